@@ -1,0 +1,48 @@
+"""The one error sentence of the package, and the nearest valid name. Free of torch, for the command line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input: the message names the argument, what is required, what was got and what to do."""
+
+
+class InputTypeError(TypeError):
+    """Like :class:`InputError`, where the type rather than the value is wrong."""
+
+
+def sentence(argument: str, required: str, got: object, remedy: str) -> str:
+    """Return ``argument: what is required; got what; what to do``."""
+    return f"{argument}: {required}; got {got}; {remedy}"
+
+
+def fail(argument: str, required: str, got: object, remedy: str) -> InputError:
+    """Build (for the caller to raise) the error of a bad value."""
+    return InputError(sentence(argument, required, got, remedy))
+
+
+def fail_type(argument: str, required: str, got: object, remedy: str) -> InputTypeError:
+    """Build (for the caller to raise) the error of a bad type."""
+    return InputTypeError(sentence(argument, required, got, remedy))
+
+
+def unknown(argument: str, got: str, known: Iterable[str]) -> InputError:
+    """Build the error of an unknown name: the nearest known name first, then all of them.
+
+    Example:
+        >>> str(unknown("study", "lukasik", ["lukasik2020", "shen2021"]))
+        "study: one of lukasik2020, shen2021; got 'lukasik'; did you mean 'lukasik2020'?"
+    """
+    names = list(dict.fromkeys(known))
+    close = nearest(got, names)
+    remedy = f"did you mean '{close}'?" if close is not None else "use one of these names"
+    return fail(argument, f"one of {', '.join(names) or '(none)'}", f"'{got}'", remedy)
+
+
+def nearest(got: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like `got`, or None where none is like it."""
+    names = list(known)
+    folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(got.casefold(), folded, n=1, cutoff=0.5)
+    return folded[close[0]] if close else None

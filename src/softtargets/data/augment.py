@@ -1,0 +1,34 @@
+"""Random changes to batches of images: crops, shifts and flips, all drawn from one generator."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def random_shift(images: Tensor, distance: int, generator: torch.Generator) -> Tensor:
+    """Move every image by up to `distance` pixels along each axis, each of the (2 distance + 1)^2 moves alike.
+
+    What comes in at the border is 0. A crop after zero padding of `distance` is the same thing.
+
+    Args:
+        images: (N, C, H, W), any dtype.
+        distance: pixels, at least 0.
+        generator: of the CPU.
+
+    Returns:
+        (N, C, H, W) of the same dtype.
+    """
+    count, _, height, width = images.shape
+    padded = F.pad(images, (distance,) * 4)
+    offsets = torch.randint(0, 2 * distance + 1, (2, count), generator=generator).to(images.device)
+    rows = offsets[0, :, None] + torch.arange(height, device=images.device)
+    columns = offsets[1, :, None] + torch.arange(width, device=images.device)
+    examples = torch.arange(count, device=images.device)
+    # indices of (N, H, W) around a full slice put the channels last
+    return padded[examples[:, None, None], :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+
+
+def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror every image left to right with probability 1/2; (N, C, H, W) in and out."""
+    mirrored = torch.rand(len(images), generator=generator).to(images.device) < 0.5
+    return torch.where(mirrored[:, None, None, None], images.flip(-1), images)

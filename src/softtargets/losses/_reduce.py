@@ -1,0 +1,55 @@
+"""The one reduction of the code base."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from softtargets._errors import fail, unknown
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def reduce(
+    losses: Tensor,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+    *,
+    weight: Tensor | None = None,
+    normalizer: float | Tensor | None = None,
+) -> Tensor:
+    """Reduce one loss per example.
+
+    mean = sum_i weight_i * loss_i / normalizer, where normalizer is sum_i weight_i unless it is given
+
+    Args:
+        losses: (...) float.
+        reduction: "mean", "sum" or "none".
+        weight: (...) non-negative float, one per example; 0 leaves an example out, whatever its loss; None: 1 each.
+        normalizer: positive; given for gradient accumulation and token counts, so that the mean over micro-batches is
+            the mean over the batch. Only with "mean".
+
+    Returns:
+        () for "mean" and "sum", else (...). Where all weights are 0 the mean is 0, never nan, with zero gradient.
+
+    Raises:
+        ValueError: for another reduction, a weight of another shape, or a normalizer without "mean".
+    """
+    if reduction not in REDUCTIONS:
+        raise unknown("reduction", reduction, REDUCTIONS)
+    if normalizer is not None and reduction != "mean":
+        raise fail("normalizer", "None unless reduction='mean'", normalizer, "divide the result yourself")
+    if weight is not None:
+        if weight.shape != losses.shape:
+            raise fail("weight", f"shape {tuple(losses.shape)}", tuple(weight.shape), "give one weight per example")
+        weight = weight.to(losses.dtype)
+        losses = torch.where(weight == 0, torch.zeros_like(losses), losses) * weight
+    if reduction == "none":
+        return losses
+    total = losses.sum()
+    if reduction == "sum":
+        return total
+    if normalizer is None:
+        normalizer = losses.numel() if weight is None else weight.sum()
+    if isinstance(normalizer, Tensor):
+        return torch.where(normalizer == 0, total * 0, total / torch.where(normalizer == 0, 1, normalizer))
+    return total / normalizer if normalizer else total * 0

@@ -1,0 +1,249 @@
+"""Run specifications: frozen, validated values. A run is a pure function of its specification as resolved."""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from softtargets._errors import InputError, fail
+from softtargets._spec import Spec
+from softtargets.data.spec import DataSpec
+from softtargets.models.spec import ModelSpec
+
+# Raised by hand when a change alters the results of a specification; runs of an older recipe are trained again.
+RECIPE = 1
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class NoiseSpec(Spec):
+    """Label noise, drawn once from the clean labels of these splits, at an exact rate."""
+
+    name: Literal["symmetric"] = "symmetric"
+    rate: Fraction
+    inclusive: bool = False
+    splits: tuple[Literal["train", "validation"], ...] = ("train", "validation")
+
+
+class CrossEntropySpec(Spec):
+    """Cross entropy, with label smoothing in the stated convention."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    smoothing: Fraction = 0.0
+    convention: Literal["all", "others", "classy"] = "all"
+
+
+class ForwardSpec(Spec):
+    """Forward correction under symmetric noise of this rate."""
+
+    name: Literal["forward"] = "forward"
+    noise_rate: Fraction
+    inclusive: bool = False
+
+
+class BackwardSpec(Spec):
+    """Backward correction under symmetric noise of this rate."""
+
+    name: Literal["backward"] = "backward"
+    noise_rate: Fraction
+    inclusive: bool = False
+
+
+class EarlyLearningSpec(Spec):
+    """Early-learning regularisation (ELR): state for every example."""
+
+    name: Literal["early_learning"] = "early_learning"
+    weight: NonNegative = 3.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.7
+
+
+class OnlineSmoothingSpec(Spec):
+    """Online label smoothing (OLS): state for every class, renewed every epoch."""
+
+    name: Literal["online_smoothing"] = "online_smoothing"
+    weight: Fraction = 0.5
+
+
+class MixupSpec(Spec):
+    """Mixup: inputs and targets mixed with weights from Beta(concentration, concentration)."""
+
+    name: Literal["mixup"] = "mixup"
+    concentration: Positive = 0.2
+    smoothing: Fraction = 0.0
+
+
+ObjectiveSpec = Annotated[
+    CrossEntropySpec | ForwardSpec | BackwardSpec | EarlyLearningSpec | OnlineSmoothingSpec | MixupSpec,
+    Field(discriminator="name"),
+]
+
+
+class GroupSpec(Spec):
+    """Settings of the parameters whose names match a shell-style pattern; the first group that matches counts."""
+
+    match: str
+    learning_rate: Positive | None = None
+    weight_decay: NonNegative | None = None
+
+
+class OptimizerSpec(Spec):
+    """Stochastic gradient descent as torch has it, or AdamW."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Positive = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    dampening: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    nesterov: bool = False
+    weight_decay: NonNegative = 0.0
+    groups: tuple[GroupSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _nesterov_is_defined(self) -> Self:
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            got = f"momentum={self.momentum:g}, dampening={self.dampening:g}"
+            raise fail("nesterov", "momentum above 0 and no dampening", got, "mend one of the three")
+        return self
+
+
+class ScheduleSpec(Spec):
+    """Factor on every learning rate, as a function of the share of steps that are done."""
+
+    name: Literal["constant", "step", "linear", "cosine"] = "constant"
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _milestones_belong_to_step(self) -> Self:
+        if (self.name == "step") != bool(self.milestones):
+            raise fail("milestones", "given for 'step' and for nothing else", self.milestones, "shares such as [.5, .75]")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise fail("milestones", "increasing shares", self.milestones, "sort them")
+        return self
+
+
+class AugmentationSpec(Spec):
+    """Random changes to training images, fresh in every epoch."""
+
+    crop_padding: Annotated[int, Field(ge=0)] = 0
+    flip: bool = False
+    shift: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is changed at all."""
+        return bool(self.crop_padding or self.flip or self.shift)
+
+
+class TrainingSpec(Spec):
+    """Length, batches, precision and what else the loop does."""
+
+    epochs: Annotated[int, Field(gt=0)] | None = None
+    steps: Annotated[int, Field(gt=0)] | None = None
+    batch_size: Annotated[int, Field(gt=0)] = 128
+    loss_factor: Positive = 1.0
+    clip_norm: Positive | None = None
+    average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    evaluate_every: Annotated[int, Field(gt=0)] | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(gt=0)] = 1
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            got = f"epochs={self.epochs}, steps={self.steps}"
+            raise fail("training", "either epochs or steps", got, "give one of the two")
+        return self
+
+
+class Seeds(Spec):
+    """One seed per stream of randomness, so that changing one leaves the draws of the others alone."""
+
+    initialisation: Annotated[int, Field(ge=0)] = 0
+    order: Annotated[int, Field(ge=0)] = 0
+    augmentation: Annotated[int, Field(ge=0)] = 0
+    noise: Annotated[int, Field(ge=0)] = 0
+    method: Annotated[int, Field(ge=0)] = 0
+    dropout: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_number_for_all(cls, data: Any) -> Any:
+        return dict.fromkeys(cls.model_fields, data) if type(data) is int else data
+
+
+class RunSpec(Spec):
+    """Everything a run is a function of, but for the content of its data."""
+
+    data: DataSpec = DataSpec(name="digits")
+    noise: NoiseSpec | None = None
+    model: ModelSpec
+    objective: ObjectiveSpec = CrossEntropySpec()
+    optimizer: OptimizerSpec = OptimizerSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+    augmentation: AugmentationSpec = AugmentationSpec()
+    training: TrainingSpec
+    seeds: Seeds = Seeds()
+
+
+class ResolvedRun(Spec):
+    """A run specification with nothing left open: what "auto" became, the data's content and the recipe.
+
+    `identity` is the SHA-256 of its canonical JSON. The data set's name or path is left out of it: the same content
+    under another name is the same run, and an edited file under the same name is another.
+    """
+
+    run: RunSpec
+    fingerprint: str
+    backend: Literal["cpu", "cuda"]
+    precision: Literal["float32", "bfloat16"]
+    recipe: int = RECIPE
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the canonical JSON, hexadecimal."""
+        content = self.model_dump(mode="json", exclude_none=True)
+        del content["run"]["data"]["name"]
+        for open_setting in ("precision", "device"):
+            del content["run"]["training"][open_setting]
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def canonical_json(content: Any) -> str:
+    """Return JSON with sorted keys and no spaces; equal content gives equal text."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        InputError: where it does not exist or is not TOML, naming the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise fail("path", "an existing file", f"'{path}'", "mend the path") from None
+    except IsADirectoryError:
+        raise fail("path", "a TOML file", f"the folder '{path}'", "name a file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}; mend that place") from None
+
+
+def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with `change` laid over it, table by table; a table with another `name` replaces the whole."""
+    result = dict(base)
+    for key, value in change.items():
+        old = result.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        if both and value.get("name", old.get("name")) == old.get("name"):
+            result[key] = merged(old, value)
+        else:
+            result[key] = value
+    return result

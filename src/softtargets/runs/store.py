@@ -1,0 +1,200 @@
+"""The run store: which runs exist, and how one comes to exist without ever being half there.
+
+    runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions and model
+    runs/<id>.partial/    a run in the making: its history so far and a checkpoint
+    runs/<id>.failed.json why a run failed
+    runs/<id>.damaged-N/  a record that no longer matches its checksums, kept aside
+    runs/derived/         numbers computed from finished runs, keyed by a hash of their own
+    runs/cache/           decoded data sets
+    runs/locks/           one lock file per run, held by the process that trains it
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from softtargets.runs.spec import ResolvedRun, canonical_json
+
+RESULT = "result.json"
+SPEC = "spec.json"
+HISTORY = "history.jsonl"
+PREDICTIONS = "predictions.safetensors"
+MODEL = "model.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed. `final` where training it again would only fail again (a loss that is not a number)."""
+
+    message: str
+    final: bool
+
+
+class RunStore:
+    """A folder of runs. It holds no state of its own, so any number of processes may use one folder.
+
+    Args:
+        folder: made when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def cache(self) -> Path:
+        """Where decoded data sets are kept."""
+        return self.folder / "cache"
+
+    def path(self, identity: str) -> Path:
+        """Return the folder of a finished run."""
+        return self.folder / identity
+
+    def partial(self, identity: str) -> Path:
+        """Return the folder of a run in the making."""
+        return self.folder / f"{identity}.partial"
+
+    def result(self, identity: str) -> dict[str, Any] | None:
+        """Return the result of a finished run; None where there is none, or its record is damaged."""
+        folder = self.path(identity)
+        try:
+            result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+            checksum = result.pop("checksum")
+            whole = checksum == _checksum_text(canonical_json(result)) and all(
+                checksum_file(folder / name) == expected for name, expected in result["files"].items()
+            )
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return None
+        return result if whole else None
+
+    def set_damaged_aside(self, identity: str) -> Path | None:
+        """Move a damaged record out of the way and return where to; None where the record is whole or absent."""
+        folder = self.path(identity)
+        if not folder.exists() or self.result(identity) is not None:
+            return None
+        number = 1
+        while (aside := self.folder / f"{identity}.damaged-{number}").exists():
+            number += 1
+        os.replace(folder, aside)
+        return aside
+
+    def failure(self, identity: str) -> Failure | None:
+        """Return how a run failed; None where it did not, or where it has been finished since."""
+        try:
+            content = json.loads(self._failed(identity).read_text(encoding="utf-8"))
+            return Failure(str(content["message"]), bool(content["final"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def fail(self, identity: str, failure: Failure) -> None:
+        """Record that a run failed."""
+        content = {"message": failure.message, "final": failure.final}
+        write_atomically(self._failed(identity), (canonical_json(content) + "\n").encode())
+
+    def begin(self, resolved: ResolvedRun) -> Path:
+        """Make, or find, the folder of a run in the making. The caller holds the run's lock."""
+        folder = self.partial(resolved.identity)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / SPEC, (resolved.model_dump_json(indent=2) + "\n").encode())
+        return folder
+
+    def finish(self, identity: str, result: dict[str, Any]) -> None:
+        """Seal the folder of a run in the making with its result and rename it into place."""
+        folder = self.partial(identity)
+        files = {name: checksum_file(folder / name) for name in (SPEC, HISTORY, PREDICTIONS, MODEL)}
+        result = {**result, "files": files}
+        sealed = {**result, "checksum": _checksum_text(canonical_json(result))}
+        write_atomically(folder / RESULT, (json.dumps(sealed, indent=2, sort_keys=True) + "\n").encode())
+        for path in folder.iterdir():
+            if path.name not in (RESULT, *files):
+                path.unlink()
+            else:
+                _sync(path)
+        os.replace(folder, self.path(identity))
+        _sync(self.folder)
+        self._failed(identity).unlink(missing_ok=True)
+
+    def discard_partial(self, identity: str) -> None:
+        """Remove a run in the making."""
+        shutil.rmtree(self.partial(identity), ignore_errors=True)
+
+    @contextmanager
+    def lock(self, identity: str, *, wait: bool) -> Iterator[bool]:
+        """Hold the lock of a run; yield False, at once, where another process holds it and `wait` is False.
+
+        The operating system releases it when the process that holds it dies.
+        """
+        from filelock import FileLock, Timeout
+
+        folder = self.folder / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{identity}.lock", timeout=-1 if wait else 0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def derived(self, identity: str, key: str) -> Any | None:
+        """Return a value computed from a finished run; None where it is not there or damaged."""
+        try:
+            content = json.loads(self._derived(identity, key).read_text(encoding="utf-8"))
+            return content["value"] if content["checksum"] == _checksum_text(canonical_json(content["value"])) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put_derived(self, identity: str, key: str, value: Any) -> None:
+        """Keep a value computed from a finished run. `key` says all it depends on besides the run."""
+        content = {"key": key, "checksum": _checksum_text(canonical_json(value)), "value": value}
+        path = self._derived(identity, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (canonical_json(content) + "\n").encode())
+
+    def _derived(self, identity: str, key: str) -> Path:
+        return self.folder / "derived" / f"{_checksum_text(f'{identity}:{key}')}.json"
+
+    def _failed(self, identity: str) -> Path:
+        return self.folder / f"{identity}.failed.json"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def checksum_file(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sync(path: Path) -> None:
+    # So that the rename does not reach the disk before the content does.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,166 @@
+"""What a study is: arms, scales, outputs and claims, read from ``study.toml``."""
+
+import math
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from softtargets._errors import fail, unknown
+from softtargets._spec import Spec
+
+Axis = Literal["arm", "level", "noise", "metric"]
+Levels = str | tuple[float, ...]
+ZERO = 0.0
+
+
+class Paper(Spec):
+    """Where the study comes from."""
+
+    authors: str
+    title: str
+    year: int
+    venue: str
+    url: str
+
+
+class Arm(Spec):
+    """One method. `sweep` names the key of `objective` that the level sets; without it the arm has no level."""
+
+    label: str
+    objective: dict[str, Any]
+    sweep: str | None = None
+
+    def objective_at(self, level: float) -> dict[str, Any]:
+        """Return the objective at one level of the swept key."""
+        return dict(self.objective) if self.sweep is None else {**self.objective, self.sweep: level}
+
+
+class Expected(Spec):
+    """The shape of data that may not be at hand, so that time can be estimated without it."""
+
+    input_shape: tuple[int, ...]
+    num_classes: int
+    train: int
+
+
+class Scale(Spec):
+    """One size of the study: seeds, named sets of levels, and the run specification shared by all runs."""
+
+    seeds: int = Field(ge=2)
+    levels: dict[str, tuple[float, ...]]
+    run: dict[str, Any]
+    differs: tuple[str, ...] = ()
+    expects: Expected | None = None
+
+
+class Output(Spec):
+    """A table or figure of the paper: the product of arms, levels, noise rates and metrics, drawn by `kind`.
+
+    Level 0 is always the baseline arm, whichever arm it is asked of.
+    """
+
+    title: str
+    caption: str
+    kind: Literal["table", "sweep", "density", "curves"]
+    arms: tuple[str, ...] = ()
+    levels: Levels = ()
+    noise: tuple[float, ...] = ()
+    metrics: tuple[str, ...] = ()
+    rows: Axis | None = None
+    columns: Axis | None = None
+    unavailable: str | None = None
+
+
+class Term(Spec):
+    """`weight` times a metric, averaged over the arms, levels and noise rates that are named."""
+
+    arm: str | tuple[str, ...]
+    level: float | str | tuple[float, ...]
+    noise: float | tuple[float, ...]
+    metric: str
+    weight: float
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return (self.arm,) if isinstance(self.arm, str) else self.arm
+
+    @property
+    def noises(self) -> tuple[float, ...]:
+        return (self.noise,) if isinstance(self.noise, float) else self.noise
+
+
+class Claim(Spec):
+    """A sentence of the paper as a linear contrast over (arm, metric) per seed, and a relation to `threshold`.
+
+    relation `>`: contrast above `threshold`; `<`: below it; `equivalent`: within plus or minus `margin`.
+    """
+
+    id: str
+    quote: str
+    where: str
+    output: str
+    terms: tuple[Term, ...] = ()
+    relation: Literal[">", "<", "equivalent"] = ">"
+    threshold: float = 0.0
+    margin: float | None = None
+    reading: str
+    not_run: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.relation == "equivalent") != (self.margin is not None):
+            raise fail("margin", "given for 'equivalent' and for nothing else", self.margin, "give it or drop it")
+        if self.margin is not None and not (self.margin > 0 and math.isfinite(self.margin)):
+            raise fail("margin", "a positive number", self.margin, "say how large a difference does not matter")
+        if bool(self.terms) == (self.not_run is not None):
+            raise fail(f"claim {self.id}", "terms, or the reason why it is not run", "both or neither", "give one")
+        return self
+
+
+class Study(Spec):
+    """A study as written down before its runs."""
+
+    schema_version: Literal[1]
+    name: str
+    title: str
+    question: str
+    paper: Paper
+    differs: tuple[str, ...] = ()
+    baseline: str
+    arms: dict[str, Arm]
+    scales: dict[Literal["smoke", "desk", "paper"], Scale]
+    outputs: dict[str, Output]
+    claims: tuple[Claim, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        names = [self.baseline, *(arm for output in self.outputs.values() for arm in output.arms)]
+        names += [arm for claim in self.claims for term in claim.terms for arm in term.arms]
+        for name in names:
+            if name not in self.arms:
+                raise unknown("arm", name, self.arms)
+        if self.arms[self.baseline].sweep is not None:
+            raise fail("baseline", "an arm without a swept key", self.baseline, "name an arm that has no 'sweep'")
+        for claim in self.claims:
+            if claim.output not in self.outputs:
+                raise unknown(f"output of claim {claim.id}", claim.output, self.outputs)
+        ids = [claim.id for claim in self.claims]
+        if len(set(ids)) < len(ids):
+            raise fail("claims", "ids that differ", sorted({i for i in ids if ids.count(i) > 1}), "rename one")
+        sets = [output.levels for output in self.outputs.values()]
+        sets += [term.level for claim in self.claims for term in claim.terms]
+        for scale in self.scales.values():
+            for levels in sets:
+                if isinstance(levels, str) and levels not in scale.levels:
+                    raise unknown("level set", levels, scale.levels)
+        return self
+
+    def levels(self, named: float | Levels, scale: str) -> tuple[float, ...]:
+        """Return the levels that a name, a number or a list of numbers stands for at this scale."""
+        if isinstance(named, str):
+            return self.scales[scale].levels[named]  # pyright: ignore[reportArgumentType]
+        return named if isinstance(named, tuple) else (named,)
+
+    def arm_at(self, arm: str, level: float) -> str:
+        """Return the arm that stands for `arm` at `level`: the baseline at level 0."""
+        return self.baseline if level == ZERO else arm

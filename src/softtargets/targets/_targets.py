@@ -1,0 +1,142 @@
+"""The type of all targets: factored, a class table, or dense; never an N x K tensor unless handed over."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree
+
+from softtargets._errors import fail
+
+
+@dataclass(frozen=True)
+class Targets:
+    """One real vector over the classes per example; entries may be negative and the mass need not be 1.
+
+    One of three forms::
+
+        t_i = sum_s value[i, s] * onehot(index[i, s]) + rest[i] * prior
+        t_i = table[row[i], :]
+        t_i = values[i, :]
+
+    Build it with the functions of this room rather than by hand. It is a pytree of its tensors.
+
+    Args:
+        index: (..., S) int64 classes.
+        value: (..., S) float weights of those classes.
+        rest: (...) float weight of the prior, or None for 0.
+        prior: (K,) probabilities; None: uniform over the valid classes.
+        row: (...) int64 rows of `table`.
+        table: (R, K) float.
+        values: (..., K) float, dense.
+        labels: (...) int64, the label that a target was made from, where there is one.
+        valid: (K,) or (..., K) bool: classes that exist; the others get no smoothing and no gradient.
+        ignored: (...) bool: examples without a target: loss 0, gradient 0.
+    """
+
+    index: Tensor | None = None
+    value: Tensor | None = None
+    rest: Tensor | None = None
+    prior: Tensor | None = None
+    row: Tensor | None = None
+    table: Tensor | None = None
+    values: Tensor | None = None
+    labels: Tensor | None = None
+    valid: Tensor | None = None
+    ignored: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        forms = [self.index is not None, self.table is not None, self.values is not None]
+        if sum(forms) != 1:
+            raise fail("Targets", "exactly one of index, table and values", f"{sum(forms)}", "use targets.hard(...)")
+        if (self.index is None) != (self.value is None) or (self.table is None) != (self.row is None):
+            raise fail("Targets", "index with value, table with row", "one of a pair", "use targets.hard(...)")
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the examples, without classes."""
+        if self.index is not None:
+            return self.index.shape[:-1]
+        if self.row is not None:
+            return self.row.shape
+        return self.values.shape[:-1]  # pyright: ignore[reportOptionalMemberAccess]
+
+    @property
+    def num_classes(self) -> int | None:
+        """K where the targets know it: from a prior, a table, dense values or a valid-class mask."""
+        for holder in (self.prior, self.table, self.values, self.valid):
+            if holder is not None:
+                return holder.shape[-1]
+        return None
+
+    def mass(self) -> Tensor:
+        """Return the sum over classes of each target, (...) float."""
+        if self.value is not None:
+            total = self.value.sum(-1)
+            return total if self.rest is None else total + self.rest
+        if self.table is not None:
+            return self.table.sum(-1)[self.row]
+        return self.values.sum(-1)  # pyright: ignore[reportOptionalMemberAccess]
+
+    def prior_over(self, num_classes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Return the prior that `rest` is spread by, (K,) or (..., K): uniform over the valid classes, or as given."""
+        if self.prior is not None:
+            return self.prior.to(dtype=dtype, device=device)
+        if self.valid is None:
+            return torch.full((num_classes,), 1 / num_classes, dtype=dtype, device=device)
+        valid = self.valid.to(dtype=dtype, device=device)
+        return valid / valid.sum(-1, keepdim=True)
+
+    def to_dense(self, num_classes: int | None = None) -> Tensor:
+        """Return the targets as (..., K) float; ignored rows are 0.
+
+        Args:
+            num_classes: K; needed where the targets do not know it.
+        """
+        size = num_classes if num_classes is not None else self.num_classes
+        if size is None:
+            raise fail("num_classes", "a number, since these targets do not know it", None, "pass num_classes=")
+        if self.table is not None:
+            result = self.table[self.row]
+        elif self.values is not None:
+            result = self.values
+        else:
+            index, value = self._factors()
+            result = value.new_zeros((*self.shape, size)).scatter_add(-1, index, value)
+            if self.rest is not None:
+                result = result + self.rest[..., None] * self.prior_over(size, value.dtype, value.device)
+        if self.ignored is not None:
+            result = result.masked_fill(self.ignored[..., None], 0.0)
+        return result
+
+    def to(self, device: torch.device | str) -> "Targets":
+        """Return the targets with every tensor on `device`."""
+        moved = {name: tensor.to(device) for name, tensor in self._tensors().items()}
+        return replace(self, **moved)
+
+    def _factors(self) -> tuple[Tensor, Tensor]:
+        if self.index is None or self.value is None:
+            raise fail("targets", "factored", "a table or dense values", "use targets.hard or targets.smooth")
+        return self.index, self.value
+
+    def _tensors(self) -> dict[str, Tensor]:
+        pairs = ((item.name, getattr(self, item.name)) for item in fields(self))
+        return {name: tensor for name, tensor in pairs if tensor is not None}
+
+
+def _flatten(targets: Targets) -> tuple[list[Any], tuple[str, ...]]:
+    tensors = targets._tensors()
+    return list(tensors.values()), tuple(tensors)
+
+
+def _unflatten(leaves: Any, names: Any) -> Targets:
+    # Transforms pass placeholders through here, so nothing is checked.
+    targets = object.__new__(Targets)
+    given = dict(zip(names, leaves, strict=True))
+    for item in fields(Targets):
+        object.__setattr__(targets, item.name, given.get(item.name))
+    return targets
+
+
+_pytree.register_pytree_node(Targets, _flatten, _unflatten, serialized_type_name="softtargets.targets.Targets")

@@ -1,0 +1,1 @@
+"""A run specification to a trained run: objectives by name, one loop, checkpoints."""

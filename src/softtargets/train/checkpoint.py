@@ -1,0 +1,77 @@
+"""Nested state as one safetensors file: tensors as tensors, the rest as JSON, nothing pickled."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from softtargets.runs.store import write_atomically
+
+FORMAT = "softtargets-state-1"
+
+
+def save_state(path: Path, state: Any) -> None:
+    """Write nested dicts and lists of tensors, numbers, strings, booleans and None, all or nothing.
+
+    Raises:
+        TypeError: for anything else.
+        OSError: where it cannot be written; a former file is left as it was.
+    """
+    from safetensors.torch import save
+
+    tensors: dict[str, Tensor] = {}
+    skeleton = json.dumps(_take_apart(state, tensors))
+    payload = save(tensors, metadata={"format": FORMAT, "skeleton": skeleton})
+    write_atomically(path, hashlib.sha256(payload).digest() + payload)
+
+
+def load_state(path: Path) -> Any | None:
+    """Read what :func:`save_state` wrote; None where the file is not there or damaged."""
+    from safetensors.torch import load
+
+    try:
+        content = path.read_bytes()
+        payload = content[32:]
+        if hashlib.sha256(payload).digest() != content[:32]:
+            return None
+        size = int.from_bytes(payload[:8], "little")
+        metadata = json.loads(payload[8 : 8 + size])["__metadata__"]
+        if metadata["format"] != FORMAT:
+            return None
+        return _put_together(json.loads(metadata["skeleton"]), load(payload))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _take_apart(state: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(state, Tensor):
+        name = str(len(tensors))
+        # clone: safetensors refuses tensors that share memory
+        tensors[name] = state.detach().cpu().contiguous().clone()
+        return {"tensor": name}
+    if isinstance(state, dict):
+        # keys may be numbers (torch's optimizers number their parameters), which JSON would turn into text
+        return {"items": [[key, _take_apart(value, tensors)] for key, value in state.items()]}
+    if isinstance(state, list | tuple):
+        return {"list": [_take_apart(value, tensors) for value in state]}
+    if state is None or isinstance(state, str | int | float | bool):
+        return {"plain": state}
+    raise TypeError(f"state: tensors, numbers, text, lists and dicts; got {type(state).__name__}; leave it out")
+
+
+def _put_together(skeleton: Any, tensors: dict[str, Tensor]) -> Any:
+    ((kind, content),) = skeleton.items()
+    match kind:
+        case "tensor":
+            return tensors[content]
+        case "items":
+            return {key: _put_together(value, tensors) for key, value in content}
+        case "list":
+            return [_put_together(value, tensors) for value in content]
+        case "plain":
+            return content
+    raise ValueError(f"unknown kind of state: {kind}")
+
+

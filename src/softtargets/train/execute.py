@@ -1,0 +1,182 @@
+"""One run, made exactly once: idempotent, picklable, safe to kill and safe beside others on the same store."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from softtargets._errors import fail
+from softtargets.data import load
+from softtargets.data.dataset import Dataset
+from softtargets.data.noise import observe_labels
+from softtargets.data.spec import DataSpec
+from softtargets.noise import symmetric
+from softtargets.runs.spec import NoiseSpec, ResolvedRun, RunSpec
+from softtargets.runs.store import MODEL, PREDICTIONS, Failure, RunStore, write_atomically
+from softtargets.runs.streams import generator
+from softtargets.train.loop import DivergedError, Trainer
+
+CHECKPOINT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run: trained now, present already, failed, or busy in another process."""
+
+    identity: str
+    status: Literal["trained", "present", "failed", "busy"]
+    message: str = ""
+
+
+def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
+    """Settle what a specification leaves open, on this machine.
+
+    Precision "auto" is bfloat16 where the processor multiplies matrices in it (AVX-512 BF16 or AMX; on a GPU, Ampere
+    or later) and the model has convolutions to gain from it; else float32.
+    """
+    device = run.training.device
+    backend = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    precision = run.training.precision
+    if precision == "auto":
+        precision = "bfloat16" if run.model.name != "mlp" and fast_bfloat16(backend) else "float32"
+    return ResolvedRun(run=run, fingerprint=fingerprint, backend=backend, precision=precision)
+
+
+def fast_bfloat16(backend: str) -> bool:
+    """Say whether this machine multiplies matrices in bfloat16 faster than in float32."""
+    if backend == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def execute(
+    resolved: ResolvedRun, store: RunStore, *, wait: bool = False, checkpoint_seconds: float = CHECKPOINT_SECONDS
+) -> Outcome:
+    """Train a run unless the store has it.
+
+    A run that was killed goes on from its checkpoint and ends bit for bit where it would have ended. A damaged record
+    is set aside and made again. A failure is recorded and returned, not raised; a loss that was not finite is not
+    tried again, anything else is.
+
+    Args:
+        resolved: the run.
+        store: where it goes.
+        wait: wait for another process that is training the same run; else return "busy" at once.
+        checkpoint_seconds: least time between checkpoints; it changes no result.
+    """
+    identity = resolved.identity
+    with store.lock(identity, wait=wait) as held:
+        if not held:
+            return Outcome(identity, "busy")
+        if store.result(identity) is not None:
+            return Outcome(identity, "present")
+        store.set_damaged_aside(identity)
+        known = store.failure(identity)
+        if known is not None and known.final:
+            return Outcome(identity, "failed", known.message)
+        try:
+            with _quiet_machine(resolved.run.training.threads):
+                _train(resolved, store, checkpoint_seconds)
+        except DivergedError as error:
+            store.discard_partial(identity)
+            return _failed(store, identity, Failure(str(error), final=True))
+        except Exception as error:
+            return _failed(store, identity, Failure(f"{type(error).__name__}: {error}", final=False))
+        return Outcome(identity, "trained")
+
+
+def _failed(store: RunStore, identity: str, failure: Failure) -> Outcome:
+    try:
+        store.fail(identity, failure)
+    except OSError as error:
+        # A full disk: the message still reaches the user, and the run counts as missing next time.
+        return Outcome(identity, "failed", f"{failure.message} (not recorded: {error})")
+    return Outcome(identity, "failed", failure.message)
+
+
+def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) -> None:
+    from safetensors.torch import save
+
+    run = resolved.run
+    dataset = load_cached(run.data, str(store.cache))
+    if dataset.fingerprint != resolved.fingerprint:
+        raise fail("data", f"the content it had when the run was planned ('{run.data.name}')", "other", "run again")
+    observed = observe_labels(dataset, *_noise(run, dataset.num_classes), generator("noise", run.seeds.noise))
+    folder = store.begin(resolved)
+    trainer = Trainer(resolved, dataset, observed, folder)
+    trainer.train(checkpoint_seconds)
+    predictions: dict[str, torch.Tensor] = {}
+    for split, rows in dataset.splits.items():
+        predictions[f"{split}.ids"] = rows
+        predictions[f"{split}.logits"] = trainer.predict(rows)
+        predictions[f"{split}.labels"] = dataset.labels[rows]
+        predictions[f"{split}.observed"] = observed.labels[rows]
+    write_atomically(folder / PREDICTIONS, save(predictions))
+    weights = {name: tensor.cpu().contiguous() for name, tensor in trainer.final_model.state_dict().items()}
+    write_atomically(folder / MODEL, save(weights))
+    result = {
+        "steps": trainer.step,
+        "seconds": trainer.seconds,
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "noise_rates": observed.rates,
+        "environment": environment(resolved),
+    }
+    store.finish(resolved.identity, result)
+
+
+def _noise(run: RunSpec, num_classes: int) -> tuple:
+    if run.noise is None:
+        return None, ()
+    transition = symmetric(run.noise.rate, num_classes, inclusive=run.noise.inclusive)
+    return transition, run.noise.splits
+
+
+@functools.lru_cache(maxsize=2)
+def load_cached(spec: DataSpec, cache: str) -> Dataset:
+    """Load a data set once per process."""
+    return load(spec, cache=Path(cache))
+
+
+@contextmanager
+def _quiet_machine(threads: int) -> Iterator[None]:
+    """Run with this many intra-op threads, and leave the caller's threads and generators as they were."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def environment(resolved: ResolvedRun) -> dict[str, str]:
+    """Return versions and hardware, for the record."""
+    device = torch.cuda.get_device_name() if resolved.backend == "cuda" else processor_name()
+    return {
+        "softtargets": version("softtargets"),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": device,
+        "cores": str(os.cpu_count()),
+        "threads": str(resolved.run.training.threads),
+        "precision": resolved.precision,
+    }
+
+
+def processor_name() -> str:
+    """Return the processor's model name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

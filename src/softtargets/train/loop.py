@@ -1,0 +1,225 @@
+"""The training loop: one for every classifier, data set and objective."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.func import functional_call
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from softtargets import models
+from softtargets.data.dataset import Dataset
+from softtargets.data.noise import ObservedLabels
+from softtargets.metrics import accuracy, nll
+from softtargets.runs.spec import ResolvedRun, RunSpec
+from softtargets.runs.store import CHECKPOINT, HISTORY
+from softtargets.runs.streams import derived_seed, generator
+from softtargets.train.checkpoint import load_state, save_state
+from softtargets.train.inputs import Inputs, check_augmentation
+from softtargets.train.objectives import Batch, Objective, Problem, build_objective
+from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
+
+EVALUATION_BATCH = 1024
+FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+class DivergedError(RuntimeError):
+    """The loss was not a finite number; training this specification again would end the same way."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a run is."""
+
+    steps: int
+    steps_per_epoch: int
+
+    @property
+    def epochs(self) -> int:
+        """Epochs begun."""
+        return math.ceil(self.steps / self.steps_per_epoch)
+
+
+def length_of(run: RunSpec, train_examples: int) -> Length:
+    """Return the length of a run on a training split of this size; the last batch of an epoch may be smaller."""
+    per_epoch = math.ceil(train_examples / run.training.batch_size)
+    return Length(run.training.steps or (run.training.epochs or 0) * per_epoch, per_epoch)
+
+
+class Trainer:
+    """A run in the making: model, optimiser, objective and where they stand.
+
+    Args:
+        resolved: what to train.
+        dataset: with clean labels, which training never sees.
+        observed: the labels that training sees.
+        folder: where history and checkpoint go.
+    """
+
+    def __init__(self, resolved: ResolvedRun, dataset: Dataset, observed: ObservedLabels, folder: Path) -> None:
+        run = resolved.run
+        check_augmentation(run.augmentation, dataset)
+        self.run, self.dataset, self.folder = run, dataset, folder
+        self.length = length_of(run, len(dataset.splits["train"]))
+        precision = FABRIC_PRECISION[resolved.precision]
+        self.fabric = Fabric(accelerator=resolved.backend, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
+        self.device = self.fabric.device
+        self.labels = observed.labels.to(self.device)
+        self.inputs = Inputs(dataset, self.device)
+        self.model = self._build_model()
+        self.objective: Objective = build_objective(
+            run.objective, Problem(num_examples=len(dataset.labels), num_classes=dataset.num_classes)
+        )
+        named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
+        self.optimizer = build_optimizer(run.optimizer, named)
+        decay = run.training.average_decay
+        self.average = (
+            None
+            if decay is None
+            else AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        )
+        self.epoch = 0
+        self.step = 0
+        self.seconds = 0.0
+
+    def _build_model(self) -> torch.nn.Module:
+        torch.manual_seed(derived_seed("initialisation", self.run.seeds.initialisation))
+        dataset = self.dataset
+        model = models.build(self.run.model, input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+        layout = torch.channels_last if dataset.is_image else torch.preserve_format
+        return model.to(self.device, memory_format=layout)  # pyright: ignore[reportCallIssue]
+
+    def train(self, checkpoint_seconds: float, report: Callable[[int], None] = lambda step: None) -> None:
+        """Train to the end from where the folder's checkpoint stands, or from the beginning.
+
+        Args:
+            checkpoint_seconds: save a checkpoint at an epoch's end when this long has passed since the last.
+            report: called after every epoch with the steps done.
+
+        Raises:
+            DivergedError: where the loss is not finite, naming the step.
+        """
+        self._resume()
+        saved = time.monotonic()
+        with (self.folder / HISTORY).open("ab") as history:
+            while self.step < self.length.steps:
+                started = time.monotonic()
+                row = self._train_epoch()
+                self.seconds += time.monotonic() - started
+                history.write((json.dumps(row, sort_keys=True) + "\n").encode())
+                history.flush()
+                report(self.step)
+                last = self.step >= self.length.steps
+                if not last and time.monotonic() - saved >= checkpoint_seconds:
+                    self._save(history.tell())
+                    saved = time.monotonic()
+
+    def _train_epoch(self) -> dict[str, Any]:
+        seeds, training, epoch = self.run.seeds, self.run.training, self.epoch
+        self.model.train()
+        # Each stream begins anew with every epoch; the global generator is left to dropout.
+        torch.manual_seed(derived_seed("dropout", seeds.dropout, epoch))
+        method = generator("method", seeds.method, epoch)
+        augmentation = generator("augmentation", seeds.augmentation, epoch)
+        rows = self.dataset.splits["train"]
+        order = rows[torch.randperm(len(rows), generator=generator("order", seeds.order, epoch))]
+        parameters, buffers = dict(self.model.named_parameters()), dict(self.model.named_buffers())
+        first = self.step
+        risks: list[Tensor] = []
+        for ids in order.split(training.batch_size)[: self.length.steps - self.step]:
+            ids = ids.to(self.device)
+            inputs = self.inputs.batch(ids, self.run.augmentation, augmentation)
+            batch = self.objective.prepare(Batch(inputs, self.labels[ids], ids), method)
+            set_learning_rates(self.optimizer, schedule_factor(self.run.schedule, self.step, self.length.steps))
+            self.optimizer.zero_grad()
+            risk = self._risk(parameters, buffers, batch)
+            self.fabric.backward(training.loss_factor * risk)
+            if training.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(parameters.values(), training.clip_norm)
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.model)
+            risks.append(risk.detach())
+            self.step += 1
+        self.objective.end_epoch(epoch)
+        self.epoch += 1
+        return self._history_row(first, torch.stack(risks).double())
+
+    def _risk(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], batch: Batch) -> Tensor:
+        """The training step as a function of parameters, buffers and batch."""
+        with self.fabric.autocast():
+            logits = functional_call(self.model, (parameters, buffers), (batch.inputs,))
+        self.objective.observe(batch, logits.detach())
+        return self.objective.risk(self.objective.losses(logits, batch))
+
+    def _history_row(self, first: int, risks: Tensor) -> dict[str, Any]:
+        bad = torch.nonzero(~torch.isfinite(risks))
+        if len(bad):
+            step = first + int(bad[0])
+            value = float(risks[bad[0]])
+            raise DivergedError(
+                f"loss: finite; got {value} at step {step} of {self.length.steps} (epoch {self.epoch}); "
+                "lower the learning rate or clip gradients"
+            )
+        row: dict[str, Any] = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "steps": self.length.steps,
+            "learning_rate": max(group["lr"] for group in self.optimizer.param_groups),
+            "objective": float(risks.mean()),
+        }
+        every = self.run.training.evaluate_every
+        if every is not None and self.epoch % every == 0:
+            validation = self.dataset.splits["validation"]
+            logits, labels = self.predict(validation), self.labels[validation.to(self.device)].cpu()
+            # Against the labels that a user would have.
+            row["validation_accuracy"] = float(accuracy(logits, labels))
+            row["validation_nll"] = float(nll(logits.double().log_softmax(-1), labels))
+        return row
+
+    @property
+    def final_model(self) -> torch.nn.Module:
+        """The model that is evaluated and kept: the averaged one where weights are averaged."""
+        return self.model if self.average is None else self.average.module
+
+    def predict(self, rows: Tensor) -> Tensor:
+        """Return the logits of rows of the data set, (N, K) float32 on the CPU."""
+        model = self.final_model.eval()
+        with torch.no_grad(), self.fabric.autocast():
+            parts = [model(self.inputs.batch(ids)).float().cpu() for ids in rows.split(EVALUATION_BATCH)]
+        return torch.cat(parts)
+
+    def _save(self, history_bytes: int) -> None:
+        state = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "history_bytes": history_bytes,
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "objective": self.objective.state_dict(),
+            "average": None if self.average is None else dict(self.average.state_dict()),
+        }
+        save_state(self.folder / CHECKPOINT, state)
+
+    def _resume(self) -> None:
+        state = load_state(self.folder / CHECKPOINT)
+        history = self.folder / HISTORY
+        if state is None or not history.exists() or history.stat().st_size < state["history_bytes"]:
+            history.write_bytes(b"")
+            return
+        with history.open("r+b") as file:
+            file.truncate(state["history_bytes"])
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.objective.load_state_dict(state["objective"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
