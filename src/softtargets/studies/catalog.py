@@ -1,0 +1,97 @@
+"""Finding studies and reading them: the shipped ones by name, the user's own by folder."""
+
+import csv
+from importlib.resources import files
+from pathlib import Path
+
+from softtargets._errors import InputError, fail, unknown
+from softtargets.runs.measures import MEASURES
+from softtargets.runs.spec import read_toml
+from softtargets.studies.results import CellKey, Reported
+from softtargets.studies.schema import Study
+
+STUDY = "study.toml"
+REPORTED = "reported.csv"
+COLUMNS = ("output", "dataset", "model", "arm", "level", "noise", "metric", "mean", "sd", "n", "unit", "source")
+
+
+def shipped() -> dict[str, Path]:
+    """Return the folders of the studies that come with the package, by name."""
+    root = Path(str(files("softtargets.studies")))
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{STUDY}"))}
+
+
+def find(study: str) -> Path:
+    """Return the folder of a study, by name or by path.
+
+    Raises:
+        InputError: naming the nearest study.
+    """
+    known = shipped()
+    if study in known:
+        return known[study]
+    folder = Path(study)
+    folder = folder.parent if folder.name == STUDY else folder
+    if (folder / STUDY).is_file():
+        return folder
+    if folder.is_dir():
+        raise fail("study", f"a folder with {STUDY}", f"'{study}'", f"write {STUDY}, or name one of {', '.join(known)}")
+    raise unknown("study", study, known)
+
+
+def read_study(folder: Path) -> Study:
+    """Read and validate ``study.toml``.
+
+    Raises:
+        InputError: naming the file, the key and the nearest valid name.
+    """
+    study = Study.parse(read_toml(folder / STUDY), source=str(folder / STUDY))
+    wanted = [metric for output in study.outputs.values() for metric in output.metrics]
+    wanted += [term.metric for claim in study.claims for term in claim.terms]
+    for metric in wanted:
+        if metric not in MEASURES:
+            raise InputError(f"{folder / STUDY}: {unknown('metric', metric, MEASURES)}")
+    return study
+
+
+def read_reported(folder: Path, study: Study) -> tuple[Reported, ...]:
+    """Read ``reported.csv``: the numbers printed in the paper, in the unit they are printed in.
+
+    Raises:
+        InputError: naming the file and the row.
+    """
+    path = folder / REPORTED
+    if not path.exists():
+        return ()
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise InputError(f"{path}: the columns {', '.join(COLUMNS)}; got {reader.fieldnames}; mend the first line")
+        rows = list(reader)
+    return tuple(_reported(row, f"{path}: row {number}", study) for number, row in enumerate(rows))
+
+
+def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
+    if row["output"] not in study.outputs:
+        raise InputError(f"{place}: {unknown('output', row['output'], study.outputs)}")
+    if row["arm"] not in study.arms:
+        raise InputError(f"{place}: {unknown('arm', row['arm'], study.arms)}")
+    try:
+        scale = {"percent": 0.01, "fraction": 1.0}[row["unit"]]
+        level = float(row["level"])
+        return Reported(
+            output=row["output"],
+            dataset=row["dataset"],
+            model=row["model"],
+            key=CellKey(study.arm_at(row["arm"], level), level, float(row["noise"])),
+            metric=row["metric"],
+            # to the digits that are printed, and not one more
+            mean=round(float(row["mean"]) * scale, 10),
+            sd=round(float(row["sd"]) * scale, 10) if row["sd"] else None,
+            n=int(row["n"]) if row["n"] else None,
+            source=row["source"],
+        )
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{place}: numbers, and a unit of percent or fraction; got {error}; mend that row") from None
+
+

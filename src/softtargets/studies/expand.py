@@ -1,0 +1,113 @@
+"""A study's grid as run specifications."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from softtargets._errors import unknown
+from softtargets.runs.spec import RunSpec, merged
+from softtargets.studies.results import CellKey
+from softtargets.studies.schema import ZERO, Study, Term
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A cell of a study at one seed, and what to train for it."""
+
+    key: CellKey
+    seed: int
+    run: RunSpec
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """A data set of the user's instead of the study's; `label` names its label column."""
+
+    name: str
+    label: str | None = None
+
+
+def select_outputs(study: Study, output: str | None) -> tuple[str, ...]:
+    """Return the outputs asked for: one, or all.
+
+    Raises:
+        InputError: naming the nearest output.
+    """
+    if output is None:
+        return tuple(study.outputs)
+    if output not in study.outputs:
+        raise unknown("output", output, study.outputs)
+    return (output,)
+
+
+def check_scale(study: Study, scale: str) -> None:
+    """Require a scale that the study has."""
+    if scale not in study.scales:
+        raise unknown("scale", scale, study.scales)
+
+
+def cells_of(study: Study, scale: str, outputs: Iterable[str]) -> list[CellKey]:
+    """Return the cells that some outputs and their claims need, each once, in the order of the study."""
+    wanted = set(outputs)
+    keys: dict[CellKey, None] = {}
+    for name, output in study.outputs.items():
+        if name in wanted and output.unavailable is None:
+            for arm, level, noise in product(output.arms, study.levels(output.levels, scale), output.noise):
+                keys[cell(study, arm, level, noise)] = None
+    for claim in study.claims:
+        if claim.output in wanted:
+            for term in claim.terms:
+                keys.update(dict.fromkeys(term_cells(study, term, scale)))
+    return list(keys)
+
+
+def cell(study: Study, arm: str, level: float, noise: float) -> CellKey:
+    """Return the place of an arm at a level: the baseline's at level 0, and for an arm without a swept key."""
+    name = study.arm_at(arm, level)
+    return CellKey(name, level if study.arms[name].sweep is not None else ZERO, noise)
+
+
+def term_cells(study: Study, term: Term, scale: str) -> list[CellKey]:
+    """Return the cells that a term averages over."""
+    levels = study.levels(term.level, scale)
+    return [cell(study, arm, level, noise) for arm, level, noise in product(term.arms, levels, term.noises)]
+
+
+def expand(
+    study: Study, scale: str, outputs: Iterable[str], *, seeds: int | None = None, data: DataChoice | None = None
+) -> list[PlannedRun]:
+    """Return every run of these outputs at a scale, seed by seed, so that an interrupted study has whole pairs.
+
+    Args:
+        study: as read.
+        scale: smoke, desk or paper.
+        outputs: names of outputs.
+        seeds: how many; None: as the scale says.
+        data: replaces the scale's data set, keeping its limits.
+
+    Raises:
+        InputError: where a specification of the study is not valid, naming the key.
+    """
+    settings = study.scales[scale]  # pyright: ignore[reportArgumentType]
+    keys = cells_of(study, scale, outputs)
+    count = settings.seeds if seeds is None else seeds
+    base = settings.run if data is None else {**settings.run, "data": _chosen(settings.run, data)}
+    return [PlannedRun(key, seed, _specify(study, base, key, seed)) for seed in range(count) for key in keys]
+
+
+def _chosen(run: dict[str, Any], data: DataChoice) -> dict[str, Any]:
+    chosen: dict[str, Any] = {"name": data.name}
+    if data.label is not None:
+        chosen["label"] = data.label
+    if "limit" in run.get("data", {}):
+        chosen["limit"] = run["data"]["limit"]
+    return chosen
+
+
+def _specify(study: Study, base: dict[str, Any], key: CellKey, seed: int) -> RunSpec:
+    change: dict[str, Any] = {"objective": study.arms[key.arm].objective_at(key.level), "seeds": seed}
+    if key.noise > 0:
+        change["noise"] = {"name": "symmetric", "rate": key.noise}
+    place = f"study {study.name}, arm {key.arm} at {key.level:g}"
+    return RunSpec.parse(merged(base, change), source=place)

@@ -1,0 +1,129 @@
+"""From the run store to what is known of a study; nothing is trained here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from softtargets.runs.measures import gaps_of, measure, read_predictions
+from softtargets.runs.spec import ResolvedRun
+from softtargets.runs.store import RunStore
+from softtargets.studies.catalog import read_reported
+from softtargets.studies.exact import loss_curves
+from softtargets.studies.expand import PlannedRun, cell
+from softtargets.studies.results import CellKey, CellRecord, Curve, DataSummary, Density, StudyResults
+from softtargets.studies.schema import Study
+from softtargets.studies.verdicts import judge
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BINS = 60
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study as it was asked for, with every run resolved; `runs` pairs them with their places."""
+
+    folder: Path
+    study: Study
+    scale: str
+    outputs: tuple[str, ...]
+    command: str
+    data: DataSummary
+    runs: tuple[tuple[PlannedRun, ResolvedRun], ...]
+
+
+def gather(plan: StudyPlan, store: RunStore) -> StudyResults:
+    """Read the runs of a plan and judge its claims."""
+    cells = tuple(_record(planned, resolved, store) for planned, resolved in plan.runs)
+    return StudyResults(
+        study=plan.study,
+        scale=plan.scale,
+        outputs=plan.outputs,
+        command=plan.command,
+        data=plan.data,
+        cells=cells,
+        verdicts=judge(plan.study, plan.scale, plan.outputs, cells),
+        reported=read_reported(plan.folder, plan.study),
+        densities=_densities(plan, cells, store),
+        curves=_curves(plan),
+    )
+
+
+def _record(planned: PlannedRun, resolved: ResolvedRun, store: RunStore) -> CellRecord:
+    identity = resolved.identity
+    specification = resolved.model_dump(mode="json")
+    result = store.result(identity)
+    if result is not None:
+        return CellRecord(
+            key=planned.key,
+            seed=planned.seed,
+            run_id=identity,
+            status="complete",
+            metrics=measure(store, identity),
+            seconds=result["seconds"],
+            specification=specification,
+            environment=result["environment"],
+        )
+    failure = store.failure(identity)
+    return CellRecord(
+        key=planned.key,
+        seed=planned.seed,
+        run_id=identity,
+        status="missing" if failure is None else "failed",
+        reason="not trained yet" if failure is None else failure.message,
+        specification=specification,
+    )
+
+
+def _curves(plan: StudyPlan) -> tuple[Curve, ...]:
+    outputs = [plan.study.outputs[name] for name in plan.outputs]
+    return tuple(curve for output in outputs if output.kind == "curves" for curve in loss_curves(output.noise))
+
+
+def _densities(plan: StudyPlan, cells: Sequence[CellRecord], store: RunStore) -> tuple[Density, ...]:
+    """Histograms over the pooled seeds of each cell, on edges that all cells of a metric share."""
+    found: list[Density] = []
+    for name in plan.outputs:
+        output = plan.study.outputs[name]
+        if output.kind != "density":
+            continue
+        levels = plan.study.levels(output.levels, plan.scale)
+        keys = [
+            cell(plan.study, arm, level, noise) for noise in output.noise for arm in output.arms for level in levels
+        ]
+        for metric in output.metrics:
+            pooled = {key: _pooled(key, metric, cells, store) for key in dict.fromkeys(keys)}
+            found += _histograms(metric, {key: gaps for key, gaps in pooled.items() if gaps is not None})
+    return tuple(found)
+
+
+def _pooled(key: CellKey, metric: str, cells: Sequence[CellRecord], store: RunStore) -> "Tensor | None":
+    import torch
+
+    ids = [record.run_id for record in cells if record.key == key and record.status == "complete"]
+    labels = metric.removeprefix("gap.")
+    parts = [gaps_of(read_predictions(store.path(run_id)), labels) for run_id in ids]
+    gaps = torch.cat(parts) if parts else None
+    return None if gaps is None or len(gaps) == 0 else gaps.double()
+
+
+def _histograms(metric: str, pooled: dict[CellKey, "Tensor"]) -> list[Density]:
+    import torch
+
+    if not pooled:
+        return []
+    everything = torch.cat(list(pooled.values()))
+    # An unbounded loss can send a few logits very far: the edges cover the middle 99 %, the ends take the rest.
+    low, high = torch.quantile(everything[:: max(1, len(everything) // 1_000_000)], torch.tensor([0.005, 0.995]).double())
+    edges = torch.linspace(float(low), float(high) if high > low else float(low) + 1, BINS + 1, dtype=torch.float64)
+    result: list[Density] = []
+    for key, gaps in pooled.items():
+        place = torch.bucketize(gaps.clamp(edges[0], edges[-1]), edges[1:-1])
+        counts = torch.bincount(place, minlength=BINS).double()
+        density = counts / counts.sum() / (edges[1] - edges[0])
+        result.append(
+            Density(key, metric, tuple(edges.tolist()), tuple(density.tolist()), float(gaps.mean()), len(gaps))
+        )
+    return result

@@ -1,0 +1,154 @@
+"""Claims held against runs: paired intervals over seeds, adjusted within the study."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from softtargets.studies.expand import term_cells
+from softtargets.studies.results import CellKey, CellRecord, Verdict, VerdictName
+from softtargets.studies.schema import Claim, Study
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A claim's contrast over the seeds that have every run it needs."""
+
+    claim: Claim
+    mean: float
+    standard_error: float
+    n: int
+
+    @property
+    def boundaries(self) -> tuple[float, ...]:
+        """Where the claim turns false: the threshold, or minus and plus the margin."""
+        margin = self.claim.margin
+        return (self.claim.threshold,) if margin is None else (-margin, margin)
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of the distance to the nearest boundary, Student's t with n - 1 degrees of freedom."""
+        from scipy import stats
+
+        distance = min(abs(self.mean - boundary) for boundary in self.boundaries)
+        if self.standard_error == 0:
+            return 1.0 if distance == 0 else 0.0
+        return float(2 * stats.t.sf(distance / self.standard_error, self.n - 1))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return the two-sided interval of confidence 1 - level."""
+        from scipy import stats
+
+        half = float(stats.t.isf(level / 2, self.n - 1)) * self.standard_error
+        return self.mean - half, self.mean + half
+
+
+def judge(
+    study: Study, scale: str, outputs: Sequence[str], cells: Sequence[CellRecord], *, level: float = LEVEL
+) -> tuple[Verdict, ...]:
+    """Judge every claim of these outputs.
+
+    The contrast of a claim is taken within each seed, where arms share data order, initialisation and noise; its
+    interval is the paired t interval over seeds. Holm's step-down procedure adjusts the confidence within the study:
+    claims are ordered by p-value, the i-th of m is held at level / (m - i + 1), and from the first that stays
+    undecided on, all keep that one's confidence.
+
+    reproduced: the interval lies wholly on the claimed side · contradicted: wholly on the other · inconclusive: it
+    reaches over the boundary · not run: fewer than two seeds have every run, or the study says why.
+
+    Args:
+        study: with its claims.
+        scale: whose level sets the claims mean.
+        outputs: whose claims to judge.
+        cells: the runs, complete or not.
+        level: family-wise error rate.
+
+    Returns:
+        One verdict per claim, in the order of the study.
+    """
+    claims = [claim for claim in study.claims if claim.output in outputs]
+    contrasts: dict[str, Contrast] = {}
+    reasons: dict[str, str] = {}
+    records = {(cell.key, cell.seed): cell for cell in cells}
+    for claim in claims:
+        found = claim.not_run or _contrast(study, scale, claim, records)
+        if isinstance(found, str):
+            reasons[claim.id] = found
+        else:
+            contrasts[claim.id] = found
+    levels = holm_levels({name: contrast.p for name, contrast in contrasts.items()}, level)
+    return tuple(
+        _verdict(contrasts[claim.id], levels[claim.id])
+        if claim.id in contrasts
+        else Verdict(claim, "not run", reason=reasons[claim.id])
+        for claim in claims
+    )
+
+
+def holm_levels(p_values: dict[str, float], level: float) -> dict[str, float]:
+    """Return the level at which Holm's procedure leaves each hypothesis.
+
+    Example:
+        >>> holm_levels({"a": 0.001, "b": 0.03, "c": 0.04}, 0.05)
+        {'a': 0.016666666666666666, 'b': 0.025, 'c': 0.025}
+    """
+    result: dict[str, float] = {}
+    held: float | None = None
+    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        own = level / (len(p_values) - place) if held is None else held
+        if held is None and p > own:
+            held = own
+        result[name] = own
+    return result
+
+
+def _contrast(
+    study: Study, scale: str, claim: Claim, records: dict[tuple[CellKey, int], CellRecord]
+) -> Contrast | str:
+    seeds = sorted({seed for _, seed in records})
+    values = [value for seed in seeds if (value := _value(study, scale, claim, records, seed)) is not None]
+    if len(values) < 2:
+        return f"{len(values)} of {len(seeds)} seeds have every run that the claim needs; two are the least"
+    # fmean and fsum are exact, so that the order of runs cannot move a digit
+    return Contrast(claim, fmean(values), stdev(values) / math.sqrt(len(values)), len(values))
+
+
+def _value(
+    study: Study, scale: str, claim: Claim, records: dict[tuple[CellKey, int], CellRecord], seed: int
+) -> float | None:
+    total: list[float] = []
+    for term in claim.terms:
+        keys = term_cells(study, term, scale)
+        for key in keys:
+            record = records.get((key, seed))
+            if record is None or record.status != "complete" or term.metric not in record.metrics:
+                return None
+            total.append(term.weight * record.metrics[term.metric] / len(keys))
+    return math.fsum(total)
+
+
+def _verdict(contrast: Contrast, level: float) -> Verdict:
+    low, high = contrast.interval(level)
+    return Verdict(
+        claim=contrast.claim,
+        name=_decide(contrast.claim, low, high),
+        estimate=contrast.mean,
+        low=low,
+        high=high,
+        p=contrast.p,
+        confidence=1 - level,
+        n=contrast.n,
+    )
+
+
+def _decide(claim: Claim, low: float, high: float) -> VerdictName:
+    if claim.margin is not None:
+        if -claim.margin < low and high < claim.margin:
+            return "reproduced"
+        return "contradicted" if high < -claim.margin or low > claim.margin else "inconclusive"
+    above, below = low > claim.threshold, high < claim.threshold
+    if not above and not below:
+        return "inconclusive"
+    return "reproduced" if above == (claim.relation == ">") else "contradicted"
