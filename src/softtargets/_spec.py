@@ -61,7 +61,10 @@ def _describe(owner: str, item: dict[str, Any]) -> str:
         return f"{path}: {context['message']}" if item["loc"] else str(context["message"])
     if kind == "missing":
         return sentence(path, "required", "nothing", "add this key")
-    message = str(context.get("error", item["msg"]))
+    error = context.get("error")
+    if isinstance(error, InputError):
+        return f"{path}.{error}" if item["loc"] else str(error)
+    message = str(error or item["msg"])
     return f"{path}: {message[0].lower()}{message[1:]}; got {item.get('input')!r}"
 
 

@@ -84,7 +84,7 @@ def execute(
         if known is not None and known.final:
             return Outcome(identity, "failed", known.message)
         try:
-            with _quiet_machine(resolved.run.training.threads):
+            with quiet_machine(resolved.run.training.threads):
                 _train(resolved, store, checkpoint_seconds)
         except DivergedError as error:
             store.discard_partial(identity)
@@ -147,7 +147,7 @@ def load_cached(spec: DataSpec, cache: str) -> Dataset:
 
 
 @contextmanager
-def _quiet_machine(threads: int) -> Iterator[None]:
+def quiet_machine(threads: int) -> Iterator[None]:
     """Run with this many intra-op threads, and leave the caller's threads and generators as they were."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -1,0 +1,74 @@
+"""Progress: a live bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from softtargets.workflows.progress import Progress
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def shown_progress() -> Iterator[Callable[["Progress"], None]]:
+    """Yield a function that shows progress on the standard error."""
+    if sys.stderr.isatty():
+        yield from _bar()
+    else:
+        yield _Lines()
+
+
+def _bar() -> Iterator[Callable[["Progress"], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("training", total=1.0)
+        yield lambda state: bar.update(task, completed=state.done, description=describe(state))
+
+
+class _Lines:
+    """Prints a line at the first look, every few seconds, and at the end."""
+
+    def __init__(self) -> None:
+        self._last = -SECONDS_BETWEEN_LINES
+        self._ended = False
+
+    def __call__(self, state: "Progress") -> None:
+        now = time.monotonic()
+        ends = state.finished == state.total
+        if (ends and not self._ended) or now - self._last >= SECONDS_BETWEEN_LINES:
+            print(f"{100 * state.done:3.0f} %  {describe(state)}", file=sys.stderr, flush=True)
+            self._last, self._ended = now, ends
+
+
+def describe(state: "Progress") -> str:
+    """Return progress in words."""
+    if state.finished == state.total:
+        words = [f"trained {state.finished - state.failed} of {state.total} runs"]
+    else:
+        left = "estimating the time" if state.remaining is None else f"{duration(state.remaining)} left"
+        words = [f"training: {state.finished} of {state.total} runs", left]
+    if state.present:
+        words.append(f"{state.present} were there already")
+    if state.failed:
+        words.append(f"{state.failed} failed")
+    return ", ".join(words)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two units that matter.
+
+    Example:
+        >>> duration(8), duration(95), duration(7300), duration(200_000)
+        ('8 s', '1 min 35 s', '2 h 1 min', '2 d 7 h')
+    """
+    whole = round(seconds)
+    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {name}"
+    return f"{whole} s"

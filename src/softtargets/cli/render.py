@@ -1,0 +1,80 @@
+"""Results as text for a terminal."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from softtargets.cli.progress import duration
+
+if TYPE_CHECKING:
+    from softtargets.workflows.describe import Description
+    from softtargets.workflows.study import StudyOutcome, StudyRequest
+
+
+def show_outcome(outcome: "StudyOutcome") -> str:
+    """Say what was trained, what was found, what failed and where the page is."""
+    lines = [f"{outcome.trained} runs trained, {outcome.present} there already, in {duration(outcome.seconds)}"]
+    if outcome.failed:
+        lines[0] += f"; {outcome.failed} FAILED"
+        failed = {cell.run_id: cell for cell in outcome.results.cells if cell.status == "failed"}
+        for cell in failed.values():
+            place = f"{cell.key.arm} at {cell.key.level:g}, noise {cell.key.noise:g}, seed {cell.seed}"
+            lines.append(f"  failed: {place}: {cell.reason}")
+    verdicts = Counter(verdict.name for verdict in outcome.results.verdicts)
+    if verdicts:
+        lines.append("claims: " + ", ".join(f"{count} {name}" for name, count in verdicts.most_common()))
+    lines += [
+        f"  {verdict.name}: {verdict.claim.id}: {verdict.claim.reading}"
+        for verdict in outcome.results.verdicts
+        if verdict.name == "contradicted"
+    ]
+    lines.append(f"page: {outcome.page}")
+    return "\n".join(lines)
+
+
+def show_description(description: "Description", request: "StudyRequest") -> str:
+    """Say what a study is and what it would cost."""
+    study, paper = description.study, description.study.paper
+    scale = study.scales[request.scale]  # pyright: ignore[reportArgumentType]
+    lines = [
+        f"{study.name}: {study.title}",
+        f"{paper.authors}, {paper.year}, {paper.venue}, {paper.url}",
+        "",
+        study.question,
+        "",
+        "Outputs:",
+        *(f"  {name:<10} {output.title}" for name, output in study.outputs.items()),
+        "",
+        "What differs from the paper:",
+        *(f"  - {text}" for text in (*study.differs, *scale.differs)),
+        "",
+        f"{request.scale} scale: {len(description.planned)} runs on {description.planned[0].run.data.name}"
+        if description.planned
+        else f"{request.scale} scale: no runs; this output is exact or not available",
+    ]
+    for arm, count in description.by_arm.items():
+        levels = sorted({item.key.level for item in description.planned if item.key.arm == arm})
+        noise = sorted({item.key.noise for item in description.planned if item.key.arm == arm})
+        at = "" if study.arms[arm].sweep is None else f" at {', '.join(f'{level:g}' for level in levels)}"
+        lines.append(f"  {count:>4}  {study.arms[arm].label}{at}; noise {', '.join(f'{rate:g}' for rate in noise)}")
+    if description.planned:
+        known = "" if description.present is None else f", {description.present} of them there already"
+        seeds = len({item.seed for item in description.planned})
+        lines.append(f"  {seeds} seeds{known}")
+        lines.append(
+            f"  about {duration(description.seconds)} here: {description.total_steps:,} steps of "
+            f"{1000 * description.step_seconds:.2f} ms (timed just now), {description.workers} at a time"
+        )
+    lines += [f"  {description.note}"] if description.note else []
+    return "\n".join(lines)
+
+
+def show_metrics(metrics: dict[str, float]) -> str:
+    """Return measures as lines."""
+    from softtargets.runs.measures import MEASURES
+
+    lines: list[str] = []
+    for name, value in metrics.items():
+        measure = MEASURES[name]
+        shown = f"{100 * value:.2f} %" if measure.unit == "percent" else f"{value:.4f} {measure.unit}"
+        lines.append(f"{measure.label:<28} {shown}")
+    return "\n".join(lines)

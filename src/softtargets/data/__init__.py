@@ -1,0 +1,33 @@
+"""Data sets as tensors: from a specification to inputs, labels and splits.
+
+Names are imported when first used, so that a specification can be read without waiting for torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from softtargets.data.dataset import Dataset, normalization
+    from softtargets.data.sources import fingerprint, load
+    from softtargets.data.spec import DataSpec, Limit
+
+__all__ = ["DataSpec", "Dataset", "Limit", "fingerprint", "load", "normalization"]
+
+_HOME = {
+    "DataSpec": "spec",
+    "Dataset": "dataset",
+    "Limit": "spec",
+    "fingerprint": "sources",
+    "load": "sources",
+    "normalization": "dataset",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"softtargets.data.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'softtargets.data' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,170 @@
+"""Which files a name stands for, and what their bytes hash to."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from softtargets._errors import InputError, fail, nearest
+
+Kind = Literal["parquet", "csv", "images"]
+
+ALIASES = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+_SPLITS = ("train", "validation", "test")
+_TABLES: dict[str, Kind] = {".parquet": "parquet", ".csv": "csv"}
+_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"}
+_SPLIT_FILE = re.compile(rf"({'|'.join(ALIASES)})(?:-(\d+)-of-(\d+)(?:-\w+)?)?")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: the split it belongs to, its path, its path inside the data set, and the class of an image."""
+
+    split: str
+    path: Path
+    inner: str
+    class_name: str = ""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a data set in a fixed order, and of a folder of images its classes, sorted."""
+
+    name: str
+    kind: Kind
+    files: tuple[File, ...]
+    class_names: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the bytes of every file with its split, or for a folder of images its path inside it."""
+        digest = hashlib.sha256(self.kind.encode())
+        for name in self.class_names:
+            digest.update(b"\0class " + os.fsencode(name))
+        for file in self.files:
+            label = file.inner if self.kind == "images" else file.split
+            digest.update(b"\0" + os.fsencode(label) + b"\0" + _hash(file.path))
+        return digest.hexdigest()
+
+
+def find(path: Path) -> Files:
+    """Find the data files of an existing file or folder.
+
+    Raises:
+        InputError: where there are none, or where they can be read in two ways.
+    """
+    if path.is_file():
+        kind = _TABLES.get(path.suffix.lower())
+        if kind is None:
+            raise fail("name", "a .parquet or .csv file, or a folder", f"'{path}'", "convert it to one of these")
+        return Files(path.stem, kind, (File("train", path, path.name),))
+    tables = _split_tables(path) or _split_tables(path / "data")
+    return Files(path.resolve().name, *tables) if tables else _image_folder(path)
+
+
+def missing(name: str) -> InputError:
+    """Build the error of a name that is no file, no folder and no set on the hub."""
+    close = suggestion(name)
+    remedy = f"did you mean '{close}'?" if close else "give the path of an existing file or folder"
+    return fail("name", "'digits', an existing file or folder, or a hub name 'user/set'", f"'{name}'", remedy)
+
+
+def suggestion(name: str) -> str | None:
+    """Return the existing name or path most like `name`, or None."""
+    path = Path(name).expanduser()
+    while not path.parent.is_dir():
+        path = path.parent
+    siblings = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+    embedded = ["digits"] if name == path.name else []
+    close = nearest(path.name, [*embedded, *sorted(siblings)])
+    if close is None or close in embedded:
+        return close
+    return str(path.parent / close)
+
+
+def _hash(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    except OSError as error:
+        raise fail("name", "files that can be read", f"{path}: {error.strerror}", "check its permissions") from error
+
+
+def _visible(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _split_tables(folder: Path) -> tuple[Kind, tuple[File, ...]] | None:
+    """Find Parquet or CSV files named by split, whole or in shards."""
+    named: dict[str, list[tuple[Path, re.Match[str]]]] = {}
+    for entry in _visible(folder):
+        match = _SPLIT_FILE.fullmatch(entry.stem.lower())
+        if match and entry.is_file() and entry.suffix.lower() in _TABLES:
+            named.setdefault(ALIASES[match[1]], []).append((entry, match))
+    if "train" not in named:
+        return None
+    found = [entry for group in named.values() for entry, _ in group]
+    kinds = {entry.suffix.lower() for entry in found}
+    if len(kinds) > 1:
+        raise fail("name", "either Parquet or CSV files in one folder", _listed(found), "move the others elsewhere")
+    ordered = [File(split, entry, entry.name) for split in _SPLITS for entry in _whole(split, named.get(split, []))]
+    return _TABLES[kinds.pop()], tuple(ordered)
+
+
+def _whole(split: str, group: list[tuple[Path, re.Match[str]]]) -> list[Path]:
+    """Return one file, or every shard in order."""
+    numbers = [(match[1], int(match[2] or 0), int(match[3] or 1)) for _, match in group]
+    shards = sorted(zip(numbers, (entry for entry, _ in group), strict=True))
+    if shards and sorted(numbers) != [(numbers[0][0], index, numbers[0][2]) for index in range(numbers[0][2])]:
+        raise fail(
+            "name",
+            f"one {split} file, or every shard of one set of shards",
+            _listed(entry for entry, _ in group),
+            "add the missing files or move the others elsewhere",
+        )
+    return [entry for _, entry in shards]
+
+
+def _image_folder(folder: Path) -> Files:
+    """Find one folder of images for each class, in `folder` or in its train, validation and test folders."""
+    inside = [entry for entry in _visible(folder) if entry.is_dir()]
+    roots = [(ALIASES[entry.name.lower()], entry) for entry in inside if entry.name.lower() in ALIASES]
+    splits = [split for split, _ in roots]
+    if len(set(splits)) < len(splits):
+        raise fail("name", "one folder for each split", _listed(root for _, root in roots), "merge them")
+    if "train" not in splits:
+        if roots and len(roots) == len(inside):
+            raise fail("name", "a folder named train", f"only {_listed(inside)} in '{folder}'", "add the training data")
+        roots = [("train", folder)]
+    files, classes = [], set()
+    for split, root in sorted(roots, key=lambda item: _SPLITS.index(item[0])):
+        classes |= {entry.name for entry in _visible(root) if entry.is_dir()}
+        for path in sorted(root.rglob("*")):
+            inner = path.relative_to(root)
+            if path.suffix.lower() not in _IMAGES or any(name.startswith(".") for name in inner.parts):
+                continue
+            if len(inner.parts) < 2:
+                raise fail("name", "every image in the folder of its class", f"'{path}'", "move it into one")
+            files.append(File(split, path, path.relative_to(folder).as_posix(), inner.parts[0]))
+    if not files:
+        required = (
+            "a folder with train.parquet or train.csv (and test, validation), or a folder of images for each class"
+        )
+        there = _listed(_visible(folder)) or "nothing"
+        raise fail("name", required, f"'{folder}' with {there}", "check the path, or name one file in it")
+    return Files(folder.resolve().name, "images", tuple(files), tuple(sorted(classes)))
+
+
+def _listed(paths: Iterable[Path]) -> str:
+    return ", ".join(sorted(path.name for path in paths))

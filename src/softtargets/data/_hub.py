@@ -1,0 +1,86 @@
+"""Sets of the Hugging Face hub."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from softtargets._errors import InputError, fail
+from softtargets.data._files import ALIASES, suggestion
+from softtargets.data._tables import Part, choose, names_of, reading
+from softtargets.data.spec import DataSpec
+
+_OFFLINE = "HF_HUB_OFFLINE"
+_TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A set by its name "user/set", downloaded once into the hub's own cache, which knows of newer versions."""
+
+    name: str
+
+    def key(self) -> str:
+        """Name the version that is read."""
+        return " ".join([self.name, *(f"{split} {data._fingerprint}" for split, data in self._splits.items())])
+
+    def parts(self, spec: DataSpec) -> list[Part]:
+        """Read the chosen columns, a part for each split."""
+        parts: list[Part] = []
+        for split, data in self._splits.items():
+            file = f"{self.name} ({split})"
+            columns = choose(data.features, spec, file, parts)
+            table = data.select_columns(columns.names).data.table
+            parts.append(Part(split, file, table, columns, names_of(data.features[columns.label]), opens_paths=True))
+        return parts
+
+    @cached_property
+    def _splits(self) -> dict[str, Any]:
+        import datasets
+
+        with _reachable_or_cached(self.name), reading(self.name):
+            found = datasets.load_dataset(self.name)
+        known = {str(name): ALIASES[str(name)] for name in found if str(name) in ALIASES}
+        if "train" not in known.values():
+            raise fail(
+                "name", "a set with a train split", f"{', '.join(map(str, found))} in {self.name}", "choose another"
+            )
+        # Spelled val, valid, dev or validation: the first of them.
+        first = {split: name for name, split in reversed(known.items())}
+        return {split: found[first[split]] for split in ("train", "validation", "test") if split in first}
+
+
+@contextlib.contextmanager
+def _reachable_or_cached(name: str) -> Iterator[None]:
+    """Ask the hub once; where it cannot be reached, read what was downloaded earlier.
+
+    Without this the reader tries again for half a minute before it says that there is no network.
+    """
+    import datasets.config
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    close = suggestion(name)
+    local = f"did you mean the path '{close}'?" if close else "check the spelling, or give the path of a file or folder"
+    try:
+        HfApi().dataset_info(name, timeout=_TIMEOUT_SECONDS)
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        required = "'digits', an existing file or folder, or a set on the hub"
+        raise fail("name", required, f"'{name}', which the hub does not know or does not show", local) from error
+    except Exception as reason:
+        switches = (datasets.config, constants)
+        before = [getattr(switch, _OFFLINE) for switch in switches]
+        try:
+            for switch in switches:
+                setattr(switch, _OFFLINE, True)
+            yield
+        except InputError as error:
+            got = f"'{name}', and the hub cannot be reached ({type(reason).__name__})"
+            required = "'digits', an existing file or folder, or a set of the hub that is reachable or downloaded"
+            raise fail("name", required, got, local) from error
+        finally:
+            for switch, value in zip(switches, before, strict=True):
+                setattr(switch, _OFFLINE, value)
+    else:
+        yield

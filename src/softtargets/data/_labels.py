@@ -1,0 +1,128 @@
+"""Label columns to class indices."""
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softtargets._errors import InputError, fail
+from softtargets.data._splits import no_training_example
+from softtargets.data._tables import Part, no_rows
+
+_MEND = "mend or drop that row"
+
+
+def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> tuple[Tensor, tuple[str, ...]]:
+    """Read the labels of all parts, one after the other.
+
+    Whole numbers (also written 3.0, or as text) are class indices. Text of which nothing is a number is class names,
+    numbered in sorted order; True and False are such names.
+
+    Args:
+        parts: Every file of the data set.
+        column: The label column.
+        num_classes: What the specification declares.
+
+    Returns:
+        (N,) int64 labels and one name for each class.
+
+    Raises:
+        InputError: a label that is missing, no class or out of range, with its file and row.
+    """
+    cells = [[_cell(value, part, row) for row, value in enumerate(part.table[column].to_pylist())] for part in parts]
+    if not any(cells):
+        raise no_rows(parts[0].file)
+    declared = _declared_names(parts)
+    text = _first(str, cells, parts)
+    number = _first(int, cells, parts)
+    if text is not None and number is not None:
+        got = f"{text[0]!r} in {text[1]} beside {number[0]} in {number[1]}"
+        raise fail("label", "a whole number in every row, or a class name in every row", got, _MEND)
+    if text is not None:
+        if declared is not None:
+            raise fail("label", "whole numbers, as its class names are given", f"{text[0]!r} in {text[1]}", _MEND)
+        names = tuple(sorted({str(cell) for part in cells for cell in part}))
+        number_of = {name: index for index, name in enumerate(names)}
+        cells = [[number_of[str(cell)] for cell in part] for part in cells]
+    else:
+        names = _numbered(cells, parts, declared, num_classes)
+    if num_classes is not None and len(names) != num_classes:
+        raise fail("num_classes", f"{len(names)}, the number of class names", num_classes, "leave it out or mend it")
+    if len(names) < 2:
+        raise fail("label", "at least 2 classes", f"only '{''.join(names)}'", "add examples of another class")
+    return torch.tensor([int(cell) for part in cells for cell in part]), names
+
+
+def _cell(value: Any, part: Part, row: int) -> int | str:
+    """Return a class index or a class name."""
+    if isinstance(value, str):
+        value = value.strip()
+    if value is None or value == "":
+        raise _bad(part, row, "a missing label")
+    if isinstance(value, bool):
+        return str(value)
+    number = _number(value)
+    if number is None:
+        if isinstance(value, str):
+            return value
+        raise _bad(part, row, f"a value of type {type(value).__name__}")
+    if math.isnan(number):
+        raise _bad(part, row, "a missing label")
+    # Beyond any number of classes, and within what floating point tells from its neighbours.
+    if not (math.isfinite(number) and abs(number) < 2**31 and number == int(number)):
+        raise _bad(part, row, f"{value}")
+    return int(number)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, int | float | Decimal):
+        return float(value)
+    try:
+        return float(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _bad(part: Part, row: int, got: str) -> InputError:
+    return fail("label", "a whole number of at least 0, or a class name", f"{got} in {part.place(row)}", _MEND)
+
+
+def _first(kind: type, cells: list[list[int | str]], parts: Sequence[Part]) -> tuple[int | str, str] | None:
+    for part, column in zip(parts, cells, strict=True):
+        for row, cell in enumerate(column):
+            if isinstance(cell, kind):
+                return cell, part.place(row)
+    return None
+
+
+def _declared_names(parts: Sequence[Part]) -> tuple[str, ...] | None:
+    declared = {part.class_names: part.file for part in parts if part.class_names is not None}
+    if len(declared) > 1:
+        (names, file), (others, other) = list(declared.items())[:2]
+        got = f"{', '.join(names[:5])} ... in {file} and {', '.join(others[:5])} ... in {other}"
+        raise fail("label", "the same class names in every file", got, "write the files with one list of names")
+    return next(iter(declared), None)
+
+
+def _numbered(
+    cells: list[list[int | str]], parts: Sequence[Part], declared: tuple[str, ...] | None, num_classes: int | None
+) -> tuple[str, ...]:
+    """Check class indices; return the names of the classes."""
+    limit = len(declared) if declared is not None else num_classes
+    high = "" if limit is None else f" and below {limit}, the number of classes"
+    present: set[int] = set()
+    for part, column in zip(parts, cells, strict=True):
+        for row, cell in enumerate(column):
+            if int(cell) < 0 or (limit is not None and int(cell) >= limit):
+                raise fail("label", f"at least 0{high}", f"{cell} in {part.place(row)}", _MEND)
+            present.add(int(cell))
+    if declared is not None:
+        return declared
+    count = limit or max(present) + 1
+    if len(present) < count:
+        absent = next(index for index in range(count) if index not in present)
+        raise no_training_example(absent, str(absent), "number the classes from 0 without gaps")
+    return tuple(str(index) for index in range(count))

@@ -1,0 +1,84 @@
+"""A data set in memory."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Inputs, labels and splits; the rows of all splits lie in one tensor.
+
+    Attributes:
+        name: The specification's name; of a path, the last part without its suffix.
+        fingerprint: SHA-256 (hex) of the content, whatever its path and its splits.
+        inputs: (N, C, H, W) uint8 of images, C = 1 grey or 3 RGB; (N, D) float32 of a table.
+        labels: (N,) int64 in [0, num_classes).
+        class_names: One name for each class.
+        splits: "train", "validation" and "test", each (n,) int64 rows of `inputs` in ascending order.
+    """
+
+    name: str
+    fingerprint: str
+    inputs: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    splits: dict[str, Tensor]
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(C, H, W) of images, (D,) of a table."""
+        return tuple(self.inputs.shape[1:])
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the inputs are images."""
+        return self.inputs.ndim == 4
+
+
+def normalization(dataset: Dataset) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the training inputs, and of no others.
+
+    The deviation is the population's (divided by n). A constant channel or column has deviation 1, so that
+    ``(inputs - mean) / std`` is finite.
+
+    Returns:
+        mean and std: float32, (C,) on the scale in which 255 is 1, or (D,) in the table's own units.
+
+    Example:
+        >>> rows = torch.tensor([[1.0, 5.0], [3.0, 5.0], [99.0, 99.0]])
+        >>> splits = {"train": torch.tensor([0, 1]), "validation": torch.tensor([2]), "test": torch.tensor([2])}
+        >>> normalization(Dataset("table", "", rows, torch.tensor([0, 1, 0]), ("a", "b"), splits))
+        (tensor([2., 5.]), tensor([1., 1.]))
+    """
+    train = dataset.splits["train"]
+    return _of_images(dataset.inputs, train) if dataset.is_image else _of_columns(dataset.inputs[train])
+
+
+def _of_columns(rows: Tensor) -> tuple[Tensor, Tensor]:
+    std, mean = torch.std_mean(rows.double(), dim=0, correction=0)
+    # Not std == 0: the mean of equal values is rounded, which leaves a deviation of 1e-17 or so.
+    constant = rows.amax(0) == rows.amin(0)
+    return mean.float(), torch.where(constant, 1.0, std).float()
+
+
+def _of_images(images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    totals = torch.zeros(2, images.shape[1], dtype=torch.int64)
+    for chunk in rows.split(4096):
+        values = images[chunk].to(torch.int32)
+        totals[0] += values.sum((0, 2, 3))
+        totals[1] += values.square().sum((0, 2, 3))
+    count = len(rows) * images.shape[2] * images.shape[3]
+    # Python's integers are exact, so that a constant channel is seen as such.
+    moments = [(first, count * second - first * first) for first, second in zip(*totals.tolist(), strict=True)]
+    mean = [first / count / 255 for first, _ in moments]
+    std = [spread**0.5 / count / 255 if spread else 1.0 for _, spread in moments]
+    return torch.tensor(mean), torch.tensor(std)

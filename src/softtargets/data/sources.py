@@ -1,0 +1,137 @@
+"""From a specification to a data set: the embedded digits, files, folders and hub sets."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from softtargets._errors import fail
+from softtargets.data import _content
+from softtargets.data._content import Content
+from softtargets.data._files import Files, find, missing
+from softtargets.data._hub import Hub
+from softtargets.data._images import decode, image_columns, image_parts
+from softtargets.data._labels import read_labels
+from softtargets.data._numbers import read_features
+from softtargets.data._splits import missing_class, no_training_example, split
+from softtargets.data._tables import Part, read_tables
+from softtargets.data.dataset import SPLITS, Dataset
+from softtargets.data.spec import DataSpec
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
+    """Read a data set, decode it and divide it into train, validation and test.
+
+    A split that the set has of its own is kept. The others are drawn stratified from the training rows: first test,
+    then validation, then the limits, all from the specification's own seed.
+
+    Args:
+        spec: The data set, its columns and its splits.
+        cache: A folder for decoded data. What lies there is used only while the content it was decoded from is the
+            same; where it is damaged or cannot be written, the data are decoded again.
+
+    Raises:
+        InputError: no such set or column; a label that is missing, no class or out of range; a number or an image
+            that cannot be read; images of several sizes; a class without a training example. Files are named with
+            their row, counted from 0.
+
+    Example:
+        >>> digits = load(DataSpec(name="digits"))
+        >>> digits.input_shape, digits.num_classes, {name: len(rows) for name, rows in digits.splits.items()}
+        ((1, 8, 8), 10, {'train': 1150, 'validation': 288, 'test': 359})
+    """
+    source = _source(spec.name)
+    identity = _identity(source)
+    content = _decoded(source, identity, spec, cache)
+    splits = split(content.labels, content.origin, spec)
+    absent = missing_class(content.labels[splits["train"]], content.class_names)
+    if absent is not None:
+        limited = spec.limit is not None and spec.limit.train is not None
+        remedy = "raise limit.train" if limited else "add examples of it, or leave the class out"
+        raise no_training_example(absent, content.class_names[absent], remedy)
+    fingerprint = identity if isinstance(source, Files) else content.fingerprint()
+    return Dataset(source.name, fingerprint, content.inputs, content.labels, content.class_names, splits)
+
+
+def fingerprint(spec: DataSpec, *, cache: Path | None = None) -> str:
+    """SHA-256 (hex) of a data set's content, which moving or renaming it does not change.
+
+    Of files their bytes, of a folder of images also the paths inside it; of the digits and of a hub set the decoded
+    inputs and labels, for which `cache` saves decoding again. The splits are not in it: the specification holds them.
+    """
+    source = _source(spec.name)
+    identity = _identity(source)
+    return identity if isinstance(source, Files) else _decoded(source, identity, spec, cache).fingerprint()
+
+
+@dataclass(frozen=True)
+class _Digits:
+    name: str = "digits"
+
+
+_Source = _Digits | Files | Hub
+
+
+def _source(name: str) -> _Source:
+    if name == "digits":
+        return _Digits()
+    path = Path(name).expanduser()
+    if path.exists():
+        return find(path)
+    if _HUB_NAME.fullmatch(name) and path.suffix.lower() not in (".parquet", ".csv"):
+        return Hub(name)
+    raise missing(name)
+
+
+def _identity(source: _Source) -> str:
+    """Name the content without decoding it."""
+    match source:
+        case Files():
+            return source.fingerprint()
+        case Hub():
+            return source.key()
+        case _Digits():
+            return source.name
+
+
+def _decoded(source: _Source, identity: str, spec: DataSpec, cache: Path | None) -> Content:
+    key = _content.key(identity, spec)
+    content = None if cache is None else _content.restore(cache, key)
+    if content is None:
+        content = _digits(spec) if isinstance(source, _Digits) else _assembled(_parts(source, spec), spec)
+        if cache is not None:
+            _content.store(cache, key, content)
+    return content
+
+
+def _parts(source: Files | Hub, spec: DataSpec) -> list[Part]:
+    if isinstance(source, Hub):
+        return source.parts(spec)
+    return image_parts(source, spec) if source.kind == "images" else read_tables(source, spec)
+
+
+def _assembled(parts: list[Part], spec: DataSpec) -> Content:
+    # Labels first: they are quick to check, and an error in them should not wait for 60,000 images.
+    labels, class_names = read_labels(parts, spec.label, spec.num_classes)
+    columns = parts[0].columns
+    inputs = decode(parts, columns.image) if columns.image else read_features(parts, columns.features)
+    rows = torch.tensor([len(part.table) for part in parts])
+    origin = torch.tensor([SPLITS.index(part.split) for part in parts], dtype=torch.uint8).repeat_interleave(rows)
+    return Content(inputs, labels, origin, class_names)
+
+
+def _digits(spec: DataSpec) -> Content:
+    from sklearn.datasets import load_digits
+
+    image_columns(spec, "digits")
+    if spec.num_classes not in (None, 10):
+        raise fail("num_classes", "10, the number of digits", spec.num_classes, "leave it out")
+    values, target = load_digits(return_X_y=True)
+    # Its grey values are 0 to 16.
+    inputs = (torch.tensor(values) * 255 / 16).round().to(torch.uint8).reshape(-1, 1, 8, 8)
+    labels = torch.tensor(target, dtype=torch.int64)
+    origin = torch.zeros(len(labels), dtype=torch.uint8)
+    return Content(inputs, labels, origin, tuple(str(digit) for digit in range(10)))

@@ -1,0 +1,46 @@
+"""A multilayer perceptron."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+from torch import Tensor, nn
+
+from softtargets._checks import check_num_classes
+from softtargets.models._checks import check_inputs, checked_shape
+
+
+class Mlp(nn.Module):
+    """Flatten, then linear layers with ReLU and dropout between them.
+
+    Args:
+        input_shape: Shape of one input, of any number of axes.
+        num_classes: At least 2.
+        hidden: Widths of the hidden layers; none gives softmax regression.
+        dropout: In [0, 1), after each hidden layer.
+
+    Raises:
+        InputError: a shape without positive sizes, fewer than 2 classes, or inputs of another shape.
+    """
+
+    def __init__(
+        self, input_shape: Sequence[int], num_classes: int, hidden: Sequence[int] = (256, 256), dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        check_num_classes(num_classes)
+        self.input_shape = checked_shape(input_shape, "positive sizes")
+        widths = [prod(self.input_shape), *hidden]
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise(widths):
+            layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(dropout)]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(widths[-1], num_classes)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return the (N, D) activations that `head` acts on, D the last hidden width."""
+        check_inputs(inputs, self.input_shape)
+        return self.body(inputs.flatten(1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return (N, K) logits."""
+        return self.head(self.features(inputs))

@@ -1,0 +1,1 @@
+"""What a command does: run a study, report it, describe it, train one run."""

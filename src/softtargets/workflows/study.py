@@ -1,0 +1,245 @@
+"""What `softtargets run` and `softtargets report` do."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from softtargets import report
+from softtargets.data import fingerprint
+from softtargets.data.spec import DataSpec
+from softtargets.runs.spec import ResolvedRun, RunSpec
+from softtargets.runs.store import RunStore
+from softtargets.studies.catalog import find, read_study
+from softtargets.studies.expand import DataChoice, PlannedRun, check_scale, expand, select_outputs
+from softtargets.studies.gather import StudyPlan, gather
+from softtargets.studies.results import DataSummary, StudyResults
+from softtargets.train.execute import Outcome, execute, load_cached, resolve
+from softtargets.train.loop import length_of
+from softtargets.workflows.progress import Progress, Tracker
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """What the user asked for.
+
+    Args:
+        study: a name, or a folder with a study.toml.
+        output: one output; None: all.
+        scale: smoke, desk or paper.
+        seeds: how many; None: as the scale says.
+        data: a data set of the user's instead of the study's.
+        runs: the run store's folder.
+        reports: where pages go.
+    """
+
+    study: str
+    output: str | None = None
+    scale: str = "desk"
+    seeds: int | None = None
+    data: DataChoice | None = None
+    runs: Path = Path("runs")
+    reports: Path = Path("reports")
+
+    @property
+    def command(self) -> str:
+        """The command that does this again."""
+        words = ["softtargets run", self.study, *([self.output] if self.output else []), f"--scale {self.scale}"]
+        words += [f"--seeds {self.seeds}"] if self.seeds is not None else []
+        if self.data is not None:
+            words.append(f"--data {self.data.name}")
+            words += [f"--label {self.data.label}"] if self.data.label is not None else []
+        return " ".join(words)
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What came of it."""
+
+    page: Path
+    results: StudyResults
+    trained: int
+    present: int
+    failed: int
+    seconds: float
+
+
+def plan(request: StudyRequest) -> StudyPlan:
+    """Read the study, read its data, and resolve every run.
+
+    Raises:
+        InputError: for a bad study, output, scale, data set, column or label, before anything is trained.
+    """
+    folder = find(request.study)
+    study = read_study(folder)
+    check_scale(study, request.scale)
+    outputs = select_outputs(study, request.output)
+    planned = expand(study, request.scale, outputs, seeds=request.seeds, data=request.data)
+    store = RunStore(request.runs)
+    resolved = resolve_all([item.run for item in planned])
+    data = planned[0].run.data if planned else DataSpec(name="digits")
+    return StudyPlan(
+        folder=folder,
+        study=study,
+        scale=request.scale,
+        outputs=outputs,
+        command=request.command,
+        data=summarise(data, store),
+        runs=tuple(zip(planned, resolved, strict=True)),
+    )
+
+
+def resolve_all(runs: Sequence[RunSpec]) -> list[ResolvedRun]:
+    """Resolve runs, reading each data set once."""
+    prints = {data: fingerprint(data) for data in {run.data: None for run in runs}}
+    return [resolve(run, prints[run.data]) for run in runs]
+
+
+def summarise(data: DataSpec, store: RunStore) -> DataSummary:
+    """Load a data set, which checks it, and say what it is."""
+    dataset = load_cached(data, str(store.cache))
+    return DataSummary(
+        name=dataset.name,
+        fingerprint=dataset.fingerprint,
+        num_classes=dataset.num_classes,
+        input_shape=dataset.input_shape,
+        sizes={split: len(rows) for split, rows in dataset.splits.items()},
+    )
+
+
+def run_study(
+    request: StudyRequest, *, workers: int | None = None, on_progress: Callable[[Progress], None] = lambda state: None
+) -> StudyOutcome:
+    """Train what is missing and write the page from everything that is there.
+
+    Args:
+        request: what the user asked for.
+        workers: processes; None: one per core and intra-op thread.
+        on_progress: called about twice a second while runs are trained, from a thread of its own.
+
+    Raises:
+        InputError: before anything is trained.
+        OSError: where the page cannot be written; every finished run is kept.
+    """
+    started = time.monotonic()
+    made = plan(request)
+    store = RunStore(request.runs)
+    resolved = list({run.identity: run for _, run in made.runs}.values())
+    outcomes = train_all(resolved, store, workers=workers, train_examples=made.data.sizes["train"], on_progress=on_progress)
+    count = {status: sum(outcome.status == status for outcome in outcomes) for status in ("trained", "present", "failed")}
+    seconds = time.monotonic() - started
+    results = gather(made, store)
+    # What could not even be recorded (a full disk) is still said on the page.
+    unrecorded = {outcome.identity: outcome.message for outcome in outcomes if outcome.status == "failed"}
+    cells = tuple(
+        replace(cell, status="failed", reason=unrecorded[cell.run_id])
+        if cell.status == "missing" and cell.run_id in unrecorded
+        else cell
+        for cell in results.cells
+    )
+    results = replace(results, cells=cells)
+    page = report.write(results, page_folder(request))
+    return StudyOutcome(page, results, **count, seconds=seconds)
+
+
+def report_study(request: StudyRequest) -> StudyOutcome:
+    """Write the page from what is recorded; nothing is trained."""
+    started = time.monotonic()
+    results = gather(plan(request), RunStore(request.runs))
+    present = sum(cell.status == "complete" for cell in results.cells)
+    failed = sum(cell.status == "failed" for cell in results.cells)
+    page = report.write(results, page_folder(request))
+    return StudyOutcome(page, results, trained=0, present=present, failed=failed, seconds=time.monotonic() - started)
+
+
+def page_folder(request: StudyRequest) -> Path:
+    """Return where the page of a request goes: the desk page of a study under its name, others beside it."""
+    parts = [Path(request.study).name]
+    parts += [request.scale] if request.scale != "desk" else []
+    parts += [Path(request.data.name).stem] if request.data is not None else []
+    parts += [request.output] if request.output is not None else []
+    return request.reports / "-".join(parts)
+
+
+def train_all(
+    resolved: Sequence[ResolvedRun],
+    store: RunStore,
+    *,
+    workers: int | None,
+    train_examples: int,
+    on_progress: Callable[[Progress], None],
+) -> list[Outcome]:
+    """Execute runs, several at a time; a run that another process holds is waited for at the end."""
+    missing = [run for run in resolved if store.result(run.identity) is None]
+    outcomes = [Outcome(run.identity, "present") for run in resolved if run not in missing]
+    if not missing:
+        return outcomes
+    steps = {run.identity: length_of(run.run, train_examples).steps for run in missing}
+    tracker = Tracker(store, steps, present=len(outcomes))
+    with _reported(tracker, on_progress):
+        busy: list[ResolvedRun] = []
+        by_identity = {run.identity: run for run in missing}
+        for outcome in _each(missing, store, workers=workers, wait=False):
+            if outcome.status == "busy":
+                busy.append(by_identity[outcome.identity])
+            else:
+                tracker.done(outcome)
+                outcomes.append(outcome)
+        for outcome in _each(busy, store, workers=workers, wait=True):
+            tracker.done(outcome)
+            outcomes.append(outcome)
+    return outcomes
+
+
+def _each(runs: Sequence[ResolvedRun], store: RunStore, *, workers: int | None, wait: bool) -> Iterator[Outcome]:
+    if not runs:
+        return
+    threads = max(run.run.training.threads for run in runs)
+    count = min(len(runs), workers if workers is not None else max(1, available_cores() // threads))
+    if count == 1:
+        yield from (execute(run, store, wait=wait) for run in runs)
+        return
+    from joblib import Parallel, delayed
+
+    # one run at a time to each worker, so that progress and the order of work stay true
+    parallel = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+    yield from parallel(delayed(execute)(run, store, wait=wait) for run in runs)
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _reported(tracker: Tracker, on_progress: Callable[[Progress], None]) -> Iterator[None]:
+    """Report progress from a thread of its own, so that a long run does not silence the display."""
+    over = threading.Event()
+
+    def report_often() -> None:
+        while not over.wait(0.5):
+            on_progress(tracker.look())
+
+    thread = threading.Thread(target=report_often, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        on_progress(tracker.look())
+
+
+__all__ = [
+    "DataChoice",
+    "PlannedRun",
+    "StudyOutcome",
+    "StudyRequest",
+    "page_folder",
+    "plan",
+    "report_study",
+    "run_study",
+]

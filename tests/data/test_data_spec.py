@@ -1,0 +1,66 @@
+"""The specification of a data set."""
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from softtargets._errors import InputError
+from softtargets.data import DataSpec, Limit
+
+
+@pytest.mark.parametrize("room", ["data", "models"])
+def test_specifications_are_free_of_torch(room: str) -> None:
+    code = f"import sys; import softtargets.{room}.spec; print('torch' in sys.modules, 'pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("room", ["data", "models"])
+def test_the_rooms_offer_what_they_list(room: str) -> None:
+    import importlib
+
+    module = importlib.import_module(f"softtargets.{room}")
+    assert all(getattr(module, name) is not None for name in module.__all__)
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match="nothing_of_this_name"):
+        _ = module.nothing_of_this_name
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"name": ""},
+        {"label": ""},
+        {"num_classes": 1},
+        {"validation": 1.0},
+        {"validation": -0.1},
+        {"test": 1.0},
+        {"test": float("nan")},
+        {"split_seed": -1},
+        {"split_seed": 2**32},
+        {"limit": {"train": 0}},
+        {"features": ()},
+        {"features": ("a", "a")},
+        {"features": ("a", "label")},
+        {"features": ("a",), "image": "picture"},
+    ],
+)
+def test_values_out_of_range_are_refused(values: dict) -> None:
+    with pytest.raises(ValidationError):
+        DataSpec.model_validate({"name": "digits", **values})
+
+
+def test_an_error_names_the_key_and_the_nearest_one() -> None:
+    with pytest.raises(InputError, match=r"study.toml: .*did you mean 'validation'\?"):
+        DataSpec.parse({"name": "digits", "validaton": 0.1}, "study.toml")
+    with pytest.raises(InputError, match="features: columns other than the label column 'kind'"):
+        DataSpec.parse({"name": "a.csv", "label": "kind", "features": ["kind"]})
+
+
+def test_it_is_frozen_and_survives_json() -> None:
+    spec = DataSpec(name="digits", features=("a", "b"), limit=Limit(train=5))
+    assert DataSpec.model_validate_json(spec.model_dump_json()) == spec
+    with pytest.raises(ValidationError):
+        spec.name = "other"  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,108 @@
+"""Stratified splits and limits."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from softtargets._errors import InputError
+from softtargets.data import DataSpec, Limit
+from softtargets.data._splits import missing_class, split
+
+
+def labels_of(*counts: int) -> torch.Tensor:
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    return labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))]
+
+
+def divided(labels: torch.Tensor, origin: torch.Tensor | None = None, **values: object) -> dict[str, torch.Tensor]:
+    start = torch.zeros(len(labels), dtype=torch.uint8) if origin is None else origin
+    return split(labels, start, DataSpec.model_validate({"name": "digits", **values}))
+
+
+def test_shares_are_kept_in_every_class() -> None:
+    labels = labels_of(50, 30, 20)
+    rows = divided(labels, test=0.2, validation=0.25)
+    assert labels[rows["test"]].bincount().tolist() == [10, 6, 4]
+    assert labels[rows["validation"]].bincount().tolist() == [10, 6, 4]
+    assert labels[rows["train"]].bincount().tolist() == [30, 18, 12]
+
+
+def test_quotas_by_largest_remainder_sum_to_the_total() -> None:
+    # 0.3 of 7, 7, 6 is 2.1, 2.1, 1.8: 6 in all, the last one to the class with the largest remainder.
+    rows = divided(labels_of(7, 7, 6), test=0.3, validation=0.0)
+    assert labels_of(7, 7, 6)[rows["test"]].bincount().tolist() == [2, 2, 2]
+
+
+@given(
+    counts=st.lists(st.integers(2, 40), min_size=2, max_size=6),
+    share=st.floats(0.05, 0.6),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_row_is_in_one_split_and_the_total_is_rounded(counts: list[int], share: float, seed: int) -> None:
+    labels = labels_of(*counts)
+    if int(share * len(labels) + 0.5) == 0:
+        return
+    rows = divided(labels, test=share, validation=0.0, split_seed=seed)
+    both = torch.cat([rows["train"], rows["test"]])
+    assert both.sort().values.tolist() == list(range(len(labels)))
+    assert all(part.tolist() == sorted(part.tolist()) for part in rows.values())
+    assert missing_class(labels[rows["train"]], [""] * len(counts)) is None
+    most = len(labels) - len(counts)
+    assert len(rows["test"]) == min(int(share * len(labels) + 0.5), most)
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    labels = labels_of(40, 40)
+    first = divided(labels, split_seed=3)
+    torch.manual_seed(99)
+    again, other = divided(labels, split_seed=3), divided(labels, split_seed=4)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["test"], other["test"])
+
+
+def test_the_validation_share_leaves_the_test_rows_alone() -> None:
+    labels = labels_of(40, 40)
+    assert torch.equal(divided(labels, validation=0.1)["test"], divided(labels, validation=0.4)["test"])
+
+
+def test_own_splits_are_kept() -> None:
+    labels = labels_of(20, 20)
+    origin = torch.tensor([0] * 20 + [1] * 10 + [2] * 10, dtype=torch.uint8)
+    rows = divided(labels, origin, validation=0.5, test=0.5)
+    assert {name: part.tolist() for name, part in rows.items()} == {
+        "train": list(range(20)),
+        "validation": list(range(20, 30)),
+        "test": list(range(30, 40)),
+    }
+    only_test = divided(labels, origin.clamp(max=0) + 2 * (origin == 2), validation=0.5)
+    assert (len(only_test["train"]), len(only_test["validation"]), len(only_test["test"])) == (15, 15, 10)
+
+
+@pytest.mark.parametrize("counts", [(60, 30, 10), (33, 33, 33), (7, 50, 20, 3)])
+def test_a_smaller_limit_lies_within_a_larger_one(counts: tuple[int, ...]) -> None:
+    labels, before = labels_of(*counts), set()
+    whole = set(divided(labels)["train"].tolist())
+    for limit in range(1, len(whole) + 2):
+        rows = divided(labels, limit={"train": limit})["train"]
+        assert len(rows) == min(limit, len(whole))
+        assert before <= set(rows.tolist()) <= whole
+        assert rows.tolist() == sorted(rows.tolist())
+        before = set(rows.tolist())
+
+
+def test_limits_are_stratified_and_leave_the_other_splits_alone() -> None:
+    labels = labels_of(500, 300, 200)
+    free, limited = divided(labels), divided(labels, limit=Limit(train=64, test=20))
+    assert labels[limited["train"]].bincount().tolist() == [32, 19, 13]
+    assert labels[limited["test"]].bincount().tolist() == [10, 6, 4]
+    assert torch.equal(free["validation"], limited["validation"])
+
+
+def test_a_share_too_small_for_one_example_is_named() -> None:
+    with pytest.raises(InputError, match=r"test: a share that holds out at least one example; got 0\.05 of 4; give"):
+        divided(labels_of(2, 2), test=0.05)
+
+
+def test_no_share_leaves_a_split_empty() -> None:
+    assert len(divided(labels_of(2, 2), test=0, validation=0)["test"]) == 0
