@@ -14,7 +14,7 @@ def eager(*tensors: Tensor | None) -> bool:
 
 
 def _wrapped(tensor: Tensor) -> bool:
-    functorch = torch._C._functorch
+    functorch = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
     return functorch.is_batchedtensor(tensor) or isinstance(tensor, torch._subclasses.FakeTensor)
 
 

@@ -26,6 +26,9 @@ class Spec(BaseModel):
                     raise PydanticCustomError("unknown_key", "{message}", {"message": str(error)})
         return data
 
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
     @classmethod
     def parse(cls, data: Mapping[str, Any], source: str = "specification") -> Self:
         """Validate `data`.

@@ -151,7 +151,8 @@ def _request(
     reports: Path,
 ) -> "StudyRequest":
     from softtargets._errors import fail
-    from softtargets.workflows.study import DataChoice, StudyRequest
+    from softtargets.studies.expand import DataChoice
+    from softtargets.workflows.study import StudyRequest
 
     if label is not None and data is None:
         raise fail("--label", "given with --data", f"'{label}' alone", "name the data set too")

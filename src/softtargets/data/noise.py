@@ -25,23 +25,30 @@ class ObservedLabels:
     rates: dict[str, float]
 
 
+def clean_labels(dataset: Dataset) -> ObservedLabels:
+    """Return the labels as they are."""
+    return ObservedLabels(dataset.labels, torch.zeros_like(dataset.labels, dtype=torch.bool), {})
+
+
 def observe_labels(
-    dataset: Dataset, transition: Transition | None, splits: tuple[str, ...], generator: torch.Generator
+    dataset: Dataset, transition: Transition, splits: tuple[str, ...], generator: torch.Generator
 ) -> ObservedLabels:
     """Corrupt the labels of some splits, each at the exact rate.
 
     Args:
         dataset: with clean labels.
-        transition: clean -> observed; None: no noise.
+        transition: clean -> observed.
         splits: which splits; they are drawn in this order.
         generator: the stream of the label noise.
+
+    Returns:
+        ObservedLabels; the other splits keep their labels.
     """
     labels = dataset.labels.clone()
     rates: dict[str, float] = {}
-    if transition is not None:
-        for split in splits:
-            rows = dataset.splits[split]
-            corrupted = corrupt(dataset.labels[rows], transition, generator=generator)
-            labels[rows] = corrupted.noisy_labels
-            rates[split] = corrupted.noise_rate
+    for split in splits:
+        rows = dataset.splits[split]
+        corrupted = corrupt(dataset.labels[rows], transition, generator=generator)
+        labels[rows] = corrupted.noisy_labels
+        rates[split] = corrupted.noise_rate
     return ObservedLabels(labels, labels != dataset.labels, rates)

@@ -121,7 +121,9 @@ class ScheduleSpec(Spec):
     @model_validator(mode="after")
     def _milestones_belong_to_step(self) -> Self:
         if (self.name == "step") != bool(self.milestones):
-            raise fail("milestones", "given for 'step' and for nothing else", self.milestones, "shares such as [.5, .75]")
+            raise fail(
+                "milestones", "given for 'step' and for nothing else", self.milestones, "shares such as [.5, .75]"
+            )
         if list(self.milestones) != sorted(set(self.milestones)):
             raise fail("milestones", "increasing shares", self.milestones, "sort them")
         return self
@@ -241,8 +243,7 @@ def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in change.items():
         old = result.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        if both and value.get("name", old.get("name")) == old.get("name"):
+        if isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name"):
             result[key] = merged(old, value)
         else:
             result[key] = value

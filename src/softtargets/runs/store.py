@@ -1,12 +1,12 @@
 """The run store: which runs exist, and how one comes to exist without ever being half there.
 
-    runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions and model
-    runs/<id>.partial/    a run in the making: its history so far and a checkpoint
-    runs/<id>.failed.json why a run failed
-    runs/<id>.damaged-N/  a record that no longer matches its checksums, kept aside
-    runs/derived/         numbers computed from finished runs, keyed by a hash of their own
-    runs/cache/           decoded data sets
-    runs/locks/           one lock file per run, held by the process that trains it
+runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions and model
+runs/<id>.partial/    a run in the making: its history so far and a checkpoint
+runs/<id>.failed.json why a run failed
+runs/<id>.damaged-N/  a record that no longer matches its checksums, kept aside
+runs/derived/         numbers computed from finished runs, keyed by a hash of their own
+runs/cache/           decoded data sets
+runs/locks/           one lock file per run, held by the process that trains it
 """
 
 import hashlib

@@ -93,5 +93,3 @@ def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
         )
     except (KeyError, ValueError) as error:
         raise InputError(f"{place}: numbers, and a unit of percent or fraction; got {error}; mend that row") from None
-
-

@@ -116,7 +116,9 @@ def _histograms(metric: str, pooled: dict[CellKey, "Tensor"]) -> list[Density]:
         return []
     everything = torch.cat(list(pooled.values()))
     # An unbounded loss can send a few logits very far: the edges cover the middle 99 %, the ends take the rest.
-    low, high = torch.quantile(everything[:: max(1, len(everything) // 1_000_000)], torch.tensor([0.005, 0.995]).double())
+    low, high = torch.quantile(
+        everything[:: max(1, len(everything) // 1_000_000)], torch.tensor([0.005, 0.995]).double()
+    )
     edges = torch.linspace(float(low), float(high) if high > low else float(low) + 1, BINS + 1, dtype=torch.float64)
     result: list[Density] = []
     for key, gaps in pooled.items():

@@ -155,11 +155,11 @@ class Study(Spec):
                     raise unknown("level set", levels, scale.levels)
         return self
 
-    def levels(self, named: float | Levels, scale: str) -> tuple[float, ...]:
+    def levels(self, named: float | str | tuple[float, ...], scale: str) -> tuple[float, ...]:
         """Return the levels that a name, a number or a list of numbers stands for at this scale."""
         if isinstance(named, str):
             return self.scales[scale].levels[named]  # pyright: ignore[reportArgumentType]
-        return named if isinstance(named, tuple) else (named,)
+        return (float(named),) if isinstance(named, int | float) else named
 
     def arm_at(self, arm: str, level: float) -> str:
         """Return the arm that stands for `arm` at `level`: the baseline at level 0."""

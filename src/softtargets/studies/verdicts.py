@@ -104,9 +104,7 @@ def holm_levels(p_values: dict[str, float], level: float) -> dict[str, float]:
     return result
 
 
-def _contrast(
-    study: Study, scale: str, claim: Claim, records: dict[tuple[CellKey, int], CellRecord]
-) -> Contrast | str:
+def _contrast(study: Study, scale: str, claim: Claim, records: dict[tuple[CellKey, int], CellRecord]) -> Contrast | str:
     seeds = sorted({seed for _, seed in records})
     values = [value for seed in seeds if (value := _value(study, scale, claim, records, seed)) is not None]
     if len(values) < 2:

@@ -73,5 +73,3 @@ def _put_together(skeleton: Any, tensors: dict[str, Tensor]) -> Any:
         case "plain":
             return content
     raise ValueError(f"unknown kind of state: {kind}")
-
-

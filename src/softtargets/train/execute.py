@@ -17,10 +17,10 @@ import torch
 from softtargets._errors import fail
 from softtargets.data import load
 from softtargets.data.dataset import Dataset
-from softtargets.data.noise import observe_labels
+from softtargets.data.noise import ObservedLabels, clean_labels, observe_labels
 from softtargets.data.spec import DataSpec
 from softtargets.noise import symmetric
-from softtargets.runs.spec import NoiseSpec, ResolvedRun, RunSpec
+from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import MODEL, PREDICTIONS, Failure, RunStore, write_atomically
 from softtargets.runs.streams import generator
 from softtargets.train.loop import DivergedError, Trainer
@@ -107,10 +107,10 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     from safetensors.torch import save
 
     run = resolved.run
-    dataset = load_cached(run.data, str(store.cache))
+    dataset = load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
     if dataset.fingerprint != resolved.fingerprint:
         raise fail("data", f"the content it had when the run was planned ('{run.data.name}')", "other", "run again")
-    observed = observe_labels(dataset, *_noise(run, dataset.num_classes), generator("noise", run.seeds.noise))
+    observed = _observe(run, dataset)
     folder = store.begin(resolved)
     trainer = Trainer(resolved, dataset, observed, folder)
     trainer.train(checkpoint_seconds)
@@ -133,11 +133,11 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     store.finish(resolved.identity, result)
 
 
-def _noise(run: RunSpec, num_classes: int) -> tuple:
+def _observe(run: RunSpec, dataset: Dataset) -> ObservedLabels:
     if run.noise is None:
-        return None, ()
-    transition = symmetric(run.noise.rate, num_classes, inclusive=run.noise.inclusive)
-    return transition, run.noise.splits
+        return clean_labels(dataset)
+    transition = symmetric(run.noise.rate, dataset.num_classes, inclusive=run.noise.inclusive)
+    return observe_labels(dataset, transition, run.noise.splits, generator("noise", run.seeds.noise))
 
 
 @functools.lru_cache(maxsize=2)

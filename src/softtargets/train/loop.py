@@ -1,15 +1,15 @@
 """The training loop: one for every classifier, data set and objective."""
 
 import json
+import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.func import functional_call
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -68,6 +68,10 @@ class Trainer:
         check_augmentation(run.augmentation, dataset)
         self.run, self.dataset, self.folder = run, dataset, folder
         self.length = length_of(run, len(dataset.splits["train"]))
+        # Its import takes a second that reading records can do without; its remarks on precision are ours to make.
+        from lightning_fabric import Fabric
+
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         precision = FABRIC_PRECISION[resolved.precision]
         self.fabric = Fabric(accelerator=resolved.backend, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
         self.device = self.fabric.device
@@ -152,10 +156,10 @@ class Trainer:
         self.epoch += 1
         return self._history_row(first, torch.stack(risks).double())
 
-    def _risk(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], batch: Batch) -> Tensor:
+    def _risk(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """The training step as a function of parameters, buffers and batch."""
         with self.fabric.autocast():
-            logits = functional_call(self.model, (parameters, buffers), (batch.inputs,))
+            logits = functional_call(self.model, {**parameters, **buffers}, (batch.inputs,))
         self.objective.observe(batch, logits.detach())
         return self.objective.risk(self.objective.losses(logits, batch))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -164,10 +165,9 @@ class Mixup(Objective):
 
 
 def _beta(concentration: float, generator: torch.Generator) -> float:
-    """Draw from the symmetric Beta as a ratio of Gammas; float64 keeps small concentrations from 0/0."""
-    alpha = torch.full((2,), concentration, dtype=torch.float64)
-    one, two = torch._standard_gamma(alpha, generator=generator).tolist()
-    return one / (one + two) if one + two > 0 else 0.5
+    """Draw from the symmetric Beta; torch's own sampler takes no generator, so it seeds one that does."""
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return float(np.random.default_rng(seed).beta(concentration, concentration))
 
 
 def _cross_entropy(spec: CrossEntropySpec, problem: Problem) -> Objective:

@@ -97,7 +97,7 @@ def _time_steps(run: RunSpec, expected: Expected) -> float:
     import torch
 
     from softtargets.data.dataset import Dataset
-    from softtargets.data.noise import observe_labels
+    from softtargets.data.noise import clean_labels
     from softtargets.train.execute import quiet_machine, resolve
     from softtargets.train.loop import Trainer
 
@@ -116,7 +116,6 @@ def _time_steps(run: RunSpec, expected: Expected) -> float:
     timed = run.changed(training=run.training.changed(epochs=TIMED_EPOCHS, steps=None, evaluate_every=None))
     times: list[float] = []
     with tempfile.TemporaryDirectory() as folder, quiet_machine(run.training.threads):
-        observed = observe_labels(dataset, None, (), torch.Generator())
-        trainer = Trainer(resolve(timed, "random"), dataset, observed, Path(folder))
+        trainer = Trainer(resolve(timed, "random"), dataset, clean_labels(dataset), Path(folder))
         trainer.train(math.inf, report=lambda step: times.append(time.perf_counter()))
     return median(later - earlier for earlier, later in pairwise(times)) / STEPS_PER_EPOCH

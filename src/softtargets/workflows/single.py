@@ -36,8 +36,6 @@ def train_specification(
     store = RunStore(runs)
     data = summarise(run.data, store)
     resolved = resolve(run, fingerprint(run.data))
-    (outcome,) = train_all(
-        [resolved], store, workers=1, train_examples=data.sizes["train"], on_progress=on_progress
-    )
+    (outcome,) = train_all([resolved], store, workers=1, train_examples=data.sizes["train"], on_progress=on_progress)
     metrics = {} if outcome.status == "failed" else measure(store, resolved.identity)
     return SingleOutcome(outcome, store.path(resolved.identity), metrics)

@@ -3,10 +3,12 @@
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from softtargets import report
 from softtargets.data import fingerprint
@@ -14,10 +16,10 @@ from softtargets.data.spec import DataSpec
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.studies.catalog import find, read_study
-from softtargets.studies.expand import DataChoice, PlannedRun, check_scale, expand, select_outputs
+from softtargets.studies.expand import DataChoice, check_scale, expand, select_outputs
 from softtargets.studies.gather import StudyPlan, gather
 from softtargets.studies.results import DataSummary, StudyResults
-from softtargets.train.execute import Outcome, execute, load_cached, resolve
+from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, load_cached, resolve
 from softtargets.train.loop import length_of
 from softtargets.workflows.progress import Progress, Tracker
 
@@ -100,7 +102,7 @@ def resolve_all(runs: Sequence[RunSpec]) -> list[ResolvedRun]:
 
 def summarise(data: DataSpec, store: RunStore) -> DataSummary:
     """Load a data set, which checks it, and say what it is."""
-    dataset = load_cached(data, str(store.cache))
+    dataset = load_cached(data, str(store.cache))  # pyright: ignore[reportArgumentType]
     return DataSummary(
         name=dataset.name,
         fingerprint=dataset.fingerprint,
@@ -111,13 +113,18 @@ def summarise(data: DataSpec, store: RunStore) -> DataSummary:
 
 
 def run_study(
-    request: StudyRequest, *, workers: int | None = None, on_progress: Callable[[Progress], None] = lambda state: None
+    request: StudyRequest,
+    *,
+    workers: int | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    on_progress: Callable[[Progress], None] = lambda state: None,
 ) -> StudyOutcome:
     """Train what is missing and write the page from everything that is there.
 
     Args:
         request: what the user asked for.
-        workers: processes; None: one per core and intra-op thread.
+        workers: processes; None: as many as there are cores for their intra-op threads.
+        checkpoint_seconds: least time between a run's checkpoints; it changes no result.
         on_progress: called about twice a second while runs are trained, from a thread of its own.
 
     Raises:
@@ -128,8 +135,15 @@ def run_study(
     made = plan(request)
     store = RunStore(request.runs)
     resolved = list({run.identity: run for _, run in made.runs}.values())
-    outcomes = train_all(resolved, store, workers=workers, train_examples=made.data.sizes["train"], on_progress=on_progress)
-    count = {status: sum(outcome.status == status for outcome in outcomes) for status in ("trained", "present", "failed")}
+    outcomes = train_all(
+        resolved,
+        store,
+        train_examples=made.data.sizes["train"],
+        workers=workers,
+        checkpoint_seconds=checkpoint_seconds,
+        on_progress=on_progress,
+    )
+    count = Counter(outcome.status for outcome in outcomes)
     seconds = time.monotonic() - started
     results = gather(made, store)
     # What could not even be recorded (a full disk) is still said on the page.
@@ -142,7 +156,7 @@ def run_study(
     )
     results = replace(results, cells=cells)
     page = report.write(results, page_folder(request))
-    return StudyOutcome(page, results, **count, seconds=seconds)
+    return StudyOutcome(page, results, count["trained"], count["present"], count["failed"], seconds)
 
 
 def report_study(request: StudyRequest) -> StudyOutcome:
@@ -168,9 +182,10 @@ def train_all(
     resolved: Sequence[ResolvedRun],
     store: RunStore,
     *,
-    workers: int | None,
     train_examples: int,
-    on_progress: Callable[[Progress], None],
+    workers: int | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    on_progress: Callable[[Progress], None] = lambda state: None,
 ) -> list[Outcome]:
     """Execute runs, several at a time; a run that another process holds is waited for at the end."""
     missing = [run for run in resolved if store.result(run.identity) is None]
@@ -179,34 +194,38 @@ def train_all(
         return outcomes
     steps = {run.identity: length_of(run.run, train_examples).steps for run in missing}
     tracker = Tracker(store, steps, present=len(outcomes))
+    settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
     with _reported(tracker, on_progress):
         busy: list[ResolvedRun] = []
         by_identity = {run.identity: run for run in missing}
-        for outcome in _each(missing, store, workers=workers, wait=False):
+        for outcome in _each(missing, store, wait=False, **settings):
             if outcome.status == "busy":
                 busy.append(by_identity[outcome.identity])
             else:
                 tracker.done(outcome)
                 outcomes.append(outcome)
-        for outcome in _each(busy, store, workers=workers, wait=True):
+        for outcome in _each(busy, store, wait=True, **settings):
             tracker.done(outcome)
             outcomes.append(outcome)
     return outcomes
 
 
-def _each(runs: Sequence[ResolvedRun], store: RunStore, *, workers: int | None, wait: bool) -> Iterator[Outcome]:
+def _each(
+    runs: Sequence[ResolvedRun], store: RunStore, *, wait: bool, workers: int | None, checkpoint_seconds: float
+) -> Iterator[Outcome]:
     if not runs:
         return
     threads = max(run.run.training.threads for run in runs)
     count = min(len(runs), workers if workers is not None else max(1, available_cores() // threads))
+    settings = {"wait": wait, "checkpoint_seconds": checkpoint_seconds}
     if count == 1:
-        yield from (execute(run, store, wait=wait) for run in runs)
+        yield from (execute(run, store, **settings) for run in runs)
         return
     from joblib import Parallel, delayed
 
-    # one run at a time to each worker, so that progress and the order of work stay true
-    parallel = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-    yield from parallel(delayed(execute)(run, store, wait=wait) for run in runs)
+    parallel = Parallel(n_jobs=count, return_as="generator_unordered", pre_dispatch="2*n_jobs")
+    outcomes = parallel(delayed(execute)(run, store, **settings) for run in runs)
+    yield from cast("Iterator[Outcome]", outcomes)
 
 
 def available_cores() -> int:
@@ -231,15 +250,3 @@ def _reported(tracker: Tracker, on_progress: Callable[[Progress], None]) -> Iter
         over.set()
         thread.join()
         on_progress(tracker.look())
-
-
-__all__ = [
-    "DataChoice",
-    "PlannedRun",
-    "StudyOutcome",
-    "StudyRequest",
-    "page_folder",
-    "plan",
-    "report_study",
-    "run_study",
-]

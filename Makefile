@@ -1,0 +1,38 @@
+# Everything sets itself up: `make demo`, `make test`, `make check`.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format
+
+help:
+	@echo "make demo    set up, run the study lukasik2020 on the embedded data, and say where its page is"
+	@echo "make test    set up and run all tests"
+	@echo "make check   format, lint, types, tests: what CI runs"
+	@echo "make format  put the code in order"
+	@echo "make install set up alone"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab,dev]'
+	touch $(STAMP)
+
+demo: install
+	$(BIN)/softtargets run lukasik2020 --scale desk
+
+test: install
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(MAKE) test
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
