@@ -2,8 +2,8 @@
 
 from softtargets.studies.results import Curve
 
-# The binary logistic loss of the positive class as a function of its score, on the range of the paper's Fig. 1.
-LOW, HIGH, POINTS = -4.0, 10.0, 281
+# Scores from -4 to 10, the range of the paper's Fig. 1, in twentieths.
+FIRST, LAST, STEPS = -80, 200, 20
 
 
 def loss_curves(rates: tuple[float, ...]) -> tuple[Curve, ...]:
@@ -19,9 +19,9 @@ def loss_curves(rates: tuple[float, ...]) -> tuple[Curve, ...]:
 
     from softtargets import losses, noise, targets
 
-    score = torch.linspace(LOW, HIGH, POINTS, dtype=torch.float64)
+    score = torch.arange(FIRST, LAST + 1, dtype=torch.float64) / STEPS
     logits = torch.stack([score, torch.zeros_like(score)], -1)
-    labels = torch.zeros(POINTS, dtype=torch.int64)
+    labels = torch.zeros(len(score), dtype=torch.int64)
     curves: list[Curve] = []
     for rate in rates:
         transition = noise.symmetric(rate, 2)

@@ -86,7 +86,7 @@ class Term(Spec):
 
     @property
     def noises(self) -> tuple[float, ...]:
-        return (self.noise,) if isinstance(self.noise, float) else self.noise
+        return self.noise if isinstance(self.noise, tuple) else (self.noise,)
 
 
 class Claim(Spec):
@@ -159,7 +159,7 @@ class Study(Spec):
         """Return the levels that a name, a number or a list of numbers stands for at this scale."""
         if isinstance(named, str):
             return self.scales[scale].levels[named]  # pyright: ignore[reportArgumentType]
-        return (float(named),) if isinstance(named, int | float) else named
+        return named if isinstance(named, tuple) else (named,)
 
     def arm_at(self, arm: str, level: float) -> str:
         """Return the arm that stands for `arm` at `level`: the baseline at level 0."""

@@ -1,0 +1,194 @@
+"""The command line as a user meets it: what it prints, what it exits with, and what it does not import."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from softtargets.cli.errors import BAD_INPUT, DONE, INTERRUPTED, MACHINE, RUNS_FAILED, UNEXPECTED, explain, run_safely
+from softtargets.cli.progress import describe, duration
+from softtargets.workflows.progress import Progress
+
+COMMAND = [sys.executable, "-c", "from softtargets.cli import main; main()"]
+
+
+def _run(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, cwd=folder, timeout=300)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list"], ["version"]])
+def test_answers_at_once_without_torch(arguments) -> None:
+    script = (
+        "import sys\nfrom softtargets.cli.errors import run_safely\n"
+        f"code = run_safely({arguments!r})\n"
+        "assert code == 0, code\n"
+        "heavy = {'torch', 'numpy', 'sklearn', 'datasets', 'altair'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_help_names_every_command_and_exit_code() -> None:
+    done = _run("--help")
+    for word in ("list", "show", "run", "report", "train", "version", "Exit codes", "--debug"):
+        assert word in done.stdout
+
+
+def test_list_names_studies_and_outputs(capsys) -> None:
+    assert run_safely(["list"]) == DONE
+    printed = capsys.readouterr().out
+    assert "lukasik2020" in printed
+    assert all(output in printed for output in ("figure1", "figure2", "figure3", "table3", "table4", "table5"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rnu"], "Did you mean 'run'"),
+        (["run"], "study"),
+        (["run", "lukasik2021"], "did you mean 'lukasik2020'?"),
+        (["run", "lukasik2020", "table33"], "did you mean 'table3'?"),
+        (["run", "lukasik2020", "--scale", "desc"], "desc"),
+        (["run", "lukasik2020", "--seeds", "1"], "--seeds"),
+        (["run", "lukasik2020", "--scale", "smoke", "--label", "y"], "--label"),
+        (["run", "lukasik2020", "--scale", "smoke", "--data", "digit"], "digits"),
+        (["run", "lukasik2020", "--scale", "smoke", "--data", "./none.csv"], "none.csv"),
+        (["train", "none.toml"], "none.toml"),
+        (["show", "."], "study.toml"),
+    ],
+)
+def test_bad_input_is_one_paragraph_and_exits_2(tmp_path, monkeypatch, capsys, arguments, words) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_safely(arguments) == BAD_INPUT
+    error = capsys.readouterr().err
+    assert error.startswith("softtargets: ")
+    assert words in error
+    assert "Traceback" not in error
+    assert error.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(tmp_path) -> None:
+    done = _run("run", "nothing", "--debug", folder=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "InputError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(28, "No space left on device"), MACHINE, "finished runs are kept"),
+        (MemoryError(), MACHINE, "MemoryError"),
+        (ModuleNotFoundError("No module named 'altair'", name="altair"), BAD_INPUT, "softtargets[lab]"),
+        (RuntimeError("odd"), UNEXPECTED, "--debug"),
+    ],
+)
+def test_every_kind_of_error_has_its_code(error, code, words) -> None:
+    message, found = explain(error)
+    assert found == code
+    assert words in message
+
+
+SPECIFICATION = """
+seeds = 1
+[data]
+name = "digits"
+limit = { train = 200, validation = 50, test = 50 }
+[model]
+name = "mlp"
+hidden = [16]
+[objective]
+name = "cross_entropy"
+smoothing = 0.1
+[optimizer]
+learning_rate = %s
+[training]
+epochs = 3
+batch_size = 32
+"""
+
+
+def test_train_runs_a_specification_once(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(SPECIFICATION % "0.1")
+    assert run_safely(["train", "mine.toml"]) == DONE
+    first = capsys.readouterr().out
+    assert "test accuracy" in first
+    assert "kept in runs/" in first
+    assert run_safely(["train", "mine.toml"]) == DONE
+    again = capsys.readouterr().out
+    assert "kept already in" in again
+    assert again.splitlines()[:-1] == first.splitlines()[:-1]
+
+
+def test_a_run_that_fails_exits_3_and_says_at_which_step(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(SPECIFICATION % "1e30")
+    assert run_safely(["train", "mine.toml"]) == RUNS_FAILED
+    assert "at step 1 of" in capsys.readouterr().err
+
+
+def test_an_unknown_key_of_a_specification_names_the_nearest(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(SPECIFICATION.replace("smoothing", "smothing") % "0.1")
+    assert run_safely(["train", "mine.toml"]) == BAD_INPUT
+    assert "did you mean 'smoothing'?" in capsys.readouterr().err
+
+
+def test_show_says_what_a_scale_costs(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_safely(["show", "lukasik2020", "--scale", "smoke"]) == DONE
+    printed = capsys.readouterr().out
+    assert "32 runs on digits" in printed
+    assert "2 seeds, 0 of them there already" in printed
+    # 400 examples in batches of 64, 8 epochs, 32 runs
+    assert f"{7 * 8 * 32:,} steps" in printed
+    assert "Lukasik" in printed
+    assert "What differs from the paper" in printed
+
+
+@pytest.mark.slow
+def test_show_estimates_the_paper_scale_without_its_data(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_safely(["show", "lukasik2020", "--scale", "paper"]) == DONE
+    printed = capsys.readouterr().out
+    assert "130 runs on uoft-cs/cifar100" in printed
+    assert "8,320,000 steps" in printed
+    assert "not at hand" in printed
+
+
+@pytest.mark.slow
+def test_an_interrupted_study_keeps_its_runs_and_exits_130(tmp_path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "run", "lukasik2020", "--scale", "smoke", "--workers", "1"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list(tmp_path.glob("runs/*/result.json")):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == INTERRUPTED
+    assert "finished runs are kept" in error
+    assert "Traceback" not in error
+    kept = len(list(tmp_path.glob("runs/*/result.json")))
+    done = _run("run", "lukasik2020", "--scale", "smoke", folder=tmp_path)
+    assert done.returncode == 0
+    assert f"{32 - kept} runs trained, {kept} there already" in done.stdout
+
+
+def test_progress_in_words() -> None:
+    state = Progress(done=0.25, remaining=95.0, finished=3, total=12, present=2, failed=1)
+    assert describe(state) == "training: 3 of 12 runs, 1 min 35 s left, 2 were there already, 1 failed"
+    over = Progress(done=1.0, remaining=0.0, finished=12, total=12, present=0, failed=1)
+    assert describe(over) == "trained 11 of 12 runs, 1 failed"
+    assert duration(59.6) == "1 min 0 s"

@@ -1,0 +1,116 @@
+"""Specifications: what they refuse, what their identity depends on, and what it does not."""
+
+import json
+
+import pytest
+
+from softtargets._errors import InputError
+from softtargets.models.spec import MlpSpec
+from softtargets.runs import spec as specs
+from softtargets.runs.spec import ResolvedRun, RunSpec, canonical_json, merged
+
+BASE = {"model": {"name": "mlp"}, "training": {"epochs": 2}}
+
+
+def _resolved(**changes) -> ResolvedRun:
+    settings = {"fingerprint": "f", "backend": "cpu", "precision": "float32"}
+    run = RunSpec.parse(merged(BASE, changes))
+    return ResolvedRun(run=run, **settings)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"optimiser": {}}, ["optimiser", "did you mean 'optimizer'?"]),
+        ({"optimizer": {"learning_rat": 0.1}}, ["optimizer", "learning_rat", "did you mean 'learning_rate'?"]),
+        ({"model": {"name": "mpl"}}, ["model.name", "'mpl'", "did you mean 'mlp'?"]),
+        ({"model": {"name": "resnet", "depth": 21}}, ["model", "20", "26", "21"]),
+        ({"objective": {"name": "foward", "noise_rate": 0.1}}, ["objective.name", "did you mean 'forward'?"]),
+        ({"objective": {"name": "forward"}}, ["objective", "noise_rate", "required"]),
+        ({"objective": {"name": "cross_entropy", "smoothing": 1.5}}, ["smoothing", "1.5"]),
+        ({"training": {"epochs": 2, "steps": 3}}, ["either epochs or steps"]),
+        ({"training": {"epochs": 2, "precision": "bfloat"}}, ["precision", "did you mean 'bfloat16'?"]),
+        ({"optimizer": {"nesterov": True, "dampening": 0.5}}, ["nesterov", "dampening=0.5"]),
+        ({"schedule": {"name": "step"}}, ["milestones"]),
+        ({"schedule": {"name": "step", "milestones": [0.7, 0.5]}}, ["increasing"]),
+        ({"noise": {"rate": float("nan")}}, ["noise", "rate"]),
+        ({"seeds": -1}, ["seeds", "-1"]),
+    ],
+)
+def test_a_bad_specification_is_refused_by_name(change, words) -> None:
+    with pytest.raises(InputError) as caught:
+        RunSpec.parse(merged(BASE, change), source="my.toml")
+    assert str(caught.value).startswith("my.toml: ")
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_every_bad_table_is_named_at_once() -> None:
+    with pytest.raises(InputError, match=r"hiden.*\| .*epoks"):
+        RunSpec.parse({"model": {"name": "mlp", "hiden": [3]}, "training": {"epoks": 1}})
+
+
+def test_one_seed_stands_for_all_streams() -> None:
+    assert set(RunSpec.parse({**BASE, "seeds": 3}).seeds.model_dump().values()) == {3}
+
+
+def test_a_specification_is_frozen_and_hashable() -> None:
+    run = RunSpec.parse(BASE)
+    with pytest.raises(ValueError, match="frozen"):
+        run.model = MlpSpec()
+    assert len({run, RunSpec.parse(BASE)}) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seeds": {"order": 1}},
+        {"training": {"threads": 2}},
+        {"optimizer": {"learning_rate": 0.2}},
+        {"data": {"name": "digits", "split_seed": 1}},
+        {"noise": {"rate": 0.2}},
+    ],
+)
+def test_what_changes_results_changes_the_identity(change) -> None:
+    assert _resolved(**change).identity != _resolved().identity
+
+
+def test_the_datas_name_is_not_part_of_the_identity_but_its_content_is() -> None:
+    one, other = _resolved(data={"name": "a.csv"}), _resolved(data={"name": "b/c.csv"})
+    assert one.identity == other.identity
+    assert one.changed(fingerprint="g").identity != one.identity
+
+
+def test_precision_counts_as_resolved() -> None:
+    auto = _resolved(training={"precision": "auto"})
+    named = _resolved(training={"precision": "float32"})
+    assert auto.identity == named.identity
+    assert auto.changed(precision="bfloat16").identity != auto.identity
+
+
+def test_a_raised_recipe_is_another_run(monkeypatch) -> None:
+    before = _resolved().identity
+    monkeypatch.setattr(specs, "RECIPE", specs.RECIPE + 1)
+    assert _resolved().changed(recipe=specs.RECIPE).identity != before
+
+
+def test_the_identity_is_that_of_the_canonical_json() -> None:
+    # a fixed point: a change here retrains everybody's runs, so it must be meant
+    assert canonical_json({"b": 1.0, "a": [1, "ä"]}) == '{"a":[1,"\\u00e4"],"b":1.0}'
+    restored = ResolvedRun.model_validate(json.loads(_resolved().model_dump_json()))
+    assert restored.identity == _resolved().identity
+
+
+def test_merging_replaces_a_table_that_changes_its_name() -> None:
+    base = {"objective": {"name": "forward", "noise_rate": 0.2}, "training": {"epochs": 1, "threads": 2}}
+    change = {"objective": {"name": "mixup"}, "training": {"epochs": 3}}
+    assert merged(base, change) == {"objective": {"name": "mixup"}, "training": {"epochs": 3, "threads": 2}}
+
+
+def test_a_toml_file_that_is_not_one_names_its_line(tmp_path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("a = 1\nb = = 2\n")
+    with pytest.raises(InputError, match="line 2"):
+        specs.read_toml(path)
+    with pytest.raises(InputError, match="existing file"):
+        specs.read_toml(tmp_path / "none.toml")

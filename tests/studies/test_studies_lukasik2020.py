@@ -1,0 +1,149 @@
+"""The study as it is shipped: its grid, its reported numbers against the paper's text, its exact curves."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from softtargets._errors import InputError
+from softtargets.runs.measures import MEASURES
+from softtargets.studies.catalog import find, read_reported, read_study, shipped
+from softtargets.studies.exact import loss_curves
+from softtargets.studies.expand import DataChoice, cells_of, expand, select_outputs, term_cells
+from softtargets.studies.results import CellKey
+
+STUDY = read_study(find("lukasik2020"))
+REPORTED = read_reported(find("lukasik2020"), STUDY)
+PAPERS = Path(__file__).resolve().parents[3] / "shared" / "papers"
+
+
+def test_every_study_that_ships_can_be_read_and_expanded() -> None:
+    assert "lukasik2020" in shipped()
+    for name, folder in shipped().items():
+        study = read_study(folder)
+        assert study.name == name
+        assert (folder / "README.md").exists()
+        for scale in study.scales:
+            assert expand(study, scale, tuple(study.outputs))
+
+
+@pytest.mark.parametrize("scale", ["smoke", "desk", "paper"])
+def test_scales_have_the_seeds_and_levels_that_the_house_asks_for(scale) -> None:
+    settings = STUDY.scales[scale]
+    assert settings.seeds >= (2 if scale == "smoke" else 5)
+    assert len(settings.levels["all"]) >= 3
+
+
+def test_the_desk_grid_is_the_papers() -> None:
+    keys = set(cells_of(STUDY, "desk", tuple(STUDY.outputs)))
+    levels = (0.1, 0.2, 0.4, 0.6, 0.8)
+    expected = {CellKey(arm, level, 0.2) for arm in ("LS", "FC", "BC") for level in levels}
+    expected |= {CellKey("CE", 0.0, noise) for noise in (0.2, 0.4, 0.6)}
+    expected |= {CellKey("LS", level, noise) for level in levels[1:] for noise in (0.4, 0.6)}
+    assert keys == expected
+
+
+def test_arms_of_a_seed_differ_in_the_method_alone() -> None:
+    runs = [item for item in expand(STUDY, "desk", ("figure2",)) if item.seed == 3]
+    assert len({run.run.changed(objective={"name": "cross_entropy"}).model_dump_json() for run in runs}) == 1
+    assert len({run.run.objective for run in runs}) == len(runs) == 16
+
+
+def test_seeds_change_every_stream_and_the_split_stays() -> None:
+    one, two = (next(i for i in expand(STUDY, "desk", ("figure2",)) if i.seed == seed).run for seed in (0, 1))
+    assert one.seeds.model_dump().keys() == two.seeds.model_dump().keys()
+    assert all(getattr(one.seeds, name) != getattr(two.seeds, name) for name in type(one.seeds).model_fields)
+    assert one.data == two.data
+
+
+def test_alpha_is_the_inclusive_rate_and_noise_the_exclusive_one() -> None:
+    run = next(i for i in expand(STUDY, "desk", ("figure2",)) if i.key == CellKey("FC", 0.4, 0.2)).run
+    assert (run.objective.noise_rate, run.objective.inclusive) == (0.4, True)  # pyright: ignore
+    assert run.noise is not None
+    assert (run.noise.rate, run.noise.inclusive) == (0.2, False)
+
+
+def test_the_paper_scale_is_muellers_recipe() -> None:
+    run = expand(STUDY, "paper", ("table4",))[0].run
+    assert run.model.model_dump() == {"name": "resnet", "depth": 32, "width": 16}
+    assert (run.training.steps, run.training.batch_size, run.training.loss_factor) == (64_000, 128, 3.0)
+    assert (run.training.clip_norm, run.optimizer.weight_decay, run.optimizer.nesterov) == (1.0, 1e-4, True)
+    assert run.schedule.milestones == (0.5, 0.75)
+    assert run.augmentation.flip
+
+
+def test_data_of_the_users_replace_the_studys_and_keep_its_limits() -> None:
+    run = expand(STUDY, "smoke", ("figure2",), data=DataChoice("my.csv", "y"))[0].run
+    assert (run.data.name, run.data.label) == ("my.csv", "y")
+    assert run.data.limit is not None
+    assert run.data.limit.train == 400
+
+
+def test_an_unknown_output_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'figure2'"):
+        select_outputs(STUDY, "figur2")
+
+
+def test_every_claim_can_be_judged_from_cells_that_are_run() -> None:
+    for scale in STUDY.scales:
+        keys = set(cells_of(STUDY, scale, tuple(STUDY.outputs)))
+        for claim in STUDY.claims:
+            for term in claim.terms:
+                cells = term_cells(STUDY, term, scale)
+                assert cells
+                assert keys >= set(cells)
+                assert term.metric in MEASURES
+
+
+def test_contrasts_compare_like_with_like() -> None:
+    """The weights of a claim sum to 0, metric by metric where it compares one metric, so no constant decides it."""
+    for claim in STUDY.claims:
+        if claim.terms and len({term.metric for term in claim.terms}) == 1:
+            assert math.isclose(sum(term.weight for term in claim.terms), 0.0), claim.id
+
+
+def test_quotes_and_reported_numbers_stand_in_the_papers_text() -> None:
+    path = PAPERS / "lukasik2020-label-noise.txt"
+    if not path.exists():
+        pytest.skip("the paper's text is not beside the project")
+    text = " ".join(path.read_text().split())
+    squeezed = re.sub(r"\W", "", text)
+    for claim in STUDY.claims:
+        for part in claim.quote.split("…"):
+            assert re.sub(r"\W", "", part) in squeezed, claim.quote
+    for number in REPORTED:
+        percent = MEASURES[number.metric].unit == "percent"
+        printed = f"{100 * number.mean:.2f}" if percent else f"{number.mean:.3f}"
+        assert re.search(rf"(?<![\d.]){re.escape(printed)}(?!\d)", text), number
+
+
+def test_reported_numbers_belong_to_cells_of_their_outputs() -> None:
+    assert len(REPORTED) == 9 + 10 + 12 + 7
+    for number in REPORTED:
+        output = STUDY.outputs[number.output]
+        assert number.metric in output.metrics
+        assert number.key.noise in output.noise
+        assert number.dataset
+
+
+def test_a_bad_reported_file_names_its_row(tmp_path) -> None:
+    header, first, *_ = (find("lukasik2020") / "reported.csv").read_text().splitlines()
+    (tmp_path / "reported.csv").write_text(f"{header}\n{first}\n{first.replace('70.86', 'x')}\n")
+    with pytest.raises(InputError, match=r"row 1: .*'x'"):
+        read_reported(tmp_path, STUDY)
+
+
+def test_figure1_by_hand() -> None:
+    """At score f: CE log(1+e^-f); LS adds alpha f / 2; BC divides by 1 - alpha; FC is bounded by -log(alpha / 2)."""
+    curves = {(curve.arm, curve.noise): dict(zip(curve.x, curve.y, strict=True)) for curve in loss_curves((0.0, 0.1))}
+    for arm in ("LS", "FC", "BC"):
+        assert curves[arm, 0.0][0.0] == pytest.approx(math.log(2), abs=1e-12)
+    alpha, f = 0.2, 4.0
+    hard, flipped = math.log1p(math.exp(-f)), math.log1p(math.exp(f))
+    assert curves["LS", 0.1][f] == pytest.approx((1 - alpha / 2) * hard + alpha / 2 * flipped, abs=1e-12)
+    assert curves["BC", 0.1][f] == pytest.approx((0.9 * hard - 0.1 * flipped) / 0.8, abs=1e-12)
+    p = 1 / (1 + math.exp(-f))
+    assert curves["FC", 0.1][f] == pytest.approx(-math.log(0.9 * p + 0.1 * (1 - p)), abs=1e-12)
+    assert min(curves["BC", 0.1].values()) < 0 < min(curves["LS", 0.1].values())
+    assert max(curves["FC", 0.1].values()) < -math.log(0.1)

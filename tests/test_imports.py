@@ -1,0 +1,99 @@
+"""The architecture, held by the syntax trees: imports go up the list of rooms only, and the library needs torch alone."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "softtargets"
+
+LIBRARY = (
+    "_errors",
+    "_checks",
+    "_numerics",
+    "matrices",
+    "targets",
+    "noise",
+    "metrics",
+    "losses",
+    "calibration",
+    "distill",
+    "analysis",
+    "nn",
+    "integrations",
+)
+LAB = ("_spec", "data", "models", "runs", "train", "studies", "report", "workflows", "cli")
+ORDER = {room: place for place, room in enumerate((*LIBRARY, *LAB))}
+# the lazy front door may name every room
+EXEMPT = {"__init__"}
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def _files() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def _internal(tree: ast.AST) -> Iterator[str]:
+    """Yield the rooms that a module imports, wherever in it the import stands."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                modules = [alias.name for alias in names]
+            case ast.ImportFrom(module="softtargets", names=names):
+                modules = [f"softtargets.{alias.name}" for alias in names]
+            case ast.ImportFrom(module=str(module), level=0):
+                modules = [module]
+            case ast.ImportFrom(level=level) if level > 0:
+                pytest.fail("relative imports hide the room they come from")
+            case _:
+                continue
+        yield from (name.split(".")[1] for name in modules if name.startswith("softtargets."))
+
+
+def _at_module_level(tree: ast.Module) -> Iterator[str]:
+    """Yield the top-level packages that importing the module imports."""
+    pending: list[ast.stmt] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name.split(".")[0] for alias in names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module.split(".")[0]
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                pending.extend(node.orelse)
+            case ast.If() | ast.Try() | ast.With() | ast.ClassDef():
+                pending.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt))
+
+
+@pytest.mark.parametrize("path", _files(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_go_up_only(path: Path) -> None:
+    room = _room(path)
+    if room in EXEMPT:
+        return
+    assert room in ORDER, f"{room} is not a room of the architecture: give it a place in the list"
+    below = {other for other in _internal(ast.parse(path.read_text())) if ORDER[other] > ORDER[room]}
+    assert not below, f"{path.name} in {room} imports {sorted(below)}, which lie below it"
+
+
+@pytest.mark.parametrize("path", [path for path in _files() if _room(path) in LIBRARY], ids=lambda path: path.name)
+def test_the_library_needs_torch_alone(path: Path) -> None:
+    allowed = {"torch", "softtargets", *sys.stdlib_module_names}
+    foreign = set(_at_module_level(ast.parse(path.read_text()))) - allowed
+    assert not foreign, f"import {sorted(foreign)} inside the function that needs it"
+
+
+def test_the_test_finds_what_it_looks_for() -> None:
+    tree = ast.parse(
+        "import softtargets.cli\nfrom softtargets import runs\ndef f():\n    from softtargets.data import x"
+    )
+    assert list(_internal(tree)) == ["cli", "runs", "data"]
+    assert set(_at_module_level(ast.parse("import numpy as np\ntry:\n    import scipy\nexcept E:\n    pass"))) == {
+        "numpy",
+        "scipy",
+    }

@@ -1,0 +1,297 @@
+"""A run is a pure function of its specification: killed and resumed, beside others, again and again."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from softtargets.runs.spec import RunSpec, Seeds
+from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, RunStore
+from softtargets.train import execute as executes
+from softtargets.train import loop
+from softtargets.train.execute import execute, load_cached, resolve
+
+# Everything with state of its own: batch statistics, averaged weights, dropout, augmentation, objectives.
+STATEFUL = {
+    "hard": {},
+    "early_learning": {"objective": {"name": "early_learning"}, "noise": {"rate": 0.3}},
+    "online_smoothing": {"objective": {"name": "online_smoothing"}},
+    "mixup": {"objective": {"name": "mixup", "smoothing": 0.1}},
+    "dropout and averaging": {
+        "model": {"name": "mlp", "hidden": [16], "dropout": 0.3},
+        "training": {"average_decay": 0.9},
+    },
+    "adamw and cosine": {
+        "optimizer": {"name": "adamw", "learning_rate": 0.01, "nesterov": False},
+        "schedule": {"name": "cosine", "warmup_steps": 3},
+    },
+    "convolutions": {
+        "model": {"name": "resnet", "depth": 8, "width": 4},
+        "augmentation": {"crop_padding": 1, "flip": True, "shift": 1},
+        "training": {"precision": "bfloat16", "average_decay": 0.9, "epochs": 3, "evaluate_every": 1},
+    },
+    "steps that end within an epoch": {"training": {"epochs": None, "steps": 10}},
+}
+
+
+class KilledError(BaseException):
+    """Stands for the death of the process: no handler of errors may see it."""
+
+
+def _files(store: RunStore, identity: str) -> dict[str, object]:
+    folder = store.path(identity)
+    return {
+        HISTORY: (folder / HISTORY).read_bytes(),
+        MODEL: (folder / MODEL).read_bytes(),
+        PREDICTIONS: (folder / PREDICTIONS).read_bytes(),
+    }
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_run_killed_after_any_epoch_ends_bit_for_bit_the_same(small_run, tmp_path, monkeypatch, name) -> None:
+    resolved = small_run(**STATEFUL[name])
+    whole, killed = RunStore(tmp_path / "whole"), RunStore(tmp_path / "killed")
+    assert execute(resolved, whole, checkpoint_seconds=0).status == "trained"
+    epochs = len((whole.path(resolved.identity) / HISTORY).read_bytes().splitlines())
+    assert epochs > 2
+    original = loop.Trainer._train_epoch
+    for last in range(epochs):
+
+        def dies(self, last=last):
+            if self.epoch == last:
+                # a line of history without its checkpoint is what a kill between the two leaves
+                with (self.folder / HISTORY).open("ab") as file:
+                    file.write(b'{"epoch": "torn')
+                raise KilledError
+            return original(self)
+
+        monkeypatch.setattr(loop.Trainer, "_train_epoch", dies)
+        with pytest.raises(KilledError):
+            execute(resolved, killed, checkpoint_seconds=0)
+        assert (killed.partial(resolved.identity) / CHECKPOINT).exists() == (last > 0)
+    monkeypatch.setattr(loop.Trainer, "_train_epoch", original)
+    trained = _count_epochs(monkeypatch)
+    assert execute(resolved, killed).status == "trained"
+    assert len(trained) == 1, "only the last epoch was left to train"
+    assert _files(killed, resolved.identity) == _files(whole, resolved.identity)
+
+
+def _count_epochs(monkeypatch) -> list[int]:
+    trained: list[int] = []
+    original = loop.Trainer._train_epoch
+
+    def counts(self):
+        trained.append(self.epoch)
+        return original(self)
+
+    monkeypatch.setattr(loop.Trainer, "_train_epoch", counts)
+    return trained
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
+def test_a_damaged_checkpoint_starts_the_run_again(small_run, tmp_path, monkeypatch, damage) -> None:
+    resolved = small_run()
+    whole, store = RunStore(tmp_path / "whole"), RunStore(tmp_path / "damaged")
+    execute(resolved, whole)
+    original = loop.Trainer._train_epoch
+
+    def dies(self):
+        if self.epoch == 2:
+            raise KilledError
+        return original(self)
+
+    monkeypatch.setattr(loop.Trainer, "_train_epoch", dies)
+    with pytest.raises(KilledError):
+        execute(resolved, store, checkpoint_seconds=0)
+    monkeypatch.setattr(loop.Trainer, "_train_epoch", original)
+    path = store.partial(resolved.identity) / CHECKPOINT
+    content = path.read_bytes()
+    changed = bytearray(content)
+    changed[len(changed) // 2] ^= 1
+    path.write_bytes({"cut": content[: len(content) // 2], "changed": bytes(changed), "empty": b""}[damage])
+    assert execute(resolved, store).status == "trained"
+    assert _files(store, resolved.identity) == _files(whole, resolved.identity)
+
+
+def test_a_finished_run_is_not_trained_again_and_a_damaged_one_is(small_run, tmp_path, monkeypatch) -> None:
+    resolved, store = small_run(), RunStore(tmp_path)
+    assert execute(resolved, store).status == "trained"
+    before = _files(store, resolved.identity)
+    trained = _count_epochs(monkeypatch)
+    assert execute(resolved, store).status == "present"
+    assert trained == []
+    (store.path(resolved.identity) / PREDICTIONS).write_bytes(b"?")
+    assert execute(resolved, store).status == "trained"
+    assert _files(store, resolved.identity) == before
+    assert len(list(tmp_path.glob("*.damaged-1"))) == 1
+
+
+def test_a_loss_that_is_not_a_number_fails_at_its_step_and_is_not_tried_again(small_run, tmp_path, monkeypatch) -> None:
+    resolved = small_run(optimizer={"learning_rate": 1e30, "nesterov": False})
+    store = RunStore(tmp_path)
+    outcome = execute(resolved, store)
+    assert outcome.status == "failed"
+    # the first step starts from finite weights, so its loss is finite; the second sees the weights it made
+    assert "at step 1 of 16 (epoch 1)" in outcome.message
+    assert "lower the learning rate" in outcome.message
+    assert not store.partial(resolved.identity).exists()
+    trained = _count_epochs(monkeypatch)
+    assert execute(resolved, store).message == outcome.message
+    assert trained == []
+
+
+def test_any_other_error_is_recorded_and_tried_again(small_run, tmp_path, monkeypatch) -> None:
+    resolved, store = small_run(), RunStore(tmp_path)
+
+    def full(*arguments, **settings):
+        raise OSError(28, "No space left on device")
+
+    original = executes.write_atomically
+    monkeypatch.setattr(executes, "write_atomically", full)
+    outcome = execute(resolved, store)
+    assert outcome.status == "failed"
+    assert "No space left on device" in outcome.message
+    assert store.failure(resolved.identity) is not None
+    monkeypatch.setattr(executes, "write_atomically", original)
+    assert execute(resolved, store).status == "trained"
+    assert store.failure(resolved.identity) is None
+
+
+def test_a_disk_too_full_to_record_the_failure_still_says_so(small_run, tmp_path, monkeypatch) -> None:
+    from softtargets.runs import store as stores
+
+    resolved, store = small_run(), RunStore(tmp_path)
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stores, "write_atomically", full)
+    outcome = execute(resolved, store)
+    assert outcome.status == "failed"
+    assert "not recorded" in outcome.message
+
+
+def test_a_run_held_by_another_is_busy(small_run, tmp_path) -> None:
+    resolved, store = small_run(), RunStore(tmp_path)
+    with store.lock(resolved.identity, wait=True):
+        assert execute(resolved, store).status == "busy"
+
+
+def test_running_leaves_threads_and_the_global_generator_as_they_were(small_run, tmp_path) -> None:
+    state, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    execute(small_run(training={"threads": threads + 1}), RunStore(tmp_path))
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("stream", Seeds.model_fields)
+def test_each_seed_stream_moves_what_it_names_and_leaves_the_other_draws_alone(
+    small_run, tmp_path, monkeypatch, stream
+) -> None:
+    """Record what each stream drew in a run, change one seed, and compare draw by draw."""
+    settings = {
+        "noise": {"rate": 0.3},
+        "objective": {"name": "mixup", "concentration": 1.0},
+        "model": {"name": "mlp", "hidden": [16], "dropout": 0.3},
+        "augmentation": {"shift": 1},
+        "training": {"epochs": 2},
+    }
+    one = _draws(small_run(**settings), monkeypatch, tmp_path / "one")
+    two = _draws(small_run(**settings, seeds={stream: 1}), monkeypatch, tmp_path / "two")
+    assert one.keys() == two.keys() == set(Seeds.model_fields)
+    for name in one:
+        same = all(torch.equal(a, b) for a, b in zip(one[name], two[name], strict=True))
+        assert same == (name != stream), f"{name} when {stream} changed"
+
+
+def _draws(resolved, monkeypatch, folder) -> dict[str, list[torch.Tensor]]:
+    drawn: dict[str, list[torch.Tensor]] = {name: [] for name in Seeds.model_fields}
+    with monkeypatch.context() as patch:
+        prepare = loop.Trainer._build_model
+
+        def build(self):
+            model = prepare(self)
+            drawn["initialisation"] += [parameter.detach().clone() for parameter in model.parameters()]
+            return model
+
+        risk = loop.Trainer._risk
+
+        def sees(self, parameters, buffers, batch):
+            drawn["order"].append(batch.ids.clone())
+            drawn["noise"].append(self.labels.clone())
+            drawn["dropout"].append(torch.random.get_rng_state())
+            drawn["method"].append(batch.targets.value.clone())
+            return risk(self, parameters, buffers, batch)
+
+        shift = loop.Inputs.batch
+
+        def augments(self, ids, augmentation=None, generator=None):
+            if generator is not None:
+                drawn["augmentation"].append(generator.get_state())
+            return shift(self, ids, augmentation, generator)
+
+        patch.setattr(loop.Trainer, "_build_model", build)
+        patch.setattr(loop.Trainer, "_risk", sees)
+        patch.setattr(loop.Inputs, "batch", augments)
+        assert execute(resolved, RunStore(folder)).status == "trained"
+    return drawn
+
+
+def test_data_that_changed_since_the_plan_are_not_trained_on(small_run, tmp_path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("a,b,label\n" + "".join(f"{i % 7},{i % 3},{i % 2}\n" for i in range(60)))
+    resolved = small_run(data={"name": str(path), "limit": None})
+    path.write_text("a,b,label\n" + "".join(f"{i % 5},{i % 3},{i % 2}\n" for i in range(60)))
+    load_cached.cache_clear()
+    outcome = execute(resolved, RunStore(tmp_path / "runs"))
+    assert outcome.status == "failed"
+    assert "the content it had when the run was planned" in outcome.message
+
+
+def test_an_edited_csv_under_the_same_name_is_a_different_run(small_run, tmp_path) -> None:
+    path = tmp_path / "mine.csv"
+    rows = [f"{i % 7},{i % 3},{i % 2}" for i in range(60)]
+    path.write_text("\n".join(["a,b,label", *rows]) + "\n")
+    one = small_run(data={"name": str(path), "limit": None})
+    path.write_text("\n".join(["a,b,label", *rows[:-1], "9,9,1"]) + "\n")
+    assert small_run(data={"name": str(path), "limit": None}).identity != one.identity
+
+
+def test_the_record_says_what_a_reader_needs(small_run, tmp_path) -> None:
+    resolved = small_run(noise={"rate": 0.2}, training={"evaluate_every": 2})
+    store = RunStore(tmp_path)
+    execute(resolved, store)
+    result = store.result(resolved.identity)
+    assert result is not None
+    assert result["steps"] == 16
+    assert result["parameters"] == 64 * 16 + 16 + 16 * 10 + 10
+    assert result["noise_rates"] == {"train": 24 / 120, "validation": 8 / 40}
+    assert {"torch", "python", "device", "threads", "softtargets"} <= result["environment"].keys()
+    predictions = load_file(store.path(resolved.identity) / PREDICTIONS)
+    assert predictions["test.logits"].shape == (60, 10)
+    assert torch.equal(predictions["test.labels"], predictions["test.observed"])
+    assert int((predictions["train.labels"] != predictions["train.observed"]).sum()) == 24
+    rows = [json.loads(line) for line in (store.path(resolved.identity) / HISTORY).read_text().splitlines()]
+    assert [row["step"] for row in rows] == [4, 8, 12, 16]
+    assert ["validation_nll" in row for row in rows] == [False, True, False, True]
+
+
+def test_precision_auto_is_bfloat16_only_where_it_is_fast_and_pays(monkeypatch) -> None:
+    def precision(model: dict, fast: bool) -> str:
+        monkeypatch.setattr(executes, "fast_bfloat16", lambda backend: fast)
+        run = RunSpec.parse({"model": model, "training": {"epochs": 1, "device": "cpu"}})
+        return resolve(run, "f").precision
+
+    assert precision({"name": "resnet"}, True) == "bfloat16"
+    assert precision({"name": "resnet"}, False) == "float32"
+    assert precision({"name": "mlp"}, True) == "float32"
+
+
+def test_training_learns_the_digits(small_run, tmp_path) -> None:
+    resolved = small_run(data={"limit": None}, training={"epochs": 15})
+    store = RunStore(tmp_path)
+    execute(resolved, store)
+    predictions = load_file(store.path(resolved.identity) / PREDICTIONS)
+    accuracy = (predictions["test.logits"].argmax(1) == predictions["test.labels"]).float().mean()
+    assert accuracy > 0.95

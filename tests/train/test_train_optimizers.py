@@ -1,0 +1,162 @@
+"""Optimisers, schedules, checkpoints and inputs: each against a number by hand."""
+
+import math
+
+import pytest
+import torch
+
+from softtargets._errors import InputError
+from softtargets.data.augment import random_flip, random_shift
+from softtargets.data.dataset import Dataset
+from softtargets.runs.spec import AugmentationSpec, OptimizerSpec, ScheduleSpec
+from softtargets.train.checkpoint import load_state, save_state
+from softtargets.train.inputs import Inputs, check_augmentation
+from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
+
+
+def _named(*names: str) -> list[tuple[str, torch.nn.Parameter]]:
+    return [(name, torch.nn.Parameter(torch.ones(2))) for name in names]
+
+
+def test_groups_take_their_own_rate_and_decay_and_the_first_match_counts() -> None:
+    groups = [
+        {"match": "head.*", "learning_rate": 0.1, "weight_decay": 0.04},
+        {"match": "*.bias", "weight_decay": 0.0},
+    ]
+    spec = OptimizerSpec.parse({"learning_rate": 1.0, "weight_decay": 0.5, "groups": groups})
+    named = _named("body.weight", "body.bias", "head.weight", "head.bias")
+    optimizer = build_optimizer(spec, named)
+    found = {
+        name: (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for name, parameter in named
+        if any(parameter is member for member in group["params"])
+    }
+    assert found == {
+        "body.weight": (1.0, 0.5),
+        "body.bias": (1.0, 0.0),
+        "head.weight": (0.1, 0.04),
+        "head.bias": (0.1, 0.04),
+    }
+    set_learning_rates(optimizer, 0.5)
+    assert sorted(group["lr"] for group in optimizer.param_groups) == [0.05, 0.5, 0.5]
+
+
+def test_a_group_that_matches_nothing_names_the_nearest_parameter() -> None:
+    spec = OptimizerSpec.parse({"groups": [{"match": "haed.weight"}]})
+    with pytest.raises(InputError, match=r"did you mean 'head.weight'"):
+        build_optimizer(spec, _named("body.weight", "head.weight"))
+
+
+def test_momentum_with_dampening_is_mueller_gradient_smoothing() -> None:
+    """.9 times the previous gradient plus .1 the current one (Müller et al. 2019, A.5)."""
+    spec = OptimizerSpec.parse({"learning_rate": 1.0, "momentum": 0.9, "dampening": 0.9})
+    ((_, parameter),) = named = _named("w")
+    optimizer = build_optimizer(spec, named)
+    values = []
+    for gradient in (1.0, 2.0):
+        before = parameter.detach().clone()
+        parameter.grad = torch.full((2,), gradient)
+        optimizer.step()
+        values.append(float((before - parameter.detach())[0]))
+    # torch starts the average at the first gradient itself
+    assert values == pytest.approx([1.0, 0.9 * 1.0 + 0.1 * 2.0])
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"name": "constant"}, [1, 1, 1, 1]),
+        ({"name": "linear"}, [1, 0.75, 0.5, 0.25]),
+        ({"name": "cosine"}, [1, (1 + math.cos(math.pi / 4)) / 2, 0.5, (1 - math.cos(math.pi / 4)) / 2]),
+        ({"name": "step", "milestones": [0.5, 0.75], "factor": 0.1}, [1, 1, 0.1, 0.01]),
+        ({"name": "constant", "warmup_steps": 2}, [0.5, 1, 1, 1]),
+    ],
+)
+def test_schedules(spec, expected) -> None:
+    found = [schedule_factor(ScheduleSpec.parse(spec), step, 4) for step in range(4)]
+    assert found == pytest.approx(expected)
+
+
+def test_muellers_drops_fall_where_the_paper_says() -> None:
+    """64k steps, dropping by 10 at 32k and 48k (Müller et al. 2019, A.2)."""
+    spec = ScheduleSpec.parse({"name": "step", "milestones": [0.5, 0.75]})
+    found = [schedule_factor(spec, step, 64_000) for step in (31_999, 32_000, 47_999, 48_000)]
+    assert found == pytest.approx([1, 0.1, 0.1, 0.01])
+
+
+def test_nested_state_survives_with_its_types(tmp_path) -> None:
+    state = {
+        "optimizer": {"state": {0: {"momentum_buffer": torch.arange(3.0)}}, "groups": [{"lr": 0.1, "on": True}]},
+        "count": torch.tensor(3),
+        "half": torch.ones(2, dtype=torch.bfloat16),
+        "nothing": None,
+    }
+    save_state(tmp_path / "s", state)
+    found = load_state(tmp_path / "s")
+    assert found is not None
+    assert list(found["optimizer"]["state"]) == [0]
+    assert torch.equal(found["optimizer"]["state"][0]["momentum_buffer"], torch.arange(3.0))
+    assert found["optimizer"]["groups"] == [{"lr": 0.1, "on": True}]
+    assert found["count"].dtype == torch.int64
+    assert found["half"].dtype == torch.bfloat16
+    assert found["nothing"] is None
+
+
+def test_state_that_would_have_to_be_pickled_is_refused(tmp_path) -> None:
+    with pytest.raises(TypeError, match="got set"):
+        save_state(tmp_path / "s", {"x": {1}})
+    assert not (tmp_path / "s").exists()
+
+
+def test_shifts_reach_every_place_alike_and_fill_with_zero() -> None:
+    images = torch.zeros(20_000, 1, 5, 5, dtype=torch.uint8)
+    images[:, 0, 2, 2] = 7
+    moved = random_shift(images, 2, torch.Generator().manual_seed(0))
+    assert moved.shape == images.shape
+    assert moved.dtype == torch.uint8
+    assert moved.sum(dtype=torch.int64) == 7 * 20_000
+    counts = (moved[:, 0] == 7).sum(0)
+    # 25 places of probability 1/25 each: six standard deviations
+    assert (counts - 800).abs().max() < 6 * math.sqrt(800 * 24 / 25)
+
+
+def test_a_shift_moves_all_channels_of_an_image_together_and_images_apart() -> None:
+    images = torch.randint(0, 255, (50, 3, 6, 6), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    moved = random_shift(images, 1, torch.Generator().manual_seed(2))
+    padded = torch.nn.functional.pad(images, (1, 1, 1, 1))
+    offsets = set()
+    for before, after in zip(padded, moved, strict=True):
+        hits = [(r, c) for r in range(3) for c in range(3) if torch.equal(before[:, r : r + 6, c : c + 6], after)]
+        assert len(hits) == 1
+        offsets.add(hits[0])
+    assert len(offsets) > 5
+
+
+def test_flips_mirror_half_of_the_images() -> None:
+    images = torch.arange(4).view(1, 1, 1, 4).expand(10_000, 1, 1, 4)
+    flipped = random_flip(images, torch.Generator().manual_seed(0))
+    mirrored = flipped[:, 0, 0, 0] == 3
+    assert torch.equal(flipped[mirrored][0, 0, 0], torch.tensor([3, 2, 1, 0]))
+    assert abs(int(mirrored.sum()) - 5000) < 300
+
+
+def _dataset(inputs: torch.Tensor) -> Dataset:
+    rows = torch.arange(len(inputs))
+    splits = {"train": rows[:-1], "validation": rows[-1:], "test": rows[-1:]}
+    return Dataset("mine", "f", inputs, rows % 2, ("a", "b"), splits)
+
+
+def test_inputs_are_normalised_by_the_training_split() -> None:
+    images = torch.randint(0, 256, (9, 2, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    batch = Inputs(_dataset(images), torch.device("cpu")).batch(torch.arange(8))
+    assert batch.mean((0, 2, 3)).tolist() == pytest.approx([0, 0], abs=1e-5)
+    assert batch.var((0, 2, 3), correction=0).tolist() == pytest.approx([1, 1], abs=0.02)
+    table = torch.randn(9, 3, generator=torch.Generator().manual_seed(0)) * 5 + 2
+    batch = Inputs(_dataset(table), torch.device("cpu")).batch(torch.arange(8))
+    assert batch.mean(0).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+
+
+def test_tables_cannot_be_flipped() -> None:
+    with pytest.raises(InputError, match="augmentation: images; got a table"):
+        check_augmentation(AugmentationSpec(flip=True), _dataset(torch.randn(5, 3)))

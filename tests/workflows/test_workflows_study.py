@@ -1,0 +1,241 @@
+"""The main job: a study run, killed, run again, run beside itself, on other data, and with failures."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from softtargets._errors import InputError
+from softtargets.runs.store import PREDICTIONS, RunStore
+from softtargets.studies.expand import DataChoice
+from softtargets.studies.results import CellKey
+from softtargets.workflows.study import StudyRequest, plan, report_study, run_study
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def _request(folder: Path, study: str | Path = "lukasik2020", **changes) -> StudyRequest:
+    return StudyRequest(str(study), scale="smoke", runs=folder / "runs", reports=folder / "reports", **changes)
+
+
+def _files(store: Path) -> dict[str, bytes]:
+    return {path.parent.name: path.read_bytes() for path in sorted(store.glob(f"*/{PREDICTIONS}"))}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """One uninterrupted smoke study, by one worker."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, run_study(_request(folder), workers=1)
+
+
+def test_a_study_is_trained_once_and_its_page_written(whole) -> None:
+    folder, outcome = whole
+    assert (outcome.trained, outcome.present, outcome.failed) == (32, 0, 0)
+    assert outcome.page == folder / "reports" / "lukasik2020-smoke" / "index.html"
+    assert {cell.status for cell in outcome.results.cells} == {"complete"}
+    again = run_study(_request(folder), workers=1)
+    assert (again.trained, again.present) == (0, 32)
+
+
+def test_two_workers_give_the_same_bits_as_one(whole, tmp_path, page_numbers) -> None:
+    folder, _ = whole
+    run_study(_request(tmp_path), workers=2)
+    assert _files(tmp_path / "runs") == _files(folder / "runs")
+    assert page_numbers(tmp_path / "reports/lukasik2020-smoke") == page_numbers(folder / "reports/lukasik2020-smoke")
+
+
+RUN = """
+import sys
+from pathlib import Path
+from softtargets.workflows.study import StudyRequest, run_study
+folder = Path(sys.argv[1])
+request = StudyRequest("lukasik2020", scale="smoke", runs=folder / "runs", reports=folder / "reports")
+outcome = run_study(request, workers=int(sys.argv[2]), checkpoint_seconds=0)
+print(outcome.trained, outcome.present)
+"""
+
+
+def _start(folder: Path, workers: int) -> subprocess.Popen:
+    # a session of its own, so that its workers can be killed with it
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(folder), str(workers)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _progress(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("runs/*/history.jsonl"))
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_every_number_is_digit_for_digit_the_same(whole, tmp_path, page_numbers) -> None:
+    folder, _ = whole
+    chance = random.Random(0)
+    killed = 0
+    while killed < 10:
+        process = _start(tmp_path, workers=1 + killed % 2)
+        before = _progress(tmp_path)
+        # wait for training to be under way, or the process to be through
+        while process.poll() is None and _progress(tmp_path) <= before:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.4))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "the study was over before it could be killed ten times"
+        killed += 1
+    finished = len(_files(tmp_path / "runs"))
+    assert 0 < finished < 32
+    outcome = run_study(_request(tmp_path), workers=1)
+    assert (outcome.trained, outcome.present, outcome.failed) == (32 - finished, finished, 0)
+    assert _files(tmp_path / "runs") == _files(folder / "runs")
+    assert page_numbers(tmp_path / "reports/lukasik2020-smoke") == page_numbers(folder / "reports/lukasik2020-smoke")
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_store_train_each_run_once(whole, tmp_path) -> None:
+    folder, _ = whole
+    processes = [_start(tmp_path, workers=1) for _ in range(2)]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    trained = [int(output.split()[0]) for output in outputs]
+    assert sum(trained) == 32
+    assert _files(tmp_path / "runs") == _files(folder / "runs")
+
+
+def test_a_damaged_record_alone_is_made_again(whole, tmp_path) -> None:
+    folder, first = whole
+    cell = first.results.cells[5]
+    path = folder / "runs" / cell.run_id / PREDICTIONS
+    content = path.read_bytes()
+    path.write_bytes(content[:-7])
+    again = run_study(_request(folder), workers=1)
+    assert (again.trained, again.present) == (1, 31)
+    assert path.read_bytes() == content
+    assert again.results.cells[5].metrics == cell.metrics
+
+
+CLAIM = """
+[[claims]]
+id = "{id}"
+quote = "more noise, less accuracy"
+where = "a test"
+output = "table3"
+reading = "accuracy at 40 % noise is above that at 60 %"
+relation = "{relation}"
+terms = [
+    {{ arm = "LS", level = "table3", noise = 0.4, metric = "train.accuracy", weight = 1.0 }},
+    {{ arm = "LS", level = "table3", noise = 0.6, metric = "train.accuracy", weight = -1.0 }},
+]
+"""
+
+
+def test_a_reproduced_claim_inverted_in_a_copy_is_contradicted(edited_copy, tmp_path) -> None:
+    right = edited_copy(claims=CLAIM.format(id="c", relation=">"), name="right")
+    wrong = edited_copy(claims=CLAIM.format(id="c", relation="<"), name="wrong")
+    settings = {"output": "table3", "seeds": 5}
+    (verdict,) = run_study(_request(tmp_path, right, **settings), workers=1).results.verdicts
+    assert verdict.name == "reproduced"
+    outcome = run_study(_request(tmp_path, wrong, **settings), workers=1)
+    (inverted,) = outcome.results.verdicts
+    assert outcome.trained == 0, "the runs are the same, only the claim is not"
+    assert inverted.name == "contradicted"
+    assert (inverted.low, inverted.high, inverted.n) == (verdict.low, verdict.high, 5)
+
+
+def test_runs_that_fail_are_said_and_the_others_go_on(edited_copy, tmp_path) -> None:
+    copy = edited_copy(
+        ("large = [0.8]", "large = [0.9999999]"),
+        ("all = [0.1, 0.2, 0.8]", "all = [0.1, 0.2, 0.9999999]"),
+        ("figure2 = [0.0, 0.1, 0.2, 0.8]", "figure2 = [0.0, 0.1, 0.2, 0.9999999]"),
+        ("clip_norm = 1.0, precision", "precision"),
+    )
+    outcome = run_study(_request(tmp_path, copy, output="figure2"), workers=2)
+    failed = {cell.key for cell in outcome.results.cells if cell.status == "failed"}
+    assert failed == {CellKey("BC", 0.9999999, 0.2)}
+    assert (outcome.failed, outcome.trained) == (2, 18)
+    reason = next(cell.reason for cell in outcome.results.cells if cell.status == "failed")
+    assert "at step" in reason
+    verdicts = {verdict.claim.id: verdict for verdict in outcome.results.verdicts}
+    assert verdicts["bc-better-large"].name == "not run"
+    assert verdicts["ls-improves"].name != "not run"
+    assert "2 runs failed" in outcome.page.read_text() or "failed" in outcome.page.read_text()
+
+
+def test_report_trains_nothing_and_says_what_is_missing(tmp_path, whole) -> None:
+    folder, first = whole
+    outcome = report_study(_request(folder))
+    assert (outcome.trained, outcome.present) == (0, 32)
+    assert outcome.results.verdicts == first.results.verdicts
+    assert [cell.metrics for cell in outcome.results.cells] == [cell.metrics for cell in first.results.cells]
+    empty = report_study(_request(tmp_path))
+    assert {cell.status for cell in empty.results.cells} == {"missing"}
+    assert {verdict.name for verdict in empty.results.verdicts} == {"not run"}
+    assert not list((tmp_path / "runs").glob("*/result.json"))
+
+
+def test_one_output_trains_only_what_it_needs(tmp_path) -> None:
+    outcome = run_study(_request(tmp_path, output="table4"), workers=1)
+    assert {(cell.key.arm, cell.key.level) for cell in outcome.results.cells} == {("CE", 0), ("LS", 0.1), ("LS", 0.2)}
+    assert outcome.page.parent.name == "lukasik2020-smoke-table4"
+
+
+def test_an_exact_figure_needs_no_run(tmp_path) -> None:
+    outcome = run_study(_request(tmp_path, output="figure1"))
+    assert outcome.results.cells == ()
+    assert len(outcome.results.curves) == 9
+
+
+def test_a_csv_of_the_users_own(tmp_path) -> None:
+    chance = random.Random(0)
+    rows = [(chance.gauss(3 * (i % 3), 1), chance.gauss(-2 * (i % 3), 1), "abc"[i % 3]) for i in range(300)]
+    path = tmp_path / "mine.csv"
+    path.write_text("width,height,kind\n" + "".join(f"{a:.3f},{b:.3f},{label}\n" for a, b, label in rows))
+    data = DataChoice(str(path), "kind")
+    outcome = run_study(_request(tmp_path, output="figure2", data=data), workers=1)
+    assert outcome.failed == 0
+    assert outcome.results.data.num_classes == 3
+    assert "--data" in outcome.results.command
+    baseline = outcome.results.summary(CellKey("CE", 0.0, 0.2), "test.accuracy")
+    assert baseline is not None
+    assert baseline.mean > 0.6
+    with pytest.raises(InputError, match=r"label.*kind"):
+        plan(_request(tmp_path, output="figure2", data=DataChoice(str(path))))
+
+
+def test_bad_labels_are_named_with_file_and_row_before_anything_is_trained(tmp_path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("a,label\n" + "".join(f"{i},{i % 2}\n" for i in range(20)) + "3,\n")
+    with pytest.raises(InputError, match=r"mine\.csv.*row 20"):
+        run_study(_request(tmp_path, output="figure2", data=DataChoice(str(path))))
+    assert not list((tmp_path / "runs").glob("*/result.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are not beside the project")
+def test_fashion_mnist_as_parquet(tmp_path) -> None:
+    data = DataChoice(str(SHARED / "fashion-mnist"))
+    outcome = run_study(_request(tmp_path, output="figure2", data=data))
+    assert outcome.failed == 0
+    assert outcome.results.data.input_shape == (1, 28, 28)
+    assert outcome.results.data.sizes == {"train": 400, "validation": 100, "test": 200}
+
+
+def test_a_store_survives_being_moved(whole, tmp_path) -> None:
+    import shutil
+
+    folder, first = whole
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    outcome = run_study(_request(tmp_path), workers=1)
+    assert (outcome.trained, outcome.present) == (0, 32)
+    assert outcome.results.verdicts == first.results.verdicts
+    assert RunStore(tmp_path / "runs").result(outcome.results.cells[0].run_id) is not None
