@@ -1,0 +1,213 @@
+"""How a figure looks: one specification, styled for the page (it follows the theme and the width) or for a file."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from softtargets.report import palette
+
+Extent = tuple[float, float]
+Build = Callable[["Style"], alt.LayerChart]
+
+FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
+_PAGE_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
+_FILE_WIDTHS = {1: 560, 2: 330}
+_NARROW = 250
+_PANELS_IN_ROW = 3
+_RESOLUTION = 150.0
+_CLIP = re.compile(r'(?<=id=")clip\d+(?=")|(?<=url\(#)clip\d+(?=\))')
+# The release of Vega-Lite that this Altair writes for; vl-convert carries several.
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+
+
+@dataclass(frozen=True)
+class Series:
+    """One entry of a legend: a label, the name of its colour, a shape and a dash."""
+
+    label: str
+    colour: str
+    shape: str
+    dash: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes: its title, the title of its vertical axis and what draws it in a style."""
+
+    title: str
+    build: Build
+    y_title: str
+
+
+@dataclass(frozen=True)
+class Style:
+    """Scales, fonts and colours: `paint` gives a colour by name, and `legend` asks for one inside the drawing."""
+
+    series: tuple[Series, ...]
+    paint: palette.Colour
+    legend: bool
+
+    def base(self, rows: list[dict[str, Any]]) -> alt.Chart:
+        """Return a chart of these rows; each that belongs to a series learns its place in the legend."""
+        place = {entry.label: i for i, entry in enumerate(self.series)}
+        known = [{**row, "place": place[row["series"]]} if "series" in row else row for row in rows]
+        return alt.Chart(alt.InlineData(values=known))
+
+    def window(self, whole: Extent, each: dict[str, Extent], **settings: Any) -> alt.Scale:
+        """Return a scale over `whole`, which on the page follows the series in focus: `each` has theirs by label."""
+        if self.legend:
+            return alt.Scale(domain=list(whole), nice=False, **settings)
+        extents = [each.get(entry.label, whole) for entry in self.series]
+        low, high = ([extent[side] for extent in extents] for side in (0, 1))
+        return alt.Scale(
+            domainMin=alt.ExprRef(f"focus < 0 ? {whole[0]} : {low}[focus]"),
+            domainMax=alt.ExprRef(f"focus < 0 ? {whole[1]} : {high}[focus]"),
+            nice=False,
+            **settings,
+        )
+
+    def _domain(self) -> list[str]:
+        return [entry.label for entry in self.series]
+
+    def _legend(self) -> alt.Legend | None:
+        if not self.legend:
+            return None
+        return alt.Legend(
+            title=None,
+            orient="top",
+            labelLimit=400,
+            symbolType="stroke",
+            symbolSize=400,
+            symbolStrokeWidth=2,
+            symbolOpacity=1,
+        )
+
+    def colour(self) -> alt.Color:
+        """Return the colour of a series."""
+        scale = alt.Scale(domain=self._domain(), range=[self.paint(entry.colour) for entry in self.series])
+        return alt.Color("series:N", scale=scale, legend=self._legend())
+
+    def dash(self) -> alt.StrokeDash:
+        """Return the dash of a series."""
+        scale = alt.Scale(domain=self._domain(), range=[list(entry.dash) for entry in self.series])
+        return alt.StrokeDash("series:N", scale=scale, legend=self._legend())
+
+    def emphasis(self, full: float = 1.0, faint: float = 0.12):
+        """Return an opacity that fades every series but the one that the page's legend has in focus."""
+        if self.legend:
+            return alt.value(full)
+        return alt.when("focus < 0 || datum.place === focus").then(alt.value(full)).otherwise(alt.value(faint))
+
+    def upright(self, x: float, text: str) -> alt.LayerChart:
+        """Return a vertical reference line with its text at the top."""
+        chart = self.base([{"x": x, "text": text}]).encode(x="x:Q")
+        words = chart.mark_text(
+            align="left", dx=5, dy=2, baseline="top", fontSize=11, color=self.paint("muted")
+        ).encode(y=alt.value(0), text="text:N")
+        return alt.LayerChart(layer=[self._reference(chart), words])
+
+    def across(self, y: float) -> alt.Chart:
+        """Return a horizontal reference line."""
+        return self._reference(self.base([{"y": y}]).encode(y="y:Q"))
+
+    def _reference(self, chart: alt.Chart) -> alt.Chart:
+        return chart.mark_rule(strokeDash=[4, 3], strokeWidth=1, color=self.paint("muted"), opacity=0.8)
+
+    def finish(self, chart: alt.LayerChart, panel: Panel, height: int) -> alt.LayerChart:
+        """Return a panel with its titles: the vertical axis is named on top, where its words run with the text."""
+        title = alt.TitleParams(panel.y_title)
+        if panel.title:
+            title = alt.TitleParams(panel.title, subtitle=panel.y_title)
+        return chart.properties(height=height, title=title)
+
+    def config(self, font: str) -> dict[str, Any]:
+        """Return the look of axes, titles and legends."""
+        ink, muted, line = self.paint("ink"), self.paint("muted"), self.paint("line")
+        return {
+            "font": font,
+            "background": None if not self.legend else "#ffffff",
+            "view": {"stroke": None},
+            "axis": {
+                "domainColor": muted,
+                "tickColor": muted,
+                "gridColor": line,
+                "labelColor": muted,
+                "titleColor": ink,
+                "labelFontSize": 12,
+                "titleFontSize": 12,
+                "titleFontWeight": "normal",
+                "titlePadding": 8,
+                "labelPadding": 5,
+                "tickSize": 4,
+                "labelOverlap": "greedy",
+                "labelFlush": False,
+                "labelSeparation": 4,
+            },
+            "axisY": {"domain": False, "ticks": False, "tickCount": 6},
+            "title": {
+                "anchor": "start",
+                "frame": "group",
+                "color": ink,
+                "subtitleColor": muted,
+                "fontSize": 13,
+                "fontWeight": 600,
+                "subtitleFontSize": 12,
+                "offset": 12,
+            },
+            "legend": {"labelColor": ink, "labelFontSize": 12, "symbolStrokeWidth": 2},
+        }
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure: what its legend says, its panels, and what a reader must know to read it."""
+
+    series: tuple[Series, ...]
+    panels: tuple[Panel, ...]
+    note: str
+    height: int = field(default=300)
+
+    def page_specs(self, description: str) -> list[dict[str, Any]]:
+        """Return one specification per panel, as wide as its container; the page draws the legend."""
+        style = Style(self.series, palette.on_page, legend=False)
+        specs = []
+        for panel in self.panels:
+            chart = style.finish(panel.build(style), panel, self.height).properties(
+                width="container",
+                autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+                description=f"{description} {panel.title or panel.y_title}".strip(),
+            )
+            specs.append({**chart.add_params(_focus()).to_dict(), "config": style.config(_PAGE_FONT)})
+        return specs
+
+    def svg(self) -> str:
+        """Return the figure as SVG on white ground."""
+        drawn = vl_convert.vegalite_to_svg(self._file_spec(), vl_version=VEGA_LITE)
+        # The converter numbers clip paths on from its last drawing; equal figures are to be equal files.
+        first = {name: f"clip{i}" for i, name in enumerate(dict.fromkeys(_CLIP.findall(drawn)))}
+        return _CLIP.sub(lambda found: first[found.group()], drawn)
+
+    def png(self) -> bytes:
+        """Return the figure as PNG on white ground."""
+        return vl_convert.vegalite_to_png(self._file_spec(), vl_version=VEGA_LITE, ppi=_RESOLUTION)
+
+    def _file_spec(self) -> dict[str, Any]:
+        style = Style(self.series, palette.in_file, legend=True)
+        width = _FILE_WIDTHS.get(len(self.panels), _NARROW)
+        charts = [style.finish(panel.build(style), panel, self.height).properties(width=width) for panel in self.panels]
+        whole = charts[0] if len(charts) == 1 else alt.concat(*charts, columns=_PANELS_IN_ROW)
+        return {**whole.to_dict(), "config": style.config(FONT), "padding": 16}
+
+
+def padded(low: float, high: float, share: float = 0.06) -> Extent:
+    """Return a range with some room on both sides."""
+    room = share * (high - low) or 1.0
+    return low - room, high + room
+
+
+def _focus() -> alt.Parameter:
+    return alt.param(name="focus", value=-1)

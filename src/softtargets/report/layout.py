@@ -1,0 +1,92 @@
+"""The places of an output: which cell and metric stands where, and how each axis calls its values."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import get_args
+
+from softtargets.report import numbers
+from softtargets.studies.results import CellKey, StudyResults, Summary
+from softtargets.studies.schema import ZERO, Axis, Output, Study
+
+AXES: tuple[Axis, ...] = get_args(Axis)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One value on each axis."""
+
+    arm: str
+    level: float
+    noise: float
+    metric: str
+
+
+def axis_values(study: Study, output: Output, scale: str) -> dict[Axis, tuple]:
+    """Return the values of each axis of an output; an axis that it leaves out has one value or none."""
+    return {
+        "arm": output.arms or (study.baseline,),
+        "level": study.levels(output.levels, scale) or (ZERO,),
+        "noise": output.noise or (ZERO,),
+        "metric": output.metrics,
+    }
+
+
+def places(study: Study, output: Output, scale: str) -> list[Place]:
+    """Return every place of an output."""
+    values = axis_values(study, output, scale)
+    return [Place(*combination) for combination in product(*(values[axis] for axis in AXES))]
+
+
+def summarise(results: StudyResults, key: CellKey, metric: str) -> Summary | None:
+    """Return the summary of a cell; None where no run is complete or one of them lacks the metric."""
+    complete = [record for record in results.records(key) if record.status == "complete"]
+    if any(metric not in record.metrics for record in complete):
+        return None
+    return results.summary(key, metric)
+
+
+def arm_label(study: Study, arm: str) -> str:
+    """Return the label of an arm, with its name where two arms share the label."""
+    label = study.arms[arm].label
+    shared = sum(other.label == label for other in study.arms.values()) > 1
+    return f"{label} ({arm})" if shared else label
+
+
+def cell_label(study: Study, key: CellKey) -> str:
+    """Return what a cell is called in a sentence."""
+    parts = [arm_label(study, key.arm)]
+    if study.arms[key.arm].sweep is not None:
+        parts.append(f"level {numbers.level(key.level)}")
+    return " · ".join([*parts, f"noise {numbers.rate(key.noise)}"])
+
+
+def axis_label(study: Study, axis: Axis, value) -> str:
+    """Return how an axis calls one of its values where the axis is named already (a column, a row)."""
+    if axis == "arm":
+        return arm_label(study, value)
+    if axis == "metric":
+        return numbers.heading(value)
+    return numbers.level(value) if axis == "level" else numbers.rate(value)
+
+
+def axis_title(axis: Axis) -> str:
+    """Return the name of an axis."""
+    return {"arm": "Method", "level": "Level", "noise": "Noise rate", "metric": "Measure"}[axis]
+
+
+def axis_phrase(study: Study, axis: Axis, value) -> str:
+    """Return a value of an axis that explains itself (a group, a panel)."""
+    label = axis_label(study, axis, value)
+    return label if axis in ("arm", "metric") else f"{axis_title(axis)} {label}"
+
+
+def level_note(study: Study, output: Output) -> str:
+    """Say which quantity the level is, arm by arm where the arms differ."""
+    swept = {arm: study.arms[arm].sweep for arm in output.arms if study.arms[arm].sweep is not None}
+    names = list(dict.fromkeys(swept.values()))
+    if not names:
+        return ""
+    if len(names) == 1:
+        return f"The level sets {names[0]}."
+    each = [f"{name} of {', '.join(arm_label(study, a) for a, s in swept.items() if s == name)}" for name in names]
+    return f"The level sets {'; '.join(each)}."

@@ -1,0 +1,93 @@
+"""A browser for tests that look at pages."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WIDTHS = (390, 1280)
+# A4 between margins, in CSS pixels.
+PAPER = 680
+
+CheckPage = Callable[[Path], None]
+
+
+def find_chromium() -> str | None:
+    """Return the browser: the one that SOFTTARGETS_CHROMIUM names, else the first on the path."""
+    named = os.environ.get("SOFTTARGETS_CHROMIUM")
+    return named or next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Start Chromium once; skip where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium: install it, or name it in SOFTTARGETS_CHROMIUM")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def check_page(chromium) -> CheckPage:
+    """Return a function that opens a page offline at both widths and in both colour schemes, and prints it.
+
+    It fails on a console error, on any request but the page itself, on a chart that is not drawn and on a page that
+    scrolls sideways.
+    """
+
+    def check(path: Path) -> None:
+        for width in WIDTHS:
+            for scheme in ("light", "dark"):
+                _check(chromium, path, width, scheme)
+
+    return check
+
+
+def _check(browser, path: Path, width: int, scheme: str) -> None:
+    address = path.resolve().as_uri()
+    problems: list[str] = []
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    try:
+        page = context.new_page()
+        page.on(
+            "console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None
+        )
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("dialog", lambda dialog: (problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith("data:") or request.url == address else problems.append(request.url)
+            ),
+        )
+        page.goto(address)
+        page.wait_for_function("document.documentElement.dataset.charts === 'drawn'")
+        drawn = page.eval_on_selector_all(
+            ".chart", "all => all.map(c => c.querySelectorAll('svg .mark-line path, svg .mark-area path').length)"
+        )
+        assert len(drawn) == page.locator("script.chart-spec").count()
+        assert all(drawn), f"a chart without marks: {drawn}"
+        for medium, window in (("screen", width), ("print", PAPER)):
+            page.emulate_media(media=medium)
+            page.set_viewport_size({"width": window, "height": 900})
+            wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert wide <= 0, f"{medium}, {scheme}: the page is {wide} px wider than its window of {window} px"
+        assert not problems, problems
+    finally:
+        context.close()

@@ -1,0 +1,40 @@
+"""Numbers as text."""
+
+import pytest
+
+from softtargets.report import numbers
+from softtargets.studies.results import Summary
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.8122, "percent", "81.22"),
+        (1.0, "percent", "100.00"),
+        (0.1114, "fraction", "0.111"),
+        (2.345, "logits", "2.35"),
+        (-0.5, "nats", "−0.500"),
+        (-0.00001, "percent", "0.00"),
+        (float("nan"), "percent", "not finite"),
+        (None, "percent", "—"),
+    ],
+)
+def test_a_number_has_the_digits_of_its_unit(value, unit, text):
+    assert numbers.number(value, unit) == text
+
+
+def test_a_difference_carries_its_sign_unless_it_rounds_to_zero():
+    signed = [numbers.number(v, "percent", signed=True) for v in (0.01, -0.01, 0.00001)]
+    assert signed == ["+1.00", "−1.00", "0.00"]
+
+
+def test_one_seed_shows_no_deviation():
+    assert numbers.summary_text(Summary(0.5, 0.0, 1), "percent") == "50.00 (1)"
+
+
+def test_an_unknown_metric_is_called_by_its_name():
+    assert numbers.heading("my.metric") == "my.metric"
+
+
+def test_a_known_metric_is_headed_by_its_label_and_unit():
+    assert numbers.heading("test.accuracy") == "Test accuracy (%)"
