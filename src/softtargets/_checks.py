@@ -15,7 +15,12 @@ def eager(*tensors: Tensor | None) -> bool:
 
 def _wrapped(tensor: Tensor) -> bool:
     functorch = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
-    return functorch.is_batchedtensor(tensor) or isinstance(tensor, torch._subclasses.FakeTensor)
+    # Transforms nest, as in vmap(grad(f)) for the gradient of each example: the batched tensor may lie deeper.
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            return True
+        tensor = functorch.get_unwrapped(tensor)
+    return isinstance(tensor, torch._subclasses.FakeTensor)
 
 
 _synchronising_checks = True
@@ -54,7 +59,14 @@ def first_bad(bad: Tensor) -> tuple[int, ...] | None:
 
 def where(index: tuple[int, ...]) -> str:
     """Render an index as ``row 3`` or ``index (3, 1)``."""
+    if not index:
+        return "the only entry"
     return f"row {index[0]}" if len(index) == 1 else f"index {index}"
+
+
+def entry(tensor: Tensor, index: tuple[int, ...]) -> str:
+    """Render one number of a tensor, which may require a gradient."""
+    return f"{float(tensor.detach()[index]):g}"
 
 
 def check_floating(argument: str, tensor: object) -> None:
@@ -101,12 +113,33 @@ def check_fraction(argument: str, value: object, *, low: float = 0.0, high: floa
             index = first_bad(~((value >= low) & (value <= high)))
             if index is not None:
                 place = f" at {where(index)}" if index else ""
-                raise fail(argument, f"in [{low:g}, {high:g}]", f"{float(value[index]):g}{place}", advice)
+                raise fail(argument, f"in [{low:g}, {high:g}]", entry(value, index) + place, advice)
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise fail_type(argument, "a number or a tensor", type(value).__name__, advice)
     if not low <= value <= high:
         raise fail(argument, f"in [{low:g}, {high:g}]", f"{value:g}", advice)
+
+
+def check_per_example(argument: str, value: float | Tensor, shape: torch.Size) -> None:
+    """Require a number, or a tensor with one number per example: broadcasting would pair the wrong ones."""
+    if isinstance(value, Tensor) and value.ndim > 0 and value.shape != shape:
+        required = f"a number or shape {tuple(shape)}, one per example"
+        raise fail(argument, required, f"shape {tuple(value.shape)}", f"reshape {argument}")
+
+
+def check_prior(argument: str, prior: Tensor) -> None:
+    """Require (K,) probabilities with K >= 2."""
+    check_floating(argument, prior)
+    if prior.ndim != 1 or prior.shape[0] < 2:
+        raise fail(argument, "shape (K,) with K >= 2", tuple(prior.shape), "give one probability per class")
+    if values_visible(prior):
+        index = first_bad(~(prior >= 0))
+        if index is not None:
+            raise fail(argument, "probabilities", f"{entry(prior, index)} at class {index[0]}", "mend that entry")
+        total = float(prior.detach().double().sum())
+        if not abs(total - 1) <= 1e-4:
+            raise fail(argument, "a sum of 1", f"{total:g}", "divide it by its sum")
 
 
 def check_square(argument: str, matrix: Tensor) -> None:
@@ -117,7 +150,7 @@ def check_square(argument: str, matrix: Tensor) -> None:
     if values_visible(matrix):
         index = first_bad(~torch.isfinite(matrix))
         if index is not None:
-            raise fail(argument, "finite entries", f"{float(matrix[index])} at {where(index)}", "mend that entry")
+            raise fail(argument, "finite entries", f"{entry(matrix, index)} at {where(index)}", "mend that entry")
 
 
 def check_row_stochastic(argument: str, matrix: Tensor) -> None:
@@ -127,11 +160,11 @@ def check_row_stochastic(argument: str, matrix: Tensor) -> None:
         return
     index = first_bad(matrix < 0)
     if index is not None:
-        raise fail(argument, "entries of at least 0", f"{float(matrix[index]):g} at {where(index)}", "mend that entry")
+        raise fail(argument, "entries of at least 0", f"{entry(matrix, index)} at {where(index)}", "mend that entry")
     tolerance = 1e-5 if matrix.dtype in (torch.float32, torch.float64) else 1e-2
     sums = matrix.double().sum(1)
     index = first_bad((sums - 1).abs() > tolerance)
     if index is not None:
         columns = (matrix.double().sum(0) - 1).abs().max() <= tolerance
         remedy = "its columns sum to 1: transpose it" if columns else "divide each row by its sum"
-        raise fail(argument, "rows (clean class) that sum to 1", f"{float(sums[index]):g} in row {index[0]}", remedy)
+        raise fail(argument, "rows (clean class) that sum to 1", f"{entry(sums, index)} in row {index[0]}", remedy)

@@ -20,10 +20,15 @@ def shifted(logits: Tensor) -> Tensor:
 def times(weight: Tensor, value: Tensor) -> Tensor:
     """Multiply with 0 * inf = 0: a class without weight has no part in a sum, whatever its logit.
 
-    The inner where keeps the infinity out of the backward pass too.
+    Replacing the infinity, rather than the product, keeps it out of the backward pass too, and leaves a weight of 0
+    beside a finite value its gradient.
     """
-    nothing = weight == 0
-    return torch.where(nothing, torch.zeros_like(value), weight * torch.where(nothing, torch.zeros_like(value), value))
+    return weight * value.masked_fill((weight == 0) & value.isinf(), 0.0)
+
+
+def rows_of(matrix: Tensor, index: Tensor) -> Tensor:
+    """Return ``matrix[index]``, (..., K), also where vmap leaves a single index per example."""
+    return matrix.index_select(0, index.reshape(-1)).reshape(*index.shape, *matrix.shape[1:])
 
 
 def log_of(value: float | Tensor) -> float | Tensor:

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_num_classes, check_row_stochastic, check_square, values_visible
+from softtargets._checks import (
+    check_fraction,
+    check_num_classes,
+    check_prior,
+    check_row_stochastic,
+    check_square,
+    values_visible,
+)
 from softtargets._errors import fail
 
 LARGEST_CONDITION = 1e10
@@ -37,6 +44,10 @@ class Smearing:
             check_square("table", self.table)
             if self.table.shape[0] != self.num_classes:
                 raise fail("table", f"{self.num_classes} rows, one per class", self.table.shape[0], "mend num_classes")
+        if self.prior is not None:
+            check_prior("prior", self.prior)
+            if self.prior.shape[0] != self.num_classes:
+                raise fail("prior", f"{self.num_classes} classes", self.prior.shape[0], "mend num_classes")
 
     @classmethod
     def identity(cls, num_classes: int) -> "Smearing":
@@ -103,7 +114,8 @@ class Transition:
         """Return the (K, K) matrix."""
         if self.matrix is not None:
             return self.matrix.to(dtype)
-        return Smearing(self.num_classes, 1 - self.redraw, self.redraw).to_dense(dtype)
+        # at the largest redraw the diagonal is 0, and rounding must not make it a negative probability
+        return Smearing(self.num_classes, 1 - self.redraw, self.redraw).to_dense(dtype).clamp(min=0.0)
 
     def noise_rate(self, class_prior: Tensor | None = None) -> Tensor:
         """Return the share of labels that differ from the clean one, () float64, a fraction.
@@ -127,13 +139,20 @@ class Transition:
         remedy = "use forward correction, which needs no inverse"
         if self.matrix is None:
             stays = 1 - self.redraw
-            if (not isinstance(stays, Tensor) or values_visible(stays)) and bool(stays == 0):
-                raise fail("transition", "invertible", "redraw = 1, where the label says nothing", remedy)
+            if not isinstance(stays, Tensor) or values_visible(stays):
+                # the eigenvalues are 1 and, K - 1 times, 1 - redraw
+                least = float(stays.detach().abs().min()) if isinstance(stays, Tensor) else abs(stays)
+                if least == 0:
+                    raise fail("transition", "invertible", "redraw = 1, where the label says nothing", remedy)
+                _check_condition(1 / least, remedy)
             return Smearing(self.num_classes, 1 / stays, -self.redraw / stays)
         matrix = self.matrix.double()
         if values_visible(matrix):
-            condition = float(torch.linalg.cond(matrix))
-            if not condition < LARGEST_CONDITION:
-                raise fail("transition", f"a condition number below {LARGEST_CONDITION:g}", f"{condition:.3g}", remedy)
+            _check_condition(float(torch.linalg.cond(matrix.detach())), remedy)
         eye = torch.eye(self.num_classes, dtype=matrix.dtype, device=matrix.device)
         return Smearing(self.num_classes, table=torch.linalg.solve(matrix, eye))
+
+
+def _check_condition(condition: float, remedy: str) -> None:
+    if not condition < LARGEST_CONDITION:
+        raise fail("transition", f"a condition number below {LARGEST_CONDITION:g}", f"{condition:.3g}", remedy)

@@ -27,15 +27,17 @@ def run_safely(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         code = command.main([a for a in arguments if a != "--debug"], prog_name="softtargets", standalone_mode=False)
-        return code if isinstance(code, int) else DONE
     except (KeyboardInterrupt, typer.Abort):
         if debug:
             raise
-        return say("interrupted: finished runs are kept; the same command goes on from there", INTERRUPTED)
+        code = INTERRUPTED
     except Exception as error:
         if debug:
             raise
         return say(*explain(error))
+    if code == INTERRUPTED:  # typer turns an interruption into this code itself
+        return say("interrupted: finished runs are kept; the same command goes on from there", INTERRUPTED)
+    return code if isinstance(code, int) else DONE
 
 
 def explain(error: Exception) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from softtargets.cli.progress import duration
+from softtargets.studies.expand import differences
 
 if TYPE_CHECKING:
     from softtargets.workflows.describe import Description
@@ -34,7 +35,6 @@ def show_outcome(outcome: "StudyOutcome") -> str:
 def show_description(description: "Description", request: "StudyRequest") -> str:
     """Say what a study is and what it would cost."""
     study, paper = description.study, description.study.paper
-    scale = study.scales[request.scale]  # pyright: ignore[reportArgumentType]
     lines = [
         f"{study.name}: {study.title}",
         f"{paper.authors}, {paper.year}, {paper.venue}, {paper.url}",
@@ -45,7 +45,7 @@ def show_description(description: "Description", request: "StudyRequest") -> str
         *(f"  {name:<10} {output.title}" for name, output in study.outputs.items()),
         "",
         "What differs from the paper:",
-        *(f"  - {text}" for text in (*study.differs, *scale.differs)),
+        *(f"  - {text}" for text in differences(study, request.scale, request.data)),
         "",
         f"{request.scale} scale: {len(description.planned)} runs on {description.planned[0].run.data.name}"
         if description.planned

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from softtargets._checks import check_floating, check_labels
 from softtargets._errors import fail
-from softtargets._numerics import as_like, at_least_float32, log_of, shifted
+from softtargets._numerics import as_like, at_least_float32, log_of, rows_of, shifted
 from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.matrices import Transition
 from softtargets.targets import backward
@@ -44,24 +45,41 @@ def forward_corrected_cross_entropy(
         [2.0]
     """
     transition = Transition.wrap(transition)
-    logits = logits.movedim(class_dim, -1)
+    check_floating("logits", logits)
+    check_labels("labels", labels)
+    logits, labels = logits.movedim(class_dim, -1), labels.long()
     _check_classes(transition, logits)
     hard_loss = cross_entropy(logits, labels)
     if transition.matrix is None:
         return _symmetric(-hard_loss, transition)
     z = shifted(at_least_float32(logits))
-    columns = transition.matrix.to(z).T[labels]
+    columns = rows_of(transition.matrix.to(z).T, labels)
     return z.logsumexp(-1) - torch.logsumexp(z + columns.log(), -1)
 
 
 def _symmetric(log_prob: Tensor, transition: Transition) -> Tensor:
     redraw, size = transition.redraw, transition.num_classes
-    if isinstance(redraw, Tensor) or redraw <= 1:
-        keep = as_like(log_of(1 - redraw), log_prob)
-        return -torch.logaddexp(keep + log_prob, as_like(log_of(redraw), log_prob) - math.log(size))
-    # More noise than redrawing everything: the label is evidence against its own class.
+    if isinstance(redraw, Tensor):
+        # Both branches of a where are differentiated, so each is kept off the other's range.
+        usual = redraw < 1
+        redraw = as_like(redraw, log_prob)
+        return torch.where(
+            usual,
+            _redrawn(log_prob, torch.where(usual, redraw, 0.5), size),
+            _overdrawn(log_prob, torch.where(usual, 1.0, redraw), size),
+        )
+    return _redrawn(log_prob, redraw, size) if redraw < 1 else _overdrawn(log_prob, redraw, size)
+
+
+def _redrawn(log_prob: Tensor, redraw: float | Tensor, size: int) -> Tensor:
+    keep = as_like(log_of(1 - redraw), log_prob)
+    return -torch.logaddexp(keep + log_prob, as_like(log_of(redraw), log_prob) - math.log(size))
+
+
+def _overdrawn(log_prob: Tensor, redraw: float | Tensor, size: int) -> Tensor:
+    """More noise than redrawing everything: the label is evidence against its own class."""
     share = (redraw - 1) * size / redraw
-    return -(math.log(redraw / size) + torch.log1p(-share * log_prob.exp()))
+    return -(as_like(log_of(redraw / size), log_prob) + torch.log1p(-share * log_prob.exp()))
 
 
 def backward_corrected_cross_entropy(
@@ -89,6 +107,7 @@ def backward_corrected_cross_entropy(
         no noise gives cross_entropy; symmetric noise gives smoothing of -redraw / (1 - redraw).
     """
     transition = Transition.wrap(transition)
+    check_floating("logits", logits)
     _check_classes(transition, logits.movedim(class_dim, -1))
     return cross_entropy(logits, backward(labels, transition), class_dim=class_dim)
 

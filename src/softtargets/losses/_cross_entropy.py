@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels
-from softtargets._errors import fail
+from softtargets._checks import check_floating, check_labels, first_bad, values_visible, where
+from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32, shifted, times
 from softtargets.targets import Targets, hard
 
@@ -26,7 +26,8 @@ def cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int =
         (...) float32 or wider, nats; ignored examples 0.
 
     Raises:
-        ValueError: where shapes differ, K < 2, or a label is out of range (first bad index named).
+        ValueError: where shapes differ, K < 2, or a label is out of range or not valid (first bad index named).
+        TypeError: where logits are not floating-point, or targets are a floating-point tensor: say ``targets.dense``.
 
     Limits:
         hard targets give minus the log-probability of the label; uniform logits give sum(t) * log K.
@@ -41,6 +42,9 @@ def cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int =
     if size < 2:
         raise fail("logits", "at least 2 classes", f"{size} in dimension {class_dim}", "set class_dim")
     if isinstance(targets, Tensor):
+        if targets.is_floating_point():
+            remedy = "wrap distributions in targets.dense(...)"
+            raise fail_type("targets", "Targets or int64 labels", f"dtype {targets.dtype}", remedy)
         targets = hard(targets)
     _check_fit(targets, logits)
     z = at_least_float32(logits)
@@ -57,8 +61,8 @@ def cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int =
         if targets.rest is not None:
             loss = loss + targets.rest.to(z.dtype) * (lse - _mean_logit(z, targets))
     else:
-        weights = targets.values if targets.table is None else targets.table[targets.row]
-        loss = times(weights.to(z.dtype), lse[..., None] - z).sum(-1)  # pyright: ignore[reportOptionalMemberAccess]
+        weights = targets.gathered()
+        loss = times(weights.to(z.dtype), lse[..., None] - z).sum(-1)
     return loss if targets.ignored is None else loss.masked_fill(targets.ignored, 0.0)
 
 
@@ -80,3 +84,9 @@ def _check_fit(targets: Targets, logits: Tensor) -> None:
         raise fail("targets", f"{size} classes, as the logits", known, "align them")
     if targets.index is not None:
         check_labels("labels", targets.index if targets.labels is None else targets.labels, size)
+    if targets.labels is not None and targets.valid is not None and values_visible(targets.labels, targets.valid):
+        there = targets.valid.expand(*shape, size).gather(-1, targets.labels[..., None])[..., 0]
+        index = first_bad(~there if targets.ignored is None else ~there & ~targets.ignored)
+        if index is not None:
+            got = f"{int(targets.labels[index])} at {where(index)}"
+            raise fail("labels", "classes that `valid` says exist", got, "mend the mask or mark it as ignored")

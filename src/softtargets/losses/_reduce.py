@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from softtargets._checks import entry, first_bad, values_visible, where
 from softtargets._errors import fail, unknown
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -32,7 +33,7 @@ def reduce(
         () for "mean" and "sum", else (...). Where all weights are 0 the mean is 0, never nan, with zero gradient.
 
     Raises:
-        ValueError: for another reduction, a weight of another shape, or a normalizer without "mean".
+        ValueError: for another reduction, a weight that is negative or of another shape, a normalizer without "mean".
     """
     if reduction not in REDUCTIONS:
         raise unknown("reduction", reduction, REDUCTIONS)
@@ -41,6 +42,11 @@ def reduce(
     if weight is not None:
         if weight.shape != losses.shape:
             raise fail("weight", f"shape {tuple(losses.shape)}", tuple(weight.shape), "give one weight per example")
+        if values_visible(weight):
+            index = first_bad(~(weight >= 0))
+            if index is not None:
+                got = f"{entry(weight, index)} at {where(index)}"
+                raise fail("weight", "at least 0", got, "put the sign into the target")
         weight = weight.to(losses.dtype)
         losses = torch.where(weight == 0, torch.zeros_like(losses), losses) * weight
     if reduction == "none":

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from softtargets._checks import first_bad
-from softtargets._errors import fail, unknown
-from softtargets.metrics._classification import check_predictions
+from softtargets._errors import fail, fail_type, unknown
+from softtargets.metrics._classification import check_predictions, sum_tolerance
 
 Norm = Literal[1, 2, "max"]
 BINNINGS = ("width", "mass")
@@ -47,11 +47,13 @@ def reliability_bins(probs: Tensor, labels: Tensor, *, bins: int = 15, binning: 
         ValueError: where `probs` are not probabilities (first bad row named), a label is out of range, or bins < 1.
     """
     check_predictions("probs", probs, labels)
+    if isinstance(bins, bool) or not isinstance(bins, int):
+        raise fail_type("bins", "an int of at least 1", repr(bins), "15 and 100 are usual")
     if bins < 1:
         raise fail("bins", "at least 1", bins, "15 and 100 are usual")
-    values = probs.double()
+    values = probs.detach().double()
     sums = values.sum(1)
-    bad = first_bad(~((values >= 0).all(1) & ((sums - 1).abs() <= 1e-3)))
+    bad = first_bad(~((values >= 0).all(1) & ((sums - 1).abs() <= sum_tolerance(probs))))
     if bad is not None:
         got = f"a sum of {float(sums[bad]):g} and a least entry of {float(values[bad].min()):g} at row {bad[0]}"
         raise fail("probs", "rows of probabilities", got, "take logits.softmax(-1)")
@@ -62,8 +64,9 @@ def reliability_bins(probs: Tensor, labels: Tensor, *, bins: int = 15, binning: 
         case "width":
             edges = torch.arange(bins + 1, dtype=torch.float64, device=values.device) / bins
         case "mass":
-            ranks = torch.arange(1, bins, dtype=torch.float64, device=values.device) / bins
-            cuts = confidence.sort().values[(ranks * len(confidence)).ceil().long() - 1]
+            # the ceiling of b N / B in integers: .07 * 100 is more than 7 in floating point
+            ranks = -(-torch.arange(1, bins, device=values.device) * len(confidence) // bins)
+            cuts = confidence.sort().values[ranks - 1]
             ends = confidence.new_tensor([0.0, 1.0])
             edges = torch.cat([ends[:1], cuts, ends[1:]])
         case _:

@@ -1,8 +1,9 @@
 """Numbers of a classifier's predictions against hard labels."""
 
+import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels
+from softtargets._checks import check_floating, check_labels, first_bad
 from softtargets._errors import fail
 
 
@@ -16,6 +17,11 @@ def check_predictions(argument: str, scores: Tensor, labels: Tensor) -> None:
         raise fail("labels", f"shape ({scores.shape[0]},)", tuple(labels.shape), "give one label per row")
     if len(labels) == 0:
         raise fail(argument, "at least one row", 0, "a metric of nothing is undefined")
+
+
+def sum_tolerance(probs: Tensor) -> float:
+    """Return how far from 1 rounding may take the sum of a row."""
+    return 1e-3 if probs.dtype in (torch.float32, torch.float64) else 3e-2
 
 
 def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
@@ -48,14 +54,16 @@ def nll(log_probs: Tensor, labels: Tensor) -> Tensor:
         () float64, nats, at least 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, there is no row, or a log-probability is positive
-            (logits are not log-probabilities).
+        ValueError: where shapes differ, a label is out of range, there is no row, or the probabilities of a row do not
+            sum to 1 (logits are not log-probabilities; first bad row named).
 
     Limits:
         certain and right gives 0; uniform gives log K.
     """
     check_predictions("log_probs", log_probs, labels)
-    high = float(log_probs.max())
-    if not high <= 1e-6:
-        raise fail("log_probs", "at most 0", f"{high:g}", "take logits.log_softmax(-1)")
+    log_sums = log_probs.detach().double().logsumexp(1)
+    bad = first_bad(~(log_sums.abs() <= sum_tolerance(log_probs)))
+    if bad is not None:
+        got = f"a sum of {float(log_sums[bad].exp()):g} at row {bad[0]}"
+        raise fail("log_probs", "logarithms of probabilities that sum to 1", got, "take logits.log_softmax(-1)")
     return -log_probs.double().gather(1, labels.long()[:, None]).mean()

@@ -39,7 +39,7 @@ def corrupt(
         transition: clean -> observed, Transition or (K, K) float with rows that sum to 1.
         exact: meet the rates instead of drawing independently: flips are rounded per class so that both each class
             and the whole are within one example of their rate, and spread over the other classes to within one.
-        generator: of the CPU; the only source of randomness.
+        generator: of the CPU; the only source of randomness. None: torch's global one.
 
     Returns:
         Corrupted, with the realised transition and rate.
@@ -78,14 +78,17 @@ def _exact(clean: Tensor, matrix: Tensor, generator: torch.Generator | None) -> 
     off = matrix.clone()
     off.fill_diagonal_(0)
     # Rounding the running total, from a random offset, leaves every class within one of its share and so the whole.
-    wanted = (torch.bincount(clean, minlength=size) * off.sum(1)).cumsum(0)
+    counts = torch.bincount(clean, minlength=size)
+    wanted = (counts * off.sum(1)).cumsum(0)
     offset = torch.rand((), generator=generator, dtype=torch.float64)
     # 1e-9 keeps a total that is whole but for rounding from losing an example
     flips = torch.diff(torch.floor(wanted + offset + 1e-9), prepend=torch.zeros(1, dtype=torch.float64)).long()
+    # rows of T sum to 1 but for rounding: no class may lose more than it has
+    flips = flips.minimum(counts)
     order = torch.randperm(len(clean), generator=generator)
     order = order[torch.argsort(clean[order], stable=True)]
     start = 0
-    for label, count in enumerate(torch.bincount(clean, minlength=size).tolist()):
+    for label, count in enumerate(counts.tolist()):
         chosen = order[start : start + int(flips[label])]
         start += count
         if len(chosen) == 0:

@@ -62,11 +62,13 @@ def _sweep(results: StudyResults, output: Output) -> Drawing:
             used |= {row["series"] for row in [*lines, *baseline]}
             if lines or baseline:
                 title = axis_phrase(study, "noise", noise) if len(values["noise"]) > 1 else ""
-                panels.append(Panel(title, _sweep_chart(lines, baseline, noise), numbers.heading(metric)))
+                panels.append(
+                    Panel(title, _sweep_chart(lines, baseline, noise, study.level_name), numbers.heading(metric))
+                )
     series = tuple(looks[arm] for arm in study.arms if looks[arm].label in used)
     note = "Bands: ± 1 sd over seeds."
     if ZERO in values["level"]:
-        note += f" Level 0 is {looks[study.baseline].label} for every method; the thin line carries it across."
+        note += f" {study.level_name} = 0 is {looks[study.baseline].label} for every method; the thin line carries it across."
     return Drawing(series, tuple(panels), note)
 
 
@@ -100,7 +102,7 @@ def _sweep_rows(results: StudyResults, spots: list[Place]) -> tuple[list[dict[st
     return lines, baseline
 
 
-def _sweep_chart(lines: list[dict[str, Any]], baseline: list[dict[str, Any]], noise: float) -> Build:
+def _sweep_chart(lines: list[dict[str, Any]], baseline: list[dict[str, Any]], noise: float, level_name: str) -> Build:
     points = [*lines, *baseline]
     levels = sorted({row["x"] for row in points})
     positive = [level for level in levels if level > 0]
@@ -115,12 +117,16 @@ def _sweep_chart(lines: list[dict[str, Any]], baseline: list[dict[str, Any]], no
     def build(style: Style) -> alt.LayerChart:
         x = alt.X(
             "x:Q",
-            title="Level",
+            title=level_name,
             scale=alt.Scale(nice=False, padding=10, **kind),
             axis=alt.Axis(format="~g", grid=False, **ticks),
         )
         y = alt.Y("y:Q", title=None, scale=style.window(_heights(points), extents, zero=False))
-        tooltip = [alt.Tooltip("series:N", title="Method"), "Level:N", alt.Tooltip("Value:N", title="Mean ± sd (n)")]
+        tooltip = [
+            alt.Tooltip("series:N", title="Method"),
+            alt.Tooltip("Level:N", title=level_name),
+            alt.Tooltip("Value:N", title="Mean ± sd (n)"),
+        ]
         base = style.base(lines).encode(x=x, color=style.colour())
         layers: list[Any] = []
         if levels[0] < noise < levels[-1]:
@@ -157,7 +163,9 @@ def _density(results: StudyResults, output: Output) -> Drawing:
 
     def label(key: CellKey) -> str:
         one = len(levels_of[key.arm]) == 1
-        return looks[key.arm].label if one else f"{looks[key.arm].label}, level {numbers.level(key.level)}"
+        return (
+            looks[key.arm].label if one else f"{looks[key.arm].label}, {study.level_name} = {numbers.level(key.level)}"
+        )
 
     series: dict[str, Series] = {}
     panels, far = [], {}
@@ -179,7 +187,7 @@ def _density(results: StudyResults, output: Output) -> Drawing:
                 title = numbers.measure(metric).label + noted
                 panels.append(Panel(title, _density_chart(by_name, window, metric), "Density"))
     levels = [numbers.level(level) for level in values["level"] if level != ZERO]
-    note = f"Level {', '.join(levels)}. " if levels else ""
+    note = f"{study.level_name} = {', '.join(levels)}. " if levels else ""
     note += "Densities pooled over seeds; vertical lines: means."
     if far:
         note += f" Reaching beyond the axis: {', '.join(far)}; press a name in the legend to see its own range."

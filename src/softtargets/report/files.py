@@ -46,10 +46,7 @@ def build(results: StudyResults) -> dict[str, bytes]:
         if drawing is not None:
             drawings[name] = drawing
     images = {name: page.FigureFiles(drawing.svg().encode(), drawing.png()) for name, drawing in drawings.items()}
-    laid_out = {
-        name: None if results.study.outputs[name].unavailable else tables.lay_out(results, name)
-        for name in results.outputs
-    }
+    laid_out = {name: tables.lay_out(results, name) for name in results.outputs}
     html = page.render(results, laid_out, drawings, images)
     contents = {f"figures/{page.stem(name)}.svg": image.svg for name, image in images.items()}
     contents |= {f"figures/{page.stem(name)}.png": image.png for name, image in images.items()}

@@ -56,7 +56,7 @@ def cell_label(study: Study, key: CellKey) -> str:
     """Return what a cell is called in a sentence."""
     parts = [arm_label(study, key.arm)]
     if study.arms[key.arm].sweep is not None:
-        parts.append(f"level {numbers.level(key.level)}")
+        parts.append(f"{study.level_name} {numbers.level(key.level)}")
     return " · ".join([*parts, f"noise {numbers.rate(key.noise)}"])
 
 
@@ -69,15 +69,17 @@ def axis_label(study: Study, axis: Axis, value) -> str:
     return numbers.level(value) if axis == "level" else numbers.rate(value)
 
 
-def axis_title(axis: Axis) -> str:
+def axis_title(study: Study, axis: Axis) -> str:
     """Return the name of an axis."""
-    return {"arm": "Method", "level": "Level", "noise": "Noise rate", "metric": "Measure"}[axis]
+    return {"arm": "Method", "level": study.level_name, "noise": "Noise rate", "metric": "Measure"}[axis]
 
 
 def axis_phrase(study: Study, axis: Axis, value) -> str:
     """Return a value of an axis that explains itself (a group, a panel)."""
     label = axis_label(study, axis, value)
-    return label if axis in ("arm", "metric") else f"{axis_title(axis)} {label}"
+    if axis in ("arm", "metric"):
+        return label
+    return f"{axis_title(study, axis)} {'= ' if axis == 'level' else ''}{label}"
 
 
 def level_note(study: Study, output: Output) -> str:
@@ -87,6 +89,6 @@ def level_note(study: Study, output: Output) -> str:
     if not names:
         return ""
     if len(names) == 1:
-        return f"The level sets {names[0]}."
+        return f"{study.level_name} sets {names[0]}."
     each = [f"{name} of {', '.join(arm_label(study, a) for a, s in swept.items() if s == name)}" for name in names]
-    return f"The level sets {'; '.join(each)}."
+    return f"{study.level_name} sets {'; '.join(each)}."

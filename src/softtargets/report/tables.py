@@ -121,7 +121,7 @@ def lay_out(results: StudyResults, name: str) -> Table | None:
     has_reported = any(cell.reported for cell in cells)
     single: list[Axis] = [axis for axis in rest if len(values[axis]) == 1]
     return Table(
-        corner=axis_title(rows),
+        corner=axis_title(study, rows),
         columns=tuple(axis_phrase(study, columns, value) for value in values[columns]),
         groups=built,
         fixed=" · ".join(axis_phrase(study, axis, values[axis][0]) for axis in reversed(single) if _says(axis, values)),
@@ -161,6 +161,7 @@ class _Builder:
         self.results = results
         self.name = name
         self.one_owner = one_owner
+        self.unavailable = results.study.outputs[name].unavailable is not None
         self.marks: dict[str, str] = {}
         self.verdicts = [v for v in results.verdicts if v.claim.output == name and v.claim.terms]
 
@@ -181,6 +182,9 @@ class _Builder:
         key, metric = self.spot(place)
         unit = numbers.measure(metric).unit
         reported = tuple(self._printed(r, unit) for r in self.results.find_reported(self.name, key, metric))
+        if self.unavailable:
+            # Other outputs may have runs of this cell, but not of what this output is about.
+            return Cell(reported, numbers.NOTHING, "", 0, None)
         summary = summarise(self.results, key, metric)
         note = what_is_missing(self.results, key, metric)
         mark = self.marks.setdefault(note, _letter(len(self.marks))) if note else ""

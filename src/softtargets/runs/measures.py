@@ -150,7 +150,7 @@ def measure(store: RunStore, identity: str) -> dict[str, float]:
         values = {name: item.of(predictions) for name, item in MEASURES.items()}
         known = {name: value for name, value in values.items() if value is not None}
         store.put_derived(identity, key, known)
-    return known
+    return {name: known[name] for name in MEASURES if name in known}
 
 
 def read_predictions(folder: Path) -> Predictions:

@@ -47,6 +47,13 @@ def check_scale(study: Study, scale: str) -> None:
         raise unknown("scale", scale, study.scales)
 
 
+def differences(study: Study, scale: str, data: DataChoice | None = None) -> tuple[str, ...]:
+    """Return what differs from the paper at a scale, with the study's data or the user's."""
+    settings = study.scales[scale]  # pyright: ignore[reportArgumentType]
+    on_data = settings.data_differs if data is None else (f"Data: {data.name}, chosen by the user.",)
+    return (*study.differs, *on_data, *settings.differs)
+
+
 def cells_of(study: Study, scale: str, outputs: Iterable[str]) -> list[CellKey]:
     """Return the cells that some outputs and their claims need, each once, in the order of the study."""
     wanted = set(outputs)

@@ -18,7 +18,8 @@ from softtargets.studies.verdicts import judge
 if TYPE_CHECKING:
     from torch import Tensor
 
-BINS = 60
+BINS = 40
+SAMPLE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class StudyPlan:
     outputs: tuple[str, ...]
     command: str
     data: DataSummary
+    differs: tuple[str, ...]
     runs: tuple[tuple[PlannedRun, ResolvedRun], ...]
 
 
@@ -43,6 +45,7 @@ def gather(plan: StudyPlan, store: RunStore) -> StudyResults:
         outputs=plan.outputs,
         command=plan.command,
         data=plan.data,
+        differs=plan.differs,
         cells=cells,
         verdicts=judge(plan.study, plan.scale, plan.outputs, cells),
         reported=read_reported(plan.folder, plan.study),
@@ -83,7 +86,7 @@ def _curves(plan: StudyPlan) -> tuple[Curve, ...]:
 
 
 def _densities(plan: StudyPlan, cells: Sequence[CellRecord], store: RunStore) -> tuple[Density, ...]:
-    """Histograms over the pooled seeds of each cell, on edges that all cells of a metric share."""
+    """Histograms over the pooled seeds of each cell."""
     found: list[Density] = []
     for name in plan.outputs:
         output = plan.study.outputs[name]
@@ -95,7 +98,7 @@ def _densities(plan: StudyPlan, cells: Sequence[CellRecord], store: RunStore) ->
         ]
         for metric in output.metrics:
             pooled = {key: _pooled(key, metric, cells, store) for key in dict.fromkeys(keys)}
-            found += _histograms(metric, {key: gaps for key, gaps in pooled.items() if gaps is not None})
+            found += [_histogram(key, metric, gaps) for key, gaps in pooled.items() if gaps is not None]
     return tuple(found)
 
 
@@ -109,23 +112,15 @@ def _pooled(key: CellKey, metric: str, cells: Sequence[CellRecord], store: RunSt
     return None if gaps is None or len(gaps) == 0 else gaps.double()
 
 
-def _histograms(metric: str, pooled: dict[CellKey, "Tensor"]) -> list[Density]:
+def _histogram(key: CellKey, metric: str, gaps: "Tensor") -> Density:
+    """Bin the middle 99 % of the gaps: an unbounded loss sends a few logits too far to draw."""
     import torch
 
-    if not pooled:
-        return []
-    everything = torch.cat(list(pooled.values()))
-    # An unbounded loss can send a few logits very far: the edges cover the middle 99 %, the ends take the rest.
-    low, high = torch.quantile(
-        everything[:: max(1, len(everything) // 1_000_000)], torch.tensor([0.005, 0.995]).double()
-    )
-    edges = torch.linspace(float(low), float(high) if high > low else float(low) + 1, BINS + 1, dtype=torch.float64)
-    result: list[Density] = []
-    for key, gaps in pooled.items():
-        place = torch.bucketize(gaps.clamp(edges[0], edges[-1]), edges[1:-1])
-        counts = torch.bincount(place, minlength=BINS).double()
-        density = counts / counts.sum() / (edges[1] - edges[0])
-        result.append(
-            Density(key, metric, tuple(edges.tolist()), tuple(density.tolist()), float(gaps.mean()), len(gaps))
-        )
-    return result
+    sample = gaps[:: max(1, len(gaps) // SAMPLE)]
+    low, high = torch.quantile(sample, sample.new_tensor([0.005, 0.995])).tolist()
+    high = high if high > low else low + 1.0
+    edges = torch.linspace(low, high, BINS + 1, dtype=torch.float64)
+    inside = gaps[(gaps >= low) & (gaps <= high)]
+    counts = torch.bincount(torch.bucketize(inside, edges[1:-1]), minlength=BINS).double()
+    density = counts / len(gaps) * BINS / (high - low)
+    return Density(key, metric, tuple(edges.tolist()), tuple(density.tolist()), float(gaps.mean()), len(gaps))

@@ -95,7 +95,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Density:
-    """A histogram as a density, pooled over the seeds of a cell: `edges` (B + 1), `density` (B)."""
+    """A histogram as a density, pooled over the seeds of a cell: `edges` (B + 1), `density` (B).
+
+    Half a percent at either end lies outside the edges; `mean` and `count` are of everything.
+    """
 
     key: CellKey
     metric: str
@@ -128,13 +131,17 @@ class DataSummary:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """Everything a page shows. `scale` and `command` say how to get it again; `outputs` are those asked for."""
+    """Everything a page shows.
+
+    `scale` and `command` say how to get it again, `outputs` are those asked for, `differs` is what differs from the paper.
+    """
 
     study: Study
     scale: str
     outputs: tuple[str, ...]
     command: str
     data: DataSummary
+    differs: tuple[str, ...]
     cells: tuple[CellRecord, ...]
     verdicts: tuple[Verdict, ...]
     reported: tuple[Reported, ...]

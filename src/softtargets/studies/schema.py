@@ -44,12 +44,16 @@ class Expected(Spec):
 
 
 class Scale(Spec):
-    """One size of the study: seeds, named sets of levels, and the run specification shared by all runs."""
+    """One size of the study: seeds, named sets of levels, and the run specification shared by all runs.
+
+    `differs` says what differs from the paper at this scale; `data_differs` what does only with the scale's own data.
+    """
 
     seeds: int = Field(ge=2)
     levels: dict[str, tuple[float, ...]]
     run: dict[str, Any]
     differs: tuple[str, ...] = ()
+    data_differs: tuple[str, ...] = ()
     expects: Expected | None = None
 
 
@@ -126,6 +130,7 @@ class Study(Spec):
     question: str
     paper: Paper
     differs: tuple[str, ...] = ()
+    level_name: str = "level"
     baseline: str
     arms: dict[str, Arm]
     scales: dict[Literal["smoke", "desk", "paper"], Scale]

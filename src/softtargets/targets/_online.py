@@ -36,6 +36,7 @@ class OnlineSmoothing:
 
     def observe(self, probs: Tensor, labels: Tensor) -> None:
         """Count (N, K) probabilities of (N,) labels towards the next epoch's table, where the prediction is right."""
+        probs = probs.detach()
         right = probs.argmax(-1) == labels
         rows = labels[right].cpu()
         self._sums.index_add_(0, rows, probs[right].double().cpu())
@@ -80,13 +81,16 @@ class RunningTargets:
 
     def observe(self, ids: Tensor, probs: Tensor) -> None:
         """Move the targets of the examples (N,) `ids` towards (N, K) `probs`."""
-        ids = ids.cpu()
         check_labels("ids", ids, len(self.values))
-        self.values[ids] = self.momentum * self.values[ids] + (1 - self.momentum) * probs.float().cpu()
+        if probs.shape != (*ids.shape, self.values.shape[1]):
+            required = f"shape {(*ids.shape, self.values.shape[1])}"
+            raise fail("probs", required, tuple(probs.shape), "give one row of K per id")
+        ids, probs = ids.long().cpu(), probs.detach().float().cpu()
+        self.values[ids] = self.momentum * self.values[ids] + (1 - self.momentum) * probs
 
     def of(self, ids: Tensor) -> Tensor:
         """Return the (N, K) float32 running targets of (N,) `ids`, on their device."""
-        return self.values[ids.cpu()].to(ids.device)
+        return self.values[ids.long().cpu()].to(ids.device)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state, as tensors."""

@@ -6,7 +6,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, check_labels, check_num_classes, first_bad, values_visible
+from softtargets._checks import (
+    check_floating,
+    check_fraction,
+    check_labels,
+    check_num_classes,
+    check_per_example,
+    check_prior,
+    entry,
+    first_bad,
+    values_visible,
+    where,
+)
 from softtargets._errors import fail, unknown
 from softtargets.matrices import Smearing, Transition
 from softtargets.targets._targets import Targets
@@ -34,7 +45,7 @@ def hard(labels: Tensor, *, ignore_index: int | None = None) -> Targets:
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     ignored = None
-    if ignore_index is not None:
+    if ignore_index is not None and isinstance(labels, Tensor):
         ignored = labels == ignore_index
         labels = labels.masked_fill(ignored, 0)
     check_labels("labels", labels)
@@ -63,7 +74,7 @@ def smooth(
         labels_or_targets: (...) int64 labels, or Targets.
         smoothing: a number or a (...) float tensor, one per example; 0 leaves the target, 1 gives the prior. In [0, 1]
             in the stated convention.
-        num_classes: K; needed for every convention but "all".
+        num_classes: K; needed for every convention but "all". The others of "others" are those that are valid.
         convention: what `smoothing` means; see :func:`convert_smoothing`.
         prior: (K,) probabilities (Pereyra et al. 2017); None: uniform over the valid classes.
         valid: (K,) or (..., K) bool, the classes that exist.
@@ -73,7 +84,7 @@ def smooth(
         Targets of the same mass.
 
     Raises:
-        ValueError: where smoothing is outside its range, or num_classes is needed and missing.
+        ValueError: where smoothing is outside its range or not one per example, or num_classes is needed and missing.
 
     Limits:
         smoothing=0 gives hard(labels).
@@ -84,16 +95,21 @@ def smooth(
     """
     check_smoothing(smoothing, allow_negative=allow_negative)
     if prior is not None:
-        _check_prior(prior)
+        check_prior("prior", prior)
     targets = labels_or_targets if isinstance(labels_or_targets, Targets) else hard(labels_or_targets)
+    check_per_example("smoothing", smoothing, targets.shape)
+    valid = targets.valid if valid is None else valid
     if convention != "all":
         if num_classes is None:
             raise fail("num_classes", f"a number for convention '{convention}'", None, "pass num_classes=")
-        smoothing = convert_smoothing(smoothing, num_classes=num_classes, source=convention, target="all")
-    valid = targets.valid if valid is None else valid
+        if convention == "others" and valid is not None:
+            size = valid.sum(-1, dtype=targets.mass().dtype)
+            smoothing = smoothing * size / (size - 1).clamp(min=1)
+        else:
+            smoothing = convert_smoothing(smoothing, num_classes=num_classes, source=convention, target="all")
     keep = 1 - smoothing
     if targets.value is None or _priors_differ(targets, prior):
-        values = targets.to_dense(num_classes)
+        values = targets.to_dense(num_classes if prior is None else len(prior))
         spread = replace(targets, prior=prior, valid=valid).prior_over(values.shape[-1], values.dtype, values.device)
         values = _column(keep) * values + _column(smoothing) * targets.mass()[..., None] * spread
         return Targets(values=values, labels=targets.labels, valid=valid, ignored=targets.ignored)
@@ -103,10 +119,10 @@ def smooth(
 
 def check_smoothing(smoothing: float | Tensor, *, allow_negative: bool) -> None:
     """Require smoothing in [0, 1], or at most 1 with permission; a negative one is warned about."""
-    advice = "negative smoothing needs allow_negative=True" if not allow_negative else "choose at most 1"
+    advice = "choose at most 1" if allow_negative else "choose within it; a negative one needs allow_negative=True"
     check_fraction("smoothing", smoothing, low=-float("inf") if allow_negative else 0.0, remedy=advice)
     if allow_negative and (not isinstance(smoothing, Tensor) or values_visible(smoothing)):
-        lowest = float(smoothing.min()) if isinstance(smoothing, Tensor) else smoothing
+        lowest = float(smoothing.detach().min()) if isinstance(smoothing, Tensor) else smoothing
         if lowest < 0:
             warnings.warn(
                 f"smoothing: {lowest:g} is negative, so the loss is unbounded below; warm up with cross entropy",
@@ -173,11 +189,20 @@ def _from_all(smoothing: float | Tensor, num_classes: int, convention: str) -> f
             size = _valid_classes(num_classes, convention)
             return smoothing * (size - 1) / size
         case "classy":
+            _check_below_one(smoothing)
             return smoothing / (1 - smoothing)
         case "binary":
             _valid_classes(num_classes, convention)
             return smoothing
     raise unknown("convention", convention, CONVENTIONS)
+
+
+def _check_below_one(smoothing: float | Tensor) -> None:
+    values = smoothing if isinstance(smoothing, Tensor) else torch.tensor(smoothing, dtype=torch.float64)
+    index = first_bad(~(values < 1)) if values_visible(values) else None
+    if index is not None:
+        got = entry(values, index) + (f" at {where(index)}" if index else "")
+        raise fail("smoothing", "below 1 in the 'all' convention, for 'classy'", got, "choose less")
 
 
 def _valid_classes(num_classes: int, convention: str) -> int:
@@ -221,20 +246,33 @@ def from_table(table: Tensor | Smearing, labels: Tensor) -> Targets:
     if values_visible(table):
         index = first_bad(~torch.isfinite(table))
         if index is not None:
-            raise fail("table", "finite entries", f"{float(table[index])} at index {index}", "mend that entry")
+            raise fail("table", "finite entries", f"{entry(table, index)} at index {index}", "mend that entry")
     check_labels("labels", labels, table.shape[0])
     return Targets(row=labels.long(), table=table, labels=labels.long())
 
 
 def dense(values: Tensor) -> Targets:
-    """Take (..., K) weights as they are; NaN and infinities are refused, negative weights and any mass are not."""
+    """Take weights over the classes as they are; negative ones and any mass are allowed.
+
+    t = values
+
+    Args:
+        values: (..., K) float.
+
+    Returns:
+        Targets, dense.
+
+    Raises:
+        ValueError: where the shape is not (..., K) with K >= 2, or at the first NaN or infinity.
+        TypeError: where they are not floating-point.
+    """
     check_floating("values", values)
     if values.ndim < 1 or values.shape[-1] < 2:
         raise fail("values", "shape (..., K) with K >= 2", tuple(values.shape), "put the classes last")
     if values_visible(values):
         index = first_bad(~torch.isfinite(values))
         if index is not None:
-            raise fail("values", "finite weights", f"{float(values[index])} at index {index}", "mend that entry")
+            raise fail("values", "finite weights", f"{entry(values, index)} at index {index}", "mend that entry")
     return Targets(values=values)
 
 
@@ -271,15 +309,19 @@ def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
     Returns:
         Targets; factored if both are and their priors agree, else dense. An example ignored in either is ignored.
 
+    Raises:
+        ValueError: where shapes or valid classes differ, or a weight is outside [0, 1] or not one per example.
+
     Limits:
         weight=1 gives a; weight=0 gives b.
     """
     check_fraction("weight", weight)
     if a.shape != b.shape:
         raise fail("b", f"the shape of a, {tuple(a.shape)}", tuple(b.shape), "pair the examples")
+    check_per_example("weight", weight, a.shape)
     other = 1 - weight
     ignored = a.ignored if b.ignored is None else b.ignored if a.ignored is None else a.ignored | b.ignored
-    if a.valid is not b.valid:
+    if not _same_mask(a.valid, b.valid):
         raise fail("b", "the valid classes of a", "another mask", "give both the same tensor as valid=")
     if a.value is None or b.value is None or _priors_differ(a, b.prior if b.rest is not None else a.prior):
         size = a.num_classes or b.num_classes
@@ -306,19 +348,12 @@ def _priors_differ(targets: Targets, prior: Tensor | None) -> bool:
     return targets.rest is not None and targets.prior is not prior
 
 
+def _same_mask(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is b or a is None or b is None or not values_visible(a, b):
+        return a is b
+    return a.device == b.device and torch.equal(a, b)
+
+
 def _column(weight: float | Tensor) -> float | Tensor:
     """Give a weight per example a place to broadcast over the classes."""
     return weight[..., None] if isinstance(weight, Tensor) and weight.ndim > 0 else weight
-
-
-def _check_prior(prior: Tensor) -> None:
-    check_floating("prior", prior)
-    if prior.ndim != 1 or prior.shape[0] < 2:
-        raise fail("prior", "shape (K,) with K >= 2", tuple(prior.shape), "give one probability per class")
-    if values_visible(prior):
-        index = first_bad(~(prior >= 0))
-        if index is not None:
-            raise fail("prior", "probabilities", f"{float(prior[index]):g} at class {index[0]}", "mend that entry")
-        total = float(prior.double().sum())
-        if abs(total - 1) > 1e-4:
-            raise fail("prior", "a sum of 1", f"{total:g}", "divide it by its sum")

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from softtargets._errors import fail
+from softtargets._numerics import rows_of
 
 
 @dataclass(frozen=True)
@@ -71,22 +72,26 @@ class Targets:
         return None
 
     def mass(self) -> Tensor:
-        """Return the sum over classes of each target, (...) float."""
+        """Return the sum over classes of each target, (...) float; ignored ones 0."""
         if self.value is not None:
             total = self.value.sum(-1)
-            return total if self.rest is None else total + self.rest
-        if self.table is not None:
-            return self.table.sum(-1)[self.row]
-        return self.values.sum(-1)  # pyright: ignore[reportOptionalMemberAccess]
+            total = total if self.rest is None else total + self.rest
+        elif self.table is not None:
+            total = rows_of(self.table.sum(-1), self.row)  # pyright: ignore[reportArgumentType]
+        else:
+            total = self.values.sum(-1)  # pyright: ignore[reportOptionalMemberAccess]
+        return total if self.ignored is None else total.masked_fill(self.ignored, 0.0)
 
     def prior_over(self, num_classes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Return the prior that `rest` is spread by, (K,) or (..., K): uniform over the valid classes, or as given."""
-        if self.prior is not None:
-            return self.prior.to(dtype=dtype, device=device)
-        if self.valid is None:
+        """Return the prior that `rest` is spread by, (K,) or (..., K): over the valid classes, with a sum of 1."""
+        if self.prior is None and self.valid is None:
             return torch.full((num_classes,), 1 / num_classes, dtype=dtype, device=device)
-        valid = self.valid.to(dtype=dtype, device=device)
-        return valid / valid.sum(-1, keepdim=True)
+        weights = torch.ones((), dtype=dtype, device=device)
+        if self.prior is not None:
+            weights = self.prior.to(dtype=dtype, device=device)
+        if self.valid is not None:
+            weights = weights * self.valid.to(dtype=dtype, device=device)
+        return weights / weights.sum(-1, keepdim=True)
 
     def to_dense(self, num_classes: int | None = None) -> Tensor:
         """Return the targets as (..., K) float; ignored rows are 0.
@@ -97,10 +102,8 @@ class Targets:
         size = num_classes if num_classes is not None else self.num_classes
         if size is None:
             raise fail("num_classes", "a number, since these targets do not know it", None, "pass num_classes=")
-        if self.table is not None:
-            result = self.table[self.row]
-        elif self.values is not None:
-            result = self.values
+        if self.index is None:
+            result = self.gathered()
         else:
             index, value = self._factors()
             result = value.new_zeros((*self.shape, size)).scatter_add(-1, index, value)
@@ -109,6 +112,14 @@ class Targets:
         if self.ignored is not None:
             result = result.masked_fill(self.ignored[..., None], 0.0)
         return result
+
+    def gathered(self) -> Tensor:
+        """Return the (..., K) weights of targets that are a table or dense, ignored rows like the others."""
+        if self.table is not None and self.row is not None:
+            return rows_of(self.table, self.row)
+        if self.values is None:
+            raise fail("targets", "a table or dense values", "factored ones", "use to_dense")
+        return self.values
 
     def to(self, device: torch.device | str) -> "Targets":
         """Return the targets with every tensor on `device`."""
@@ -126,8 +137,9 @@ class Targets:
 
 
 def _flatten(targets: Targets) -> tuple[list[Any], tuple[str, ...]]:
-    tensors = targets._tensors()
-    return list(tensors.values()), tuple(tensors)
+    # A tree of the same structure may hold None in a tensor's place, as in_dims does for what vmap shares.
+    names = vars(targets).get("_leaves") or tuple(targets._tensors())
+    return [getattr(targets, name) for name in names], names
 
 
 def _unflatten(leaves: Any, names: Any) -> Targets:
@@ -136,6 +148,7 @@ def _unflatten(leaves: Any, names: Any) -> Targets:
     given = dict(zip(names, leaves, strict=True))
     for item in fields(Targets):
         object.__setattr__(targets, item.name, given.get(item.name))
+    object.__setattr__(targets, "_leaves", tuple(names))
     return targets
 
 

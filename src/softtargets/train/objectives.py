@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from softtargets import losses, noise, targets
-from softtargets._spec import tags
+from softtargets._spec import Spec, tags
 from softtargets.losses import reduce
 from softtargets.runs.spec import (
     BackwardSpec,
@@ -20,7 +20,6 @@ from softtargets.runs.spec import (
     MixupSpec,
     ObjectiveSpec,
     OnlineSmoothingSpec,
-    Spec,
 )
 from softtargets.targets import Targets
 

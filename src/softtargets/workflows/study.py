@@ -16,7 +16,7 @@ from softtargets.data.spec import DataSpec
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.studies.catalog import find, read_study
-from softtargets.studies.expand import DataChoice, check_scale, expand, select_outputs
+from softtargets.studies.expand import DataChoice, check_scale, differences, expand, select_outputs
 from softtargets.studies.gather import StudyPlan, gather
 from softtargets.studies.results import DataSummary, StudyResults
 from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, load_cached, resolve
@@ -90,6 +90,7 @@ def plan(request: StudyRequest) -> StudyPlan:
         outputs=outputs,
         command=request.command,
         data=summarise(data, store),
+        differs=differences(study, request.scale, request.data),
         runs=tuple(zip(planned, resolved, strict=True)),
     )
 
