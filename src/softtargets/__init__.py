@@ -6,14 +6,17 @@ softtargets[lab]`) reruns the papers' experiments with it: `softtargets --help`.
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-ROOMS = ("targets", "noise", "metrics", "losses", "analysis", "matrices")
-__all__ = list(ROOMS)
+if TYPE_CHECKING:
+    from softtargets import analysis, losses, matrices, metrics, noise, targets
+
+__all__ = ["analysis", "losses", "matrices", "metrics", "noise", "targets"]
 
 
 def __getattr__(name: str) -> ModuleType | str:
     # Rooms are imported when first used, so that `softtargets --help` does not wait for torch.
-    if name in ROOMS:
+    if name in __all__:
         return importlib.import_module(f"softtargets.{name}")
     if name == "__version__":
         from importlib.metadata import version
@@ -23,4 +26,4 @@ def __getattr__(name: str) -> ModuleType | str:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *ROOMS, "__version__"])
+    return sorted([*globals(), *__all__, "__version__"])

@@ -28,7 +28,7 @@ def times(weight: Tensor, value: Tensor) -> Tensor:
 
 def rows_of(matrix: Tensor, index: Tensor) -> Tensor:
     """Return ``matrix[index]``, (..., K), also where vmap leaves a single index per example."""
-    return matrix.index_select(0, index.reshape(-1)).reshape(*index.shape, *matrix.shape[1:])
+    return matrix.index_select(0, index.reshape(-1)).reshape((*index.shape, *matrix.shape[1:]))
 
 
 def log_of(value: float | Tensor) -> float | Tensor:

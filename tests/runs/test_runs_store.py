@@ -15,6 +15,7 @@ RESOLVED = ResolvedRun(
     fingerprint="f",
     backend="cpu",
     precision="float32",
+    recipe=1,
 )
 ID = RESOLVED.identity
 

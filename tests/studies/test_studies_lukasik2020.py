@@ -47,7 +47,7 @@ def test_the_desk_grid_is_the_papers() -> None:
 def test_arms_of_a_seed_differ_in_the_method_alone() -> None:
     runs = [item for item in expand(STUDY, "desk", ("figure2",)) if item.seed == 3]
     assert len({run.run.changed(objective={"name": "cross_entropy"}).model_dump_json() for run in runs}) == 1
-    assert len({run.run.objective for run in runs}) == len(runs) == 16
+    assert len({run.run.objective.model_dump_json() for run in runs}) == len(runs) == 16
 
 
 def test_seeds_change_every_stream_and_the_split_stays() -> None:

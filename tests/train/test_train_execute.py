@@ -295,3 +295,33 @@ def test_training_learns_the_digits(small_run, tmp_path) -> None:
     predictions = load_file(store.path(resolved.identity) / PREDICTIONS)
     accuracy = (predictions["test.logits"].argmax(1) == predictions["test.labels"]).float().mean()
     assert accuracy > 0.95
+
+
+def test_a_raised_recipe_trains_again(small_run, tmp_path, monkeypatch) -> None:
+    store = RunStore(tmp_path)
+    before = small_run()
+    assert execute(before, store).status == "trained"
+    monkeypatch.setattr(executes, "RECIPE", executes.RECIPE + 1)
+    assert execute(small_run(), store).status == "trained"
+    assert store.result(before.identity) is not None
+
+
+def test_averaged_weights_are_the_exponential_average_of_the_steps(small_run, tmp_path, monkeypatch) -> None:
+    decay = 0.8
+    resolved = small_run(training={"average_decay": decay, "epochs": 2})
+    seen: list[torch.Tensor] = []
+    original = loop.AveragedModel.update_parameters
+
+    def watch(self, model):
+        seen.append(model.head.weight.detach().clone())
+        return original(self, model)
+
+    monkeypatch.setattr(loop.AveragedModel, "update_parameters", watch)
+    store = RunStore(tmp_path)
+    execute(resolved, store)
+    expected = seen[0]
+    for weight in seen[1:]:
+        expected = decay * expected + (1 - decay) * weight
+    kept = load_file(store.path(resolved.identity) / MODEL)["head.weight"]
+    assert len(seen) == 8
+    assert torch.allclose(kept, expected, atol=1e-6)

@@ -239,3 +239,9 @@ def test_a_store_survives_being_moved(whole, tmp_path) -> None:
     assert (outcome.trained, outcome.present) == (0, 32)
     assert outcome.results.verdicts == first.results.verdicts
     assert RunStore(tmp_path / "runs").result(outcome.results.cells[0].run_id) is not None
+
+
+@pytest.mark.browser
+def test_the_page_in_a_browser(whole, check_page) -> None:
+    _, outcome = whole
+    check_page(outcome.page)

@@ -49,37 +49,27 @@ def forward_corrected_cross_entropy(
     check_labels("labels", labels)
     logits, labels = logits.movedim(class_dim, -1), labels.long()
     _check_classes(transition, logits)
-    hard_loss = cross_entropy(logits, labels)
-    if transition.matrix is None:
-        return _symmetric(-hard_loss, transition)
+    log_prob = -cross_entropy(logits, labels)
+    if transition.matrix is None and not isinstance(transition.redraw, Tensor) and transition.redraw <= 1:
+        keep = as_like(log_of(1 - transition.redraw), log_prob)
+        spread = as_like(log_of(transition.redraw), log_prob) - math.log(transition.num_classes)
+        return -torch.logaddexp(keep + log_prob, spread)
     z = shifted(at_least_float32(logits))
+    lse = z.logsumexp(-1)
+    if transition.matrix is None:
+        return _redrawn(log_prob, z.scatter(-1, labels[..., None], -torch.inf).logsumexp(-1) - lse, transition)
     columns = rows_of(transition.matrix.to(z).T, labels)
-    return z.logsumexp(-1) - torch.logsumexp(z + columns.log(), -1)
+    return lse - torch.logsumexp(z + columns.log(), -1)
 
 
-def _symmetric(log_prob: Tensor, transition: Transition) -> Tensor:
-    redraw, size = transition.redraw, transition.num_classes
-    if isinstance(redraw, Tensor):
-        # Both branches of a where are differentiated, so each is kept off the other's range.
-        usual = redraw < 1
-        redraw = as_like(redraw, log_prob)
-        return torch.where(
-            usual,
-            _redrawn(log_prob, torch.where(usual, redraw, 0.5), size),
-            _overdrawn(log_prob, torch.where(usual, 1.0, redraw), size),
-        )
-    return _redrawn(log_prob, redraw, size) if redraw < 1 else _overdrawn(log_prob, redraw, size)
+def _redrawn(log_prob: Tensor, log_rest: Tensor, transition: Transition) -> Tensor:
+    """Symmetric noise of any strength, from log p_label and log (1 - p_label).
 
-
-def _redrawn(log_prob: Tensor, redraw: float | Tensor, size: int) -> Tensor:
-    keep = as_like(log_of(1 - redraw), log_prob)
-    return -torch.logaddexp(keep + log_prob, as_like(log_of(redraw), log_prob) - math.log(size))
-
-
-def _overdrawn(log_prob: Tensor, redraw: float | Tensor, size: int) -> Tensor:
-    """More noise than redrawing everything: the label is evidence against its own class."""
-    share = (redraw - 1) * size / redraw
-    return -(as_like(log_of(redraw / size), log_prob) + torch.log1p(-share * log_prob.exp()))
+    Beyond redraw = 1 the label is evidence against its own class: (1 - redraw) p_label + redraw / K would cancel.
+    """
+    redraw, size = as_like(transition.redraw, log_prob), transition.num_classes
+    stays = (1 - redraw + redraw / size).clamp(min=0.0)
+    return -torch.logaddexp(stays.log() + log_prob, (redraw / size).log() + log_rest)
 
 
 def backward_corrected_cross_entropy(

@@ -205,7 +205,7 @@ class ResolvedRun(Spec):
     fingerprint: str
     backend: Literal["cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
-    recipe: int = RECIPE
+    recipe: int
 
     @property
     def identity(self) -> str:

@@ -20,7 +20,7 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels, clean_labels, observe_labels
 from softtargets.data.spec import DataSpec
 from softtargets.noise import symmetric
-from softtargets.runs.spec import ResolvedRun, RunSpec
+from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import MODEL, PREDICTIONS, Failure, RunStore, write_atomically
 from softtargets.runs.streams import generator
 from softtargets.train.loop import DivergedError, Trainer
@@ -48,7 +48,7 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
     precision = run.training.precision
     if precision == "auto":
         precision = "bfloat16" if run.model.name != "mlp" and fast_bfloat16(backend) else "float32"
-    return ResolvedRun(run=run, fingerprint=fingerprint, backend=backend, precision=precision)
+    return ResolvedRun(run=run, fingerprint=fingerprint, backend=backend, precision=precision, recipe=RECIPE)
 
 
 def fast_bfloat16(backend: str) -> bool:

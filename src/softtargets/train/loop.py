@@ -129,7 +129,7 @@ class Trainer:
         seeds, training, epoch = self.run.seeds, self.run.training, self.epoch
         self.model.train()
         # Each stream begins anew with every epoch; the global generator is left to dropout.
-        torch.manual_seed(derived_seed("dropout", seeds.dropout, epoch))
+        self._seed_dropout(derived_seed("dropout", seeds.dropout, epoch))
         method = generator("method", seeds.method, epoch)
         augmentation = generator("augmentation", seeds.augmentation, epoch)
         rows = self.dataset.splits["train"]
@@ -159,9 +159,15 @@ class Trainer:
     def _risk(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """The training step as a function of parameters, buffers and batch."""
         with self.fabric.autocast():
-            logits = functional_call(self.model, {**parameters, **buffers}, (batch.inputs,))
+            logits = functional_call(self.model, {**parameters, **buffers}, (batch.inputs,), tie_weights=False)
         self.objective.observe(batch, logits.detach())
         return self.objective.risk(self.objective.losses(logits, batch))
+
+    def _seed_dropout(self, seed: int) -> None:
+        # torch.manual_seed would do, but formats the stack for devices that it has not started: as long as two steps.
+        torch.random.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _history_row(self, first: int, risks: Tensor) -> dict[str, Any]:
         bad = torch.nonzero(~torch.isfinite(risks))

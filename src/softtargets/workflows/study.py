@@ -135,9 +135,8 @@ def run_study(
     started = time.monotonic()
     made = plan(request)
     store = RunStore(request.runs)
-    resolved = list({run.identity: run for _, run in made.runs}.values())
     outcomes = train_all(
-        resolved,
+        [run for _, run in made.runs],
         store,
         train_examples=made.data.sizes["train"],
         workers=workers,
@@ -188,9 +187,11 @@ def train_all(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Callable[[Progress], None] = lambda state: None,
 ) -> list[Outcome]:
-    """Execute runs, several at a time; a run that another process holds is waited for at the end."""
-    missing = [run for run in resolved if store.result(run.identity) is None]
-    outcomes = [Outcome(run.identity, "present") for run in resolved if run not in missing]
+    """Execute runs, each once and several at a time; one that another process holds is waited for at the end."""
+    by_identity = {run.identity: run for run in resolved}
+    present = {identity for identity in by_identity if store.result(identity) is not None}
+    outcomes = [Outcome(identity, "present") for identity in present]
+    missing = [run for identity, run in by_identity.items() if identity not in present]
     if not missing:
         return outcomes
     steps = {run.identity: length_of(run.run, train_examples).steps for run in missing}
@@ -198,7 +199,6 @@ def train_all(
     settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
     with _reported(tracker, on_progress):
         busy: list[ResolvedRun] = []
-        by_identity = {run.identity: run for run in missing}
         for outcome in _each(missing, store, wait=False, **settings):
             if outcome.status == "busy":
                 busy.append(by_identity[outcome.identity])

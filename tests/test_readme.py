@@ -1,0 +1,42 @@
+"""The README's code runs, and says nothing that is not so."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from softtargets.runs.spec import RunSpec
+from softtargets.studies.catalog import shipped
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", _blocks("python"))
+def test_python_blocks_run(block, capsys) -> None:
+    exec(compile(block, "README.md", "exec"), {})
+    rate, error = map(float, capsys.readouterr().out.split())
+    assert rate == 0.2
+    assert 0 < error < 1
+
+
+@pytest.mark.parametrize("block", _blocks("toml"))
+def test_specifications_are_valid(block) -> None:
+    RunSpec.parse(tomllib.loads(block))
+
+
+def test_there_are_blocks_to_run() -> None:
+    assert len(_blocks("python")) == len(_blocks("toml")) == 1
+
+
+def test_what_it_names_exists() -> None:
+    for path in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / path).exists(), path
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"make (\w+)", README)) <= set(targets)
+    assert set(re.findall(r"softtargets (?:run|show|report) (\w+)", README)) <= set(shipped())
