@@ -1,4 +1,4 @@
-"""The architecture, held by the syntax trees: imports go up the list of rooms only, and the library needs torch alone."""
+"""The architecture, held by the syntax trees: imports go up the list of rooms, and the library needs torch alone."""
 
 import ast
 import sys

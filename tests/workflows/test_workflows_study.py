@@ -87,7 +87,7 @@ def test_killed_at_ten_random_moments_every_number_is_digit_for_digit_the_same(w
         # wait for training to be under way, or the process to be through
         while process.poll() is None and _progress(tmp_path) <= before:
             time.sleep(0.01)
-        time.sleep(chance.uniform(0, 0.4))
+        time.sleep(chance.uniform(0, 0.12))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

@@ -19,13 +19,10 @@ def random_shift(images: Tensor, distance: int, generator: torch.Generator) -> T
         (N, C, H, W) of the same dtype.
     """
     count, _, height, width = images.shape
-    padded = F.pad(images, (distance,) * 4)
-    offsets = torch.randint(0, 2 * distance + 1, (2, count), generator=generator).to(images.device)
-    rows = offsets[0, :, None] + torch.arange(height, device=images.device)
-    columns = offsets[1, :, None] + torch.arange(width, device=images.device)
-    examples = torch.arange(count, device=images.device)
-    # indices of (N, H, W) around a full slice put the channels last
-    return padded[examples[:, None, None], :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+    windows = F.pad(images, (distance,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+    places = torch.randint(0, 2 * distance + 1, (2, count), generator=generator).to(images.device)
+    # one view of every window, and one look-up per image
+    return windows[torch.arange(count, device=images.device), :, places[0], places[1]]
 
 
 def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:

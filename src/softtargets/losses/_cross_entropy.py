@@ -82,8 +82,9 @@ def _check_fit(targets: Targets, logits: Tensor) -> None:
     known = targets.num_classes
     if known is not None and known != size:
         raise fail("targets", f"{size} classes, as the logits", known, "align them")
-    if targets.index is not None:
-        check_labels("labels", targets.index if targets.labels is None else targets.labels, size)
+    if targets.index is None:
+        return
+    check_labels("labels", targets.index if targets.labels is None else targets.labels, size)
     if targets.labels is not None and targets.valid is not None and values_visible(targets.labels, targets.valid):
         there = targets.valid.expand(*shape, size).gather(-1, targets.labels[..., None])[..., 0]
         index = first_bad(~there if targets.ignored is None else ~there & ~targets.ignored)

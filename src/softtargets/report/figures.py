@@ -68,7 +68,8 @@ def _sweep(results: StudyResults, output: Output) -> Drawing:
     series = tuple(looks[arm] for arm in study.arms if looks[arm].label in used)
     note = "Bands: ± 1 sd over seeds."
     if ZERO in values["level"]:
-        note += f" {study.level_name} = 0 is {looks[study.baseline].label} for every method; the thin line carries it across."
+        zero = f"{study.level_name} = 0 is {looks[study.baseline].label}"
+        note += f" {zero} for every method; the thin line carries it across."
     return Drawing(series, tuple(panels), note)
 
 

@@ -1,6 +1,7 @@
 """Numbers of a finished run, computed from its predictions alone and kept in the store's `derived`."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -149,7 +150,9 @@ def measure(store: RunStore, identity: str) -> dict[str, float]:
         predictions = read_predictions(store.path(identity))
         values = {name: item.of(predictions) for name, item in MEASURES.items()}
         known = {name: value for name, value in values.items() if value is not None}
-        store.put_derived(identity, key, known)
+        # only a cache: on a full disk the page is still written
+        with suppress(OSError):
+            store.put_derived(identity, key, known)
     return {name: known[name] for name in MEASURES if name in known}
 
 

@@ -133,7 +133,8 @@ class DataSummary:
 class StudyResults:
     """Everything a page shows.
 
-    `scale` and `command` say how to get it again, `outputs` are those asked for, `differs` is what differs from the paper.
+    `scale` and `command` say how to get it again, `outputs` are those asked for, `differs` says what is not as in the
+    paper.
     """
 
     study: Study

@@ -165,7 +165,7 @@ class Trainer:
 
     def _seed_dropout(self, seed: int) -> None:
         # torch.manual_seed would do, but formats the stack for devices that it has not started: as long as two steps.
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 

@@ -172,10 +172,12 @@ def _beta(concentration: float, generator: torch.Generator) -> float:
 def _cross_entropy(spec: CrossEntropySpec, problem: Problem) -> Objective:
     if spec.smoothing == 0:
         return PerExample(losses.cross_entropy)
-    smoothing = targets.convert_smoothing(
-        spec.smoothing, num_classes=problem.num_classes, source=spec.convention, target="all"
-    )
-    return PerExample(lambda logits, labels: losses.cross_entropy(logits, targets.smooth(labels, smoothing)))
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        smoothed = targets.smooth(labels, spec.smoothing, num_classes=problem.num_classes, convention=spec.convention)
+        return losses.cross_entropy(logits, smoothed)
+
+    return PerExample(loss)
 
 
 def _forward(spec: ForwardSpec, problem: Problem) -> Objective:

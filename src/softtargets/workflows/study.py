@@ -223,10 +223,15 @@ def _each(
         yield from (execute(run, store, **settings) for run in runs)
         return
     from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
 
-    parallel = Parallel(n_jobs=count, return_as="generator_unordered", pre_dispatch="2*n_jobs")
+    parallel = Parallel(n_jobs=count, backend="loky", return_as="generator_unordered", pre_dispatch="2*n_jobs")
     outcomes = parallel(delayed(execute)(run, store, **settings) for run in runs)
-    yield from cast("Iterator[Outcome]", outcomes)
+    try:
+        yield from cast("Iterator[Outcome]", outcomes)
+    finally:
+        # else the workers, and the memory of torch in each, stay for minutes
+        get_reusable_executor(reuse=True).shutdown(wait=True)  # pyright: ignore[reportArgumentType]
 
 
 def available_cores() -> int:

@@ -1,0 +1,179 @@
+"""Corruption: exact where it says so, unbiased, from its own generator, and from the clean labels only."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from softtargets import noise
+from softtargets.noise import Corrupted
+
+# CIFAR-10's asymmetric noise: truck 9 -> automobile 1, bird 2 -> airplane 0, deer 4 -> horse 7, cat 3 <-> dog 5
+CIFAR = {9: 1, 2: 0, 4: 7, 3: 5, 5: 3}
+
+
+def cifar_transition(rate: float) -> Tensor:
+    matrix = torch.eye(10, dtype=torch.float64)
+    for clean, observed in CIFAR.items():
+        matrix[clean, clean], matrix[clean, observed] = 1 - rate, rate
+    return matrix
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def counts_of(clean: Tensor, result: Corrupted, size: int) -> Tensor:
+    return torch.bincount(clean * size + result.noisy_labels, minlength=size * size).view(size, size).double()
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[Tensor, Tensor, int]:
+    """Draw clean labels in random order, with empty classes among them, and any transition, zeros and ones included."""
+    size = draw(st.integers(2, 5))
+    parts = draw(st.lists(st.lists(st.integers(0, 5), min_size=size, max_size=size), min_size=size, max_size=size))
+    matrix = torch.tensor(parts, dtype=torch.float64)
+    matrix += torch.eye(size, dtype=torch.float64) * (matrix.sum(1) == 0)
+    counts = torch.tensor(draw(st.lists(st.integers(0, 30), min_size=size, max_size=size)))
+    clean = torch.arange(size).repeat_interleave(counts)
+    seed = draw(st.integers(0, 2**31))
+    return clean[torch.randperm(len(clean), generator=seeded(seed))], matrix / matrix.sum(1, keepdim=True), seed
+
+
+@settings(deadline=None, database=None, max_examples=150)
+@given(problems())
+def test_exact_rates(problem: tuple[Tensor, Tensor, int]) -> None:
+    clean, matrix, seed = problem
+    size, slack = len(matrix), 1 + 1e-6
+    result = noise.corrupt(clean, matrix, generator=seeded(seed))
+    counts, totals = counts_of(clean, result, size), torch.bincount(clean, minlength=size).double()
+    off = matrix.clone().fill_diagonal_(0)
+    flips = counts.clone().fill_diagonal_(0).sum(1)
+    wanted = totals * off.sum(1)
+    assert bool(((flips - wanted).abs() < slack).all()), "each class within one example of its rate"
+    assert abs(float(flips.sum() - wanted.sum())) < slack, "the whole within one example"
+    shares = flips[:, None] * off / off.sum(1, keepdim=True).clamp(min=1e-300)
+    assert bool(((counts - shares).clone().fill_diagonal_(0).abs() < slack).all()), "each cell within one example"
+    assert bool((counts[matrix == 0] == 0).all()), "what cannot happen does not"
+    assert torch.equal(result.flipped, result.noisy_labels != clean)
+
+
+@settings(deadline=None, database=None, max_examples=60)
+@given(problems(), st.booleans())
+def test_the_realised_transition_and_rate_are_returned(problem: tuple[Tensor, Tensor, int], exact: bool) -> None:
+    clean, matrix, seed = problem
+    size = len(matrix)
+    result = noise.corrupt(clean, matrix, exact=exact, generator=seeded(seed))
+    counts, realised = counts_of(clean, result, size), result.transition.to_dense()
+    for k in range(size):
+        total = counts[k].sum()
+        torch.testing.assert_close(realised[k], counts[k] / total if total > 0 else matrix[k], rtol=0, atol=1e-12)
+    expected = float((result.noisy_labels != clean).double().mean()) if len(clean) else 0.0
+    assert result.noise_rate == expected
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_unbiased_over_seeds(exact: bool) -> None:
+    matrix = torch.tensor([[0.55, 0.3, 0.15], [0.0, 0.9, 0.1], [0.5, 0.5, 0.0]], dtype=torch.float64)
+    clean = torch.tensor([0, 1, 2, 0, 0, 1, 2, 0, 1, 0, 0])
+    seeds = 600
+    counts = torch.zeros(3, 3, dtype=torch.float64)
+    for seed in range(seeds):
+        counts += counts_of(clean, noise.corrupt(clean, matrix, exact=exact, generator=seeded(seed)), 3)
+    expected = torch.bincount(clean)[:, None] * matrix
+    # a cell's standard deviation is at most 1.2 examples; five standard errors of the mean of 600
+    assert float((counts / seeds - expected).abs().max()) < 5 * 1.2 / seeds**0.5
+
+
+def test_every_example_is_as_likely_to_be_flipped() -> None:
+    clean = torch.tensor([0, 1] * 5)
+    flips = torch.zeros(10, dtype=torch.float64)
+    for seed in range(600):
+        flips += noise.corrupt(clean, noise.symmetric(0.3, 2), generator=seeded(seed)).flipped
+    assert float((flips / 600 - 0.3).abs().max()) < 5 * (0.21 / 600) ** 0.5
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_generator_alone_decides(exact: bool) -> None:
+    clean = torch.arange(4).repeat(50)
+    transition = noise.symmetric(0.4, 4)
+    before = torch.get_rng_state()
+    first, second, third = (noise.corrupt(clean, transition, exact=exact, generator=seeded(s)) for s in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before), "the global generator is never touched"
+    assert torch.equal(first.noisy_labels, second.noisy_labels)
+    assert not torch.equal(first.noisy_labels, third.noisy_labels)
+    assert torch.equal(clean, torch.arange(4).repeat(50)), "the labels given are left alone"
+
+
+def test_trap_21_asymmetric_noise_does_not_cascade() -> None:
+    clean = torch.arange(10).repeat(100)
+    realised = noise.corrupt(clean, cifar_transition(0.4), generator=seeded(0)).transition.to_dense()
+    assert float(realised[3, 5]) == float(realised[5, 3]) == pytest.approx(0.4)
+    torch.testing.assert_close(realised, cifar_transition(0.4), rtol=0, atol=1e-12)
+
+
+def test_trap_22_the_realised_rate_is_the_rate_asked_for() -> None:
+    clean = torch.arange(10).repeat(100)
+    assert noise.corrupt(clean, noise.symmetric(0.5, 10), generator=seeded(0)).noise_rate == 0.5
+    inclusive = noise.symmetric(0.5, 10, inclusive=True)
+    assert noise.corrupt(clean, inclusive, generator=seeded(0)).noise_rate == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_that_round_to_a_little_more_than_1_take_from_no_other_class(dtype: torch.dtype) -> None:
+    matrix = torch.tensor([[0.0, 0.0, 1.000009], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=dtype)
+    clean = torch.arange(3).repeat_interleave(200_000)
+    result = noise.corrupt(clean, matrix, generator=seeded(0))
+    assert int(result.flipped.sum()) == 200_000
+    assert torch.equal(result.noisy_labels[200_000:], clean[200_000:])
+
+
+def test_rows_that_round_to_a_little_less_than_1_lose_no_label() -> None:
+    matrix = torch.tensor([[0.999991, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    clean = torch.zeros(1_000_000, dtype=torch.int64)
+    assert not bool(noise.corrupt(clean, matrix, exact=False, generator=seeded(0)).flipped.any())
+
+
+def test_a_single_flip_is_spread_by_its_shares() -> None:
+    matrix = torch.tensor([[0.0, 0.9, 0.1], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    ones = sum(int(noise.corrupt(torch.tensor([0]), matrix, generator=seeded(s)).noisy_labels) == 1 for s in range(600))
+    assert abs(ones / 600 - 0.9) < 5 * (0.09 / 600) ** 0.5
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_limits_no_noise_returns_the_labels(exact: bool) -> None:
+    clean = torch.tensor([2, 0, 1, 1], dtype=torch.int32)
+    for identity in (noise.symmetric(0.0, 3), torch.eye(3)):
+        result = noise.corrupt(clean, identity, exact=exact, generator=seeded(0))
+        assert result.noisy_labels.tolist() == [2, 0, 1, 1]
+        assert result.noisy_labels.dtype == torch.int64
+        assert result.noise_rate == 0
+        assert not bool(result.flipped.any())
+
+
+def test_no_labels() -> None:
+    result = noise.corrupt(torch.zeros(0, dtype=torch.int64), noise.symmetric(0.2, 3), generator=seeded(0))
+    assert result.noise_rate == 0
+    assert len(result.noisy_labels) == 0
+    torch.testing.assert_close(result.transition.to_dense(), noise.symmetric(0.2, 3).to_dense())
+
+
+def test_trap_23_a_transposed_transition_is_refused_with_the_remedy() -> None:
+    columns = torch.tensor([[0.9, 0.3], [0.1, 0.7]])
+    with pytest.raises(ValueError, match=r"got 1.2 in row 0; its columns sum to 1: transpose it"):
+        noise.corrupt(torch.tensor([0, 1]), columns)
+
+
+@pytest.mark.parametrize(
+    ("labels", "transition", "message"),
+    [
+        (torch.tensor([0, 3]), noise.symmetric(0.1, 3), r"labels: .*below 3.*; got 3 at row 1"),
+        (torch.tensor([[0, 1]]), noise.symmetric(0.1, 3), r"labels: shape \(N,\); got \(1, 2\); flatten them"),
+        (torch.tensor([0, 1]), torch.full((2, 2), 0.4), "got 0.8 in row 0; divide each row by its sum"),
+        (torch.tensor([0, 1]), torch.tensor([[1.5, -0.5], [0, 1]]), r"at least 0; got -0.5 at index \(0, 1\)"),
+    ],
+)
+def test_errors(labels: Tensor, transition: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        noise.corrupt(labels, transition)

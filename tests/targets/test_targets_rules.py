@@ -1,0 +1,297 @@
+"""The rules from labels to targets, against numbers worked out by hand and the slow loops."""
+
+from typing import Any
+
+import pytest
+import torch
+from reference import losses as reference
+
+from softtargets import noise, targets
+from softtargets.matrices import Smearing
+from softtargets.targets import Targets
+
+LABELS = torch.tensor([2, 0, 1, 3])
+PRIOR = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+ASYMMETRIC = torch.tensor(
+    [[0.7, 0.3, 0.0, 0.0], [0.1, 0.8, 0.1, 0.0], [0.0, 0.0, 0.6, 0.4], [0.05, 0.05, 0.0, 0.9]], dtype=torch.float64
+)
+
+
+def close(made: Targets, expected: list[list[float]]) -> None:
+    size = len(expected[0])
+    torch.testing.assert_close(
+        made.to_dense(size).double(), torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12
+    )
+
+
+def test_hard_is_one_hot_in_any_shape() -> None:
+    labels = torch.tensor([[0, 2], [1, 1]], dtype=torch.uint8)
+    made = targets.hard(labels)
+    assert made.shape == (2, 2)
+    assert made.to_dense(3).tolist() == [[[1, 0, 0], [0, 0, 1]], [[0, 1, 0], [0, 1, 0]]]
+    assert targets.hard(torch.tensor(1)).to_dense(2).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.25, 1.0])
+def test_smooth_by_a_prior(smoothing: float) -> None:
+    one_hot = torch.eye(4, dtype=torch.float64)[LABELS].tolist()
+    expected = [reference.smoothed_by_prior(row, smoothing, PRIOR.tolist()) for row in one_hot]
+    close(targets.smooth(LABELS, smoothing, prior=PRIOR), expected)
+
+
+def test_no_smoothing_is_hard() -> None:
+    assert torch.equal(targets.smooth(LABELS, 0).to_dense(4), targets.hard(LABELS).to_dense(4))
+
+
+def test_a_smoothing_for_every_example() -> None:
+    rates = [0.0, 0.1, 0.5, 1.0]
+    made = targets.smooth(LABELS, torch.tensor(rates, dtype=torch.float64))
+    close(made, [reference.smoothed(y, r, 4) for y, r in zip(LABELS.tolist(), rates, strict=True)])
+    in_a_grid = targets.smooth(LABELS.view(2, 2), torch.tensor(rates, dtype=torch.float64).view(2, 2))
+    assert torch.equal(in_a_grid.to_dense(4), made.to_dense(4).view(2, 2, 4))
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_smoothing_over_the_valid_classes(rows: bool) -> None:
+    valid = torch.tensor([True, True, True, False])
+    masks = valid.expand(3, 4).clone()
+    if rows:
+        masks[1] = torch.tensor([True, False, False, False])
+    labels = torch.tensor([2, 0, 1])
+    made = targets.smooth(labels, 0.3, valid=masks if rows else valid)
+    close(made, [reference.smoothed_over_valid(int(y), 0.3, m.tolist()) for y, m in zip(labels, masks, strict=True)])
+
+
+@pytest.mark.parametrize("form", ["hard", "smooth", "prior", "factored", "table", "dense", "mixed"])
+@pytest.mark.parametrize("prior", [None, PRIOR])
+def test_smoothing_targets_that_are_soft_already(form: str, prior: torch.Tensor | None) -> None:
+    soft = {
+        "hard": targets.hard(LABELS),
+        "smooth": targets.smooth(LABELS, 0.4),
+        "prior": targets.smooth(LABELS, 0.4, prior=PRIOR),
+        "table": targets.from_table(ASYMMETRIC, LABELS),
+        "factored": targets.from_table(Smearing(4, keep=1.0, rest=-0.3), LABELS),  # a mass of .7
+        "dense": targets.dense(2 * ASYMMETRIC[LABELS] - 0.1),  # another mass, negative weights
+        "mixed": targets.mix(targets.hard(LABELS), targets.smooth(LABELS.flip(0), 0.2), 0.3),
+    }[form]
+    spread = [0.25] * 4 if prior is None else prior.tolist()
+    before = soft.to_dense(4)
+    expected = [reference.smoothed_by_prior(row, 0.3, spread) for row in before.tolist()]
+    made = targets.smooth(soft, 0.3, prior=prior, num_classes=4)
+    close(made, expected)
+    torch.testing.assert_close(made.mass(), before.sum(-1), rtol=0, atol=1e-12)
+    assert made.labels is soft.labels
+
+
+def test_another_prior_tells_the_number_of_classes() -> None:
+    once = targets.smooth(LABELS, 0.4)
+    close(
+        targets.smooth(once, 0.3, prior=PRIOR),
+        [reference.smoothed_by_prior(reference.smoothed(int(y), 0.4, 4), 0.3, PRIOR.tolist()) for y in LABELS],
+    )
+
+
+def test_from_table_takes_rows() -> None:
+    close(targets.from_table(ASYMMETRIC, LABELS), ASYMMETRIC[LABELS].tolist())
+    close(targets.from_table(torch.eye(4), LABELS), targets.hard(LABELS).to_dense(4).tolist())
+    wide = torch.rand(7, 3, dtype=torch.float64)  # rows need not be classes
+    close(targets.from_table(wide, torch.tensor([6, 0])), wide[[6, 0]].tolist())
+
+
+@pytest.mark.parametrize(
+    "smearing",
+    [
+        Smearing.identity(4),
+        Smearing.uniform(0.3, 4),
+        Smearing(4, keep=0.5, rest=0.5, prior=PRIOR),
+        Smearing(4, keep=1.25, rest=-0.25),
+        Smearing(4, table=ASYMMETRIC),
+    ],
+)
+def test_from_table_keeps_the_structure_of_a_smearing(smearing: Smearing) -> None:
+    made = targets.from_table(smearing, LABELS)
+    close(made, smearing.to_dense()[LABELS].tolist())
+    assert (made.value is None) == (smearing.table is not None)
+
+
+def test_backward_is_a_row_of_the_inverse() -> None:
+    inverse = reference.inverse(ASYMMETRIC.tolist())
+    close(targets.backward(LABELS, ASYMMETRIC), [inverse[int(y)] for y in LABELS])
+    assert float((targets.backward(LABELS, ASYMMETRIC).mass() - 1).abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.4])
+def test_symmetric_backward_is_negative_smoothing(rate: float) -> None:
+    transition, alpha = noise.symmetric(rate, 4), rate * 4 / 3
+    with pytest.warns(UserWarning, match="unbounded below"):
+        same = targets.smooth(LABELS, -alpha / (1 - alpha), allow_negative=True).to_dense(4)
+    close(targets.backward(LABELS, transition), same.tolist())
+    close(targets.backward(LABELS, transition.to_dense()), same.tolist())
+
+
+def test_symmetric_backward_beyond_redrawing_everything() -> None:
+    inverse = reference.inverse(reference.symmetric_transition(0.9, 4))
+    close(targets.backward(LABELS, noise.symmetric(0.9, 4)), [inverse[int(y)] for y in LABELS])
+
+
+def test_dense_takes_any_mass_and_sign() -> None:
+    values = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    made = targets.dense(values)
+    assert torch.equal(made.to_dense(), values)
+    assert made.mass().tolist() == [1.5, 0.0]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, torch.tensor([0.0, 0.2, 0.9, 1.0], dtype=torch.float64)])
+@pytest.mark.parametrize("second", ["hard", "smooth", "prior", "table"])
+@pytest.mark.parametrize("first", ["hard", "smooth", "prior", "dense"])
+def test_mix_is_the_convex_combination(first: str, second: str, weight: float | torch.Tensor) -> None:
+    def make(form: str, labels: torch.Tensor) -> Targets:
+        rules = {
+            "hard": lambda: targets.hard(labels),
+            "smooth": lambda: targets.smooth(labels, 0.4),
+            "prior": lambda: targets.smooth(labels, 0.4, prior=PRIOR),
+            "table": lambda: targets.from_table(ASYMMETRIC, labels),
+            "dense": lambda: targets.dense(ASYMMETRIC[labels]),
+        }
+        return rules[form]()
+
+    a, b = make(first, LABELS), make(second, LABELS.flip(0))
+    if "smooth" in (first, second) and {first, second} & {"prior", "table", "dense"}:
+        a, b = (targets.dense(t.to_dense(4)) if t.num_classes is None else t for t in (a, b))
+    column = weight[:, None] if isinstance(weight, torch.Tensor) else weight
+    expected = column * a.to_dense(4).double() + (1 - column) * b.to_dense(4).double()
+    made = targets.mix(a, b, weight)
+    close(made, expected.tolist())
+    torch.testing.assert_close(made.mass().double(), expected.sum(-1), rtol=0, atol=1e-12)
+
+
+def test_mix_stays_factored_where_it_can() -> None:
+    made = targets.mix(targets.smooth(LABELS, 0.1), targets.smooth(LABELS.flip(0), 0.1), 0.3)
+    assert made.values is None
+    assert made.index is not None
+    assert made.index.shape == (4, 2)
+
+
+def test_mixing_unlike_uniform_targets_finds_the_number_of_classes() -> None:
+    made = targets.mix(targets.smooth(LABELS, 0.4), targets.from_table(ASYMMETRIC, LABELS), 0.5)
+    close(made, (0.5 * targets.smooth(LABELS, 0.4).to_dense(4) + 0.5 * ASYMMETRIC[LABELS]).tolist())
+
+
+def test_an_example_ignored_in_either_is_ignored_in_the_mixture() -> None:
+    a = targets.hard(torch.tensor([0, -1, 1, 0]), ignore_index=-1)
+    b = targets.hard(torch.tensor([0, 1, -1, 1]), ignore_index=-1)
+    for made in (targets.mix(a, b, 0.5), targets.mix(a, targets.dense(b.to_dense(3)), 0.5)):
+        assert made.ignored is not None
+        assert made.ignored[1]
+    both = targets.mix(a, b, 0.5)
+    assert both.mass().tolist() == [1, 0, 0, 1]
+
+
+def test_masks_that_are_equal_mix() -> None:
+    valid = torch.tensor([True, True, True, True, False])
+    a, b = (targets.smooth(LABELS, 0.1, valid=mask) for mask in (valid, valid.clone()))
+    torch.testing.assert_close(targets.mix(a, b, 0.5).to_dense(), a.to_dense(), rtol=0, atol=1e-15)
+
+
+def test_negative_smoothing_is_allowed_and_warned_about() -> None:
+    with pytest.warns(UserWarning, match="smoothing: -0.5 is negative, so the loss is unbounded below") as record:
+        made = targets.smooth(torch.tensor([0]), -0.5, allow_negative=True)
+    assert record[0].filename == __file__
+    close(made, [[1.5 - 0.125, -0.125, -0.125, -0.125]])
+
+
+@pytest.mark.parametrize("learned", ["smoothing", "prior", "table", "weight"])
+def test_nothing_is_said_or_refused_where_an_ingredient_is_learned(learned: str) -> None:
+    leaf = {
+        "smoothing": torch.tensor(0.2, dtype=torch.float64),
+        "prior": PRIOR.clone(),
+        "table": ASYMMETRIC.clone(),
+        "weight": torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64),
+    }[learned].requires_grad_()
+    made = {
+        "smoothing": lambda: targets.smooth(LABELS, leaf),
+        "prior": lambda: targets.smooth(LABELS, 0.1, prior=leaf),
+        "table": lambda: targets.backward(LABELS, leaf),
+        "weight": lambda: targets.mix(targets.hard(LABELS), targets.hard(LABELS.flip(0)), leaf),
+    }[learned]()
+    (gradient,) = torch.autograd.grad(made.to_dense(4).square().sum(), leaf)
+    assert float(gradient.abs().sum()) > 0
+
+
+WRONG: list[tuple[str, Any, str]] = [
+    ("negative label", lambda: targets.hard(torch.tensor([0, 1, -7])), "labels: labels of at least 0; got -7 at row 2"),
+    (
+        "place in a grid",
+        lambda: targets.hard(torch.tensor([[0, 1], [-1, 0]])),
+        r"labels: .*; got -1 at index \(1, 0\); mend or drop",
+    ),
+    ("single label", lambda: targets.hard(torch.tensor(-1)), "got -1 at the only entry"),
+    ("float labels", lambda: targets.hard(torch.tensor([1.0])), r"labels: an int64 tensor.*float32; use labels.long"),
+    ("a list", lambda: targets.hard([0, 1], ignore_index=1), "labels: .*; got list"),  # pyright: ignore
+    ("smoothing above 1", lambda: targets.smooth(LABELS, 1.5), r"smoothing: in \[0, 1\]; got 1.5; choose within it"),
+    ("negative smoothing", lambda: targets.smooth(LABELS, -0.1), "got -0.1; .*negative one needs allow_negative=True"),
+    ("smoothing nan", lambda: targets.smooth(LABELS, float("nan")), "smoothing: .*; got nan"),
+    ("allowed above 1", lambda: targets.smooth(LABELS, 2.0, allow_negative=True), "got 2; choose at most 1"),
+    (
+        "smoothing per example",
+        lambda: targets.smooth(LABELS, torch.tensor([0.1, 0.2, 1.5, 0.1])),
+        r"smoothing: in \[0, 1\]; got 1.5 at row 2",
+    ),
+    (
+        "one smoothing for two",
+        lambda: targets.smooth(LABELS, torch.tensor([0.1, 0.2])),
+        r"smoothing: a number or shape \(4,\), one per example; got shape \(2,\)",
+    ),
+    ("a column", lambda: targets.smooth(LABELS, torch.full((4, 1), 0.1)), r"smoothing: .*; got shape \(4, 1\)"),
+    ("smoothing a str", lambda: targets.smooth(LABELS, "0.1"), "smoothing: a number or a tensor; got str"),  # pyright: ignore
+    ("prior sum", lambda: targets.smooth(LABELS, 0.1, prior=PRIOR * 2), "prior: a sum of 1; got 2; divide it by its"),
+    (
+        "prior sign",
+        lambda: targets.smooth(LABELS, 0.1, prior=PRIOR - 0.15),
+        "prior: probabilities; got -0.05 at class 0",
+    ),
+    ("prior shape", lambda: targets.smooth(LABELS, 0.1, prior=PRIOR[None]), r"prior: shape \(K,\).*got \(1, 4\)"),
+    ("prior int", lambda: targets.smooth(LABELS, 0.1, prior=LABELS), "prior: a floating-point tensor; got dtype"),
+    ("table label", lambda: targets.from_table(ASYMMETRIC[:2], LABELS), "labels: .* below 2.*; got 2 at row 0"),
+    (
+        "table nan",
+        lambda: targets.from_table(ASYMMETRIC / torch.eye(4), LABELS),
+        r"table: finite entries; got inf at index \(0, 1\)",
+    ),
+    ("table shape", lambda: targets.from_table(PRIOR, LABELS), r"table: shape \(R, K\) with K >= 2; got \(4,\)"),
+    ("smearing label", lambda: targets.from_table(Smearing(2), LABELS), "labels: .*below 2.*; got 2 at row 0"),
+    (
+        "dense nan",
+        lambda: targets.dense(torch.tensor([0.5, float("nan")])),
+        r"values: finite weights; got nan at index \(1,\)",
+    ),
+    ("dense shape", lambda: targets.dense(torch.ones(3, 1)), r"values: shape \(..., K\) with K >= 2; got \(3, 1\)"),
+    ("dense int", lambda: targets.dense(LABELS), "values: a floating-point tensor; got dtype torch.int64"),
+    (
+        "mix shapes",
+        lambda: targets.mix(targets.hard(LABELS), targets.hard(LABELS[:2]), 0.5),
+        r"b: the shape of a, \(4,\)",
+    ),
+    ("mix weight", lambda: targets.mix(targets.hard(LABELS), targets.hard(LABELS), 1.2), "weight: .*; got 1.2"),
+    (
+        "mix weights",
+        lambda: targets.mix(targets.hard(LABELS), targets.hard(LABELS), torch.full((4, 1), 0.5)),
+        r"weight: a number or shape \(4,\), one per example; got shape \(4, 1\)",
+    ),
+    (
+        "mix masks",
+        lambda: targets.mix(targets.hard(LABELS), targets.smooth(LABELS, 0.1, valid=torch.ones(4).bool()), 0.5),
+        "b: the valid classes of a; got another mask",
+    ),
+    (
+        "backward singular",
+        lambda: targets.backward(LABELS, torch.full((4, 4), 0.25)),
+        r"transition: a condition number below 1e\+10; got .*; use forward correction",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_errors_name_the_argument_the_place_and_the_remedy(call: Any, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()

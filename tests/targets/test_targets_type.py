@@ -1,0 +1,134 @@
+"""Targets: its three forms, its mass, its life as a pytree, and what it refuses."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+import torch
+from torch.utils import _pytree
+
+from softtargets import losses, targets
+from softtargets.targets import Targets
+
+LABELS = torch.tensor([2, 0, 1, 2, 3])
+TABLE = torch.arange(16, dtype=torch.float64).reshape(4, 4) / 10
+VALID = torch.tensor([True, True, True, True, False])
+
+
+def every_form() -> dict[str, Targets]:
+    hard = targets.hard(LABELS, ignore_index=1)
+    prior = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    return {
+        "hard": hard,
+        "smooth": targets.smooth(LABELS, 0.2, valid=torch.tensor([True, True, True, True])),
+        "prior": targets.smooth(LABELS, torch.linspace(0, 1, 5), prior=prior),
+        "table": targets.from_table(TABLE, LABELS),
+        "dense": targets.dense(TABLE[LABELS]),
+        "mixed": targets.mix(hard, targets.smooth(LABELS.flip(0), 0.3), 0.25),
+    }
+
+
+FORMS = sorted(every_form())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_pytree_round_trip_changes_nothing(form: str) -> None:
+    original = every_form()[form]
+    leaves, structure = _pytree.tree_flatten(original)
+    back = _pytree.tree_unflatten(leaves, structure)
+    assert isinstance(back, Targets)
+    assert all(getattr(back, name) is tensor for name, tensor in original._tensors().items())
+    assert len(leaves) == len(original._tensors()) > 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tree_map_reaches_every_tensor(form: str) -> None:
+    original = every_form()[form]
+    doubled = _pytree.tree_map(lambda leaf: leaf.double() * 2 if leaf.is_floating_point() else leaf, original)
+    # every form but the prior's own numbers is linear in its floating-point tensors
+    if form != "prior":
+        assert torch.equal(doubled.to_dense(4), original.to_dense(4).double() * 2)
+    assert torch.equal(original.to_dense(4), every_form()[form].to_dense(4)), "the original is left alone"
+
+
+@pytest.mark.parametrize("form", ["hard", "smooth", "prior", "table", "dense", "mixed"])
+def test_vmap_over_targets_equals_the_batch(form: str) -> None:
+    logits = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    batch = every_form()[form]
+    shared = {"table", "valid", "prior"}
+    axes = _pytree.tree_unflatten(
+        [None if name in shared else 0 for name in batch._tensors()], _pytree.tree_structure(batch)
+    )
+    one_by_one = torch.func.vmap(losses.cross_entropy, in_dims=(0, axes))(logits, batch)
+    torch.testing.assert_close(one_by_one, losses.cross_entropy(logits, batch), rtol=0, atol=1e-14)
+
+
+def test_vmap_may_make_targets_from_labels_and_smoothings() -> None:
+    rates = torch.tensor([0.0, 0.1, 0.5], dtype=torch.float64)
+    made = torch.func.vmap(lambda rate: targets.smooth(LABELS, rate).to_dense(4))(rates)
+    for row, rate in zip(made, rates, strict=True):
+        torch.testing.assert_close(row, targets.smooth(LABELS, float(rate)).to_dense(4), rtol=0, atol=1e-15)
+    one = torch.func.vmap(lambda label: targets.from_table(TABLE, label).to_dense())(LABELS)
+    assert torch.equal(one, TABLE[LABELS])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_mass_is_the_sum_of_the_dense_form(form: str) -> None:
+    made = every_form()[form]
+    torch.testing.assert_close(made.mass().double(), made.to_dense(4).double().sum(-1), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_to_moves_every_tensor(form: str) -> None:
+    moved = every_form()[form].to("meta")
+    assert all(tensor.is_meta for tensor in moved._tensors().values())
+    assert moved.shape == every_form()[form].shape
+
+
+def test_targets_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        targets.hard(LABELS).labels = LABELS  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_ignored_rows_are_zero_in_mass_and_dense_form() -> None:
+    made = targets.smooth(targets.hard(torch.tensor([0, -100, 2]), ignore_index=-100), 0.3)
+    assert made.mass().tolist() == pytest.approx([1, 0, 1])
+    assert made.to_dense(3)[1].tolist() == [0, 0, 0]
+
+
+def test_the_prior_is_spread_over_valid_classes_only() -> None:
+    prior = torch.tensor([0.1, 0.2, 0.2, 0.1, 0.4], dtype=torch.float64)
+    made = targets.smooth(torch.tensor([1]), 0.6, prior=prior, valid=VALID)
+    assert made.to_dense()[0].tolist() == pytest.approx([0.1, 0.4 + 0.2, 0.2, 0.1, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"), [("hard", None), ("smooth", 4), ("prior", 4), ("table", 4), ("dense", 4), ("mixed", None)]
+)
+def test_num_classes_is_known_where_it_can_be(form: str, expected: int | None) -> None:
+    assert every_form()[form].num_classes == expected
+
+
+def test_to_dense_says_when_it_needs_the_number_of_classes() -> None:
+    with pytest.raises(ValueError, match=r"^num_classes: a number, since .*; got None; pass num_classes=$"):
+        targets.hard(LABELS).to_dense()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "Targets: exactly one of index, table and values; got 0"),
+        ({"values": TABLE, "index": LABELS[:, None], "value": TABLE[:, :1]}, "exactly one .*; got 2"),
+        ({"index": LABELS[:, None]}, "Targets: index with value, table with row; got one of a pair"),
+        ({"values": TABLE, "row": LABELS}, "index with value, table with row"),
+    ],
+)
+def test_malformed_targets_are_refused(fields: dict[str, torch.Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Targets(**fields)
+
+
+def test_replace_keeps_the_type_for_what_a_rule_does_not_offer() -> None:
+    ignored = torch.tensor([False, True, False, False, False])
+    soft = replace(targets.dense(TABLE[LABELS]), ignored=ignored)
+    assert soft.mass()[1] == 0
+    assert float(losses.cross_entropy(torch.zeros(5, 4), soft)[1]) == 0

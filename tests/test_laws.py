@@ -1,0 +1,270 @@
+"""The laws that every public name of the library obeys. A name that is missing from the table below fails."""
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils import _pytree
+
+from softtargets import analysis, losses, metrics, targets
+
+ROOMS = ("targets", "losses", "noise", "metrics", "analysis")
+N, K = 7, 4
+
+generator = torch.Generator().manual_seed(0)
+LOGITS = torch.randn(N, K, generator=generator, dtype=torch.float64) * 2
+PROBS = LOGITS.softmax(-1)
+LABELS = torch.tensor([3, 0, 1, 2, 3, 3, 0])
+RATES = torch.linspace(0, 1, N, dtype=torch.float64)
+ASYMMETRIC = 0.5 * torch.eye(K, dtype=torch.float64) + 0.5 * PROBS[:K]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """(logits, rows) -> one value per example, from the logits of those rows and arguments indexed by them."""
+
+    value: Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """(rows) -> Targets of those rows."""
+
+    targets: Callable[[Tensor], targets.Targets]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """(probs, labels) -> a number of the whole."""
+
+    value: Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Other:
+    """What has laws of its own, which stand in the named test file."""
+
+    tests: str
+
+
+TABLE: dict[str, Loss | Rule | Metric | Other] = {
+    "targets.Targets": Other("targets/test_targets_type.py"),
+    "targets.OnlineSmoothing": Rule(lambda rows: targets.OnlineSmoothing(K).targets(LABELS[rows])),
+    "targets.RunningTargets": Other("targets/test_targets_online.py"),
+    "targets.backward": Rule(lambda rows: targets.backward(LABELS[rows], ASYMMETRIC)),
+    "targets.convert_smoothing": Other("targets/test_targets_convention.py"),
+    "targets.dense": Rule(lambda rows: targets.dense(2 * PROBS[rows] - 0.1)),
+    "targets.from_table": Rule(lambda rows: targets.from_table(ASYMMETRIC, LABELS[rows])),
+    "targets.hard": Rule(lambda rows: targets.hard(LABELS[rows], ignore_index=2)),
+    "targets.mix": Rule(
+        lambda rows: targets.mix(targets.hard(LABELS[rows]), targets.smooth(LABELS.flip(0)[rows], 0.1), RATES[rows])
+    ),
+    "targets.smooth": Rule(lambda rows: targets.smooth(LABELS[rows], RATES[rows])),
+    "losses.backward_corrected_cross_entropy": Loss(
+        lambda z, rows: losses.backward_corrected_cross_entropy(z, LABELS[rows], ASYMMETRIC)
+    ),
+    "losses.cross_entropy": Loss(lambda z, rows: losses.cross_entropy(z, targets.smooth(LABELS[rows], RATES[rows]))),
+    "losses.early_learning_penalty": Loss(lambda z, rows: losses.early_learning_penalty(z, PROBS.flip(0)[rows])),
+    "losses.forward_corrected_cross_entropy": Loss(
+        lambda z, rows: losses.forward_corrected_cross_entropy(z, LABELS[rows], ASYMMETRIC)
+    ),
+    "losses.reduce": Other("losses/test_losses_reduce.py"),
+    "noise.Corrupted": Other("noise/test_noise_corrupt.py"),
+    "noise.Transition": Other("test_matrices.py"),
+    "noise.corrupt": Other("noise/test_noise_corrupt.py"),
+    "noise.symmetric": Other("noise/test_noise_transitions.py"),
+    "metrics.Bins": Other("metrics/test_metrics_calibration_error.py"),
+    "metrics.accuracy": Metric(metrics.accuracy),
+    "metrics.ece": Metric(metrics.ece),
+    "metrics.nll": Metric(lambda probs, labels: metrics.nll(probs.log(), labels)),
+    "metrics.reliability_bins": Metric(
+        lambda probs, labels: torch.stack(
+            [
+                getattr(metrics.reliability_bins(probs, labels), name).double() / len(labels)
+                for name in ("count", "confidence", "correct")
+            ]
+        )
+    ),
+    "analysis.logit_gap": Loss(lambda z, rows: analysis.logit_gap(z, LABELS[rows])),
+}
+
+
+def public() -> dict[str, Any]:
+    rooms = {name: importlib.import_module(f"softtargets.{name}") for name in ROOMS}
+    return {f"{room}.{name}": getattr(module, name) for room, module in rooms.items() for name in module.__all__}
+
+
+def test_what_has_laws_of_its_own_has_them() -> None:
+    here = Path(__file__).parent
+    for name, law in TABLE.items():
+        if isinstance(law, Other):
+            assert name.split(".")[1] in (here / law.tests).read_text(), f"{law.tests} does not test {name}"
+
+
+def of_kind(kind: type) -> Any:
+    names = [name for name, law in TABLE.items() if isinstance(law, kind)]
+    return pytest.mark.parametrize("law", [TABLE[name] for name in names], ids=names)
+
+
+def test_every_public_name_is_in_the_table() -> None:
+    assert set(TABLE) == set(public())
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_all_is_what_the_room_offers(room: str) -> None:
+    module = importlib.import_module(f"softtargets.{room}")
+    offered = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", "").startswith("softtargets.")
+    }
+    assert set(module.__all__) == offered
+    assert module.__all__ == sorted(module.__all__)
+
+
+ALL = torch.arange(N)
+
+
+@of_kind(Loss)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_a_loss_is_one_finite_number_per_example_in_at_least_float32(law: Loss, dtype: torch.dtype) -> None:
+    logits = LOGITS.to(dtype).requires_grad_()
+    value = law.value(logits, ALL)
+    assert value.shape == (N,)
+    assert value.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    (gradient,) = torch.autograd.grad(value.sum(), logits)
+    assert gradient.dtype == dtype
+    assert bool(value.isfinite().all())
+    assert bool(gradient.isfinite().all())
+    assert bool((gradient != 0).any(-1).all()), "every example learns"
+
+
+@of_kind(Loss)
+def test_a_loss_leaves_its_inputs_alone(law: Loss) -> None:
+    shared = (LOGITS, PROBS, LABELS, RATES, ASYMMETRIC)
+    before = [tensor.clone() for tensor in shared]
+    law.value(LOGITS, ALL)
+    assert all(torch.equal(a, b) for a, b in zip(shared, before, strict=True))
+
+
+@of_kind(Loss)
+def test_a_loss_of_an_example_does_not_depend_on_its_batch(law: Loss) -> None:
+    whole = law.value(LOGITS, ALL)
+    for rows in (torch.tensor([4]), torch.tensor([6, 0, 3]), ALL.flip(0)):
+        torch.testing.assert_close(law.value(LOGITS[rows], rows), whole[rows], rtol=0, atol=1e-13)
+
+
+@of_kind(Loss)
+def test_a_loss_ignores_a_shift_of_the_logits(law: Loss) -> None:
+    shift = torch.linspace(-100, 100, N, dtype=torch.float64)[:, None]
+    logits = (LOGITS + shift).requires_grad_()
+    value = law.value(logits, ALL)
+    torch.testing.assert_close(value, law.value(LOGITS, ALL), rtol=0, atol=1e-12)
+    (gradient,) = torch.autograd.grad(value.sum(), logits)
+    assert float(gradient.sum(-1).abs().max()) < 1e-12
+
+
+@of_kind(Loss)
+def test_a_loss_has_the_gradient_of_its_values(law: Loss) -> None:
+    assert torch.autograd.gradcheck(lambda z: law.value(z, ALL), LOGITS.clone().requires_grad_())
+
+
+@of_kind(Loss)
+def test_a_loss_takes_logits_that_are_not_contiguous(law: Loss) -> None:
+    strided = LOGITS.T.contiguous().T
+    assert not strided.is_contiguous()
+    torch.testing.assert_close(law.value(strided, ALL), law.value(LOGITS, ALL), rtol=0, atol=1e-14)
+
+
+@of_kind(Rule)
+def test_a_rule_makes_one_target_per_example_whatever_its_batch(law: Rule) -> None:
+    whole = law.targets(ALL)
+    assert whole.shape == (N,)
+    assert whole.to_dense(K).shape == (N, K)
+    assert whole.to_dense(K).is_floating_point()
+    for rows in (torch.tensor([4]), torch.tensor([6, 0, 3])):
+        torch.testing.assert_close(law.targets(rows).to_dense(K), whole.to_dense(K)[rows], rtol=0, atol=1e-14)
+
+
+@of_kind(Rule)
+def test_the_targets_of_a_rule_have_their_mass_survive_a_tree_and_go_into_the_kernel(law: Rule) -> None:
+    made = law.targets(ALL)
+    weights = made.to_dense(K).double()
+    torch.testing.assert_close(made.mass().double(), weights.sum(-1), rtol=0, atol=1e-6)
+    leaves, structure = _pytree.tree_flatten(made)
+    again = _pytree.tree_unflatten(leaves, structure)
+    loss = losses.cross_entropy(LOGITS, again)
+    expected = -(weights * LOGITS.log_softmax(-1)).sum(-1)
+    torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
+
+
+@of_kind(Rule)
+def test_a_rule_leaves_its_inputs_alone(law: Rule) -> None:
+    shared = (PROBS, LABELS, RATES, ASYMMETRIC)
+    before = [tensor.clone() for tensor in shared]
+    made = law.targets(ALL)
+    losses.cross_entropy(LOGITS, made)
+    made.to_dense(K)
+    assert all(torch.equal(a, b) for a, b in zip(shared, before, strict=True))
+
+
+@of_kind(Metric)
+def test_a_metric_is_of_the_whole_in_float64(law: Metric) -> None:
+    value = law.value(PROBS, LABELS)
+    assert value.dtype == torch.float64
+    order = torch.tensor([5, 0, 6, 2, 1, 4, 3])
+    torch.testing.assert_close(law.value(PROBS[order], LABELS[order]), value, rtol=0, atol=1e-14)
+    twice = law.value(torch.cat([PROBS, PROBS]), torch.cat([LABELS, LABELS]))
+    torch.testing.assert_close(twice, value, rtol=0, atol=1e-14)
+    renamed = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(law.value(PROBS[:, renamed], renamed.argsort()[LABELS]), value, rtol=0, atol=1e-14)
+
+
+FUNCTIONS = [name for name, value in public().items() if inspect.isfunction(value)]
+CLASSES = [name for name, value in public().items() if inspect.isclass(value)]
+
+
+def sections(documentation: str) -> dict[str, str]:
+    """Split a Google-style docstring into its sections; the text before the first is ''."""
+    parts = re.split(r"^(\w+):(?:\n|(?=  ))", inspect.cleandoc(documentation), flags=re.MULTILINE)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def describes(arguments: str, name: str) -> bool:
+    return re.search(rf"^\s+(\w+, )*{name}\b.*:", arguments, re.MULTILINE) is not None
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_says_what_it_takes_returns_and_refuses(name: str) -> None:
+    function = public()[name]
+    said = sections(function.__doc__)
+    assert {"Args", "Returns", "Raises"} <= set(said)
+    for parameter in inspect.signature(function).parameters:
+        assert describes(said["Args"], parameter), f"{parameter} is unsaid"
+    assert said[""].splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_hyper_parameters_are_keyword_only(name: str) -> None:
+    parameters = inspect.signature(public()[name]).parameters.values()
+    free = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty]
+    assert free in ([], ["reduction"]), "tensors first, the rest by name"
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_class_and_its_methods_are_documented(name: str) -> None:
+    cls = public()[name]
+    said = sections(cls.__doc__)
+    given = [f.name for f in fields(cls)] if is_dataclass(cls) else list(inspect.signature(cls).parameters)
+    for parameter in given:
+        assert describes(said["Args"], parameter), f"{parameter} is unsaid"
+    for method in vars(cls):
+        if not method.startswith("_") and callable(getattr(cls, method)):
+            assert inspect.getdoc(getattr(cls, method)), f"{name}.{method} has no docstring"
