@@ -141,6 +141,23 @@ def test_an_unknown_key_of_a_specification_names_the_nearest(tmp_path, monkeypat
     assert "did you mean 'smoothing'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("addition", "words"),
+    [
+        ("[[optimizer.groups]]\nmatch = 'haed.*'\nweight_decay = 0.0", "did you mean 'head."),
+        ("[augmentation]\nflip = true", "augmentation: images; got a table"),
+    ],
+)
+def test_what_cannot_work_is_said_before_training(tmp_path, monkeypatch, capsys, addition, words) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text("a,label\n" + "".join(f"{i},{i % 2}\n" for i in range(30)))
+    text = SPECIFICATION.replace('"digits"', '"mine.csv"').replace("[training]", f"{addition}\n[training]") % "0.1"
+    Path("mine.toml").write_text(text)
+    assert run_safely(["train", "mine.toml"]) == BAD_INPUT
+    assert words in capsys.readouterr().err
+    assert not list(Path("runs").glob("*.partial"))
+
+
 def test_show_says_what_a_scale_costs(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_safely(["show", "lukasik2020", "--scale", "smoke"]) == DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -92,6 +92,20 @@ def execute(
         except Exception as error:
             return _failed(store, identity, Failure(f"{type(error).__name__}: {error}", final=False))
         return Outcome(identity, "trained")
+
+
+def rehearse(runs: Iterable[ResolvedRun], store: RunStore) -> None:
+    """Set up each distinct model, optimiser, objective and augmentation once, so that what cannot work says so first.
+
+    Raises:
+        InputError: naming the argument, before anything is trained.
+    """
+    parts = {"data", "model", "optimizer", "objective", "augmentation"}
+    distinct = {run.run.model_dump_json(include=parts): run for run in runs}
+    for resolved in distinct.values():
+        dataset = load_cached(resolved.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+        with quiet_machine(resolved.run.training.threads):
+            Trainer(resolved, dataset, clean_labels(dataset), store.partial(resolved.identity))
 
 
 def _failed(store: RunStore, identity: str, failure: Failure) -> Outcome:

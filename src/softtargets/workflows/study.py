@@ -19,7 +19,7 @@ from softtargets.studies.catalog import find, read_study
 from softtargets.studies.expand import DataChoice, check_scale, differences, expand, select_outputs
 from softtargets.studies.gather import StudyPlan, gather
 from softtargets.studies.results import DataSummary, StudyResults
-from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, load_cached, resolve
+from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, load_cached, rehearse, resolve
 from softtargets.train.loop import length_of
 from softtargets.workflows.progress import Progress, Tracker
 
@@ -194,6 +194,7 @@ def train_all(
     missing = [run for identity, run in by_identity.items() if identity not in present]
     if not missing:
         return outcomes
+    rehearse(missing, store)
     steps = {run.identity: length_of(run.run, train_examples).steps for run in missing}
     tracker = Tracker(store, steps, present=len(outcomes))
     settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
