@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,23 @@ def test_the_library_needs_torch_alone(path: Path) -> None:
     allowed = {"torch", "softtargets", *sys.stdlib_module_names}
     foreign = set(_at_module_level(ast.parse(path.read_text()))) - allowed
     assert not foreign, f"import {sorted(foreign)} inside the function that needs it"
+
+
+def test_no_file_waits_for_itself() -> None:
+    """Files import in one order, within rooms too."""
+    modules = {_module(path): path for path in _files() if path.name != "__init__.py"}
+    graph = {name: _modules(path) & (modules.keys() - {name}) for name, path in modules.items()}
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def _module(path: Path) -> str:
+    return ".".join(("softtargets", *path.relative_to(SOURCE).with_suffix("").parts))
+
+
+def _modules(path: Path) -> set[str]:
+    imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    named = {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
+    return {str(node.module) for node in imports} | named
 
 
 def test_the_test_finds_what_it_looks_for() -> None:

@@ -51,7 +51,7 @@ def test_an_installed_wheel_runs_its_studies(wheel, tmp_path) -> None:
     script = (
         "import softtargets, sys\n"
         f"assert softtargets.__file__.startswith({str(site)!r})\n"
-        "from softtargets.cli.errors import run_safely\n"
+        "from softtargets.cli import run_safely\n"
         "sys.exit(run_safely(['run', 'lukasik2020', 'figure1']))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(site)}

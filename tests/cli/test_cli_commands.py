@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from softtargets.cli.errors import BAD_INPUT, DONE, INTERRUPTED, MACHINE, RUNS_FAILED, UNEXPECTED, explain, run_safely
+from softtargets.cli import run_safely
+from softtargets.cli.errors import BAD_INPUT, DONE, INTERRUPTED, MACHINE, RUNS_FAILED, UNEXPECTED, explain
 from softtargets.cli.progress import describe, duration
 from softtargets.workflows.progress import Progress
 
@@ -23,7 +24,7 @@ def _run(*arguments: str, folder: Path | None = None) -> subprocess.CompletedPro
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list"], ["version"]])
 def test_answers_at_once_without_torch(arguments) -> None:
     script = (
-        "import sys\nfrom softtargets.cli.errors import run_safely\n"
+        "import sys\nfrom softtargets.cli import run_safely\n"
         f"code = run_safely({arguments!r})\n"
         "assert code == 0, code\n"
         "heavy = {'torch', 'numpy', 'sklearn', 'datasets', 'altair'} & set(sys.modules)\n"

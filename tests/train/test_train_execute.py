@@ -313,7 +313,7 @@ def test_averaged_weights_are_the_exponential_average_of_the_steps(small_run, tm
     original = loop.AveragedModel.update_parameters
 
     def watch(self, model):
-        seen.append(model.head.weight.detach().clone())
+        seen.append(model.head.weight.detach().cpu().clone())
         return original(self, model)
 
     monkeypatch.setattr(loop.AveragedModel, "update_parameters", watch)

@@ -78,9 +78,8 @@ class Trainer:
         self.labels = observed.labels.to(self.device)
         self.inputs = Inputs(dataset, self.device)
         self.model = self._build_model()
-        self.objective: Objective = build_objective(
-            run.objective, Problem(num_examples=len(dataset.labels), num_classes=dataset.num_classes)
-        )
+        problem = Problem(len(dataset.labels), dataset.num_classes, self.device)
+        self.objective: Objective = build_objective(run.objective, problem)
         named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
         self.optimizer = build_optimizer(run.optimizer, named)
         decay = run.training.average_decay

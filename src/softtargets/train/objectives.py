@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,10 +48,12 @@ class Problem:
     Args:
         num_examples: rows of the whole data set; `ids` are below it.
         num_classes: K.
+        device: where batches, and parameters of the objective's own, are.
     """
 
     num_examples: int
     num_classes: int
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
 class Objective(ABC):
