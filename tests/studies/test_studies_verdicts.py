@@ -26,7 +26,7 @@ def _study(*claims: dict) -> Study:
                 "LS": {"label": "ls", "objective": {"name": "cross_entropy"}, "sweep": "smoothing"},
             },
             "scales": {"desk": {"seeds": 2, "levels": {"all": [0.1]}, "run": {}}},
-            "outputs": {"f": {"title": "t", "caption": "c", "kind": "table"}},
+            "outputs": {name: {"title": "t", "caption": "c", "kind": "table"} for name in ("f", "g")},
             "claims": claims,
         }
     )
@@ -127,9 +127,17 @@ def test_holm_adjusts_within_the_study(simulate) -> None:
     assert verdicts[0].confidence == pytest.approx(1 - 0.05 / 12)
 
 
+def test_claims_that_were_not_asked_for_count_too(simulate) -> None:
+    """Running one output makes no verdict easier to reach than running the study."""
+    others = [_claim(f"o{i}", output="g") for i in range(11)]
+    study = _study(_claim("c"), *others)
+    (verdict,) = judge(study, "desk", ["f"], simulate({CE: [0.5] * 5, LS: [0.5 + d for d in CLEAR]}))
+    assert verdict.confidence == pytest.approx(1 - 0.05 / 12)
+
+
 def test_holm_levels_agree_with_adjusted_p_values() -> None:
     p_values = {"a": 0.011, "b": 0.02, "c": 0.001, "d": 0.3, "e": 0.04}
-    found = {name for name, level in holm_levels(p_values, 0.05).items() if p_values[name] <= level}
+    found = {name for name, level in holm_levels(p_values, 0.05, len(p_values)).items() if p_values[name] <= level}
     adjusted, largest = {}, 0.0
     for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
         largest = max(largest, min(1.0, p * (len(p_values) - place)))
@@ -146,7 +154,7 @@ def test_the_family_wise_error_is_held() -> None:
     for _ in range(400):
         draws = generator.normal(size=(20, 6))
         p_values = {str(i): _p(row.tolist()) for i, row in enumerate(draws)}
-        levels = holm_levels(p_values, 0.05)
+        levels = holm_levels(p_values, 0.05, len(p_values))
         wrong += any(p_values[name] <= levels[name] for name in p_values)
     assert abs(wrong / 400 - 0.05) < 4 * math.sqrt(0.05 * 0.95 / 400)
 

@@ -53,7 +53,8 @@ def judge(
     The contrast of a claim is taken within each seed, where arms share data order, initialisation and noise; its
     interval is the paired t interval over seeds. Holm's step-down procedure adjusts the confidence within the study:
     claims are ordered by p-value, the i-th of m is held at level / (m - i + 1), and from the first that stays
-    undecided on, all keep that one's confidence.
+    undecided on, all keep that one's confidence. m counts every claim of the study that can be run, asked for or not,
+    so that running a part of the study makes no verdict easier to reach.
 
     reproduced: the interval lies wholly on the claimed side · contradicted: wholly on the other · inconclusive: it
     reaches over the boundary · not run: fewer than two seeds have every run, or the study says why.
@@ -78,7 +79,8 @@ def judge(
             reasons[claim.id] = found
         else:
             contrasts[claim.id] = found
-    levels = holm_levels({name: contrast.p for name, contrast in contrasts.items()}, level)
+    family = sum(claim.not_run is None for claim in study.claims)
+    levels = holm_levels({name: contrast.p for name, contrast in contrasts.items()}, level, family)
     return tuple(
         _verdict(contrasts[claim.id], levels[claim.id])
         if claim.id in contrasts
@@ -87,17 +89,17 @@ def judge(
     )
 
 
-def holm_levels(p_values: dict[str, float], level: float) -> dict[str, float]:
-    """Return the level at which Holm's procedure leaves each hypothesis.
+def holm_levels(p_values: dict[str, float], level: float, family: int) -> dict[str, float]:
+    """Return the level at which Holm's procedure leaves each hypothesis of a family, of which some may be unknown.
 
     Example:
-        >>> holm_levels({"a": 0.001, "b": 0.03, "c": 0.04}, 0.05)
+        >>> holm_levels({"a": 0.001, "b": 0.03, "c": 0.04}, 0.05, family=3)
         {'a': 0.016666666666666666, 'b': 0.025, 'c': 0.025}
     """
     result: dict[str, float] = {}
     held: float | None = None
     for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
-        own = level / (len(p_values) - place) if held is None else held
+        own = level / (family - place) if held is None else held
         if held is None and p > own:
             held = own
         result[name] = own
