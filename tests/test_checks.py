@@ -134,6 +134,8 @@ def test_errors_are_of_the_kinds_that_python_knows() -> None:
 def test_the_nearest_name() -> None:
     assert errors.nearest("LUKASIK2020", ["shen2021", "lukasik2020"]) == "lukasik2020"
     assert errors.nearest("xyz", ["shen2021"]) is None
+    assert errors.nearest("nofile.csv", ["one.csv"]) == "one.csv"
+    assert errors.nearest("nofile.csv", ["one.csv"], cutoff=0.75) is None
     assert str(errors.unknown("study", "xyz", [])) == "study: one of (none); got 'xyz'; use one of these names"
 
 

@@ -40,9 +40,15 @@ def unknown(argument: str, got: str, known: Iterable[str]) -> InputError:
     return fail(argument, f"one of {', '.join(names) or '(none)'}", f"'{got}'", remedy)
 
 
-def nearest(got: str, known: Iterable[str]) -> str | None:
-    """Return the known name most like `got`, or None where none is like it."""
+def nearest(got: str, known: Iterable[str], *, cutoff: float = 0.5) -> str | None:
+    """Return the known name most like `got`, or None where none is like it.
+
+    Args:
+        got: the name as written.
+        known: the names there are.
+        cutoff: least likeness in [0, 1], as difflib measures it; 1 is the same name but for its case.
+    """
     names = list(known)
     folded = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(got.casefold(), folded, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(got.casefold(), folded, n=1, cutoff=cutoff)
     return folded[close[0]] if close else None

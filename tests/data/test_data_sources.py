@@ -58,6 +58,9 @@ def test_names_that_stand_for_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     refused("with nothing; check the path, or name one file in it", "flowers")
     (tmp_path / "flowers" / "roses.csv").write_text("x,label\n1,0\n")
     refused("'flowers' with roses.csv; check the path, or name one file in it", "flowers")
+    (tmp_path / "one.csv").write_text("x,label\n1,0\n")
+    refused("got 'nofile.csv'; give the path of an existing file or folder", "nofile.csv")
+    refused("got 'ones.csv'; did you mean 'one.csv'?", "ones.csv")
     (tmp_path / "set.json").write_text("[]")
     refused("name: a .parquet or .csv file, or a folder; got 'set.json'; convert it", "set.json")
 
@@ -159,6 +162,19 @@ def test_decoded_once(tmp_path: Path, png: Png, write_images: Callable[..., Path
     load(spec(moved, num_classes=2), cache=cache)
     assert len(decodings) == 2
     assert sorted(file.suffix for file in cache.iterdir()) == [".safetensors"] * 2
+
+
+def test_a_cache_of_an_older_decoding_is_not_read(
+    tmp_path: Path, write_csv: Callable[..., Path], decodings: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, cache = write_csv(tmp_path / "set.csv", [0, 1, 0]), tmp_path / "cache"
+    with monkeypatch.context() as older:
+        older.setattr("softtargets.data._content._FORMAT", 1)
+        load(spec(path), cache=cache)
+    assert load(spec(path), cache=cache).inputs.dtype == torch.float64
+    assert len(decodings) == 2
+    assert load(spec(path), cache=cache).inputs.dtype == torch.float64
+    assert len(decodings) == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "renamed"])
@@ -287,6 +303,9 @@ def test_the_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         "got 'nobody/nothing', and the hub cannot be reached (ConnectionError); check the spelling", "nobody/nothing"
     )
     refused("did you mean the path 'user/sets'?", "user/set")
+    for file in ("float.csv", "uoft-cs.csv"):
+        (tmp_path / file).write_text("x,label\n1,0\n")
+    refused("cannot be reached (ConnectionError); check the spelling", "uoft-cs/cifar100")
     assert [switch.HF_HUB_OFFLINE for switch in switches] == before
 
 

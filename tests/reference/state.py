@@ -6,11 +6,15 @@ Rows = Sequence[Sequence[float]]
 
 
 def online_table(table: Rows, probs: Rows, labels: Sequence[int]) -> list[list[float]]:
-    """OLS: the mean probability of every class's rightly classified examples; a class with none keeps its row."""
+    """OLS: the mean probability of every class's rightly classified examples; a class with none gets 1/K."""
     result = []
-    for label, row in enumerate(table):
+    for label in range(len(table)):
         right = [p for p, y in zip(probs, labels, strict=True) if y == label and max(p) == p[label]]
-        result.append([sum(column) / len(right) for column in zip(*right, strict=True)] if right else list(row))
+        result.append(
+            [sum(column) / len(right) for column in zip(*right, strict=True)]
+            if right
+            else [1 / len(table)] * len(table)
+        )
     return result
 
 

@@ -45,6 +45,62 @@ def test_a_bad_specification_is_refused_by_name(change, words) -> None:
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {"noise": {"rate": True}},
+            "noise.rate: a number; got True; write it in digits, without quotes",
+        ),
+        (
+            {"training": {"epochs": 2, "batch_size": "64"}},
+            "training.batch_size: a whole number; got '64'; write it in digits, without quotes or a decimal point",
+        ),
+        (
+            {"augmentation": {"flip": "yes"}},
+            "augmentation.flip: true or false; got 'yes'; write one of the two, without quotes",
+        ),
+        (
+            {"objective": {"smoothing": 0.1}},
+            "objective.name: required, one of cross_entropy, forward, backward, early_learning, online_smoothing, "
+            "mixup; got nothing; add this key",
+        ),
+        (
+            {"training": {"epochs": 2, "steps": 3}},
+            "training: either epochs or steps; got epochs=2, steps=3; give one of the two",
+        ),
+        ({"training": {"threads": 1025}}, "training.threads: at most 1024; got 1025; lower it"),
+        (
+            {"noise": {"rate": 0.1, "splits": ["train", "train"]}},
+            "noise.splits: each split once; got ['train', 'train']; drop what is repeated",
+        ),
+        (
+            {"optimizer": {"name": "adamw", "nesterov": True}},
+            "optimizer.nesterov: false with adamw; got True; drop it or use sgd",
+        ),
+        (
+            {"optimizer": {"name": "adamw", "dampening": 0.5}},
+            "optimizer.dampening: 0 with adamw; got 0.5; drop it or use sgd",
+        ),
+        (
+            {"optimizer": {"nesterov": True, "momentum": 0}},
+            "optimizer.nesterov: momentum above 0 and no dampening; got momentum=0, dampening=0; mend one of the three",
+        ),
+        (
+            {"schedule": {"name": "step", "milestones": [0.7, 0.5]}},
+            "schedule.milestones: increasing shares; got [0.7, 0.5]; sort them",
+        ),
+        ({"seeds": -1}, "seeds: at least 0; got -1; raise it"),
+        ({"seeds": True}, "seeds: a whole number or a table of them; got True; write one number, such as 3"),
+        ({"seeds": {"order": -1}}, "seeds.order: at least 0; got -1; raise it"),
+    ],
+)
+def test_what_is_refused_is_said_in_one_sentence(change, text) -> None:
+    with pytest.raises(InputError) as caught:
+        RunSpec.parse(merged(BASE, change), source="my.toml")
+    assert str(caught.value) == f"my.toml: {text}"
+
+
 def test_every_bad_table_is_named_at_once() -> None:
     with pytest.raises(InputError, match=r"hiden.*\| .*epoks"):
         RunSpec.parse({"model": {"name": "mlp", "hiden": [3]}, "training": {"epoks": 1}})

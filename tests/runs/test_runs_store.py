@@ -65,6 +65,19 @@ def test_a_whole_record_is_not_set_aside(tmp_path) -> None:
     assert store.result(ID) is not None
 
 
+def test_a_disk_that_cannot_be_read_is_no_damage(tmp_path, monkeypatch) -> None:
+    store = _finished(tmp_path)
+
+    def breaks(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(stores, "checksum_file", breaks)
+    with pytest.raises(OSError, match="Input/output"):
+        store.set_damaged_aside(ID)
+    monkeypatch.undo()
+    assert store.result(ID) is not None
+
+
 def test_two_damaged_records_are_both_kept(tmp_path) -> None:
     for _ in range(2):
         store = _finished(tmp_path)

@@ -73,8 +73,12 @@ SMALL = [0.001, -0.001, 0.002, 0.0, -0.002]
         (CLEAR, {"relation": "equivalent", "margin": 0.02}, "contradicted"),
         ([-d for d in CLEAR], {"relation": "equivalent", "margin": 0.02}, "contradicted"),
         (NOISE, {"relation": "equivalent", "margin": 0.02}, "inconclusive"),
-        ([0.05] * 3, {"relation": ">"}, "reproduced"),
-        ([0.0] * 3, {"relation": ">"}, "inconclusive"),
+        ([0.05] * 3, {"relation": ">"}, "inconclusive"),
+        ([0.05] * 6, {"relation": ">"}, "reproduced"),
+        ([-0.05] * 6, {"relation": ">"}, "contradicted"),
+        ([0.0] * 9, {"relation": ">"}, "inconclusive"),
+        ([0.4 - 0.3 - 0.7 + 0.6] * 9, {"relation": ">"}, "inconclusive"),
+        ([0.0] * 9, {"relation": "equivalent", "margin": 0.02}, "reproduced"),
     ],
 )
 def test_the_verdict_is_where_the_interval_lies(simulate, differences, claim, name) -> None:

@@ -6,11 +6,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from softtargets import losses
+from softtargets._errors import InputError
 from softtargets.runs.spec import RunSpec, Seeds
 from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.train import execute as executes
-from softtargets.train import loop
-from softtargets.train.execute import execute, load_cached, resolve
+from softtargets.train import loop, objectives
+from softtargets.train.execute import execute, load_cached, rehearse, resolve
+from softtargets.train.objectives import Objective, Problem
 
 # Everything with state of its own: batch statistics, averaged weights, dropout, augmentation, objectives.
 STATEFUL = {
@@ -325,3 +328,95 @@ def test_averaged_weights_are_the_exponential_average_of_the_steps(small_run, tm
     kept = load_file(store.path(resolved.identity) / MODEL)["head.weight"]
     assert len(seen) == 8
     assert torch.allclose(kept, expected, atol=1e-6)
+
+
+def test_weights_that_the_last_step_broke_fail_the_run(small_run, tmp_path) -> None:
+    change = {"optimizer": {"learning_rate": 1e37, "nesterov": False}, "training": {"epochs": None, "steps": 1}}
+    store = RunStore(tmp_path)
+    outcome = execute(small_run(**change), store)
+    assert outcome.status == "failed"
+    assert "outputs: finite" in outcome.message
+    assert "after step 1" in outcome.message
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_set_without_a_split_has_no_measures_of_it(small_run, tmp_path, split) -> None:
+    from softtargets.runs.measures import measure
+
+    resolved = small_run(data={"limit": None, split: 0.0}, training={"epochs": 1})
+    store = RunStore(tmp_path)
+    assert execute(resolved, store).status == "trained"
+    names = measure(store, resolved.identity)
+    assert "train.accuracy" in names
+    assert not any(name.startswith(split) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"data": {"limit": None, "validation": 0.0}, "training": {"evaluate_every": 1}}, "training.evaluate_every"),
+        ({"schedule": {"name": "cosine", "warmup_steps": 16}}, "schedule.warmup_steps: fewer than all steps"),
+        ({"augmentation": {"shift": 8}}, "augmentation: moves below 8 pixels"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_before_training(small_run, tmp_path, change, words) -> None:
+    with pytest.raises(InputError, match=words):
+        rehearse([small_run(**change)], RunStore(tmp_path))
+
+
+def test_a_device_that_is_not_there_is_bad_input(small_run, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"training\.device"):
+        small_run(training={"device": "cuda"})
+
+
+class LearnedScale(Objective):
+    """A toy with a parameter of its own: cross entropy at a learned temperature."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.log_scale = torch.nn.Parameter(torch.zeros((), device=problem.device))
+
+    def losses(self, logits, batch):
+        return losses.cross_entropy(logits * self.log_scale.exp(), batch.labels)
+
+    def parameters(self):
+        yield "log_scale", self.log_scale
+
+    def state_dict(self):
+        return {"log_scale": self.log_scale.detach()}
+
+    def load_state_dict(self, state):
+        with torch.no_grad():
+            self.log_scale.copy_(state["log_scale"])
+
+
+def test_an_objectives_own_parameters_are_trained_clipped_and_resumed(small_run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(objectives.OBJECTIVES, "cross_entropy", lambda spec, problem: LearnedScale(problem))
+    groups = [{"match": "objective.*", "learning_rate": 0.5, "weight_decay": 0.0}]
+    resolved = small_run(optimizer={"groups": groups}, training={"clip_norm": 1e-6})
+    made: list[LearnedScale] = []
+    original = loop.Trainer._train_epoch
+
+    def watches(self):
+        made.append(self.objective)
+        return original(self)
+
+    monkeypatch.setattr(loop.Trainer, "_train_epoch", watches)
+    whole, killed = RunStore(tmp_path / "whole"), RunStore(tmp_path / "killed")
+    execute(resolved, whole)
+    moved = abs(float(made[-1].log_scale.detach()))
+    # 16 steps at .5 with Nesterov momentum .9 cannot carry a gradient of norm 1e-6 further than this
+    assert 0 < moved < 16 * 0.5 * 1e-6 * 20
+
+    def dies(self):
+        if self.epoch == 2:
+            raise KilledError
+        return watches(self)
+
+    monkeypatch.setattr(loop.Trainer, "_train_epoch", dies)
+    with pytest.raises(KilledError):
+        execute(resolved, killed, checkpoint_seconds=0)
+    monkeypatch.setattr(loop.Trainer, "_train_epoch", watches)
+    execute(resolved, killed)
+    assert abs(float(made[-1].log_scale.detach())) == moved
+    assert _files(killed, resolved.identity) == _files(whole, resolved.identity)

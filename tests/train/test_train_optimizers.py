@@ -4,12 +4,15 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from softtargets._errors import InputError
 from softtargets.data.augment import random_flip, random_shift
 from softtargets.data.dataset import Dataset
 from softtargets.runs.spec import AugmentationSpec, OptimizerSpec, ScheduleSpec
+from softtargets.runs.store import PREDICTIONS, RunStore
 from softtargets.train.checkpoint import load_state, save_state
+from softtargets.train.execute import execute
 from softtargets.train.inputs import Inputs, check_augmentation
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
 
@@ -152,9 +155,53 @@ def test_inputs_are_normalised_by_the_training_split() -> None:
     batch = Inputs(_dataset(images), torch.device("cpu")).batch(torch.arange(8))
     assert batch.mean((0, 2, 3)).tolist() == pytest.approx([0, 0], abs=1e-5)
     assert batch.var((0, 2, 3), correction=0).tolist() == pytest.approx([1, 1], abs=0.02)
-    table = torch.randn(9, 3, generator=torch.Generator().manual_seed(0)) * 5 + 2
-    batch = Inputs(_dataset(table), torch.device("cpu")).batch(torch.arange(8))
-    assert batch.mean(0).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    table = _table(9, 3) * 5 + 2
+    batch = Inputs(_dataset(table), torch.device("cpu")).batch(torch.arange(9))
+    mean, std = table[:8].mean(0), table[:8].std(0, correction=0)
+    assert batch.dtype == torch.float32
+    torch.testing.assert_close(batch.double(), (table - mean) / std, rtol=1e-7, atol=1e-14)
+
+
+def _table(rows: int, columns: int) -> torch.Tensor:
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def test_times_in_seconds_keep_their_differences() -> None:
+    table = 1_700_000_000 + 10 * _table(181, 1)
+    batch = Inputs(_dataset(table), torch.device("cpu")).batch(torch.arange(180))
+    assert len(table[:180].unique()) == len(batch.unique()) == 180
+    assert float(batch.std(correction=0)) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-307, 1e-40, 1e40, 1e307])
+def test_tables_of_any_scale_give_the_same_inputs(scale: float) -> None:
+    ids, table = torch.arange(9), _table(9, 2)
+    expected = Inputs(_dataset(table), torch.device("cpu")).batch(ids)
+    torch.testing.assert_close(Inputs(_dataset(table * scale), torch.device("cpu")).batch(ids), expected)
+
+
+def test_a_table_of_tiny_numbers_trains_to_finite_predictions(small_run, tmp_path) -> None:
+    path, store = tmp_path / "mine.csv", RunStore(tmp_path / "runs")
+    rows = [f"{value * 1e-40},{int(value > 0)}" for value in _table(120, 1).flatten().tolist()]
+    path.write_text("\n".join(["x,label", *rows]) + "\n")
+    resolved = small_run(data={"name": str(path), "limit": None}, training={"epochs": 15})
+    assert execute(resolved, store).status == "trained"
+    predictions = load_file(store.path(resolved.identity) / PREDICTIONS)
+    assert bool(predictions["test.logits"].isfinite().all())
+    assert (predictions["test.logits"].argmax(1) == predictions["test.labels"]).float().mean() > 0.8
+
+
+def test_the_widest_differences_are_finite() -> None:
+    table = torch.tensor([[1.7e308], [-1.7e308], [-1.7e308], [0]], dtype=torch.float64)
+    batch = Inputs(_dataset(table), torch.device("cpu")).batch(torch.arange(3))
+    assert batch.flatten().tolist() == pytest.approx([2**0.5, -(0.5**0.5), -(0.5**0.5)])
+
+
+def test_a_number_without_measure_in_the_training_rows_is_refused() -> None:
+    table = torch.tensor([[0, 1.0], [0, 2], [0, 3], [1e300, 4]], dtype=torch.float64)
+    message = r"features: numbers within 3e38 .*; got 1e\+300 at \(3, 0\) \(row and column, of 'mine'\); mend or drop"
+    with pytest.raises(InputError, match=message):
+        Inputs(_dataset(table), torch.device("cpu"))
 
 
 def test_tables_cannot_be_flipped() -> None:

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,8 @@ from softtargets._errors import InputError
 from softtargets.runs.store import PREDICTIONS, RunStore
 from softtargets.studies.expand import DataChoice
 from softtargets.studies.results import CellKey
-from softtargets.workflows.study import StudyRequest, plan, report_study, run_study
+from softtargets.train.execute import rehearse
+from softtargets.workflows.study import StudyRequest, page_folder, plan, report_study, run_study
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -53,6 +56,7 @@ def test_two_workers_give_the_same_bits_as_one(whole, tmp_path, page_numbers) ->
 RUN = """
 import sys
 from pathlib import Path
+from typing import Any
 from softtargets.workflows.study import StudyRequest, run_study
 folder = Path(sys.argv[1])
 request = StudyRequest("lukasik2020", scale="smoke", runs=folder / "runs", reports=folder / "reports")
@@ -168,7 +172,9 @@ def test_runs_that_fail_are_said_and_the_others_go_on(edited_copy, tmp_path) -> 
     verdicts = {verdict.claim.id: verdict for verdict in outcome.results.verdicts}
     assert verdicts["bc-better-large"].name == "not run"
     assert verdicts["ls-improves"].name != "not run"
-    assert "2 runs failed" in outcome.page.read_text() or "failed" in outcome.page.read_text()
+    page = outcome.page.read_text()
+    assert "<b>2 runs failed.</b>" in page
+    assert f": {reason}" in page
 
 
 def test_report_trains_nothing_and_says_what_is_missing(tmp_path, whole) -> None:
@@ -245,3 +251,107 @@ def test_a_store_survives_being_moved(whole, tmp_path) -> None:
 def test_the_page_in_a_browser(whole, check_page) -> None:
     _, outcome = whole
     check_page(outcome.page)
+
+
+def test_a_page_never_takes_anothers_place(tmp_path) -> None:
+    folders = set()
+    (tmp_path / "table4.csv").write_text("a,label\n" + "".join(f"{i},{i % 2}\n" for i in range(60)))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "table4.csv").write_text("a,label\n" + "".join(f"{i},{i % 3}\n" for i in range(60)))
+    choices: list[dict[str, Any]] = [
+        {},
+        {"seeds": 3},
+        {"output": "table4"},
+        {"data": DataChoice(str(tmp_path / "table4.csv"))},
+        {"data": DataChoice(str(other / "table4.csv"))},
+        {"data": DataChoice(str(other / "table4.csv")), "output": "table4"},
+    ]
+    for changes in choices:
+        request = _request(tmp_path, **changes)
+        folders.add(page_folder(request, plan(request)))
+    assert len(folders) == 6
+    assert {folder.parent for folder in folders} == {tmp_path / "reports"}
+
+
+def test_a_study_named_by_a_path_keeps_its_page_in_the_reports(edited_copy, tmp_path, monkeypatch) -> None:
+    copy = edited_copy()
+    monkeypatch.chdir(copy)
+    request = _request(tmp_path, ".", output="figure1")
+    assert page_folder(request, plan(request)) == tmp_path / "reports" / "lukasik2020-smoke-figure1"
+
+
+def test_the_command_can_be_pasted() -> None:
+    request = StudyRequest("lukasik2020", "figure2", data=DataChoice("my data.csv", "the label"), seeds=4)
+    expected = "softtargets run lukasik2020 figure2 --scale desk --seeds 4 --data 'my data.csv' --label 'the label'"
+    assert request.command == expected
+
+
+@pytest.mark.parametrize("scale", ["smoke", "desk"])
+def test_a_table_at_any_scale_goes_without_augmentation(tmp_path, scale) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("a,b,label\n" + "".join(f"{i},{-i},{i % 2}\n" for i in range(60)))
+    made = plan(replace(_request(tmp_path, output="table4", data=DataChoice(str(path))), scale=scale))
+    assert not any(item.run.augmentation.active for item, _ in made.runs)
+    assert any("No augmentation" in text for text in made.differs) == (scale == "desk")
+    rehearse([run for _, run in made.runs], RunStore(tmp_path / "runs"))
+
+
+def test_faults_of_the_study_are_said_before_training(edited_copy, tmp_path) -> None:
+    copy = edited_copy()
+    reported = copy / "reported.csv"
+    good = reported.read_text()
+    for bad, words in (
+        (good.replace("percent", "pct", 1), "row 0.*pct"),
+        (good.replace("70.86", "nan", 1), "row 0.*nan"),
+        (good + good.splitlines()[1] + "\n", "each number once"),
+        (good.replace("test.accuracy", "test.acuracy", 1), "did you mean 'test.accuracy'"),
+    ):
+        reported.write_text(bad)
+        with pytest.raises(InputError, match=words):
+            run_study(_request(tmp_path, copy))
+    reported.write_bytes(good.encode() + b"\xff")
+    with pytest.raises(InputError, match="UTF-8"):
+        plan(_request(tmp_path, copy))
+    wrong = edited_copy(('metrics = ["gap.true", "gap.observed"]', 'metrics = ["train.accuracy"]'), name="wrong")
+    with pytest.raises(InputError, match="metric of a density"):
+        plan(_request(tmp_path, wrong))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_folders_that_are_files_are_refused_by_their_option(tmp_path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(InputError, match="--runs: a folder; got the file"):
+        plan(_request(tmp_path))
+
+
+def test_report_needs_neither_the_data_nor_the_machine_that_trained(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("a,b,label\n" + "".join(f"{i % 7},{-i},{i % 2}\n" for i in range(80)))
+    request = _request(tmp_path, output="table4", data=DataChoice(str(path)))
+    first = run_study(request, workers=1)
+    path.unlink()
+    again = report_study(request)
+    assert again.results.verdicts == first.results.verdicts
+    assert again.results.data == first.results.data
+    with pytest.raises(InputError, match=r"mine\.csv"):
+        report_study(replace(request, runs=tmp_path / "empty"))
+
+
+def test_a_run_that_cannot_be_measured_does_not_cost_the_page(tmp_path, monkeypatch) -> None:
+    from softtargets.studies import gather as gathering
+
+    request = _request(tmp_path, output="table4")
+    first = run_study(request, workers=1)
+    broken = first.results.cells[0].run_id
+    measure = gathering.measure
+
+    def refuses(store, identity):
+        if identity == broken:
+            raise InputError("log_probs: finite; got nan; retrain")
+        return measure(store, identity)
+
+    monkeypatch.setattr(gathering, "measure", refuses)
+    outcome = report_study(request)
+    assert [cell.status for cell in outcome.results.cells].count("failed") == 1
+    assert "not measurable" in outcome.page.read_text()

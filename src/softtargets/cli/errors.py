@@ -27,7 +27,9 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"{describe()} (see softtargets --help)", BAD_INPUT
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("softtargets"):
         return f"'{error.name}' is not installed; install the lab: pip install 'softtargets[lab]'", BAD_INPUT
-    if isinstance(error, MemoryError | OSError):
+    # torch has no class of its own for a CPU allocation that fails
+    exhausted = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    if isinstance(error, MemoryError | OSError) or exhausted:
         return f"{type(error).__name__}: {error}; finished runs are kept; mend it and run the same command", MACHINE
     return f"{type(error).__name__}: {error}; this is a fault of the program: --debug shows where", UNEXPECTED
 

@@ -15,12 +15,12 @@ from torch import Tensor
 from softtargets.data.spec import DataSpec
 
 # Raise when the decoding changes, so that what was decoded before is not read.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """inputs (N, C, H, W) uint8 or (N, D) float32; labels (N,) int64; origin (N,) uint8, index into SPLITS."""
+    """inputs (N, C, H, W) uint8 or (N, D) float64; labels (N,) int64; origin (N,) uint8, index into SPLITS."""
 
     inputs: Tensor
     labels: Tensor

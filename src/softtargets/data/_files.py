@@ -23,6 +23,8 @@ ALIASES = {
 _SPLITS = ("train", "validation", "test")
 _TABLES: dict[str, Kind] = {".parquet": "parquet", ".csv": "csv"}
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"}
+# Paths share suffixes and parts of words, so that unlike names are half alike: nofile.csv and one.csv are to 0.7.
+_PATH_CUTOFF = 0.75
 _SPLIT_FILE = re.compile(rf"({'|'.join(ALIASES)})(?:-(\d+)-of-(\d+)(?:-\w+)?)?")
 
 
@@ -78,14 +80,14 @@ def missing(name: str) -> InputError:
     return fail("name", "'digits', an existing file or folder, or a hub name 'user/set'", f"'{name}'", remedy)
 
 
-def suggestion(name: str) -> str | None:
-    """Return the existing name or path most like `name`, or None."""
+def suggestion(name: str, *, folders_only: bool = False) -> str | None:
+    """Return the existing name or path most like `name`, or None; for a name of the hub only a folder will do."""
     path = Path(name).expanduser()
     while not path.parent.is_dir():
         path = path.parent
-    siblings = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+    siblings = [entry.name for entry in _visible(path.parent) if entry.is_dir() or not folders_only]
     embedded = ["digits"] if name == path.name else []
-    close = nearest(path.name, [*embedded, *sorted(siblings)])
+    close = nearest(path.name, [*embedded, *siblings], cutoff=_PATH_CUTOFF)
     if close is None or close in embedded:
         return close
     return str(path.parent / close)

@@ -61,7 +61,7 @@ def _reachable_or_cached(name: str) -> Iterator[None]:
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
-    close = suggestion(name)
+    close = suggestion(name, folders_only=True)
     local = f"did you mean the path '{close}'?" if close else "check the spelling, or give the path of a file or folder"
     try:
         HfApi().dataset_info(name, timeout=_TIMEOUT_SECONDS)

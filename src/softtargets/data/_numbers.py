@@ -1,4 +1,4 @@
-"""Columns of numbers to one float32 tensor."""
+"""Columns of numbers to one float64 tensor."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -19,10 +19,10 @@ def read_features(parts: Sequence[Part], columns: Sequence[str]) -> Tensor:
     """Read the columns of all parts, one part after the other.
 
     Returns:
-        (N, D) float32, D = len(columns).
+        (N, D) float64, D = len(columns).
 
     Raises:
-        InputError: a value that is missing, no number or not finite in float32, with its file, row and column.
+        InputError: a value that is missing, no number or not finite, with its file, row and column.
     """
     blocks = []
     for part in parts:
@@ -43,14 +43,14 @@ def read_features(parts: Sequence[Part], columns: Sequence[str]) -> Tensor:
 
 
 def _numbers(column: "pa.ChunkedArray") -> Tensor:
-    """Return (n,) float32; what is no number is NaN."""
+    """Return (n,) float64; what is no number is NaN."""
     import pyarrow as pa
 
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         # A copy: Arrow's memory may not be written to.
-        return torch.tensor(column.cast(pa.float64(), safe=False).to_numpy()).float()
-    return torch.tensor([_number(value) for value in column.to_pylist()], dtype=torch.float64).float()
+        return torch.tensor(column.cast(pa.float64(), safe=False).to_numpy())
+    return torch.tensor([_number(value) for value in column.to_pylist()], dtype=torch.float64)
 
 
 def _number(value: Any) -> float:

@@ -188,6 +188,9 @@ def _csv_schema(file: File) -> "datasets.Features":
         with file.path.open(encoding="utf-8-sig", newline="") as stream:
             lines = (line for line in csv.reader(stream) if line)
             header, first = next(lines, []), next(lines, [])
+        if len(header) == 1 and any(separator in header[0] for separator in ";\t"):
+            got = f"{file.inner} with one column, {header[0]!r:.100}"
+            raise fail("name", "columns separated by commas", got, "write the file with commas")
         if len(set(header)) < len(header):
             raise fail("name", "columns with names of their own", f"{file.inner}: {', '.join(header)}", "rename one")
         if not first:

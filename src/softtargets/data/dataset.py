@@ -1,5 +1,6 @@
 """A data set in memory."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ class Dataset:
     Attributes:
         name: The specification's name; of a path, the last part without its suffix.
         fingerprint: SHA-256 (hex) of the content, whatever its path and its splits.
-        inputs: (N, C, H, W) uint8 of images, C = 1 grey or 3 RGB; (N, D) float32 of a table.
+        inputs: (N, C, H, W) uint8 of images, C = 1 grey or 3 RGB; (N, D) float64 of a table.
         labels: (N,) int64 in [0, num_classes).
         class_names: One name for each class.
         splits: "train", "validation" and "test", each (n,) int64 rows of `inputs` in ascending order.
@@ -48,26 +49,32 @@ def normalization(dataset: Dataset) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the training inputs, and of no others.
 
     The deviation is the population's (divided by n). A constant channel or column has deviation 1, so that
-    ``(inputs - mean) / std`` is finite.
+    ``(inputs - mean) / std`` is finite; so has a column whose deviation is too small to divide by (1 / std overflows).
 
     Returns:
-        mean and std: float32, (C,) on the scale in which 255 is 1, or (D,) in the table's own units.
+        mean and std: of images (C,) float32 on the scale in which 255 is 1; of a table (D,) float64 in its own units.
 
     Example:
-        >>> rows = torch.tensor([[1.0, 5.0], [3.0, 5.0], [99.0, 99.0]])
+        >>> rows = torch.tensor([[1.0, 5.0], [3.0, 5.0], [99.0, 99.0]], dtype=torch.float64)
         >>> splits = {"train": torch.tensor([0, 1]), "validation": torch.tensor([2]), "test": torch.tensor([2])}
         >>> normalization(Dataset("table", "", rows, torch.tensor([0, 1, 0]), ("a", "b"), splits))
-        (tensor([2., 5.]), tensor([1., 1.]))
+        (tensor([2., 5.], dtype=torch.float64), tensor([1., 1.], dtype=torch.float64))
     """
     train = dataset.splits["train"]
     return _of_images(dataset.inputs, train) if dataset.is_image else _of_columns(dataset.inputs[train])
 
 
 def _of_columns(rows: Tensor) -> tuple[Tensor, Tensor]:
-    std, mean = torch.std_mean(rows.double(), dim=0, correction=0)
-    # Not std == 0: the mean of equal values is rounded, which leaves a deviation of 1e-17 or so.
-    constant = rows.amax(0) == rows.amin(0)
-    return mean.float(), torch.where(constant, 1.0, std).float()
+    rows = rows.double()
+    low, high = torch.aminmax(rows, dim=0)
+    # In units of a power of two, which is exact: the squares of 1e200 or 1e-200 are no float64.
+    peaks = torch.maximum(low.abs(), high.abs()).tolist()
+    unit = torch.tensor([math.ldexp(1.0, math.frexp(peak)[1] - 1) for peak in peaks], dtype=torch.float64)
+    std, mean = torch.std_mean(rows / unit, dim=0, correction=0)
+    std, mean = std * unit, mean * unit
+    # Not std == 0 alone: the mean of equal values is rounded, which leaves a deviation of 1e-17 or so of them.
+    equal = low == high
+    return torch.where(equal, high, mean), torch.where(equal | (1 / std).isinf(), 1.0, std)
 
 
 def _of_images(images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

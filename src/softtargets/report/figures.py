@@ -15,7 +15,6 @@ from softtargets.report.layout import (
     axis_phrase,
     axis_values,
     places,
-    summarise,
 )
 from softtargets.studies.expand import cell
 from softtargets.studies.results import CellKey, Density, StudyResults
@@ -80,7 +79,7 @@ def _sweep_rows(results: StudyResults, spots: list[Place]) -> tuple[list[dict[st
     baseline: list[dict[str, Any]] = []
     for spot in spots:
         key = cell(study, spot.arm, spot.level, spot.noise)
-        summary = summarise(results, key, spot.metric)
+        summary = results.summary(key, spot.metric)
         if summary is None or not math.isfinite(summary.mean):
             continue
         unit = numbers.measure(spot.metric).unit

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from softtargets.report import figures, page, tables
-from softtargets.report.layout import summarise
 from softtargets.studies.results import StudyResults
 
 SCHEMA_VERSION = 1
@@ -88,7 +87,7 @@ def as_data(results: StudyResults) -> dict[str, Any]:
 def _cell_data(results: StudyResults, key) -> dict[str, Any]:
     records = results.records(key)
     summaries = {
-        metric: summarise(results, key, metric) for metric in sorted({name for r in records for name in r.metrics})
+        metric: results.summary(key, metric) for metric in sorted({name for r in records for name in r.metrics})
     }
     return {
         **key._asdict(),

@@ -5,7 +5,7 @@ from itertools import product
 from typing import get_args
 
 from softtargets.report import numbers
-from softtargets.studies.results import CellKey, StudyResults, Summary
+from softtargets.studies.results import CellKey
 from softtargets.studies.schema import ZERO, Axis, Output, Study
 
 AXES: tuple[Axis, ...] = get_args(Axis)
@@ -35,14 +35,6 @@ def places(study: Study, output: Output, scale: str) -> list[Place]:
     """Return every place of an output."""
     values = axis_values(study, output, scale)
     return [Place(*combination) for combination in product(*(values[axis] for axis in AXES))]
-
-
-def summarise(results: StudyResults, key: CellKey, metric: str) -> Summary | None:
-    """Return the summary of a cell; None where no run is complete or one of them lacks the metric."""
-    complete = [record for record in results.records(key) if record.status == "complete"]
-    if any(metric not in record.metrics for record in complete):
-        return None
-    return results.summary(key, metric)
 
 
 def arm_label(study: Study, arm: str) -> str:

@@ -11,7 +11,6 @@ from softtargets.report.layout import (
     axis_phrase,
     axis_title,
     axis_values,
-    summarise,
 )
 from softtargets.studies.expand import cell, term_cells
 from softtargets.studies.results import CellKey, Reported, StudyResults, Verdict, VerdictName
@@ -185,7 +184,7 @@ class _Builder:
         if self.unavailable:
             # Other outputs may have runs of this cell, but not of what this output is about.
             return Cell(reported, numbers.NOTHING, "", 0, None)
-        summary = summarise(self.results, key, metric)
+        summary = self.results.summary(key, metric)
         note = what_is_missing(self.results, key, metric)
         mark = self.marks.setdefault(note, _letter(len(self.marks))) if note else ""
         if summary is None:

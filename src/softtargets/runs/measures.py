@@ -52,16 +52,20 @@ def _part(predictions: Predictions, split: str, part: str) -> "Tensor":
     return {"all": flipped | ~flipped, "clean": ~flipped, "noisy": flipped}[part]
 
 
-def _nll(predictions: Predictions) -> float:
+def _nll(predictions: Predictions) -> "float | None":
     from softtargets.metrics import nll
 
+    if len(predictions["test.labels"]) == 0:
+        return None
     return float(nll(predictions["test.logits"].double().log_softmax(-1), predictions["test.labels"]))
 
 
-def _ece(bins: int) -> Callable[[Predictions], float]:
-    def of(predictions: Predictions) -> float:
+def _ece(bins: int) -> Callable[[Predictions], "float | None"]:
+    def of(predictions: Predictions) -> "float | None":
         from softtargets.metrics import ece
 
+        if len(predictions["test.labels"]) == 0:
+            return None
         return float(ece(predictions["test.logits"].double().softmax(-1), predictions["test.labels"], bins=bins))
 
     return of

@@ -29,6 +29,12 @@ class NoiseSpec(Spec):
     inclusive: bool = False
     splits: tuple[Literal["train", "validation"], ...] = ("train", "validation")
 
+    @model_validator(mode="after")
+    def _splits_differ(self) -> Self:
+        if len(set(self.splits)) < len(self.splits):
+            raise fail("splits", "each split once", list(self.splits), "drop what is repeated")
+        return self
+
 
 class CrossEntropySpec(Spec):
     """Cross entropy, with label smoothing in the stated convention."""
@@ -103,6 +109,14 @@ class OptimizerSpec(Spec):
     groups: tuple[GroupSpec, ...] = ()
 
     @model_validator(mode="after")
+    def _adamw_has_neither(self) -> Self:
+        if self.name == "adamw" and self.nesterov:
+            raise fail("nesterov", "false with adamw", True, "drop it or use sgd")
+        if self.name == "adamw" and self.dampening != 0:
+            raise fail("dampening", "0 with adamw", f"{self.dampening:g}", "drop it or use sgd")
+        return self
+
+    @model_validator(mode="after")
     def _nesterov_is_defined(self) -> Self:
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             got = f"momentum={self.momentum:g}, dampening={self.dampening:g}"
@@ -121,11 +135,10 @@ class ScheduleSpec(Spec):
     @model_validator(mode="after")
     def _milestones_belong_to_step(self) -> Self:
         if (self.name == "step") != bool(self.milestones):
-            raise fail(
-                "milestones", "given for 'step' and for nothing else", self.milestones, "shares such as [.5, .75]"
-            )
+            got = list(self.milestones)
+            raise fail("milestones", "given for 'step' and for nothing else", got, "shares such as [.5, .75]")
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise fail("milestones", "increasing shares", self.milestones, "sort them")
+            raise fail("milestones", "increasing shares", list(self.milestones), "sort them")
         return self
 
 
@@ -154,7 +167,7 @@ class TrainingSpec(Spec):
     evaluate_every: Annotated[int, Field(gt=0)] | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, Field(gt=0)] = 1
+    threads: Annotated[int, Field(gt=0, le=1024)] = 1
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -177,7 +190,13 @@ class Seeds(Spec):
     @model_validator(mode="before")
     @classmethod
     def _one_number_for_all(cls, data: Any) -> Any:
-        return dict.fromkeys(cls.model_fields, data) if type(data) is int else data
+        if isinstance(data, bool | float | str):
+            raise fail("seeds", "a whole number or a table of them", repr(data), "write one number, such as 3")
+        if type(data) is not int:
+            return data
+        if data < 0:
+            raise fail("seeds", "at least 0", data, "raise it")
+        return dict.fromkeys(cls.model_fields, data)
 
 
 class RunSpec(Spec):

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,11 @@ class RunStore:
         return self.folder / f"{identity}.partial"
 
     def result(self, identity: str) -> dict[str, Any] | None:
-        """Return the result of a finished run; None where there is none, or its record is damaged."""
+        """Return the result of a finished run; None where there is none, or its record is damaged.
+
+        Raises:
+            OSError: where the disk cannot be read: that is no damage to the record.
+        """
         folder = self.path(identity)
         try:
             result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
@@ -69,9 +73,16 @@ class RunStore:
             whole = checksum == _checksum_text(canonical_json(result)) and all(
                 checksum_file(folder / name) == expected for name, expected in result["files"].items()
             )
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, AttributeError, TypeError):
             return None
         return result if whole else None
+
+    def recorded(self) -> Iterator[ResolvedRun]:
+        """Yield what the finished runs were made from; records that cannot be read are passed over."""
+        for path in sorted(self.folder.glob(f"*/{SPEC}")):
+            if path.parent.name.isalnum():
+                with suppress(OSError, ValueError):
+                    yield ResolvedRun.model_validate_json(path.read_text(encoding="utf-8"))
 
     def set_damaged_aside(self, identity: str) -> Path | None:
         """Move a damaged record out of the way and return where to; None where the record is whole or absent."""

@@ -1,6 +1,7 @@
 """Finding studies and reading them: the shipped ones by name, the user's own by folder."""
 
 import csv
+import math
 from importlib.resources import files
 from pathlib import Path
 
@@ -51,6 +52,10 @@ def read_study(folder: Path) -> Study:
     for metric in wanted:
         if metric not in MEASURES:
             raise InputError(f"{folder / STUDY}: {unknown('metric', metric, MEASURES)}")
+    for name, output in study.outputs.items():
+        gaps = [metric for metric in MEASURES if metric.startswith("gap.")]
+        if output.kind == "density" and (wrong := [metric for metric in output.metrics if metric not in gaps]):
+            raise InputError(f"{folder / STUDY}: outputs.{name}: {unknown('metric of a density', wrong[0], gaps)}")
     return study
 
 
@@ -63,12 +68,21 @@ def read_reported(folder: Path, study: Study) -> tuple[Reported, ...]:
     path = folder / REPORTED
     if not path.exists():
         return ()
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise InputError(f"{path}: the columns {', '.join(COLUMNS)}; got {reader.fieldnames}; mend the first line")
-        rows = list(reader)
-    return tuple(_reported(row, f"{path}: row {number}", study) for number, row in enumerate(rows))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: text in UTF-8; got {error}; save it as UTF-8") from None
+    reader = csv.DictReader(lines)
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise InputError(f"{path}: the columns {', '.join(COLUMNS)}; got {reader.fieldnames}; mend the first line")
+    found: dict[tuple, Reported] = {}
+    for number, row in enumerate(reader):
+        reported = _reported(row, f"{path}: row {number}", study)
+        place = (reported.output, reported.dataset, reported.model, reported.key, reported.metric)
+        if place in found:
+            raise InputError(f"{path}: row {number}: each number once; got {place} again; drop one of the two")
+        found[place] = reported
+    return tuple(found.values())
 
 
 def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
@@ -76,6 +90,9 @@ def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
         raise InputError(f"{place}: {unknown('output', row['output'], study.outputs)}")
     if row["arm"] not in study.arms:
         raise InputError(f"{place}: {unknown('arm', row['arm'], study.arms)}")
+    if row["metric"] not in study.outputs[row["output"]].metrics:
+        known = study.outputs[row["output"]].metrics
+        raise InputError(f"{place}: {unknown('metric', row['metric'], known)}")
     try:
         scale = {"percent": 0.01, "fraction": 1.0}[row["unit"]]
         level = float(row["level"])
@@ -86,10 +103,17 @@ def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
             key=CellKey(study.arm_at(row["arm"], level), level, float(row["noise"])),
             metric=row["metric"],
             # to the digits that are printed, and not one more
-            mean=round(float(row["mean"]) * scale, 10),
-            sd=round(float(row["sd"]) * scale, 10) if row["sd"] else None,
+            mean=round(_finite(row["mean"]) * scale, 10),
+            sd=round(_finite(row["sd"]) * scale, 10) if row["sd"] else None,
             n=int(row["n"]) if row["n"] else None,
             source=row["source"],
         )
     except (KeyError, ValueError) as error:
         raise InputError(f"{place}: numbers, and a unit of percent or fraction; got {error}; mend that row") from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"'{text}'")
+    return value

@@ -1,12 +1,12 @@
 """A study's grid as run specifications."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from softtargets._errors import unknown
-from softtargets.runs.spec import RunSpec, merged
+from softtargets.runs.spec import AugmentationSpec, RunSpec, merged
 from softtargets.studies.results import CellKey
 from softtargets.studies.schema import ZERO, Study, Term
 
@@ -101,6 +101,11 @@ def expand(
     count = settings.seeds if seeds is None else seeds
     base = settings.run if data is None else {**settings.run, "data": _chosen(settings.run, data)}
     return [PlannedRun(key, seed, _specify(study, base, key, seed)) for seed in range(count) for key in keys]
+
+
+def without_augmentation(planned: list[PlannedRun]) -> list[PlannedRun]:
+    """Return the same runs without augmentation: a table has nothing to crop or flip."""
+    return [replace(item, run=item.run.changed(augmentation=AugmentationSpec())) for item in planned]
 
 
 def _chosen(run: dict[str, Any], data: DataChoice) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from softtargets._errors import InputError
 from softtargets.runs.measures import gaps_of, measure, read_predictions
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
-from softtargets.studies.catalog import read_reported
 from softtargets.studies.exact import loss_curves
 from softtargets.studies.expand import PlannedRun, cell
-from softtargets.studies.results import CellKey, CellRecord, Curve, DataSummary, Density, StudyResults
+from softtargets.studies.results import CellKey, CellRecord, Curve, DataSummary, Density, Reported, StudyResults
 from softtargets.studies.schema import Study
 from softtargets.studies.verdicts import judge
 
@@ -26,13 +25,13 @@ SAMPLE = 1_000_000
 class StudyPlan:
     """A study as it was asked for, with every run resolved; `runs` pairs them with their places."""
 
-    folder: Path
     study: Study
     scale: str
     outputs: tuple[str, ...]
     command: str
     data: DataSummary
     differs: tuple[str, ...]
+    reported: tuple[Reported, ...]
     runs: tuple[tuple[PlannedRun, ResolvedRun], ...]
 
 
@@ -48,7 +47,7 @@ def gather(plan: StudyPlan, store: RunStore) -> StudyResults:
         differs=plan.differs,
         cells=cells,
         verdicts=judge(plan.study, plan.scale, plan.outputs, cells),
-        reported=read_reported(plan.folder, plan.study),
+        reported=plan.reported,
         densities=_densities(plan, cells, store),
         curves=_curves(plan),
     )
@@ -59,12 +58,17 @@ def _record(planned: PlannedRun, resolved: ResolvedRun, store: RunStore) -> Cell
     specification = resolved.model_dump(mode="json")
     result = store.result(identity)
     if result is not None:
+        try:
+            metrics = measure(store, identity)
+        except InputError as error:
+            # one run that cannot be measured may not cost the page of all others
+            return CellRecord(planned.key, planned.seed, identity, "failed", reason=f"not measurable: {error}")
         return CellRecord(
             key=planned.key,
             seed=planned.seed,
             run_id=identity,
             status="complete",
-            metrics=measure(store, identity),
+            metrics=metrics,
             seconds=result["seconds"],
             specification=specification,
             environment=result["environment"],

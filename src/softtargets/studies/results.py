@@ -154,10 +154,11 @@ class StudyResults:
         return sorted((cell for cell in self.cells if cell.key == key), key=lambda cell: cell.seed)
 
     def summary(self, key: CellKey, metric: str) -> Summary | None:
-        """Summarise a metric over the complete runs of a cell; None where there is none."""
-        values = [cell.metrics[metric] for cell in self.records(key) if cell.status == "complete"]
-        if not values:
+        """Summarise a metric over the complete runs of a cell; None where there is none or one lacks the metric."""
+        complete = [cell for cell in self.records(key) if cell.status == "complete"]
+        if not complete or any(metric not in cell.metrics for cell in complete):
             return None
+        values = [cell.metrics[metric] for cell in complete]
         mean = sum(values) / len(values)
         spread = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5 if len(values) > 1 else 0.0
         return Summary(mean, spread, len(values))

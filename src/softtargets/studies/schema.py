@@ -146,6 +146,9 @@ class Study(Spec):
                 raise unknown("arm", name, self.arms)
         if self.arms[self.baseline].sweep is not None:
             raise fail("baseline", "an arm without a swept key", self.baseline, "name an arm that has no 'sweep'")
+        for name, output in self.outputs.items():
+            if output.rows is not None and output.rows == output.columns:
+                raise fail(f"outputs.{name}.columns", "another axis than rows", output.columns, "change one of them")
         for claim in self.claims:
             if claim.output not in self.outputs:
                 raise unknown(f"output of claim {claim.id}", claim.output, self.outputs)

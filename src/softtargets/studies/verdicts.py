@@ -10,6 +10,8 @@ from softtargets.studies.results import CellKey, CellRecord, Verdict, VerdictNam
 from softtargets.studies.schema import Claim, Study
 
 LEVEL = 0.05
+# Sums of fractions carry rounding of about 1e-16; a spread below this is none.
+DUST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,21 @@ class Contrast:
         return (self.claim.threshold,) if margin is None else (-margin, margin)
 
     @property
+    def agree(self) -> bool:
+        """Whether all seeds give the same value."""
+        return self.standard_error < DUST
+
+    @property
     def p(self) -> float:
-        """Two-sided p-value of the distance to the nearest boundary, Student's t with n - 1 degrees of freedom."""
+        """Two-sided p-value of the distance to the nearest boundary, Student's t with n - 1 degrees of freedom.
+
+        Where all seeds agree to the last digit t is undefined: that n signs fall alike has probability 2 ** (1 - n).
+        """
         from scipy import stats
 
         distance = min(abs(self.mean - boundary) for boundary in self.boundaries)
-        if self.standard_error == 0:
-            return 1.0 if distance == 0 else 0.0
+        if self.agree:
+            return 1.0 if distance < DUST else 2.0 ** (1 - self.n)
         return float(2 * stats.t.sf(distance / self.standard_error, self.n - 1))
 
     def interval(self, level: float) -> tuple[float, float]:
@@ -65,6 +75,8 @@ def judge(
         outputs: whose claims to judge.
         cells: the runs, complete or not.
         level: family-wise error rate.
+
+    Where all seeds give the same value an interval has no width; the signs alone decide (see :attr:`Contrast.p`).
 
     Returns:
         One verdict per claim, in the order of the study.
@@ -133,7 +145,7 @@ def _verdict(contrast: Contrast, level: float) -> Verdict:
     low, high = contrast.interval(level)
     return Verdict(
         claim=contrast.claim,
-        name=_decide(contrast.claim, low, high),
+        name="inconclusive" if contrast.p > level else _decide(contrast.claim, low, high),
         estimate=contrast.mean,
         low=low,
         high=high,

@@ -15,7 +15,7 @@ class OnlineSmoothing:
     t = (1 - weight) * onehot(label) + weight * table[label]
 
     `table[y]` is the mean probability over the last epoch's correctly classified examples of class y; a class with
-    none keeps the row it had, which is uniform at first. Sums are kept in float64.
+    none gets the uniform row, as at first and as in the authors' code. Sums are kept in float64.
 
     Args:
         num_classes: K.
@@ -45,6 +45,7 @@ class OnlineSmoothing:
     def end_epoch(self) -> None:
         """Make the sums of this epoch the table of the next."""
         seen = self._counts > 0
+        self.table.fill_(1 / len(self.table))
         self.table[seen] = (self._sums[seen] / self._counts[seen, None]).to(self.table.dtype)
         self._sums.zero_()
         self._counts.zero_()

@@ -14,6 +14,7 @@ from typing import Literal
 
 import torch
 
+from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.data import load
 from softtargets.data.dataset import Dataset
@@ -44,6 +45,10 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
     or later) and the model has convolutions to gain from it; else float32.
     """
     device = run.training.device
+    if device == "cuda" and not torch.cuda.is_available():
+        raise fail(
+            "training.device", "'cpu' or 'auto' on this machine, which has no CUDA device", "'cuda'", "change it"
+        )
     backend = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     precision = run.training.precision
     if precision == "auto":
@@ -131,7 +136,7 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     predictions: dict[str, torch.Tensor] = {}
     for split, rows in dataset.splits.items():
         predictions[f"{split}.ids"] = rows
-        predictions[f"{split}.logits"] = trainer.predict(rows)
+        predictions[f"{split}.logits"] = _finite(trainer.predict(rows), split, trainer.step)
         predictions[f"{split}.labels"] = dataset.labels[rows]
         predictions[f"{split}.observed"] = observed.labels[rows]
     write_atomically(folder / PREDICTIONS, save(predictions))
@@ -142,9 +147,25 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
         "seconds": trainer.seconds,
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "noise_rates": observed.rates,
+        "data": {
+            "name": dataset.name,
+            "num_classes": dataset.num_classes,
+            "input_shape": list(dataset.input_shape),
+            "sizes": {split: len(rows) for split, rows in dataset.splits.items()},
+        },
         "environment": environment(resolved),
     }
     store.finish(resolved.identity, result)
+
+
+def _finite(logits: torch.Tensor, split: str, steps: int) -> torch.Tensor:
+    # The loss of the last step says nothing of the weights that this step made.
+    bad = first_bad(~torch.isfinite(logits))
+    if bad is not None:
+        remedy = "lower the learning rate or clip gradients"
+        got = f"{float(logits[bad])} for example {bad[0]} of the {split} split after step {steps}"
+        raise DivergedError(f"outputs: finite; got {got}; {remedy}")
+    return logits
 
 
 def _observe(run: RunSpec, dataset: Dataset) -> ObservedLabels:
@@ -162,14 +183,16 @@ def load_cached(spec: DataSpec, cache: str) -> Dataset:
 
 @contextmanager
 def quiet_machine(threads: int) -> Iterator[None]:
-    """Run with this many intra-op threads, and leave the caller's threads and generators as they were."""
-    before = torch.get_num_threads()
+    """Run with this many intra-op threads and deterministic kernels, and leave the caller's settings as they were."""
+    before = torch.get_num_threads(), torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     try:
         with torch.random.fork_rng():
             yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[1:]
 
 
 def environment(resolved: ResolvedRun) -> dict[str, str]:

@@ -15,6 +15,7 @@ from torch.func import functional_call
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from softtargets import models
+from softtargets._errors import fail
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
 from softtargets.metrics import accuracy, nll
@@ -53,6 +54,16 @@ def length_of(run: RunSpec, train_examples: int) -> Length:
     return Length(run.training.steps or (run.training.epochs or 0) * per_epoch, per_epoch)
 
 
+def _check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
+    """Refuse settings that make no sense for this data set and this length."""
+    check_augmentation(run.augmentation, dataset)
+    if run.training.evaluate_every is not None and len(dataset.splits["validation"]) == 0:
+        raise fail("training.evaluate_every", "a validation split", "none", "set data.validation or drop the key")
+    if run.schedule.warmup_steps >= length.steps:
+        got = f"{run.schedule.warmup_steps} of {length.steps}"
+        raise fail("schedule.warmup_steps", "fewer than all steps", got, "warm up for less or train longer")
+
+
 class Trainer:
     """A run in the making: model, optimiser, objective and where they stand.
 
@@ -65,9 +76,9 @@ class Trainer:
 
     def __init__(self, resolved: ResolvedRun, dataset: Dataset, observed: ObservedLabels, folder: Path) -> None:
         run = resolved.run
-        check_augmentation(run.augmentation, dataset)
         self.run, self.dataset, self.folder = run, dataset, folder
         self.length = length_of(run, len(dataset.splits["train"]))
+        _check_fit(run, dataset, self.length)
         # Its import takes a second that reading records can do without; its remarks on precision are ours to make.
         from lightning_fabric import Fabric
 
@@ -81,6 +92,7 @@ class Trainer:
         problem = Problem(len(dataset.labels), dataset.num_classes, self.device)
         self.objective: Objective = build_objective(run.objective, problem)
         named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
+        self.learned = [parameter for _, parameter in named]
         self.optimizer = build_optimizer(run.optimizer, named)
         decay = run.training.average_decay
         self.average = (
@@ -145,7 +157,7 @@ class Trainer:
             risk = self._risk(parameters, buffers, batch)
             self.fabric.backward(training.loss_factor * risk)
             if training.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(parameters.values(), training.clip_norm)
+                torch.nn.utils.clip_grad_norm_(self.learned, training.clip_norm)
             self.optimizer.step()
             if self.average is not None:
                 self.average.update_parameters(self.model)
@@ -200,6 +212,8 @@ class Trainer:
 
     def predict(self, rows: Tensor) -> Tensor:
         """Return the logits of rows of the data set, (N, K) float32 on the CPU."""
+        if len(rows) == 0:
+            return torch.zeros(0, self.dataset.num_classes)
         model = self.final_model.eval()
         with torch.no_grad(), self.fabric.autocast():
             parts = [model(self.inputs.batch(ids)).float().cpu() for ids in rows.split(EVALUATION_BATCH)]

@@ -11,10 +11,10 @@ from statistics import median
 
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
-from softtargets.studies.catalog import find, read_study
-from softtargets.studies.expand import PlannedRun, check_scale, expand, select_outputs
+from softtargets.studies.expand import PlannedRun, without_augmentation
 from softtargets.studies.schema import Expected, Study
-from softtargets.workflows.study import StudyRequest, available_cores, resolve_all, summarise
+from softtargets.workflows.study import StudyRequest, expand_request, resolve_all, summarise
+from softtargets.workflows.training import available_cores
 
 TIMED_EPOCHS, STEPS_PER_EPOCH = 4, 4
 
@@ -57,10 +57,7 @@ def describe_study(request: StudyRequest) -> Description:
 
     Data on a hub are not fetched for this: the scale's expected shape stands in for them.
     """
-    study = read_study(find(request.study))
-    check_scale(study, request.scale)
-    outputs = select_outputs(study, request.output)
-    planned = expand(study, request.scale, outputs, seeds=request.seeds, data=request.data)
+    study, _, _, planned = expand_request(request)
     if not planned:
         return Description(study, (), 0, 0.0, 0, available_cores(), "")
     run = planned[0].run
@@ -69,8 +66,11 @@ def describe_study(request: StudyRequest) -> Description:
     if expected is None or request.data is not None or _at_hand(run):
         store = RunStore(request.runs)
         data = summarise(run.data, store)
+        if len(data.input_shape) == 1:
+            planned = without_augmentation(planned)
+            run, missing = planned[0].run, [item.run for item in planned]
         expected = Expected(input_shape=data.input_shape, num_classes=data.num_classes, train=data.sizes["train"])
-        resolved = {item.identity: item for item in resolve_all(missing)}
+        resolved = {item.identity: item for item in resolve_all(missing, store)}
         missing = [item.run for name, item in resolved.items() if store.result(name) is None]
         present = len(resolved) - len(missing)
     else:
@@ -108,7 +108,7 @@ def _time_steps(run: RunSpec, expected: Expected) -> float:
     dataset = Dataset(
         name="random",
         fingerprint="random",
-        inputs=inputs if len(expected.input_shape) == 3 else inputs.float(),
+        inputs=inputs if len(expected.input_shape) == 3 else inputs.double(),
         labels=labels,
         class_names=tuple(str(label) for label in range(expected.num_classes)),
         splits={"train": rows, "validation": rows[:1], "test": rows[:1]},

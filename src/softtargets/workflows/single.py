@@ -10,7 +10,8 @@ from softtargets.runs.spec import RunSpec, read_toml
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import Outcome, resolve
 from softtargets.workflows.progress import Progress
-from softtargets.workflows.study import summarise, train_all
+from softtargets.workflows.study import summarise
+from softtargets.workflows.training import train_all
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def train_specification(
     run = RunSpec.parse(read_toml(path), source=str(path))
     store = RunStore(runs)
     data = summarise(run.data, store)
-    resolved = resolve(run, fingerprint(run.data))
+    resolved = resolve(run, fingerprint(run.data, cache=store.cache))
     (outcome,) = train_all([resolved], store, workers=1, train_examples=data.sizes["train"], on_progress=on_progress)
     metrics = {} if outcome.status == "failed" else measure(store, resolved.identity)
     return SingleOutcome(outcome, store.path(resolved.identity), metrics)

@@ -1,27 +1,37 @@
 """What `softtargets run` and `softtargets report` do."""
 
-import os
-import threading
+import re
+import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 from softtargets import report
+from softtargets._errors import InputError, fail
 from softtargets.data import fingerprint
 from softtargets.data.spec import DataSpec
-from softtargets.runs.spec import ResolvedRun, RunSpec
+from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
-from softtargets.studies.catalog import find, read_study
-from softtargets.studies.expand import DataChoice, check_scale, differences, expand, select_outputs
+from softtargets.studies.catalog import find, read_reported, read_study
+from softtargets.studies.expand import (
+    DataChoice,
+    PlannedRun,
+    check_scale,
+    differences,
+    expand,
+    select_outputs,
+    without_augmentation,
+)
 from softtargets.studies.gather import StudyPlan, gather
-from softtargets.studies.results import DataSummary, StudyResults
-from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, load_cached, rehearse, resolve
-from softtargets.train.loop import length_of
-from softtargets.workflows.progress import Progress, Tracker
+from softtargets.studies.results import DataSummary, Reported, StudyResults
+from softtargets.studies.schema import Study
+from softtargets.train.execute import CHECKPOINT_SECONDS, load_cached, resolve
+from softtargets.workflows.progress import Progress
+from softtargets.workflows.training import train_all
+
+TABLE = "No augmentation: the data are a table."
 
 
 @dataclass(frozen=True)
@@ -49,12 +59,12 @@ class StudyRequest:
     @property
     def command(self) -> str:
         """The command that does this again."""
-        words = ["softtargets run", self.study, *([self.output] if self.output else []), f"--scale {self.scale}"]
-        words += [f"--seeds {self.seeds}"] if self.seeds is not None else []
+        words = ["softtargets", "run", self.study, *([self.output] if self.output else []), "--scale", self.scale]
+        words += ["--seeds", str(self.seeds)] if self.seeds is not None else []
         if self.data is not None:
-            words.append(f"--data {self.data.name}")
-            words += [f"--label {self.data.label}"] if self.data.label is not None else []
-        return " ".join(words)
+            words += ["--data", self.data.name]
+            words += ["--label", self.data.label] if self.data.label is not None else []
+        return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -75,29 +85,46 @@ def plan(request: StudyRequest) -> StudyPlan:
     Raises:
         InputError: for a bad study, output, scale, data set, column or label, before anything is trained.
     """
+    check_folders(request)
+    study, reported, outputs, planned = expand_request(request)
+    store = RunStore(request.runs)
+    data = summarise(planned[0].run.data if planned else DataSpec(name="digits"), store)
+    differs = differences(study, request.scale, request.data)
+    if len(data.input_shape) == 1 and any(item.run.augmentation.active for item in planned):
+        planned = without_augmentation(planned)
+        differs = (*differs, TABLE)
+    return StudyPlan(
+        study=study,
+        scale=request.scale,
+        outputs=outputs,
+        command=request.command,
+        data=data,
+        differs=differs,
+        reported=reported,
+        runs=tuple(zip(planned, resolve_all([item.run for item in planned], store), strict=True)),
+    )
+
+
+def expand_request(request: StudyRequest) -> tuple[Study, tuple[Reported, ...], tuple[str, ...], list[PlannedRun]]:
+    """Read a study and its reported numbers, and expand what was asked for; no data are touched."""
     folder = find(request.study)
     study = read_study(folder)
     check_scale(study, request.scale)
     outputs = select_outputs(study, request.output)
     planned = expand(study, request.scale, outputs, seeds=request.seeds, data=request.data)
-    store = RunStore(request.runs)
-    resolved = resolve_all([item.run for item in planned])
-    data = planned[0].run.data if planned else DataSpec(name="digits")
-    return StudyPlan(
-        folder=folder,
-        study=study,
-        scale=request.scale,
-        outputs=outputs,
-        command=request.command,
-        data=summarise(data, store),
-        differs=differences(study, request.scale, request.data),
-        runs=tuple(zip(planned, resolved, strict=True)),
-    )
+    return study, read_reported(folder, study), outputs, planned
 
 
-def resolve_all(runs: Sequence[RunSpec]) -> list[ResolvedRun]:
+def check_folders(request: StudyRequest) -> None:
+    """Require that runs and reports can be folders, before hours are spent on what goes there."""
+    for argument, folder in (("--runs", request.runs), ("--reports", request.reports)):
+        if folder.exists() and not folder.is_dir():
+            raise fail(argument, "a folder", f"the file '{folder}'", "name another place")
+
+
+def resolve_all(runs: Sequence[RunSpec], store: RunStore) -> list[ResolvedRun]:
     """Resolve runs, reading each data set once."""
-    prints = {data: fingerprint(data) for data in {run.data: None for run in runs}}
+    prints = {data: fingerprint(data, cache=store.cache) for data in {run.data: None for run in runs}}
     return [resolve(run, prints[run.data]) for run in runs]
 
 
@@ -155,105 +182,76 @@ def run_study(
         for cell in results.cells
     )
     results = replace(results, cells=cells)
-    page = report.write(results, page_folder(request))
+    page = report.write(results, page_folder(request, made))
     return StudyOutcome(page, results, count["trained"], count["present"], count["failed"], seconds)
 
 
 def report_study(request: StudyRequest) -> StudyOutcome:
-    """Write the page from what is recorded; nothing is trained."""
+    """Write the page from what is recorded; nothing is trained.
+
+    Runs are looked for as this machine and the data at hand would make them. Where there is none of those, or the data
+    are gone, runs of the same specifications that were made elsewhere (on a GPU, say) are shown.
+
+    Raises:
+        InputError: where neither the data nor any run is there.
+    """
     started = time.monotonic()
-    results = gather(plan(request), RunStore(request.runs))
+    store = RunStore(request.runs)
+    try:
+        made, problem = plan(request), None
+    except InputError as error:
+        made, problem = None, error
+    if made is None or not any(store.result(run.identity) for _, run in made.runs):
+        made = _recorded_plan(request, store) or made
+    if made is None:
+        raise problem or fail("runs", "a record of this study", "none", "run the study first")
+    results = gather(made, store)
     present = sum(cell.status == "complete" for cell in results.cells)
     failed = sum(cell.status == "failed" for cell in results.cells)
-    page = report.write(results, page_folder(request))
+    page = report.write(results, page_folder(request, made))
     return StudyOutcome(page, results, trained=0, present=present, failed=failed, seconds=time.monotonic() - started)
 
 
-def page_folder(request: StudyRequest) -> Path:
-    """Return where the page of a request goes: the desk page of a study under its name, others beside it."""
-    parts = [Path(request.study).name]
+def _recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
+    """Plan a report by the specifications of finished runs, wherever and from whichever copy of the data they came."""
+    study, reported, outputs, planned = expand_request(request)
+    recorded = {run.run: run for run in store.recorded() if run.recipe == RECIPE}
+    differs = differences(study, request.scale, request.data)
+    if not any(item.run in recorded for item in planned):
+        planned = without_augmentation(planned)
+        differs = (*differs, TABLE)
+    known = [recorded[item.run] for item in planned if item.run in recorded]
+    if not known:
+        return None
+    result = next((found for run in known if (found := store.result(run.identity)) is not None), None)
+    if result is None:
+        return None
+    summary = result["data"]
+    stand_in = known[0]
+    return StudyPlan(
+        study=study,
+        scale=request.scale,
+        outputs=outputs,
+        command=request.command,
+        data=DataSummary(
+            name=summary["name"],
+            fingerprint=stand_in.fingerprint,
+            num_classes=summary["num_classes"],
+            input_shape=tuple(summary["input_shape"]),
+            sizes=summary["sizes"],
+        ),
+        differs=differs,
+        reported=reported,
+        runs=tuple((item, recorded.get(item.run, stand_in.changed(run=item.run))) for item in planned),
+    )
+
+
+def page_folder(request: StudyRequest, made: StudyPlan) -> Path:
+    """Return where a page goes: the desk page of a study under its name, others beside it, none in another's place."""
+    parts = [made.study.name]
     parts += [request.scale] if request.scale != "desk" else []
-    parts += [Path(request.data.name).stem] if request.data is not None else []
+    if request.data is not None:
+        parts += [made.data.name, made.data.fingerprint[:6], *([request.data.label] if request.data.label else [])]
     parts += [request.output] if request.output is not None else []
-    return request.reports / "-".join(parts)
-
-
-def train_all(
-    resolved: Sequence[ResolvedRun],
-    store: RunStore,
-    *,
-    train_examples: int,
-    workers: int | None = None,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    on_progress: Callable[[Progress], None] = lambda state: None,
-) -> list[Outcome]:
-    """Execute runs, each once and several at a time; one that another process holds is waited for at the end."""
-    by_identity = {run.identity: run for run in resolved}
-    present = {identity for identity in by_identity if store.result(identity) is not None}
-    outcomes = [Outcome(identity, "present") for identity in present]
-    missing = [run for identity, run in by_identity.items() if identity not in present]
-    if not missing:
-        return outcomes
-    rehearse(missing, store)
-    steps = {run.identity: length_of(run.run, train_examples).steps for run in missing}
-    tracker = Tracker(store, steps, present=len(outcomes))
-    settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
-    with _reported(tracker, on_progress):
-        busy: list[ResolvedRun] = []
-        for outcome in _each(missing, store, wait=False, **settings):
-            if outcome.status == "busy":
-                busy.append(by_identity[outcome.identity])
-            else:
-                tracker.done(outcome)
-                outcomes.append(outcome)
-        for outcome in _each(busy, store, wait=True, **settings):
-            tracker.done(outcome)
-            outcomes.append(outcome)
-    return outcomes
-
-
-def _each(
-    runs: Sequence[ResolvedRun], store: RunStore, *, wait: bool, workers: int | None, checkpoint_seconds: float
-) -> Iterator[Outcome]:
-    if not runs:
-        return
-    threads = max(run.run.training.threads for run in runs)
-    count = min(len(runs), workers if workers is not None else max(1, available_cores() // threads))
-    settings = {"wait": wait, "checkpoint_seconds": checkpoint_seconds}
-    if count == 1:
-        yield from (execute(run, store, **settings) for run in runs)
-        return
-    from joblib import Parallel, delayed
-    from joblib.externals.loky import get_reusable_executor
-
-    parallel = Parallel(n_jobs=count, backend="loky", return_as="generator_unordered", pre_dispatch="2*n_jobs")
-    outcomes = parallel(delayed(execute)(run, store, **settings) for run in runs)
-    try:
-        yield from cast("Iterator[Outcome]", outcomes)
-    finally:
-        # else the workers, and the memory of torch in each, stay for minutes
-        get_reusable_executor(reuse=True).shutdown(wait=True)  # pyright: ignore[reportArgumentType]
-
-
-def available_cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _reported(tracker: Tracker, on_progress: Callable[[Progress], None]) -> Iterator[None]:
-    """Report progress from a thread of its own, so that a long run does not silence the display."""
-    over = threading.Event()
-
-    def report_often() -> None:
-        while not over.wait(0.5):
-            on_progress(tracker.look())
-
-    thread = threading.Thread(target=report_often, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        on_progress(tracker.look())
+    parts += [f"{request.seeds}-seeds"] if request.seeds is not None else []
+    return request.reports / re.sub(r"[^\w.-]+", "_", "-".join(parts)).lstrip(".")

@@ -1,0 +1,94 @@
+"""Many runs trained, several at a time."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+from softtargets.runs.spec import ResolvedRun
+from softtargets.runs.store import RunStore
+from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, rehearse
+from softtargets.train.loop import length_of
+from softtargets.workflows.progress import Progress, Tracker
+
+
+def train_all(
+    resolved: Sequence[ResolvedRun],
+    store: RunStore,
+    *,
+    train_examples: int,
+    workers: int | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    on_progress: Callable[[Progress], None] = lambda state: None,
+) -> list[Outcome]:
+    """Execute runs, each once and several at a time; one that another process holds is waited for at the end."""
+    by_identity = {run.identity: run for run in resolved}
+    present = {identity for identity in by_identity if store.result(identity) is not None}
+    outcomes = [Outcome(identity, "present") for identity in present]
+    missing = [run for identity, run in by_identity.items() if identity not in present]
+    if not missing:
+        return outcomes
+    rehearse(missing, store)
+    steps = {run.identity: length_of(run.run, train_examples).steps for run in missing}
+    tracker = Tracker(store, steps, present=len(outcomes))
+    settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
+    with _reported(tracker, on_progress):
+        busy: list[ResolvedRun] = []
+        for outcome in _each(missing, store, wait=False, **settings):
+            if outcome.status == "busy":
+                busy.append(by_identity[outcome.identity])
+            else:
+                tracker.done(outcome)
+                outcomes.append(outcome)
+        for outcome in _each(busy, store, wait=True, **settings):
+            tracker.done(outcome)
+            outcomes.append(outcome)
+    return outcomes
+
+
+def _each(
+    runs: Sequence[ResolvedRun], store: RunStore, *, wait: bool, workers: int | None, checkpoint_seconds: float
+) -> Iterator[Outcome]:
+    if not runs:
+        return
+    threads = max(run.run.training.threads for run in runs)
+    count = min(len(runs), workers if workers is not None else max(1, available_cores() // threads))
+    settings = {"wait": wait, "checkpoint_seconds": checkpoint_seconds}
+    if count == 1:
+        yield from (execute(run, store, **settings) for run in runs)
+        return
+    from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
+
+    parallel = Parallel(n_jobs=count, backend="loky", return_as="generator_unordered", pre_dispatch="2*n_jobs")
+    outcomes = parallel(delayed(execute)(run, store, **settings) for run in runs)
+    try:
+        yield from cast("Iterator[Outcome]", outcomes)
+    finally:
+        # else the workers, and the memory of torch in each, stay for minutes
+        get_reusable_executor(reuse=True).shutdown(wait=True)  # pyright: ignore[reportArgumentType]
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _reported(tracker: Tracker, on_progress: Callable[[Progress], None]) -> Iterator[None]:
+    """Report progress from a thread of its own, so that a long run does not silence the display."""
+    over = threading.Event()
+
+    def report_often() -> None:
+        while not over.wait(0.5):
+            on_progress(tracker.look())
+
+    thread = threading.Thread(target=report_often, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        on_progress(tracker.look())

@@ -1,0 +1,126 @@
+"""The base of specifications: strict types, and one sentence for everything that is refused."""
+
+import datetime
+from typing import Any, Literal
+
+import pytest
+from pydantic import Field, ValidationError
+
+from softtargets._errors import InputError
+from softtargets._spec import Spec
+from softtargets.models.spec import ModelSpec
+
+
+class Inner(Spec):
+    count: int = Field(default=1, ge=1, lt=10)
+    share: float = Field(default=0.5, gt=0, le=1)
+    flag: bool = False
+    text: str = Field(default="a", min_length=1)
+    either: float | str | tuple[float, ...] = 0.0
+
+
+class Outer(Spec):
+    inner: Inner = Inner()
+    many: tuple[Inner, ...] = ()
+    numbers: tuple[int, ...] | None = None
+    model: ModelSpec | None = None
+    named: dict[Literal["smoke", "desk", "paper"], Inner] = {}  # noqa: RUF012 (a field's default)
+    free: dict[str, Any] = {}  # noqa: RUF012
+    version: Literal[1] = 1
+
+
+def _refusal(data: dict) -> str:
+    with pytest.raises(InputError) as caught:
+        Outer.parse(data, "my.toml")
+    source, _, text = str(caught.value).partition(": ")
+    assert source == "my.toml"
+    return text
+
+
+WHOLE = "write it in digits, without quotes or a decimal point"
+NUMBER = "write it in digits, without quotes"
+TABLE = "write keys and values under its name"
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"inner": {"count": True}}, f"inner.count: a whole number; got True; {WHOLE}"),
+        ({"inner": {"count": "6"}}, f"inner.count: a whole number; got '6'; {WHOLE}"),
+        ({"inner": {"count": 2.0}}, f"inner.count: a whole number; got 2.0; {WHOLE}"),
+        ({"inner": {"share": True}}, f"inner.share: a number; got True; {NUMBER}"),
+        ({"inner": {"share": "0.5"}}, f"inner.share: a number; got '0.5'; {NUMBER}"),
+        ({"inner": {"flag": "yes"}}, "inner.flag: true or false; got 'yes'; write one of the two, without quotes"),
+        ({"inner": {"flag": 1}}, "inner.flag: true or false; got 1; write one of the two, without quotes"),
+        ({"inner": {"text": 3}}, "inner.text: text; got 3; write it in quotes"),
+        ({"inner": {"text": ""}}, "inner.text: a length of at least 1; got ''; add to it"),
+        ({"inner": 3}, f"inner: a table; got 3; {TABLE}"),
+        ({"inner": [1, [2]]}, f"inner: a table; got [1, [2]]; {TABLE}"),
+        ({"free": 3}, f"free: a table; got 3; {TABLE}"),
+        ({"model": 3}, f"model: a table; got 3; {TABLE}"),
+        ({"numbers": 3}, "numbers: a list; got 3; write it in square brackets"),
+        ({"numbers": [1, "b"]}, f"numbers.1: a whole number; got 'b'; {WHOLE}"),
+        ({"many": [{}, {"count": 0}]}, "many.1.count: at least 1; got 0; raise it"),
+        ({"inner": {"count": 10}}, "inner.count: below 10; got 10; lower it"),
+        ({"inner": {"share": 0}}, "inner.share: above 0; got 0; raise it"),
+        ({"inner": {"share": 1.5}}, "inner.share: at most 1; got 1.5; lower it"),
+        ({"inner": {"share": float("nan")}}, "inner.share: a finite number; got nan; give another number"),
+        ({"inner": {"share": float("inf")}}, "inner.share: a finite number; got inf; give another number"),
+        ({"version": 2}, "version: one of 1; got 2; use one of these"),
+    ],
+)
+def test_a_value_of_the_wrong_type_or_size_is_one_sentence(data: dict, text: str) -> None:
+    assert _refusal(data) == text
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"model": {}}, "model.name: required, one of mlp, resnet; got nothing; add this key"),
+        ({"model": {"name": 3}}, "model.name: one of mlp, resnet; got 3; use one of these"),
+        ({"model": {"name": "mpl"}}, "model.name: one of mlp, resnet; got 'mpl'; did you mean 'mlp'?"),
+        ({"model": {"name": "mlp", "hidden": [0]}}, "model.hidden.0: at least 1; got 0; raise it"),
+        (
+            {"model": {"name": "resnet", "depth": 21}},
+            "model.depth: 6n + 2 with n >= 1, of which 20 and 26 is nearest; got 21; mend this value",
+        ),
+    ],
+)
+def test_the_path_is_the_users_own_without_the_tag(data: dict, text: str) -> None:
+    assert _refusal(data) == text
+
+
+def test_a_union_says_once_all_that_would_do() -> None:
+    said = "inner.either: a number, text or a list; got True; write it as one of these"
+    assert _refusal({"inner": {"either": True}}) == said
+    assert _refusal({"inner": {"either": [True]}}) == f"inner.either.0: a number; got True; {NUMBER}"
+
+
+def test_an_unknown_key_of_a_closed_table_names_the_nearest_and_hides_what_it_holds() -> None:
+    said = "named: one of smoke, desk, paper; got 'smok'; did you mean 'smoke'?"
+    assert _refusal({"named": {"smok": {"count": "x"}}}) == said
+
+
+def test_a_date_is_refused_wherever_it_stands() -> None:
+    kinds = "text, a number, true or false, a list or a table"
+    said = f"free.a.0: {kinds}; got date 2020-01-02; write it as one of these"
+    assert _refusal({"free": {"a": [datetime.date(2020, 1, 2)]}}) == said
+
+
+def test_lists_become_tuples_and_whole_numbers_floats() -> None:
+    spec = Outer.parse({"numbers": [1, 2], "inner": {"share": 1, "either": [1]}, "many": [{"count": 2}]})
+    assert (spec.numbers, spec.inner.share, spec.inner.either) == ((1, 2), 1.0, (1.0,))
+    assert isinstance(spec.inner.share, float)
+    assert spec.many == (Inner(count=2),)
+
+
+def test_specifications_may_stand_in_what_is_parsed_and_in_what_is_changed() -> None:
+    spec = Outer.parse({"inner": Inner(count=3)})
+    assert spec.inner.count == 3
+    assert spec.changed(inner=Inner(count=4), numbers=(1,)) == Outer(inner=Inner(count=4), numbers=(1,))
+    with pytest.raises(ValidationError):
+        spec.changed(numbers=("a",))
+
+
+def test_a_long_value_is_cut() -> None:
+    assert "x" * 79 + "...; " in _refusal({"numbers": "x" * 500})
