@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from softtargets.report.numbers import duration
+
 if TYPE_CHECKING:
     from softtargets.workflows.progress import Progress
 
@@ -58,17 +60,3 @@ def describe(state: "Progress") -> str:
     if state.failed:
         words.append(f"{state.failed} failed")
     return ", ".join(words)
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the two units that matter.
-
-    Example:
-        >>> duration(8), duration(95), duration(7300), duration(200_000)
-        ('8 s', '1 min 35 s', '2 h 1 min', '2 d 7 h')
-    """
-    whole = round(seconds)
-    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // smaller} {name}"
-    return f"{whole} s"

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from softtargets.cli.progress import duration
+from softtargets.report.numbers import duration
 from softtargets.studies.expand import differences
 
 if TYPE_CHECKING:

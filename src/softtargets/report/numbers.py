@@ -10,7 +10,7 @@ NOTHING = "—"
 _MINUS = "−"
 _DECIMALS = {"percent": 2, "fraction": 3, "nats": 3, "logits": 2}
 _HEADING_UNITS = {"percent": " (%)", "fraction": "", "nats": " (nats)", "logits": " (logits)"}
-_MINUTE, _HOUR = 60, 3600
+_FEW, _MINUTE, _HOUR, _DAY = 10, 60, 3600, 86400
 _LARGE = 100.0
 
 
@@ -116,18 +116,19 @@ def p_value(p: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the words of a person.
+    """Return a time in the two units that matter.
 
     Example:
-        >>> duration(4.23), duration(221), duration(7500)
-        ('4.2 s', '3 min 41 s', '2 h 5 min')
+        >>> duration(4.23), duration(59.6), duration(221), duration(7500), duration(200_000)
+        ('4.2 s', '1 min 0 s', '3 min 41 s', '2 h 5 min', '2 d 7 h')
     """
-    if seconds < _MINUTE:
+    if seconds < _FEW:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    for size, unit, smaller, name in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {name}"
+    return f"{whole} s"
 
 
 def count(n: int, noun: str) -> str:
