@@ -86,6 +86,8 @@ def test_debug_shows_the_traceback(tmp_path) -> None:
     [
         (OSError(28, "No space left on device"), MACHINE, "finished runs are kept"),
         (MemoryError(), MACHINE, "MemoryError"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 4 EB"), MACHINE, "finished runs are kept"),
+        (type("TerminatedWorkerError", (RuntimeError,), {})("a worker was killed"), MACHINE, "finished runs are kept"),
         (ModuleNotFoundError("No module named 'altair'", name="altair"), BAD_INPUT, "softtargets[lab]"),
         (RuntimeError("odd"), UNEXPECTED, "--debug"),
     ],

@@ -11,6 +11,9 @@ RUNS_FAILED = 3
 MACHINE = 4
 INTERRUPTED = 130
 
+# torch's memory of a GPU; a worker that the system ended, most often for its memory
+EXHAUSTED = ("OutOfMemoryError", "TerminatedWorkerError")
+
 EXIT_CODES = (
     "Exit codes: 0 done; 1 an error of the program; 2 bad input; 3 some runs failed; "
     "4 the machine (disk, memory, permission); 130 interrupted."
@@ -27,8 +30,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"{describe()} (see softtargets --help)", BAD_INPUT
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("softtargets"):
         return f"'{error.name}' is not installed; install the lab: pip install 'softtargets[lab]'", BAD_INPUT
-    # torch has no class of its own for a CPU allocation that fails
-    exhausted = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    # By name: importing what defines them costs more than help may; a failed CPU allocation has no class at all.
+    exhausted = type(error).__name__ in EXHAUSTED or "can't allocate memory" in str(error)
     if isinstance(error, MemoryError | OSError) or exhausted:
         return f"{type(error).__name__}: {error}; finished runs are kept; mend it and run the same command", MACHINE
     return f"{type(error).__name__}: {error}; this is a fault of the program: --debug shows where", UNEXPECTED
@@ -36,5 +39,5 @@ def explain(error: Exception) -> tuple[str, int]:
 
 def say(message: str, code: int) -> int:
     """Print a paragraph to the standard error and return the exit code."""
-    print(f"softtargets: {message}", file=sys.stderr)
+    print(f"softtargets: {' '.join(message.split())}", file=sys.stderr)
     return code
