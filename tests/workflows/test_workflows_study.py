@@ -17,6 +17,7 @@ from softtargets.runs.store import PREDICTIONS, RunStore
 from softtargets.studies.expand import DataChoice
 from softtargets.studies.results import CellKey
 from softtargets.train.execute import rehearse
+from softtargets.workflows.interruption import interruption
 from softtargets.workflows.study import StudyRequest, page_folder, plan, report_study, run_study
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -51,6 +52,17 @@ def test_two_workers_give_the_same_bits_as_one(whole, tmp_path, page_numbers) ->
     run_study(_request(tmp_path), workers=2)
     assert _files(tmp_path / "runs") == _files(folder / "runs")
     assert page_numbers(tmp_path / "reports/lukasik2020-smoke") == page_numbers(folder / "reports/lukasik2020-smoke")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interruption_that_was_lost_on_its_way_stops_the_study_all_the_same(tmp_path, workers) -> None:
+    interruption.set()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_study(_request(tmp_path), workers=workers)
+    finally:
+        interruption.clear()
+    assert len(list(tmp_path.glob("runs/*/result.json"))) < 32
 
 
 RUN = """

@@ -3,7 +3,11 @@
 Nothing here imports torch before a command needs it, so that help answers at once.
 """
 
+import signal
 import sys
+import threading
+from types import FrameType
+from typing import Any
 
 
 def main() -> None:
@@ -20,6 +24,7 @@ def run_safely(arguments: list[str]) -> int:
 
     debug = "--debug" in arguments
     command = typer.main.get_command(app)
+    before = _interruptible()
     try:
         code = command.main([a for a in arguments if a != "--debug"], prog_name="softtargets", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -30,6 +35,27 @@ def run_safely(arguments: list[str]) -> int:
         if debug:
             raise
         return say(*explain(error))
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
     if code == INTERRUPTED:  # typer turns an interruption into this code itself
         return say("interrupted: finished runs are kept; the same command goes on from there", INTERRUPTED)
     return code if isinstance(code, int) else DONE
+
+
+def _interruptible() -> Any:
+    """Make an interruption one that cannot be lost; return the handler there was, or None outside the main thread.
+
+    A KeyboardInterrupt that is raised in a destructor or inside another library's ``except`` goes no further. Work in
+    several parts therefore looks between them whether one came.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    from softtargets.workflows.interruption import interruption
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interruption.set()
+        raise KeyboardInterrupt
+
+    interruption.clear()
+    return signal.signal(signal.SIGINT, interrupt)

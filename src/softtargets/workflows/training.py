@@ -10,6 +10,7 @@ from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, rehearse
 from softtargets.train.loop import length_of
+from softtargets.workflows.interruption import stop_if_asked
 from softtargets.workflows.progress import Progress, Tracker
 
 
@@ -56,7 +57,9 @@ def _each(
     count = min(len(runs), workers if workers is not None else max(1, available_cores() // threads))
     settings = {"wait": wait, "checkpoint_seconds": checkpoint_seconds}
     if count == 1:
-        yield from (execute(run, store, **settings) for run in runs)
+        for run in runs:
+            stop_if_asked()
+            yield execute(run, store, **settings)
         return
     from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
@@ -64,7 +67,9 @@ def _each(
     parallel = Parallel(n_jobs=count, backend="loky", return_as="generator_unordered", pre_dispatch="2*n_jobs")
     outcomes = parallel(delayed(execute)(run, store, **settings) for run in runs)
     try:
-        yield from cast("Iterator[Outcome]", outcomes)
+        for outcome in cast("Iterator[Outcome]", outcomes):
+            stop_if_asked()
+            yield outcome
     finally:
         # else the workers, and the memory of torch in each, stay for minutes
         get_reusable_executor(reuse=True).shutdown(wait=True)  # pyright: ignore[reportArgumentType]
