@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -65,12 +66,15 @@ def _each(
     from joblib.externals.loky import get_reusable_executor
 
     parallel = Parallel(n_jobs=count, backend="loky", return_as="generator_unordered", pre_dispatch="2*n_jobs")
-    outcomes = parallel(delayed(execute)(run, store, **settings) for run in runs)
+    outcomes = cast("Generator[Outcome]", parallel(delayed(execute)(run, store, **settings) for run in runs))
     try:
-        for outcome in cast("Iterator[Outcome]", outcomes):
+        for outcome in outcomes:
             stop_if_asked()
             yield outcome
     finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that tasks were cancelled is what was asked for
+            outcomes.close()
         # else the workers, and the memory of torch in each, stay for minutes
         get_reusable_executor(reuse=True).shutdown(wait=True)  # pyright: ignore[reportArgumentType]
 
