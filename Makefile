@@ -4,13 +4,15 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format
+.PHONY: help install demo test check format docs bench
 
 help:
 	@echo "make demo    set up, run the study lukasik2020 on the embedded data, and say where its page is"
 	@echo "make test    set up and run all tests"
 	@echo "make check   format, lint, types, tests: what CI runs"
 	@echo "make format  put the code in order"
+	@echo "make docs    make the pages of docs/methods from the docstrings"
+	@echo "make bench   measure time and memory against the peers, in some 12 minutes on a quiet machine"
 	@echo "make install set up alone"
 
 install: $(STAMP)
@@ -36,3 +38,9 @@ check: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: install
+	$(BIN)/python docs/generate.py
+
+bench: install
+	$(BIN)/python -m benchmarks

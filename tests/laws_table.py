@@ -8,7 +8,7 @@ from torch import Tensor
 
 from softtargets import analysis, losses, metrics, targets
 
-ROOMS = ("targets", "losses", "noise", "metrics", "analysis")
+ROOMS = ("targets", "losses", "noise", "metrics", "analysis", "nn")
 N, K = 7, 4
 
 generator = torch.Generator().manual_seed(0)
@@ -49,26 +49,102 @@ class Other:
 
 TABLE: dict[str, Loss | Rule | Metric | Other] = {
     "targets.Targets": Other("targets/test_targets_type.py"),
+    "targets.ClassKeywords": Other("targets/test_targets_keywords.py"),
     "targets.OnlineSmoothing": Rule(lambda rows: targets.OnlineSmoothing(K).targets(LABELS[rows])),
+    "targets.Ramp": Other("targets/test_targets_adaptive.py"),
     "targets.RunningTargets": Other("targets/test_targets_online.py"),
     "targets.backward": Rule(lambda rows: targets.backward(LABELS[rows], ASYMMETRIC)),
+    "targets.confusion_table": Rule(
+        lambda rows: targets.from_table(targets.confusion_table(PROBS[:K], smoothing=0.3), LABELS[rows])
+    ),
     "targets.convert_smoothing": Other("targets/test_targets_convention.py"),
     "targets.dense": Rule(lambda rows: targets.dense(2 * PROBS[rows] - 0.1)),
+    "targets.disturb": Other("targets/test_targets_disturb.py"),
+    "targets.example_weights": Other("targets/test_targets_weights.py"),
     "targets.from_table": Rule(lambda rows: targets.from_table(ASYMMETRIC, LABELS[rows])),
     "targets.hard": Rule(lambda rows: targets.hard(LABELS[rows], ignore_index=2)),
+    "targets.hierarchical_table": Rule(
+        lambda rows: targets.from_table(targets.hierarchical_table(PROBS[:K], sharpness=2.0), LABELS[rows])
+    ),
+    "targets.localized_table": Rule(
+        lambda rows: targets.from_table(targets.localized_table(K, smoothing=0.3, width=1), LABELS[rows])
+    ),
     "targets.mix": Rule(
         lambda rows: targets.mix(targets.hard(LABELS[rows]), targets.smooth(LABELS.flip(0)[rows], 0.1), RATES[rows])
     ),
+    "targets.reweight": Rule(
+        lambda rows: targets.reweight(targets.smooth(LABELS[rows], RATES[rows]), torch.tensor([1.0, 0.0, 2.0, 20.0]))
+    ),
+    "targets.sample": Other("targets/test_targets_sparse.py"),
     "targets.smooth": Rule(lambda rows: targets.smooth(LABELS[rows], RATES[rows])),
+    "targets.smooth_by_scores": Rule(
+        lambda rows: targets.smooth_by_scores(LABELS[rows], PROBS[rows], smoothing=RATES[rows], temperature=0.1)
+    ),
+    "targets.smoothing_from_confidence": Rule(
+        lambda rows: targets.smooth(LABELS[rows], targets.smoothing_from_confidence(PROBS[rows], maximum=0.3))
+    ),
+    "targets.smoothing_from_margin": Rule(
+        lambda rows: targets.smooth(
+            LABELS[rows], targets.smoothing_from_margin(LOGITS[rows], maximum=0.3, margin=2.0, labels=LABELS[rows])
+        )
+    ),
+    "targets.tfidf_table": Rule(
+        lambda rows: targets.from_table(
+            targets.tfidf_table(["a b", "b c", "c d", "d"], [0, 1, 2, 3], num_classes=K, smoothing=0.3), LABELS[rows]
+        )
+    ),
+    "targets.top_k": Rule(lambda rows: targets.top_k(PROBS.log()[rows], k=2)),
+    "targets.votes": Rule(lambda rows: targets.votes(PROBS[rows] * 10)),
+    "losses.active_passive": Loss(lambda z, rows: losses.active_passive(z, LABELS[rows])),
+    "losses.adaptive_conditional_penalty": Loss(lambda z, rows: losses.adaptive_conditional_penalty(z, margin=0.5)),
     "losses.backward_corrected_cross_entropy": Loss(
         lambda z, rows: losses.backward_corrected_cross_entropy(z, LABELS[rows], ASYMMETRIC)
     ),
+    "losses.binary_cross_entropy": Other("losses/test_losses_binary.py"),
+    "losses.bootstrapped_cross_entropy": Loss(
+        lambda z, rows: losses.bootstrapped_cross_entropy(z, LABELS[rows], weight=RATES[rows])
+    ),
+    "losses.confidence_penalty": Loss(lambda z, rows: losses.confidence_penalty(z)),
+    "losses.cores": Loss(lambda z, rows: losses.cores(z, LABELS[rows], weight=3 * RATES[rows], prior=PROBS[0])),
+    "losses.cores_sieve": Other("losses/test_losses_rules.py"),
     "losses.cross_entropy": Loss(lambda z, rows: losses.cross_entropy(z, targets.smooth(LABELS[rows], RATES[rows]))),
+    "losses.dual_focal": Loss(lambda z, rows: losses.dual_focal(z, LABELS[rows], gamma=RATES[rows])),
     "losses.early_learning_penalty": Loss(lambda z, rows: losses.early_learning_penalty(z, PROBS.flip(0)[rows])),
+    "losses.entropy_bound": Other("losses/test_losses_risk.py"),
+    "losses.focal": Loss(lambda z, rows: losses.focal(z, LABELS[rows], gamma=RATES[rows])),
     "losses.forward_corrected_cross_entropy": Loss(
         lambda z, rows: losses.forward_corrected_cross_entropy(z, LABELS[rows], ASYMMETRIC)
     ),
+    "losses.generalized_cross_entropy": Loss(
+        lambda z, rows: losses.generalized_cross_entropy(z, LABELS[rows], q=RATES[rows])
+    ),
+    "losses.ghost_cross_entropy": Loss(
+        lambda z, rows: losses.ghost_cross_entropy(z, targets.top_k(PROBS.flip(0).log()[rows], k=2, residual="drop"))
+    ),
+    "losses.label_relaxation": Loss(
+        lambda z, rows: losses.label_relaxation(z, LABELS[rows], smoothing=RATES[rows] / 50)
+    ),
+    "losses.learned_smoothing_cross_entropy": Other("losses/test_losses_learned.py"),
+    "losses.linear_cross_entropy": Loss(
+        lambda z, rows: losses.linear_cross_entropy(
+            z, torch.eye(K, dtype=z.dtype), targets.smooth(LABELS[rows], RATES[rows])
+        )
+    ),
+    "losses.logit_penalty": Other("losses/test_losses_logit_penalties.py"),
+    "losses.loss_bound": Other("losses/test_losses_risk.py"),
+    "losses.margin_penalty": Loss(lambda z, rows: losses.margin_penalty(z, margin=0.5)),
+    "losses.max_suppression": Loss(lambda z, rows: losses.max_suppression(z, LABELS[rows], smoothing=RATES[rows])),
+    "losses.mean_absolute_error": Loss(lambda z, rows: losses.mean_absolute_error(z, LABELS[rows])),
+    "losses.normalized_cross_entropy": Loss(lambda z, rows: losses.normalized_cross_entropy(z, LABELS[rows])),
+    "losses.peer": Other("losses/test_losses_rules.py"),
     "losses.reduce": Other("losses/test_losses_reduce.py"),
+    "losses.reverse_cross_entropy": Loss(lambda z, rows: losses.reverse_cross_entropy(z, LABELS[rows])),
+    "losses.sample_dependent_focal": Loss(lambda z, rows: losses.sample_dependent_focal(z, LABELS[rows])),
+    "losses.smoothing_regularizer": Loss(lambda z, rows: losses.smoothing_regularizer(z)),
+    "losses.split_cross_entropy": Other("losses/test_losses_split.py"),
+    "losses.symmetric_cross_entropy": Loss(lambda z, rows: losses.symmetric_cross_entropy(z, LABELS[rows])),
+    "losses.volume_penalty": Other("losses/test_losses_penalties.py"),
+    "losses.zipf_penalty": Loss(lambda z, rows: losses.zipf_penalty(z, LABELS[rows])),
     "noise.Corrupted": Other("noise/test_noise_corrupt.py"),
     "noise.Transition": Other("test_matrices.py"),
     "noise.corrupt": Other("noise/test_noise_corrupt.py"),
@@ -86,4 +162,8 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
         )
     ),
     "analysis.logit_gap": Loss(lambda z, rows: analysis.logit_gap(z, LABELS[rows])),
+    "nn.CrossEntropy": Other("nn/test_nn_cross_entropy.py"),
+    "nn.LearnedSmoothing": Other("nn/test_nn_learned_smoothing.py"),
+    "nn.Loss": Other("nn/test_nn_loss.py"),
+    "nn.VolMinNet": Other("nn/test_nn_volminnet.py"),
 }

@@ -164,12 +164,12 @@ def test_half_precision_is_widened_and_nothing_else() -> None:
         assert numerics.at_least_float32(torch.zeros(1, dtype=dtype)).dtype == wide
 
 
-def test_the_logarithm_of_numbers_and_tensors() -> None:
-    assert numerics.log_of(0.0) == -math.inf
-    assert numerics.log_of(math.e) == 1
-    tensor = numerics.log_of(torch.tensor([0.0, 1.0]))
-    assert isinstance(tensor, torch.Tensor)
-    assert tensor.tolist() == [-math.inf, 0]
+def test_one_number_expanded_to_a_tensor_stays_one_number_when_scaled() -> None:
+    expanded = torch.tensor(0.5).expand(3, 1)
+    assert numerics.scaled(expanded, 3.0).stride() == (0, 0)
+    for tensor in (expanded, torch.arange(3.0)[:, None], torch.zeros(0, 1), torch.tensor(2.0)):
+        for factor in (3.0, torch.tensor([[2.0]])):
+            torch.testing.assert_close(numerics.scaled(tensor, factor), factor * tensor, check_stride=False)
 
 
 @pytest.mark.parametrize("index", [torch.tensor(1), torch.tensor([1, 0, 1]), torch.tensor([[2, 1], [0, 0]])])

@@ -54,7 +54,7 @@ ALL = torch.arange(N)
 @of_kind(Loss)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_a_loss_is_one_finite_number_per_example_in_at_least_float32(law: Loss, dtype: torch.dtype) -> None:
-    logits = LOGITS.to(dtype).requires_grad_()
+    logits = LOGITS.to(dtype, copy=True).requires_grad_()
     value = law.value(logits, ALL)
     assert value.shape == (N,)
     assert value.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)

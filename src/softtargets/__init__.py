@@ -1,7 +1,7 @@
 """Train, correct, calibrate and distil classifiers whose labels are soft, smoothed or wrong.
 
-The library needs torch alone: `targets`, `losses`, `noise`, `metrics`, `analysis`. The lab (`pip install
-softtargets[lab]`) reruns the papers' experiments with it: `softtargets --help`.
+The library needs torch alone: `targets`, `losses`, `noise`, `metrics`, `analysis`, `nn`. The lab (`pip
+install softtargets[lab]`) reruns the papers' experiments with it: `softtargets --help`.
 """
 
 import importlib
@@ -9,9 +9,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from softtargets import analysis, losses, matrices, metrics, noise, targets
+    from softtargets import analysis, losses, matrices, metrics, nn, noise, targets
 
-__all__ = ["analysis", "losses", "matrices", "metrics", "noise", "targets"]
+__all__ = ["analysis", "losses", "matrices", "metrics", "nn", "noise", "targets"]
 
 
 def __getattr__(name: str) -> ModuleType | str:

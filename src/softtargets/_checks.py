@@ -85,8 +85,10 @@ def check_labels(argument: str, labels: object, num_classes: int | None = None) 
         raise fail_type(argument, "an int64 tensor of labels", f"dtype {labels.dtype}", f"use {argument}.long()")
     if not values_visible(labels) or labels.numel() == 0:
         return
-    bad = labels < 0 if num_classes is None else (labels < 0) | (labels >= num_classes)
-    index = first_bad(bad)
+    lowest, highest = labels.aminmax()  # of all in one pass; where they are is asked only if one is bad
+    if lowest >= 0 and (num_classes is None or highest < num_classes):
+        return
+    index = first_bad(labels < 0 if num_classes is None else (labels < 0) | (labels >= num_classes))
     if index is not None:
         high = "" if num_classes is None else f" and below {num_classes}, the number of classes"
         raise fail(
@@ -138,8 +140,23 @@ def check_prior(argument: str, prior: Tensor) -> None:
         if index is not None:
             raise fail(argument, "probabilities", f"{entry(prior, index)} at class {index[0]}", "mend that entry")
         total = float(prior.detach().double().sum())
-        if not abs(total - 1) <= 1e-4:
+        if not abs(total - 1) <= (1e-4 if prior.dtype in (torch.float32, torch.float64) else 1e-2):
             raise fail(argument, "a sum of 1", f"{total:g}", "divide it by its sum")
+
+
+def check_class_weight(
+    argument: str, weight: Tensor, *, num_classes: int | None = None, negative: bool = False
+) -> None:
+    """Require (K,) finite class weights, of at least 0 unless negative ones are meant, with K >= 2."""
+    check_floating(argument, weight)
+    if weight.ndim != 1 or weight.shape[0] < 2 or num_classes not in (None, weight.shape[0]):
+        required = "shape (K,) with K >= 2" if num_classes is None else f"shape ({num_classes},), one weight per class"
+        raise fail(argument, required, tuple(weight.shape), "give one weight per class")
+    if values_visible(weight):
+        index = first_bad(~(((weight >= 0) | negative) & weight.isfinite()))
+        if index is not None:
+            required = "finite weights" if negative else "finite weights of at least 0"
+            raise fail(argument, required, f"{entry(weight, index)} at class {index[0]}", "mend that entry")
 
 
 def check_square(argument: str, matrix: Tensor) -> None:

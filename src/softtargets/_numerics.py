@@ -1,7 +1,5 @@
 """Precision, log-space helpers and the one way to broadcast a number over examples."""
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -31,11 +29,11 @@ def rows_of(matrix: Tensor, index: Tensor) -> Tensor:
     return matrix.index_select(0, index.reshape(-1)).reshape((*index.shape, *matrix.shape[1:]))
 
 
-def log_of(value: float | Tensor) -> float | Tensor:
-    """Return the natural logarithm of a number or a tensor, -inf at 0."""
-    if isinstance(value, Tensor):
-        return value.log()
-    return math.log(value) if value > 0 else -math.inf
+def scaled(tensor: Tensor, factor: float | Tensor) -> Tensor:
+    """Return their product; where one number is expanded to all of the tensor, it stays one number in memory."""
+    if isinstance(factor, Tensor) or tensor.numel() == 0 or any(tensor.stride()):
+        return factor * tensor
+    return (factor * tensor[(0,) * tensor.ndim]).expand(tensor.shape)
 
 
 def as_like(value: float | Tensor, like: Tensor) -> Tensor:
@@ -43,3 +41,8 @@ def as_like(value: float | Tensor, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value.to(dtype=like.dtype, device=like.device)
     return torch.full((), value, dtype=like.dtype, device=like.device)
+
+
+def accumulating(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype that sums over classes are taken in: float32 for half precision, else the same."""
+    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype

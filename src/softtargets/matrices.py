@@ -11,6 +11,7 @@ from softtargets._checks import (
     check_prior,
     check_row_stochastic,
     check_square,
+    eager,
     values_visible,
 )
 from softtargets._errors import fail
@@ -146,11 +147,24 @@ class Transition:
                     raise fail("transition", "invertible", "redraw = 1, where the label says nothing", remedy)
                 _check_condition(1 / least, remedy)
             return Smearing(self.num_classes, 1 / stays, -self.redraw / stays)
-        matrix = self.matrix.double()
-        if values_visible(matrix):
-            _check_condition(float(torch.linalg.cond(matrix.detach())), remedy)
-        eye = torch.eye(self.num_classes, dtype=matrix.dtype, device=matrix.device)
-        return Smearing(self.num_classes, table=torch.linalg.solve(matrix, eye))
+        if self.matrix.requires_grad or not eager(self.matrix):
+            return Smearing(self.num_classes, table=_solved(self.matrix.double(), remedy))
+        # K^3 work for every batch, if it were not kept; the version tells of a matrix written to since
+        kept = vars(self).get("_inverse")
+        if kept is None or kept[0] != self.matrix._version:
+            kept = (self.matrix._version, Smearing(self.num_classes, table=_solved(self.matrix.double(), remedy)))
+            object.__setattr__(self, "_inverse", kept)
+        return kept[1]
+
+
+def _solved(matrix: Tensor, remedy: str) -> Tensor:
+    eye = torch.eye(matrix.shape[0], dtype=matrix.dtype, device=matrix.device)
+    inverse, singular = torch.linalg.solve_ex(matrix, eye)
+    if values_visible(matrix):
+        # in the norm of row sums, in which T itself, row-stochastic, has norm 1
+        condition = float(torch.linalg.matrix_norm(inverse.detach(), torch.inf))
+        _check_condition(condition if int(singular) == 0 else torch.inf, remedy)
+    return inverse
 
 
 def _check_condition(condition: float, remedy: str) -> None:

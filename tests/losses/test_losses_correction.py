@@ -231,7 +231,7 @@ def test_errors(loss: Any) -> None:
         loss(logits, good, noise.symmetric(0.1, 4))
     with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; mend or drop"):
         loss(logits, torch.tensor([0, 3]), noise.symmetric(0.1, 3))
-    with pytest.raises(ValueError, match=r"targets: shape \(2,\).*; got \(1,\)"):
+    with pytest.raises(ValueError, match=r"(targets|labels): shape \(2,\).*; got \(1,\)"):
         loss(logits, torch.tensor([0]), torch.eye(3))
     with pytest.raises(TypeError, match="labels: an int64 tensor of labels; got Targets"):
         loss(logits, cast(Any, targets.hard(good)), torch.eye(3))

@@ -34,6 +34,20 @@ def test_smooth_leaves_the_padding_class_out() -> None:
     assert made.to_dense()[0].tolist() == pytest.approx([0, other, other, gold, other], abs=1e-15)
 
 
+def test_a_padding_class_needs_a_mask_that_leaves_it_out() -> None:
+    required = "valid: a mask that leaves the padding class out, for convention 'others-but-padding'"
+    for valid, got in ((None, "None"), (torch.ones(5, dtype=torch.bool), "all True")):
+        with pytest.raises(ValueError, match=f"^{required}; got {got}; pass valid=, False at that class$"):
+            targets.smooth(torch.tensor([3]), 0.3, num_classes=5, convention="others-but-padding", valid=valid)
+
+
+@pytest.mark.parametrize("convention", ["others", "classy"])
+def test_a_mask_tells_the_number_of_classes(convention: str) -> None:
+    valid = torch.tensor([True, True, True])
+    made = targets.smooth(torch.tensor([0]), 0.3, convention=convention, valid=valid)
+    assert made.to_dense()[0].tolist() == pytest.approx(smoothed(0, 0.3, 3, convention), abs=1e-15)
+
+
 @pytest.mark.parametrize("rows", [False, True])
 def test_the_others_are_those_that_are_valid(rows: bool) -> None:
     valid = torch.tensor([True, True, True, True, False])
@@ -64,6 +78,13 @@ def test_conversion_keeps_the_target(convention: str, num_classes: int) -> None:
     converted = targets.convert_smoothing(0.2, num_classes=num_classes, source="all", target=convention)
     assert isinstance(converted, float)
     assert gold_and_other(converted, num_classes, convention) == pytest.approx(gold_and_other(0.2, num_classes, "all"))
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_no_smoothing_is_0_everywhere(convention: str) -> None:
+    size = classes_of(convention)
+    assert targets.convert_smoothing(0.0, num_classes=size, source=convention) == 0
+    assert targets.convert_smoothing(0.0, num_classes=size, target=convention) == 0
 
 
 def test_tensors_are_converted_entry_by_entry() -> None:

@@ -1,7 +1,12 @@
 """Targets that are learned: OLS's class table and ELR's running mean."""
 
+from pathlib import Path
+
 import pytest
 import torch
+import torch.distributed as dist
+from processes import run_on_processes
+from reference import rules
 from reference import state as reference
 
 from softtargets import targets
@@ -132,3 +137,145 @@ def test_the_weight_0_is_hard() -> None:
     labels = torch.tensor([1, 0])
     made = OnlineSmoothing(2, weight=0.0).targets(labels).to_dense(2)
     assert torch.equal(made, targets.hard(labels).to_dense(2))
+
+
+def test_the_ends_of_online_smoothing() -> None:
+    labels = torch.tensor([1, 0, 2])
+    before = OnlineSmoothing(3, weight=0.3).targets(labels)
+    torch.testing.assert_close(before.to_dense().double(), targets.smooth(labels, 0.3).to_dense(3), rtol=0, atol=1e-7)
+    assert before.values is None, "no N x K target"
+    assert before.labels is labels
+
+
+def test_no_momentum_is_the_last_prediction() -> None:
+    running = RunningTargets(2, 3, momentum=0.0)
+    for step in range(2):
+        running.observe(torch.tensor([1]), rows(1, 3, step))
+    torch.testing.assert_close(running.of(torch.tensor([1])), rows(1, 3, 1).float())
+
+
+def test_online_smoothing_refuses_rows_and_labels_that_do_not_fit() -> None:
+    online = OnlineSmoothing(3)
+    with pytest.raises(ValueError, match=r"probs: shape \(2, 3\); got \(2, 2\); give one row of K per label"):
+        online.observe(torch.ones(2, 2), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=r"labels: .* below 3.*; got 3 at row 1"):
+        online.observe(torch.ones(2, 3), torch.tensor([0, 3]))
+    with pytest.raises(ValueError, match=r"labels: .* below 3.*; got 3 at row 0"):
+        online.targets(torch.tensor([3]))
+    with pytest.raises(ValueError, match=r"ids: .* below 2.*; got 2 at row 0"):
+        RunningTargets(2, 3).of(torch.tensor([2]))
+
+
+EXAMPLES = 24
+
+
+def labels_of_all() -> torch.Tensor:
+    return torch.arange(EXAMPLES) % 4
+
+
+def epoch_of(epoch: int) -> torch.Tensor:
+    """Give predictions that are right about half the time, and never for class 3."""
+    probs = rows(EXAMPLES, 5, epoch)
+    probs[labels_of_all() == 3, 4] = 1.0
+    return probs / probs.sum(-1, keepdim=True)
+
+
+def share(rank: int, size: int) -> torch.Tensor:
+    """The examples of a rank: shares of unlike sizes."""
+    return torch.arange(EXAMPLES)[torch.arange(EXAMPLES).remainder(size + 1).clamp(max=size - 1) == rank]
+
+
+def online_table() -> torch.Tensor:
+    online = OnlineSmoothing(5)
+    for epoch in range(2):
+        online.observe(epoch_of(epoch), labels_of_all())
+        online.end_epoch()
+    return online.table
+
+
+def learn_online(rank: int, folder: str) -> None:
+    size = dist.get_world_size()
+    mine = share(rank, size)
+    online = OnlineSmoothing(5)
+    for epoch in range(2):
+        for part in (mine[:3], mine[3:]):
+            online.observe(epoch_of(epoch)[part], labels_of_all()[part])
+        online.end_epoch()
+        if epoch == 0:
+            # one rank's state, after the epoch, is everybody's
+            if rank == 0:
+                torch.save(online.state_dict(), Path(folder) / "state.pt")
+            dist.barrier()
+            online = OnlineSmoothing(5)
+            online.load_state_dict(torch.load(Path(folder) / "state.pt", weights_only=True))
+    torch.testing.assert_close(online.table, online_table(), rtol=0, atol=1e-7)
+    assert online.table[3].tolist() == pytest.approx([0.2] * 5), "a class with no right prediction anywhere"
+    tables = [torch.empty_like(online.table) for _ in range(size)]
+    dist.all_gather(tables, online.table)
+    assert all(torch.equal(table, tables[0]) for table in tables), "the same on every rank"
+    t = online.targets(torch.tensor([0, 3])).to_dense()
+    torch.testing.assert_close(t, 0.5 * torch.eye(5)[[0, 3]] + 0.5 * online.table[[0, 3]])
+
+
+def learn_running(rank: int, folder: str) -> None:
+    size = dist.get_world_size()
+    mine = share(rank, size)
+    running, alone = RunningTargets(EXAMPLES + 1, 5), RunningTargets(EXAMPLES + 1, 5)
+    for epoch in range(3):
+        running.observe(mine, epoch_of(epoch)[mine])
+        alone.observe(torch.arange(EXAMPLES), epoch_of(epoch))
+        running.end_epoch()
+        torch.testing.assert_close(running.values, alone.values, rtol=0, atol=1e-7)
+        if epoch == 0:
+            if rank == size - 1:
+                torch.save(running.state_dict(), Path(folder) / "state.pt")
+            dist.barrier()
+            running = RunningTargets(EXAMPLES + 1, 5)
+            running.load_state_dict(torch.load(Path(folder) / "state.pt", weights_only=True))
+    assert running.of(torch.tensor([EXAMPLES])).tolist() == [[0] * 5], "a row that nobody observed"
+
+
+def touch_the_same(rank: int) -> None:
+    size = dist.get_world_size()
+    touched = [[0, 1 + other] for other in range(size)]
+    before = rows(8, 3, 100).float()
+    each = []
+    for other in range(size):
+        running = RunningTargets(8, 3, momentum=0.5)
+        running.values.copy_(before)
+        running.observe(torch.tensor(touched[other]), rows(2, 3, other))
+        each.append(running)
+    merged = each[rank]
+    expected = rules.merged(before.tolist(), [one.values.tolist() for one in each], touched)
+    merged.end_epoch()
+    torch.testing.assert_close(merged.values.tolist(), expected, rtol=0, atol=1e-6)
+    merged.end_epoch()
+    torch.testing.assert_close(merged.values.tolist(), expected, rtol=0, atol=1e-6)
+
+
+def merge_in_a_group(rank: int) -> None:
+    group = [dist.new_group([0, 1]), dist.new_group([2, 3])][rank // 2]
+    assert isinstance(group, dist.ProcessGroup)
+    online = OnlineSmoothing(2)
+    online.observe(torch.tensor([[0.5 + 0.1 * (rank + 1), 0.5 - 0.1 * (rank + 1)]]), torch.tensor([0]))
+    online.end_epoch(group=group)
+    assert online.table[0, 0].item() == pytest.approx(0.65 if rank < 2 else 0.85)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_trap_33_online_smoothing_is_one_table_of_all_processes(size: int, tmp_path: Path) -> None:
+    run_on_processes(size, learn_online, str(tmp_path))
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_trap_33_running_targets_are_merged(size: int, tmp_path: Path) -> None:
+    run_on_processes(size, learn_running, str(tmp_path))
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_a_row_of_several_processes_is_their_mean(size: int) -> None:
+    run_on_processes(size, touch_the_same)
+
+
+def test_a_group_keeps_to_itself() -> None:
+    run_on_processes(4, merge_in_a_group)

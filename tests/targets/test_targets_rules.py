@@ -141,56 +141,28 @@ def test_dense_takes_any_mass_and_sign() -> None:
     assert made.mass().tolist() == [1.5, 0.0]
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, torch.tensor([0.0, 0.2, 0.9, 1.0], dtype=torch.float64)])
-@pytest.mark.parametrize("second", ["hard", "smooth", "prior", "table"])
-@pytest.mark.parametrize("first", ["hard", "smooth", "prior", "dense"])
-def test_mix_is_the_convex_combination(first: str, second: str, weight: float | torch.Tensor) -> None:
-    def make(form: str, labels: torch.Tensor) -> Targets:
-        rules = {
-            "hard": lambda: targets.hard(labels),
-            "smooth": lambda: targets.smooth(labels, 0.4),
-            "prior": lambda: targets.smooth(labels, 0.4, prior=PRIOR),
-            "table": lambda: targets.from_table(ASYMMETRIC, labels),
-            "dense": lambda: targets.dense(ASYMMETRIC[labels]),
-        }
-        return rules[form]()
-
-    a, b = make(first, LABELS), make(second, LABELS.flip(0))
-    if "smooth" in (first, second) and {first, second} & {"prior", "table", "dense"}:
-        a, b = (targets.dense(t.to_dense(4)) if t.num_classes is None else t for t in (a, b))
-    column = weight[:, None] if isinstance(weight, torch.Tensor) else weight
-    expected = column * a.to_dense(4).double() + (1 - column) * b.to_dense(4).double()
-    made = targets.mix(a, b, weight)
-    close(made, expected.tolist())
-    torch.testing.assert_close(made.mass().double(), expected.sum(-1), rtol=0, atol=1e-12)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_trap_7_strict_targets_are_distributions(dtype: torch.dtype) -> None:
+    probs = torch.randn(50, 300, generator=torch.Generator().manual_seed(0)).softmax(-1).to(dtype)
+    assert targets.dense(probs, strict=True).values is probs
+    assert targets.from_table(probs, torch.tensor([3, 49]), strict=True).table is probs
+    for smearing in (
+        Smearing.uniform(0.3, 4),
+        Smearing(4, keep=0.5, rest=0.5, prior=PRIOR),
+        Smearing(4, table=ASYMMETRIC),
+    ):
+        close(targets.from_table(smearing, LABELS, strict=True), smearing.to_dense()[LABELS].tolist())
 
 
-def test_mix_stays_factored_where_it_can() -> None:
-    made = targets.mix(targets.smooth(LABELS, 0.1), targets.smooth(LABELS.flip(0), 0.1), 0.3)
-    assert made.values is None
-    assert made.index is not None
-    assert made.index.shape == (4, 2)
+def test_all_labels_ignored_are_targets_of_0() -> None:
+    made = targets.hard(torch.tensor([-100, -100]), ignore_index=-100)
+    assert made.to_dense(3).tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert made.mass().tolist() == [0, 0]
 
 
-def test_mixing_unlike_uniform_targets_finds_the_number_of_classes() -> None:
-    made = targets.mix(targets.smooth(LABELS, 0.4), targets.from_table(ASYMMETRIC, LABELS), 0.5)
-    close(made, (0.5 * targets.smooth(LABELS, 0.4).to_dense(4) + 0.5 * ASYMMETRIC[LABELS]).tolist())
-
-
-def test_an_example_ignored_in_either_is_ignored_in_the_mixture() -> None:
-    a = targets.hard(torch.tensor([0, -1, 1, 0]), ignore_index=-1)
-    b = targets.hard(torch.tensor([0, 1, -1, 1]), ignore_index=-1)
-    for made in (targets.mix(a, b, 0.5), targets.mix(a, targets.dense(b.to_dense(3)), 0.5)):
-        assert made.ignored is not None
-        assert made.ignored[1]
-    both = targets.mix(a, b, 0.5)
-    assert both.mass().tolist() == [1, 0, 0, 1]
-
-
-def test_masks_that_are_equal_mix() -> None:
-    valid = torch.tensor([True, True, True, True, False])
-    a, b = (targets.smooth(LABELS, 0.1, valid=mask) for mask in (valid, valid.clone()))
-    torch.testing.assert_close(targets.mix(a, b, 0.5).to_dense(), a.to_dense(), rtol=0, atol=1e-15)
+def test_all_smoothing_is_the_prior_and_one_hot_rows_are_hard() -> None:
+    close(targets.smooth(LABELS, 1.0, prior=PRIOR), [PRIOR.tolist()] * 4)
+    close(targets.dense(torch.eye(4)[LABELS]), targets.hard(LABELS).to_dense(4).tolist())
 
 
 def test_negative_smoothing_is_allowed_and_warned_about() -> None:
@@ -266,23 +238,32 @@ WRONG: list[tuple[str, Any, str]] = [
         r"values: finite weights; got nan at index \(1,\)",
     ),
     ("dense shape", lambda: targets.dense(torch.ones(3, 1)), r"values: shape \(..., K\) with K >= 2; got \(3, 1\)"),
+    (
+        "strict sign",
+        lambda: targets.dense(torch.tensor([[0.5, 0.5], [1.5, -0.5]]), strict=True),
+        r"values: entries of at least 0 under strict=True; got -0.5 at index \(1, 1\); mend it, or allow it",
+    ),
+    (
+        "strict sum",
+        lambda: targets.dense(torch.tensor([[0.5, 0.5], [0.5, 0.4]]), strict=True),
+        "values: rows that sum to 1 under strict=True; got 0.9 at row 1; divide it by its sum, or go without strict",
+    ),
+    (
+        "strict table",
+        lambda: targets.from_table(ASYMMETRIC * 2, LABELS, strict=True),
+        "table: rows that sum to 1 under strict=True; got 2 at row 0",
+    ),
+    (
+        "strict smearing",
+        lambda: targets.from_table(Smearing(4, keep=1.25, rest=-0.25), LABELS, strict=True),
+        r"table: entries of at least 0 under strict=True; got -0.0625 at index \(0, 1\)",
+    ),
+    (
+        "strict smearing's table",
+        lambda: targets.from_table(Smearing(4, table=ASYMMETRIC / 2), LABELS, strict=True),
+        "table: rows that sum to 1 under strict=True; got 0.5 at row 0",
+    ),
     ("dense int", lambda: targets.dense(LABELS), "values: a floating-point tensor; got dtype torch.int64"),
-    (
-        "mix shapes",
-        lambda: targets.mix(targets.hard(LABELS), targets.hard(LABELS[:2]), 0.5),
-        r"b: the shape of a, \(4,\)",
-    ),
-    ("mix weight", lambda: targets.mix(targets.hard(LABELS), targets.hard(LABELS), 1.2), "weight: .*; got 1.2"),
-    (
-        "mix weights",
-        lambda: targets.mix(targets.hard(LABELS), targets.hard(LABELS), torch.full((4, 1), 0.5)),
-        r"weight: a number or shape \(4,\), one per example; got shape \(4, 1\)",
-    ),
-    (
-        "mix masks",
-        lambda: targets.mix(targets.hard(LABELS), targets.smooth(LABELS, 0.1, valid=torch.ones(4).bool()), 0.5),
-        "b: the valid classes of a; got another mask",
-    ),
     (
         "backward singular",
         lambda: targets.backward(LABELS, torch.full((4, 4), 0.25)),

@@ -1,6 +1,7 @@
 """Targets: its three forms, its mass, its life as a pytree, and what it refuses."""
 
 from dataclasses import FrozenInstanceError, replace
+from typing import Any
 
 import pytest
 import torch
@@ -82,6 +83,68 @@ def test_to_moves_every_tensor(form: str) -> None:
     moved = every_form()[form].to("meta")
     assert all(tensor.is_meta for tensor in moved._tensors().values())
     assert moved.shape == every_form()[form].shape
+
+
+def in_a_grid(made: Targets) -> Targets:
+    """Give every form three rows of five examples."""
+    per_example = {"index", "value", "values", "row", "rest", "labels", "ignored"}
+    stacked = {
+        name: torch.stack([tensor.roll(i, 0) for i in range(3)])
+        for name, tensor in made._tensors().items()
+        if name in per_example
+    }
+    return replace(made, **stacked)
+
+
+EVERYWHERE = [
+    (),
+    0,
+    slice(1, 3),
+    (slice(0, 2),),
+    (slice(2, 9),),
+    (2, slice(1, 4)),
+    (1, 2),
+    (slice(None), 3),
+    (..., 3),
+    (0, ...),
+    torch.tensor([2, 0]),
+    (slice(None), torch.tensor([4, 1])),
+    torch.arange(15).view(3, 5) % 2 == 0,
+]
+
+
+@pytest.mark.parametrize("at", EVERYWHERE, ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_an_index_takes_examples_as_it_would_from_the_dense_form(form: str, at: Any) -> None:
+    whole = in_a_grid(every_form()[form])
+    part = whole[at]
+    everything = (*at, slice(None)) if isinstance(at, tuple) else (at, slice(None))
+    expected = whole.to_dense(4)[everything]
+    assert part.shape == expected.shape[:-1]
+    assert torch.equal(part.to_dense(4), expected)
+    assert torch.equal(part.mass(), whole.mass()[at])
+    assert (part.prior, part.table) == (whole.prior, whole.table), "shared"
+    for name in ("labels", "ignored"):
+        there = getattr(whole, name)
+        assert getattr(part, name) is None if there is None else torch.equal(getattr(part, name), there[at])
+    assert set(_pytree.tree_structure(part).context) == set(whole._tensors())
+
+
+@pytest.mark.parametrize("mask", [VALID[:4], torch.ones(1, 4).bool(), torch.tensor([[True] * 4, [True] * 3 + [False]])])
+def test_a_mask_is_taken_with_its_examples(mask: torch.Tensor) -> None:
+    whole = targets.smooth(torch.tensor([[0, 1], [2, 0], [1, 1]]), 0.3, valid=mask)
+    for at in ((1,), (slice(0, 2),), (2, slice(1, 2)), (..., 0)):
+        assert torch.equal(whole[at].to_dense(4), whole.to_dense(4)[(*at, slice(None))])
+    assert mask.ndim > 1 or whole[1].valid is mask
+
+
+def test_a_slice_is_a_view_and_too_many_indices_are_refused() -> None:
+    whole = targets.dense(TABLE)
+    part = whole[1:3]
+    assert part.values is not None
+    assert part.values.data_ptr() == TABLE[1:3].data_ptr()
+    with pytest.raises(IndexError):
+        whole[0, 0]
 
 
 def test_targets_are_frozen() -> None:

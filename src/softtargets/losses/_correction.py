@@ -1,14 +1,16 @@
 """Losses that know how labels went wrong (Patrini et al. 2017)."""
 
-import math
-
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from softtargets._checks import check_floating, check_labels
 from softtargets._errors import fail
-from softtargets._numerics import as_like, at_least_float32, log_of, rows_of, shifted
+from softtargets._numerics import as_like, at_least_float32, rows_of, shifted
 from softtargets.losses._cross_entropy import cross_entropy
+from softtargets.losses._fused import deliver, shift, workspace
+from softtargets.losses._inputs import classes_last, paired
+from softtargets.losses._kernel import Index, possible, run
+from softtargets.losses._log_odds import label_log_odds
 from softtargets.matrices import Transition
 from softtargets.targets import backward
 
@@ -37,7 +39,20 @@ def forward_corrected_cross_entropy(
         ValueError: where shapes differ, a label is out of range, or the rows of T do not sum to 1.
 
     Limits:
-        no noise gives cross_entropy.
+        no noise gives cross_entropy; redraw = 1, where the label says nothing, gives log K.
+
+    Conventions:
+        T as Patrini et al.: row = clean, column = observed; cleanlab and some ports hold the transpose. Lukasik et
+        al.'s alpha is `redraw`, of which (K - 1) / K are flipped.
+
+    Cost:
+        O(N K) with one column of T per example, gradient included; no softmax is multiplied by T.
+
+    When:
+        labels are wrong at a rate that is known or can be estimated; the minimiser is the clean posterior.
+
+    Against:
+        no better than its T; a network that can learn every wrong label by heart still does, only later.
 
     Example:
         >>> loss = forward_corrected_cross_entropy(torch.zeros(1, 2), torch.tensor([0]), torch.eye(2))
@@ -45,31 +60,66 @@ def forward_corrected_cross_entropy(
         [2.0]
     """
     transition = Transition.wrap(transition)
-    check_floating("logits", logits)
-    check_labels("labels", labels)
-    logits, labels = logits.movedim(class_dim, -1), labels.long()
-    _check_classes(transition, logits)
-    log_prob = -cross_entropy(logits, labels)
-    if transition.matrix is None and not isinstance(transition.redraw, Tensor) and transition.redraw <= 1:
-        keep = as_like(log_of(1 - transition.redraw), log_prob)
-        spread = as_like(log_of(transition.redraw), log_prob) - math.log(transition.num_classes)
-        return -torch.logaddexp(keep + log_prob, spread)
-    z = shifted(at_least_float32(logits))
-    lse = z.logsumexp(-1)
+    _check_classes(transition, classes_last(logits, class_dim))
+    moved, labels = paired(logits, labels, class_dim)
     if transition.matrix is None:
-        return _redrawn(log_prob, z.scatter(-1, labels[..., None], -torch.inf).logsumexp(-1) - lse, transition)
-    columns = rows_of(transition.matrix.to(z).T, labels)
-    return lse - torch.logsumexp(z + columns.log(), -1)
+        return _symmetric(logits, labels, transition, class_dim)
+    rule = _Forward(labels, transition.matrix)
+    if possible(logits, labels, transition.matrix):
+        return run(rule, logits, class_dim=class_dim)
+    return rule.plain(moved)
 
 
-def _redrawn(log_prob: Tensor, log_rest: Tensor, transition: Transition) -> Tensor:
-    """Symmetric noise of any strength, from log p_label and log (1 - p_label).
+class _Forward:
+    """-log of <column of T, p>, for both paths."""
 
-    Beyond redraw = 1 the label is evidence against its own class: (1 - redraw) p_label + redraw / K would cancel.
-    """
-    redraw, size = as_like(transition.redraw, log_prob), transition.num_classes
-    stays = (1 - redraw + redraw / size).clamp(min=0.0)
-    return -torch.logaddexp(stays.log() + log_prob, (redraw / size).log() + log_rest)
+    def __init__(self, labels: Tensor, matrix: Tensor) -> None:
+        self.labels = labels
+        self.columns = matrix.T
+
+    def chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
+        work = workspace(logits, gradient)
+        columns = rows_of(self.columns.to(work.dtype), self.labels[index])
+        shift(logits, work)
+        total = work.exp_().sum(-1)
+        joint = columns.mul_(work)
+        observed = joint.sum(-1)
+        losses = total.log() - observed.log()
+        # Where the classes that explain the label have all but vanished, their exponentials have lost their bits.
+        faint = observed < 1e-20
+        if faint.device.type != "cpu" or bool(faint.any()):
+            log_joint = (
+                logits.to(work.dtype).log_softmax(-1) + rows_of(self.columns.to(work.dtype), self.labels[index]).log()
+            )
+            losses = torch.where(faint, -log_joint.logsumexp(-1), losses)
+            joint = torch.where(faint[..., None], log_joint.softmax(-1), joint)
+            observed = observed.masked_fill(faint, 1.0)
+        if gradient is not None and scale is not None:
+            work.mul_((scale / total)[..., None]).sub_(joint.mul_((scale / observed)[..., None]))
+            deliver(work, gradient)
+        return losses
+
+    def plain(self, logits: Tensor) -> Tensor:
+        z = shifted(at_least_float32(logits))
+        columns = rows_of(self.columns.to(z), self.labels)
+        return z.logsumexp(-1) - _log_mean_exp(columns, z)
+
+
+def _log_mean_exp(weights: Tensor, z: Tensor) -> Tensor:
+    """Return log <weights, exp(z)>, whose gradient with respect to a weight of 0 exists as well."""
+    largest = (z + weights.log()).detach().amax(-1, keepdim=True)
+    largest = largest.masked_fill(~largest.isfinite(), 0.0)
+    # the bound holds for every weight above 1e-34, and keeps a larger logit of weight 0 from overflowing
+    return torch.log((weights * (z - largest).clamp(max=80).exp()).sum(-1)) + largest[..., 0]
+
+
+def _symmetric(logits: Tensor, labels: Tensor, transition: Transition, class_dim: int) -> Tensor:
+    """-log of what is kept of p_label and what comes from the others; redraw may be beyond 1."""
+    odds = label_log_odds(logits, labels, class_dim=class_dim)
+    log_probs = torch.stack([functional.logsigmoid(odds), functional.logsigmoid(-odds)], -1)
+    share = as_like(transition.redraw, odds)
+    from_others = share / transition.num_classes
+    return -_log_mean_exp(torch.stack([(1 - share + from_others).clamp(min=0.0), from_others], -1), log_probs)
 
 
 def backward_corrected_cross_entropy(
@@ -95,10 +145,29 @@ def backward_corrected_cross_entropy(
 
     Limits:
         no noise gives cross_entropy; symmetric noise gives smoothing of -redraw / (1 - redraw).
+
+    Conventions:
+        T as in :func:`forward_corrected_cross_entropy`; symmetric noise in closed form, any other T solved for.
+
+    Cost:
+        O(N K) for any T, symmetric ones O(N) more than plain cross entropy; a Transition keeps its inverse.
+
+    When:
+        an unbiased estimate of the clean loss is wanted, as in theory or with a loss other than cross entropy.
+
+    Against:
+        unbounded below: with its negative weights a network of much capacity drives it down on wrong labels; T must be
+        well conditioned.
+
+    Example:
+        >>> transition = torch.tensor([[0.75, 0.25], [0.25, 0.75]])        # its inverse: 1.5 and -0.5
+        >>> loss = backward_corrected_cross_entropy(torch.tensor([[2.0, 0.0]]), torch.tensor([0]), transition)
+        >>> plain = cross_entropy(torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
+        >>> round(float(loss - plain), 4)        # -0.5 * (z_label - z_other)
+        -1.0
     """
     transition = Transition.wrap(transition)
-    check_floating("logits", logits)
-    _check_classes(transition, logits.movedim(class_dim, -1))
+    _check_classes(transition, classes_last(logits, class_dim))
     return cross_entropy(logits, backward(labels, transition), class_dim=class_dim)
 
 

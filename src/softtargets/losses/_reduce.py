@@ -59,3 +59,25 @@ def reduce(
     if isinstance(normalizer, Tensor):
         return torch.where(normalizer == 0, total * 0, total / torch.where(normalizer == 0, 1, normalizer))
     return total / normalizer if normalizer else total * 0
+
+
+def upstream(
+    like: Tensor, reduction: str, *, weight: Tensor | None = None, normalizer: float | Tensor | None = None
+) -> Tensor | None:
+    """Return the gradient that :func:`reduce` hands to each loss, to the bit, before there is one; None: not known.
+
+    Args:
+        like: of the shape, dtype and device of the losses.
+        reduction: as in :func:`reduce`.
+        weight: as in :func:`reduce`.
+        normalizer: as in :func:`reduce`.
+    """
+    if reduction == "none":
+        return None
+    one = torch.ones((), dtype=like.dtype, device=like.device)
+    weight = None if weight is None else weight.to(like.dtype)
+    if reduction == "mean" and normalizer is None:
+        normalizer = max(1, like.numel()) if weight is None else weight.sum()
+    if normalizer is not None:
+        one = one / torch.where(normalizer == 0, 1, normalizer) if isinstance(normalizer, Tensor) else one / normalizer
+    return one.expand(like.shape) if weight is None else one * weight

@@ -1,4 +1,4 @@
-"""From labels to targets: hard, smoothed in every convention, from a table, dense, mixed."""
+"""From labels to targets: hard, smoothed in every convention, from a class table, corrected, dense."""
 
 import warnings
 from dataclasses import replace
@@ -10,7 +10,6 @@ from softtargets._checks import (
     check_floating,
     check_fraction,
     check_labels,
-    check_num_classes,
     check_per_example,
     check_prior,
     entry,
@@ -18,11 +17,11 @@ from softtargets._checks import (
     values_visible,
     where,
 )
-from softtargets._errors import fail, unknown
+from softtargets._errors import fail
+from softtargets._numerics import scaled
 from softtargets.matrices import Smearing, Transition
+from softtargets.targets._convention import convert_smoothing
 from softtargets.targets._targets import Targets
-
-CONVENTIONS = ("all", "others", "others-but-padding", "classy", "binary")
 
 
 def hard(labels: Tensor, *, ignore_index: int | None = None) -> Targets:
@@ -40,6 +39,21 @@ def hard(labels: Tensor, *, ignore_index: int | None = None) -> Targets:
     Raises:
         ValueError: at the first negative label that is not `ignore_index`.
 
+    Limits:
+        every label ignored gives targets of 0.
+
+    Conventions:
+        y, one-hot labels, the 0/1 targets of every paper; ignore_index as in torch.
+
+    Cost:
+        O(N), no N x K target.
+
+    When:
+        the labels are right and confidence is not the question.
+
+    Against:
+        cross entropy on them never stops growing the logits (Szegedy et al. 2016, Sec. 7) and fits wrong labels too.
+
     Example:
         >>> hard(torch.tensor([2, 0])).to_dense(3).tolist()
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
@@ -47,7 +61,10 @@ def hard(labels: Tensor, *, ignore_index: int | None = None) -> Targets:
     ignored = None
     if ignore_index is not None and isinstance(labels, Tensor):
         ignored = labels == ignore_index
-        labels = labels.masked_fill(ignored, 0)
+        if values_visible(labels) and labels.device.type == "cpu" and not bool(ignored.any()):
+            ignored = None
+        else:
+            labels = labels.masked_fill(ignored, 0)
     check_labels("labels", labels)
     labels = labels.long()
     # float64 keeps 1 - r exact for float64 logits; expanded, it costs no memory. Apple's GPUs have no float64.
@@ -70,24 +87,44 @@ def smooth(
 
     t = (1 - r) * target + r * prior        # Szegedy et al. 2016, Sec. 7; r is `smoothing` in the "all" convention
 
+    With a prior, such as the class frequencies, this is unigram smoothing (Pereyra et al. 2017); with r < 0 it is
+    negative, or generalised, label smoothing (Wei et al. 2022), which is backward correction under symmetric noise of
+    redraw rate -r / (1 - r). Targets of a mass other than 1 keep it: r * mass is spread.
+
     Args:
         labels_or_targets: (...) int64 labels, or Targets.
         smoothing: a number or a (...) float tensor, one per example; 0 leaves the target, 1 gives the prior. In [0, 1]
             in the stated convention.
-        num_classes: K; needed for every convention but "all". The others of "others" are those that are valid.
+        num_classes: K; needed for every convention but "all", unless `valid` says it.
         convention: what `smoothing` means; see :func:`convert_smoothing`.
         prior: (K,) probabilities (Pereyra et al. 2017); None: uniform over the valid classes.
-        valid: (K,) or (..., K) bool, the classes that exist.
+        valid: (K,) or (..., K) bool, the classes that exist, which are those that "others" counts;
+            "others-but-padding" needs it, False at the padding class.
         allow_negative: permit smoothing < 0 (Wei et al. 2022), whose loss is unbounded below.
 
     Returns:
         Targets of the same mass.
 
     Raises:
-        ValueError: where smoothing is outside its range or not one per example, or num_classes is needed and missing.
+        ValueError: where smoothing is outside its range or not one per example, or num_classes is needed and missing,
+            or a padding class is spoken of and no mask leaves it out.
 
     Limits:
-        smoothing=0 gives hard(labels).
+        smoothing=0 gives hard(labels); smoothing=1 gives the prior.
+
+    Conventions:
+        Szegedy's epsilon, Müller's alpha; torch's label_smoothing is "all", fairseq's is "others" (see
+        :func:`convert_smoothing`). smoothing=0.1 is the usual choice.
+
+    Cost:
+        O(N) on labels and factored targets, no N x K target.
+
+    When:
+        labels are noisy, or calibration matters and no held-out set allows a temperature.
+
+    Against:
+        a smoothed teacher distils worse (Müller et al. 2019; Shen et al. 2021 dispute it); many classes or a long tail
+        undo the gain (Shen et al. 2021, Sec. 7); a negative one is unbounded below and wants a warm-up.
 
     Example:
         >>> smooth(torch.tensor([0]), 0.3).to_dense(3).round(decimals=3).tolist()
@@ -100,21 +137,33 @@ def smooth(
     check_per_example("smoothing", smoothing, targets.shape)
     valid = targets.valid if valid is None else valid
     if convention != "all":
-        if num_classes is None:
-            raise fail("num_classes", f"a number for convention '{convention}'", None, "pass num_classes=")
-        if convention == "others" and valid is not None:
-            size = valid.sum(-1, dtype=targets.mass().dtype)
-            smoothing = smoothing * size / (size - 1).clamp(min=1)
-        else:
-            smoothing = convert_smoothing(smoothing, num_classes=num_classes, source=convention, target="all")
+        smoothing = _over_all(smoothing, convention, num_classes, valid)
     keep = 1 - smoothing
-    if targets.value is None or _priors_differ(targets, prior):
+    if targets.value is None or priors_differ(targets, prior):
         values = targets.to_dense(num_classes if prior is None else len(prior))
         spread = replace(targets, prior=prior, valid=valid).prior_over(values.shape[-1], values.dtype, values.device)
-        values = _column(keep) * values + _column(smoothing) * targets.mass()[..., None] * spread
+        values = column(keep) * values + column(smoothing) * targets.mass()[..., None] * spread
         return Targets(values=values, labels=targets.labels, valid=valid, ignored=targets.ignored)
-    rest = smoothing * targets.mass() + (0.0 if targets.rest is None else keep * targets.rest)
-    return replace(targets, value=_column(keep) * targets.value, rest=rest, prior=prior, valid=valid)
+    rest = scaled(targets._total(), smoothing)
+    rest = rest if targets.rest is None else rest + keep * targets.rest
+    return replace(targets, value=scaled(targets.value, column(keep)), rest=rest, prior=prior, valid=valid)
+
+
+def _over_all(
+    smoothing: float | Tensor, convention: str, num_classes: int | None, valid: Tensor | None
+) -> float | Tensor:
+    """Convert a smoothing to "all", over the classes that are valid."""
+    if convention == "others-but-padding" and (valid is None or (values_visible(valid) and bool(valid.all()))):
+        required = "a mask that leaves the padding class out, for convention 'others-but-padding'"
+        raise fail("valid", required, valid if valid is None else "all True", "pass valid=, False at that class")
+    if valid is not None and convention.startswith("others"):
+        size = valid.sum(-1, dtype=torch.float32 if valid.device.type == "mps" else torch.float64)
+        return smoothing * size / (size - 1).clamp(min=1)
+    if num_classes is None and valid is not None:
+        num_classes = valid.shape[-1]
+    if num_classes is None:
+        raise fail("num_classes", f"a number for convention '{convention}'", None, "pass num_classes=")
+    return convert_smoothing(smoothing, num_classes=num_classes, source=convention, target="all")
 
 
 def check_smoothing(smoothing: float | Tensor, *, allow_negative: bool) -> None:
@@ -130,92 +179,7 @@ def check_smoothing(smoothing: float | Tensor, *, allow_negative: bool) -> None:
             )
 
 
-def convert_smoothing(
-    smoothing: float | Tensor, *, num_classes: int, source: str = "all", target: str = "all"
-) -> float | Tensor:
-    """Convert a smoothing from one convention to another: the same target, another number.
-
-    Weight of the label, and of each other class, at smoothing r::
-
-        all                 1 - r + r/K     r/K         torch, Keras, optax, timm, transformers
-        others              1 - r           r/(K-1)     fairseq, Megatron
-        others-but-padding  1 - r           r/(K-2)     OpenNMT: K counts a padding class that gets nothing, so this
-                                                        is "others" over the K-1 classes that are valid
-        classy              (1+r/K)/(1+r)   (r/K)/(1+r) ClassyVision
-        binary              1 - r/2         r/2         Keras' binary smoothing; K = 2
-
-    For "others-but-padding" the "all" side smooths over the K-1 valid classes: mask the padding class out with `valid`.
-
-    Args:
-        smoothing: a number or a tensor, in the `source` convention.
-        num_classes: K, at least 2 (3 with padding; exactly 2 for "binary").
-        source: convention of `smoothing`.
-        target: convention of the result.
-
-    Returns:
-        The smoothing in the `target` convention, of the type that was given.
-
-    Raises:
-        ValueError: where a convention or the number of classes does not fit.
-
-    Example:
-        >>> convert_smoothing(0.2, num_classes=5, source="others", target="all")
-        0.25
-    """
-    check_num_classes(num_classes)
-    return _from_all(_to_all(smoothing, num_classes, source), num_classes, target)
-
-
-def _to_all(smoothing: float | Tensor, num_classes: int, convention: str) -> float | Tensor:
-    match convention:
-        case "all":
-            return smoothing
-        case "others" | "others-but-padding":
-            size = _valid_classes(num_classes, convention)
-            return smoothing * size / (size - 1)
-        case "classy":
-            return smoothing / (1 + smoothing)
-        case "binary":
-            _valid_classes(num_classes, convention)
-            return smoothing
-    raise unknown("convention", convention, CONVENTIONS)
-
-
-def _from_all(smoothing: float | Tensor, num_classes: int, convention: str) -> float | Tensor:
-    match convention:
-        case "all":
-            return smoothing
-        case "others" | "others-but-padding":
-            size = _valid_classes(num_classes, convention)
-            return smoothing * (size - 1) / size
-        case "classy":
-            _check_below_one(smoothing)
-            return smoothing / (1 - smoothing)
-        case "binary":
-            _valid_classes(num_classes, convention)
-            return smoothing
-    raise unknown("convention", convention, CONVENTIONS)
-
-
-def _check_below_one(smoothing: float | Tensor) -> None:
-    values = smoothing if isinstance(smoothing, Tensor) else torch.tensor(smoothing, dtype=torch.float64)
-    index = first_bad(~(values < 1)) if values_visible(values) else None
-    if index is not None:
-        got = entry(values, index) + (f" at {where(index)}" if index else "")
-        raise fail("smoothing", "below 1 in the 'all' convention, for 'classy'", got, "choose less")
-
-
-def _valid_classes(num_classes: int, convention: str) -> int:
-    if convention == "binary" and num_classes != 2:
-        raise fail("num_classes", "2 for the convention 'binary'", num_classes, "use 'all' or 'others'")
-    if convention != "others-but-padding":
-        return num_classes
-    if num_classes < 3:
-        raise fail("num_classes", "at least 3 with a padding class", num_classes, "use 'others'")
-    return num_classes - 1
-
-
-def from_table(table: Tensor | Smearing, labels: Tensor) -> Targets:
+def from_table(table: Tensor | Smearing, labels: Tensor, *, strict: bool = False) -> Targets:
     """Take row ``labels`` of a class table as the target.
 
     t = table[labels]
@@ -223,20 +187,41 @@ def from_table(table: Tensor | Smearing, labels: Tensor) -> Targets:
     Args:
         table: (R, K) float, or a Smearing, whose structure is kept.
         labels: (...) int64 in [0, R).
+        strict: require every row of the table to be a distribution.
 
     Returns:
         Targets; mass as the rows have it.
 
     Raises:
-        ValueError: where the table is not a finite (R, K) tensor or a label is out of range.
+        ValueError: where the table is not a finite (R, K) tensor or a label is out of range; under `strict` at the
+            first negative entry and the first row that does not sum to 1.
 
     Limits:
         table = identity gives hard(labels).
+
+    Conventions:
+        M of Lukasik et al. 2020, Table 1; rows are labels, columns classes, as in a transition.
+
+    Cost:
+        O(N) and the table; the kernel gathers its rows chunk by chunk.
+
+    When:
+        classes are alike in known ways: see :func:`hierarchical_table`, :func:`localized_table`,
+        :func:`confusion_table` and :func:`tfidf_table`.
+
+    Against:
+        the table is a guess that every example of a class shares, and K^2 numbers.
+
+    Example:
+        >>> from_table(torch.tensor([[0.75, 0.25], [0.0, 1.0]]), torch.tensor([0, 1, 0])).to_dense().tolist()
+        [[0.75, 0.25], [0.0, 1.0], [0.75, 0.25]]
     """
     if isinstance(table, Smearing):
         check_labels("labels", labels, table.num_classes)
         if table.table is not None:
-            return from_table(table.table, labels)
+            return from_table(table.table, labels, strict=strict)
+        if strict:
+            _check_distributions("table", table.to_dense())
         base = hard(labels)
         ones = base.mass()
         return replace(base, value=(table.keep * ones)[..., None], rest=table.rest * ones, prior=table.prior)
@@ -247,24 +232,47 @@ def from_table(table: Tensor | Smearing, labels: Tensor) -> Targets:
         index = first_bad(~torch.isfinite(table))
         if index is not None:
             raise fail("table", "finite entries", f"{entry(table, index)} at index {index}", "mend that entry")
+    if strict:
+        _check_distributions("table", table)
     check_labels("labels", labels, table.shape[0])
     return Targets(row=labels.long(), table=table, labels=labels.long())
 
 
-def dense(values: Tensor) -> Targets:
-    """Take weights over the classes as they are; negative ones and any mass are allowed.
+def dense(values: Tensor, *, strict: bool = False) -> Targets:
+    """Take weights over the classes as they are; negative ones and any mass are allowed unless `strict`.
 
     t = values
 
     Args:
         values: (..., K) float.
+        strict: require every row to be a distribution.
 
     Returns:
         Targets, dense.
 
     Raises:
-        ValueError: where the shape is not (..., K) with K >= 2, or at the first NaN or infinity.
+        ValueError: where the shape is not (..., K) with K >= 2, at the first NaN or infinity, and under `strict` at the
+            first negative entry and the first row that does not sum to 1.
         TypeError: where they are not floating-point.
+
+    Limits:
+        one-hot rows give hard(labels).
+
+    Conventions:
+        the probabilities that torch's cross entropy takes as target.
+
+    Cost:
+        the N x K tensor that was handed over, and no copy of it.
+
+    When:
+        a distribution per example is at hand: a teacher's probabilities, annotators' (see :func:`votes`).
+
+    Against:
+        N x K numbers: for a large vocabulary see :func:`top_k` and :func:`sample`.
+
+    Example:
+        >>> dense(torch.tensor([[0.5, 0.25, 0.0]])).mass().tolist()
+        [0.75]
     """
     check_floating("values", values)
     if values.ndim < 1 or values.shape[-1] < 2:
@@ -273,7 +281,25 @@ def dense(values: Tensor) -> Targets:
         index = first_bad(~torch.isfinite(values))
         if index is not None:
             raise fail("values", "finite weights", f"{entry(values, index)} at index {index}", "mend that entry")
+    if strict:
+        _check_distributions("values", values)
     return Targets(values=values)
+
+
+def _check_distributions(argument: str, values: Tensor) -> None:
+    """Require rows of probabilities: what strict targets are."""
+    if not values_visible(values):
+        return
+    index = first_bad(values < 0)
+    if index is not None:
+        got = f"{entry(values, index)} at {where(index)}"
+        raise fail(argument, "entries of at least 0 under strict=True", got, "mend it, or allow it without strict")
+    tolerance = 1e-5 if values.dtype in (torch.float32, torch.float64) else 1e-2
+    sums = values.sum(-1, dtype=torch.promote_types(values.dtype, torch.float32))
+    index = first_bad(~((sums - 1).abs() <= tolerance))
+    if index is not None:
+        got = f"{entry(sums, index)} at {where(index)}"
+        raise fail(argument, "rows that sum to 1 under strict=True", got, "divide it by its sum, or go without strict")
 
 
 def backward(labels: Tensor, transition: Transition | Tensor) -> Targets:
@@ -293,67 +319,32 @@ def backward(labels: Tensor, transition: Transition | Tensor) -> Targets:
 
     Limits:
         no noise gives hard(labels); symmetric noise gives smoothing of -redraw / (1 - redraw).
+
+    Conventions:
+        T of Patrini et al. and Lukasik et al., rows clean, columns observed; cleanlab's noise matrix is its transpose.
+
+    Cost:
+        a K x K system is solved, O(K^3), unless the noise is symmetric: then O(N) and no table.
+
+    When:
+        T is known or well estimated, and an unbiased risk is wanted more than a low variance.
+
+    Against:
+        unbounded below, and a poor T is amplified; forward correction needs no inverse, and smoothing is often
+        competitive (Lukasik et al. 2020, Sec. 4.1).
+
+    Example:
+        >>> backward(torch.tensor([0]), torch.tensor([[0.8, 0.2], [0.2, 0.8]])).to_dense().round(decimals=4).tolist()
+        [[1.3333, -0.3333]]
     """
     return from_table(Transition.wrap(transition).inverse(), labels)
 
 
-def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
-    """Mix two sets of targets: mixup, CutMix, distillation at temperature 1.
-
-    t = weight * a + (1 - weight) * b
-
-    Args:
-        a, b: Targets of the same shape.
-        weight: a number or a (...) tensor in [0, 1].
-
-    Returns:
-        Targets; factored if both are and their priors agree, else dense. An example ignored in either is ignored.
-
-    Raises:
-        ValueError: where shapes or valid classes differ, or a weight is outside [0, 1] or not one per example.
-
-    Limits:
-        weight=1 gives a; weight=0 gives b.
-    """
-    check_fraction("weight", weight)
-    if a.shape != b.shape:
-        raise fail("b", f"the shape of a, {tuple(a.shape)}", tuple(b.shape), "pair the examples")
-    check_per_example("weight", weight, a.shape)
-    other = 1 - weight
-    ignored = a.ignored if b.ignored is None else b.ignored if a.ignored is None else a.ignored | b.ignored
-    if not _same_mask(a.valid, b.valid):
-        raise fail("b", "the valid classes of a", "another mask", "give both the same tensor as valid=")
-    if a.value is None or b.value is None or _priors_differ(a, b.prior if b.rest is not None else a.prior):
-        size = a.num_classes or b.num_classes
-        values = _column(weight) * a.to_dense(size) + _column(other) * b.to_dense(size)
-        return Targets(values=values, valid=a.valid, ignored=ignored)
-    index_a, value_a = a._factors()
-    index_b, value_b = b._factors()
-    rest = None
-    if a.rest is not None or b.rest is not None:
-        rest = weight * (0.0 if a.rest is None else a.rest) + other * (0.0 if b.rest is None else b.rest)
-        if not isinstance(rest, Tensor) or rest.shape != a.shape:
-            rest = torch.as_tensor(rest, dtype=value_a.dtype, device=value_a.device).expand(a.shape)
-    return Targets(
-        index=torch.cat([index_a, index_b], -1),
-        value=torch.cat([_column(weight) * value_a, _column(other) * value_b], -1),
-        rest=rest,
-        prior=a.prior if a.rest is not None else b.prior,
-        valid=a.valid,
-        ignored=ignored,
-    )
-
-
-def _priors_differ(targets: Targets, prior: Tensor | None) -> bool:
+def priors_differ(targets: Targets, prior: Tensor | None) -> bool:
+    """Say whether the targets spread their rest by another prior."""
     return targets.rest is not None and targets.prior is not prior
 
 
-def _same_mask(a: Tensor | None, b: Tensor | None) -> bool:
-    if a is b or a is None or b is None or not values_visible(a, b):
-        return a is b
-    return a.device == b.device and torch.equal(a, b)
-
-
-def _column(weight: float | Tensor) -> float | Tensor:
+def column(weight: float | Tensor) -> float | Tensor:
     """Give a weight per example a place to broadcast over the classes."""
     return weight[..., None] if isinstance(weight, Tensor) and weight.ndim > 0 else weight

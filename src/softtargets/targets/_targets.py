@@ -71,16 +71,37 @@ class Targets:
                 return holder.shape[-1]
         return None
 
+    def __getitem__(self, at: Any) -> "Targets":
+        """Return the targets of some examples: `at` indexes the dimensions before the classes, as it would a tensor's.
+
+        Views where a tensor's would be; `prior`, `table` and a mask for all examples are shared. Nothing is checked.
+        """
+        examples = at if isinstance(at, tuple) else (at,)
+        # a slice of its own for the classes keeps them from being indexed, behind an ellipsis too
+        with_classes = (*examples, slice(None))
+        taken: dict[str, Tensor] = {}
+        for name, tensor in self._tensors().items():
+            if name in ("prior", "table") or (name == "valid" and tensor.ndim == 1):
+                taken[name] = tensor
+            elif name == "valid":
+                taken[name] = tensor.expand(*self.shape, -1)[with_classes]
+            else:
+                taken[name] = tensor[with_classes if name in ("index", "value", "values") else examples]
+        return _unchecked(taken)
+
     def mass(self) -> Tensor:
         """Return the sum over classes of each target, (...) float; ignored ones 0."""
-        if self.value is not None:
-            total = self.value.sum(-1)
-            total = total if self.rest is None else total + self.rest
-        elif self.table is not None:
-            total = rows_of(self.table.sum(-1), self.row)  # pyright: ignore[reportArgumentType]
-        else:
-            total = self.values.sum(-1)  # pyright: ignore[reportOptionalMemberAccess]
+        total = self._total()
         return total if self.ignored is None else total.masked_fill(self.ignored, 0.0)
+
+    def _total(self) -> Tensor:
+        if self.value is not None:
+            # one class per example, whose weight is often one number expanded, is left as it is
+            total = self.value[..., 0] if self.value.shape[-1] == 1 else self.value.sum(-1)
+            return total if self.rest is None else total + self.rest
+        if self.table is not None:
+            return rows_of(self.table.sum(-1), self.row)  # pyright: ignore[reportArgumentType]
+        return self.values.sum(-1)  # pyright: ignore[reportOptionalMemberAccess]
 
     def prior_over(self, num_classes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         """Return the prior that `rest` is spread by, (K,) or (..., K): over the valid classes, with a sum of 1."""
@@ -132,7 +153,7 @@ class Targets:
         return self.index, self.value
 
     def _tensors(self) -> dict[str, Tensor]:
-        pairs = ((item.name, getattr(self, item.name)) for item in fields(self))
+        pairs = ((name, getattr(self, name)) for name in NAMES)
         return {name: tensor for name, tensor in pairs if tensor is not None}
 
 
@@ -144,12 +165,18 @@ def _flatten(targets: Targets) -> tuple[list[Any], tuple[str, ...]]:
 
 def _unflatten(leaves: Any, names: Any) -> Targets:
     # Transforms pass placeholders through here, so nothing is checked.
-    targets = object.__new__(Targets)
-    given = dict(zip(names, leaves, strict=True))
-    for item in fields(Targets):
-        object.__setattr__(targets, item.name, given.get(item.name))
+    targets = _unchecked(dict(zip(names, leaves, strict=True)))
     object.__setattr__(targets, "_leaves", tuple(names))
     return targets
 
+
+def _unchecked(tensors: dict[str, Any]) -> Targets:
+    targets = object.__new__(Targets)
+    for name in NAMES:
+        object.__setattr__(targets, name, tensors.get(name))
+    return targets
+
+
+NAMES = tuple(item.name for item in fields(Targets))
 
 _pytree.register_pytree_node(Targets, _flatten, _unflatten, serialized_type_name="softtargets.targets.Targets")

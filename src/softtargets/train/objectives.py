@@ -117,6 +117,9 @@ class EarlyLearning(Objective):
         penalty = losses.early_learning_penalty(logits, self._running.of(batch.ids))
         return losses.cross_entropy(logits, batch.labels) + self._weight * penalty
 
+    def end_epoch(self, epoch: int) -> None:
+        self._running.end_epoch()
+
     def state_dict(self) -> dict[str, Any]:
         return self._running.state_dict()
 

@@ -1,0 +1,1 @@
+"""Time and memory of the losses against the peers: ``python -m benchmarks``."""

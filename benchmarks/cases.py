@@ -1,0 +1,195 @@
+"""What is measured: each problem with its inputs and contenders, the reference first."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks import contenders
+from benchmarks.contenders import Contender, Loss
+
+ROWS_TO_CHECK = 512
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Inputs, and contenders for one loss of them.
+
+    Args:
+        case: key in CASES.
+        shape: as the table prints it.
+        inputs: leaves that learn.
+        logits: (N, C) of the logits, the unit of memory being their buffer.
+        contenders: the first is the reference: ratios are to its time, and its loss in float64 is the truth.
+        small: the same with fewer rows, for a check that would take minutes on all.
+        timed: whether time is measured beside memory.
+    """
+
+    case: str
+    shape: str
+    inputs: tuple[Tensor, ...]
+    logits: tuple[int, int]
+    contenders: tuple[Contender, ...]
+    small: "Problem | None" = None
+    timed: bool = True
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.inputs[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.inputs[0].device
+
+    @property
+    def buffer(self) -> int:
+        """Bytes of the logits."""
+        return self.logits[0] * self.logits[1] * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how much: the device, tiny shapes, and time where a call takes many seconds."""
+
+    device: torch.device
+    quick: bool = False
+    long: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """One table: its title, a sentence on it and the problems, made one at a time."""
+
+    title: str
+    about: str
+    problems: Callable[[Setting], Iterator[Problem]]
+
+
+def smoothing(setting: Setting) -> Iterator[Problem]:
+    shapes = [(65536, 10), (65536, 100), (8192, 1000), (2048, 32000), (512, 128000)]
+    for dtype in (torch.float32, torch.bfloat16):
+        for rows, size in [(64, 10), (8, 100)] if setting.quick else shapes:
+            z, labels = _logits(rows, size, dtype, setting), _labels(rows, size, setting)
+            goals = {"time": 0.4, "most": None if setting.quick else 0.25}
+            ours, module = partial(contenders.smoothed_ours, labels), partial(contenders.smoothed_ours_module, labels)
+            inplace = partial(ours, inplace=True)
+            every = [
+                Contender("torch cross_entropy", partial(contenders.smoothed, labels)),
+                Contender("torch.compile of it", partial(contenders.smoothed_compiled, labels)),
+                Contender("timm's formula", partial(contenders.smoothed_timm, labels)),
+                Contender("dense soft targets", partial(contenders.smoothed_dense, labels)),
+                Contender("Liger", partial(contenders.smoothed_liger, labels), overwrites=True),
+                Contender("ours", ours, memory=1.05, **goals),
+                Contender("ours as nn.CrossEntropy", module, memory=1.05, **goals),
+                Contender("ours in place", inplace, overwrites=True, memory=0.05, **goals),
+                Contender("floor: copy_", partial(contenders.floor, z), learns=False),
+            ]
+            if setting.quick:
+                every = [contender for contender in every if "compile" not in contender.name]
+            yield Problem("smoothing", f"{rows}×{size}", (z,), (rows, size), tuple(every))
+
+
+def correction(setting: Setting, kind: str, usual: Callable[..., Loss], ours: Callable[..., Loss]) -> Iterator[Problem]:
+    for rows, size in [(16, 10)] if setting.quick else [(8192, 100), (8192, 1000)]:
+        z, labels = _logits(rows, size, torch.float32, setting), _labels(rows, size, setting)
+        stays = torch.eye(size, dtype=torch.float64, device=setting.device)
+        moves = torch.rand(size, size, dtype=torch.float64, device=setting.device, generator=_generator(setting))
+        matrix = (0.7 * stays + 0.3 * moves / moves.sum(-1, keepdim=True)).float()
+        both = (
+            Contender("usual code", partial(usual, labels, matrix)),
+            Contender("ours", partial(ours, labels, matrix), time=0.25 if size >= 1000 else None),
+        )
+        yield Problem(f"{kind}-correction", f"{rows}×{size}", (z,), (rows, size), both)
+
+
+def mixup(setting: Setting) -> Iterator[Problem]:
+    for rows, size in [(16, 10)] if setting.quick else [(8192, 1000), (65536, 10)]:
+        z, a = _logits(rows, size, torch.float32, setting), _labels(rows, size, setting)
+        pair = (a, a.flip(0), 0.3)
+        every = (
+            Contender("dense mixing of one-hots", partial(contenders.mixed_dense, *pair)),
+            Contender("two losses", partial(contenders.mixed_twice, *pair)),
+            Contender("ours", partial(contenders.mixed_ours, *pair)),
+        )
+        yield Problem("mixup", f"{rows}×{size}", (z,), (rows, size), every)
+
+
+def linear(setting: Setting) -> Iterator[Problem]:
+    rows, width = (32, 8) if setting.quick else (4096, 512)
+    for size in (40,) if setting.quick else (32000, 128000):
+        for dtype in (torch.float32, torch.bfloat16):
+            yield _linear(rows, width, size, dtype, setting)
+
+
+def _linear(rows: int, width: int, size: int, dtype: torch.dtype, setting: Setting, *, whole: bool = True) -> Problem:
+    generator = _generator(setting)
+    hidden = torch.randn(rows, width, device=setting.device, generator=generator)
+    weight = torch.randn(size, width, device=setting.device, generator=generator) * (2 / width**0.5)
+    labels = _labels(rows, size, setting)
+    # on a CPU a call takes a quarter of a minute, or torch's in bfloat16 a whole one
+    heavy = size > 100_000 and setting.device.type == "cpu"
+    every = [
+        Contender("linear, then cross_entropy", partial(contenders.linear_usual, labels)),
+        Contender(
+            "torch linear_cross_entropy, chunked, no smoothing",
+            partial(contenders.linear_torch, labels),
+            truth=contenders.linear_usual(labels, smoothing=0.0),
+        ),
+        Contender("Liger fused", partial(contenders.linear_liger, labels)),
+        Contender("ours", partial(contenders.linear_ours, labels), memory=0.2),
+    ]
+    return Problem(
+        "linear",
+        f"{rows}×{width}×{size}",
+        (hidden.to(dtype).requires_grad_(), weight.to(dtype).requires_grad_()),
+        (rows, size),
+        tuple(every),
+        small=_linear(ROWS_TO_CHECK, width, size, dtype, setting, whole=False) if whole and not setting.quick else None,
+        timed=setting.long or not heavy,
+    )
+
+
+def _generator(setting: Setting) -> torch.Generator:
+    return torch.Generator(setting.device).manual_seed(0)
+
+
+def _logits(rows: int, size: int, dtype: torch.dtype, setting: Setting) -> Tensor:
+    z = 3 * torch.randn(rows, size, device=setting.device, generator=_generator(setting))
+    return z.to(dtype).requires_grad_()
+
+
+def _labels(rows: int, size: int, setting: Setting) -> Tensor:
+    return torch.randint(size, (rows,), device=setting.device, generator=_generator(setting))
+
+
+CASES = {
+    "smoothing": Case(
+        "Label smoothing of 0.1",
+        "Logits N×C to the mean loss and the gradient of the logits; targets are built in every step.",
+        smoothing,
+    ),
+    "forward-correction": Case(
+        "Forward correction with a dense transition",
+        "Usual code: -log((softmax(z) @ T)[y]); T is made once, outside the clock.",
+        partial(correction, kind="forward", usual=contenders.forward_usual, ours=contenders.forward_ours),
+    ),
+    "backward-correction": Case(
+        "Backward correction with a dense transition",
+        "Usual code: (-log_softmax(z) @ inv(T).T)[y]; T and the usual code's inverse are made once, outside the clock.",
+        partial(correction, kind="backward", usual=contenders.backward_usual, ours=contenders.backward_ours),
+    ),
+    "mixup": Case(
+        "Mixup by two labels",
+        "The logits' loss against two labels mixed 0.3 to 0.7; targets are built in every step.",
+        mixup,
+    ),
+    "linear": Case(
+        "A linear layer with its cross entropy, smoothed by 0.1",
+        "Hidden N×H and weight C×H (N×H×C below) to the mean loss and both gradients, which alone are H/N + H/C of the "
+        "N×C logits. torch's own linear_cross_entropy falls back on the reference's code where labels are smoothed, "
+        "so its chunks are measured without; errors are those on the first 512 rows.",
+        linear,
+    ),
+}

@@ -1,0 +1,68 @@
+"""What the numbers were measured on."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+
+
+def describe(device: torch.device) -> dict[str, str]:
+    """Return hardware, versions and the day, each with its name."""
+    return {
+        "device": _gpu(device) if device.type == "cuda" else _cpu(),
+        "torch": torch.__version__,
+        "softtargets": _softtargets(),
+        "timm": _version("timm"),
+        "liger-kernel": _version("liger-kernel"),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "load before": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _gpu(device: torch.device) -> str:
+    return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
+
+
+def _cpu() -> str:
+    cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads of torch"
+    return ", ".join(part for part in (_model(), cores, _caches()) if part)
+
+
+def _model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _caches() -> str:
+    found = []
+    for folder in sorted(CACHES.glob("index*")):
+        level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+        if kind != "Instruction":
+            found.append(f"L{level} {size}")
+    return f"caches {' '.join(found)}" if found else ""
+
+
+def _softtargets() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return _version("softtargets")
+    return f"{_version('softtargets')} ({done.stdout.strip()})"
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not there"

@@ -1,0 +1,58 @@
+"""Seconds and bytes of one call."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+# the profiler's log of its own starts and stops
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+
+Call = Callable[[], object]
+
+
+def seconds(call: Call, device: torch.device) -> float:
+    """Return the wall-clock time of one call, on a GPU until it has finished."""
+    _wait(device)
+    start = time.perf_counter()
+    call()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def peak_bytes(call: Call, device: torch.device) -> int:
+    """Return the most memory that torch held during the call beyond what it held before."""
+    return _peak_on_cuda(call, device) if device.type == "cuda" else _peak_on_cpu(call)
+
+
+def _peak_on_cuda(call: Call, device: torch.device) -> int:
+    _wait(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    call()
+    _wait(device)
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def _peak_on_cpu(call: Call) -> int:
+    """Add up what torch's allocator gave and took back, in the order of time; what it gave before plays no part."""
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True
+    ) as profile:
+        call()
+    # the public lists give allocations as sums over operations, without their order
+    profiler: Any = profile.profiler
+    events = profiler.kineto_results.events()
+    changes = [(event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"]
+    held = peak = 0
+    for _, size in sorted(changes, key=lambda change: change[0]):
+        held += size
+        peak = max(peak, held)
+    return peak
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

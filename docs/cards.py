@@ -1,0 +1,558 @@
+"""What docstrings cannot say of a method: its name in the field, its source, and which code and settings it is.
+
+The key is the page's name. A method with a function of its own needs no more than that; one that is a setting of a
+shared function says here what is its own (formula, when, against, example).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Args:
+        title: what the field calls it.
+        source: who proposed it, where; or that nobody did.
+        code: public names, as ``room.name``.
+        also: abbreviations and other names.
+        settings: how the code is called to be this method, in Markdown.
+        formula, when, against, example: of the method, where it is a setting of a shared function.
+        note: anything else, in Markdown.
+        answers: keys of QUESTIONS.
+    """
+
+    title: str
+    source: str
+    code: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    settings: str = ""
+    formula: str = ""
+    when: str = ""
+    against: str = ""
+    example: str = ""
+    note: str = ""
+    answers: tuple[str, ...] = ()
+
+
+QUESTIONS = {
+    "noise-known": "Labels are wrong, and how is known:",
+    "noise-unknown": "Labels are wrong, and how is not known:",
+    "confidence": "The network is over-confident:",
+    "similar": "Some classes are more alike than others:",
+    "soft": "Labels are soft: votes, teachers, mixtures:",
+    "imbalance": "Classes are imbalanced:",
+    "unlabelled": "Some examples have no label:",
+    "large": "There are very many classes:",
+}
+
+TARGET_RULES = {
+    "cross-entropy": Method(
+        title="Cross entropy with hard labels",
+        also=("CE", "one-hot targets", "negative log-likelihood"),
+        source="Baum & Wilczek 1988, *Supervised learning of probability distributions by neural networks*, NIPS",
+        code=("losses.cross_entropy", "targets.hard"),
+        settings="`losses.cross_entropy(logits, labels)`",
+    ),
+    "label-smoothing": Method(
+        title="Label smoothing",
+        also=("LS", "LS-Classic", "uniform smoothing"),
+        source="Szegedy et al. 2016, *Rethinking the Inception Architecture for Computer Vision*, CVPR, Sec. 7",
+        code=("targets.smooth",),
+        settings="`losses.cross_entropy(logits, targets.smooth(labels, 0.1))`",
+        example="""
+            >>> logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
+            >>> smoothed = losses.cross_entropy(logits, targets.smooth(labels, 0.25))
+            >>> plain = losses.cross_entropy(logits, labels)
+            >>> (smoothed - plain).round(decimals=4).tolist()  # 0.25 * (z_label - mean z) = 0.25 * (2 - 1)
+            [0.25]
+        """,
+        answers=("confidence", "noise-unknown"),
+    ),
+    "negative-smoothing": Method(
+        title="Negative label smoothing",
+        also=("NLS", "generalised label smoothing", "GLS"),
+        source="Wei et al. 2022, *To Smooth or Not? When Label Smoothing Meets Noisy Labels*, ICML",
+        code=("targets.smooth",),
+        settings="`targets.smooth(labels, smoothing, allow_negative=True)` with `smoothing` below 0",
+        formula="t = (1 - r) * onehot(label) + r / K        with r < 0",
+        when="labels are noisy and smoothing of a known strength is to be undone: with r = -redraw / (1 - redraw) it "
+        "is backward correction for symmetric noise.",
+        against="the loss is unbounded below, so it needs a warm-up with plain cross entropy and a small learning "
+        "rate.",
+        example="""
+            >>> targets.smooth(torch.tensor([0]), -0.3, allow_negative=True).to_dense(3).round(decimals=3).tolist()
+            [[1.2, -0.1, -0.1]]
+        """,
+        answers=("noise-known",),
+    ),
+    "prior-smoothing": Method(
+        title="Prior smoothing",
+        also=("unigram smoothing", "frequency smoothing"),
+        source="Pereyra et al. 2017, *Regularizing Neural Networks by Penalizing Confident Output Distributions*, "
+        "arXiv:1701.06548",
+        code=("targets.smooth",),
+        settings="`targets.smooth(labels, smoothing, prior=frequencies)`",
+        formula="t = (1 - r) * onehot(label) + r * prior",
+        when="class frequencies are far from uniform, as those of words are, and smoothing should not favour rare "
+        "ones.",
+        against="the prior is the training set's: where the classes are balanced later, it is a bias.",
+        example="""
+            >>> prior = torch.tensor([0.7, 0.2, 0.1])
+            >>> targets.smooth(torch.tensor([2]), 0.1, prior=prior).to_dense(3).round(decimals=3).tolist()
+            [[0.07, 0.02, 0.91]]
+        """,
+        answers=("confidence", "imbalance"),
+    ),
+    "class-tables": Method(
+        title="Class tables",
+        also=("asymmetric smoothing", "structured smoothing", "class-wise soft labels"),
+        source="no single source; the general form of the tables below (Lukasik et al. 2020, Sec. 3.1, calls it "
+        "smearing)",
+        code=("targets.from_table",),
+        settings="any (K, K) tensor whose row y is the target of label y",
+        when="which classes are alike is known, or a soft label per class is to be tried.",
+        against="a table is one opinion for every example of a class; one that is wrong is learned as faithfully.",
+        example="""
+            >>> table = torch.tensor([[0.75, 0.25, 0.0], [0.125, 0.875, 0.0], [0.0, 0.0, 1.0]])
+            >>> targets.from_table(table, torch.tensor([1, 2])).to_dense().tolist()
+            [[0.125, 0.875, 0.0], [0.0, 0.0, 1.0]]
+        """,
+        answers=("similar",),
+    ),
+    "hierarchical-smoothing": Method(
+        title="Hierarchical smoothing",
+        also=("soft labels of a hierarchy", "structured label smoothing"),
+        source="Bertinetto et al. 2020, *Making Better Mistakes: Leveraging Class Hierarchies with Deep Networks*, "
+        "CVPR (formula from memory)",
+        code=("targets.hierarchical_table",),
+        settings="`targets.from_table(table, labels)` with this table",
+        answers=("similar",),
+    ),
+    "localized-smoothing": Method(
+        title="Localized smoothing",
+        also=("neighbourhood smoothing", "ordinal smoothing"),
+        source="no single source; named by the overview *Understanding Label Smoothing* (OpenGenus) without a formula, "
+        "so this is our reading",
+        code=("targets.localized_table",),
+        settings="`targets.from_table(table, labels)` with this table",
+        answers=("similar",),
+    ),
+    "confusion-smoothing": Method(
+        title="Confusion smoothing",
+        also=("confusion table",),
+        source="no single source; a class table from a model's own confusions",
+        code=("targets.confusion_table",),
+        settings="`targets.from_table(table, labels)` with this table",
+        answers=("similar",),
+    ),
+    "tfidf-smoothing": Method(
+        title="TF-IDF smoothing",
+        also=("LS-TFIDF",),
+        source="named by Liu et al. 2022, *Label Smoothing for Text Mining*, COLING; their text was not at hand, so "
+        "this is our reading",
+        code=("targets.tfidf_table",),
+        settings="`targets.from_table(table, labels)` with this table",
+        answers=("similar",),
+    ),
+    "keyword-smoothing": Method(
+        title="Keyword-based smoothing",
+        also=("KWLS-style",),
+        source="after Liu et al. 2022, *Label Smoothing for Text Mining*, COLING; their text was not at hand, so this "
+        "is our reading",
+        code=("targets.smooth_by_scores", "targets.ClassKeywords"),
+        settings="`targets.smooth_by_scores(labels, keywords.scores(texts), smoothing=0.1)`, `keywords` being a fitted "
+        "`targets.ClassKeywords`",
+        answers=("similar",),
+    ),
+    "adaptive-smoothing": Method(
+        title="Adaptive smoothing",
+        also=("per-example smoothing", "smoothing schedules"),
+        source="no single source; three ways to give `targets.smooth` one smoothing per epoch or per example",
+        code=("targets.Ramp", "targets.smoothing_from_confidence", "targets.smoothing_from_margin"),
+        settings="`targets.smooth(labels, smoothing)` with the number of the epoch or one number per example, (N,)",
+        answers=("confidence",),
+    ),
+    "backward-correction": Method(
+        title="Backward correction",
+        also=("loss correction", "BC"),
+        source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
+        "CVPR, Thm. 1",
+        code=("losses.backward_corrected_cross_entropy", "targets.backward"),
+        answers=("noise-known",),
+    ),
+    "maxsup": Method(
+        title="Max suppression",
+        also=("MaxSup",),
+        source="Zhou et al. 2025, *MaxSup: Overcoming Representation Collapse in Label Smoothing*, NeurIPS",
+        code=("losses.max_suppression",),
+        answers=("confidence",),
+    ),
+    "cores": Method(
+        title="Confidence-regularised sample sieve",
+        also=("CORES", "CORES²"),
+        source="Cheng et al. 2021, *Learning with Instance-Dependent Label Noise: A Sample Sieve Approach*, ICLR",
+        code=("losses.cores", "losses.cores_sieve"),
+        answers=("noise-unknown",),
+    ),
+    "peer-loss": Method(
+        title="Peer loss",
+        also=("peer prediction",),
+        source="Liu & Guo 2020, *Peer Loss Functions: Learning from Noisy Labels without Knowing Noise Rates*, ICML",
+        code=("losses.peer",),
+        answers=("noise-unknown",),
+    ),
+    "bootstrapping": Method(
+        title="Bootstrapping",
+        also=("soft bootstrap", "hard bootstrap"),
+        source="Reed et al. 2015, *Training Deep Neural Networks on Noisy Labels with Bootstrapping*, ICLR workshop",
+        code=("losses.bootstrapped_cross_entropy",),
+        answers=("noise-unknown",),
+    ),
+    "pseudo-labels": Method(
+        title="Pseudo-labels",
+        also=("self-training", "bootstrapping of unlabelled data"),
+        source="Lee 2013, *Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural "
+        "Networks*, ICML workshop",
+        code=("losses.bootstrapped_cross_entropy",),
+        settings='`weight=` 1 on labelled and 0 on unlabelled examples, with `kind="hard"`; a threshold and a ramp-up '
+        "are the weights of `losses.reduce`",
+        formula="t = onehot(label) where there is one, else onehot(argmax z)",
+        when="many examples have no label and the model is already right on most of those it is sure of.",
+        against="the model confirms its own errors: without a threshold or a ramp-up early mistakes become labels.",
+        example="""
+            >>> logits, labels = torch.tensor([[0.0, 2.0], [0.0, 2.0]]), torch.tensor([0, 0])
+            >>> known = torch.tensor([1.0, 0.0])  # the second label is a placeholder
+            >>> loss = losses.bootstrapped_cross_entropy(logits, labels, weight=known, kind="hard")
+            >>> torch.equal(loss, losses.cross_entropy(logits, torch.tensor([0, 1])))
+            True
+            >>> sure = (logits.softmax(-1).amax(-1) > 0.95) | (known == 1)
+            >>> float(losses.reduce(loss, weight=sure.float())) == float(loss[0])
+            True
+        """,
+        answers=("unlabelled",),
+    ),
+    "disturblabel": Method(
+        title="DisturbLabel",
+        also=("label dropout",),
+        source="Xie et al. 2016, *DisturbLabel: Regularizing CNN on the Loss Layer*, CVPR",
+        code=("targets.disturb",),
+        answers=("confidence",),
+    ),
+    "mixup": Method(
+        title="mixup",
+        source="Zhang et al. 2018, *mixup: Beyond Empirical Risk Minimization*, ICLR",
+        code=("targets.mix",),
+        settings="`targets.mix(targets.hard(labels), targets.hard(labels[partner]), weight)`, the inputs mixed by the "
+        "same weight, drawn from Beta(0.2, 0.2)",
+        formula="t = weight * onehot(label) + (1 - weight) * onehot(partner's label)",
+        when="data are few or labels noisy, and a convex combination of two inputs still looks like an input.",
+        against="mixed inputs lie off the data: where two classes surround a third, their mixtures are taught wrongly.",
+        example="""
+            >>> labels, partner = torch.tensor([0, 2]), torch.tensor([1, 0])
+            >>> mixed = targets.mix(targets.hard(labels), targets.hard(labels[partner]), 0.75)
+            >>> mixed.to_dense(3).tolist()
+            [[0.75, 0.0, 0.25], [0.25, 0.0, 0.75]]
+        """,
+        answers=("confidence", "soft"),
+    ),
+    "cutmix": Method(
+        title="CutMix",
+        source="Yun et al. 2019, *CutMix: Regularization Strategy to Train Strong Classifiers with Localizable "
+        "Features*, ICCV",
+        code=("targets.mix",),
+        settings="as mixup, with the share of the image that was kept as the weight of every example, from Beta(1, 1)",
+        formula="t = kept * onehot(label) + (1 - kept) * onehot(partner's label)",
+        when="inputs are images: a rectangle of one is pasted into the other.",
+        against="the share of the area need not be the share of the object: a pasted background counts as its class.",
+        example="""
+            >>> labels, kept = torch.tensor([0, 1]), torch.tensor([0.75, 0.5])
+            >>> targets.mix(targets.hard(labels), targets.hard(labels.flip(0)), kept).to_dense(2).tolist()
+            [[0.75, 0.25], [0.5, 0.5]]
+        """,
+        answers=("soft",),
+    ),
+    "distillation-at-temperature-1": Method(
+        title="Distillation at temperature 1",
+        also=("LS-Distill", "born-again networks", "self-distillation"),
+        source="Hinton et al. 2015, *Distilling the Knowledge in a Neural Network*, arXiv:1503.02531; Furlanello et "
+        "al. 2018, *Born-Again Neural Networks*, ICML, where the teacher is the same network, trained before",
+        code=("targets.mix", "targets.dense"),
+        settings="`targets.mix(targets.hard(labels), targets.dense(teacher_logits.softmax(-1)), 1 - weight)`",
+        formula="t = (1 - weight) * onehot(label) + weight * softmax(teacher_logits)",
+        when="a better network, or an earlier one of the same size, is at hand for the same classes.",
+        against="a teacher trained with label smoothing has forgotten how classes resemble each other (Müller et al. "
+        "2019, Sec. 4; contested by Shen et al. 2021); with noisy labels smoothing the teacher helps (Lukasik et al. "
+        "2020, Sec. 5).",
+        example="""
+            >>> teacher = torch.tensor([[0.5, 0.25, 0.25]])
+            >>> targets.mix(targets.hard(torch.tensor([0])), targets.dense(teacher), 0.5).to_dense(3).tolist()
+            [[0.75, 0.125, 0.125]]
+        """,
+        answers=("soft",),
+    ),
+    "online-label-smoothing": Method(
+        title="Online label smoothing",
+        also=("OLS",),
+        source="Zhang et al. 2021, *Delving Deep into Label Smoothing*, IEEE Transactions on Image Processing",
+        code=("targets.OnlineSmoothing",),
+        answers=("similar", "confidence"),
+    ),
+    "label-smoothing-plus-plus": Method(
+        title="Label smoothing++",
+        also=("LS++",),
+        source="Chhabra et al. 2024, *Label Smoothing++: Enhanced Label Regularization for Training Neural Networks*, "
+        "BMVC",
+        code=("losses.learned_smoothing_cross_entropy", "nn.LearnedSmoothing"),
+        answers=("similar",),
+    ),
+    "zipf-label-smoothing": Method(
+        title="Zipf's label smoothing",
+        also=("Zipf-LS",),
+        source="Liang et al. 2022, *Efficient One Pass Self-distillation with Zipf's Label Smoothing*, ECCV",
+        code=("losses.zipf_penalty",),
+        answers=("confidence",),
+    ),
+    "sparse-teacher": Method(
+        title="Sparse teacher",
+        also=("top-k distillation", "sampled distillation", "random sampling KD"),
+        source="Anshumann et al. 2025, *Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs*, ACL "
+        "(second-hand)",
+        code=("targets.top_k", "targets.sample", "losses.ghost_cross_entropy"),
+        answers=("large", "soft"),
+    ),
+    "annotator-votes": Method(
+        title="Annotator votes",
+        also=("soft labels", "human label distributions"),
+        source="Peterson et al. 2019, *Human Uncertainty Makes Classification More Robust*, ICCV",
+        code=("targets.votes",),
+        answers=("soft",),
+    ),
+    "binary-smoothing": Method(
+        title="Binary and multi-label smoothing",
+        also=("BCE smoothing", "sigmoid cross entropy"),
+        source="the two conventions of Keras (r/2) and timm (r/K)",
+        code=("losses.binary_cross_entropy",),
+        answers=("confidence",),
+    ),
+    "smoothing-conventions": Method(
+        title="Conventions of smoothing",
+        also=("all classes", "other classes", "fairseq", "OpenNMT", "ClassyVision"),
+        source="the libraries named below, each checked against its code",
+        code=("targets.convert_smoothing",),
+    ),
+    "class-weights": Method(
+        title="Class weights",
+        also=("weighted cross entropy",),
+        source="no single source; torch's reading is pytorch#104776",
+        code=("targets.example_weights", "targets.reweight"),
+        answers=("imbalance",),
+    ),
+}
+
+TRANSFORMS = {
+    "forward-correction": Method(
+        title="Forward correction",
+        also=("FC", "loss correction"),
+        source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
+        "CVPR",
+        code=("losses.forward_corrected_cross_entropy",),
+        answers=("noise-known",),
+    ),
+    "symmetric-forward-correction": Method(
+        title="Symmetric forward correction",
+        also=("forward correction for uniform noise",),
+        source="Patrini et al. 2017; the form of Lukasik et al. 2020, Eq. 5 under Eq. 3",
+        code=("losses.forward_corrected_cross_entropy",),
+        settings="`losses.forward_corrected_cross_entropy(logits, labels, noise.symmetric(noise_rate, K))`; the closed "
+        "form is taken by itself",
+        formula="-log((1 - a) p_label + a / K)        a = noise_rate * K / (K - 1)",
+        when="labels are flipped to any other class alike, at a rate that is known roughly: no matrix is needed.",
+        against="it cannot prefer one confusion over another; a bounded loss learns slowly from what it gets wrong.",
+        example="""
+            >>> loss = losses.forward_corrected_cross_entropy(
+            ...     torch.tensor([[-50.0, 0.0]]), torch.tensor([0]), noise.symmetric(0.25, 2)
+            ... )
+            >>> loss.exp().round(decimals=4).tolist()  # bounded by K / a
+            [4.0]
+        """,
+        answers=("noise-known",),
+    ),
+    "loss-bound": Method(
+        title="Loss bound",
+        also=("flooding", "noise-bounded loss"),
+        source="Toner & Storkey 2024, *Label Noise: Correcting the Forward-Correction*, arXiv:2307.13100; in the form "
+        "of Ishida et al. 2020, *Do We Need Zero Training Loss After Achieving Zero Training Error?*, ICML",
+        code=("losses.loss_bound", "losses.entropy_bound"),
+        answers=("noise-known",),
+    ),
+    "volminnet": Method(
+        title="Volume minimisation",
+        also=("VolMinNet",),
+        source="Li et al. 2021, *Provably End-to-end Label-Noise Learning without Anchor Points*, ICML",
+        code=("nn.VolMinNet", "losses.volume_penalty"),
+        answers=("noise-unknown",),
+    ),
+    "temperature": Method(
+        title="Temperature",
+        also=("temperature scaling",),
+        source="Guo et al. 2017, *On Calibration of Modern Neural Networks*, ICML",
+        settings="`logits / temperature`",
+        formula="p = softmax(z / temperature)",
+        when="probabilities are to be softer (above 1) or sharper (below 1) with the same ranking of the classes.",
+        against="one number for all examples: it mends the average confidence, not the order of the examples.",
+        example="""
+            >>> logits, temperature = torch.tensor([16.0, 1.0]).log(), 2.0
+            >>> [round(p, 4) for p in (logits / temperature).softmax(-1).tolist()]  # odds of 16 become odds of 4
+            [0.8, 0.2]
+        """,
+        note="There is no function: a division needs no name. Fitting the temperature on held-out logits is a matter "
+        "of calibration, not of this list.",
+        answers=("confidence",),
+    ),
+}
+
+FUNCTIONS = {
+    "generalized-cross-entropy": Method(
+        title="Generalized cross entropy",
+        also=("GCE", "L_q loss"),
+        source="Zhang & Sabuncu 2018, *Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy "
+        "Labels*, NeurIPS",
+        code=("losses.generalized_cross_entropy",),
+        answers=("noise-unknown",),
+    ),
+    "mean-absolute-error": Method(
+        title="Mean absolute error",
+        also=("MAE",),
+        source="Ghosh et al. 2017, *Robust Loss Functions under Label Noise for Deep Neural Networks*, AAAI",
+        code=("losses.mean_absolute_error",),
+        answers=("noise-unknown",),
+    ),
+    "symmetric-cross-entropy": Method(
+        title="Symmetric cross entropy",
+        also=("SCE", "reverse cross entropy", "RCE"),
+        source="Wang et al. 2019, *Symmetric Cross Entropy for Robust Learning with Noisy Labels*, ICCV",
+        code=("losses.symmetric_cross_entropy", "losses.reverse_cross_entropy"),
+        answers=("noise-unknown",),
+    ),
+    "normalized-cross-entropy": Method(
+        title="Normalized cross entropy",
+        also=("NCE",),
+        source="Ma et al. 2020, *Normalized Loss Functions for Deep Learning with Noisy Labels*, ICML",
+        code=("losses.normalized_cross_entropy",),
+        answers=("noise-unknown",),
+    ),
+    "active-passive-loss": Method(
+        title="Active passive loss",
+        also=("APL", "NCE+RCE", "NCE+MAE"),
+        source="Ma et al. 2020, *Normalized Loss Functions for Deep Learning with Noisy Labels*, ICML",
+        code=("losses.active_passive",),
+        answers=("noise-unknown",),
+    ),
+    "focal-loss": Method(
+        title="Focal loss",
+        also=("FL",),
+        source="Lin et al. 2017, *Focal Loss for Dense Object Detection*, ICCV; for calibration Mukhoti et al. 2020, "
+        "*Calibrating Deep Neural Networks using Focal Loss*, NeurIPS",
+        code=("losses.focal",),
+        answers=("confidence", "imbalance"),
+    ),
+    "sample-dependent-focal-loss": Method(
+        title="Sample-dependent focal loss",
+        also=("FLSD-53",),
+        source="Mukhoti et al. 2020, *Calibrating Deep Neural Networks using Focal Loss*, NeurIPS",
+        code=("losses.sample_dependent_focal",),
+        answers=("confidence",),
+    ),
+    "dual-focal-loss": Method(
+        title="Dual focal loss",
+        also=("DFL",),
+        source="Tao et al. 2023, *Dual Focal Loss for Calibration*, ICML",
+        code=("losses.dual_focal",),
+        answers=("confidence",),
+    ),
+    "label-relaxation": Method(
+        title="Label relaxation",
+        also=("LR",),
+        source="Lienen & Hüllermeier 2021, *From Label Smoothing to Label Relaxation*, AAAI",
+        code=("losses.label_relaxation",),
+        answers=("confidence",),
+    ),
+    "confidence-penalty": Method(
+        title="Confidence penalty",
+        also=("entropy regularisation", "CP"),
+        source="Pereyra et al. 2017, *Regularizing Neural Networks by Penalizing Confident Output Distributions*, "
+        "arXiv:1701.06548",
+        code=("losses.confidence_penalty",),
+        answers=("confidence",),
+    ),
+    "logit-penalty": Method(
+        title="Logit penalty",
+        also=("logit norm penalty",),
+        source="Dauphin & Cubuk 2021, *Deconstructing the Regularization of BatchNorm*, ICLR; compared in Kornblith et "
+        "al. 2021, *Why Do Better Loss Functions Lead to Less Transferable Features?*, NeurIPS",
+        code=("losses.logit_penalty",),
+        answers=("confidence",),
+    ),
+    "margin-based-label-smoothing": Method(
+        title="Margin-based label smoothing",
+        also=("MbLS",),
+        source="Liu et al. 2022, *The Devil Is in the Margin: Margin-based Label Smoothing for Network Calibration*, "
+        "CVPR",
+        code=("losses.margin_penalty",),
+        answers=("confidence",),
+    ),
+    "adaptive-conditional-label-smoothing": Method(
+        title="Adaptive and conditional label smoothing",
+        also=("ACLS",),
+        source="Park et al. 2023, *ACLS: Adaptive and Conditional Label Smoothing for Network Calibration*, ICCV",
+        code=("losses.adaptive_conditional_penalty",),
+        answers=("confidence",),
+    ),
+    "early-learning-regularization": Method(
+        title="Early-learning regularisation",
+        also=("ELR",),
+        source="Liu et al. 2020, *Early-Learning Regularization Prevents Memorization of Noisy Labels*, NeurIPS",
+        code=("losses.early_learning_penalty", "targets.RunningTargets"),
+        answers=("noise-unknown",),
+    ),
+    "smoothing-regularizer": Method(
+        title="Smoothing's regulariser",
+        also=("Ω(f)",),
+        source="Lukasik et al. 2020, *Does Label Smoothing Mitigate Label Noise?*, ICML, Eq. 8",
+        code=("losses.smoothing_regularizer",),
+        answers=("confidence",),
+    ),
+}
+
+LARGE = {
+    "linear-cross-entropy": Method(
+        title="Linear cross entropy",
+        also=("cut cross entropy", "CCE", "fused linear cross entropy"),
+        source="Wijmans et al. 2025, *Cut Your Losses in Large-Vocabulary Language Models*, ICLR",
+        code=("losses.linear_cross_entropy",),
+        answers=("large",),
+    ),
+    "split-vocabulary": Method(
+        title="Split vocabulary",
+        also=("vocabulary-parallel cross entropy", "tensor-parallel loss"),
+        source="Shoeybi et al. 2019, *Megatron-LM: Training Multi-Billion Parameter Language Models Using Model "
+        "Parallelism*, arXiv:1909.08053",
+        code=("losses.split_cross_entropy",),
+        answers=("large",),
+    ),
+}
+
+GROUPS = {
+    "Target rules": TARGET_RULES,
+    "Probability transforms": TRANSFORMS,
+    "Functions of p_y, normalised losses, penalties": FUNCTIONS,
+    "Many classes": LARGE,
+}
+METHODS = {slug: method for group in GROUPS.values() for slug, method in group.items()}
+
+# public names that are no method
+HELPERS = ("losses.reduce", "nn.CrossEntropy", "nn.Loss", "targets.Targets")
+
+# methods without a parameter that could be taken to an end
+NO_END_POINTS = ("targets.dense", "targets.hard")

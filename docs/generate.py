@@ -1,0 +1,211 @@
+"""Make the pages of docs/methods from the docstrings and from cards.py: `make docs`.
+
+With --check nothing is written; pages that are out of date are named and the exit code is 1.
+"""
+
+import ast
+import builtins
+import doctest
+import importlib
+import inspect
+import os
+import re
+import sys
+import textwrap
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cards import GROUPS, HELPERS, METHODS, NO_END_POINTS, QUESTIONS, Method
+from docstrings import HEADINGS, Doc, fence, paragraphs, parse, prose, section
+
+from softtargets._errors import fail
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "docs" / "methods"
+ROOMS = ("targets", "losses", "nn", "noise")
+MADE = "<!-- Made by `make docs` from the docstrings and docs/cards.py: change those. -->\n"
+REQUIRED = ("Args", "Limits", "Conventions", "Cost", "When", "Against")
+
+
+@cache
+def public() -> dict[str, Any]:
+    """Every public name of the rooms, as `room.name`."""
+    rooms = {room: importlib.import_module(f"softtargets.{room}") for room in ROOMS}
+    return {f"{room}.{name}": getattr(module, name) for room, module in rooms.items() for name in module.__all__}
+
+
+@cache
+def doc_of(name: str) -> Doc:
+    return parse(name, inspect.getdoc(public()[name]) or "")
+
+
+def source_of(name: str) -> Path:
+    return Path(inspect.getfile(public()[name]))
+
+
+def tests_of(name: str) -> Path:
+    """The file of tests that mirrors the source of a name."""
+    room, file = name.split(".")[0], source_of(name).stem.strip("_")
+    return ROOT / "tests" / room / f"test_{room}_{file}.py"
+
+
+def lacks(name: str, doc: Doc, *, is_function: bool, has_example: bool = False) -> list[str]:
+    """List what the docstring of a method must say and does not; a table may take the formula's place."""
+    shows = doc.formula or any(paragraph.startswith(" ") for paragraph in doc.paragraphs)
+    needed = [part for part in REQUIRED if not (part == "Limits" and name in NO_END_POINTS)]
+    needed += ["Returns"] * is_function + ["Example"] * (is_function and not has_example)
+    return ["a formula after the first line"] * (not shows) + [
+        f"{part}:" for part in needed if not doc.sections.get(part)
+    ]
+
+
+def faults() -> list[str]:
+    """Say what the pages cannot be made for want of, one sentence each."""
+    found = []
+    for slug, method in METHODS.items():
+        if not method.code and not (method.formula and method.when and method.against and method.example):
+            found.append(f"{slug}: formula, when, against and example where it has no code; complete it in cards.py")
+        for name in method.code:
+            if name not in public():
+                found.append(f"{name}: a public name, for the method '{slug}'; got no such name; mend cards.py")
+                continue
+            example, is_function = bool(method.example), inspect.isfunction(public()[name])
+            if wanting := lacks(name, doc_of(name), is_function=is_function, has_example=example):
+                found.append(f"{name}: all that a method's docstring says; lacks {', '.join(wanting)}; write it there")
+            if not tests_of(name).exists():
+                found.append(f"{name}: tests in {tests_of(name).relative_to(ROOT)}; got no such file; write them")
+    return list(dict.fromkeys(found))
+
+
+def link(text: str, path: Path) -> str:
+    return f"[{text}]({Path(os.path.relpath(path, PAGES)).as_posix()})"
+
+
+def code_link(name: str) -> str:
+    return link(f"`{name}`", source_of(name))
+
+
+def signature(name: str) -> str:
+    plain = inspect.signature(public()[name])
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in plain.parameters.values()]
+    text = f"{name}{plain.replace(parameters=bare, return_annotation=inspect.Signature.empty)}"
+    text = re.sub(r"<function (\w+) at \w+>", r"\1", text)
+    return textwrap.fill(text, 100, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
+def with_imports(example: str, room: str) -> str:
+    """Put the imports that an example needs before it, so that it runs as it is pasted."""
+    tree = ast.parse("".join(part.source for part in doctest.DocTestParser().get_examples(example)))
+    nodes = list(ast.walk(tree))
+    loaded = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    bound = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    bound |= {alias.asname or alias.name for node in nodes for alias in getattr(node, "names", [])}
+    rooms, names = [], {}
+    for used in sorted(loaded - bound - {"torch", *dir(builtins)}):
+        home = next((home for home in (room, *ROOMS) if f"{home}.{used}" in public()), None)
+        if used in ROOMS:
+            rooms.append(used)
+        elif home is not None:
+            names.setdefault(home, []).append(used)
+        else:
+            raise fail("Example", "public names, or what it imports", f"'{used}' in {example!r}", "import it there")
+    lines = ["import torch"] * ("torch" in loaded - bound)
+    lines += [f"from softtargets import {', '.join(rooms)}"] * bool(rooms)
+    lines += [f"from softtargets.{home} import {', '.join(found)}" for home, found in sorted(names.items())]
+    return "\n".join([*(f">>> {line}" for line in lines), example])
+
+
+def block(name: str, method: Method) -> str:
+    """What the docstring of one name says; what the card says of the method itself is not said again."""
+    doc, thing = doc_of(name), public()[name]
+    parts = [f"## `{name}`", fence(signature(name), "python"), prose(doc.summary)]
+    parts += [fence(doc.formula)] * bool(doc.formula)
+    parts += paragraphs(doc.paragraphs)
+    for part in HEADINGS:
+        if part in doc.sections and not (part in ("When", "Against") and getattr(method, part.lower())):
+            body = doc.sections[part]
+            parts.append(section(part, with_imports(body, name.split(".")[0]) if part == "Example" else body))
+    if inspect.isclass(thing):
+        documented = {key: value.__doc__ for key, value in vars(thing).items() if inspect.isfunction(value)}
+        lines = [
+            f"- `{key}`: {prose(text.splitlines()[0])}" for key, text in documented.items() if text and key[0] != "_"
+        ]
+        parts += ["\n".join(["**Methods:**\n", *lines])]
+    return "\n\n".join(parts)
+
+
+def page(method: Method) -> str:
+    tests = sorted({tests_of(name) for name in method.code})
+    facts = {
+        "Source": method.source,
+        "Code": ", ".join(map(code_link, method.code)),
+        "As this method": method.settings,
+        "Tests": ", ".join(link(f"`{path.name}`", path) for path in tests),
+    }
+    parts = [f"{MADE}# {method.title}"]
+    parts += [f"Also: {', '.join(method.also)}."] * bool(method.also)
+    parts += ["  \n".join(f"**{fact}:** {text}" for fact, text in facts.items() if text)]
+    parts += [fence(method.formula)] * bool(method.formula)
+    parts += [method.note] * bool(method.note)
+    parts += [section(part, text) for part, text in (("When", method.when), ("Against", method.against)) if text]
+    if method.example:
+        parts.append(section("Example", with_imports(textwrap.dedent(method.example).strip(), "")))
+    parts += [block(name, method) for name in method.code]
+    return "\n\n".join([*parts, "[All methods](README.md)"]) + "\n"
+
+
+def index() -> str:
+    """One row for each method, from its name to its code; then the methods by question."""
+    parts = [f"{MADE}# Methods", f"{len(METHODS)} methods, each with its code, its source and a page of its own."]
+    for title, group in GROUPS.items():
+        rows = ["| method | also | code | source |", "|---|---|---|---|"]
+        for slug, method in group.items():
+            code = ", ".join(map(code_link, method.code)) or method.settings
+            cells = (f"[{method.title}]({slug}.md)", ", ".join(method.also), code, method.source)
+            rows.append(f"| {' | '.join(cells)} |")
+        parts += [f"## {title}", "\n".join(rows)]
+    parts.append("## By question")
+    for question, text in QUESTIONS.items():
+        found = [f"[{method.title}]({slug}.md)" for slug, method in METHODS.items() if question in method.answers]
+        parts.append(f"**{text}** {', '.join(found)}.")
+    helpers = [f"- {code_link(name)}: {prose(doc_of(name).summary)}" for name in HELPERS]
+    parts += ["## What serves every method", "\n".join(helpers)]
+    return "\n\n".join(parts) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """Return every file of docs/methods as it should be.
+
+    Raises:
+        ValueError: where a docstring lacks what its page needs.
+    """
+    if found := faults():
+        raise ValueError("\n".join(found))
+    return {"README.md": index(), **{f"{slug}.md": page(method) for slug, method in METHODS.items()}}
+
+
+def out_of_date(made: dict[str, str]) -> list[str]:
+    """Name the files of docs/methods that are missing, stale or nobody's."""
+    there = {path.name: path.read_text(encoding="utf-8") for path in PAGES.glob("*")}
+    return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
+
+
+def main() -> None:
+    try:
+        made = pages()
+    except ValueError as error:
+        sys.exit(str(error))
+    stale = out_of_date(made)
+    if "--check" in sys.argv[1:]:
+        named = ", ".join(stale)
+        sys.exit(f"docs/methods: as the docstrings say; out of date: {named}; run `make docs`" if stale else 0)
+    PAGES.mkdir(exist_ok=True)
+    for name in stale:
+        (PAGES / name).write_text(made[name], encoding="utf-8") if name in made else (PAGES / name).unlink()
+    print(f"docs/methods: {len(made)} pages, {len(stale)} changed")
+
+
+if __name__ == "__main__":
+    main()

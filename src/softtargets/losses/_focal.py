@@ -1,0 +1,173 @@
+"""Cross entropy that counts less the more probable the label is."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from softtargets._checks import check_fraction, check_per_example
+from softtargets._numerics import as_like, at_least_float32
+from softtargets.losses._inputs import paired
+from softtargets.losses._log_odds import apart, label_log_odds
+
+
+def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_dim: int = -1) -> Tensor:
+    """Weigh cross entropy by a power of the probability that the label does not get.
+
+    -(1 - p_label)^gamma log p_label        # Lin et al. 2017
+
+    Args:
+        logits: (..., K) float, or with the classes at `class_dim`.
+        labels: (...) int64 in [0, K).
+        gamma: a number or a (...) float tensor, one per example, at least 0.
+        class_dim: where the classes are.
+
+    Returns:
+        (...) float32 or wider, nats, at least 0.
+
+    Raises:
+        ValueError: where shapes differ, a label is out of range, or gamma is negative.
+        TypeError: where logits are not floating-point or labels not integers.
+
+    Limits:
+        gamma=0 gives cross_entropy.
+
+    Conventions:
+        gamma is 2 in Lin et al. (from memory) and 3 in Mukhoti et al. 2020. Their alpha, a weight per class, is not
+        here: weigh the examples in :func:`reduce`. Ours is softmax's; detection sums sigmoid ones over classes.
+
+    Cost:
+        two passes over the logits, one of them for the gradient; no N x K tensor beside it.
+
+    When:
+        calibration: it holds back confidence where the label is already probable; easy examples outnumber hard ones.
+
+    Against:
+        not proper: its minimiser is less certain than the true probabilities (Charoenphakdee et al. 2021, from memory);
+        wrong labels, being hard, count more.
+
+    Example:
+        >>> loss = focal(torch.zeros(1, 2), torch.tensor([0]), gamma=2.0)        # 1/4 of log 2
+        >>> round(float(loss), 4)
+        0.1733
+    """
+    odds = label_log_odds(logits, labels, class_dim=class_dim)
+    check_fraction("gamma", gamma, high=math.inf, remedy="choose 0 or more")
+    check_per_example("gamma", gamma, odds.shape)
+    return _focal(odds, as_like(gamma, odds))
+
+
+def sample_dependent_focal(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    gamma_low: float = 5.0,
+    gamma_high: float = 3.0,
+    threshold: float = 0.2,
+    class_dim: int = -1,
+) -> Tensor:
+    """Focal loss with a gamma of its own for labels that are improbable (FLSD-53).
+
+    -(1 - p_label)^gamma log p_label, with gamma_low where p_label < threshold and gamma_high elsewhere
+
+    After Mukhoti et al. 2020. The choice of gamma gets no gradient.
+
+    Args:
+        logits: (..., K) float, or with the classes at `class_dim`.
+        labels: (...) int64 in [0, K).
+        gamma_low: gamma of low probabilities, at least 0.
+        gamma_high: gamma of high ones, at least 0.
+        threshold: the probability where the one ends and the other begins, in [0, 1].
+        class_dim: where the classes are.
+
+    Returns:
+        (...) float32 or wider, nats, at least 0.
+
+    Raises:
+        ValueError: where shapes differ, a label is out of range, a gamma is negative or the threshold outside [0, 1].
+        TypeError: where logits are not floating-point or labels not integers.
+
+    Limits:
+        threshold=0 gives focal with gamma_high; threshold=1 gives focal with gamma_low.
+
+    Conventions:
+        53 are the two gammas, 5 and 3, either side of 0.2.
+
+    Cost:
+        that of focal.
+
+    When:
+        calibration, where one gamma is too small for improbable labels or too large for probable ones.
+
+    Against:
+        the loss jumps at the threshold, upwards as the label becomes more probable; else as focal.
+
+    Example:
+        >>> loss = sample_dependent_focal(torch.zeros(1, 2), torch.tensor([0]))        # 1/8 of log 2
+        >>> round(float(loss), 4)
+        0.0866
+    """
+    check_fraction("gamma_low", gamma_low, high=math.inf, remedy="choose 0 or more")
+    check_fraction("gamma_high", gamma_high, high=math.inf, remedy="choose 0 or more")
+    check_fraction("threshold", threshold)
+    odds = label_log_odds(logits, labels, class_dim=class_dim)
+    low = odds < torch.logit(as_like(threshold, odds))
+    return _focal(odds, torch.where(low, as_like(gamma_low, odds), as_like(gamma_high, odds)))
+
+
+def dual_focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, class_dim: int = -1) -> Tensor:
+    """Focal loss that also widens the gap between the label and the class next below it (DFL).
+
+    -(1 - p_label + p_j)^gamma log p_label, with p_j = max{p_k : p_k < p_label}, 0 where no class is below
+
+    After Tao et al. 2023 and their code: a class as probable as the label is not below it, and p_j gets a gradient.
+
+    Args:
+        logits: (..., K) float, or with the classes at `class_dim`.
+        labels: (...) int64 in [0, K).
+        gamma: a number or a (...) float tensor, one per example, at least 0.
+        class_dim: where the classes are.
+
+    Returns:
+        (...) float32 or wider, nats, at least 0.
+
+    Raises:
+        ValueError: where shapes differ, a label is out of range, or gamma is negative.
+        TypeError: where logits are not floating-point or labels not integers.
+
+    Limits:
+        gamma=0 gives cross_entropy; a label below all other classes gives focal.
+
+    Conventions:
+        gamma is 5 (their code), larger than focal's since the base is larger.
+
+    Cost:
+        O(N K), with some tensors of the size of the logits.
+
+    When:
+        calibration, where focal loss leaves a model underconfident.
+
+    Against:
+        the loss jumps where the label overtakes a class, and j is the runner-up only where the prediction is right.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 1.0, 1.0]]).log()        # (1 - 1/2 + 1/4) log 2
+        >>> round(float(dual_focal(logits, torch.tensor([0]), gamma=1.0)), 4)
+        0.5199
+    """
+    logits, labels = paired(logits, labels, class_dim)
+    logits = at_least_float32(logits)  # so that the two gradients are added before they are rounded
+    odds = label_log_odds(logits, labels)
+    check_fraction("gamma", gamma, high=math.inf, remedy="choose 0 or more")
+    check_per_example("gamma", gamma, odds.shape)
+    label, others = apart(logits, labels)
+    below = others.masked_fill(others >= label[..., None], -torch.inf).amax(-1)
+    others = others.masked_fill((others == -torch.inf).all(-1, keepdim=True), 0.0)
+    share = (below - others.logsumexp(-1)).exp()  # p_j / (1 - p_label)
+    return -torch.exp(as_like(gamma, odds) * (logsigmoid(-odds) + share.log1p())) * logsigmoid(odds)
+
+
+def _focal(odds: Tensor, gamma: Tensor) -> Tensor:
+    # Through the logarithm of 1 - p_label, the gradient of a power below 1 stays finite where 1 - p_label vanishes.
+    return -torch.exp(gamma * logsigmoid(-odds)) * logsigmoid(odds)

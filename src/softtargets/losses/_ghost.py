@@ -1,0 +1,85 @@
+"""The loss of targets that name a few classes, with one ghost class for all the others."""
+
+import torch
+from torch import Tensor
+
+from softtargets._checks import entry, first_bad, values_visible, where
+from softtargets._errors import fail
+from softtargets._numerics import at_least_float32
+from softtargets.losses._cross_entropy import cross_entropy
+from softtargets.losses._inputs import classes_last
+from softtargets.targets import Targets
+
+
+def ghost_cross_entropy(logits: Tensor, targets: Targets, *, class_dim: int = -1) -> Tensor:
+    """Cross entropy over the named classes and one ghost class that stands for all the others.
+
+    sum_k t_k * -log p_k + (1 - sum(t)) * -log sum_others p
+
+    The ghost's target is the mass that the named classes leave. What the student gives to the others is compared as a
+    whole, and so it is no choice of t: the gradient is that of a target which spreads the mass left as the student
+    itself does.
+
+    Args:
+        logits: (..., K) float, or with the classes at `class_dim`.
+        targets: factored Targets without a prior, of mass in [0, 1]: ``targets.top_k(..., residual="drop")``.
+        class_dim: where the classes are.
+
+    Returns:
+        (...) float32 or wider, nats, at least 0; ignored examples 0.
+
+    Raises:
+        ValueError: where shapes differ, or targets are not factored, have a prior, a negative weight or a mass above 1.
+
+    Limits:
+        targets of mass 1 give cross_entropy; no class named with weight gives -log(1 - sum_named p).
+
+    Conventions:
+        the ghost token of Anshumann et al. 2025 (second-hand); sum_topk p of the teacher is `targets.mass()`.
+
+    Cost:
+        cross_entropy and one more pass over the logits.
+
+    When:
+        a teacher's top-k alone is cached, and nothing is to be assumed about its tail.
+
+    Against:
+        the student's tail keeps its own shape, whatever the teacher's; :func:`softtargets.targets.sample` is unbiased.
+
+    Example:
+        >>> from softtargets.targets import top_k
+        >>> teacher = torch.tensor([[0.5, 0.25, 0.125, 0.125]])
+        >>> made = top_k(teacher.log(), k=1, residual="drop")
+        >>> ghost_cross_entropy(torch.tensor([[0.5, 0.0, 0.5, 0.0]]).log(), made).exp().round(decimals=4).tolist()
+        [2.0]
+    """
+    moved = classes_last(logits, class_dim)
+    named = cross_entropy(logits, targets, class_dim=class_dim)
+    if targets.index is None or targets.value is None or targets.rest is not None:
+        raise fail("targets", "factored, without a prior", "others", "use targets.top_k(..., residual='drop')")
+    z = at_least_float32(moved)
+    if targets.ignored is not None:
+        z = z.masked_fill(targets.ignored[..., None], 0.0)
+    if targets.valid is not None:
+        z = z.masked_fill(~targets.valid, -torch.inf)
+    mass = targets.mass()
+    _check(targets.value, mass)
+    others = z.scatter(-1, targets.index, -torch.inf)
+    # where every class is named, what rounding left of the mass has nowhere to go
+    none = (others == -torch.inf).all(-1)
+    left = (1 - mass).clamp(min=0.0).to(z.dtype).masked_fill(none, 0.0)
+    ghost = left * (z.logsumexp(-1) - others.masked_fill(none[..., None], 0.0).logsumexp(-1))
+    if targets.ignored is not None:
+        ghost = ghost.masked_fill(targets.ignored, 0.0)
+    return named + ghost
+
+
+def _check(value: Tensor, mass: Tensor) -> None:
+    if not values_visible(value, mass):
+        return
+    index = first_bad(~(value >= 0))
+    if index is not None:
+        raise fail("targets", "weights of at least 0", f"{entry(value, index)} at {where(index)}", "mend that weight")
+    index = first_bad(~(mass <= 1 + 1e-3))
+    if index is not None:
+        raise fail("targets", "a mass of at most 1", f"{entry(mass, index)} at {where(index)}", "mend that target")

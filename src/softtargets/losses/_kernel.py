@@ -1,0 +1,183 @@
+"""The fast path: rows in chunks that fit the cache, the gradient computed in the forward pass.
+
+A loss that a :class:`Rule` describes is taken chunk by chunk, and while a chunk lies in the cache its gradient is
+written too. Nothing of the size of the logits is made but that gradient; in place, not even it. What autograd will
+multiply the gradient with is not known yet: the forward pass takes it for what a mean brings (or what its caller
+expects), and the backward pass, where something else arrives, computes the gradient again from the logits, so that it
+is rounded once either way.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from softtargets._errors import fail
+from softtargets._numerics import accumulating
+from softtargets.losses._memory import empty_like
+
+Index = tuple[Any, ...]  # slices, ints or an ellipsis
+
+# Bytes of a chunk as it is summed: two megabytes stay in the second cache; an accelerator wants few, large launches.
+CHUNK_ON_CPU = 2**21
+CHUNK_ELSEWHERE = 2**25
+
+
+class Rule(Protocol):
+    """One loss of the rows of (..., K) logits."""
+
+    def chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
+        """Return the losses of one chunk of logits, rows `index`; write the gradient of ``sum(scale * losses)``."""
+        ...
+
+    def plain(self, logits: Tensor) -> Tensor:
+        """Return the losses of all rows by operations that autograd knows."""
+        ...
+
+
+def run(
+    rule: Rule,
+    logits: Tensor,
+    *,
+    class_dim: int = -1,
+    expected: Tensor | None = None,
+    ahead: bool = True,
+    inplace: bool = False,
+) -> Tensor:
+    """Return the losses of `rule` by the fast path.
+
+    Args:
+        rule: the loss.
+        logits: (..., K) float, or with the classes at `class_dim`; one for which :func:`possible` holds.
+        class_dim: where the classes are.
+        expected: (...) the gradient that each loss is expected to get; None: the mean's.
+        ahead: compute the gradient in the forward pass; else it waits for what autograd brings.
+        inplace: write the gradient over the logits.
+    """
+    shape = logits.movedim(class_dim, -1).shape[:-1]
+    wide = accumulating(logits.dtype)
+    learning = torch.is_grad_enabled() and logits.requires_grad
+    if expected is None and learning:
+        expected = (torch.ones((), dtype=wide, device=logits.device) / max(1, shape.numel())).expand(shape)
+    if not (inplace and learning):
+        return _Chunked.apply(logits, rule, class_dim, expected, ahead and learning, False)  # pyright: ignore[reportReturnType]
+    if logits.is_leaf or logits._is_view():
+        got = "a leaf" if logits.is_leaf else "a view"
+        remedy = "pass what the model returned, before any view or slice, or leave inplace=False"
+        raise fail("logits", "the result of an operation, with inplace=True", got, remedy)
+    return _Chunked.apply(logits, rule, class_dim, expected, True, True)[0]  # pyright: ignore[reportOptionalSubscript]
+
+
+def possible(logits: Tensor, *others: Tensor | None) -> bool:
+    """Say whether the fast path can be taken: on plain tensors, run eagerly, where the logits alone learn."""
+    return plain_tensors(logits, *others) and not any(t.requires_grad for t in others if t is not None)
+
+
+def plain_tensors(*tensors: Tensor | None) -> bool:
+    """Say whether code that writes into memory may run: no compiler, transform or dispatcher is looking on."""
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() or _get_current_dispatch_mode() is not None:
+        return False
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore[reportAttributeAccessIssue]
+    given = [tensor for tensor in tensors if tensor is not None]
+    if any(type(t) not in (Tensor, torch.nn.Parameter) or t.is_meta or wrapped(t) for t in given):
+        return False
+    return forward_ad._current_level < 0 or all(forward_ad.unpack_dual(t).tangent is None for t in given)
+
+
+def chunks(logits: Tensor) -> Iterator[Index]:
+    """Yield indices over the leading dimensions of (..., K) logits that cut them into chunks."""
+    wide = accumulating(logits.dtype)
+    if logits.device.type != "cpu":
+        return cut(tuple(logits.shape), CHUNK_ELSEWHERE // wide.itemsize)
+    # half precision is summed in scratch, which is memory of its own
+    elements = CHUNK_ON_CPU // wide.itemsize // (1 if wide == logits.dtype else 2)
+    return cut(tuple(logits.shape), elements)
+
+
+def cut(shape: tuple[int, ...], budget: int) -> Iterator[Index]:
+    """Yield indices that cut tensors (..., K) of this shape into chunks of at most `budget` elements, or of one row."""
+    if len(shape) < 2:
+        yield (...,)
+        return
+    inner = torch.Size(shape[1:]).numel()
+    if inner > budget and len(shape) > 2:
+        for i in range(shape[0]):
+            yield from ((i, *rest) for rest in cut(shape[1:], budget))
+        return
+    rows = max(1, budget // max(1, inner))
+    for start in range(0, shape[0], rows):
+        yield (slice(start, start + rows),)
+
+
+class _Chunked(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, rule: Rule, dim: int, expected: Tensor | None, ahead: bool, inplace: bool
+    ) -> Any:
+        z = logits.movedim(dim, -1)
+        ctx.rule, ctx.dim, ctx.expected, ctx.gradient = rule, dim, expected, None
+        # In float16 the gradient of a mean is below the smallest number: it waits for what autograd brings.
+        if ahead and (inplace or logits.dtype != torch.float16):
+            ctx.gradient = z if inplace else empty_like(z)
+        losses = _through(rule, z, expected if ctx.gradient is not None else None, ctx.gradient)
+        if not inplace:
+            ctx.save_for_backward(logits)
+            return losses
+        # As an output of this function the overwritten logits hand any gradient of a later use to `backward`.
+        ctx.mark_dirty(logits)
+        ctx.set_materialize_grads(False)
+        return losses, logits
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor | None) -> Any:
+        if len(given) == 2:
+            return _overwritten(ctx, *given), None, None, None, None, None
+        (grad,) = given
+        assert grad is not None
+        gradient, ctx.gradient = ctx.gradient, None  # held here alone, so that autograd may take it without a copy
+        if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated again
+            (logits,) = ctx.saved_tensors
+            losses = ctx.rule.plain(logits.movedim(ctx.dim, -1))
+            (again,) = torch.autograd.grad(losses, logits, grad, create_graph=True)
+            return again, None, None, None, None, None
+        if gradient is not None and gradient.device.type != "cpu":
+            gradient.mul_(_ratio(grad, ctx.expected)[..., None])  # not looked at, which would make the host wait
+        elif gradient is None or not torch.equal(grad, ctx.expected):
+            (logits,) = ctx.saved_tensors
+            z = logits.movedim(ctx.dim, -1)
+            gradient = empty_like(z) if gradient is None else gradient
+            _through(ctx.rule, z, grad, gradient)
+        return gradient.movedim(-1, ctx.dim), None, None, None, None, None
+
+
+def _overwritten(ctx: Any, grad: Tensor | None, grad_logits: Tensor | None) -> Tensor | None:
+    if grad_logits is not None or torch.is_grad_enabled() or ctx.gradient is None:
+        again = "used again" if grad_logits is not None else "asked for a second gradient"
+        raise RuntimeError(
+            f"logits: used by nothing else after a loss with inplace=True, which wrote its gradient over them; "
+            f"got logits that are {again}; leave inplace=False"
+        )
+    gradient, ctx.gradient = ctx.gradient, None
+    if grad is None:
+        return None
+    if gradient.device.type != "cpu" or not torch.equal(grad, ctx.expected):
+        gradient.mul_(_ratio(grad, ctx.expected)[..., None])
+    return gradient.movedim(-1, ctx.dim)
+
+
+def _ratio(grad: Tensor, expected: Tensor) -> Tensor:
+    """What a gradient computed for `expected` is multiplied with: exactly 1 where that is what arrived."""
+    return torch.where(expected == 0, 0.0, grad / expected)
+
+
+def _through(rule: Rule, z: Tensor, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
+    losses = z.new_empty(z.shape[:-1], dtype=accumulating(z.dtype))
+    with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
+        for i in chunks(z):
+            losses[i] = rule.chunk(
+                z[i], i, None if scale is None else scale[i], None if gradient is None else gradient[i]
+            )
+    return losses

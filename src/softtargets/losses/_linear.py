@@ -1,0 +1,182 @@
+"""Cross entropy of a linear layer's logits, which never exist as a whole."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from softtargets._checks import check_floating
+from softtargets._errors import fail, fail_type
+from softtargets._numerics import accumulating
+from softtargets.losses._cross_entropy import Kernel
+from softtargets.losses._fused import fused
+from softtargets.losses._inputs import as_targets, check_fit
+from softtargets.losses._kernel import cut, plain_tensors
+from softtargets.targets import Targets
+
+# Share of the rows whose logits are alive at a time, and the rows below which a product of matrices wastes its effort.
+SHARE = 32
+FEWEST = 64
+
+
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Targets | Tensor, *, bias: Tensor | None = None, chunk: int | None = None
+) -> Tensor:
+    """Cross entropy of ``hidden @ weight.T + bias`` against any targets, without the logits in memory.
+
+    cross_entropy(hidden @ weight^T + bias, targets)
+
+    Rows go through the layer, the loss and the layer's gradient chunk by chunk, all in the forward pass.
+
+    Args:
+        hidden: (..., H) float.
+        weight: (K, H) float, as torch.nn.Linear holds it.
+        targets: Targets, or (...) int64 labels.
+        bias: (K,) float or None.
+        chunk: rows at a time, at least 1; None: a 32nd of them, and not below 64.
+
+    Returns:
+        (...) float32 or wider, nats; ignored examples 0.
+
+    Raises:
+        ValueError: where shapes differ, K < 2, chunk < 1, or a label is out of range (first bad index named).
+        TypeError: where a tensor is not floating-point.
+
+    Limits:
+        the identity as weight gives cross_entropy(hidden, targets).
+
+    Conventions:
+        torch.nn.functional.linear_cross_entropy, Liger's fused linear cross entropy; under autocast the products are
+        taken in its precision and the sums over classes in float32.
+
+    Cost:
+        the three products of matrices that the layer costs anyway; memory for the gradients of hidden and weight and a
+        chunk of logits. Where the losses do not go into a plain mean, all get one common factor at best; else the
+        products are taken again in the backward pass.
+
+    When:
+        there are very many classes, as in language models and translation.
+
+    Against:
+        logits that are needed elsewhere (accuracy, distillation) are cheaper made once.
+
+    Example:
+        >>> loss = linear_cross_entropy(torch.ones(1, 3), torch.zeros(5, 3), torch.tensor([2]))
+        >>> loss.exp().round(decimals=4).tolist()
+        [5.0]
+    """
+    hidden, weight, bias = _as_autocast(*_checked(hidden, weight, bias))
+    if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int)):
+        raise fail_type("chunk", "an int of at least 1, or None", repr(chunk), "give the number of rows")
+    if chunk is not None and chunk < 1:
+        raise fail("chunk", "at least 1", chunk, "give the number of rows, or None")
+    targets = as_targets(targets)
+    shape = hidden.shape[:-1]
+    check_fit(targets, shape, weight.shape[0])
+    ingredients = targets._tensors().values()
+    if not plain_tensors(hidden, weight, bias, *ingredients) or any(t.requires_grad for t in ingredients):
+        return Kernel(targets).plain(functional.linear(hidden, weight, bias))
+    rows = chunk or max(FEWEST, -(-shape.numel() // SHARE))
+    learning = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias))
+    return _Linear.apply(hidden, weight, bias, targets, rows, learning)  # pyright: ignore[reportReturnType]
+
+
+def _checked(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    check_floating("hidden", hidden)
+    check_floating("weight", weight)
+    if weight.ndim != 2 or weight.shape[0] < 2:
+        raise fail("weight", "shape (K, H) with K >= 2", tuple(weight.shape), "pass Linear.weight")
+    if hidden.ndim < 1 or hidden.shape[-1] != weight.shape[1]:
+        raise fail("hidden", f"shape (..., {weight.shape[1]}), as weight", tuple(hidden.shape), "align them")
+    if bias is not None:
+        check_floating("bias", bias)
+        if bias.shape != weight.shape[:1]:
+            raise fail("bias", f"shape ({weight.shape[0]},), one per class", tuple(bias.shape), "pass Linear.bias")
+    return hidden, weight, bias
+
+
+def _as_autocast(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the tensors as torch's linear layer would take them under autocast."""
+    device = hidden.device.type
+    if device == "meta" or not torch.is_autocast_enabled(device):
+        return hidden, weight, bias
+    dtype = torch.get_autocast_dtype(device)
+    return hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Targets, rows: int, learning: bool
+    ) -> Tensor:
+        ctx.save_for_backward(hidden, weight, bias)
+        ctx.targets, ctx.rows = targets, rows
+        # Every loss is taken for one that counts alike: what it counts, in a mean or a sum, scales all at the end.
+        scale = None
+        if learning:
+            scale = torch.ones((), dtype=accumulating(hidden.dtype), device=hidden.device).expand(hidden.shape[:-1])
+        losses, *ctx.gradients = _through(ctx, hidden, weight, bias, scale)
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor) -> Any:
+        (grad,) = given
+        hidden, weight, bias = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated again
+            losses = Kernel(ctx.targets).plain(functional.linear(hidden, weight, bias))
+            learning = [t for t in (hidden, weight, bias) if t is not None and t.requires_grad]
+            found = iter(torch.autograd.grad(losses, learning, grad, create_graph=True))
+            return (*(next(found) if need else None for need in ctx.needs_input_grad[:3]), None, None, None)
+        gradients, ctx.gradients = ctx.gradients, None
+        factor = _common(grad, ctx.targets.ignored)
+        if factor is None or gradients is None:
+            factor = grad.abs().amax()
+            scale = grad / factor.clamp(min=torch.finfo(grad.dtype).tiny)
+            _, *gradients = _through(ctx, hidden, weight, bias, scale)
+        pairs = zip(gradients, (hidden, weight, bias), strict=True)
+        results = [None if gradient is None else gradient.mul_(factor).to(like.dtype) for gradient, like in pairs]
+        return (*results, None, None, None)
+
+
+def _common(grad: Tensor, ignored: Tensor | None) -> Tensor | None:
+    """Return the one number that all losses that count are multiplied with, or None where there is none."""
+    if not any(grad.stride()):
+        return grad.flatten()[0] if grad.numel() else grad.sum()
+    counted = grad.flatten() if ignored is None else grad[~ignored]
+    if counted.numel() == 0:
+        return grad.new_zeros(())
+    return counted[0] if bool((counted == counted[0]).all()) else None
+
+
+def _through(
+    ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor | None
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """Return the losses and, with a scale, the gradients of ``sum(scale * losses)`` for what needs them."""
+    size, wide = weight.shape[0], accumulating(hidden.dtype)
+    losses = hidden.new_empty(hidden.shape[:-1], dtype=wide)
+    of_hidden, of_weight, of_bias = (
+        tensor.new_zeros(tensor.shape, dtype=wide) if tensor is not None and scale is not None and need else None
+        for tensor, need in zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
+    )
+    buffer = weight.new_empty(min(ctx.rows, losses.numel()), size)
+    with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
+        for i in cut((*losses.shape, size), ctx.rows * size):
+            chunk = hidden[i]
+            flat = chunk.reshape(-1, chunk.shape[-1])
+            z = buffer[: len(flat)]
+            if bias is None:
+                torch.mm(flat, weight.T, out=z)
+            else:
+                torch.addmm(bias, flat, weight.T, out=z)
+            logits = z.view(*chunk.shape[:-1], size)
+            losses[i] = fused(logits, ctx.targets[i], *((None, None) if scale is None else (scale[i], logits)))
+            if of_hidden is not None:
+                of_hidden[i] = (z @ weight).view_as(chunk)
+            if of_weight is not None and z.device.type == "cpu":
+                of_weight.addmm_(z.T.to(wide), flat.to(wide))  # quicker here than a product in half precision and a sum
+            elif of_weight is not None:
+                of_weight.add_(z.T @ flat)
+            if of_bias is not None:
+                of_bias.add_(z.sum(0, dtype=wide))
+    return losses, of_hidden, of_weight, of_bias

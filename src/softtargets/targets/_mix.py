@@ -1,0 +1,89 @@
+"""Convex combinations of targets."""
+
+import torch
+from torch import Tensor
+
+from softtargets._checks import check_fraction, check_per_example, values_visible
+from softtargets._errors import fail
+from softtargets.targets._rules import column, priors_differ
+from softtargets.targets._targets import Targets
+
+
+def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
+    """Mix two sets of targets: mixup, CutMix, distillation at temperature 1.
+
+    t = weight * a + (1 - weight) * b
+
+    Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) draw the weight from Beta(c, c), with c of 0.2 (ImageNet)
+    and 1, and mix the inputs alike; CutMix takes as weight the share of the image that is left of `a`. Distillation at
+    temperature 1, LS-Distill and born-again networks (Furlanello et al. 2018) are ``mix(hard(labels),
+    dense(teacher_probs), 1 - w)``, w being the teacher's share.
+
+    Args:
+        a, b: Targets of the same shape.
+        weight: a number or a (...) tensor in [0, 1].
+
+    Returns:
+        Targets; factored if both are and their priors agree, else dense. An example ignored in either is ignored.
+        Labels are kept where both hold the same tensor of them: two labels that differ are no label.
+
+    Raises:
+        ValueError: where shapes or valid classes differ, or a weight is outside [0, 1] or not one per example.
+
+    Limits:
+        weight=1 gives a; weight=0 gives b.
+
+    Conventions:
+        lambda of mixup and CutMix; 1 - w of distillation, beta of Müller et al. 2019 being w.
+
+    Cost:
+        O(N) where both are factored; else an N x K target.
+
+    When:
+        inputs are mixed, or a teacher is cached and its temperature is 1.
+
+    Against:
+        mixup's predictions are underconfident on unmixed inputs (Thulasidasan et al. 2019 see better calibration,
+        Wang et al. 2023 worse after temperature scaling; both from memory); a smoothed teacher distils worse (Müller
+        et al. 2019, Sec. 4), which Shen et al. 2021 dispute.
+
+    Example:
+        >>> from softtargets.targets import hard
+        >>> mix(hard(torch.tensor([0])), hard(torch.tensor([2])), 0.75).to_dense(3).tolist()
+        [[0.75, 0.0, 0.25]]
+    """
+    check_fraction("weight", weight)
+    if a.shape != b.shape:
+        raise fail("b", f"the shape of a, {tuple(a.shape)}", tuple(b.shape), "pair the examples")
+    check_per_example("weight", weight, a.shape)
+    other = 1 - weight
+    ignored = a.ignored if b.ignored is None else b.ignored if a.ignored is None else a.ignored | b.ignored
+    labels = a.labels if a.labels is b.labels else None
+    if not _same_mask(a.valid, b.valid):
+        raise fail("b", "the valid classes of a", "another mask", "give both the same tensor as valid=")
+    if a.value is None or b.value is None or priors_differ(a, b.prior if b.rest is not None else a.prior):
+        size = a.num_classes or b.num_classes
+        values = column(weight) * a.to_dense(size) + column(other) * b.to_dense(size)
+        return Targets(values=values, labels=labels, valid=a.valid, ignored=ignored)
+    index_a, value_a = a._factors()
+    index_b, value_b = b._factors()
+    rest = None
+    if a.rest is not None or b.rest is not None:
+        rest = weight * (0.0 if a.rest is None else a.rest) + other * (0.0 if b.rest is None else b.rest)
+        if not isinstance(rest, Tensor) or rest.shape != a.shape:
+            rest = torch.as_tensor(rest, dtype=value_a.dtype, device=value_a.device).expand(a.shape)
+    return Targets(
+        index=torch.cat([index_a, index_b], -1),
+        value=torch.cat([column(weight) * value_a, column(other) * value_b], -1),
+        rest=rest,
+        prior=a.prior if a.rest is not None else b.prior,
+        labels=labels,
+        valid=a.valid,
+        ignored=ignored,
+    )
+
+
+def _same_mask(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is b or a is None or b is None or not values_visible(a, b):
+        return a is b
+    return a.device == b.device and torch.equal(a, b)

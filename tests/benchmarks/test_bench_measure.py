@@ -1,0 +1,43 @@
+"""What the harness does with contenders that fail, err or overwrite."""
+
+import pytest
+import torch
+
+from benchmarks.cases import Problem
+from benchmarks.contenders import Contender, Loss, Skipped
+from benchmarks.measure import measure
+
+
+def _problem(*contenders: Contender) -> Problem:
+    leaf = torch.ones(4, 5, requires_grad=True)
+    return Problem(
+        "smoothing", "4×5", (leaf,), (4, 5), (Contender("torch", lambda: lambda z: z.exp().mean()), *contenders)
+    )
+
+
+def test_a_contender_that_raises_is_a_row() -> None:
+    def broken(z: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("out of order\nfor long")
+
+    def absent() -> Loss:
+        raise Skipped("not here")
+
+    good = Contender("good", lambda: lambda z: z.exp().mean())
+    problem = _problem(Contender("broken", lambda: broken, time=0.4), Contender("absent", absent), good)
+    rows = {row.contender: row for row in measure(problem, rounds=2)}
+    assert rows["broken"].note == "failed: RuntimeError: out of order"
+    assert rows["broken"].ratio is None
+    assert rows["absent"].note == "skipped: not here"
+    assert rows["good"].note == ""
+    assert rows["good"].rounds == 2
+
+
+def test_a_wrong_contender_is_seen_and_a_copy_is_given_to_one_that_overwrites() -> None:
+    def over(z: torch.Tensor) -> torch.Tensor:
+        return z.exp_().mean()
+
+    problem = _problem(Contender("wrong", lambda: lambda z: z.mean()), Contender("over", lambda: over, overwrites=True))
+    rows = {row.contender: row for row in measure(problem, rounds=2)}
+    assert rows["wrong"].loss_error == pytest.approx(torch.e - 1)
+    assert rows["over"].loss_error == pytest.approx(0, abs=1e-6)
+    assert problem.inputs[0].detach().eq(1).all()

@@ -1,0 +1,148 @@
+"""The pages of docs/methods say what the docstrings say, name every method, and what is on them runs."""
+
+import doctest
+import re
+
+import generate
+import pytest
+from cards import HELPERS, METHODS, QUESTIONS
+from docstrings import parse, section
+
+ROOMS = ("targets", "losses", "nn")
+
+
+def test_every_docstring_of_a_method_is_complete() -> None:
+    assert not generate.faults()
+
+
+def test_pages_are_what_the_docstrings_make() -> None:
+    assert not generate.out_of_date(generate.pages()), "run `make docs`"
+
+
+def test_every_public_name_is_a_method_or_a_helper() -> None:
+    methods = {name for method in METHODS.values() for name in method.code}
+    assert not methods & set(HELPERS)
+    there = {name for name in generate.public() if name.split(".")[0] in ROOMS}
+    assert there - methods == set(HELPERS), "give the new name an entry in docs/cards.py and run `make docs`"
+
+
+def test_the_index_leads_from_a_name_to_its_code() -> None:
+    """One row for each method, which links its page and the file of each function."""
+    rows = generate.index().splitlines()
+    for slug, method in METHODS.items():
+        (row,) = (row for row in rows if row.startswith(f"| [{method.title}]({slug}.md)"))
+        assert all(generate.code_link(name) in row for name in method.code)
+        assert all(name in row for name in method.also)
+
+
+def test_every_question_has_an_answer_and_every_answer_a_question() -> None:
+    assert {answer for method in METHODS.values() for answer in method.answers} == set(QUESTIONS)
+
+
+def text_of(page: str) -> str:
+    return (generate.PAGES / f"{page}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README", *METHODS])
+def test_links_lead_somewhere(page: str) -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL))
+    assert targets
+    for target in targets:
+        assert (generate.PAGES / target).exists(), target
+
+
+# negative smoothing says of itself that it is unbounded
+@pytest.mark.filterwarnings("ignore:smoothing.*is negative:UserWarning")
+@pytest.mark.parametrize("slug", METHODS)
+def test_examples_run_as_they_are_pasted(slug: str) -> None:
+    blocks = re.findall(r"```pycon\n(.*?)```", text_of(slug), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        example = doctest.DocTestParser().get_doctest(block, {}, slug, None, None)
+        report: list[str] = []
+        assert not doctest.DocTestRunner().run(example, out=report.append).failed, "".join(report)
+
+
+COMPLETE = """Say what it computes, in one line.
+
+    -log(p)        # Author 2020, Eq. 1
+
+Further words.
+
+Args:
+    logits: (N, K) float,
+        and more of it.
+    a, b: numbers.
+
+Returns:
+    (N,) nats.
+
+Limits:
+    a=0 gives this; a=1 gives
+    that.
+    b=0 gives nothing.
+
+Conventions:
+    ``a`` is *their* alpha * 2.
+
+Cost:
+    O(N K).
+
+When:
+    always.
+
+Against:
+    nothing.
+
+Example:
+    >>> 1 + 1
+    2
+"""
+
+
+def test_a_docstring_in_its_parts() -> None:
+    doc = parse("losses.f", COMPLETE)
+    assert doc.summary == "Say what it computes, in one line."
+    assert doc.formula == "-log(p)        # Author 2020, Eq. 1"
+    assert doc.paragraphs == ["Further words."]
+    assert not generate.lacks("losses.f", doc, is_function=True)
+    assert section("Limits", doc.sections["Limits"]) == (
+        "**End points:**\n\n- a=0 gives this\n- a=1 gives that\n- b=0 gives nothing"
+    )
+    assert section("Conventions", doc.sections["Conventions"]) == r"**Conventions:** `a` is *their* alpha \* 2."
+    assert section("Args", doc.sections["Args"]).endswith(
+        "- `logits`: (N, K) float, and more of it.\n- `a`, `b`: numbers."
+    )
+
+
+@pytest.mark.parametrize("part", ["Args", "Returns", "Limits", "Conventions", "Cost", "When", "Against", "Example"])
+def test_a_missing_section_is_named(part: str) -> None:
+    doc = parse("losses.f", re.sub(rf"^{part}:\n(    .*\n)+", "", COMPLETE, flags=re.MULTILINE))
+    assert generate.lacks("losses.f", doc, is_function=True) == [f"{part}:"]
+
+
+def test_a_missing_formula_and_an_unknown_section_are_named() -> None:
+    doc = parse("losses.f", COMPLETE.replace("    -log(p)        # Author 2020, Eq. 1\n\n", ""))
+    assert generate.lacks("losses.f", doc, is_function=True) == ["a formula after the first line"]
+    with pytest.raises(ValueError, match=r"^losses\.f: docstring sections .*; got 'Costs:'; rename it$"):
+        parse("losses.f", COMPLETE.replace("Cost:", "Costs:"))
+
+
+def test_the_generator_says_what_to_write(monkeypatch) -> None:
+    monkeypatch.setattr(generate, "doc_of", lambda name: parse(name, "Only a line."))
+    with pytest.raises(ValueError, match=r"losses\.cross_entropy: .*; lacks .*Cost:.*; write it there"):
+        generate.pages()
+
+
+def test_check_names_stale_pages_and_writing_mends_them(monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.setattr(generate, "PAGES", tmp_path)
+    monkeypatch.setattr(generate, "pages", lambda: {"a.md": "new", "b.md": "same"})
+    for name in ("b.md", "stray.md"):
+        (tmp_path / name).write_text("same")
+    monkeypatch.setattr("sys.argv", ["generate.py", "--check"])
+    with pytest.raises(SystemExit, match=r"out of date: a\.md, stray\.md; run `make docs`"):
+        generate.main()
+    monkeypatch.setattr("sys.argv", ["generate.py"])
+    generate.main()
+    assert capsys.readouterr().out == "docs/methods: 2 pages, 2 changed\n"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.md": "new", "b.md": "same"}
