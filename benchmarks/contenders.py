@@ -1,6 +1,7 @@
 """The ways to compute one loss that are measured against each other, the peers' as their users write them."""
 
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,6 +50,11 @@ def floor(logits: Tensor) -> Loss:
     """No loss: the logits written once to another place, which is the least that a gradient costs."""
     buffer = torch.empty_like(logits)
     return lambda z: buffer.copy_(z.detach())
+
+
+def floor_anew() -> Loss:
+    """No loss: the logits written once to memory that is new, as every gradient is."""
+    return lambda z: z.detach().clone()
 
 
 # -- cross entropy, smoothed
@@ -171,6 +177,19 @@ def linear_torch(labels: Tensor) -> Loss:
     if options is None:
         raise Skipped("torch.nn.functional.linear_cross_entropy is not in this torch")
     return lambda hidden, weight: F.linear_cross_entropy(hidden, weight, labels, options=options())
+
+
+def linear_torch_smoothed(labels: Tensor) -> Loss:
+    """torch's own with smoothing, for which it makes all logits, and warns of it."""
+    linear_torch(labels)
+    options = torch.nn.LinearCrossEntropyOptions()
+
+    def loss(hidden: Tensor, weight: Tensor) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return F.linear_cross_entropy(hidden, weight, labels, options=options, label_smoothing=SMOOTHING)
+
+    return loss
 
 
 def linear_liger(labels: Tensor) -> Loss:

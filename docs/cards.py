@@ -79,7 +79,7 @@ TARGET_RULES = {
         when="labels are noisy and smoothing of a known strength is to be undone: with r = -redraw / (1 - redraw) it "
         "is backward correction for symmetric noise.",
         against="the loss is unbounded below, so it needs a warm-up with plain cross entropy and a small learning "
-        "rate.",
+        "rate; `losses.cross_entropy(...).clamp(min=0)` bounds it, and an example at the bound learns no more.",
         example="""
             >>> targets.smooth(torch.tensor([0]), -0.3, allow_negative=True).to_dense(3).round(decimals=3).tolist()
             [[1.2, -0.1, -0.1]]

@@ -96,6 +96,12 @@ def test_a_loss_has_the_gradient_of_its_values(law: Loss) -> None:
 
 
 @of_kind(Loss)
+def test_the_gradient_of_a_loss_has_the_gradient_of_its_values(law: Loss) -> None:
+    some = ALL[:3]
+    assert torch.autograd.gradgradcheck(lambda z: law.value(z, some), LOGITS[:3].clone().requires_grad_())
+
+
+@of_kind(Loss)
 def test_a_loss_takes_logits_that_are_not_contiguous(law: Loss) -> None:
     strided = LOGITS.T.contiguous().T
     assert not strided.is_contiguous()

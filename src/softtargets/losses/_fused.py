@@ -21,13 +21,28 @@ def fused(logits: Tensor, targets: Targets, scale: Tensor | None = None, gradien
     Returns:
         (...) of the accumulating dtype, nats.
     """
-    overwrites = gradient is not None and gradient.data_ptr() == logits.data_ptr()
-    if targets.valid is None and logits.device.type == "cpu" and not overwrites:
-        losses = _chunk(logits, targets, scale, gradient, careful=False)
-        # nan or infinite where a logit is: one look at the sum, which elsewhere would make the host wait
-        if math.isfinite(float(losses.sum())):
-            return losses
-    return _chunk(logits, targets, scale, gradient, careful=True)
+    work = workspace(logits, gradient)
+    if targets.valid is not None:
+        work.copy_(logits).masked_fill_(~targets.valid, -torch.inf)
+        work.sub_(_top(work))
+    else:
+        shift(logits, work)
+    ignored = targets.ignored
+    if ignored is not None and (ignored.device.type != "cpu" or bool(ignored.any())):
+        work.masked_fill_(ignored[..., None], 0.0)
+    else:
+        ignored = None
+    rule = (_Factored if targets.index is not None else _Weighted)(work, targets)
+    total = work.exp_().sum(-1)
+    losses = rule.losses(total.log())
+    if ignored is not None:
+        losses.masked_fill_(ignored, 0.0)
+    if gradient is not None and scale is not None:
+        share = _number(scale if ignored is None else scale.masked_fill(ignored, 0.0), total.dtype)
+        work.mul_((rule.mass * share / total)[..., None])
+        rule.subtract(work, share)
+        deliver(work, gradient)
+    return losses
 
 
 def workspace(logits: Tensor, gradient: Tensor | None) -> Tensor:
@@ -44,42 +59,22 @@ def deliver(work: Tensor, gradient: Tensor) -> None:
         gradient.copy_(work)
 
 
-def shift(logits: Tensor, work: Tensor, *, careful: bool = True) -> None:
+def shift(logits: Tensor, work: Tensor) -> None:
     """Write logits less the largest of their row, so that no exponential overflows."""
     if logits.dtype == work.dtype:
-        torch.sub(logits, _top(logits, careful=careful), out=work)
+        torch.sub(logits, _top(logits), out=work)
     else:
-        work.copy_(logits).sub_(_top(work, careful=careful))
+        work.copy_(logits).sub_(_top(work))
 
 
-def _top(logits: Tensor, *, careful: bool) -> Tensor:
-    top = logits.amax(-1, keepdim=True)
-    return top.masked_fill_(~top.isfinite(), 0.0) if careful else top  # a row of -inf is left as it is
+def _top(logits: Tensor) -> Tensor:
+    # a row of -inf is left as it is
+    return logits.amax(-1, keepdim=True).clamp_(min=torch.finfo(logits.dtype).min)
 
 
-def _chunk(logits: Tensor, targets: Targets, scale: Tensor | None, gradient: Tensor | None, *, careful: bool) -> Tensor:
-    work = workspace(logits, gradient)
-    if targets.valid is not None:
-        work.copy_(logits).masked_fill_(~targets.valid, -torch.inf)
-        work.sub_(_top(work, careful=careful))
-    else:
-        shift(logits, work, careful=careful)
-    ignored = targets.ignored
-    if ignored is not None and (ignored.device.type != "cpu" or bool(ignored.any())):
-        work.masked_fill_(ignored[..., None], 0.0)
-    else:
-        ignored = None
-    rule = (_Factored if targets.index is not None else _Weighted)(work, targets, careful)
-    total = work.exp_().sum(-1)
-    losses = rule.losses(total.log())
-    if ignored is not None:
-        losses.masked_fill_(ignored, 0.0)
-    if gradient is not None and scale is not None:
-        share = _number(scale if ignored is None else scale.masked_fill(ignored, 0.0), total.dtype)
-        work.mul_((rule.mass * share / total)[..., None])
-        rule.subtract(work, share)
-        deliver(work, gradient)
-    return losses
+def _all_finite(values: Tensor) -> bool:
+    """Look, at the price of one sum, whether all are; elsewhere than on the CPU a look would make the host wait."""
+    return values.device.type == "cpu" and math.isfinite(float(values.sum()))
 
 
 def _number(tensor: Tensor, dtype: torch.dtype) -> Tensor | float:
@@ -92,9 +87,8 @@ def _number(tensor: Tensor, dtype: torch.dtype) -> Tensor | float:
 class _Factored:
     """Targets of a few classes and a prior, over shifted logits."""
 
-    def __init__(self, z: Tensor, targets: Targets, careful: bool) -> None:
+    def __init__(self, z: Tensor, targets: Targets) -> None:
         self.index, value = targets._factors()
-        self.careful = careful
         self.value = _number(value, z.dtype)
         self.picked = z.gather(-1, self.index)
         self.mass = self.value.sum(-1) if isinstance(self.value, Tensor) else self.value * self.index.shape[-1]
@@ -102,16 +96,18 @@ class _Factored:
         if targets.rest is not None:
             self.rest = _number(targets.rest, z.dtype)
             self.mass = self.mass + self.rest
-            self.mean, self.prior = _spread(z, targets, careful)
+            self.mean, self.prior = _spread(z, targets)
 
     def losses(self, log_total: Tensor) -> Tensor:
-        if self.careful:  # 0 * inf = 0
-            value = as_like(self.value, self.picked)
-            losses = times(value, log_total[..., None] - self.picked).sum(-1)
-            return losses if self.rest is None else losses + self.rest * (log_total - self.mean)
-        # logits are shifted: where the weights are not negative these are sums of what is not
+        # Logits are shifted: where the weights are not negative, neither is any term.
         losses = log_total * self.mass - (self.picked * self.value).sum(-1)
-        return losses if self.rest is None else losses.sub_(self.mean * self.rest)
+        if self.rest is not None:
+            losses.sub_(self.mean * self.rest)
+        if _all_finite(losses):
+            return losses
+        # a class without weight has no part, be its logit -inf
+        losses = times(as_like(self.value, self.picked), log_total[..., None] - self.picked).sum(-1)
+        return losses if self.rest is None else losses + self.rest * (log_total - self.mean)
 
     def subtract(self, work: Tensor, scale: Tensor | float) -> None:
         if self.rest is not None:
@@ -121,12 +117,14 @@ class _Factored:
         work.scatter_add_(-1, self.index, taken.neg().expand(self.index.shape))
 
 
-def _spread(z: Tensor, targets: Targets, careful: bool) -> tuple[Tensor, Tensor | float]:
+def _spread(z: Tensor, targets: Targets) -> tuple[Tensor, Tensor | float]:
     """Return the mean logit under the prior, and the prior: over the classes that are not masked."""
     size = z.shape[-1]
     prior = None if targets.prior is None else targets.prior.to(z) / targets.prior.to(z).sum()
-    if not careful:
-        return (z.sum(-1).div_(size), 1 / size) if prior is None else (z.matmul(prior), prior)
+    if targets.valid is None and z.device.type == "cpu":
+        mean = z.sum(-1).div_(size) if prior is None else z.matmul(prior)
+        if _all_finite(mean):
+            return mean, 1 / size if prior is None else prior
     there = z != -torch.inf
     weights = there.to(z.dtype) if prior is None else prior * there
     weights = weights / weights.sum(-1, keepdim=True)
@@ -136,10 +134,12 @@ def _spread(z: Tensor, targets: Targets, careful: bool) -> tuple[Tensor, Tensor 
 class _Weighted:
     """Targets with a weight for every class, a table's or dense ones, over shifted logits."""
 
-    def __init__(self, z: Tensor, targets: Targets, careful: bool) -> None:
+    def __init__(self, z: Tensor, targets: Targets) -> None:
         self.weights = targets.gathered().to(z.dtype)
         self.mass = self.weights.sum(-1)
-        self.weighted = (times if careful else torch.mul)(self.weights, z).sum(-1)
+        self.weighted = (self.weights * z).sum(-1)
+        if not _all_finite(self.weighted):
+            self.weighted = times(self.weights, z).sum(-1)
 
     def losses(self, log_total: Tensor) -> Tensor:
         return self.mass * log_total - self.weighted

@@ -17,7 +17,6 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from softtargets._errors import fail
 from softtargets._numerics import accumulating
-from softtargets.losses._memory import empty_like
 
 Index = tuple[Any, ...]  # slices, ints or an ellipsis
 
@@ -121,7 +120,7 @@ class _Chunked(torch.autograd.Function):
         ctx.rule, ctx.dim, ctx.expected, ctx.gradient = rule, dim, expected, None
         # In float16 the gradient of a mean is below the smallest number: it waits for what autograd brings.
         if ahead and (inplace or logits.dtype != torch.float16):
-            ctx.gradient = z if inplace else empty_like(z)
+            ctx.gradient = z if inplace else torch.empty_like(z)
         losses = _through(rule, z, expected if ctx.gradient is not None else None, ctx.gradient)
         if not inplace:
             ctx.save_for_backward(logits)
@@ -148,7 +147,7 @@ class _Chunked(torch.autograd.Function):
         elif gradient is None or not torch.equal(grad, ctx.expected):
             (logits,) = ctx.saved_tensors
             z = logits.movedim(ctx.dim, -1)
-            gradient = empty_like(z) if gradient is None else gradient
+            gradient = torch.empty_like(z) if gradient is None else gradient
             _through(ctx.rule, z, grad, gradient)
         return gradient.movedim(-1, ctx.dim), None, None, None, None, None
 

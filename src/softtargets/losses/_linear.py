@@ -12,11 +12,12 @@ from softtargets._numerics import accumulating
 from softtargets.losses._cross_entropy import Kernel
 from softtargets.losses._fused import fused
 from softtargets.losses._inputs import as_targets, check_fit
-from softtargets.losses._kernel import cut, plain_tensors
+from softtargets.losses._kernel import chunks, cut, plain_tensors
 from softtargets.targets import Targets
 
-# Share of the rows whose logits are alive at a time, and the rows below which a product of matrices wastes its effort.
-SHARE = 32
+# Parts into which rows are cut, whose logits are alive one at a time; in half precision each part costs a pass over the
+# sum of the weight's gradients in float32. Below the fewest rows a product of matrices wastes its effort.
+PARTS, PARTS_IN_HALF_PRECISION = 32, 16
 FEWEST = 64
 
 
@@ -34,7 +35,7 @@ def linear_cross_entropy(
         weight: (K, H) float, as torch.nn.Linear holds it.
         targets: Targets, or (...) int64 labels.
         bias: (K,) float or None.
-        chunk: rows at a time, at least 1; None: a 32nd of them, and not below 64.
+        chunk: rows at a time, at least 1; None: a 32nd of them, in half precision a 16th, and not below 64.
 
     Returns:
         (...) float32 or wider, nats; ignored examples 0.
@@ -77,7 +78,8 @@ def linear_cross_entropy(
     ingredients = targets._tensors().values()
     if not plain_tensors(hidden, weight, bias, *ingredients) or any(t.requires_grad for t in ingredients):
         return Kernel(targets).plain(functional.linear(hidden, weight, bias))
-    rows = chunk or max(FEWEST, -(-shape.numel() // SHARE))
+    parts = PARTS if accumulating(hidden.dtype) == hidden.dtype else PARTS_IN_HALF_PRECISION
+    rows = chunk or max(FEWEST, -(-shape.numel() // parts))
     learning = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias))
     return _Linear.apply(hidden, weight, bias, targets, rows, learning)  # pyright: ignore[reportReturnType]
 
@@ -170,7 +172,10 @@ def _through(
             else:
                 torch.addmm(bias, flat, weight.T, out=z)
             logits = z.view(*chunk.shape[:-1], size)
-            losses[i] = fused(logits, ctx.targets[i], *((None, None) if scale is None else (scale[i], logits)))
+            targets, part = ctx.targets[i], losses[i]
+            for j in chunks(logits):
+                given = (None, None) if scale is None else (scale[i][j], logits[j])
+                part[j] = fused(logits[j], targets[j], *given)
             if of_hidden is not None:
                 of_hidden[i] = (z @ weight).view_as(chunk)
             if of_weight is not None and z.device.type == "cpu":

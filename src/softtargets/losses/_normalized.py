@@ -7,7 +7,7 @@ from torch import Tensor
 
 from softtargets._checks import check_fraction
 from softtargets._numerics import at_least_float32
-from softtargets.losses._cross_entropy import cross_entropy
+from softtargets.losses._cross_entropy import label_log_prob
 from softtargets.losses._inputs import paired
 from softtargets.losses._penalties import smoothing_regularizer
 from softtargets.losses._robust import reverse_cross_entropy
@@ -56,7 +56,7 @@ def normalized_cross_entropy(logits: Tensor, labels: Tensor, *, class_dim: int =
     moved, labels = paired(logits, labels, class_dim)
     moved = at_least_float32(moved)  # so that the two gradients are added before they are rounded
     total = smoothing_regularizer(moved)
-    return cross_entropy(moved, labels) / total.masked_fill(total == 0, 1.0)  # 0 where the label is the only class
+    return -label_log_prob(moved, labels) / total.masked_fill(total == 0, 1.0)  # 0 where the label is the only class
 
 
 def active_passive(
