@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+import softtargets
 from softtargets import _checks as checks
 from softtargets import _errors as errors
 from softtargets import _numerics as numerics
@@ -62,6 +63,7 @@ def test_one_hidden_tensor_hides_the_values() -> None:
 
 
 def test_the_switch_spares_synchronisation_and_keeps_checks_on_the_cpu() -> None:
+    assert softtargets.synchronising_checks is checks.synchronising_checks
     assert checks.synchronising_checks() is True
     try:
         assert checks.synchronising_checks(False) is False

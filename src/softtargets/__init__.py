@@ -2,20 +2,27 @@
 
 The library needs torch alone: `targets`, `losses`, `noise`, `metrics`, `analysis`, `nn`. The lab (`pip
 install softtargets[lab]`) reruns the papers' experiments with it: `softtargets --help`.
+
+Inputs are checked, on an accelerator too, where a look at values makes the host wait:
+``softtargets.synchronising_checks(False)`` leaves those checks out.
 """
 
 import importlib
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from softtargets import analysis, losses, matrices, metrics, nn, noise, targets
+    from softtargets._checks import synchronising_checks
 
-__all__ = ["analysis", "losses", "matrices", "metrics", "nn", "noise", "targets"]
+__all__ = ["analysis", "losses", "matrices", "metrics", "nn", "noise", "synchronising_checks", "targets"]
 
 
-def __getattr__(name: str) -> ModuleType | str:
+def __getattr__(name: str) -> ModuleType | str | Callable:
     # Rooms are imported when first used, so that `softtargets --help` does not wait for torch.
+    if name == "synchronising_checks":
+        return importlib.import_module("softtargets._checks").synchronising_checks
     if name in __all__:
         return importlib.import_module(f"softtargets.{name}")
     if name == "__version__":

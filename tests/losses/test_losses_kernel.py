@@ -253,6 +253,77 @@ def test_the_plain_path_is_chosen_where_the_fast_one_cannot_be_taken(path: str) 
         assert seen == [False, False]
 
 
+WRITTEN_TO: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "labels": lambda z, y: losses.cross_entropy(z, y).sum(),
+    "a mean over three": lambda z, y: losses.cross_entropy(z, y).mean() / 3,
+    "smoothed": lambda z, y: losses.cross_entropy(z, targets.smooth(y, 0.1)).sum(),
+    "log-odds": lambda z, y: losses.focal(z, y).mean(),
+    "forward": lambda z, y: losses.forward_corrected_cross_entropy(z, y, TestForwardCorrection.MATRIX).sum(),
+    "linear": lambda z, y: (losses.linear_cross_entropy(z, torch.eye(K).double(), y) * RATES).sum(),
+    "differentiated again": lambda z, y: torch.autograd.grad(losses.cross_entropy(z, y).mean(), z, create_graph=True)[
+        0
+    ],
+}
+
+
+@pytest.mark.parametrize("loss", WRITTEN_TO.values(), ids=list(WRITTEN_TO))
+def test_trap_09_labels_written_to_before_the_backward_pass_raise(loss) -> None:
+    z, y = logits().requires_grad_(), LABELS.clone()
+    value = loss(z, y)
+    y.zero_()
+    if value.ndim:  # its gradient was taken already
+        return
+    with pytest.raises(RuntimeError, match=r"targets: the same in the forward and the backward pass; got one.*clone"):
+        value.backward()
+
+
+def test_dense_targets_written_to_raise_too() -> None:
+    z, weights = logits().requires_grad_(), DENSE.clone()
+    value = losses.cross_entropy(z, targets.dense(weights)).sum()
+    weights.zero_()
+    with pytest.raises(RuntimeError, match="targets: the same"):
+        value.backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("factor", "again"), [(0.25, False), (2.0**16, False), (3.0, True), (0.0, True)])
+def test_a_gradient_scaled_by_a_power_of_two_is_not_computed_again(dtype, factor, again, monkeypatch) -> None:
+    z, made, calls = logits(dtype).requires_grad_(), MAKERS["smoothed"](), []
+    value = losses.cross_entropy(z, made).mean() * factor
+    chunk = Kernel.chunk
+    monkeypatch.setattr(Kernel, "chunk", lambda *given: calls.append(1) or chunk(*given))
+    value.backward()
+    assert bool(calls) is again
+    expected = gradient_of(lambda z: plain(z, made), z.detach(), torch.full((N,), factor / N))[1]
+    torch.testing.assert_close(z.grad, expected, rtol=4 * torch.finfo(dtype).eps, atol=1e-7 * factor)
+
+
+@pytest.mark.parametrize("dim", [-1, 0])
+def test_many_gradients_at_once(dim: int) -> None:
+    z = (logits() if dim == -1 else logits().T.contiguous()).requires_grad_()
+    upstream = torch.randn(3, N, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for loss in (
+        lambda z: losses.cross_entropy(z, targets.smooth(LABELS, RATES), class_dim=dim),
+        lambda z: losses.mean_absolute_error(z, LABELS, class_dim=dim),
+    ):
+        value = loss(z)
+        (found,) = torch.autograd.grad(value, z, upstream, is_grads_batched=True, retain_graph=True)
+        for one, each in zip(upstream, found, strict=True):
+            torch.testing.assert_close(each, torch.autograd.grad(value, z, one, retain_graph=True)[0])
+        whole = torch.autograd.functional.jacobian(loss, z, vectorize=True)
+        torch.testing.assert_close(whole, torch.autograd.functional.jacobian(loss, z))
+
+
+def test_where_saved_tensors_are_packed_away_nothing_is_kept_beside_them() -> None:
+    z, packed = logits().requires_grad_(), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: packed.append(t) or t, lambda t: t):
+        value = losses.cross_entropy(z, LABELS).mean()
+    assert len(packed) == 1
+    assert packed[0] is z
+    (found,) = torch.autograd.grad(value, z)
+    torch.testing.assert_close(found, gradient_of(lambda z: plain(z, targets.hard(LABELS)), z.detach())[1])
+
+
 class TestInPlace:
     @staticmethod
     def layer() -> tuple[Tensor, Tensor]:
@@ -319,6 +390,32 @@ class TestInPlace:
         with pytest.raises(ValueError, match="inplace: eager code in which the logits alone learn"):
             torch.func.grad(lambda z: losses.cross_entropy(z, LABELS, inplace=True).sum())(before)
         torch.testing.assert_close(z.detach(), before, rtol=0, atol=0)
+
+    def test_logits_written_to_after_raise(self) -> None:
+        _, z = self.layer()
+        loss = losses.cross_entropy(z, LABELS, inplace=True).mean()
+        with torch.no_grad():
+            z.div_(2)
+        with pytest.raises(RuntimeError, match="written to again"):
+            loss.backward()
+
+    def test_logits_that_retain_their_gradient_are_refused(self) -> None:
+        _, z = self.layer()
+        z.retain_grad()
+        with pytest.raises(ValueError, match=r"logits: the result of an operation.*got one that retains its gradient"):
+            losses.cross_entropy(z, LABELS, inplace=True)
+
+    def test_in_float16_the_gradient_of_a_mean_keeps_its_bits_until_it_is_scaled(self) -> None:
+        exact = torch.randn(2048, 64, generator=torch.Generator().manual_seed(1))
+        labels, scale = torch.arange(2048) % 64, 2.0**16
+        found = []
+        for dtype, inplace in ((torch.float64, False), (torch.float16, False), (torch.float16, True)):
+            leaf = exact.half().to(dtype).requires_grad_()
+            (losses.cross_entropy(leaf * 1, labels, inplace=inplace).mean() * scale).backward()
+            assert leaf.grad is not None
+            found.append(leaf.grad.double())
+        true, outside, inside = found
+        assert float((inside - true).abs().max()) <= 1.01 * float((outside - true).abs().max())
 
     def test_logits_without_a_gradient_are_left_alone(self) -> None:
         z = logits()

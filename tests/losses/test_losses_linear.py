@@ -103,6 +103,25 @@ def test_the_gradient_has_a_gradient() -> None:
     assert torch.autograd.gradgradcheck(loss, given)
 
 
+def test_many_gradients_at_once() -> None:
+    given = inputs()
+    upstream = torch.randn(3, N, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    value = losses.linear_cross_entropy(given[0], given[1], targets.smooth(LABELS, RATES), bias=given[2])
+    found = torch.autograd.grad(value, given, upstream, is_grads_batched=True, retain_graph=True)
+    for i, one in enumerate(upstream):
+        expected = torch.autograd.grad(value, given, one, retain_graph=True)
+        for each, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(each[i], other)
+
+
+def test_an_empty_batch_gives_gradients_of_zero_as_often_as_asked() -> None:
+    hidden, weight, _ = inputs()
+    total = losses.linear_cross_entropy(hidden[:0], weight, LABELS[:0]).sum()
+    for _ in range(2):
+        (found,) = torch.autograd.grad(total, weight, retain_graph=True)
+        assert not bool(found.any())
+
+
 def test_tokens_in_batches_and_a_single_example() -> None:
     hidden, weight, bias = inputs()
     tokens, labels = hidden[:12].reshape(2, 2, 3, H), LABELS[:12].reshape(2, 2, 3)

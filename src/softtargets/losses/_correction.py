@@ -99,6 +99,9 @@ class _Forward:
             deliver(work, gradient)
         return losses
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (self.labels, self.columns)
+
     def plain(self, logits: Tensor) -> Tensor:
         z = shifted(at_least_float32(logits))
         columns = rows_of(self.columns.to(z), self.labels)

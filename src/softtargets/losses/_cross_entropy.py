@@ -1,5 +1,6 @@
 """The kernel of the algebra: one cross entropy for every target."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -29,7 +30,7 @@ def cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int =
         targets: Targets, or (...) int64 labels, which are taken as ``targets.hard``.
         class_dim: where the classes are; 1 for (N, K, d1, ...).
         inplace: write the gradient over the logits, which must be the result of an operation and be used by nothing
-            else: autograd raises where they are.
+            else: autograd raises where they are. Read without a gradient (for accuracy, say) they are the gradient.
 
     Returns:
         (...) float32 or wider, nats; ignored examples 0.
@@ -45,9 +46,10 @@ def cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int =
         F.cross_entropy(reduction="none") in torch; natural logarithm; half precision is summed in float32.
 
     Cost:
-        one pass over the logits in chunks that fit the cache, gradient included; extra memory is the gradient alone (in
+        one pass over the logits in chunks that fit the cache, gradient included, where the losses go into a mean, which
+        may be scaled by a power of two; else a second one in the backward pass. Extra memory is the gradient alone (in
         place: nothing). Where the gradient is differentiated again, a target learns, or the code is compiled or
-        vmapped, the plain path is taken: some passes more, the same numbers.
+        vmapped, the plain path is taken: more passes, the same numbers.
 
     When:
         always: every target of this package goes in here.
@@ -130,6 +132,9 @@ class Kernel:
             # once for all chunks, rather than row by row as they are taken
             self.targets = targets = replace(targets, table=targets.table.to(wide))
         return fused(logits, targets[index], scale, gradient)
+
+    def tensors(self) -> Iterable[Tensor]:
+        return self.targets._tensors().values()
 
     def plain(self, logits: Tensor) -> Tensor:
         targets = self.targets

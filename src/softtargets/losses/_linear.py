@@ -12,7 +12,7 @@ from softtargets._numerics import accumulating
 from softtargets.losses._cross_entropy import Kernel
 from softtargets.losses._fused import fused
 from softtargets.losses._inputs import as_targets, check_fit
-from softtargets.losses._kernel import chunks, cut, plain_tensors
+from softtargets.losses._kernel import Unchanged, chunks, cut, plain_tensors
 from softtargets.targets import Targets
 
 # Parts into which rows are cut, whose logits are alive one at a time; in half precision each part costs a pass over the
@@ -53,8 +53,8 @@ def linear_cross_entropy(
 
     Cost:
         the three products of matrices that the layer costs anyway; memory for the gradients of hidden and weight and a
-        chunk of logits. Where the losses do not go into a plain mean, all get one common factor at best; else the
-        products are taken again in the backward pass.
+        chunk of logits. Where the losses that count do not all count alike, the products are taken again in the
+        backward pass; an accelerator's host waits for that to be known, unless it is a plain mean or sum.
 
     When:
         there are very many classes, as in language models and translation.
@@ -113,7 +113,7 @@ class _Linear(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Targets, rows: int, learning: bool
     ) -> Tensor:
         ctx.save_for_backward(hidden, weight, bias)
-        ctx.targets, ctx.rows = targets, rows
+        ctx.targets, ctx.rows, ctx.ingredients = targets, rows, Unchanged(targets._tensors().values())
         # Every loss is taken for one that counts alike: what it counts, in a mean or a sum, scales all at the end.
         scale = None
         if learning:
@@ -126,19 +126,36 @@ class _Linear(torch.autograd.Function):
         (grad,) = given
         hidden, weight, bias = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated again
+            ctx.ingredients.check()
             losses = Kernel(ctx.targets).plain(functional.linear(hidden, weight, bias))
             learning = [t for t in (hidden, weight, bias) if t is not None and t.requires_grad]
             found = iter(torch.autograd.grad(losses, learning, grad, create_graph=True))
             return (*(next(found) if need else None for need in ctx.needs_input_grad[:3]), None, None, None)
         gradients, ctx.gradients = ctx.gradients, None
+        if not plain_tensors(grad):
+            return (*_batched(ctx, grad), None, None, None)
         factor = _common(grad, ctx.targets.ignored)
         if factor is None or gradients is None:
-            factor = grad.abs().amax()
+            ctx.ingredients.check()
+            factor = grad.abs().sum() if grad.numel() == 0 else grad.abs().amax()
             scale = grad / factor.clamp(min=torch.finfo(grad.dtype).tiny)
             _, *gradients = _through(ctx, hidden, weight, bias, scale)
         pairs = zip(gradients, (hidden, weight, bias), strict=True)
         results = [None if gradient is None else gradient.mul_(factor).to(like.dtype) for gradient, like in pairs]
         return (*results, None, None, None)
+
+
+def _batched(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    """Return the gradients for many upstream ones at once, which vmap hands over as one: all logits are made."""
+    ctx.ingredients.check()
+    hidden, weight, bias = ctx.saved_tensors
+    logits = functional.linear(hidden, weight, bias).detach().requires_grad_()
+    with torch.enable_grad():
+        (own,) = torch.autograd.grad(Kernel(ctx.targets).plain(logits).sum(), logits)
+    of_logits = (own * grad[..., None]).to(hidden.dtype)
+    flat, rows = of_logits.reshape(-1, weight.shape[0]), hidden.reshape(-1, hidden.shape[-1])
+    found = (of_logits @ weight, flat.T @ rows, flat.sum(0))
+    return tuple(one if need else None for one, need in zip(found, ctx.needs_input_grad, strict=False))
 
 
 def _common(grad: Tensor, ignored: Tensor | None) -> Tensor | None:

@@ -50,6 +50,9 @@ class _LogOdds:
             deliver(work, gradient)
         return odds[..., 0]
 
+    def tensors(self) -> tuple[Tensor]:
+        return (self.labels,)
+
     def plain(self, logits: Tensor) -> Tensor:
         label, others = apart(logits, self.labels)
         alone = (others == -torch.inf).all(-1)
