@@ -108,3 +108,15 @@ def test_errors(make, message: str) -> None:
 
 def test_half_precision_rows_may_round() -> None:
     assert Transition.wrap(torch.full((3, 3), 1 / 3).bfloat16()).num_classes == 3
+
+
+def test_an_inverse_is_kept_until_the_matrix_is_written_to_and_in_inference_mode_not_at_all() -> None:
+    transition = Transition.wrap(torch.tensor([[0.9, 0.1], [0.2, 0.8]]))
+    assert transition.inverse() is transition.inverse()
+    before = transition.inverse()
+    assert transition.matrix is not None
+    transition.matrix.copy_(torch.tensor([[0.8, 0.2], [0.2, 0.8]]))
+    assert transition.inverse() is not before
+    with torch.inference_mode():
+        made = Transition.wrap(torch.eye(3)).inverse()
+    torch.testing.assert_close(made.to_dense(), torch.eye(3).double())

@@ -81,7 +81,9 @@ def check_labels(argument: str, labels: object, num_classes: int | None = None) 
     """Require an integer tensor of labels in [0, num_classes)."""
     if not isinstance(labels, Tensor):
         raise fail_type(argument, "an int64 tensor of labels", type(labels).__name__, "pass a torch.Tensor")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+    # torch can hardly compute with the unsigned integers above 8 bits
+    unfit = (torch.bool, torch.uint16, torch.uint32, torch.uint64)
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype in unfit:
         raise fail_type(argument, "an int64 tensor of labels", f"dtype {labels.dtype}", f"use {argument}.long()")
     if not values_visible(labels) or labels.numel() == 0:
         return

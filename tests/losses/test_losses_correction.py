@@ -256,3 +256,32 @@ def test_trap_24_an_ill_conditioned_transition_is_not_inverted() -> None:
     with pytest.raises(ValueError, match="transition: invertible; got redraw = 1, where the label says nothing"):
         BACKWARD(logits_of(), LABELS, noise.symmetric(0.75, K))
     assert bool(FORWARD(logits_of(), LABELS, nearly).isfinite().all())
+
+
+@pytest.mark.parametrize("learned", [False, True], ids=["fast", "plain"])
+@pytest.mark.parametrize("dense", [False, True], ids=["closed", "dense"])
+def test_trap_04_a_label_that_only_masked_classes_explain(dense: bool, learned: bool) -> None:
+    z = torch.tensor([[-math.inf, 1.0, 2.0], [0.0, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([0, 0])
+    expected = losses.cross_entropy(z, labels)
+    if dense:
+        made: Noise = torch.eye(3, dtype=torch.float64).requires_grad_(learned)
+    else:
+        made = noise.symmetric(torch.zeros((), dtype=torch.float64).requires_grad_(learned), 3)
+    loss = FORWARD(z, labels, made)
+    assert loss.tolist() == pytest.approx(expected.tolist(), abs=1e-15)
+    (gradient,) = torch.autograd.grad(loss.sum(), z, retain_graph=True)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected.sum(), z)[0])
+    if dense and learned:
+        assert isinstance(made, Tensor)
+        (gradient,) = torch.autograd.grad(loss[0], made)
+        assert gradient.tolist() == torch.zeros(3, 3).tolist()
+
+
+@pytest.mark.parametrize("learned", [False, True], ids=["fast", "plain"])
+def test_a_label_that_is_never_observed_has_a_finite_gradient(learned: bool) -> None:
+    transition = torch.tensor([[0.0, 1.0], [0.0, 1.0]], dtype=torch.float64, requires_grad=learned)
+    z = torch.tensor([[1.0, 2.0], [-math.inf, 0.0]], dtype=torch.float64, requires_grad=True)
+    loss = FORWARD(z, torch.tensor([0, 0]), transition)
+    assert loss.tolist() == [math.inf, math.inf]
+    torch.testing.assert_close(torch.autograd.grad(loss.sum(), z)[0], z.detach().softmax(-1))

@@ -383,6 +383,50 @@ WRONG = {
         ),
         "labels: classes that `valid` says exist; got 2 at row 1; mend the mask or mark it as ignored",
     ),
+    "a mixed label not valid": (
+        lambda: losses.cross_entropy(
+            torch.zeros(1, 3),
+            targets.mix(
+                targets.smooth(torch.tensor([0]), 0.1, valid=torch.tensor([True, True, False])),
+                targets.smooth(torch.tensor([2]), 0.1, valid=torch.tensor([True, True, False])),
+                0.5,
+            ),
+        ),
+        "targets: weight on classes that `valid` says exist; got 0.45 on class 2 at row 0; mend the mask",
+    ),
+    "weight on a class that is not valid": (
+        lambda: losses.cross_entropy(
+            torch.zeros(1, 3),
+            targets.smooth(
+                targets.dense(torch.tensor([[0.5, 0.25, 0.25]])), 0.0, valid=torch.tensor([True, True, False])
+            ),
+        ),
+        "targets: weight on classes that `valid` says exist; got 0.25 on class 2 at row 0; mend the mask",
+    ),
+    "weight in a table on a class that is not valid": (
+        lambda: losses.cross_entropy(
+            torch.zeros(2, 3),
+            replace(
+                targets.from_table(torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]), torch.tensor([0, 1])),
+                valid=torch.tensor([True, True, False]),
+            ),
+        ),
+        "targets: weight on classes that `valid` says exist; got 0.5 on class 2 at row 1; .*, or set it to 0",
+    ),
+    "a prior without mass on the valid classes": (
+        lambda: losses.cross_entropy(
+            torch.zeros(1, 3),
+            replace(
+                targets.smooth(torch.tensor([0]), 0.1, prior=torch.tensor([0.0, 0.0, 1.0])),
+                valid=torch.tensor([True, True, False]),
+            ),
+        ),
+        "prior: mass on the valid classes; got none at row 0; mend the mask, or leave that example unsmoothed",
+    ),
+    "a smearing of fewer classes": (
+        lambda: losses.cross_entropy(torch.zeros(1, 12), targets.backward(torch.tensor([0]), noise.symmetric(0.2, 10))),
+        "targets: 12 classes, as the logits; got 10; align them",
+    ),
     "mixed label out of range": (
         lambda: losses.cross_entropy(
             torch.zeros(1, 2), targets.mix(targets.hard(torch.tensor([0])), targets.hard(torch.tensor([2])), 0.5)
@@ -412,8 +456,29 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("form", ["table", "dense"])
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_class_that_is_not_valid_may_have_weight_where_an_example_is_ignored(form: str, rows: bool) -> None:
+    labels, valid = torch.tensor([0, 2, 1]), torch.tensor([True, True, False, False])
+    table = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.25, 0.75, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])
+    made = targets.from_table(table, labels) if form == "table" else targets.dense(table[labels])
+    made = replace(made, valid=valid.expand(3, 4) if rows else valid, ignored=labels == 2)
+    expected = torch.tensor([math.log(2), 0.0, math.log(2)])
+    torch.testing.assert_close(losses.cross_entropy(torch.zeros(3, 4), made), expected)
+    with pytest.raises(ValueError, match=r"targets: weight on classes .*; got 0.5 on class 2 at row 1; mend the mask"):
+        losses.cross_entropy(torch.zeros(3, 4), replace(made, ignored=None))
+
+
 @pytest.mark.parametrize("case", WRONG)
 def test_trap_15_errors_name_the_argument_the_place_and_the_remedy(case: str) -> None:
     call, message = WRONG[case]
     with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("logits", "class_dim"), [(torch.tensor(1.0), -1), (torch.zeros(2, 3), 2), (torch.zeros(2, 3), -3)]
+)
+def test_a_dimension_of_classes_that_is_not_there_is_named(logits: torch.Tensor, class_dim: int) -> None:
+    with pytest.raises(ValueError, match=f"class_dim: a dimension of the logits, .*; got {class_dim}; give logits"):
+        losses.cross_entropy(logits, torch.tensor([0, 1]), class_dim=class_dim)

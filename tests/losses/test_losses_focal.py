@@ -179,3 +179,31 @@ def test_errors(case: str) -> None:
     call, message = WRONG[case]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["fast", "differentiable"])
+@pytest.mark.parametrize("loss", [losses.focal, losses.dual_focal, losses.sample_dependent_focal])
+def test_trap_04_a_masked_label_has_the_gradient_of_cross_entropy(loss: Any, twice: bool) -> None:
+    made = []
+    for of in (loss, losses.cross_entropy):
+        z = torch.tensor([[-math.inf, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+        value = of(z, FIRST)
+        assert value.tolist() == [math.inf]
+        made.append(torch.autograd.grad(value.sum(), z, create_graph=twice)[0])
+    torch.testing.assert_close(made[0], made[1])
+
+
+@pytest.mark.parametrize("loss", [losses.focal, losses.dual_focal, losses.sample_dependent_focal])
+def test_a_weight_of_0_hides_a_masked_label(loss: Any) -> None:
+    z = torch.tensor([[-math.inf, 1.0, 2.0], [0.0, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    value = losses.reduce(loss(z, torch.tensor([0, 0])), weight=torch.tensor([0.0, 1.0]))
+    (gradient,) = torch.autograd.grad(value, z)
+    assert gradient[0].tolist() == [0, 0, 0]
+    assert bool(gradient.isfinite().all())
+
+
+@both
+def test_a_gamma_that_learns_has_a_finite_gradient_at_a_masked_label(loss: Any) -> None:
+    gamma = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    z = torch.tensor([[-math.inf, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.grad(loss(z, FIRST, gamma=gamma).sum(), gamma)[0].item() == 0

@@ -169,3 +169,26 @@ def test_half_precision_is_summed_in_float32(dtype: torch.dtype) -> None:
 def test_errors(wrong: Targets, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         losses.ghost_cross_entropy(LOGITS, wrong)
+
+
+@pytest.mark.parametrize(("mass", "expected"), [(1.0, 0.0), (1 - 5e-4, 0.0), (0.7, torch.inf)])
+def test_trap_04_mass_left_for_masked_classes_is_infinite_unless_rounding_left_it(mass: float, expected: float) -> None:
+    one = replace(targets.hard(torch.tensor([0])), labels=None, value=torch.tensor([[mass]]).double())
+    z = torch.tensor([[0.0, -torch.inf, -torch.inf]], dtype=torch.float64, requires_grad=True)
+    loss = losses.ghost_cross_entropy(z, one)
+    assert loss.tolist() == [expected]
+    assert bool(torch.autograd.grad(loss.sum(), z)[0].isfinite().all())
+
+
+def test_mass_left_where_every_class_is_named_is_infinite_but_for_ignored_rows() -> None:
+    full = made(6)
+    assert full.value is not None
+    short = replace(full, value=full.value / 2, ignored=torch.tensor([False, True, False, False, False]))
+    assert losses.ghost_cross_entropy(LOGITS, short).tolist() == [torch.inf, 0, torch.inf, torch.inf, torch.inf]
+
+
+def test_labels_are_hard_targets() -> None:
+    labels = torch.tensor([1, 0, 5, 2, 2])
+    torch.testing.assert_close(losses.ghost_cross_entropy(LOGITS, labels), losses.cross_entropy(LOGITS, labels))
+    with pytest.raises(TypeError, match=r"^targets: Targets or int64 labels; got dtype torch\.float64"):
+        losses.ghost_cross_entropy(LOGITS, LOGITS)

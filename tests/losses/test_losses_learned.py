@@ -176,3 +176,19 @@ def test_errors() -> None:
         LOSS(logits, cast(Any, targets.hard(labels)), table)
     with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
         LOSS(logits.long(), labels, table)
+
+
+def test_the_gradient_of_the_model_waits_for_its_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    from softtargets.losses import _cross_entropy
+
+    made: list[bool] = []
+
+    def recording(logits: Tensor, made_of: Any, scale: Any = None, gradient: Any = None) -> Tensor:
+        made.append(gradient is not None)
+        return fused(logits, made_of, scale, gradient)
+
+    fused = _cross_entropy.fused
+    monkeypatch.setattr(_cross_entropy, "fused", recording)
+    z = torch.zeros(2, 3, requires_grad=True)
+    losses.learned_smoothing_cross_entropy(z, torch.tensor([0, 1]), torch.zeros(3, 3)).mean().backward()
+    assert made == [False, True]

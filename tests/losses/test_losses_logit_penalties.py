@@ -196,3 +196,13 @@ def test_errors() -> None:
             penalty(logits.long())
         with pytest.raises(ValueError, match="logits: at least 2 classes; got 1 in dimension 1; set class_dim"):
             penalty(torch.zeros(2, 1, 3), class_dim=1)
+
+
+@pytest.mark.parametrize("penalty", [losses.margin_penalty, ACLS])
+def test_a_row_without_a_class_is_0_with_gradient_0(penalty: Any) -> None:
+    z = torch.tensor([[-math.inf, -math.inf], [30.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    value = penalty(z)
+    (gradient,) = torch.autograd.grad(value.sum(), z)
+    assert value[0].item() == 0
+    assert gradient[0].tolist() == [0, 0]
+    assert bool(gradient.isfinite().all())

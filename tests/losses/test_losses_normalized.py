@@ -84,3 +84,20 @@ def test_the_parts_are_any_functions_of_logits_with_the_classes_last() -> None:
 def test_errors(argument: str) -> None:
     with pytest.raises(ValueError, match=rf"{argument}: in \[0, inf\]; got -1; choose 0 or more"):
         losses.active_passive(HALF, torch.tensor([0]), **cast(Any, {argument: -1.0}))
+
+
+def test_trap_04_a_masked_label_has_the_limit_of_an_improbable_one() -> None:
+    z = torch.tensor([[-math.inf, 1.0, 2.0], [-1e9, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    first = torch.tensor([0, 0])
+    for loss, limit in ((losses.normalized_cross_entropy, 1.0), (losses.active_passive, 1 + math.log(1e4))):
+        value = loss(z, first)
+        (gradient,) = torch.autograd.grad(value.sum(), z)
+        assert value.tolist() == pytest.approx([limit, limit], abs=1e-6)
+        torch.testing.assert_close(gradient, torch.zeros_like(z), rtol=0, atol=1e-6)
+
+
+def test_an_active_weight_of_0_hides_an_infinite_loss() -> None:
+    z = torch.tensor([[-math.inf, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    loss = losses.active_passive(z, torch.tensor([0]), active_weight=0.0, active=losses.cross_entropy)
+    assert loss.tolist() == pytest.approx([math.log(1e4)])
+    assert torch.autograd.grad(loss.sum(), z)[0].tolist() == [[0, 0, 0]]

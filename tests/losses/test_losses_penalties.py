@@ -329,3 +329,29 @@ def test_errors() -> None:
             penalty(torch.zeros(2, 1))
     with pytest.raises(ValueError, match=r"transition: rows \(clean class\) that sum to 1; got 2 in row 0; divide"):
         losses.volume_penalty(2 * torch.eye(3))
+
+
+def test_zipf_of_a_label_that_is_the_only_class_is_0_with_gradient_0() -> None:
+    z = torch.tensor([[0.0, -math.inf, -math.inf], [0.0, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    loss = losses.zipf_penalty(z, torch.tensor([0, 0]))
+    (gradient,) = torch.autograd.grad(loss.sum(), z)
+    assert loss[0].item() == 0
+    assert gradient[0].tolist() == [0, 0, 0]
+    assert bool(gradient.isfinite().all())
+
+
+def test_the_gradient_of_the_regularizer_waits_for_its_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    from softtargets.losses import _cross_entropy
+
+    made: list[bool] = []
+
+    def recording(logits: Tensor, made_of: Any, scale: Any = None, gradient: Any = None) -> Tensor:
+        made.append(gradient is not None)
+        return fused(logits, made_of, scale, gradient)
+
+    fused = _cross_entropy.fused
+    monkeypatch.setattr(_cross_entropy, "fused", recording)
+    loss = losses.smoothing_regularizer(logits_of().requires_grad_())
+    assert made == [False]
+    (0.3 * loss.mean()).backward()
+    assert made == [False, True]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from softtargets import losses, targets
+from softtargets.losses._reduce import upstream
 
 VALUES = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
 WEIGHT = torch.tensor([1.0, 0.0, 3.0], dtype=torch.float64)
@@ -79,6 +80,12 @@ def test_masks_are_weights(weight: Tensor) -> None:
         ({"reduction": "avg"}, "reduction: one of mean, sum, none; got 'avg'"),
         ({"reduction": "means"}, r"got 'means'; did you mean 'mean'\?"),
         ({"reduction": "sum", "normalizer": 3}, "normalizer: None unless reduction='mean'; got 3; divide the result"),
+        (
+            {"normalizer": -2},
+            "normalizer: positive, or 0 where nothing is counted; got -2; pass the number of examples",
+        ),
+        ({"normalizer": math.nan}, "normalizer: positive, or 0 where nothing is counted; got nan"),
+        ({"normalizer": torch.tensor(math.nan)}, "normalizer: positive, or 0 where nothing is counted; got nan"),
         ({"weight": torch.ones(3, 1)}, r"weight: shape \(3,\); got \(3, 1\); give one weight per example"),
         ({"weight": torch.tensor([1.0, -2.0, 1.0])}, "weight: at least 0; got -2 at row 1"),
         ({"weight": torch.tensor([1.0, 1.0, math.nan])}, "weight: at least 0; got nan at row 2"),
@@ -87,3 +94,10 @@ def test_masks_are_weights(weight: Tensor) -> None:
 def test_errors(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         losses.reduce(VALUES, **arguments)
+
+
+@pytest.mark.parametrize("normalizer", [0, 0.0, torch.tensor(0.0)])
+def test_nothing_counted_leaves_the_gradient_known_ahead_finite(normalizer: float | Tensor) -> None:
+    ahead = upstream(VALUES, "mean", normalizer=normalizer)
+    assert ahead is not None
+    assert bool(ahead.isfinite().all())

@@ -285,3 +285,10 @@ def test_errors(case: str) -> None:
     call, message = WRONG[case]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_cross_entropy_weight_of_0_hides_a_masked_label() -> None:
+    z = torch.tensor([[-math.inf, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    loss = losses.symmetric_cross_entropy(z, torch.tensor([0]), cross_entropy_weight=0.0)
+    assert loss.tolist() == pytest.approx([math.log(1e4)])
+    assert torch.autograd.grad(loss.sum(), z)[0].tolist() == [[0, 0, 0]]

@@ -547,3 +547,39 @@ def test_reference_targets_are_what_they_are_called() -> None:
         dense = case.target(logits, LABELS, ALL).tolist()
         made = [reference.cross_entropy(z, t) for z, t in zip(logits.tolist(), dense, strict=True)]
         assert case.loss(logits, LABELS, ALL).tolist() == pytest.approx(made, abs=1e-12)
+
+
+def test_a_peer_of_weight_0_may_be_masked() -> None:
+    z = torch.tensor([[-math.inf, 1.0, 2.0]], dtype=torch.float64)
+    own = torch.tensor([[0.0, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    pool = (z.requires_grad_(), torch.tensor([0]))
+    for weight in (0.0, torch.zeros(1, dtype=torch.float64)):
+        loss = losses.peer(own, torch.tensor([1]), weight=weight, pool=pool)
+        assert torch.equal(loss, losses.cross_entropy(own, torch.tensor([1])))
+        assert torch.autograd.grad(loss.sum(), z)[0].tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (losses.bootstrapped_cross_entropy, [False]),
+        (losses.peer, [False, True]),  # the label's own part is the mean's; the drawn one's is not
+    ],
+)
+def test_a_gradient_that_is_not_the_means_is_computed_once(
+    loss: Any, expected: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from softtargets.losses import _cross_entropy
+
+    made: list[bool] = []
+
+    def recording(logits: Tensor, made_of: Any, scale: Any = None, gradient: Any = None) -> Tensor:
+        made.append(gradient is not None)
+        return fused(logits, made_of, scale, gradient)
+
+    fused = _cross_entropy.fused
+    monkeypatch.setattr(_cross_entropy, "fused", recording)
+    value = loss(logits_of().requires_grad_(), LABELS)
+    assert made == expected
+    value.mean().backward()
+    assert made == [*expected, True]

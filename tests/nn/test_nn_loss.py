@@ -159,3 +159,61 @@ def test_a_loss_that_is_not_finite_may_be_ignored() -> None:
     logits[1] = math.inf
     labels = LABELS.masked_fill(LABELS == 0, -100)
     assert nn.Loss(distance, power=1.0)(logits, labels).isfinite()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.cross_entropy,
+        losses.focal,
+        losses.dual_focal,
+        losses.sample_dependent_focal,
+        losses.normalized_cross_entropy,
+        losses.active_passive,
+        losses.generalized_cross_entropy,
+    ],
+)
+def test_an_ignored_example_gets_no_gradient_whatever_its_logits(loss: Any) -> None:
+    z = torch.tensor([[-math.inf, 1.0, 2.0], [-math.inf, 1.0, 2.0], [math.nan] * 3, [math.inf, 1.0, 2.0]])
+    z.requires_grad_()
+    value = nn.Loss(loss)(z, torch.tensor([1, -100, -100, -100]))
+    value.backward()
+    assert z.grad is not None
+    assert bool(z.grad.isfinite().all())
+    assert z.grad[1:].eq(0).all()
+    assert z.grad[0].ne(0).any()
+    torch.testing.assert_close(value, nn.Loss(loss)(z[:1], torch.tensor([1])))
+
+
+def test_ignored_examples_where_the_logits_are_overwritten_in_place() -> None:
+    leaf = LOGITS.clone().requires_grad_()
+    labels = LABELS.masked_fill(LABELS == 0, -100)
+    nn.Loss(losses.cross_entropy, inplace=True)(leaf * 1, labels).backward()
+    (expected,) = torch.autograd.grad(torch.nn.functional.cross_entropy(leaf, labels), leaf)
+    torch.testing.assert_close(leaf.grad, expected)
+
+
+def through(logits: Tensor, labels: Tensor, layer: torch.nn.Module) -> Tensor:
+    return losses.cross_entropy(layer(logits), labels)
+
+
+def test_a_hyper_parameter_that_is_a_module_goes_where_the_module_goes() -> None:
+    layer = torch.nn.Linear(K, K)
+    loss = nn.Loss(through, layer=layer)
+    assert list(loss.parameters()) == list(layer.parameters())
+    assert loss.state_dict().keys() == {"layer.weight", "layer.bias"}
+    loss.double()(LOGITS, LABELS).backward()
+    assert layer.weight.grad is not None
+    assert repr(loss).count("Linear(") == 1
+
+
+def fitted(logits: Tensor, labels: Tensor, training: Any) -> Tensor:
+    return training * losses.cross_entropy(logits, labels)
+
+
+def test_a_name_that_modules_have_is_refused_for_what_would_be_registered() -> None:
+    for value in (torch.ones(()), torch.nn.Parameter(torch.ones(())), torch.nn.Identity()):
+        message = r"^Loss\(fitted\): a name for a tensor, .* that modules do not have; got 'training'; rename it"
+        with pytest.raises(ValueError, match=message):
+            nn.Loss(fitted, training=value)
+    assert float(nn.Loss(fitted, training=2.0)(LOGITS, LABELS)) > 0

@@ -128,6 +128,15 @@ def test_a_convention_needs_the_number_of_classes() -> None:
         targets.smooth(torch.tensor([0]), 0.1, convention="others")
 
 
+@pytest.mark.parametrize("smoothing", [-1.0, -2.0, torch.tensor([0.1, -1.5])])
+def test_a_classy_smoothing_is_above_minus_1(smoothing: float | torch.Tensor) -> None:
+    with (
+        pytest.warns(UserWarning, match="unbounded below"),
+        pytest.raises(ValueError, match=r"smoothing: above -1 in the convention 'classy'; got -\d.*; choose more"),
+    ):
+        targets.smooth(torch.tensor([0, 1]), smoothing, num_classes=3, convention="classy", allow_negative=True)
+
+
 def test_the_largest_classy_smoothing_is_a_half_of_all() -> None:
     assert targets.convert_smoothing(1.0, num_classes=7, source="classy") == 0.5
     assert math.isclose(gold_and_other(1.0, 7, "classy")[1], 0.5 / 7)

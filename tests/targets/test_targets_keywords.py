@@ -103,6 +103,13 @@ def test_the_ends() -> None:
         torch.testing.assert_close(made.to_dense(), even, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_keeps_the_mass(dtype: torch.dtype) -> None:
+    scores = torch.rand(3, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
+    made = targets.smooth_by_scores(torch.tensor([0, 1, 2]), scores, smoothing=torch.full((3,), 0.3, dtype=dtype))
+    torch.testing.assert_close(made.mass(), torch.ones(3), rtol=0, atol=1e-6)
+
+
 def test_any_shape_and_no_gradient_to_the_scores() -> None:
     scores = SCORES.reshape(2, 2, 3).clone().requires_grad_()
     made = targets.smooth_by_scores(LABELS.view(2, 2), scores, smoothing=0.3)

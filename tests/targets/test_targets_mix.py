@@ -80,12 +80,32 @@ def test_the_ends_are_either_of_the_two() -> None:
     assert torch.equal(targets.mix(a, b, 0.0).to_dense(4), b.to_dense(4))
 
 
-def test_a_label_that_both_have_is_kept_and_two_are_none() -> None:
+def test_the_one_label_there_is_is_kept_and_two_are_none() -> None:
     hard = targets.hard(LABELS)
     assert targets.mix(hard, targets.smooth(LABELS, 0.3), 0.5).labels is LABELS
     assert targets.mix(hard, targets.from_table(ASYMMETRIC, LABELS), 0.5).labels is LABELS
     assert targets.mix(hard, targets.hard(LABELS.flip(0)), 0.5).labels is None
-    assert targets.mix(hard, targets.dense(ASYMMETRIC), 0.5).labels is None
+    assert (
+        targets.mix(targets.mix(hard, targets.hard(LABELS.flip(0)), 0.5), targets.dense(ASYMMETRIC), 0.5).labels is None
+    )
+
+
+def test_distillation_weighs_by_the_label() -> None:
+    hard, teacher = targets.hard(LABELS), targets.dense(ASYMMETRIC)
+    class_weight = torch.tensor([1.0, 2.0, 4.0, 8.0], dtype=torch.float64)
+    for made in (targets.mix(hard, teacher, 0.3), targets.mix(teacher, hard, 0.3)):
+        assert made.labels is LABELS
+        assert torch.equal(targets.example_weights(made, class_weight), class_weight[LABELS])
+
+
+def test_a_weight_in_half_precision_keeps_the_mass() -> None:
+    weight = torch.full((4,), 0.3, dtype=torch.bfloat16)
+    torch.testing.assert_close(
+        targets.mix(targets.hard(LABELS), targets.hard(LABELS.flip(0)), weight).mass(),
+        torch.ones(4, dtype=torch.float64),
+        rtol=0,
+        atol=1e-15,
+    )
 
 
 WRONG: list[tuple[str, Any, str]] = [
@@ -104,6 +124,11 @@ WRONG: list[tuple[str, Any, str]] = [
         "mix masks",
         lambda: targets.mix(targets.hard(LABELS), targets.smooth(LABELS, 0.1, valid=torch.ones(4).bool()), 0.5),
         "b: the valid classes of a; got another mask",
+    ),
+    (
+        "mix classes",
+        lambda: targets.mix(targets.dense(torch.ones(4, 5)), targets.dense(torch.ones(4, 6)), 0.5),
+        "b: 5 classes, as a; got 6; make both for the same classes",
     ),
 ]
 

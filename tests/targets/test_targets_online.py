@@ -147,6 +147,29 @@ def test_the_ends_of_online_smoothing() -> None:
     assert before.labels is labels
 
 
+@pytest.mark.parametrize(("bad", "said"), [(1.5, "1.5"), (-0.5, "-0.5"), (float("nan"), "nan")])
+def test_what_is_no_probability_is_not_observed(bad: float, said: str) -> None:
+    probs = torch.tensor([[0.5, 0.5], [0.5, bad]])
+    message = rf"probs: probabilities, in \[0, 1\]; got {said} at index \(1, 1\); take logits.softmax\(-1\)"
+    with pytest.raises(ValueError, match=message):
+        targets.OnlineSmoothing(2).observe(probs, torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=message):
+        targets.RunningTargets(2, 2).observe(torch.tensor([0, 1]), probs)
+    with pytest.raises(TypeError, match=r"labels: an int64 tensor .* use labels.long"):
+        targets.OnlineSmoothing(2).observe(probs[:1], torch.tensor([0.0]))
+
+
+def test_a_state_stays_what_it_was() -> None:
+    online, running = targets.OnlineSmoothing(2), targets.RunningTargets(1, 2)
+    states = [online.state_dict(), running.state_dict()]
+    before = [{name: tensor.clone() for name, tensor in state.items()} for state in states]
+    online.observe(torch.tensor([[0.75, 0.25]]), torch.tensor([0]))
+    running.observe(torch.tensor([0]), torch.tensor([[0.75, 0.25]]))
+    online.end_epoch()
+    for state, old in zip(states, before, strict=True):
+        assert all(torch.equal(state[name], old[name]) for name in old)
+
+
 def test_no_momentum_is_the_last_prediction() -> None:
     running = RunningTargets(2, 3, momentum=0.0)
     for step in range(2):

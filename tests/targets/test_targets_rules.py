@@ -190,7 +190,98 @@ def test_nothing_is_said_or_refused_where_an_ingredient_is_learned(learned: str)
     assert float(gradient.abs().sum()) > 0
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        targets.hard,
+        lambda y, **key: targets.from_table(ASYMMETRIC, y, **key),
+        lambda y, **key: targets.from_table(Smearing.uniform(0.3, 4), y, **key),
+        lambda y, **key: targets.backward(y, noise.symmetric(0.2, 4), **key),
+        lambda y, **key: targets.smooth_by_scores(y, ASYMMETRIC, smoothing=0.3, **key),
+        lambda y, **key: targets.disturb(y, 0.0, num_classes=4, **key),
+        lambda y, **key: targets.OnlineSmoothing(4).targets(y, **key),
+    ],
+    ids=["hard", "table", "smearing", "backward", "scores", "disturb", "online"],
+)
+def test_ignored_labels_have_no_target_and_leave_the_others_theirs(rule: Any) -> None:
+    ignored = torch.tensor([False, True, False, False])
+    made = rule(LABELS.masked_fill(ignored, -100), ignore_index=-100)
+    assert torch.equal(made.ignored, ignored)
+    assert torch.equal(made.to_dense(4), rule(LABELS).to_dense(4).masked_fill(ignored[:, None], 0.0))
+    assert rule(LABELS, ignore_index=-100).ignored is None
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("form", ["labels", "smooth", "dense"])
+def test_a_smoothing_in_half_precision_keeps_the_mass(form: str, dtype: torch.dtype) -> None:
+    soft = {"labels": LABELS, "smooth": targets.smooth(LABELS, 0.1), "dense": targets.dense(ASYMMETRIC)}[form]
+    made = targets.smooth(soft, torch.full((4,), 0.3, dtype=dtype))
+    torch.testing.assert_close(made.mass(), torch.ones(4, dtype=torch.float64), rtol=0, atol=1e-14)
+
+
+def test_smoothing_under_another_mask_leaves_the_first_where_it_was() -> None:
+    a = torch.tensor([True, True, False, False])
+    b = torch.tensor([True, True, True, False])
+    labels = torch.tensor([0, 1])
+    first = targets.smooth(labels, 0.4, valid=a)
+    close(targets.smooth(first, 0.0, valid=b), first.to_dense().tolist())
+    close(targets.smooth(first, 0.3, valid=b), (0.7 * first.to_dense() + 0.1 * b.double()).tolist())
+    assert targets.smooth(first, 0.3, valid=a.clone()).values is None, "the same mask again"
+
+
+@pytest.mark.parametrize("rule", [Smearing.uniform(0.2, 4), noise.symmetric(0.2, 4).inverse()])
+def test_a_smearing_tells_its_number_of_classes(rule: Smearing) -> None:
+    made = targets.from_table(rule, LABELS)
+    for same in (made, made[1:], targets.smooth(made, 0.1), targets.mix(made, targets.hard(LABELS), 0.5)):
+        assert same.num_classes == 4
+        assert same.values is None
+        assert same.prior is None
+
+
 WRONG: list[tuple[str, Any, str]] = [
+    ("unsigned labels", lambda: targets.hard(LABELS.to(torch.uint16)), r"labels: .*torch.uint16; use labels.long\(\)"),
+    (
+        "unsigned labels to ignore",
+        lambda: targets.hard(LABELS.to(torch.uint32), ignore_index=2),
+        r"labels: .*torch.uint32; use labels.long\(\)",
+    ),
+    (
+        "endless smoothing",
+        lambda: targets.smooth(LABELS, -float("inf"), allow_negative=True),
+        "smoothing: finite; got -inf; choose a finite one",
+    ),
+    (
+        "a mask of another shape",
+        lambda: targets.smooth(LABELS, 0.1, valid=torch.ones(3, 4).bool()),
+        r"valid: shape \(K,\) or \(4, K\) with K >= 2; got \(3, 4\); give one mask",
+    ),
+    (
+        "a mask of numbers",
+        lambda: targets.smooth(LABELS, 0.1, valid=torch.ones(4)),
+        r"valid: a bool tensor; got dtype torch.float32; use valid.bool\(\)",
+    ),
+    (
+        "a mask of other classes than the prior",
+        lambda: targets.smooth(LABELS, 0.1, prior=PRIOR, valid=torch.ones(5).bool()),
+        "valid: 4 classes, as the targets; got 5; align them",
+    ),
+    (
+        "a prior without mass",
+        lambda: targets.smooth(
+            torch.tensor([0]), 0.1, prior=torch.tensor([0.0, 1.0]), valid=torch.tensor([[True, False]])
+        ),
+        "prior: mass on the valid classes; got none at row 0; mend the mask, or leave that example unsmoothed",
+    ),
+    (
+        "a prior without mass for what is dense",
+        lambda: targets.smooth(
+            targets.dense(torch.tensor([[1.0, 0.0]])),
+            0.1,
+            prior=torch.tensor([0.0, 1.0]),
+            valid=torch.tensor([True, False]),
+        ),
+        "prior: mass on the valid classes; got none at row 0",
+    ),
     ("negative label", lambda: targets.hard(torch.tensor([0, 1, -7])), "labels: labels of at least 0; got -7 at row 2"),
     (
         "place in a grid",

@@ -196,13 +196,25 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "cold",
         lambda: targets.sample(TEACHER, draws=1, proposal_temperature=0.0),
-        "proposal_temperature: above 0; got 0.0",
+        "proposal_temperature: above 0, finite; got 0.0",
+    ),
+    (
+        "endless",
+        lambda: targets.sample(TEACHER, draws=1, proposal_temperature=float("inf")),
+        "proposal_temperature: above 0, finite; got inf; 1 draws as the teacher would",
     ),
     (
         "a negative vote",
         lambda: targets.votes(torch.tensor([[1, 2], [3, -1]])),
-        r"counts: at least 0; got -1 at index \(1, 1\)",
+        r"counts: at least 0, finite; got -1 at index \(1, 1\)",
     ),
+    (
+        "endless votes",
+        lambda: targets.votes(torch.tensor([[1, torch.inf]])),
+        r"counts: at least 0, finite; got inf at index \(0, 1\); mend that count",
+    ),
+    ("votes for one class", lambda: targets.votes(torch.ones(3, 1)), r"counts: shape \(..., K\) .*; got \(3, 1\); put"),
+    ("one vote alone", lambda: targets.votes(torch.tensor(3)), r"counts: shape \(..., K\) .*; got \(\); put"),
     (
         "no votes",
         lambda: targets.votes(torch.tensor([[1, 2], [0, 0], [0, 0]])),

@@ -134,6 +134,11 @@ def test_a_high_temperature_and_a_class_without_texts_are_smoothed_evenly() -> N
 
 WRONG: list[tuple[str, Any, str]] = [
     (
+        "labels that are no ints",
+        lambda: targets.tfidf_table(["a", "b"], [0.9, 1.2], num_classes=2, smoothing=0.1),  # pyright: ignore
+        r"labels: an int64 tensor of labels; got dtype torch.float32; use labels.long\(\)",
+    ),
+    (
         "a negative distance",
         lambda: targets.hierarchical_table(DISTANCE - 1, sharpness=1.0),
         r"distance: entries of at least 0; got -1 at index \(0, 0\); mend that entry",

@@ -8,6 +8,7 @@ import torch
 from torch.utils import _pytree
 
 from softtargets import losses, targets
+from softtargets.matrices import Smearing
 from softtargets.targets import Targets
 
 LABELS = torch.tensor([2, 0, 1, 2, 3])
@@ -25,6 +26,7 @@ def every_form() -> dict[str, Targets]:
         "table": targets.from_table(TABLE, LABELS),
         "dense": targets.dense(TABLE[LABELS]),
         "mixed": targets.mix(hard, targets.smooth(LABELS.flip(0), 0.3), 0.25),
+        "sized": targets.from_table(Smearing.uniform(0.3, 4), LABELS),
     }
 
 
@@ -127,7 +129,9 @@ def test_an_index_takes_examples_as_it_would_from_the_dense_form(form: str, at: 
     for name in ("labels", "ignored"):
         there = getattr(whole, name)
         assert getattr(part, name) is None if there is None else torch.equal(getattr(part, name), there[at])
-    assert set(_pytree.tree_structure(part).context) == set(whole._tensors())
+    names, size = _pytree.tree_structure(part).context
+    assert set(names) == set(whole._tensors())
+    assert size == whole.size
 
 
 @pytest.mark.parametrize("mask", [VALID[:4], torch.ones(1, 4).bool(), torch.tensor([[True] * 4, [True] * 3 + [False]])])
@@ -165,7 +169,8 @@ def test_the_prior_is_spread_over_valid_classes_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "expected"), [("hard", None), ("smooth", 4), ("prior", 4), ("table", 4), ("dense", 4), ("mixed", None)]
+    ("form", "expected"),
+    [("hard", None), ("smooth", 4), ("prior", 4), ("table", 4), ("dense", 4), ("mixed", None), ("sized", 4)],
 )
 def test_num_classes_is_known_where_it_can_be(form: str, expected: int | None) -> None:
     assert every_form()[form].num_classes == expected
@@ -177,16 +182,45 @@ def test_to_dense_says_when_it_needs_the_number_of_classes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("made", "size", "message"),
+    [
+        (targets.hard(torch.tensor([0, 7])), 3, "labels: .*below 3, .*; got 7 at row 1"),
+        (targets.dense(TABLE), 7, "num_classes: 4, as the targets know it; got 7; leave it out"),
+        (targets.from_table(Smearing.uniform(0.3, 4), LABELS), 5, "num_classes: 4, as the targets know it; got 5"),
+    ],
+)
+def test_to_dense_is_over_the_classes_there_are(made: Targets, size: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        made.to_dense(size)
+
+
+@pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({}, "Targets: exactly one of index, table and values; got 0"),
         ({"values": TABLE, "index": LABELS[:, None], "value": TABLE[:, :1]}, "exactly one .*; got 2"),
         ({"index": LABELS[:, None]}, "Targets: index with value, table with row; got one of a pair"),
         ({"values": TABLE, "row": LABELS}, "index with value, table with row"),
+        ({"values": TABLE, "prior": torch.ones(5) / 5}, "values: 5 classes, as the targets; got 4; align them"),
+        ({"values": TABLE, "size": 3}, "values: 3 classes, as the targets; got 4; align them"),
+        ({"values": TABLE, "valid": VALID}, "valid: 4 classes, as the targets; got 5; align them"),
+        (
+            {"values": TABLE, "valid": VALID[:4].expand(3, 4)},
+            r"valid: shape \(K,\) or \(4, K\) with K >= 2; got \(3, 4\); give one mask for all",
+        ),
+        (
+            {"values": TABLE, "valid": VALID[:4].float()},
+            r"valid: a bool tensor; got dtype torch.float32; use valid.bool",
+        ),
+        (
+            {"values": TABLE, "ignored": torch.tensor([True])},
+            r"ignored: shape \(4,\), one per example; got \(1,\); mark every example",
+        ),
+        ({"values": TABLE, "ignored": torch.zeros(4).long()}, r"ignored: a bool tensor; got dtype torch.int64"),
     ],
 )
-def test_malformed_targets_are_refused(fields: dict[str, torch.Tensor], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_malformed_targets_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
         Targets(**fields)
 
 

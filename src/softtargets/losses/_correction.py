@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from softtargets._errors import fail
-from softtargets._numerics import as_like, at_least_float32, rows_of, shifted
+from softtargets._numerics import as_like, at_least_float32, rows_of, shifted, times
 from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.losses._fused import deliver, shift, workspace
 from softtargets.losses._inputs import classes_last, paired
@@ -33,7 +33,8 @@ def forward_corrected_cross_entropy(
         class_dim: where the classes are.
 
     Returns:
-        (...) float32 or wider, nats.
+        (...) float32 or wider, nats; infinite, with the gradient of cross_entropy, where masked classes alone explain
+        the label.
 
     Raises:
         ValueError: where shapes differ, a label is out of range, or the rows of T do not sum to 1.
@@ -88,11 +89,12 @@ class _Forward:
         # Where the classes that explain the label have all but vanished, their exponentials have lost their bits.
         faint = observed < 1e-20
         if faint.device.type != "cpu" or bool(faint.any()):
-            log_joint = (
-                logits.to(work.dtype).log_softmax(-1) + rows_of(self.columns.to(work.dtype), self.labels[index]).log()
-            )
+            columns = rows_of(self.columns.to(work.dtype), self.labels[index])
+            log_joint = logits.to(work.dtype).log_softmax(-1) + columns.log()
             losses = torch.where(faint, -log_joint.logsumexp(-1), losses)
-            joint = torch.where(faint[..., None], log_joint.softmax(-1), joint)
+            none = (log_joint == -torch.inf).all(-1, keepdim=True)
+            posterior = torch.where(none, _shares(columns), log_joint.softmax(-1))
+            joint = torch.where(faint[..., None], posterior, joint)
             observed = observed.masked_fill(faint, 1.0)
         if gradient is not None and scale is not None:
             work.mul_((scale / total)[..., None]).sub_(joint.mul_((scale / observed)[..., None]))
@@ -109,11 +111,22 @@ class _Forward:
 
 
 def _log_mean_exp(weights: Tensor, z: Tensor) -> Tensor:
-    """Return log <weights, exp(z)>, whose gradient with respect to a weight of 0 exists as well."""
+    """Return log <weights, exp(z)>, whose gradient with respect to a weight of 0 exists as well.
+
+    Where all that has weight is masked it is -inf, with the weights' shares for the gradient and none for a weight.
+    """
     largest = (z + weights.log()).detach().amax(-1, keepdim=True)
     largest = largest.masked_fill(~largest.isfinite(), 0.0)
     # the bound holds for every weight above 1e-34, and keeps a larger logit of weight 0 from overflowing
-    return torch.log((weights * (z - largest).clamp(max=80).exp()).sum(-1)) + largest[..., 0]
+    total = (weights * (z - largest).clamp(max=80).exp()).sum(-1)
+    none = total == 0
+    masked = times(_shares(weights.detach()), z).sum(-1) - torch.inf
+    return torch.where(none, masked, total.masked_fill(none, 1.0).log() + largest[..., 0])
+
+
+def _shares(weights: Tensor) -> Tensor:
+    """Return weights over their sum; 0 where all of them are 0."""
+    return functional.normalize(weights, p=1.0, dim=-1)
 
 
 def _symmetric(logits: Tensor, labels: Tensor, transition: Transition, class_dim: int) -> Tensor:

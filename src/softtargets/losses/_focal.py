@@ -44,8 +44,8 @@ def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_
         calibration: it holds back confidence where the label is already probable; easy examples outnumber hard ones.
 
     Against:
-        not proper: its minimiser is less certain than the true probabilities (Charoenphakdee et al. 2021, from memory);
-        wrong labels, being hard, count more.
+        not proper: its minimiser is not the true probabilities (Charoenphakdee et al. 2021, from memory): usually less
+        certain, more certain where no class is likely. Wrong labels, being hard, count more.
 
     Example:
         >>> loss = focal(torch.zeros(1, 2), torch.tensor([0]), gamma=2.0)        # 1/4 of log 2
@@ -165,9 +165,14 @@ def dual_focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, c
     below = others.masked_fill(others >= label[..., None], -torch.inf).amax(-1)
     others = others.masked_fill((others == -torch.inf).all(-1, keepdim=True), 0.0)
     share = (below - others.logsumexp(-1)).exp()  # p_j / (1 - p_label)
-    return -torch.exp(as_like(gamma, odds) * (logsigmoid(-odds) + share.log1p())) * logsigmoid(odds)
+    return _weighed(odds, as_like(gamma, odds) * (logsigmoid(-odds) + share.log1p()))
 
 
 def _focal(odds: Tensor, gamma: Tensor) -> Tensor:
     # Through the logarithm of 1 - p_label, the gradient of a power below 1 stays finite where 1 - p_label vanishes.
-    return -torch.exp(gamma * logsigmoid(-odds)) * logsigmoid(odds)
+    return _weighed(odds, gamma * logsigmoid(-odds))
+
+
+def _weighed(odds: Tensor, log_factor: Tensor) -> Tensor:
+    """Multiply cross entropy with a factor, which is 1 and constant where the label is masked and the loss infinite."""
+    return -log_factor.exp().masked_fill(odds == -torch.inf, 1.0) * logsigmoid(odds)

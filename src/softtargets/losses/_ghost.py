@@ -5,13 +5,15 @@ from torch import Tensor
 
 from softtargets._checks import entry, first_bad, values_visible, where
 from softtargets._errors import fail
-from softtargets._numerics import at_least_float32
+from softtargets._numerics import at_least_float32, times
 from softtargets.losses._cross_entropy import cross_entropy
-from softtargets.losses._inputs import classes_last
+from softtargets.losses._inputs import as_targets, classes_last
 from softtargets.targets import Targets
 
+ROUNDING = 1e-3  # how far from 1 a mass may be by rounding alone
 
-def ghost_cross_entropy(logits: Tensor, targets: Targets, *, class_dim: int = -1) -> Tensor:
+
+def ghost_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int = -1) -> Tensor:
     """Cross entropy over the named classes and one ghost class that stands for all the others.
 
     sum_k t_k * -log p_k + (1 - sum(t)) * -log sum_others p
@@ -22,14 +24,17 @@ def ghost_cross_entropy(logits: Tensor, targets: Targets, *, class_dim: int = -1
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        targets: factored Targets without a prior, of mass in [0, 1]: ``targets.top_k(..., residual="drop")``.
+        targets: factored Targets without a prior, of mass in [0, 1]: ``targets.top_k(..., residual="drop")``; or (...)
+            int64 labels, which leave nothing.
         class_dim: where the classes are.
 
     Returns:
-        (...) float32 or wider, nats, at least 0; ignored examples 0.
+        (...) float32 or wider, nats, at least 0; ignored examples 0. Infinite where mass is left and no other class is
+        there, or all are masked; up to 1e-3, what rounding leaves, is dropped there.
 
     Raises:
         ValueError: where shapes differ, or targets are not factored, have a prior, a negative weight or a mass above 1.
+        TypeError: where logits are not floating-point, or targets are a floating-point tensor.
 
     Limits:
         targets of mass 1 give cross_entropy; no class named with weight gives -log(1 - sum_named p).
@@ -53,7 +58,7 @@ def ghost_cross_entropy(logits: Tensor, targets: Targets, *, class_dim: int = -1
         >>> ghost_cross_entropy(torch.tensor([[0.5, 0.0, 0.5, 0.0]]).log(), made).exp().round(decimals=4).tolist()
         [2.0]
     """
-    moved = classes_last(logits, class_dim)
+    moved, targets = classes_last(logits, class_dim), as_targets(targets)
     named = cross_entropy(logits, targets, class_dim=class_dim)
     if targets.index is None or targets.value is None or targets.rest is not None:
         raise fail("targets", "factored, without a prior", "others", "use targets.top_k(..., residual='drop')")
@@ -65,13 +70,14 @@ def ghost_cross_entropy(logits: Tensor, targets: Targets, *, class_dim: int = -1
     mass = targets.mass()
     _check(targets.value, mass)
     others = z.scatter(-1, targets.index, -torch.inf)
-    # where every class is named, what rounding left of the mass has nowhere to go
+    # where no other class is there, what rounding left of the mass has nowhere to go
     none = (others == -torch.inf).all(-1)
-    left = (1 - mass).clamp(min=0.0).to(z.dtype).masked_fill(none, 0.0)
-    ghost = left * (z.logsumexp(-1) - others.masked_fill(none[..., None], 0.0).logsumexp(-1))
+    left = (1 - mass).clamp(min=0.0).to(z.dtype)
+    left = left.masked_fill(none & (left <= ROUNDING), 0.0)
     if targets.ignored is not None:
-        ghost = ghost.masked_fill(targets.ignored, 0.0)
-    return named + ghost
+        left = left.masked_fill(targets.ignored, 0.0)
+    tail = others.masked_fill(none[..., None], 0.0).logsumexp(-1).masked_fill(none, -torch.inf)
+    return named + times(left, z.logsumexp(-1) - tail)
 
 
 def _check(value: Tensor, mass: Tensor) -> None:
@@ -80,6 +86,6 @@ def _check(value: Tensor, mass: Tensor) -> None:
     index = first_bad(~(value >= 0))
     if index is not None:
         raise fail("targets", "weights of at least 0", f"{entry(value, index)} at {where(index)}", "mend that weight")
-    index = first_bad(~(mass <= 1 + 1e-3))
+    index = first_bad(~(mass <= 1 + ROUNDING))
     if index is not None:
         raise fail("targets", "a mass of at most 1", f"{entry(mass, index)} at {where(index)}", "mend that target")

@@ -8,7 +8,7 @@ from torch import Tensor
 from softtargets._checks import check_fraction, check_square
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32, rows_of, times
-from softtargets.losses._cross_entropy import cross_entropy
+from softtargets.losses._cross_entropy import _cross_entropy
 from softtargets.losses._inputs import paired
 from softtargets.targets import from_table
 
@@ -71,7 +71,7 @@ def learned_smoothing_cross_entropy(
     label = torch.eye(size, dtype=torch.bool, device=table.device)
     shares = at_least_float32(table).masked_fill(label, -torch.inf).log_softmax(-1)
     log_targets = torch.where(label, math.log(1 - smoothing), shares + math.log(smoothing))
-    loss_of_model = cross_entropy(logits, from_table(log_targets.detach().exp(), labels))
+    loss_of_model = _cross_entropy(logits, from_table(log_targets.detach().exp(), labels), ahead=False)
     probs = at_least_float32(logits.detach()).softmax(-1)
     loss_of_table = -times(probs, rows_of(log_targets, labels)).sum(-1)
     return (loss_of_model + loss_of_table) / 2

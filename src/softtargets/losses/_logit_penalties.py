@@ -91,7 +91,7 @@ def margin_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1)
     """
     check_fraction("margin", margin, high=math.inf, remedy=NOT_NEGATIVE)
     below, classes = _below_largest(logits, class_dim)
-    return (below - margin).relu().sum(-1) / classes
+    return (below - margin).relu().sum(-1) / classes.clamp(min=1)
 
 
 def adaptive_conditional_penalty(

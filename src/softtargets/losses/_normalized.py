@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from softtargets._checks import check_fraction
-from softtargets._numerics import at_least_float32
+from softtargets._numerics import as_like, at_least_float32, times
 from softtargets.losses._cross_entropy import label_log_prob
 from softtargets.losses._inputs import paired
 from softtargets.losses._penalties import smoothing_regularizer
@@ -26,7 +27,7 @@ def normalized_cross_entropy(logits: Tensor, labels: Tensor, *, class_dim: int =
         class_dim: where the classes are.
 
     Returns:
-        (...) float32 or wider, from 0 to 1.
+        (...) float32 or wider, from 0 to 1: 1, without a gradient, where the label is masked.
 
     Raises:
         ValueError: where shapes differ or a label is out of range.
@@ -39,7 +40,7 @@ def normalized_cross_entropy(logits: Tensor, labels: Tensor, *, class_dim: int =
         the sum is smoothing_regularizer, Lukasik et al.'s Omega.
 
     Cost:
-        four passes over the logits, two of them for the gradient.
+        five passes over the logits, two of them for the gradient and one to count the classes.
 
     When:
         as the active part of :func:`active_passive`: robust to symmetric noise, as any normalised loss is (Ma et al.
@@ -56,7 +57,10 @@ def normalized_cross_entropy(logits: Tensor, labels: Tensor, *, class_dim: int =
     moved, labels = paired(logits, labels, class_dim)
     moved = at_least_float32(moved)  # so that the two gradients are added before they are rounded
     total = smoothing_regularizer(moved)
-    return -label_log_prob(moved, labels) / total.masked_fill(total == 0, 1.0)  # 0 where the label is the only class
+    own = -label_log_prob(moved, labels)
+    masked = own == torch.inf
+    share = own.masked_fill(masked, 0.0) / total.masked_fill(total == 0, 1.0)  # 0 where the label is the only class
+    return share.masked_fill(masked, 1.0)
 
 
 def active_passive(
@@ -116,4 +120,5 @@ def active_passive(
     check_fraction("passive_weight", passive_weight, high=math.inf, remedy="choose 0 or more")
     moved, labels = paired(logits, labels, class_dim)
     moved = at_least_float32(moved)  # so that the two gradients are added before they are rounded
-    return active_weight * active(moved, labels) + passive_weight * passive(moved, labels)
+    raising, lowering = active(moved, labels), passive(moved, labels)
+    return times(as_like(active_weight, raising), raising) + times(as_like(passive_weight, lowering), lowering)

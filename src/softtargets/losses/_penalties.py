@@ -6,7 +6,7 @@ from torch import Tensor
 from softtargets._checks import check_floating
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32, times
-from softtargets.losses._cross_entropy import cross_entropy
+from softtargets.losses._cross_entropy import _cross_entropy
 from softtargets.losses._inputs import classes_last, paired
 from softtargets.matrices import Transition
 from softtargets.targets import Targets
@@ -108,7 +108,7 @@ def zipf_penalty(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tens
         class_dim: where the classes are.
 
     Returns:
-        (...) float32 or wider, nats, at least 0; add it times a weight.
+        (...) float32 or wider, nats, at least 0; 0 where no class is left beside the label. Add it times a weight.
 
     Raises:
         ValueError: where shapes differ, K < 2 or a label is out of range.
@@ -139,8 +139,10 @@ def zipf_penalty(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tens
     others = at_least_float32(logits).scatter(-1, labels[..., None], -torch.inf)
     ordered = others.sort(-1, descending=True).values[..., :-1]  # the label is last, or as good as any masked class
     ranks = torch.arange(1, ordered.shape[-1] + 1, device=ordered.device)
-    weights = (ordered != -torch.inf) / ranks.to(ordered.dtype)
-    weights = weights / weights.sum(-1, keepdim=True)
+    masked = ordered == -torch.inf
+    weights = ~masked / ranks.to(ordered.dtype)
+    weights = weights / weights.sum(-1, keepdim=True).clamp(min=1.0)  # the first rank adds 1
+    ordered = ordered.masked_fill(masked.all(-1, keepdim=True), 0.0)
     return -(times(weights, ordered.log_softmax(-1)) + torch.special.entr(weights)).sum(-1)
 
 
@@ -169,7 +171,7 @@ def smoothing_regularizer(logits: Tensor, *, class_dim: int = -1) -> Tensor:
         their Omega(f), L classes, alpha = r. K (KL(uniform || p) + log K) in other words.
 
     Cost:
-        one pass of the kernel and one to count the classes; no N x K target.
+        three passes over the logits, one to count the classes and one for the gradient; no N x K target.
 
     When:
         to weigh the two parts of label smoothing apart, or to smooth examples without a label.
@@ -184,7 +186,7 @@ def smoothing_regularizer(logits: Tensor, *, class_dim: int = -1) -> Tensor:
     counted = (classes_last(logits, class_dim) != -torch.inf).sum(-1)
     none = counted[..., None][..., :0]
     every = Targets(index=none, value=none.double(), rest=counted.double())
-    return cross_entropy(logits, every, class_dim=class_dim)
+    return _cross_entropy(logits, every, class_dim=class_dim, ahead=False)  # its weight is not known yet
 
 
 def volume_penalty(transition: Transition | Tensor) -> Tensor:

@@ -26,19 +26,21 @@ def reduce(
         losses: (...) float.
         reduction: "mean", "sum" or "none".
         weight: (...) non-negative float, one per example; 0 leaves an example out, whatever its loss; None: 1 each.
-        normalizer: positive; given for gradient accumulation and token counts, so that the mean over micro-batches is
-            the mean over the batch. Only with "mean".
+        normalizer: positive, or 0 where nothing is counted, which gives 0; given for gradient accumulation and token
+            counts, so that the mean over micro-batches is the mean over the batch. Only with "mean".
 
     Returns:
         () for "mean" and "sum", else (...). Where all weights are 0 the mean is 0, never nan, with zero gradient.
 
     Raises:
-        ValueError: for another reduction, a weight that is negative or of another shape, a normalizer without "mean".
+        ValueError: for another reduction, a weight that is negative or of another shape, a normalizer that is nan, a
+            negative number or without "mean"; a tensor may be the negative sum of weights as torch has them.
     """
     if reduction not in REDUCTIONS:
         raise unknown("reduction", reduction, REDUCTIONS)
     if normalizer is not None and reduction != "mean":
         raise fail("normalizer", "None unless reduction='mean'", normalizer, "divide the result yourself")
+    _check_normalizer(normalizer)
     if weight is not None:
         if weight.shape != losses.shape:
             raise fail("weight", f"shape {tuple(losses.shape)}", tuple(weight.shape), "give one weight per example")
@@ -79,5 +81,18 @@ def upstream(
     if reduction == "mean" and normalizer is None:
         normalizer = max(1, like.numel()) if weight is None else weight.sum()
     if normalizer is not None:
-        one = one / torch.where(normalizer == 0, 1, normalizer) if isinstance(normalizer, Tensor) else one / normalizer
+        one = (
+            one / torch.where(normalizer == 0, 1, normalizer)
+            if isinstance(normalizer, Tensor)
+            else one / (normalizer or 1)
+        )
     return one.expand(like.shape) if weight is None else one * weight
+
+
+def _check_normalizer(normalizer: float | Tensor | None) -> None:
+    if normalizer is None or (isinstance(normalizer, Tensor) and not values_visible(normalizer)):
+        return
+    # A sum of class weights may be negative, since torch takes negative ones; a count that is given as a number is not.
+    if normalizer != normalizer or (not isinstance(normalizer, Tensor) and normalizer < 0):
+        got = f"{float(normalizer):g}"
+        raise fail("normalizer", "positive, or 0 where nothing is counted", got, "pass the number of examples")

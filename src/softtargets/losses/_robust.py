@@ -199,7 +199,7 @@ def symmetric_cross_entropy(
     check_fraction("log_floor", log_floor, low=1e-30)
     odds = label_log_odds(logits, labels, class_dim=class_dim)
     reverse = -math.log(log_floor) * torch.sigmoid(-odds)
-    return reverse_weight * reverse - cross_entropy_weight * logsigmoid(odds)
+    return reverse_weight * reverse - times(as_like(cross_entropy_weight, odds), logsigmoid(odds))
 
 
 def label_relaxation(logits: Tensor, labels: Tensor, *, smoothing: float | Tensor = 0.1, class_dim: int = -1) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from softtargets._checks import check_fraction, check_labels, check_per_example, check_prior
 from softtargets._errors import fail, unknown
 from softtargets._numerics import as_like, rows_of, times
-from softtargets.losses._cross_entropy import cross_entropy
+from softtargets.losses._cross_entropy import _cross_entropy, cross_entropy, label_log_prob
 from softtargets.losses._inputs import paired
 from softtargets.losses._penalties import confidence_penalty
 from softtargets.targets import Targets, hard
@@ -216,8 +216,8 @@ def peer(
             got = f"shapes {tuple(inputs.shape)} and {tuple(answers.shape)}"
             raise fail("pool", f"(M, {size}) logits and (L,) labels, not empty", got, "give one row per example")
     drawn = rows_of(inputs, _draw(len(inputs), labels, generator))
-    other = cross_entropy(drawn, rows_of(answers, _draw(len(answers), labels, generator)))
-    return cross_entropy(logits, labels) - as_like(weight, other) * other
+    other = -label_log_prob(drawn, rows_of(answers, _draw(len(answers), labels, generator)))
+    return cross_entropy(logits, labels) - times(as_like(weight, other), other)
 
 
 def bootstrapped_cross_entropy(
@@ -283,7 +283,7 @@ def bootstrapped_cross_entropy(
     if kind == "hard":
         made = _label_and_largest(logits, labels, weight, 1 - weight, class_dim, name="weight")
         return cross_entropy(logits, made, class_dim=class_dim)
-    own = cross_entropy(logits, hard(labels), class_dim=class_dim)
+    own = _cross_entropy(logits, hard(labels), class_dim=class_dim, ahead=False)
     check_per_example("weight", weight, own.shape)
     weight = as_like(weight, own)
     entropy = -confidence_penalty(logits, class_dim=class_dim)

@@ -22,8 +22,9 @@ class Loss(nn.Module):
 
     reduce(function(logits, labels, **hyper_parameters), reduction, weight=class_weight[labels])
 
-    A hyper-parameter that is a tensor becomes a buffer, one that is a parameter or a module is registered as such. An
-    ignored example is handed to the function with label 0, and its loss is dropped.
+    A hyper-parameter that is a tensor becomes a buffer, one that is a parameter or a module is registered as such. A
+    Transition is none of these and stays where it is: pass its matrix if it is to move with the module. An ignored
+    example is handed to the function with logits of 0 and label 0, and its loss is dropped.
 
     Args:
         function: (logits, labels, ...) -> one loss per example, with the classes last: a loss of
@@ -35,7 +36,8 @@ class Loss(nn.Module):
         hyper_parameters: of the function, by name.
 
     Raises:
-        ValueError: where the function has no such hyper-parameter, or one that it needs is missing.
+        ValueError: where the function has no such hyper-parameter, one that it needs is missing, or one that would be
+            registered is called as an attribute that modules have.
         TypeError: where `function` is no function of (logits, labels).
 
     Limits:
@@ -46,13 +48,14 @@ class Loss(nn.Module):
         weights of their own.
 
     Cost:
-        nothing beside the function's.
+        nothing beside the function's, and a copy of the logits where some examples are ignored (or may be, on an
+        accelerator, where labels are not looked at).
 
     When:
         a framework wants a module.
 
     Against:
-        a loss that mixes the examples of its batch, as a peer loss does, sees ignored ones under label 0.
+        a loss that mixes the examples of its batch, as a peer loss does, sees ignored ones too: logits of 0, label 0.
 
     Example:
         >>> from softtargets import losses
@@ -82,12 +85,20 @@ class Loss(nn.Module):
         self.function, self.reduction = function, reduction
         self.ignore_index, self.class_dim = ignore_index, class_dim
         self.register_buffer("class_weight", class_weight)
-        self._plain = {name: value for name, value in hyper_parameters.items() if not isinstance(value, Tensor)}
-        self._held = tuple(name for name in hyper_parameters if name not in self._plain)
-        for name in self._held:
-            value = hyper_parameters[name]
-            register = self.register_parameter if isinstance(value, nn.Parameter) else self.register_buffer
-            register(name, value)
+        held = {name: value for name, value in hyper_parameters.items() if isinstance(value, Tensor | nn.Module)}
+        self._plain = {name: value for name, value in hyper_parameters.items() if name not in held}
+        self._held = tuple(held)
+        for name, value in held.items():
+            if hasattr(self, name):
+                required = "a name for a tensor, a parameter or a module that modules do not have"
+                remedy = "rename it in a function of your own that calls this one"
+                raise fail(f"Loss({_name(function)})", required, f"'{name}'", remedy)
+            if isinstance(value, nn.Module):
+                self.add_module(name, value)
+            elif isinstance(value, nn.Parameter):
+                self.register_parameter(name, value)
+            else:
+                self.register_buffer(name, value)
 
     def forward(self, logits: Tensor, labels: Tensor, *, normalizer: float | Tensor | None = None) -> Tensor:
         """Return the loss, () or with "none" one value per example.
@@ -102,12 +113,17 @@ class Loss(nn.Module):
         if class_dim % logits.ndim != logits.ndim - 1:  # else a view would be made of what may be overwritten in place
             logits = logits.movedim(class_dim, -1)
         targets = hard(labels, ignore_index=self.ignore_index)
+        ignored = targets.ignored
+        if ignored is not None and ignored.shape == logits.shape[:-1]:  # other shapes the function refuses
+            # A loss that is dropped may still be infinite, and its gradient 0 times that.
+            logits = logits.masked_fill(ignored[..., None], 0.0)
         values = self.function(logits, targets.labels, **self._given())
         return reduce(values, self.reduction, weight=weights_of(targets, self.class_weight), normalizer=normalizer)
 
     def extra_repr(self) -> str:
         given = {**self._given(), **{name: getattr(self, name) for name in SHARED}}
-        shown = (f"{name}={shape_of(v) if isinstance(v, Tensor) else repr(v)}" for name, v in given.items())
+        lines = {name: v for name, v in given.items() if not isinstance(v, nn.Module)}  # modules print themselves
+        shown = (f"{name}={shape_of(v) if isinstance(v, Tensor) else repr(v)}" for name, v in lines.items())
         return ", ".join([_name(self.function), *shown])
 
     def _given(self) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def convert_smoothing(
         The smoothing in the `target` convention, of the type that was given.
 
     Raises:
-        ValueError: where a convention or the number of classes does not fit.
+        ValueError: where a convention or the number of classes does not fit, or smoothing is beyond what "classy" can
+            say: above -1 there, below 1 in "all".
 
     Limits:
         0 is 0 in every convention; there and back again is where it began.
@@ -68,6 +69,7 @@ def _to_all(smoothing: float | Tensor, num_classes: int, convention: str) -> flo
             size = _valid_classes(num_classes, convention)
             return smoothing * size / (size - 1)
         case "classy":
+            _check(smoothing, above=-1, required="above -1 in the convention 'classy'", remedy="choose more")
             return smoothing / (1 + smoothing)
         case "binary":
             _valid_classes(num_classes, convention)
@@ -83,7 +85,7 @@ def _from_all(smoothing: float | Tensor, num_classes: int, convention: str) -> f
             size = _valid_classes(num_classes, convention)
             return smoothing * (size - 1) / size
         case "classy":
-            _check_below_one(smoothing)
+            _check(smoothing, below=1, required="below 1 in the 'all' convention, for 'classy'", remedy="choose less")
             return smoothing / (1 - smoothing)
         case "binary":
             _valid_classes(num_classes, convention)
@@ -91,12 +93,14 @@ def _from_all(smoothing: float | Tensor, num_classes: int, convention: str) -> f
     raise unknown("convention", convention, CONVENTIONS)
 
 
-def _check_below_one(smoothing: float | Tensor) -> None:
+def _check(
+    smoothing: float | Tensor, *, required: str, remedy: str, above: float = -torch.inf, below: float = torch.inf
+) -> None:
     values = smoothing if isinstance(smoothing, Tensor) else torch.tensor(smoothing, dtype=torch.float64)
-    index = first_bad(~(values < 1)) if values_visible(values) else None
+    index = first_bad(~((values > above) & (values < below))) if values_visible(values) else None
     if index is not None:
         got = entry(values, index) + (f" at {where(index)}" if index else "")
-        raise fail("smoothing", "below 1 in the 'all' convention, for 'classy'", got, "choose less")
+        raise fail("smoothing", required, got, remedy)
 
 
 def _valid_classes(num_classes: int, convention: str) -> int:

@@ -1,15 +1,23 @@
 """Labels that are redrawn while training goes on."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from softtargets._checks import check_fraction, check_labels, check_num_classes, check_per_example
 from softtargets.targets._rules import hard
+from softtargets.targets._shared import apart_from_ignored
 from softtargets.targets._targets import Targets
 
 
 def disturb(
-    labels: Tensor, rate: float | Tensor, *, num_classes: int, generator: torch.Generator | None = None
+    labels: Tensor,
+    rate: float | Tensor,
+    *,
+    num_classes: int,
+    ignore_index: int | None = None,
+    generator: torch.Generator | None = None,
 ) -> Targets:
     """Redraw labels at random, anew at every call (DisturbLabel; Xie et al. 2016).
 
@@ -21,6 +29,7 @@ def disturb(
         labels: (...) int64 in [0, K).
         rate: a number or a (...) tensor, share of labels redrawn, in [0, 1]; inclusive: the label may be drawn again.
         num_classes: K.
+        ignore_index: label that marks an example without a target, which stays without.
         generator: of the labels' device; the only source of randomness. None: torch's global one.
 
     Returns:
@@ -49,9 +58,10 @@ def disturb(
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     check_num_classes(num_classes)
+    labels, ignored = apart_from_ignored(labels, ignore_index)
     check_labels("labels", labels, num_classes)
     check_fraction("rate", rate)
     check_per_example("rate", rate, labels.shape)
     redrawn = torch.rand(labels.shape, generator=generator, device=labels.device) < rate
     others = torch.randint(num_classes, labels.shape, generator=generator, device=labels.device)
-    return hard(torch.where(redrawn, others, labels.long()))
+    return replace(hard(torch.where(redrawn, others, labels.long())), ignored=ignored)

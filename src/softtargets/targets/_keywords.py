@@ -18,7 +18,8 @@ from softtargets._checks import (
     where,
 )
 from softtargets._errors import fail, fail_type
-from softtargets.targets._rules import column
+from softtargets._numerics import at_least_float32
+from softtargets.targets._shared import apart_from_ignored, column
 from softtargets.targets._targets import Targets
 from softtargets.targets._text import class_tf_idf, words
 
@@ -104,7 +105,14 @@ class ClassKeywords:
         self.keywords = [dict(weights) for weights in state["keywords"]]
 
 
-def smooth_by_scores(labels: Tensor, scores: Tensor, *, smoothing: float | Tensor, temperature: float = 1.0) -> Targets:
+def smooth_by_scores(
+    labels: Tensor,
+    scores: Tensor,
+    *,
+    smoothing: float | Tensor,
+    temperature: float = 1.0,
+    ignore_index: int | None = None,
+) -> Targets:
     """Smooth every label by how well each class fits the example, as KWLS does: a documented reading.
 
     t = (1 - r) * onehot(label) + r * softmax(scores / temperature)
@@ -114,9 +122,10 @@ def smooth_by_scores(labels: Tensor, scores: Tensor, *, smoothing: float | Tenso
         scores: (..., K) float, such as ``ClassKeywords.scores``; no gradient passes through them.
         smoothing: a number or a (...) tensor in [0, 1].
         temperature: above 0; the smaller, the more goes to the class that fits best.
+        ignore_index: label that marks an example without a target.
 
     Returns:
-        Targets, dense, of mass 1.
+        Targets, dense, of mass 1, float32 or wider.
 
     Raises:
         ValueError: where shapes differ, scores are not finite, or a label, smoothing or temperature is out of range.
@@ -143,6 +152,7 @@ def smooth_by_scores(labels: Tensor, scores: Tensor, *, smoothing: float | Tenso
     check_floating("scores", scores)
     if scores.ndim < 1 or scores.shape[-1] < 2:
         raise fail("scores", "shape (..., K) with K >= 2", tuple(scores.shape), "put the classes last")
+    labels, ignored = apart_from_ignored(labels, ignore_index)
     check_labels("labels", labels, scores.shape[-1])
     if labels.shape != scores.shape[:-1]:
         raise fail("labels", f"shape {tuple(scores.shape[:-1])}", tuple(labels.shape), "give one label per row")
@@ -155,6 +165,10 @@ def smooth_by_scores(labels: Tensor, scores: Tensor, *, smoothing: float | Tenso
         if index is not None:
             raise fail("scores", "finite", f"{entry(scores, index)} at {where(index)}", "mend that score")
     labels = labels.long()
-    spread = column(smoothing) * (scores.detach() / temperature).softmax(-1)
+    likeness = (at_least_float32(scores.detach()) / temperature).softmax(-1)
+    if isinstance(smoothing, Tensor):
+        smoothing = smoothing.to(torch.promote_types(smoothing.dtype, likeness.dtype))
+    spread = column(smoothing) * likeness
     keep = (1 - column(smoothing)) * torch.ones_like(spread[..., :1])
-    return Targets(values=spread.scatter_add(-1, labels[..., None], keep.to(spread.dtype)), labels=labels)
+    values = spread.scatter_add(-1, labels[..., None], keep.to(spread.dtype))
+    return Targets(values=values, labels=labels, ignored=ignored)

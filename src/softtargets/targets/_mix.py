@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_per_example, values_visible
+from softtargets._checks import check_fraction, check_per_example
 from softtargets._errors import fail
-from softtargets.targets._rules import column, priors_differ
+from softtargets.targets._shared import as_wide, column, priors_differ, same_mask
 from softtargets.targets._targets import Targets
 
 
@@ -25,10 +25,12 @@ def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
 
     Returns:
         Targets; factored if both are and their priors agree, else dense. An example ignored in either is ignored.
-        Labels are kept where both hold the same tensor of them: two labels that differ are no label.
+        Labels are kept where one alone has them, as in distillation, or both hold the same tensor: two that differ are
+        no label.
 
     Raises:
-        ValueError: where shapes or valid classes differ, or a weight is outside [0, 1] or not one per example.
+        ValueError: where shapes, numbers of classes or valid classes differ, or a weight is outside [0, 1] or
+            not one per example.
 
     Limits:
         weight=1 gives a; weight=0 gives b.
@@ -56,13 +58,17 @@ def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
     if a.shape != b.shape:
         raise fail("b", f"the shape of a, {tuple(a.shape)}", tuple(b.shape), "pair the examples")
     check_per_example("weight", weight, a.shape)
+    sizes = a.num_classes, b.num_classes
+    if None not in sizes and sizes[0] != sizes[1]:
+        raise fail("b", f"{sizes[0]} classes, as a", sizes[1], "make both for the same classes")
+    weight = as_wide(as_wide(weight, a), b)
     other = 1 - weight
     ignored = a.ignored if b.ignored is None else b.ignored if a.ignored is None else a.ignored | b.ignored
-    labels = a.labels if a.labels is b.labels else None
-    if not _same_mask(a.valid, b.valid):
+    labels = b.labels if a.labels is None else a.labels if b.labels is None or a.labels is b.labels else None
+    if not same_mask(a.valid, b.valid):
         raise fail("b", "the valid classes of a", "another mask", "give both the same tensor as valid=")
     if a.value is None or b.value is None or priors_differ(a, b.prior if b.rest is not None else a.prior):
-        size = a.num_classes or b.num_classes
+        size = sizes[0] or sizes[1]
         values = column(weight) * a.to_dense(size) + column(other) * b.to_dense(size)
         return Targets(values=values, labels=labels, valid=a.valid, ignored=ignored)
     index_a, value_a = a._factors()
@@ -80,10 +86,5 @@ def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
         labels=labels,
         valid=a.valid,
         ignored=ignored,
+        size=a.size or b.size,
     )
-
-
-def _same_mask(a: Tensor | None, b: Tensor | None) -> bool:
-    if a is b or a is None or b is None or not values_visible(a, b):
-        return a is b
-    return a.device == b.device and torch.equal(a, b)

@@ -4,7 +4,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, check_labels, check_num_classes
+from softtargets._checks import (
+    check_floating,
+    check_fraction,
+    check_labels,
+    check_num_classes,
+    entry,
+    first_bad,
+    values_visible,
+    where,
+)
 from softtargets._errors import fail
 from softtargets.targets._rules import from_table
 from softtargets.targets._targets import Targets
@@ -55,15 +64,15 @@ class OnlineSmoothing:
         self._counts = torch.zeros(num_classes, dtype=torch.int64)
         self._blend()
 
-    def targets(self, labels: Tensor) -> Targets:
-        """Return the targets of (...) labels under the table of the last epoch."""
+    def targets(self, labels: Tensor, *, ignore_index: int | None = None) -> Targets:
+        """Return the targets of (...) labels under the table of the last epoch; none for those to be ignored."""
         self._blended = self._blended.to(labels.device)
-        return from_table(self._blended, labels)
+        return from_table(self._blended, labels, ignore_index=ignore_index)
 
     def observe(self, probs: Tensor, labels: Tensor) -> None:
         """Count (N, K) probabilities of (N,) labels towards the next epoch's table, where the prediction is right."""
-        _check_rows(probs, labels.shape, len(self.table), "label")
         check_labels("labels", labels, len(self.table))
+        _check_rows(probs, labels.shape, len(self.table), "label")
         probs = probs.detach()
         right = probs.argmax(-1) == labels
         rows = labels[right].long().cpu()
@@ -85,7 +94,7 @@ class OnlineSmoothing:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state, as tensors: every process's after `end_epoch`, in the middle of an epoch each one's own."""
-        return {"table": self.table, "sums": self._sums, "counts": self._counts}
+        return {"table": self.table.clone(), "sums": self._sums.clone(), "counts": self._counts.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take up a state of :meth:`state_dict`."""
@@ -169,7 +178,7 @@ class RunningTargets:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state, as tensors: every process's after `end_epoch`, in the middle of an epoch each one's own."""
-        return {"values": self.values, "observed": self._observed}
+        return {"values": self.values.clone(), "observed": self._observed.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take up a state of :meth:`state_dict`."""
@@ -182,6 +191,11 @@ def _check_rows(probs: Tensor, shape: torch.Size, num_classes: int, per: str) ->
     if probs.shape != (*shape, num_classes):
         required = f"shape {(*shape, num_classes)}"
         raise fail("probs", required, tuple(probs.shape), f"give one row of K per {per}")
+    if values_visible(probs):
+        index = first_bad(~((probs >= 0) & (probs <= 1)))
+        if index is not None:
+            got = f"{entry(probs, index)} at {where(index)}"
+            raise fail("probs", "probabilities, in [0, 1]", got, "take logits.softmax(-1)")
 
 
 def _is_shared(group: "dist.ProcessGroup | None") -> bool:

@@ -21,7 +21,8 @@ from softtargets._errors import fail
 from softtargets._numerics import scaled
 from softtargets.matrices import Smearing, Transition
 from softtargets.targets._convention import convert_smoothing
-from softtargets.targets._targets import Targets
+from softtargets.targets._shared import apart_from_ignored, as_wide, column, priors_differ, same_mask
+from softtargets.targets._targets import Targets, check_mask, check_spread
 
 
 def hard(labels: Tensor, *, ignore_index: int | None = None) -> Targets:
@@ -58,13 +59,7 @@ def hard(labels: Tensor, *, ignore_index: int | None = None) -> Targets:
         >>> hard(torch.tensor([2, 0])).to_dense(3).tolist()
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    ignored = None
-    if ignore_index is not None and isinstance(labels, Tensor):
-        ignored = labels == ignore_index
-        if values_visible(labels) and labels.device.type == "cpu" and not bool(ignored.any()):
-            ignored = None
-        else:
-            labels = labels.masked_fill(ignored, 0)
+    labels, ignored = apart_from_ignored(labels, ignore_index)
     check_labels("labels", labels)
     labels = labels.long()
     # float64 keeps 1 - r exact for float64 logits; expanded, it costs no memory. Apple's GPUs have no float64.
@@ -99,7 +94,8 @@ def smooth(
         convention: what `smoothing` means; see :func:`convert_smoothing`.
         prior: (K,) probabilities (Pereyra et al. 2017); None: uniform over the valid classes.
         valid: (K,) or (..., K) bool, the classes that exist, which are those that "others" counts;
-            "others-but-padding" needs it, False at the padding class.
+            "others-but-padding" needs it, False at the padding class. What targets under another mask had smoothed
+            stays where it was.
         allow_negative: permit smoothing < 0 (Wei et al. 2022), whose loss is unbounded below.
 
     Returns:
@@ -107,7 +103,9 @@ def smooth(
 
     Raises:
         ValueError: where smoothing is outside its range or not one per example, or num_classes is needed and missing,
-            or a padding class is spoken of and no mask leaves it out.
+            or a padding class is spoken of and no mask leaves it out, or `valid` does not fit the examples, or leaves
+            the prior no mass.
+        TypeError: where `valid` is not boolean.
 
     Limits:
         smoothing=0 gives hard(labels); smoothing=1 gives the prior.
@@ -135,18 +133,27 @@ def smooth(
         check_prior("prior", prior)
     targets = labels_or_targets if isinstance(labels_or_targets, Targets) else hard(labels_or_targets)
     check_per_example("smoothing", smoothing, targets.shape)
-    valid = targets.valid if valid is None else valid
+    if valid is not None:
+        check_mask(valid, targets.shape)
+    before, valid = targets.valid, targets.valid if valid is None else valid
+    elsewhere = targets.rest is not None and before is not None and not same_mask(before, valid)
+    smoothing = as_wide(smoothing, targets)
     if convention != "all":
         smoothing = _over_all(smoothing, convention, num_classes, valid)
     keep = 1 - smoothing
-    if targets.value is None or priors_differ(targets, prior):
+    if targets.value is None or priors_differ(targets, prior) or elsewhere:
         values = targets.to_dense(num_classes if prior is None else len(prior))
-        spread = replace(targets, prior=prior, valid=valid).prior_over(values.shape[-1], values.dtype, values.device)
-        values = column(keep) * values + column(smoothing) * targets.mass()[..., None] * spread
+        share = scaled(targets.mass(), smoothing)
+        over = Targets(values=values, rest=share, prior=prior, valid=valid, ignored=targets.ignored)
+        check_spread(over)
+        spread = over.prior_over(values.shape[-1], values.dtype, values.device)
+        values = column(keep) * values + share[..., None] * spread
         return Targets(values=values, labels=targets.labels, valid=valid, ignored=targets.ignored)
     rest = scaled(targets._total(), smoothing)
     rest = rest if targets.rest is None else rest + keep * targets.rest
-    return replace(targets, value=scaled(targets.value, column(keep)), rest=rest, prior=prior, valid=valid)
+    made = replace(targets, value=scaled(targets.value, column(keep)), rest=rest, prior=prior, valid=valid)
+    check_spread(made)
+    return made
 
 
 def _over_all(
@@ -172,6 +179,8 @@ def check_smoothing(smoothing: float | Tensor, *, allow_negative: bool) -> None:
     check_fraction("smoothing", smoothing, low=-float("inf") if allow_negative else 0.0, remedy=advice)
     if allow_negative and (not isinstance(smoothing, Tensor) or values_visible(smoothing)):
         lowest = float(smoothing.detach().min()) if isinstance(smoothing, Tensor) else smoothing
+        if lowest == -float("inf"):
+            raise fail("smoothing", "finite", f"{lowest:g}", "choose a finite one")
         if lowest < 0:
             warnings.warn(
                 f"smoothing: {lowest:g} is negative, so the loss is unbounded below; warm up with cross entropy",
@@ -179,7 +188,9 @@ def check_smoothing(smoothing: float | Tensor, *, allow_negative: bool) -> None:
             )
 
 
-def from_table(table: Tensor | Smearing, labels: Tensor, *, strict: bool = False) -> Targets:
+def from_table(
+    table: Tensor | Smearing, labels: Tensor, *, strict: bool = False, ignore_index: int | None = None
+) -> Targets:
     """Take row ``labels`` of a class table as the target.
 
     t = table[labels]
@@ -188,6 +199,7 @@ def from_table(table: Tensor | Smearing, labels: Tensor, *, strict: bool = False
         table: (R, K) float, or a Smearing, whose structure is kept.
         labels: (...) int64 in [0, R).
         strict: require every row of the table to be a distribution.
+        ignore_index: label that marks an example without a target.
 
     Returns:
         Targets; mass as the rows have it.
@@ -217,14 +229,22 @@ def from_table(table: Tensor | Smearing, labels: Tensor, *, strict: bool = False
         [[0.75, 0.25], [0.0, 1.0], [0.75, 0.25]]
     """
     if isinstance(table, Smearing):
-        check_labels("labels", labels, table.num_classes)
         if table.table is not None:
-            return from_table(table.table, labels, strict=strict)
+            return from_table(table.table, labels, strict=strict, ignore_index=ignore_index)
+        labels, ignored = apart_from_ignored(labels, ignore_index)
+        check_labels("labels", labels, table.num_classes)
         if strict:
             _check_distributions("table", table.to_dense())
         base = hard(labels)
         ones = base.mass()
-        return replace(base, value=(table.keep * ones)[..., None], rest=table.rest * ones, prior=table.prior)
+        return replace(
+            base,
+            value=(table.keep * ones)[..., None],
+            rest=table.rest * ones,
+            prior=table.prior,
+            ignored=ignored,
+            size=table.num_classes,
+        )
     check_floating("table", table)
     if table.ndim != 2 or table.shape[1] < 2:
         raise fail("table", "shape (R, K) with K >= 2", tuple(table.shape), "give one row of K weights per label")
@@ -234,8 +254,9 @@ def from_table(table: Tensor | Smearing, labels: Tensor, *, strict: bool = False
             raise fail("table", "finite entries", f"{entry(table, index)} at index {index}", "mend that entry")
     if strict:
         _check_distributions("table", table)
+    labels, ignored = apart_from_ignored(labels, ignore_index)
     check_labels("labels", labels, table.shape[0])
-    return Targets(row=labels.long(), table=table, labels=labels.long())
+    return Targets(row=labels.long(), table=table, labels=labels.long(), ignored=ignored)
 
 
 def dense(values: Tensor, *, strict: bool = False) -> Targets:
@@ -302,7 +323,7 @@ def _check_distributions(argument: str, values: Tensor) -> None:
         raise fail(argument, "rows that sum to 1 under strict=True", got, "divide it by its sum, or go without strict")
 
 
-def backward(labels: Tensor, transition: Transition | Tensor) -> Targets:
+def backward(labels: Tensor, transition: Transition | Tensor, *, ignore_index: int | None = None) -> Targets:
     """Undo label noise in expectation: the row of the inverse transition (Patrini et al. 2017, Thm. 1).
 
     t = T^-1[labels], so that the expectation over observed labels of the loss is the loss on the clean ones
@@ -310,6 +331,7 @@ def backward(labels: Tensor, transition: Transition | Tensor) -> Targets:
     Args:
         labels: (...) int64 *observed* labels.
         transition: clean -> observed, Transition or (K, K) float with rows that sum to 1.
+        ignore_index: label that marks an example without a target.
 
     Returns:
         Targets of mass 1 with negative entries; the loss is unbounded below.
@@ -337,14 +359,4 @@ def backward(labels: Tensor, transition: Transition | Tensor) -> Targets:
         >>> backward(torch.tensor([0]), torch.tensor([[0.8, 0.2], [0.2, 0.8]])).to_dense().round(decimals=4).tolist()
         [[1.3333, -0.3333]]
     """
-    return from_table(Transition.wrap(transition).inverse(), labels)
-
-
-def priors_differ(targets: Targets, prior: Tensor | None) -> bool:
-    """Say whether the targets spread their rest by another prior."""
-    return targets.rest is not None and targets.prior is not prior
-
-
-def column(weight: float | Tensor) -> float | Tensor:
-    """Give a weight per example a place to broadcast over the classes."""
-    return weight[..., None] if isinstance(weight, Tensor) and weight.ndim > 0 else weight
+    return from_table(Transition.wrap(transition).inverse(), labels, ignore_index=ignore_index)

@@ -123,7 +123,7 @@ def sample(
         Targets, factored, of `draws` classes each.
 
     Raises:
-        ValueError: where the rows are not log-probabilities, or draws or the temperature is not positive.
+        ValueError: where the rows are not log-probabilities, or draws or the temperature is not positive and finite.
 
     Limits:
         a certain teacher gives its class, whatever the draws.
@@ -147,8 +147,8 @@ def sample(
     log_probs = _checked(teacher_log_probs).detach()
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
         raise fail("draws", "an int of at least 1", draws, "choose a dozen or more")
-    if not proposal_temperature > 0:
-        raise fail("proposal_temperature", "above 0", proposal_temperature, "1 draws as the teacher would")
+    if not 0 < proposal_temperature < float("inf"):
+        raise fail("proposal_temperature", "above 0, finite", proposal_temperature, "1 draws as the teacher would")
     log_proposal = (log_probs / proposal_temperature).log_softmax(-1)
     flat = log_proposal.exp().reshape(-1, log_probs.shape[-1])
     index = torch.multinomial(flat, draws, replacement=True, generator=generator)
@@ -169,7 +169,8 @@ def votes(counts: Tensor) -> Targets:
         Targets, dense, of mass 1; float64 for integer counts.
 
     Raises:
-        ValueError: at the first negative count and the first row without votes.
+        ValueError: where the shape is not (..., K) with K >= 2, at the first negative or infinite count and the first
+            row without votes.
         TypeError: where counts are no tensor of real numbers.
 
     Limits:
@@ -194,14 +195,16 @@ def votes(counts: Tensor) -> Targets:
     if not isinstance(counts, Tensor) or counts.is_complex() or counts.dtype == torch.bool:
         got = f"dtype {counts.dtype}" if isinstance(counts, Tensor) else type(counts).__name__
         raise fail_type("counts", "a tensor of numbers of votes", got, "pass a torch.Tensor of ints or floats")
+    if counts.ndim < 1 or counts.shape[-1] < 2:
+        raise fail("counts", "shape (..., K) with K >= 2", tuple(counts.shape), "put the classes last")
     if not counts.is_floating_point():
         counts = counts.to(torch.float32 if counts.device.type == "mps" else torch.float64)
     counts = at_least_float32(counts)
     total = counts.sum(-1, keepdim=True)
     if values_visible(counts):
-        index = first_bad(~(counts >= 0))
+        index = first_bad(~((counts >= 0) & counts.isfinite()))
         if index is not None:
-            raise fail("counts", "at least 0", f"{entry(counts, index)} at {where(index)}", "mend that count")
+            raise fail("counts", "at least 0, finite", f"{entry(counts, index)} at {where(index)}", "mend that count")
         index = first_bad(total[..., 0] == 0)
         if index is not None:
             raise fail("counts", "a vote in every row", f"none at {where(index)}", "drop that example")

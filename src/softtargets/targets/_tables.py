@@ -173,6 +173,7 @@ def tfidf_table(
 
     Raises:
         ValueError: where texts and labels do not pair, a label is out of range, or smoothing or temperature is.
+        TypeError: where the labels are no ints.
 
     Limits:
         smoothing=0 gives the identity; a high temperature gives ``smooth`` in the convention "all".

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
-from softtargets._errors import fail
+from softtargets._checks import check_labels, first_bad, values_visible, where
+from softtargets._errors import fail, fail_type
 from softtargets._numerics import rows_of
 
 
@@ -34,6 +35,12 @@ class Targets:
         labels: (...) int64, the label that a target was made from, where there is one.
         valid: (K,) or (..., K) bool: classes that exist; the others get no smoothing and no gradient.
         ignored: (...) bool: examples without a target: loss 0, gradient 0.
+        size: K, where no tensor of them says it, or None.
+
+    Raises:
+        ValueError: where the tensors are of no one form, differ in the number of classes, or `valid` or `ignored` does
+            not fit the examples.
+        TypeError: where `valid` or `ignored` is not boolean.
     """
 
     index: Tensor | None = None
@@ -46,6 +53,7 @@ class Targets:
     labels: Tensor | None = None
     valid: Tensor | None = None
     ignored: Tensor | None = None
+    size: int | None = None
 
     def __post_init__(self) -> None:
         forms = [self.index is not None, self.table is not None, self.values is not None]
@@ -53,6 +61,18 @@ class Targets:
             raise fail("Targets", "exactly one of index, table and values", f"{sum(forms)}", "use targets.hard(...)")
         if (self.index is None) != (self.value is None) or (self.table is None) != (self.row is None):
             raise fail("Targets", "index with value, table with row", "one of a pair", "use targets.hard(...)")
+        known = self.num_classes
+        for name in ("prior", "table", "values", "valid"):
+            holder = getattr(self, name)
+            if holder is not None and known is not None and holder.ndim > 0 and holder.shape[-1] != known:
+                raise fail(name, f"{known} classes, as the targets", holder.shape[-1], "align them")
+        if self.valid is not None:
+            check_mask(self.valid, self.shape)
+        if self.ignored is not None:
+            _check_bool("ignored", self.ignored)
+            if self.ignored.shape != self.shape:
+                required = f"shape {tuple(self.shape)}, one per example"
+                raise fail("ignored", required, tuple(self.ignored.shape), "mark every example")
 
     @property
     def shape(self) -> torch.Size:
@@ -65,7 +85,9 @@ class Targets:
 
     @property
     def num_classes(self) -> int | None:
-        """K where the targets know it: from a prior, a table, dense values or a valid-class mask."""
+        """K where the targets know it: told, or from a prior, a table, dense values or a valid-class mask."""
+        if self.size is not None:
+            return self.size
         for holder in (self.prior, self.table, self.values, self.valid):
             if holder is not None:
                 return holder.shape[-1]
@@ -87,7 +109,7 @@ class Targets:
                 taken[name] = tensor.expand(*self.shape, -1)[with_classes]
             else:
                 taken[name] = tensor[with_classes if name in ("index", "value", "values") else examples]
-        return _unchecked(taken)
+        return _unchecked(taken, self.size)
 
     def mass(self) -> Tensor:
         """Return the sum over classes of each target, (...) float; ignored ones 0."""
@@ -119,14 +141,21 @@ class Targets:
 
         Args:
             num_classes: K; needed where the targets do not know it.
+
+        Raises:
+            ValueError: where K is needed and missing, is not what the targets know, or a label is beyond it.
         """
-        size = num_classes if num_classes is not None else self.num_classes
+        known = self.num_classes
+        size = num_classes if num_classes is not None else known
         if size is None:
             raise fail("num_classes", "a number, since these targets do not know it", None, "pass num_classes=")
+        if known is not None and size != known:
+            raise fail("num_classes", f"{known}, as the targets know it", size, "leave it out")
         if self.index is None:
             result = self.gathered()
         else:
             index, value = self._factors()
+            check_labels("labels", index[..., 0] if index.shape[-1] == 1 else index, size)
             result = value.new_zeros((*self.shape, size)).scatter_add(-1, index, value)
             if self.rest is not None:
                 result = result + self.rest[..., None] * self.prior_over(size, value.dtype, value.device)
@@ -157,26 +186,58 @@ class Targets:
         return {name: tensor for name, tensor in pairs if tensor is not None}
 
 
-def _flatten(targets: Targets) -> tuple[list[Any], tuple[str, ...]]:
+def check_mask(valid: Tensor, shape: torch.Size) -> None:
+    """Require a mask of classes for examples of this shape, or one that broadcasts to it."""
+    _check_bool("valid", valid)
+    pairs = zip(valid.shape[-2::-1], shape[::-1], strict=False)
+    if not 1 <= valid.ndim <= len(shape) + 1 or valid.shape[-1] < 2 or any(own not in (1, n) for own, n in pairs):
+        required = f"shape (K,) or {(*shape, 'K')} with K >= 2".replace("'", "")
+        raise fail("valid", required, tuple(valid.shape), "give one mask for all examples, or one for each")
+
+
+def check_spread(targets: Targets) -> None:
+    """Require a class that the smoothing may go to, where a mask leaves some out."""
+    if targets.valid is None or targets.rest is None:
+        return
+    if not values_visible(targets.rest, targets.prior, targets.valid):
+        return
+    there = targets.valid if targets.prior is None else targets.valid & (targets.prior > 0)
+    bad = ~there.any(-1) & (targets.rest != 0)
+    at = first_bad(bad if targets.ignored is None else bad & ~targets.ignored)
+    if at is not None:
+        argument = "valid" if targets.prior is None else "prior"
+        required = "a class to smooth over" if targets.prior is None else "mass on the valid classes"
+        raise fail(argument, required, f"none at {where(at)}", "mend the mask, or leave that example unsmoothed")
+
+
+def _check_bool(argument: str, mask: Tensor) -> None:
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        got = f"dtype {mask.dtype}" if isinstance(mask, Tensor) else type(mask).__name__
+        raise fail_type(argument, "a bool tensor", got, f"use {argument}.bool()")
+
+
+def _flatten(targets: Targets) -> tuple[list[Any], tuple[tuple[str, ...], int | None]]:
     # A tree of the same structure may hold None in a tensor's place, as in_dims does for what vmap shares.
     names = vars(targets).get("_leaves") or tuple(targets._tensors())
-    return [getattr(targets, name) for name in names], names
+    return [getattr(targets, name) for name in names], (names, targets.size)
 
 
-def _unflatten(leaves: Any, names: Any) -> Targets:
+def _unflatten(leaves: Any, context: Any) -> Targets:
+    names, size = context
     # Transforms pass placeholders through here, so nothing is checked.
-    targets = _unchecked(dict(zip(names, leaves, strict=True)))
+    targets = _unchecked(dict(zip(names, leaves, strict=True)), size)
     object.__setattr__(targets, "_leaves", tuple(names))
     return targets
 
 
-def _unchecked(tensors: dict[str, Any]) -> Targets:
+def _unchecked(tensors: dict[str, Any], size: int | None) -> Targets:
     targets = object.__new__(Targets)
     for name in NAMES:
         object.__setattr__(targets, name, tensors.get(name))
+    object.__setattr__(targets, "size", size)
     return targets
 
 
-NAMES = tuple(item.name for item in fields(Targets))
+NAMES = tuple(item.name for item in fields(Targets) if item.name != "size")
 
 _pytree.register_pytree_node(Targets, _flatten, _unflatten, serialized_type_name="softtargets.targets.Targets")

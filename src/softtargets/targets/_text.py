@@ -45,7 +45,8 @@ def check_texts(texts: Sequence[str], labels: Tensor | Sequence[int], num_classe
     if isinstance(texts, str):
         raise fail_type("texts", "a sequence of texts", "one text", "put it in a list")
     if not isinstance(labels, Tensor):
-        labels = torch.tensor(list(labels), dtype=torch.int64)
+        # without a dtype, which would cut what is no int
+        labels = torch.tensor(list(labels)) if len(labels) else torch.empty(0, dtype=torch.int64)
     check_labels("labels", labels, num_classes)
     if labels.shape != (len(texts),):
         raise fail("labels", f"shape ({len(texts)},), as texts", tuple(labels.shape), "give one label per text")
