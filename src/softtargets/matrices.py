@@ -147,7 +147,7 @@ class Transition:
                     raise fail("transition", "invertible", "redraw = 1, where the label says nothing", remedy)
                 _check_condition(1 / least, remedy)
             return Smearing(self.num_classes, 1 / stays, -self.redraw / stays)
-        if self.matrix.requires_grad or self.matrix.is_inference() or not eager(self.matrix):
+        if not eager(self.matrix) or self.matrix.requires_grad or self.matrix.is_inference():
             return Smearing(self.num_classes, table=_solved(self.matrix.double(), remedy))
         # K^3 work for every batch, if it were not kept; the version tells of a matrix written to since
         kept = vars(self).get("_inverse")
