@@ -12,7 +12,7 @@ help:
 	@echo "make check   format, lint, types, tests: what CI runs"
 	@echo "make format  put the code in order"
 	@echo "make docs    make the pages of docs/methods from the docstrings"
-	@echo "make bench   measure time and memory against the peers, in some 12 minutes on a quiet machine"
+	@echo "make bench   measure time and memory against the peers, in some 18 minutes on a quiet machine"
 	@echo "make install set up alone"
 
 install: $(STAMP)
@@ -44,3 +44,4 @@ docs: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.where

@@ -35,7 +35,8 @@ def write(rows: list[Row], machine: dict[str, str], folder: Path, *, rounds: int
 
 def page(rows: list[Row], machine: dict[str, str], *, rounds: int, warmup: int) -> str:
     """Return the page: what it was measured on, the goals, and a table per case."""
-    lines = ["# Benchmarks", "", "Written by `make bench`, never by hand.", ""]
+    written = "Written by `make bench`, never by hand. Where the time goes: [PROFILE.md](PROFILE.md)."
+    lines = ["# Benchmarks", "", written, ""]
     lines += [f"- {name}: {value}" for name, value in machine.items()]
     lines += [f"- rounds: n = {rounds}, after {warmup} for warming up", "", METHOD, ""]
     lines += ["## Goals", "", *_summary(rows), ""]
