@@ -116,6 +116,13 @@ def test_a_class_that_a_split_or_limit_leaves_without_example(tmp_path: Path, wr
     refused("got none of class 2 ('c'); raise limit.train", path, limit={"train": 2})
 
 
+def test_a_class_that_a_fold_leaves_without_example(tmp_path: Path, write_csv: Callable[..., Path]) -> None:
+    path = write_csv(tmp_path / "set.csv", ["a", "b"] * 10 + ["c"])
+    folds = [loaded(path, fold={"index": index, "count": 3}) for index in range(3)]
+    assert sorted(int((data.labels[data.splits["train"]] == 2).sum()) for data in folds) == [0, 1, 1]
+    refused("got none of class 2 ('c'); raise limit.train", path, limit={"train": 2}, fold={"index": 0, "count": 2})
+
+
 def test_labels_are_checked_before_images(tmp_path: Path, write_images: Callable[..., Path]) -> None:
     write_images(tmp_path / "set.parquet", [b"no image", b"no image"], [0, -3])
     refused("got -3 in set.parquet, row 1", tmp_path / "set.parquet")

@@ -41,6 +41,8 @@ def test_the_rooms_offer_what_they_list(room: str) -> None:
         {"split_seed": -1},
         {"split_seed": 2**32},
         {"limit": {"train": 0}},
+        {"fold": {"index": 0, "count": 1}},
+        {"fold": {"index": -1, "count": 2}},
         {"features": ()},
         {"features": ("a", "a")},
         {"features": ("a", "label")},
@@ -57,6 +59,14 @@ def test_an_error_names_the_key_and_the_nearest_one() -> None:
         DataSpec.parse({"name": "digits", "validaton": 0.1}, "study.toml")
     with pytest.raises(InputError, match="features: columns other than the label column 'kind'"):
         DataSpec.parse({"name": "a.csv", "label": "kind", "features": ["kind"]})
+
+
+def test_a_fold_that_there_is_not() -> None:
+    with pytest.raises(InputError, match=r"fold.index: below 3, the number of folds; got 3; count the folds from 0"):
+        DataSpec.parse({"name": "digits", "fold": {"index": 3, "count": 3}})
+    limited = {"name": "digits", "fold": {"index": 1, "count": 3}, "limit": {"validation": 9}}
+    with pytest.raises(InputError, match="limit: nothing for validation beside a fold, which is kept whole; got 9; "):
+        DataSpec.parse(limited)
 
 
 def test_it_is_frozen_and_survives_json() -> None:

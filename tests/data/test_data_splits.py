@@ -106,3 +106,49 @@ def test_a_share_too_small_for_one_example_is_named() -> None:
 
 def test_no_share_leaves_a_split_empty() -> None:
     assert len(divided(labels_of(2, 2), test=0, validation=0)["test"]) == 0
+
+
+def test_folds_divide_the_training_part() -> None:
+    labels = labels_of(30, 20, 3)
+    whole = divided(labels, validation=0, test=0.2)
+    folds = [divided(labels, test=0.2, fold={"index": index, "count": 4}) for index in range(4)]
+    held_out = torch.cat([rows["validation"] for rows in folds])
+    assert torch.equal(held_out.sort().values, whole["train"])
+    # 42 rows
+    assert sorted(len(rows["validation"]) for rows in folds) == [10, 10, 11, 11]
+    for rows in folds:
+        assert torch.equal(torch.cat([rows["train"], rows["validation"]]).sort().values, whole["train"])
+        assert torch.equal(rows["test"], whole["test"])
+        assert all(part.tolist() == sorted(part.tolist()) for part in rows.values())
+
+
+def test_the_validation_share_and_the_labels_play_no_part_in_folds() -> None:
+    fold = {"index": 1, "count": 3}
+    first = divided(labels_of(20, 20), test=0, fold=fold)
+    for other in (
+        divided(labels_of(20, 20), test=0, fold=fold, validation=0.5),
+        divided(labels_of(39, 1), test=0, fold=fold),
+    ):
+        assert torch.equal(first["validation"], other["validation"])
+    again = divided(labels_of(20, 20), test=0, fold=fold, split_seed=1)
+    assert not torch.equal(first["validation"], again["validation"])
+
+
+def test_folds_divide_what_the_limit_keeps() -> None:
+    labels = labels_of(30, 30)
+    kept = divided(labels, test=0, validation=0, limit={"train": 20})["train"]
+    folds = [divided(labels, test=0, limit={"train": 20}, fold={"index": index, "count": 3}) for index in range(3)]
+    assert torch.equal(torch.cat([rows["validation"] for rows in folds]).sort().values, kept)
+
+
+def test_a_validation_split_of_its_own_is_in_no_fold() -> None:
+    origin = torch.tensor([0] * 20 + [1] * 10 + [2] * 10, dtype=torch.uint8)
+    rows = divided(labels_of(20, 20), origin, fold={"index": 0, "count": 2})
+    assert len(rows["train"]) == len(rows["validation"]) == 10
+    assert torch.cat([rows["train"], rows["validation"]]).sort().values.tolist() == list(range(20))
+    assert rows["test"].tolist() == list(range(30, 40))
+
+
+def test_more_folds_than_rows() -> None:
+    with pytest.raises(InputError, match=r"fold: at most 4 folds, one for each training row; got 5; lower fold\.count"):
+        divided(labels_of(2, 2), test=0, fold={"index": 0, "count": 5})

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from softtargets._errors import InputError, InputTypeError
-from softtargets.models import Mlp, MlpSpec, ResNet, ResNetSpec, build
+from softtargets.models import ConvNet, ConvNetSpec, Mlp, MlpSpec, ResNet, ResNetSpec, build
 
 
 def count(model: nn.Module) -> int:
@@ -35,12 +35,33 @@ def test_forward_is_the_head_of_the_features(spec: MlpSpec | ResNetSpec, shape: 
     assert [module for module in model.modules() if isinstance(module, nn.Linear)][-1] is model.head
 
 
-@pytest.mark.parametrize("spec", [MlpSpec(hidden=(6,)), ResNetSpec(depth=8, width=4)])
-def test_every_parameter_learns(spec: MlpSpec | ResNetSpec) -> None:
+@pytest.mark.parametrize("spec", [MlpSpec(hidden=(6,)), ConvNetSpec(widths=(4, 6)), ResNetSpec(depth=8, width=4)])
+def test_every_parameter_learns(spec: MlpSpec | ConvNetSpec | ResNetSpec) -> None:
     torch.manual_seed(0)
     model = build(spec, input_shape=(1, 8, 8), num_classes=3)
     nn.functional.cross_entropy(model(torch.randn(16, 1, 8, 8)), torch.arange(16) % 3).backward()
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in model.parameters())
+
+
+def test_convnet_is_a_stage_for_each_width_and_its_features_are_what_the_head_sees() -> None:
+    model = ConvNet((3, 8, 9), 10, widths=(4, 6, 5)).eval()
+    assert count(model) == 9 * (3 * 4 + 4 * 6 + 6 * 5) + 2 * (4 + 6 + 5) + 5 * 10 + 10
+    inputs = torch.randn(2, 3, 8, 9)
+    assert model.body(inputs).shape == (2, 5, 1, 1)
+    assert model.features(inputs).shape == (2, 5)
+    torch.testing.assert_close(model(inputs), model.head(model.features(inputs)))
+
+
+def test_convnet_by_hand() -> None:
+    """One stage that passes the centre pixel: the maximum of each 2x2 square, normalised by the start of the norm."""
+    model = ConvNet((1, 2, 4), 2, widths=(1,)).eval()
+    with torch.no_grad():
+        weight = next(model.parameters())
+        weight.zero_()
+        weight[0, 0, 1, 1] = 1.0
+    inputs = torch.tensor([[[[1.0, 5.0, -3.0, -4.0], [2.0, 0.0, -1.0, -2.0]]]])
+    # maxima 5 and -1; relu leaves 5 and 0, whose mean is 2.5
+    assert model.features(inputs).item() == pytest.approx(2.5, rel=1e-4)
 
 
 def test_the_shortcut_is_the_input_subsampled_and_padded() -> None:
@@ -94,11 +115,15 @@ def test_what_is_refused() -> None:
         Mlp((1, 0, 8), 10)
     with pytest.raises(InputError, match=r"input_shape: positive sizes; got \(\); give"):
         Mlp((), 10)
+    with pytest.raises(
+        InputError, match=r"widths: images of at least 8 pixels either way; got \(1, 8, 7\); drop a stage"
+    ):
+        ConvNet((1, 8, 7), 10)
     with pytest.raises(InputError, match=r"depth: 6n \+ 2 with n >= 1; got 21; use 20 or 26"):
         ResNet((1, 8, 8), 10, depth=21)
     with pytest.raises(InputError, match="num_classes: at least 2; got 1"):
         Mlp((3,), 1)
-    for model in (Mlp((1, 8, 8), 10), ResNet((1, 8, 8), 10, depth=8)):
+    for model in (Mlp((1, 8, 8), 10), ConvNet((1, 8, 8), 10), ResNet((1, 8, 8), 10, depth=8)):
         with pytest.raises(InputError, match=r"inputs: shape \(N, 1, 8, 8\); got \(2, 3, 8, 8\); build the model with"):
             model(torch.zeros(2, 3, 8, 8))
         with pytest.raises(InputError, match=r"inputs: shape \(N, 1, 8, 8\); got \(1, 8, 8\)"):

@@ -33,7 +33,7 @@ def _resolved(**changes) -> ResolvedRun:
         ({"optimizer": {"nesterov": True, "dampening": 0.5}}, ["nesterov", "dampening=0.5"]),
         ({"schedule": {"name": "step"}}, ["milestones"]),
         ({"schedule": {"name": "step", "milestones": [0.7, 0.5]}}, ["increasing"]),
-        ({"noise": {"rate": float("nan")}}, ["noise", "rate"]),
+        ({"noise": {"name": "symmetric", "rate": float("nan")}}, ["noise", "rate"]),
         ({"seeds": -1}, ["seeds", "-1"]),
     ],
 )
@@ -49,7 +49,7 @@ def test_a_bad_specification_is_refused_by_name(change, words) -> None:
     ("change", "text"),
     [
         (
-            {"noise": {"rate": True}},
+            {"noise": {"name": "symmetric", "rate": True}},
             "noise.rate: a number; got True; write it in digits, without quotes",
         ),
         (
@@ -71,7 +71,7 @@ def test_a_bad_specification_is_refused_by_name(change, words) -> None:
         ),
         ({"training": {"threads": 1025}}, "training.threads: at most 1024; got 1025; lower it"),
         (
-            {"noise": {"rate": 0.1, "splits": ["train", "train"]}},
+            {"noise": {"name": "symmetric", "rate": 0.1, "splits": ["train", "train"]}},
             "noise.splits: each split once; got ['train', 'train']; drop what is repeated",
         ),
         (
@@ -124,7 +124,7 @@ def test_a_specification_is_frozen_and_hashable() -> None:
         {"training": {"threads": 2}},
         {"optimizer": {"learning_rate": 0.2}},
         {"data": {"name": "digits", "split_seed": 1}},
-        {"noise": {"rate": 0.2}},
+        {"noise": {"name": "symmetric", "rate": 0.2}},
     ],
 )
 def test_what_changes_results_changes_the_identity(change) -> None:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from softtargets import losses
 from softtargets._errors import InputError
 from softtargets.runs.spec import RunSpec, Seeds
-from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, RunStore
+from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, SELECTED, RunStore
 from softtargets.train import execute as executes
 from softtargets.train import loop, objectives
 from softtargets.train.execute import execute, load_cached, rehearse, resolve
@@ -18,8 +18,13 @@ from softtargets.train.objectives import Objective, Problem
 # Everything with state of its own: batch statistics, averaged weights, dropout, augmentation, objectives.
 STATEFUL = {
     "hard": {},
-    "early_learning": {"objective": {"name": "early_learning"}, "noise": {"rate": 0.3}},
+    "early_learning": {"objective": {"name": "early_learning"}, "noise": {"name": "symmetric", "rate": 0.3}},
     "online_smoothing": {"objective": {"name": "online_smoothing"}},
+    "selection and dynamics": {
+        "noise": {"name": "pair_flip", "rate": 0.3},
+        "training": {"evaluate_every": 1, "dynamics": True},
+    },
+    "a learned transition": {"objective": {"name": "learned_transition"}},
     "mixup": {"objective": {"name": "mixup", "smoothing": 0.1}},
     "dropout and averaging": {
         "model": {"name": "mlp", "hidden": [16], "dropout": 0.3},
@@ -48,6 +53,7 @@ def _files(store: RunStore, identity: str) -> dict[str, object]:
         HISTORY: (folder / HISTORY).read_bytes(),
         MODEL: (folder / MODEL).read_bytes(),
         PREDICTIONS: (folder / PREDICTIONS).read_bytes(),
+        SELECTED: (folder / SELECTED).read_bytes() if (folder / SELECTED).exists() else b"",
     }
 
 
@@ -194,7 +200,7 @@ def test_each_seed_stream_moves_what_it_names_and_leaves_the_other_draws_alone(
 ) -> None:
     """Record what each stream drew in a run, change one seed, and compare draw by draw."""
     settings = {
-        "noise": {"rate": 0.3},
+        "noise": {"name": "symmetric", "rate": 0.3},
         "objective": {"name": "mixup", "concentration": 1.0},
         "model": {"name": "mlp", "hidden": [16], "dropout": 0.3},
         "augmentation": {"shift": 1},
@@ -262,7 +268,7 @@ def test_an_edited_csv_under_the_same_name_is_a_different_run(small_run, tmp_pat
 
 
 def test_the_record_says_what_a_reader_needs(small_run, tmp_path) -> None:
-    resolved = small_run(noise={"rate": 0.2}, training={"evaluate_every": 2})
+    resolved = small_run(noise={"name": "symmetric", "rate": 0.2}, training={"evaluate_every": 2})
     store = RunStore(tmp_path)
     execute(resolved, store)
     result = store.result(resolved.identity)

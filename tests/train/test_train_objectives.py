@@ -1,11 +1,13 @@
-"""Objectives by name, against the library's functions and by hand; the registry against the specifications."""
+"""Objectives by name, against the formulas written out; the registry against the specifications."""
+
+import math
 
 import pytest
 import torch
 from pydantic import TypeAdapter
 
-from softtargets import losses, noise, targets
-from softtargets.runs.spec import ObjectiveSpec
+from softtargets import losses, targets
+from softtargets.runs.objectives import ObjectiveSpec
 from softtargets.train.objectives import OBJECTIVES, Batch, Objective, Problem, build_objective, objective_names
 
 PROBLEM = Problem(num_examples=20, num_classes=4)
@@ -19,39 +21,66 @@ def _batch(count: int = 6) -> tuple[Batch, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(count, 3, generator=generator)
     labels = torch.randint(0, 4, (count,), generator=generator)
-    return Batch(inputs, labels, torch.arange(count) + 5), torch.randn(count, 4, generator=generator)
+    return Batch(inputs, labels, torch.arange(count) + 5), 3 * torch.randn(count, 4, generator=generator)
 
 
 def test_every_name_that_a_specification_may_hold_can_be_built() -> None:
     assert set(OBJECTIVES) == objective_names()
 
 
-@pytest.mark.parametrize(
-    ("spec", "expected"),
-    [
-        ({"name": "cross_entropy"}, lambda z, y: losses.cross_entropy(z, y)),
-        ({"name": "cross_entropy", "smoothing": 0.3}, lambda z, y: losses.cross_entropy(z, targets.smooth(y, 0.3))),
-        (
-            {"name": "cross_entropy", "smoothing": 0.3, "convention": "others"},
-            lambda z, y: losses.cross_entropy(z, targets.smooth(y, 0.4)),
-        ),
-        (
-            {"name": "forward", "noise_rate": 0.3},
-            lambda z, y: losses.forward_corrected_cross_entropy(z, y, noise.symmetric(0.3, 4)),
-        ),
-        (
-            {"name": "backward", "noise_rate": 0.3, "inclusive": True},
-            lambda z, y: losses.cross_entropy(z, targets.backward(y, noise.symmetric(0.3, 4, inclusive=True))),
-        ),
-    ],
-)
-def test_objectives_without_state_are_the_librarys_losses(spec, expected) -> None:
+def _cross(p: list[float], y: int) -> float:
+    return -math.log(p[y])
+
+
+def _smoothed(p: list[float], y: int, r: float) -> float:
+    return (1 - r) * _cross(p, y) + r * sum(_cross(p, k) for k in range(4)) / 4
+
+
+def _entropy(p: list[float]) -> float:
+    return sum(q * -math.log(q) for q in p)
+
+
+# a specification, and its loss as a function of the probabilities and the label of one example
+BY_HAND = [
+    ({"name": "cross_entropy"}, _cross),
+    ({"name": "cross_entropy", "smoothing": 0.3}, lambda p, y: _smoothed(p, y, 0.3)),
+    ({"name": "cross_entropy", "smoothing": 0.3, "convention": "others"}, lambda p, y: _smoothed(p, y, 0.4)),
+    ({"name": "generalized_cross_entropy", "q": 0.5}, lambda p, y: (1 - p[y] ** 0.5) / 0.5),
+    (
+        {"name": "symmetric_cross_entropy", "cross_entropy_weight": 0.5, "reverse_weight": 2.0},
+        lambda p, y: 0.5 * _cross(p, y) + 2.0 * -math.log(1e-4) * (1 - p[y]),
+    ),
+    (
+        {"name": "active_passive", "active_weight": 3.0, "passive_weight": 0.5},
+        lambda p, y: 3.0 * math.log(p[y]) / sum(math.log(q) for q in p) + 0.5 * -math.log(1e-4) * (1 - p[y]),
+    ),
+    ({"name": "mean_absolute_error"}, lambda p, y: 1 - p[y]),
+    ({"name": "focal", "gamma": 2.0}, lambda p, y: (1 - p[y]) ** 2 * _cross(p, y)),
+    ({"name": "confidence_penalty", "weight": 0.3}, lambda p, y: _cross(p, y) - 0.3 * _entropy(p)),
+    (
+        {"name": "margin_penalty", "weight": 0.5, "margin": 1.5},
+        lambda p, y: _cross(p, y) + 0.5 * sum(max(math.log(max(p) / q) - 1.5, 0) for q in p) / 4,
+    ),
+    ({"name": "bootstrapping"}, lambda p, y: 0.95 * _cross(p, y) + 0.05 * _entropy(p)),
+    (
+        {"name": "bootstrapping", "kind": "hard"},
+        lambda p, y: 0.8 * _cross(p, y) + 0.2 * _cross(p, p.index(max(p))),
+    ),
+    ({"name": "bootstrapping", "weight": 0.6}, lambda p, y: 0.6 * _cross(p, y) + 0.4 * _entropy(p)),
+]
+
+
+@pytest.mark.parametrize(("spec", "expected"), BY_HAND, ids=lambda value: value["name"] if type(value) is dict else "")
+def test_objectives_without_state_are_functions_of_one_example(spec, expected) -> None:
     batch, logits = _batch()
     objective = _objective(**spec)
     found = objective.losses(logits, batch)
-    assert torch.equal(found, expected(logits, batch.labels))
+    probs = logits.double().softmax(-1).tolist()
+    by_hand = [expected(p, y) for p, y in zip(probs, batch.labels.tolist(), strict=True)]
+    torch.testing.assert_close(found.double(), torch.tensor(by_hand, dtype=torch.float64), rtol=1e-5, atol=1e-6)
     assert torch.equal(objective.risk(found), found.mean())
     assert objective.state_dict() == {}
+    assert objective.transition() is None
     assert list(objective.parameters()) == []
 
 
@@ -91,33 +120,3 @@ def test_state_survives_a_checkpoint(name) -> None:
         objective.observe(batch, 2 * logits)
         objective.end_epoch(0)
     assert torch.equal(one.losses(logits, batch), two.losses(logits, batch))
-
-
-def test_mixup_mixes_inputs_and_targets_with_one_weight() -> None:
-    objective = _objective(name="mixup", concentration=1.0, smoothing=0.2)
-    batch, logits = _batch()
-    mixed = objective.prepare(batch, torch.Generator().manual_seed(1))
-    assert mixed.targets is not None
-    index, value = mixed.targets.index, mixed.targets.value
-    assert index is not None
-    assert value is not None
-    weight = float(value[0, 0]) / 0.8
-    partner = [
-        int(torch.nonzero((batch.inputs * (1 - weight) - row).abs().sum(1) < 1e-5)[0])
-        for row in mixed.inputs - weight * batch.inputs
-    ]
-    assert torch.equal(index[:, 1], batch.labels[partner])
-    expected = weight * losses.cross_entropy(logits, targets.smooth(batch.labels, 0.2)) + (
-        1 - weight
-    ) * losses.cross_entropy(logits, targets.smooth(batch.labels[partner], 0.2))
-    assert torch.allclose(objective.losses(logits, mixed), expected, atol=1e-5)
-
-
-def test_mixup_weights_follow_the_beta_distribution() -> None:
-    from softtargets.train.objectives import _beta
-
-    generator = torch.Generator().manual_seed(0)
-    draws = torch.tensor([_beta(0.2, generator) for _ in range(4000)])
-    # Beta(a, a) has mean 1/2 and variance 1 / (4 (2a + 1)); six standard errors
-    assert abs(float(draws.mean()) - 0.5) < 0.04
-    assert abs(float(draws.var()) - 1 / (4 * 1.4)) < 0.01

@@ -7,6 +7,7 @@ from softtargets.report.numbers import duration
 from softtargets.studies.expand import differences
 
 if TYPE_CHECKING:
+    from softtargets.studies.schema import Noise
     from softtargets.workflows.describe import Description
     from softtargets.workflows.study import StudyOutcome, StudyRequest
 
@@ -18,7 +19,7 @@ def show_outcome(outcome: "StudyOutcome") -> str:
         lines[0] += f"; {outcome.failed} FAILED"
         failed = {cell.run_id: cell for cell in outcome.results.cells if cell.status == "failed"}
         for cell in failed.values():
-            place = f"{cell.key.arm} at {cell.key.level:g}, noise {cell.key.noise:g}, seed {cell.seed}"
+            place = f"{cell.key.arm} at {cell.key.level:g}, noise {_noise(cell.key.noise)}, seed {cell.seed}"
             lines.append(f"  failed: {place}: {cell.reason}")
     verdicts = Counter(verdict.name for verdict in outcome.results.verdicts)
     if verdicts:
@@ -53,9 +54,9 @@ def show_description(description: "Description", request: "StudyRequest") -> str
     ]
     for arm, count in description.by_arm.items():
         levels = sorted({item.key.level for item in description.planned if item.key.arm == arm})
-        noise = sorted({item.key.noise for item in description.planned if item.key.arm == arm})
+        noise = dict.fromkeys(item.key.noise for item in description.planned if item.key.arm == arm)
         at = "" if study.arms[arm].sweep is None else f" at {', '.join(f'{level:g}' for level in levels)}"
-        lines.append(f"  {count:>4}  {study.arms[arm].label}{at}; noise {', '.join(f'{rate:g}' for rate in noise)}")
+        lines.append(f"  {count:>4}  {study.arms[arm].label}{at}; noise {', '.join(map(_noise, noise))}")
     if description.planned:
         known = "" if description.present is None else f", {description.present} of them there already"
         seeds = len({item.seed for item in description.planned})
@@ -66,6 +67,10 @@ def show_description(description: "Description", request: "StudyRequest") -> str
         )
     lines += [f"  {description.note}"] if description.note else []
     return "\n".join(lines)
+
+
+def _noise(noise: "Noise") -> str:
+    return noise if isinstance(noise, str) else f"{noise:g}"
 
 
 def show_metrics(metrics: dict[str, float]) -> str:

@@ -8,18 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from softtargets.data.dataset import Dataset, normalization
+    from softtargets.data.observed import observed_fingerprint, read_observed
+    from softtargets.data.predictions import Predictions, read_predictions
     from softtargets.data.sources import fingerprint, load
-    from softtargets.data.spec import DataSpec, Limit
+    from softtargets.data.spec import DataSpec, Fold, Limit
 
-__all__ = ["DataSpec", "Dataset", "Limit", "fingerprint", "load", "normalization"]
+__all__ = [
+    "DataSpec",
+    "Dataset",
+    "Fold",
+    "Limit",
+    "Predictions",
+    "fingerprint",
+    "load",
+    "normalization",
+    "observed_fingerprint",
+    "read_observed",
+    "read_predictions",
+]
 
 _HOME = {
     "DataSpec": "spec",
     "Dataset": "dataset",
+    "Fold": "spec",
     "Limit": "spec",
+    "Predictions": "predictions",
     "fingerprint": "sources",
     "load": "sources",
     "normalization": "dataset",
+    "observed_fingerprint": "observed",
+    "read_observed": "observed",
+    "read_predictions": "predictions",
 }
 
 

@@ -32,10 +32,10 @@ def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> 
     Raises:
         InputError: a label that is missing, no class or out of range, with its file and row.
     """
-    cells = [[_cell(value, part, row) for row, value in enumerate(part.table[column].to_pylist())] for part in parts]
+    cells = read_cells(parts, column)
     if not any(cells):
         raise no_rows(parts[0].file)
-    declared = _declared_names(parts)
+    declared = declared_names(parts)
     text = _first(str, cells, parts)
     number = _first(int, cells, parts)
     if text is not None and number is not None:
@@ -54,6 +54,11 @@ def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> 
     if len(names) < 2:
         raise fail("label", "at least 2 classes", f"only '{''.join(names)}'", "add examples of another class")
     return torch.tensor([int(cell) for part in cells for cell in part]), names
+
+
+def read_cells(parts: Sequence[Part], column: str) -> list[list[int | str]]:
+    """Read every cell as a class index or a class name; the files' own class names are not looked at."""
+    return [[_cell(value, part, row) for row, value in enumerate(part.table[column].to_pylist())] for part in parts]
 
 
 def _cell(value: Any, part: Part, row: int) -> int | str:
@@ -98,7 +103,8 @@ def _first(kind: type, cells: list[list[int | str]], parts: Sequence[Part]) -> t
     return None
 
 
-def _declared_names(parts: Sequence[Part]) -> tuple[str, ...] | None:
+def declared_names(parts: Sequence[Part]) -> tuple[str, ...] | None:
+    """Return the class names that the files themselves give, or None."""
     declared = {part.class_names: part.file for part in parts if part.class_names is not None}
     if len(declared) > 1:
         (names, file), (others, other) = list(declared.items())[:2]

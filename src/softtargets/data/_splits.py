@@ -7,7 +7,7 @@ from torch import Tensor
 
 from softtargets._errors import InputError, fail
 from softtargets.data.dataset import SPLITS
-from softtargets.data.spec import DataSpec
+from softtargets.data.spec import DataSpec, Fold
 
 _STREAMS = {"validation": 0, "test": 1, "limit": 2}
 
@@ -16,7 +16,8 @@ def split(labels: Tensor, origin: Tensor, spec: DataSpec) -> dict[str, Tensor]:
     """Divide the rows into train, validation and test.
 
     A split that the set has of its own is kept. Otherwise test is a share of the rows that are not validation,
-    and validation a share of the training rows that then remain. Limits are applied last.
+    and validation a share of the training rows that then remain. Limits are applied last. With a fold, the training
+    rows that the limit keeps are dealt into folds, and validation is one of these.
 
     Args:
         labels: (N,) int64.
@@ -27,10 +28,12 @@ def split(labels: Tensor, origin: Tensor, spec: DataSpec) -> dict[str, Tensor]:
         (n,) int64 rows in ascending order for each name in SPLITS.
 
     Raises:
-        InputError: a share above 0 that is less than half an example.
+        InputError: a share above 0 that is less than half an example, or more folds than training rows.
     """
     rows = {name: torch.nonzero(origin == index).flatten() for index, name in enumerate(SPLITS)}
     own = {name for name in SPLITS if len(rows[name])}
+    if spec.fold is not None:
+        own.add("validation")
     for name, share in (("test", spec.test), ("validation", spec.validation)):
         if name in own or share == 0:
             continue
@@ -47,6 +50,9 @@ def split(labels: Tensor, origin: Tensor, spec: DataSpec) -> dict[str, Tensor]:
             if limit is not None:
                 first = _spread(labels[rows[name]], _generator(spec.split_seed, "limit"))[:limit]
                 rows[name] = rows[name][first.sort().values]
+    if spec.fold is not None:
+        held_out = _deal(len(rows["train"]), spec.fold, _generator(spec.split_seed, "validation"))
+        rows["train"], rows["validation"] = rows["train"][~held_out], rows["train"][held_out]
     return rows
 
 
@@ -65,6 +71,15 @@ def no_training_example(index: int, name: str, remedy: str) -> InputError:
 def _generator(seed: int, stream: str) -> torch.Generator:
     # A stream for each purpose: another validation share leaves the test rows as they are.
     return torch.Generator().manual_seed(seed * len(_STREAMS) + _STREAMS[stream])
+
+
+def _deal(count: int, fold: Fold, generator: torch.Generator) -> Tensor:
+    """Deal rows into folds whose sizes differ by one at most; say which rows, (count,) bool, are in this fold."""
+    if fold.count > count:
+        raise fail("fold", f"at most {count} folds, one for each training row", fold.count, "lower fold.count")
+    held_out = torch.zeros(count, dtype=torch.bool)
+    held_out[torch.randperm(count, generator=generator)[fold.index :: fold.count]] = True
+    return held_out
 
 
 def _hold_out(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:

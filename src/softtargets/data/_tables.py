@@ -5,7 +5,7 @@ import csv
 import glob
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,11 +116,25 @@ def require(names: Iterable[str], argument: str, known: Iterable[str], file: str
 
 def read_tables(source: Files, spec: DataSpec) -> list[Part]:
     """Read the chosen columns of Parquet or CSV files, a part for each file."""
+    return _read_parts(source, lambda features, file, parts: choose(features, spec, file, parts))
+
+
+def read_column(source: Files, name: str) -> list[Part]:
+    """Read one column of Parquet or CSV files, a part for each file."""
+
+    def only(features: Mapping[str, Any], file: str, _: Sequence[Part]) -> Columns:
+        require([name], "column", features, file)
+        return Columns(name, None, ())
+
+    return _read_parts(source, only)
+
+
+def _read_parts(source: Files, chosen: Callable[[Mapping[str, Any], str, Sequence[Part]], Columns]) -> list[Part]:
     schema, read = (_parquet_schema, _read_parquet) if source.kind == "parquet" else (_csv_schema, _read_csv)
     parts: list[Part] = []
     for file in source.files:
         features = schema(file)
-        columns = choose(features, spec, file.inner, parts)
+        columns = chosen(features, file.inner, parts)
         # A cache of its own that goes at once: an edited file is never served as it was before.
         with reading(file.inner), tempfile.TemporaryDirectory() as cache:
             table = read(file, features, columns.names, cache)

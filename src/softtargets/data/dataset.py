@@ -1,7 +1,7 @@
 """A data set in memory."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ class Dataset:
         labels: (N,) int64 in [0, num_classes).
         class_names: One name for each class.
         splits: "train", "validation" and "test", each (n,) int64 rows of `inputs` in ascending order.
+        origin: (N,) uint8, index into SPLITS: which of the source's own splits a row comes from. Left out, every row
+            comes from the source's training part.
     """
 
     name: str
@@ -28,6 +30,11 @@ class Dataset:
     labels: Tensor
     class_names: tuple[str, ...]
     splits: dict[str, Tensor]
+    origin: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
+
+    def __post_init__(self) -> None:
+        if len(self.origin) == 0:
+            object.__setattr__(self, "origin", torch.zeros(len(self.labels), dtype=torch.uint8))
 
     @property
     def num_classes(self) -> int:

@@ -26,7 +26,7 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
     """Read a data set, decode it and divide it into train, validation and test.
 
     A split that the set has of its own is kept. The others are drawn stratified from the training rows: first test,
-    then validation, then the limits, all from the specification's own seed.
+    then validation, then the limits, all from the specification's own seed. With a fold, validation is that fold.
 
     Args:
         spec: The data set, its columns and its splits.
@@ -47,13 +47,17 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
     identity = _identity(source)
     content = _decoded(source, identity, spec, cache)
     splits = split(content.labels, content.origin, spec)
-    absent = missing_class(content.labels[splits["train"]], content.class_names)
+    # All folds together: which of them a rare class falls into is chance.
+    learned = splits["train"] if spec.fold is None else torch.cat([splits["train"], splits["validation"]])
+    absent = missing_class(content.labels[learned], content.class_names)
     if absent is not None:
         limited = spec.limit is not None and spec.limit.train is not None
         remedy = "raise limit.train" if limited else "add examples of it, or leave the class out"
         raise no_training_example(absent, content.class_names[absent], remedy)
     fingerprint = identity if isinstance(source, Files) else content.fingerprint()
-    return Dataset(source.name, fingerprint, content.inputs, content.labels, content.class_names, splits)
+    return Dataset(
+        source.name, fingerprint, content.inputs, content.labels, content.class_names, splits, content.origin
+    )
 
 
 def fingerprint(spec: DataSpec, *, cache: Path | None = None) -> str:

@@ -1,9 +1,10 @@
 """What a data set is, as a specification. Free of torch, for the command line."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from softtargets._errors import fail
 from softtargets._spec import Spec
 
 Count = Annotated[int, Field(ge=1)]
@@ -21,6 +22,31 @@ class Limit(Spec):
     test: Count | None = None
 
 
+class Fold(Spec):
+    """One fold of a cross-validation: the training part falls into `count` folds, of which `index` is held out.
+
+    The held-out fold takes the place of validation, whatever the share says, and train is the other folds. Every row
+    of the training part is in exactly one fold; `limit.train` is applied before, so that the folds divide what it
+    keeps. A validation split of the set's own is left out: it is in no fold, and no model sees it.
+
+    The rows are dealt at random and not stratified: where labels are in doubt, the clean ones are not to be had, and
+    a division that knew them would leak them. A rare class may therefore be absent from the rows of one training.
+
+    Attributes:
+        index: In [0, count).
+        count: At least 2, and at most the number of rows.
+    """
+
+    index: int = Field(ge=0)
+    count: int = Field(ge=2)
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.index >= self.count:
+            raise fail("index", f"below {self.count}, the number of folds", self.index, "count the folds from 0")
+        return self
+
+
 class DataSpec(Spec):
     """One data set, its columns and its splits.
 
@@ -34,6 +60,7 @@ class DataSpec(Spec):
         test: Share in [0, 1) of all rows that is held out, where the set has no test split.
         split_seed: Fixes the splits and the limits; it is not one of a run's seeds.
         limit: Stratified subsamples of the splits.
+        fold: One fold of a cross-validation instead of a validation split.
     """
 
     name: str = Field(min_length=1)
@@ -45,6 +72,7 @@ class DataSpec(Spec):
     test: Share = 0.2
     split_seed: int = Field(default=0, ge=0, lt=2**32)
     limit: Limit | None = None
+    fold: Fold | None = None
 
     @field_validator("features")
     @classmethod
@@ -60,3 +88,10 @@ class DataSpec(Spec):
         if info.data.get("image") is not None:
             raise ValueError("columns of a table, so leave out either this or image")
         return features
+
+    @model_validator(mode="after")
+    def _folds_are_whole(self) -> Self:
+        if self.fold is not None and self.limit is not None and self.limit.validation is not None:
+            required = "nothing for validation beside a fold, which is kept whole"
+            raise fail("limit", required, self.limit.validation, "leave limit.validation out, or lower limit.train")
+        return self

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from softtargets.models.convnet import ConvNet
 from softtargets.models.mlp import Mlp
 from softtargets.models.resnet import ResNet
-from softtargets.models.spec import MlpSpec, ResNetSpec
+from softtargets.models.spec import ConvNetSpec, MlpSpec, ResNetSpec
 
-MODELS: dict[str, type[Mlp] | type[ResNet]] = {"mlp": Mlp, "resnet": ResNet}
+MODELS: dict[str, type[Mlp] | type[ConvNet] | type[ResNet]] = {"mlp": Mlp, "convnet": ConvNet, "resnet": ResNet}
 
 
-def build(spec: MlpSpec | ResNetSpec, *, input_shape: Sequence[int], num_classes: int) -> nn.Module:
+def build(spec: MlpSpec | ConvNetSpec | ResNetSpec, *, input_shape: Sequence[int], num_classes: int) -> nn.Module:
     """Build the network of a specification; its initial weights come from torch's global generator.
 
     Args:

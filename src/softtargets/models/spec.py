@@ -32,7 +32,14 @@ class ResNetSpec(Spec):
         return depth
 
 
-ModelSpec = Annotated[MlpSpec | ResNetSpec, Field(discriminator="name")]
+class ConvNetSpec(Spec):
+    """A plain convolutional network: a stage of each width, each halving the resolution."""
+
+    name: Literal["convnet"] = "convnet"
+    widths: tuple[Width, ...] = Field(default=(32, 64, 128), min_length=1)
+
+
+ModelSpec = Annotated[MlpSpec | ConvNetSpec | ResNetSpec, Field(discriminator="name")]
 
 
 def nearest_depths(depth: int) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from softtargets.report.layout import (
 )
 from softtargets.studies.expand import cell
 from softtargets.studies.results import CellKey, Density, StudyResults
-from softtargets.studies.schema import ZERO, Output, Study
+from softtargets.studies.schema import ZERO, Noise, Output, Study
 
 _MANY_DECADES = 30.0
 _MOST_TICKS = 12
@@ -102,7 +102,7 @@ def _sweep_rows(results: StudyResults, spots: list[Place]) -> tuple[list[dict[st
     return lines, baseline
 
 
-def _sweep_chart(lines: list[dict[str, Any]], baseline: list[dict[str, Any]], noise: float, level_name: str) -> Build:
+def _sweep_chart(lines: list[dict[str, Any]], baseline: list[dict[str, Any]], noise: Noise, level_name: str) -> Build:
     points = [*lines, *baseline]
     levels = sorted({row["x"] for row in points})
     positive = [level for level in levels if level > 0]
@@ -129,7 +129,7 @@ def _sweep_chart(lines: list[dict[str, Any]], baseline: list[dict[str, Any]], no
         ]
         base = style.base(lines).encode(x=x, color=style.colour())
         layers: list[Any] = []
-        if levels[0] < noise < levels[-1]:
+        if not isinstance(noise, str) and levels[0] < noise < levels[-1]:
             layers.append(style.upright(noise, f"noise rate {numbers.rate(noise)}"))
         if baseline:
             across = style.base(baseline).mark_rule(strokeWidth=1)

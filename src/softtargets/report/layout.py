@@ -6,7 +6,7 @@ from typing import get_args
 
 from softtargets.report import numbers
 from softtargets.studies.results import CellKey
-from softtargets.studies.schema import ZERO, Axis, Output, Study
+from softtargets.studies.schema import ZERO, Axis, Noise, Output, Study
 
 AXES: tuple[Axis, ...] = get_args(Axis)
 
@@ -17,7 +17,7 @@ class Place:
 
     arm: str
     level: float
-    noise: float
+    noise: Noise
     metric: str
 
 
@@ -49,7 +49,12 @@ def cell_label(study: Study, key: CellKey) -> str:
     parts = [arm_label(study, key.arm)]
     if study.arms[key.arm].sweep is not None:
         parts.append(f"{study.level_name} {numbers.level(key.level)}")
-    return " · ".join([*parts, f"noise {numbers.rate(key.noise)}"])
+    return " · ".join([*parts, f"noise {noise_label(study, key.noise)}"])
+
+
+def noise_label(study: Study, noise: Noise) -> str:
+    """Return what a kind of noise is called."""
+    return study.noises[noise].label if isinstance(noise, str) else numbers.rate(noise)
 
 
 def axis_label(study: Study, axis: Axis, value) -> str:
@@ -58,12 +63,13 @@ def axis_label(study: Study, axis: Axis, value) -> str:
         return arm_label(study, value)
     if axis == "metric":
         return numbers.heading(value)
-    return numbers.level(value) if axis == "level" else numbers.rate(value)
+    return numbers.level(value) if axis == "level" else noise_label(study, value)
 
 
 def axis_title(study: Study, axis: Axis) -> str:
     """Return the name of an axis."""
-    return {"arm": "Method", "level": study.level_name, "noise": "Noise rate", "metric": "Measure"}[axis]
+    noise = "Noise" if study.noises else "Noise rate"
+    return {"arm": "Method", "level": study.level_name, "noise": noise, "metric": "Measure"}[axis]
 
 
 def axis_phrase(study: Study, axis: Axis, value) -> str:
@@ -71,7 +77,7 @@ def axis_phrase(study: Study, axis: Axis, value) -> str:
     label = axis_label(study, axis, value)
     if axis in ("arm", "metric"):
         return label
-    return f"{axis_title(study, axis)} {'= ' if axis == 'level' else ''}{label}"
+    return label if value in study.noises else f"{axis_title(study, axis)} {'= ' if axis == 'level' else ''}{label}"
 
 
 def level_note(study: Study, output: Output) -> str:

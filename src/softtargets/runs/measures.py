@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # Raised by hand when a change alters a measure; kept numbers of an older version are computed again.
-MEASURES_VERSION = 1
+MEASURES_VERSION = 2
 
 Predictions = dict[str, "Tensor"]
 
@@ -35,14 +35,15 @@ class Measure:
     of: Callable[[Predictions], "float | None"]
 
 
-def _accuracy(split: str, labels: str, part: str = "all") -> Callable[[Predictions], "float | None"]:
+def _accuracy(split: str, labels: str, part: str = "all", epoch: str = "") -> Callable[[Predictions], "float | None"]:
     def of(predictions: Predictions) -> "float | None":
         from softtargets.metrics import accuracy
 
+        logits = predictions.get(f"{epoch}{split}.logits")
         rows = _part(predictions, split, part)
-        if not bool(rows.any()):
+        if logits is None or not bool(rows.any()):
             return None
-        return float(accuracy(predictions[f"{split}.logits"][rows], predictions[f"{split}.{labels}"][rows]))
+        return float(accuracy(logits[rows], predictions[f"{split}.{labels}"][rows]))
 
     return of
 
@@ -71,6 +72,18 @@ def _ece(bins: int) -> Callable[[Predictions], "float | None"]:
     return of
 
 
+def _transition_distance(predictions: Predictions) -> "float | None":
+    from softtargets.noise import from_confusion
+
+    used = predictions.get("transition")
+    if used is None:
+        return None
+    size = len(used)
+    pairs = predictions["train.labels"] * size + predictions["train.observed"]
+    realised = from_confusion(pairs.bincount(minlength=size * size).view(size, size))
+    return float(realised.total_variation(used).mean())
+
+
 def _mean_gap(labels: str) -> Callable[[Predictions], "float | None"]:
     def of(predictions: Predictions) -> "float | None":
         gaps = gaps_of(predictions, labels)
@@ -93,6 +106,24 @@ def gaps_of(predictions: Predictions, labels: str) -> "Tensor":
 MEASURES: dict[str, Measure] = {
     "test.accuracy": Measure(
         "test accuracy", "percent", "Accuracy on the test split, which is clean.", _accuracy("test", "labels")
+    ),
+    "selected.test.accuracy": Measure(
+        "test accuracy, selected epoch",
+        "percent",
+        "Accuracy on the test split of the epoch that does best on the observed labels of the validation split.",
+        _accuracy("test", "labels", epoch="selected."),
+    ),
+    "selected.validation.accuracy": Measure(
+        "validation accuracy, selected epoch",
+        "percent",
+        "Accuracy of the selected epoch against the observed labels it was selected by: too high for that reason.",
+        _accuracy("validation", "observed", epoch="selected."),
+    ),
+    "transition.distance": Measure(
+        "error of T",
+        "fraction",
+        "Total variation between the transition that was used and the realised one of the training labels, mean of rows.",
+        _transition_distance,
     ),
     "test.nll": Measure("test NLL", "nats", "Mean negative log-likelihood of the clean test labels.", _nll),
     "test.ece100": Measure(

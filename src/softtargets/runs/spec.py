@@ -12,81 +12,12 @@ from softtargets._errors import InputError, fail
 from softtargets._spec import Spec
 from softtargets.data.spec import DataSpec
 from softtargets.models.spec import ModelSpec
+from softtargets.runs.noise import NoiseSpec, RecordedNoise
+from softtargets.runs.objectives import CrossEntropySpec, ObjectiveSpec
+from softtargets.runs.ranges import Fraction, NonNegative, Positive
 
 # Raised by hand when a change alters the results of a specification; runs of an older recipe are trained again.
 RECIPE = 2
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-
-
-class NoiseSpec(Spec):
-    """Label noise, drawn once from the clean labels of these splits, at an exact rate."""
-
-    name: Literal["symmetric"] = "symmetric"
-    rate: Fraction
-    inclusive: bool = False
-    splits: tuple[Literal["train", "validation"], ...] = ("train", "validation")
-
-    @model_validator(mode="after")
-    def _splits_differ(self) -> Self:
-        if len(set(self.splits)) < len(self.splits):
-            raise fail("splits", "each split once", list(self.splits), "drop what is repeated")
-        return self
-
-
-class CrossEntropySpec(Spec):
-    """Cross entropy, with label smoothing in the stated convention."""
-
-    name: Literal["cross_entropy"] = "cross_entropy"
-    smoothing: Fraction = 0.0
-    convention: Literal["all", "others", "classy"] = "all"
-
-
-class ForwardSpec(Spec):
-    """Forward correction under symmetric noise of this rate."""
-
-    name: Literal["forward"] = "forward"
-    noise_rate: Fraction
-    inclusive: bool = False
-
-
-class BackwardSpec(Spec):
-    """Backward correction under symmetric noise of this rate."""
-
-    name: Literal["backward"] = "backward"
-    noise_rate: Fraction
-    inclusive: bool = False
-
-
-class EarlyLearningSpec(Spec):
-    """Early-learning regularisation (ELR): state for every example."""
-
-    name: Literal["early_learning"] = "early_learning"
-    weight: NonNegative = 3.0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.7
-
-
-class OnlineSmoothingSpec(Spec):
-    """Online label smoothing (OLS): state for every class, renewed every epoch."""
-
-    name: Literal["online_smoothing"] = "online_smoothing"
-    weight: Fraction = 0.5
-
-
-class MixupSpec(Spec):
-    """Mixup: inputs and targets mixed with weights from Beta(concentration, concentration)."""
-
-    name: Literal["mixup"] = "mixup"
-    concentration: Positive = 0.2
-    smoothing: Fraction = 0.0
-
-
-ObjectiveSpec = Annotated[
-    CrossEntropySpec | ForwardSpec | BackwardSpec | EarlyLearningSpec | OnlineSmoothingSpec | MixupSpec,
-    Field(discriminator="name"),
-]
 
 
 class GroupSpec(Spec):
@@ -156,7 +87,11 @@ class AugmentationSpec(Spec):
 
 
 class TrainingSpec(Spec):
-    """Length, batches, precision and what else the loop does."""
+    """Length, batches, precision and what else the loop does.
+
+    `evaluate_every` so many epochs the validation split is predicted and the epoch that does best on its *observed*
+    labels, the first of equals, is kept beside the last one. `dynamics` records how each training label was learned.
+    """
 
     epochs: Annotated[int, Field(gt=0)] | None = None
     steps: Annotated[int, Field(gt=0)] | None = None
@@ -165,6 +100,7 @@ class TrainingSpec(Spec):
     clip_norm: Positive | None = None
     average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     evaluate_every: Annotated[int, Field(gt=0)] | None = None
+    dynamics: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(gt=0, le=1024)] = 1
@@ -216,12 +152,14 @@ class RunSpec(Spec):
 class ResolvedRun(Spec):
     """A run specification with nothing left open: what "auto" became, the data's content and the recipe.
 
-    `identity` is the SHA-256 of its canonical JSON. The data set's name or path is left out of it: the same content
-    under another name is the same run, and an edited file under the same name is another.
+    `identity` is the SHA-256 of its canonical JSON. The data set's name or path is left out of it, as is the file of
+    recorded labels: the same content under another name is the same run, and an edited file under the same name is
+    another.
     """
 
     run: RunSpec
     fingerprint: str
+    observed_fingerprint: str | None = None
     backend: Literal["cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
     recipe: int
@@ -231,6 +169,8 @@ class ResolvedRun(Spec):
         """SHA-256 of the canonical JSON, hexadecimal."""
         content = self.model_dump(mode="json", exclude_none=True)
         del content["run"]["data"]["name"]
+        if isinstance(self.run.noise, RecordedNoise):
+            del content["run"]["noise"]["file"], content["run"]["noise"]["column"]
         for open_setting in ("precision", "device"):
             del content["run"]["training"][open_setting]
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()

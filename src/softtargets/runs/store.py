@@ -1,6 +1,6 @@
 """The run store: which runs exist, and how one comes to exist without ever being half there.
 
-runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions and model
+runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions, model and selected model
 runs/<id>.partial/    a run in the making: its history so far and a checkpoint
 runs/<id>.failed.json why a run failed
 runs/<id>.damaged-N/  a record that no longer matches its checksums, kept aside
@@ -26,6 +26,7 @@ SPEC = "spec.json"
 HISTORY = "history.jsonl"
 PREDICTIONS = "predictions.safetensors"
 MODEL = "model.safetensors"
+SELECTED = "selected.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -118,7 +119,8 @@ class RunStore:
     def finish(self, identity: str, result: dict[str, Any]) -> None:
         """Seal the folder of a run in the making with its result and rename it into place."""
         folder = self.partial(identity)
-        files = {name: checksum_file(folder / name) for name in (SPEC, HISTORY, PREDICTIONS, MODEL)}
+        names = [SPEC, HISTORY, PREDICTIONS, MODEL, *([SELECTED] if (folder / SELECTED).exists() else [])]
+        files = {name: checksum_file(folder / name) for name in names}
         result = {**result, "files": files}
         sealed = {**result, "checksum": _checksum_text(canonical_json(result))}
         write_atomically(folder / RESULT, (json.dumps(sealed, indent=2, sort_keys=True) + "\n").encode())

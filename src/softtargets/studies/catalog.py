@@ -9,7 +9,7 @@ from softtargets._errors import InputError, fail, unknown
 from softtargets.runs.measures import MEASURES
 from softtargets.runs.spec import read_toml
 from softtargets.studies.results import CellKey, Reported
-from softtargets.studies.schema import Study
+from softtargets.studies.schema import Noise, Study
 
 STUDY = "study.toml"
 REPORTED = "reported.csv"
@@ -100,7 +100,7 @@ def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
             output=row["output"],
             dataset=row["dataset"],
             model=row["model"],
-            key=CellKey(study.arm_at(row["arm"], level), level, float(row["noise"])),
+            key=CellKey(study.arm_at(row["arm"], level), level, _noise(row["noise"], study)),
             metric=row["metric"],
             # to the digits that are printed, and not one more
             mean=round(_finite(row["mean"]) * scale, 10),
@@ -110,6 +110,10 @@ def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
         )
     except (KeyError, ValueError) as error:
         raise InputError(f"{place}: numbers, and a unit of percent or fraction; got {error}; mend that row") from None
+
+
+def _noise(text: str, study: Study) -> Noise:
+    return text if text in study.noises else float(text)
 
 
 def _finite(text: str) -> float:

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from softtargets._errors import unknown
 from softtargets.runs.spec import AugmentationSpec, RunSpec, merged
 from softtargets.studies.results import CellKey
-from softtargets.studies.schema import ZERO, Study, Term
+from softtargets.studies.schema import ZERO, Noise, Study, Term
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,15 @@ class DataChoice:
 
 
 def select_outputs(study: Study, output: str | None) -> tuple[str, ...]:
-    """Return the outputs asked for: one, or all.
+    """Return the outputs asked for: one, those of a setting, or all that belong to none.
 
     Raises:
         InputError: naming the nearest output.
     """
-    if output is None:
-        return tuple(study.outputs)
+    if output is None or output in study.settings:
+        return tuple(name for name, item in study.outputs.items() if item.setting == output)
     if output not in study.outputs:
-        raise unknown("output", output, study.outputs)
+        raise unknown("output", output, [*study.outputs, *study.settings])
     return (output,)
 
 
@@ -60,7 +61,8 @@ def cells_of(study: Study, scale: str, outputs: Iterable[str]) -> list[CellKey]:
     keys: dict[CellKey, None] = {}
     for name, output in study.outputs.items():
         if name in wanted and output.unavailable is None:
-            for arm, level, noise in product(output.arms, study.levels(output.levels, scale), output.noise):
+            levels = study.levels(output.levels, scale) or (ZERO,)
+            for arm, level, noise in product(output.arms, levels, output.noise):
                 keys[cell(study, arm, level, noise)] = None
     for claim in study.claims:
         if claim.output in wanted:
@@ -69,7 +71,7 @@ def cells_of(study: Study, scale: str, outputs: Iterable[str]) -> list[CellKey]:
     return list(keys)
 
 
-def cell(study: Study, arm: str, level: float, noise: float) -> CellKey:
+def cell(study: Study, arm: str, level: float, noise: Noise) -> CellKey:
     """Return the place of an arm at a level: the baseline's at level 0, and for an arm without a swept key."""
     name = study.arm_at(arm, level)
     return CellKey(name, level if study.arms[name].sweep is not None else ZERO, noise)
@@ -119,7 +121,16 @@ def _chosen(run: dict[str, Any], data: DataChoice) -> dict[str, Any]:
 
 def _specify(study: Study, base: dict[str, Any], key: CellKey, seed: int) -> RunSpec:
     change: dict[str, Any] = {"objective": study.arms[key.arm].objective_at(key.level), "seeds": seed}
-    if key.noise > 0:
-        change["noise"] = {"name": "symmetric", "rate": key.noise}
+    noise = study.noise_specification(key.noise)
+    if noise is not None:
+        change["noise"] = _beside_data(noise, base.get("data", {}))
     place = f"study {study.name}, arm {key.arm} at {key.level:g}"
     return RunSpec.parse(merged(base, change), source=place)
+
+
+def _beside_data(noise: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """Take a relative file of recorded labels from the folder of the data set, where that is a path."""
+    folder = Path(str(data.get("name", ""))).expanduser()
+    if "file" not in noise or not folder.exists():
+        return noise
+    return {**noise, "file": str(folder / noise["file"])}

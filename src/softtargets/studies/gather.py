@@ -86,7 +86,9 @@ def _record(planned: PlannedRun, resolved: ResolvedRun, store: RunStore) -> Cell
 
 def _curves(plan: StudyPlan) -> tuple[Curve, ...]:
     outputs = [plan.study.outputs[name] for name in plan.outputs]
-    return tuple(curve for output in outputs if output.kind == "curves" for curve in loss_curves(output.noise))
+    drawn = [output.noise for output in outputs if output.kind == "curves"]
+    # the study holds rates alone where curves are drawn
+    return tuple(curve for noise in drawn for curve in loss_curves(tuple(map(float, noise))))
 
 
 def _densities(plan: StudyPlan, cells: Sequence[CellRecord], store: RunStore) -> tuple[Density, ...]:

@@ -3,18 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from softtargets.studies.schema import Claim, Study
+from softtargets.studies.schema import Claim, Noise, Study
 
 Status = Literal["complete", "failed", "missing"]
 VerdictName = Literal["reproduced", "contradicted", "inconclusive", "not run"]
 
 
 class CellKey(NamedTuple):
-    """The place of a run in a study. At level 0 the arm is always the study's baseline."""
+    """The place of a run in a study. At level 0 of a swept key the arm is the study's baseline."""
 
     arm: str
     level: float
-    noise: float
+    noise: Noise
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class CellRecord:
     """One run of a study: a cell at one seed.
 
     Args:
-        key: arm, level and noise rate.
+        key: arm, level and noise, a rate or a name.
         seed: number of the repetition, from 0.
         run_id: identity of the run (SHA-256, hexadecimal).
         status: complete, failed (`reason` says how) or missing.

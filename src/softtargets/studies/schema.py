@@ -10,6 +10,7 @@ from softtargets._spec import Spec
 
 Axis = Literal["arm", "level", "noise", "metric"]
 Levels = str | tuple[float, ...]
+Noise = float | str
 ZERO = 0.0
 
 
@@ -57,10 +58,28 @@ class Scale(Spec):
     expects: Expected | None = None
 
 
-class Output(Spec):
-    """A table or figure of the paper: the product of arms, levels, noise rates and metrics, drawn by `kind`.
+class Setting(Spec):
+    """Scales of some outputs' own, for data that a study takes beside its main ones."""
 
-    Level 0 is always the baseline arm, whichever arm it is asked of.
+    label: str
+    scales: dict[Literal["smoke", "desk", "paper"], Scale]
+
+
+class NamedNoise(Spec):
+    """Noise other than symmetric at a rate. `noise` is what a run specification says of it.
+
+    A relative `file` of recorded labels is taken from the folder of the data set, where that is a path.
+    """
+
+    label: str
+    noise: dict[str, Any]
+
+
+class Output(Spec):
+    """A table or figure of the paper: the product of arms, levels, noise and metrics, drawn by `kind`.
+
+    Level 0 of a swept key is the baseline arm, whichever arm it is asked of. Noise is a rate, of symmetric noise, or a name.
+    An output with a `setting` is run when it, or the setting, is asked for by name.
     """
 
     title: str
@@ -68,19 +87,20 @@ class Output(Spec):
     kind: Literal["table", "sweep", "density", "curves"]
     arms: tuple[str, ...] = ()
     levels: Levels = ()
-    noise: tuple[float, ...] = ()
+    noise: tuple[Noise, ...] = ()
     metrics: tuple[str, ...] = ()
     rows: Axis | None = None
     columns: Axis | None = None
     unavailable: str | None = None
+    setting: str | None = None
 
 
 class Term(Spec):
-    """`weight` times a metric, averaged over the arms, levels and noise rates that are named."""
+    """`weight` times a metric, averaged over the arms, levels and kinds of noise that are named."""
 
     arm: str | tuple[str, ...]
     level: float | str | tuple[float, ...]
-    noise: float | tuple[float, ...]
+    noise: Noise | tuple[Noise, ...]
     metric: str
     weight: float
 
@@ -89,7 +109,7 @@ class Term(Spec):
         return (self.arm,) if isinstance(self.arm, str) else self.arm
 
     @property
-    def noises(self) -> tuple[float, ...]:
+    def noises(self) -> tuple[Noise, ...]:
         return self.noise if isinstance(self.noise, tuple) else (self.noise,)
 
 
@@ -133,7 +153,9 @@ class Study(Spec):
     level_name: str = "level"
     baseline: str
     arms: dict[str, Arm]
+    noises: dict[str, NamedNoise] = {}
     scales: dict[Literal["smoke", "desk", "paper"], Scale]
+    settings: dict[str, Setting] = {}
     outputs: dict[str, Output]
     claims: tuple[Claim, ...] = ()
 
@@ -152,16 +174,42 @@ class Study(Spec):
         for claim in self.claims:
             if claim.output not in self.outputs:
                 raise unknown(f"output of claim {claim.id}", claim.output, self.outputs)
+        if shared := sorted(self.settings.keys() & self.outputs.keys()):
+            raise fail("settings", "other names than those of outputs", shared[0], "rename one of the two")
         ids = [claim.id for claim in self.claims]
         if len(set(ids)) < len(ids):
             raise fail("claims", "ids that differ", sorted({i for i in ids if ids.count(i) > 1}), "rename one")
-        sets = [output.levels for output in self.outputs.values()]
-        sets += [term.level for claim in self.claims for term in claim.terms]
-        for scale in self.scales.values():
-            for levels in sets:
+        sets = [(output, output.levels) for output in self.outputs.values()]
+        sets += [(self.outputs[claim.output], term.level) for claim in self.claims for term in claim.terms]
+        for output, levels in sets:
+            if output.setting is not None and output.setting not in self.settings:
+                raise unknown("setting", output.setting, self.settings)
+            for scale in self.scales_of(output).values():
                 if isinstance(levels, str) and levels not in scale.levels:
                     raise unknown("level set", levels, scale.levels)
+        noises = [(output.kind, noise) for output in self.outputs.values() for noise in output.noise]
+        noises += [("claim", noise) for claim in self.claims for term in claim.terms for noise in term.noises]
+        for kind, noise in noises:
+            if isinstance(noise, str) and kind == "curves":
+                raise fail("noise", "rates where curves are drawn", f"'{noise}'", "give numbers")
+            if isinstance(noise, str) and noise not in self.noises:
+                raise unknown("noise", noise, self.noises)
         return self
+
+    def scales_of(self, output: Output) -> dict[Literal["smoke", "desk", "paper"], Scale]:
+        """Return the scales of an output: its setting's, or the study's."""
+        return self.scales if output.setting is None else self.settings[output.setting].scales
+
+    def seen_from(self, name: str | None) -> Self:
+        """Return the study as an output or a setting sees it: with the setting's scales for those of the study."""
+        setting = name if name in self.settings or name is None else self.outputs[name].setting
+        return self if setting is None else self.model_copy(update={"scales": self.settings[setting].scales})
+
+    def noise_specification(self, noise: Noise) -> dict[str, Any] | None:
+        """Return what a run specification says of a kind of noise; None of none."""
+        if isinstance(noise, str):
+            return self.noises[noise].noise
+        return {"name": "symmetric", "rate": noise} if noise > 0 else None
 
     def levels(self, named: float | str | tuple[float, ...], scale: str) -> tuple[float, ...]:
         """Return the levels that a name, a number or a list of numbers stands for at this scale."""
@@ -170,5 +218,5 @@ class Study(Spec):
         return named if isinstance(named, tuple) else (named,)
 
     def arm_at(self, arm: str, level: float) -> str:
-        """Return the arm that stands for `arm` at `level`: the baseline at level 0."""
-        return self.baseline if level == ZERO else arm
+        """Return the arm that stands for `arm` at `level`: at level 0 of a swept key the baseline."""
+        return self.baseline if level == ZERO and self.arms[arm].sweep is not None else arm

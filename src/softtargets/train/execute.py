@@ -18,13 +18,18 @@ from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.data import load
 from softtargets.data.dataset import Dataset
-from softtargets.data.noise import ObservedLabels, clean_labels, observe_labels
+from softtargets.data.noise import clean_labels
+from softtargets.data.observed import observed_fingerprint
 from softtargets.data.spec import DataSpec
-from softtargets.noise import symmetric
+from softtargets.matrices import Transition
+from softtargets.runs.measures import read_predictions
+from softtargets.runs.noise import RecordedNoise
+from softtargets.runs.objectives import needs_transition
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
-from softtargets.runs.store import MODEL, PREDICTIONS, Failure, RunStore, write_atomically
-from softtargets.runs.streams import generator
+from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, Failure, RunStore, write_atomically
+from softtargets.train.estimate import estimate_transition, pretraining
 from softtargets.train.loop import DivergedError, Trainer
+from softtargets.train.observed import drawn_from, observe
 
 CHECKPOINT_SECONDS = 20.0
 
@@ -53,7 +58,15 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
     precision = run.training.precision
     if precision == "auto":
         precision = "bfloat16" if run.model.name != "mlp" and fast_bfloat16(backend) else "float32"
-    return ResolvedRun(run=run, fingerprint=fingerprint, backend=backend, precision=precision, recipe=RECIPE)
+    recorded = run.noise if isinstance(run.noise, RecordedNoise) else None
+    return ResolvedRun(
+        run=run,
+        fingerprint=fingerprint,
+        observed_fingerprint=observed_fingerprint(recorded.file, recorded.column) if recorded else None,
+        backend=backend,
+        precision=precision,
+        recipe=RECIPE,
+    )
 
 
 def fast_bfloat16(backend: str) -> bool:
@@ -105,12 +118,15 @@ def rehearse(runs: Iterable[ResolvedRun], store: RunStore) -> None:
     Raises:
         InputError: naming the argument, before anything is trained.
     """
-    parts = {"data", "model", "optimizer", "objective", "augmentation"}
+    parts = {"data", "noise", "model", "optimizer", "objective", "augmentation"}
     distinct = {run.run.model_dump_json(include=parts): run for run in runs}
     for resolved in distinct.values():
         dataset = load_cached(resolved.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+        observe(resolved.run, dataset)
+        # what is estimated is not known yet; any transition shows that the objective takes one
+        stand_in = _known_transition(resolved.run, dataset) or Transition.symmetric(0.1, dataset.num_classes)
         with quiet_machine(resolved.run.training.threads):
-            Trainer(resolved, dataset, clean_labels(dataset), store.partial(resolved.identity))
+            Trainer(resolved, dataset, clean_labels(dataset), store.partial(resolved.identity), stand_in)
 
 
 def _failed(store: RunStore, identity: str, failure: Failure) -> Outcome:
@@ -129,9 +145,10 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     dataset = load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
     if dataset.fingerprint != resolved.fingerprint:
         raise fail("data", f"the content it had when the run was planned ('{run.data.name}')", "other", "run again")
-    observed = _observe(run, dataset)
+    observed = observe(run, dataset)
+    transition = _known_transition(run, dataset) or _estimated_transition(resolved, store, checkpoint_seconds)
     folder = store.begin(resolved)
-    trainer = Trainer(resolved, dataset, observed, folder)
+    trainer = Trainer(resolved, dataset, observed, folder, transition)
     trainer.train(checkpoint_seconds)
     predictions: dict[str, torch.Tensor] = {}
     for split, rows in dataset.splits.items():
@@ -139,14 +156,26 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
         predictions[f"{split}.logits"] = _finite(trainer.predict(rows), split, trainer.step)
         predictions[f"{split}.labels"] = dataset.labels[rows]
         predictions[f"{split}.observed"] = observed.labels[rows]
+    if trainer.dynamics is not None:
+        rows = dataset.splits["train"]
+        for name in ("area_under_margin", "forgetting", "early_agreement"):
+            predictions[f"train.{name}"] = getattr(trainer.dynamics, name)[rows].contiguous()
+    used = trainer.objective.learned_transition() if transition is None else transition.to_dense()
+    if used is not None:
+        predictions["transition"] = used.double().cpu().contiguous()
+    write_atomically(folder / MODEL, save(_weights(trainer)))
+    if trainer.selected is not None:
+        trainer.use_selected()
+        for split, rows in dataset.splits.items():
+            predictions[f"selected.{split}.logits"] = _finite(trainer.predict(rows), split, trainer.step)
+        write_atomically(folder / SELECTED, save(_weights(trainer)))
     write_atomically(folder / PREDICTIONS, save(predictions))
-    weights = {name: tensor.cpu().contiguous() for name, tensor in trainer.final_model.state_dict().items()}
-    write_atomically(folder / MODEL, save(weights))
     result = {
         "steps": trainer.step,
         "seconds": trainer.seconds,
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "noise_rates": observed.rates,
+        "selected_epoch": None if trainer.selected is None else trainer.selected.epoch,
         "data": {
             "name": dataset.name,
             "num_classes": dataset.num_classes,
@@ -168,11 +197,25 @@ def _finite(logits: torch.Tensor, split: str, steps: int) -> torch.Tensor:
     return logits
 
 
-def _observe(run: RunSpec, dataset: Dataset) -> ObservedLabels:
-    if run.noise is None:
-        return clean_labels(dataset)
-    transition = symmetric(run.noise.rate, dataset.num_classes, inclusive=run.noise.inclusive)
-    return observe_labels(dataset, transition, run.noise.splits, generator("noise", run.seeds.noise))
+def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: tensor.cpu().contiguous() for name, tensor in trainer.final_model.state_dict().items()}
+
+
+def _known_transition(run: RunSpec, dataset: Dataset) -> Transition | None:
+    return drawn_from(run.noise, dataset.num_classes) if needs_transition(run.objective) == "known" else None
+
+
+def _estimated_transition(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) -> Transition | None:
+    first = pretraining(resolved.run)
+    if first is None:
+        return None
+    before = resolved.changed(run=first)
+    outcome = execute(before, store, wait=True, checkpoint_seconds=checkpoint_seconds)
+    if outcome.status == "failed":
+        known = store.failure(before.identity)
+        kind = DivergedError if known is not None and known.final else RuntimeError
+        raise kind(f"pre-training: a finished run; got a failure: {outcome.message}; mend that run first")
+    return estimate_transition(resolved, read_predictions(store.path(before.identity)))
 
 
 @functools.lru_cache(maxsize=2)

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from softtargets import models
 from softtargets._errors import fail
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
+from softtargets.matrices import Transition
 from softtargets.metrics import accuracy, nll
+from softtargets.noise import TrainingDynamics
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import CHECKPOINT, HISTORY
 from softtargets.runs.streams import derived_seed, generator
@@ -48,6 +50,19 @@ class Length:
         return math.ceil(self.steps / self.steps_per_epoch)
 
 
+@dataclass(frozen=True)
+class Selected:
+    """The epoch, from 1, that did best on the observed labels of the validation split, and its weights."""
+
+    epoch: int
+    accuracy: float
+    model: dict[str, Tensor]
+
+
+def _copied(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
 def length_of(run: RunSpec, train_examples: int) -> Length:
     """Return the length of a run on a training split of this size; the last batch of an epoch may be smaller."""
     per_epoch = math.ceil(train_examples / run.training.batch_size)
@@ -72,9 +87,17 @@ class Trainer:
         dataset: with clean labels, which training never sees.
         observed: the labels that training sees.
         folder: where history and checkpoint go.
+        transition: what an objective that goes by a known or estimated transition is given.
     """
 
-    def __init__(self, resolved: ResolvedRun, dataset: Dataset, observed: ObservedLabels, folder: Path) -> None:
+    def __init__(
+        self,
+        resolved: ResolvedRun,
+        dataset: Dataset,
+        observed: ObservedLabels,
+        folder: Path,
+        transition: Transition | None = None,
+    ) -> None:
         run = resolved.run
         self.run, self.dataset, self.folder = run, dataset, folder
         self.length = length_of(run, len(dataset.splits["train"]))
@@ -89,7 +112,13 @@ class Trainer:
         self.labels = observed.labels.to(self.device)
         self.inputs = Inputs(dataset, self.device)
         self.model = self._build_model()
-        problem = Problem(len(dataset.labels), dataset.num_classes, self.device)
+        problem = Problem(
+            num_examples=len(dataset.labels),
+            num_classes=dataset.num_classes,
+            device=self.device,
+            transition=transition,
+            epochs=self.length.epochs,
+        )
         self.objective: Objective = build_objective(run.objective, problem)
         named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
         self.learned = [parameter for _, parameter in named]
@@ -100,6 +129,8 @@ class Trainer:
             if decay is None
             else AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
         )
+        self.dynamics = TrainingDynamics(len(dataset.labels), dataset.num_classes) if run.training.dynamics else None
+        self.selected: Selected | None = None
         self.epoch = 0
         self.step = 0
         self.seconds = 0.0
@@ -164,6 +195,8 @@ class Trainer:
             risks.append(risk.detach())
             self.step += 1
         self.objective.end_epoch(epoch)
+        if self.dynamics is not None:
+            self.dynamics.end_epoch()
         self.epoch += 1
         return self._history_row(first, torch.stack(risks).double())
 
@@ -172,6 +205,8 @@ class Trainer:
         with self.fabric.autocast():
             logits = functional_call(self.model, {**parameters, **buffers}, (batch.inputs,), tie_weights=False)
         self.objective.observe(batch, logits.detach())
+        if self.dynamics is not None:
+            self.dynamics.observe(batch.ids.cpu(), logits.detach().float().cpu(), batch.labels.cpu())
         return self.objective.risk(self.objective.losses(logits, batch))
 
     def _seed_dropout(self, seed: int) -> None:
@@ -201,14 +236,22 @@ class Trainer:
             validation = self.dataset.splits["validation"]
             logits, labels = self.predict(validation), self.labels[validation.to(self.device)].cpu()
             # Against the labels that a user would have.
-            row["validation_accuracy"] = float(accuracy(logits, labels))
+            reached = float(accuracy(logits, labels))
+            row["validation_accuracy"] = reached
             row["validation_nll"] = float(nll(logits.double().log_softmax(-1), labels))
+            if self.selected is None or reached > self.selected.accuracy:
+                self.selected = Selected(self.epoch, reached, _copied(self.final_model))
         return row
 
     @property
     def final_model(self) -> torch.nn.Module:
         """The model that is evaluated and kept: the averaged one where weights are averaged."""
         return self.model if self.average is None else self.average.module
+
+    def use_selected(self) -> None:
+        """Put the weights of the selected epoch in the place of the last one's; training is over."""
+        if self.selected is not None:
+            self.final_model.load_state_dict(self.selected.model)
 
     def predict(self, rows: Tensor) -> Tensor:
         """Return the logits of rows of the data set, (N, K) float32 on the CPU."""
@@ -229,6 +272,8 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "objective": self.objective.state_dict(),
             "average": None if self.average is None else dict(self.average.state_dict()),
+            "dynamics": None if self.dynamics is None else self.dynamics.state_dict(),
+            "selected": None if self.selected is None else asdict(self.selected),
         }
         save_state(self.folder / CHECKPOINT, state)
 
@@ -245,4 +290,7 @@ class Trainer:
         self.objective.load_state_dict(state["objective"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        if self.dynamics is not None:
+            self.dynamics.load_state_dict(state["dynamics"])
+        self.selected = None if state["selected"] is None else Selected(**state["selected"])
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]

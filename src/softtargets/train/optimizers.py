@@ -9,6 +9,7 @@ import torch
 from softtargets._errors import unknown
 from softtargets.runs.spec import GroupSpec, OptimizerSpec, ScheduleSpec
 
+OBJECTIVE = "objective."
 NamedParameters = Iterable[tuple[str, torch.nn.Parameter]]
 
 
@@ -16,11 +17,13 @@ def build_optimizer(spec: OptimizerSpec, named_parameters: NamedParameters) -> t
     """Make the optimiser; parameters with the same settings share a group, which remembers its `base_rate`.
 
     Raises:
-        InputError: where a group's pattern matches no parameter, naming the nearest one.
+        InputError: where a group's pattern matches no parameter, naming the nearest one; a pattern that begins with
+            "objective." may match none.
     """
     named = list(named_parameters)
     for group in spec.groups:
-        if not any(fnmatchcase(name, group.match) for name, _ in named):
+        # the arms of a study share one optimiser, and most objectives have no parameters of their own
+        if not group.match.startswith(OBJECTIVE) and not any(fnmatchcase(name, group.match) for name, _ in named):
             raise unknown("optimizer.groups.match", group.match, [name for name, _ in named])
     settings: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in named:

@@ -109,8 +109,9 @@ def expand_request(request: StudyRequest) -> tuple[Study, tuple[Reported, ...], 
     """Read a study and its reported numbers, and expand what was asked for; no data are touched."""
     folder = find(request.study)
     study = read_study(folder)
-    check_scale(study, request.scale)
     outputs = select_outputs(study, request.output)
+    study = study.seen_from(request.output)
+    check_scale(study, request.scale)
     planned = expand(study, request.scale, outputs, seeds=request.seeds, data=request.data)
     return study, read_reported(folder, study), outputs, planned
 

@@ -1,0 +1,50 @@
+"""A plain convolutional network: small, quick on a processor without a GPU."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from softtargets._checks import check_num_classes
+from softtargets._errors import fail
+from softtargets.models._checks import check_inputs, checked_shape
+
+
+class ConvNet(nn.Module):
+    """Stages of a 3x3 convolution, max pooling that halves the resolution, batch normalisation and ReLU; then the mean.
+
+    Pooling stands before the normalisation, which then works on a quarter of the pixels: the pair commutes but for the
+    sign of the normalisation's weight.
+
+    Args:
+        input_shape: (C, H, W) of one image, of at least 2^stages pixels either way.
+        num_classes: At least 2.
+        widths: Channels of each stage.
+
+    Raises:
+        InputError: a shape other than (C, H, W), too few pixels, fewer than 2 classes, or inputs of another shape.
+    """
+
+    def __init__(self, input_shape: Sequence[int], num_classes: int, widths: Sequence[int] = (32, 64, 128)) -> None:
+        super().__init__()
+        check_num_classes(num_classes)
+        self.input_shape = checked_shape(input_shape, "(C, H, W), the shape of an image", ndim=3)
+        least = 2 ** len(widths)
+        if min(self.input_shape[1:]) < least:
+            raise fail("widths", f"images of at least {least} pixels either way", tuple(input_shape), "drop a stage")
+        stages: list[nn.Module] = []
+        for fan_in, fan_out in pairwise((self.input_shape[0], *widths)):
+            convolution = nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=False)
+            nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+            stages += [convolution, nn.MaxPool2d(2), nn.BatchNorm2d(fan_out), nn.ReLU()]
+        self.body = nn.Sequential(*stages)
+        self.head = nn.Linear(widths[-1], num_classes)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return the (N, D) pooled activations that `head` acts on, D the last width."""
+        check_inputs(inputs, self.input_shape)
+        return self.body(inputs).mean((2, 3))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return (N, K) logits."""
+        return self.head(self.features(inputs))

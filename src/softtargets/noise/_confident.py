@@ -1,0 +1,144 @@
+"""Confident learning: counting how clean and observed labels go together (Northcutt et al. 2021)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from softtargets.matrices import Transition
+from softtargets.noise._inputs import check_shapes, row_chunks
+
+# of a threshold, so that a constant column reaches its own mean whatever the rounding; and the least threshold
+SLACK, FLOOR = 1e-6, 2e-6
+
+
+@dataclass(frozen=True)
+class ConfidentJoint:
+    """How often each clean class was confidently found under each observed label.
+
+    Args:
+        counts: (K, K) int64, row = clean, column = observed, as counted; at least 1 on the diagonal.
+        class_counts: (K,) int64, examples of each observed label, confident or not.
+        thresholds: (K,) float64, the probability from which on an example may belong to a class; infinite for a class
+            that is no example's label.
+    """
+
+    counts: Tensor
+    class_counts: Tensor
+    thresholds: Tensor
+
+    @property
+    def joint(self) -> Tensor:
+        """P(clean, observed), (K, K) float64 that sums to 1: each column scaled to its share of the labels."""
+        return self._scaled() / self.class_counts.sum()
+
+    @property
+    def calibrated_counts(self) -> Tensor:
+        """`joint` in whole examples, (K, K) int64: each column sums to the number of its labels."""
+        exact = self._scaled()
+        whole = exact.round()
+        for given, (column, total) in enumerate(zip(whole.unbind(1), self.class_counts.tolist(), strict=True)):
+            missing = round(total - float(column.sum()))
+            # those that rounding took most from come first; of ties, the last class
+            order = (exact[:, given] - column).sort(stable=True).indices
+            chosen = order.flip(0)[:missing] if missing > 0 else order[:-missing]
+            column[chosen] += 1 if missing > 0 else -1
+        return whole.long()
+
+    @property
+    def class_prior(self) -> Tensor:
+        """Shares of the clean classes, (K,) float64."""
+        return self.joint.sum(1)
+
+    @property
+    def transition(self) -> Transition:
+        """P(observed | clean); a class that nothing was counted for keeps its label."""
+        joint = self.joint
+        totals = joint.sum(1, keepdim=True)
+        eye = torch.eye(len(joint), dtype=joint.dtype)
+        return Transition(len(joint), matrix=torch.where(totals > 0, joint / totals, eye))
+
+    @property
+    def noise_rate(self) -> float:
+        """Share of examples whose observed label is not the clean one."""
+        return float(1 - self.joint.trace())
+
+    def _scaled(self) -> Tensor:
+        counts = self.counts.double()
+        return counts / counts.sum(0) * self.class_counts
+
+
+def confident_joint(probs: Tensor, labels: Tensor) -> ConfidentJoint:
+    """Count examples by observed label and by the class that held-out probabilities are confident of.
+
+    counts[j, o] = #{i: labels[i] = o, clean_i = j}        # Northcutt et al. 2021, Eq. 1 and 2, transposed
+    clean_i = j where probs[i, j] >= threshold_j, threshold_j = mean of probs[i, j] over the examples labelled j
+
+    Where several classes reach their thresholds the largest probability of the row decides; an example for which none
+    does is not counted.
+
+    Args:
+        probs: (N, K) float, probabilities of the observed label, of a model that has not seen these labels
+            (cross-validated); may be memory-mapped.
+        labels: (N,) int64 observed labels in [0, K).
+
+    Returns:
+        ConfidentJoint.
+
+    Raises:
+        ValueError: where a row is no probability (the first is named), shapes differ or a label is out of range.
+        TypeError: where probs are not floating-point or labels not integers.
+
+    Limits:
+        one-hot probs of the labels give a diagonal joint, and no noise.
+
+    Conventions:
+        row = clean, column = observed: the transpose of cleanlab's array, and equal to it count for count (2.9). As
+        there, thresholds are met to within 1e-6, are 2e-6 at least, no diagonal count is below 1, and where several
+        classes are met the largest of all probabilities decides; the paper takes the largest of those met. The joint
+        is not rounded, `calibrated_counts` are.
+
+    Cost:
+        two visits to every label's probability and to every row, in chunks: no N x K tensor beside probs.
+
+    When:
+        probabilities are held out; their calibration may be off by a factor per class, which the thresholds take up.
+
+    Against:
+        confusions of the model between classes that are alike are counted as noise, so that T comes out too far from
+        the identity; unsure examples are left out, as if they were noisy like the others.
+
+    Example:
+        >>> probs = torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.1, 0.9]])
+        >>> found = confident_joint(probs, torch.tensor([0, 1, 1, 1]))        # thresholds .9 and (.3 + .8 + .9) / 3
+        >>> found.counts.tolist(), round(found.noise_rate, 4)
+        ([[1, 0], [0, 2]], 0.0)
+    """
+    check_shapes(probs, labels)
+    size = probs.shape[1]
+    labels = labels.long()
+    class_counts = torch.bincount(labels, minlength=size)
+    confidence = probs.detach().gather(1, labels[:, None])[:, 0].double()
+    sums = torch.zeros(size, dtype=torch.float64).index_add_(0, labels, confidence)
+    # a class that is no one's label has 0 / 0, and no example is confident of it
+    thresholds = (sums / class_counts).clamp(min=FLOOR).nan_to_num(torch.inf)
+    cells = torch.zeros(size * size, dtype=torch.int64)
+    for rows, clean in confident_classes(probs, thresholds):
+        met = clean >= 0
+        cells += torch.bincount(clean[met] * size + labels[rows][met], minlength=size * size)
+    counts = cells.view(size, size)
+    counts.diagonal().clamp_(min=1)
+    return ConfidentJoint(counts, class_counts, thresholds)
+
+
+def confident_classes(probs: Tensor, thresholds: Tensor):
+    """Yield, chunk by chunk, where the rows stand and the class each is confident of, int64, or -1."""
+    for rows, chunk in row_chunks(probs):
+        bounds = thresholds.to(chunk.dtype) - SLACK
+        highest, clean = chunk.max(1)
+        # where the largest probability reaches its threshold it decides; the few other rows are looked at whole
+        rest = (highest < bounds[clean]).nonzero().flatten()
+        reached = chunk[rest] >= bounds
+        several, single = reached.sum(1), reached.byte().argmax(1)
+        clean[rest] = torch.where(several == 1, single, torch.where(several == 0, -1, clean[rest]))
+        yield rows, clean

@@ -1,0 +1,58 @@
+"""Probabilities that may be larger than memory: checked and worked through in chunks of rows."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from softtargets._checks import check_floating, check_labels, entry, first_bad
+from softtargets._errors import fail
+
+# entries of one chunk, few enough for a core's cache, so that one visit to memory serves every pass over it
+CHUNK = 2**18
+
+
+def check_shapes(probs: Tensor, labels: Tensor | None = None, *, argument: str = "labels") -> None:
+    """Require (N, K) probabilities, N >= 1 and K >= 2, and (N,) labels in range; of probabilities only the shape."""
+    check_floating("probs", probs)
+    if probs.ndim != 2 or probs.shape[1] < 2:
+        raise fail("probs", "shape (N, K) with K >= 2", tuple(probs.shape), "give one row of K per example")
+    if len(probs) == 0:
+        raise fail("probs", "at least one row", 0, "nothing can be told from no example")
+    if labels is not None:
+        check_labels(argument, labels, probs.shape[1])
+        if labels.shape != probs.shape[:1]:
+            raise fail(argument, f"shape ({len(probs)},)", tuple(labels.shape), "give one label per row of probs")
+
+
+def row_chunks(probs: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Yield where each chunk of rows stands, and its probabilities in float32 or wider, once they are checked."""
+    step = max(1, CHUNK // probs.shape[1])
+    for start in range(0, len(probs), step):
+        rows = slice(start, min(start + step, len(probs)))
+        chunk = probs[rows].detach()
+        chunk = chunk.float() if chunk.itemsize < 4 else chunk
+        _check_chunk(chunk, start, 1e-3 if probs.itemsize >= 4 else 3e-2)
+        yield rows, chunk
+
+
+def check_probs(probs: Tensor) -> None:
+    """Require that every row of probabilities is one."""
+    for _ in row_chunks(probs):
+        pass
+
+
+def _check_chunk(chunk: Tensor, start: int, tolerance: float) -> None:
+    sums = chunk.sum(1)
+    low, high = (sums - 1).aminmax()
+    # a NaN is no smaller than anything, so that it fails here
+    if -tolerance <= low and high <= tolerance and chunk.min() >= 0:
+        return
+    row = first_bad(~((sums - 1).abs() <= tolerance) | ~(chunk >= 0).all(1))
+    assert row is not None
+    place = f"at row {start + row[0]}"
+    index = first_bad(~(chunk[row] >= 0))
+    if index is not None:
+        got = f"{entry(chunk[row], index)} {place}, class {index[0]}"
+        raise fail("probs", "probabilities, at least 0", got, "take logits.softmax(-1), or mend that row")
+    got = f"a sum of {entry(sums, row)} {place}"
+    raise fail("probs", "probabilities, each row summing to 1", got, "take logits.softmax(-1), or divide by the sum")

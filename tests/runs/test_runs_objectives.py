@@ -1,0 +1,117 @@
+"""Specifications of objectives: defaults, what they refuse and in which words, and which need a transition."""
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import TypeAdapter
+
+from softtargets._errors import InputError
+from softtargets._spec import Spec, tags
+from softtargets.runs.objectives import EstimatedTransition, ObjectiveSpec, needs_transition
+from softtargets.runs.spec import RunSpec
+
+BASE = {"model": {"name": "mlp"}, "training": {"epochs": 2}}
+
+
+def _parse(**objective) -> Spec:
+    return RunSpec.parse({**BASE, "objective": objective}, source="my.toml").objective
+
+
+@pytest.mark.parametrize("name", sorted(tags(ObjectiveSpec)))
+def test_every_objective_says_what_it_is(name) -> None:
+    cls = tags(ObjectiveSpec)[name]
+    assert cls.__doc__
+    needed = {"forward": {"noise_rate": 0.2}, "backward": {"noise_rate": 0.2}, "loss_bound": {"bound": 0.5}}
+    assert _parse(name=name, **needed.get(name, {})) == cls(**needed.get(name, {}))
+
+
+@pytest.mark.parametrize(
+    ("objective", "text"),
+    [
+        (
+            {"name": "forward"},
+            "objective.noise_rate: required, unless transition is given; got neither; "
+            "give one, such as transition = { name = 'known' }",
+        ),
+        (
+            {"name": "backward", "noise_rate": 0.1, "transition": {"name": "known"}},
+            "objective.noise_rate: either this or transition; got both; drop one of the two",
+        ),
+        (
+            {"name": "forward", "inclusive": True, "transition": {"name": "known"}},
+            "objective.inclusive: false where transition is given; got True; write it into the transition",
+        ),
+        (
+            {"name": "loss_bound"},
+            "objective.bound: either this or transition, whose entropy it is then; got neither; give one of the two",
+        ),
+        (
+            {"name": "loss_bound", "bound": 0.5, "transition": {"name": "known"}},
+            "objective.bound: either this or transition, whose entropy it is then; got both; give one of the two",
+        ),
+        (
+            {"name": "forward", "transition": {"name": "know"}},
+            "objective.transition.name: one of symmetric, known, estimated; got 'know'; did you mean 'known'?",
+        ),
+        (
+            {"name": "forward", "transition": {"name": "symmetric", "rate": 1.5}},
+            "objective.transition.rate: at most 1; got 1.5; lower it",
+        ),
+        (
+            {"name": "forward", "transition": {"name": "estimated", "estimator": "anchors"}},
+            "objective.transition.estimator: one of anchor_points, dual_t, confident_joint; got 'anchors'; "
+            "did you mean 'anchor_points'?",
+        ),
+        (
+            {
+                "name": "forward",
+                "transition": {"name": "estimated", "estimator": "confident_joint", "percentile": 97.0},
+            },
+            "objective.transition.percentile: none for 'confident_joint'; got 97; drop it",
+        ),
+        (
+            {"name": "negative_smoothing", "smoothing": 0.1},
+            "objective.smoothing: below 0; got 0.1; lower it",
+        ),
+        (
+            {"name": "cores", "ramp_from": 0.5},
+            "objective.ramp_to: at least ramp_from, 0.5; got 0.4; raise it, or lower ramp_from",
+        ),
+        ({"name": "generalized_cross_entropy", "q": 1.2}, "objective.q: at most 1; got 1.2; lower it"),
+    ],
+)
+def test_a_bad_objective_is_refused_in_these_words(objective, text) -> None:
+    with pytest.raises(InputError) as caught:
+        _parse(**objective)
+    assert str(caught.value) == f"my.toml: {text}"
+
+
+ESTIMATED = {"name": "estimated", "estimator": "dual_t", "percentile": 97.0}
+
+
+@pytest.mark.parametrize(
+    ("objective", "needed"),
+    [
+        ({"name": "cross_entropy"}, None),
+        ({"name": "learned_transition"}, None),
+        ({"name": "forward", "noise_rate": 0.2}, None),
+        ({"name": "backward", "transition": {"name": "symmetric", "rate": 0.2}}, None),
+        ({"name": "loss_bound", "bound": 0.5}, None),
+        ({"name": "forward", "transition": {"name": "known"}}, "known"),
+        ({"name": "loss_bound", "transition": {"name": "known"}}, "known"),
+        ({"name": "backward", "transition": ESTIMATED}, EstimatedTransition(estimator="dual_t", percentile=97.0)),
+    ],
+)
+def test_the_transition_that_has_to_be_handed_over_is_said(objective, needed) -> None:
+    assert needs_transition(_parse(**objective)) == needed
+
+
+def test_a_correction_written_as_before_is_the_same_run_as_before() -> None:
+    spec = TypeAdapter(ObjectiveSpec).validate_python({"name": "forward", "noise_rate": 0.2, "inclusive": True})
+    assert spec.model_dump(exclude_none=True) == {"name": "forward", "noise_rate": 0.2, "inclusive": True}
+
+
+def test_specifications_are_read_without_torch() -> None:
+    code = "import sys, softtargets.runs.objectives; raise SystemExit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,192 @@
+"""Observed labels by the name of the noise, the transition behind them, and the epoch that is selected by them."""
+
+import json
+from typing import get_args
+
+import pytest
+import torch
+
+from softtargets import noise
+from softtargets._errors import InputError
+from softtargets._spec import tags
+from softtargets.data import DataSpec, load
+from softtargets.data.noise import clean_labels
+from softtargets.runs.measures import measure, read_predictions
+from softtargets.runs.noise import NoiseSpec
+from softtargets.runs.objectives import EstimatedTransition
+from softtargets.runs.spec import RunSpec
+from softtargets.runs.store import HISTORY, RunStore
+from softtargets.train.estimate import ESTIMATORS, estimate_transition, pretraining
+from softtargets.train.execute import execute
+from softtargets.train.observed import TRANSITIONS, drawn_from, observe
+
+DIGITS = load(DataSpec(name="digits"))
+
+
+def run_with(**noise) -> RunSpec:
+    content = {"model": {"name": "mlp"}, "training": {"epochs": 1}, **({"noise": noise} if noise else {})}
+    return RunSpec.parse(content)
+
+
+def test_every_noise_has_a_transition_or_none_that_anybody_knows() -> None:
+    assert set(TRANSITIONS) | {"instance", "recorded"} == set(tags(NoiseSpec))
+
+
+def test_every_estimator_that_a_specification_may_name_is_there() -> None:
+    assert set(ESTIMATORS) == set(get_args(EstimatedTransition.model_fields["estimator"].annotation))
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"name": "symmetric", "rate": 0.4, "inclusive": True}, noise.symmetric(0.4, 10, inclusive=True)),
+        ({"name": "pair_flip", "rate": 0.3}, noise.pair_flip(0.3, 10)),
+        ({"name": "asymmetric_cifar10", "rate": 0.4}, noise.asymmetric_cifar10(0.4)),
+        (
+            {"name": "superclass_flip", "rate": 0.3, "superclasses": [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]},
+            noise.superclass_flip(0.3, torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2, 3])),
+        ),
+    ],
+)
+def test_labels_are_drawn_from_the_transition_that_is_named(spec, expected) -> None:
+    run = run_with(**spec)
+    assert torch.equal(drawn_from(run.noise, 10).to_dense(), expected.to_dense())
+    seen = observe(run, DIGITS)
+    for split in ("train", "validation"):
+        rows = DIGITS.splits[split]
+        clean, observed = DIGITS.labels[rows], seen.labels[rows]
+        counts = torch.bincount(clean * 10 + observed, minlength=100).view(10, 10)
+        # systematic rounding: no cell is off by more than one example but for the total of its class
+        assert float((counts - counts.sum(1, keepdim=True) * expected.to_dense()).abs().max()) <= 2
+        assert seen.rates[split] == pytest.approx(float((clean != observed).double().mean()))
+    test = DIGITS.splits["test"]
+    assert torch.equal(seen.labels[test], DIGITS.labels[test])
+
+
+def test_noise_by_instance_depends_on_the_image_and_not_on_the_objective() -> None:
+    run = run_with(name="instance", rate=0.4)
+    seen = observe(run, DIGITS)
+    assert seen.rates["train"] == pytest.approx(0.4, abs=0.03)
+    assert torch.equal(seen.labels, observe(run, DIGITS).labels)
+    other = run.changed(seeds=run.seeds.changed(noise=1))
+    assert not torch.equal(seen.labels, observe(other, DIGITS).labels)
+
+
+def test_recorded_labels_are_read_row_by_row(tmp_path) -> None:
+    rows = len(DIGITS.labels)
+    wrong = (DIGITS.labels + (torch.arange(rows) % 3 == 0)) % 10
+    path = tmp_path / "people.csv"
+    path.write_text("worse\n" + "\n".join(map(str, wrong.tolist())) + "\n")
+    seen = observe(run_with(name="recorded", file=str(path), column="worse", splits=["train"]), DIGITS)
+    train, validation = DIGITS.splits["train"], DIGITS.splits["validation"]
+    assert torch.equal(seen.labels[train], wrong[train])
+    assert torch.equal(seen.labels[validation], DIGITS.labels[validation])
+    assert list(seen.rates) == ["train"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "error"),
+    [
+        ({"name": "asymmetric_cifar10", "rate": 0.4}, "noise: the ten classes of CIFAR-10"),
+        ({"name": "superclass_flip", "rate": 0.4, "superclasses": [0, 0]}, "noise.superclasses: one number for each"),
+        ({"name": "instance", "rate": 0.4}, "noise: noise drawn from a transition: .*; got 'instance'"),
+    ],
+)
+def test_noise_that_does_not_fit_is_refused(spec, error) -> None:
+    with pytest.raises(InputError, match=error):
+        drawn_from(run_with(**spec).noise, 3)
+
+
+def test_no_noise_is_the_identity() -> None:
+    assert torch.equal(drawn_from(None, 4).to_dense(), torch.eye(4, dtype=torch.float64))
+    assert torch.equal(observe(run_with(), DIGITS).labels, clean_labels(DIGITS).labels)
+
+
+FORWARD = {"name": "forward", "transition": {"name": "estimated", "estimator": "confident_joint"}}
+
+
+def test_a_transition_is_estimated_from_a_first_run_that_is_kept_and_shared(small_run, tmp_path) -> None:
+    store = RunStore(tmp_path)
+    settings = {"noise": {"name": "pair_flip", "rate": 0.3}, "training": {"evaluate_every": 1, "epochs": 12}}
+    resolved = small_run(objective=FORWARD, **settings)
+    assert execute(resolved, store).status == "trained"
+    first = pretraining(resolved.run)
+    assert first == small_run(**settings).run
+    before = resolved.changed(run=first)
+    assert execute(before, store).status == "present", "the first run is kept like any other"
+    said = read_predictions(store.path(before.identity))
+    held_out = said["selected.validation.logits"].double().softmax(-1)
+    expected = noise.confident_joint(held_out, said["validation.observed"]).transition.to_dense()
+    assert torch.equal(read_predictions(store.path(resolved.identity))["transition"], expected)
+    assert torch.equal(estimate_transition(resolved, said).to_dense(), expected)
+
+
+def test_the_known_transition_is_the_one_that_labels_were_drawn_from(small_run, tmp_path) -> None:
+    store = RunStore(tmp_path)
+    known = {"name": "forward", "transition": {"name": "known"}}
+    resolved = small_run(objective=known, noise={"name": "pair_flip", "rate": 0.3})
+    assert execute(resolved, store).status == "trained"
+    used = read_predictions(store.path(resolved.identity))["transition"]
+    assert torch.equal(used, noise.pair_flip(0.3, 10).to_dense())
+    assert measure(store, resolved.identity)["transition.distance"] < 0.1
+    unknown = small_run(objective=known, noise={"name": "instance", "rate": 0.3})
+    outcome = execute(unknown, store)
+    assert outcome.status == "failed"
+    assert "whose transition nobody knows" in outcome.message
+
+
+def test_a_first_run_that_fails_fails_the_second_by_name(small_run, tmp_path) -> None:
+    store = RunStore(tmp_path)
+    wild = {"optimizer": {"learning_rate": 1e30}}
+    outcome = execute(small_run(objective=FORWARD, **wild), store)
+    assert outcome.status == "failed"
+    assert outcome.message.startswith("pre-training: a finished run; got a failure: ")
+
+
+def test_the_selected_epoch_is_the_first_that_does_best_on_observed_labels(small_run, tmp_path) -> None:
+    store = RunStore(tmp_path)
+    resolved = small_run(
+        noise={"name": "symmetric", "rate": 0.5},
+        training={"evaluate_every": 1, "epochs": 10},
+        optimizer={"learning_rate": 0.5},
+    )
+    assert execute(resolved, store).status == "trained"
+    folder = store.path(resolved.identity)
+    history = [json.loads(line) for line in (folder / HISTORY).read_text().splitlines()]
+    reached = [row["validation_accuracy"] for row in history]
+    result = store.result(resolved.identity)
+    assert result is not None
+    assert result["selected_epoch"] == reached.index(max(reached)) + 1
+    said = read_predictions(folder)
+    best = (said["selected.validation.logits"].argmax(-1) == said["validation.observed"]).double().mean()
+    assert float(best) == max(reached)
+    values = measure(store, resolved.identity)
+    assert values["selected.validation.accuracy"] == max(reached)
+    right = said["selected.test.logits"].argmax(-1) == said["test.labels"]
+    assert values["selected.test.accuracy"] == pytest.approx(float(right.double().mean()))
+    assert not torch.equal(said["selected.test.logits"], said["test.logits"]), "else the test could not tell them apart"
+
+
+def test_clean_labels_choose_no_epoch(small_run, tmp_path) -> None:
+    """The same observed labels over other clean ones select the same epoch (trap 38)."""
+    resolved = small_run(noise={"name": "symmetric", "rate": 0.5}, training={"evaluate_every": 1, "epochs": 5})
+    store = RunStore(tmp_path)
+    execute(resolved, store)
+    said = read_predictions(store.path(resolved.identity))
+    rows = [json.loads(line) for line in (store.path(resolved.identity) / HISTORY).read_text().splitlines()]
+    last = (said["validation.logits"].argmax(-1) == said["validation.observed"]).double().mean()
+    clean = (said["validation.logits"].argmax(-1) == said["validation.labels"]).double().mean()
+    assert rows[-1]["validation_accuracy"] == float(last) != float(clean)
+
+
+def test_dynamics_say_how_each_training_label_was_learned(small_run, tmp_path) -> None:
+    store = RunStore(tmp_path)
+    resolved = small_run(
+        noise={"name": "symmetric", "rate": 0.3}, training={"dynamics": True, "epochs": 15}, model={"hidden": [32]}
+    )
+    assert execute(resolved, store).status == "trained"
+    said = read_predictions(store.path(resolved.identity))
+    wrong = said["train.labels"] != said["train.observed"]
+    margin = said["train.area_under_margin"]
+    assert len(margin) == len(said["train.ids"]) == len(said["train.forgetting"]) == len(said["train.early_agreement"])
+    assert float(margin[wrong].mean()) < float(margin[~wrong].mean())
