@@ -1,0 +1,58 @@
+"""Checks of the forms that a transition may be given in."""
+
+import torch
+from torch import Tensor
+
+from softtargets._checks import (
+    check_floating,
+    check_labels,
+    check_square,
+    entry,
+    first_bad,
+    values_visible,
+    where,
+)
+from softtargets._errors import fail
+
+
+def check_sparse(num_classes: int, others: Tensor | None, shares: Tensor | None, matrix: Tensor | None) -> None:
+    """Require rows of a few classes other than their own, and of shares that leave the rest to their own."""
+    if others is None or shares is None or matrix is not None:
+        raise fail("others", "given with shares and without a matrix", "another mixture", "give the two alone")
+    check_floating("shares", shares)
+    check_labels("others", others, num_classes)
+    if others.ndim != 2 or len(others) != num_classes or others.shape != shares.shape:
+        got = f"shapes {tuple(others.shape)} and {tuple(shares.shape)}"
+        raise fail("others", f"shape ({num_classes}, W), as shares", got, "give one row per clean class")
+    if not values_visible(others, shares):
+        return
+    # that of a NaN is no share either
+    row = first_bad(~((shares >= 0).all(1) & (shares.double().sum(1) <= 1 + 1e-5)))
+    if row is not None:
+        got = f"{shares.detach()[row].tolist()} in row {row[0]}"
+        raise fail("shares", "at least 0 and together at most 1 in each row (clean class)", got, "mend that row")
+    own = torch.arange(num_classes, device=others.device)[:, None]
+    ordered = others.sort(1).values
+    repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != own)
+    row = first_bad(((others == own) & (shares > 0)).any(1) | repeated.any(1))
+    if row is not None:
+        required = "in each row classes other than its own, each once"
+        raise fail("others", required, f"{others[row].tolist()} in row {row[0]}", "fill up with its own at share 0")
+
+
+def check_columns(matrix: Tensor) -> None:
+    """Require a (K, K) matrix whose columns are probabilities."""
+    check_square("matrix", matrix)
+    if not values_visible(matrix):
+        return
+    index = first_bad(matrix < 0)
+    if index is not None:
+        raise fail("matrix", "entries of at least 0", f"{entry(matrix, index)} at {where(index)}", "mend that entry")
+    tolerance = 1e-5 if matrix.itemsize >= 4 else 1e-2
+    sums = matrix.double().sum(0)
+    index = first_bad((sums - 1).abs() > tolerance)
+    if index is not None:
+        rows = (matrix.double().sum(1) - 1).abs().max() <= tolerance
+        remedy = "its rows sum to 1: use Transition.wrap" if rows else "divide each column by its sum"
+        got = f"{entry(sums, index)} in column {index[0]}"
+        raise fail("matrix", "columns (clean class) that sum to 1", got, remedy)
