@@ -6,6 +6,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
+from softtargets import noise
 from softtargets._errors import InputError
 from softtargets.matrices import Transition
 from softtargets.runs.objectives import ObjectiveSpec
@@ -87,16 +88,29 @@ def test_a_transition_that_was_not_handed_over_is_asked_for(name, source) -> Non
         _objective(None, name=name, transition=source)
 
 
+@pytest.mark.parametrize("name", ["forward", "backward"])
+def test_a_sparse_transition_is_as_good_as_its_matrix(name) -> None:
+    matrix = torch.tensor([[0.8, 0.2, 0.0], [0.0, 0.8, 0.2], [0.2, 0.0, 0.8]], dtype=torch.float64)
+    sparse, dense = noise.pair_flip(0.2, 3), Transition.wrap(matrix)
+    assert sparse.matrix is None
+    found, expected = (
+        _objective(given, name=name, transition=KNOWN).losses(LOGITS, BATCH) for given in (sparse, dense)
+    )
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_transition_of_other_classes_is_refused() -> None:
     with pytest.raises(InputError, match=r"^objective\.transition: 3 classes, as the data set; got 4; "):
         _objective(Transition.symmetric(0.2, 4), name="forward", transition=KNOWN)
 
 
-def test_a_transition_is_put_where_batches_are() -> None:
-    problem = Problem(4, 3, torch.device("meta"), transition=Transition.wrap(MATRIX))
+@pytest.mark.parametrize("given", [Transition.wrap(MATRIX), noise.pair_flip(0.2, 3)], ids=["dense", "sparse"])
+def test_a_transition_is_put_where_batches_are(given) -> None:
+    problem = Problem(4, 3, torch.device("meta"), transition=given)
     spec = TypeAdapter(ObjectiveSpec).validate_python({"name": "forward", "transition": KNOWN})
-    batch = Batch(torch.zeros(4, 1, device="meta"), LABELS.to("meta"), torch.arange(4, device="meta"))
-    assert build_objective(spec, problem).losses(LOGITS.to("meta"), batch).shape == (4,)
+    transition = build_objective(spec, problem).transition()
+    assert transition is not None
+    assert transition.device.type == "meta"
 
 
 def test_a_learned_transition_is_trained_and_resumed() -> None:

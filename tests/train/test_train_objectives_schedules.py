@@ -93,6 +93,16 @@ def test_cores_without_a_sieve_keeps_all() -> None:
         assert torch.equal(risk, found.mean())
 
 
+def test_the_sieve_goes_by_raised_probabilities_too() -> None:
+    objective = _objective(1, name="cores", sieve_from=0.0)
+    # the second label's logit is above the mean, -50, but its probability as good as nothing, like the third class's
+    logits = torch.tensor([[2.0, 0.0, 1.0], [50.0, 0.0, -200.0]])
+    batch = Batch(torch.zeros(2, 1), torch.tensor([0, 1]), torch.arange(2))
+    objective.observe(batch, logits)
+    found = objective.losses(logits, batch)
+    assert torch.equal(objective.risk(found), found[0])
+
+
 def test_a_sieve_that_keeps_nothing_costs_nothing() -> None:
     objective = _objective(1, name="cores", sieve_from=0.0)
     wrong = Batch(BATCH.inputs, torch.tensor([1, 2, 1, 0]), BATCH.ids)

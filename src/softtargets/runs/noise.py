@@ -58,7 +58,7 @@ class InstanceNoise(NoiseBase):
 
     name: Literal["instance"] = "instance"
     rate: Rate
-    spread: Annotated[float, Field(ge=0)] = 0.1
+    spread: Rate = 0.1
 
 
 class RecordedNoise(NoiseBase):

@@ -160,7 +160,7 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
         rows = dataset.splits["train"]
         for name in ("area_under_margin", "forgetting", "early_agreement"):
             predictions[f"train.{name}"] = getattr(trainer.dynamics, name)[rows].contiguous()
-    used = trainer.objective.learned_transition() if transition is None else transition.to_dense()
+    used = trainer.objective.transition()
     if used is not None:
         predictions["transition"] = used.double().cpu().contiguous()
     write_atomically(folder / MODEL, save(_weights(trainer)))

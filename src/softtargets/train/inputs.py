@@ -1,7 +1,11 @@
 """From rows of a data set to what a model sees."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from softtargets._checks import first_bad
 from softtargets._errors import fail
@@ -13,8 +17,13 @@ from softtargets.runs.spec import AugmentationSpec
 class Inputs:
     """Batches of normalised inputs on a device, gathered from tensors.
 
+    Images and tables are standardised. Of texts, whose words are counted, a model sees the TF-IDF, rows of length 1:
+
+    (1 + log count) (1 + log((1 + n) / (1 + df)))            # df of the n training texts hold the word
+
     Args:
-        dataset: images (uint8, kept so until they are asked for) or a table (normalised here, once).
+        dataset: images or the words of texts (uint8, kept so until they are asked for), or a table (normalised here,
+            once).
         device: where batches go; the data go there once.
 
     Raises:
@@ -22,16 +31,16 @@ class Inputs:
     """
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
-        self.is_image = dataset.is_image
         self.device = device
-        if not self.is_image:
-            self._data = _standardised(dataset).to(device)
-            return
-        mean, std = normalization(dataset)
-        self._data = dataset.inputs.to(device)
-        # (x / 255 - mean) / std as one multiplication and one addition
-        self._gain = (1 / (255.0 * std)).view(1, -1, 1, 1).to(device)
-        self._offset = (-mean / std).view(1, -1, 1, 1).to(device)
+        self._seen: Callable[[Tensor], Tensor] | None = None
+        if dataset.is_image:
+            mean, std = normalization(dataset)
+            # (x / 255 - mean) / std as one multiplication and one addition
+            gain, offset = (scale.view(1, -1, 1, 1).to(device) for scale in (1 / (255.0 * std), -mean / std))
+            self._seen = partial(_scaled, gain=gain, offset=offset)
+        elif dataset.is_text:
+            self._seen = partial(_tf_idf, idf=_idf(dataset).to(device))
+        self._data = (dataset.inputs if self._seen else _standardised(dataset)).to(device)
 
     def batch(
         self,
@@ -49,10 +58,26 @@ class Inputs:
                     rows = random_shift(rows, distance, generator)
             if augmentation.flip:
                 rows = random_flip(rows, generator)
-        if not self.is_image:
-            return rows
-        inputs = rows.float() * self._gain + self._offset
-        return inputs.contiguous(memory_format=torch.channels_last)
+        return rows if self._seen is None else self._seen(rows)
+
+
+def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    return (images.float() * gain + offset).contiguous(memory_format=torch.channels_last)
+
+
+def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:
+    counts = counts.float()
+    # a text without a word stays 0
+    return F.normalize(torch.where(counts > 0, 1 + counts.log(), 0.0) * idf, dim=1)
+
+
+def _idf(dataset: Dataset) -> Tensor:
+    """Return the weight of each word, (D,) float32, from the training texts alone."""
+    rows = dataset.splits["train"]
+    held = torch.zeros(dataset.input_shape, dtype=torch.float64)
+    for chunk in rows.split(4096):
+        held += (dataset.inputs[chunk] > 0).sum(0)
+    return (1 + ((1 + len(rows)) / (1 + held)).log()).float()
 
 
 def _standardised(dataset: Dataset) -> Tensor:
@@ -74,7 +99,8 @@ def _standardised(dataset: Dataset) -> Tensor:
 def check_augmentation(augmentation: AugmentationSpec, dataset: Dataset) -> None:
     """Require images where images are to be augmented, and moves that leave something of them."""
     if augmentation.active and not dataset.is_image:
-        raise fail("augmentation", "images", f"a table ('{dataset.name}')", "drop the augmentation")
+        got = f"{'texts' if dataset.is_text else 'a table'} ('{dataset.name}')"
+        raise fail("augmentation", "images", got, "drop the augmentation")
     farthest = max(augmentation.crop_padding, augmentation.shift)
     smallest = min(dataset.input_shape[-2:])
     if farthest >= smallest:

@@ -57,9 +57,6 @@ class LearnedTransition(Objective):
     def parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         yield from self._module.named_parameters()
 
-    def learned_transition(self) -> Tensor:
-        return self._module.transition().detach()
-
     def transition(self) -> Tensor:
         return self._module.transition().detach()
 
@@ -115,4 +112,5 @@ def _transition(source: TransitionSource | None, problem: Problem) -> Transition
     if given.num_classes != problem.num_classes:
         required = f"{problem.num_classes} classes, as the data set"
         raise fail("objective.transition", required, given.num_classes, "pass the transition of this data set")
-    return given if given.matrix is None else replace(given, matrix=given.matrix.to(problem.device))
+    parts = {"matrix": given.matrix, "others": given.others, "shares": given.shares}
+    return replace(given, **{name: part.to(problem.device) for name, part in parts.items() if part is not None})

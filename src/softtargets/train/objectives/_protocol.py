@@ -81,10 +81,6 @@ class Objective(ABC):
         """Return the (K, K) transition, clean -> observed, that the losses go by now; None where there is none."""
         return None
 
-    def learned_transition(self) -> Tensor | None:
-        """Return the transition that was learned, (K, K) without its gradient; None where none is."""
-        return None
-
     def state_dict(self) -> dict[str, Any]:
         """Return all state, for the checkpoint."""
         return {}
