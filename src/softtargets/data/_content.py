@@ -7,6 +7,7 @@ import os
 import uuid
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -15,22 +16,23 @@ from torch import Tensor
 from softtargets.data.spec import DataSpec
 
 # Raise when the decoding changes, so that what was decoded before is not read.
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """inputs (N, C, H, W) uint8 or (N, D) float64; labels (N,) int64; origin (N,) uint8, index into SPLITS."""
+    """inputs (N, C, H, W) or (N, D), uint8 or float64; labels (N,) int64; origin (N,) uint8, index into SPLITS."""
 
     inputs: Tensor
     labels: Tensor
     origin: Tensor
     class_names: tuple[str, ...]
+    texts: tuple[str, ...] | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 of every value, type, shape and name."""
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
-        for tensor in (self.inputs, self.labels, self.origin):
+        for tensor in (self.inputs, self.labels, self.origin, *_packed(self.texts).values()):
             digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
             digest.update(_bytes(tensor))
         return digest.hexdigest()
@@ -38,7 +40,7 @@ class Content:
 
 def key(source: str, spec: DataSpec) -> str:
     """Name what decoding `source` under `spec` gives: only what changes it is in the name."""
-    chosen = [_FORMAT, source, spec.label, spec.image, spec.features, spec.num_classes]
+    chosen = [_FORMAT, source, spec.label, spec.image, spec.text, spec.features, spec.num_classes]
     return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:32]
 
 
@@ -47,7 +49,7 @@ def store(cache: Path, name: str, content: Content) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    tensors = {"inputs": content.inputs, "labels": content.labels, "origin": content.origin}
+    tensors = {"inputs": content.inputs, "labels": content.labels, "origin": content.origin, **_packed(content.texts)}
     metadata = {"class_names": json.dumps(content.class_names), "checksum": _checksum(tensors)}
     part = cache / f".{name}.{os.getpid()}-{uuid.uuid4().hex}.part"
     try:
@@ -65,17 +67,33 @@ def restore(cache: Path, name: str) -> Content | None:
 
     try:
         with safe_open(_path(cache, name), framework="pt") as file:
-            tensors = {part: file.get_tensor(part) for part in ("inputs", "labels", "origin")}
+            names = ["inputs", "labels", "origin", *({"text", "ends"} & set(file.keys()))]
+            tensors = {part: file.get_tensor(part) for part in names}
             metadata = file.metadata() or {}
         if metadata.get("checksum") != _checksum(tensors):
             return None
-        return Content(**tensors, class_names=tuple(json.loads(metadata["class_names"])))
+        texts = _unpacked(tensors.pop("text"), tensors.pop("ends")) if "text" in tensors else None
+        return Content(**tensors, class_names=tuple(json.loads(metadata["class_names"])), texts=texts)
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
 
 
 def _path(cache: Path, name: str) -> Path:
     return cache / f"{name}.safetensors"
+
+
+def _packed(texts: tuple[str, ...] | None) -> dict[str, Tensor]:
+    """Return all texts as UTF-8 one after the other, (bytes,) uint8, and where each ends, (N,) int64."""
+    if texts is None:
+        return {}
+    encoded = [text.encode() for text in texts]
+    ends = torch.tensor([len(text) for text in encoded]).cumsum(0)
+    return {"text": torch.frombuffer(bytearray(b"".join(encoded)), dtype=torch.uint8), "ends": ends}
+
+
+def _unpacked(text: Tensor, ends: Tensor) -> tuple[str, ...]:
+    whole, places = bytes(_bytes(text)), [0, *ends.tolist()]
+    return tuple(whole[start:end].decode() for start, end in pairwise(places))
 
 
 def _bytes(tensor: Tensor) -> memoryview:

@@ -23,6 +23,8 @@ def image_columns(spec: DataSpec, name: str) -> Columns:
     """Return the columns that a set without columns of its own is said to have: image and label."""
     if spec.features is not None:
         raise fail("features", f"nothing, as {name} holds images and no columns", spec.features, "leave it out")
+    if spec.text is not None:
+        raise fail("text", f"nothing, as {name} holds images and no columns", f"'{spec.text}'", "leave it out")
     return choose({"image": {"bytes": None, "path": None}, "label": None}, spec, name)
 
 

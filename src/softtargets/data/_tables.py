@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are read: the labels, and either an image column or features."""
+    """The columns that are read: the labels, and either an image column, or one of texts, or features."""
 
     label: str
     image: str | None
     features: tuple[str, ...]
+    text: str | None = None
 
     @property
     def names(self) -> list[str]:
         """All of them, the labels first."""
-        return [self.label, *([self.image] if self.image else []), *self.features]
+        return [self.label, *(name for name in (self.image, self.text) if name), *self.features]
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,15 @@ def choose(features: Mapping[str, Any], spec: DataSpec, file: str, earlier: Sequ
     if earlier:
         columns = earlier[0].columns
         require([columns.image] if columns.image else [], "image", features, file)
+        require([columns.text] if columns.text else [], "text", features, file)
         require(columns.features, "features", features, file)
         return columns
     if spec.features is not None:
         require(spec.features, "features", features, file)
         return Columns(spec.label, None, spec.features)
+    if spec.text is not None:
+        require([spec.text], "text", features, file)
+        return Columns(spec.label, None, (), spec.text)
     images = [name for name, feature in features.items() if is_image(feature) and name != spec.label]
     if spec.image is not None:
         require([spec.image], "image", features, file)
@@ -96,7 +101,9 @@ def choose(features: Mapping[str, Any], spec: DataSpec, file: str, earlier: Sequ
         return Columns(spec.label, images[0], ())
     others = tuple(name for name in features if name != spec.label)
     if not others:
-        raise fail("features", "at least one column beside the label", f"none in {file}", "add a column of numbers")
+        raise fail(
+            "features", "at least one column beside the label", f"none in {file}", "add a column of numbers or texts"
+        )
     return Columns(spec.label, None, others)
 
 

@@ -16,12 +16,14 @@ class Dataset:
     Attributes:
         name: The specification's name; of a path, the last part without its suffix.
         fingerprint: SHA-256 (hex) of the content, whatever its path and its splits.
-        inputs: (N, C, H, W) uint8 of images, C = 1 grey or 3 RGB; (N, D) float64 of a table.
+        inputs: (N, C, H, W) uint8 of images, C = 1 grey or 3 RGB; (N, D) float64 of a table; (N, D) uint8 of texts, the
+            counts of their words by hash.
         labels: (N,) int64 in [0, num_classes).
         class_names: One name for each class.
         splits: "train", "validation" and "test", each (n,) int64 rows of `inputs` in ascending order.
         origin: (N,) uint8, index into SPLITS: which of the source's own splits a row comes from. Left out, every row
             comes from the source's training part.
+        texts: Where the inputs count the words of texts, these texts, else None.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Dataset:
     class_names: tuple[str, ...]
     splits: dict[str, Tensor]
     origin: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
+    texts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.origin) == 0:
@@ -43,13 +46,18 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(C, H, W) of images, (D,) of a table."""
+        """(C, H, W) of images, (D,) of a table or of texts."""
         return tuple(self.inputs.shape[1:])
 
     @property
     def is_image(self) -> bool:
         """Whether the inputs are images."""
         return self.inputs.ndim == 4
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the inputs count the words of texts."""
+        return self.texts is not None
 
 
 def normalization(dataset: Dataset) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from softtargets.data._labels import read_labels
 from softtargets.data._numbers import read_features
 from softtargets.data._splits import missing_class, no_training_example, split
 from softtargets.data._tables import Part, read_tables
+from softtargets.data._texts import count_words, find_text, read_texts
 from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.spec import DataSpec
 
@@ -34,8 +35,8 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
             same; where it is damaged or cannot be written, the data are decoded again.
 
     Raises:
-        InputError: no such set or column; a label that is missing, no class or out of range; a number or an image
-            that cannot be read; images of several sizes; a class without a training example. Files are named with
+        InputError: no such set or column; a label that is missing, no class or out of range; a number, a text or an
+            image that cannot be read; images of several sizes; a class without a training example. Files are named with
             their row, counted from 0.
 
     Example:
@@ -56,7 +57,14 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
         raise no_training_example(absent, content.class_names[absent], remedy)
     fingerprint = identity if isinstance(source, Files) else content.fingerprint()
     return Dataset(
-        source.name, fingerprint, content.inputs, content.labels, content.class_names, splits, content.origin
+        source.name,
+        fingerprint,
+        content.inputs,
+        content.labels,
+        content.class_names,
+        splits,
+        content.origin,
+        content.texts,
     )
 
 
@@ -120,11 +128,16 @@ def _parts(source: Files | Hub, spec: DataSpec) -> list[Part]:
 def _assembled(parts: list[Part], spec: DataSpec) -> Content:
     # Labels first: they are quick to check, and an error in them should not wait for 60,000 images.
     labels, class_names = read_labels(parts, spec.label, spec.num_classes)
-    columns = parts[0].columns
-    inputs = decode(parts, columns.image) if columns.image else read_features(parts, columns.features)
+    columns = find_text(parts, spec)
+    texts = None
+    if columns.text:
+        texts = read_texts(parts, columns.text)
+        inputs = count_words(texts)
+    else:
+        inputs = decode(parts, columns.image) if columns.image else read_features(parts, columns.features)
     rows = torch.tensor([len(part.table) for part in parts])
     origin = torch.tensor([SPLITS.index(part.split) for part in parts], dtype=torch.uint8).repeat_interleave(rows)
-    return Content(inputs, labels, origin, class_names)
+    return Content(inputs, labels, origin, class_names, texts)
 
 
 def _digits(spec: DataSpec) -> Content:

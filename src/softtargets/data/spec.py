@@ -54,6 +54,8 @@ class DataSpec(Spec):
         name: "digits" (embedded), a path to a folder or to a .parquet or .csv file, or a hub name "user/set".
         label: The column of the labels.
         image: The column of the images; None takes the only image column there is.
+        text: The column of texts; None takes, of a table without images, the column named "text" or the only one beside
+            the label, where most of its values are no numbers.
         features: The numeric columns of a table; None takes every column but the label.
         num_classes: At least 2; None takes what the data say.
         validation: Share in [0, 1) of the training part that is held out, where the set has no validation split.
@@ -66,6 +68,7 @@ class DataSpec(Spec):
     name: str = Field(min_length=1)
     label: str = Field(default="label", min_length=1)
     image: str | None = None
+    text: str | None = None
     features: tuple[str, ...] | None = None
     num_classes: int | None = Field(default=None, ge=2)
     validation: Share = 0.2
@@ -73,6 +76,15 @@ class DataSpec(Spec):
     split_seed: int = Field(default=0, ge=0, lt=2**32)
     limit: Limit | None = None
     fold: Fold | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _check_text(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is not None and text == info.data.get("label"):
+            raise ValueError(f"another column than the label column '{text}'")
+        if text is not None and info.data.get("image") is not None:
+            raise ValueError("a column of texts, so leave out either this or image")
+        return text
 
     @field_validator("features")
     @classmethod
@@ -85,8 +97,9 @@ class DataSpec(Spec):
             raise ValueError("each column once")
         if info.data.get("label") in features:
             raise ValueError(f"columns other than the label column '{info.data['label']}'")
-        if info.data.get("image") is not None:
-            raise ValueError("columns of a table, so leave out either this or image")
+        for other in ("image", "text"):
+            if info.data.get(other) is not None:
+                raise ValueError(f"columns of a table, so leave out either this or {other}")
         return features
 
     @model_validator(mode="after")

@@ -1,0 +1,74 @@
+"""Columns of texts, and the counts of their words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softtargets._errors import fail
+from softtargets.data._tables import Columns, Part
+from softtargets.data.spec import DataSpec
+
+# Counts of words and of pairs of neighbouring words share this many places: a model of them stays small, and no
+# vocabulary has to be kept.
+_PLACES = 4096
+_CHUNK = 4096
+
+
+def find_text(parts: Sequence[Part], spec: DataSpec) -> Columns:
+    """Return the columns of the parts, with one of texts where they are read as numbers for want of a word.
+
+    It is the column named "text", or the only one beside the label, where most of its values are no numbers: a few
+    such values among numbers are mistakes, which the reader of numbers names.
+    """
+    columns = parts[0].columns
+    candidates = columns.features if len(columns.features) == 1 else tuple({"text"} & set(columns.features))
+    if spec.features is not None or not candidates:
+        return columns
+    values = parts[0].table[candidates[0]].to_pylist()
+    words = sum(isinstance(value, str) and not _is_number(value) for value in values)
+    return replace(columns, text=candidates[0], features=()) if 2 * words > len(values) else columns
+
+
+def read_texts(parts: Sequence[Part], column: str) -> tuple[str, ...]:
+    """Read the texts of all parts, one after the other.
+
+    Raises:
+        InputError: a row without a text, with its file.
+    """
+    texts: list[str] = []
+    for part in parts:
+        for row, value in enumerate(part.table[column].to_pylist()):
+            if not isinstance(value, str) or not value.strip():
+                empty = value is None or isinstance(value, str)
+                got = "nothing" if empty else f"a value of type {type(value).__name__}"
+                place = f"{part.place(row)}, column '{column}'"
+                raise fail("text", "a text in every row", f"{got} in {place}", "mend or drop that row")
+            texts.append(value)
+    return tuple(texts)
+
+
+def count_words(texts: Sequence[str]) -> Tensor:
+    """Count the words and the pairs of neighbouring words of every text, in lower case, by their hash.
+
+    Returns:
+        (N, 4096) uint8; what occurs more often than 255 times is counted as 255.
+    """
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    hashed = HashingVectorizer(n_features=_PLACES, alternate_sign=False, norm=None, ngram_range=(1, 2))  # pyright: ignore[reportArgumentType]
+    counts = torch.empty(len(texts), _PLACES, dtype=torch.uint8)
+    for start in range(0, len(texts), _CHUNK):
+        rows: Any = hashed.transform(texts[start : start + _CHUNK])
+        counts[start : start + _CHUNK] = torch.from_numpy(rows.toarray()).clamp(max=255)
+    return counts
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
