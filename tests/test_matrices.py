@@ -11,6 +11,29 @@ PRIOR = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
 ASYMMETRIC = torch.tensor([[0.7, 0.3, 0.0], [0.1, 0.8, 0.1], [0.0, 0.4, 0.6]], dtype=torch.float64)
 
 
+# class 0 becomes 1 and 2, class 1 becomes 2, and class 2 stays: rows filled up with their own class at share 0
+NEXT = torch.tensor([[1, 2], [1, 2], [2, 2]])
+SHARES = torch.tensor([[0.25, 0.5], [0.0, 0.125], [0.0, 0.0]], dtype=torch.float64)
+SPARSE = [[0.25, 0.25, 0.5], [0.0, 0.875, 0.125], [0.0, 0.0, 1.0]]
+TWICE = torch.tensor([[1, 1], [1, 2], [2, 2]])
+OWN = torch.tensor([[1, 0], [0, 2], [0, 1]])
+
+
+def sparse(num_classes: int = 3, others: Tensor = NEXT, shares: Tensor = SHARES, **more: Tensor) -> Transition:
+    return Transition(num_classes, others=others, shares=shares, **more)
+
+
+FORMS = {
+    "identity": Transition.identity(3),
+    "symmetric": Transition(3, 0.3),
+    "beyond": Transition(3, 1.2),
+    "tensor": Transition(3, torch.tensor(0.3, dtype=torch.float64)),
+    "sparse": sparse(),
+    "dense": Transition.wrap(ASYMMETRIC),
+}
+every_form = pytest.mark.parametrize("form", FORMS)
+
+
 def close(made: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(made, expected, rtol=0, atol=1e-12)
 
@@ -93,6 +116,42 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
         (lambda: Transition.wrap(ASYMMETRIC * 0.9), "transition: .*; got 0.9 in row 0; divide each row by its sum"),
         (lambda: Transition.wrap(ASYMMETRIC / 0), r"transition: finite entries; got inf at index \(0, 0\)"),
         (lambda: Transition.wrap([[1.0]]), "transition: a floating-point tensor; got list; pass a torch.Tensor"),  # pyright: ignore
+        (lambda: Transition(3, others=NEXT), "others: given with shares and without a matrix; got another mixture"),
+        (lambda: sparse(matrix=ASYMMETRIC), "others: given with shares and without a matrix"),
+        (lambda: sparse(num_classes=4), r"others: shape \(4, W\), as shares; got shapes \(3, 2\) and \(3, 2\)"),
+        (lambda: sparse(others=NEXT[:, :1]), r"others: shape \(3, W\), as shares; got shapes \(3, 1\) and \(3, 2\)"),
+        (lambda: sparse(others=NEXT + 1), "others: labels of at least 0 and below 3.*; got 3 at index"),
+        (lambda: sparse(shares=-SHARES), r"shares: entries of at least 0; got -0.25 at index \(0, 0\); mend"),
+        (lambda: sparse(shares=SHARES * 2), r"shares: rows \(clean class\) of at most 1; got 1.5 in row 0; leave"),
+        (
+            lambda: sparse(shares=SHARES / 0),
+            r"shares: entries of at least 0; got nan at index \(1, 0\); mend that entry",
+        ),
+        (
+            lambda: sparse(others=TWICE),
+            "others: in each row other.*; got class 1 in row 0; name each once, and fill up",
+        ),
+        (lambda: sparse(others=OWN), "others: in each row other classes than its own.*; got class 0 in row 0"),
+        (lambda: Transition(3) @ Transition(4), "other: 3 classes; got 4; align the two transitions"),
+        (lambda: Transition(3).total_variation(torch.eye(4)), "other: 3 classes; got 4; align the two transitions"),
+        (lambda: Transition(3).noise_rate(PRIOR[:2] * 2), "class_prior: 3 classes, as the transition; got 2; give one"),
+        (lambda: Transition(3).observed_prior(PRIOR * 2), "class_prior: a sum of 1; got 2; divide it by its sum"),
+        (
+            lambda: Transition(3).stationary(),
+            "transition: one stationary prior; got 3 independent ones; ask is_station",
+        ),
+        (
+            lambda: Transition.columns_sum_to_one(ASYMMETRIC),
+            r"matrix: columns \(clean class\) that sum to 1; got 0.8 in column 0; its rows sum to 1: use Transition",
+        ),
+        (
+            lambda: Transition.columns_sum_to_one(ASYMMETRIC.T * 0.5),
+            "matrix: columns .*; got 0.5 in column 0; divide each column by its sum",
+        ),
+        (
+            lambda: Transition.columns_sum_to_one(ASYMMETRIC.T - 0.1),
+            r"matrix: entries of at least 0; got -0.1 at index \(0, 2\); mend that entry",
+        ),
         (lambda: Smearing(3, table=ASYMMETRIC[:2]), r"table: a \(K, K\) matrix"),
         (lambda: Smearing(4, table=ASYMMETRIC), "table: 4 rows, one per class; got 3; mend num_classes"),
         (lambda: Smearing(3, 0.5, 0.5, PRIOR * 2), "prior: a sum of 1; got 2; divide it by its sum"),
@@ -120,3 +179,96 @@ def test_an_inverse_is_kept_until_the_matrix_is_written_to_and_in_inference_mode
     with torch.inference_mode():
         made = Transition.wrap(torch.eye(3)).inverse()
     torch.testing.assert_close(made.to_dense(), torch.eye(3).double())
+
+
+def test_the_sparse_form_by_hand() -> None:
+    assert sparse().to_dense().tolist() == SPARSE
+    assert sparse().to_dense(torch.float32).dtype == torch.float32
+    assert not sparse().closed
+    assert Transition(3, 0.1).closed
+    assert not Transition.wrap(ASYMMETRIC).closed
+
+
+def test_many_classes_take_no_memory_of_their_square() -> None:
+    size = 200_000
+    after = ((torch.arange(size) + 1) % size)[:, None]
+    transition = Transition(size, others=after, shares=torch.full((size, 1), 0.25, dtype=torch.float64))
+    assert float(transition.noise_rate()) == pytest.approx(0.25)
+    assert transition.is_stationary()
+    assert float(Transition(size, 0.3).noise_rate()) == pytest.approx(0.3 * (1 - 1 / size))
+
+
+@every_form
+def test_every_form_is_its_dense_matrix(form: str) -> None:
+    transition = FORMS[form]
+    dense = transition.to_dense()
+    close(transition.diagonal(), dense.diagonal())
+    close(transition.observed_prior(PRIOR), PRIOR @ dense)
+    close(transition.observed_prior(), dense.mean(0))
+    close(transition.noise_rate(PRIOR), 1 - (PRIOR * dense.diagonal()).sum())
+    close(transition.noise_rate(), 1 - dense.diagonal().mean())
+    inverse = torch.tensor(reference.inverse(dense.tolist()), dtype=torch.float64)
+    assert transition.condition() == pytest.approx(float(inverse.abs().sum(1).max()), rel=1e-9)
+    torch.testing.assert_close(transition.inverse().to_dense(), inverse, rtol=1e-9, atol=1e-9)
+
+
+@every_form
+@pytest.mark.parametrize("after", FORMS)
+def test_composition_is_the_product(form: str, after: str) -> None:
+    made = FORMS[form] @ FORMS[after]
+    close(made.to_dense(), FORMS[form].to_dense() @ FORMS[after].to_dense())
+    assert made.closed == (FORMS[form].closed and FORMS[after].closed)
+
+
+def test_composition_goes_from_left_to_right() -> None:
+    first, second = torch.tensor([[0.0, 1.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [0.5, 0.5]])
+    # both labels become 1, and half of these then 0
+    assert (Transition.wrap(first) @ Transition.wrap(second)).to_dense().tolist() == [[0.5, 0.5], [0.5, 0.5]]
+
+
+def test_stationary_priors() -> None:
+    chain = Transition.wrap(torch.tensor([[0.75, 0.25], [0.5, 0.5]], dtype=torch.float64))
+    close(chain.stationary(), torch.tensor([2 / 3, 1 / 3], dtype=torch.float64))  # 2/3 * .25 = 1/3 * .5
+    assert chain.is_stationary(torch.tensor([2 / 3, 1 / 3]))
+    assert not chain.is_stationary()
+    assert chain.is_stationary(tolerance=0.13)  # the uniform prior becomes .625 and .375
+    close(Transition(4, 0.3).stationary(), torch.full((4,), 0.25, dtype=torch.float64))
+    close(sparse().stationary(), torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))  # all ends in class 2
+    assert Transition.identity(3).is_stationary(PRIOR)
+
+
+def test_total_variation_by_row() -> None:
+    close(sparse().total_variation(torch.eye(3)), torch.tensor([0.75, 0.125, 0.0], dtype=torch.float64))
+    assert float(Transition(4, 4 / 3).total_variation(Transition(4)).mean()) == pytest.approx(1.0)
+
+
+def test_the_condition_by_hand() -> None:
+    # the inverse of flips of .25 has rows 1.5 and -.5
+    assert Transition.symmetric(0.25, 2).condition() == pytest.approx(2.0)
+    assert Transition.wrap(torch.tensor([[0.75, 0.25], [0.25, 0.75]])).condition() == pytest.approx(2.0)
+    for nothing in (Transition(3, 1.0), Transition(3, torch.tensor(1.0)), Transition.wrap(torch.full((2, 2), 0.5))):
+        assert nothing.condition() == torch.inf
+
+
+def test_trap_23_the_other_orientation_is_turned() -> None:
+    made = Transition.columns_sum_to_one(ASYMMETRIC.T)
+    close(made.to_dense(), ASYMMETRIC)
+
+
+def test_a_sparse_inverse_is_kept_until_the_shares_are_written_to_and_carries_a_gradient() -> None:
+    shares = SHARES.clone()
+    transition = sparse(shares=shares)
+    before = transition.inverse()
+    assert transition.inverse() is before
+    shares[0, 0] = 0.125
+    assert transition.inverse() is not before
+    leaf = torch.tensor([[0.25], [0.125], [0.5]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a: sparse(others=OWN[:, :1], shares=a).inverse().to_dense(), leaf)
+
+
+def test_the_forms_compile() -> None:
+    def observed(prior: Tensor, shares: Tensor) -> Tensor:
+        return Transition(3, others=NEXT, shares=shares).observed_prior(prior)
+
+    compiled = torch.compile(observed, backend="eager", fullgraph=True)
+    close(compiled(PRIOR, SHARES), observed(PRIOR, SHARES))

@@ -15,7 +15,7 @@ from processes import run_on_processes
 from torch import Tensor
 from torch.nn import functional as F
 
-from softtargets import losses, nn, targets
+from softtargets import losses, nn, noise, targets
 
 N, K = 6, 4
 generator = torch.Generator().manual_seed(0)
@@ -242,3 +242,91 @@ def test_trap_16_a_split_vocabulary_has_the_gradient_of_the_whole(made: targets.
     expected = gradient_of(lambda z: losses.cross_entropy(z, made).mean(), LOGITS)
     close(expected, (LOGITS.softmax(-1) - made.to_dense(K)) / N)
     run_on_processes(2, on_each_process, LOGITS, made, expected)
+
+
+def test_trap_21_noise_drawn_class_after_class_cascades_and_ours_is_drawn_once() -> None:
+    cat, dog, rate = 3, 5, 0.4
+    clean = torch.arange(10).repeat(1000)
+    shuffle = torch.Generator().manual_seed(0)
+    cascaded = clean.clone()
+    for label, becomes in ((cat, dog), (dog, cat)):
+        here = (cascaded == label).nonzero().flatten()  # those that were flipped to it before are among them
+        here = here[torch.randperm(len(here), generator=shuffle)]
+        cascaded[here[: int(rate * len(here))]] = becomes
+    assert float((cascaded[clean == cat] == dog).double().mean()) == pytest.approx(0.24, abs=0.03)
+    ours = noise.corrupt(clean, noise.asymmetric_cifar10(rate), generator=shuffle)
+    for label, becomes in ((cat, dog), (dog, cat)):
+        assert float((ours.noisy_labels[clean == label] == becomes).double().mean()) == rate
+    close(ours.transition.to_dense(), noise.asymmetric_cifar10(rate).to_dense())
+
+
+def test_trap_22_half_of_the_labels_wrong_is_half_and_what_was_drawn_is_said() -> None:
+    clean = torch.arange(10).repeat(1000)
+    draws = torch.Generator().manual_seed(0)
+    redrawn = torch.where(
+        torch.rand(10_000, generator=draws) < 0.5, torch.randint(10, (10_000,), generator=draws), clean
+    )
+    assert float((redrawn != clean).double().mean()) == pytest.approx(0.45, abs=0.02)
+    for exclusive, inclusive in ((0.5, False), (0.45, True)):
+        ours = noise.corrupt(clean, noise.symmetric(0.5, 10, inclusive=inclusive), generator=draws)
+        assert ours.noise_rate == float((ours.noisy_labels != clean).double().mean()) == pytest.approx(exclusive)
+        assert float(ours.transition.noise_rate()) == pytest.approx(exclusive)
+
+
+def test_trap_23_a_transposed_transition_is_refused_wherever_one_is_taken_and_turned_where_said() -> None:
+    rows = torch.tensor(
+        [[0.7, 0.3, 0.0, 0.0], [0.0, 0.6, 0.4, 0.0], [0.0, 0.0, 0.8, 0.2], [0.0, 0.0, 0.0, 1.0]]
+    ).double()
+    for call in (
+        lambda: losses.forward_corrected_cross_entropy(LOGITS, LABELS, rows.T),
+        lambda: losses.backward_corrected_cross_entropy(LOGITS, LABELS, rows.T),
+        lambda: targets.backward(LABELS, rows.T),
+        lambda: losses.entropy_bound(rows.T),
+        lambda: losses.volume_penalty(rows.T),
+        lambda: noise.corrupt(LABELS, rows.T),
+        lambda: noise.label_posterior(PROBS, LABELS, rows.T),
+        lambda: noise.Transition.wrap(rows.T),
+    ):
+        with pytest.raises(ValueError, match=r"got 0.7 in row 0; its columns sum to 1: transpose it"):
+            call()
+    turned = noise.Transition.columns_sum_to_one(rows.T)
+    ours = losses.forward_corrected_cross_entropy(LOGITS, LABELS, turned)
+    close(ours, -(LOGITS.softmax(-1) @ rows).log()[torch.arange(N), LABELS])
+
+
+def test_trap_24_an_ill_conditioned_transition_is_not_inverted() -> None:
+    # two classes whose labels are all but alike
+    alike = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]).double()
+    alike[0] += torch.tensor([1.0, -1.0, 0.0]) * 1e-11
+    assert float(torch.linalg.inv(alike).abs().max()) > 1e10
+    assert noise.Transition.wrap(alike).condition() > 1e10
+    for call in (
+        lambda: noise.Transition.wrap(alike).inverse(),
+        lambda: targets.backward(torch.tensor([0]), alike),
+        lambda: losses.backward_corrected_cross_entropy(LOGITS[:, :3], LABELS % 3, noise.symmetric(2 / 3 - 1e-12, 3)),
+        lambda: noise.pair_flip(0.5, 4).inverse(),
+    ):
+        with pytest.raises(
+            ValueError, match=r"transition: a condition number below 1e\+10; got .*; use forward correction"
+        ):
+            call()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_trap_25_a_label_of_vanishing_probability_keeps_its_loss_and_its_gradient(dtype: torch.dtype) -> None:
+    # label 0 comes from class 0 (.75) or class 2 (.25); class 1 has all but exp(-800) of the probability
+    logits = torch.tensor([[-800.0, 0.0, -800.0]], dtype=dtype)
+    transition = noise.pair_flip(0.25, 3)
+    label = torch.tensor([0])
+
+    def clamped(z: Tensor) -> Tensor:
+        return -(z.softmax(-1) @ transition.to_dense(dtype)).clamp(min=1e-12).log()[:, 0]
+
+    def ours(z: Tensor) -> Tensor:
+        return losses.forward_corrected_cross_entropy(z, label, transition)
+
+    close(clamped(logits), torch.tensor([-math.log(1e-12)]), 1e-4)
+    close(gradient_of(clamped, logits), torch.zeros(1, 3))
+    close(ours(logits), torch.tensor([800.0]), 1e-4)
+    # p minus the posterior of the clean label
+    close(gradient_of(ours, logits), torch.tensor([[-0.75, 1.0, -0.25]]), 1e-4)

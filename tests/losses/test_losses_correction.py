@@ -28,6 +28,7 @@ NOISES: dict[str, Noise] = {
     "largest": noise.symmetric(1.0, K),
     "dense": noise.symmetric(0.3, K).to_dense(),
     "asymmetric": ASYMMETRIC,
+    "sparse": noise.pair_flip(0.3, K),
     "tensor": noise.symmetric(torch.tensor(0.3, dtype=torch.float64), K),
     "tensor beyond": noise.symmetric(torch.tensor(0.9, dtype=torch.float64), K),
 }

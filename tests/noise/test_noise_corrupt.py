@@ -9,16 +9,6 @@ from torch import Tensor
 from softtargets import noise
 from softtargets.noise import Corrupted
 
-# CIFAR-10's asymmetric noise: truck 9 -> automobile 1, bird 2 -> airplane 0, deer 4 -> horse 7, cat 3 <-> dog 5
-CIFAR = {9: 1, 2: 0, 4: 7, 3: 5, 5: 3}
-
-
-def cifar_transition(rate: float) -> Tensor:
-    matrix = torch.eye(10, dtype=torch.float64)
-    for clean, observed in CIFAR.items():
-        matrix[clean, clean], matrix[clean, observed] = 1 - rate, rate
-    return matrix
-
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
@@ -31,7 +21,7 @@ def counts_of(clean: Tensor, result: Corrupted, size: int) -> Tensor:
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[Tensor, Tensor, int]:
     """Draw clean labels in random order, with empty classes among them, and any transition, zeros and ones included."""
-    size = draw(st.integers(2, 5))
+    size = draw(st.integers(2, 12))
     parts = draw(st.lists(st.lists(st.integers(0, 5), min_size=size, max_size=size), min_size=size, max_size=size))
     matrix = torch.tensor(parts, dtype=torch.float64)
     matrix += torch.eye(size, dtype=torch.float64) * (matrix.sum(1) == 0)
@@ -86,6 +76,67 @@ def test_unbiased_over_seeds(exact: bool) -> None:
     assert float((counts / seeds - expected).abs().max()) < 5 * 1.2 / seeds**0.5
 
 
+def slow(clean: Tensor, matrix: Tensor, generator: torch.Generator) -> Tensor:
+    """Go class by class and example by example, each drawn from the running shares of its clean class."""
+    noisy = clean.clone()
+    for label, row in enumerate(matrix.tolist()):
+        for i in (clean == label).nonzero().flatten().tolist():
+            draw, total = float(torch.rand((), generator=generator, dtype=torch.float64)), 0.0
+            for observed, share in enumerate(row):
+                total += share
+                if draw < total:
+                    noisy[i] = observed
+                    break
+    return noisy
+
+
+FORMS = {
+    "symmetric": noise.symmetric(0.3, 4),
+    "beyond": noise.symmetric(0.9, 4),
+    "sparse": noise.pair_flip(0.3, 4),
+    "padded": noise.superclass_flip(0.6, [0, 0, 1, 0]),
+    "two others": noise.Transition(
+        4,
+        others=torch.tensor([[1, 2], [0, 1], [3, 1], [3, 3]]),
+        shares=torch.tensor([[0.25, 0.5], [0.5, 0], [0.25, 0.5], [0, 0]]),
+    ),
+    "dense": noise.random_transition(0.5, 4, generator=seeded(0)),
+}
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_has_the_frequencies_of_the_slow_loop(form: str, exact: bool) -> None:
+    clean = torch.arange(4).repeat(400)[torch.randperm(1600, generator=seeded(3))]
+    transition = FORMS[form]
+    looped = slow(clean, transition.to_dense(), seeded(1))
+    expected = torch.bincount(clean * 4 + looped, minlength=16).view(4, 4) / 400
+    result = noise.corrupt(clean, transition, exact=exact, generator=seeded(2))
+    made = counts_of(clean, result, 4) / 400
+    # the difference of two frequencies of 400 draws, each of 16 within five standard errors
+    assert float((made - expected).abs().max()) < 5 * (2 * 0.25 / 400) ** 0.5
+    assert float((made - transition.to_dense()).abs().max()) < (1.001 / 400 if exact else 5 * (0.25 / 400) ** 0.5)
+    torch.testing.assert_close(result.transition.to_dense(), made, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_many_classes(exact: bool) -> None:
+    clean = torch.arange(1000).repeat(20)
+    for transition in (noise.symmetric(0.4, 1000), noise.pair_flip(0.4, 1000)):
+        result = noise.corrupt(clean, transition, exact=exact, generator=seeded(0))
+        assert result.noise_rate == pytest.approx(0.4, abs=1e-12 if exact else 0.02)
+    steps = (result.noisy_labels - clean) % 1000
+    assert set(steps.tolist()) == {0, 1}
+
+
+def test_which_class_a_label_becomes_is_not_where_it_stands() -> None:
+    clean = torch.zeros(300, dtype=torch.int64)
+    matrix = torch.tensor([[0.0, 0.5, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    first = torch.stack([noise.corrupt(clean, matrix, generator=seeded(s)).noisy_labels[:100] == 1 for s in range(50)])
+    assert float(first.double().mean()) == pytest.approx(0.5, abs=5 * 0.5 / 5000**0.5)
+    assert 0 < int(first[0].sum()) < 100
+
+
 def test_every_example_is_as_likely_to_be_flipped() -> None:
     clean = torch.tensor([0, 1] * 5)
     flips = torch.zeros(10, dtype=torch.float64)
@@ -108,9 +159,10 @@ def test_the_generator_alone_decides(exact: bool) -> None:
 
 def test_trap_21_asymmetric_noise_does_not_cascade() -> None:
     clean = torch.arange(10).repeat(100)
-    realised = noise.corrupt(clean, cifar_transition(0.4), generator=seeded(0)).transition.to_dense()
+    asked = noise.asymmetric_cifar10(0.4)
+    realised = noise.corrupt(clean, asked, generator=seeded(0)).transition.to_dense()
     assert float(realised[3, 5]) == float(realised[5, 3]) == pytest.approx(0.4)
-    torch.testing.assert_close(realised, cifar_transition(0.4), rtol=0, atol=1e-12)
+    torch.testing.assert_close(realised, asked.to_dense(), rtol=0, atol=1e-12)
 
 
 def test_trap_22_the_realised_rate_is_the_rate_asked_for() -> None:
@@ -144,7 +196,7 @@ def test_a_single_flip_is_spread_by_its_shares() -> None:
 @pytest.mark.parametrize("exact", [True, False])
 def test_limits_no_noise_returns_the_labels(exact: bool) -> None:
     clean = torch.tensor([2, 0, 1, 1], dtype=torch.int32)
-    for identity in (noise.symmetric(0.0, 3), torch.eye(3)):
+    for identity in (noise.symmetric(0.0, 3), noise.pair_flip(0.0, 3), torch.eye(3)):
         result = noise.corrupt(clean, identity, exact=exact, generator=seeded(0))
         assert result.noisy_labels.tolist() == [2, 0, 1, 1]
         assert result.noisy_labels.dtype == torch.int64

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softtargets.cli.audit import audit
 from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ def report(
     from softtargets.workflows.study import report_study
 
     return _conclude(report_study(_request(study, output, scale, seeds, data, label, runs, reports)))
+
+
+app.command()(audit)
 
 
 @app.command()

@@ -63,10 +63,11 @@ def forward_corrected_cross_entropy(
     transition = Transition.wrap(transition)
     _check_classes(transition, classes_last(logits, class_dim))
     moved, labels = paired(logits, labels, class_dim)
-    if transition.matrix is None:
+    if transition.closed:
         return _symmetric(logits, labels, transition, class_dim)
-    rule = _Forward(labels, transition.matrix)
-    if possible(logits, labels, transition.matrix):
+    matrix = transition.to_dense().to(logits.device) if transition.matrix is None else transition.matrix
+    rule = _Forward(labels, matrix)
+    if possible(logits, labels, matrix):
         return run(rule, logits, class_dim=class_dim)
     return rule.plain(moved)
 

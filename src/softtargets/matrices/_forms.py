@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from softtargets._checks import (
     check_floating,
@@ -26,18 +27,23 @@ def check_sparse(num_classes: int, others: Tensor | None, shares: Tensor | None,
         raise fail("others", f"shape ({num_classes}, W), as shares", got, "give one row per clean class")
     if not values_visible(others, shares):
         return
-    # that of a NaN is no share either
-    row = first_bad(~((shares >= 0).all(1) & (shares.double().sum(1) <= 1 + 1e-5)))
-    if row is not None:
-        got = f"{shares.detach()[row].tolist()} in row {row[0]}"
-        raise fail("shares", "at least 0 and together at most 1 in each row (clean class)", got, "mend that row")
+    index = first_bad(~(shares >= 0))
+    if index is not None:
+        raise fail("shares", "entries of at least 0", f"{entry(shares, index)} at {where(index)}", "mend that entry")
+    sums = shares.double().sum(1)
+    index = first_bad(~(sums <= 1 + 1e-5))
+    if index is not None:
+        remedy = "leave out the share that stays"
+        raise fail("shares", "rows (clean class) of at most 1", f"{entry(sums, index)} in row {index[0]}", remedy)
     own = torch.arange(num_classes, device=others.device)[:, None]
     ordered = others.sort(1).values
-    repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != own)
-    row = first_bad(((others == own) & (shares > 0)).any(1) | repeated.any(1))
-    if row is not None:
-        required = "in each row classes other than its own, each once"
-        raise fail("others", required, f"{others[row].tolist()} in row {row[0]}", "fill up with its own at share 0")
+    twice = functional.pad((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != own), (1, 0))
+    for bad, classes in (((others == own) & (shares > 0), others), (twice, ordered)):
+        index = first_bad(bad)
+        if index is not None:
+            got = f"class {int(classes[index])} in row {index[0]}"
+            remedy = "name each once, and fill up with its own at share 0"
+            raise fail("others", "in each row other classes than its own, each once", got, remedy)
 
 
 def check_columns(matrix: Tensor) -> None:

@@ -88,46 +88,49 @@ def corrupt(
     clean = labels.long().cpu()
     if isinstance(transition, InstanceTransitions):
         noisy = transition.draw(clean, exact=exact, generator=generator)
-        counts = _cells(clean, noisy, size)
-        asked = torch.eye(size, dtype=torch.float64)
+        cells = _cells(clean, noisy, size)
+        asked = Transition.identity(size)
     else:
-        noisy, counts = (_exact if exact else _independent)(clean, transition, generator)
-        asked = transition.to_dense().detach().cpu()
-    totals = counts.sum(1, keepdim=True)
-    realised = torch.where(totals > 0, counts / totals.clamp(min=1).double(), asked)
+        noisy, cells = (_exact if exact else _independent)(clean, transition, generator)
+        asked = transition
+    totals = cells.sum(1, keepdim=True)
+    realised = cells / totals.clamp(min=1).double()
+    if not bool(totals.all()):
+        realised = torch.where(totals > 0, realised, asked.to_dense().detach().cpu())
     flipped = noisy != clean
     rate = int(flipped.sum()) / max(len(clean), 1)
     return Corrupted(noisy.to(labels.device), flipped.to(labels.device), Transition(size, matrix=realised), rate)
 
 
-def _others(transition: Transition) -> tuple[Tensor, Tensor]:
-    """Return the classes that each class may become and their shares, (K, W) both."""
-    if transition.others is not None and transition.shares is not None:
-        return transition.others.long().cpu(), transition.shares.detach().cpu().double()
+def _others(transition: Transition, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Return the classes that each class may become, in a random order, and their shares: (K, W) both."""
     size = transition.num_classes
-    others = torch.arange(1, size) + torch.arange(size)[:, None]
-    others[others >= size] -= size
+    if transition.others is not None and transition.shares is not None:
+        order = torch.randperm(transition.others.shape[1], generator=generator)
+        return transition.others.long().cpu()[:, order], transition.shares.detach().cpu().double()[:, order]
+    # row k is k + 1, ..., k + K - 1, all but k: a view, of which one copy is made
+    others = (torch.arange(2 * size) % size).unfold(0, size - 1, 1)[1 : size + 1]
+    others = others.index_select(1, torch.randperm(size - 1, generator=generator))
     if transition.matrix is not None:
         return others, transition.matrix.detach().cpu().double().gather(1, others)
-    return others, torch.full((size, size - 1), float(transition.redraw) / size, dtype=torch.float64)
+    return others, torch.full((), float(transition.redraw) / size, dtype=torch.float64).expand_as(others)
 
 
 def _exact(clean: Tensor, transition: Transition, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """Lay out how many labels of each class become which, and deal them out in a random order."""
     size = transition.num_classes
-    others, shares = _others(transition)
     counts = torch.bincount(clean, minlength=size)
-    flips = rounded(counts * shares.sum(1), generator).minimum(counts)  # rows may sum to a little more than 1
+    others, shares = _others(transition, generator)
+    bounds = shares.cumsum(1)
+    flips = rounded(counts * bounds[:, -1], generator).minimum(counts)  # rows may sum to a little more than 1
     # systematic sampling: evenly spaced draws, from an offset of each class's own, meet every share to within one
-    columns = torch.randperm(others.shape[1], generator=generator)
-    others, bounds = others[:, columns], shares[:, columns].cumsum(1)
     bounds /= bounds[:, -1:].clamp(min=torch.finfo(torch.float64).tiny)
     bounds *= flips[:, None]
-    bounds += torch.rand(size, 1, generator=generator, dtype=torch.float64)
+    # an offset next to 1 must not be rounded into one flip more
+    bounds += torch.rand(size, 1, generator=generator, dtype=torch.float64) * (1 - 1e-9)
     cells = torch.diff(bounds.long(), prepend=torch.zeros(size, 1, dtype=torch.int64))
-    kept = counts - flips
     labels = torch.cat([torch.arange(size)[:, None], others], 1)
-    cells = torch.cat([kept[:, None], cells], 1)
+    cells = torch.cat([(counts - flips)[:, None], cells], 1)
     dealt = labels.flatten().repeat_interleave(cells.flatten(), output_size=len(clean))
     noisy = torch.empty_like(clean).scatter_(0, shuffled_by_class(clean, size, generator), dealt)
     return noisy, torch.zeros(size, size, dtype=torch.int64).scatter_add_(1, labels, cells)
@@ -136,7 +139,7 @@ def _exact(clean: Tensor, transition: Transition, generator: torch.Generator | N
 def _independent(clean: Tensor, transition: Transition, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """Look each draw up among the running shares of all classes, one row after the other."""
     size = transition.num_classes
-    others, shares = _others(transition)
+    others, shares = _others(transition, generator)
     stays = transition.diagonal().detach().cpu()[:, None]
     labels = torch.cat([torch.arange(size)[:, None], others], 1)
     bounds = torch.cat([stays, shares], 1).cumsum(1)

@@ -20,7 +20,8 @@ def shuffled_by_class(labels: Tensor, num_classes: int, generator: torch.Generat
     order = torch.randperm(len(labels), generator=generator, dtype=torch.int32)
     # the sort goes through the bytes of a number, one after the other
     narrow = labels.to(torch.int16 if num_classes <= 2**15 else torch.int32)
-    return order[narrow[order].argsort(stable=True)].long()
+    grouped = narrow.index_select(0, order).argsort(stable=True)
+    return order.index_select(0, grouped).long()
 
 
 def with_mean(rates: Tensor, weights: Tensor, mean: float) -> Tensor:
@@ -31,4 +32,4 @@ def with_mean(rates: Tensor, weights: Tensor, mean: float) -> Tensor:
     found = (rates * weights).sum()
     if found > mean:
         return rates * (mean / found)
-    return 1 - (1 - rates) * ((1 - mean) / (1 - found))
+    return 1 - (1 - rates) * ((1 - mean) / (1 - found).clamp(min=1e-300))  # all may be 1 already

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, first_bad
+from softtargets._checks import check_floating, check_fraction, check_labels, first_bad
 from softtargets._errors import fail
-from softtargets.noise._confident import ConfidentJoint, confident_classes, confident_joint
+from softtargets.noise._confident import ConfidentJoint, confident_classes
 from softtargets.noise._inputs import check_shapes
 
 
-def confident_suspects(probs: Tensor, labels: Tensor, joint: ConfidentJoint | None = None) -> Tensor:
+def confident_suspects(probs: Tensor, labels: Tensor, joint: ConfidentJoint) -> Tensor:
     """Mark the examples that are confidently of another class than their label.
 
     suspect_i = clean_i is not labels[i], nor is argmax probs[i]        # off-diagonal of the confident joint
@@ -20,7 +20,7 @@ def confident_suspects(probs: Tensor, labels: Tensor, joint: ConfidentJoint | No
     Args:
         probs: (N, K) float, probabilities of the observed label, held out.
         labels: (N,) int64 observed labels in [0, K).
-        joint: of these, where it is at hand. None: it is made.
+        joint: ``confident_joint(probs, labels)``.
 
     Returns:
         (N,) bool.
@@ -36,7 +36,7 @@ def confident_suspects(probs: Tensor, labels: Tensor, joint: ConfidentJoint | No
         no suspect, even where another class alone reaches its threshold.
 
     Cost:
-        that of confident_joint, less where it is given.
+        one pass, in chunks.
 
     When:
         a set of examples to look at, or to drop, is wanted rather than a ranking.
@@ -45,17 +45,18 @@ def confident_suspects(probs: Tensor, labels: Tensor, joint: ConfidentJoint | No
         how many it marks follows from the model's errors too: a weak model has many.
 
     Example:
+        >>> from softtargets.noise import confident_joint
         >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.1, 0.9]])
-        >>> confident_suspects(probs, torch.tensor([0, 0, 1, 1])).tolist()
+        >>> labels = torch.tensor([0, 0, 1, 1])
+        >>> confident_suspects(probs, labels, confident_joint(probs, labels)).tolist()
         [False, False, True, False]
     """
     check_shapes(probs, labels)
-    labels = labels.long()
-    thresholds = (confident_joint(probs, labels) if joint is None else joint).thresholds
+    labels, thresholds = labels.long(), joint.thresholds
     if len(thresholds) != probs.shape[1]:
         raise fail("joint", f"{probs.shape[1]} classes, as in probs", len(thresholds), "make it from these probs")
     found = torch.zeros(len(labels), dtype=torch.bool)
-    for rows, clean in confident_classes(probs, thresholds):
+    for rows, clean in confident_classes(probs, labels, thresholds):
         suspects = ((clean >= 0) & (clean != labels[rows])).nonzero().flatten()
         chosen, given = probs.detach()[rows][suspects], labels[rows][suspects]
         favoured = chosen.gather(1, given[:, None])[:, 0] + 1e-6 >= chosen.amax(1)
@@ -82,7 +83,7 @@ class ExpectedWrong:
 
 def expected_wrong(
     wrong: Tensor,
-    order: Tensor | None = None,
+    order: Tensor,
     *,
     noise_rate: float | None = None,
     noise_rate_interval: tuple[float, float] | None = None,
@@ -98,7 +99,7 @@ def expected_wrong(
     Args:
         wrong: (N,) float in [0, 1], probability of each label of being wrong, ``1 - label_posterior(...)``, of all
             examples.
-        order: (M,) int64 rows of the suspects, most suspect first. None: all rows as they stand.
+        order: (M,) int64 rows of the suspects, most suspect first, as :func:`suspect_order` gives them.
         noise_rate: estimated share of wrong labels among the N, a fraction. None: the sum of `wrong` stands.
         noise_rate_interval: its low and high ends at the same confidence; they widen the interval.
         confidence: of the interval, in [0, 1].
@@ -150,17 +151,18 @@ def expected_wrong(
     return ExpectedWrong(expected, (expected - down).clamp(min=0), (expected + up).minimum(most), confidence)
 
 
-def _check_wrong(wrong: Tensor, order: Tensor | None, confidence: float) -> None:
+def _check_wrong(wrong: Tensor, order: Tensor, confidence: float) -> None:
     check_floating("wrong", wrong)
     check_fraction("wrong", wrong)
     check_fraction("confidence", confidence)
     if wrong.ndim != 1:
         raise fail("wrong", "shape (N,)", tuple(wrong.shape), "give one probability per example")
-    if order is not None and (index := first_bad((order < 0) | (order >= len(wrong)))):
+    check_labels("order", order)
+    if (index := first_bad(order >= len(wrong))) is not None:
         raise fail("order", f"rows below {len(wrong)}", int(order[index]), "take suspect_order of the same examples")
 
 
-def _ranked(wrong: Tensor, order: Tensor | None, noise_rate: float | None) -> Tensor:
+def _ranked(wrong: Tensor, order: Tensor, noise_rate: float | None) -> Tensor:
     odds = torch.logit(wrong)
     if noise_rate is not None:
         # the sum grows with the shift: halving the interval finds the shift to the last bit
@@ -169,4 +171,4 @@ def _ranked(wrong: Tensor, order: Tensor | None, noise_rate: float | None) -> Te
             less = float(torch.sigmoid(odds + middle).mean()) < noise_rate
             low, high = (middle, high) if less else (low, middle)
         odds = odds + high
-    return torch.sigmoid(odds if order is None else odds[order])
+    return torch.sigmoid(odds[order])

@@ -17,7 +17,7 @@ from softtargets.runs.objectives import CrossEntropySpec, ObjectiveSpec
 from softtargets.runs.ranges import Fraction, NonNegative, Positive
 
 # Raised by hand when a change alters the results of a specification; runs of an older recipe are trained again.
-RECIPE = 2
+RECIPE = 3
 
 
 class GroupSpec(Spec):
