@@ -38,6 +38,9 @@ class Method:
 QUESTIONS = {
     "noise-known": "Labels are wrong, and how is known:",
     "noise-unknown": "Labels are wrong, and how is not known:",
+    "noise-make": "Labels are to be made wrong, in a way that is known:",
+    "noise-estimate": "How labels are wrong is to be estimated:",
+    "noise-find": "Wrong labels are to be found:",
     "confidence": "The network is over-confident:",
     "similar": "Some classes are more alike than others:",
     "soft": "Labels are soft: votes, teachers, mixtures:",
@@ -543,16 +546,193 @@ LARGE = {
     ),
 }
 
+MAKING = {
+    "symmetric-noise": Method(
+        title="Symmetric noise",
+        also=("uniform noise",),
+        source="no single source; the two readings of its rate in Lukasik et al. 2020, Eq. 3",
+        code=("noise.symmetric",),
+        answers=("noise-make",),
+    ),
+    "pair-flip": Method(
+        title="Pair flip",
+        also=("pair noise", "circular flip"),
+        source="Han et al. 2018, *Co-teaching: Robust Training of Deep Neural Networks with Extremely Noisy Labels*, "
+        "NeurIPS",
+        code=("noise.pair_flip",),
+        answers=("noise-make",),
+    ),
+    "asymmetric-cifar10": Method(
+        title="Asymmetric noise of CIFAR-10",
+        also=("class-dependent noise",),
+        source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
+        "CVPR",
+        code=("noise.asymmetric_cifar10",),
+        answers=("noise-make",),
+    ),
+    "superclass-flip": Method(
+        title="Flip within superclasses",
+        also=("asymmetric noise of CIFAR-100",),
+        source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
+        "CVPR",
+        code=("noise.superclass_flip",),
+        answers=("noise-make",),
+    ),
+    "confusion-noise": Method(
+        title="Noise of a confusion matrix",
+        also=("empirical transition",),
+        source="no single source; counts of clean and observed labels, divided by their row",
+        code=("noise.from_confusion",),
+        answers=("noise-make", "noise-estimate"),
+    ),
+    "random-noise": Method(
+        title="Random transition",
+        source="no single source; ours",
+        code=("noise.random_transition",),
+        answers=("noise-make",),
+    ),
+    "instance-dependent-noise": Method(
+        title="Instance-dependent noise",
+        also=("IDN", "part-dependent noise"),
+        source="Xia et al. 2020, *Part-dependent Label Noise: Towards Instance-dependent Label Noise*, NeurIPS",
+        code=("noise.instance_dependent",),
+        answers=("noise-make",),
+    ),
+    "corruption": Method(
+        title="Corruption at an exact rate",
+        also=("label flipping",),
+        source="no single source; ours",
+        code=("noise.corrupt",),
+        answers=("noise-make",),
+    ),
+}
+
+ESTIMATING = {
+    "anchor-points": Method(
+        title="Anchor points",
+        also=("T estimator",),
+        source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
+        "CVPR",
+        code=("noise.anchor_points",),
+        answers=("noise-estimate",),
+    ),
+    "anchor-counts": Method(
+        title="Counted anchors",
+        source="ours, after Patrini et al. 2017 and Yao et al. 2020",
+        code=("noise.anchor_counts",),
+        answers=("noise-estimate",),
+    ),
+    "trusted-set": Method(
+        title="Trusted set",
+        also=("GLC", "gold loss correction"),
+        source="Hendrycks et al. 2018, *Using Trusted Data to Train Deep Networks on Labels Corrupted by Severe "
+        "Noise*, NeurIPS",
+        code=("noise.trusted_set",),
+        answers=("noise-estimate",),
+    ),
+    "confident-joint": Method(
+        title="Confident joint",
+        also=("confident learning", "CL"),
+        source="Northcutt et al. 2021, *Confident Learning: Estimating Uncertainty in Dataset Labels*, Journal of "
+        "Artificial Intelligence Research",
+        code=("noise.confident_joint",),
+        answers=("noise-estimate",),
+    ),
+    "dual-t": Method(
+        title="Dual T",
+        also=("dual-T estimator",),
+        source="Yao et al. 2020, *Dual T: Reducing Estimation Error for Transition Matrix in Label-noise Learning*, "
+        "NeurIPS",
+        code=("noise.dual_t",),
+        answers=("noise-estimate",),
+    ),
+    "bootstrap-interval": Method(
+        title="Bootstrap interval of a transition",
+        also=("percentile bootstrap", "m out of n bootstrap"),
+        source="Efron 1979, *Bootstrap Methods: Another Look at the Jackknife*, Annals of Statistics",
+        code=("noise.bootstrap_transition",),
+        answers=("noise-estimate",),
+    ),
+}
+
+FINDING = {
+    "self-confidence": Method(
+        title="Self-confidence",
+        source="Northcutt et al. 2021, *Confident Learning: Estimating Uncertainty in Dataset Labels*, Journal of "
+        "Artificial Intelligence Research",
+        code=("noise.self_confidence",),
+        answers=("noise-find",),
+    ),
+    "normalized-margin": Method(
+        title="Normalised margin",
+        source="Northcutt et al. 2021, *Confident Learning: Estimating Uncertainty in Dataset Labels*, Journal of "
+        "Artificial Intelligence Research",
+        code=("noise.normalized_margin",),
+        answers=("noise-find",),
+    ),
+    "label-posterior": Method(
+        title="Posterior of the label",
+        also=("P(clean = observed)",),
+        source="no single source; Bayes' rule under class-conditional noise, the clean probabilities by the "
+        "multiplicative step of Richardson 1972 and Lucy 1974 (from memory)",
+        code=("noise.label_posterior",),
+        answers=("noise-find",),
+    ),
+    "confident-suspects": Method(
+        title="Suspects of the confident joint",
+        also=("confident learning", "off-diagonal examples"),
+        source="Northcutt et al. 2021, *Confident Learning: Estimating Uncertainty in Dataset Labels*, Journal of "
+        "Artificial Intelligence Research",
+        code=("noise.confident_suspects",),
+        answers=("noise-find",),
+    ),
+    "training-dynamics": Method(
+        title="Training dynamics",
+        also=("AUM", "area under the margin", "forgetting events", "early-learning agreement"),
+        source="Pleiss et al. 2020, *Identifying Mislabeled Data using the Area Under the Margin Ranking*, NeurIPS; "
+        "Toneva et al. 2019, *An Empirical Study of Example Forgetting during Deep Neural Network Learning*, ICLR; Liu "
+        "et al. 2020, *Early-Learning Regularization Prevents Memorization of Noisy Labels*, NeurIPS",
+        code=("noise.TrainingDynamics",),
+        answers=("noise-find",),
+    ),
+    "suspect-order": Method(
+        title="Ranking of suspects",
+        source="no single source; a sort",
+        code=("noise.suspect_order",),
+        answers=("noise-find",),
+    ),
+    "expected-wrong": Method(
+        title="How many suspects are wrong",
+        source="ours; a Poisson binomial sum",
+        code=("noise.expected_wrong",),
+        answers=("noise-find",),
+    ),
+}
+
 GROUPS = {
     "Target rules": TARGET_RULES,
     "Probability transforms": TRANSFORMS,
     "Functions of p_y, normalised losses, penalties": FUNCTIONS,
     "Many classes": LARGE,
+    "Making labels wrong": MAKING,
+    "Estimating how labels are wrong": ESTIMATING,
+    "Finding wrong labels": FINDING,
 }
 METHODS = {slug: method for group in GROUPS.values() for slug, method in group.items()}
 
 # public names that are no method
-HELPERS = ("losses.reduce", "nn.CrossEntropy", "nn.Loss", "targets.Targets")
+HELPERS = (
+    "losses.reduce",
+    "nn.CrossEntropy",
+    "nn.Loss",
+    "noise.ConfidentJoint",
+    "noise.Corrupted",
+    "noise.ExpectedWrong",
+    "noise.InstanceTransitions",
+    "noise.Transition",
+    "noise.TransitionInterval",
+    "targets.Targets",
+)
 
 # methods without a parameter that could be taken to an end
 NO_END_POINTS = ("targets.dense", "targets.hard")

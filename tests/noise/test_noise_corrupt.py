@@ -1,11 +1,14 @@
 """Corruption: exact where it says so, unbiased, from its own generator, and from the clean labels only."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmarks import meter
 from softtargets import noise
 from softtargets.noise import Corrupted
 
@@ -127,6 +130,14 @@ def test_many_classes(exact: bool) -> None:
         assert result.noise_rate == pytest.approx(0.4, abs=1e-12 if exact else 0.02)
     steps = (result.noisy_labels - clean) % 1000
     assert set(steps.tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_memory_is_not_that_of_examples_times_classes(exact: bool) -> None:
+    clean = torch.arange(500).repeat(40)
+    for transition in (noise.symmetric(0.4, 500), noise.random_transition(0.4, 500, generator=seeded(0))):
+        draw = partial(noise.corrupt, clean, transition, exact=exact, generator=seeded(0))
+        assert meter.peak_bytes(draw, torch.device("cpu")) < 20_000 * 500 * 8 / 4
 
 
 def test_which_class_a_label_becomes_is_not_where_it_stands() -> None:

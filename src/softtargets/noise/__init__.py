@@ -1,4 +1,4 @@
-"""Clean labels to observed labels: transitions by name and exact corruption."""
+"""Clean labels to observed labels: transitions by name, exact corruption, estimating T, finding wrong labels."""
 
 from softtargets.matrices import Transition
 from softtargets.noise._anchors import anchor_counts, anchor_points

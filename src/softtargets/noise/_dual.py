@@ -6,6 +6,7 @@ from torch import Tensor
 from softtargets.matrices import Transition
 from softtargets.noise._anchors import anchor_points
 from softtargets.noise._inputs import check_shapes
+from softtargets.noise._transitions import from_confusion
 
 
 def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) -> Transition:
@@ -53,7 +54,6 @@ def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) ->
     size = probs.shape[1]
     first = anchor_points(probs, percentile=percentile).to_dense()
     cells = probs.detach().argmax(1) * size + labels.long()
-    counts = torch.bincount(cells, minlength=size * size).view(size, size).double()
-    totals = counts.sum(1, keepdim=True)
-    second = torch.where(totals > 0, counts / totals.clamp(min=1), torch.eye(size, dtype=torch.float64))
+    counts = torch.bincount(cells, minlength=size * size).view(size, size)
+    second = from_confusion(counts, keep_empty=True).to_dense()
     return Transition(size, matrix=first @ second)

@@ -1,5 +1,7 @@
 """What a training history says of each example's label."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -30,7 +32,7 @@ class TrainingDynamics:
         that was never observed has NaN, and forgetting 0. A tie of the label with another class is not right.
 
     Cost:
-        26 bytes an example in host memory; O(N K) an epoch.
+        27 bytes an example in host memory; O(N K) an epoch. Each process keeps what it observed itself.
 
     When:
         a training on the observed labels is under way anyway: no held-out predictions are needed.
@@ -50,8 +52,8 @@ class TrainingDynamics:
 
     def __init__(self, num_examples: int, num_classes: int, *, early_epochs: int = 10) -> None:
         check_num_classes(num_classes)
-        check_fraction("num_examples", num_examples, low=1, high=2**40, remedy="give the rows of the data set")
-        check_fraction("early_epochs", early_epochs, low=1, high=2**31, remedy="choose 1 or more")
+        check_fraction("num_examples", num_examples, low=1, high=math.inf, remedy="give the rows of the data set")
+        check_fraction("early_epochs", early_epochs, low=1, high=math.inf, remedy="choose 1 or more")
         self.num_classes, self.early_epochs = num_classes, early_epochs
         self.epoch = 0
         self._margins = torch.zeros(num_examples, dtype=torch.float64)

@@ -7,8 +7,9 @@ from torch import Tensor
 from softtargets._checks import check_floating, check_labels, entry, first_bad
 from softtargets._errors import fail
 
-# entries of one chunk, few enough for a core's cache, so that one visit to memory serves every pass over it
-CHUNK = 2**18
+# entries of one chunk: few enough for a cache, so that one visit to memory serves every pass over them, and enough for
+# the threads of a pass to be worth their meeting
+CHUNK = 2**20
 
 
 def check_shapes(probs: Tensor, labels: Tensor | None = None, *, argument: str = "labels") -> None:
@@ -45,7 +46,7 @@ def _check_chunk(chunk: Tensor, start: int, tolerance: float) -> None:
     sums = chunk.sum(1)
     low, high = (sums - 1).aminmax()
     # a NaN is no smaller than anything, so that it fails here
-    if -tolerance <= low and high <= tolerance and chunk.min() >= 0:
+    if -tolerance <= low and high <= tolerance and chunk.amin() >= 0:
         return
     row = first_bad(~((sums - 1).abs() <= tolerance) | ~(chunk >= 0).all(1))
     assert row is not None

@@ -6,6 +6,7 @@ from torch import Tensor
 from softtargets._errors import fail
 from softtargets.matrices import Transition
 from softtargets.noise._inputs import check_shapes, row_chunks
+from softtargets.noise._transitions import from_confusion
 
 
 def trusted_set(probs: Tensor, clean_labels: Tensor) -> Transition:
@@ -56,4 +57,4 @@ def trusted_set(probs: Tensor, clean_labels: Tensor) -> Transition:
     sums = torch.zeros(size, size, dtype=torch.float64)
     for rows, chunk in row_chunks(probs):
         sums.index_add_(0, clean[rows], chunk.double())
-    return Transition(size, matrix=sums / sums.sum(1, keepdim=True))
+    return from_confusion(sums)

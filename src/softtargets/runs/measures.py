@@ -80,7 +80,7 @@ def _transition_distance(predictions: Predictions) -> "float | None":
         return None
     size = len(used)
     pairs = predictions["train.labels"] * size + predictions["train.observed"]
-    realised = from_confusion(pairs.bincount(minlength=size * size).view(size, size))
+    realised = from_confusion(pairs.bincount(minlength=size * size).view(size, size), keep_empty=True)
     return float(realised.total_variation(used).mean())
 
 

@@ -1,0 +1,139 @@
+"""``python -m benchmarks.confident --cleanlab PYTHON``: the confident joint and a ranking, ours beside cleanlab's.
+
+PYTHON is that of an environment with cleanlab, which is no dependency of this package; without it ours runs alone.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import machine
+
+WORKER = Path(__file__).with_name("confident_worker.py")
+TASKS = {
+    "joint": "confident joint",
+    "ranking": "ranking by self-confidence",
+    "suspects": "suspects, joint included",
+}
+TIME_GOAL, MEMORY_GOAL = 3.0, 1.2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the problem, run both in turn, and print or write the page."""
+    options = _parser().parse_args(arguments)
+    pythons = {"ours": sys.executable} | ({"cleanlab": options.cleanlab} if options.cleanlab else {})
+    runs: dict[str, list[dict[str, Any]]] = {who: [] for who in pythons}
+    order = random.Random(0)
+    with tempfile.TemporaryDirectory(prefix="confident-") as folder:
+        write_problem(Path(folder), options.rows, options.classes)
+        for _ in range(options.rounds):
+            for who in order.sample(list(pythons), len(pythons)):
+                runs[who].append(_run(pythons[who], who, folder, options.classes, options.threads))
+    text = page(runs, options.rows, options.classes, threads=options.threads)
+    options.out.write_text(text, encoding="utf-8") if options.out else print(text)
+    return 0
+
+
+def write_problem(folder: Path, rows: int, classes: int) -> None:
+    """Write float32 probabilities and labels, a fifth of them redrawn, in chunks."""
+    generator = torch.Generator().manual_seed(0)
+    with (folder / "probs").open("wb") as probs, (folder / "labels").open("wb") as labels:
+        for start in range(0, rows, 2**16):
+            clean = torch.randint(classes, (min(2**16, rows - start),), generator=generator)
+            logits = 1.5 * torch.randn(len(clean), classes, generator=generator)
+            logits[torch.arange(len(clean)), clean] += 4
+            redrawn = torch.rand(len(clean), generator=generator) < 0.2
+            given = torch.where(redrawn, torch.randint(classes, (len(clean),), generator=generator), clean)
+            probs.write(logits.softmax(1).numpy().tobytes())
+            labels.write(given.numpy().tobytes())
+
+
+def page(runs: dict[str, list[dict[str, Any]]], rows: int, classes: int, *, threads: int = 2) -> str:
+    """Render seconds, their ratio within rounds, peak memory and whether the results agree, as Markdown."""
+    size = rows * classes * 4
+    lines = [
+        f"# Confident joint and ranking, {rows:,} × {classes} float32",
+        "",
+        *(f"- {key}: {value}" for key, value in machine.describe(torch.device("cpu")).items()),
+        f"- rounds: n = {len(runs['ours'])}, one process each, in an order drawn anew; threads: {threads}",
+        "",
+        "Seconds are medians (and extremes). Memory is the most the process has held since before it read the "
+        "probabilities, over their size: 1 is the probabilities alone.",
+        "",
+        "| task | ours, s | cleanlab, s | cleanlab / ours | memory, ours | memory, cleanlab | same result |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    lines += [_row(label, [task], runs, size) for task, label in TASKS.items()]
+    lines += [_row("**joint and ranking**", ["joint", "ranking"], runs, size)]
+    if "cleanlab" not in runs:
+        lines += ["", "cleanlab was not run: give the Python of an environment that has it by --cleanlab."]
+        return "\n".join([*lines, ""])
+    ratio = statistics.median(_ratios(["joint", "ranking"], runs))
+    most = max(run["held"]["ranking"] for run in runs["ours"]) / size
+    lines += ["", f"Goals: at least {TIME_GOAL:g}×, {_met(ratio >= TIME_GOAL)} with {ratio:.1f}×; "]
+    lines[-1] += f"memory at most {MEMORY_GOAL:g}, {_met(most <= MEMORY_GOAL)} with {most:.2f}."
+    return "\n".join([*lines, ""])
+
+
+def _row(label: str, tasks: list[str], runs: dict[str, list[dict[str, Any]]], size: int) -> str:
+    there = "cleanlab" in runs
+    digests = {run["digests"][task] for who in runs for run in runs[who] for task in tasks}
+    cells = [
+        label,
+        _seconds(tasks, runs["ours"]),
+        _seconds(tasks, runs["cleanlab"]) if there else "–",
+        f"{statistics.median(_ratios(tasks, runs)):.1f}" if there else "–",
+        f"{max(run['held'][tasks[-1]] for run in runs['ours']) / size:.2f}",
+        f"{max(run['held'][tasks[-1]] for run in runs['cleanlab']) / size:.2f}" if there else "–",
+        "–" if not there or "ranking" in tasks else "yes, to the last" if len(digests) == 1 else "**no**",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _seconds(tasks: list[str], runs: list[dict[str, Any]]) -> str:
+    found = [sum(run["seconds"][task] for task in tasks) for run in runs]
+    return f"{statistics.median(found):.2f} ({min(found):.2f}–{max(found):.2f})"
+
+
+def _ratios(tasks: list[str], runs: dict[str, list[dict[str, Any]]]) -> list[float]:
+    ours, theirs = ([sum(run["seconds"][t] for t in tasks) for run in runs[who]] for who in ("ours", "cleanlab"))
+    return [their / our for our, their in zip(ours, theirs, strict=True)]
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "missed"
+
+
+def _run(python: str, who: str, folder: str, classes: int, threads: int) -> dict[str, Any]:
+    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    done = subprocess.run(
+        [python, str(WORKER), who, folder, str(classes)], capture_output=True, text=True, env=os.environ | limits
+    )
+    if done.returncode:
+        sys.exit(f"{who}, run by {python}: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.confident", description=__doc__)
+    parser.add_argument("--cleanlab", metavar="PYTHON", help="python of an environment with cleanlab")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--classes", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="file to write to (default: print)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

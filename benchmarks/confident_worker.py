@@ -1,0 +1,81 @@
+"""One run of the confident joint, a ranking and the suspects, by ours or by cleanlab, timed and weighed.
+
+``python confident_worker.py ours|cleanlab FOLDER CLASSES`` prints one JSON object. Each is imported only where it runs.
+"""
+
+import hashlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Calls = dict[str, Callable[[np.ndarray, np.ndarray], Any]]
+
+
+def ours() -> Calls:
+    from torch import Tensor, from_numpy
+
+    from softtargets import noise
+
+    def suspects(probs: Tensor, labels: Tensor) -> Tensor:
+        return noise.confident_suspects(probs, labels, noise.confident_joint(probs, labels))
+
+    return {
+        "joint": lambda probs, labels: noise.confident_joint(from_numpy(probs), from_numpy(labels)).counts,
+        "ranking": lambda probs, labels: noise.suspect_order(
+            noise.self_confidence(from_numpy(probs), from_numpy(labels))
+        ),
+        "suspects": lambda probs, labels: suspects(from_numpy(probs), from_numpy(labels)),
+    }
+
+
+def cleanlab() -> Calls:
+    from cleanlab.count import compute_confident_joint  # pyright: ignore[reportMissingImports]
+    from cleanlab.filter import find_label_issues  # pyright: ignore[reportMissingImports]
+    from cleanlab.rank import get_label_quality_scores  # pyright: ignore[reportMissingImports]
+
+    return {
+        "joint": lambda probs, labels: compute_confident_joint(labels, probs, calibrate=False).T,
+        "ranking": lambda probs, labels: np.argsort(get_label_quality_scores(labels, probs, method="self_confidence")),
+        "suspects": lambda probs, labels: find_label_issues(labels, probs, filter_by="confident_learning"),
+    }
+
+
+def main(which: str, folder: str, classes: str) -> None:
+    calls = {"ours": ours, "cleanlab": cleanlab}[which]()
+    before = _resident()
+    probs = np.fromfile(Path(folder) / "probs", dtype=np.float32).reshape(-1, int(classes))
+    labels = np.fromfile(Path(folder) / "labels", dtype=np.int64)
+    for call in calls.values():
+        call(probs[: 10 * len(probs[0])], labels[: 10 * len(probs[0])])
+    seconds, digests, held = {}, {}, {}
+    for name, call in calls.items():
+        start = time.perf_counter()
+        found = call(probs, labels)
+        seconds[name] = time.perf_counter() - start
+        held[name] = _most_resident() - before
+        # rankings break ties in different ways
+        digests[name] = "" if name == "ranking" else hashlib.sha256(json.dumps(found.tolist()).encode()).hexdigest()
+    print(json.dumps({"seconds": seconds, "held": held, "digests": digests}))
+
+
+def _resident() -> int:
+    """Return the bytes that this process holds, where the system says so; else the most it has held."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return _most_resident()
+
+
+def _most_resident() -> int:
+    """Return the most bytes that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

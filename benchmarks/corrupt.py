@@ -1,0 +1,137 @@
+"""Drawing wrong labels for 1.3 million examples of 1000 classes, beside loops as public code has them.
+
+`python -m benchmarks.corrupt` prints the table.
+"""
+
+import random
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from benchmarks import meter
+from softtargets import noise
+from softtargets.matrices import Transition
+
+EXAMPLES, CLASSES, RATE = 1_300_000, 1000, 0.4
+LEAST = 20.0  # how many times faster than a loop over classes
+MOST_SECONDS = 0.2
+PART = 100  # the loop over labels goes through one in so many of them, and its time is multiplied
+
+
+@dataclass(frozen=True)
+class CorruptRow:
+    """Seconds of one contender under one kind of noise, median and quartiles over rounds.
+
+    `times_ours` is the median over rounds of its time over that of ours in the same round.
+    """
+
+    noise: str
+    contender: str
+    seconds: float
+    seconds_q1: float
+    seconds_q3: float
+    times_ours: float
+    rounds: int
+
+
+def transitions(num_classes: int) -> dict[str, Transition]:
+    """Return what is measured: closed form, sparse and dense."""
+    dense = noise.random_transition(RATE, num_classes, generator=torch.Generator().manual_seed(1))
+    return {
+        "symmetric": noise.symmetric(RATE, num_classes),
+        "pair flip": noise.pair_flip(RATE, num_classes),
+        "dense": dense,
+    }
+
+
+def by_class(labels: np.ndarray, matrix: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+    """Find the rows of each class and draw theirs in one call: the best of the loops over classes."""
+    noisy = labels.copy()
+    for label, row in enumerate(matrix):
+        rows = np.where(labels == label)[0]
+        noisy[rows] = draws.choice(len(row), size=len(rows), p=row)
+    return noisy
+
+
+def by_class_and_label(labels: np.ndarray, matrix: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+    """Find the rows of each class, shuffle them, and go through them one by one, as ELR's code (from memory)."""
+    noisy = labels.copy()
+    for label, row in enumerate(matrix):
+        rows = draws.permutation(np.where(labels == label)[0])
+        flips = round((1 - row[label]) * len(rows))
+        others = np.delete(np.arange(len(row)), label)
+        shares = np.delete(row, label) / (1 - row[label])
+        targets = draws.choice(others, size=flips, p=shares) if flips else ()
+        for place, index in enumerate(rows):
+            if place < flips:
+                noisy[index] = targets[place]
+    return noisy
+
+
+def by_label(labels: np.ndarray, matrix: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+    """Draw every label from a multinomial of its own, as co-teaching's code (from memory)."""
+    noisy = labels.copy()
+    for index, label in enumerate(labels):
+        noisy[index] = np.where(draws.multinomial(1, matrix[label], 1)[0] == 1)[0][0]
+    return noisy
+
+
+def measure(
+    *, examples: int = EXAMPLES, num_classes: int = CLASSES, rounds: int = 5, warmup: int = 1
+) -> list[CorruptRow]:
+    """Measure every contender under every kind of noise, one call each per round in an order of the round's own."""
+    labels = torch.randint(num_classes, (examples,), generator=torch.Generator().manual_seed(0))
+    rows = []
+    for name, transition in transitions(num_classes).items():
+        rows += _race(name, _contenders(labels, transition), rounds, warmup)
+    return rows
+
+
+def _contenders(labels: torch.Tensor, transition: Transition) -> dict[str, tuple[Callable[[], object], int]]:
+    """Return calls and how often each would have to be made to draw all labels; ours comes first."""
+    plain, matrix = labels.numpy(), transition.to_dense().numpy()
+    ours, theirs = torch.Generator().manual_seed(2), np.random.default_rng(2)
+    return {
+        "softtargets": (lambda: noise.corrupt(labels, transition, generator=ours), 1),
+        "softtargets, exact=False": (lambda: noise.corrupt(labels, transition, exact=False, generator=ours), 1),
+        "loop over classes": (lambda: by_class(plain, matrix, theirs), 1),
+        "loop over classes and labels": (lambda: by_class_and_label(plain, matrix, theirs), 1),
+        "loop over labels": (lambda: by_label(plain[::PART], matrix, theirs), PART),
+    }
+
+
+def _race(
+    name: str, contenders: dict[str, tuple[Callable[[], object], int]], rounds: int, warmup: int
+) -> list[CorruptRow]:
+    order, spent = random.Random(0), {contender: [] for contender in contenders}
+    for i in range(warmup + rounds):
+        for contender in order.sample(list(contenders), len(contenders)):
+            call, times = contenders[contender]
+            seconds = times * meter.seconds(call, torch.device("cpu"))
+            if i >= warmup:
+                spent[contender].append(seconds)
+    ours = next(iter(spent.values()))
+    rows = []
+    for contender, seconds in spent.items():
+        low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
+        ratio = statistics.median(one / base for one, base in zip(seconds, ours, strict=True))
+        rows.append(CorruptRow(name, contender, middle, low, high, ratio, rounds))
+    return rows
+
+
+def table(rows: list[CorruptRow]) -> str:
+    """Return the rows as a Markdown table, and how they stand to the goals."""
+    lines = ["| noise | contender | seconds | times ours |", "|---|---|---|---|"]
+    for row in rows:
+        spread = f"{row.seconds:.3f} ({row.seconds_q1:.3f}–{row.seconds_q3:.3f})"
+        lines.append(f"| {row.noise} | {row.contender} | {spread} | {row.times_ours:.1f} |")
+    goals = f"Goals: softtargets at most {MOST_SECONDS:g} s, and a loop over classes at least {LEAST:g} times ours."
+    scaled = f"The loop over labels goes through one label in {PART}; its time is multiplied by that."
+    return "\n".join([*lines, "", f"n = {rows[0].rounds} rounds, median (quartiles). {goals} {scaled}"])
+
+
+if __name__ == "__main__":
+    print(table(measure()))

@@ -1,0 +1,86 @@
+"""Bootstrap intervals of a transition."""
+
+import pytest
+import torch
+
+from benchmarks.simulated import known, seeded
+from softtargets import noise
+
+TRUTH = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.0, 0.4, 0.6]], dtype=torch.float64)
+
+
+def test_intervals_cover_the_transition_about_as_often_as_they_say() -> None:
+    """Of classes that are apart the confident joint is nearly unbiased, so that the sample's error is all there is."""
+    covered, rate = [], []
+    for seed in range(60):
+        data = known(400, TRUTH, distance=6, seed=seed)
+        found = noise.bootstrap_transition(
+            noise.confident_joint, data.probs, data.labels, draws=60, confidence=0.9, generator=seeded(seed)
+        )
+        covered.append((found.low <= TRUTH) & (found.high >= TRUTH))
+        rate.append(found.noise_rate_low <= 0.3 <= found.noise_rate_high)
+    shares = torch.stack(covered).double().mean(0)
+    possible = TRUTH > 0
+    # 60 intervals of 90 %: one of 9 cells falls below 78 % once in a hundred times; percentile ends are a little narrow
+    assert float(shares[possible].min()) > 0.75
+    assert 0.83 < float(shares[possible].mean()) < 0.97
+    assert sum(rate) / 60 > 0.78
+
+
+def test_draws_of_fewer_rows_have_intervals_as_wide() -> None:
+    data = known(8000, TRUTH, distance=6)
+    widths = []
+    for rows in (8000, 500):
+        found = noise.bootstrap_transition(
+            noise.confident_joint, data.probs, data.labels, draws=200, rows=rows, generator=seeded(0)
+        )
+        widths.append(found.noise_rate_high - found.noise_rate_low)
+        assert found.noise_rate_low < found.noise_rate < found.noise_rate_high
+    expected = 2 * 1.96 * (0.3 * 0.7 / 8000) ** 0.5
+    assert widths == pytest.approx([expected, expected], rel=0.25)
+
+
+def test_the_estimate_is_that_of_all_rows_and_ends_are_in_range() -> None:
+    data = known(300, TRUTH, distance=3)
+    found = noise.bootstrap_transition(noise.dual_t, data.probs, data.labels, draws=20, generator=seeded(0))
+    assert torch.equal(found.estimate.to_dense(), noise.dual_t(data.probs, data.labels).to_dense())
+    assert bool((found.low <= found.high).all())
+    assert float(found.low.min()) >= 0
+    assert float(found.high.max()) <= 1
+    assert found.confidence == 0.95
+
+
+def test_the_noise_rate_of_a_transition_is_under_the_clean_prior_that_explains_the_labels() -> None:
+    transition = noise.Transition.wrap(TRUTH)
+    prior = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
+    labels = torch.arange(3).repeat_interleave((prior @ TRUTH * 1000).round().long())
+    found = noise.bootstrap_transition(lambda *_: transition, torch.full((1000, 3), 1 / 3), labels, draws=2)
+    assert found.noise_rate == pytest.approx(0.6 * 0.3 + 0.3 * 0.2 + 0.1 * 0.4, abs=1e-3)
+
+
+def test_the_generator_alone_decides() -> None:
+    data = known(200, TRUTH, distance=2)
+    before = torch.get_rng_state()
+    one, two, other = (
+        noise.bootstrap_transition(noise.confident_joint, data.probs, data.labels, draws=5, generator=seeded(s))
+        for s in (1, 1, 2)
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(one.low, two.low)
+    assert not torch.equal(one.low, other.low)
+
+
+def test_limits_examples_that_are_alike_have_no_width() -> None:
+    probs, labels = torch.tensor([[0.75, 0.25]]).repeat(20, 1), torch.zeros(20, dtype=torch.int64)
+    found = noise.bootstrap_transition(noise.confident_joint, probs, labels, draws=3)
+    assert torch.equal(found.low, found.high)
+    assert isinstance(found, noise.TransitionInterval)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"draws": 1}, "draws: .*got 1"), ({"confidence": 2.0}, "confidence: .*got 2"), ({"rows": 0}, "rows: .*got 0")],
+)
+def test_errors(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        noise.bootstrap_transition(noise.confident_joint, torch.full((2, 2), 0.5), torch.tensor([0, 1]), **arguments)
