@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from itertools import groupby
 from pathlib import Path
 
+from benchmarks import pages
 from benchmarks.cases import CASES
 from benchmarks.measure import Row
 
@@ -23,20 +24,19 @@ HEADER = ("N×C", "dtype", "contender", "time ÷ reference", "ms", "memory", "lo
 
 
 def write(rows: list[Row], machine: dict[str, str], folder: Path, *, rounds: int, warmup: int) -> None:
-    """Write results.csv and RESULTS.md."""
+    """Write results.csv and the losses' part of RESULTS.md."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "results.csv").open("w", newline="", encoding="utf-8") as file:
         names = [item.name for item in fields(Row)]
         writer = csv.DictWriter(file, [*names, *machine], lineterminator="\n")
         writer.writeheader()
         writer.writerows({**asdict(row), **machine} for row in rows)
-    (folder / "RESULTS.md").write_text(page(rows, machine, rounds=rounds, warmup=warmup), encoding="utf-8")
+    pages.put(folder, "losses", page(rows, machine, rounds=rounds, warmup=warmup))
 
 
 def page(rows: list[Row], machine: dict[str, str], *, rounds: int, warmup: int) -> str:
     """Return the page: what it was measured on, the goals, and a table per case."""
-    written = "Written by `make bench`, never by hand. Where the time goes: [PROFILE.md](PROFILE.md)."
-    lines = ["# Benchmarks", "", written, ""]
+    lines = ["# Losses", "", "Where the time goes: [PROFILE.md](PROFILE.md).", ""]
     lines += [f"- {name}: {value}" for name, value in machine.items()]
     lines += [f"- rounds: n = {rounds}, after {warmup} for warming up", "", METHOD, ""]
     lines += ["## Goals", "", *_summary(rows), ""]

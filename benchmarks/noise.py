@@ -1,0 +1,98 @@
+"""``python -m benchmarks.noise``: label noise drawn, estimated and found; writes its parts of RESULTS.md.
+
+`--audit` takes the folder of an audit that was judged by a reference (``softtargets audit --labels FILE:COLUMN``).
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import confident, corrupt, estimators, machine, pages
+
+PARTS = ("corrupt", "confident", "estimators")
+DISTANCE_GOAL = 0.1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what the arguments ask for and write it."""
+    options = _parser().parse_args(arguments)
+    for part in options.parts:
+        if part == "corrupt":
+            pages.put(
+                options.out, part, "\n".join([*_origin("Drawing wrong labels"), corrupt.table(corrupt.measure())])
+            )
+        elif part == "estimators":
+            pages.put(options.out, part, estimators.table(list(estimators.measured())))
+        else:
+            file = options.out / "parts" / "confident.md"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            chosen = ["--cleanlab", options.cleanlab] if options.cleanlab else []
+            confident.main([*chosen, "--out", str(file)])
+            pages.put(options.out, part, file.read_text(encoding="utf-8"))
+    if options.audit is not None:
+        found = json.loads((options.audit / "audit.json").read_text(encoding="utf-8"))
+        pages.put(options.out, "audit", audit_page(found))
+    return 0
+
+
+def audit_page(found: dict[str, Any]) -> str:
+    """Render how an audit's estimates and rankings stand to the reference that judged it."""
+    reference = found["reference"]
+    lines = [f"# An audit judged: {found['name']}, {found['labels']}", "", f"- command: `{found['command']}`"]
+    lines += [f"- {name}: {value}" for name, value in found["versions"].items()]
+    lines += [
+        f"- {found['rows']:,} labels; held-out predictions ({found['predictions']}) agree with "
+        f"{found['held_out_agreement']:.1%} of them; by the reference {reference['noise_rate']:.1%} are wrong",
+        "",
+        "Total variation between rows of the estimated and of the reference's transition:",
+        "",
+        "| estimator | mean | largest | noise rate | interval |",
+        "|---|---:|---:|---:|---|",
+    ]
+    means = {}
+    for estimate in found["estimates"]:
+        distance, rate = estimate["distance_to_reference"], estimate["noise_rate"]
+        means[estimate["name"]] = sum(distance) / len(distance)
+        lines.append(
+            f"| {estimate['name']} | {means[estimate['name']]:.3f} | {max(distance):.3f} "
+            f"| {rate['estimate']:.3f} | {rate['low']:.3f}–{rate['high']:.3f} |"
+        )
+    best = min(means, key=lambda name: means[name])
+    chosen = next(e for e in found["estimates"] if e["name"] == found["chosen_estimator"])
+    by_row = ", ".join(
+        f"{name} {value:.3f}" for name, value in zip(found["class_names"], chosen["distance_to_reference"], strict=True)
+    )
+    lines += ["", f"By row, {chosen['name']}: {by_row}.", ""]
+    lines += ["| score | AUROC of wrong labels | wrong among the first 200 |", "|---|---:|---:|"]
+    lines += [f"| {s['name']} | {s['auroc']:.4f} | {s['precision']:.1%} |" for s in found["scores"]]
+    aurocs = {score["name"]: score["auroc"] for score in found["scores"]}
+    top = max(aurocs, key=lambda name: aurocs[name])
+    goals = [
+        (means[best] <= DISTANCE_GOAL, f"mean distance at most {DISTANCE_GOAL:g} for the best, {best}"),
+        (aurocs[top] > aurocs["self_confidence"], f"the best score, {top}, above self-confidence"),
+    ]
+    lines += ["", "Goals: " + "; ".join(f"{what}: {'met' if met else '**missed**'}" for met, what in goals) + "."]
+    return "\n".join(lines)
+
+
+def _origin(title: str) -> list[str]:
+    described = machine.describe(torch.device("cpu"))
+    return [f"# {title}", "", *(f"- {name}: {value}" for name, value in described.items()), ""]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.noise", description=__doc__)
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="default: all")
+    parser.add_argument("--cleanlab", metavar="PYTHON", help="python of an environment with cleanlab")
+    parser.add_argument("--audit", type=Path, help="folder of an audit judged by a reference")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder to write to (default benchmarks)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
