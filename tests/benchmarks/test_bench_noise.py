@@ -17,8 +17,16 @@ AUDIT = {
     "class_names": ["cat", "dog"],
     "chosen_estimator": "joint",
     "estimates": [
-        {"name": "joint", "distance_to_reference": [0.05, 0.11], "noise_rate": {"estimate": 0.4, "low": 0.3, "high": 0.5}},
-        {"name": "anchors", "distance_to_reference": [0.4, 0.2], "noise_rate": {"estimate": 0.1, "low": 0.0, "high": 0.2}},
+        {
+            "name": "joint",
+            "distance_to_reference": [0.05, 0.11],
+            "noise_rate": {"estimate": 0.4, "low": 0.3, "high": 0.5},
+        },
+        {
+            "name": "anchors",
+            "distance_to_reference": [0.4, 0.2],
+            "noise_rate": {"estimate": 0.1, "low": 0.0, "high": 0.2},
+        },
     ],
     "scores": [
         {"name": "self_confidence", "auroc": 0.9, "precision": 1.0},

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from softtargets.report import figures, files, page, provenance, write
+from softtargets.report import figures, files, frame, page, provenance, write
 from softtargets.studies.results import CellKey
 
 FIGURES = ("figure1", "figure2", "figure3")
@@ -112,7 +112,7 @@ def test_nothing_on_the_page_leads_to_a_request(reader):
 
 def test_json_inside_a_script_cannot_end_it():
     data = {"name": "</script><!--&\u2028\u2029"}
-    text = str(page.inline_json(data))
+    text = str(frame.inline_json(data))
     assert not set("<>&\u2028\u2029") & set(text)
     assert json.loads(text) == data
 

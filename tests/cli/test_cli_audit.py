@@ -1,0 +1,105 @@
+"""`softtargets audit` as a user meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from softtargets.cli import run_safely
+from softtargets.cli.errors import BAD_INPUT, DONE, RUNS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write_predictions(name: str = "held.npz", size: int = 400) -> None:
+    """Write probabilities of two classes, sure of the label but for every tenth row, which is sure of the other."""
+    labels = np.arange(size) % 2
+    sure = np.where(np.arange(size) % 10 == 0, 1 - labels, labels)
+    np.savez(name, probs=np.where(np.arange(2) == sure[:, None], 0.9, 0.1), labels=labels)
+
+
+def test_help_answers_without_torch_and_says_that_predictions_must_be_held_out():
+    script = (
+        "import sys\nfrom softtargets.cli import run_safely\n"
+        "assert run_safely(['audit', '--help']) == 0\n"
+        "heavy = {'torch', 'numpy', 'sklearn', 'datasets', 'altair'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.replace("│", " ").split())
+    assert "has not been trained on the example" in text
+    assert all(f"--{name}" in text for name in ("data", "labels", "predictions", "logits", "probs", "folds", "output"))
+
+
+def test_a_summary_says_what_was_found_and_where_the_page_is(capsys):
+    write_predictions()
+    assert run_safely(["audit", "--predictions", "held.npz"]) == DONE
+    printed = capsys.readouterr()
+    said = json.loads(Path("reports/audit-held/audit.json").read_text())
+    assert f"estimated wrong: {said['noise_rate']['estimate']:.1%}, 95 % interval" in printed.out
+    assert "400 labels of held, 2 classes; the held-out prediction agrees with 90.0%" in printed.out
+    assert f"suspects: {said['suspects']} labels" in printed.out
+    assert said["suspects"] == 40
+    assert f"recommended: {said['recommendation']['action']}" in printed.out
+    assert printed.out.endswith("page: reports/audit-held/index.html\n")
+    stages = printed.err.splitlines()
+    assert [line for line in stages if "%" not in line] == [
+        "reading",
+        "estimating T",
+        "scoring",
+        "ranking",
+        "writing the page",
+    ]
+    assert said["command"] == "softtargets audit --predictions held.npz --seed 0 --top 200"
+
+
+def test_the_command_on_the_page_audits_the_same_again():
+    write_predictions("held out.npz")
+    assert run_safely(["audit", "--predictions", "held out.npz", "--top", "3", "--output", "first"]) == DONE
+    command = json.loads(Path("first/audit.json").read_text())["command"]
+    import shlex
+
+    assert run_safely([*shlex.split(command)[1:], "--output", "again"]) == DONE
+    for path in Path("first").iterdir():
+        assert path.read_bytes() == (Path("again") / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "--data, --predictions, or both"),
+        (["--predictions", "hold.npz"], "did you mean"),
+        (["--predictions", "held.npz", "--logits", "probs", "--probs", "probs"], "either logits or probabilities"),
+        (["--predictions", "held.npz", "--probs", "prob"], "did you mean 'probs'?"),
+        (["--predictions", "held.npz", "--labels", "a.csv:b"], "--labels: given with --data"),
+        (["--predictions", "held.npz", "--data", "digits"], "10 values in every row"),
+        (["--data", "digit"], "digits"),
+        (["--data", "digits", "--folds", "1"], "--folds"),
+        (["--predictions", "held.npz", "--output", "held.npz"], "--output: a folder"),
+    ],
+)
+def test_bad_input_is_one_paragraph_exits_2_and_writes_nothing(capsys, arguments, words):
+    write_predictions()
+    assert run_safely(["audit", *arguments]) == BAD_INPUT
+    error = capsys.readouterr().err.removeprefix("reading\n")
+    assert error.startswith("softtargets: ")
+    assert words in error
+    assert error.count("\n") == 1
+    assert not Path("reports").exists()
+
+
+def test_a_model_that_cannot_be_trained_exits_3(capsys, monkeypatch):
+    from softtargets.workflows import audit_models
+
+    diverging = audit_models.Recipe("a model", 1, {"name": "sgd", "learning_rate": 1e30})
+    monkeypatch.setitem(audit_models.RECIPES, "images", diverging)
+    assert run_safely(["audit", "--data", "digits", "--folds", "2", "--epochs", "1", "--workers", "1"]) == RUNS_FAILED
+    assert "failed: " in capsys.readouterr().err
+    assert not Path("reports").exists()
