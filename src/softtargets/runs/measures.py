@@ -122,7 +122,7 @@ MEASURES: dict[str, Measure] = {
     "transition.distance": Measure(
         "error of T",
         "fraction",
-        "Total variation between the transition that was used and the realised one of the training labels, mean of rows.",
+        "Total variation between the transition that was used and that of the training labels, mean of rows.",
         _transition_distance,
     ),
     "test.nll": Measure("test NLL", "nats", "Mean negative log-likelihood of the clean test labels.", _nll),
