@@ -14,7 +14,7 @@ from softtargets.data.spec import DataSpec
 from softtargets.models.spec import ModelSpec
 from softtargets.runs.noise import NoiseSpec, RecordedNoise
 from softtargets.runs.objectives import CrossEntropySpec, ObjectiveSpec
-from softtargets.runs.ranges import Fraction, NonNegative, Positive
+from softtargets.runs.ranges import NonNegative, Positive
 
 # Raised by hand when a change alters the results of a specification; runs of an older recipe are trained again.
 RECIPE = 3

@@ -78,8 +78,8 @@ class NamedNoise(Spec):
 class Output(Spec):
     """A table or figure of the paper: the product of arms, levels, noise and metrics, drawn by `kind`.
 
-    Level 0 of a swept key is the baseline arm, whichever arm it is asked of. Noise is a rate, of symmetric noise, or a name.
-    An output with a `setting` is run when it, or the setting, is asked for by name.
+    Level 0 of a swept key is the baseline arm, whichever arm it is asked of. Noise is a rate, of symmetric noise, or a
+    name. An output with a `setting` is run when it, or the setting, is asked for by name.
     """
 
     title: str
@@ -153,9 +153,9 @@ class Study(Spec):
     level_name: str = "level"
     baseline: str
     arms: dict[str, Arm]
-    noises: dict[str, NamedNoise] = {}
+    noises: dict[str, NamedNoise] = Field(default_factory=dict)
     scales: dict[Literal["smoke", "desk", "paper"], Scale]
-    settings: dict[str, Setting] = {}
+    settings: dict[str, Setting] = Field(default_factory=dict)
     outputs: dict[str, Output]
     claims: tuple[Claim, ...] = ()
 
