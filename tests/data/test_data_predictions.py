@@ -373,3 +373,28 @@ def test_a_header_that_promises_more_than_there_is(tmp_path: Path) -> None:
         for name, content in members.items():
             archive.writestr(name, content)
     refused("a file that can be read; got p.npz: 96 bytes of 'logits', where its header promises 120; check", path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_labels_without_a_sign(tmp_path: Path, dtype: type) -> None:
+    found = read_predictions([written(tmp_path, "npz", {"probs": PROBS, "labels": LABELS.astype(dtype)})])
+    assert found.labels is not None
+    assert found.labels.tolist() == LABELS.tolist()
+
+
+def test_an_array_without_rows_or_axes(tmp_path: Path) -> None:
+    refused("probs of shape (N, K)", written(tmp_path, "npz", {"probs": np.float32(0.5)}))
+
+
+def test_a_hair_below_0_is_rounding_and_no_logit(tmp_path: Path) -> None:
+    values = PROBS.astype(np.float64)
+    values[1] = [-1e-7, 0.5, 0.5 + 1e-7]
+    with pytest.raises(InputError, match="row 1; divide each row by its sum"):
+        read_predictions([written(tmp_path, "npz", {"probs": values})])
+
+
+def test_a_blank_line_is_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("probs_0,probs_1\n0.5,0.5\n\n0.5,0.6\n")
+    with pytest.raises(InputError, match="row 1"):
+        read_predictions([path])

@@ -207,7 +207,7 @@ def _cells(seeds: int, evil: str):
             if key == ("ls", 0.8, 0.6):
                 yield CellRecord(**common, status="missing")
                 continue
-            accuracy = 0.93 - key.noise / 3 + gain + draw.gauss(0, 0.008)
+            accuracy = 0.93 - float(key.noise) / 3 + gain + draw.gauss(0, 0.008)
             yield CellRecord(
                 **common,
                 status="complete",

@@ -51,6 +51,7 @@ def test_kinds_of_noise_are_different_runs() -> None:
         ({"name": "pairflip", "rate": 0.4}, "did you mean 'pair_flip'"),
         ({"name": "pair_flip", "rate": 1.4}, r"noise.rate: at most 1; got 1.4"),
         ({"name": "pair_flip", "rate": 0.4, "splits": ["train", "train"]}, r"noise.splits: each split once"),
+        ({"name": "symmetric", "rate": 0.4, "splits": []}, r"noise.splits: a length of at least 1"),
         ({"name": "recorded", "file": "a.csv"}, r"noise.column: required"),
         ({"name": "instance", "rate": 0.4, "spread": -1.0}, r"noise.spread: at least 0"),
     ],

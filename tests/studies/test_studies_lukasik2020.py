@@ -8,6 +8,7 @@ import pytest
 
 from softtargets._errors import InputError
 from softtargets.runs.measures import MEASURES
+from softtargets.runs.noise import SymmetricNoise
 from softtargets.studies.catalog import find, read_reported, read_study, shipped
 from softtargets.studies.exact import loss_curves
 from softtargets.studies.expand import DataChoice, cells_of, expand, select_outputs, term_cells
@@ -60,8 +61,7 @@ def test_seeds_change_every_stream_and_the_split_stays() -> None:
 def test_alpha_is_the_inclusive_rate_and_noise_the_exclusive_one() -> None:
     run = next(i for i in expand(STUDY, "desk", ("figure2",)) if i.key == CellKey("FC", 0.4, 0.2)).run
     assert (run.objective.noise_rate, run.objective.inclusive) == (0.4, True)  # pyright: ignore
-    assert run.noise is not None
-    assert (run.noise.rate, run.noise.inclusive) == (0.2, False)
+    assert run.noise == SymmetricNoise(rate=0.2, inclusive=False)
 
 
 def test_the_paper_scale_is_muellers_recipe() -> None:

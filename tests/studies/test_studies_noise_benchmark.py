@@ -106,6 +106,7 @@ def test_reported_numbers_stand_where_method_and_noise_are_theirs() -> None:
     ("place", "value", "error"),
     [
         (("outputs", "digits", "noise"), ["symetric40"], "did you mean 'symmetric40'"),
+        (("outputs", "digits", "noise"), [-0.2], r"noise: a rate in \[0, 1\], or a name; got -0.2"),
         (("outputs", "cifar10-accuracy", "setting"), "cifar", "did you mean 'cifar10'"),
         (("outputs", "digits", "kind"), "curves", "noise: rates where curves are drawn; got 'symmetric20'"),
     ],

@@ -17,7 +17,7 @@ from softtargets.runs.objectives import EstimatedTransition
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import HISTORY, RunStore
 from softtargets.train.estimate import ESTIMATORS, estimate_transition, pretraining
-from softtargets.train.execute import execute
+from softtargets.train.execute import execute, rehearse
 from softtargets.train.observed import TRANSITIONS, drawn_from, observe
 
 DIGITS = load(DataSpec(name="digits"))
@@ -190,3 +190,31 @@ def test_dynamics_say_how_each_training_label_was_learned(small_run, tmp_path) -
     margin = said["train.area_under_margin"]
     assert len(margin) == len(said["train.ids"]) == len(said["train.forgetting"]) == len(said["train.early_agreement"])
     assert float(margin[wrong].mean()) < float(margin[~wrong].mean())
+
+
+def test_a_transition_is_not_estimated_from_clean_labels(small_run, tmp_path) -> None:
+    noise = {"name": "pair_flip", "rate": 0.3, "splits": ["train"]}
+    with pytest.raises(
+        InputError, match="noise.splits: 'validation' too, from whose labels the transition is estimated"
+    ):
+        rehearse([small_run(objective=FORWARD, noise=noise)], RunStore(tmp_path))
+
+
+def test_labels_of_people_are_not_asked_for_where_the_file_has_none(tmp_path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for split in ("train", "validation"):
+        (folder / f"{split}.csv").write_text("x,label\n" + "".join(f"{i},{i % 2}\n" for i in range(8)))
+    people = tmp_path / "people.csv"
+    people.write_text("worse\n" + "1\n" * 8)
+    dataset = load(DataSpec(name=str(folder), test=0))
+    spec = {"name": "recorded", "file": str(people), "column": "worse"}
+    with pytest.raises(InputError, match="noise.splits: .*; got 'validation', which it has of its own; leave it out"):
+        observe(run_with(**spec), dataset)
+    seen = observe(run_with(**spec, splits=["train"]), dataset)
+    assert seen.rates == {"train": 0.5}
+
+
+def test_an_epoch_is_selected_among_those_there_are(small_run, tmp_path) -> None:
+    with pytest.raises(InputError, match="training.evaluate_every: at most 4, the epochs there are; got 5"):
+        rehearse([small_run(training={"evaluate_every": 5})], RunStore(tmp_path))

@@ -198,7 +198,9 @@ def _open_csv(path: Path) -> ArrayFile:
         convert = pyarrow.csv.ConvertOptions(
             include_columns=list(columns), column_types=dict.fromkeys(columns, string()), strings_can_be_null=False
         )
-        with pyarrow.csv.open_csv(path, convert_options=convert) as batches:
+        # a blank line is a row too, or those that follow would be called by other numbers
+        parse = pyarrow.csv.ParseOptions(ignore_empty_lines=False)
+        with pyarrow.csv.open_csv(path, parse_options=parse, convert_options=convert) as batches:
             return _from_batches(batches, columns, path)
 
     with path.open(encoding="utf-8-sig", newline="") as stream:

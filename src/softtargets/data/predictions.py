@@ -159,7 +159,7 @@ def _read_values(file: ArrayFile, kind: Kind, name: str) -> Tensor:
         raise _missing(file, name)
     with reading(file.path):
         values = file.read(columns)
-    if len(values) == 0:
+    if values.ndim and len(values) == 0:
         raise fail(ARGUMENT, "at least one row in every file", f"none in {file.path.name}", "take the file away")
     if values.ndim != 2 or values.shape[1] < 2:
         required = f"{kind} of shape (N, K) with K of at least 2"
@@ -190,7 +190,8 @@ def _check_values(values: Tensor, kind: Kind, file: ArrayFile, name: str) -> Non
         bad = first_bad(((sums - 1).abs() > tolerance) | (lowest < 0))
         if bad is not None:
             total, least = float(sums[bad]), float(lowest[bad])
-            unlike = least < 0 or abs(total - 1) > _FAR
+            # a little below 0 is rounding
+            unlike = least < -tolerance or abs(total - 1) > _FAR
             negative = f" and {least:g}" if least < 0 else ""
             raise fail(
                 ARGUMENT,
@@ -210,10 +211,11 @@ def _read_labels(file: ArrayFile, name: str, values: Tensor) -> Tensor:
         got = f"shape {tuple(labels.shape)} as '{name}' in {file.path.name}"
         raise fail(ARGUMENT, required, got, "write one class index for each row")
     # Whole numbers, also where they are written as 3.0; NaN is in no range.
-    fits = (labels >= 0) & (labels < values.shape[1]) & (labels == labels.long())
+    whole = labels.long()
+    fits = (whole >= 0) & (whole < values.shape[1]) & ((labels == whole) if labels.is_floating_point() else True)
     index = first_bad(~fits)
     if index is not None:
         got = f"{labels[index].item():g} as '{name}' in {file.path.name}, row {index[0]}"
         required = f"labels that are whole numbers of at least 0 and below {values.shape[1]}, the number of classes"
         raise fail(ARGUMENT, required, got, "mend or drop that row")
-    return labels.long()
+    return whole

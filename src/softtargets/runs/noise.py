@@ -14,7 +14,7 @@ Split = Literal["train", "validation"]
 class NoiseBase(Spec):
     """Noise of the splits that training and model selection see; the test split keeps its labels."""
 
-    splits: tuple[Split, ...] = ("train", "validation")
+    splits: tuple[Split, ...] = Field(default=("train", "validation"), min_length=1)
 
     @model_validator(mode="after")
     def _splits_differ(self) -> Self:

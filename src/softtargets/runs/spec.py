@@ -67,7 +67,7 @@ class ScheduleSpec(Spec):
     def _milestones_belong_to_step(self) -> Self:
         if (self.name == "step") != bool(self.milestones):
             got = list(self.milestones)
-            raise fail("milestones", "given for 'step' and for nothing else", got, "shares such as [.5, .75]")
+            raise fail("milestones", "given for 'step' and for nothing else", got, "shares such as [0.5, 0.75]")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise fail("milestones", "increasing shares", list(self.milestones), "sort them")
         return self

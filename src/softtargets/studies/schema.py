@@ -194,6 +194,8 @@ class Study(Spec):
                 raise fail("noise", "rates where curves are drawn", f"'{noise}'", "give numbers")
             if isinstance(noise, str) and noise not in self.noises:
                 raise unknown("noise", noise, self.noises)
+            if not isinstance(noise, str) and not 0 <= noise <= 1:
+                raise fail("noise", "a rate in [0, 1], or a name", noise, "mend it")
         return self
 
     def scales_of(self, output: Output) -> dict[Literal["smoke", "desk", "paper"], Scale]:

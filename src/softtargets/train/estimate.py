@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from softtargets import noise
+from softtargets._errors import fail
 from softtargets.matrices import Transition
 from softtargets.runs.objectives import CrossEntropySpec, EstimatedTransition, needs_transition
 from softtargets.runs.spec import ResolvedRun, RunSpec
@@ -24,9 +25,15 @@ def pretraining(run: RunSpec) -> RunSpec | None:
     """Return the run whose predictions the transition is estimated from: the same by cross entropy; None without need.
 
     It is a run like any other, so that every arm and study that needs it shares one.
+
+    Raises:
+        InputError: where the labels that T is to be estimated from are clean though those of training are not.
     """
     if not isinstance(needs_transition(run.objective), EstimatedTransition):
         return None
+    if run.noise is not None and "validation" not in run.noise.splits:
+        required = "'validation' too, from whose labels the transition is estimated"
+        raise fail("noise.splits", required, list(run.noise.splits), "add it, or take another transition")
     return run.changed(objective=CrossEntropySpec())
 
 

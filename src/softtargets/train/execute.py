@@ -123,6 +123,7 @@ def rehearse(runs: Iterable[ResolvedRun], store: RunStore) -> None:
     for resolved in distinct.values():
         dataset = load_cached(resolved.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
         observe(resolved.run, dataset)
+        pretraining(resolved.run)
         # what is estimated is not known yet; any transition shows that the objective takes one
         stand_in = _known_transition(resolved.run, dataset) or Transition.symmetric(0.1, dataset.num_classes)
         with quiet_machine(resolved.run.training.threads):

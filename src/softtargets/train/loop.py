@@ -74,6 +74,9 @@ def _check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
     check_augmentation(run.augmentation, dataset)
     if run.training.evaluate_every is not None and len(dataset.splits["validation"]) == 0:
         raise fail("training.evaluate_every", "a validation split", "none", "set data.validation or drop the key")
+    if (run.training.evaluate_every or 1) > length.epochs:
+        required = f"at most {length.epochs}, the epochs there are"
+        raise fail("training.evaluate_every", required, run.training.evaluate_every, "lower it or drop the key")
     if run.schedule.warmup_steps >= length.steps:
         got = f"{run.schedule.warmup_steps} of {length.steps}"
         raise fail("schedule.warmup_steps", "fewer than all steps", got, "warm up for less or train longer")

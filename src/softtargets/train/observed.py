@@ -7,7 +7,7 @@ import torch
 
 from softtargets import noise
 from softtargets._errors import fail
-from softtargets.data.dataset import Dataset, normalization
+from softtargets.data.dataset import SPLITS, Dataset, normalization
 from softtargets.data.noise import ObservedLabels, clean_labels, observe_labels
 from softtargets.data.observed import read_observed
 from softtargets.matrices import Transition
@@ -90,6 +90,9 @@ def _recorded(spec: RecordedNoise, dataset: Dataset) -> ObservedLabels:
     labels = dataset.labels.clone()
     for split in spec.splits:
         rows = dataset.splits[split]
+        if bool((dataset.origin[rows] != SPLITS.index("train")).any()):
+            required = "splits taken from the data set's own training part, whose labels the file holds"
+            raise fail("noise.splits", required, f"'{split}', which it has of its own", "leave it out")
         labels[rows] = recorded[rows]
     return _with_rates(labels, dataset, spec.splits)
 
