@@ -195,7 +195,7 @@ def test_dynamics_say_how_each_training_label_was_learned(small_run, tmp_path) -
 def test_a_transition_is_not_estimated_from_clean_labels(small_run, tmp_path) -> None:
     noise = {"name": "pair_flip", "rate": 0.3, "splits": ["train"]}
     with pytest.raises(
-        InputError, match="noise.splits: 'validation' too, from whose labels the transition is estimated"
+        InputError, match=r"noise.splits: 'validation' too, from whose labels the transition is estimated"
     ):
         rehearse([small_run(objective=FORWARD, noise=noise)], RunStore(tmp_path))
 
@@ -209,12 +209,12 @@ def test_labels_of_people_are_not_asked_for_where_the_file_has_none(tmp_path) ->
     people.write_text("worse\n" + "1\n" * 8)
     dataset = load(DataSpec(name=str(folder), test=0))
     spec = {"name": "recorded", "file": str(people), "column": "worse"}
-    with pytest.raises(InputError, match="noise.splits: .*; got 'validation', which it has of its own; leave it out"):
+    with pytest.raises(InputError, match=r"noise.splits: .*; got 'validation', which it has of its own; leave it out"):
         observe(run_with(**spec), dataset)
     seen = observe(run_with(**spec, splits=["train"]), dataset)
     assert seen.rates == {"train": 0.5}
 
 
 def test_an_epoch_is_selected_among_those_there_are(small_run, tmp_path) -> None:
-    with pytest.raises(InputError, match="training.evaluate_every: at most 4, the epochs there are; got 5"):
+    with pytest.raises(InputError, match=r"training.evaluate_every: at most 4, the epochs there are; got 5"):
         rehearse([small_run(training={"evaluate_every": 5})], RunStore(tmp_path))
