@@ -383,7 +383,7 @@ def test_labels_without_a_sign(tmp_path: Path, dtype: type) -> None:
 
 
 def test_an_array_without_rows_or_axes(tmp_path: Path) -> None:
-    refused("probs of shape (N, K)", written(tmp_path, "npz", {"probs": np.float32(0.5)}))
+    refused("probs of shape (N, K)", written(tmp_path, "npz", {"probs": np.array(0.5, dtype=np.float32)}))
 
 
 def test_a_hair_below_0_is_rounding_and_no_logit(tmp_path: Path) -> None:

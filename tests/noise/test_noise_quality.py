@@ -115,6 +115,8 @@ def test_the_posterior_needs_a_transition_and_a_prior_of_its_classes() -> None:
         noise.label_posterior(probs, labels, transition, class_prior=torch.full((4,), 0.5))
     with pytest.raises(ValueError, match=r"rounds: .*got 0; take 1 step or more"):
         noise.label_posterior(probs, labels, transition, rounds=0)
+    with pytest.raises(TypeError, match=r"rounds: an int of at least 1; got 2.5; take 1 step or more"):
+        noise.label_posterior(probs, labels, transition, rounds=2.5)  # pyright: ignore[reportArgumentType]
 
 
 def test_order_goes_by_quality_then_by_row() -> None:

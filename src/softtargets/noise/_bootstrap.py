@@ -11,7 +11,7 @@ from softtargets._checks import check_fraction
 from softtargets.matrices import Transition
 from softtargets.noise._confident import ConfidentJoint
 from softtargets.noise._inputs import check_shapes
-from softtargets.noise._quality import unmixed
+from softtargets.noise._quality import check_count, unmixed
 
 Estimator = Callable[[Tensor, Tensor], Transition | ConfidentJoint]
 
@@ -72,12 +72,15 @@ def bootstrap_transition(
 
     Raises:
         ValueError: where shapes differ, draws, confidence or rows are out of range, and as the estimator does.
+        TypeError: where draws or rows are no whole numbers, and as the estimator does.
 
     Limits:
         examples that are all alike give an interval without width.
 
     Conventions:
-        ends are entry by entry, kept in [0, 1]: K x K statements, not one on the whole matrix.
+        ends are entry by entry, kept in [0, 1]: K x K statements, not one on the whole matrix. Of a biased estimator all
+        draws can lie on one side of the estimate, as of confident_joint with few labels a class: the end on the other
+        side is then the estimate itself, which so lies in its interval always.
 
     Cost:
         `draws` estimates from m rows, and one from all; m x K numbers beside probs.
@@ -99,8 +102,8 @@ def bootstrap_transition(
     """
     check_shapes(probs, labels)
     check_fraction("confidence", confidence)
-    check_fraction("draws", draws, low=2, high=math.inf, remedy="draw twice or more")
-    check_fraction("rows", rows, low=1, high=math.inf, remedy="draw one row or more")
+    check_count("draws", draws, least=2, remedy="draw twice or more")
+    check_count("rows", rows, least=1, remedy="draw one row or more")
     estimate, rate = _estimated(estimator, probs, labels)
     size, drawn = len(labels), min(len(labels), rows)
     samples = []
@@ -111,7 +114,8 @@ def bootstrap_transition(
     centre = torch.cat([estimate.to_dense().flatten(), torch.tensor([rate], dtype=torch.float64)])
     tails = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=torch.float64)
     quantiles = torch.stack(samples).quantile(tails, dim=0)
-    low, high = (centre + math.sqrt(drawn / size) * (quantiles - centre)).clamp(0, 1)
+    ends = (centre + math.sqrt(drawn / size) * (quantiles - centre)).clamp(0, 1)
+    low, high = ends[0].minimum(centre), ends[1].maximum(centre)
     shape = (estimate.num_classes, estimate.num_classes)
     return TransitionInterval(
         estimate, low[:-1].view(shape), high[:-1].view(shape), rate, float(low[-1]), float(high[-1]), confidence

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from softtargets._checks import check_floating, check_fraction, check_prior
-from softtargets._errors import fail
+from softtargets._errors import fail, fail_type
 from softtargets.matrices import Transition
 from softtargets.noise._inputs import check_probs, check_shapes, row_chunks
 
@@ -125,6 +125,7 @@ def label_posterior(
     Raises:
         ValueError: as :func:`self_confidence`, and where transition or class_prior have another K or no
             probabilities, or rounds is below 1.
+        TypeError: where rounds is no whole number.
 
     Limits:
         the identity gives 1; labels that say nothing (all rows of T alike) give class_prior[y].
@@ -152,7 +153,7 @@ def label_posterior(
     check_shapes(probs, labels)
     size = probs.shape[1]
     transition = Transition.wrap(transition)
-    check_fraction("rounds", rounds, low=1, high=math.inf, remedy="take 1 step or more")
+    check_count("rounds", rounds, least=1, remedy="take 1 step or more")
     if transition.num_classes != size:
         raise fail("transition", f"{size} classes, as in probs", transition.num_classes, "estimate it for these")
     if class_prior is not None:
@@ -234,6 +235,13 @@ def _ranks(quality: Tensor) -> Tensor:
 
 def _of_labels(probs: Tensor, labels: Tensor) -> Tensor:
     return probs.detach().gather(1, labels.long()[:, None])[:, 0]
+
+
+def check_count(argument: str, value: object, *, least: int, remedy: str) -> None:
+    """Require a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise fail_type(argument, f"an int of at least {least}", repr(value), remedy)
+    check_fraction(argument, value, low=least, high=math.inf, remedy=remedy)
 
 
 def unmixed(observed: Tensor, transition: Tensor, start: Tensor, *, rounds: int) -> Tensor:
