@@ -32,7 +32,9 @@ app = typer.Typer(
 )
 
 StudyArgument = Annotated[str, typer.Argument(help="A study's name, or a folder with a study.toml.")]
-OutputArgument = Annotated[str | None, typer.Argument(help="One table or figure of it; all without.")]
+OutputArgument = Annotated[
+    str | None, typer.Argument(help="One table or figure of it, or a setting of its own, such as cifar10; all without.")
+]
 ScaleOption = Annotated[Scale, typer.Option(help="How large: seconds, minutes, or as in the paper.")]
 SeedsOption = Annotated[int | None, typer.Option(min=2, help="How many seeds; as the scale says without.")]
 DataOption = Annotated[
@@ -46,13 +48,13 @@ ReportsOption = Annotated[Path, typer.Option(help="Where pages go.")]
 @app.command("list")
 def list_command() -> None:
     """List the studies and their outputs."""
+    from softtargets.cli.render import show_outputs
     from softtargets.workflows.catalog import list_studies
 
     for study in list_studies():
         paper = study.paper
         typer.echo(f"{study.name}  {paper.authors} {paper.year}: {study.title}")
-        for name, output in study.outputs.items():
-            typer.echo(f"  {name:<10} {output.title}")
+        typer.echo("\n".join(show_outputs(study)))
 
 
 @app.command()
