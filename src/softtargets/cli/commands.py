@@ -48,7 +48,7 @@ ReportsOption = Annotated[Path, typer.Option(help="Where pages go.")]
 @app.command("list")
 def list_command() -> None:
     """List the studies and their outputs."""
-    from softtargets.cli.render import show_outputs
+    from softtargets.cli.outputs import show_outputs
     from softtargets.workflows.catalog import list_studies
 
     for study in list_studies():

@@ -3,11 +3,12 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from softtargets.cli.outputs import show_outputs
 from softtargets.report.numbers import duration
 from softtargets.studies.expand import differences
 
 if TYPE_CHECKING:
-    from softtargets.studies.schema import Noise, Study
+    from softtargets.studies.schema import Noise
     from softtargets.workflows.describe import Description
     from softtargets.workflows.study import StudyOutcome, StudyRequest
 
@@ -67,13 +68,6 @@ def show_description(description: "Description", request: "StudyRequest") -> str
         )
     lines += [f"  {description.note}"] if description.note else []
     return "\n".join(lines)
-
-
-def show_outputs(study: "Study") -> list[str]:
-    """Return a line for each output, and say of those with a setting of their own how to ask for them."""
-    width = max(map(len, study.outputs))
-    asked = {name: f" (run by name, or as '{o.setting}')" if o.setting else "" for name, o in study.outputs.items()}
-    return [f"  {name:<{width}}  {output.title}{asked[name]}" for name, output in study.outputs.items()]
 
 
 def _noise(noise: "Noise") -> str:
