@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from softtargets.cli import run_safely
@@ -35,7 +37,11 @@ def test_help_answers_without_torch_and_says_that_predictions_must_be_held_out()
     assert done.returncode == 0, done.stderr
     text = " ".join(done.stdout.replace("│", " ").split())
     assert "has not been trained on the example" in text
-    assert all(f"--{name}" in text for name in ("data", "labels", "predictions", "logits", "probs", "folds", "output"))
+    assert "whose classes must be those of --data" in text
+    assert all(
+        f"--{name}" in text
+        for name in ("data", "text", "features", "labels", "predictions", "logits", "probs", "folds", "output")
+    )
 
 
 def test_a_summary_says_what_was_found_and_where_the_page_is(capsys):
@@ -66,9 +72,36 @@ def test_the_command_on_the_page_audits_the_same_again():
     command = json.loads(Path("first/audit.json").read_text())["command"]
     import shlex
 
-    assert run_safely([*shlex.split(command)[1:], "--output", "again"]) == DONE
-    for path in Path("first").iterdir():
-        assert path.read_bytes() == (Path("again") / path.name).read_bytes()
+    before = {path.name: path.read_bytes() for path in Path("first").iterdir()}
+    Path("first/index.html").unlink()
+    assert run_safely(shlex.split(command)[1:]) == DONE
+    assert {path.name: path.read_bytes() for path in Path("first").iterdir()} == before
+
+
+def test_the_command_names_the_folders_that_were_given(capsys):
+    write_predictions()
+    assert run_safely(["audit", "--predictions", "held.npz", "--output", "out/page", "--runs", "my runs"]) == DONE
+    command = json.loads(Path("out/page/audit.json").read_text())["command"]
+    assert command == "softtargets audit --output out/page --predictions held.npz --runs 'my runs' --seed 0 --top 200"
+
+
+def test_a_model_that_knows_nothing_is_said_to_and_nothing_else(capsys):
+    labels = np.arange(400) % 2
+    np.savez("held.npz", probs=np.full((400, 2), 0.5), labels=labels)
+    assert run_safely(["audit", "--predictions", "held.npz"]) == DONE
+    printed = capsys.readouterr().out
+    assert "recommended: get better predictions. The held-out prediction agrees with 50.0 %" in printed
+    assert "estimated wrong" not in printed
+    assert "suspects" not in printed
+
+
+def test_a_class_name_of_two_lines_is_printed_on_one(capsys):
+    write_predictions()
+    names = ["barn\nowl", "bat"]
+    table = pa.table({"x": [float(i) for i in range(400)], "label": [names[i % 2] for i in range(400)]})
+    pq.write_table(table, "named.parquet")
+    assert run_safely(["audit", "--data", "named.parquet", "--predictions", "held.npz"]) == DONE
+    assert "  bat -> barn owl: 40\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -83,6 +116,10 @@ def test_the_command_on_the_page_audits_the_same_again():
         (["--data", "digit"], "digits"),
         (["--data", "digits", "--folds", "1"], "--folds"),
         (["--predictions", "held.npz", "--output", "held.npz"], "--output: a folder"),
+        (["--predictions", "held.npz", "--output", "held.npz/page"], "--output: a folder"),
+        (["--predictions", "held.npz", "--folds", "5"], "--folds: nothing beside --predictions"),
+        (["--predictions", "held.npz", "--workers", "1"], "--workers: nothing beside --predictions"),
+        (["--predictions", "held.npz", "--seed", str(2**32)], "--seed"),
     ],
 )
 def test_bad_input_is_one_paragraph_exits_2_and_writes_nothing(capsys, arguments, words):

@@ -58,20 +58,24 @@ def test_the_noise_rate_of_a_transition_is_under_the_clean_prior_that_explains_t
     assert found.noise_rate == pytest.approx(0.6 * 0.3 + 0.3 * 0.2 + 0.1 * 0.4, abs=1e-3)
 
 
-def test_the_estimate_lies_in_its_interval_though_every_draw_is_on_one_side() -> None:
-    """Ten labels a class are few: a draw repeats rows, its thresholds fit them better, and its rates are all off alike."""
-    generator, size = seeded(1), 100
-    clean = torch.randint(size, (1000,), generator=generator)
-    labels = torch.where(torch.rand(1000, generator=generator) < 0.2, clean.roll(1), clean)
-    probs = (torch.randn(1000, size, generator=generator) + 3 * torch.nn.functional.one_hot(clean, size)).softmax(1)
-    found = noise.bootstrap_transition(noise.confident_joint, probs, labels, draws=20, generator=seeded(0))
-    estimate = found.estimate.to_dense()
-    assert found.noise_rate in (found.noise_rate_low, found.noise_rate_high)
-    assert found.noise_rate_low < found.noise_rate_high
-    assert bool(((found.low <= estimate) & (estimate <= found.high)).all())
-    rates = (found.noise_rate_low, found.noise_rate_high)
-    ranked = torch.arange(1000)
-    noise.expected_wrong(torch.rand(1000), ranked, noise_rate=found.noise_rate, noise_rate_interval=rates)
+def test_the_estimate_lies_in_its_interval_though_draws_all_lie_on_one_side() -> None:
+    """Ten labels a class are few: a draw repeats rows, fits their thresholds better, and all rates are off alike."""
+    size, at_the_end = 100, 0
+    for seed in range(4):
+        generator = seeded(seed)
+        clean = torch.randint(size, (1000,), generator=generator)
+        wrong = torch.rand(1000, generator=generator) < 0.2
+        labels = torch.where(wrong, torch.randint(size, (1000,), generator=generator), clean)
+        probs = (torch.randn(1000, size, generator=generator) + torch.nn.functional.one_hot(clean, size)).softmax(1)
+        found = noise.bootstrap_transition(noise.confident_joint, probs, labels, draws=20, generator=seeded(0))
+        estimate, rates = found.estimate.to_dense(), (found.noise_rate_low, found.noise_rate_high)
+        assert bool(((found.low <= estimate) & (estimate <= found.high)).all())
+        assert rates[0] <= found.noise_rate <= rates[1]
+        at_the_end += found.noise_rate in rates
+        noise.expected_wrong(
+            torch.rand(1000), torch.arange(1000), noise_rate=found.noise_rate, noise_rate_interval=rates
+        )
+    assert at_the_end >= 2, "the case is met"
 
 
 def test_the_generator_alone_decides() -> None:

@@ -78,6 +78,7 @@ def make(*, classes: int = 3, judged: bool = True, hostile: bool = False, exhibi
         labels=f"simulated, labels of a file{evil}",
         predictions="given as probabilities in held.npz",
         command=f"softtargets audit --predictions held.npz{evil}",
+        row_order="of the predictions",
         num_rows=1000,
         class_names=names,
         accuracy=0.8125,
@@ -156,6 +157,9 @@ def test_the_page_says_what_a_reader_must_know(built):
         "wrong by the reference",
         "right by the reference",
         "beyond 10,000",
+        "Rows count from 0, a header left out, in the order of the predictions.",
+        "How many are estimated to be wrong",
+        "Near the top the estimate tends to be too sure, where the model is wrongly sure.",
         "The rule.",
         "A note.",
         "softtargets audit --predictions held.npz",
@@ -180,6 +184,33 @@ def test_suspects_as_files_are_the_suspects(built):
     assert [line["reference_name"] for line in lines[:3]] == ["class 0", "class 2", "class 0"]
     torch.testing.assert_close(torch.tensor(table["probability_wrong"].to_pylist()), results.suspects.wrong)
     assert float(lines[-1]["self_confidence"]) == pytest.approx(0.15)
+
+
+def test_names_that_a_spreadsheet_takes_for_formulas_are_quoted_in_text_alone():
+    names = ("=1+1", "@SUM(A1)", "plain")
+    files = audit.build(replace(make(), class_names=names))
+    lines = list(csv.DictReader(io.StringIO(files["suspects.csv"].decode())))
+    assert {line["given_name"] for line in lines} == {"'=1+1", "'@SUM(A1)", "plain"}
+    assert {line["reference_name"] for line in lines} == {"'=1+1", "'@SUM(A1)", "plain"}
+    header, *rows = csv.reader(io.StringIO(files["transition.csv"].decode()))
+    assert header[1:] == [row[0] for row in rows] == ["'=1+1", "'@SUM(A1)", "plain"]
+    table = pq.read_table(io.BytesIO(files["suspects.parquet"]))
+    assert set(table["given_name"].to_pylist()) == set(names)
+
+
+def test_none_of_the_suspects_shown_is_said():
+    text = words_of(audit.build(replace(make(), exhibits=()))["index.html"])
+    assert "None of the 70 is shown; suspects.csv" in text
+    assert "the first 0" not in text
+
+
+def test_a_prediction_that_knows_nothing_is_the_headline():
+    results = make()
+    advice = replace(results.recommendation, action="get better predictions")
+    text = words_of(audit.build(replace(results, recommendation=advice))["index.html"])
+    assert "No finding · the held-out prediction is not shown to know anything of the labels" in text
+    assert "15.0 % estimated wrong" not in text
+    assert "No finding" not in words_of(audit.build(results)["index.html"])
 
 
 def test_the_transition_as_a_file_has_clean_classes_in_its_rows(built):
@@ -286,6 +317,13 @@ def test_no_suspect_is_said():
     assert "No label is more likely wrong than right." in text
     assert "No pair of classes is estimated to be confused." in text
     assert len(files["suspects.csv"].decode().splitlines()) == 1
+
+
+@pytest.mark.browser
+def test_the_page_without_a_finding_fits(tmp_path, check_page):
+    results = make()
+    advice = replace(results.recommendation, action="get better predictions")
+    check_page(audit.write(replace(results, recommendation=advice), tmp_path))
 
 
 @pytest.mark.browser

@@ -58,7 +58,7 @@ def audit(tmp_path, monkeypatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def run(**settings: Any) -> Path:
-        return run_audit(AuditRequest(**settings), workers=1).page.parent
+        return run_audit(AuditRequest(**settings), workers=None if "predictions" in settings else 1).page.parent
 
     return run
 
@@ -133,9 +133,11 @@ def test_suspects_are_more_likely_wrong_than_right_and_in_order(held):
 
 def test_equal_predictions_give_equal_bytes(audit, simulated):
     settings = {"predictions": (Path("held.npz"),), "probs": "probs"}
-    first, again = (audit(**settings, output=Path(name)) for name in ("first", "again"))
-    for name in FILES:
-        assert (first / name).read_bytes() == (again / name).read_bytes()
+    folder = audit(**settings)
+    before = {name: (folder / name).read_bytes() for name in FILES}
+    (folder / "audit.json").unlink()
+    assert audit(**settings) == folder
+    assert {name: (folder / name).read_bytes() for name in FILES} == before
 
 
 def test_logits_are_the_same_as_their_probabilities(audit, simulated, held):
@@ -258,6 +260,14 @@ def test_predictions_must_belong_to_the_data(audit, with_reference):
         ({"data": "digits", "logits": "z"}, "--logits: given with --predictions"),
         ({"data": "digits", "labels": "observed.csv"}, "FILE:COLUMN"),
         ({"data": "digits", "output": Path("held.npz")}, "--output: a folder"),
+        ({"data": "digits", "output": Path("held.npz/deep/page")}, "--output: a folder.*'held.npz'"),
+        ({"data": "digits", "runs": Path("held.npz/runs")}, "--runs: a folder.*'held.npz'"),
+        ({"predictions": (Path("held.npz"),), "text": "t"}, "--text: given with --data"),
+        ({"predictions": (Path("held.npz"),), "features": ("a",)}, "--features: given with --data"),
+        ({"predictions": (Path("held.npz"),), "folds": 5}, "--folds: nothing beside --predictions; got 5"),
+        ({"predictions": (Path("held.npz"),), "epochs": 3}, "--epochs: nothing beside --predictions; got 3"),
+        ({"data": "true.csv", "text": "label"}, "another column than the label column"),
+        ({"data": "true.csv", "features": ("x0", "x9")}, "x9"),
         ({"data": "true.csv", "labels": "observed.csv:lable"}, "did you mean 'label'"),
     ],
 )
@@ -271,6 +281,103 @@ def test_predictions_without_labels_need_a_data_set(audit, simulated):
     np.savez("bare.npz", probs=simulated["probs"])
     with pytest.raises(InputError, match="labels beside the predictions, or --data"):
         audit(predictions=(Path("bare.npz"),))
+
+
+def test_workers_are_refused_where_nothing_is_trained(simulated):
+    with pytest.raises(InputError, match="--workers: nothing beside --predictions; got 2"):
+        run_audit(AuditRequest(predictions=(Path("held.npz"),)), workers=2)
+
+
+def _saying(probs: np.ndarray, labels: np.ndarray) -> Callable[[Run], dict[str, Any]]:
+    def of(audit: Run) -> dict[str, Any]:
+        np.savez("said.npz", probs=probs, labels=labels)
+        return found(audit(predictions=(Path("said.npz"),)))
+
+    return of
+
+
+@pytest.mark.parametrize("kind", ["random", "uniform", "majority", "columns"])
+def test_a_model_that_knows_nothing_is_not_audited_as_if_it_knew(audit, kind):
+    random = np.random.default_rng(0)
+    labels = random.choice(3, 2000, p=[0.5, 0.3, 0.2])
+    probs = {
+        "random": random.dirichlet(np.ones(3), 2000),
+        "uniform": np.full((2000, 3), 1 / 3),
+        "majority": np.tile([0.5, 0.3, 0.2], (2000, 1)),
+        "columns": np.roll(0.9 * np.eye(3)[labels] + 0.1 / 3, 1, axis=1),
+    }[kind]
+    said = _saying(probs, labels)(audit)
+    assert said["recommendation"]["action"] == "get better predictions"
+    assert "No finding" in Path("reports/audit-said/index.html").read_text()
+
+
+def test_a_model_that_knows_a_little_is_audited(audit):
+    random = np.random.default_rng(0)
+    labels = random.choice(3, 2000)
+    known = np.where(random.random(2000) < 0.1, labels, random.choice(3, 2000))
+    said = _saying(0.5 * np.eye(3)[known] + 0.5 / 3, labels)(audit)
+    assert said["recommendation"]["action"] != "get better predictions"
+    assert "No finding" not in Path("reports/audit-said/index.html").read_text()
+
+
+def test_of_all_labels_as_many_are_wrong_as_the_rate_says_though_some_have_probability_0(audit):
+    """A 0 is what a model that is sure writes, and no certainty: without noise none is wrong, with noise some are."""
+    labels = np.arange(1000) % 2
+    sure = np.where(np.arange(1000) < 20, 1 - labels, labels)
+    said = _saying(np.eye(2)[sure], labels)(audit)
+    assert said["noise_rate"]["estimate"] == pytest.approx(0.02)
+    assert said["cuts"][-1]["estimate"] == pytest.approx(20, abs=1e-6)
+    # no one's threshold of confidence is met by a prediction that is torn: the rate is 0
+    probs = np.tile([[0.6, 0.4, 0.0], [0.4, 0.6, 0.0], [0.05, 0.05, 0.9]], (300, 1))
+    probs[2] = [0.5, 0.5, 0.0]
+    said = _saying(probs, np.tile(np.arange(3), 300))(audit)
+    assert said["noise_rate"]["estimate"] == 0
+    assert said["cuts"][-1]["estimate"] == pytest.approx(0, abs=1e-6)
+    assert said["suspects"] == 0
+
+
+def test_classes_with_few_labels_or_none_are_named(audit):
+    labels = np.repeat([0, 1, 2], [300, 300, 9])
+    said = _saying(0.9 * np.eye(4)[labels] + 0.025, labels)(audit)
+    assert "the classes 2, 3: T says nothing" in said["recommendation"]["reason"][-1]
+    assert said["recommendation"]["evidence"]["Classes with too few labels"] == 2
+    assert "the classes 2, 3: T says nothing" in Path("reports/audit-said/index.html").read_text()
+
+
+def test_confusions_that_round_to_none_are_left_out(audit):
+    labels = np.repeat([0, 1], 300)
+    probs = 0.8 * np.eye(2)[labels] + 0.1
+    probs[0] = [0.1, 0.9]
+    said = _saying(probs, labels)(audit)
+    assert [round(pair["estimate"]) for pair in said["confusions"]] == [1]
+    # one label, of which half is another class's: 0.5, which is written as 0
+    probs = np.array([[0.9, 0.1]] * 63 + [[0.95, 0.05]])
+    assert _saying(probs, np.repeat([0, 1], [63, 1]))(audit)["confusions"] == []
+
+
+def test_columns_of_texts_and_of_numbers_can_be_named(audit, tmp_path):
+    words = (["apple", "pear", "plum"], ["saw", "nail", "hammer"])
+    with (tmp_path / "both.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["words", "other", "length", "label"])
+        writer.writerows([words[i % 2][i % 3], f"note {i}", i % 2 + 0.1 * (i % 5), i % 2] for i in range(120))
+    command = "softtargets audit --data both.csv {} --folds 2 --seed 0 --top 200"
+    said = found(audit(data="both.csv", text="words", folds=2))
+    assert "TF-IDF" in said["predictions"]
+    assert said["command"] == command.format("--text words")
+    assert said["held_out_agreement"] == 1
+    said = found(audit(data="both.csv", features=("length",), folds=2, output=Path("numbers")))
+    assert "perceptron" in said["predictions"]
+    assert said["command"] == command.format("--output numbers --features length")
+
+
+def test_fewer_labels_than_the_precision_is_of_are_all_of_them(audit, tmp_path):
+    labels = np.arange(60) % 2
+    write_table(tmp_path / "few.csv", labels, np.eye(2)[labels])
+    write_column(tmp_path / "few-observed.csv", labels)
+    write_arrays(tmp_path / "few.npz", {"probs": 0.8 * np.eye(2)[labels] + 0.1})
+    folder = audit(data="few.csv", labels="few-observed.csv:label", predictions=(Path("few.npz"),))
+    assert "share of the first 60 that are wrong" in (folder / "index.html").read_text()
 
 
 @pytest.fixture

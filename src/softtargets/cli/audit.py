@@ -22,11 +22,19 @@ def audit(
         typer.Option(help="A data set: digits, a file or folder, or a hub name; its training part is audited."),
     ] = None,
     label: Annotated[str | None, typer.Option(help="The label column of --data.")] = None,
+    text: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of texts of --data.")] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="A column of numbers of --data; may be repeated. All but the label without."
+        ),
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="FILE:COLUMN",
-            help="Audit these labels; the label column of --data is then taken for the truth that judges the audit.",
+            help="Audit these labels, whose classes must be those of --data; its label column is then taken for the "
+            "truth that judges the audit.",
         ),
     ] = None,
     predictions: Annotated[
@@ -38,8 +46,8 @@ def audit(
     ] = None,
     logits: Annotated[str | None, typer.Option(help="The array or column of --predictions that holds logits.")] = None,
     probs: Annotated[str | None, typer.Option(help="The one that holds probabilities, if not logits.")] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Of folds, models and intervals.")] = 0,
+    folds: Annotated[int | None, typer.Option(min=2, help="Folds of the cross-validation; 5 without.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of folds, models and intervals.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of each model; by the size of the data without.")] = None,
     top: Annotated[int, typer.Option(min=0, help="How many suspects the page shows.")] = 200,
     output: Annotated[
@@ -57,6 +65,8 @@ def audit(
     request = AuditRequest(
         data=data,
         label=label,
+        text=text,
+        features=tuple(features or ()),
         labels=labels,
         predictions=tuple(predictions or ()),
         logits=logits,
@@ -70,7 +80,7 @@ def audit(
     )
     try:
         if request.predictions:
-            outcome = run_audit(request, on_stage=_shown_stages())
+            outcome = run_audit(request, workers=workers, on_stage=_shown_stages())
         else:
             with shown_progress() as on_progress:
                 outcome = run_audit(request, workers=workers, on_progress=on_progress, on_stage=_shown_stages())
@@ -105,6 +115,11 @@ def show_audit(outcome: "AuditOutcome") -> str:
     lines = [
         f"{results.num_rows:,} labels of {results.name}, {len(names)} classes; "
         f"the held-out prediction agrees with {results.accuracy:.1%}",
+    ]
+    advice = f"recommended: {results.recommendation.action}. {' '.join(results.recommendation.reason)}"
+    if not results.known:
+        return "\n".join([*lines, advice, f"page: {outcome.page}"])
+    lines += [
         f"estimated wrong: {rate.estimate:.1%}, {interval} (by {results.estimate.label})",
     ]
     if results.reference is not None and results.estimate.distance is not None:
@@ -114,8 +129,7 @@ def show_audit(outcome: "AuditOutcome") -> str:
     if results.confusions:
         lines.append("most confused (true -> label):")
     for pair in results.confusions[:_SHOWN]:
-        lines.append(f"  {names[pair.clean]} -> {names[pair.observed]}: {pair.count.estimate:,.0f}")
+        clean, observed = (" ".join(names[index].split()) for index in (pair.clean, pair.observed))
+        lines.append(f"  {clean} -> {observed}: {pair.count.estimate:,.0f}")
     lines.append(f"suspects: {len(results.suspects):,} labels more likely wrong than right")
-    lines.append(f"recommended: {results.recommendation.action}. {' '.join(results.recommendation.reason)}")
-    lines.append(f"page: {outcome.page}")
-    return "\n".join(lines)
+    return "\n".join([*lines, advice, f"page: {outcome.page}"])

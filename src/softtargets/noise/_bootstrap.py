@@ -78,9 +78,9 @@ def bootstrap_transition(
         examples that are all alike give an interval without width.
 
     Conventions:
-        ends are entry by entry, kept in [0, 1]: K x K statements, not one on the whole matrix. Of a biased estimator all
-        draws can lie on one side of the estimate, as of confident_joint with few labels a class: the end on the other
-        side is then the estimate itself, which so lies in its interval always.
+        ends are entry by entry, kept in [0, 1]: K x K statements, not one on the whole matrix. Of a biased estimator
+        all draws can lie on one side of the estimate, as of confident_joint with few labels a class: the end on the
+        other side is then the estimate itself, which so lies in its interval always.
 
     Cost:
         `draws` estimates from m rows, and one from all; m x K numbers beside probs.

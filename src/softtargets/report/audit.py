@@ -16,6 +16,7 @@ TONES = {
     "smooth": "inconclusive",
     "correct with T": "inconclusive",
     "drop and relabel": "contradicted",
+    "get better predictions": "contradicted",
 }
 # Pixels up to which a picture is shown in squares rather than blurred.
 _SMALL = 64

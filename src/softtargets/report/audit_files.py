@@ -20,7 +20,8 @@ def suspects_csv(results: AuditResults) -> bytes:
     from pyarrow.csv import WriteOptions, write_csv
 
     stream = io.BytesIO()
-    write_csv(_table(results), stream, WriteOptions(quoting_style="needed"))
+    names = tuple(map(_inert, results.class_names))
+    write_csv(_table(results, names), stream, WriteOptions(quoting_style="needed"))
     return stream.getvalue()
 
 
@@ -29,16 +30,21 @@ def suspects_parquet(results: AuditResults) -> bytes:
     from pyarrow.parquet import write_table
 
     stream = io.BytesIO()
-    write_table(_table(results), stream)
+    write_table(_table(results, results.class_names), stream)
     return stream.getvalue()
 
 
-def _table(results: AuditResults) -> "pa.Table":
+def _inert(name: str) -> str:
+    """Return a name as a spreadsheet may have it, which takes what begins so for a formula: with a quote before it."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
+
+
+def _table(results: AuditResults, class_names: tuple[str, ...]) -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
     suspects = results.suspects
-    names = pa.array(results.class_names, pa.string())
+    names = pa.array(class_names, pa.string())
 
     def called(labels) -> "pa.Array":
         return names.take(pa.array(labels.numpy()))
@@ -62,9 +68,10 @@ def transition_csv(results: AuditResults) -> bytes:
     """Return the chosen estimate: a row for each clean class, a column for each observed label."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["clean", *results.class_names])
+    names = tuple(map(_inert, results.class_names))
+    writer.writerow(["clean", *names])
     matrix = results.estimate.transition.to_dense().tolist()
-    writer.writerows([name, *row] for name, row in zip(results.class_names, matrix, strict=True))
+    writer.writerows([name, *row] for name, row in zip(names, matrix, strict=True))
     return text.getvalue().encode()
 
 
@@ -80,6 +87,7 @@ def as_json(results: AuditResults) -> bytes:
         "command": results.command,
         "versions": results.versions,
         "rows": results.num_rows,
+        "row_order": results.row_order,
         "class_names": list(names),
         "held_out_agreement": results.accuracy,
         "confidence": results.confidence,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from softtargets.matrices import Transition
 
-Action = Literal["keep", "smooth", "correct with T", "drop and relabel"]
+Action = Literal["keep", "smooth", "correct with T", "drop and relabel", "get better predictions"]
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,7 @@ class AuditResults:
         labels: which labels were audited, in words.
         predictions: where the held-out probabilities come from, in words.
         command: does this again.
+        row_order: in which rows are counted, from 0, in words.
         num_rows: how many labels were audited.
         class_names: one for each class.
         accuracy: share of labels that the held-out prediction agrees with.
@@ -189,6 +190,7 @@ class AuditResults:
     labels: str
     predictions: str
     command: str
+    row_order: str
     num_rows: int
     class_names: tuple[str, ...]
     accuracy: float
@@ -210,6 +212,11 @@ class AuditResults:
     model: Model | None = None
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def known(self) -> bool:
+        """Whether the held-out prediction knows more of the labels than a guess, without which nothing here holds."""
+        return self.recommendation.action != "get better predictions"
 
     @property
     def estimate(self) -> Estimate:

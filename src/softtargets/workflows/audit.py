@@ -11,7 +11,7 @@ from softtargets._errors import fail
 from softtargets.report import audit as page
 from softtargets.report.audit_results import AuditResults, Interval
 from softtargets.runs.store import RunStore
-from softtargets.workflows.audit_advice import SURE, advise, asymmetry_of
+from softtargets.workflows.audit_advice import ENOUGH, SURE, Grounds, advise, asymmetry_of
 from softtargets.workflows.audit_estimates import (
     CHOSEN,
     CHOSEN_BECAUSE,
@@ -27,6 +27,7 @@ from softtargets.workflows.audit_inputs import Gathered, gather
 from softtargets.workflows.audit_request import AuditRequest
 from softtargets.workflows.progress import Progress
 
+REPORTS = Path("reports")
 SAMPLING = (
     "Every interval says what the sample of examples leaves open, and nothing of what the model gets wrong by itself: "
     "where it confuses classes that are alike, noise is overestimated."
@@ -61,33 +62,37 @@ def run_audit(
         RunsFailedError: where a model could not be trained to its end.
         OSError: where the page cannot be written.
     """
-    _check(request)
+    _check(request, workers)
     store = RunStore(request.runs)
     gathered = gather(request, store, workers=workers, on_progress=on_progress, on_stage=on_stage)
     findings = examine(gathered.evidence, seed=request.seed, sure_from=SURE, on_stage=on_stage)
     results = _results(request, gathered, findings)
     on_stage("writing the page", 0.0)
-    folder = request.output or Path("reports") / _folder(results.name, request.labels)
+    folder = request.output or REPORTS / _folder(results.name, request.labels)
     written = page.write(results, folder)
     on_stage("writing the page", 1.0)
     return AuditOutcome(written, results)
 
 
-def _check(request: AuditRequest) -> None:
+def _check(request: AuditRequest, workers: int | None) -> None:
     """Require options that go together, before anything is read."""
     if request.data is None and not request.predictions:
         raise fail("audit", "--data, --predictions, or both", "neither", "say what to audit")
-    for option in ("label", "labels"):
+    for option in ("label", "labels", "text", "features"):
         value = getattr(request, option)
-        if value is not None and request.data is None:
+        if value and request.data is None:
             raise fail(f"--{option}", "given with --data", f"'{value}' alone", "name the data set too")
     for option in ("logits", "probs"):
         value = getattr(request, option)
         if value is not None and not request.predictions:
             raise fail(f"--{option}", "given with --predictions", f"'{value}' alone", "name the files too")
-    for option, folder in (("--output", request.output), ("--runs", request.runs)):
-        if folder is not None and folder.exists() and not folder.is_dir():
-            raise fail(option, "a folder", f"the file '{folder}'", "name another place")
+    for option, value in (("folds", request.folds), ("epochs", request.epochs), ("workers", workers)):
+        if value is not None and request.predictions:
+            raise fail(f"--{option}", "nothing beside --predictions", value, "leave it out: no model is trained")
+    for option, folder in (("--output", request.output or REPORTS), ("--runs", request.runs)):
+        for place in (folder, *folder.parents):
+            if place.exists() and not place.is_dir():
+                raise fail(option, "a folder, in folders", f"the file '{place}'", "name another place")
 
 
 def _results(request: AuditRequest, gathered: Gathered, findings: Findings) -> AuditResults:
@@ -95,13 +100,23 @@ def _results(request: AuditRequest, gathered: Gathered, findings: Findings) -> A
     interval = findings.interval
     noise_rate = Interval(interval.noise_rate, interval.noise_rate_low, interval.noise_rate_high)
     chosen = next(estimate for estimate in findings.estimates if estimate.name == CHOSEN)
-    asymmetry = asymmetry_of(interval, findings.prior)
+    grounds = Grounds(
+        noise_rate,
+        asymmetry_of(interval, findings.prior),
+        chosen.condition,
+        findings.sure,
+        findings.accuracy,
+        findings.largest,
+        findings.guessed,
+        tuple(n for n, row in zip(evidence.class_names, findings.classes, strict=True) if row.observed < ENOUGH),
+    )
     first = suspects.rows[: request.top]
     return AuditResults(
         name=gathered.name,
         labels=gathered.labels,
         predictions=gathered.predictions,
         command=request.command,
+        row_order=gathered.row_order,
         num_rows=len(evidence.labels),
         class_names=evidence.class_names,
         accuracy=findings.accuracy,
@@ -113,12 +128,12 @@ def _results(request: AuditRequest, gathered: Gathered, findings: Findings) -> A
         confusions=findings.confusions,
         scores=findings.scores,
         ranking=RANKING,
-        precision_at=PRECISION_AT,
+        precision_at=min(PRECISION_AT, len(evidence.labels)),
         classes=findings.classes,
         suspects=suspects,
         exhibits=exhibit(gathered.dataset, first if gathered.rows is None else gathered.rows[first]),
         cuts=findings.cuts,
-        recommendation=advise(noise_rate, asymmetry, chosen.condition, findings.sure, len(evidence.class_names)),
+        recommendation=advise(grounds),
         reference=findings.reference,
         model=gathered.model,
         notes=(SAMPLING, *gathered.notes),

@@ -92,7 +92,11 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What the audit says; the reference has entered nothing but `distance` of estimates, and judgements of scores."""
+    """What the audit says; the reference has entered nothing but `distance` of estimates, and judgements of scores.
+
+    `largest` is the share of the most frequent label, `guessed` the probability that guessing it by that share agrees
+    with as many labels as the held-out prediction, whose share is `accuracy`.
+    """
 
     interval: TransitionInterval
     prior: Tensor
@@ -104,6 +108,8 @@ class Findings:
     confusions: tuple[Confusion, ...]
     reference: Reference | None
     accuracy: float
+    largest: float
+    guessed: float
     sure: float
 
 
@@ -116,6 +122,7 @@ def examine(evidence: Evidence, *, seed: int, sure_from: float, on_stage: Stage)
         sure_from: probability from which on a label is surely wrong.
         on_stage: told what is being done and how far that is, a fraction.
     """
+    size = len(evidence.labels)
     judged = _judge(evidence)
     interval = _bootstrap(evidence, seed, on_stage)
     joint = noise.confident_joint(evidence.probs, evidence.labels)
@@ -125,7 +132,8 @@ def examine(evidence: Evidence, *, seed: int, sure_from: float, on_stage: Stage)
     on_stage("ranking", 0.0)
     order = noise.suspect_order(quality[RANKING])
     expected = noise.expected_wrong(
-        1 - quality["label_posterior"],
+        # Nothing that N examples show is surer than one in N: certain ones would stand whatever the noise rate is.
+        (1 - quality["label_posterior"].double()).clamp(0.5 / size, 1 - 0.5 / size),
         order,
         noise_rate=interval.noise_rate,
         noise_rate_interval=(interval.noise_rate_low, interval.noise_rate_high),
@@ -134,6 +142,8 @@ def examine(evidence: Evidence, *, seed: int, sure_from: float, on_stage: Stage)
     wrong = expected.expected.diff(prepend=torch.zeros(1, dtype=torch.float64)).clamp(0, 1)
     suspects, found = _suspects(evidence, quality, order, wrong)
     on_stage("ranking", 1.0)
+    agreed = _agreed(evidence)
+    largest = int(torch.bincount(evidence.labels).max())
     return Findings(
         interval=interval,
         prior=prior,
@@ -142,9 +152,11 @@ def examine(evidence: Evidence, *, seed: int, sure_from: float, on_stage: Stage)
         suspects=suspects,
         cuts=tuple(_cuts(expected, order, evidence)),
         classes=tuple(_classes(interval.estimate, prior, evidence.labels, found)),
-        confusions=tuple(_confusions(interval, prior, len(evidence.labels))),
+        confusions=tuple(_confusions(interval, prior, size)),
         reference=judged,
-        accuracy=_accuracy(evidence),
+        accuracy=agreed / size,
+        largest=largest / size,
+        guessed=_guessed(agreed, largest / size, size),
         sure=float(wrong[wrong >= sure_from].sum() / wrong.sum().clamp(min=torch.finfo(wrong.dtype).tiny)),
     )
 
@@ -276,14 +288,19 @@ def _confusions(interval: TransitionInterval, prior: Tensor, size: int) -> Itera
     classes = len(prior)
     for place in counts.flatten().argsort(descending=True, stable=True)[:MOST_CONFUSED].tolist():
         clean, observed = divmod(place, classes)
-        if counts[clean, observed] >= 0.5:
+        if round(float(counts[clean, observed])) > 0:
             ends = [float(values[clean, observed]) for values in (counts, low, high)]
             yield Confusion(clean, observed, Interval(*ends))
 
 
-def _accuracy(evidence: Evidence) -> float:
-    agreed = sum(
+def _agreed(evidence: Evidence) -> int:
+    return sum(
         int((probs.argmax(1) == labels).sum())
         for probs, labels in zip(evidence.probs.split(_ROWS), evidence.labels.split(_ROWS), strict=True)
     )
-    return agreed / len(evidence.labels)
+
+
+def _guessed(agreed: int, share: float, size: int) -> float:
+    """Return the probability that of `size` guesses, each right with probability `share`, at least `agreed` are."""
+    guesses = torch.distributions.Binomial(size, torch.tensor(share, dtype=torch.float64))
+    return float(guesses.log_prob(torch.arange(agreed, size + 1, dtype=torch.float64)).logsumexp(0).exp())

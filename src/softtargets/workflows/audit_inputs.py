@@ -18,7 +18,7 @@ from softtargets.runs.store import RunStore
 from softtargets.train.execute import load_cached
 from softtargets.workflows.audit_estimates import Evidence, Stage
 from softtargets.workflows.audit_models import cross_validate
-from softtargets.workflows.audit_request import AuditRequest
+from softtargets.workflows.audit_request import FOLDS, AuditRequest
 from softtargets.workflows.progress import Progress
 
 _CHUNK = 65_536
@@ -32,6 +32,7 @@ class Gathered:
     Args:
         evidence: probabilities and labels.
         name: of the data set or of the first file.
+        row_order: in which rows are counted, in words.
         labels: which labels, in words.
         predictions: where the probabilities come from, in words.
         dataset: what the rows are of, or None.
@@ -42,6 +43,7 @@ class Gathered:
 
     evidence: Evidence
     name: str
+    row_order: str
     labels: str
     predictions: str
     dataset: Dataset | None
@@ -84,7 +86,7 @@ def gather(
             dataset,
             data,
             store,
-            folds=request.folds,
+            folds=request.folds or FOLDS,
             seed=request.seed,
             epochs=request.epochs,
             observed=observed,
@@ -92,10 +94,11 @@ def gather(
             on_progress=on_progress,
         )
         probs, dynamics, model = held_out.probs, held_out.dynamics, held_out.model
-        source = f"{request.folds}-fold cross-validation, {model.describes}"
+        source = f"{model.folds}-fold cross-validation, {model.describes}"
     return Gathered(
         evidence=Evidence(probs, labels, torch.arange(len(labels)), dataset.class_names, dynamics, reference),
         name=dataset.name,
+        row_order="of the data set’s training part; a folder of images has them sorted by path",
         labels=_labels_in_words(dataset, data, observed),
         predictions=source,
         dataset=dataset,
@@ -122,8 +125,9 @@ def _specified(request: AuditRequest) -> DataSpec | None:
     """Return the data set with its whole training part in one split."""
     if request.data is None:
         return None
-    label = {} if request.label is None else {"label": request.label}
-    content = {"name": request.data, "validation": 0.0, "test": 0.0, "split_seed": request.seed, **label}
+    columns = {"label": request.label, "text": request.text, "features": request.features}
+    named = {column: value for column, value in columns.items() if value}
+    content = {"name": request.data, "validation": 0.0, "test": 0.0, "split_seed": request.seed, **named}
     return DataSpec.parse(content, source="--data")
 
 
@@ -142,6 +146,7 @@ def _from_files(request: AuditRequest, on_stage: Stage) -> Gathered:
     return Gathered(
         evidence=Evidence(probs, given.labels, torch.arange(len(given)), names),
         name=name,
+        row_order="of the predictions, file after file",
         labels=f"{request.predictions[0].name}, labels",
         predictions=_said(request, given),
         dataset=None,
