@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def audit_page(found: dict[str, Any]) -> str:
     """Render how an audit's estimates and rankings stand to the reference that judged it."""
     reference = found["reference"]
-    lines = [f"# An audit judged: {found['name']}, {found['labels']}", "", f"- command: `{found['command']}`"]
+    lines = [f"# An audit judged: {found['labels']}", "", f"- command: `{found['command']}`"]
     lines += [f"- {name}: {value}" for name, value in found["versions"].items()]
     lines += [
         f"- {found['rows']:,} labels; held-out predictions ({found['predictions']}) agree with "
@@ -51,23 +51,25 @@ def audit_page(found: dict[str, Any]) -> str:
         "",
         "Total variation between rows of the estimated and of the reference's transition:",
         "",
-        "| estimator | mean | largest | noise rate | interval |",
-        "|---|---:|---:|---:|---|",
+        "| estimator | mean | largest | noise rate |",
+        "|---|---:|---:|---:|",
     ]
     means = {}
     for estimate in found["estimates"]:
-        distance, rate = estimate["distance_to_reference"], estimate["noise_rate"]
+        distance = estimate["distance_to_reference"]
         means[estimate["name"]] = sum(distance) / len(distance)
         lines.append(
             f"| {estimate['name']} | {means[estimate['name']]:.3f} | {max(distance):.3f} "
-            f"| {rate['estimate']:.3f} | {rate['low']:.3f}–{rate['high']:.3f} |"
+            f"| {estimate['noise_rate']:.3f} |"
         )
     best = min(means, key=lambda name: means[name])
     chosen = next(e for e in found["estimates"] if e["name"] == found["chosen_estimator"])
     by_row = ", ".join(
         f"{name} {value:.3f}" for name, value in zip(found["class_names"], chosen["distance_to_reference"], strict=True)
     )
-    lines += ["", f"By row, {chosen['name']}: {by_row}.", ""]
+    rate = found["noise_rate"]
+    lines += ["", f"By row, {chosen['name']}: {by_row}."]
+    lines += [f"Interval of its rate: {rate['low']:.3f} to {rate['high']:.3f}, of sampling alone.", ""]
     lines += ["| score | AUROC of wrong labels | wrong among the first 200 |", "|---|---:|---:|"]
     lines += [f"| {s['name']} | {s['auroc']:.4f} | {s['precision']:.1%} |" for s in found["scores"]]
     aurocs = {score["name"]: score["auroc"] for score in found["scores"]}
