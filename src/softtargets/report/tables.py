@@ -118,6 +118,7 @@ def lay_out(results: StudyResults, name: str) -> Table | None:
     )
     cells = [cell for group in built for row in group.rows for cell in row.cells]
     has_reported = any(cell.reported for cell in cells)
+    has_verdicts = any(row.verdicts for group in built for row in group.rows)
     single: list[Axis] = [axis for axis in rest if len(values[axis]) == 1]
     return Table(
         corner=axis_title(study, rows),
@@ -126,9 +127,9 @@ def lay_out(results: StudyResults, name: str) -> Table | None:
         fixed=" · ".join(axis_phrase(study, axis, values[axis][0]) for axis in reversed(single) if _says(axis, values)),
         sources=tuple(dict.fromkeys(f"{_owner(r)} ({r.source})" if r.source else _owner(r) for r in printed)),
         notes=tuple((mark, note) for note, mark in builder.marks.items()),
-        tight=len(values[columns]) * (2 if has_reported else 1) >= _WIDE,
+        tight=len(values[columns]) * (2 if has_reported else 1) + 2 * has_verdicts >= _WIDE,
         has_reported=has_reported,
-        has_verdicts=any(row.verdicts for group in built for row in group.rows),
+        has_verdicts=has_verdicts,
     )
 
 
