@@ -89,3 +89,13 @@ def test_numbers_of_two_data_sets_name_their_owners(results):
         ("77.39", "CIFAR-100 · ResNet-32"),
         ("90.00", "CIFAR-10 · ResNet-32"),
     ]
+
+
+def test_a_column_of_verdicts_makes_a_wide_table_tight(results):
+    output = results.study.outputs["figure2"].model_copy(update={"rows": "arm", "columns": "level"})
+    study = results.study.model_copy(update={"outputs": {**results.study.outputs, "figure2": output}})
+    judged = replace(results, study=study, reported=())
+    assert len(laid_out(judged, "figure2").columns) == 6
+    assert laid_out(judged, "figure2").has_verdicts
+    assert laid_out(judged, "figure2").tight
+    assert not laid_out(replace(judged, verdicts=()), "figure2").tight
