@@ -132,6 +132,11 @@ def check_per_example(argument: str, value: float | Tensor, shape: torch.Size) -
         raise fail(argument, required, f"shape {tuple(value.shape)}", f"reshape {argument}")
 
 
+def sum_tolerance(probs: Tensor) -> float:
+    """Return how far from 1 rounding may take the sum of a row of probabilities."""
+    return 1e-3 if probs.dtype in (torch.float32, torch.float64) else 3e-2
+
+
 def check_prior(argument: str, prior: Tensor) -> None:
     """Require (K,) probabilities with K >= 2."""
     check_floating(argument, prior)

@@ -6,7 +6,7 @@ import pytest
 
 from softtargets._errors import InputError
 from softtargets.runs.noise import RecordedNoise
-from softtargets.runs.objectives import EstimatedTransition, KnownTransition, needs_transition
+from softtargets.runs.objectives import EstimatedTransition, needs_transition
 from softtargets.runs.spec import read_toml
 from softtargets.studies.catalog import STUDY as FILE
 from softtargets.studies.catalog import find, read_reported, read_study
@@ -78,7 +78,6 @@ def test_forward_correction_says_where_its_transition_comes_from() -> None:
     assert [arm for arm, need in needs.items() if need == "known"] == ["FC", "BC", "LB"]
     estimated = {arm: need.estimator for arm, need in needs.items() if isinstance(need, EstimatedTransition)}
     assert estimated == {"FE": "anchor_points", "FD": "dual_t", "FJ": "confident_joint"}
-    assert KnownTransition().name == "known"
 
 
 def _one_run_per_arm():

@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from softtargets._checks import first_bad
+from softtargets._checks import first_bad, sum_tolerance
 from softtargets._errors import fail, fail_type, unknown
-from softtargets.metrics._classification import check_predictions, sum_tolerance
+from softtargets.metrics._classification import check_predictions
 
 Norm = Literal[1, 2, "max"]
 BINNINGS = ("width", "mass")

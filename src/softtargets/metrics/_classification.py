@@ -1,9 +1,8 @@
 """Numbers of a classifier's predictions against hard labels."""
 
-import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels, first_bad
+from softtargets._checks import check_floating, check_labels, first_bad, sum_tolerance
 from softtargets._errors import fail
 
 
@@ -17,11 +16,6 @@ def check_predictions(argument: str, scores: Tensor, labels: Tensor) -> None:
         raise fail("labels", f"shape ({scores.shape[0]},)", tuple(labels.shape), "give one label per row")
     if len(labels) == 0:
         raise fail(argument, "at least one row", 0, "a metric of nothing is undefined")
-
-
-def sum_tolerance(probs: Tensor) -> float:
-    """Return how far from 1 rounding may take the sum of a row."""
-    return 1e-3 if probs.dtype in (torch.float32, torch.float64) else 3e-2
 
 
 def accuracy(scores: Tensor, labels: Tensor) -> Tensor:

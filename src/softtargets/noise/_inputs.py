@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels, entry, first_bad
+from softtargets._checks import check_floating, check_labels, entry, first_bad, sum_tolerance
 from softtargets._errors import fail
 
 # entries of one chunk: few enough for a cache, so that one visit to memory serves every pass over them, and enough for
@@ -32,7 +32,7 @@ def row_chunks(probs: Tensor) -> Iterator[tuple[slice, Tensor]]:
         rows = slice(start, min(start + step, len(probs)))
         chunk = probs[rows].detach()
         chunk = chunk.float() if chunk.itemsize < 4 else chunk
-        _check_chunk(chunk, start, 1e-3 if probs.itemsize >= 4 else 3e-2)
+        _check_chunk(chunk, start, sum_tolerance(probs))
         yield rows, chunk
 
 

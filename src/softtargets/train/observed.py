@@ -7,7 +7,7 @@ import torch
 
 from softtargets import noise
 from softtargets._errors import fail
-from softtargets.data.dataset import SPLITS, Dataset, normalization
+from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.noise import ObservedLabels, clean_labels, observe_labels
 from softtargets.data.observed import read_observed
 from softtargets.matrices import Transition
@@ -22,6 +22,7 @@ from softtargets.runs.noise import (
 )
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.streams import generator
+from softtargets.train.inputs import Inputs
 
 
 def observe(run: RunSpec, dataset: Dataset) -> ObservedLabels:
@@ -99,14 +100,8 @@ def _recorded(spec: RecordedNoise, dataset: Dataset) -> ObservedLabels:
 
 def _by_instance(spec: InstanceNoise, dataset: Dataset, stream: torch.Generator) -> ObservedLabels:
     rows = torch.cat([dataset.splits[split] for split in spec.splits])
-    mean, std = normalization(dataset)
-    inputs = dataset.inputs[rows].float()
-    if dataset.is_image:
-        inputs = (inputs / 255 - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
-    else:
-        inputs = (inputs - mean) / std
     model = noise.instance_dependent(
-        inputs.flatten(1).float(),
+        Inputs(dataset, torch.device("cpu")).batch(rows).flatten(1),  # as a model sees them
         dataset.labels[rows],
         spec.rate,
         dataset.num_classes,

@@ -36,6 +36,7 @@ _ROWS = 100_000
 # name -> label, (probs, labels) -> the estimate
 ESTIMATORS: dict[str, tuple[str, Estimator]] = {
     "confident_joint": ("the confident joint", noise.confident_joint),
+    "anchor_counts": ("anchor counts", noise.anchor_counts),
     "dual_t": ("dual-T", noise.dual_t),
     "anchor_points": ("anchor points", lambda probs, labels: noise.anchor_points(probs)),
     "anchor_points_97": (
