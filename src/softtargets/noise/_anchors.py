@@ -97,7 +97,7 @@ def anchor_counts(probs: Tensor, labels: Tensor, *, share: float = 0.2) -> Trans
     Against:
         the surest examples speak for all: where hard ones are labelled wrong more often, as by people, T comes out too
         near to the identity (on CIFAR-10N's worse_label, with a small network's probabilities, rows were .09 off on
-        average, and the rate .32 for .40). Without examples that are surely of a class there are none to count.
+        average, and the rate .33 for .40). Without examples that are surely of a class there are none to count.
 
     Example:
         >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])
