@@ -1,0 +1,324 @@
+"""Metrics gathered over any number of chunks, whose state is integers that are added.
+
+Integers are added exactly, in any order: any split of the examples over chunks, files, processes and machines gives the
+same bits. Real numbers are kept in units of 2^-40 as a whole part and a fraction, so that no sum overflows.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from softtargets._errors import fail, fail_type
+from softtargets.metrics._rows import Rows, chunks
+
+FRACTION_BITS = 40
+_UNIT = 2.0**-FRACTION_BITS
+_MASK = 2**FRACTION_BITS - 1
+# Up to this total, in ones, fractions are added without a carry: 2^40 * 2^22 leaves the sign its bit.
+_CARRY_AT = 2.0**22
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array of the state.
+
+    Args:
+        shape: of what is counted or summed.
+        real: whether real numbers are summed, in two limbs along a last axis; else examples are counted.
+    """
+
+    shape: tuple[int, ...] = ()
+    real: bool = False
+
+
+class Accumulator(ABC):
+    """A metric that is told of examples a few at a time.
+
+    Args:
+        groups: how many random groups of examples are kept apart. With 1 there is one total; an interval takes more,
+            since what is resampled are groups: single examples where those are fewer.
+        seed: of the hash of an example's id that chooses its group.
+        settings: what the metric was made with.
+    """
+
+    def __init__(self, *, groups: int = 1, seed: int = 0, **settings: Any) -> None:
+        for name, value, low in (("groups", groups, 1), ("seed", seed, 0)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise fail(name, f"an int of at least {low}", repr(value), "1,000 groups serve an interval")
+        self.groups, self.seed, self.settings = groups, seed, settings
+        self.reset()
+
+    @abstractmethod
+    def _fields(self, num_classes: int) -> dict[str, Field]:
+        """Return the arrays of the state by name."""
+
+    @abstractmethod
+    def _add(self, rows: Rows, group: Tensor) -> None:
+        """Add rows, the groups of which are (n,), by `_count` and `_sum`."""
+
+    @abstractmethod
+    def _value(self, totals: dict[str, Tensor]) -> Tensor:
+        """Return the metric of R totals, (R, ...): every field comes as (R, *shape) float64; "rows" as (R,)."""
+
+    def reset(self) -> None:
+        """Forget all examples."""
+        self._state: dict[str, Tensor] = {}
+        self._num_classes: int | None = None
+        self._uncarried: dict[str, float] = {}
+        self._counted_ids = False
+
+    def update(
+        self,
+        probs: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        logits: Tensor | None = None,
+        mask: Tensor | None = None,
+        ids: Tensor | None = None,
+    ) -> Self:
+        """Add examples.
+
+        Args:
+            probs: (..., K) float, rows sum to 1; or None.
+            labels: (...) int64 in [0, K).
+            logits: (..., K) float, instead of `probs`.
+            mask: (...) bool, the rows that count; None: all.
+            ids: (...) int64, which example each row is, for the groups; None: rows are counted from the first update
+                on. Examples in shards need ids: merging counted ones is refused.
+
+        Raises:
+            ValueError: for rows that are no probabilities, labels out of range, shapes that differ, or another number
+                of classes than before; nothing of the call is then kept.
+            TypeError: where values are not floating-point, or labels not integers.
+        """
+        Collection([self]).update(probs, labels, logits=logits, mask=mask, ids=ids)
+        return self
+
+    def merge(self, other: "Accumulator") -> Self:
+        """Add what another accumulator of the same settings has gathered; the other stays as it is.
+
+        Raises:
+            ValueError: where settings, groups or numbers of classes differ, or both counted the ids of their groups.
+            TypeError: for something else than an accumulator.
+        """
+        if not isinstance(other, Accumulator):
+            raise fail_type("other", "an accumulator", type(other).__name__, "merge two of one kind")
+        if repr(other) != repr(self):
+            raise fail("other", f"the settings {self!r}", repr(other), "merge accumulators that were made alike")
+        if not other._state:
+            return self
+        if self.groups > 1 and self._counted_ids and other._counted_ids:
+            raise fail("other", "examples with ids of their own", "rows counted from 0 on both sides", "pass ids=")
+        self._prepare(other._classes)
+        self._carry()
+        other._carry()
+        for name, array in other._state.items():
+            self._state[name] += array.to(self._state[name].device)
+        self._counted_ids |= other._counted_ids
+        self._carry(always=True)
+        return self
+
+    def compute(self) -> Tensor:
+        """Return the metric of all examples so far.
+
+        Raises:
+            ValueError: where there are none.
+        """
+        if self.count == 0:
+            raise fail(type(self).__name__, "at least one example", "none", "update it first")
+        return self._value(self._totals(None))[0]
+
+    def replicates(self, weights: Tensor) -> Tensor:
+        """Return the metric where each group counts as often as its weight says.
+
+        Args:
+            weights: (R, groups) float64 of at least 0.
+
+        Returns:
+            (R, ...) float64; not finite where a replicate holds no example.
+        """
+        return self._value(self._totals(weights))
+
+    @property
+    def count(self) -> int:
+        """The number of examples so far."""
+        return int(self._state["rows"].sum()) if self._state else 0
+
+    @property
+    def num_classes(self) -> int | None:
+        """The number of classes; None before the first example."""
+        return self._num_classes
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the state, int64 all of it; equal examples give equal states. Empty before the first example."""
+        if not self._state:
+            return {}
+        self._carry()
+        state = {name: array.clone() for name, array in self._state.items()}
+        flags = [self._classes, int(self._counted_ids)]
+        return {**state, "num_classes": torch.tensor(flags[0]), "counted_ids": torch.tensor(flags[1])}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a state that an accumulator of the same settings gave.
+
+        Raises:
+            ValueError: for a state of other settings.
+        """
+        self.reset()
+        if not state:
+            return
+        fields = {"rows": Field(), **self._fields(int(state["num_classes"]))} if "num_classes" in state else {}
+        shapes = {name: self._shape(field) for name, field in fields.items()}
+        arrays = {name: array for name, array in state.items() if name not in ("num_classes", "counted_ids")}
+        got = {name: tuple(array.shape) for name, array in arrays.items()}
+        if got != shapes:
+            raise fail("state", f"the arrays {shapes}", got, "make the accumulator with the settings it was saved with")
+        self._num_classes, self._counted_ids = int(state["num_classes"]), bool(state["counted_ids"])
+        self._state = {name: array.to(torch.int64).clone() for name, array in arrays.items()}
+
+    def __repr__(self) -> str:
+        named = {**self.settings, "groups": self.groups, "seed": self.seed}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in named.items())})"
+
+    @property
+    def _classes(self) -> int:
+        assert self._num_classes is not None
+        return self._num_classes
+
+    def _shape(self, field: Field) -> tuple[int, ...]:
+        return (self.groups, *field.shape, 2) if field.real else (self.groups, *field.shape)
+
+    def _prepare(self, num_classes: int, device: torch.device | None = None) -> None:
+        """Make room for the first example; refuse another number of classes later."""
+        if self._num_classes not in (None, num_classes):
+            raise fail("probs", f"{self._num_classes} classes, as before", num_classes, "keep them apart")
+        if not self._state:
+            self._num_classes = num_classes
+            fields = {"rows": Field(), **self._fields(num_classes)}
+            self._state = {
+                name: torch.zeros(self._shape(field), dtype=torch.int64, device=device)
+                for name, field in fields.items()
+            }
+
+    def _take(self, rows: Rows, before: int) -> None:
+        """Add rows to a state that is prepared; `before` is added to their ids."""
+        group = _group_of(rows.ids + before, self.groups, self.seed)
+        self._count("rows", group)
+        self._add(rows, group)
+
+    def _count(self, name: str, group: Tensor, cell: Tensor | None = None, times: Tensor | None = None) -> None:
+        """Count (n,) examples in their cell of a field, by its flat index; each once, or as often as `times` says."""
+        flat = self._state[name].view(-1)
+        amounts = torch.ones_like(group) if times is None else times.long()
+        flat.index_add_(0, self._flat(group, cell, flat.numel()), amounts)
+
+    def _sum(self, name: str, group: Tensor, cell: Tensor | None, values: Tensor) -> None:
+        """Add (n,) finite float64 values to their cell of a field, by its flat index."""
+        if not len(values):
+            return
+        limbs = self._state[name].view(-1, 2)
+        index = self._flat(group, cell, len(limbs))
+        units = (values * 2.0**FRACTION_BITS).round().long()
+        largest = float(values.abs().max()) * len(values)
+        whole = None
+        if largest >= _CARRY_AT:
+            whole, units, largest = units >> FRACTION_BITS, units & _MASK, float(len(values))
+        self._uncarried[name] = self._uncarried.get(name, 0.0) + largest
+        if self._uncarried[name] >= _CARRY_AT:
+            self._carry()
+            self._uncarried[name] = largest
+        limbs[:, 1].index_add_(0, index, units)
+        if whole is not None:
+            limbs[:, 0].index_add_(0, index, whole)
+
+    def _flat(self, group: Tensor, cell: Tensor | None, size: int) -> Tensor:
+        if self.groups == 1:
+            return group if cell is None else cell
+        return group if cell is None else group * (size // self.groups) + cell
+
+    def _carry(self, *, always: bool = False) -> None:
+        """Move whole units out of the fractions, so that a sum is written in one way."""
+        for name in self._real() if always else list(self._uncarried):
+            array = self._state[name]
+            array[..., 0] += array[..., 1] >> FRACTION_BITS
+            array[..., 1] &= _MASK
+        self._uncarried.clear()
+
+    def _real(self) -> list[str]:
+        return [name for name, field in self._fields(self._classes).items() if field.real]
+
+    def _totals(self, weights: Tensor | None) -> dict[str, Tensor]:
+        """Return every field as (R, *shape) float64, of all groups together or weighted."""
+        self._carry()
+        real = self._real()
+        totals: dict[str, Tensor] = {}
+        for name, array in self._state.items():
+            if weights is None:
+                summed = array.sum(0, keepdim=True)
+                totals[name] = _joined(summed) if name in real else summed.double()
+            else:
+                of_groups = _joined(array) if name in real else array.double()
+                flat = weights.to(of_groups) @ of_groups.reshape(self.groups, -1)
+                totals[name] = flat.reshape(len(weights), *of_groups.shape[1:])
+        return totals
+
+
+class Collection:
+    """Several accumulators that are told of the same examples; each row is checked and read once.
+
+    Args:
+        accumulators: any.
+    """
+
+    def __init__(self, accumulators: Iterable[Accumulator]) -> None:
+        self.accumulators = tuple(accumulators)
+
+    def update(
+        self,
+        probs: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        logits: Tensor | None = None,
+        mask: Tensor | None = None,
+        ids: Tensor | None = None,
+    ) -> Self:
+        """Add examples to each; arguments and errors as :meth:`Accumulator.update`."""
+        counted = [one.count if ids is None else 0 for one in self.accumulators]
+        # every row is checked before the first is added
+        for number, rows in enumerate(chunks(probs, labels, logits=logits, mask=mask, ids=ids)):
+            for one in self.accumulators if number == 0 else ():
+                one._prepare(rows.num_classes, rows.values.device)
+            for one, before in zip(self.accumulators, counted, strict=True):
+                one._take(rows, before)
+        for one in self.accumulators:
+            one._counted_ids |= ids is None
+        return self
+
+
+def _joined(limbs: Tensor) -> Tensor:
+    return limbs[..., 0].double() + limbs[..., 1].double() * _UNIT
+
+
+def _group_of(ids: Tensor, groups: int, seed: int) -> Tensor:
+    """Return the group of each example by a hash of its id (the finaliser of SplitMix64, Steele et al. 2014)."""
+    if groups == 1:
+        return torch.zeros_like(ids)
+    mixed = ids + _signed(0x9E3779B97F4A7C15 * (seed + 1))
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ _shifted(mixed, shift)) * _signed(factor)
+    return _shifted(mixed ^ _shifted(mixed, 31), 1) % groups
+
+
+def _shifted(numbers: Tensor, by: int) -> Tensor:
+    """Shift the 64 bits to the right, zeros coming in."""
+    return (numbers >> by) & (2 ** (64 - by) - 1)
+
+
+def _signed(number: int) -> int:
+    """Return 64 bits as the signed number that torch has for them."""
+    number %= 2**64
+    return number - 2**64 if number >= 2**63 else number
