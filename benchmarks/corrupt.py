@@ -3,38 +3,30 @@
 `python -m benchmarks.corrupt` prints the table.
 """
 
-import random
-import statistics
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from benchmarks import meter
+from benchmarks.meter import Call
+from benchmarks.race import Place, race
 from softtargets import noise
 from softtargets.matrices import Transition
 
 EXAMPLES, CLASSES, RATE = 1_300_000, 1000, 0.4
 LEAST = 20.0  # how many times faster than a loop over classes
 MOST_SECONDS = 0.2
+LOOP_OVER_LABELS = "loop over labels"
 PART = 100  # the loop over labels goes through one in so many of them, and its time is multiplied
 
 
 @dataclass(frozen=True)
 class CorruptRow:
-    """Seconds of one contender under one kind of noise, median and quartiles over rounds.
-
-    `times_ours` is the median over rounds of its time over that of ours in the same round.
-    """
+    """One contender under one kind of noise; `place.times_first` is its time over that of ours."""
 
     noise: str
     contender: str
-    seconds: float
-    seconds_q1: float
-    seconds_q3: float
-    times_ours: float
-    rounds: int
+    place: Place
 
 
 def transitions(num_classes: int) -> dict[str, Transition]:
@@ -86,51 +78,34 @@ def measure(
     labels = torch.randint(num_classes, (examples,), generator=torch.Generator().manual_seed(0))
     rows = []
     for name, transition in transitions(num_classes).items():
-        rows += _race(name, _contenders(labels, transition), rounds, warmup)
+        places = race(_contenders(labels, transition), rounds=rounds, warmup=warmup, parts={LOOP_OVER_LABELS: PART})
+        rows += [CorruptRow(name, contender, place) for contender, place in places.items()]
     return rows
 
 
-def _contenders(labels: torch.Tensor, transition: Transition) -> dict[str, tuple[Callable[[], object], int]]:
-    """Return calls and how often each would have to be made to draw all labels; ours comes first."""
+def _contenders(labels: torch.Tensor, transition: Transition) -> dict[str, Call]:
+    """Return calls; ours comes first."""
     plain, matrix = labels.numpy(), transition.to_dense().numpy()
     ours, theirs = torch.Generator().manual_seed(2), np.random.default_rng(2)
     return {
-        "softtargets": (lambda: noise.corrupt(labels, transition, generator=ours), 1),
-        "softtargets, exact=False": (lambda: noise.corrupt(labels, transition, exact=False, generator=ours), 1),
-        "loop over classes": (lambda: by_class(plain, matrix, theirs), 1),
-        "loop over classes and labels": (lambda: by_class_and_label(plain, matrix, theirs), 1),
-        "loop over labels": (lambda: by_label(plain[::PART], matrix, theirs), PART),
+        "softtargets": lambda: noise.corrupt(labels, transition, generator=ours),
+        "softtargets, exact=False": lambda: noise.corrupt(labels, transition, exact=False, generator=ours),
+        "loop over classes": lambda: by_class(plain, matrix, theirs),
+        "loop over classes and labels": lambda: by_class_and_label(plain, matrix, theirs),
+        LOOP_OVER_LABELS: lambda: by_label(plain[::PART], matrix, theirs),
     }
-
-
-def _race(
-    name: str, contenders: dict[str, tuple[Callable[[], object], int]], rounds: int, warmup: int
-) -> list[CorruptRow]:
-    order, spent = random.Random(0), {contender: [] for contender in contenders}
-    for i in range(warmup + rounds):
-        for contender in order.sample(list(contenders), len(contenders)):
-            call, times = contenders[contender]
-            seconds = times * meter.seconds(call, torch.device("cpu"))
-            if i >= warmup:
-                spent[contender].append(seconds)
-    ours = next(iter(spent.values()))
-    rows = []
-    for contender, seconds in spent.items():
-        low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
-        ratio = statistics.median(one / base for one, base in zip(seconds, ours, strict=True))
-        rows.append(CorruptRow(name, contender, middle, low, high, ratio, rounds))
-    return rows
 
 
 def table(rows: list[CorruptRow]) -> str:
     """Return the rows as a Markdown table, and how they stand to the goals."""
     lines = ["| noise | contender | seconds | times ours |", "|---|---|---|---|"]
     for row in rows:
-        spread = f"{row.seconds:.3f} ({row.seconds_q1:.3f}–{row.seconds_q3:.3f})"
-        lines.append(f"| {row.noise} | {row.contender} | {spread} | {row.times_ours:.1f} |")
+        place = row.place
+        spread = f"{place.seconds:.3f} ({place.seconds_q1:.3f}–{place.seconds_q3:.3f})"
+        lines.append(f"| {row.noise} | {row.contender} | {spread} | {place.times_first:.1f} |")
     goals = f"Goals: softtargets at most {MOST_SECONDS:g} s, and a loop over classes at least {LEAST:g} times ours."
     scaled = f"The loop over labels goes through one label in {PART}; its time is multiplied by that."
-    return "\n".join([*lines, "", f"n = {rows[0].rounds} rounds, median (quartiles). {goals} {scaled}"])
+    return "\n".join([*lines, "", f"n = {rows[0].place.rounds} rounds, median (quartiles). {goals} {scaled}"])
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def test_the_loops_draw_from_the_transition(loop: Callable[..., np.ndarray], nam
 def test_every_contender_has_a_row_under_every_noise() -> None:
     rows = corrupt.measure(examples=300, num_classes=5, rounds=2, warmup=0)
     assert len(rows) == 3 * 5
-    assert all(0 < row.seconds_q1 <= row.seconds <= row.seconds_q3 for row in rows)
-    assert [row.times_ours for row in rows if row.contender == "softtargets"] == [1.0] * 3
+    assert all(0 < row.place.seconds_q1 <= row.place.seconds <= row.place.seconds_q3 for row in rows)
+    assert [row.place.times_first for row in rows if row.contender == "softtargets"] == [1.0] * 3
     lines = corrupt.table(rows).splitlines()
     assert len([line for line in lines if line.startswith("| ")]) == 16
