@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -12,14 +13,13 @@ import torch
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
-def describe(device: torch.device) -> dict[str, str]:
-    """Return hardware, versions and the day, each with its name."""
+def describe(device: torch.device, peers: Sequence[str] = ("timm", "liger-kernel")) -> dict[str, str]:
+    """Return hardware, versions (also of the peers) and the day, each with its name."""
     return {
         "device": _gpu(device) if device.type == "cuda" else _cpu(),
         "torch": torch.__version__,
         "softtargets": _softtargets(),
-        "timm": _version("timm"),
-        "liger-kernel": _version("liger-kernel"),
+        **{peer: _version(peer) for peer in peers},
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "load before": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "date": datetime.now(UTC).date().isoformat(),
