@@ -147,9 +147,19 @@ def test_rows_that_are_no_probabilities(tmp_path: Path, form: str) -> None:
     name = WRITERS[form][1]
     required = "probs of at least 0 whose rows sum to 1, to within 0.001; got"
     refused(f"{required} a sum of 1.0625 in {name}, row 2; divide each row by its sum", with_row([0, 0.0625, 1]))
-    refused(f"{required} a sum of 2.5 in {name}, row 2; these look like logits: pass --logits", with_row([1, 0.5, 1]))
+    unclear = "that is neither probabilities nor surely logits: mend that row, or pass --logits probs if they are"
+    refused(f"{required} a sum of 1.3 in {name}, row 2; {unclear}", with_row([0.5, 0.5, 0.3]))
     refused(f"{required} a sum of 1 and -1 in {name}, row 2; these look like logits", with_row([1, 1, -1]))
     assert len(read_predictions([with_row([0.3331, 0.3331, 0.333])])) == 4
+
+
+@every_format
+def test_sums_that_are_far_off_in_most_rows_look_like_logits(tmp_path: Path, form: str) -> None:
+    values = PROBS.copy()
+    values[1:] *= 2.5
+    path = written(tmp_path, form, {"probs": values})
+    with pytest.raises(InputError, match=rf"a sum of 2.5 in {path.name}, row 1; these look like logits: pass --logits"):
+        read_predictions([path])
 
 
 @every_format
@@ -209,7 +219,7 @@ def test_a_file_without_rows(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("form", ["npz", "safetensors", "lists", "csv"])
 def test_one_value_for_two_classes(tmp_path: Path, form: str) -> None:
     path = written(tmp_path, form, {"chance": PROBS[:, 0]})
-    required = "probs of shape (N, K) with K of at least 2; got shape (4,)"
+    required = f"probs of shape (N, K) with K of at least 2; got shape ({'N' if form == 'csv' else 4},)"
     refused(f"{required} as 'chance' in {path.name}; write one value for each class", path, probs="chance")
 
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from softtargets.data.dataset import Dataset, normalization
     from softtargets.data.observed import observed_fingerprint, read_observed
-    from softtargets.data.predictions import Predictions, read_predictions
+    from softtargets.data.predictions import (
+        PredictionChunk,
+        PredictionFiles,
+        Predictions,
+        open_predictions,
+        read_predictions,
+    )
     from softtargets.data.sources import fingerprint, load
     from softtargets.data.spec import DataSpec, Fold, Limit
 
@@ -18,11 +24,14 @@ __all__ = [
     "Dataset",
     "Fold",
     "Limit",
+    "PredictionChunk",
+    "PredictionFiles",
     "Predictions",
     "fingerprint",
     "load",
     "normalization",
     "observed_fingerprint",
+    "open_predictions",
     "read_observed",
     "read_predictions",
 ]
@@ -32,11 +41,14 @@ _HOME = {
     "Dataset": "dataset",
     "Fold": "spec",
     "Limit": "spec",
+    "PredictionChunk": "predictions",
+    "PredictionFiles": "predictions",
     "Predictions": "predictions",
     "fingerprint": "sources",
     "load": "sources",
     "normalization": "dataset",
     "observed_fingerprint": "observed",
+    "open_predictions": "predictions",
     "read_observed": "observed",
     "read_predictions": "predictions",
 }

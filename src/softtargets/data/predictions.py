@@ -1,26 +1,19 @@
 """Predictions that were made elsewhere, read from files and checked row by row."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-import torch
 from torch import Tensor
 
-from softtargets._checks import first_bad
-from softtargets._errors import InputError, fail, nearest
-from softtargets.data._arrays import ARGUMENT, ArrayFile, joined, open_arrays, reading
-from softtargets.data._files import suggestion
+from softtargets._errors import InputError, fail
+from softtargets.data._array_file import ARGUMENT, joined
+from softtargets.data._arrays import open_arrays
+from softtargets.data._prediction_arrays import Part, chosen, labels_of, unequal, values_of
+from softtargets.data._prediction_checks import Kind, check_values, checked_labels, floating
 
-Kind = Literal["logits", "probs"]
-
-_KINDS: tuple[Kind, Kind] = ("logits", "probs")
 _LABELS = "labels"
-# How far a row of probabilities may be from a sum of 1; coarser types are allowed their own rounding.
-_TOLERANCE = 1e-3
-# A sum that no rounding explains.
-_FAR = 0.1
+_CHUNK_ROWS = 65_536
 _CHUNK_NUMBERS = 2**22
 
 
@@ -62,6 +55,170 @@ class Predictions:
         return (values.softmax(1) if self.kind == "logits" else values / values.sum(1, keepdim=True)).float()
 
 
+@dataclass(frozen=True, eq=False)
+class PredictionChunk:
+    """Some rows that follow one another in one file, checked.
+
+    Attributes:
+        values: (n, K) floating point, as stored.
+        labels: (n,) int64 in [0, K), or None.
+        first_row: The number of the first of them, counted from 0 over all files.
+        file: Where they lie.
+        file_row: The number of the first of them in that file.
+    """
+
+    values: Tensor
+    labels: Tensor | None
+    first_row: int
+    file: Path
+    file_row: int
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionFiles:
+    """Files of predictions that fit together, read chunk by chunk, as often as is wanted.
+
+    Memory holds a chunk or two and what the reader of the file needs beside them (of .parquet a page of every column,
+    of .csv some megabytes read ahead), however many rows there are; an array as a whole only where `notes` says so.
+
+    Attributes:
+        paths: The files, whose rows follow one another.
+        kind: What the values are.
+        num_classes: K.
+        num_rows: N, or None where a .csv file tells it only once it is read.
+        class_names: What the columns call the classes, in the order of the values, where they carry names.
+        has_labels: Whether there are labels.
+        notes: What a user should know of how the files are read.
+    """
+
+    paths: tuple[Path, ...]
+    kind: Kind
+    num_classes: int
+    num_rows: int | None
+    class_names: tuple[str, ...] | None
+    has_labels: bool
+    notes: tuple[str, ...]
+    _name: str = field(repr=False)
+    _parts: tuple[Part, ...] = field(repr=False)
+    _apart: Part | None = field(repr=False)
+
+    def chunks(self, rows: int | None = None) -> Iterator[PredictionChunk]:
+        """Yield all rows in order; nothing is read before it is needed.
+
+        Args:
+            rows: How many to a chunk, at least 1; the last one of each file has fewer. By default at most 65,536 rows
+                and about 4 million numbers.
+
+        Raises:
+            InputError: a file that is damaged, a row with fields too many or missing, a cell that is no number; a value
+                that is not finite; a row of probabilities with a negative one, or whose sum is further from 1 than
+                1e-3 (or than the precision of its type); a label that is no class; more or fewer labels than rows.
+        """
+        if rows is None:
+            rows = max(1, min(_CHUNK_ROWS, _CHUNK_NUMBERS // self.num_classes))
+        if rows < 1:
+            raise fail("rows", "at least 1", rows, "give the number of rows to a chunk")
+        apart = None if self._apart is None else (self._apart, self._apart.rows(rows))
+        first_row = 0
+        for part in self._parts:
+            source, file_row = part.rows(rows), 0
+            while (taken := source.take(rows)) is not None:
+                values = floating(taken[0])
+                check_values(values, self.kind, self._name, part.file.path, file_row)
+                labels = None
+                if apart is not None:
+                    labels = self._labels(apart[0], apart[1].take(len(values)), len(values), first_row)
+                elif self.has_labels:
+                    labels = self._labels(part, taken[1:], len(values), file_row)
+                yield PredictionChunk(values, labels, first_row, part.file.path, file_row)
+                file_row += len(values)
+                first_row += len(values)
+        if apart is not None and apart[1].take(1) is not None:
+            raise self._unequal(apart[0])
+
+    def _labels(self, part: Part, taken: tuple[Tensor, ...] | None, count: int, row: int) -> Tensor:
+        if taken is None or len(taken[0]) != count:
+            raise self._unequal(part)
+        return checked_labels(taken[0], self.num_classes, part.wanted[-1].columns[0], part.file.path, row)
+
+    def _unequal(self, part: Part) -> InputError:
+        num_rows = sum(part.counted() for part in self._parts)
+        return unequal(num_rows, str(part.counted()), part.file, part.wanted[-1].columns[0])
+
+
+def open_predictions(
+    paths: Sequence[Path],
+    *,
+    logits: str | None = None,
+    probs: str | None = None,
+    labels: str | None = _LABELS,
+    labels_from: tuple[Path, str] | None = None,
+    num_classes: int | None = None,
+) -> PredictionFiles:
+    """Look into files of logits or probabilities, and labels where there are any: one file, or shards in order.
+
+    An .npz or .safetensors file holds arrays: (N, K) values and (N,) labels; nothing in it is unpickled. A .parquet
+    or .csv file holds columns: the labels, and the values as one column of lists (in CSV a JSON list) or as K columns
+    ``probs_0``, ``probs_1``, ... (also ``probs.0``), or ``probs_cat``, ``probs_dog``, ... in the file's order of
+    classes; where these carry names, a column of labels may carry them too. What the values are is said by their name
+    and never concluded from the numbers.
+
+    Checked here is what the headers say, and the first row of .parquet and .csv files; all rows are when they are read.
+
+    Args:
+        paths: .npz, .safetensors, .parquet or .csv files; their rows follow one another.
+        logits: The name of logits; with neither this nor `probs`, what is named "logits" or "probs" is read.
+        probs: The name of probabilities.
+        labels: The name of the labels. "labels" may be absent, another name may not; None reads no labels.
+        labels_from: A file of its own for the labels of all rows, and the name of the array or column there; what
+            `labels` names is then not looked at.
+        num_classes: K, where it is known.
+
+    Raises:
+        InputError: a file that is missing, damaged or of another type; no such array, or logits beside probabilities
+            and neither named; K that differs from `num_classes` or between files; classes in another order; fewer or
+            more labels than rows. Files are named, and rows counted from 0 in each.
+    """
+    if not paths:
+        raise fail(ARGUMENT, "at least one file", "none", "name the files of the predictions")
+    files = [open_arrays(Path(path)) for path in paths]
+    kind, name = chosen(files[0], logits, probs)
+    if labels_from is not None or (labels == _LABELS and not any(_LABELS in file.names for file in files)):
+        labels = None
+    class_names = files[0].class_names(name)
+    found = [values_of(file, kind, name) for file in files]
+    width = found[0].width if num_classes is None else num_classes
+    parts: list[Part] = []
+    for file, (values, count, own_width) in zip(files, found, strict=True):
+        if own_width != width:
+            whose = "the number of classes" if num_classes is not None else f"as in {files[0].path.name}"
+            required = f"{width} values in every row, {whose}"
+            raise fail(ARGUMENT, required, f"{own_width} in {file.path.name}", "give the same classes everywhere")
+        if file.class_names(name) != class_names:
+            got = f"{', '.join(file.columns(name))} in {file.path.name}"
+            raise fail(ARGUMENT, f"the classes in the order of {files[0].path.name}", got, "write them in one order")
+        beside = () if labels is None else (labels_of(file, labels, class_names, count)[0],)
+        parts.append(Part(file, (values, *beside), count))
+    counts = [part.num_rows for part in parts if part.num_rows is not None]
+    num_rows = sum(counts) if len(counts) == len(parts) else None
+    apart = None if labels_from is None else _labels_apart(labels_from, class_names, num_rows)
+    return PredictionFiles(
+        paths=tuple(file.path for file in files),
+        kind=kind,
+        num_classes=width,
+        num_rows=num_rows,
+        class_names=class_names,
+        has_labels=labels is not None or apart is not None,
+        notes=tuple(note for part in parts for wanted in part.wanted if (note := part.file.note(wanted)) is not None),
+        _name=name,
+        _parts=tuple(parts),
+        _apart=apart,
+    )
+
+
 def read_predictions(
     paths: Sequence[Path],
     *,
@@ -70,152 +227,28 @@ def read_predictions(
     labels: str | None = _LABELS,
     num_classes: int | None = None,
 ) -> Predictions:
-    """Read logits or probabilities, and labels where there are any, from one file or from shards in order.
-
-    An .npz or .safetensors file holds arrays: (N, K) values and (N,) labels; nothing in it is unpickled. A .parquet
-    or .csv file holds columns: the labels, and the values as one column of lists (in CSV a JSON list) or as K columns
-    ``probs_0``, ``probs_1``, ... (also ``probs.0``), or ``probs_cat``, ``probs_dog``, ... in the file's order of
-    classes. What the values are is said by their name and never concluded from the numbers.
-
-    Args:
-        paths: .npz, .safetensors, .parquet or .csv files; their rows follow one another.
-        logits: The name of logits; with neither this nor `probs`, what is named "logits" or "probs" is read.
-        probs: The name of probabilities.
-        labels: The name of the labels. "labels" may be absent, another name may not; None reads no labels.
-        num_classes: K, where it is known.
-
-    Raises:
-        InputError: a file that is missing, damaged or of another type; no such array, or logits beside probabilities
-            and neither named; K that differs from `num_classes` or between files; fewer or more labels than rows; a
-            value that is no finite number; a row of probabilities with a negative one, or whose sum is further from 1
-            than 1e-3 (or than the precision of its type); a label that is no class index. Files are named with their
-            row, counted from 0.
-    """
-    if not paths:
-        raise fail(ARGUMENT, "at least one file", "none", "name the files of the predictions")
-    files = [_opened(Path(path)) for path in paths]
-    kind, name = _chosen(files[0], logits, probs)
-    with_labels = labels is not None and (labels != _LABELS or any(_LABELS in file.names for file in files))
-    blocks: list[Tensor] = []
+    """Read and check all rows at once; arguments and errors as in `open_predictions` and its chunks."""
+    files = open_predictions(paths, logits=logits, probs=probs, labels=labels, num_classes=num_classes)
+    mapped = _mapped(files)
+    values: list[Tensor] = []
     observed: list[Tensor] = []
-    for file in files:
-        values = _read_values(file, kind, name)
-        width = num_classes if num_classes is not None else (blocks or [values])[0].shape[1]
-        if values.shape[1] != width:
-            whose = "the number of classes" if num_classes is not None else f"as in {files[0].path.name}"
-            required = f"{width} values in every row, {whose}"
-            raise fail(ARGUMENT, required, f"{values.shape[1]} in {file.path.name}", "give the same classes everywhere")
-        if file.class_names(name) != files[0].class_names(name):
-            got = f"{', '.join(file.columns(name))} in {file.path.name}"
-            raise fail(ARGUMENT, f"the classes in the order of {files[0].path.name}", got, "write them in one order")
-        _check_values(values, kind, file, name)
-        if with_labels:
-            observed.append(_read_labels(file, str(labels), values))
-        blocks.append(values)
-    return Predictions(joined(blocks), kind, joined(observed) if with_labels else None, files[0].class_names(name))
+    for chunk in files.chunks():
+        if mapped is None:
+            values.append(chunk.values)
+        if chunk.labels is not None:
+            observed.append(chunk.labels)
+    labelled = joined(observed) if files.has_labels else None
+    return Predictions(joined(values) if mapped is None else mapped, files.kind, labelled, files.class_names)
 
 
-def _opened(path: Path) -> ArrayFile:
-    path = path.expanduser()
-    if path.is_file():
-        return open_arrays(path)
-    close = suggestion(str(path.absolute()))
-    remedy = f"did you mean '{close}'?" if close and not path.exists() else "give the paths of files"
-    raise fail(ARGUMENT, "an existing file", f"'{path}'{', a folder' if path.exists() else ''}", remedy)
+def _mapped(files: PredictionFiles) -> Tensor | None:
+    """Return all values so that only the rows looked at are in memory, where one file allows it."""
+    first, *others = files._parts
+    whole = None if others else first.file.mapped(first.wanted[0])
+    return None if whole is None else floating(whole)
 
 
-def _chosen(file: ArrayFile, logits: str | None, probs: str | None) -> tuple[Kind, str]:
-    """Return what the values are and what they are called."""
-    if logits is not None and probs is not None:
-        raise fail(ARGUMENT, "either logits or probabilities", f"both '{logits}' and '{probs}'", "name one of them")
-    if logits is not None:
-        return "logits", logits
-    if probs is not None:
-        return "probs", probs
-    present: list[Kind] = [kind for kind in _KINDS if file.columns(kind)]
-    if len(present) == 1:
-        return present[0], present[0]
-    if present:
-        required = "either logits or probs, or one of them named"
-        raise fail(ARGUMENT, required, f"both in {file.path.name}", "pass --logits logits or --probs probs")
-    remedy = "pass --logits NAME or --probs NAME to say what it is called"
-    raise fail(ARGUMENT, "an array or columns named logits or probs", _listed(file), remedy)
-
-
-def _listed(file: ArrayFile) -> str:
-    shown = [*file.names[:20], "..."] if len(file.names) > 20 else file.names
-    return f"{', '.join(shown) or 'nothing'} in {file.path.name}"
-
-
-def _missing(file: ArrayFile, name: str) -> InputError:
-    close = nearest(name, file.names)
-    remedy = f"did you mean '{close}'?" if close else "use one of these names"
-    return fail(ARGUMENT, f"'{name}' in every file", _listed(file), remedy)
-
-
-def _read_values(file: ArrayFile, kind: Kind, name: str) -> Tensor:
-    columns = file.columns(name)
-    if not columns:
-        raise _missing(file, name)
-    with reading(file.path):
-        values = file.read(columns)
-    if values.ndim and len(values) == 0:
-        raise fail(ARGUMENT, "at least one row in every file", f"none in {file.path.name}", "take the file away")
-    if values.ndim != 2 or values.shape[1] < 2:
-        required = f"{kind} of shape (N, K) with K of at least 2"
-        got = f"shape {tuple(values.shape)} as '{name}' in {file.path.name}"
-        raise fail(ARGUMENT, required, got, "write one value for each class, also where there are two")
-    # Counts as probabilities (0 and 1) or as logits are numbers too.
-    return values if values.is_floating_point() else values.double()
-
-
-def _chunks(values: Tensor) -> Iterator[tuple[int, Tensor]]:
-    rows = max(1, _CHUNK_NUMBERS // values.shape[1])
-    for start in range(0, len(values), rows):
-        chunk = values[start : start + rows]
-        yield start, chunk if chunk.dtype == torch.float64 else chunk.float()
-
-
-def _check_values(values: Tensor, kind: Kind, file: ArrayFile, name: str) -> None:
-    """Look at every value, a chunk of rows at a time."""
-    tolerance = max(_TOLERANCE, torch.finfo(values.dtype).eps)
-    for start, chunk in _chunks(values):
-        index = first_bad(~chunk.isfinite())
-        if index is not None:
-            got = f"{chunk[index].item():g} in {file.path.name}, row {start + index[0]}, class {index[1]}"
-            raise fail(ARGUMENT, f"finite {kind}", got, "mend or drop that row")
-        if kind == "logits":
-            continue
-        sums, lowest = chunk.sum(1, dtype=torch.float64), chunk.amin(1)
-        bad = first_bad(((sums - 1).abs() > tolerance) | (lowest < 0))
-        if bad is not None:
-            total, least = float(sums[bad]), float(lowest[bad])
-            # a little below 0 is rounding
-            unlike = least < -tolerance or abs(total - 1) > _FAR
-            negative = f" and {least:g}" if least < 0 else ""
-            raise fail(
-                ARGUMENT,
-                f"probs of at least 0 whose rows sum to 1, to within {tolerance:.2g}",
-                f"a sum of {total:.6g}{negative} in {file.path.name}, row {start + bad[0]}",
-                f"these look like logits: pass --logits {name}" if unlike else "divide each row by its sum",
-            )
-
-
-def _read_labels(file: ArrayFile, name: str, values: Tensor) -> Tensor:
-    if name not in file.names:
-        raise _missing(file, name)
-    with reading(file.path):
-        labels = file.read((name,))
-    if labels.shape != (len(values),):
-        required = f"{len(values)} labels, one for each row of predictions"
-        got = f"shape {tuple(labels.shape)} as '{name}' in {file.path.name}"
-        raise fail(ARGUMENT, required, got, "write one class index for each row")
-    # Whole numbers, also where they are written as 3.0; NaN is in no range.
-    whole = labels.long()
-    fits = (whole >= 0) & (whole < values.shape[1]) & ((labels == whole) if labels.is_floating_point() else True)
-    index = first_bad(~fits)
-    if index is not None:
-        got = f"{labels[index].item():g} as '{name}' in {file.path.name}, row {index[0]}"
-        required = f"labels that are whole numbers of at least 0 and below {values.shape[1]}, the number of classes"
-        raise fail(ARGUMENT, required, got, "mend or drop that row")
-    return whole
+def _labels_apart(place: tuple[Path, str], class_names: tuple[str, ...] | None, num_rows: int | None) -> Part:
+    file = open_arrays(Path(place[0]))
+    wanted, count = labels_of(file, place[1], class_names, num_rows)
+    return Part(file, (wanted,), count)

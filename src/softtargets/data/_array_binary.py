@@ -1,0 +1,166 @@
+"""Arrays in .npz and .safetensors files; nothing in them is unpickled."""
+
+import math
+import struct
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from softtargets._errors import fail
+from softtargets.data._array_file import ARGUMENT, CHUNK_BYTES, ArrayFile, Wanted, reading
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the .npz file says of one array before its numbers."""
+
+    info: zipfile.ZipInfo
+    start: int
+    shape: tuple[int, ...]
+    columns_first: bool
+    dtype: "np.dtype"
+
+    @property
+    def is_stored(self) -> bool:
+        return self.info.compress_type == zipfile.ZIP_STORED
+
+
+class NpzFile(ArrayFile):
+    """An .npz file, whose checksums are compared once its rows are read to the end."""
+
+    def __init__(self, path: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            super().__init__(path, (name.removesuffix(".npy") for name in archive.namelist()))
+
+    def shape(self, wanted: Wanted) -> tuple[int | None, ...]:
+        with reading(self.path):
+            return self._header(wanted).shape
+
+    def blocks(self, wanted: Sequence[Wanted], rows: int) -> Iterator[tuple[Tensor, ...]]:
+        with reading(self.path):
+            yield from zip(*(self._rows(self._header(array), rows) for array in wanted), strict=True)
+
+    def mapped(self, wanted: Wanted) -> Tensor | None:
+        with reading(self.path):
+            header = self._header(wanted)
+            return _tensor(self._map(header)) if header.is_stored and header.dtype.isnative else None
+
+    def note(self, wanted: Wanted) -> str | None:
+        with reading(self.path):
+            header = self._header(wanted)
+        if header.is_stored or not header.columns_first:
+            return None
+        return (
+            f"'{wanted.columns[0]}' in {self.path.name} is compressed column by column, so it is held in memory whole"
+        )
+
+    def _header(self, wanted: Wanted) -> _Header:
+        import numpy as np
+
+        (name,) = wanted.columns
+        with zipfile.ZipFile(self.path) as archive:
+            info = archive.getinfo(f"{name}.npy")
+            with archive.open(info) as stream:
+                version = np.lib.format.read_magic(stream)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, columns_first, dtype = read(stream)
+                start = stream.tell()
+        if dtype.hasobject:
+            raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
+        if dtype.kind not in "biuf":
+            raise fail(
+                ARGUMENT, "numbers", f"{dtype} as '{name}' in {self.path.name}", "save class indices and numbers"
+            )
+        held, promised = info.file_size - start, math.prod(shape) * dtype.itemsize
+        if held != promised:
+            raise ValueError(f"{held} bytes of '{name}', where its header promises {promised}")
+        return _Header(info, start, shape, columns_first, dtype)
+
+    def _rows(self, header: _Header, rows: int) -> Iterator[Tensor]:
+        import numpy as np
+
+        count = header.shape[0]
+        starts = range(0, count, rows)
+        with zipfile.ZipFile(self.path) as archive, archive.open(header.info) as stream:
+            if not header.columns_first:
+                stream.seek(header.start)
+                for start in starts:
+                    block = np.empty((min(rows, count - start), *header.shape[1:]), header.dtype)
+                    _fill(stream, block)
+                    yield _tensor(block)
+            elif not header.is_stored:
+                whole = _tensor(np.lib.format.read_array(stream, allow_pickle=False))
+                yield from whole.split(rows)
+            # The archive's checksum is compared at the end: memory that is mapped is checked by nobody else.
+            while stream.read(CHUNK_BYTES):
+                pass
+        if header.columns_first and header.is_stored:
+            for start in starts:
+                # Mapped anew for each block: what was read for the last one is given back.
+                yield _tensor(np.ascontiguousarray(self._map(header)[start : start + rows]))
+
+    def _map(self, header: _Header) -> "np.ndarray":
+        import numpy as np
+
+        with self.path.open("rb") as stream:
+            stream.seek(header.info.header_offset + 26)
+            start = header.info.header_offset + 30 + sum(struct.unpack("<HH", stream.read(4))) + header.start
+        # Pages are read when they are looked at, and a change would stay in memory.
+        return np.memmap(self.path, header.dtype, "c", start, header.shape, "F" if header.columns_first else "C")
+
+
+def _fill(stream: IO[bytes], block: "np.ndarray") -> None:
+    """Read an array in pieces: what a compressed stream hands over at once is copied more than once."""
+    import numpy as np
+
+    view = block.reshape(-1).view(np.uint8).data
+    filled = 0
+    while filled < len(view):
+        piece = stream.read(min(CHUNK_BYTES, len(view) - filled))
+        if not piece:
+            raise EOFError("it ends before its last row")
+        view[filled : filled + len(piece)] = piece
+        filled += len(piece)
+
+
+def _tensor(array: "np.ndarray") -> Tensor:
+    return torch.from_numpy(array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("=")))
+
+
+class SafetensorsFile(ArrayFile):
+    """A .safetensors file."""
+
+    def __init__(self, path: Path) -> None:
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt") as file:
+            super().__init__(path, file.keys())
+
+    def shape(self, wanted: Wanted) -> tuple[int | None, ...]:
+        from safetensors import safe_open
+
+        with reading(self.path), safe_open(self.path, framework="pt") as file:
+            return tuple(file.get_slice(wanted.columns[0]).get_shape())
+
+    def blocks(self, wanted: Sequence[Wanted], rows: int) -> Iterator[tuple[Tensor, ...]]:
+        from safetensors import safe_open
+
+        for start in range(0, self.shape(wanted[0])[0] or 0, rows):
+            # Opened anew for each block: what was mapped for the last one is given back.
+            with reading(self.path), safe_open(self.path, framework="pt") as file:
+                block = tuple(file.get_slice(array.columns[0])[start : start + rows] for array in wanted)
+            yield block
+
+    def mapped(self, wanted: Wanted) -> Tensor | None:
+        from safetensors import safe_open
+
+        with reading(self.path), safe_open(self.path, framework="pt") as file:
+            return file.get_tensor(wanted.columns[0])

@@ -1,0 +1,194 @@
+"""Arrays in the columns of .parquet and .csv files."""
+
+import contextlib
+import csv
+import json
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from softtargets._checks import first_bad
+from softtargets._errors import InputError, fail, nearest
+from softtargets.data._array_file import ARGUMENT, ArrayFile, Wanted, reading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.csv
+
+# What all the columns of a Parquet file are buffered in.
+_BUFFER_BYTES = 2**25
+_BLOCK_BYTES = 2**18
+
+
+class TableFile(ArrayFile):
+    """A file of columns."""
+
+    is_table = True
+    num_rows: int | None = None
+
+    def shape(self, wanted: Wanted) -> tuple[int | None, ...]:
+        # The first column stands for all: those of a thousand take seconds to open.
+        first = next(self.blocks((Wanted(wanted.columns[:1], wanted.classes),), rows=1), None)
+        width = (len(wanted.columns),) if len(wanted.columns) > 1 else ()
+        return (0,) if first is None else (self.num_rows, *width, *first[0].shape[1:])
+
+    def blocks(self, wanted: Sequence[Wanted], rows: int) -> Iterator[tuple[Tensor, ...]]:
+        columns = list(dict.fromkeys(name for array in wanted for name in array.columns))
+        start, widths = 0, None
+        with reading(self.path):
+            for batch in self._batches(columns, rows):
+                block = tuple(_array(batch, array, self.path, start) for array in wanted)
+                found = [array.shape[1:] for array in block]
+                for first, other in zip(widths or found, found, strict=True):
+                    if first != other:
+                        raise _uneven(first.numel(), other.numel(), self.path, start)
+                widths = widths or found
+                yield block
+                start += batch.num_rows
+
+    @abstractmethod
+    def _batches(self, columns: list[str], rows: int) -> "Iterator[pa.RecordBatch]":
+        """Yield these columns of some rows at a time, in order."""
+
+
+class ParquetFile(TableFile):
+    """A .parquet file."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as file:
+            super().__init__(path, file.schema_arrow.names)
+            self.num_rows = file.metadata.num_rows
+
+    def _batches(self, columns: list[str], rows: int) -> "Iterator[pa.RecordBatch]":
+        import pyarrow.parquet as pq
+
+        size = max(2**14, _BUFFER_BYTES // len(columns))
+        with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=size) as file:
+            yield from file.iter_batches(batch_size=rows, columns=columns)
+
+
+class CsvFile(TableFile):
+    """A .csv file, read as text, so that a cell that is no number can be shown as it was written, with its row."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            header = next(csv.reader(stream), [])
+            # The reader holds 32 blocks ahead, each of which must hold a row at least.
+            self._block_bytes = max(_BLOCK_BYTES, 64 * len(stream.readline()))
+        if len(set(header)) < len(header):
+            raise fail(ARGUMENT, "columns with names of their own", f"{path.name}: {', '.join(header)}", "rename one")
+        super().__init__(path, header)
+
+    def _batches(self, columns: list[str], rows: int) -> "Iterator[pa.RecordBatch]":
+        import pyarrow.csv
+        from pyarrow import ArrowInvalid, string
+
+        uneven: list[pyarrow.csv.InvalidRow] = []
+
+        def stop(row: "pyarrow.csv.InvalidRow") -> str:
+            uneven.append(row)
+            return "error"
+
+        convert = pyarrow.csv.ConvertOptions(
+            include_columns=columns, column_types=dict.fromkeys(columns, string()), strings_can_be_null=False
+        )
+        # a blank line is a row too, or those that follow would be called by other numbers
+        parse = pyarrow.csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=stop)
+        # several threads would not know the number of a row
+        read = pyarrow.csv.ReadOptions(use_threads=False, block_size=self._block_bytes)
+        try:
+            with pyarrow.csv.open_csv(self.path, read, parse, convert) as batches:
+                yield from batches
+        except ArrowInvalid:
+            if not uneven:
+                raise
+            row = uneven[0]
+            required = f"{row.expected_columns} fields in every row, as in the first line"
+            # rows are counted from 1 there, the first line among them
+            got = f"{row.actual_columns} in {self.path.name}, row {row.number - 2}"
+            raise fail(ARGUMENT, required, got, "mend that row, or write the file anew if it was cut short") from None
+
+
+def _array(batch: "pa.RecordBatch", wanted: Wanted, path: Path, start: int) -> Tensor:
+    arrays = [_numbers(batch.column(name), path, start, name, wanted.classes) for name in wanted.columns]
+    return arrays[0] if len(arrays) == 1 else torch.stack(arrays, dim=1)
+
+
+def _numbers(column: "pa.Array", path: Path, start: int, name: str, classes: tuple[str, ...] | None) -> Tensor:
+    """Return (n,) of a column of numbers or names of classes, (n, K) of one of lists; what is missing is NaN."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+        kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _parsed(column, path, start, name, classes)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        lengths = pc.call_function("list_value_length", [column])
+        _check_even(torch.tensor(lengths.fill_null(0).to_numpy()), path, start)
+        return _numbers(column.flatten(), path, start, name, None).reshape(len(column), -1)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise fail(ARGUMENT, "numbers", f"{kind} as '{name}' in {path.name}", "save class indices and numbers")
+    if column.null_count or pa.types.is_boolean(kind):
+        column = column.cast(pa.float64())
+    # A copy: Arrow's memory may not be written to.
+    return torch.tensor(column.to_numpy(zero_copy_only=False))
+
+
+def _parsed(column: "pa.Array", path: Path, start: int, name: str, classes: tuple[str, ...] | None) -> Tensor:
+    """Return the numbers, names of classes or JSON lists of numbers that a column of text says."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if classes is not None:
+        # A name becomes its index as text, which is read like one that was written.
+        names = pc.SetLookupOptions(pa.array(classes, column.type))
+        index = pc.call_function("index_in", [column], names)
+        column = pc.call_function("coalesce", [index.cast(column.type), column])
+    try:
+        return torch.tensor(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False))
+    except pa.ArrowInvalid:
+        cells = [_cell(text, path, start + row, name, classes) for row, text in enumerate(column.to_pylist())]
+    _check_even(torch.tensor([len(cell) if isinstance(cell, list) else 1 for cell in cells]), path, start)
+    return torch.tensor(cells, dtype=torch.float64)
+
+
+def _cell(text: str | None, path: Path, row: int, name: str, classes: tuple[str, ...] | None) -> Any:
+    with contextlib.suppress(ValueError, TypeError):
+        return float(text or "")
+    with contextlib.suppress(ValueError, TypeError):
+        value = json.loads(text or "")
+        if isinstance(value, list) and value and all(type(entry) in (int, float) for entry in value):
+            return value
+    shown = repr(text)[:60] if text else "nothing"
+    close = nearest(text, classes) if text and classes else None
+    raise fail(
+        ARGUMENT,
+        "a number in every row" if classes is None else f"a number or one of {_some(classes)} in every row",
+        f"{shown} in {path.name}, row {row}, column '{name}'",
+        f"did you mean '{close}'?" if close else "mend that row",
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = list(names)
+    return ", ".join([*shown[:20], "..."] if len(shown) > 20 else shown)
+
+
+def _check_even(sizes: Tensor, path: Path, start: int) -> None:
+    index = first_bad(sizes != sizes[:1])
+    if index is not None:
+        raise _uneven(int(sizes[0]), int(sizes[index]), path, start + index[0])
+
+
+def _uneven(first: int, other: int, path: Path, row: int) -> InputError:
+    required = f"as many numbers in every row as in the first, {first}"
+    return fail(ARGUMENT, required, f"{other} in {path.name}, row {row}", "mend that row")

@@ -1,0 +1,126 @@
+"""Which arrays of a file are the predictions and which the labels, as far as its header or first row tells."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from softtargets._errors import InputError, fail, nearest
+from softtargets.data._array_file import ARGUMENT, ArrayFile, Rows, Wanted
+from softtargets.data._prediction_checks import Kind
+
+_KINDS: tuple[Kind, Kind] = ("logits", "probs")
+_COUNTED_AT_A_TIME = 65_536
+
+
+@dataclass(frozen=True)
+class Part:
+    """Arrays of one file that are read side by side.
+
+    Attributes:
+        file: Where they lie.
+        wanted: The values, and the labels where they lie beside them; or labels alone.
+        num_rows: How many rows each has, or None where only reading tells it.
+    """
+
+    file: ArrayFile
+    wanted: tuple[Wanted, ...]
+    num_rows: int | None
+
+    def rows(self, at_a_time: int) -> Rows:
+        """Return them from the first row on."""
+        return Rows(self.file.blocks(self.wanted, at_a_time))
+
+    def counted(self) -> int:
+        """Return the number of rows, for which a .csv file is read."""
+        if self.num_rows is not None:
+            return self.num_rows
+        return sum(len(block[0]) for block in self.file.blocks(self.wanted, _COUNTED_AT_A_TIME))
+
+
+class Values(NamedTuple):
+    """Values of one file: which arrays, how many rows where that is known, and how many classes."""
+
+    wanted: Wanted
+    num_rows: int | None
+    width: int
+
+
+def chosen(file: ArrayFile, logits: str | None, probs: str | None) -> tuple[Kind, str]:
+    """Return what the values are and what they are called.
+
+    Raises:
+        InputError: both or neither of logits and probabilities, where none or both are named.
+    """
+    if logits is not None and probs is not None:
+        raise fail(ARGUMENT, "either logits or probabilities", f"both '{logits}' and '{probs}'", "name one of them")
+    if logits is not None:
+        return "logits", logits
+    if probs is not None:
+        return "probs", probs
+    present: list[Kind] = [kind for kind in _KINDS if file.columns(kind)]
+    if len(present) == 1:
+        return present[0], present[0]
+    if present:
+        required = "either logits or probs, or one of them named"
+        raise fail(ARGUMENT, required, f"both in {file.path.name}", "pass --logits logits or --probs probs")
+    remedy = "pass --logits NAME or --probs NAME to say what it is called"
+    raise fail(ARGUMENT, "an array or columns named logits or probs", _listed(file), remedy)
+
+
+def values_of(file: ArrayFile, kind: Kind, name: str) -> Values:
+    """Return the values of this name.
+
+    Raises:
+        InputError: none of this name, no rows, or no K of at least 2.
+    """
+    columns = file.columns(name)
+    if not columns:
+        raise _missing(file, name)
+    wanted = Wanted(columns)
+    shape = file.shape(wanted)
+    if shape[:1] == (0,):
+        raise fail(ARGUMENT, "at least one row in every file", f"none in {file.path.name}", "take the file away")
+    width = shape[1] if len(shape) == 2 else None
+    if width is None or width < 2:
+        required = f"{kind} of shape (N, K) with K of at least 2"
+        got = f"shape {_shown(shape)} as '{name}' in {file.path.name}"
+        raise fail(ARGUMENT, required, got, "write one value for each class, also where there are two")
+    return Values(wanted, shape[0], width)
+
+
+def labels_of(
+    file: ArrayFile, name: str, class_names: tuple[str, ...] | None, num_rows: int | None
+) -> tuple[Wanted, int | None]:
+    """Return the labels of this name, and their number where it is known.
+
+    Raises:
+        InputError: none of this name, or of another shape than (`num_rows`,).
+    """
+    if name not in file.names:
+        raise _missing(file, name)
+    wanted = Wanted((name,), class_names)
+    shape = file.shape(wanted)
+    if len(shape) != 1 or (None not in (shape[0], num_rows) and shape[0] != num_rows):
+        raise unequal(num_rows, f"shape {_shown(shape)}", file, name)
+    return wanted, shape[0]
+
+
+def unequal(num_rows: int | None, got: str, file: ArrayFile, name: str) -> InputError:
+    """Build the error of more or fewer labels than rows."""
+    required = f"{'N' if num_rows is None else num_rows} labels, one for each row of predictions"
+    return fail(ARGUMENT, required, f"{got} as '{name}' in {file.path.name}", "write one class index for each row")
+
+
+def _shown(shape: tuple[int | None, ...]) -> str:
+    sizes = ["N" if size is None else str(size) for size in shape]
+    return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+
+
+def _listed(file: ArrayFile) -> str:
+    shown = [*file.names[:20], "..."] if len(file.names) > 20 else file.names
+    return f"{', '.join(shown) or 'nothing'} in {file.path.name}"
+
+
+def _missing(file: ArrayFile, name: str) -> InputError:
+    close = nearest(name, file.names)
+    remedy = f"did you mean '{close}'?" if close else "use one of these names"
+    return fail(ARGUMENT, f"'{name}' in every file", _listed(file), remedy)
