@@ -8,7 +8,7 @@ from torch import Tensor
 
 from softtargets import analysis, losses, metrics, targets
 
-ROOMS = ("targets", "losses", "noise", "metrics", "analysis", "nn")
+ROOMS = ("targets", "losses", "noise", "metrics", "calibration", "analysis", "nn")
 N, K = 7, 4
 
 generator = torch.Generator().manual_seed(0)
@@ -172,11 +172,39 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
     "noise.superclass_flip": Other("noise/test_noise_transitions.py"),
     "noise.symmetric": Other("noise/test_noise_transitions.py"),
     "noise.trusted_set": Other("noise/test_noise_trusted.py"),
+    "metrics.Accumulator": Other("metrics/test_metrics_accumulate.py"),
+    "metrics.Collection": Other("metrics/test_metrics_accumulate.py"),
+    "metrics.Accuracy": Other("metrics/test_metrics_classification.py"),
+    "metrics.NLL": Other("metrics/test_metrics_classification.py"),
     "metrics.Bins": Other("metrics/test_metrics_calibration_error.py"),
-    "metrics.accuracy": Metric(metrics.accuracy),
+    "metrics.ECE": Other("metrics/test_metrics_calibration_error.py"),
+    "metrics.Brier": Other("metrics/test_metrics_brier.py"),
+    "metrics.BrierDecomposition": Other("metrics/test_metrics_accumulate.py"),
+    "metrics.BrierParts": Other("metrics/test_metrics_brier.py"),
+    "metrics.Interval": Other("metrics/test_metrics_interval.py"),
+    "metrics.interval": Other("metrics/test_metrics_interval.py"),
+    "metrics.paired_difference": Other("metrics/test_metrics_interval.py"),
+    "metrics.RiskCoverage": Other("metrics/test_metrics_selective.py"),
+    "metrics.SelectiveRisk": Other("metrics/test_metrics_selective.py"),
+    "metrics.SmoothECE": Other("metrics/test_metrics_smooth.py"),
+    "metrics.SmoothReliability": Other("metrics/test_metrics_smooth.py"),
     "metrics.auroc": Other("metrics/test_metrics_ranking.py"),
+    "metrics.accuracy": Metric(metrics.accuracy),
+    "metrics.brier": Metric(metrics.brier),
+    "metrics.brier_decomposition": Metric(
+        lambda probs, labels: torch.stack(list(vars(metrics.brier_decomposition(probs, labels)).values()))
+    ),
+    "metrics.aurc": Other("metrics/test_metrics_selective.py"),  # a mean over ranks: twice the examples change it
+    "metrics.coverage_at_risk": Metric(lambda probs, labels: metrics.coverage_at_risk(probs, labels, risk=0.5)),
     "metrics.ece": Metric(metrics.ece),
-    "metrics.nll": Metric(lambda probs, labels: metrics.nll(probs.log(), labels)),
+    "metrics.error_auroc": Metric(metrics.error_auroc),
+    "metrics.excess_aurc": Other(
+        "metrics/test_metrics_selective.py"
+    ),  # a mean over ranks: twice the examples change it
+    "metrics.risk_coverage": Other("metrics/test_metrics_selective.py"),
+    "metrics.smooth_ece": Metric(metrics.smooth_ece),
+    "metrics.smooth_reliability": Other("metrics/test_metrics_smooth.py"),
+    "metrics.nll": Metric(metrics.nll),
     "metrics.reliability_bins": Metric(
         lambda probs, labels: torch.stack(
             [
@@ -185,6 +213,21 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
             ]
         )
     ),
+    "calibration.Temperature": Other("calibration/test_calibration_temperature.py"),
+    "calibration.Vector": Other("calibration/test_calibration_vector.py"),
+    "calibration.EnsembleTemperature": Other("calibration/test_calibration_ensemble.py"),
+    "calibration.Histogram": Other("calibration/test_calibration_classwise.py"),
+    "calibration.Isotonic": Other("calibration/test_calibration_classwise.py"),
+    "calibration.load": Other("calibration/test_calibration_files.py"),
+    "calibration.save": Other("calibration/test_calibration_files.py"),
+    "calibration.CrossFit": Other("calibration/test_calibration_cross_fit.py"),
+    "calibration.cross_fit": Other("calibration/test_calibration_cross_fit.py"),
+    "calibration.LogitNorm": Other("calibration/test_calibration_scores.py"),
+    "calibration.choose_logit_norm": Other("calibration/test_calibration_scores.py"),
+    "calibration.logit_normalized": Other("calibration/test_calibration_scores.py"),
+    "calibration.margin": Other("calibration/test_calibration_scores.py"),
+    "calibration.max_probability": Other("calibration/test_calibration_scores.py"),
+    "calibration.negative_entropy": Other("calibration/test_calibration_scores.py"),
     "analysis.logit_gap": Loss(lambda z, rows: analysis.logit_gap(z, LABELS[rows])),
     "nn.CrossEntropy": Other("nn/test_nn_cross_entropy.py"),
     "nn.LearnedSmoothing": Other("nn/test_nn_learned_smoothing.py"),

@@ -6,8 +6,11 @@ same bits. Real numbers are kept in units of 2^-40 as a whole part and a fractio
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from itertools import islice
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -44,6 +47,8 @@ class Accumulator(ABC):
         seed: of the hash of an example's id that chooses its group.
         settings: what the metric was made with.
     """
+
+    interval_method: ClassVar[Literal["percentile", "basic"]] = "percentile"
 
     def __init__(self, *, groups: int = 1, seed: int = 0, **settings: Any) -> None:
         for name, value, low in (("groups", groups, 1), ("seed", seed, 0)):
@@ -128,8 +133,7 @@ class Accumulator(ABC):
         Raises:
             ValueError: where there are none.
         """
-        if self.count == 0:
-            raise fail(type(self).__name__, "at least one example", "none", "update it first")
+        self._require_examples()
         return self._value(self._totals(None))[0]
 
     def replicates(self, weights: Tensor) -> Tensor:
@@ -146,7 +150,17 @@ class Accumulator(ABC):
     @property
     def count(self) -> int:
         """The number of examples so far."""
-        return int(self._state["rows"].sum()) if self._state else 0
+        return int(self.group_counts.sum())
+
+    @property
+    def group_counts(self) -> Tensor:
+        """The number of examples of each group, (groups,) int64."""
+        return self._state["rows"] if self._state else torch.zeros(self.groups, dtype=torch.int64)
+
+    @property
+    def numbers(self) -> int:
+        """How many whole numbers the state of one group has."""
+        return sum(array.numel() for array in self._state.values()) // self.groups
 
     @property
     def num_classes(self) -> int | None:
@@ -184,6 +198,10 @@ class Accumulator(ABC):
         named = {**self.settings, "groups": self.groups, "seed": self.seed}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in named.items())})"
 
+    def _require_examples(self) -> None:
+        if self.count == 0:
+            raise fail(type(self).__name__, "at least one example", "none", "a metric of nothing is undefined")
+
     @property
     def _classes(self) -> int:
         assert self._num_classes is not None
@@ -206,34 +224,60 @@ class Accumulator(ABC):
 
     def _take(self, rows: Rows, before: int) -> None:
         """Add rows to a state that is prepared; `before` is added to their ids."""
-        group = _group_of(rows.ids + before, self.groups, self.seed)
+        group = group_of(rows.ids + before if self.groups > 1 else rows.ids, self.groups, self.seed)
         self._count("rows", group)
         self._add(rows, group)
 
+    def _take_back(self, added: Iterable[Rows], before: int) -> None:
+        """Undo that rows were added."""
+        theirs = copy(self)
+        theirs.reset()
+        for rows in added:
+            theirs._prepare(rows.num_classes, rows.values.device)
+            theirs._take(rows, before)
+        theirs._carry()
+        for name, array in theirs._state.items():
+            self._state[name] -= array
+        self._carry(always=bool(self._state))
+
     def _count(self, name: str, group: Tensor, cell: Tensor | None = None, times: Tensor | None = None) -> None:
         """Count (n,) examples in their cell of a field, by its flat index; each once, or as often as `times` says."""
-        flat = self._state[name].view(-1)
-        amounts = torch.ones_like(group) if times is None else times.long()
-        flat.index_add_(0, self._flat(group, cell, flat.numel()), amounts)
+        cells = self._state[name].view(-1)
+        if times is not None:
+            self._add_to(cells, group, cell, times.long())
+        elif self.groups == 1 and cell is None:
+            cells += len(group)
+        elif len(cells) <= len(group):
+            cells += self._flat(group, cell, len(cells)).bincount(minlength=len(cells))
+        else:
+            self._add_to(cells, group, cell, group.new_ones(1).expand(group.shape))
 
-    def _sum(self, name: str, group: Tensor, cell: Tensor | None, values: Tensor) -> None:
-        """Add (n,) finite float64 values to their cell of a field, by its flat index."""
+    def _sum(self, name: str, group: Tensor, cell: Tensor | None, values: Tensor, *, most: float | None = None) -> None:
+        """Add (n,) values of at least single precision below 2^40 to their cell of a field, by its flat index.
+
+        `most` is what none of them is beyond, where that is known.
+        """
         if not len(values):
             return
-        limbs = self._state[name].view(-1, 2)
-        index = self._flat(group, cell, len(limbs))
-        units = (values * 2.0**FRACTION_BITS).round().long()
-        largest = float(values.abs().max()) * len(values)
         whole = None
-        if largest >= _CARRY_AT:
-            whole, units, largest = units >> FRACTION_BITS, units & _MASK, float(len(values))
-        self._uncarried[name] = self._uncarried.get(name, 0.0) + largest
+        largest = max(abs(float(end)) for end in values.aminmax()) if most is None else most
+        if largest * len(values) >= _CARRY_AT:
+            whole = values.floor()
+            values, largest = values - whole, 1.0
+        self._uncarried[name] = self._uncarried.get(name, 0.0) + largest * len(values)
         if self._uncarried[name] >= _CARRY_AT:
             self._carry()
-            self._uncarried[name] = largest
-        limbs[:, 1].index_add_(0, index, units)
+            self._uncarried[name] = largest * len(values)
+        limbs = self._state[name].view(-1, 2)
+        self._add_to(limbs[:, 1], group, cell, (values * 2.0**FRACTION_BITS).round_().long())
         if whole is not None:
-            limbs[:, 0].index_add_(0, index, whole)
+            self._add_to(limbs[:, 0], group, cell, whole.long())
+
+    def _add_to(self, cells: Tensor, group: Tensor, cell: Tensor | None, amounts: Tensor) -> None:
+        if self.groups == 1 and cell is None:
+            cells += amounts.sum()
+        else:
+            cells.index_add_(0, self._flat(group, cell, len(cells)), amounts)
 
     def _flat(self, group: Tensor, cell: Tensor | None, size: int) -> Tensor:
         if self.groups == 1:
@@ -288,12 +332,20 @@ class Collection:
     ) -> Self:
         """Add examples to each; arguments and errors as :meth:`Accumulator.update`."""
         counted = [one.count if ids is None else 0 for one in self.accumulators]
-        # every row is checked before the first is added
-        for number, rows in enumerate(chunks(probs, labels, logits=logits, mask=mask, ids=ids)):
-            for one in self.accumulators if number == 0 else ():
-                one._prepare(rows.num_classes, rows.values.device)
+        read = partial(chunks, probs, labels, logits=logits, mask=mask, ids=ids)
+        done = 0
+        try:
+            for rows in read():
+                for one in self.accumulators if done == 0 else ():
+                    one._prepare(rows.num_classes, rows.values.device)
+                for one, before in zip(self.accumulators, counted, strict=True):
+                    one._take(rows, before)
+                done += 1
+        except (ValueError, TypeError):
+            # what was added before the bad row is taken away again, which whole numbers allow
             for one, before in zip(self.accumulators, counted, strict=True):
-                one._take(rows, before)
+                one._take_back(islice(read(), done), before)
+            raise
         for one in self.accumulators:
             one._counted_ids |= ids is None
         return self
@@ -303,10 +355,10 @@ def _joined(limbs: Tensor) -> Tensor:
     return limbs[..., 0].double() + limbs[..., 1].double() * _UNIT
 
 
-def _group_of(ids: Tensor, groups: int, seed: int) -> Tensor:
+def group_of(ids: Tensor, groups: int, seed: int) -> Tensor:
     """Return the group of each example by a hash of its id (the finaliser of SplitMix64, Steele et al. 2014)."""
     if groups == 1:
-        return torch.zeros_like(ids)
+        return ids.new_zeros(1).expand(ids.shape)
     mixed = ids + _signed(0x9E3779B97F4A7C15 * (seed + 1))
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ _shifted(mixed, shift)) * _signed(factor)

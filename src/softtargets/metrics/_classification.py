@@ -1,63 +1,140 @@
-"""Numbers of a classifier's predictions against hard labels."""
+"""Numbers of a classifier's predictions against hard labels: accuracy and NLL."""
 
+import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels, first_bad, sum_tolerance
-from softtargets._errors import fail
+from softtargets._errors import fail, fail_type
+from softtargets.metrics._accumulate import Accumulator, Field
+from softtargets.metrics._rows import Rows
+
+# A label this unlikely, in nats, is one that cannot be: sums of 2^33 rows stay within 64 bits.
+_IMPOSSIBLE = 2.0**30
 
 
-def check_predictions(argument: str, scores: Tensor, labels: Tensor) -> None:
-    """Require (N, K) float scores with (N,) labels in range, N >= 1."""
-    check_floating(argument, scores)
-    if scores.ndim != 2 or scores.shape[1] < 2:
-        raise fail(argument, "shape (N, K) with K >= 2", tuple(scores.shape), "give one row of K per example")
-    check_labels("labels", labels, scores.shape[1])
-    if labels.shape != scores.shape[:1]:
-        raise fail("labels", f"shape ({scores.shape[0]},)", tuple(labels.shape), "give one label per row")
-    if len(labels) == 0:
-        raise fail(argument, "at least one row", 0, "a metric of nothing is undefined")
-
-
-def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
-    """Share of examples whose largest score is the label's.
+class Accuracy(Accumulator):
+    """Share of examples whose label is among the `top_k` most likely classes; see :func:`accuracy`.
 
     Args:
-        scores: (N, K) float: logits, probabilities or log-probabilities alike. Ties go to the lowest class.
-        labels: (N,) int64 in [0, K).
+        top_k: how many classes may hold the label, at least 1.
+        groups: as in :class:`Accumulator`.
+        seed: as in :class:`Accumulator`.
+    """
+
+    def __init__(self, *, top_k: int = 1, groups: int = 1, seed: int = 0) -> None:
+        if isinstance(top_k, bool) or not isinstance(top_k, int):
+            raise fail_type("top_k", "an int of at least 1", repr(top_k), "1 and 5 are usual")
+        if top_k < 1:
+            raise fail("top_k", "at least 1", top_k, "1 and 5 are usual")
+        self.top_k = top_k
+        super().__init__(groups=groups, seed=seed, top_k=top_k)
+
+    def _fields(self, num_classes: int) -> dict[str, Field]:
+        if self.top_k > num_classes:
+            raise fail("top_k", f"at most {num_classes}, the number of classes", self.top_k, "choose fewer")
+        return {"correct": Field()}
+
+    def _add(self, rows: Rows, group: Tensor) -> None:
+        correct = rows.correct if self.top_k == 1 else rows.rank < self.top_k
+        self._count("correct", group, times=correct)
+
+    def _value(self, totals: dict[str, Tensor]) -> Tensor:
+        return totals["correct"] / totals["rows"]
+
+
+class NLL(Accumulator):
+    """Mean negative log-likelihood of hard labels; see :func:`nll`.
+
+    Args:
+        groups: as in :class:`Accumulator`.
+        seed: as in :class:`Accumulator`.
+    """
+
+    def __init__(self, *, groups: int = 1, seed: int = 0) -> None:
+        super().__init__(groups=groups, seed=seed)
+
+    def _fields(self, num_classes: int) -> dict[str, Field]:
+        return {"nll": Field(real=True), "infinite": Field()}
+
+    def _add(self, rows: Rows, group: Tensor) -> None:
+        values = -rows.log_likelihood
+        infinite = values > _IMPOSSIBLE
+        self._count("infinite", group, times=infinite)
+        self._sum("nll", group, None, values.masked_fill(infinite, 0.0))
+
+    def _value(self, totals: dict[str, Tensor]) -> Tensor:
+        return (totals["nll"] / totals["rows"]).masked_fill(totals["infinite"] > 0, torch.inf)
+
+
+def accuracy(
+    probs: Tensor | None = None,
+    labels: Tensor | None = None,
+    *,
+    logits: Tensor | None = None,
+    mask: Tensor | None = None,
+    top_k: int = 1,
+) -> Tensor:
+    """Share of examples whose label is among the `top_k` most likely classes.
+
+    mean_i [#{k: p_ik > p_il} + #{k < l: p_ik = p_il} < top_k]  with l = labels[i]: of equal ones the lowest comes first
+
+    Args:
+        probs: (..., K) float, rows sum to 1; or None.
+        labels: (...) int64 in [0, K).
+        logits: (..., K) float, instead of `probs`.
+        mask: (...) bool, the rows that count; None: all.
+        top_k: how many classes may hold the label, in [1, K].
 
     Returns:
         () float64, a fraction.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, or there is no row.
+        ValueError: where not exactly one of `probs` and `logits` is given, shapes differ, rows are no probabilities, a
+            label is out of range (first bad row named), there is no row, or `top_k` is out of range.
+        TypeError: where values are not floating-point, labels not integers, or mask not bool.
+
+    Limits:
+        top_k=K gives 1.
+
+    Example:
+        >>> probs = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
+        >>> float(accuracy(probs, torch.tensor([1, 1]))), float(accuracy(probs, torch.tensor([1, 1]), top_k=2))
+        (0.0, 0.5)
     """
-    check_predictions("scores", scores, labels)
-    return (scores.argmax(-1) == labels).double().mean()
+    return Accuracy(top_k=top_k).update(probs, labels, logits=logits, mask=mask).compute()
 
 
-def nll(log_probs: Tensor, labels: Tensor) -> Tensor:
+def nll(
+    probs: Tensor | None = None,
+    labels: Tensor | None = None,
+    *,
+    logits: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Mean negative log-likelihood of hard labels, unsmoothed and unweighted.
 
-    mean_i -log_probs[i, label_i]
+    mean_i -log p_i[labels[i]]
+
+    Each row is rounded to 2^-40 nats. A label of probability 0, or below exp(-2^30), makes it infinite.
 
     Args:
-        log_probs: (N, K) float, natural logarithms of probabilities (``logits.log_softmax(-1)``).
-        labels: (N,) int64 in [0, K).
+        probs: (..., K) float, rows sum to 1; or None.
+        labels: (...) int64 in [0, K).
+        logits: (..., K) float, instead of `probs`: exact where a probability is too small to be written.
+        mask: (...) bool, the rows that count; None: all.
 
     Returns:
         () float64, nats, at least 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, there is no row, or the probabilities of a row do not
-            sum to 1 (logits are not log-probabilities; first bad row named).
+        ValueError: where not exactly one of `probs` and `logits` is given, shapes differ, rows are no probabilities, a
+            label is out of range (first bad row named), or there is no row.
+        TypeError: where values are not floating-point, labels not integers, or mask not bool.
 
     Limits:
-        certain and right gives 0; uniform gives log K.
+        certain and right gives 0; uniform gives log K; a label that was held impossible gives infinity.
+
+    Example:
+        >>> float(nll(torch.tensor([[1.0, 0.0]]), torch.tensor([0])))
+        0.0
     """
-    check_predictions("log_probs", log_probs, labels)
-    log_sums = log_probs.detach().double().logsumexp(1)
-    bad = first_bad(~(log_sums.abs() <= sum_tolerance(log_probs)))
-    if bad is not None:
-        got = f"a sum of {float(log_sums[bad].exp()):g} at row {bad[0]}"
-        raise fail("log_probs", "logarithms of probabilities that sum to 1", got, "take logits.log_softmax(-1)")
-    return -log_probs.double().gather(1, labels.long()[:, None]).mean()
+    return NLL().update(probs, labels, logits=logits, mask=mask).compute()

@@ -1,8 +1,8 @@
 """Predictions and labels as checked rows, a chunk at a time; every metric reads them here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -10,11 +10,15 @@ from torch import Tensor
 
 from softtargets._checks import check_floating, check_labels, first_bad, sum_tolerance, values_visible, where
 from softtargets._errors import InputError, fail, fail_type
+from softtargets._numerics import at_least_float32
 
 Kind = Literal["logits", "probs"]
 
 # Numbers worked on at a time: what a core keeps close by.
-_CHUNK_NUMBERS = 2**18
+_CHUNK_NUMBERS = 2**19
+# Two entries of a row that sums to 1, as far as half precision can tell, are not both above this.
+_NO_TIES = 0.52
+_BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,26 +50,44 @@ class Rows:
         """Probabilities, (n, K) float64."""
         if self.kind == "probs":
             return self.values.double()
-        exponentials, sums, _ = self._exponentials
+        exponentials, sums = self._exponentials
         return exponentials / sums[:, None]
 
     @cached_property
     def predicted(self) -> Tensor:
         """The class of the largest value, (n,) int64; of equal ones the lowest."""
-        return self._largest[1]
+        return self.values.argmax(1)
 
     @cached_property
     def correct(self) -> Tensor:
         """Whether that is the label, (n,) bool."""
-        return self.predicted == self.labels
+        # Where the largest is takes several times as long to ask as how large it is, and differs for ties alone, of
+        # which no row has one above a half.
+        correct = self.values.gather(1, self.labels[:, None])[:, 0] == self._largest
+        limit = _NO_TIES if self.kind == "probs" else torch.inf
+        doubtful = (correct & (self._largest < limit)).nonzero()[:, 0]
+        rows, top = (part.index_select(0, doubtful) for part in (self.values, self._largest))
+        if int((rows == top[:, None]).count_nonzero()) > len(rows):
+            correct[doubtful] = rows.argmax(1) == self.labels[doubtful]
+        return correct
 
     @cached_property
+    def rank(self) -> Tensor:
+        """How many classes stand before the label, (n,) int64: larger ones, and equal ones of a lower number."""
+        of_label = self.values.gather(1, self.labels[:, None])
+        lower = torch.arange(self.num_classes, device=self.labels.device) < self.labels[:, None]
+        return ((self.values > of_label) | ((self.values == of_label) & lower)).sum(1)
+
+    @cached_property
+    def top(self) -> Tensor:
+        """The largest probability, (n,) in [0, 1]: float64 of logits, and as given of probabilities."""
+        # rounding in a softmax can leave a hair more than 1
+        return self._largest.clamp(max=1.0) if self.kind == "probs" else 1 / self._exponentials[1]
+
+    @property
     def confidence(self) -> Tensor:
         """The largest probability, (n,) float64 in [0, 1]."""
-        if self.kind == "probs":
-            # rounding in a softmax can leave a hair more than 1
-            return self._largest[0].double().clamp(max=1.0)
-        return 1 / self._exponentials[1]
+        return self.top.double()
 
     @cached_property
     def log_likelihood(self) -> Tensor:
@@ -73,23 +95,27 @@ class Rows:
         of_label = self.values.gather(1, self.labels[:, None])[:, 0].double()
         if self.kind == "probs":
             return of_label.clamp(max=1.0).log()
-        _, sums, top = self._exponentials
-        return of_label - top - sums.log()
+        return of_label - self._largest.double() - self._exponentials[1].log()
 
     @cached_property
-    def _largest(self) -> tuple[Tensor, Tensor]:
-        return self.values.max(1)
+    def _largest(self) -> Tensor:
+        """The largest value, (n,)."""
+        if self.kind == "logits" or self.values.dtype not in _BITS:
+            return self.values.amax(1)
+        # Numbers of at least 0 are ordered as their bits are, of which no NaN need be thought.
+        return self.values.view(_BITS[self.values.dtype]).amax(1).view(self.values.dtype)
 
     @cached_property
-    def _exponentials(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Exponentials of logits less the largest, (n, K), their sums and the largest, (n,); float64."""
-        values = self.values.double()
-        # A sum over a single row may be split between threads, which add in another order than for many rows.
-        values = values if len(values) > 1 else values.expand(2, -1)
-        top = values.amax(1)
-        exponentials = (values - top[:, None]).exp()
-        n = len(self)
-        return exponentials[:n], exponentials.sum(1)[:n], top[:n]
+    def _exponentials(self) -> tuple[Tensor, Tensor]:
+        """Exponentials of logits less the largest, (n, K), and their sums, (n,); float64."""
+        exponentials = (self.values.double() - self._largest.double()[:, None]).exp()
+        return exponentials, sum_of_rows(exponentials)
+
+
+def sum_of_rows(values: Tensor) -> Tensor:
+    """Return the sums, (n,), of (n, K) values, those of one row alone as they are among others."""
+    # A single sum may be split between threads, which add in another order.
+    return values.sum(1) if len(values) > 1 else values.expand(2, -1).sum(1)[:1]
 
 
 def chunks(
@@ -100,7 +126,7 @@ def chunks(
     mask: Tensor | None = None,
     ids: Tensor | None = None,
 ) -> Iterator[Rows]:
-    """Check predictions and labels, and yield their rows a chunk at a time; all are checked before the first comes.
+    """Check predictions and labels, and yield their rows, checked, a chunk at a time.
 
     Args:
         probs: (..., K) float, K >= 2, rows sum to 1; or None.
@@ -125,17 +151,23 @@ def chunks(
     names = None if ids is None else _numbers(ids, shape).reshape(-1)
     step = max(2, _CHUNK_NUMBERS // rows.shape[1])
 
-    def parts() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def parts() -> Iterator[tuple[Tensor, Tensor, slice]]:
         for start in range(0, len(rows), step):
-            at = torch.arange(start, min(start + step, len(rows)), device=rows.device)
-            keep = slice(None) if counted is None else counted[start : start + step]
-            yield rows[start : start + step][keep], of_rows[start : start + step][keep].long(), at[keep]
+            here = slice(start, min(start + step, len(rows)))
+            keep = slice(None) if counted is None else counted[here]
+            # sums over a row depend on how it lies in memory
+            yield rows[here][keep].contiguous(), of_rows[here][keep].long(), here
 
-    for part, of_part, at in parts():
-        _check_labels(of_part, at, shape, rows.shape[1])
-        _check_values(part, kind, at, shape)
-    for part, of_part, at in parts():
+    def places(here: slice) -> Tensor:
+        at = torch.arange(here.start, here.stop, device=rows.device)
+        return at if counted is None else at[counted[here]]
+
+    for part, of_part, here in parts():
+        place = partial(_place, places=partial(places, here), shape=shape)
+        _check_labels(of_part, place, rows.shape[1])
+        _check_values(part, kind, place)
         if len(part):
+            at = places(here)
             yield Rows(part, kind, of_part, at if names is None else names[at].long())
 
 
@@ -170,12 +202,12 @@ def _masked(mask: Tensor, shape: torch.Size) -> Tensor:
     return _beside("mask", mask, shape)
 
 
-def _place(row: int, at: Tensor, shape: torch.Size) -> str:
-    index = [int(i) for i in torch.unravel_index(at[row], shape)]
+def _place(row: int, places: Callable[[], Tensor], shape: torch.Size) -> str:
+    index = [int(i) for i in torch.unravel_index(places()[row], shape)]
     return where(tuple(index))
 
 
-def _check_labels(labels: Tensor, at: Tensor, shape: torch.Size, num_classes: int) -> None:
+def _check_labels(labels: Tensor, place: Callable[[int], str], num_classes: int) -> None:
     if not len(labels) or not values_visible(labels):
         return
     low, high = labels.aminmax()
@@ -183,12 +215,10 @@ def _check_labels(labels: Tensor, at: Tensor, shape: torch.Size, num_classes: in
         return
     (row,) = first_bad((labels < 0) | (labels >= num_classes)) or (0,)
     required = f"labels of at least 0 and below {num_classes}, the number of classes"
-    raise fail(
-        "labels", required, f"{int(labels[row])} at {_place(row, at, shape)}", "mend it, or mask what does not count"
-    )
+    raise fail("labels", required, f"{int(labels[row])} at {place(row)}", "mend it, or mask what does not count")
 
 
-def _check_values(values: Tensor, kind: Kind, at: Tensor, shape: torch.Size) -> None:
+def _check_values(values: Tensor, kind: Kind, place: Callable[[int], str]) -> None:
     if not len(values) or not values_visible(values):
         return
     if kind == "probs":
@@ -197,16 +227,18 @@ def _check_values(values: Tensor, kind: Kind, at: Tensor, shape: torch.Size) -> 
         # NaN and +inf make the largest one of them; a row of -inf makes it -inf
         bad = ~values.amax(1).isfinite()
     if bad is not None and (index := first_bad(bad)) is not None:
-        raise _unfit(values[index[0]], kind, _place(index[0], at, shape))
+        raise _unfit(values[index[0]], kind, place(index[0]))
 
 
 def _not_probabilities(values: Tensor) -> Tensor | None:
     """Return which rows are no probabilities, or None where all are."""
-    sums = values.sum(1, dtype=torch.float32 if values.element_size() < 8 else values.dtype)
+    # a product with ones is several times as fast as a sum
+    wide = at_least_float32(values)
+    sums = wide @ wide.new_ones(wide.shape[1])
     tolerance = sum_tolerance(values)
     low, high = (sums - 1).aminmax()
     # comparisons that NaN fails
-    if low >= -tolerance and high <= tolerance and values.min() >= 0:
+    if low >= -tolerance and high <= tolerance and values.amin() >= 0:
         return None
     return ~((values >= 0).all(1) & ((sums - 1).abs() <= tolerance))
 

@@ -239,9 +239,9 @@ class Trainer:
             validation = self.dataset.splits["validation"]
             logits, labels = self.predict(validation), self.labels[validation.to(self.device)].cpu()
             # Against the labels that a user would have.
-            reached = float(accuracy(logits, labels))
+            reached = float(accuracy(logits=logits, labels=labels))
             row["validation_accuracy"] = reached
-            row["validation_nll"] = float(nll(logits.double().log_softmax(-1), labels))
+            row["validation_nll"] = float(nll(logits=logits, labels=labels))
             if self.selected is None or reached > self.selected.accuracy:
                 self.selected = Selected(self.epoch, reached, _copied(self.final_model))
         return row
