@@ -1,0 +1,91 @@
+"""Calibrators on disk: safetensors, nothing pickled."""
+
+import os
+import uuid
+from os import PathLike
+from pathlib import Path
+
+from softtargets._errors import fail, fail_type, unknown
+from softtargets.calibration._calibrator import Calibrator
+from softtargets.calibration._ensemble import EnsembleTemperature
+from softtargets.calibration._histogram import Histogram
+from softtargets.calibration._isotonic import Isotonic
+from softtargets.calibration._temperature import Temperature
+from softtargets.calibration._vector import Vector
+
+FORMAT, VERSION = "softtargets.calibration", "1"
+CLASSES: dict[str, type[Calibrator]] = {
+    "EnsembleTemperature": EnsembleTemperature,
+    "Histogram": Histogram,
+    "Isotonic": Isotonic,
+    "Temperature": Temperature,
+    "Vector": Vector,
+}
+
+
+def save(calibrator: Calibrator, path: str | PathLike[str]) -> None:
+    """Write a calibrator to one safetensors file, beside its place first, so that no half of one is ever there.
+
+    Args:
+        calibrator: one of this room.
+        path: of the file; what is there is replaced.
+
+    Returns:
+        None.
+
+    Raises:
+        TypeError: where it is no calibrator of this room.
+        OSError: where the file cannot be written.
+    """
+    from safetensors.torch import save as encode
+
+    name = type(calibrator).__name__
+    if CLASSES.get(name) is not type(calibrator):
+        raise fail_type("calibrator", f"one of {', '.join(CLASSES)}", name, "save its state_dict instead")
+    tensors = {key: value.detach().cpu().contiguous() for key, value in calibrator.state_dict().items()}
+    content = encode(tensors, metadata={"format": FORMAT, "version": VERSION, "class": name})
+    place = Path(path)
+    part = place.with_name(f".{place.name}.{os.getpid()}-{uuid.uuid4().hex}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, place)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: str | PathLike[str]) -> Calibrator:
+    """Read a calibrator that :func:`save` wrote, onto the CPU.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The calibrator, of the class that was saved.
+
+    Raises:
+        ValueError: where the file is damaged or of another kind, class or version; it is named.
+        OSError: where there is no file to read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    place = Path(path)
+    remedy = "save the calibrator again"
+    try:
+        with safe_open(place, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise fail(str(place), "a calibrator in safetensors", f"a damaged file ({error})", remedy) from None
+    kind, version, name = (metadata.get(key) for key in ("format", "version", "class"))
+    if kind != FORMAT:
+        raise fail(str(place), f"metadata format '{FORMAT}'", f"'{kind}'", "name a file that calibration.save wrote")
+    if version != VERSION:
+        raise fail(str(place), f"format version {VERSION}", version, "use the softtargets that wrote it, or save again")
+    if name not in CLASSES:
+        raise unknown(f"{place}: class", str(name), CLASSES)
+    calibrator = CLASSES[name]()
+    try:
+        calibrator.load_state_dict(state)
+    except RuntimeError as error:
+        raise fail(str(place), f"the buffers of {name}", f"others ({error})", remedy) from None
+    return calibrator

@@ -1,0 +1,114 @@
+"""The one temperature that makes labels most likely: a safeguarded Newton search in log T, over growing samples."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from softtargets.calibration._inputs import MASKED, Examples
+
+# entries of the first sample, which is searched widely; each next one is GROWTH times as large, up to all
+FIRST = 2**18
+GROWTH = 16
+GRID = 29  # points on the first sample: at the default bounds each temperature is 1.64 times the last
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a search ended: log T, and whether the slope is 0 there."""
+
+    log_temperature: float
+    converged: bool
+
+
+class Objective:
+    """log T -> mean NLL of labels that went through a transition, with its slope and curvature, all float64.
+
+    With q the posterior of the clean class given the observed label (the label itself where there is no noise), b = 1/T
+    and d the logits: NLL' in b is E_p[d] - E_q[d], and NLL'' is Var_p[d] - Var_q[d].
+    """
+
+    def __init__(self, rows: Examples, log_columns: Tensor | None = None) -> None:
+        self.rows, self.log_columns = rows, log_columns
+
+    def __call__(self, log_temperature: float) -> tuple[float, float, float]:
+        rows, inverse = self.rows, math.exp(-log_temperature)
+        total = torch.zeros(3, dtype=torch.float64, device=rows.top.device)
+        for chunk in rows.chunks():
+            shifted, labels = rows.shifted(chunk), rows.labels[chunk]
+            sums = _moments(shifted, shifted * inverse)
+            if self.log_columns is None:
+                given = shifted.gather(1, labels[:, None])[:, 0]
+                total += torch.stack([(sums[0] - inverse * given).sum(), (sums[1] - given).sum(), sums[2].sum()])
+            else:
+                posterior = _moments(shifted, (shifted * inverse).add_(self.log_columns[labels]), normalise=True)
+                total += (sums - posterior).sum(1)
+        value, slope, curvature = (total / len(rows)).tolist()
+        return value, -inverse * slope, inverse * (inverse * curvature + slope)
+
+
+def _moments(shifted: Tensor, scores: Tensor, *, normalise: bool = False) -> Tensor:
+    """Return log-total, mean and variance of `shifted` under softmax(scores), stacked (3, n); overwrites `scores`.
+
+    Unless `normalise`, the largest of each row's scores is 0 already.
+    """
+    top = scores.amax(1, keepdim=True) if normalise else torch.zeros_like(scores[:, :1])
+    weights = (scores.sub_(top) if normalise else scores).exp_()
+    total = weights.sum(1)
+    mean = weights.mul_(shifted).sum(1) / total
+    square = weights.mul_(shifted).sum(1) / total
+    return torch.stack([total.log() + top[:, 0], mean, square - mean * mean])
+
+
+def search(objective: Objective, low: float, high: float, *, tolerance: float) -> Found:
+    """Return the minimum between two values of log T.
+
+    A grid on a sample finds where to start; Newton steps follow on ever larger samples, so that only the last few see
+    every row. Samples are rows at equal distances: no random numbers.
+    """
+    rows = objective.rows
+    strides = [max(1, len(rows) * rows.num_classes // FIRST)]
+    while strides[-1] > 1:
+        strides.append(max(1, strides[-1] // GROWTH))
+    samples = [Objective(rows[::stride], objective.log_columns) for stride in strides]
+    reach = (high - low) / (GRID - 1)
+    grid = [low + reach * step for step in range(GRID - 1)] + [high]
+    # of equal values the lowest T; but where logits are all alike, T = 1 is as good as any
+    start = min(grid, key=lambda point: samples[0](point)[0]) if _differ(samples[0].rows) else min(max(0.0, low), high)
+    found = Found(start, False)
+    for sample in samples:
+        found = _newton(sample, (low, high), found.log_temperature, reach, tolerance)
+    return found
+
+
+def _differ(rows: Examples) -> bool:
+    """Say whether any row has finite logits that are not alike."""
+    shifted = (rows.shifted(chunk) for chunk in rows.chunks())
+    return any(bool(((values < 0) & (values > MASKED)).any()) for values in shifted)
+
+
+def _newton(
+    objective: Callable[[float], tuple[float, float, float]],
+    bounds: tuple[float, float],
+    start: float,
+    reach: float,
+    tolerance: float,
+) -> Found:
+    """Find where the slope crosses 0 upwards, by Newton steps while they shrink, else downhill within a bracket."""
+    (left, right), point, last = bounds, start, math.inf
+    while True:
+        _, slope, curvature = objective(point)
+        outwards = (point == bounds[0] and slope >= 0) or (point == bounds[1] and slope <= 0)
+        if outwards or slope == curvature == 0:
+            return Found(point, False)
+        left, right = (point, right) if slope < 0 else (left, point)
+        step = -slope / curvature if curvature > 0 else math.inf
+        if not (abs(step) < abs(last) / 2 and left <= point + step <= right):
+            # no further than the grid was fine: the slope may cross 0 elsewhere, too
+            step = min(max((left + right) / 2 - point, -reach), reach)
+        if abs(step) <= tolerance:
+            ends = [bound for bound in bounds if abs(point + step - bound) <= tolerance]
+            return Found(ends[0], False) if ends else Found(point + step, True)
+        point, last = point + step, step
