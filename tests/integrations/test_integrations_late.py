@@ -1,0 +1,74 @@
+"""Classes whose bases come when they are first used."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from softtargets import integrations
+from softtargets.integrations import sklearn, torchmetrics
+from softtargets.integrations._late import late_classes
+
+MODULES = [sklearn, torchmetrics]
+
+
+def test_importing_the_modules_imports_no_library() -> None:
+    code = """
+import sys
+import torch
+
+before = set(sys.modules)
+from softtargets import integrations
+
+integrations.sklearn, integrations.torchmetrics
+assert not {"sklearn", "torchmetrics"} & (sys.modules.keys() - before)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_class_is_made_once_and_is_of_its_module(module) -> None:
+    for name in module.__all__:
+        made = getattr(module, name)
+        assert made is getattr(module, name)
+        assert (made.__module__, made.__qualname__) == (module.__name__, name)
+        assert made.__doc__
+        assert pickle.loads(pickle.dumps(made)) is made
+
+
+@pytest.mark.parametrize("module", [*MODULES, integrations])
+def test_an_unknown_name_is_an_attribute_error(module) -> None:
+    with pytest.raises(AttributeError, match=f"module '{module.__name__}' has no attribute 'Nothing'"):
+        module.Nothing  # noqa: B018
+
+
+def test_the_rooms_say_what_they_hold() -> None:
+    assert integrations.__all__ == ["sklearn", "torchmetrics"]
+    assert {"sklearn", "torchmetrics"} <= set(dir(integrations))
+
+
+def test_ours_comes_before_the_bases() -> None:
+    class Ours:
+        """What it is."""
+
+        def says(self) -> str:
+            return f"ours, then {super().says()}"  # pyright: ignore[reportAttributeAccessIssue]
+
+    class Theirs:
+        def says(self) -> str:
+            return "theirs"
+
+    namespace = {"__name__": "here", "Ours": Ours}
+    get = late_classes(namespace, ["Ours"], lambda: (Theirs,))
+    assert "Ours" not in namespace
+    assert get("Ours")().says() == "ours, then theirs"
+    assert issubclass(namespace["Ours"], Theirs)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_missing_library_is_named(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchmetrics", None)
+    for name in torchmetrics.__all__:
+        monkeypatch.delitem(vars(torchmetrics), name, raising=False)
+    with pytest.raises(ModuleNotFoundError, match="torchmetrics"):
+        torchmetrics.ECE  # noqa: B018
