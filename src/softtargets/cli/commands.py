@@ -8,6 +8,7 @@ import typer
 
 from softtargets.cli.audit import audit
 from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
+from softtargets.cli.evaluate import evaluate
 
 if TYPE_CHECKING:
     from softtargets.workflows.study import StudyOutcome, StudyRequest
@@ -116,6 +117,7 @@ def report(
 
 
 app.command()(audit)
+app.command()(evaluate)
 
 
 @app.command()

@@ -2,11 +2,10 @@
 
 import csv
 import io
-import json
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from softtargets.report import encoding
 from softtargets.report.audit_results import AuditResults, Estimate
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ def suspects_csv(results: AuditResults) -> bytes:
     from pyarrow.csv import WriteOptions, write_csv
 
     stream = io.BytesIO()
-    names = tuple(map(_inert, results.class_names))
+    names = tuple(map(encoding.inert, results.class_names))
     write_csv(_table(results, names), stream, WriteOptions(quoting_style="needed"))
     return stream.getvalue()
 
@@ -32,11 +31,6 @@ def suspects_parquet(results: AuditResults) -> bytes:
     stream = io.BytesIO()
     write_table(_table(results, results.class_names), stream)
     return stream.getvalue()
-
-
-def _inert(name: str) -> str:
-    """Return a name as a spreadsheet may have it, which takes what begins so for a formula: with a quote before it."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
 
 
 def _table(results: AuditResults, class_names: tuple[str, ...]) -> "pa.Table":
@@ -68,7 +62,7 @@ def transition_csv(results: AuditResults) -> bytes:
     """Return the chosen estimate: a row for each clean class, a column for each observed label."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = tuple(map(_inert, results.class_names))
+    names = tuple(map(encoding.inert, results.class_names))
     writer.writerow(["clean", *names])
     matrix = results.estimate.transition.to_dense().tolist()
     writer.writerows([name, *row] for name, row in zip(names, matrix, strict=True))
@@ -109,7 +103,7 @@ def as_json(results: AuditResults) -> bytes:
         "model": results.model and asdict(results.model),
         "notes": list(results.notes),
     }
-    return (json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return encoding.as_json(data)
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:
@@ -120,12 +114,3 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
         "transition": estimate.transition.to_dense().tolist(),
         "distance_to_reference": estimate.distance and list(estimate.distance),
     }
-
-
-def _finite(value: Any) -> Any:
-    """Return data with null for what JSON knows no number for."""
-    if isinstance(value, dict):
-        return {name: _finite(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,16 +2,13 @@
 
 import csv
 import io
-import json
-import math
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from softtargets.report import figures, page, tables
+from softtargets.report import encoding, figures, page, tables
 from softtargets.studies.results import StudyResults
 
 SCHEMA_VERSION = 1
@@ -49,7 +46,7 @@ def build(results: StudyResults) -> dict[str, bytes]:
     html = page.render(results, laid_out, drawings, images)
     contents = {f"figures/{page.stem(name)}.svg": image.svg for name, image in images.items()}
     contents |= {f"figures/{page.stem(name)}.png": image.png for name, image in images.items()}
-    contents["results.json"] = (json.dumps(as_data(results), indent=2, ensure_ascii=False) + "\n").encode()
+    contents["results.json"] = encoding.as_json(as_data(results))
     contents["results.csv"] = as_csv(results).encode()
     contents["index.html"] = html.encode()
     return contents
@@ -72,7 +69,10 @@ def as_data(results: StudyResults) -> dict[str, Any]:
                 "where": v.claim.where,
                 "output": v.claim.output,
                 "verdict": v.name,
-                **_finite({"estimate": v.estimate, "low": v.low, "high": v.high, "p": v.p}),
+                "estimate": v.estimate,
+                "low": v.low,
+                "high": v.high,
+                "p": v.p,
                 "confidence": v.confidence,
                 "n": v.n,
                 "reason": v.reason,
@@ -91,7 +91,7 @@ def _cell_data(results: StudyResults, key) -> dict[str, Any]:
     }
     return {
         **key._asdict(),
-        "summaries": {name: _finite(asdict(summary)) for name, summary in summaries.items() if summary is not None},
+        "summaries": {name: asdict(summary) for name, summary in summaries.items() if summary is not None},
         "runs": [
             {
                 "seed": record.seed,
@@ -99,16 +99,11 @@ def _cell_data(results: StudyResults, key) -> dict[str, Any]:
                 "status": record.status,
                 "reason": record.reason,
                 "seconds": record.seconds,
-                "metrics": _finite(record.metrics),
+                "metrics": record.metrics,
             }
             for record in records
         ],
     }
-
-
-def _finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    # JSON knows no NaN; a value that is not finite is null.
-    return {name: v if v is not None and math.isfinite(v) else None for name, v in values.items()}
 
 
 def as_csv(results: StudyResults) -> str:

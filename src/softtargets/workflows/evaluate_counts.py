@@ -1,0 +1,54 @@
+"""Counts of rows that the page shows and no metric keeps, gathered like metrics."""
+
+import torch
+from torch import Tensor
+
+from softtargets.metrics._accumulate import Accumulator, Field
+from softtargets.metrics._rows import Rows
+
+# Of the histogram of confidences, of equal width.
+CELLS = 20
+
+
+class Overconfidence(Accumulator):
+    """Mean confidence less accuracy."""
+
+    def _fields(self, num_classes: int) -> dict[str, Field]:
+        return {"confidence": Field(real=True), "correct": Field()}
+
+    def _add(self, rows: Rows, group: Tensor) -> None:
+        self._sum("confidence", group, None, rows.confidence)
+        self._count("correct", group, times=rows.correct)
+
+    def _value(self, totals: dict[str, Tensor]) -> Tensor:
+        return (totals["confidence"] - totals["correct"]) / totals["rows"]
+
+
+class Tally(Accumulator):
+    """Counts by class and by confidence, of rows in one group."""
+
+    def total(self, name: str) -> Tensor:
+        """Return a count or a sum of all rows, float64."""
+        return self._totals(None)[name][0]
+
+    def _fields(self, num_classes: int) -> dict[str, Field]:
+        return {
+            "labels": Field((num_classes,)),
+            "predicted": Field((num_classes,)),
+            "right": Field((num_classes,)),
+            "confidence": Field((num_classes,), real=True),
+            "histogram": Field((2 * CELLS,)),
+            "zero": Field(),
+        }
+
+    def _add(self, rows: Rows, group: Tensor) -> None:
+        self._count("labels", group, rows.labels)
+        self._count("predicted", group, rows.predicted)
+        self._count("right", group, rows.labels, times=rows.correct)
+        self._sum("confidence", group, rows.predicted, rows.confidence)
+        cell = ((rows.confidence * CELLS).ceil().long() - 1).clamp(0, CELLS - 1)
+        self._count("histogram", group, cell + CELLS * rows.correct)
+        self._count("zero", group, times=rows.log_likelihood == -torch.inf)
+
+    def _value(self, totals: dict[str, Tensor]) -> Tensor:
+        return totals["right"].sum(-1) / totals["rows"]

@@ -1,0 +1,127 @@
+"""`softtargets evaluate` as a user meets it."""
+
+import json
+import shlex
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from softtargets.cli import run_safely
+from softtargets.cli.errors import BAD_INPUT, DONE
+from softtargets.cli.evaluate import show_rows
+from softtargets.workflows import evaluate, evaluate_gauges
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # what intervals cost goes with the groups and the draws, and not with the rows
+    monkeypatch.setattr(evaluate_gauges, "FEWER", 50)
+    monkeypatch.setattr(evaluate, "run_evaluate", partial(evaluate.run_evaluate, draws=50))
+
+
+def write_predictions(name: str = "held.npz", *, size: int = 400, sure: float = 0.9, wrong: int = 5) -> None:
+    """Write probabilities of two classes, as sure of the label but for every so-many-th row, which is of the other."""
+    labels = np.arange(size) % 2
+    predicted = np.where(np.arange(size) % wrong == 0, 1 - labels, labels)
+    np.savez(name, probs=np.where(np.arange(2) == predicted[:, None], sure, 1 - sure), labels=labels)
+
+
+def test_help_answers_without_torch_and_says_what_files_and_names_may_be():
+    script = (
+        "import sys\nfrom softtargets.cli import run_safely\n"
+        "assert run_safely(['evaluate', '--help']) == 0\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'altair'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.replace("│", " ").split())
+    assert "one row for each example" in text
+    assert "'shard-*.npz'" in text
+    assert "the same rows in the same order" in text
+    assert "those in the files are then not looked at" in text
+    assert all(f"--{name}" in text for name in ("against", "logits", "probs", "labels", "labels-from", "output"))
+
+
+def test_a_summary_says_what_was_found_and_where_the_page_is(capsys):
+    write_predictions()
+    write_predictions("worse.npz", wrong=3)
+    assert run_safely(["evaluate", "held.npz", "--against", "third=worse.npz"]) == DONE
+    printed = capsys.readouterr()
+    said = json.loads(Path("reports/evaluate-held/evaluation.json").read_text())
+    lines = printed.out.splitlines()
+    assert lines[0] == "held: 400 rows, 2 classes, probabilities"
+    low, high = said["models"][0]["metrics"]["accuracy"]["interval"]
+    assert lines[1].startswith("  Accuracy ")
+    assert lines[1].endswith(f" 80.00 %  ({100 * low:.2f} to {100 * high:.2f})  95 % intervals")
+    assert any(line.startswith("  ECE ") and "10.00 %" in line for line in lines)
+    assert "Not calibrated: over-confident by 10.0 points on the whole" in printed.out
+    # so few draws can show no difference, however large
+    assert "No real difference from third." in printed.out
+    assert lines[-1] == "page: reports/evaluate-held/index.html"
+    assert [line for line in printed.err.splitlines() if "rows" not in line] == [
+        "reading",
+        "fitting temperatures",
+        "judging temperatures",
+        "computing intervals",
+        "writing the page",
+    ]
+    assert said["command"] == "softtargets evaluate held.npz --against third=worse.npz --seed 0"
+
+
+def test_the_command_on_the_page_evaluates_the_same_again():
+    write_predictions("held out.npz", size=100)
+    arguments = ["evaluate", "held out.npz", "--probs", "probs", "--labels", "labels", "--output", "my page"]
+    assert run_safely(arguments) == DONE
+    command = json.loads(Path("my page/evaluation.json").read_text())["command"]
+    before = {path.name: path.read_bytes() for path in Path("my page").iterdir()}
+    Path("my page/index.html").unlink()
+    assert run_safely(shlex.split(command)[1:]) == DONE
+    assert {path.name: path.read_bytes() for path in Path("my page").iterdir()} == before
+
+
+def test_rows_are_shown_every_few_seconds(capsys, monkeypatch):
+    now = iter([0.0, 1.0, 11.0, 12.0, 13.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    show = show_rows()
+    for stage, done, total in (
+        ("reading", 0, 4000),
+        ("reading", 1000, 4000),
+        ("reading", 2000, 4000),
+        ("writing", 0, None),
+        ("writing", 10, None),
+    ):
+        show(stage, done, total)
+    assert capsys.readouterr().err == "reading\nreading: 2,000 of 4,000 rows, 50 %\nwriting\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "Missing argument"),
+        (["hold.npz"], "did you mean"),
+        (["held.npz", "--logits", "probs", "--probs", "probs"], "either logits or probabilities"),
+        (["held.npz", "--probs", "prob"], "did you mean 'probs'?"),
+        (["held.npz", "--labels", "label"], "did you mean 'labels'?"),
+        (["bare.npz"], "labels in the files or beside them; got none"),
+        (["held.npz", "--labels-from", "held.npz:"], "FILE or FILE:NAME"),
+        (["held.npz", "--against", "short.npz"], "as many rows as held has, 400; got 50 in short"),
+        (["held.npz", "--against", "none-*.npz"], "a pattern that files match"),
+        (["held.npz", "--output", "held.npz/page"], "--output: a folder"),
+    ],
+)
+def test_bad_input_is_one_paragraph_exits_2_and_writes_nothing(capsys, arguments, words):
+    write_predictions()
+    write_predictions("short.npz", size=50)
+    np.savez("bare.npz", probs=np.full((30, 2), 0.5))
+    assert run_safely(["evaluate", *arguments]) == BAD_INPUT
+    error = capsys.readouterr().err
+    assert error.startswith("softtargets: ")
+    assert words in error
+    assert error.count("\n") == 1
+    assert not Path("reports").exists()
