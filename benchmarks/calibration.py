@@ -62,7 +62,8 @@ def ece(examples: int, rounds: int) -> str:
         kept[name] = sum(array.nbytes for state in states for array in state)  # pyright: ignore[reportGeneralTypeIssues]
 
     def netcals() -> None:
-        values["netcal"] = float(netcal.metrics.ECE(BINS).measure(probs.numpy(), labels.numpy()))
+        found = netcal.metrics.ECE(BINS).measure(probs.numpy(), labels.numpy())
+        values["netcal"] = float(found)  # pyright: ignore[reportArgumentType]
 
     contenders: dict[str, Call] = {
         "softtargets": ours,
@@ -151,14 +152,14 @@ def by_lbfgs(logits: Tensor, labels: Tensor, *, search: str | None, rate: float)
     value = torch.nn.Parameter(torch.full((1,), 1.5))
     optimizer = torch.optim.LBFGS([value], lr=rate, max_iter=50, line_search_fn=search)
 
-    def closure() -> float:
+    def closure() -> Tensor:
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(logits / value, labels)
         loss.backward()
-        return float(loss)
+        return loss.detach()
 
     optimizer.step(closure)
-    return float(value)
+    return float(value.detach())
 
 
 def _optimum(logits: Tensor, labels: Tensor, near: float) -> float:
@@ -192,7 +193,8 @@ def smooth_ece(examples: int, rounds: int) -> str:
 
     def theirs() -> None:
         confidence, predicted = probs.max(1)
-        values["relplot"] = float(relplot.smECE(confidence.numpy(), (predicted == labels).double().numpy()))
+        found = relplot.smECE(confidence.numpy(), (predicted == labels).double().numpy())
+        values["relplot"] = float(found)  # pyright: ignore[reportArgumentType]
 
     places = race({"softtargets": ours, "relplot": theirs}, rounds=rounds)
     apart = abs(values["softtargets"] - values["relplot"])

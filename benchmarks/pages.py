@@ -5,8 +5,7 @@ from pathlib import Path
 PARTS = ("losses", "corrupt", "confident", "estimators", "audit", "ece", "temperature", "smooth-ece", "coverage")
 HEAD = """# Benchmarks
 
-Written by `make bench`, `python -m benchmarks.noise` and others of the folder, never by hand; each part says when, and
-on which machine.
+Written by `make bench` and the modules of this directory, never by hand; each part says when, and on which machine.
 """
 
 
