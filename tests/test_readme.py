@@ -5,7 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
+from softtargets import metrics
 from softtargets.runs.spec import RunSpec
 from softtargets.studies.catalog import shipped
 
@@ -17,12 +19,21 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.parametrize("block", _blocks("python"))
-def test_python_blocks_run(block, capsys) -> None:
-    exec(compile(block, "README.md", "exec"), {})
+def test_the_library_in_ten_lines(capsys) -> None:
+    exec(compile(_blocks("python")[0], "README.md", "exec"), {})
     rate, error = map(float, capsys.readouterr().out.split())
     assert rate == 0.2
     assert 0 < error < 1
+
+
+def test_how_far_a_model_can_be_trusted() -> None:
+    made: dict = {}
+    exec(compile(_blocks("python")[1], "README.md", "exec"), made)
+    logits, labels = made["logits"], made["labels"]
+    assert made["fitted"].converged
+    before, after = (metrics.ece(logits=z[500:], labels=labels[500:]) for z in (logits, made["fitted"](logits)))
+    assert after < before
+    assert torch.equal(made["gathered"].compute(), metrics.ece(logits=logits, labels=labels))
 
 
 @pytest.mark.parametrize("block", _blocks("toml"))
@@ -31,7 +42,7 @@ def test_specifications_are_valid(block) -> None:
 
 
 def test_there_are_blocks_to_run() -> None:
-    assert len(_blocks("python")) == len(_blocks("toml")) == 1
+    assert (len(_blocks("python")), len(_blocks("toml"))) == (2, 1)
 
 
 def test_what_it_names_exists() -> None:
