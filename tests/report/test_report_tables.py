@@ -1,8 +1,9 @@
 """Outputs as tables: places, the paper's numbers, what is missing, which verdict stands where."""
 
+import re
 from dataclasses import replace
 
-from softtargets.report import tables
+from softtargets.report import files, tables
 from softtargets.studies.results import CellKey
 
 
@@ -81,14 +82,31 @@ def test_a_verdict_stands_beside_the_rows_that_it_rests_on(results):
     assert rows[2].verdicts[0].claim.id == "high"
 
 
-def test_numbers_of_two_data_sets_name_their_owners(results):
+def test_numbers_of_two_data_sets_name_them(results):
     other = replace(results.reported[0], dataset="CIFAR-10", mean=0.9)
     table = laid_out(replace(results, reported=(*results.reported, other)), "table4")
     printed = table.groups[0].rows[0].cells[0].reported
-    assert [(p.text, p.owner) for p in printed] == [
-        ("77.39", "CIFAR-100 · ResNet-32"),
-        ("90.00", "CIFAR-10 · ResNet-32"),
-    ]
+    assert [(p.text, p.owner) for p in printed] == [("77.39", "CIFAR-100"), ("90.00", "CIFAR-10")]
+    assert table.sources == ("CIFAR-100 · ResNet-32 (Table 4)", "CIFAR-10 · ResNet-32 (Table 4)")
+
+
+def test_numbers_of_two_models_on_one_data_set_name_both(results):
+    other = replace(results.reported[0], model="ResNet-56", mean=0.9)
+    table = laid_out(replace(results, reported=(*results.reported, other)), "table4")
+    printed = table.groups[0].rows[0].cells[0].reported
+    assert [p.owner for p in printed] == ["CIFAR-100 · ResNet-32", "CIFAR-100 · ResNet-56"]
+
+
+def test_the_paper_stands_beside_ours_only_in_columns_where_it_has_numbers(results):
+    some = tuple(r for r in results.reported if r.metric != "noisy.fit")
+    table = laid_out(replace(results, reported=some), "table4")
+    assert table.paired == (True, True, True, False)
+    assert table.width == 7
+    assert table.has_reported
+    html = files.build(replace(results, reported=some, outputs=("table4",)))["index.html"].decode()
+    head, body = re.findall(r"<(?:thead|tbody).*?</(?:thead|tbody)>", html[html.index('class="numbers') :], re.S)[:2]
+    assert head.count(">paper<") == 3
+    assert (body.count('class="paper"'), body.count('class="ours"')) == (9, 12)
 
 
 def test_a_column_of_verdicts_makes_a_wide_table_tight(results):
@@ -99,3 +117,12 @@ def test_a_column_of_verdicts_makes_a_wide_table_tight(results):
     assert laid_out(judged, "figure2").has_verdicts
     assert laid_out(judged, "figure2").tight
     assert not laid_out(replace(judged, verdicts=()), "figure2").tight
+
+
+def test_a_wide_table_that_names_data_sets_leaves_its_verdicts_to_the_list_below(results):
+    table = laid_out(results, "table3")
+    assert (table.dense, table.has_verdicts) == (False, True)
+    wide = replace(table, columns=("a",) * 6, paired=(True,) * 4 + (False,) * 2)
+    assert (wide.width, wide.dense, wide.tight, wide.has_verdicts) == (10, False, True, True)
+    named = replace(wide, named=True)
+    assert (named.dense, named.tight, named.has_verdicts) == (True, True, False)

@@ -32,3 +32,6 @@ def test_errors() -> None:
         bleu(["a", "b"], ["a"])
     with pytest.raises(ValueError, match="hypotheses: at least one sentence; got 0; a score of nothing is undefined"):
         bleu([], [])
+    for texts in (("one text", ["one text"]), (["one text"], "one text")):
+        with pytest.raises(TypeError, match="a list of sentences; got one str; its letters would count"):
+            bleu(*texts)

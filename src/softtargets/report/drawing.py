@@ -18,6 +18,8 @@ _PAGE_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial,
 _FILE_WIDTHS = {1: 560, 2: 330}
 _NARROW = 250
 _PANELS_IN_ROW = 3
+# A legend in a file with more letters than this has its entries in two columns.
+_LONG_LEGEND = 80
 _RESOLUTION = 150.0
 _CLIP = re.compile(r'(?<=id=")clip\d+(?=")|(?<=url\(#)clip\d+(?=\))')
 # The release of Vega-Lite that this Altair writes for; vl-convert carries several.
@@ -79,6 +81,7 @@ class Style:
         return alt.Legend(
             title=None,
             orient="top",
+            columns=2 if sum(map(len, self._domain())) > _LONG_LEGEND else 0,
             labelLimit=400,
             symbolType="stroke",
             symbolSize=400,

@@ -75,7 +75,7 @@ def _calibrated(results: EvaluationResults) -> Finding:
     tone = verdict(ece)
     title = {
         "reproduced": f"Calibrated to within {margin}",
-        "inconclusive": f"Perhaps calibrated to within {margin}: undecided",
+        "inconclusive": f"Undecided whether calibrated to within {margin}",
         "contradicted": "Not calibrated",
     }[tone]
     rests = "ECE was not computed." if ece is None else f"{_said(ece, results.confidence)}. {ece.why}"

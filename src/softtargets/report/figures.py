@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from softtargets.report import numbers, palette
+from softtargets.report import numbers, palette, reliability
 from softtargets.report.drawing import Build, Drawing, Extent, Panel, Series, Style, padded
 from softtargets.report.layout import (
     Place,
@@ -16,9 +16,10 @@ from softtargets.report.layout import (
     axis_values,
     places,
 )
+from softtargets.report.series import arm_series, cell_name, levels_of
 from softtargets.studies.expand import cell
 from softtargets.studies.results import CellKey, Density, StudyResults
-from softtargets.studies.schema import ZERO, Noise, Output, Study
+from softtargets.studies.schema import ZERO, Noise, Output
 
 _MANY_DECADES = 30.0
 _MOST_TICKS = 12
@@ -31,22 +32,11 @@ _FEWEST_BINS = 8
 def draw(results: StudyResults, name: str) -> Drawing | None:
     """Draw one output of the study; None where it is a table or where nothing is known yet."""
     output = results.study.outputs[name]
-    kinds = {"sweep": _sweep, "density": _density, "curves": _curves}
+    kinds = {"sweep": _sweep, "density": _density, "curves": _curves, "reliability": reliability.draw}
     if output.kind not in kinds:
         return None
     drawing = kinds[output.kind](results, output)
     return drawing if drawing.panels else None
-
-
-def arm_series(study: Study) -> dict[str, Series]:
-    """Return how each arm is drawn, the same in every figure of the study."""
-    others = [arm for arm in study.arms if arm != study.baseline]
-    drawn = {study.baseline: Series(arm_label(study, study.baseline), "baseline", palette.SHAPES[0], palette.DASHES[0])}
-    for i, arm in enumerate(others):
-        colour = palette.SERIES[i % len(palette.SERIES)]
-        shape = palette.SHAPES[(i + 1) % len(palette.SHAPES)]
-        drawn[arm] = Series(arm_label(study, arm), colour, shape, palette.DASHES[i % len(palette.DASHES)])
-    return drawn
 
 
 def _sweep(results: StudyResults, output: Output) -> Drawing:
@@ -158,14 +148,10 @@ def _density(results: StudyResults, output: Output) -> Drawing:
     study = results.study
     values = axis_values(study, output, results.scale)
     keys = list(dict.fromkeys(cell(study, p.arm, p.level, p.noise) for p in places(study, output, results.scale)))
-    levels_of = {arm: {key.level for key in keys if key.arm == arm} for arm in study.arms}
-    looks = arm_series(study)
+    known, looks = levels_of(keys), arm_series(study)
 
     def label(key: CellKey) -> str:
-        one = len(levels_of[key.arm]) == 1
-        return (
-            looks[key.arm].label if one else f"{looks[key.arm].label}, {study.level_name} = {numbers.level(key.level)}"
-        )
+        return cell_name(study, key, known[key.arm])
 
     series: dict[str, Series] = {}
     panels, far = [], {}
@@ -175,7 +161,7 @@ def _density(results: StudyResults, output: Output) -> Drawing:
             found.sort(key=lambda d: keys.index(d.key))
             for density in found:
                 base = looks[density.key.arm]
-                dash = palette.DASHES[sorted(levels_of[density.key.arm]).index(density.key.level) % len(palette.DASHES)]
+                dash = palette.DASHES[known[density.key.arm].index(density.key.level) % len(palette.DASHES)]
                 name = label(density.key)
                 series[name] = Series(name, base.colour, base.shape, dash if name != base.label else base.dash)
             if found:

@@ -8,7 +8,7 @@ from softtargets.studies.results import Summary
 
 NOTHING = "—"
 _MINUS = "−"
-_DECIMALS = {"percent": 2, "fraction": 3, "nats": 3, "logits": 2}
+_DECIMALS = {"percent": 2, "fraction": 3, "nats": 3, "logits": 2, "factor": 2}
 _HEADING_UNITS = {"percent": " (%)", "fraction": "", "nats": " (nats)", "logits": " (logits)"}
 _FEW, _MINUTE, _HOUR, _DAY = 10, 60, 3600, 86400
 _LARGE = 100.0

@@ -16,7 +16,9 @@ from softtargets.studies.expand import cell, term_cells
 from softtargets.studies.results import CellKey, Reported, StudyResults, Verdict, VerdictName
 from softtargets.studies.schema import ZERO, Axis, Claim, Output
 
-_WIDE = 7
+# From so many columns on, deviations go below their means; where data sets are named, too, from so many on a table is
+# set smaller and has no room for verdicts, which stand below it anyway.
+_WIDE, _DENSE = 7, 10
 _ROW_ORDER: tuple[Axis, ...] = ("level", "noise", "arm", "metric")
 _COLUMN_ORDER: tuple[Axis, ...] = ("arm", "metric", "noise", "level")
 
@@ -77,8 +79,9 @@ class Table:
         fixed: the axes with one value, in words.
         sources: where the paper's numbers come from and on which data and model.
         notes: mark and text of what is missing.
-        tight: whether it is so wide that deviations go below their means.
-        has_reported, has_verdicts: whether any cell, any row has some.
+        paired: for each column, whether numbers of the paper stand beside ours.
+        named: whether the paper's numbers carry the names of their data sets.
+        judged: whether any row has verdicts.
     """
 
     corner: str
@@ -87,9 +90,34 @@ class Table:
     fixed: str
     sources: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
-    tight: bool
-    has_reported: bool
-    has_verdicts: bool
+    paired: tuple[bool, ...]
+    named: bool
+    judged: bool
+
+    @property
+    def has_reported(self) -> bool:
+        """Whether there are numbers of the paper at all."""
+        return any(self.paired)
+
+    @property
+    def width(self) -> int:
+        """How many columns of numbers there are, the paper's and ours."""
+        return len(self.columns) + sum(self.paired)
+
+    @property
+    def dense(self) -> bool:
+        """Whether it is so wide that it is set smaller and has no column of verdicts."""
+        return self.width >= _DENSE and self.named
+
+    @property
+    def has_verdicts(self) -> bool:
+        """Whether it has a column of verdicts."""
+        return self.judged and not self.dense
+
+    @property
+    def tight(self) -> bool:
+        """Whether it is so wide that deviations go below their means."""
+        return self.width + 2 * self.has_verdicts >= _WIDE
 
 
 def lay_out(results: StudyResults, name: str) -> Table | None:
@@ -102,7 +130,7 @@ def lay_out(results: StudyResults, name: str) -> Table | None:
     rest: list[Axis] = [axis for axis in AXES if axis not in (rows, columns)]
     grouping: list[Axis] = [axis for axis in rest if len(values[axis]) > 1]
     printed = [r for r in results.reported if r.output == name]
-    builder = _Builder(results, name, one_owner=len({_owner(r) for r in printed}) == 1)
+    builder = _Builder(results, name, _short_owners(printed))
     groups = []
     for combination in product(*(values[axis] for axis in rest)):
         fixed = dict(zip(rest, combination, strict=True))
@@ -116,9 +144,8 @@ def lay_out(results: StudyResults, name: str) -> Table | None:
     built = tuple(
         Group(title, tuple(builder.row(label, line, reach) for label, line in lines)) for title, lines in groups
     )
-    cells = [cell for group in built for row in group.rows for cell in row.cells]
-    has_reported = any(cell.reported for cell in cells)
-    has_verdicts = any(row.verdicts for group in built for row in group.rows)
+    every = [row for group in built for row in group.rows]
+    paired = tuple(any(row.cells[i].reported for row in every) for i in range(len(values[columns])))
     single: list[Axis] = [axis for axis in rest if len(values[axis]) == 1]
     return Table(
         corner=axis_title(study, rows),
@@ -127,9 +154,9 @@ def lay_out(results: StudyResults, name: str) -> Table | None:
         fixed=" · ".join(axis_phrase(study, axis, values[axis][0]) for axis in reversed(single) if _says(axis, values)),
         sources=tuple(dict.fromkeys(f"{_owner(r)} ({r.source})" if r.source else _owner(r) for r in printed)),
         notes=tuple((mark, note) for note, mark in builder.marks.items()),
-        tight=len(values[columns]) * (2 if has_reported else 1) + 2 * has_verdicts >= _WIDE,
-        has_reported=has_reported,
-        has_verdicts=has_verdicts,
+        paired=paired,
+        named=any(builder.owners.values()),
+        judged=any(row.verdicts for row in every),
     )
 
 
@@ -154,13 +181,21 @@ def _owner(reported: Reported) -> str:
     return " · ".join(part for part in (reported.dataset, reported.model) if part)
 
 
+def _short_owners(printed: list[Reported]) -> dict[str, str]:
+    """Return what a cell calls each owner: nothing where there is one, the data set where that tells them apart."""
+    owners = {_owner(r): r.dataset for r in printed}
+    if len(owners) == 1:
+        return dict.fromkeys(owners, "")
+    return owners if len(set(owners.values())) == len(owners) else {owner: owner for owner in owners}
+
+
 class _Builder:
     """Builds cells and rows, and numbers the notes in the order in which they appear."""
 
-    def __init__(self, results: StudyResults, name: str, *, one_owner: bool):
+    def __init__(self, results: StudyResults, name: str, owners: dict[str, str]):
         self.results = results
         self.name = name
-        self.one_owner = one_owner
+        self.owners = owners
         self.unavailable = results.study.outputs[name].unavailable is not None
         self.marks: dict[str, str] = {}
         self.verdicts = [v for v in results.verdicts if v.claim.output == name and v.claim.terms]
@@ -197,7 +232,7 @@ class _Builder:
         more = [] if reported.sd is None else [f"± {numbers.number(reported.sd, unit)}"]
         more += [] if reported.n is None else [f"({reported.n})"]
         text = numbers.number(reported.mean, unit)
-        return Printed(text, " ".join(more), reported.mean, "" if self.one_owner else _owner(reported))
+        return Printed(text, " ".join(more), reported.mean, self.owners[_owner(reported)])
 
 
 def focus(results: StudyResults, claim: Claim) -> set[tuple[CellKey, str]]:

@@ -12,8 +12,11 @@ from softtargets.runs.store import PREDICTIONS, RunStore
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from softtargets.calibration import Temperature
+    from softtargets.metrics import Bins
+
 # Raised by hand when a change alters a measure; kept numbers of an older version are computed again.
-MEASURES_VERSION = 2
+MEASURES_VERSION = 3
 
 Predictions = dict[str, "Tensor"]
 
@@ -24,13 +27,13 @@ class Measure:
 
     Args:
         label: for people.
-        unit: "percent" is a fraction, shown times 100.
+        unit: "percent" is a fraction, shown times 100; "factor" is what something is multiplied or divided by.
         describes: one sentence.
         of: (predictions) -> the value, or None where it is not defined (no flipped labels, say).
     """
 
     label: str
-    unit: Literal["percent", "fraction", "nats", "logits"]
+    unit: Literal["percent", "fraction", "nats", "logits", "factor"]
     describes: str
     of: Callable[[Predictions], "float | None"]
 
@@ -43,7 +46,7 @@ def _accuracy(split: str, labels: str, part: str = "all", epoch: str = "") -> Ca
         rows = _part(predictions, split, part)
         if logits is None or not bool(rows.any()):
             return None
-        return float(accuracy(logits[rows], predictions[f"{split}.{labels}"][rows]))
+        return float(accuracy(logits=logits[rows], labels=predictions[f"{split}.{labels}"][rows]))
 
     return of
 
@@ -53,23 +56,70 @@ def _part(predictions: Predictions, split: str, part: str) -> "Tensor":
     return {"all": flipped | ~flipped, "clean": ~flipped, "noisy": flipped}[part]
 
 
-def _nll(predictions: Predictions) -> "float | None":
-    from softtargets.metrics import nll
+# The calibration errors of the test split: how many bins of equal width, and whether of temperature-scaled logits.
+DIAGRAMS = {"test.ece15": (15, False), "test.ece15.scaled": (15, True), "test.ece100": (100, False)}
 
+
+def _temperature(predictions: Predictions) -> "float | None":
+    fitted = _fitted(predictions)
+    return None if fitted is None else float(fitted.temperature)
+
+
+def _fitted(predictions: Predictions) -> "Temperature | None":
+    """Fit a temperature to the observed labels of the validation split; None without any, or with no optimum."""
+    from softtargets.calibration import Temperature
+
+    logits = predictions.get("validation.logits")
+    if logits is None or len(logits) == 0:
+        return None
+    fitted = Temperature.fit(logits, predictions["validation.observed"])
+    return fitted if bool(fitted.converged) else None
+
+
+def _test_logits(predictions: Predictions, *, scaled: bool) -> "Tensor | None":
+    """Return the logits of the test split, or their calibrated log-probabilities, which stand in for logits."""
     if len(predictions["test.labels"]) == 0:
         return None
-    return float(nll(predictions["test.logits"].double().log_softmax(-1), predictions["test.labels"]))
+    logits = predictions["test.logits"].double()
+    if not scaled:
+        return logits
+    fitted = _fitted(predictions)
+    return None if fitted is None else fitted(logits)
 
 
-def _ece(bins: int) -> Callable[[Predictions], "float | None"]:
+def _nll(*, scaled: bool) -> Callable[[Predictions], "float | None"]:
+    def of(predictions: Predictions) -> "float | None":
+        from softtargets.metrics import nll
+
+        logits = _test_logits(predictions, scaled=scaled)
+        return None if logits is None else float(nll(logits=logits, labels=predictions["test.labels"]))
+
+    return of
+
+
+def _ece(name: str) -> Callable[[Predictions], "float | None"]:
     def of(predictions: Predictions) -> "float | None":
         from softtargets.metrics import ece
 
-        if len(predictions["test.labels"]) == 0:
-            return None
-        return float(ece(predictions["test.logits"].double().softmax(-1), predictions["test.labels"], bins=bins))
+        bins, scaled = DIAGRAMS[name]
+        logits = _test_logits(predictions, scaled=scaled)
+        return None if logits is None else float(ece(logits=logits, labels=predictions["test.labels"], bins=bins))
 
     return of
+
+
+def reliability_of(predictions: Predictions, name: str) -> "Bins | None":
+    """Return the bins that a calibration error is made of, by its name in `DIAGRAMS`; None where it is not defined."""
+    from softtargets.metrics import reliability_bins
+
+    bins, scaled = DIAGRAMS[name]
+    logits = _test_logits(predictions, scaled=scaled)
+    return None if logits is None else reliability_bins(logits=logits, labels=predictions["test.labels"], bins=bins)
+
+
+def _overconfidence(predictions: Predictions) -> "float | None":
+    table = reliability_of(predictions, "test.ece15")
+    return None if table is None else float((table.confidence.sum() - table.correct.sum()) / table.count.sum())
 
 
 def _transition_distance(predictions: Predictions) -> "float | None":
@@ -125,12 +175,41 @@ MEASURES: dict[str, Measure] = {
         "Total variation between the transition that was used and that of the training labels, mean of rows.",
         _transition_distance,
     ),
-    "test.nll": Measure("test NLL", "nats", "Mean negative log-likelihood of the clean test labels.", _nll),
+    "test.nll": Measure(
+        "test NLL", "nats", "Mean negative log-likelihood of the clean test labels.", _nll(scaled=False)
+    ),
+    "test.nll.scaled": Measure(
+        "test NLL, temperature-scaled", "nats", "The same with logits divided by the temperature.", _nll(scaled=True)
+    ),
     "test.ece100": Measure(
-        "test ECE, 100 bins", "fraction", "Expected calibration error on the test split, 100 equal widths.", _ece(100)
+        "test ECE, 100 bins",
+        "fraction",
+        "Expected calibration error on the test split, 100 equal widths.",
+        _ece("test.ece100"),
     ),
     "test.ece15": Measure(
-        "test ECE, 15 bins", "fraction", "Expected calibration error on the test split, 15 equal widths.", _ece(15)
+        "test ECE, 15 bins",
+        "fraction",
+        "Expected calibration error on the test split, 15 equal widths.",
+        _ece("test.ece15"),
+    ),
+    "test.ece15.scaled": Measure(
+        "test ECE, 15 bins, temperature-scaled",
+        "fraction",
+        "The same with logits divided by the temperature.",
+        _ece("test.ece15.scaled"),
+    ),
+    "temperature": Measure(
+        "temperature",
+        "factor",
+        "Temperature at which the observed labels of the validation split are most likely; none where it has no end.",
+        _temperature,
+    ),
+    "test.overconfidence": Measure(
+        "confidence less accuracy",
+        "fraction",
+        "Mean confidence less accuracy on the test split; above 0 the network is too sure of itself.",
+        _overconfidence,
     ),
     "validation.accuracy": Measure(
         "validation accuracy",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from softtargets._errors import fail
+from softtargets._errors import fail, fail_type
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Bleu:
 
     Raises:
         ValueError: where there are no sentences, or not as many of one as of the other.
+        TypeError: where one text is given in the place of several.
         ImportError: where sacrebleu is not installed.
 
     Limits:
@@ -39,6 +40,9 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Bleu:
     """
     from sacrebleu.metrics.bleu import BLEU
 
+    for name, sentences in (("hypotheses", hypotheses), ("references", references)):
+        if isinstance(sentences, str):
+            raise fail_type(name, "a list of sentences", "one str", "its letters would count as sentences")
     if not hypotheses:
         raise fail("hypotheses", "at least one sentence", 0, "a score of nothing is undefined")
     if len(hypotheses) != len(references):

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from softtargets._errors import InputError, fail, unknown
-from softtargets.runs.measures import MEASURES
+from softtargets.runs.measures import DIAGRAMS, MEASURES
 from softtargets.runs.spec import read_toml
 from softtargets.studies.results import CellKey, Reported
 from softtargets.studies.schema import Noise, Study
@@ -52,10 +52,12 @@ def read_study(folder: Path) -> Study:
     for metric in wanted:
         if metric not in MEASURES:
             raise InputError(f"{folder / STUDY}: {unknown('metric', metric, MEASURES)}")
+    drawn = {"density": [metric for metric in MEASURES if metric.startswith("gap.")], "reliability": list(DIAGRAMS)}
     for name, output in study.outputs.items():
-        gaps = [metric for metric in MEASURES if metric.startswith("gap.")]
-        if output.kind == "density" and (wrong := [metric for metric in output.metrics if metric not in gaps]):
-            raise InputError(f"{folder / STUDY}: outputs.{name}: {unknown('metric of a density', wrong[0], gaps)}")
+        for metric in output.metrics:
+            if metric not in drawn.get(output.kind, MEASURES):
+                error = unknown(f"metric of a {output.kind}", metric, drawn[output.kind])
+                raise InputError(f"{folder / STUDY}: outputs.{name}: {error}")
     return study
 
 
@@ -94,7 +96,7 @@ def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
         known = study.outputs[row["output"]].metrics
         raise InputError(f"{place}: {unknown('metric', row['metric'], known)}")
     try:
-        scale = {"percent": 0.01, "fraction": 1.0}[row["unit"]]
+        scale = {"percent": 0.01, "fraction": 1.0, "factor": 1.0}[row["unit"]]
         level = float(row["level"])
         return Reported(
             output=row["output"],
@@ -109,7 +111,9 @@ def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
             source=row["source"],
         )
     except (KeyError, ValueError) as error:
-        raise InputError(f"{place}: numbers, and a unit of percent or fraction; got {error}; mend that row") from None
+        raise InputError(
+            f"{place}: numbers, and a unit of percent, fraction or factor; got {error}; mend that row"
+        ) from None
 
 
 def _noise(text: str, study: Study) -> Noise:

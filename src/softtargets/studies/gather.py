@@ -1,16 +1,26 @@
 """From the run store to what is known of a study; nothing is trained here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 from softtargets._errors import InputError
-from softtargets.runs.measures import gaps_of, measure, read_predictions
+from softtargets.runs.measures import Predictions, gaps_of, measure, read_predictions, reliability_of
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
 from softtargets.studies.exact import loss_curves
 from softtargets.studies.expand import PlannedRun, cell
-from softtargets.studies.results import CellKey, CellRecord, Curve, DataSummary, Density, Reported, StudyResults
+from softtargets.studies.results import (
+    CellKey,
+    CellRecord,
+    Curve,
+    DataSummary,
+    Density,
+    Diagram,
+    Reported,
+    StudyResults,
+)
 from softtargets.studies.schema import Study
 from softtargets.studies.verdicts import judge
 
@@ -49,6 +59,7 @@ def gather(plan: StudyPlan, store: RunStore) -> StudyResults:
         verdicts=judge(plan.study, plan.scale, plan.outputs, cells),
         reported=plan.reported,
         densities=_densities(plan, cells, store),
+        diagrams=_diagrams(plan, cells, store),
         curves=_curves(plan),
     )
 
@@ -91,31 +102,65 @@ def _curves(plan: StudyPlan) -> tuple[Curve, ...]:
     return tuple(curve for noise in drawn for curve in loss_curves(tuple(map(float, noise))))
 
 
+def _drawn(plan: StudyPlan, kind: str) -> list[tuple[CellKey, str]]:
+    """Return every cell and metric that the outputs of a kind show, each once for each output."""
+    found: list[tuple[CellKey, str]] = []
+    for output in (plan.study.outputs[name] for name in plan.outputs):
+        if output.kind == kind:
+            levels = plan.study.levels(output.levels, plan.scale)
+            places = product(output.noise, output.arms, levels)
+            keys = dict.fromkeys(cell(plan.study, arm, level, noise) for noise, arm, level in places)
+            found += [(key, metric) for metric in output.metrics for key in keys]
+    return found
+
+
+def _predictions(key: CellKey, cells: Sequence[CellRecord], store: RunStore) -> Iterator[Predictions]:
+    """Yield the predictions of the complete runs of a cell, one at a time."""
+    for record in cells:
+        if record.key == key and record.status == "complete":
+            yield read_predictions(store.path(record.run_id))
+
+
 def _densities(plan: StudyPlan, cells: Sequence[CellRecord], store: RunStore) -> tuple[Density, ...]:
     """Histograms over the pooled seeds of each cell."""
-    found: list[Density] = []
-    for name in plan.outputs:
-        output = plan.study.outputs[name]
-        if output.kind != "density":
-            continue
-        levels = plan.study.levels(output.levels, plan.scale)
-        keys = [
-            cell(plan.study, arm, level, noise) for noise in output.noise for arm in output.arms for level in levels
-        ]
-        for metric in output.metrics:
-            pooled = {key: _pooled(key, metric, cells, store) for key in dict.fromkeys(keys)}
-            found += [_histogram(key, metric, gaps) for key, gaps in pooled.items() if gaps is not None]
-    return tuple(found)
+    pooled = ((key, metric, _pooled(key, metric, cells, store)) for key, metric in _drawn(plan, "density"))
+    return tuple(_histogram(key, metric, gaps) for key, metric, gaps in pooled if gaps is not None)
 
 
 def _pooled(key: CellKey, metric: str, cells: Sequence[CellRecord], store: RunStore) -> "Tensor | None":
     import torch
 
-    ids = [record.run_id for record in cells if record.key == key and record.status == "complete"]
-    labels = metric.removeprefix("gap.")
-    parts = [gaps_of(read_predictions(store.path(run_id)), labels) for run_id in ids]
+    parts = [gaps_of(predictions, metric.removeprefix("gap.")) for predictions in _predictions(key, cells, store)]
     gaps = torch.cat(parts) if parts else None
     return None if gaps is None or len(gaps) == 0 else gaps.double()
+
+
+def _diagrams(plan: StudyPlan, cells: Sequence[CellRecord], store: RunStore) -> tuple[Diagram, ...]:
+    """Reliability diagrams summed over the seeds of each cell."""
+    found = (_diagram(key, metric, cells, store) for key, metric in dict.fromkeys(_drawn(plan, "reliability")))
+    return tuple(diagram for diagram in found if diagram is not None)
+
+
+def _diagram(key: CellKey, metric: str, cells: Sequence[CellRecord], store: RunStore) -> Diagram | None:
+    each = [reliability_of(predictions, metric) for predictions in _predictions(key, cells, store)]
+    bins = [one for one in each if one is not None]
+    if not bins:
+        return None
+    return Diagram(
+        key=key,
+        metric=metric,
+        edges=tuple(bins[0].edges.tolist()),
+        count=_total([one.count for one in bins]),
+        confidence=_total([one.confidence for one in bins]),
+        correct=_total([one.correct for one in bins]),
+        runs=len(bins),
+    )
+
+
+def _total(sums: "list[Tensor]") -> tuple:
+    import torch
+
+    return tuple(torch.stack(sums).sum(0).tolist())
 
 
 def _histogram(key: CellKey, metric: str, gaps: "Tensor") -> Density:

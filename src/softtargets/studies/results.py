@@ -109,6 +109,29 @@ class Density:
 
 
 @dataclass(frozen=True)
+class Diagram:
+    """The bins that a calibration error is made of, summed over the runs of a cell that have it.
+
+    Args:
+        key: arm, level and noise.
+        metric: name of the calibration error.
+        edges: (B + 1) confidences from 0 to 1.
+        count: (B) predictions in each bin.
+        confidence: (B) sums of their confidences.
+        correct: (B) how many of them are right.
+        runs: how many were summed.
+    """
+
+    key: CellKey
+    metric: str
+    edges: tuple[float, ...]
+    count: tuple[int, ...]
+    confidence: tuple[float, ...]
+    correct: tuple[int, ...]
+    runs: int
+
+
+@dataclass(frozen=True)
 class Curve:
     """An exact curve: one loss of one example as a function of a logit."""
 
@@ -147,6 +170,7 @@ class StudyResults:
     verdicts: tuple[Verdict, ...]
     reported: tuple[Reported, ...]
     densities: tuple[Density, ...] = ()
+    diagrams: tuple[Diagram, ...] = ()
     curves: tuple[Curve, ...] = ()
 
     def records(self, key: CellKey) -> list[CellRecord]:

@@ -84,7 +84,7 @@ class Output(Spec):
 
     title: str
     caption: str
-    kind: Literal["table", "sweep", "density", "curves"]
+    kind: Literal["table", "sweep", "density", "curves", "reliability"]
     arms: tuple[str, ...] = ()
     levels: Levels = ()
     noise: tuple[Noise, ...] = ()
