@@ -79,5 +79,7 @@ def test_errors() -> None:
             cross_fit(Temperature.fit, LOGITS, LABELS, folds=folds)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"logits: shape \(N, K\) with K >= 2; got \(1, 203, 5\)"):
         cross_fit(Temperature.fit, LOGITS[None], LABELS[None])
+    with pytest.raises(TypeError, match="logits: a floating-point tensor; got list"):
+        cross_fit(Temperature.fit, LOGITS.tolist(), LABELS)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"labels: labels of at least 0 and below 5.*; got 9 at row 1"):
         cross_fit(Temperature.fit, LOGITS, LABELS.index_fill(0, torch.tensor([1]), 9))

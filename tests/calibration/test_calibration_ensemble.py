@@ -75,11 +75,17 @@ def test_a_new_object_is_log_softmax_and_infinite_logits_get_the_uniform_part() 
     share = float(fitted.weights[2]) / 5
     assert fitted(masked)[:, 3].exp().tolist() == pytest.approx([share] * 200, rel=1e-12)
     assert bool((EnsembleTemperature()(masked)[:, 3] == -math.inf).all())
+    # nor does a mask spoil the gradient
+    inputs = masked.requires_grad_()
+    fitted(inputs).gather(1, labels[:, None]).sum().backward()
+    assert inputs.grad is not None
+    assert bool(inputs.grad.isfinite().all())
+    assert bool((inputs.grad[:, 3] == 0).all())
     assert int(EnsembleTemperature.fit(masked, labels).left_out) == int((labels == 3).sum())
     assert repr(EnsembleTemperature()) == "EnsembleTemperature(temperature=1, weights=(0, 1, 0), converged=False)"
 
 
 def test_errors() -> None:
     logits, labels = drawn(10, 2)
-    with pytest.raises(ValueError, match=r"labels: a tensor of shape \(10,\); got \(9,\)"):
+    with pytest.raises(ValueError, match=r"labels: shape \(10,\); got \(9,\)"):
         EnsembleTemperature.fit(logits, labels[:9])

@@ -47,6 +47,13 @@ def test_log_probs_are_their_own_log_softmax_and_inputs_stay(kind: type) -> None
 
 
 @every
+def test_whole_numbers_are_refused_not_rounded_to(kind: type) -> None:
+    # T = 1.5 as a whole number is 1, and so were log-probabilities
+    with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64; use logits.float"):
+        kind.fit(LOGITS, LABELS)(LOGITS.long())
+
+
+@every
 def test_there_and_back(kind: type, tmp_path: Path) -> None:
     fitted, path = kind.fit(LOGITS, LABELS), tmp_path / "calibrator.safetensors"
     save(fitted, path)

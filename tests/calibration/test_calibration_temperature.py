@@ -229,12 +229,12 @@ def test_errors() -> None:
         (lambda: Temperature(math.nan), "temperature: a finite number above 0; got nan"),
         (lambda: Temperature.fit(logits, labels, bounds=(2.0, 1.0)), r"bounds: 0 < low < high < inf; got \(2, 1\)"),
         (lambda: Temperature.fit(logits, labels, tolerance=0.0), r"tolerance: in \[1e-12, 1\]; got 0"),
-        (lambda: Temperature.fit(logits, labels[:5]), r"labels: a tensor of shape \(6,\); got \(5,\)"),
+        (lambda: Temperature.fit(logits, labels[:5]), r"labels: shape \(6,\); got \(5,\)"),
         (lambda: Temperature.fit(logits[:, :1], labels), r"logits: shape \(N, K\) with K >= 2; got \(6, 1\)"),
         (lambda: Temperature.fit(logits, labels + 3), "labels: labels of at least 0 and below 3.*at row 0"),
         (lambda: Temperature.fit(logits[:0], labels[:0]), "logits: at least one row that counts; got 0"),
         (lambda: Temperature.fit(logits, labels, mask=labels > 5), "logits: at least one row that counts; got 0"),
-        (lambda: Temperature.fit(logits, labels, mask=labels), r"mask: bool of shape \(6,\); got torch.int64"),
+        (lambda: Temperature.fit(logits, labels, mask=labels[:5] > 0), r"mask: shape \(6,\); got \(5,\)"),
         (
             lambda: Temperature.fit(logits, labels, transition=torch.eye(4)),
             "transition: 3 classes, as the logits; got 4",
@@ -252,5 +252,11 @@ def test_errors() -> None:
         Temperature.fit(logits.index_fill(0, torch.tensor([2]), -math.inf), labels)
     with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
         Temperature.fit(logits.long(), labels)
+    masks: Any = ((labels, "torch.int64"), ([True] * 6, "list"))
+    for mask, got in masks:
+        with pytest.raises(TypeError, match=f"mask: a bool tensor, True for what counts; got {got}"):
+            Temperature.fit(logits, labels, mask=mask)
+    with pytest.raises(TypeError, match="labels: an int64 tensor of labels; got list"):
+        Temperature.fit(logits, labels.tolist())  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"labels: an int64 tensor of labels; got dtype torch.float64"):
         Temperature.fit(logits, labels.double())

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_iris, make_classification
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit, cross_val_predict
@@ -178,6 +178,15 @@ def test_folds_may_be_any_that_hold_out_every_example_once() -> None:
     assert by_group.temperature_ == float(fitted.temperature)
     with pytest.raises(ValueError, match="partitions"):
         TemperatureScaling(GaussianNB(), cv=ShuffleSplit(3, random_state=0)).fit(X, Y)
+
+
+def test_one_whose_fit_failed_is_not_fitted() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = TemperatureScaling(GaussianNB(), cv=[(np.arange(50, 150), np.arange(50))])
+    with pytest.raises(ValueError, match="cv: every class in every training part"):
+        model.fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
 
 
 def test_errors_say_what_to_do() -> None:

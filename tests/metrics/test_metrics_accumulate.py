@@ -1,6 +1,8 @@
 """Accumulators: any split and any order of the examples gives the same bits."""
 
+import copy
 import itertools
+import pickle
 from typing import Any
 
 import pytest
@@ -153,8 +155,10 @@ def test_a_replicate_counts_each_group_as_often_as_its_weight() -> None:
     torch.testing.assert_close(twice[0], metric.compute())
     rows = metric.state_dict()["rows"]
     assert int(rows.min()) > 20  # the groups are about alike
-    nothing = metric.replicates(torch.zeros(1, 8, dtype=torch.float64))
-    assert bool(nothing.isnan().all())
+    for make in MAKERS.values():
+        metric = make(groups=8).update(logits=logits, labels=labels)
+        nothing = metric.replicates(torch.zeros(1, 8, dtype=torch.float64))
+        assert bool(nothing.isnan().all())
 
 
 @of_all
@@ -169,6 +173,82 @@ def test_nothing_of_a_call_is_kept_that_fails(name: str) -> None:
     assert all(torch.equal(array, after[key]) for key, array in before.items())
 
 
+@of_all
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_call_that_fails_late_leaves_a_new_one_new(name: str, groups: int) -> None:
+    logits, labels = data(60_000, 20)
+    labels[-1] = 20
+    metric = MAKERS[name](groups=groups)
+    with pytest.raises(ValueError, match="got 20 at row 59999"):
+        metric.update(logits=logits, labels=labels)
+    assert (metric.count, metric.num_classes, metric.state_dict()) == (0, None, {})
+    few = data(9, 3)
+    assert_same(
+        metric.update(logits=few[0], labels=few[1]), MAKERS[name](groups=groups).update(None, few[1], logits=few[0])
+    )
+
+
+@of_all
+def test_a_call_that_fails_late_is_taken_out_of_every_group(name: str) -> None:
+    logits, labels = data(60_000, 20)
+    ids = torch.arange(60_000) * 7 - 1000
+    metric = MAKERS[name](groups=3).update(logits=logits[:50], labels=labels[:50], ids=ids[:50])
+    before = metric.state_dict()
+    logits[-1] = torch.nan
+    with pytest.raises(ValueError, match="got nan at row 59999"):
+        metric.update(logits=logits, labels=labels, ids=ids)
+    after = metric.state_dict()
+    assert all(torch.equal(array, after[key]) for key, array in before.items())
+
+
+def test_what_one_of_a_collection_refuses_no_other_keeps() -> None:
+    logits, labels = data(5, 3)
+    first, wide, deep = metrics.NLL(), metrics.Brier(), metrics.Accuracy(top_k=4)
+    wide.update(logits=data(1, 4)[0], labels=data(1, 4)[1])
+    for others in ([wide], [deep]):
+        with pytest.raises(ValueError, match=r"4 classes, as before; got 3|top_k: at most 3"):
+            metrics.Collection([first, *others]).update(logits=logits, labels=labels)
+        assert (first.num_classes, first.state_dict()) == (None, {})
+    # and one that asked for more classes takes them when they come
+    logits, labels = data(5, 6)
+    assert float(deep.update(logits=logits, labels=labels).count) == 5
+
+
+def test_rows_that_do_not_count_say_nothing_of_ids() -> None:
+    logits, labels = data(4)
+    first, second = (metrics.NLL(groups=2) for _ in range(2))
+    first.update(logits=logits, labels=labels)
+    second.update(logits=logits, labels=labels, mask=labels < 0)
+    second.update(logits=logits, labels=labels, ids=torch.arange(4, 8))
+    assert first.merge(second).count == 8
+
+
+def test_a_state_of_other_settings_is_refused_and_nothing_lost() -> None:
+    logits, labels = data(30)
+    kept = metrics.Accuracy(groups=4).update(logits=logits, labels=labels)
+    before = kept.state_dict()
+    others = [metrics.Accuracy(top_k=2, groups=4), metrics.Accuracy(groups=4, seed=1), metrics.NLL(groups=4)]
+    for other in others:
+        with pytest.raises(ValueError, match=r"state: that of Accuracy\(top_k=1, groups=4, seed=0\); got another"):
+            kept.load_state_dict(other.update(logits=logits, labels=labels).state_dict())
+    for name in before:
+        with pytest.raises(ValueError, match="state: "):
+            kept.load_state_dict({key: array for key, array in before.items() if key != name})
+    with pytest.raises(ValueError, match=r"state: the arrays .* got .*torch.float32"):
+        kept.load_state_dict(before | {"correct": before["correct"].float()})
+    assert all(torch.equal(array, before[key]) for key, array in kept.state_dict().items())
+
+
+def test_copies_are_apart() -> None:
+    logits, labels = data(30)
+    for make in MAKERS.values():
+        metric = make(groups=2).update(logits=logits, labels=labels)
+        for copied in (copy.deepcopy(metric), pickle.loads(pickle.dumps(metric))):
+            assert_same(copied, metric)
+            copied.update(logits=logits, labels=labels)
+            assert (metric.count, copied.count) == (30, 60)
+
+
 def test_errors() -> None:
     metric = metrics.ECE(bins=5).update(torch.full((1, 2), 0.5), torch.tensor([0]))
     with pytest.raises(ValueError, match=r"other: the settings ECE\(bins=5.*; got ECE\(bins=6.*; merge accumulators"):
@@ -181,7 +261,7 @@ def test_errors() -> None:
         metrics.ECE().compute()
     with pytest.raises(ValueError, match="ECE: at least one example; got none"):
         metrics.ECE().reliability()
-    with pytest.raises(ValueError, match=r"state: the arrays .*; make the accumulator with the settings it was saved"):
+    with pytest.raises(ValueError, match=r"state: that of ECE\(bins=6.*; got another; make the accumulator with the"):
         metrics.ECE(bins=6).load_state_dict(metric.state_dict())
     with pytest.raises(ValueError, match="groups: an int of at least 1; got 0"):
         metrics.NLL(groups=0)

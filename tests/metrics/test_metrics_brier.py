@@ -68,6 +68,12 @@ def test_logits_are_softmaxed() -> None:
     assert float(metrics.brier(logits=logits, labels=labels)) == pytest.approx(float(expected), abs=1e-12)
 
 
+def test_rows_that_rounding_made_too_large_stay_in_the_range_and_the_parts_sum_to_the_score() -> None:
+    probs, labels = torch.tensor([[1.0009, 0.0], [0.0, 1.0]]), torch.tensor([1, 0])
+    assert float(metrics.brier(probs, labels)) == 2
+    assert float(metrics.brier_decomposition(probs, labels).brier) == pytest.approx(2, abs=1e-11)
+
+
 def test_limits() -> None:
     certain = torch.eye(3)
     assert float(metrics.brier(certain, torch.tensor([0, 1, 2]))) == 0

@@ -4,8 +4,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from softtargets.metrics import ECE, NLL, Accuracy, Brier, Interval, SmoothECE, interval, paired_difference
+from softtargets.metrics import (
+    ECE,
+    NLL,
+    Accuracy,
+    Brier,
+    BrierDecomposition,
+    Interval,
+    SmoothECE,
+    interval,
+    paired_difference,
+)
 from softtargets.metrics._accumulate import group_of
+from softtargets.metrics._interval import _p_value
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -99,6 +110,17 @@ def test_metrics_of_several_numbers_have_as_many_intervals() -> None:
     assert found.low.shape == found.high.shape == found.estimate.shape
 
 
+def test_what_can_be_negative_is_not_cut_at_0() -> None:
+    # within bins forecasts gain more (covariance) than they lose (variance)
+    probs, labels = simulated(600)
+    gathered = BrierDecomposition(bins=2, groups=300).update(probs, labels)
+    found = interval(gathered, draws=200, generator=seeded())
+    assert float(found.estimate[3]) < -0.01
+    assert bool((found.low < found.estimate).all())
+    assert bool((found.low[:3] >= 0).all())
+    assert float(found.estimate[3] - found.low[3]) > 0.2 * float(found.high[3] - found.estimate[3])
+
+
 def test_an_infinite_nll_has_an_infinite_upper_end() -> None:
     probs, labels = simulated(300)
     probs[0] = torch.tensor([1.0, 0, 0, 0])
@@ -176,6 +198,14 @@ def test_a_basic_differences_p_value_is_of_its_own_interval() -> None:
     assert found.method == "basic"
     assert 0 < float(found.low) < float(found.estimate)
     assert p_value(found) == pytest.approx(0.01, abs=1e-12)
+
+
+def test_p_values_by_hand() -> None:
+    # of 4 replicates 1 is on the other side of 0; mirrored at the estimate, 3, 1, -1 and -3, there are 2
+    estimate, replicates = torch.tensor(1.0), torch.tensor([-1.0, 1.0, 3.0, 5.0])
+    assert float(_p_value(estimate, replicates, "percentile")) == pytest.approx(2 * 2 / 5)
+    assert float(_p_value(estimate, replicates, "basic")) == 1
+    assert float(_p_value(estimate, replicates + 2, "basic")) == pytest.approx(2 * 2 / 5)
 
 
 def test_errors() -> None:

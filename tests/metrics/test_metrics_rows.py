@@ -95,10 +95,15 @@ def test_errors() -> None:
         ({"mask": torch.tensor([True])}, r"mask: shape \(2,\); got \(1,\); give one per row"),
         ({"ids": torch.tensor([0.0, 1.0])}, "ids: an int64 tensor of labels; got dtype torch.float32"),
         ({"ids": torch.tensor([0])}, r"ids: shape \(2,\); got \(1,\); give one per row"),
+        ({"ids": torch.tensor(0)}, r"ids: shape \(2,\); got \(\); give one per row"),
     ]
     for options, message in cases:
         with pytest.raises((ValueError, TypeError), match=message):
             one(good, labels, **options)
+    with pytest.raises(ValueError, match=r"labels: shape \(2,\); got \(\); give one per row"):
+        one(good, torch.tensor(0))
+    with pytest.raises(TypeError, match="labels: an int64 tensor of labels; got NoneType"):
+        one(good)
     with pytest.raises(ValueError, match=r"logits: numbers, or -inf for some of a row; got nan at row 1; mend or mask"):
         one(logits=torch.tensor([[0.0, 1.0], [0.0, torch.nan]]), labels=labels)
     with pytest.raises(ValueError, match="got -inf at row 0"):

@@ -121,6 +121,23 @@ def test_limits() -> None:
     assert bool(error_auroc(none_wrong, labels).isnan())
 
 
+def test_a_risk_that_is_reached_exactly_is_reached_also_where_its_product_is_rounded() -> None:
+    assert 0.29 * 100 < 29
+    for wrong in range(1, 100):
+        probs, labels = predictions([0.9] * 100, [row < wrong for row in range(100)])
+        risk = wrong / 100
+        assert float(coverage_at_risk(probs, labels, risk=risk)) == 1
+        gathered = SelectiveRisk(risks=(risk,)).update(probs, labels)
+        assert float(gathered.compute()[3]) == 1
+        # in one cell the right ones first: all of the first 100 have just that risk, and the bound knows it
+        scores = torch.linspace(0.7504, 0.7501, 101, dtype=torch.float64)
+        probs, labels = predictions(scores.tolist(), [row >= 100 - wrong for row in range(101)])
+        gathered = SelectiveRisk(risks=(risk,)).update(probs, labels)
+        off = (gathered.compute()[3] - coverage_at_risk(probs, labels, risk=risk)).abs()
+        assert float(coverage_at_risk(probs, labels, risk=risk)) == 100 / 101
+        assert float(off) <= float(gathered.bound()[3]) + 1e-12
+
+
 def exactly(probs: Tensor, labels: Tensor, risks: tuple[float, ...]) -> Tensor:
     coverages = [coverage_at_risk(probs, labels, risk=risk) for risk in risks]
     measures = (measure(probs, labels) for measure in (aurc, excess_aurc, error_auroc))

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from softtargets._checks import check_floating
 from softtargets._errors import fail
 
 
@@ -41,8 +42,10 @@ class Calibrator(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest, **named)
 
 
-def check_classes(logits: Tensor, num_classes: int) -> None:
-    """Require logits of as many classes as were fitted; 1 stands for any."""
+def check_given(logits: Tensor, num_classes: int = 1) -> None:
+    """Require floating-point logits, of as many classes as were fitted; 1 stands for any."""
+    # in the type of whole numbers, temperatures and log-probabilities would be rounded to such
+    check_floating("logits", logits)
     if num_classes not in (1, logits.shape[-1]):
         got = tuple(logits.shape)
         raise fail(

@@ -67,9 +67,9 @@ def cross_fit(
         >>> crossed.fold.bincount().tolist(), crossed.log_probs.shape
         ([4, 4, 4, 4], torch.Size([16, 2]))
     """
+    rows = examples(logits, labels)
     if logits.ndim != 2:
         raise fail("logits", "shape (N, K) with K >= 2", tuple(logits.shape), "give one row of K per example")
-    rows = examples(logits, labels)
     if isinstance(folds, bool) or not isinstance(folds, int) or not 2 <= folds <= len(rows):
         raise fail("folds", f"an int from 2 to {len(rows)}, the rows", repr(folds), "5 and 10 are usual")
     fold = _stratified(rows.labels, folds, generator)

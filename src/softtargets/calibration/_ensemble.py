@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from softtargets._numerics import at_least_float32
-from softtargets.calibration._calibrator import Calibrator
+from softtargets.calibration._calibrator import Calibrator, check_given
 from softtargets.calibration._inputs import Examples, examples
 from softtargets.calibration._temperature import Temperature
 
@@ -54,7 +54,7 @@ class EnsembleTemperature(Calibrator):
 
         Raises:
             ValueError: as :meth:`Temperature.fit`.
-            TypeError: where logits are not floating-point or labels not integers.
+            TypeError: where logits are not floating-point, labels not integers, or mask not bool.
 
         Example:
             >>> logits = torch.tensor([[20.0, 0.0], [20.0, 0.0], [0.1, 0.0], [0.0, 0.1]])
@@ -72,12 +72,14 @@ class EnsembleTemperature(Calibrator):
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return calibrated log-probabilities, (..., K) float32 or wider, from (..., K) logits."""
+        check_given(logits)
         logits = at_least_float32(logits)
         log_weights = self.weights.log().to(logits.dtype)
         at_temperature = (logits / self.temperature.to(logits.dtype)).log_softmax(-1) + log_weights[0]
         plain = logits.log_softmax(-1) + log_weights[1]
         uniform = log_weights[2] - torch.full_like(plain, logits.shape[-1]).log()
-        return torch.logaddexp(torch.logaddexp(at_temperature, plain), uniform)
+        # of all three at once: the gradient of a pair of -inf is NaN
+        return torch.stack([at_temperature, plain, uniform]).logsumexp(0)
 
     def extra_repr(self) -> str:
         shares = ", ".join(f"{weight:g}" for weight in self.weights.tolist())

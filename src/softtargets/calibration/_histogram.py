@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail, fail_type, unknown
-from softtargets.calibration._calibrator import Calibrator, check_classes
+from softtargets.calibration._calibrator import Calibrator, check_given
 from softtargets.calibration._classwise import check_uniform, class_probs, normalised
 from softtargets.calibration._inputs import examples
 
@@ -65,7 +65,7 @@ class Histogram(Calibrator):
         Raises:
             ValueError: where shapes differ, a label is out of range, a row holds NaN or +inf or has no finite logit
                 (first bad row named), bins < 1, binning is another, or uniform is not in [0, 1).
-            TypeError: where logits are not floating-point, labels not integers or bins not an int.
+            TypeError: where logits are not floating-point, labels not integers, mask not bool or bins not an int.
 
         Example:
             >>> logits = torch.tensor([[0.75, 0.25], [0.75, 0.25], [0.25, 0.75]]).log()
@@ -96,7 +96,7 @@ class Histogram(Calibrator):
         """Return calibrated log-probabilities, (..., K) float32 or wider, from (..., K) logits."""
         if len(self.shares) == 0:
             raise fail("Histogram", "fitted", "a new object", "use Histogram.fit, or load its state")
-        check_classes(logits, self.shares.shape[0])
+        check_given(logits, self.shares.shape[0])
         # (K, n), in float64 as the counts were taken, so that an example stays in its bin
         probs = logits.double().softmax(-1).reshape(-1, logits.shape[-1]).T.contiguous()
         place = torch.searchsorted(self.edges[:, 1:-1].double().contiguous(), probs)

@@ -5,7 +5,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from softtargets.calibration._calibrator import Calibrator, check_classes
+from softtargets.calibration._calibrator import Calibrator, check_given
 from softtargets.calibration._classwise import check_uniform, class_probs, normalised
 from softtargets.calibration._inputs import examples
 
@@ -55,7 +55,7 @@ class Isotonic(Calibrator):
         Raises:
             ValueError: where shapes differ, a label is out of range, a row holds NaN or +inf or has no finite logit
                 (first bad row named), or uniform is not in [0, 1).
-            TypeError: where logits are not floating-point or labels not integers.
+            TypeError: where logits are not floating-point, labels not integers, or mask not bool.
             ModuleNotFoundError: where scikit-learn is not installed.
 
         Example:
@@ -81,7 +81,7 @@ class Isotonic(Calibrator):
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return calibrated log-probabilities, (..., K) float32 or wider, from (..., K) logits."""
-        check_classes(logits, self.knots.shape[0])
+        check_given(logits, self.knots.shape[0])
         # (K, n), in float64: the steps of f_k may lie closer than float32 tells apart
         probs = logits.double().softmax(-1).reshape(-1, logits.shape[-1]).T.contiguous()
         knots, values = (t.double().expand(len(probs), -1).contiguous() for t in (self.knots, self.values))

@@ -9,7 +9,7 @@ from torch import Tensor
 from softtargets._checks import check_fraction
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
-from softtargets.calibration._calibrator import Calibrator
+from softtargets.calibration._calibrator import Calibrator, check_given
 from softtargets.calibration._inputs import Examples, examples
 from softtargets.calibration._search import Objective, search
 from softtargets.matrices import Transition
@@ -89,7 +89,7 @@ class Temperature(Calibrator):
         Raises:
             ValueError: where shapes differ, a label is out of range, a row holds NaN or +inf or has no finite logit
                 (first bad row named), no row is left, or bounds are not 0 < low < high < inf.
-            TypeError: where logits are not floating-point or labels not integers.
+            TypeError: where logits are not floating-point, labels not integers, or mask not bool.
 
         Example:
             >>> logits = torch.tensor([[0.0, 4.0], [0.0, 4.0], [0.0, 4.0], [4.0, 0.0]])        # as sure each time
@@ -111,6 +111,8 @@ class Temperature(Calibrator):
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return calibrated log-probabilities, (..., K) float32 or wider, from (..., K) logits."""
+        if not torch.jit.is_scripting():  # pyright: ignore[reportPrivateImportUsage]
+            check_given(logits)
         logits = at_least_float32(logits)
         return (logits / self.temperature.to(logits.dtype)).log_softmax(-1)
 

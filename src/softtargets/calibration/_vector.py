@@ -8,7 +8,7 @@ from torch import Tensor
 from softtargets._checks import check_fraction
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
-from softtargets.calibration._calibrator import Calibrator, check_classes
+from softtargets.calibration._calibrator import Calibrator, check_given
 from softtargets.calibration._inputs import Examples, examples
 from softtargets.calibration._temperature import Temperature
 
@@ -72,7 +72,7 @@ class Vector(Calibrator):
 
         Raises:
             ValueError: as :meth:`Temperature.fit`, and where steps < 1.
-            TypeError: where logits are not floating-point or labels not integers.
+            TypeError: where logits are not floating-point, labels not integers, or mask not bool.
 
         Example:
             >>> logits = torch.tensor([[1.0, 0.0]]).expand(4, 2)        # 1 in 4 of class 0: log odds of -log 3
@@ -96,7 +96,7 @@ class Vector(Calibrator):
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return calibrated log-probabilities, (..., K) float32 or wider, from (..., K) logits."""
-        check_classes(logits, self.scale.shape[0])
+        check_given(logits, self.scale.shape[0])
         logits = at_least_float32(logits)
         masked = logits == -torch.inf
         moved = logits.masked_fill(masked, 0.0) * self.scale.to(logits.dtype) + self.bias.to(logits.dtype)

@@ -142,7 +142,7 @@ class TemperatureScaling(_Estimator):
     def _log_probs(self, X: Any) -> Tensor:
         from sklearn.utils.validation import check_is_fitted
 
-        check_is_fitted(self)
+        check_is_fitted(self, "calibrator_")
         return self.calibrator_(self._logits(getattr(self.estimator_, self._method())(X)))
 
     def _method(self) -> str:

@@ -1,7 +1,9 @@
 """Metrics gathered over any number of chunks, whose state is integers that are added.
 
 Integers are added exactly, in any order: any split of the examples over chunks, files, processes and machines gives the
-same bits. Real numbers are kept in units of 2^-40 as a whole part and a fraction, so that no sum overflows.
+same bits. Real numbers are kept in units of 2^-40 as a whole part and a fraction, so that no sum overflows. What a row
+adds is computed of that row alone; of logits that is an exponential and a sum over classes, whose last bit is another
+on processors of another kind. All this is tested on the CPU.
 """
 
 from abc import ABC, abstractmethod
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Literal, Self
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -49,6 +52,8 @@ class Accumulator(ABC):
     """
 
     interval_method: ClassVar[Literal["percentile", "basic"]] = "percentile"
+    # what the metric, or each of its numbers, cannot be below
+    least: ClassVar[float | tuple[float, ...]] = 0.0
 
     def __init__(self, *, groups: int = 1, seed: int = 0, **settings: Any) -> None:
         for name, value, low in (("groups", groups, 1), ("seed", seed, 0)):
@@ -118,7 +123,7 @@ class Accumulator(ABC):
             return self
         if self.groups > 1 and self._counted_ids and other._counted_ids:
             raise fail("other", "examples with ids of their own", "rows counted from 0 on both sides", "pass ids=")
-        self._prepare(other._classes)
+        self._prepare(other._classes, other.group_counts.device)
         self._carry()
         other._carry()
         for name, array in other._state.items():
@@ -172,31 +177,39 @@ class Accumulator(ABC):
         if not self._state:
             return {}
         self._carry()
-        state = {name: array.clone() for name, array in self._state.items()}
-        flags = [self._classes, int(self._counted_ids)]
-        return {**state, "num_classes": torch.tensor(flags[0]), "counted_ids": torch.tensor(flags[1])}
+        said = {"settings": self._settings_number, "num_classes": self._classes, "counted_ids": int(self._counted_ids)}
+        arrays = {name: array.clone() for name, array in self._state.items()}
+        return arrays | {name: torch.tensor(number) for name, number in said.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take over a state that an accumulator of the same settings gave.
 
         Raises:
-            ValueError: for a state of other settings.
+            ValueError: for a state of other settings, or what is none; what was gathered then stays.
         """
-        self.reset()
         if not state:
+            self.reset()
             return
-        fields = {"rows": Field(), **self._fields(int(state["num_classes"]))} if "num_classes" in state else {}
-        shapes = {name: self._shape(field) for name, field in fields.items()}
-        arrays = {name: array for name, array in state.items() if name not in ("num_classes", "counted_ids")}
-        got = {name: tuple(array.shape) for name, array in arrays.items()}
+        said = {name: int(state[name]) for name in ("settings", "num_classes", "counted_ids") if name in state}
+        if len(said) < 3 or said["settings"] != self._settings_number:
+            raise fail("state", f"that of {self!r}", "another", "make the accumulator with the settings of the saved")
+        fields = {"rows": Field(), **self._fields(said["num_classes"])}
+        shapes = {name: (self._shape(field), torch.int64) for name, field in fields.items()}
+        arrays = {name: array for name, array in state.items() if name not in said}
+        got = {name: (tuple(array.shape), array.dtype) for name, array in arrays.items()}
         if got != shapes:
-            raise fail("state", f"the arrays {shapes}", got, "make the accumulator with the settings it was saved with")
-        self._num_classes, self._counted_ids = int(state["num_classes"]), bool(state["counted_ids"])
-        self._state = {name: array.to(torch.int64).clone() for name, array in arrays.items()}
+            raise fail("state", f"the arrays {shapes}", got, "load what state_dict gave")
+        self.reset()
+        self._num_classes, self._counted_ids = said["num_classes"], bool(said["counted_ids"])
+        self._state = {name: array.clone() for name, array in arrays.items()}
 
     def __repr__(self) -> str:
         named = {**self.settings, "groups": self.groups, "seed": self.seed}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in named.items())})"
+
+    @property
+    def _settings_number(self) -> int:
+        return crc32(repr(self).encode())
 
     def _require_examples(self) -> None:
         if self.count == 0:
@@ -215,8 +228,8 @@ class Accumulator(ABC):
         if self._num_classes not in (None, num_classes):
             raise fail("probs", f"{self._num_classes} classes, as before", num_classes, "keep them apart")
         if not self._state:
-            self._num_classes = num_classes
             fields = {"rows": Field(), **self._fields(num_classes)}
+            self._num_classes = num_classes
             self._state = {
                 name: torch.zeros(self._shape(field), dtype=torch.int64, device=device)
                 for name, field in fields.items()
@@ -238,7 +251,7 @@ class Accumulator(ABC):
         theirs._carry()
         for name, array in theirs._state.items():
             self._state[name] -= array
-        self._carry(always=bool(self._state))
+        self._carry(always=True)
 
     def _count(self, name: str, group: Tensor, cell: Tensor | None = None, times: Tensor | None = None) -> None:
         """Count (n,) examples in their cell of a field, by its flat index; each once, or as often as `times` says."""
@@ -332,6 +345,7 @@ class Collection:
     ) -> Self:
         """Add examples to each; arguments and errors as :meth:`Accumulator.update`."""
         counted = [one.count if ids is None else 0 for one in self.accumulators]
+        fresh = [not one._state for one in self.accumulators]
         read = partial(chunks, probs, labels, logits=logits, mask=mask, ids=ids)
         done = 0
         try:
@@ -343,11 +357,14 @@ class Collection:
                 done += 1
         except (ValueError, TypeError):
             # what was added before the bad row is taken away again, which whole numbers allow
-            for one, before in zip(self.accumulators, counted, strict=True):
-                one._take_back(islice(read(), done), before)
+            for one, before, new in zip(self.accumulators, counted, fresh, strict=True):
+                if new:
+                    one.reset()
+                else:
+                    one._take_back(islice(read(), done), before)
             raise
         for one in self.accumulators:
-            one._counted_ids |= ids is None
+            one._counted_ids |= ids is None and done > 0
         return self
 
 

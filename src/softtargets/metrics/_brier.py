@@ -1,5 +1,6 @@
 """The Brier score and the parts it is the sum of."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -64,6 +65,8 @@ class BrierDecomposition(Accumulator):
     """
 
     interval_method = "basic"
+    # what forecasts gain within bins may be more than what they lose
+    least = (0.0, 0.0, 0.0, -math.inf)
 
     def __init__(self, *, bins: int = 15, groups: int = 1, seed: int = 0) -> None:
         check_bins(bins)
@@ -80,7 +83,7 @@ class BrierDecomposition(Accumulator):
         }
 
     def _add(self, rows: Rows, group: Tensor) -> None:
-        probs = rows.probs.clamp(max=1.0)
+        probs = rows.probs
         classes = torch.arange(rows.num_classes, device=probs.device)
         occurred = rows.labels[:, None] == classes
         cells = (width_places(probs, self.bins) + self.bins * classes).flatten()

@@ -282,7 +282,7 @@ def _check_settings(bins: int, norm: Norm, binning: str, debiased: bool) -> None
 def _of_classes(rows: Rows) -> tuple[Tensor, Tensor]:
     """Return the probability of every class and whether it is the label, (n, K)."""
     classes = torch.arange(rows.num_classes, device=rows.labels.device)
-    return rows.probs.clamp(max=1.0), rows.labels[:, None] == classes
+    return rows.probs, rows.labels[:, None] == classes
 
 
 def _error(
@@ -290,7 +290,8 @@ def _error(
 ) -> Tensor:
     """Return the calibration error, (R), of sums of bins, (R, B) or class-wise (R, K, B), float64."""
     share = count / count.sum(-1, keepdim=True)
-    gap = torch.where(count > 0, (correct - confidence).abs() / count, 0.0)
+    # an empty bin has a gap of 0; where all are empty, NaN
+    gap = torch.where(count > 0, (correct - confidence).abs() / count, 0.0 * share)
     if norm == "max":
         return gap.amax((-2, -1) if classwise else -1)
     terms = gap if norm == 1 else gap.square()

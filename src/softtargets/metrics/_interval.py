@@ -23,7 +23,7 @@ class Interval:
         high: upper end.
         confidence: the share of such intervals that hold the true value, in (0, 1).
         method: "percentile" or "basic".
-        p_value: of a difference: two-sided, that there is none; in [1 / (draws + 1), 1].
+        p_value: of a difference: two-sided, that there is none; in [2 / (draws + 1), 1].
     """
 
     estimate: Tensor
@@ -54,7 +54,8 @@ def interval(
     Which of the two is the metric's own. Calibration errors are sums of absolute values, biased upwards, and a
     replicate is biased once more: the percentile interval would add the bias, the basic one takes it off. Yet of gaps
     of one or two standard errors replicates show more bias than there is. So the lower end takes it off and the upper
-    end does not, which is then at least estimate + (q(1 - a) - q(a)) / 2; the lower one is cut at 0. Where the error is
+    end does not, which is then at least estimate + (q(1 - a) - q(a)) / 2; the lower one is cut at the least
+    that the metric can be. Where the error is
     not above its noise even that is too little: benchmarks/coverage.py measures how often each interval holds.
 
     Args:
@@ -77,7 +78,10 @@ def interval(
     method = accumulator.interval_method
     low, high = _ends(estimate, replicates, confidence, method)
     if method == "basic":
-        low, high = low.clamp(min=0).minimum(estimate), high.maximum(estimate + (high - low) / 2)
+        low, high = (
+            low.maximum(low.new_tensor(accumulator.least)).minimum(estimate),
+            high.maximum(estimate + (high - low) / 2),
+        )
     return Interval(estimate, low, high, confidence, method)
 
 

@@ -23,7 +23,7 @@ _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Some rows. What is computed of a row depends on nothing but that row, to the last bit.
+    """Some rows. What is computed of a row depends on nothing but that row, to the last bit; on the CPU, that is.
 
     Attributes:
         values: (n, K) floating point.
@@ -47,9 +47,10 @@ class Rows:
 
     @cached_property
     def probs(self) -> Tensor:
-        """Probabilities, (n, K) float64."""
+        """Probabilities, (n, K) float64 in [0, 1]."""
         if self.kind == "probs":
-            return self.values.double()
+            # rounding in a softmax can leave a hair more than 1
+            return self.values.clamp(max=1.0).double()
         exponentials, sums = self._exponentials
         return exponentials / sums[:, None]
 
@@ -81,7 +82,6 @@ class Rows:
     @cached_property
     def top(self) -> Tensor:
         """The largest probability, (n,) in [0, 1]: float64 of logits, and as given of probabilities."""
-        # rounding in a softmax can leave a hair more than 1
         return self._largest.clamp(max=1.0) if self.kind == "probs" else 1 / self._exponentials[1]
 
     @property
@@ -144,11 +144,9 @@ def chunks(
     if values.ndim < 2 or values.shape[-1] < 2:
         raise fail(kind, "shape (..., K) with K >= 2", tuple(values.shape), "give one row of K per example")
     shape = values.shape[:-1]
-    # what labels are is asked first, their range row by row below
-    check_labels("labels", labels if not isinstance(labels, Tensor) else labels[:0])
-    rows, of_rows = values.detach().reshape(-1, values.shape[-1]), _beside("labels", labels, shape).reshape(-1)
+    rows, of_rows = values.detach().reshape(-1, values.shape[-1]), _numbers("labels", labels, shape).reshape(-1)
     counted = None if mask is None else _masked(mask, shape).reshape(-1)
-    names = None if ids is None else _numbers(ids, shape).reshape(-1)
+    names = None if ids is None else _numbers("ids", ids, shape).reshape(-1)
     step = max(2, _CHUNK_NUMBERS // rows.shape[1])
 
     def parts() -> Iterator[tuple[Tensor, Tensor, slice]]:
@@ -182,17 +180,17 @@ def _given(probs: Tensor | None, logits: Tensor | None) -> tuple[Kind, Tensor]:
     return kind, values
 
 
-def _beside(argument: str, tensor: Tensor | None, shape: torch.Size) -> Tensor:
-    if not isinstance(tensor, Tensor):
-        raise fail_type(argument, "an int64 tensor", type(tensor).__name__, "pass a torch.Tensor")
+def _beside(argument: str, tensor: Tensor, shape: torch.Size) -> Tensor:
     if tensor.shape != shape:
         raise fail(argument, f"shape {tuple(shape)}", tuple(tensor.shape), "give one per row")
     return tensor
 
 
-def _numbers(ids: Tensor, shape: torch.Size) -> Tensor:
-    check_labels("ids", ids if not isinstance(ids, Tensor) else ids[:0])
-    return _beside("ids", ids, shape)
+def _numbers(argument: str, tensor: Tensor | None, shape: torch.Size) -> Tensor:
+    # what they are; in what range labels lie is asked row by row
+    check_labels(argument, tensor.new_empty(0) if isinstance(tensor, Tensor) else tensor)
+    assert tensor is not None
+    return _beside(argument, tensor, shape)
 
 
 def _masked(mask: Tensor, shape: torch.Size) -> Tensor:

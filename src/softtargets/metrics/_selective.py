@@ -223,18 +223,19 @@ def coverage_at_risk(
     """Largest coverage at which the risk is at most `risk`, over the thresholds of the score; 0 where there is none.
 
     Args:
-        probs: as all arguments and errors of :func:`risk_coverage`.
-        labels: see there.
-        risk: in [0, 1]; below or at it, the share of wrong ones among those kept.
-        logits: see :func:`risk_coverage`.
-        mask: see there.
-        scores: see there.
+        probs: (..., K) float, rows sum to 1; or None.
+        labels: (...) int64 in [0, K).
+        risk: in [0, 1]; the share of wrong ones among those kept is at most that.
+        logits: (..., K) float, instead of `probs`.
+        mask: (...) bool, the rows that count; None: all.
+        scores: (...) float without NaN, high for confident; None: the largest probability.
 
     Returns:
         () float64, a fraction in [0, 1].
 
     Raises:
-        ValueError: for a `risk` outside [0, 1], too.
+        ValueError: as :func:`risk_coverage`, and for a `risk` outside [0, 1].
+        TypeError: as :func:`risk_coverage`, and for a `risk` that is no number.
 
     Limits:
         risk of at least the error rate gives 1.
@@ -360,15 +361,17 @@ def _auroc(right: Tensor, wrong: Tensor) -> Tensor:
 
 def _coverage(right: Tensor, wrong: Tensor, risk: float) -> Tensor:
     kept = (right + wrong).cumsum(1)
-    low_enough = wrong.cumsum(1) <= risk * kept
+    # a quotient that is the number written as `risk` is rounded to it; its product with `kept` may be a hair less
+    low_enough = wrong.cumsum(1) / kept <= risk
     return kept.where(low_enough, 0).amax(1) / kept[:, -1]
 
 
 def _most_coverage(right: Tensor, wrong: Tensor, risk: float) -> Tensor:
     """Return the largest coverage that any order within the cells allows: the right ones of each first."""
     kept, failed = (right + wrong).cumsum(1), wrong.cumsum(1)
-    # kept up to the last right one of a cell, and as many of its wrong ones as the risk then leaves room for
+    # kept up to the last right one of a cell, and as many of its wrong ones as the risk then leaves room for; what
+    # rounding may take off, too
     upto = kept - wrong
-    room = ((risk * upto - (failed - wrong)) / max(1 - risk, 1e-300)).floor()
+    room = ((risk * upto - (failed - wrong)) / max(1 - risk, 1e-300) + 1e-6).floor()
     most = (upto + room.minimum(wrong)).where(room >= 0, 0).amax(1)
     return torch.maximum(most / kept[:, -1], _coverage(right, wrong, risk))

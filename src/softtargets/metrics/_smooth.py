@@ -1,6 +1,7 @@
 """Smooth calibration error and the curve it is the area of."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -215,7 +216,7 @@ def _error(width: Tensor) -> Tensor:
     return (3 / 8) * second / (_CELLS * width).square()
 
 
-def _width(residuals: Tensor, allowance=None) -> Tensor:
+def _width(residuals: Tensor, allowance: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """Return the smallest width that is at least the error at it, (R,), by halving: the error falls with the width."""
     cosines = _cosines(residuals)
     low = residuals.new_full((len(residuals),), _NARROWEST)
