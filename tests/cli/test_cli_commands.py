@@ -84,10 +84,14 @@ def test_debug_shows_the_traceback(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (OSError(28, "No space left on device"), MACHINE, "finished runs are kept"),
+        (OSError(28, "No space left on device"), MACHINE, "what was finished is kept"),
         (MemoryError(), MACHINE, "MemoryError"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 4 EB"), MACHINE, "finished runs are kept"),
-        (type("TerminatedWorkerError", (RuntimeError,), {})("a worker was killed"), MACHINE, "finished runs are kept"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 4 EB"), MACHINE, "what was finished is kept"),
+        (
+            type("TerminatedWorkerError", (RuntimeError,), {})("a worker was killed"),
+            MACHINE,
+            "what was finished is kept",
+        ),
         (ModuleNotFoundError("No module named 'altair'", name="altair"), BAD_INPUT, "softtargets[lab]"),
         (RuntimeError("odd"), UNEXPECTED, "--debug"),
     ],
@@ -198,7 +202,7 @@ def test_an_interrupted_study_keeps_its_runs_and_exits_130(tmp_path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == INTERRUPTED
-    assert "finished runs are kept" in error
+    assert "what was finished is kept" in error
     assert "Traceback" not in error
     kept = sum(path.parent.name.isalnum() for path in tmp_path.glob("runs/*/result.json"))  # not those in the making
     done = _run("run", "lukasik2020", "--scale", "smoke", folder=tmp_path)

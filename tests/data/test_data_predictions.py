@@ -21,6 +21,13 @@ LABELS = np.array([0, 1, 2, 2])
 Arrays = dict[str, np.ndarray]
 
 
+@pytest.fixture
+def tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder as it is named from within: files are named in errors as the user named them."""
+    monkeypatch.chdir(tmp_path)
+    return Path()
+
+
 def npz(path: Path, arrays: Arrays) -> None:
     np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
 
@@ -257,7 +264,8 @@ def test_pickles_and_text_are_refused(tmp_path: Path) -> None:
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     npz(tmp_path / "preds.npz", {"probs": PROBS})
-    refused(f"an existing file; got '{tmp_path}/pred.npz'; did you mean '{tmp_path}/preds.npz'?", tmp_path / "pred.npz")
+    whole = tmp_path.absolute()
+    refused(f"an existing file; got '{whole}/pred.npz'; did you mean '{whole}/preds.npz'?", whole / "pred.npz")
     refused(f"an existing file; got '{tmp_path}', a folder; give the paths of files", tmp_path)
     (tmp_path / "p.txt").write_text("")
     refused("files of type .npz, .safetensors, .parquet, .csv; got ", tmp_path / "p.txt")

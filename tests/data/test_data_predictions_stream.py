@@ -22,6 +22,13 @@ LABELS = np.arange(11) % 3
 Arrays = dict[str, np.ndarray]
 
 
+@pytest.fixture
+def tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder as it is named from within: files are named in errors as the user named them."""
+    monkeypatch.chdir(tmp_path)
+    return Path()
+
+
 def columns(arrays: Arrays) -> pa.Table:
     wide = {name: array[:, None] if array.ndim == 1 else array for name, array in arrays.items()}
     names = [name if arrays[name].ndim == 1 else f"{name}_{k}" for name in arrays for k in range(wide[name].shape[1])]
@@ -139,11 +146,11 @@ def test_labels_of_their_own_file(tmp_path: Path, name: str, beside: str) -> Non
     for rows in (3, 100):
         found = [chunk.labels for chunk in files.chunks(rows)]
         assert torch.cat([part for part in found if part is not None]).tolist() == LABELS.tolist()
-    text = f"'turth' in every file; got truth, id in {beside}; did you mean 'truth'?"
+    text = f"'turth' in every file; got truth, id in {labels}; did you mean 'truth'?"
     with pytest.raises(InputError, match=re.escape(text) if beside != "p.safetensors" else "'turth' in every file"):
         open_predictions(paths, labels_from=(labels, "turth"))
     required = "labels that are whole numbers of at least 0 and below 3, the number of classes"
-    refused(f"{required}; got 50 as 'id' in {beside}, row 0", *paths, labels_from=(labels, "id"))
+    refused(f"{required}; got 50 as 'id' in {labels}, row 0", *paths, labels_from=(labels, "id"))
 
 
 @pytest.mark.parametrize("count", [10, 12, 7])
@@ -280,7 +287,7 @@ def test_memory_does_not_grow_with_the_rows_of_safetensors(tmp_path: Path) -> No
     if not maps.is_file():
         pytest.skip("needs /proc/self/maps to see what is mapped")
     path = save(tmp_path / "p.safetensors", {"logits": np.zeros((1000, 3))})
-    held = [maps.read_text().count(str(path)) for _ in open_predictions([path]).chunks(10)]
+    held = [maps.read_text().count(str(path.absolute())) for _ in open_predictions([path]).chunks(10)]
     # a chunk may be a part of the mapped file: the one in use and the one before it, of a hundred
     assert len(held) == 100
     assert max(held) <= 2

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from softtargets._errors import InputError
 from softtargets.calibration import Temperature
 from softtargets.report import evaluation as page
 from softtargets.report.evaluation_files import as_json
+from softtargets.workflows import evaluate as workflow
 from softtargets.workflows import evaluate_gauges, evaluate_temperature
 from softtargets.workflows.evaluate import evaluate_predictions, run_evaluate
 from softtargets.workflows.evaluate_request import EvaluateRequest
@@ -312,21 +314,56 @@ def differences(said: dict[str, Any], against: str) -> dict[str, dict[str, Any]]
     return {entry["metric"]: entry for entry in said["differences"] if entry["against"] == against}
 
 
-def test_a_better_model_is_really_better(evaluate):
+def test_a_better_model_is_really_better(evaluate, monkeypatch):
+    # draws of each interval, and as many times more for as many p-values
+    monkeypatch.setattr(workflow, "_PER_DRAWS", 1)
     logits, labels = simulate(2000)
     noisy = logits + 3 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
     for name, scores in {"good": logits, "bad": noisy}.items():
         np.savez(f"{name}.npz", logits=scores.numpy(), labels=labels.numpy())
-    found = differences(evaluate("good.npz", against=("worse=bad.npz",), draws=400), "worse")
+    found = differences(evaluate("good.npz", against=("worse=bad.npz",)), "worse")
     by_hand = [float((scores.argmax(1) == labels).double().mean()) for scores in (logits, noisy)]
     accuracy = found["accuracy"]
     assert accuracy["value"] == pytest.approx(by_hand[0] - by_hand[1])
     assert accuracy["real"]
     assert accuracy["interval"][0] > 0
-    # the least that 400 draws can show, for eight metrics
-    assert accuracy["p"] == 2 / 401
-    assert accuracy["adjusted"] == pytest.approx(8 * 2 / 401)
+    # the least that 9 * 50 draws can show, for the eight of nine metrics that four classes have
+    assert accuracy["p"] == 2 / 451
+    assert accuracy["adjusted"] == pytest.approx(8 * 2 / 451)
     assert list(found) == ["accuracy", "nll", "brier", "ece", "ece_mass", "smooth_ece", "aurc", "error_auroc"]
+
+
+def test_a_difference_that_sketches_cannot_tell_from_none_is_not_real(evaluate, monkeypatch):
+    monkeypatch.setattr(workflow, "_PER_DRAWS", 1)
+    # confidences so close together that a sketch takes them for one: the order in which errors stand is not known to it
+    rows, labels = np.arange(2000), np.zeros(2000, dtype=int)
+    rest = 1e-14 * (1 + rows % 100)
+    for name, wrong in {"few": rows < 200, "many": rows < 300}.items():
+        top = np.stack([np.where(wrong, rest, 1 - rest), np.where(wrong, 1 - rest, rest)], 1)
+        np.savez(f"{name}.npz", probs=top, labels=labels)
+    said = evaluate("few.npz", against=("many.npz",))
+    aurc = differences(said, "many")["aurc"]
+    bounds = sum(model["metrics"]["aurc"]["bound"] for model in said["models"])
+    assert 0 < abs(aurc["value"]) < bounds
+    assert aurc["adjusted"] < 0.05
+    assert not aurc["real"]
+    assert "sketches, which may be off by as much" in aurc["why"]
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_rows_of_one_outcome_say_nothing_of_the_other(evaluate, right):
+    labels = np.arange(50) % 2
+    top = np.linspace(0.99, 0.999, 50)
+    held = labels if right else 1 - labels
+    np.savez("sure.npz", probs=np.where(np.arange(2) == held[:, None], top[:, None], 1 - top[:, None]), labels=labels)
+    model = evaluate("sure.npz")["models"][0]
+    accuracy = model["metrics"].pop("accuracy")
+    # Wilson: 50 / (50 + z^2), and its mirror image
+    reach = 50 / (50 + 1.959964**2)
+    assert accuracy["interval"] == pytest.approx([reach, 1] if right else [0, 1 - reach])
+    for name, metric in model["metrics"].items():
+        assert metric["interval"] is None, name
+        assert "every row is" in metric["why"] or "needs right rows and wrong ones" in metric["why"]
 
 
 def test_an_equal_model_is_not_and_makes_the_others_harder_to_tell_apart(evaluate):
@@ -447,6 +484,25 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in outcome.page.parent.iterdir()} == before
 
 
+def test_a_file_of_a_name_that_others_have_is_named_by_its_place(evaluate):
+    logits, labels = simulate(9)
+    for name in ("one", "two"):
+        Path(name).mkdir()
+        np.savez(f"{name}/held.npz", logits=logits.numpy(), labels=labels.numpy())
+        logits[3, 1] = torch.nan
+    with pytest.raises(InputError, match=r"nan in two/held\.npz, row 3, class 1"):
+        evaluate("one/held.npz", against=("two/held.npz",))
+
+
+def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # whoever runs this may be allowed everything
+    monkeypatch.setattr(workflow.os, "access", lambda place, mode: place != tmp_path)
+    with pytest.raises(PermissionError, match=re.escape(str(tmp_path))):
+        run_evaluate(EvaluateRequest(("not-there.npz",), output=Path("new/page")))
+    assert not list(tmp_path.iterdir())
+
+
 def test_models_of_other_classes_are_not_compared(evaluate):
     write_by_hand()
     logits, labels = simulate(5)
@@ -477,6 +533,8 @@ def test_files_have_names_and_patterns(tmp_path, monkeypatch):
         EvaluateRequest(("s-1.npz",), against=("t-*.npz",)).models()
     with pytest.raises(InputError, match="--against: models with names of their own; got 's-1' 2 times"):
         EvaluateRequest(("s-1.npz",), against=("s-1=s-2.npz",)).models()
+    with pytest.raises(InputError, match=r"predictions: every file once; got 's-2\.npz' 2 times"):
+        EvaluateRequest(("s-*.npz", "s-2.npz")).models()
     with pytest.raises(InputError, match="predictions: files of one model; got the names a, b"):
         EvaluateRequest(("a=s-1.npz", "b=s-2.npz")).models()
 

@@ -94,11 +94,12 @@ def show_rows() -> "OnRows":
 def show_evaluation(outcome: "EvaluateOutcome") -> str:
     """Say how good the predictions are, whether to trust them, what differs and where the page is."""
     from softtargets.report.evaluation_findings import findings, range_of, text_of
+    from softtargets.report.numbers import count
 
     results = outcome.results
     model, classes = results.main, results.num_classes
     kind = "logits" if model.kind == "logits" else "probabilities"
-    lines = [f"{model.name}: {model.num_rows:,} rows, {classes:,} classes, {kind}"]
+    lines = [f"{model.name}: {count(model.num_rows, 'row')}, {classes:,} classes, {kind}"]
     for metric in filter(None, map(model.metric, _SHOWN)):
         ends = f"  ({range_of(metric.interval, metric.measure.unit)})" if metric.interval else ""
         lines.append(f"  {metric.measure.label:<24}{text_of(metric.value, metric.measure.unit):>9}{ends}")

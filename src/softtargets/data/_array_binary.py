@@ -58,9 +58,7 @@ class NpzFile(ArrayFile):
             header = self._header(wanted)
         if header.is_stored or not header.columns_first:
             return None
-        return (
-            f"'{wanted.columns[0]}' in {self.path.name} is compressed column by column, so it is held in memory whole"
-        )
+        return f"'{wanted.columns[0]}' in {self.path} is compressed column by column, so it is held in memory whole"
 
     def _header(self, wanted: Wanted) -> _Header:
         import numpy as np
@@ -76,9 +74,7 @@ class NpzFile(ArrayFile):
         if dtype.hasobject:
             raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
         if dtype.kind not in "biuf":
-            raise fail(
-                ARGUMENT, "numbers", f"{dtype} as '{name}' in {self.path.name}", "save class indices and numbers"
-            )
+            raise fail(ARGUMENT, "numbers", f"{dtype} as '{name}' in {self.path}", "save class indices and numbers")
         held, promised = info.file_size - start, math.prod(shape) * dtype.itemsize
         if held != promised:
             raise ValueError(f"{held} bytes of '{name}', where its header promises {promised}")

@@ -85,7 +85,7 @@ class ArrayFile(ABC):
         expected = [str(number) for number in range(len(found))]
         if set(numbers) != set(expected):
             required = f"columns {name}_0 to {name}_{len(found) - 1}, or one for each class by its name"
-            raise fail(ARGUMENT, required, f"{', '.join(found)} in {self.path.name}", "rename the columns")
+            raise fail(ARGUMENT, required, f"{', '.join(found)} in {self.path}", "rename the columns")
         return tuple(numbers[number] for number in expected)
 
     def class_names(self, name: str) -> tuple[str, ...] | None:
@@ -136,7 +136,7 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         remedy = "check that it is whole and of the type its name says"
-        raise fail(ARGUMENT, "a file that can be read", f"{path.name}: {reason}", remedy) from error
+        raise fail(ARGUMENT, "a file that can be read", f"{path}: {reason}", remedy) from error
 
 
 def joined(blocks: list[Tensor]) -> Tensor:

@@ -82,7 +82,7 @@ class CsvFile(TableFile):
             # The reader holds 32 blocks ahead, each of which must hold a row at least.
             self._block_bytes = max(_BLOCK_BYTES, 64 * len(stream.readline()))
         if len(set(header)) < len(header):
-            raise fail(ARGUMENT, "columns with names of their own", f"{path.name}: {', '.join(header)}", "rename one")
+            raise fail(ARGUMENT, "columns with names of their own", f"{path}: {', '.join(header)}", "rename one")
         super().__init__(path, header)
 
     def _batches(self, columns: list[str], rows: int) -> "Iterator[pa.RecordBatch]":
@@ -111,7 +111,7 @@ class CsvFile(TableFile):
             row = uneven[0]
             required = f"{row.expected_columns} fields in every row, as in the first line"
             # rows are counted from 1 there, the first line among them
-            got = f"{row.actual_columns} in {self.path.name}, row {row.number - 2}"
+            got = f"{row.actual_columns} in {self.path}, row {row.number - 2}"
             raise fail(ARGUMENT, required, got, "mend that row, or write the file anew if it was cut short") from None
 
 
@@ -136,7 +136,7 @@ def _numbers(column: "pa.Array", path: Path, start: int, name: str, classes: tup
         _check_even(torch.tensor(lengths.fill_null(0).to_numpy()), path, start)
         return _numbers(column.flatten(), path, start, name, None).reshape(len(column), -1)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        raise fail(ARGUMENT, "numbers", f"{kind} as '{name}' in {path.name}", "save class indices and numbers")
+        raise fail(ARGUMENT, "numbers", f"{kind} as '{name}' in {path}", "save class indices and numbers")
     if column.null_count or pa.types.is_boolean(kind):
         column = column.cast(pa.float64())
     # A copy: Arrow's memory may not be written to.
@@ -173,7 +173,7 @@ def _cell(text: str | None, path: Path, row: int, name: str, classes: tuple[str,
     raise fail(
         ARGUMENT,
         "a number in every row" if classes is None else f"a number or one of {_some(classes)} in every row",
-        f"{shown} in {path.name}, row {row}, column '{name}'",
+        f"{shown} in {path}, row {row}, column '{name}'",
         f"did you mean '{close}'?" if close else "mend that row",
     )
 
@@ -191,4 +191,4 @@ def _check_even(sizes: Tensor, path: Path, start: int) -> None:
 
 def _uneven(first: int, other: int, path: Path, row: int) -> InputError:
     required = f"as many numbers in every row as in the first, {first}"
-    return fail(ARGUMENT, required, f"{other} in {path.name}, row {row}", "mend that row")
+    return fail(ARGUMENT, required, f"{other} in {path}, row {row}", "mend that row")

@@ -61,7 +61,7 @@ def chosen(file: ArrayFile, logits: str | None, probs: str | None) -> tuple[Kind
         return present[0], present[0]
     if present:
         required = "either logits or probs, or one of them named"
-        raise fail(ARGUMENT, required, f"both in {file.path.name}", "pass --logits logits or --probs probs")
+        raise fail(ARGUMENT, required, f"both in {file.path}", "pass --logits logits or --probs probs")
     remedy = "pass --logits NAME or --probs NAME to say what it is called"
     raise fail(ARGUMENT, "an array or columns named logits or probs", _listed(file), remedy)
 
@@ -78,11 +78,11 @@ def values_of(file: ArrayFile, kind: Kind, name: str) -> Values:
     wanted = Wanted(columns)
     shape = file.shape(wanted)
     if shape[:1] == (0,):
-        raise fail(ARGUMENT, "at least one row in every file", f"none in {file.path.name}", "take the file away")
+        raise fail(ARGUMENT, "at least one row in every file", f"none in {file.path}", "take the file away")
     width = shape[1] if len(shape) == 2 else None
     if width is None or width < 2:
         required = f"{kind} of shape (N, K) with K of at least 2"
-        got = f"shape {_shown(shape)} as '{name}' in {file.path.name}"
+        got = f"shape {_shown(shape)} as '{name}' in {file.path}"
         raise fail(ARGUMENT, required, got, "write one value for each class, also where there are two")
     return Values(wanted, shape[0], width)
 
@@ -107,7 +107,7 @@ def labels_of(
 def unequal(num_rows: int | None, got: str, file: ArrayFile, name: str) -> InputError:
     """Build the error of more or fewer labels than rows."""
     required = f"{'N' if num_rows is None else num_rows} labels, one for each row of predictions"
-    return fail(ARGUMENT, required, f"{got} as '{name}' in {file.path.name}", "write one class index for each row")
+    return fail(ARGUMENT, required, f"{got} as '{name}' in {file.path}", "write one class index for each row")
 
 
 def _shown(shape: tuple[int | None, ...]) -> str:
@@ -117,7 +117,7 @@ def _shown(shape: tuple[int | None, ...]) -> str:
 
 def _listed(file: ArrayFile) -> str:
     shown = [*file.names[:20], "..."] if len(file.names) > 20 else file.names
-    return f"{', '.join(shown) or 'nothing'} in {file.path.name}"
+    return f"{', '.join(shown) or 'nothing'} in {file.path}"
 
 
 def _missing(file: ArrayFile, name: str) -> InputError:

@@ -44,7 +44,7 @@ def check_values(values: Tensor, kind: Kind, name: str, file: Path, start: int) 
     # A value that is not finite makes no finite sum, but neither do the largest that are.
     index = None if bool(sums.isfinite().all()) else first_bad(~values.isfinite())
     if index is not None:
-        got = f"{values[index].item():g} in {file.name}, row {start + index[0]}, class {index[1]}"
+        got = f"{values[index].item():g} in {file}, row {start + index[0]}, class {index[1]}"
         raise fail(ARGUMENT, f"finite {kind}", got, "mend or drop that row")
     if kind == "probs" and not (bool(((sums - 1).abs() <= tolerance).all()) and bool(values.amin() >= 0)):
         raise _no_probabilities(values, sums, tolerance, name, file, start)
@@ -63,7 +63,7 @@ def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, name: str,
         remedy = "divide each row by its sum"
     negative = f" and {float(lowest[row]):g}" if lowest[row] < 0 else ""
     required = f"probs of at least 0 whose rows sum to 1, to within {tolerance:.2g}"
-    got = f"a sum of {float(sums[row]):.6g}{negative} in {file.name}, row {start + row}"
+    got = f"a sum of {float(sums[row]):.6g}{negative} in {file}, row {start + row}"
     return fail(ARGUMENT, required, got, remedy)
 
 
@@ -78,7 +78,7 @@ def checked_labels(labels: Tensor, num_classes: int, name: str, file: Path, star
     fits = (whole >= 0) & (whole < num_classes) & ((labels == whole) if labels.is_floating_point() else True)
     index = first_bad(~fits)
     if index is not None:
-        got = f"{labels[index].item():g} as '{name}' in {file.name}, row {start + index[0]}"
+        got = f"{labels[index].item():g} as '{name}' in {file}, row {start + index[0]}"
         required = f"labels that are whole numbers of at least 0 and below {num_classes}, the number of classes"
         raise fail(ARGUMENT, required, got, "mend or drop that row")
     return whole

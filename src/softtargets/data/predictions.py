@@ -194,12 +194,12 @@ def open_predictions(
     parts: list[Part] = []
     for file, (values, count, own_width) in zip(files, found, strict=True):
         if own_width != width:
-            whose = "the number of classes" if num_classes is not None else f"as in {files[0].path.name}"
+            whose = "the number of classes" if num_classes is not None else f"as in {files[0].path}"
             required = f"{width} values in every row, {whose}"
-            raise fail(ARGUMENT, required, f"{own_width} in {file.path.name}", "give the same classes everywhere")
+            raise fail(ARGUMENT, required, f"{own_width} in {file.path}", "give the same classes everywhere")
         if file.class_names(name) != class_names:
-            got = f"{', '.join(file.columns(name))} in {file.path.name}"
-            raise fail(ARGUMENT, f"the classes in the order of {files[0].path.name}", got, "write them in one order")
+            got = f"{', '.join(file.columns(name))} in {file.path}"
+            raise fail(ARGUMENT, f"the classes in the order of {files[0].path}", got, "write them in one order")
         beside = () if labels is None else (labels_of(file, labels, class_names, count)[0],)
         parts.append(Part(file, (values, *beside), count))
     counts = [part.num_rows for part in parts if part.num_rows is not None]

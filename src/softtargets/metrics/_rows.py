@@ -15,7 +15,7 @@ from softtargets._numerics import at_least_float32
 Kind = Literal["logits", "probs"]
 
 # Numbers worked on at a time: what a core keeps close by.
-_CHUNK_NUMBERS = 2**19
+_CHUNK_NUMBERS = 2**20
 # Two entries of a row that sums to 1, as far as half precision can tell, are not both above this.
 _NO_TIES = 0.52
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
@@ -230,13 +230,14 @@ def _check_values(values: Tensor, kind: Kind, place: Callable[[int], str]) -> No
 
 def _not_probabilities(values: Tensor) -> Tensor | None:
     """Return which rows are no probabilities, or None where all are."""
+    # comparisons that NaN fails; the least of all first, which fetches them fastest
+    least = values.amin() >= 0
     # a product with ones is several times as fast as a sum
     wide = at_least_float32(values)
     sums = wide @ wide.new_ones(wide.shape[1])
     tolerance = sum_tolerance(values)
-    low, high = (sums - 1).aminmax()
-    # comparisons that NaN fails
-    if low >= -tolerance and high <= tolerance and values.amin() >= 0:
+    low, high = sums.aminmax()
+    if least and low >= 1 - tolerance and high <= 1 + tolerance:
         return None
     return ~((values >= 0).all(1) & ((sums - 1).abs() <= tolerance))
 

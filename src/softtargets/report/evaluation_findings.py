@@ -130,7 +130,7 @@ def temperatures_of(model: Model) -> str:
     """Return the temperatures of the folds: the least and the greatest, or the one that both are."""
     assert model.temperature is not None
     ends = min(model.temperature.temperatures), max(model.temperature.temperatures)
-    least, greatest = (f"{end:.3g}" for end in ends)
+    least, greatest = (f"{end:.3g}" if end < 999.5 else f"{end:,.0f}" for end in ends)
     return least if least == greatest else f"{least} to {greatest}"
 
 

@@ -1,6 +1,8 @@
 """What `softtargets evaluate` does: how good predictions are, how far they can be trusted, and which are better."""
 
+import errno
 import math
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from softtargets.report import evaluation as page
 from softtargets.report.evaluation_measures import MEASURES
 from softtargets.report.evaluation_results import Difference, EvaluationResults, Metric, Model, Temperature
 from softtargets.workflows.evaluate_exhibits import classes_of, histogram_of, reliability_of, risk_coverage_of
-from softtargets.workflows.evaluate_gauges import BINS, DRAWS, FEWER, GROUPS, Gauges
+from softtargets.workflows.evaluate_gauges import BINS, DRAWS, FEWER, GROUPS, SHARES, Change, Gauges
 from softtargets.workflows.evaluate_inputs import OnRows, Source, open_sources, walk
 from softtargets.workflows.evaluate_request import EvaluateRequest, folder_name
 from softtargets.workflows.evaluate_statistics import CLASSES_RULE, CONFIDENCE, LEVEL, holm
@@ -30,8 +32,7 @@ NOTES = (
 # For how many p-values the draws of an interval suffice: the least that 1,000 draws can show is 0.002, and the adjusted
 # one of so many must be able to lie well below 0.05.
 _PER_DRAWS = 12
-# Over these a temperature has no say: it keeps the order of a row's classes.
-_KEPT = ("accuracy", "top5_accuracy")
+_WITHIN = "Not called real: the metrics come of sketches, which may be off by as much."
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ def run_evaluate(
     for place in (folder, *folder.parents):
         if place.exists() and not place.is_dir():
             raise fail("--output", "a folder, in folders", f"the file '{place}'", "name another place")
+    # asked before anything is read, which may take long
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
     results = evaluate_predictions(request, draws=draws, on_rows=on_rows)
     on_rows("writing the page", 0, None)
     return EvaluateOutcome(page.write(results, request.output or REPORTS / folder_name(results.main.name)), results)
@@ -147,9 +152,10 @@ def _intervals(draws: int, *, several: bool) -> tuple[str, ...]:
         f"are bootstrapped by {draws:,} draws: rows fall into {GROUPS:,} random groups ({FEWER} for metrics with a "
         "large state), and groups are drawn with replacement; single rows where there are few.",
         "Calibration errors are means of absolute values: noise alone lifts them above 0, the more the fewer rows a "
-        "bin has. Their intervals are basic ones (Davison and Hinkley 1997), which take that off; where an error is "
-        "not above its noise, they are too wide rather than too narrow. All others are percentile intervals.",
-        "Bins and recalls have Wilson intervals.",
+        "bin has. Their intervals are basic ones (Davison and Hinkley 1997), which take that off where an error is well "
+        "above its noise. Near 0 they are not to be relied on: of a calibrated model that of ECE holds 0 about every "
+        "second time, and that of smooth ECE hardly ever. All others are percentile intervals.",
+        "Bins, recalls and accuracies of 0 % or 100 % have Wilson intervals.",
         *((differences,) if several else ()),
     )
 
@@ -196,9 +202,15 @@ def _temperature(one: Judged) -> Temperature | None:
     changes = tuple(
         Metric(change.name, change.value, change.interval, change.why)
         for change in one.after.less(one.gauges)
-        if change.name not in _KEPT
+        # over these a temperature has no say: it keeps the order of a row's classes
+        if change.name not in SHARES
     )
     return Temperature(one.scaling.temperatures, one.scaling.converged, shown, changes, reliability_of(one.after))
+
+
+def _within(change: Change) -> bool:
+    """Say whether a difference is no greater than what the sketches may be off; what is 0 needs no such excuse."""
+    return bool(change.value) and abs(change.value or 0.0) <= change.bound
 
 
 def _differences(judged: Sequence[Judged]) -> tuple[Difference, ...]:
@@ -217,8 +229,8 @@ def _differences(judged: Sequence[Judged]) -> tuple[Difference, ...]:
             interval=change.interval,
             p=change.p,
             adjusted=adjusted.get(index),
-            real=adjusted.get(index, 1.0) < LEVEL,
-            why=change.why,
+            real=adjusted.get(index, 1.0) < LEVEL and not _within(change),
+            why=change.why or (_WITHIN if _within(change) else ""),
         )
         for index, (name, change) in enumerate(found)
     )

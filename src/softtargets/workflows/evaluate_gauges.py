@@ -12,7 +12,7 @@ from softtargets.metrics import Accumulator, Collection
 from softtargets.report.evaluation_measures import MEASURES
 from softtargets.report.evaluation_results import Interval, Metric
 from softtargets.workflows.evaluate_counts import Overconfidence, Tally
-from softtargets.workflows.evaluate_statistics import CONFIDENCE
+from softtargets.workflows.evaluate_statistics import CONFIDENCE, wilson
 
 BINS = 15
 # Groups of rows that intervals resample; fewer where the state of each is large, up to so many numbers in all.
@@ -22,17 +22,20 @@ DRAWS = 1000
 LEAST = 20
 
 BRIER_PARTS = ("brier_reliability", "brier_resolution", "brier_uncertainty", "brier_within_bin")
+# Of which an interval is known where a draw could show none.
+SHARES = ("accuracy", "top5_accuracy")
 SELECTIVE = ("aurc", "excess_aurc", "error_auroc", "coverage_at_1", "coverage_at_5")
 
 
 class Change(NamedTuple):
-    """What a metric differs by, the interval and the p-value of that, or why there is none."""
+    """What a metric differs by, the interval and the p-value of that, or why there is none; how far it may be off."""
 
     name: str
     value: float | None
     interval: Interval | None = None
     p: float | None = None
     why: str = ""
+    bound: float = 0.0
 
 
 class Gauges:
@@ -50,6 +53,7 @@ class Gauges:
         few = FEWER if num_classes * BINS * FEWER <= _NUMBERS else 1
         settings: list[dict[str, Any]] = [{"seed": seed, "groups": count} for count in (GROUPS, FEWER, few)]
         groups, fewer, of_classes = settings
+        self.accuracy = metrics.Accuracy(**groups)
         self.width = metrics.ECE(bins=BINS, **groups)
         self.mass = metrics.ECE(bins=BINS, binning="mass", **fewer)
         self.smooth = metrics.SmoothECE(**fewer)
@@ -57,7 +61,7 @@ class Gauges:
         self.classwise = metrics.ECE(bins=BINS, classwise=True, **of_classes)
         self.tally = Tally()
         self._made: dict[tuple[str, ...], Accumulator] = {
-            ("accuracy",): metrics.Accuracy(**groups),
+            ("accuracy",): self.accuracy,
             ("nll",): metrics.NLL(**groups),
             ("brier",): metrics.Brier(**groups),
             ("overconfidence",): Overconfidence(**groups),
@@ -87,14 +91,17 @@ class Gauges:
     def measured(self) -> tuple[Metric, ...]:
         """Return every metric in the order of the page, with its interval."""
         found: dict[str, Metric] = {}
+        alike = self._alike()
         for names, accumulator in self._made.items():
-            why = _no_interval(accumulator)
+            why = _no_interval(accumulator) or alike
             made = None if why else metrics.interval(accumulator, **self._drawn())
             values = accumulator.compute() if made is None else made.estimate
             bounds = self._bounds(accumulator, len(names))
             for place, (name, value) in enumerate(zip(names, values.reshape(-1).tolist(), strict=True)):
                 ends = None if made is None else _ends(made, place)
                 found[name] = _metric(name, value, ends, why, bounds[place])
+                if name in SHARES and value in (0, 1) and accumulator.count >= LEAST:
+                    found[name] = Metric(name, value, wilson(round(value * accumulator.count), accumulator.count))
         return tuple(found[name] for name in MEASURES if name in found)
 
     def less(self, other: "Gauges", *, draws: int | None = None) -> tuple[Change, ...]:
@@ -108,9 +115,20 @@ class Gauges:
             made = None
             if not why:
                 made = metrics.paired_difference(accumulator, beside, **self._drawn(draws))
-            for place, (name, value) in enumerate(zip(names, values, strict=True)):
-                found[name] = _change(name, value, made, why, place)
+            bounds = map(
+                sum, zip(self._bounds(accumulator, len(names)), other._bounds(beside, len(names)), strict=True)
+            )
+            for place, (name, value, bound) in enumerate(zip(names, values, bounds, strict=True)):
+                found[name] = _change(name, value, made, why, place)._replace(bound=bound)
         return tuple(found[name] for name, measure in MEASURES.items() if name in found and measure.core)
+
+    def _alike(self) -> str:
+        """Return why draws of the rows say nothing, where they all have the same outcome."""
+        share = float(self.accuracy.compute())
+        if 0 < share < 1:
+            return ""
+        outcome, other = ("right", "wrong") if share else ("wrong", "right")
+        return f"No interval: every row is {outcome}, and draws of them cannot tell how many others are {other}."
 
     def _bounds(self, accumulator: Accumulator, count: int) -> list[float]:
         """Return how far each value may be from the exact one: not at all where it is made of sums."""
@@ -142,7 +160,7 @@ def _metric(name: str, value: float, ends: Interval | None, why: str, bound: flo
 
 def _change(name: str, value: float, made: metrics.Interval | None, why: str, place: int) -> Change:
     if not math.isfinite(value):
-        reason = f"{MEASURES[name].label} is not finite on both sides."
+        reason = f"{MEASURES[name].label} is infinite here or there, so that the difference has no interval."
         return Change(name, None if math.isnan(value) else value, why=reason)
     if made is None or made.p_value is None:
         return Change(name, value, why=why)

@@ -117,12 +117,12 @@ def walk(sources: Sequence[Source], stage: str, on_rows: OnRows, total: int | No
                 chunks[place], used[place] = next(streams[place], None), 0
     for place, chunk in enumerate(chunks):
         if chunk is not None:
-            raise _other_rows(sources[0], sources[place], f"{first_row:,}", "more")
+            raise _other_rows(sources[0], sources[place], f"{first_row:,}", f"more than {first_row:,}")
 
 
 def _there(chunk: PredictionChunk | None, rows: int, sources: Sequence[Source], place: int) -> PredictionChunk:
     if chunk is None:
-        raise _other_rows(sources[0], sources[place], "more", f"{rows:,}")
+        raise _other_rows(sources[0], sources[place], f"more than {rows:,}", f"{rows:,}")
     return chunk
 
 

@@ -61,15 +61,21 @@ class EvaluateRequest:
         """Return the model and then those to compare it with; all have names of their own.
 
         Raises:
-            InputError: for a pattern that no file matches, several names for one model, or one name for several.
+            InputError: for a pattern that no file matches, a file that is named twice, several names for one model, or
+                one name for several.
         """
         parts = [_parsed("predictions", text) for text in self.predictions]
         given = list(dict.fromkeys(name for name, _ in parts if name))
         if len(given) > 1:
             remedy = "name another model's files by --against NAME=FILE"
             raise fail("predictions", "files of one model", f"the names {', '.join(given)}", remedy)
-        models = [(given[0] if given else None, tuple(path for _, paths in parts for path in paths))]
-        models += [_parsed("--against", text) for text in self.against]
+        shards = tuple(path for _, paths in parts for path in paths)
+        path, times = Counter(shards).most_common(1)[0]
+        if times > 1:
+            raise fail(
+                "predictions", "every file once", f"'{path}' {times} times", "its rows would count more than once"
+            )
+        models = [(given[0] if given else None, shards), *(_parsed("--against", text) for text in self.against)]
         stems = Counter(_stem(paths) for name, paths in models if not name)
         named = tuple(
             Named(name or (stem if stems[stem := _stem(paths)] == 1 else str(paths[0].with_suffix(""))), paths)
