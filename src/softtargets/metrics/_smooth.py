@@ -97,12 +97,14 @@ class SmoothECE(Accumulator):
         return {"residuals": Field((_CELLS + 1,), real=True), "examples": Field((_CELLS + 1,))}
 
     def _add(self, rows: Rows, group: Tensor) -> None:
-        place = rows.confidence * _CELLS
+        confidence = rows.confidence
+        place = confidence * _CELLS
         below = place.floor().clamp(max=_CELLS - 1)
         share, node = place - below, below.long()
-        residual = rows.correct.double() - rows.confidence
-        self._sum("residuals", group, node, residual * (1 - share))
-        self._sum("residuals", group, node + 1, residual * share)
+        residual = rows.correct.double() - confidence
+        upper = residual * share
+        self._sum("residuals", group, node, residual - upper, most=1.0)
+        self._sum("residuals", group, node + 1, upper, most=1.0)
         self._count("examples", group, place.round().long())
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:

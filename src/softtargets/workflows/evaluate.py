@@ -152,9 +152,9 @@ def _intervals(draws: int, *, several: bool) -> tuple[str, ...]:
         f"are bootstrapped by {draws:,} draws: rows fall into {GROUPS:,} random groups ({FEWER} for metrics with a "
         "large state), and groups are drawn with replacement; single rows where there are few.",
         "Calibration errors are means of absolute values: noise alone lifts them above 0, the more the fewer rows a "
-        "bin has. Their intervals are basic ones (Davison and Hinkley 1997), which take that off where an error is well "
-        "above its noise. Near 0 they are not to be relied on: of a calibrated model that of ECE holds 0 about every "
-        "second time, and that of smooth ECE hardly ever. All others are percentile intervals.",
+        "bin has. Their intervals are basic ones (Davison and Hinkley 1997), which take that off where an error is "
+        "well above its noise. Near 0 they are not to be relied on: of a calibrated model that of ECE holds 0 every "
+        "second time or so, and that of smooth ECE hardly ever. All others are percentile intervals.",
         "Bins, recalls and accuracies of 0 % or 100 % have Wilson intervals.",
         *((differences,) if several else ()),
     )
