@@ -2,12 +2,16 @@
 
 The models, the sizes, four candidates and what "well above its noise" means were fixed before a number was seen; the
 fifth, `ours`, was made after the four had been seen on other seeds. How much is done was cut to what a run can take.
+
+Each row is printed when it is known and the page is written again, so that a run that is stopped keeps what it has:
+`--rows FILE`, with what was printed, goes on from there, and `--only-rows` writes the page alone.
 """
 
+import argparse
+import json
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,7 +19,7 @@ from torch import Tensor
 
 from benchmarks import machine, pages
 from softtargets import metrics
-from softtargets.metrics import Accumulator, Collection, SelectiveRisk
+from softtargets.metrics import Accumulator, SelectiveRisk
 
 K = 10
 SPREAD = 2.0
@@ -112,7 +116,7 @@ def truths(sharpness: float, examples: int, generator: torch.Generator) -> dict[
     gathered = {name: make(1) for name, (make, *_) in MAKE.items()}
     for start in range(0, examples, 1_000_000):
         logits, labels = draw(min(1_000_000, examples - start), sharpness, generator)
-        Collection(gathered.values()).update(logits=logits, labels=labels)
+        metrics.Collection(gathered.values()).update(logits=logits, labels=labels)
     found = {name: one.compute() for name, one in gathered.items()}
     if sharpness == 1:
         found |= {name: torch.zeros_like(found[name]) for name in CALIBRATION}
@@ -137,14 +141,33 @@ def candidates(estimate: Tensor, replicates: Tensor, confidence: float) -> dict[
     return {name: (float(ends[0]), float(ends[1])) for name, ends in ends.items()}
 
 
-def every(examples: int = EXAMPLES, *, light: Size = LIGHT, heavy: Size = HEAVY) -> Iterator[Found]:
-    """Yield what is found for every model, metric and size."""
-    for sharpness in SHARPNESS:
-        truth = truths(sharpness, examples, torch.Generator().manual_seed(1))
-        for name, (_, kind, models) in MAKE.items():
-            for size in SIZES if sharpness in models else ():
-                work, seed = light if kind is LIGHT else heavy, 2 + size
-                yield from measured(name, sharpness, size, truth[name], work, compare=name == "ECE-15", seed=seed)
+def places() -> list[tuple[str, float, int]]:
+    """Return every metric, model and size there is to measure, in order."""
+    return [
+        (name, sharpness, size)
+        for sharpness in SHARPNESS
+        for name, (_, _, models) in MAKE.items()
+        for size in (SIZES if sharpness in models else ())
+    ]
+
+
+def every(
+    examples: int = EXAMPLES,
+    *,
+    light: Size = LIGHT,
+    heavy: Size = HEAVY,
+    known: Collection[tuple[str, float, int]] = (),
+) -> Iterator[Found]:
+    """Yield what is found for every metric, model and size that is not known."""
+    truth: dict[float, dict[str, Tensor]] = {}
+    for name, sharpness, size in places():
+        if (NAMES.get(name, (name,))[0], sharpness, size) in known:
+            continue
+        if sharpness not in truth:
+            truth = {sharpness: truths(sharpness, examples, torch.Generator().manual_seed(1))}
+        work = light if MAKE[name][1] is LIGHT else heavy
+        compare, seed = name == "ECE-15", 2 + size
+        yield from measured(name, sharpness, size, truth[sharpness][name], work, compare=compare, seed=seed)
 
 
 def measured(
@@ -207,7 +230,7 @@ def _count(found: Found, kind: str, ends: Interval) -> None:
     found.hits[kind] = found.hits.get(kind, 0) + (ends[0] <= found.truth <= ends[1])
 
 
-def table(found: list[Found], minutes: float) -> str:
+def table(found: list[Found]) -> str:
     """Render what was found: a table of all metrics, and one of the candidates for each calibration error."""
     head = "| metric | sharpness | examples | truth | truth / noise | held | mean width |"
     parts = [_about(found), head, "|---|---:|---:|---:|---:|---:|---:|"]
@@ -215,15 +238,18 @@ def table(found: list[Found], minutes: float) -> str:
         for one in (one for one in found if one.metric == metric):
             parts.append(f"| {metric} {_row(one)} | {_share(one, 'ours')} | {one.width:.4f} |")
     compared = [one for one in found if len(one.hits) > 1]
-    kinds = list(compared[0].hits)
-    parts += [
-        "\n## ECE-15: the candidates\n",
-        f"| sharpness | examples | truth | truth / noise | {' | '.join(kinds)} |",
-    ]
-    parts.append("|---:|---:|---:|---:|" + "---:|" * len(kinds))
+    kinds = list(compared[0].hits) if compared else []
+    if compared:
+        head = f"| sharpness | examples | truth | truth / noise | {' | '.join(kinds)} |"
+        parts += ["\n## ECE-15: the candidates\n", head, "|---:|---:|---:|---:|" + "---:|" * len(kinds)]
     parts += [f"{_row(one)} | {' | '.join(_share(one, kind) for kind in kinds)} |" for one in compared]
     where = machine.describe(torch.device("cpu"))
-    parts.append(f"\n{where['device']}; torch {where['torch']}; {where['date']}; {minutes:.0f} minutes.")
+    parts.append(f"\n{where['device']}; torch {where['torch']}; {where['date']}.")
+    rows = [(label, sharpness, size) for name, sharpness, size in places() for label in NAMES.get(name, (name,))]
+    missing = [row for row in rows if row not in {(one.metric, one.sharpness, one.size) for one in found}]
+    if missing:
+        parts.append(f"\nOf {len(rows)} rows {len(missing)} are not measured yet, from {missing[0][0]} at sharpness ")
+        parts[-1] += f"{missing[0][1]:g} on."
     return "\n".join(parts)
 
 
@@ -239,7 +265,7 @@ def _share(one: Found, kind: str) -> str:
 
 def _about(found: list[Found]) -> str:
     few = {one.metric: one.simulations for one in found}
-    sums, others = few["accuracy"], few["smooth ECE"]
+    sums, others = few.get("accuracy", LIGHT.simulations), few.get("smooth ECE", HEAVY.simulations)
     return f"""# How often intervals hold the truth
 
 Of {sums:,} data sets ({others:,} of smooth ECE and selective risk) the share whose {CONFIDENCE:.0%} interval holds the
@@ -261,14 +287,31 @@ def _chance(simulations: int) -> str:
     return f"{1.96 * (CONFIDENCE * (1 - CONFIDENCE) / simulations) ** 0.5:.1%}"
 
 
-def main() -> int:
-    """Measure, and write the part and the page of all parts."""
-    start, found = time.monotonic(), []
-    for one in every():
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is not known, and write the part and the page of all parts after every row."""
+    options = _parser().parse_args(arguments)
+    found = [] if options.rows is None else read(options.rows)
+    known = {(one.metric, one.sharpness, one.size) for one in found}
+    for one in () if options.only_rows else every(known=known):
         found.append(one)
-        print(one, flush=True)
-    print(pages.put(Path("benchmarks"), "coverage", table(found, (time.monotonic() - start) / 60)))
+        print(json.dumps(asdict(one)), flush=True)
+        pages.put(options.out, "coverage", table(found))
+    print(pages.put(options.out, "coverage", table(found)))
     return 0
+
+
+def read(path: Path) -> list[Found]:
+    """Return the rows that a run printed."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Found(**json.loads(line)) for line in lines if line.startswith("{")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__)
+    parser.add_argument("--rows", type=Path, metavar="FILE", help="rows that an earlier run printed")
+    parser.add_argument("--only-rows", action="store_true", help="measure nothing")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder to write to (default benchmarks)")
+    return parser
 
 
 if __name__ == "__main__":

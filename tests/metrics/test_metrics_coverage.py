@@ -1,6 +1,8 @@
 """How often intervals hold the truth, on fixed seeds; `python -m benchmarks.coverage` is the recorded run."""
 
+import json
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -66,9 +68,29 @@ def test_the_protocols_words_are_made_of_what_was_found() -> None:
     found = [
         one for name in truth for one in coverage.measured(name, 1.0, 50, truth[name], few, compare=name == "ECE-15")
     ]
-    page = coverage.table(found, 0)
+    page = coverage.table(found)
     for name in ("accuracy", "NLL", "Brier", "ECE-15", "smooth ECE", "AURC", "error AUROC"):
         assert f"| {name} | 1 | 50 |" in page
     assert (
         "| sharpness | examples | truth | truth / noise | ours | percentile | basic | bias-corrected | normal |" in page
     )
+
+
+def test_a_run_that_was_stopped_goes_on_from_what_it_printed(tmp_path, monkeypatch, capsys) -> None:
+    left = ("accuracy", 1.0, 200)
+    rows = [
+        Found(sharpness, size, label, 0.5, 0.0, 10, {"ours": 9}, 0.1)
+        for name, sharpness, size in coverage.places()
+        for label in coverage.NAMES.get(name, (name,))
+        if (name, sharpness, size) != left
+    ]
+    file = tmp_path / "rows"
+    file.write_text("\n".join(json.dumps(asdict(row)) for row in rows))
+    assert coverage.read(file) == rows
+    assert coverage.main(["--rows", str(file), "--only-rows", "--out", str(tmp_path)]) == 0
+    assert "1 are not measured yet, from accuracy at sharpness 1 on" in (tmp_path / "RESULTS.md").read_text()
+    asked = []
+    monkeypatch.setattr(coverage, "truths", lambda *_: {"accuracy": torch.tensor(0.5)})
+    monkeypatch.setattr(coverage, "measured", lambda *place, **_: asked.append(place[:3]) or [])
+    assert coverage.main(["--rows", str(file), "--out", str(tmp_path)]) == 0
+    assert asked == [left]

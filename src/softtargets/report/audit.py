@@ -8,8 +8,7 @@ from softtargets.report import numbers
 from softtargets.report.audit_figures import draw_cuts, heat_map
 from softtargets.report.audit_files import as_json, suspects_csv, suspects_parquet, transition_csv
 from softtargets.report.audit_results import AuditResults, Confusion, Estimate, Exhibit
-from softtargets.report.frame import data_uri, render
-from softtargets.runs.store import write_atomically
+from softtargets.report.frame import data_uri, put, render
 
 TONES = {
     "keep": "reproduced",
@@ -26,14 +25,9 @@ _LARGE = 1e4
 def write(results: AuditResults, folder: Path) -> Path:
     """Write the page of an audit and its files into `folder`, and return the page.
 
-    Everything is made in memory first and each file is then renamed into place, the page last. What else lies in the
-    folder stays.
+    Everything is made in memory first: an interruption leaves every file either old or new.
     """
-    contents = build(results)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in contents.items():
-        write_atomically(folder / name, data)
-    return folder / "index.html"
+    return put(build(results), folder)
 
 
 def build(results: AuditResults) -> dict[str, bytes]:

@@ -21,8 +21,7 @@ from softtargets.report.evaluation_findings import (
 )
 from softtargets.report.evaluation_measures import MEASURES
 from softtargets.report.evaluation_results import Bin, ClassRow, EvaluationResults, Interval, Metric, Model
-from softtargets.report.frame import data_uri, render
-from softtargets.runs.store import write_atomically
+from softtargets.report.frame import data_uri, put, render
 
 # Of more classes than this the page shows as many, the worst; the file holds all.
 _MOST_CLASSES = 20
@@ -85,14 +84,9 @@ class Notes:
 def write(results: EvaluationResults, folder: Path) -> Path:
     """Write the page of an evaluation and its files into `folder`, and return the page.
 
-    Everything is made in memory first and each file is then renamed into place, the page last. What else lies in the
-    folder stays.
+    Everything is made in memory first: an interruption leaves every file either old or new.
     """
-    contents = build(results)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in contents.items():
-        write_atomically(folder / name, data)
-    return folder / "index.html"
+    return put(build(results), folder)
 
 
 def build(results: EvaluationResults) -> dict[str, bytes]:

@@ -2,13 +2,12 @@
 
 import csv
 import io
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from softtargets.report import encoding, figures, page, tables
+from softtargets.report.frame import put
 from softtargets.studies.results import StudyResults
 
 SCHEMA_VERSION = 1
@@ -28,10 +27,7 @@ def write(results: StudyResults, folder: Path) -> Path:
     Returns:
         Path of ``index.html``.
     """
-    contents = build(results)
-    for name, data in contents.items():
-        _replace(folder / name, data)
-    return folder / "index.html"
+    return put(build(results), folder)
 
 
 def build(results: StudyResults) -> dict[str, bytes]:
@@ -116,20 +112,3 @@ def as_csv(results: StudyResults) -> str:
         values = [record.metrics.get(name, "") for name in metrics]
         writer.writerow([*record.key, record.seed, record.run_id, record.status, record.seconds, *values])
     return text.getvalue()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files that only their owner may read; a page is to be served and shared.
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

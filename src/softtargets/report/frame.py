@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import vl_convert
@@ -15,6 +16,7 @@ from markupsafe import Markup
 
 from softtargets.report import numbers, palette
 from softtargets.report.drawing import VEGA_LITE
+from softtargets.runs.store import write_atomically
 
 # Inside a script element HTML reads neither entities nor escapes, so what could end it is spelt as JSON escapes.
 _JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
@@ -59,6 +61,21 @@ def render(
         policy=_policy([script for script in (theme_js, page_js, bundle) if script]),
         version=version("softtargets"),
     )
+
+
+def put(contents: Mapping[str, bytes], folder: Path) -> Path:
+    """Write files of a page that were made in memory, each renamed into place, in their order, and return the page.
+
+    What else lies in the folder stays.
+
+    Args:
+        contents: every file by its path in the folder, ``index.html`` last.
+        folder: made if it does not exist.
+    """
+    for name, data in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / name, data)
+    return folder / "index.html"
 
 
 def inline_json(data: Any) -> Markup:
