@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from softtargets.runs.measures import DIAGRAMS, MEASURES, reliability_of
+from softtargets.runs.record import Record
 
 SURE = [0.0, 4.0]
 SCALED = ("temperature", "test.ece15.scaled", "test.nll.scaled")
@@ -21,7 +22,7 @@ def predictions(validation: list[int], test: list[int], **changes) -> dict[str, 
 
 
 def value(name: str, given: dict[str, torch.Tensor]) -> float | None:
-    return MEASURES[name].of(given)
+    return MEASURES[name].of(Record(given))
 
 
 def test_the_temperature_makes_validation_labels_likeliest_and_scales_the_test_split():

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from softtargets._errors import InputError
-from softtargets.runs.measures import DIAGRAMS, read_predictions, reliability_of
+from softtargets.runs.measures import DIAGRAMS, reliability_of
+from softtargets.runs.record import read_predictions
 from softtargets.runs.store import PREDICTIONS, RunStore
 from softtargets.studies import gather
 from softtargets.studies.catalog import REPORTED, find, read_reported, read_study

@@ -12,9 +12,10 @@ from softtargets._spec import tags
 from softtargets.data import DataSpec, fingerprint, load
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import clean_labels
-from softtargets.runs.measures import measure, read_predictions
+from softtargets.runs.measures import measure
 from softtargets.runs.noise import NoiseSpec
 from softtargets.runs.objectives import EstimatedTransition
+from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import HISTORY, RunStore
 from softtargets.train.estimate import ESTIMATORS, estimate_transition, pretraining

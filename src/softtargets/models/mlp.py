@@ -18,13 +18,20 @@ class Mlp(nn.Module):
         num_classes: At least 2.
         hidden: Widths of the hidden layers; none gives softmax regression.
         dropout: In [0, 1), after each hidden layer.
+        initial_deviation: Standard deviation of the normal distribution of all initial weights, biases being 0; None:
+            as torch has it.
 
     Raises:
         InputError: a shape without positive sizes, fewer than 2 classes, or inputs of another shape.
     """
 
     def __init__(
-        self, input_shape: Sequence[int], num_classes: int, hidden: Sequence[int] = (256, 256), dropout: float = 0.0
+        self,
+        input_shape: Sequence[int],
+        num_classes: int,
+        hidden: Sequence[int] = (256, 256),
+        dropout: float = 0.0,
+        initial_deviation: float | None = None,
     ) -> None:
         super().__init__()
         check_num_classes(num_classes)
@@ -35,6 +42,11 @@ class Mlp(nn.Module):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(dropout)]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(widths[-1], num_classes)
+        if initial_deviation is not None:
+            for layer in self.modules():
+                if isinstance(layer, nn.Linear):
+                    nn.init.normal_(layer.weight, std=initial_deviation)
+                    nn.init.zeros_(layer.bias)
 
     def features(self, inputs: Tensor) -> Tensor:
         """Return the (N, D) activations that `head` acts on, D the last hidden width."""

@@ -68,7 +68,7 @@ def axis_label(study: Study, axis: Axis, value) -> str:
 
 def axis_title(study: Study, axis: Axis) -> str:
     """Return the name of an axis."""
-    noise = "Noise" if study.noises else "Noise rate"
+    noise = study.noise_name if study.noises else "Noise rate"
     return {"arm": "Method", "level": study.level_name, "noise": noise, "metric": "Measure"}[axis]
 
 

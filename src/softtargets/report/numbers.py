@@ -8,8 +8,8 @@ from softtargets.studies.results import Summary
 
 NOTHING = "—"
 _MINUS = "−"
-_DECIMALS = {"percent": 2, "fraction": 3, "nats": 3, "logits": 2, "factor": 2}
-_HEADING_UNITS = {"percent": " (%)", "fraction": "", "nats": " (nats)", "logits": " (logits)"}
+_DECIMALS = {"percent": 2, "fraction": 3, "nats": 3, "logits": 2, "factor": 2, "epochs": 1}
+_HEADING_UNITS = {"percent": " (%)", "fraction": "", "nats": " (nats)", "logits": " (logits)", "epochs": " (epochs)"}
 _FEW, _MINUTE, _HOUR, _DAY = 10, 60, 3600, 86400
 _LARGE = 100.0
 
@@ -90,7 +90,7 @@ def summary_text(summary: Summary, unit: str) -> str:
 
 def difference_unit(unit: str) -> str:
     """Return what to write behind a difference of two values of this unit."""
-    return {"percent": "points", "nats": "nats", "logits": "logits"}.get(unit, "")
+    return {"percent": "points", "nats": "nats", "logits": "logits", "epochs": "epochs"}.get(unit, "")
 
 
 def level(value: float) -> str:

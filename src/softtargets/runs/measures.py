@@ -1,13 +1,14 @@
-"""Numbers of a finished run, computed from its predictions alone and kept in the store's `derived`."""
+"""Numbers of a finished run, computed from what it recorded and kept in the store's `derived`."""
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from softtargets.runs.measure import Measure, predicted
+from softtargets.runs.measures_of_training import TRAINING
+from softtargets.runs.record import Predictions, read_record
 from softtargets.runs.spec import canonical_json
-from softtargets.runs.store import PREDICTIONS, RunStore
+from softtargets.runs.store import RunStore
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,26 +17,7 @@ if TYPE_CHECKING:
     from softtargets.metrics import Bins
 
 # Raised by hand when a change alters a measure; kept numbers of an older version are computed again.
-MEASURES_VERSION = 3
-
-Predictions = dict[str, "Tensor"]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a number is called and shown in.
-
-    Args:
-        label: for people.
-        unit: "percent" is a fraction, shown times 100; "factor" is what something is multiplied or divided by.
-        describes: one sentence.
-        of: (predictions) -> the value, or None where it is not defined (no flipped labels, say).
-    """
-
-    label: str
-    unit: Literal["percent", "fraction", "nats", "logits", "factor"]
-    describes: str
-    of: Callable[[Predictions], "float | None"]
+MEASURES_VERSION = 4
 
 
 def _accuracy(split: str, labels: str, part: str = "all", epoch: str = "") -> Callable[[Predictions], "float | None"]:
@@ -153,106 +135,121 @@ def gaps_of(predictions: Predictions, labels: str) -> "Tensor":
     return logit_gap(predictions["train.logits"][rows], predictions[f"train.{names[labels]}"][rows])
 
 
+def _error(predictions: Predictions) -> "float | None":
+    reached = _accuracy("test", "labels")(predictions)
+    return None if reached is None else 1 - reached
+
+
 MEASURES: dict[str, Measure] = {
     "test.accuracy": Measure(
-        "test accuracy", "percent", "Accuracy on the test split, which is clean.", _accuracy("test", "labels")
+        "test accuracy",
+        "percent",
+        "Accuracy on the test split, which is clean.",
+        predicted(_accuracy("test", "labels")),
+    ),
+    "test.error": Measure(
+        "test error", "percent", "Share of the test split that is predicted wrong.", predicted(_error)
     ),
     "selected.test.accuracy": Measure(
         "test accuracy, selected epoch",
         "percent",
         "Accuracy on the test split of the epoch that does best on the observed labels of the validation split.",
-        _accuracy("test", "labels", epoch="selected."),
+        predicted(_accuracy("test", "labels", epoch="selected.")),
     ),
     "selected.validation.accuracy": Measure(
         "validation accuracy, selected epoch",
         "percent",
         "Accuracy of the selected epoch against the observed labels it was selected by: too high for that reason.",
-        _accuracy("validation", "observed", epoch="selected."),
+        predicted(_accuracy("validation", "observed", epoch="selected.")),
     ),
     "transition.distance": Measure(
         "error of T",
         "fraction",
         "Total variation between the transition that was used and that of the training labels, mean of rows.",
-        _transition_distance,
+        predicted(_transition_distance),
     ),
     "test.nll": Measure(
-        "test NLL", "nats", "Mean negative log-likelihood of the clean test labels.", _nll(scaled=False)
+        "test NLL", "nats", "Mean negative log-likelihood of the clean test labels.", predicted(_nll(scaled=False))
     ),
     "test.nll.scaled": Measure(
-        "test NLL, temperature-scaled", "nats", "The same with logits divided by the temperature.", _nll(scaled=True)
+        "test NLL, temperature-scaled",
+        "nats",
+        "The same with logits divided by the temperature.",
+        predicted(_nll(scaled=True)),
     ),
     "test.ece100": Measure(
         "test ECE, 100 bins",
         "fraction",
         "Expected calibration error on the test split, 100 equal widths.",
-        _ece("test.ece100"),
+        predicted(_ece("test.ece100")),
     ),
     "test.ece15": Measure(
         "test ECE, 15 bins",
         "fraction",
         "Expected calibration error on the test split, 15 equal widths.",
-        _ece("test.ece15"),
+        predicted(_ece("test.ece15")),
     ),
     "test.ece15.scaled": Measure(
         "test ECE, 15 bins, temperature-scaled",
         "fraction",
         "The same with logits divided by the temperature.",
-        _ece("test.ece15.scaled"),
+        predicted(_ece("test.ece15.scaled")),
     ),
     "temperature": Measure(
         "temperature",
         "factor",
         "Temperature at which the observed labels of the validation split are most likely; none where it has no end.",
-        _temperature,
+        predicted(_temperature),
     ),
     "test.overconfidence": Measure(
         "confidence less accuracy",
         "fraction",
         "Mean confidence less accuracy on the test split; above 0 the network is too sure of itself.",
-        _overconfidence,
+        predicted(_overconfidence),
     ),
     "validation.accuracy": Measure(
         "validation accuracy",
         "percent",
         "Accuracy on the validation split, against the observed labels.",
-        _accuracy("validation", "observed"),
+        predicted(_accuracy("validation", "observed")),
     ),
     "train.accuracy": Measure(
         "full train, true labels",
         "percent",
         "Accuracy on all training examples, against their true labels.",
-        _accuracy("train", "labels"),
+        predicted(_accuracy("train", "labels")),
     ),
     "clean.accuracy": Measure(
         "clean part, true labels",
         "percent",
         "Accuracy on the training examples whose label is right.",
-        _accuracy("train", "labels", "clean"),
+        predicted(_accuracy("train", "labels", "clean")),
     ),
     "noisy.accuracy": Measure(
         "noisy part, true labels",
         "percent",
         "Accuracy on the mislabelled training examples, against their true labels.",
-        _accuracy("train", "labels", "noisy"),
+        predicted(_accuracy("train", "labels", "noisy")),
     ),
     "noisy.fit": Measure(
         "noisy part, noisy labels",
         "percent",
         "Accuracy on the mislabelled training examples, against the wrong labels they carry.",
-        _accuracy("train", "observed", "noisy"),
+        predicted(_accuracy("train", "observed", "noisy")),
     ),
     "gap.true": Measure(
         "gap of the true label",
         "logits",
         "Mean over mislabelled training examples of the true label's logit less the mean logit.",
-        _mean_gap("true"),
+        predicted(_mean_gap("true")),
     ),
     "gap.observed": Measure(
         "gap of the noisy label",
         "logits",
         "Mean over mislabelled training examples of the observed label's logit less the mean logit.",
-        _mean_gap("observed"),
+        predicted(_mean_gap("observed")),
     ),
+    **TRAINING,
 }
 
 
@@ -261,17 +258,10 @@ def measure(store: RunStore, identity: str) -> dict[str, float]:
     key = canonical_json({"measures": sorted(MEASURES), "version": MEASURES_VERSION})
     known: Any = store.derived(identity, key)
     if known is None:
-        predictions = read_predictions(store.path(identity))
-        values = {name: item.of(predictions) for name, item in MEASURES.items()}
+        record = read_record(store, identity)
+        values = {name: item.of(record) for name, item in MEASURES.items()}
         known = {name: value for name, value in values.items() if value is not None}
         # only a cache: on a full disk the page is still written
         with suppress(OSError):
             store.put_derived(identity, key, known)
     return {name: known[name] for name in MEASURES if name in known}
-
-
-def read_predictions(folder: Path) -> Predictions:
-    """Return a run's predictions: for every split its ids, logits, labels and observed labels."""
-    from safetensors.torch import load_file
-
-    return load_file(folder / PREDICTIONS)

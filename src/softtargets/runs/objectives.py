@@ -242,6 +242,46 @@ class MixupSpec(Spec):
     smoothing: Fraction = 0.0
 
 
+class DistillationSpec(Spec):
+    """Distillation from the run's teachers: `weight` times their term, and `label_weight` times cross entropy.
+
+    Without `label_weight` it is 1 - weight. "kl" is the divergence between softened probabilities, times the product
+    of both temperatures where `scale` is "squared"; "squared" is half the squared distance of logits. `standardized`
+    logits are z-scored first, on both sides. `smoothing` mixes the teachers' probabilities with uniform ones, and a
+    `transition` corrects the student's side: label smoothing and forward correction on the student of Lukasik et al.
+    2020, Table 6, as we read them.
+    """
+
+    name: Literal["distillation"] = "distillation"
+    loss: Literal["kl", "squared", "decoupled", "relational"] = "kl"
+    weight: NonNegative = 1.0
+    label_weight: NonNegative | None = None
+    temperature: Positive = 1.0
+    student_temperature: Positive | None = None
+    scale: Literal["squared", "none"] = "squared"
+    standardized: bool = False
+    smoothing: Fraction = 0.0
+    transition: TransitionSource | None = None
+    source: Literal["runs", "average"] = "runs"
+
+    @model_validator(mode="after")
+    def _weights_add_up(self) -> Self:
+        if self.label_weight is None and self.weight > 1 and self.loss in ("kl", "squared"):
+            raise fail("weight", "at most 1 without label_weight", f"{self.weight:g}", "give label_weight too")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_belong_to_the_loss(self) -> Self:
+        if self.loss == "kl":
+            return self
+        for name in ("student_temperature", "standardized", "smoothing", "transition"):
+            if getattr(self, name):
+                raise fail(name, f"nothing with loss = '{self.loss}'", getattr(self, name), "drop it or use 'kl'")
+        if self.loss == "squared" and self.temperature != 1:
+            raise fail("temperature", "1 with loss = 'squared'", f"{self.temperature:g}", "drop it or use 'kl'")
+        return self
+
+
 ObjectiveSpec = Annotated[
     CrossEntropySpec
     | ForwardSpec
@@ -262,14 +302,15 @@ ObjectiveSpec = Annotated[
     | PeerSpec
     | EarlyLearningSpec
     | OnlineSmoothingSpec
-    | MixupSpec,
+    | MixupSpec
+    | DistillationSpec,
     Field(discriminator="name"),
 ]
 
 
 def needs_transition(spec: Spec) -> Literal["known"] | EstimatedTransition | None:
     """Say which transition has to be handed to an objective: the known one, one estimated like this, or none."""
-    source = spec.transition if isinstance(spec, Correction | LossBoundSpec) else None
+    source = spec.transition if isinstance(spec, Correction | LossBoundSpec | DistillationSpec) else None
     if isinstance(source, KnownTransition):
         return "known"
     return source if isinstance(source, EstimatedTransition) else None

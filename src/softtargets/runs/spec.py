@@ -13,7 +13,7 @@ from softtargets._spec import Spec
 from softtargets.data.spec import DataSpec
 from softtargets.models.spec import ModelSpec
 from softtargets.runs.noise import NoiseSpec, RecordedNoise
-from softtargets.runs.objectives import CrossEntropySpec, ObjectiveSpec
+from softtargets.runs.objectives import CrossEntropySpec, DistillationSpec, ObjectiveSpec
 from softtargets.runs.ranges import NonNegative, Positive
 
 # Raised by hand when a change alters the results of a specification; runs of an older recipe are trained again.
@@ -136,7 +136,10 @@ class Seeds(Spec):
 
 
 class RunSpec(Spec):
-    """Everything a run is a function of, but for the content of its data."""
+    """Everything a run is a function of, but for the content of its data.
+
+    `teachers` are whole specifications, of runs on the same data; those of an ensemble are averaged.
+    """
 
     data: DataSpec = DataSpec(name="digits")
     noise: NoiseSpec | None = None
@@ -147,6 +150,28 @@ class RunSpec(Spec):
     augmentation: AugmentationSpec = AugmentationSpec()
     training: TrainingSpec
     seeds: Seeds = Seeds()
+    teachers: Annotated[tuple["RunSpec", ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _teachers_are_used(self) -> Self:
+        objective = self.objective
+        taught = isinstance(objective, DistillationSpec) and objective.source == "runs"
+        if taught != (self.teachers is not None):
+            required = "given where the objective is distillation from runs, and only there"
+            raise fail(
+                "teachers", required, f"{'none' if taught else 'some'} with '{objective.name}'", "mend one of the two"
+            )
+        if isinstance(objective, DistillationSpec) and (objective.source == "average") > (
+            self.training.average_decay is not None
+        ):
+            raise fail(
+                "training.average_decay", "given where a running average teaches", None, "give one, such as 0.999"
+            )
+        for place, teacher in enumerate(self.teachers or ()):
+            if teacher.data != self.data:
+                remedy = "train the teacher on the same data, splits and limits"
+                raise fail(f"teachers.{place}.data", "the student's own data", f"'{teacher.data.name}'", remedy)
+        return self
 
 
 class ResolvedRun(Spec):
@@ -154,7 +179,7 @@ class ResolvedRun(Spec):
 
     `identity` is the SHA-256 of its canonical JSON. The data set's name or path is left out of it, as is the file of
     recorded labels: the same content under another name is the same run, and an edited file under the same name is
-    another.
+    another. Teachers stand in it by their identities.
     """
 
     run: RunSpec
@@ -163,11 +188,14 @@ class ResolvedRun(Spec):
     backend: Literal["cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
     recipe: int
+    teachers: "tuple[ResolvedRun, ...] | None" = None
 
     @property
     def identity(self) -> str:
         """SHA-256 of the canonical JSON, hexadecimal."""
-        content = self.model_dump(mode="json", exclude_none=True)
+        content = self.model_dump(mode="json", exclude_none=True, exclude={"teachers": True, "run": {"teachers"}})
+        if self.teachers is not None:
+            content["teachers"] = [teacher.identity for teacher in self.teachers]
         del content["run"]["data"]["name"]
         if isinstance(self.run.noise, RecordedNoise):
             del content["run"]["noise"]["file"], content["run"]["noise"]["column"]

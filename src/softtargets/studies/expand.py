@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from softtargets._errors import unknown
-from softtargets.runs.spec import AugmentationSpec, RunSpec, merged
+from softtargets.runs.spec import AugmentationSpec, RunSpec, Seeds, merged
 from softtargets.studies.results import CellKey
-from softtargets.studies.schema import ZERO, Noise, Study, Term
+from softtargets.studies.schema import ZERO, Noise, Scale, Study, Term
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def expand(
     keys = cells_of(study, scale, outputs)
     count = settings.seeds if seeds is None else seeds
     base = settings.run if data is None else {**settings.run, "data": _chosen(settings.run, data)}
-    return [PlannedRun(key, seed, _specify(study, base, key, seed)) for seed in range(count) for key in keys]
+    return [PlannedRun(key, seed, _specify(study, settings, base, key, seed)) for seed in range(count) for key in keys]
 
 
 def without_augmentation(planned: list[PlannedRun]) -> list[PlannedRun]:
@@ -119,13 +119,28 @@ def _chosen(run: dict[str, Any], data: DataChoice) -> dict[str, Any]:
     return chosen
 
 
-def _specify(study: Study, base: dict[str, Any], key: CellKey, seed: int) -> RunSpec:
-    change: dict[str, Any] = {"objective": study.arms[key.arm].objective_at(key.level), "seeds": seed}
+def _specify(study: Study, settings: Scale, base: dict[str, Any], key: CellKey, seed: int) -> RunSpec:
+    place = f"study {study.name}, arm {key.arm} at {key.level:g}"
+    return RunSpec.parse(_specification(study, settings, base, key, seed), source=place)
+
+
+def _specification(study: Study, settings: Scale, shared: dict[str, Any], key: CellKey, seed: int) -> dict[str, Any]:
+    arm, base = study.arms[key.arm], shared
+    special = dict(settings.noises.get(str(key.noise), {}))
+    by_role = special.pop("roles", {})
+    layers = [settings.roles.get(arm.role, {}) if arm.role else {}, special, by_role.get(arm.role, {}), arm.run]
+    for layer in layers:
+        base = merged(base, layer)
+    seeds = dict.fromkeys(Seeds.model_fields, seed + arm.seed_offset)
+    change: dict[str, Any] = {"objective": arm.objective_at(key.level), "seeds": {**seeds, "noise": seed}}
     noise = study.noise_specification(key.noise)
     if noise is not None:
         change["noise"] = _beside_data(noise, base.get("data", {}))
-    place = f"study {study.name}, arm {key.arm} at {key.level:g}"
-    return RunSpec.parse(merged(base, change), source=place)
+    if arm.teachers:
+        levels = [key.level if teacher.level is None else teacher.level for teacher in arm.teachers]
+        keys = [cell(study, t.arm, level, key.noise) for t, level in zip(arm.teachers, levels, strict=True)]
+        change["teachers"] = [_specification(study, settings, shared, teacher, seed) for teacher in keys]
+    return merged(base, change)
 
 
 def _beside_data(noise: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from softtargets._errors import InputError
-from softtargets.runs.measures import Predictions, gaps_of, measure, read_predictions, reliability_of
+from softtargets.runs.measures import gaps_of, measure, reliability_of
+from softtargets.runs.record import Predictions, read_predictions
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
 from softtargets.studies.exact import loss_curves

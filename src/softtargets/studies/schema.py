@@ -24,16 +24,39 @@ class Paper(Spec):
     url: str
 
 
+TEACHER = "teacher"
+
+
+class TeacherArm(Spec):
+    """A teacher: another arm of the study at the student's seed and noise, at a level of its own or the student's."""
+
+    arm: str
+    level: float | None = None
+
+
 class Arm(Spec):
-    """One method. `sweep` names the key of `objective` that the level sets; without it the arm has no level."""
+    """One method. `sweep` names the key of `objective` that the level sets; without it the arm has no level.
+
+    An arm with `teachers` is taught by the runs of other arms; `sweep = "teacher"` hands its level on to them.
+    `role` names what of the scale's `roles` is laid over the run specification, and `run` is laid over that.
+    `seed_offset` is added to every seed but that of noise, so that a teacher and its student begin differently.
+    `zero` is the arm that stands for this one at level 0, in place of the study's baseline.
+    """
 
     label: str
     objective: dict[str, Any]
     sweep: str | None = None
+    teachers: tuple[TeacherArm, ...] = ()
+    role: str | None = None
+    run: dict[str, Any] = Field(default_factory=dict)
+    seed_offset: int = Field(default=0, ge=0)
+    zero: str | None = None
 
     def objective_at(self, level: float) -> dict[str, Any]:
         """Return the objective at one level of the swept key."""
-        return dict(self.objective) if self.sweep is None else {**self.objective, self.sweep: level}
+        if self.sweep is None or self.sweep == TEACHER:
+            return dict(self.objective)
+        return {**self.objective, self.sweep: level}
 
 
 class Expected(Spec):
@@ -47,12 +70,16 @@ class Expected(Spec):
 class Scale(Spec):
     """One size of the study: seeds, named sets of levels, and the run specification shared by all runs.
 
-    `differs` says what differs from the paper at this scale; `data_differs` what does only with the scale's own data.
+    What is laid over it by role of the arm and by name of the noise stands in `roles` and `noises`; of a noise, what
+    belongs to a role stands under `roles` there. `differs` says what differs from the paper at this scale;
+    `data_differs` what does only with the scale's own data.
     """
 
     seeds: int = Field(ge=2)
     levels: dict[str, tuple[float, ...]]
     run: dict[str, Any]
+    roles: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    noises: dict[str, dict[str, Any]] = Field(default_factory=dict)
     differs: tuple[str, ...] = ()
     data_differs: tuple[str, ...] = ()
     expects: Expected | None = None
@@ -66,13 +93,14 @@ class Setting(Spec):
 
 
 class NamedNoise(Spec):
-    """Noise other than symmetric at a rate. `noise` is what a run specification says of it.
+    """Noise other than symmetric at a rate. `noise` is what a run specification says of it; without it there is none.
 
-    A relative `file` of recorded labels is taken from the folder of the data set, where that is a path.
+    What a scale says under the same name, such as other data, is laid over the run. A relative `file` of recorded
+    labels is taken from the folder of the data set, where that is a path.
     """
 
     label: str
-    noise: dict[str, Any]
+    noise: dict[str, Any] | None = None
 
 
 class Output(Spec):
@@ -151,6 +179,7 @@ class Study(Spec):
     paper: Paper
     differs: tuple[str, ...] = ()
     level_name: str = "level"
+    noise_name: str = "Noise"
     baseline: str
     arms: dict[str, Arm]
     noises: dict[str, NamedNoise] = Field(default_factory=dict)
@@ -163,11 +192,14 @@ class Study(Spec):
     def _names_exist(self) -> Self:
         names = [self.baseline, *(arm for output in self.outputs.values() for arm in output.arms)]
         names += [arm for claim in self.claims for term in claim.terms for arm in term.arms]
+        names += [teacher.arm for arm in self.arms.values() for teacher in arm.teachers]
+        names += [arm.zero for arm in self.arms.values() if arm.zero is not None]
         for name in names:
             if name not in self.arms:
                 raise unknown("arm", name, self.arms)
         if self.arms[self.baseline].sweep is not None:
             raise fail("baseline", "an arm without a swept key", self.baseline, "name an arm that has no 'sweep'")
+        self._check_teachers()
         for name, output in self.outputs.items():
             if output.rows is not None and output.rows == output.columns:
                 raise fail(f"outputs.{name}.columns", "another axis than rows", output.columns, "change one of them")
@@ -198,6 +230,19 @@ class Study(Spec):
                 raise fail("noise", "a rate in [0, 1], or a name", noise, "mend it")
         return self
 
+    def _check_teachers(self) -> None:
+        for name, arm in self.arms.items():
+            if (arm.sweep == TEACHER) != any(teacher.level is None for teacher in arm.teachers):
+                required = f"'{TEACHER}' where a teacher has no level of its own, and only there"
+                raise fail(f"arms.{name}.sweep", required, arm.sweep, "give the teacher a level, or sweep it")
+            if self._teaches(name, name):
+                raise fail(f"arms.{name}.teachers", "arms that it does not teach itself", name, "break the circle")
+
+    def _teaches(self, arm: str, student: str, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether `arm` is, over any number of steps, a teacher of `student`."""
+        teachers = {teacher.arm for teacher in self.arms[student].teachers} - seen
+        return arm in teachers or any(self._teaches(arm, teacher, seen | teachers) for teacher in teachers)
+
     def scales_of(self, output: Output) -> dict[Literal["smoke", "desk", "paper"], Scale]:
         """Return the scales of an output: its setting's, or the study's."""
         return self.scales if output.setting is None else self.settings[output.setting].scales
@@ -220,5 +265,6 @@ class Study(Spec):
         return named if isinstance(named, tuple) else (named,)
 
     def arm_at(self, arm: str, level: float) -> str:
-        """Return the arm that stands for `arm` at `level`: at level 0 of a swept key the baseline."""
-        return self.baseline if level == ZERO and self.arms[arm].sweep is not None else arm
+        """Return the arm that stands for `arm` at `level`: at level 0 of a swept key its `zero`, or the baseline."""
+        found = self.arms[arm]
+        return (found.zero or self.baseline) if level == ZERO and found.sweep is not None else arm

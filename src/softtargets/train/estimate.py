@@ -34,7 +34,7 @@ def pretraining(run: RunSpec) -> RunSpec | None:
     if run.noise is not None and "validation" not in run.noise.splits:
         required = "'validation' too, from whose labels the transition is estimated"
         raise fail("noise.splits", required, list(run.noise.splits), "add it, or take another transition")
-    return run.changed(objective=CrossEntropySpec())
+    return run.changed(objective=CrossEntropySpec(), teachers=None)
 
 
 def estimate_transition(resolved: ResolvedRun, predictions: dict[str, Tensor]) -> Transition:

@@ -22,14 +22,15 @@ from softtargets.data.noise import clean_labels
 from softtargets.data.observed import observed_fingerprint
 from softtargets.data.spec import DataSpec
 from softtargets.matrices import Transition
-from softtargets.runs.measures import read_predictions
 from softtargets.runs.noise import RecordedNoise
 from softtargets.runs.objectives import needs_transition
+from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, Failure, RunStore, write_atomically
 from softtargets.train.estimate import estimate_transition, pretraining
 from softtargets.train.loop import DivergedError, Trainer
 from softtargets.train.observed import drawn_from, observe
+from softtargets.train.trained import TrainedModel, load_trained
 
 CHECKPOINT_SECONDS = 20.0
 
@@ -66,7 +67,15 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
         backend=backend,
         precision=precision,
         recipe=RECIPE,
+        teachers=None if run.teachers is None else tuple(resolve(teacher, fingerprint) for teacher in run.teachers),
     )
+
+
+def prerequisites(resolved: ResolvedRun) -> tuple[ResolvedRun, ...]:
+    """Return the runs that a run is made from: its teachers, and what its transition is estimated from."""
+    first = pretraining(resolved.run)
+    estimated = () if first is None else (resolved.changed(run=first, teachers=None),)
+    return (*(resolved.teachers or ()), *estimated)
 
 
 def fast_bfloat16(backend: str) -> bool:
@@ -127,7 +136,7 @@ def rehearse(runs: Iterable[ResolvedRun], store: RunStore) -> None:
         # what is estimated is not known yet; any transition shows that the objective takes one
         stand_in = _known_transition(resolved.run, dataset) or Transition.symmetric(0.1, dataset.num_classes)
         with quiet_machine(resolved.run.training.threads):
-            Trainer(resolved, dataset, clean_labels(dataset), store.partial(resolved.identity), stand_in)
+            Trainer(resolved, dataset, clean_labels(dataset), store.partial(resolved.identity), stand_in, None)
 
 
 def _failed(store: RunStore, identity: str, failure: Failure) -> Outcome:
@@ -148,8 +157,9 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
         raise fail("data", f"the content it had when the run was planned ('{run.data.name}')", "other", "run again")
     observed = observe(run, dataset)
     transition = _known_transition(run, dataset) or _estimated_transition(resolved, store, checkpoint_seconds)
+    teachers = _taught_by(resolved, dataset, store, checkpoint_seconds)
     folder = store.begin(resolved)
-    trainer = Trainer(resolved, dataset, observed, folder, transition)
+    trainer = Trainer(resolved, dataset, observed, folder, transition, teachers)
     trainer.train(checkpoint_seconds)
     predictions: dict[str, torch.Tensor] = {}
     for split, rows in dataset.splits.items():
@@ -210,13 +220,26 @@ def _estimated_transition(resolved: ResolvedRun, store: RunStore, checkpoint_sec
     first = pretraining(resolved.run)
     if first is None:
         return None
-    before = resolved.changed(run=first)
+    before = resolved.changed(run=first, teachers=None)
+    _ensure(before, store, checkpoint_seconds, "pre-training")
+    return estimate_transition(resolved, read_predictions(store.path(before.identity)))
+
+
+def _ensure(before: ResolvedRun, store: RunStore, checkpoint_seconds: float, role: str) -> None:
+    """Make a run that another one is made from, unless it is there."""
     outcome = execute(before, store, wait=True, checkpoint_seconds=checkpoint_seconds)
     if outcome.status == "failed":
         known = store.failure(before.identity)
         kind = DivergedError if known is not None and known.final else RuntimeError
-        raise kind(f"pre-training: a finished run; got a failure: {outcome.message}; mend that run first")
-    return estimate_transition(resolved, read_predictions(store.path(before.identity)))
+        raise kind(f"{role}: a finished run; got a failure: {outcome.message}; mend that run first")
+
+
+def _taught_by(
+    resolved: ResolvedRun, dataset: Dataset, store: RunStore, checkpoint_seconds: float
+) -> list[TrainedModel]:
+    for teacher in resolved.teachers or ():
+        _ensure(teacher, store, checkpoint_seconds, "teacher")
+    return [load_trained(teacher, dataset, store) for teacher in resolved.teachers or ()]
 
 
 @functools.lru_cache(maxsize=2)

@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from torch.func import functional_call
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from softtargets import models
-from softtargets._errors import fail
+from softtargets._errors import InputError, fail
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
 from softtargets.matrices import Transition
 from softtargets.metrics import accuracy, nll
 from softtargets.noise import TrainingDynamics
+from softtargets.runs.objectives import DistillationSpec
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import CHECKPOINT, HISTORY
 from softtargets.runs.streams import derived_seed, generator
@@ -28,6 +29,8 @@ from softtargets.train.checkpoint import load_state, save_state
 from softtargets.train.inputs import Inputs, check_augmentation
 from softtargets.train.objectives import Batch, Objective, Problem, build_objective
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
+from softtargets.train.teachers import Teach, asked_once, live
+from softtargets.train.trained import TrainedModel
 
 EVALUATION_BATCH = 1024
 FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
@@ -91,6 +94,7 @@ class Trainer:
         observed: the labels that training sees.
         folder: where history and checkpoint go.
         transition: what an objective that goes by a known or estimated transition is given.
+        teachers: the trained networks of the run's teachers; None, where only its parts are to be set up: none yet.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Trainer:
         observed: ObservedLabels,
         folder: Path,
         transition: Transition | None = None,
+        teachers: Sequence[TrainedModel] | None = None,
     ) -> None:
         run = resolved.run
         self.run, self.dataset, self.folder = run, dataset, folder
@@ -121,6 +126,7 @@ class Trainer:
             device=self.device,
             transition=transition,
             epochs=self.length.epochs,
+            teach=self._teach(teachers or ()),
         )
         self.objective: Objective = build_objective(run.objective, problem)
         named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
@@ -137,6 +143,20 @@ class Trainer:
         self.epoch = 0
         self.step = 0
         self.seconds = 0.0
+
+    def _teach(self, teachers: Sequence[TrainedModel]) -> Teach:
+        if isinstance(self.run.objective, DistillationSpec) and self.run.objective.source == "average":
+            return self._ask_average
+        moved = [teacher.to(self.device) for teacher in teachers]
+        if not moved or self.run.augmentation.active:
+            return live(moved)
+        return asked_once(moved, self.inputs, self.dataset.splits["train"], len(self.dataset.labels))
+
+    def _ask_average(self, ids: Tensor, inputs: Tensor) -> Tensor:
+        """Return the logits of the running average of this run's own weights, (1, n, K)."""
+        assert self.average is not None
+        with torch.no_grad(), self.fabric.autocast():
+            return self.average.module.eval()(inputs).float()[None]
 
     def _build_model(self) -> torch.nn.Module:
         torch.manual_seed(derived_seed("initialisation", self.run.seeds.initialisation))
@@ -210,7 +230,13 @@ class Trainer:
         self.objective.observe(batch, logits.detach())
         if self.dynamics is not None:
             self.dynamics.observe(batch.ids.cpu(), logits.detach().float().cpu(), batch.labels.cpu())
-        return self.objective.risk(self.objective.losses(logits, batch))
+        try:
+            return self.objective.risk(self.objective.losses(logits, batch))
+        except InputError:
+            # some losses refuse what others answer with a loss that is no number
+            if bool(torch.isfinite(logits).all()):
+                raise
+            return logits.sum() * torch.nan
 
     def _seed_dropout(self, seed: int) -> None:
         # torch.manual_seed would do, but formats the stack for devices that it has not started: as long as two steps.

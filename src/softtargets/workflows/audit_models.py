@@ -14,7 +14,7 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.spec import DataSpec, Fold
 from softtargets.report.audit_results import Model
 from softtargets.report.provenance import pretty
-from softtargets.runs.measures import read_predictions
+from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import resolve
@@ -105,8 +105,7 @@ def cross_validate(
     runs = [_specify(dataset, data, Fold(index=fold, count=folds), seed, epochs, observed) for fold in range(folds)]
     content = fingerprint(data, cache=store.cache)
     resolved = [resolve(run, content) for run in runs]
-    rows = len(dataset.splits["train"])
-    outcomes = train_all(resolved, store, train_examples=rows - rows // folds, workers=workers, on_progress=on_progress)
+    outcomes = train_all(resolved, store, workers=workers, on_progress=on_progress)
     failed = next((outcome for outcome in outcomes if outcome.status == "failed"), None)
     if failed is not None:
         raise RunsFailedError(f"a cross-validated model failed: {failed.message}")

@@ -35,8 +35,9 @@ def train_specification(
     """
     run = RunSpec.parse(read_toml(path), source=str(path))
     store = RunStore(runs)
-    data = summarise(run.data, store)
+    summarise(run.data, store)
     resolved = resolve(run, fingerprint(run.data, cache=store.cache))
-    (outcome,) = train_all([resolved], store, workers=1, train_examples=data.sizes["train"], on_progress=on_progress)
+    outcomes = train_all([resolved], store, workers=1, on_progress=on_progress)
+    outcome = next(found for found in outcomes if found.identity == resolved.identity)
     metrics = {} if outcome.status == "failed" else measure(store, resolved.identity)
     return SingleOutcome(outcome, store.path(resolved.identity), metrics)

@@ -166,7 +166,6 @@ def run_study(
     outcomes = train_all(
         [run for _, run in made.runs],
         store,
-        train_examples=made.data.sizes["train"],
         workers=workers,
         checkpoint_seconds=checkpoint_seconds,
         on_progress=on_progress,

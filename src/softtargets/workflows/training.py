@@ -9,7 +9,7 @@ from typing import cast
 
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
-from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, rehearse
+from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, load_cached, prerequisites, rehearse
 from softtargets.train.loop import length_of
 from softtargets.workflows.interruption import stop_if_asked
 from softtargets.workflows.progress import Progress, Tracker
@@ -19,34 +19,67 @@ def train_all(
     resolved: Sequence[ResolvedRun],
     store: RunStore,
     *,
-    train_examples: int,
     workers: int | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Callable[[Progress], None] = lambda state: None,
 ) -> list[Outcome]:
-    """Execute runs, each once and several at a time; one that another process holds is waited for at the end."""
-    by_identity = {run.identity: run for run in resolved}
-    present = {identity for identity in by_identity if store.result(identity) is not None}
-    outcomes = [Outcome(identity, "present") for identity in present]
-    missing = [run for identity, run in by_identity.items() if identity not in present]
+    """Execute runs, each once and several at a time; one that another process holds is waited for at the end.
+
+    Teachers, and whatever else runs are made from, come before those that need them.
+
+    Returns:
+        One outcome for each of the runs asked for, and for each of what they needed that was not there.
+    """
+    asked = dict.fromkeys(run.identity for run in resolved)
+    waves = _waves(resolved, store)
+    missing = [run for wave in waves for run in wave]
+    outcomes = [Outcome(identity, "present") for identity in asked.keys() - {run.identity for run in missing}]
     if not missing:
         return outcomes
     rehearse(missing, store)
-    steps = {run.identity: length_of(run.run, train_examples).steps for run in missing}
-    tracker = Tracker(store, steps, present=len(outcomes))
+    tracker = Tracker(store, {run.identity: _steps(run, store) for run in missing}, present=len(outcomes))
     settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
     with _reported(tracker, on_progress):
-        busy: list[ResolvedRun] = []
-        for outcome in _each(missing, store, wait=False, **settings):
-            if outcome.status == "busy":
-                busy.append(by_identity[outcome.identity])
-            else:
+        for wave in waves:
+            by_identity = {run.identity: run for run in wave}
+            busy: list[ResolvedRun] = []
+            for outcome in _each(wave, store, wait=False, **settings):
+                if outcome.status == "busy":
+                    busy.append(by_identity[outcome.identity])
+                else:
+                    tracker.done(outcome)
+                    outcomes.append(outcome)
+            for outcome in _each(busy, store, wait=True, **settings):
                 tracker.done(outcome)
                 outcomes.append(outcome)
-        for outcome in _each(busy, store, wait=True, **settings):
-            tracker.done(outcome)
-            outcomes.append(outcome)
     return outcomes
+
+
+def _waves(resolved: Sequence[ResolvedRun], store: RunStore) -> list[list[ResolvedRun]]:
+    """Return the runs that are missing, and those they are made from: in each wave what the waves before make ready."""
+    depths: dict[str, int] = {}
+    runs: dict[str, ResolvedRun] = {}
+
+    def depth(run: ResolvedRun) -> int:
+        identity = run.identity
+        if identity not in depths:
+            if store.result(identity) is not None:
+                return -1
+            depths[identity] = 1 + max((depth(before) for before in prerequisites(run)), default=-1)
+            runs[identity] = run
+        return depths[identity]
+
+    for run in resolved:
+        depth(run)
+    waves: list[list[ResolvedRun]] = [[] for _ in range(1 + max(depths.values(), default=-1))]
+    for identity, place in depths.items():
+        waves[place].append(runs[identity])
+    return waves
+
+
+def _steps(run: ResolvedRun, store: RunStore) -> int:
+    dataset = load_cached(run.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+    return length_of(run.run, len(dataset.splits["train"])).steps
 
 
 def _each(

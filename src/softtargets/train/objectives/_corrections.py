@@ -85,7 +85,7 @@ def backward(spec: BackwardSpec, problem: Problem) -> Objective:
 def loss_bound(spec: LossBoundSpec, problem: Problem) -> Objective:
     transition, bound = None, spec.bound
     if bound is None:
-        transition = _transition(spec.transition, problem)
+        transition = transition_from(spec.transition, problem)
         bound = float(losses.entropy_bound(transition))
     return Corrected(transition, losses.cross_entropy, partial(losses.loss_bound, bound=bound))
 
@@ -98,10 +98,10 @@ def learned_transition(spec: LearnedTransitionSpec, problem: Problem) -> Objecti
 def _corrected(spec: Correction, problem: Problem) -> Transition:
     if spec.noise_rate is not None:
         return noise.symmetric(spec.noise_rate, problem.num_classes, inclusive=spec.inclusive)
-    return _transition(spec.transition, problem)
+    return transition_from(spec.transition, problem)
 
 
-def _transition(source: TransitionSource | None, problem: Problem) -> Transition:
+def transition_from(source: TransitionSource | None, problem: Problem) -> Transition:
     """Return the transition of a specification: made here where it is symmetric, else handed over, on the device."""
     if isinstance(source, SymmetricTransition):
         return noise.symmetric(source.rate, problem.num_classes, inclusive=source.inclusive)

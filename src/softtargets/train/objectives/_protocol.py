@@ -1,7 +1,7 @@
 """What the training loop knows of a method."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +22,14 @@ class Batch:
         labels: (N,) int64, observed.
         ids: (N,) int64, rows of the data set.
         targets: made by an objective that mixes or redraws labels; None: the objective goes by `labels`.
+        teacher_logits: (n, K), of a teacher that was asked about these inputs; None without one.
     """
 
     inputs: Tensor
     labels: Tensor
     ids: Tensor
     targets: Targets | None = None
+    teacher_logits: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Problem:
         device: where batches, and parameters of the objective's own, are.
         transition: clean -> observed, for a specification that asks for the known or an estimated one.
         epochs: of the whole training; schedules are shares of them.
+        teach: (ids, inputs) -> (M, n, K) logits of the run's M teachers; None where there are none.
     """
 
     num_examples: int
@@ -47,6 +50,7 @@ class Problem:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     transition: Transition | None = None
     epochs: int = 1
+    teach: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 class Objective(ABC):

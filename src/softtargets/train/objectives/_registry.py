@@ -5,7 +5,7 @@ from typing import Any
 
 from softtargets._spec import Spec, tags
 from softtargets.runs.objectives import ObjectiveSpec
-from softtargets.train.objectives import _corrections, _pairs, _per_example, _schedules, _state
+from softtargets.train.objectives import _corrections, _distillation, _pairs, _per_example, _schedules, _state
 from softtargets.train.objectives._protocol import Objective, Problem
 
 # name -> how to make it; tested equal to the names that a specification may hold
@@ -30,6 +30,7 @@ OBJECTIVES: dict[str, Callable[[Any, Problem], Objective]] = {
     "early_learning": _state.early_learning,
     "online_smoothing": _state.online_smoothing,
     "mixup": _pairs.mixup,
+    "distillation": _distillation.distillation,
 }
 
 
