@@ -42,6 +42,10 @@ DataOption = Annotated[
     str | None, typer.Option(help="A data set instead of the study's: digits, a file or folder, or a hub name.")
 ]
 LabelOption = Annotated[str | None, typer.Option(help="The label column of --data.")]
+AtOption = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=PATH: where the data set lies that the study calls NAME; may be given again for another."),
+]
 RunsOption = Annotated[Path, typer.Option(help="Where runs are kept.")]
 ReportsOption = Annotated[Path, typer.Option(help="Where pages go.")]
 
@@ -66,13 +70,14 @@ def show(
     seeds: SeedsOption = None,
     data: DataOption = None,
     label: LabelOption = None,
+    at: AtOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
     """Show a study: its paper, what differs from it, its runs at a scale and an estimate of their time."""
     from softtargets.cli.render import show_description
     from softtargets.workflows.describe import describe_study
 
-    request = _request(study, output, scale, seeds, data, label, runs, Path("reports"))
+    request = _request(study, output, scale, seeds, data, label, at, runs, Path("reports"))
     typer.echo(show_description(describe_study(request), request))
 
 
@@ -85,6 +90,7 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core without.")] = None,
     data: DataOption = None,
     label: LabelOption = None,
+    at: AtOption = None,
     runs: RunsOption = Path("runs"),
     reports: ReportsOption = Path("reports"),
 ) -> int:
@@ -92,7 +98,7 @@ def run(
     from softtargets.cli.progress import shown_progress
     from softtargets.workflows.study import run_study
 
-    request = _request(study, output, scale, seeds, data, label, runs, reports)
+    request = _request(study, output, scale, seeds, data, label, at, runs, reports)
     typer.echo(f"{study}, {scale} scale: reading the study and its data")
     with shown_progress() as on_progress:
         outcome = run_study(request, workers=workers, on_progress=on_progress)
@@ -107,13 +113,14 @@ def report(
     seeds: SeedsOption = None,
     data: DataOption = None,
     label: LabelOption = None,
+    at: AtOption = None,
     runs: RunsOption = Path("runs"),
     reports: ReportsOption = Path("reports"),
 ) -> int:
     """Write a study's page from what is recorded; train nothing."""
     from softtargets.workflows.study import report_study
 
-    return _conclude(report_study(_request(study, output, scale, seeds, data, label, runs, reports)))
+    return _conclude(report_study(_request(study, output, scale, seeds, data, label, at, runs, reports)))
 
 
 app.command()(audit)
@@ -155,6 +162,7 @@ def _request(
     seeds: int | None,
     data: str | None,
     label: str | None,
+    at: list[str] | None,
     runs: Path,
     reports: Path,
 ) -> "StudyRequest":
@@ -165,7 +173,16 @@ def _request(
     if label is not None and data is None:
         raise fail("--label", "given with --data", f"'{label}' alone", "name the data set too")
     choice = None if data is None else DataChoice(data, label)
-    return StudyRequest(study, output, str(scale), seeds, choice, runs, reports)
+    return StudyRequest(study, output, str(scale), seeds, choice, tuple(map(_place, at or ())), runs, reports)
+
+
+def _place(text: str) -> tuple[str, str]:
+    from softtargets._errors import fail
+
+    name, sign, path = text.partition("=")
+    if not (name and sign and path):
+        raise fail("--at", "NAME=PATH", f"'{text}'", "write the study's name of the data set, '=', and where it lies")
+    return name, path
 
 
 def _conclude(outcome: "StudyOutcome") -> int:

@@ -1,6 +1,6 @@
 """A study's grid as run specifications."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -84,7 +84,13 @@ def term_cells(study: Study, term: Term, scale: str) -> list[CellKey]:
 
 
 def expand(
-    study: Study, scale: str, outputs: Iterable[str], *, seeds: int | None = None, data: DataChoice | None = None
+    study: Study,
+    scale: str,
+    outputs: Iterable[str],
+    *,
+    seeds: int | None = None,
+    data: DataChoice | None = None,
+    places: Mapping[str, str] | None = None,
 ) -> list[PlannedRun]:
     """Return every run of these outputs at a scale, seed by seed, so that an interrupted study has whole pairs.
 
@@ -94,11 +100,14 @@ def expand(
         outputs: names of outputs.
         seeds: how many; None: as the scale says.
         data: replaces the scale's data set, keeping its limits.
+        places: where data sets lie, by the names that the study gives them; all else of them stays.
 
     Raises:
-        InputError: where a specification of the study is not valid, naming the key.
+        InputError: where a specification of the study is not valid, naming the key, or a place is of no data set.
     """
     settings = study.scales[scale]  # pyright: ignore[reportArgumentType]
+    if places:
+        settings = _placed(settings, places)
     keys = cells_of(study, scale, outputs)
     count = settings.seeds if seeds is None else seeds
     base = settings.run if data is None else {**settings.run, "data": _chosen(settings.run, data)}
@@ -108,6 +117,22 @@ def expand(
 def without_augmentation(planned: list[PlannedRun]) -> list[PlannedRun]:
     """Return the same runs without augmentation: a table has nothing to crop or flip."""
     return [replace(item, run=item.run.changed(augmentation=AugmentationSpec())) for item in planned]
+
+
+def _placed(settings: Scale, places: Mapping[str, str]) -> Scale:
+    """Return a scale whose data sets lie elsewhere."""
+    tables = [settings.run, *settings.noises.values()]
+    known = [table["data"]["name"] for table in tables if "name" in table.get("data", {})]
+    for name in places:
+        if name not in known:
+            raise unknown("--at", name, known)
+
+    def placed(table: dict[str, Any]) -> dict[str, Any]:
+        data = table.get("data", {})
+        return {**table, "data": {**data, "name": places[data["name"]]}} if data.get("name") in places else table
+
+    noises = {name: placed(table) for name, table in settings.noises.items()}
+    return settings.changed(run=placed(settings.run), noises=noises)
 
 
 def _chosen(run: dict[str, Any], data: DataChoice) -> dict[str, Any]:

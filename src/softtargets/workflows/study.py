@@ -44,6 +44,7 @@ class StudyRequest:
         scale: smoke, desk or paper.
         seeds: how many; None: as the scale says.
         data: a data set of the user's instead of the study's.
+        places: where data sets of the study lie, as pairs of the study's name for one and its path.
         runs: the run store's folder.
         reports: where pages go.
     """
@@ -53,6 +54,7 @@ class StudyRequest:
     scale: str = "desk"
     seeds: int | None = None
     data: DataChoice | None = None
+    places: tuple[tuple[str, str], ...] = ()
     runs: Path = Path("runs")
     reports: Path = Path("reports")
 
@@ -64,6 +66,8 @@ class StudyRequest:
         if self.data is not None:
             words += ["--data", self.data.name]
             words += ["--label", self.data.label] if self.data.label is not None else []
+        for name, place in self.places:
+            words += ["--at", f"{name}={place}"]
         return shlex.join(words)
 
 
@@ -112,7 +116,7 @@ def expand_request(request: StudyRequest) -> tuple[Study, tuple[Reported, ...], 
     outputs = select_outputs(study, request.output)
     study = study.seen_from(request.output)
     check_scale(study, request.scale)
-    planned = expand(study, request.scale, outputs, seeds=request.seeds, data=request.data)
+    planned = expand(study, request.scale, outputs, seeds=request.seeds, data=request.data, places=dict(request.places))
     return study, read_reported(folder, study), outputs, planned
 
 
