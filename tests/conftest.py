@@ -1,8 +1,9 @@
-"""A browser for tests that look at pages."""
+"""A browser for tests that look at pages, and the order of the files."""
 
 import os
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,12 @@ WIDTHS = (390, 1280)
 PAPER = 680
 
 CheckPage = Callable[[Path], None]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with slow tests first: a worker that began one last would be waited for."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def find_chromium() -> str | None:
@@ -52,17 +59,17 @@ def check_page(chromium) -> CheckPage:
     """
 
     def check(path: Path) -> None:
-        for width in WIDTHS:
-            for scheme in ("light", "dark"):
-                _check(chromium, path, width, scheme)
+        # drawing takes the time: each scheme is the one of opening at one width, and is changed to at the other
+        for width, schemes in zip(WIDTHS, (("light", "dark"), ("dark", "light")), strict=True):
+            _check(chromium, path, width, schemes)
 
     return check
 
 
-def _check(browser, path: Path, width: int, scheme: str) -> None:
+def _check(browser, path: Path, width: int, schemes: tuple[str, str]) -> None:
     address = path.resolve().as_uri()
     problems: list[str] = []
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=schemes[0], offline=True)
     try:
         page = context.new_page()
         page.on(
@@ -83,8 +90,8 @@ def _check(browser, path: Path, width: int, scheme: str) -> None:
         )
         assert len(drawn) == page.locator("script.chart-spec").count()
         assert all(drawn), f"a chart without marks: {drawn}"
-        for medium, window in (("screen", width), ("print", PAPER)):
-            page.emulate_media(media=medium)
+        for (medium, window), scheme in product((("screen", width), ("print", PAPER)), schemes):
+            page.emulate_media(media=medium, color_scheme=scheme)
             page.set_viewport_size({"width": window, "height": 900})
             wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
             assert wide <= 0, f"{medium}, {scheme}: the page is {wide} px wider than its window of {window} px"

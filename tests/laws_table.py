@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets import analysis, losses, metrics, targets
+from softtargets import analysis, distill, losses, metrics, targets
 
-ROOMS = ("targets", "losses", "noise", "metrics", "calibration", "analysis", "nn")
+ROOMS = ("targets", "losses", "noise", "metrics", "calibration", "distill", "analysis", "nn")
 N, K = 7, 4
 
 generator = torch.Generator().manual_seed(0)
@@ -228,6 +228,44 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
     "calibration.margin": Other("calibration/test_calibration_scores.py"),
     "calibration.max_probability": Other("calibration/test_calibration_scores.py"),
     "calibration.negative_entropy": Other("calibration/test_calibration_scores.py"),
+    "analysis.ClusterDistances": Other("analysis/test_analysis_projection.py"),
+    "analysis.LinearProbe": Other("analysis/test_analysis_probe.py"),
+    "analysis.MutualInformation": Other("analysis/test_analysis_information.py"),
+    "analysis.NeuralCollapse": Other("analysis/test_analysis_collapse.py"),
+    "analysis.Projection": Other("analysis/test_analysis_projection.py"),
+    "analysis.activations": Other("analysis/test_analysis_activations.py"),
+    "analysis.class_means": Other("analysis/test_analysis_class_means.py"),
+    "analysis.class_separation": Other("analysis/test_analysis_separation.py"),
+    "analysis.cluster_distances": Other("analysis/test_analysis_projection.py"),
+    "analysis.epochs_to": Other("analysis/test_analysis_speed.py"),
+    "analysis.inter_class_stability": Other("analysis/test_analysis_stability.py"),
+    "analysis.linear_probe": Other("analysis/test_analysis_probe.py"),
+    "analysis.minor_means": Other("analysis/test_analysis_class_means.py"),
+    "analysis.mutual_information": Other("analysis/test_analysis_information.py"),
+    "analysis.neural_collapse": Other("analysis/test_analysis_collapse.py"),
+    "analysis.projection": Other("analysis/test_analysis_projection.py"),
+    "analysis.smoothed_least_squares": Other("analysis/test_analysis_shrinkage.py"),
+    "analysis.stability": Other("analysis/test_analysis_stability.py"),
+    "analysis.within_class_distance": Other("analysis/test_analysis_separation.py"),
+    "distill.MovingAverage": Other("distill/test_distill_average.py"),
+    "distill.TeacherCache": Other("distill/test_distill_cache_read.py"),
+    "distill.decoupled": Loss(lambda z, rows: distill.decoupled(z, LOGITS.roll(1, 0)[rows], LABELS[rows])),
+    "distill.ensemble": Other("distill/test_distill_ensemble.py"),
+    "distill.equivalent_smoothing": Other("distill/test_distill_smoothness.py"),
+    "distill.hidden": Other("distill/test_distill_hidden.py"),
+    "distill.knowledge_distillation": Loss(
+        lambda z, rows: distill.knowledge_distillation(
+            z, LOGITS.roll(1, 0)[rows], LABELS[rows], weight=0.4, temperature=3.0
+        )
+    ),
+    "distill.logit_standardized": Loss(
+        lambda z, rows: distill.logit_standardized(z, LOGITS.roll(1, 0)[rows], LABELS[rows])
+    ),
+    "distill.pad_vocabulary": Other("distill/test_distill_vocabulary.py"),
+    "distill.relational": Other("distill/test_distill_relational.py"),
+    "distill.squared_logits": Other("distill/test_distill_logits.py"),
+    "distill.standardize": Other("distill/test_distill_standardized.py"),
+    "distill.write_cache": Other("distill/test_distill_cache_write.py"),
     "analysis.logit_gap": Loss(lambda z, rows: analysis.logit_gap(z, LABELS[rows])),
     "nn.CrossEntropy": Other("nn/test_nn_cross_entropy.py"),
     "nn.LearnedSmoothing": Other("nn/test_nn_learned_smoothing.py"),

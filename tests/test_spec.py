@@ -76,9 +76,12 @@ def test_a_value_of_the_wrong_type_or_size_is_one_sentence(data: dict, text: str
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ({"model": {}}, "model.name: required, one of mlp, convnet, resnet; got nothing; add this key"),
-        ({"model": {"name": 3}}, "model.name: one of mlp, convnet, resnet; got 3; use one of these"),
-        ({"model": {"name": "mpl"}}, "model.name: one of mlp, convnet, resnet; got 'mpl'; did you mean 'mlp'?"),
+        ({"model": {}}, "model.name: required, one of mlp, convnet, resnet, alexnet; got nothing; add this key"),
+        ({"model": {"name": 3}}, "model.name: one of mlp, convnet, resnet, alexnet; got 3; use one of these"),
+        (
+            {"model": {"name": "mpl"}},
+            "model.name: one of mlp, convnet, resnet, alexnet; got 'mpl'; did you mean 'mlp'?",
+        ),
         ({"model": {"name": "mlp", "hidden": [0]}}, "model.hidden.0: at least 1; got 0; raise it"),
         (
             {"model": {"name": "resnet", "depth": 21}},

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from softtargets import metrics
+from softtargets.metrics._rows import sum_of_rows
 
 MAKERS: dict[str, Any] = {
     "accuracy": metrics.Accuracy,
@@ -79,7 +81,24 @@ def test_any_split_of_updates_and_merges_gives_the_same_bits(name: str, cuts: li
     assert_same(merged, whole)
 
 
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """More threads than one, which the environment of the tests may not grant."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_row_alone_is_summed_as_among_others() -> None:
+    values = data(8, 40_000)[0].double().exp()
+    for row in range(8):
+        assert torch.equal(sum_of_rows(values[row : row + 1]), sum_of_rows(values)[row : row + 1])
+
+
 @of_all
+@pytest.mark.usefixtures("threads")
 def test_one_row_among_many_threads_and_columns_in_another_order_of_memory(name: str) -> None:
     logits, labels = data(3, 40_000)
     whole = MAKERS[name]().update(logits=logits, labels=labels)

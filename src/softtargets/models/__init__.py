@@ -8,15 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from softtargets.models._build import MODELS, build
+    from softtargets.models.alexnet import AlexNet
     from softtargets.models.convnet import ConvNet
     from softtargets.models.mlp import Mlp
     from softtargets.models.resnet import ResNet
-    from softtargets.models.spec import ConvNetSpec, MlpSpec, ModelSpec, ResNetSpec
+    from softtargets.models.spec import AlexNetSpec, ConvNetSpec, MlpSpec, ModelSpec, ResNetSpec
 
-__all__ = ["MODELS", "ConvNet", "ConvNetSpec", "Mlp", "MlpSpec", "ModelSpec", "ResNet", "ResNetSpec", "build"]
+__all__ = [
+    "MODELS",
+    "AlexNet",
+    "AlexNetSpec",
+    "ConvNet",
+    "ConvNetSpec",
+    "Mlp",
+    "MlpSpec",
+    "ModelSpec",
+    "ResNet",
+    "ResNetSpec",
+    "build",
+]
 
 _HOME = {
     "MODELS": "_build",
+    "AlexNet": "alexnet",
+    "AlexNetSpec": "spec",
     "ConvNet": "convnet",
     "ConvNetSpec": "spec",
     "Mlp": "mlp",

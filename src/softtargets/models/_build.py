@@ -4,15 +4,23 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from softtargets.models.alexnet import AlexNet
 from softtargets.models.convnet import ConvNet
 from softtargets.models.mlp import Mlp
 from softtargets.models.resnet import ResNet
-from softtargets.models.spec import ConvNetSpec, MlpSpec, ResNetSpec
+from softtargets.models.spec import AlexNetSpec, ConvNetSpec, MlpSpec, ResNetSpec
 
-MODELS: dict[str, type[Mlp] | type[ConvNet] | type[ResNet]] = {"mlp": Mlp, "convnet": ConvNet, "resnet": ResNet}
+MODELS: dict[str, type[Mlp] | type[ConvNet] | type[ResNet] | type[AlexNet]] = {
+    "mlp": Mlp,
+    "convnet": ConvNet,
+    "resnet": ResNet,
+    "alexnet": AlexNet,
+}
 
 
-def build(spec: MlpSpec | ConvNetSpec | ResNetSpec, *, input_shape: Sequence[int], num_classes: int) -> nn.Module:
+def build(
+    spec: MlpSpec | ConvNetSpec | ResNetSpec | AlexNetSpec, *, input_shape: Sequence[int], num_classes: int
+) -> nn.Module:
     """Build the network of a specification; its initial weights come from torch's global generator.
 
     Args:

@@ -10,11 +10,15 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class MlpSpec(Spec):
-    """A multilayer perceptron on the flattened input: `hidden` widths, and dropout in [0, 1) after each."""
+    """A multilayer perceptron on the flattened input: `hidden` widths, and dropout in [0, 1) after each.
+
+    With an `initial_deviation` all weights begin as draws from N(0, initial_deviation²) and all biases at 0.
+    """
 
     name: Literal["mlp"] = "mlp"
     hidden: tuple[Width, ...] = (256, 256)
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    initial_deviation: float | None = Field(default=None, gt=0)
 
 
 class ResNetSpec(Spec):
@@ -39,7 +43,15 @@ class ConvNetSpec(Spec):
     widths: tuple[Width, ...] = Field(default=(32, 64, 128), min_length=1)
 
 
-ModelSpec = Annotated[MlpSpec | ConvNetSpec | ResNetSpec, Field(discriminator="name")]
+class AlexNetSpec(Spec):
+    """The small AlexNet of Müller et al. 2019, App. A.1: two convolutions of `channels`, then `hidden` dense widths."""
+
+    name: Literal["alexnet"] = "alexnet"
+    channels: Width = 64
+    hidden: tuple[Width, ...] = Field(default=(384, 192), min_length=1)
+
+
+ModelSpec = Annotated[MlpSpec | ConvNetSpec | ResNetSpec | AlexNetSpec, Field(discriminator="name")]
 
 
 def nearest_depths(depth: int) -> tuple[int, ...]:

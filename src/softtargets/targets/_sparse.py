@@ -60,7 +60,7 @@ def top_k(teacher_log_probs: Tensor, *, k: int, residual: str = "uniform", prior
     size = log_probs.shape[-1]
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= size:
         raise fail("k", f"an int from 1 to {size}, the number of classes", k, "choose fewer classes")
-    _check_residual(residual, prior, size)
+    check_residual(residual, prior, size)
     top, index = log_probs.topk(k, dim=-1)
     value = top.exp()
     if residual == "drop" or k == size:
@@ -83,7 +83,7 @@ def top_k(teacher_log_probs: Tensor, *, k: int, residual: str = "uniform", prior
     return Targets(index=index, value=value - rest[..., None] * at_top, rest=rest, prior=prior / prior.sum())
 
 
-def _check_residual(residual: str, prior: Tensor | None, size: int) -> None:
+def check_residual(residual: str, prior: Tensor | None, size: int) -> None:
     if residual == "ghost":
         remedy = "use residual='drop' and losses.ghost_cross_entropy"
         raise fail("residual", "a target, which a ghost class is not", "'ghost'", remedy)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from softtargets.runs.objectives import CrossEntropySpec
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.studies.expand import PlannedRun, without_augmentation
@@ -113,7 +114,9 @@ def _time_steps(run: RunSpec, expected: Expected) -> float:
         class_names=tuple(str(label) for label in range(expected.num_classes)),
         splits={"train": rows, "validation": rows[:1], "test": rows[:1]},
     )
-    timed = run.changed(training=run.training.changed(epochs=TIMED_EPOCHS, steps=None, evaluate_every=None))
+    # a student is timed by cross entropy: who would teach it is not there yet
+    taught = {} if run.teachers is None else {"objective": CrossEntropySpec(), "teachers": None}
+    timed = run.changed(**taught, training=run.training.changed(epochs=TIMED_EPOCHS, steps=None, evaluate_every=None))
     times: list[float] = []
     with tempfile.TemporaryDirectory() as folder, quiet_machine(run.training.threads):
         trainer = Trainer(resolve(timed, "random"), dataset, clean_labels(dataset), Path(folder))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from softtargets import distill
+from softtargets import distill, losses
 from softtargets._errors import fail
 from softtargets.runs.objectives import DistillationSpec
 from softtargets.train.objectives._corrections import transition_from
@@ -49,8 +49,9 @@ def distillation(spec: DistillationSpec, problem: Problem) -> Objective:
 
 def _divergence(spec: DistillationSpec, problem: Problem) -> Loss:
     transition = None if spec.transition is None else transition_from(spec.transition, problem)
+    label_weight = 1 - spec.weight if spec.label_weight is None else spec.label_weight
 
-    def loss(logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
+    def taught(logits: Tensor, teacher_logits: Tensor) -> Tensor:
         if spec.standardized:
             logits, teacher_logits = distill.standardize(logits), distill.standardize(teacher_logits)
         if spec.smoothing > 0:
@@ -58,16 +59,19 @@ def _divergence(spec: DistillationSpec, problem: Problem) -> Loss:
         return distill.knowledge_distillation(
             logits,
             teacher_logits,
-            labels,
-            weight=spec.weight,
-            label_weight=spec.label_weight,
             temperature=spec.temperature,
             student_temperature=spec.student_temperature,
             scale=spec.scale,
             transition=transition,
         )
 
-    return loss
+    def by_labels(logits: Tensor, labels: Tensor) -> Tensor:
+        if transition is None:
+            return losses.cross_entropy(logits, labels)
+        return losses.forward_corrected_cross_entropy(logits, labels, transition)
+
+    # the labels' term is of the logits themselves, standardised or not, as in the code of Sun et al. 2024
+    return _weighted(spec.weight, taught, label_weight, by_labels)
 
 
 def _smoothed(logits: Tensor, smoothing: float, temperature: float) -> Tensor:
@@ -81,27 +85,31 @@ def _squared(spec: DistillationSpec, problem: Problem) -> Loss:
     return lambda logits, teacher, labels: distill.squared_logits(logits, teacher, labels, **weights)
 
 
-def _with_labels(spec: DistillationSpec, loss: Loss) -> Loss:
-    """Return the teacher's term times `weight`, and cross entropy times `label_weight`, by default 1."""
-    from softtargets import losses
+def _weighted(
+    weight: float,
+    taught: Callable[[Tensor, Tensor], Tensor],
+    label_weight: float,
+    by_labels: Callable[[Tensor, Tensor], Tensor] = losses.cross_entropy,
+) -> Loss:
+    def loss(logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
+        own = weight * taught(logits, teacher_logits)
+        return own if label_weight == 0 else own + label_weight * by_labels(logits, labels)
 
-    label_weight = 1.0 if spec.label_weight is None else spec.label_weight
-
-    def both(logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
-        taught = spec.weight * loss(logits, teacher_logits, labels)
-        return taught if label_weight == 0 else taught + label_weight * losses.cross_entropy(logits, labels)
-
-    return both
+    return loss
 
 
 def _decoupled(spec: DistillationSpec, problem: Problem) -> Loss:
-    return _with_labels(
-        spec,
-        lambda logits, teacher, labels: distill.decoupled(logits, teacher, labels, temperature=spec.temperature),
-    )
+    label_weight = 1.0 if spec.label_weight is None else spec.label_weight
+
+    def loss(logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
+        own = spec.weight * distill.decoupled(logits, teacher_logits, labels, temperature=spec.temperature)
+        return own if label_weight == 0 else own + label_weight * losses.cross_entropy(logits, labels)
+
+    return loss
 
 
 def _relational(spec: DistillationSpec, problem: Problem) -> Loss:
-    return _with_labels(
-        spec, lambda logits, teacher, labels: distill.relational(logits, teacher, temperature=spec.temperature)
-    )
+    def taught(logits: Tensor, teacher_logits: Tensor) -> Tensor:
+        return distill.relational(logits, teacher_logits, temperature=spec.temperature)
+
+    return _weighted(spec.weight, taught, 1.0 if spec.label_weight is None else spec.label_weight)

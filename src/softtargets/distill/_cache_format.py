@@ -1,0 +1,182 @@
+"""The folder of a teacher cache: what stands in which file, and how a file comes to be there whole or not at all.
+
+plan.json         what the cache is asked to hold, written first
+shard-00000.bin   columns of numbers, one after the other, without a header: the examples in the order they came
+index.bin         the ids in ascending order, and the row of each
+manifest.json     the plan, and the size and SHA-256 of every other file, written last
+.lock             held by the process that writes
+
+Nothing is pickled. Numbers are in the byte order of the machine, which the manifest names.
+"""
+
+import ctypes
+import hashlib
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softtargets._errors import fail
+
+FORMAT, VERSION = "softtargets.teacher-cache", 1
+PLAN, MANIFEST, INDEX, LOCK = "plan.json", "manifest.json", "index.bin", ".lock"
+HEAD = {"format": FORMAT, "version": VERSION, "byteorder": sys.byteorder}
+AGAIN = f"remove it and {MANIFEST}, and call write_cache again with the same arguments"
+
+Layout = dict[str, tuple[torch.dtype, tuple[int, ...]]]
+INDEX_LAYOUT: Layout = {"ids": (torch.int64, ()), "rows": (torch.int64, ())}
+
+
+def shard_name(number: int) -> str:
+    """Return the file name of a shard."""
+    return f"shard-{number:05d}.bin"
+
+
+def row_bytes(layout: Layout) -> int:
+    """Return the bytes that an example takes."""
+    return sum(dtype.itemsize * math.prod(shape) for dtype, shape in layout.values())
+
+
+def encoded(layout: Layout, columns: Mapping[str, Tensor]) -> Iterator[bytes]:
+    """Yield the columns as they stand in a file."""
+    for name, (dtype, _) in layout.items():
+        tensor = columns[name].to(dtype).contiguous()
+        yield ctypes.string_at(tensor.data_ptr(), tensor.nbytes)  # not through numpy, which torch does not need
+
+
+def mapped(path: Path, layout: Layout, rows: int) -> dict[str, Tensor]:
+    """Return the columns of a file, mapped into memory: what is not looked at is not read."""
+    size = rows * row_bytes(layout)
+    check_size(path, size)
+    whole = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+    columns: dict[str, Tensor] = {}
+    start = 0
+    for name, (dtype, shape) in layout.items():
+        end = start + rows * dtype.itemsize * math.prod(shape)
+        columns[name] = whole[start:end].view(dtype).view(rows, *shape)
+        start = end
+    return columns
+
+
+def check_size(path: Path, size: int) -> None:
+    """Require a file of that many bytes."""
+    try:
+        found = path.stat().st_size
+    except FileNotFoundError:
+        raise fail(str(path), "a file of the teacher cache", "no such file", AGAIN) from None
+    if found != size:
+        raise fail(str(path), f"{size} bytes", f"{found}: the file is cut off or another's", AGAIN)
+
+
+def checksum_file(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sealed(content: dict[str, Any]) -> bytes:
+    """Return the JSON of a manifest, with a checksum of its own."""
+    return json_bytes({**content, "checksum": _checksum(content)})
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a finished cache.
+
+    Raises:
+        ValueError: where there is none, it is damaged, or of a format, version or byte order that is not ours.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise _absent(folder)
+    content = read_json(path)
+    checksum = content.pop("checksum", None)
+    if checksum != _checksum(content):
+        remedy = "remove it, and call write_cache again with the same arguments"
+        raise fail(str(path), "a manifest as it was written", "a changed one (its checksum differs)", remedy)
+    return content
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON file of a teacher cache, once it is known that this version can read it on this machine."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise fail(str(path), "JSON", "a damaged file", "remove it, and write the cache again") from None
+    found = content if isinstance(content, dict) else {}
+    if found.get("format") != FORMAT:
+        got = f"'{found.get('format')}'"
+        raise fail(str(path), f"format '{FORMAT}'", got, "name a folder that distill.write_cache wrote")
+    if found.get("version") != VERSION:
+        remedy = "use the softtargets that wrote it, or write the cache again in another folder"
+        raise fail(str(path), f"format version {VERSION}", found.get("version"), remedy)
+    if found.get("byteorder") != sys.byteorder:
+        remedy = "write the cache again on a machine like this one"
+        raise fail(str(path), f"numbers in {sys.byteorder}-endian order", found.get("byteorder"), remedy)
+    return found
+
+
+def _absent(folder: Path) -> Exception:
+    if (folder / PLAN).exists():
+        remedy = "call write_cache again with the same arguments: it goes on after the shards that are whole"
+        return fail(
+            str(folder), "a finished teacher cache", f"one without {MANIFEST}, whose writing ended early", remedy
+        )
+    got = f"a folder without {MANIFEST}" if folder.is_dir() else "no such folder"
+    return fail(str(folder), "the folder of a teacher cache", got, "write it with distill.write_cache")
+
+
+def write_atomically(path: Path, content: Iterable[bytes]) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    As in runs/store.py, which lies below this room; under the lock of the folder one name beside it is enough, and what
+    a killed process left there is overwritten.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    with beside.open("wb") as file:
+        file.writelines(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names of a folder's files to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder for writing; the operating system lets go of it when the process dies.
+
+    Raises:
+        ValueError: at once, where another process writes there.
+    """
+    import fcntl  # POSIX: elsewhere a cache can be read, not written
+
+    with (folder / LOCK).open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            remedy = "wait for it, or write to another folder"
+            raise fail(str(folder), "a folder that no other process writes to", "one that is held", remedy) from None
+        yield
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return JSON for people and programs, the same bytes for the same content."""
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json_bytes(content)).hexdigest()

@@ -1,0 +1,78 @@
+"""Padding of vocabularies: new classes take no mass, whichever side lacks them."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from softtargets import distill, losses
+
+N, K, SIZE = 5, 4, 7
+INF = torch.inf
+CLOSE: Any = {"rtol": 0, "atol": 1e-12}
+generator = torch.Generator().manual_seed(0)
+SMALL = torch.randn(N, K, dtype=torch.float64, generator=generator)
+LARGE = torch.randn(N, SIZE, dtype=torch.float64, generator=generator)
+
+
+def test_trap_18_new_classes_take_no_mass() -> None:
+    padded = distill.pad_vocabulary(SMALL, SIZE)
+    assert padded.shape == (N, SIZE)
+    assert bool((padded[:, K:] == -INF).all())
+    torch.testing.assert_close(padded.softmax(-1)[:, :K], SMALL.softmax(-1), **CLOSE)
+    leaking = torch.nn.functional.pad(SMALL, (0, SIZE - K)).softmax(-1)[:, K:].sum(-1)
+    assert float(leaking.min()) > 0.2
+
+
+def test_trap_18_padding_with_zeros_would_hold_the_student_back() -> None:
+    leaf = LARGE.clone().requires_grad_()
+    loss = distill.knowledge_distillation(leaf, distill.pad_vocabulary(SMALL, SIZE), temperature=4.0)
+    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+    # the student's own classes are learned down, for the teacher gives them nothing
+    torch.testing.assert_close(gradient[:, K:], 4 * (LARGE / 4).softmax(-1)[:, K:], **CLOSE)
+
+
+def test_a_padded_student_learns_labels_and_teacher_as_before() -> None:
+    labels = torch.tensor([0, 3, 2, 1, 0])
+    plain, padded = (SMALL.clone().requires_grad_() for _ in range(2))
+    teacher = SMALL.flip(0)
+    found = distill.knowledge_distillation(
+        distill.pad_vocabulary(padded, SIZE), distill.pad_vocabulary(teacher, SIZE), labels, weight=0.5, temperature=2.0
+    )
+    expected = distill.knowledge_distillation(plain, teacher, labels, weight=0.5, temperature=2.0)
+    torch.testing.assert_close(found, expected, **CLOSE)
+    gradients = [torch.autograd.grad(values.sum(), leaf)[0] for values, leaf in ((found, padded), (expected, plain))]
+    torch.testing.assert_close(*gradients, **CLOSE)
+    torch.testing.assert_close(
+        losses.cross_entropy(distill.pad_vocabulary(SMALL, SIZE), labels), losses.cross_entropy(SMALL, labels), **CLOSE
+    )
+
+
+def test_a_padded_student_is_refused_where_the_teacher_has_probability() -> None:
+    with pytest.raises(
+        ValueError, match="student_logits: a probability wherever the teacher has one; got -inf for class 4"
+    ):
+        distill.knowledge_distillation(distill.pad_vocabulary(SMALL, SIZE), LARGE)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_dtype_and_leading_shape_stay(dtype: torch.dtype) -> None:
+    logits = torch.zeros(2, 3, K, dtype=dtype)
+    assert torch.equal(distill.pad_vocabulary(logits, K), logits)
+    padded = distill.pad_vocabulary(logits, SIZE)
+    assert padded.dtype == dtype
+    assert padded.shape == (2, 3, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("logits", "size", "error", "message"),
+    [
+        (SMALL, 3, ValueError, r"size: at least the number of classes, .* got 3 for shape \(5, 4\)"),
+        (SMALL, 5.0, TypeError, r"size: an int; got 5\.0"),
+        (SMALL, True, TypeError, "size: an int; got True"),
+        (SMALL.long(), 5, TypeError, "logits: a floating-point tensor"),
+    ],
+)
+def test_what_is_refused(logits: torch.Tensor, size: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        distill.pad_vocabulary(logits, size)
