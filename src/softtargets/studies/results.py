@@ -142,6 +142,59 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Projected:
+    """Activations of three classes on the plane through their templates (Müller et al. 2019, Sec. 2), of one run.
+
+    Args:
+        key: arm, level and noise.
+        seed: of the run that is shown.
+        split: train, validation or test.
+        classes: names of the three classes: two that are alike, and a third that is not.
+        labels: (M) place of each example's label among the three.
+        wrong: (M) whether its observed label is not the true one.
+        x, y: (M) coordinates.
+        templates: the three classes' rows of the last layer on the same plane.
+    """
+
+    key: CellKey
+    seed: int
+    split: str
+    classes: tuple[str, str, str]
+    labels: tuple[int, ...]
+    wrong: tuple[bool, ...]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    templates: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class ClassMeans:
+    """Mean predicted probabilities of the examples of each class of a split, mean over the seeds of a cell.
+
+    `means` has a row for each of the first `len(classes)` classes; `runs` is how many seeds entered.
+    """
+
+    key: CellKey
+    split: str
+    classes: tuple[str, ...]
+    means: tuple[tuple[float, ...], ...]
+    runs: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A number through training: its mean over the seeds of a cell, and their smallest and largest, by epoch."""
+
+    key: CellKey
+    metric: str
+    epochs: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    runs: int
+
+
+@dataclass(frozen=True)
 class DataSummary:
     """The data set that the runs used."""
 
@@ -172,6 +225,9 @@ class StudyResults:
     densities: tuple[Density, ...] = ()
     diagrams: tuple[Diagram, ...] = ()
     curves: tuple[Curve, ...] = ()
+    projections: tuple[Projected, ...] = ()
+    class_means: tuple[ClassMeans, ...] = ()
+    traces: tuple[Trace, ...] = ()
 
     def records(self, key: CellKey) -> list[CellRecord]:
         """Return the runs of one cell, by seed."""

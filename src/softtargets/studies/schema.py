@@ -71,7 +71,8 @@ class Scale(Spec):
     """One size of the study: seeds, named sets of levels, and the run specification shared by all runs.
 
     What is laid over it by role of the arm and by name of the noise stands in `roles` and `noises`; of a noise, what
-    belongs to a role stands under `roles` there. `differs` says what differs from the paper at this scale;
+    belongs to a role stands under `roles` there. `classes` are three of the data set's: two that are alike, and a
+    third that is not, for what is shown or measured of three classes. `differs` says what differs from the paper at this scale;
     `data_differs` what does only with the scale's own data.
     """
 
@@ -80,6 +81,7 @@ class Scale(Spec):
     run: dict[str, Any]
     roles: dict[str, dict[str, Any]] = Field(default_factory=dict)
     noises: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    classes: tuple[int, int, int] | None = None
     differs: tuple[str, ...] = ()
     data_differs: tuple[str, ...] = ()
     expects: Expected | None = None
@@ -112,7 +114,9 @@ class Output(Spec):
 
     title: str
     caption: str
-    kind: Literal["table", "sweep", "density", "curves", "reliability"]
+    kind: Literal[
+        "table", "sweep", "density", "curves", "reliability", "projection", "classes", "trace", "against", "separators"
+    ]
     arms: tuple[str, ...] = ()
     levels: Levels = ()
     noise: tuple[Noise, ...] = ()
@@ -121,6 +125,8 @@ class Output(Spec):
     columns: Axis | None = None
     unavailable: str | None = None
     setting: str | None = None
+    x: str | None = None
+    splits: tuple[Literal["train", "validation", "test"], ...] = ()
 
 
 class Term(Spec):
