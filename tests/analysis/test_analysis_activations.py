@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from softtargets.analysis._activations import activations
+from softtargets.analysis import activations
 from softtargets.models import ConvNetSpec, MlpSpec, ResNetSpec, build
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from softtargets import metrics
-from softtargets.analysis._class_means import class_means, minor_means
+from softtargets.analysis import class_means, minor_means
 
 PROBS = torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).softmax(-1)
 LABELS = torch.randint(4, (50,), generator=torch.Generator().manual_seed(1))

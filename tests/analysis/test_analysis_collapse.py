@@ -7,7 +7,7 @@ import torch
 from reference import geometry
 from torch import Tensor
 
-from softtargets.analysis._collapse import neural_collapse
+from softtargets.analysis import NeuralCollapse, neural_collapse
 
 N, K, D = 24, 4, 6
 LABELS = torch.arange(N) % K
@@ -144,6 +144,7 @@ def test_single_precision_is_computed_in_float64() -> None:
 def test_parameters_are_taken_as_they_come() -> None:
     layer = torch.nn.Linear(D, K).double()
     found = neural_collapse(FEATURES, LABELS, layer.weight, bias=layer.bias)
+    assert isinstance(found, NeuralCollapse)
     assert not found.nc3.requires_grad
     assert not found.nc4.requires_grad
 

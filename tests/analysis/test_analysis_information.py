@@ -7,7 +7,7 @@ import torch
 from scipy.integrate import quad
 from torch import Tensor
 
-from softtargets.analysis._information import MutualInformation, mutual_information
+from softtargets.analysis import MutualInformation, mutual_information
 
 
 def _exact(means: Tensor) -> float:

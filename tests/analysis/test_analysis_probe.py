@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from softtargets.analysis._probe import linear_probe
+from softtargets.analysis import LinearProbe, linear_probe
 
 N, K, D = 300, 4, 6
 generator = torch.Generator().manual_seed(0)
@@ -28,6 +28,7 @@ def test_by_hand() -> None:
     # two examples at -1 and 1 on the standardised axis: sigmoid(-margin) = l2 * margin / 2
     train, labels = torch.tensor([[3.0], [7.0]]), torch.tensor([0, 1])
     found = linear_probe(train, labels, torch.tensor([[4.9], [5.1], [4.0], [9.0]]), torch.tensor([0, 1, 1, 1]), l2=0.5)
+    assert isinstance(found, LinearProbe)
     margin = 2 * float(found.weight[1, 0] - found.weight[0, 0])  # a deviation is 2
     assert 1 / (1 + math.exp(margin)) == pytest.approx(0.25 * margin, abs=1e-8)
     assert float(found.bias[1] - found.bias[0]) == pytest.approx(-5 * margin / 2, abs=1e-7)

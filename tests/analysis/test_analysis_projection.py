@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from softtargets.analysis._projection import ClusterDistances, cluster_distances, projection
+from softtargets.analysis import ClusterDistances, Projection, cluster_distances, projection
 
 N, K, D = 40, 5, 7
 LABELS = torch.arange(N) % K
@@ -30,6 +30,7 @@ def test_by_hand() -> None:
     weight = torch.tensor([[1.0, 9.0, 1.0], [4.0, 9.0, 1.0], [1.0, 9.0, -3.0], [0.0, 0.0, 0.0]])
     features = torch.tensor([[2.0, 5.0, 0.0], [7.0, 7.0, 7.0], [-1.0, 0.0, 4.0]])
     found = projection(features, torch.tensor([2, 3, 0]), weight, classes=(0, 1, 2))
+    assert isinstance(found, Projection)
     assert found.basis.tolist() == [[1, 0, 0], [0, 0, -1]]  # c lies on the positive side
     assert found.templates.tolist() == [[1, -1], [4, -1], [1, 3]]
     assert found.points.tolist() == [[2, 0], [-1, -4]]

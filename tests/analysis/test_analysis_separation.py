@@ -4,7 +4,7 @@ import pytest
 import torch
 from reference import geometry
 
-from softtargets.analysis._separation import class_separation, within_class_distance
+from softtargets.analysis import class_separation, within_class_distance
 
 LABELS = torch.tensor([0, 2, 2, 5, 0, 5, 5, 2, 0, 2])
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from softtargets import losses
-from softtargets.analysis._shrinkage import smoothed_least_squares
+from softtargets.analysis import smoothed_least_squares
 
 N, D, K = 40, 6, 4
 INPUTS = torch.randn(N, D, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5

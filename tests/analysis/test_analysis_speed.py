@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from softtargets.analysis._speed import epochs_to
+from softtargets.analysis import epochs_to
 
 
 def test_the_first_epoch_counts_from_1_and_a_later_fall_is_nothing() -> None:

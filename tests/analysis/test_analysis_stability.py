@@ -6,7 +6,7 @@ from statistics import stdev
 import pytest
 import torch
 
-from softtargets.analysis._stability import inter_class_stability, stability
+from softtargets.analysis import inter_class_stability, stability
 
 PROBS = torch.randn(60, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).softmax(-1)
 LABELS = torch.arange(60) % 4  # none of class 4
