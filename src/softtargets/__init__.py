@@ -1,8 +1,8 @@
 """Train, correct, calibrate and distil classifiers whose labels are soft, smoothed or wrong.
 
-The library needs torch alone: `targets`, `losses`, `noise`, `metrics`, `calibration`, `analysis`, `nn`, and
-`integrations` with other libraries. The lab (`pip install softtargets[lab]`) reruns the papers' experiments with it:
-`softtargets --help`.
+The library needs torch alone: `targets`, `losses`, `noise`, `metrics`, `calibration`, `distill`, `analysis`,
+`nn`, and `integrations` with other libraries. The lab (`pip install softtargets[lab]`) reruns the papers'
+experiments with it: `softtargets --help`.
 
 Inputs are checked, on an accelerator too, where a look at values makes the host wait:
 ``softtargets.synchronising_checks(False)`` leaves those checks out.
@@ -14,12 +14,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from softtargets import analysis, calibration, integrations, losses, matrices, metrics, nn, noise, targets
+    from softtargets import analysis, calibration, distill, integrations, losses, matrices, metrics, nn, noise, targets
     from softtargets._checks import synchronising_checks
 
 __all__ = [
     "analysis",
     "calibration",
+    "distill",
     "integrations",
     "losses",
     "matrices",
