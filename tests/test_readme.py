@@ -42,7 +42,7 @@ def test_specifications_are_valid(block) -> None:
 
 
 def test_there_are_blocks_to_run() -> None:
-    assert (len(_blocks("python")), len(_blocks("toml"))) == (2, 1)
+    assert (len(_blocks("python")), len(_blocks("toml"))) == (3, 1)
 
 
 def test_what_it_names_exists() -> None:
