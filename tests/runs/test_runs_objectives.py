@@ -11,7 +11,7 @@ from softtargets._spec import Spec, tags
 from softtargets.runs.objectives import EstimatedTransition, ObjectiveSpec, needs_transition
 from softtargets.runs.spec import RunSpec
 
-BASE = {"model": {"name": "mlp"}, "training": {"epochs": 2}}
+BASE = {"model": {"name": "mlp"}, "training": {"epochs": 2, "average_decay": 0.9}}
 
 
 def _parse(**objective) -> Spec:
@@ -22,7 +22,12 @@ def _parse(**objective) -> Spec:
 def test_every_objective_says_what_it_is(name) -> None:
     cls = tags(ObjectiveSpec)[name]
     assert cls.__doc__
-    needed = {"forward": {"noise_rate": 0.2}, "backward": {"noise_rate": 0.2}, "loss_bound": {"bound": 0.5}}
+    needed = {
+        "forward": {"noise_rate": 0.2},
+        "backward": {"noise_rate": 0.2},
+        "loss_bound": {"bound": 0.5},
+        "distillation": {"source": "average"},
+    }
     assert _parse(name=name, **needed.get(name, {})) == cls(**needed.get(name, {}))
 
 
@@ -79,6 +84,50 @@ def test_every_objective_says_what_it_is(name) -> None:
             "objective.ramp_to: at least ramp_from, 0.5; got 0.4; raise it, or lower ramp_from",
         ),
         ({"name": "generalized_cross_entropy", "q": 1.2}, "objective.q: at most 1; got 1.2; lower it"),
+        (
+            {"name": "distillation", "weight": 9.0},
+            "objective.weight: at most 1 without label_weight; got 9; give label_weight too",
+        ),
+        (
+            {"name": "distillation", "loss": "decoupled", "standardized": True},
+            "objective.standardized: nothing with loss = 'decoupled'; got True; drop it or use 'kl'",
+        ),
+        (
+            {"name": "distillation", "loss": "squared", "temperature": 2.0},
+            "objective.temperature: 1 with loss = 'squared'; got 2; drop it or use 'kl'",
+        ),
+        (
+            {"name": "distillation", "source": "average", "cache": {}},
+            "objective.cache: none with source = 'average'; got one; "
+            "drop the cache: a running average answers otherwise after every step",
+        ),
+        (
+            {"name": "distillation", "loss": "squared", "cache": {}},
+            "objective.cache: none with loss = 'squared'; got one; "
+            "drop the cache, which keeps probabilities and no logits, or use another loss",
+        ),
+        (
+            {"name": "distillation", "loss": "relational", "cache": {"k": 5}},
+            "objective.cache: one of all classes with loss = 'relational'; got fewer; "
+            "use 'top_k' without k, or the loss 'kl'",
+        ),
+        (
+            {"name": "distillation", "standardized": True, "cache": {"kind": "sampled", "draws": 5}},
+            "objective.cache: one of all classes with standardized; got draws; use 'top_k' without k, or drop that",
+        ),
+        (
+            {"name": "distillation", "cache": {"kind": "sampled"}},
+            "objective.cache.draws: given with kind = 'sampled'; got None; say how many, such as 50",
+        ),
+        (
+            {"name": "distillation", "cache": {"kind": "sampled", "draws": 5, "k": 3}},
+            "objective.cache.k: left out with kind = 'sampled'; got 3; drop it",
+        ),
+        (
+            {"name": "distillation", "cache": {"proposal_temperature": 2.0}},
+            "objective.cache.proposal_temperature: left out with kind = 'top_k'; got 2.0; drop it",
+        ),
+        ({"name": "distillation", "cache": {"k": 0}}, "objective.cache.k: above 0; got 0; raise it"),
     ],
 )
 def test_a_bad_objective_is_refused_in_these_words(objective, text) -> None:

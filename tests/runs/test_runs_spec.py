@@ -138,6 +138,69 @@ def test_the_datas_name_is_not_part_of_the_identity_but_its_content_is() -> None
     assert one.changed(fingerprint="g").identity != one.identity
 
 
+TAUGHT = {"objective": {"name": "distillation"}, "teachers": [BASE]}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {"teachers": [BASE]},
+            "teachers: given where the objective is distillation from runs, and only there; "
+            "got some with 'cross_entropy'; mend one of the two",
+        ),
+        (
+            {"objective": {"name": "distillation"}},
+            "teachers: given where the objective is distillation from runs, and only there; "
+            "got none with 'distillation'; mend one of the two",
+        ),
+        ({**TAUGHT, "teachers": []}, "teachers: a length of at least 1; got []; add to it"),
+        (
+            {"objective": {"name": "distillation", "source": "average"}},
+            "training.average_decay: given where a running average teaches; got None; give one, such as 0.999",
+        ),
+        (
+            {**TAUGHT, "teachers": [BASE, {**BASE, "data": {"name": "digits", "split_seed": 1}}]},
+            "teachers.1.data: the student's own data; got 'digits'; "
+            "train the teacher on the same data, splits and limits",
+        ),
+        (
+            {**TAUGHT, "objective": {"name": "distillation", "cache": {}}, "augmentation": {"shift": 1}},
+            "objective.cache: none with augmentation; got one; "
+            "drop one of the two: the teacher would have to see every augmented batch",
+        ),
+    ],
+)
+def test_what_does_not_go_with_teachers_is_said(change, text) -> None:
+    with pytest.raises(InputError) as caught:
+        RunSpec.parse(merged(BASE, change), source="my.toml")
+    assert str(caught.value) == f"my.toml: {text}"
+
+
+def test_a_teacher_may_be_augmented_where_its_student_has_a_cache() -> None:
+    teacher = {**BASE, "augmentation": {"shift": 1}}
+    RunSpec.parse(merged(BASE, {"objective": {"name": "distillation", "cache": {}}, "teachers": [teacher]}))
+
+
+def test_teachers_count_by_their_identities_and_in_their_order() -> None:
+    run = RunSpec.parse(merged(BASE, TAUGHT))
+    one, other = _resolved(), _resolved(seeds=1)
+
+    def identity(*teachers: ResolvedRun, **changes) -> str:
+        return _resolved().changed(run=run.changed(**changes), teachers=teachers).identity
+
+    assert identity(one) != identity(other)
+    assert identity(one, other) != identity(other, one)
+    # what a specification says of its teachers is said by their identities, resolved
+    assert identity(one) == identity(one, teachers=(one.run, other.run))
+
+
+def test_a_setting_that_came_later_and_is_left_out_is_the_same_run() -> None:
+    run = _resolved().changed(run=RunSpec.parse(merged(BASE, TAUGHT)), teachers=(_resolved(),))
+    # a fixed point, of before there were caches and snapshots: who changes it retrains everybody's students
+    assert run.identity == "c6de8ad0b09c38966bbdcd498cb3003854d59290e38ef5d5d877b70fa96432b7"
+
+
 def test_precision_counts_as_resolved() -> None:
     auto = _resolved(training={"precision": "auto"})
     named = _resolved(training={"precision": "float32"})
@@ -154,6 +217,12 @@ def test_the_identity_is_that_of_the_canonical_json() -> None:
     assert canonical_json({"b": 1.0, "a": [1, "ä"]}) == '{"a":[1,"\\u00e4"],"b":1.0}'
     restored = ResolvedRun.model_validate(json.loads(_resolved().model_dump_json()))
     assert restored.identity == _resolved().identity
+
+
+def test_a_setting_that_is_left_out_is_no_part_of_the_identity() -> None:
+    # a fixed point, too: settings that came later are None unless given, and the runs made before them are still found
+    assert _resolved().identity == "a141d6ce961566afb08d85008c912bb7f746a6f874dfdf02408356811e6d5d88"
+    assert _resolved(training={"snapshot_every": 1}).identity != _resolved().identity
 
 
 def test_merging_replaces_a_table_that_changes_its_name() -> None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from softtargets.runs.measure import Measure, predicted
+from softtargets.runs.measures_of_predictions import PREDICTED
 from softtargets.runs.measures_of_training import TRAINING
 from softtargets.runs.record import Predictions, read_record
 from softtargets.runs.spec import canonical_json
@@ -249,6 +250,7 @@ MEASURES: dict[str, Measure] = {
         "Mean over mislabelled training examples of the observed label's logit less the mean logit.",
         predicted(_mean_gap("observed")),
     ),
+    **PREDICTED,
     **TRAINING,
 }
 

@@ -91,6 +91,7 @@ class TrainingSpec(Spec):
 
     `evaluate_every` so many epochs the validation split is predicted and the epoch that does best on its *observed*
     labels, the first of equals, is kept beside the last one. `dynamics` records how each training label was learned.
+    `snapshot_every` so many epochs the weights are kept as they are, before the first epoch and after the last as well.
     """
 
     epochs: Annotated[int, Field(gt=0)] | None = None
@@ -100,6 +101,7 @@ class TrainingSpec(Spec):
     clip_norm: Positive | None = None
     average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     evaluate_every: Annotated[int, Field(gt=0)] | None = None
+    snapshot_every: Annotated[int, Field(gt=0)] | None = None
     dynamics: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -167,6 +169,9 @@ class RunSpec(Spec):
             raise fail(
                 "training.average_decay", "given where a running average teaches", None, "give one, such as 0.999"
             )
+        if isinstance(objective, DistillationSpec) and objective.cache is not None and self.augmentation.active:
+            remedy = "drop one of the two: the teacher would have to see every augmented batch"
+            raise fail("objective.cache", "none with augmentation", "one", remedy)
         for place, teacher in enumerate(self.teachers or ()):
             if teacher.data != self.data:
                 remedy = "train the teacher on the same data, splits and limits"

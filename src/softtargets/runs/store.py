@@ -1,12 +1,13 @@
 """The run store: which runs exist, and how one comes to exist without ever being half there.
 
-runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions, model and selected model
-runs/<id>.partial/    a run in the making: its history so far and a checkpoint
+runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions, model; selected, snapshots
+runs/<id>.partial/    a run in the making: its history so far, a checkpoint and snapshots
 runs/<id>.failed.json why a run failed
 runs/<id>.damaged-N/  a record that no longer matches its checksums, kept aside
+runs/teachers/<key>/  what a teacher says of all training examples, shared by its students
 runs/derived/         numbers computed from finished runs, keyed by a hash of their own
 runs/cache/           decoded data sets
-runs/locks/           one lock file per run, held by the process that trains it
+runs/locks/           one lock file per run or teacher's cache, held by the process that makes it
 """
 
 import hashlib
@@ -27,6 +28,7 @@ HISTORY = "history.jsonl"
 PREDICTIONS = "predictions.safetensors"
 MODEL = "model.safetensors"
 SELECTED = "selected.safetensors"
+SNAPSHOTS = "snapshots.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -56,6 +58,10 @@ class RunStore:
     def path(self, identity: str) -> Path:
         """Return the folder of a finished run."""
         return self.folder / identity
+
+    def teacher(self, key: str) -> Path:
+        """Return the folder of what a teacher says of all training examples; `key` says all that this depends on."""
+        return self.folder / "teachers" / _checksum_text(key)
 
     def partial(self, identity: str) -> Path:
         """Return the folder of a run in the making."""
@@ -90,11 +96,7 @@ class RunStore:
         folder = self.path(identity)
         if not folder.exists() or self.result(identity) is not None:
             return None
-        number = 1
-        while (aside := self.folder / f"{identity}.damaged-{number}").exists():
-            number += 1
-        os.replace(folder, aside)
-        return aside
+        return set_aside(folder)
 
     def failure(self, identity: str) -> Failure | None:
         """Return how a run failed; None where it did not, or where it has been finished since."""
@@ -119,7 +121,8 @@ class RunStore:
     def finish(self, identity: str, result: dict[str, Any]) -> None:
         """Seal the folder of a run in the making with its result and rename it into place."""
         folder = self.partial(identity)
-        names = [SPEC, HISTORY, PREDICTIONS, MODEL, *([SELECTED] if (folder / SELECTED).exists() else [])]
+        optional = [name for name in (SELECTED, SNAPSHOTS) if (folder / name).exists()]
+        names = [SPEC, HISTORY, PREDICTIONS, MODEL, *optional]
         files = {name: checksum_file(folder / name) for name in names}
         result = {**result, "files": files}
         sealed = {**result, "checksum": _checksum_text(canonical_json(result))}
@@ -139,7 +142,9 @@ class RunStore:
 
     @contextmanager
     def lock(self, identity: str, *, wait: bool) -> Iterator[bool]:
-        """Hold the lock of a run; yield False, at once, where another process holds it and `wait` is False.
+        """Hold the lock of a run, or of a teacher's cache.
+
+        Yields False, at once, where another process holds it and `wait` is False.
 
         The operating system releases it when the process that holds it dies.
         """
@@ -178,6 +183,15 @@ class RunStore:
 
     def _failed(self, identity: str) -> Path:
         return self.folder / f"{identity}.failed.json"
+
+
+def set_aside(folder: Path) -> Path:
+    """Move a damaged folder out of the way, and return where to."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+        number += 1
+    os.replace(folder, aside)
+    return aside
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -21,15 +21,17 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.noise import clean_labels
 from softtargets.data.observed import observed_fingerprint
 from softtargets.data.spec import DataSpec
+from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.runs.noise import RecordedNoise
-from softtargets.runs.objectives import needs_transition
+from softtargets.runs.objectives import DistillationSpec, needs_transition
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
-from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, Failure, RunStore, write_atomically
+from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, SNAPSHOTS, Failure, RunStore, write_atomically
 from softtargets.train.estimate import estimate_transition, pretraining
 from softtargets.train.loop import DivergedError, Trainer
 from softtargets.train.observed import drawn_from, observe
+from softtargets.train.teachers import caches_of
 from softtargets.train.trained import TrainedModel, load_trained
 
 CHECKPOINT_SECONDS = 20.0
@@ -175,6 +177,8 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     if used is not None:
         predictions["transition"] = used.double().cpu().contiguous()
     write_atomically(folder / MODEL, save(_weights(trainer)))
+    if trainer.snapshots is not None:
+        write_atomically(folder / SNAPSHOTS, save(trainer.snapshots.joined()))
     if trainer.selected is not None:
         trainer.use_selected()
         for split, rows in dataset.splits.items():
@@ -236,9 +240,11 @@ def _ensure(before: ResolvedRun, store: RunStore, checkpoint_seconds: float, rol
 
 def _taught_by(
     resolved: ResolvedRun, dataset: Dataset, store: RunStore, checkpoint_seconds: float
-) -> list[TrainedModel]:
+) -> list[TrainedModel] | list[TeacherCache]:
     for teacher in resolved.teachers or ():
         _ensure(teacher, store, checkpoint_seconds, "teacher")
+    if isinstance(resolved.run.objective, DistillationSpec) and resolved.run.objective.cache is not None:
+        return caches_of(resolved, dataset, store)
     return [load_trained(teacher, dataset, store) for teacher in resolved.teachers or ()]
 
 

@@ -18,6 +18,7 @@ from softtargets import models
 from softtargets._errors import InputError, fail
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
+from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.metrics import accuracy, nll
 from softtargets.noise import TrainingDynamics
@@ -29,7 +30,8 @@ from softtargets.train.checkpoint import load_state, save_state
 from softtargets.train.inputs import Inputs, check_augmentation
 from softtargets.train.objectives import Batch, Objective, Problem, build_objective
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
-from softtargets.train.teachers import Teach, asked_once, live
+from softtargets.train.snapshots import Snapshots
+from softtargets.train.teachers import Teach, asked_once, kept, live
 from softtargets.train.trained import TrainedModel
 
 EVALUATION_BATCH = 1024
@@ -92,9 +94,10 @@ class Trainer:
         resolved: what to train.
         dataset: with clean labels, which training never sees.
         observed: the labels that training sees.
-        folder: where history and checkpoint go.
+        folder: where history, checkpoint and snapshots go.
         transition: what an objective that goes by a known or estimated transition is given.
-        teachers: the trained networks of the run's teachers; None, where only its parts are to be set up: none yet.
+        teachers: the trained networks of the run's teachers, or what was kept of their answers; None, where only its
+            parts are to be set up: none yet.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class Trainer:
         observed: ObservedLabels,
         folder: Path,
         transition: Transition | None = None,
-        teachers: Sequence[TrainedModel] | None = None,
+        teachers: Sequence[TrainedModel] | Sequence[TeacherCache] | None = None,
     ) -> None:
         run = resolved.run
         self.run, self.dataset, self.folder = run, dataset, folder
@@ -140,14 +143,19 @@ class Trainer:
         )
         self.dynamics = TrainingDynamics(len(dataset.labels), dataset.num_classes) if run.training.dynamics else None
         self.selected: Selected | None = None
+        every = run.training.snapshot_every
+        self.snapshots = None if every is None else Snapshots(folder, every, self.length.epochs)
         self.epoch = 0
         self.step = 0
         self.seconds = 0.0
 
-    def _teach(self, teachers: Sequence[TrainedModel]) -> Teach:
+    def _teach(self, teachers: Sequence[TrainedModel] | Sequence[TeacherCache]) -> Teach:
         if isinstance(self.run.objective, DistillationSpec) and self.run.objective.source == "average":
             return self._ask_average
-        moved = [teacher.to(self.device) for teacher in teachers]
+        caches = [teacher for teacher in teachers if isinstance(teacher, TeacherCache)]
+        if caches:
+            return kept(caches, self.device)
+        moved = [teacher.to(self.device) for teacher in teachers if isinstance(teacher, TrainedModel)]
         if not moved or self.run.augmentation.active:
             return live(moved)
         return asked_once(moved, self.inputs, self.dataset.splits["train"], len(self.dataset.labels))
@@ -176,6 +184,8 @@ class Trainer:
             DivergedError: where the loss is not finite, naming the step.
         """
         self._resume()
+        if self.epoch == 0:
+            self._keep_snapshot()
         saved = time.monotonic()
         with (self.folder / HISTORY).open("ab") as history:
             while self.step < self.length.steps:
@@ -184,11 +194,17 @@ class Trainer:
                 self.seconds += time.monotonic() - started
                 history.write((json.dumps(row, sort_keys=True) + "\n").encode())
                 history.flush()
+                # before the checkpoint, which says that all snapshots up to its epoch are there
+                self._keep_snapshot()
                 report(self.step)
                 last = self.step >= self.length.steps
                 if not last and time.monotonic() - saved >= checkpoint_seconds:
                     self._save(history.tell())
                     saved = time.monotonic()
+
+    def _keep_snapshot(self) -> None:
+        if self.snapshots is not None:
+            self.snapshots.keep(self.epoch, self.final_model)
 
     def _train_epoch(self) -> dict[str, Any]:
         seeds, training, epoch = self.run.seeds, self.run.training, self.epoch
@@ -309,7 +325,12 @@ class Trainer:
     def _resume(self) -> None:
         state = load_state(self.folder / CHECKPOINT)
         history = self.folder / HISTORY
-        if state is None or not history.exists() or history.stat().st_size < state["history_bytes"]:
+        if (
+            state is None
+            or not history.exists()
+            or history.stat().st_size < state["history_bytes"]
+            or not (self.snapshots is None or self.snapshots.whole(state["epoch"]))
+        ):
             history.write_bytes(b"")
             return
         with history.open("r+b") as file:
