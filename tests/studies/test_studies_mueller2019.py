@@ -9,12 +9,15 @@ from safetensors.torch import save_file
 
 from softtargets._errors import InputError
 from softtargets.runs.measures import DIAGRAMS, reliability_of
+from softtargets.runs.objectives import DistillationSpec
 from softtargets.runs.record import read_predictions
+from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import PREDICTIONS, RunStore
-from softtargets.studies import gather
 from softtargets.studies.catalog import REPORTED, find, read_reported, read_study
 from softtargets.studies.catalog import STUDY as FILE
 from softtargets.studies.expand import cells_of, expand, select_outputs, term_cells
+from softtargets.studies.gather_figures import Figures
+from softtargets.studies.gather_plan import StudyPlan
 from softtargets.studies.results import CellKey, CellRecord
 
 STUDY = read_study(find("mueller2019"))
@@ -35,7 +38,7 @@ def test_three_arms_are_run_with_paired_seeds_and_none_for_temperature_scaling()
 
 
 def test_fashion_is_asked_for_by_name_with_data_to_fit_a_temperature_on() -> None:
-    assert select_outputs(STUDY, None) == ("figure2", "table3")
+    assert select_outputs(STUDY, None) == ("figure2", "table3", "figure1", "table2")
     assert select_outputs(STUDY, "fashion") == ("figure2-fashion", "table3-fashion")
     run = expand(STUDY.seen_from("fashion"), "desk", ("table3-fashion",))[0].run
     assert run.data.limit is not None
@@ -51,19 +54,91 @@ def test_the_paper_scale_is_that_of_a2() -> None:
     assert run.schedule.milestones == (0.5, 0.75)
 
 
-def test_claims_can_be_judged_from_the_cells_of_their_outputs() -> None:
+def _of(setting: str | None, scale: str, arm: str, level: float = 0.0) -> RunSpec:
+    """Return the run of an arm at a level, of seed 1."""
+    planned = expand(STUDY.seen_from(setting), scale, select_outputs(STUDY, setting))
+    (found,) = (item.run for item in planned if item.seed == 1 and item.key[:2] == (arm, level))
+    return found
+
+
+def test_figure_1_and_table_2_are_of_the_networks_of_table_3() -> None:
+    study, desk = STUDY.seen_from(None), STUDY.scales["desk"]
+    assert set(cells_of(study, "desk", ("figure1", "table2"))) == {HARD, CellKey("LS", 0.1, 0.0)}
+    assert (desk.classes, STUDY.scales["paper"].classes) == ((3, 8, 0), (4, 55, 30))
+    assert STUDY.outputs["figure1"].splits == ("train", "test")
+
+
+@pytest.mark.parametrize("scale", ["desk", "paper"])
+def test_figure_5_has_the_four_lines_of_the_paper_in_its_levels(scale: str) -> None:
+    study = STUDY.seen_from("distillation")
+    keys = set(cells_of(study, scale, ("figure5", "figure5-temperature")))
+    smoothed = (0.15, 0.3, 0.45, 0.6, 0.75)
+    expected = {CellKey(arm, level, 0.0) for arm in ("teacher-ls", "student-ls", "distilled-ls") for level in smoothed}
+    expected |= {CellKey(arm, 0.0, 0.0) for arm in ("teacher-ce", "student-ce", "distilled-ce")}
+    expected |= {CellKey("distilled-temperature", t, 0.0) for t in (1.0, 2.0, 3.0, 4.0, 8.0, 12.0, 16.0)}
+    assert keys == expected
+    runs = expand(study, scale, ("figure5", "figure5-temperature"))
+    taught = [item.run for item in runs if item.run.teachers is not None]
+    for run in taught:
+        objective = run.objective
+        assert isinstance(objective, DistillationSpec)
+        assert (objective.weight, objective.student_temperature, objective.scale) == (1.0, 1.0, "none")
+        assert run.changed(objective={"name": "cross_entropy"}, teachers=None) in [item.run for item in runs]
+
+
+def test_students_of_figure_5_learn_from_the_teachers_that_it_shows() -> None:
+    hard, smoothed = _of("distillation", "desk", "teacher-ce"), _of("distillation", "desk", "teacher-ls", 0.45)
+    assert hard.changed(objective={"name": "cross_entropy", "smoothing": 0.45}) == smoothed
+    assert _of("distillation", "desk", "distilled-temperature", 8.0).teachers == (hard,)
+    assert _of("distillation", "desk", "distilled-ls", 0.45).teachers == (smoothed,)
+    # α = 0 and T = 1 are one run, which is trained once
+    assert _of("distillation", "desk", "distilled-ce") == _of("distillation", "desk", "distilled-temperature", 1.0)
+    student = _of("distillation", "desk", "student-ce")
+    assert (student.seeds.initialisation, hard.seeds.initialisation) == (1, 101)
+
+
+def test_the_paper_scale_of_distillation_is_that_of_a1_and_a2() -> None:
+    teacher, student = _of("distillation", "paper", "teacher-ce"), _of("distillation", "paper", "student-ls", 0.1)
+    assert (teacher.model.name, student.model.name) == ("resnet", "alexnet")
+    assert (teacher.training.steps, teacher.training.clip_norm) == (64_000, 1.0)
+    assert (teacher.optimizer.nesterov, teacher.schedule.milestones) == (True, (0.5, 0.75))
+    assert (student.training.steps, student.training.clip_norm, student.training.batch_size) == (390_000, None, 128)
+    assert (student.optimizer.momentum, student.optimizer.nesterov, student.optimizer.weight_decay) == (0.0, False, 0.0)
+    (decayed,) = student.optimizer.groups
+    assert (decayed.match, decayed.weight_decay) == ("hidden.*.weight", 0.04)
+    assert student.schedule.milestones == pytest.approx((130 / 390, 260 / 390))
+    assert (teacher.training.loss_factor, student.training.loss_factor) == (3.0, 3.0)
+
+
+def test_information_is_of_teachers_whose_weights_are_kept_on_the_way() -> None:
+    study = STUDY.seen_from("distillation")
+    for scale, epochs in (("smoke", 2), ("desk", 6), ("paper", 13)):
+        runs = [item.run for item in expand(study, scale, ("figure6",))]
+        assert {run.training.snapshot_every for run in runs} == {epochs}
+        assert all(run.augmentation.active for run in runs)
+    assert set(cells_of(study, "desk", ("figure6",))) == {
+        CellKey("teacher-ce", 0.0, 0.0),
+        CellKey("teacher-ls", 0.15, 0.0),
+    }
+
+
+def test_claims_can_be_judged_from_the_cells_of_their_settings() -> None:
     for claim in STUDY.claims:
-        seen = STUDY.seen_from(claim.output)
-        keys = set(cells_of(seen, "desk", (claim.output,)))
+        setting = STUDY.outputs[claim.output].setting
+        seen = STUDY.seen_from(setting)
+        shown = [name for name, output in STUDY.outputs.items() if output.setting == setting]
+        metrics = {metric for name in shown for metric in STUDY.outputs[name].metrics}
+        study = seen.model_copy(update={"claims": ()})
         for term in claim.terms:
-            assert set(term_cells(seen, term, "desk")) <= keys
+            assert set(term_cells(seen, term, "desk")) <= set(cells_of(study, "desk", shown)), claim.id
+            assert term.metric in metrics, claim.id
 
 
 def test_both_data_sets_are_asked_the_same() -> None:
     def asked(claims) -> list:
         return [(c.quote, c.reading, c.terms, c.relation, c.threshold, c.margin) for c in claims if c.terms]
 
-    here = [claim for claim in STUDY.claims if STUDY.outputs[claim.output].setting is None]
+    here = [claim for claim in STUDY.claims if claim.output in ("figure2", "table3")]
     there = [claim for claim in STUDY.claims if STUDY.outputs[claim.output].setting == "fashion"]
     assert asked(here) == asked(there)
     assert [claim.id for claim in here if claim.not_run] == [
@@ -88,16 +163,41 @@ def test_table_3_is_the_papers(output: str) -> None:
     assert len(found) == 16
 
 
+def test_table_2_is_the_papers_and_its_first_row_that_of_the_students_network_too() -> None:
+    smoothed = CellKey("LS", 0.1, 0.0)
+    found = {(r.dataset, r.key): (r.mean, r.sd) for r in REPORTED_NUMBERS if r.output == "table2"}
+    assert found == {
+        ("CIFAR-10", HARD): (0.868, 0.002),
+        ("CIFAR-10", smoothed): (0.867, 0.003),
+        ("CIFAR-100", HARD): (0.721, 0.003),
+        ("CIFAR-100", smoothed): (0.727, 0.003),
+        ("ImageNet", HARD): (0.809, None),
+        ("ImageNet", smoothed): (0.809, None),
+    }
+    students = {r.key: (r.mean, r.sd) for r in REPORTED_NUMBERS if r.output == "table2-student"}
+    assert students == {
+        CellKey("student-ce", 0.0, 0.0): (0.868, 0.002),
+        CellKey("student-ls", 0.1, 0.0): (0.867, 0.003),
+    }
+
+
 def test_the_paper_says_what_is_quoted_and_prints_what_is_reported() -> None:
     path = PAPERS / "mueller2019-when-does-it-help.md"
     if not path.exists():
         pytest.skip(f"the paper's text is not at {path}")
-    text = re.sub(r"\s+", " ", path.read_text(encoding="utf-8")).replace("$\\alpha = ", "α = ").replace("0.1$", "0.1")
+    # formulas in the signs that quotes have
+    text = re.sub(
+        r"\$([^$]*)\$", lambda found: found[1].replace("\\alpha", "α").replace("\\log", "log"), path.read_text("utf-8")
+    )
+    text = re.sub(r"\s+", " ", text)
     for claim in STUDY.claims:
-        assert claim.quote in text, claim.id
+        assert all(part in text for part in claim.quote.split(" … ")), claim.id
     assert "0.150 | 0.021 / 1.9 | 0.024 / 0.05" in text
     assert "0.071 | 0.022 / 1.4 | 0.035 / 0.1" in text
     assert "0.056 | 0.018 / 1.13 | 0.019 / 0.1" in text
+    assert "86.8 \\pm 0.2 | 86.7 \\pm 0.3" in text
+    assert "72.1 \\pm 0.3 | 72.7 \\pm 0.3" in text
+    assert "80.9 | 80.9" in text
 
 
 def _predict(folder: Path, seed: int, *, all_right: bool = False) -> None:
@@ -119,9 +219,12 @@ def test_diagrams_are_summed_over_the_runs_that_have_them(tmp_path: Path) -> Non
     for seed in range(3):
         _predict(tmp_path / f"run{seed}", seed, all_right=seed == 1)
     store = RunStore(tmp_path)
+    plan = StudyPlan(STUDY, "desk", ("figure2",), command="", data=(), differs=(), reported=(), runs=())
+    diagrams = {(diagram.key, diagram.metric): diagram for diagram in Figures(plan, cells, store).diagrams()}
+    # of smoothing nothing was trained
+    assert {key for key, _ in diagrams} == {HARD}
     for metric, runs in (("test.ece15", (0, 1, 2)), ("test.ece15.scaled", (0, 2))):
-        diagram = gather._diagram(HARD, metric, cells, store)
-        assert diagram is not None
+        diagram = diagrams[HARD, metric]
         assert (diagram.runs, len(diagram.edges), sum(diagram.count)) == (len(runs), 16, 90 * len(runs))
         bins = [reliability_of(read_predictions(store.path(f"run{seed}")), metric) for seed in runs]
         for i in range(15):
@@ -129,7 +232,6 @@ def test_diagrams_are_summed_over_the_runs_that_have_them(tmp_path: Path) -> Non
             count, correct, confidence = (sum(column) for column in zip(*here, strict=True))
             assert (diagram.count[i], diagram.correct[i]) == (count, correct)
             assert diagram.confidence[i] == pytest.approx(confidence)
-    assert gather._diagram(SMOOTHED, "test.ece15", cells, store) is None
 
 
 def test_a_diagram_is_of_a_calibration_error(tmp_path: Path) -> None:
