@@ -7,9 +7,16 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import expit
 
-from softtargets.studies.exact_gaussians import Separator, distance_curves, separators
+from softtargets.studies.exact_gaussians import (
+    SMOOTHINGS,
+    Separator,
+    figure5,
+    least_step,
+    noisy,
+    separators,
+    smoothing_limit,
+)
 
-SMOOTHINGS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PENALTIES = (0.0, 0.001, 0.01, 0.1, 1.0, 10.0)
 FOUND = {(s.arm, s.level): s for s in separators(SMOOTHINGS, PENALTIES)}
 ROOT_2 = math.sqrt(2)
@@ -110,13 +117,19 @@ def test_agrees_with_logistic_regression_of_a_large_sample(arm: str, level: floa
     assert slope == pytest.approx(expected.slope, rel=0.03)
 
 
-def test_curves() -> None:
-    curves = distance_curves(tuple(reversed(FOUND.values())))
-    assert {curve.arm for curve in curves} == {"LS", "L2", "L2 with intercept"}
-    (smoothed,) = (curve for curve in curves if curve.arm == "LS")
-    assert smoothed.x == SMOOTHINGS
-    assert smoothed.y == tuple(FOUND["LS", smoothing].distance for smoothing in SMOOTHINGS)
-    assert smoothed.noise == 0.05
+def test_what_is_drawn_holds_what_is_tested_here() -> None:
+    drawn = {(s.arm, s.level): s for s in figure5()}
+    assert {place: found for place, found in FOUND.items() if place in drawn} == FOUND
+    assert len(drawn) == len(SMOOTHINGS) + 2 * 10
+
+
+def test_numbers_of_claims() -> None:
+    assert noisy() == FOUND["LS", 0.0].distance
+    assert least_step("LS") == FOUND["LS", 0.9].distance - FOUND["LS", 0.8].distance
+    # from 3 to 10 the intercept's own line draws it away by more than a unit; a penalty on it too never does
+    assert least_step("L2") == pytest.approx(FOUND["L2", 10.0].distance + 0.5309, abs=5e-5)
+    assert 0 < least_step("L2 with intercept") < 0.003
+    assert smoothing_limit() == pytest.approx(separators((1 - 1e-6,), ())[0].distance, rel=1e-5)
 
 
 def test_errors() -> None:

@@ -13,9 +13,11 @@ from softtargets.studies.catalog import find, read_reported, read_study, shipped
 from softtargets.studies.exact import loss_curves
 from softtargets.studies.expand import DataChoice, cells_of, expand, select_outputs, term_cells
 from softtargets.studies.results import CellKey
+from softtargets.studies.verdicts import judge
 
 STUDY = read_study(find("lukasik2020"))
 REPORTED = read_reported(find("lukasik2020"), STUDY)
+DISTILLATION = STUDY.seen_from("distillation")
 PAPERS = Path(__file__).resolve().parents[3] / "shared" / "papers"
 
 
@@ -25,8 +27,10 @@ def test_every_study_that_ships_can_be_read_and_expanded() -> None:
         study = read_study(folder)
         assert study.name == name
         assert (folder / "README.md").exists()
-        for scale in study.scales:
-            assert expand(study, scale, tuple(study.outputs))
+        for setting in (None, *study.settings):
+            seen, outputs = study.seen_from(setting), select_outputs(study, setting)
+            for scale in seen.scales:
+                assert expand(seen, scale, outputs)
 
 
 @pytest.mark.parametrize("scale", ["smoke", "desk", "paper"])
@@ -37,7 +41,7 @@ def test_scales_have_the_seeds_and_levels_that_the_house_asks_for(scale) -> None
 
 
 def test_the_desk_grid_is_the_papers() -> None:
-    keys = set(cells_of(STUDY, "desk", tuple(STUDY.outputs)))
+    keys = set(cells_of(STUDY, "desk", select_outputs(STUDY, None)))
     levels = (0.1, 0.2, 0.4, 0.6, 0.8)
     expected = {CellKey(arm, level, 0.2) for arm in ("LS", "FC", "BC") for level in levels}
     expected |= {CellKey("CE", 0.0, noise) for noise in (0.2, 0.4, 0.6)}
@@ -85,12 +89,62 @@ def test_an_unknown_output_names_the_nearest() -> None:
         select_outputs(STUDY, "figur2")
 
 
+def test_distillation_has_the_recipe_of_the_other_outputs() -> None:
+    for scale, settings in DISTILLATION.scales.items():
+        assert settings.run == STUDY.scales[scale].run
+        assert settings.seeds == STUDY.scales[scale].seeds
+    for scale in ("desk", "paper"):
+        assert DISTILLATION.scales[scale].levels["all"] == STUDY.scales[scale].levels["all"]
+        assert DISTILLATION.scales[scale].levels["high"] == STUDY.scales[scale].levels["large"]
+
+
+def test_students_are_taught_by_the_networks_of_figure_2() -> None:
+    networks = {i.key: i.run for i in expand(STUDY, "desk", ("figure2",)) if i.seed == 1}
+    students = {i.key: i.run for i in expand(DISTILLATION, "desk", ("table6", "figure6")) if i.seed == 1}
+    for arm, teacher in (
+        ("KD", CellKey("CE", 0.0, 0.2)),
+        ("KD-LS-teacher", CellKey("LS", 0.1, 0.2)),
+        ("KD-LS-student", CellKey("CE", 0.0, 0.2)),
+        ("KD-FC-teacher", CellKey("FC", 0.1, 0.2)),
+        ("KD-FC-student", CellKey("CE", 0.0, 0.2)),
+    ):
+        student = students[CellKey(arm, 0.0, 0.2)]
+        assert student.teachers == (networks[teacher],)
+        assert student.objective.temperature == 2.0  # pyright: ignore
+        assert student.noise == networks[teacher].noise
+        assert student.seeds.noise == networks[teacher].seeds.noise == 1
+        assert student.seeds.initialisation == networks[teacher].seeds.initialisation + 100
+    for level in (0.1, 0.2, 0.4, 0.6, 0.8):
+        student = students[CellKey("smoothed-teacher", level, 0.2)]
+        assert student.teachers == (networks[CellKey("LS", level, 0.2)],)
+        assert student.objective.temperature == 1.0  # pyright: ignore
+    assert students[CellKey("plain-teacher", 0.0, 0.2)].teachers == (networks[CellKey("CE", 0.0, 0.2)],)
+    assert len(students) == 5 + 6
+
+
+def test_what_is_done_on_the_student_is_at_alpha() -> None:
+    students = {i.key.arm: i.run.objective for i in expand(DISTILLATION, "desk", ("table6",)) if i.seed == 0}
+    assert students["KD-LS-student"].smoothing == 0.1  # pyright: ignore
+    transition = students["KD-FC-student"].transition  # pyright: ignore
+    assert (transition.rate, transition.inclusive) == (0.1, True)  # pyright: ignore
+    plain = students["KD"].model_dump()
+    assert students["KD-LS-student"].model_dump() == {**plain, "smoothing": 0.1}
+    assert students["KD-FC-student"].model_dump() == {**plain, "transition": transition.model_dump()}  # pyright: ignore
+
+
+def test_figure_6_begins_with_the_student_of_a_plain_teacher() -> None:
+    keys = cells_of(DISTILLATION, "desk", ("figure6",))
+    assert keys[0] == CellKey("plain-teacher", 0.0, 0.2)
+    assert [key.level for key in keys if key.arm == "smoothed-teacher"] == [0.1, 0.2, 0.4, 0.6, 0.8]
+
+
 def test_every_claim_can_be_judged_from_cells_that_are_run() -> None:
-    for scale in STUDY.scales:
-        keys = set(cells_of(STUDY, scale, tuple(STUDY.outputs)))
-        for claim in STUDY.claims:
+    for claim in STUDY.claims:
+        seen = STUDY.seen_from(claim.output)
+        for scale in seen.scales:
+            keys = set(cells_of(seen, scale, (claim.output,)))
             for term in claim.terms:
-                cells = term_cells(STUDY, term, scale)
+                cells = term_cells(seen, term, scale)
                 assert cells
                 assert keys >= set(cells)
                 assert term.metric in MEASURES
@@ -115,11 +169,12 @@ def test_quotes_and_reported_numbers_stand_in_the_papers_text() -> None:
     for number in REPORTED:
         percent = MEASURES[number.metric].unit == "percent"
         printed = f"{100 * number.mean:.2f}" if percent else f"{number.mean:.3f}"
+        printed += f"±{100 * number.sd:.2f}" if number.sd is not None else ""
         assert re.search(rf"(?<![\d.]){re.escape(printed)}(?!\d)", text), number
 
 
 def test_reported_numbers_belong_to_cells_of_their_outputs() -> None:
-    assert len(REPORTED) == 9 + 10 + 12 + 7
+    assert len(REPORTED) == 9 + 10 + 12 + 7 + 20
     for number in REPORTED:
         output = STUDY.outputs[number.output]
         assert number.metric in output.metrics
@@ -147,3 +202,26 @@ def test_figure1_by_hand() -> None:
     assert curves["FC", 0.1][f] == pytest.approx(-math.log(0.9 * p + 0.1 * (1 - p)), abs=1e-12)
     assert min(curves["BC", 0.1].values()) < 0 < min(curves["LS", 0.1].values())
     assert max(curves["FC", 0.1].values()) < -math.log(0.1)
+
+
+def test_table_6_is_the_papers() -> None:
+    found = {(r.dataset, r.model, r.key.arm): r.mean for r in REPORTED if r.output == "table6"}
+    assert found["CIFAR-100", "ResNet-32", "KD-FC-teacher"] == 0.6665
+    assert found["CIFAR-100", "ResNet-56", "KD-LS-student"] == 0.6450
+    assert found["CIFAR-10", "ResNet-32", "KD-LS-teacher"] == 0.8695
+    assert found["CIFAR-10", "ResNet-56", "KD"] == 0.7798
+    assert len(found) == 20
+
+
+def test_what_is_exact_is_decided_without_a_run() -> None:
+    verdicts = {v.claim.id: v for v in judge(STUDY, "desk", ("figure5",), ())}
+    assert {name: verdict.name for name, verdict in verdicts.items()} == {
+        "noise-moves-separator": "reproduced",
+        "ls-returns-gradually": "reproduced",
+        "ls-returns-wholly": "contradicted",
+        "l2-weights": "contradicted",
+        "l2-both": "reproduced",
+        "theorem-1-unique": "contradicted",
+    }
+    assert verdicts["noise-moves-separator"].estimate == pytest.approx(-0.6027, abs=5e-5)
+    assert verdicts["ls-returns-wholly"].estimate == pytest.approx(-0.0748, abs=5e-5)

@@ -6,6 +6,7 @@ from statistics import mean, stdev
 import pytest
 from scipy import stats
 
+from softtargets.studies.exact_numbers import EXACT
 from softtargets.studies.schema import Claim, Study
 from softtargets.studies.verdicts import holm_levels, judge
 
@@ -113,6 +114,43 @@ def test_a_claim_that_cannot_be_run_says_why(simulate) -> None:
     assert (verdict.name, verdict.reason) == ("not run", "needs ImageNet")
 
 
+def _exact(identity: str, number: str, **changes) -> dict:
+    return {**_claim(identity, exact=number, **changes), "terms": ()}
+
+
+@pytest.mark.parametrize(
+    ("value", "claim", "name"),
+    [
+        (0.5, {"relation": ">"}, "reproduced"),
+        (0.5, {"relation": "<"}, "contradicted"),
+        (-0.5, {"relation": "<"}, "reproduced"),
+        (0.5, {"relation": ">", "threshold": 0.6}, "contradicted"),
+        (0.5, {"relation": "<", "threshold": 0.6}, "reproduced"),
+        (0.0, {"relation": ">"}, "contradicted"),
+        (0.0, {"relation": "<"}, "contradicted"),
+        (1e-16, {"relation": ">"}, "contradicted"),
+        (-0.5, {"relation": "equivalent", "margin": 0.6}, "reproduced"),
+        (-0.5, {"relation": "equivalent", "margin": 0.4}, "contradicted"),
+    ],
+)
+def test_an_exact_number_decides_by_itself(monkeypatch, value, claim, name) -> None:
+    monkeypatch.setitem(EXACT, "separator.noisy", lambda: value)
+    (verdict,) = judge(_study(_exact("e", "separator.noisy", **claim)), "desk", ["f"], ())
+    assert verdict.name == name
+    assert (verdict.estimate, verdict.low, verdict.high) == (value, value, value)
+    assert (verdict.n, verdict.p, verdict.confidence) == (0, None, None)
+
+
+def test_exact_claims_widen_no_interval_and_keep_their_place(simulate) -> None:
+    exact = [_exact(f"e{i}", "separator.noisy", relation="<") for i in range(11)]
+    study = _study(*exact[:5], _claim("c"), *exact[5:])
+    values = {CE: [0.5] * 5, LS: [0.5 + d for d in CLEAR]}
+    verdicts = judge(study, "desk", ["f"], simulate(values))
+    assert [verdict.claim.id for verdict in verdicts] == [claim.id for claim in study.claims]
+    assert verdicts[5].confidence == pytest.approx(0.95)
+    assert {verdict.name for verdict in verdicts} == {"reproduced"}
+
+
 def test_only_claims_of_the_outputs_asked_for_are_judged(simulate) -> None:
     assert judge(_study(_claim()), "desk", ["other"], simulate({CE: [0.5, 0.6]})) == ()
 
@@ -169,13 +207,22 @@ def test_the_family_wise_error_is_held() -> None:
         ({"relation": "equivalent"}, "margin"),
         ({"margin": 0.1}, "margin"),
         ({"relation": "equivalent", "margin": -1.0}, "positive"),
-        ({"terms": []}, "terms, or the reason"),
+        ({"terms": []}, "terms, an exact number or the reason why it is not run; got 0"),
+        ({"exact": "separator.noisy"}, "got 2 of the three"),
         ({"output": "ff"}, "did you mean 'f'"),
     ],
 )
 def test_a_claim_that_cannot_be_judged_is_refused(change, words) -> None:
     with pytest.raises(ValueError, match=words):
         _study(_claim(**change))
+
+
+@pytest.mark.parametrize("some", [{"levels": [0.1]}, {"noise": [0.2]}, {"arms": ["LS"]}, {"metrics": ["test.nll"]}])
+def test_separators_are_of_nothing_that_is_run(some) -> None:
+    content = _study().model_dump(exclude_defaults=True, exclude={"claims"})
+    content["outputs"]["f"] = {"title": "t", "caption": "c", "kind": "separators", **some}
+    with pytest.raises(ValueError, match=r"outputs.f: no arms, levels, noise or metrics with 'separators'"):
+        Study.parse(content)
 
 
 def test_claims_are_frozen() -> None:

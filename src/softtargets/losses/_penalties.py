@@ -177,7 +177,8 @@ def smoothing_regularizer(logits: Tensor, *, class_dim: int = -1) -> Tensor:
         to weigh the two parts of label smoothing apart, or to smooth examples without a label.
 
     Against:
-        unbounded above: one logit far below the others costs without end. It pulls linear models to zero (Thm. 1).
+        unbounded above: one logit far below the others costs without end. Of a linear model it pulls the classes' rows
+        of weights to each other; Thm. 1 has them at zero and nowhere else, but equal rows cost as little.
 
     Example:
         >>> round(float(smoothing_regularizer(torch.zeros(1, 4))), 4)        # 4 log 4

@@ -1,16 +1,20 @@
 """Where logistic regression separates two Gaussians of which one has noisy labels: exact, without a sample."""
 
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from typing import Literal
 
 from softtargets._errors import fail
-from softtargets.studies.results import Curve
 
 # Lukasik et al. 2020, Sec. 4.2: classes alike in size, centred at ±(1, 1), of covariance 0.01 I; of the negatives 5 %
 # are called positive.
 CENTRE, DEVIATION, FLIPPED = 2**0.5, 0.1, 0.05
 # Standard deviations between the nodes of the trapezoid rule, and how many of them to each side.
 STEP, REACH = 1 / 16, 9
+# What is drawn; the paper does not print its own.
+SMOOTHINGS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+PENALTIES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 Arm = Literal["LS", "L2", "L2 with intercept"]
 
@@ -81,14 +85,32 @@ def separators(smoothings: tuple[float, ...], penalties: tuple[float, ...]) -> t
     )
 
 
-def distance_curves(found: tuple[Separator, ...]) -> tuple[Curve, ...]:
-    """Show the separators' distance from the origin against the level, one curve per arm."""
-    curves: list[Curve] = []
-    for arm in dict.fromkeys(separator.arm for separator in found):
-        of_arm = sorted((s for s in found if s.arm == arm), key=lambda s: s.level)
-        levels, distances = tuple(s.level for s in of_arm), tuple(s.distance for s in of_arm)
-        curves.append(Curve(arm, FLIPPED, levels, distances))
-    return tuple(curves)
+@cache
+def figure5() -> tuple[Separator, ...]:
+    """Return the separators that are drawn."""
+    return separators(SMOOTHINGS, PENALTIES)
+
+
+def noisy() -> float:
+    """Return where wrong labels alone move the separator: its distance without smoothing or penalty."""
+    return _distances("LS")[0]
+
+
+def least_step(arm: Arm) -> float:
+    """Return the least move towards the positive class from one level that is drawn to the next.
+
+    Where it is above 0, every rise of the level brings the separator back.
+    """
+    return min(after - before for before, after in pairwise(_distances(arm)))
+
+
+def smoothing_limit() -> float:
+    """Return the distance that is left towards smoothing 1: that of the line of least squares."""
+    return -(CENTRE**2 + DEVIATION**2) * FLIPPED / ((1 - FLIPPED) * CENTRE)
+
+
+def _distances(arm: Arm) -> list[float]:
+    return [found.distance for found in figure5() if found.arm == arm]
 
 
 def _separator(arm: Arm, level: float, smoothing: float, on_weight: float, on_intercept: float) -> Separator:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from softtargets.studies.exact_numbers import EXACT
 from softtargets.studies.expand import term_cells
 from softtargets.studies.results import CellKey, CellRecord, Verdict, VerdictName
 from softtargets.studies.schema import Claim, Study
@@ -69,6 +70,9 @@ def judge(
     reproduced: the interval lies wholly on the claimed side · contradicted: wholly on the other · inconclusive: it
     reaches over the boundary · not run: fewer than two seeds have every run, or the study says why.
 
+    A claim on an exact number is decided by that number alone: nothing about it is random, so that it has no interval,
+    is never inconclusive and does not count among the m. A number on the boundary is on neither side of it.
+
     Args:
         study: with its claims.
         scale: whose level sets the claims mean.
@@ -83,22 +87,21 @@ def judge(
     """
     claims = [claim for claim in study.claims if claim.output in outputs]
     contrasts: dict[str, Contrast] = {}
-    reasons: dict[str, str] = {}
+    verdicts: dict[str, Verdict] = {}
     records = {(cell.key, cell.seed): cell for cell in cells}
     for claim in claims:
+        if claim.exact is not None:
+            verdicts[claim.id] = _exact(claim, EXACT[claim.exact]())
+            continue
         found = claim.not_run or _contrast(study, scale, claim, records)
         if isinstance(found, str):
-            reasons[claim.id] = found
+            verdicts[claim.id] = Verdict(claim, "not run", reason=found)
         else:
             contrasts[claim.id] = found
-    family = sum(claim.not_run is None for claim in study.claims)
+    family = sum(bool(claim.terms) for claim in study.claims)
     levels = holm_levels({name: contrast.p for name, contrast in contrasts.items()}, level, family)
-    return tuple(
-        _verdict(contrasts[claim.id], levels[claim.id])
-        if claim.id in contrasts
-        else Verdict(claim, "not run", reason=reasons[claim.id])
-        for claim in claims
-    )
+    verdicts |= {name: _verdict(contrast, levels[name]) for name, contrast in contrasts.items()}
+    return tuple(verdicts[claim.id] for claim in claims)
 
 
 def holm_levels(p_values: dict[str, float], level: float, family: int) -> dict[str, float]:
@@ -153,6 +156,15 @@ def _verdict(contrast: Contrast, level: float) -> Verdict:
         confidence=1 - level,
         n=contrast.n,
     )
+
+
+def _exact(claim: Claim, value: float) -> Verdict:
+    if claim.margin is not None:
+        holds = abs(value) < claim.margin
+    else:
+        beyond = value - claim.threshold if claim.relation == ">" else claim.threshold - value
+        holds = beyond > DUST
+    return Verdict(claim, "reproduced" if holds else "contradicted", estimate=value, low=value, high=value)
 
 
 def _decide(claim: Claim, low: float, high: float) -> VerdictName:

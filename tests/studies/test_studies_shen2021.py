@@ -1,0 +1,159 @@
+"""The study as it is shipped, and its quotes and numbers against the paper's text."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from softtargets.runs.objectives import CrossEntropySpec, DistillationSpec
+from softtargets.runs.spec import RunSpec
+from softtargets.studies.catalog import find, read_reported, read_study
+from softtargets.studies.expand import PlannedRun, cells_of, expand, select_outputs, term_cells
+from softtargets.studies.results import CellKey
+
+STUDY = read_study(find("shen2021"))
+REPORTED = read_reported(find("shen2021"), STUDY)
+PAPER = Path(__file__).resolve().parents[3] / "shared" / "papers" / "shen2021-distillation.txt"
+MAIN = ("table1", "table10", "figure1", "figure4", "figure5", "table2", "table9")
+CIFAR10 = ("table1-cifar10", "figure1-cifar10", "figure5-cifar10", "table2-cifar10")
+
+
+def _planned(setting: str | None, scale: str = "desk") -> list[PlannedRun]:
+    return expand(STUDY.seen_from(setting), scale, select_outputs(STUDY, setting))
+
+
+def _first(setting: str | None, scale: str = "desk") -> dict[str, RunSpec]:
+    """Return the runs of seed 0 by their arms."""
+    return {item.key.arm: item.run for item in _planned(setting, scale) if item.seed == 0}
+
+
+def test_every_arm_is_run_with_five_seeds_and_cifar10_when_asked_for_by_name() -> None:
+    assert (select_outputs(STUDY, None), select_outputs(STUDY, "cifar10")) == (MAIN, CIFAR10)
+    assert set(_first(None)) == set(STUDY.arms)
+    assert set(_first("cifar10")) == {
+        *("large", "large-smoothed", "small-of-hard", "small-of-smoothed", "same-of-hard", "same-of-smoothed"),
+    }
+    assert len(_planned(None)) == 5 * 18
+    assert len(_planned("cifar10")) == 5 * 6
+
+
+def test_smoothing_is_that_of_equation_1_and_alone_tells_a_pair_apart() -> None:
+    runs = _first(None)
+    for name in ("large", "small", "long", "plain"):
+        hard, smoothed = runs[name], runs[f"{name}-smoothed"]
+        assert smoothed.objective == CrossEntropySpec(smoothing=0.1, convention="others")
+        assert smoothed.changed(objective=hard.objective.model_dump()) == hard
+        assert hard.objective == CrossEntropySpec()
+
+
+@pytest.mark.parametrize("scale", ["smoke", "desk", "paper"])
+def test_students_are_taught_by_the_large_network_alone_at_temperature_1(scale: str) -> None:
+    runs = _first(None, scale)
+    for kind, teacher in (("hard", "large"), ("smoothed", "large-smoothed")):
+        for student in ("small", "same"):
+            run = runs[f"{student}-of-{kind}"]
+            assert run.objective == DistillationSpec(loss="kl", weight=1.0, temperature=1.0)
+            assert run.teachers == (runs[teacher],)
+            assert run.seeds.initialisation + 100 == runs[teacher].seeds.initialisation
+        assert runs[f"small-of-{kind}"].model == runs["small"].model
+        assert runs[f"same-of-{kind}"].model == runs["large"].model != runs["small"].model
+
+
+def test_table_9_mixes_labels_in_at_three_weights() -> None:
+    runs = _first(None)
+    for label_weight in (0.3, 0.5, 0.7):
+        for kind in ("hard", "smoothed"):
+            run = runs[f"labels{100 * label_weight:.0f}-{kind}"]
+            assert run.objective == DistillationSpec(weight=round(1 - label_weight, 1))
+            assert run.changed(objective={"name": "distillation"}) == runs[f"small-of-{kind}"]
+
+
+def test_networks_and_training_at_both_scales() -> None:
+    for setting in (None, "cifar10"):
+        runs = _first(setting)
+        assert runs["large"].model.model_dump() == {"name": "resnet", "depth": 14, "width": 8}
+        assert runs["small-of-hard"].model.model_dump() == {"name": "resnet", "depth": 8, "width": 8}
+        assert {run.schedule.milestones for run in runs.values()} == {(0.4, 0.8)}
+        assert len({(run.data, run.augmentation) for run in runs.values()}) == 1
+        assert runs["large"].data.limit is not None
+        assert (runs["large"].data.limit.train, runs["large"].data.limit.test) == (4000, None)
+    desk, paper = _first(None), _first(None, "paper")
+    assert (desk["long"].training.epochs, desk["small"].training.epochs) == (16, 8)
+    assert (paper["long"].training.epochs, paper["small"].training.epochs) == (320, 200)
+    assert paper["large"].data.name == "uoft-cs/cifar100"
+    assert paper["large"].model.model_dump() == {"name": "resnet", "depth": 56, "width": 16}
+    assert paper["small"].model.model_dump() == {"name": "resnet", "depth": 32, "width": 16}
+
+
+def test_claims_can_be_judged_from_the_cells_of_their_outputs() -> None:
+    for claim in STUDY.claims:
+        seen = STUDY.seen_from(claim.output)
+        keys = set(cells_of(seen.model_copy(update={"claims": ()}), "desk", (claim.output,)))
+        for term in claim.terms:
+            assert set(term_cells(seen, term, "desk")) <= keys, claim.id
+
+
+def test_contrasts_weigh_out_and_both_data_sets_are_asked_the_same() -> None:
+    asked = {claim.id: claim for claim in STUDY.claims}
+    for claim in STUDY.claims:
+        assert [term.weight for term in claim.terms] in ([1.0, -1.0], []), claim.id
+        assert len({term.metric for term in claim.terms}) == len(claim.terms) // 2, claim.id
+        if claim.id.endswith("-cifar10") and claim.id != "erases-norm-cifar10":
+            there = asked[claim.id.removesuffix("-cifar10")]
+            assert claim.output == f"{there.output}-cifar10"
+            for field in ("quote", "reading", "terms", "relation", "threshold", "margin"):
+                assert getattr(claim, field) == getattr(there, field), claim.id
+    assert [claim.id for claim in STUDY.claims if claim.not_run] == ["correlated", "preserved"]
+
+
+def _number(output: str, dataset: str, model: str, arm: str, metric: str = "test.accuracy") -> float:
+    (found,) = [
+        row.mean
+        for row in REPORTED
+        if (row.output, row.dataset, row.model, row.key, row.metric)
+        == (output, dataset, model, CellKey(arm, 0.0, 0.0), metric)
+    ]
+    return found
+
+
+def test_the_papers_numbers_stand_where_they_belong() -> None:
+    assert _number("table1", "ImageNet-1K", "ResNet-18", "small-smoothed", "stability.listing") == 0.3358
+    assert _number("table1", "ImageNet-1K", "ResNet50+Long+CutMix", "long-smoothed", "stability.listing") == 0.2890
+    assert _number("table10", "ImageNet-1K", "MobileNet v2", "plain-smoothed", "stability.inter.scalar") == 0.1726
+    assert _number("table2", "ImageNet-1K", "ResNet-50", "small-of-smoothed") == 0.71816
+    assert _number("table2", "CUB200-2011", "ResNet-50", "same-of-hard") == 0.80910
+    assert _number("table2", "iMaterialist", "ResNet-101", "large-smoothed") == 0.67370
+    assert _number("table9", "ImageNet-1K", "ResNet-50 → ResNet-18", "labels70-hard") == 0.71164
+    assert {row.n for row in REPORTED if row.sd is not None} == {3}
+
+
+def _text() -> str:
+    if not PAPER.exists():
+        pytest.skip(f"the paper's text is not at {PAPER}")
+    return re.sub(r"\s+", " ", PAPER.read_text(encoding="utf-8"))
+
+
+def test_the_paper_says_what_is_quoted() -> None:
+    text = _text()
+    for claim in STUDY.claims:
+        assert claim.quote in text, claim.id
+
+
+def test_the_paper_prints_what_is_reported() -> None:
+    text = _text()
+    for row in REPORTED:
+        shown = f"{row.mean:.4f}" if row.metric.startswith("stability") else f"{100 * row.mean:.3f}"
+        assert (shown if row.sd is None else f"{shown} ± {100 * row.sd:.3f}") in text, row
+    counts = {name: sum(row.output == name for row in REPORTED) for name in MAIN}
+    assert counts == {"table1": 36, "table10": 30, "figure1": 0, "figure4": 0, "figure5": 0, "table2": 36, "table9": 8}
+
+
+@pytest.mark.parametrize(("output", "metric"), [("table1", "stability.listing"), ("table10", "stability.inter.scalar")])
+def test_what_is_reported_differs_by_what_the_paper_prints_beside_it(output: str, metric: str) -> None:
+    text = _text()
+    found = {(row.model, row.key.arm): row.mean for row in REPORTED if (row.output, row.metric) == (output, metric)}
+    smoothed = {place: mean for place, mean in found.items() if place[1].endswith("-smoothed")}
+    assert len(smoothed) == 8
+    for (model, arm), mean in smoothed.items():
+        difference = mean - found[model, arm.removesuffix("-smoothed")]
+        assert f"{mean:.4f} ({difference:+.4f})" in text, model
