@@ -68,7 +68,9 @@ def simulate(*, hostile: bool = False, seeds: int = 5) -> StudyResults:
         scale="desk",
         outputs=tuple(TITLES),
         command=f"softtargets run simulated --scale desk{evil}",
-        data=DataSummary(f"digits{evil}", "5f0c" * 16, 10, (1, 8, 8), {"train": 1437, "validation": 180, "test": 180}),
+        data=(
+            DataSummary(f"digits{evil}", "5f0c" * 16, 10, (1, 8, 8), {"train": 1437, "validation": 180, "test": 180}),
+        ),
         differs=(*study.differs, *study.scales["desk"].differs),
         cells=cells,
         verdicts=_verdicts(study),

@@ -3,8 +3,11 @@
 import json
 from dataclasses import replace
 
-from softtargets.report import claims, figures
-from softtargets.report.drawing import Drawing
+from softtargets.report import claims, figures, files
+from softtargets.report.drawing import Drawing, Panel
+from softtargets.report.series import arm_series
+from softtargets.studies.results import Verdict
+from softtargets.studies.schema import Arm, TeacherArm
 
 
 def drawn(results, name) -> Drawing:
@@ -75,3 +78,60 @@ def test_an_interval_is_drawn_where_its_numbers_are(results):
     plot = claims.rows(results)[0].plot
     assert plot is not None
     assert 0 < plot.zone[0] < plot.low < plot.estimate < plot.high < plot.zone[1] == claims.WIDTH
+
+
+def _claimed(results, metric, weights, **changes):
+    """Return the row of a verdict whose claim is a contrast of one metric."""
+    term = results.study.claims[0].terms[0]
+    terms = tuple(term.changed(metric=metric, weight=weight) for weight in weights)
+    claim = results.study.claims[0].changed(terms=terms)
+    return claims.rows(replace(results, verdicts=(replace(results.verdicts[0], claim=claim, **changes),)))[0]
+
+
+def test_a_difference_of_percentages_is_in_points_and_a_percentage_in_percent(results):
+    difference = _claimed(results, "test.accuracy", (1.0, -1.0))
+    assert (difference.estimate, difference.unit, difference.found) == (
+        "+3.12",
+        "points",
+        "+3.12 points, +1.51 to +4.73",
+    )
+    value = _claimed(results, "test.accuracy", (1.0,))
+    assert (value.estimate, value.unit, value.condition) == ("3.12", "%", "> 0 %")
+
+
+def test_differences_of_epochs_and_nats_carry_their_units(results):
+    epochs = _claimed(results, "epochs.validation98", (1.0, -1.0), estimate=-3.0, low=-5.5, high=-0.5)
+    assert epochs.found == "−3.0 epochs, −5.5 to −0.5"
+    nats = _claimed(results, "test.nll", (1.0, -1.0), estimate=0.25, low=0.125, high=0.375)
+    assert nats.found == "+0.250 nats, +0.125 to +0.375"
+    fraction = _claimed(results, "test.ece15", (1.0, -1.0), estimate=0.25, low=0.125, high=0.375)
+    assert fraction.found == "+0.250, +0.125 to +0.375"
+
+
+def test_an_exact_number_has_no_interval(results):
+    claim = results.study.claims[0].changed(terms=(), exact="separator.noisy", relation="<")
+    verdict = Verdict(claim, "reproduced", estimate=-0.603, low=-0.603, high=-0.603)
+    (row,) = claims.rows(replace(results, verdicts=(verdict,)))
+    assert (row.estimate, row.interval, row.condition, row.unit) == ("−0.603", "exact", "< 0", "")
+    assert row.found == "−0.603, exact"
+    assert "n =" not in row.evidence
+    html = files.build(replace(results, verdicts=(verdict,), outputs=("table3",)))["index.html"].decode()
+    assert "−0.603</data></b> exact" in html
+    assert "<i>exact</i> was computed, not measured" in html
+
+
+def test_students_of_one_teacher_share_its_colour_and_differ_by_dash(results):
+    arms = {
+        **results.study.arms,
+        "plain": Arm(label="plain student", objective={}, teachers=(TeacherArm(arm="fc", level=0.2),)),
+        "other": Arm(label="other student", objective={}, teachers=(TeacherArm(arm="fc", level=0.2),)),
+    }
+    looks = arm_series(results.study.changed(arms=arms))
+    assert looks["plain"].colour == looks["other"].colour == looks["fc"].colour != looks["ls"].colour
+    assert looks["plain"].dash != looks["other"].dash
+
+
+def test_four_panels_stand_two_and_two():
+    panel = Panel("", lambda style: style.upright(0.0, ""), "")
+    assert [Drawing((), (panel,) * n, "").in_row for n in (1, 2, 3, 4, 5)] == [1, 2, 3, 2, 3]
+    assert Drawing((), (panel,) * 4, "", columns=1).in_row == 1

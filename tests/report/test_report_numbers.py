@@ -38,3 +38,16 @@ def test_an_unknown_metric_is_called_by_its_name():
 
 def test_a_known_metric_is_headed_by_its_label_and_unit():
     assert numbers.heading("test.accuracy") == "Test accuracy (%)"
+
+
+@pytest.mark.parametrize(
+    ("unit", "difference", "value"),
+    [("percent", "points", "%"), ("nats", "nats", "nats"), ("epochs", "epochs", "epochs"), ("fraction", "", "")],
+)
+def test_a_difference_and_a_value_carry_their_units(unit, difference, value):
+    assert (numbers.difference_unit(unit), numbers.value_unit(unit)) == (difference, value)
+
+
+def test_what_the_lab_measures_analyses_and_traces_has_its_own_unit():
+    units = {name: numbers.measure(name).unit for name in ("epochs.validation98", "information", "nc4", "objective")}
+    assert units == {"epochs.validation98": "epochs", "information": "nats", "nc4": "percent", "objective": "nats"}

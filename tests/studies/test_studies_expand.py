@@ -1,7 +1,8 @@
-"""A study's grid as runs: what is taken off a run is taken off its teachers too."""
+"""A study's grid as runs: what a user changes is changed in every run, teachers included."""
 
 from softtargets.runs.spec import RunSpec
-from softtargets.studies.expand import PlannedRun, without_augmentation
+from softtargets.studies.catalog import find, read_study
+from softtargets.studies.expand import DataChoice, PlannedRun, expand, without_augmentation
 from softtargets.studies.results import CellKey
 
 TEACHER = {"model": {"name": "mlp"}, "training": {"epochs": 2}, "augmentation": {"shift": 2}}
@@ -17,3 +18,16 @@ def test_a_table_goes_without_augmentation_and_so_do_all_who_teach() -> None:
     assert student.teachers == (teacher,)
     assert last.teachers == (student,)
     assert not any(run.augmentation.active for run in (teacher, student, last))
+
+
+def test_a_data_set_of_the_users_own_takes_the_place_of_all() -> None:
+    """Of those, too, that a study lays over its runs by the name of a condition."""
+    study = read_study(find("compatibility"))
+    own = expand(study, "desk", ["students"], seeds=1, data=DataChoice("mine.csv", "label"))
+    plain = expand(study, "desk", ["students"], seeds=1)
+    assert len({item.run.data.name for item in plain}) == 2
+    assert len(own) == len(plain)
+    for item in own:
+        for run in (item.run, *(item.run.teachers or ())):
+            assert (run.data.name, run.data.label) == ("mine.csv", "label")
+            assert run.data.limit == plain[0].run.data.limit

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from softtargets.cli.outputs import show_outputs
+from softtargets.report.answer import answer
 from softtargets.report.numbers import duration
 from softtargets.studies.expand import differences
 
@@ -22,6 +23,10 @@ def show_outcome(outcome: "StudyOutcome") -> str:
         for cell in failed.values():
             place = f"{cell.key.arm} at {cell.key.level:g}, noise {_noise(cell.key.noise)}, seed {cell.seed}"
             lines.append(f"  failed: {place}: {cell.reason}")
+    answered = answer(outcome.results)
+    if answered is not None:
+        lines += [answered.question, f"  {answered.lead}"]
+        lines += [f"  {sentence.text()}" for sentence in (*answered.sentences, *answered.also)]
     verdicts = Counter(verdict.name for verdict in outcome.results.verdicts)
     if verdicts:
         lines.append("claims: " + ", ".join(f"{count} {name}" for name, count in verdicts.most_common()))

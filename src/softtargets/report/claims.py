@@ -9,6 +9,7 @@ ORDER: tuple[VerdictName, ...] = ("contradicted", "inconclusive", "reproduced", 
 WIDTH, HEIGHT = 200, 40
 _EDGE = 6
 _NEAR = 30
+_CANCELLED = 1e-9
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class IntervalPlot:
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """A verdict ready to print."""
+    """A verdict ready to print; `where` says in words where the claim puts the contrast, `condition` in signs."""
 
     anchor: str
     verdict: Verdict
@@ -41,9 +42,18 @@ class ClaimRow:
     interval: str
     unit: str
     condition: str
+    where: str
     evidence: str
     leaning: str
     plot: IntervalPlot | None
+
+    @property
+    def found(self) -> str:
+        """Estimate, unit and interval in one line; empty where nothing was found."""
+        if not self.interval:
+            return ""
+        low, _, high = self.interval.strip("[]").partition(", ")
+        return f"{self.estimate} {self.unit}".strip() + (f", {low} to {high}" if high else f", {self.interval}")
 
 
 def rows(results: StudyResults) -> list[ClaimRow]:
@@ -64,31 +74,37 @@ def headline(results: StudyResults) -> str:
 
 
 def unit_of(verdict: Verdict) -> str:
-    """Return the one unit of a contrast; a contrast of several has none."""
+    """Return the one unit of a contrast; a contrast of several, and an exact number, have none."""
     units = {numbers.measure(term.metric).unit for term in verdict.claim.terms}
     return units.pop() if len(units) == 1 else "fraction"
 
 
 def _row(verdict: Verdict, anchor: str) -> ClaimRow:
     claim, unit = verdict.claim, unit_of(verdict)
-    suffix = numbers.difference_unit(unit)
+    # a contrast whose weights do not cancel is a value, and no difference
+    difference = abs(sum(term.weight for term in claim.terms)) < _CANCELLED
+    suffix = numbers.difference_unit(unit) if difference else numbers.value_unit(unit)
     tail = f" {suffix}" if suffix else ""
     if claim.margin is not None:
-        condition = f"within ± {numbers.number(claim.margin, unit)}{tail}"
+        condition = where = f"within ± {numbers.number(claim.margin, unit)}{tail}"
     else:
-        condition = f"{claim.relation} {numbers.number(claim.threshold, unit) if claim.threshold else 0}{tail}"
+        mark = f"{numbers.number(claim.threshold, unit) if claim.threshold else 0}{tail}"
+        condition, where = f"{claim.relation} {mark}", f"{'above' if claim.relation == '>' else 'below'} {mark}"
     known = None not in (verdict.low, verdict.high, verdict.estimate)
+    exact = known and not verdict.n
     widest = max((abs(v) for v in (verdict.low, verdict.high, verdict.estimate) if v is not None), default=0.0)
-    low, high = (numbers.number(bound, unit, signed=True, beside=widest) for bound in (verdict.low, verdict.high))
+    low, high = (numbers.number(bound, unit, signed=difference, beside=widest) for bound in (verdict.low, verdict.high))
     confidence = f"{numbers.rate(verdict.confidence)} interval" if verdict.confidence is not None else ""
     evidence = [confidence, f"n = {verdict.n}" if verdict.n else "", numbers.p_value(verdict.p)]
+    evidence = ["computed: nothing is trained"] if exact else evidence
     return ClaimRow(
         anchor=anchor,
         verdict=verdict,
-        estimate=numbers.number(verdict.estimate, unit, signed=True, beside=widest),
-        interval=f"[{low}, {high}]" if known else "",
+        estimate=numbers.number(verdict.estimate, unit, signed=difference, beside=widest),
+        interval="exact" if exact else f"[{low}, {high}]" if known else "",
         unit=suffix,
-        condition=condition if claim.terms else "",
+        condition="" if claim.not_run else condition,
+        where=where,
         evidence=", ".join(part for part in evidence if part),
         leaning=leaning(verdict),
         plot=_plot(verdict, unit),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -17,7 +17,6 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 _PAGE_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 _FILE_WIDTHS = {1: 560, 2: 330}
 _NARROW = 250
-_PANELS_IN_ROW = 3
 # A legend in a file with more letters than this has its entries in two columns.
 _LONG_LEGEND = 80
 _RESOLUTION = 150.0
@@ -28,12 +27,13 @@ VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 @dataclass(frozen=True)
 class Series:
-    """One entry of a legend: a label, the name of its colour, a shape and a dash."""
+    """One entry of a legend: a label, the name of its colour, a shape and a dash; `dots` are points and no line."""
 
     label: str
     colour: str
     shape: str
     dash: tuple[int, ...]
+    dots: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,15 @@ class Panel:
 
 @dataclass(frozen=True)
 class Style:
-    """Scales, fonts and colours: `paint` gives a colour by name, and `legend` asks for one inside the drawing."""
+    """Scales, fonts and colours: `paint` gives a colour by name, and `legend` asks for one inside the drawing.
+
+    `size` are a panel's width and height in pixels; on the page, where the width changes, it is None.
+    """
 
     series: tuple[Series, ...]
     paint: palette.Colour
     legend: bool
+    size: tuple[int, int] | None = None
 
     def base(self, rows: list[dict[str, Any]]) -> alt.Chart:
         """Return a chart of these rows; each that belongs to a series learns its place in the legend."""
@@ -72,21 +76,42 @@ class Style:
             **settings,
         )
 
+    def equal(self, x: Extent, y: Extent) -> tuple[alt.Scale, alt.Scale]:
+        """Return scales on which a unit is as long across as it is up, and which show all of `x` and `y`."""
+        middles = [(low + high) / 2 for low, high in (x, y)]
+        halves = [(high - low) / 2 for low, high in (x, y)]
+        if self.size is not None:
+            unit = max(2 * half / length for half, length in zip(halves, self.size, strict=True))
+            reach = [unit * length / 2 for length in self.size]
+            scales = [
+                alt.Scale(domain=[middle - r, middle + r], nice=False) for middle, r in zip(middles, reach, strict=True)
+            ]
+        else:
+            unit = f"max({halves[0]} / width, {halves[1]} / height)"
+            scales = [
+                alt.Scale(
+                    domainMin=alt.ExprRef(f"{middle} - {length} * {unit}"),
+                    domainMax=alt.ExprRef(f"{middle} + {length} * {unit}"),
+                    nice=False,
+                )
+                for middle, length in zip(middles, ("width", "height"), strict=True)
+            ]
+        return scales[0], scales[1]
+
     def _domain(self) -> list[str]:
         return [entry.label for entry in self.series]
 
     def _legend(self) -> alt.Legend | None:
         if not self.legend:
             return None
+        dots = all(entry.dots for entry in self.series)
         return alt.Legend(
             title=None,
             orient="top",
             columns=2 if sum(map(len, self._domain())) > _LONG_LEGEND else 0,
             labelLimit=400,
-            symbolType="stroke",
-            symbolSize=400,
-            symbolStrokeWidth=2,
             symbolOpacity=1,
+            **({} if dots else {"symbolType": "stroke", "symbolSize": 400, "symbolStrokeWidth": 2}),
         )
 
     def colour(self) -> alt.Color:
@@ -98,6 +123,11 @@ class Style:
         """Return the dash of a series."""
         scale = alt.Scale(domain=self._domain(), range=[list(entry.dash) for entry in self.series])
         return alt.StrokeDash("series:N", scale=scale, legend=self._legend())
+
+    def shape(self) -> alt.Shape:
+        """Return the shape of a series of dots."""
+        scale = alt.Scale(domain=self._domain(), range=[entry.shape for entry in self.series])
+        return alt.Shape("series:N", scale=scale, legend=self._legend())
 
     def emphasis(self, full: float = 1.0, faint: float = 0.12):
         """Return an opacity that fades every series but the one that the page's legend has in focus."""
@@ -167,12 +197,22 @@ class Style:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: what its legend says, its panels, and what a reader must know to read it."""
+    """A figure: what its legend says, its panels, and what a reader must know to read it.
+
+    `columns` is how many panels stand in a row at most.
+    """
 
     series: tuple[Series, ...]
     panels: tuple[Panel, ...]
     note: str
-    height: int = field(default=300)
+    height: int = 300
+    columns: int = 3
+
+    @property
+    def in_row(self) -> int:
+        """How many panels stand in a row: four as two and two, not as three and one."""
+        four = len(self.panels) == 4 and self.columns > 2
+        return 2 if four else min(len(self.panels), self.columns)
 
     def page_specs(self, description: str) -> list[dict[str, Any]]:
         """Return one specification per panel, as wide as its container; the page draws the legend."""
@@ -199,10 +239,10 @@ class Drawing:
         return vl_convert.vegalite_to_png(self._file_spec(), vl_version=VEGA_LITE, ppi=_RESOLUTION)
 
     def _file_spec(self) -> dict[str, Any]:
-        style = Style(self.series, palette.in_file, legend=True)
-        width = _FILE_WIDTHS.get(len(self.panels), _NARROW)
+        width = _FILE_WIDTHS.get(self.in_row, _NARROW)
+        style = Style(self.series, palette.in_file, legend=True, size=(width, self.height))
         charts = [style.finish(panel.build(style), panel, self.height).properties(width=width) for panel in self.panels]
-        whole = charts[0] if len(charts) == 1 else alt.concat(*charts, columns=_PANELS_IN_ROW)
+        whole = charts[0] if len(charts) == 1 else alt.concat(*charts, columns=self.in_row)
         return {**whole.to_dict(), "config": style.config(FONT), "padding": 16}
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import altair as alt
 
-from softtargets.report import numbers, palette, reliability
+from softtargets.report import against, class_means, numbers, palette, projections, reliability, separators, traces
 from softtargets.report.drawing import Build, Drawing, Extent, Panel, Series, Style, padded
 from softtargets.report.layout import (
     Place,
     arm_label,
     axis_phrase,
     axis_values,
+    cells,
     places,
 )
 from softtargets.report.series import arm_series, cell_name, levels_of
@@ -32,7 +33,17 @@ _FEWEST_BINS = 8
 def draw(results: StudyResults, name: str) -> Drawing | None:
     """Draw one output of the study; None where it is a table or where nothing is known yet."""
     output = results.study.outputs[name]
-    kinds = {"sweep": _sweep, "density": _density, "curves": _curves, "reliability": reliability.draw}
+    kinds = {
+        "sweep": _sweep,
+        "density": _density,
+        "curves": _curves,
+        "reliability": reliability.draw,
+        "projection": projections.draw,
+        "classes": class_means.draw,
+        "trace": traces.draw,
+        "against": against.draw,
+        "separators": separators.draw,
+    }
     if output.kind not in kinds:
         return None
     drawing = kinds[output.kind](results, output)
@@ -147,7 +158,7 @@ def _heights(rows: list[dict[str, Any]]) -> Extent:
 def _density(results: StudyResults, output: Output) -> Drawing:
     study = results.study
     values = axis_values(study, output, results.scale)
-    keys = list(dict.fromkeys(cell(study, p.arm, p.level, p.noise) for p in places(study, output, results.scale)))
+    keys = cells(study, output, results.scale)
     known, looks = levels_of(keys), arm_series(study)
 
     def label(key: CellKey) -> str:

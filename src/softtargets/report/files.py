@@ -10,7 +10,7 @@ from softtargets.report import encoding, figures, page, tables
 from softtargets.report.frame import put
 from softtargets.studies.results import StudyResults
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def write(results: StudyResults, folder: Path) -> Path:
@@ -57,7 +57,7 @@ def as_data(results: StudyResults) -> dict[str, Any]:
         "scale": results.scale,
         "outputs": list(results.outputs),
         "command": results.command,
-        "data": asdict(results.data),
+        "data": [asdict(data) for data in results.data],
         "verdicts": [
             {
                 "claim": v.claim.id,

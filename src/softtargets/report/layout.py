@@ -5,6 +5,7 @@ from itertools import product
 from typing import get_args
 
 from softtargets.report import numbers
+from softtargets.studies.expand import cell
 from softtargets.studies.results import CellKey
 from softtargets.studies.schema import ZERO, Axis, Noise, Output, Study
 
@@ -22,12 +23,15 @@ class Place:
 
 
 def axis_values(study: Study, output: Output, scale: str) -> dict[Axis, tuple]:
-    """Return the values of each axis of an output; an axis that it leaves out has one value or none."""
+    """Return the values of each axis of an output; an axis that it leaves out has one value or none.
+
+    What lies across an "against" figure is a metric like those that it is drawn for.
+    """
     return {
         "arm": output.arms or (study.baseline,),
         "level": study.levels(output.levels, scale) or (ZERO,),
         "noise": output.noise or (ZERO,),
-        "metric": output.metrics,
+        "metric": output.metrics if output.x is None else (output.x, *output.metrics),
     }
 
 
@@ -35,6 +39,13 @@ def places(study: Study, output: Output, scale: str) -> list[Place]:
     """Return every place of an output."""
     values = axis_values(study, output, scale)
     return [Place(*combination) for combination in product(*(values[axis] for axis in AXES))]
+
+
+def cells(study: Study, output: Output, scale: str) -> list[CellKey]:
+    """Return every cell of an output once, whether or not it names metrics."""
+    values = axis_values(study, output, scale)
+    spots = product(values["arm"], values["level"], values["noise"])
+    return list(dict.fromkeys(cell(study, arm, level, noise) for arm, level, noise in spots))
 
 
 def arm_label(study: Study, arm: str) -> str:
@@ -87,6 +98,6 @@ def level_note(study: Study, output: Output) -> str:
     if not names:
         return ""
     if len(names) == 1:
-        return f"{study.level_name} sets {names[0]}."
+        return "" if names[0] == study.level_name else f"{study.level_name} sets {names[0]}."
     each = [f"{name} of {', '.join(arm_label(study, a) for a, s in swept.items() if s == name)}" for name in names]
     return f"{study.level_name} sets {'; '.join(each)}."

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from softtargets.runs.measures import MEASURES
+from softtargets.studies.analyses import ANALYSES, TRACES
 from softtargets.studies.results import Summary
 
 NOTHING = "—"
@@ -23,8 +24,12 @@ class Shown(NamedTuple):
 
 def measure(metric: str) -> Shown:
     """Return how a metric is shown; one that nobody described is called by its name."""
-    known = MEASURES.get(metric)
-    return Shown(known.label[:1].upper() + known.label[1:], known.unit) if known else Shown(metric, "fraction")
+    known = MEASURES.get(metric) or ANALYSES.get(metric) or TRACES.get(metric)
+    if known is None:
+        return Shown(metric, "fraction")
+    # a symbol, such as γ, stays as it is
+    symbol = known.label[1:2] == " "
+    return Shown(known.label if symbol else known.label[:1].upper() + known.label[1:], known.unit)
 
 
 def heading(metric: str) -> str:
@@ -93,6 +98,11 @@ def difference_unit(unit: str) -> str:
     return {"percent": "points", "nats": "nats", "logits": "logits", "epochs": "epochs"}.get(unit, "")
 
 
+def value_unit(unit: str) -> str:
+    """Return what to write behind a value of this unit."""
+    return "%" if unit == "percent" else difference_unit(unit)
+
+
 def level(value: float) -> str:
     """Return a level as the study writes it."""
     return f"{value:g}".replace("-", _MINUS)
@@ -106,6 +116,17 @@ def rate(value: float) -> str:
         ('20 %', '99.8 %')
     """
     return f"{100 * value:.4g} %"
+
+
+def small(value: float) -> str:
+    """Return a small share in percent, as a power of ten with one digit.
+
+    Example:
+        >>> small(1e-6), small(2.34e-7)
+        ('1e−4 %', '2e−5 %')
+    """
+    digit, power = f"{100 * value:.0e}".split("e")
+    return f"{digit}e{int(power)} %".replace("-", _MINUS) if value else "0 %"
 
 
 def p_value(p: float | None) -> str:

@@ -5,14 +5,18 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from softtargets.report import claims, frame, numbers, provenance
+from softtargets.report import claims, class_means, frame, numbers, provenance, separators, traces
+from softtargets.report.answer import answer
 from softtargets.report.drawing import Drawing
 from softtargets.report.layout import cell_label, level_note
+from softtargets.report.plain import PlainTable
 from softtargets.report.tables import Table
 from softtargets.studies.results import CellRecord, StudyResults, Verdict
 from softtargets.studies.schema import Output
 
 _INLINE_LIMIT = 300_000
+# The kinds of figures whose numbers are none of the runs' metrics.
+PLAIN = {"classes": class_means.table, "separators": separators.table, "trace": traces.table}
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Section:
     output: Output
     note: str
     table: Table | None
+    plain: PlainTable | None
     drawing: Drawing | None
     specs: tuple[dict[str, Any], ...]
     downloads: tuple[tuple[str, str, str], ...]
@@ -58,6 +63,7 @@ def render(
                 output=output,
                 note=level_note(results.study, output) if tables[name] else "",
                 table=tables[name],
+                plain=PLAIN[output.kind](results, output) if output.kind in PLAIN else None,
                 drawing=drawing,
                 specs=tuple(drawing.page_specs(f"{output.title}.")) if drawing else (),
                 downloads=_downloads(name, images) if images else (),
@@ -65,12 +71,16 @@ def render(
                 verdicts=tuple(row for row in rows if row.verdict.claim.output == name),
             )
         )
+    answered = answer(results)
+    beside = [section for section in sections if answered and section.drawing and section.name == answered.output]
     by_verdict = {name: [row for row in rows if row.verdict.name == name] for name in claims.ORDER}
     context = {
         "results": results,
         "study": results.study,
         "scale": results.study.scales[results.scale],  # pyright: ignore[reportArgumentType]
         "rows": rows,
+        "answered": answered,
+        "beside": beside[0] if beside else None,
         "by_verdict": by_verdict,
         "counts": claims.counts(results),
         "headline": claims.headline(results),

@@ -7,9 +7,8 @@ import altair as alt
 
 from softtargets.report import numbers, palette
 from softtargets.report.drawing import Build, Drawing, Panel, Series, Style
-from softtargets.report.layout import axis_phrase, axis_values, places
+from softtargets.report.layout import axis_phrase, axis_values, cells
 from softtargets.report.series import arm_series, cell_name, levels_of
-from softtargets.studies.expand import cell
 from softtargets.studies.results import Diagram, StudyResults
 from softtargets.studies.schema import ZERO, Output
 
@@ -23,8 +22,7 @@ _SHARES = alt.Axis(format=".0%", grid=False, values=[0, 0.2, 0.4, 0.6, 0.8, 1])
 def draw(results: StudyResults, output: Output) -> Drawing:
     """Draw the diagrams of an output, a panel for each kind of noise; each cell has a line for each metric."""
     study = results.study
-    spots = places(study, output, results.scale)
-    keys = list(dict.fromkeys(cell(study, p.arm, p.level, p.noise) for p in spots))
+    keys = cells(study, output, results.scale)
     levels, looks = levels_of(keys), arm_series(study)
     noises = axis_values(study, output, results.scale)["noise"]
     known = {(diagram.key, diagram.metric): diagram for diagram in results.diagrams}

@@ -10,13 +10,24 @@ from softtargets.studies.schema import Study
 
 
 def arm_series(study: Study) -> dict[str, Series]:
-    """Return how each arm is drawn, the same in every figure of the study."""
+    """Return how each arm is drawn, the same in every figure of the study; students have their teacher's colour."""
     others = [arm for arm in study.arms if arm != study.baseline]
+    families: dict[tuple[str, ...], list[str]] = {}
+    for arm in others:
+        teachers = tuple(teacher.arm for teacher in study.arms[arm].teachers)
+        families.setdefault(teachers if teachers else (arm,), []).append(arm)
     drawn = {study.baseline: Series(arm_label(study, study.baseline), "baseline", palette.SHAPES[0], palette.DASHES[0])}
-    for i, arm in enumerate(others):
-        colour = palette.SERIES[i % len(palette.SERIES)]
-        shape = palette.SHAPES[(i + 1) % len(palette.SHAPES)]
-        drawn[arm] = Series(arm_label(study, arm), colour, shape, palette.DASHES[i % len(palette.DASHES)])
+    for place, members in enumerate(families.values()):
+        students = [arm for arm in members if study.arms[arm].teachers]
+        for arm in members:
+            i = others.index(arm)
+            dash = students.index(arm) if arm in students else i
+            drawn[arm] = Series(
+                label=arm_label(study, arm),
+                colour=palette.SERIES[place % len(palette.SERIES)],
+                shape=palette.SHAPES[(i + 1) % len(palette.SHAPES)],
+                dash=palette.DASHES[dash % len(palette.DASHES)],
+            )
     return drawn
 
 

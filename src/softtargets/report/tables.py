@@ -124,7 +124,8 @@ def lay_out(results: StudyResults, name: str) -> Table | None:
     """Lay out one output of the study; None where it has no metric to show."""
     study, output = results.study, results.study.outputs[name]
     values = axis_values(study, output, results.scale)
-    if not values["metric"]:
+    # what is traced is no number of a run: the figure has a table of its own
+    if not values["metric"] or output.kind == "trace":
         return None
     rows, columns = choose_axes(output, {axis: len(values[axis]) for axis in AXES})
     rest: list[Axis] = [axis for axis in AXES if axis not in (rows, columns)]

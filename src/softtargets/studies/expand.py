@@ -99,7 +99,7 @@ def expand(
         scale: smoke, desk or paper.
         outputs: names of outputs.
         seeds: how many; None: as the scale says.
-        data: replaces the scale's data set, keeping its limits.
+        data: replaces the scale's data set, keeping its limits, and those of its noises.
         places: where data sets lie, by the names that the study gives them; all else of them stays.
 
     Raises:
@@ -110,13 +110,19 @@ def expand(
         settings = _placed(settings, places)
     keys = cells_of(study, scale, outputs)
     count = settings.seeds if seeds is None else seeds
-    base = settings.run if data is None else {**settings.run, "data": _chosen(settings.run, data)}
-    return [PlannedRun(key, seed, _specify(study, settings, base, key, seed)) for seed in range(count) for key in keys]
+    if data is not None:
+        settings = _on_data(settings, data)
+    return [PlannedRun(key, seed, _specify(study, settings, key, seed)) for seed in range(count) for key in keys]
 
 
 def without_augmentation(planned: list[PlannedRun]) -> list[PlannedRun]:
-    """Return the same runs without augmentation: a table has nothing to crop or flip."""
-    return [replace(item, run=item.run.changed(augmentation=AugmentationSpec())) for item in planned]
+    """Return the same runs, and their teachers, without augmentation, which is of images alone."""
+    return [replace(item, run=_unaugmented(item.run)) for item in planned]
+
+
+def _unaugmented(run: RunSpec) -> RunSpec:
+    teachers = None if run.teachers is None else tuple(_unaugmented(teacher) for teacher in run.teachers)
+    return run.changed(augmentation=AugmentationSpec(), teachers=teachers)
 
 
 def _placed(settings: Scale, places: Mapping[str, str]) -> Scale:
@@ -135,22 +141,24 @@ def _placed(settings: Scale, places: Mapping[str, str]) -> Scale:
     return settings.changed(run=placed(settings.run), noises=noises)
 
 
-def _chosen(run: dict[str, Any], data: DataChoice) -> dict[str, Any]:
+def _on_data(settings: Scale, data: DataChoice) -> Scale:
+    """Return a scale with the user's data set in the place of all of its own."""
     chosen: dict[str, Any] = {"name": data.name}
     if data.label is not None:
         chosen["label"] = data.label
-    if "limit" in run.get("data", {}):
-        chosen["limit"] = run["data"]["limit"]
-    return chosen
+    if "limit" in settings.run.get("data", {}):
+        chosen["limit"] = settings.run["data"]["limit"]
+    noises = {name: {k: v for k, v in table.items() if k != "data"} for name, table in settings.noises.items()}
+    return settings.changed(run={**settings.run, "data": chosen}, noises=noises)
 
 
-def _specify(study: Study, settings: Scale, base: dict[str, Any], key: CellKey, seed: int) -> RunSpec:
+def _specify(study: Study, settings: Scale, key: CellKey, seed: int) -> RunSpec:
     place = f"study {study.name}, arm {key.arm} at {key.level:g}"
-    return RunSpec.parse(_specification(study, settings, base, key, seed), source=place)
+    return RunSpec.parse(_specification(study, settings, key, seed), source=place)
 
 
-def _specification(study: Study, settings: Scale, shared: dict[str, Any], key: CellKey, seed: int) -> dict[str, Any]:
-    arm, base = study.arms[key.arm], shared
+def _specification(study: Study, settings: Scale, key: CellKey, seed: int) -> dict[str, Any]:
+    arm, base = study.arms[key.arm], settings.run
     special = dict(settings.noises.get(str(key.noise), {}))
     by_role = special.pop("roles", {})
     layers = [settings.roles.get(arm.role, {}) if arm.role else {}, special, by_role.get(arm.role, {}), arm.run]
@@ -164,7 +172,7 @@ def _specification(study: Study, settings: Scale, shared: dict[str, Any], key: C
     if arm.teachers:
         levels = [key.level if teacher.level is None else teacher.level for teacher in arm.teachers]
         keys = [cell(study, t.arm, level, key.noise) for t, level in zip(arm.teachers, levels, strict=True)]
-        change["teachers"] = [_specification(study, settings, shared, teacher, seed) for teacher in keys]
+        change["teachers"] = [_specification(study, settings, teacher, seed) for teacher in keys]
     return merged(base, change)
 
 

@@ -1,9 +1,12 @@
 """What is known of a study: one record per cell, the verdicts, and nothing that must still be computed."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from softtargets.studies.schema import Claim, Noise, Study
+
+if TYPE_CHECKING:
+    from softtargets.studies.exact_gaussians import Separator
 
 Status = Literal["complete", "failed", "missing"]
 VerdictName = Literal["reproduced", "contradicted", "inconclusive", "not run"]
@@ -196,7 +199,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """The data set that the runs used."""
+    """A data set that runs used."""
 
     name: str
     fingerprint: str
@@ -209,15 +212,15 @@ class DataSummary:
 class StudyResults:
     """Everything a page shows.
 
-    `scale` and `command` say how to get it again, `outputs` are those asked for, `differs` says what is not as in the
-    paper.
+    `scale` and `command` say how to get it again, `outputs` are those asked for, `data` the data sets of their runs,
+    none where nothing is trained; `differs` says what is not as in the paper.
     """
 
     study: Study
     scale: str
     outputs: tuple[str, ...]
     command: str
-    data: DataSummary
+    data: tuple[DataSummary, ...]
     differs: tuple[str, ...]
     cells: tuple[CellRecord, ...]
     verdicts: tuple[Verdict, ...]
@@ -228,6 +231,7 @@ class StudyResults:
     projections: tuple[Projected, ...] = ()
     class_means: tuple[ClassMeans, ...] = ()
     traces: tuple[Trace, ...] = ()
+    separators: "tuple[Separator, ...]" = ()
 
     def records(self, key: CellKey) -> list[CellRecord]:
         """Return the runs of one cell, by seed."""

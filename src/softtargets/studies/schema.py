@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from softtargets._errors import fail, unknown
 from softtargets._spec import Spec
+from softtargets.studies.exact_numbers import EXACT
 
 Axis = Literal["arm", "level", "noise", "metric"]
 Levels = str | tuple[float, ...]
@@ -72,8 +73,8 @@ class Scale(Spec):
 
     What is laid over it by role of the arm and by name of the noise stands in `roles` and `noises`; of a noise, what
     belongs to a role stands under `roles` there. `classes` are three of the data set's: two that are alike, and a
-    third that is not, for what is shown or measured of three classes. `differs` says what differs from the paper at this scale;
-    `data_differs` what does only with the scale's own data.
+    third that is not, for what is shown or measured of three classes. `differs` says what differs from the paper at
+    this scale; `data_differs` what does only with the scale's own data.
     """
 
     seeds: int = Field(ge=2)
@@ -109,7 +110,8 @@ class Output(Spec):
     """A table or figure of the paper: the product of arms, levels, noise and metrics, drawn by `kind`.
 
     Level 0 of a swept key is the baseline arm, whichever arm it is asked of. Noise is a rate, of symmetric noise, or a
-    name. An output with a `setting` is run when it, or the setting, is asked for by name.
+    name. An output with a `setting` is run when it, or the setting, is asked for by name. "separators" are exact and
+    always the same: they are of no arm.
     """
 
     title: str
@@ -150,7 +152,8 @@ class Term(Spec):
 class Claim(Spec):
     """A sentence of the paper as a linear contrast over (arm, metric) per seed, and a relation to `threshold`.
 
-    relation `>`: contrast above `threshold`; `<`: below it; `equivalent`: within plus or minus `margin`.
+    relation `>`: contrast above `threshold`; `<`: below it; `equivalent`: within plus or minus `margin`. In place of
+    the contrast `exact` names a number that is computed, not measured.
     """
 
     id: str
@@ -158,6 +161,7 @@ class Claim(Spec):
     where: str
     output: str
     terms: tuple[Term, ...] = ()
+    exact: str | None = None
     relation: Literal[">", "<", "equivalent"] = ">"
     threshold: float = 0.0
     margin: float | None = None
@@ -170,9 +174,33 @@ class Claim(Spec):
             raise fail("margin", "given for 'equivalent' and for nothing else", self.margin, "give it or drop it")
         if self.margin is not None and not (self.margin > 0 and math.isfinite(self.margin)):
             raise fail("margin", "a positive number", self.margin, "say how large a difference does not matter")
-        if bool(self.terms) == (self.not_run is not None):
-            raise fail(f"claim {self.id}", "terms, or the reason why it is not run", "both or neither", "give one")
+        given = [bool(self.terms), self.exact is not None, self.not_run is not None].count(True)
+        if given != 1:
+            required = "terms, an exact number or the reason why it is not run"
+            raise fail(f"claim {self.id}", required, f"{given} of the three", "give one")
+        if self.exact is not None and self.exact not in EXACT:
+            raise unknown(f"exact number of claim {self.id}", self.exact, EXACT)
         return self
+
+
+class AnswerGroup(Spec):
+    """A part of an answer: yes where its claims are reproduced, no where they are contradicted."""
+
+    label: str
+    claims: tuple[str, ...] = Field(min_length=1)
+
+
+class Answer(Spec):
+    """What the page says first: a question, answered from the verdicts of claims, a sentence for each group.
+
+    A claim is called by what sets it apart from the others of its group, its level or its noise. `also` are further
+    questions, each the label of a group; `output` is the figure that stands beside the answer.
+    """
+
+    question: str
+    groups: tuple[AnswerGroup, ...] = Field(min_length=1)
+    also: tuple[AnswerGroup, ...] = ()
+    output: str | None = None
 
 
 class Study(Spec):
@@ -193,6 +221,7 @@ class Study(Spec):
     settings: dict[str, Setting] = Field(default_factory=dict)
     outputs: dict[str, Output]
     claims: tuple[Claim, ...] = ()
+    answer: Answer | None = None
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -206,9 +235,13 @@ class Study(Spec):
         if self.arms[self.baseline].sweep is not None:
             raise fail("baseline", "an arm without a swept key", self.baseline, "name an arm that has no 'sweep'")
         self._check_teachers()
+        self._check_answer()
         for name, output in self.outputs.items():
             if output.rows is not None and output.rows == output.columns:
                 raise fail(f"outputs.{name}.columns", "another axis than rows", output.columns, "change one of them")
+            if output.kind == "separators" and (output.arms or output.levels or output.noise or output.metrics):
+                required = "no arms, levels, noise or metrics with 'separators'"
+                raise fail(f"outputs.{name}", required, "some", "drop them: they are exact, and always the same")
         for claim in self.claims:
             if claim.output not in self.outputs:
                 raise unknown(f"output of claim {claim.id}", claim.output, self.outputs)
@@ -243,6 +276,17 @@ class Study(Spec):
                 raise fail(f"arms.{name}.sweep", required, arm.sweep, "give the teacher a level, or sweep it")
             if self._teaches(name, name):
                 raise fail(f"arms.{name}.teachers", "arms that it does not teach itself", name, "break the circle")
+
+    def _check_answer(self) -> None:
+        if self.answer is None:
+            return
+        if self.answer.output is not None and self.answer.output not in self.outputs:
+            raise unknown("answer.output", self.answer.output, self.outputs)
+        ids = [claim.id for claim in self.claims]
+        for group in (*self.answer.groups, *self.answer.also):
+            for name in group.claims:
+                if name not in ids:
+                    raise unknown(f"claim of answer '{group.label}'", name, ids)
 
     def _teaches(self, arm: str, student: str, seen: frozenset[str] = frozenset()) -> bool:
         """Whether `arm` is, over any number of steps, a teacher of `student`."""

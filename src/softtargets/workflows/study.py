@@ -4,9 +4,10 @@ import re
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from softtargets import report
 from softtargets._errors import InputError, fail
@@ -92,21 +93,26 @@ def plan(request: StudyRequest) -> StudyPlan:
     check_folders(request)
     study, reported, outputs, planned = expand_request(request)
     store = RunStore(request.runs)
-    data = summarise(planned[0].run.data if planned else DataSpec(name="digits"), store)
+    data = {spec: summarise(spec, store) for spec in dict.fromkeys(item.run.data for item in planned)}
     differs = differences(study, request.scale, request.data)
-    if len(data.input_shape) == 1 and any(item.run.augmentation.active for item in planned):
-        planned = without_augmentation(planned)
-        differs = (*differs, TABLE)
+    tables = [spec for spec, summary in data.items() if len(summary.input_shape) == 1]
+    if any(item.run.augmentation.active and item.run.data in tables for item in planned):
+        planned, differs = _as_tables(planned, tables), (*differs, TABLE)
     return StudyPlan(
         study=study,
         scale=request.scale,
         outputs=outputs,
         command=request.command,
-        data=data,
+        data=tuple(data.values()),
         differs=differs,
         reported=reported,
         runs=tuple(zip(planned, resolve_all([item.run for item in planned], store), strict=True)),
     )
+
+
+def _as_tables(planned: list[PlannedRun], tables: Collection[DataSpec]) -> list[PlannedRun]:
+    """Return the runs, those on these data without augmentation."""
+    return [without_augmentation([item])[0] if item.run.data in tables else item for item in planned]
 
 
 def expand_request(request: StudyRequest) -> tuple[Study, tuple[Reported, ...], tuple[str, ...], list[PlannedRun]]:
@@ -221,32 +227,45 @@ def _recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
     study, reported, outputs, planned = expand_request(request)
     recorded = {run.run: run for run in store.recorded() if run.recipe == RECIPE}
     differs = differences(study, request.scale, request.data)
-    if not any(item.run in recorded for item in planned):
-        planned = without_augmentation(planned)
-        differs = (*differs, TABLE)
+    bare = dict.fromkeys(item.run.data for item in without_augmentation(planned) if item.run in recorded)
+    whole = dict.fromkeys(item.run.data for item in planned if item.run in recorded)
+    tables = [spec for spec in bare if spec not in whole]
+    if tables:
+        planned, differs = _as_tables(planned, tables), (*differs, TABLE)
     known = [recorded[item.run] for item in planned if item.run in recorded]
     if not known:
         return None
-    result = next((found for run in known if (found := store.result(run.identity)) is not None), None)
-    if result is None:
+    data: dict[DataSpec, DataSummary] = {}
+    for run in known:
+        if run.run.data not in data and (result := store.result(run.identity)) is not None:
+            data[run.run.data] = _recorded_summary(result["data"], run.fingerprint)
+    if not data:
         return None
-    summary = result["data"]
-    stand_in = known[0]
+    # a run that is not there is looked for on the copy of its data that the others used
+    stand_ins = {run.run.data: run for run in reversed(known)}
     return StudyPlan(
         study=study,
         scale=request.scale,
         outputs=outputs,
         command=request.command,
-        data=DataSummary(
-            name=summary["name"],
-            fingerprint=stand_in.fingerprint,
-            num_classes=summary["num_classes"],
-            input_shape=tuple(summary["input_shape"]),
-            sizes=summary["sizes"],
-        ),
+        data=tuple(data.values()),
         differs=differs,
         reported=reported,
-        runs=tuple((item, recorded.get(item.run, stand_in.changed(run=item.run))) for item in planned),
+        runs=tuple(
+            (item, recorded.get(item.run, stand_ins.get(item.run.data, known[0]).changed(run=item.run)))
+            for item in planned
+        ),
+    )
+
+
+def _recorded_summary(summary: dict[str, Any], fingerprint: str) -> DataSummary:
+    """Return what a finished run recorded of its data."""
+    return DataSummary(
+        name=summary["name"],
+        fingerprint=fingerprint,
+        num_classes=summary["num_classes"],
+        input_shape=tuple(summary["input_shape"]),
+        sizes=summary["sizes"],
     )
 
 
@@ -255,7 +274,8 @@ def page_folder(request: StudyRequest, made: StudyPlan) -> Path:
     parts = [made.study.name]
     parts += [request.scale] if request.scale != "desk" else []
     if request.data is not None:
-        parts += [made.data.name, made.data.fingerprint[:6], *([request.data.label] if request.data.label else [])]
+        parts += [part for data in made.data for part in (data.name, data.fingerprint[:6])]
+        parts += [request.data.label] if request.data.label else []
     parts += [request.output] if request.output is not None else []
     parts += [f"{request.seeds}-seeds"] if request.seeds is not None else []
     return request.reports / re.sub(r"[^\w.-]+", "_", "-".join(parts)).lstrip(".")
