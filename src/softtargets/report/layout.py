@@ -27,9 +27,10 @@ def axis_values(study: Study, output: Output, scale: str) -> dict[Axis, tuple]:
 
     What lies across an "against" figure is a metric like those that it is drawn for.
     """
+    arms = output.arms or (study.baseline,)
     return {
-        "arm": output.arms or (study.baseline,),
-        "level": study.levels(output.levels, scale) or (ZERO,),
+        "arm": arms,
+        "level": tuple(dict.fromkeys(level for arm in arms for level in study.arm_levels(arm, output, scale))),
         "noise": output.noise or (ZERO,),
         "metric": output.metrics if output.x is None else (output.x, *output.metrics),
     }
@@ -38,14 +39,16 @@ def axis_values(study: Study, output: Output, scale: str) -> dict[Axis, tuple]:
 def places(study: Study, output: Output, scale: str) -> list[Place]:
     """Return every place of an output."""
     values = axis_values(study, output, scale)
-    return [Place(*combination) for combination in product(*(values[axis] for axis in AXES))]
+    every = (Place(*combination) for combination in product(*(values[axis] for axis in AXES)))
+    return [place for place in every if place.level in study.arm_levels(place.arm, output, scale)]
 
 
 def cells(study: Study, output: Output, scale: str) -> list[CellKey]:
     """Return every cell of an output once, whether or not it names metrics."""
     values = axis_values(study, output, scale)
     spots = product(values["arm"], values["level"], values["noise"])
-    return list(dict.fromkeys(cell(study, arm, level, noise) for arm, level, noise in spots))
+    own = [spot for spot in spots if spot[1] in study.arm_levels(spot[0], output, scale)]
+    return list(dict.fromkeys(cell(study, arm, level, noise) for arm, level, noise in own))
 
 
 def arm_label(study: Study, arm: str) -> str:

@@ -28,13 +28,16 @@ def _smoothing(record: Record) -> float | None:
         return objective.smoothing
     if not isinstance(objective, DistillationSpec) or len(record.teachers) != 1 or objective.loss != "kl":
         return None
+    if objective.share_of_labels != 0:
+        return None  # the labels have a part in the targets, which the scale of the teacher's term decides
     from softtargets import distill
 
     teacher = record.teachers[0].predictions
     logits, labels = teacher["train.logits"].double(), teacher["train.labels"]
     if objective.standardized:
         logits = distill.standardize(logits)
-    return float(distill.equivalent_smoothing(logits, labels, temperature=objective.temperature))
+    teachers_own = float(distill.equivalent_smoothing(logits, labels, temperature=objective.temperature))
+    return (1 - objective.smoothing) * teachers_own + objective.smoothing
 
 
 def _teacher_accuracy(record: Record) -> float | None:
@@ -67,9 +70,10 @@ TRAINING: dict[str, Measure] = {
         "training loss", "nats", "What was minimised, its mean over the batches of the last epoch.", _objective
     ),
     "smoothing": Measure(
-        "γ of the targets",
+        "smoothing γ of the targets",
         "fraction",
-        "K/(K-1) times the targets' mean mass on wrong classes, over the training split: α of label smoothing.",
+        "K/(K-1) times the targets' mean mass on wrong classes, over the training split: α of label smoothing. Of "
+        "students, where their one teacher alone is minimised against.",
         _smoothing,
     ),
     "teacher.test.accuracy": Measure(

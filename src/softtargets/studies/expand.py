@@ -61,9 +61,9 @@ def cells_of(study: Study, scale: str, outputs: Iterable[str]) -> list[CellKey]:
     keys: dict[CellKey, None] = {}
     for name, output in study.outputs.items():
         if name in wanted and output.unavailable is None:
-            levels = study.levels(output.levels, scale) or (ZERO,)
-            for arm, level, noise in product(output.arms, levels, output.noise):
-                keys[cell(study, arm, level, noise)] = None
+            for arm in output.arms:
+                for level, noise in product(study.arm_levels(arm, output, scale), output.noise):
+                    keys[cell(study, arm, level, noise)] = None
     for claim in study.claims:
         if claim.output in wanted:
             for term in claim.terms:

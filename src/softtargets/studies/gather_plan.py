@@ -7,7 +7,7 @@ from itertools import product
 from softtargets.runs.spec import ResolvedRun
 from softtargets.studies.expand import PlannedRun, cell, term_cells
 from softtargets.studies.results import CellKey, DataSummary, Reported
-from softtargets.studies.schema import ZERO, Output, Study
+from softtargets.studies.schema import Output, Study
 
 Classes = tuple[int, int, int]
 
@@ -40,8 +40,8 @@ class StudyPlan:
 
     def cells(self, output: Output) -> list[CellKey]:
         """Return every cell of an output once."""
-        levels = self.study.levels(output.levels, self.scale) or (ZERO,)
-        places = product(output.noise, output.arms, levels)
+        levels = {arm: self.study.arm_levels(arm, output, self.scale) for arm in output.arms}
+        places = [(noise, arm, level) for noise, arm in product(output.noise, output.arms) for level in levels[arm]]
         return list(dict.fromkeys(cell(self.study, arm, level, noise) for noise, arm, level in places))
 
     def numbers(self) -> Iterator[tuple[CellKey, str]]:

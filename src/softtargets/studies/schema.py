@@ -41,7 +41,8 @@ class Arm(Spec):
     An arm with `teachers` is taught by the runs of other arms; `sweep = "teacher"` hands its level on to them.
     `role` names what of the scale's `roles` is laid over the run specification, and `run` is laid over that.
     `seed_offset` is added to every seed but that of noise, so that a teacher and its student begin differently.
-    `zero` is the arm that stands for this one at level 0, in place of the study's baseline.
+    `zero` is the arm that stands for this one at level 0, in place of the study's baseline. `levels` are the arm's own
+    in every output, in place of the output's: temperatures, say, beside the α of other arms.
     """
 
     label: str
@@ -52,6 +53,7 @@ class Arm(Spec):
     run: dict[str, Any] = Field(default_factory=dict)
     seed_offset: int = Field(default=0, ge=0)
     zero: str | None = None
+    levels: Levels | None = None
 
     def objective_at(self, level: float) -> dict[str, Any]:
         """Return the objective at one level of the swept key."""
@@ -251,6 +253,8 @@ class Study(Spec):
         if len(set(ids)) < len(ids):
             raise fail("claims", "ids that differ", sorted({i for i in ids if ids.count(i) > 1}), "rename one")
         sets = [(output, output.levels) for output in self.outputs.values()]
+        own = [(output, self.arms[arm].levels) for output in self.outputs.values() for arm in output.arms]
+        sets += [(output, levels) for output, levels in own if levels is not None]
         sets += [(self.outputs[claim.output], term.level) for claim in self.claims for term in claim.terms]
         for output, levels in sets:
             if output.setting is not None and output.setting not in self.settings:
@@ -313,6 +317,11 @@ class Study(Spec):
         if isinstance(named, str):
             return self.scales[scale].levels[named]  # pyright: ignore[reportArgumentType]
         return named if isinstance(named, tuple) else (named,)
+
+    def arm_levels(self, arm: str, output: Output, scale: str) -> tuple[float, ...]:
+        """Return the levels of an arm in an output at this scale; an output without levels has level 0."""
+        own = self.arms[arm].levels
+        return self.levels(output.levels if own is None else own, scale) or (ZERO,)
 
     def arm_at(self, arm: str, level: float) -> str:
         """Return the arm that stands for `arm` at `level`: at level 0 of a swept key its `zero`, or the baseline."""
