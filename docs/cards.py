@@ -47,6 +47,7 @@ QUESTIONS = {
     "imbalance": "Classes are imbalanced:",
     "unlabelled": "Some examples have no label:",
     "large": "There are very many classes:",
+    "teacher": "A network is to learn from another:",
 }
 
 TARGET_RULES = {
@@ -709,11 +710,97 @@ FINDING = {
     ),
 }
 
+HINTON = "Hinton et al. 2015, *Distilling the Knowledge in a Neural Network*, arXiv:1503.02531"
+
+DISTILLING = {
+    "knowledge-distillation": Method(
+        title="Knowledge distillation",
+        also=("KD", "soft targets", "dark knowledge"),
+        source=HINTON,
+        code=("distill.knowledge_distillation",),
+        note="As targets, and born again, by a teacher that is a network like the student: [at temperature "
+        "1](distillation-at-temperature-1.md).",
+        answers=("teacher", "soft"),
+    ),
+    "squared-logits": Method(
+        title="Squared loss on logits",
+        also=("logit matching", "logit regression"),
+        source="Ba & Caruana 2014, *Do Deep Nets Really Need to be Deep?*, NIPS; Müller et al. 2019, *When Does Label "
+        "Smoothing Help?*, NeurIPS, A.5",
+        code=("distill.squared_logits",),
+        answers=("teacher",),
+    ),
+    "logit-standardization": Method(
+        title="Logit standardisation",
+        also=("LSKD", "Z-score standardisation"),
+        source="Sun et al. 2024, *Logit Standardization in Knowledge Distillation*, CVPR, arXiv:2403.01427",
+        code=("distill.logit_standardized", "distill.standardize"),
+        answers=("teacher",),
+    ),
+    "decoupled-distillation": Method(
+        title="Decoupled distillation",
+        also=("DKD", "TCKD", "NCKD"),
+        source="Zhao et al. 2022, *Decoupled Knowledge Distillation*, CVPR, arXiv:2203.08679",
+        code=("distill.decoupled",),
+        answers=("teacher",),
+    ),
+    "relational-distillation": Method(
+        title="Distillation of relations",
+        also=("DIST", "inter-class and intra-class correlation"),
+        source="Huang et al. 2022, *Knowledge Distillation from A Stronger Teacher*, NeurIPS",
+        code=("distill.relational",),
+        answers=("teacher",),
+    ),
+    "hidden-states": Method(
+        title="Distillation of hidden states",
+        also=("hints", "FitNets", "feature distillation"),
+        source="Romero et al. 2015, *FitNets: Hints for Thin Deep Nets*, ICLR",
+        code=("distill.hidden",),
+        answers=("teacher",),
+    ),
+    "teacher-ensemble": Method(
+        title="Ensemble of teachers",
+        also=("multi-teacher distillation",),
+        source=HINTON,
+        code=("distill.ensemble",),
+        answers=("teacher",),
+    ),
+    "mean-teacher": Method(
+        title="Moving-average teacher",
+        also=("mean teacher", "EMA"),
+        source="Tarvainen & Valpola 2017, *Mean teachers are better role models*, NIPS",
+        code=("distill.MovingAverage",),
+        answers=("teacher", "unlabelled"),
+    ),
+    "teacher-cache": Method(
+        title="Teacher cache",
+        also=("offline distillation", "top-k logits", "Random Sampling Knowledge Distillation", "RS-KD"),
+        source="no single source; the draws are those of Anshumann et al. 2025 (second-hand)",
+        code=("distill.write_cache", "distill.TeacherCache"),
+        note="The targets it gives are those of a [sparse teacher](sparse-teacher.md).",
+        answers=("teacher", "soft", "large"),
+    ),
+    "vocabulary-padding": Method(
+        title="Padding of a vocabulary",
+        source="no single source; -inf, where zeros are seen",
+        code=("distill.pad_vocabulary",),
+        answers=("teacher", "large"),
+    ),
+    "equivalent-smoothing": Method(
+        title="Equivalent smoothing",
+        also=("γ",),
+        source="Müller et al. 2019, *When Does Label Smoothing Help?*, NeurIPS, Sec. 4",
+        code=("distill.equivalent_smoothing",),
+        answers=("teacher",),
+    ),
+}
+
 GROUPS = {
     "Target rules": TARGET_RULES,
     "Probability transforms": TRANSFORMS,
     "Functions of p_y, normalised losses, penalties": FUNCTIONS,
     "Many classes": LARGE,
+    "Distillation": DISTILLING,
     "Making labels wrong": MAKING,
     "Estimating how labels are wrong": ESTIMATING,
     "Finding wrong labels": FINDING,

@@ -23,7 +23,7 @@ from softtargets._errors import fail
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "methods"
-ROOMS = ("targets", "losses", "nn", "noise")
+ROOMS = ("targets", "losses", "distill", "nn", "noise")
 MADE = "<!-- Made by `make docs` from the docstrings and docs/cards.py: change those. -->\n"
 REQUIRED = ("Args", "Limits", "Conventions", "Cost", "When", "Against")
 

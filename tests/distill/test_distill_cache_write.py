@@ -393,6 +393,23 @@ def test_a_manifest_or_plan_cut_off_is_said(cache: TeacherCache) -> None:
         path.write_bytes(content)
 
 
+@pytest.mark.parametrize(("old", "new"), [("num_examples", "num^examples"), ('"kind": "top_k"', '"kind": "top^k"')])
+def test_a_changed_plan_is_named(tmp_path: Path, old: str, new: str) -> None:
+    write_cache(tmp_path / "c", batches(), **OPTIONS)
+    path = tmp_path / "c" / "plan.json"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=r"plan.json: the plan of a teacher cache, as it was written; got a changed"):
+        write_cache(tmp_path / "c", batches(), **OPTIONS)
+
+
+def test_a_finished_cache_that_is_anothers_is_not_handed_out(tmp_path: Path) -> None:
+    for name in ("t", "u"):
+        write_cache(tmp_path / name, batches(), **{**OPTIONS, "teacher": name})
+    (tmp_path / "u" / "plan.json").write_bytes((tmp_path / "t" / "plan.json").read_bytes())
+    with pytest.raises(ValueError, match=r"manifest.json: the plan that stands in plan.json; got another"):
+        write_cache(tmp_path / "u", batches(), **OPTIONS)
+
+
 def test_the_bytes_of_an_example_are_as_stated(tmp_path: Path) -> None:
     stated = {"a": ({}, 24 + 4 * 2 + 2), "b": ({"k": None}, 24 + 2 * K), "c": ({"dtype": "float32"}, 24 + 6 * 2 + 4)}
     stated["d"] = ({**SAMPLED, "proposal_temperature": 1.0}, 24 + 2 * 2)

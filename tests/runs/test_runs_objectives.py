@@ -97,6 +97,10 @@ def test_every_objective_says_what_it_is(name) -> None:
             "objective.temperature: 1 with loss = 'squared'; got 2; drop it or use 'kl'",
         ),
         (
+            {"name": "distillation", "loss": "relational", "scale": "none"},
+            "objective.scale: left out with loss = 'relational'; got 'none'; drop it or use 'kl'",
+        ),
+        (
             {"name": "distillation", "source": "average", "cache": {}},
             "objective.cache: none with source = 'average'; got one; "
             "drop the cache: a running average answers otherwise after every step",

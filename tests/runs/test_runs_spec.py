@@ -154,6 +154,10 @@ TAUGHT = {"objective": {"name": "distillation"}, "teachers": [BASE]}
             "teachers: given where the objective is distillation from runs, and only there; "
             "got none with 'distillation'; mend one of the two",
         ),
+        (
+            {**TAUGHT, "teachers": [BASE, BASE]},
+            "teachers.1: another run than those before it; got the same; change its seeds",
+        ),
         ({**TAUGHT, "teachers": []}, "teachers: a length of at least 1; got []; add to it"),
         (
             {"objective": {"name": "distillation", "source": "average"}},

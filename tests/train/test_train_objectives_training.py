@@ -13,7 +13,12 @@ from softtargets.train.execute import execute
 from softtargets.train.objectives import OBJECTIVES
 
 NOISE = {"name": "symmetric", "rate": 0.2}
-NEEDED = {"forward": {"noise_rate": 0.2}, "backward": {"noise_rate": 0.2}, "loss_bound": {"transition": NOISE}}
+NEEDED = {
+    "forward": {"noise_rate": 0.2},
+    "backward": {"noise_rate": 0.2},
+    "loss_bound": {"transition": NOISE},
+    "distillation": {"source": "average", "weight": 0.3},
+}
 
 
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
@@ -22,7 +27,7 @@ def test_every_objective_trains(small_run, tmp_path, name) -> None:
         data={"limit": None},
         noise=NOISE,
         objective={"name": name, **NEEDED.get(name, {})},
-        training={"epochs": 2},
+        training={"epochs": 2, "average_decay": 0.8 if name == "distillation" else None},
     )
     store = RunStore(tmp_path)
     outcome = execute(resolved, store)

@@ -1,7 +1,8 @@
 """A teacher's signal to one loss per example; teachers that are kept, averaged or made of several."""
 
 from softtargets.distill._average import MovingAverage
-from softtargets.distill._cache import TeacherCache, write_cache
+from softtargets.distill._cache_read import TeacherCache
+from softtargets.distill._cache_write import write_cache
 from softtargets.distill._decoupled import decoupled
 from softtargets.distill._ensemble import ensemble
 from softtargets.distill._hidden import hidden

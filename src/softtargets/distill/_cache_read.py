@@ -27,6 +27,9 @@ from softtargets.targets import Targets, dense
 class TeacherCache:
     """What a teacher says of each example, read from a folder that :func:`write_cache` wrote.
 
+    top_k:    t = sum_j p_j onehot(class_j) + (1 - sum_j p_j) * residual, over the k classes kept
+    sampled:  t = mean_d p_d / q_d * onehot(class_d), over the draws, q what they were drawn from
+
     Files are mapped into memory as they are asked for: opening reads the manifest alone, and processes that read the
     same cache share its pages. It pickles as its folder's name, so that the workers of a loader may have it.
 

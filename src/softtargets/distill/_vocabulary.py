@@ -10,6 +10,8 @@ from softtargets._errors import fail, fail_type
 def pad_vocabulary(logits: Tensor, size: int) -> Tensor:
     """Append classes that have no probability, so that logits over a smaller vocabulary fit a larger one.
 
+    (z_1, ..., z_K) -> (z_1, ..., z_K, -inf, ..., -inf)
+
     Args:
         logits: (..., K) float, of classes 0 to K - 1 of the larger vocabulary.
         size: its number of classes, at least K.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from softtargets._errors import fail
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import HISTORY, PREDICTIONS, SPEC, RunStore
 
@@ -35,10 +36,15 @@ def read_record(store: RunStore, identity: str) -> Record:
     """Read the record of a finished run, and those of its teachers.
 
     Raises:
-        OSError: where the store has no such run, or lacks a teacher of it.
+        OSError: where the store has no such run.
+        InputError: where the record of a teacher is gone or damaged.
     """
     folder = store.path(identity)
     resolved = ResolvedRun.model_validate_json((folder / SPEC).read_text(encoding="utf-8"))
+    for teacher in resolved.teachers or ():
+        if store.result(teacher.identity) is None:
+            required = f"a whole record in '{store.path(teacher.identity)}'"
+            raise fail("teachers", required, "none, or a damaged one", "train that run again")
     return Record(
         predictions=read_predictions(folder),
         history=read_history(folder),

@@ -140,7 +140,8 @@ class Seeds(Spec):
 class RunSpec(Spec):
     """Everything a run is a function of, but for the content of its data.
 
-    `teachers` are whole specifications, of runs on the same data; those of an ensemble are averaged.
+    `teachers` are whole specifications, of runs on the same data; those of an ensemble are averaged:
+    their probabilities at the temperature, or, where the loss is of logits, those.
     """
 
     data: DataSpec = DataSpec(name="digits")
@@ -173,6 +174,8 @@ class RunSpec(Spec):
             remedy = "drop one of the two: the teacher would have to see every augmented batch"
             raise fail("objective.cache", "none with augmentation", "one", remedy)
         for place, teacher in enumerate(self.teachers or ()):
+            if self.teachers is not None and teacher in self.teachers[:place]:
+                raise fail(f"teachers.{place}", "another run than those before it", "the same", "change its seeds")
             if teacher.data != self.data:
                 remedy = "train the teacher on the same data, splits and limits"
                 raise fail(f"teachers.{place}.data", "the student's own data", f"'{teacher.data.name}'", remedy)

@@ -1,18 +1,30 @@
-"""What the teachers of a run say of a batch: asked once for all rows where inputs stay as they are, else each time."""
+"""What the teachers of a run say of a batch: asked each time, once for all rows, or once for all students."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from softtargets._errors import InputError
+from softtargets.data.dataset import Dataset
+from softtargets.distill import TeacherCache, write_cache
+from softtargets.runs.objectives import DistillationSpec
+from softtargets.runs.spec import ResolvedRun, canonical_json
+from softtargets.runs.store import RunStore, set_aside
+from softtargets.runs.streams import generator
+from softtargets.targets import Targets
 from softtargets.train.inputs import Inputs
-from softtargets.train.trained import ROWS, TrainedModel
+from softtargets.train.trained import ROWS, TrainedModel, load_trained
 
-# (ids, inputs) -> (M, n, K) logits of M teachers
-Teach = Callable[[Tensor, Tensor], Tensor]
+# (ids, inputs) -> (M, n, K) logits of M teachers, or M targets where less is kept of them
+Teach = Callable[[Tensor, Tensor], Tensor | tuple[Targets, ...]]
+
+# What a writer that is killed loses at most; it changes no answer.
+ROWS_PER_SHARD = 8192
 
 
-def live(teachers: Sequence[TrainedModel]) -> Teach:
+def live(teachers: Sequence[TrainedModel]) -> Callable[[Tensor, Tensor], Tensor]:
     """Ask the teachers about each batch, as the student sees it (augmented alike)."""
     return lambda ids, inputs: torch.stack([teacher.logits(inputs) for teacher in teachers])
 
@@ -24,3 +36,74 @@ def asked_once(teachers: Sequence[TrainedModel], inputs: Inputs, rows: Tensor, n
     place = torch.full((num_examples,), -1, device=logits.device)
     place[rows.to(logits.device)] = torch.arange(len(rows), device=logits.device)
     return lambda ids, inputs: logits[:, place[ids]]
+
+
+def kept(caches: Sequence[TeacherCache], device: torch.device) -> Teach:
+    """Look the answers up: log-probabilities where all classes were kept, which serve as logits, else targets."""
+    if all(cache.plan.complete for cache in caches):
+        return lambda ids, inputs: torch.stack([cache.log_probs(ids) for cache in caches]).to(device)
+    return lambda ids, inputs: tuple(cache.targets(ids).to(device) for cache in caches)
+
+
+def caches_of(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> list[TeacherCache]:
+    """Return a cache of each teacher of a run, written where the store has none, or none that is whole.
+
+    A cache of all classes is at temperature 1, so that students at any temperature share it; any other is at the
+    student's. Draws are of the stream of the method's seed. A folder that is damaged, or of another cache, is set
+    aside. A writer that was killed is gone on after.
+    """
+    return [_cache_of(teacher, resolved, dataset, store) for teacher in resolved.teachers or ()]
+
+
+def _cache_of(teacher: ResolvedRun, resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> TeacherCache:
+    objective = resolved.run.objective
+    assert isinstance(objective, DistillationSpec)
+    assert objective.cache is not None
+    complete = objective.cache.all_of(dataset.num_classes)
+    seed = resolved.run.seeds.method if objective.cache.kind == "sampled" else None
+    settings = {
+        **objective.cache.model_dump(),
+        **({"k": None} if complete else {}),
+        "temperature": 1.0 if complete else objective.temperature,
+        "teacher": teacher.identity,
+        "data": resolved.fingerprint,
+    }
+    # the last bits of an answer may depend on where it was computed
+    place = {"backend": resolved.backend, "threads": resolved.run.training.threads}
+    folder = store.teacher(canonical_json({**settings, **place, "seed": seed}))
+
+    def written() -> TeacherCache:
+        cache = write_cache(
+            folder,
+            _answers(teacher, resolved, dataset, store),
+            num_classes=dataset.num_classes,
+            num_examples=len(dataset.splits["train"]),
+            generator=None if seed is None else generator("teacher cache", seed),
+            rows_per_shard=ROWS_PER_SHARD,
+            **settings,
+        )
+        cache.verify()
+        return cache
+
+    with store.lock(f"teachers-{folder.name}", wait=True):
+        try:
+            return written()
+        except InputError:
+            if not folder.exists():
+                raise
+            set_aside(folder)
+            return written()
+
+
+def _answers(
+    teacher: ResolvedRun, resolved: ResolvedRun, dataset: Dataset, store: RunStore
+) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
+    """Yield training rows and what to call for the teacher's logits; where nothing is asked for, nothing is loaded."""
+    device = torch.device(resolved.backend)
+    model, inputs = load_trained(teacher, dataset, store).to(device), Inputs(dataset, device)
+
+    def logits(ids: Tensor) -> Tensor:
+        return model.logits(inputs.batch(ids))
+
+    for ids in dataset.splits["train"].split(ROWS):
+        yield ids, partial(logits, ids)

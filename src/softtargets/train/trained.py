@@ -50,6 +50,7 @@ def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> Tr
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise fail("runs", f"the network of a finished run in '{path}'", str(error), "train that run again") from None
+        got = " ".join(str(error).split())  # torch names every mismatch on a line of its own
+        raise fail("runs", f"the network of a finished run in '{path}'", got, "train that run again") from None
     layout = torch.channels_last if dataset.is_image else torch.preserve_format
     return TrainedModel(network.to(memory_format=layout), resolved)  # pyright: ignore[reportCallIssue]

@@ -25,7 +25,8 @@ def train_all(
 ) -> list[Outcome]:
     """Execute runs, each once and several at a time; one that another process holds is waited for at the end.
 
-    Teachers, and whatever else runs are made from, come before those that need them.
+    Teachers, and whatever else runs are made from, come before those that need them; a teacher whose record was lost
+    is made again for students that are there.
 
     Returns:
         One outcome for each of the runs asked for, and for each of what they needed that was not there.
@@ -56,24 +57,25 @@ def train_all(
 
 
 def _waves(resolved: Sequence[ResolvedRun], store: RunStore) -> list[list[ResolvedRun]]:
-    """Return the runs that are missing, and those they are made from: in each wave what the waves before make ready."""
-    depths: dict[str, int] = {}
-    runs: dict[str, ResolvedRun] = {}
+    """Return the runs that are missing, with teachers and what else is needed: each wave makes the next one ready."""
+    depths: dict[str, int] = {}  # -1 for a run that is there
+    waves: list[list[ResolvedRun]] = []
 
     def depth(run: ResolvedRun) -> int:
         identity = run.identity
         if identity not in depths:
-            if store.result(identity) is not None:
-                return -1
-            depths[identity] = 1 + max((depth(before) for before in prerequisites(run)), default=-1)
-            runs[identity] = run
+            present = store.result(identity) is not None
+            # a run that is there is measured against its teachers
+            needed = run.teachers or () if present else prerequisites(run)
+            before = max((depth(other) for other in needed), default=-1)
+            depths[identity] = -1 if present else before + 1
+            if not present:
+                waves.extend([] for _ in range(before + 2 - len(waves)))
+                waves[before + 1].append(run)
         return depths[identity]
 
     for run in resolved:
         depth(run)
-    waves: list[list[ResolvedRun]] = [[] for _ in range(1 + max(depths.values(), default=-1))]
-    for identity, place in depths.items():
-        waves[place].append(runs[identity])
     return waves
 
 

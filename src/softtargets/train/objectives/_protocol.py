@@ -23,6 +23,7 @@ class Batch:
         ids: (N,) int64, rows of the data set.
         targets: made by an objective that mixes or redraws labels; None: the objective goes by `labels`.
         teacher_logits: (n, K), of a teacher that was asked about these inputs; None without one.
+        teacher_targets: what was kept of each teacher's probabilities, where that is not all of them.
     """
 
     inputs: Tensor
@@ -30,6 +31,7 @@ class Batch:
     ids: Tensor
     targets: Targets | None = None
     teacher_logits: Tensor | None = None
+    teacher_targets: tuple[Targets, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Problem:
         device: where batches, and parameters of the objective's own, are.
         transition: clean -> observed, for a specification that asks for the known or an estimated one.
         epochs: of the whole training; schedules are shares of them.
-        teach: (ids, inputs) -> (M, n, K) logits of the run's M teachers; None where there are none.
+        teach: (ids, inputs) -> (M, n, K) logits of the run's M teachers, or M targets where a cache keeps less; None
+            where there are none.
     """
 
     num_examples: int
@@ -50,7 +53,7 @@ class Problem:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     transition: Transition | None = None
     epochs: int = 1
-    teach: Callable[[Tensor, Tensor], Tensor] | None = None
+    teach: Callable[[Tensor, Tensor], Tensor | tuple[Targets, ...]] | None = None
 
 
 class Objective(ABC):

@@ -1,0 +1,271 @@
+"""Students: what they minimise, against the equations; whom they are taught by; killed anywhere, they end the same."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+from reference import distill as reference
+from reference.losses import softmax
+
+from softtargets.distill import _cache_shards
+from softtargets.models import build
+from softtargets.runs.objectives import ObjectiveSpec
+from softtargets.runs.spec import RunSpec
+from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
+from softtargets.targets import Targets
+from softtargets.train import loop, teachers
+from softtargets.train.execute import execute
+from softtargets.train.objectives import Batch, Objective, Problem, build_objective
+from softtargets.train.trained import TrainedModel
+
+N, K = 5, 4
+FLIP = 0.3
+SYMMETRIC = [[1 - FLIP if i == j else FLIP / (K - 1) for j in range(K)] for i in range(K)]
+TEACHER = {
+    "data": {"name": "digits", "limit": {"train": 120, "validation": 40, "test": 60}},
+    "model": {"name": "mlp", "hidden": [24]},
+    "training": {"epochs": 3, "batch_size": 32, "precision": "float32"},
+}
+SECOND = {**TEACHER, "seeds": {"initialisation": 1}}
+
+
+def _cross(logits: list[float], label: int) -> float:
+    return -math.log(softmax(logits)[label])
+
+
+def _kd(z, v, y, **settings) -> float:
+    both = {"weight": 1.0, "label_weight": 0.0, "temperature": 1.0, **settings}
+    both.setdefault("student_temperature", both["temperature"])
+    return reference.knowledge_distillation(z, v, reference.one_hot(y, K), **both)
+
+
+def _standardised(z, v, y) -> float:
+    own, theirs = reference.standardized(z), reference.standardized(v)
+    return 9 * _kd(own, theirs, y, temperature=2.0) + 0.1 * _cross(z, y)
+
+
+def _smoothed(z, v, y) -> float:
+    probs = [0.9 * p + 0.1 / K for p in reference.softened(v, 2.0)]
+    return 4 * reference.divergence(probs, reference.softened(z, 2.0))
+
+
+def _decoupled(z, v, y) -> float:
+    target, others = reference.decoupled_parts(z, v, y, 4.0)
+    return 16 * (target + 8 * others) + _cross(z, y)
+
+
+CORRECTED = {"weight": 0.5, "label_weight": 0.5, "transition": SYMMETRIC}
+
+# settings of the objective, and the loss of one example by the equations: (student's, teacher's logits, label)
+BY_HAND: list[tuple[dict, Callable[[list[float], list[float], int], float]]] = [
+    ({}, _kd),
+    ({"weight": 0.6}, lambda z, v, y: _kd(z, v, y, weight=0.6, label_weight=0.4)),
+    ({"weight": 0.0, "temperature": 3.0}, lambda z, v, y: _cross(z, y)),
+    ({"temperature": 4.0, "label_weight": 0.0}, lambda z, v, y: _kd(z, v, y, temperature=4.0)),
+    ({"temperature": 4.0, "scale": "none"}, lambda z, v, y: _kd(z, v, y, temperature=4.0) / 16),
+    (
+        {"temperature": 4.0, "student_temperature": 1.0},
+        lambda z, v, y: _kd(z, v, y, temperature=4.0, student_temperature=1.0),
+    ),
+    ({"standardized": True, "temperature": 2.0, "weight": 9.0, "label_weight": 0.1}, _standardised),
+    ({"smoothing": 0.1, "temperature": 2.0}, _smoothed),
+    (
+        {"weight": 0.5, "transition": {"name": "symmetric", "rate": FLIP}},
+        lambda z, v, y: _kd(z, v, y, **CORRECTED),
+    ),
+    ({"loss": "squared"}, lambda z, v, y: reference.squared_logits(z, v)),
+    ({"loss": "squared", "weight": 0.6}, lambda z, v, y: 0.6 * reference.squared_logits(z, v) + 0.4 * _cross(z, y)),
+    ({"loss": "decoupled", "temperature": 4.0}, _decoupled),
+]
+
+
+def _problem(answer) -> Problem:
+    return Problem(num_examples=20, num_classes=K, teach=lambda ids, inputs: answer)
+
+
+def _objective(problem: Problem, **settings) -> Objective:
+    return build_objective(TypeAdapter(ObjectiveSpec).validate_python({"name": "distillation", **settings}), problem)
+
+
+def _batch(members: int = 1) -> tuple[Batch, torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(0)
+    student, answers = torch.randn(N, K, generator=draw) * 2, torch.randn(members, N, K, generator=draw) * 3
+    return Batch(torch.zeros(N, 2), torch.arange(N) % K, torch.arange(N)), student, answers
+
+
+def _losses(objective: Objective, batch: Batch, logits: torch.Tensor) -> torch.Tensor:
+    return objective.losses(logits, objective.prepare(batch, torch.Generator()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"), BY_HAND, ids=lambda value: str(value) if isinstance(value, dict) else ""
+)
+def test_the_loss_is_that_of_the_equations(settings, expected) -> None:
+    batch, student, answers = _batch()
+    got = _losses(_objective(_problem(answers), **settings), batch, student)
+    rows = zip(student.tolist(), answers[0].tolist(), batch.labels.tolist(), strict=True)
+    assert got.tolist() == pytest.approx([expected(*row) for row in rows], rel=2e-5, abs=1e-6)
+
+
+def test_relations_are_of_the_whole_batch() -> None:
+    batch, student, answers = _batch()
+    got = _losses(_objective(_problem(answers), loss="relational", temperature=2.0, weight=0.5), batch, student)
+    rows, columns = reference.relational_parts(student.tolist(), answers[0].tolist(), 2.0)
+    labels = [_cross(z, y) for z, y in zip(student.tolist(), batch.labels.tolist(), strict=True)]
+    expected = [0.5 * 4 * (row + columns) + label for row, label in zip(rows, labels, strict=True)]
+    assert got.tolist() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"loss": "decoupled"}, {"weight": 0.3}])
+def test_two_teachers_are_the_mean_of_their_probabilities(settings) -> None:
+    batch, student, answers = _batch(members=2)
+    mean = torch.tensor([reference.ensemble(both, [1, 1], "probs", 3.0) for both in answers.transpose(0, 1).tolist()])
+    of_two = _losses(_objective(_problem(answers), temperature=3.0, **settings), batch, student)
+    of_one = _losses(_objective(_problem(3 * mean[None]), temperature=3.0, **settings), batch, student)
+    torch.testing.assert_close(of_two, of_one, rtol=1e-4, atol=1e-5)
+
+
+def test_the_logits_of_two_teachers_are_averaged_where_logits_are_learnt() -> None:
+    """Log-probabilities would be other numbers: (2, 0) and (4, 2) are alike to them."""
+    batch, _, _ = _batch()
+    answers = torch.tensor([[[1.0, 0.0, 0.0, 0.0]] * N, [[5.0, 2.0, 0.0, 0.0]] * N])
+    got = _losses(_objective(_problem(answers), loss="squared"), batch, torch.zeros(N, K))
+    assert got.tolist() == pytest.approx([0.5 * (9 + 1)] * N)
+
+
+def test_what_is_kept_of_two_teachers_is_learnt_by_cross_entropy() -> None:
+    """Weights p / q leave a mass that is not 1, to which the loss is linear: m logsumexp(z) - <t, z>."""
+    batch, student, _ = _batch()
+    index = torch.tensor([[0, 2]] * N)
+    kept = (
+        Targets(index=index, value=torch.tensor([[0.5, 0.7]] * N), size=K),
+        Targets(index=index, value=torch.tensor([[0.2, 0.1]] * N), size=K),
+    )
+    settings = {"temperature": 2.0, "student_temperature": 3.0, "weight": 0.5, "cache": {"kind": "sampled", "draws": 2}}
+    got = _losses(_objective(_problem(kept), **settings), batch, student)
+    expected = []
+    for z, y in zip(student.tolist(), batch.labels.tolist(), strict=True):
+        log_probs = [math.log(p) for p in reference.softened(z, 3.0)]
+        expected.append(0.5 * 6 * -(0.35 * log_probs[0] + 0.4 * log_probs[2]) + 0.5 * _cross(z, y))
+    assert got.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_teacher_answers_in_its_own_precision_and_takes_no_gradient(small_run) -> None:
+    """A bfloat16 teacher of a float32 student, in evaluation mode."""
+    model = {"name": "resnet", "depth": 8, "width": 4}
+    torch.manual_seed(0)
+    network = build(
+        RunSpec.parse({"model": model, "training": {"epochs": 1}}).model, input_shape=(1, 8, 8), num_classes=K
+    )
+    inputs = torch.randn(N, 1, 8, 8)
+    full = TrainedModel(network, small_run(model=model)).logits(inputs)
+    half = TrainedModel(network, small_run(model=model, training={"precision": "bfloat16"})).logits(inputs)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(half, network(inputs).float())
+    assert half.dtype == full.dtype == torch.float32
+    assert not torch.equal(half, full)
+    torch.testing.assert_close(half, full, rtol=0.1, atol=0.1)
+    assert not network.training
+    assert not full.requires_grad
+
+
+# Everything that a student may stand on.
+STUDENTS = {
+    "one teacher": {},
+    "two teachers": {"teachers": [TEACHER, SECOND], "objective": {"temperature": 2.0}},
+    "born again, twice": {
+        "model": {"name": "mlp", "hidden": [24]},
+        "teachers": [{**TEACHER, "objective": {"name": "distillation"}, "teachers": [TEACHER]}],
+    },
+    "a running average": {
+        "teachers": None,
+        "objective": {"source": "average", "weight": 0.5},
+        "training": {"average_decay": 0.8},
+    },
+    "an estimated transition": {
+        "objective": {"transition": {"name": "estimated"}, "weight": 0.5},
+        "noise": {"name": "symmetric", "rate": 0.2, "splits": ["train", "validation"]},
+    },
+    "a known transition": {
+        "objective": {"transition": {"name": "known"}, "temperature": 2.0, "weight": 0.5},
+        "noise": {"name": "pair_flip", "rate": 0.2},
+    },
+    "standardised": {"objective": {"standardized": True, "temperature": 2.0, "weight": 9.0, "label_weight": 0.1}},
+    "decoupled": {"objective": {"loss": "decoupled", "temperature": 2.0}, "optimizer": {"learning_rate": 0.001}},
+    "relational": {"objective": {"loss": "relational"}},
+    "squared": {"objective": {"loss": "squared", "weight": 0.6}, "optimizer": {"learning_rate": 0.01}},
+    "augmented": {"augmentation": {"shift": 1}, "model": {"name": "mlp", "hidden": [16], "dropout": 0.2}},
+    "a cache": {"objective": {"cache": {"dtype": "float16"}, "temperature": 2.0}},
+    "a cache of draws": {"objective": {"cache": {"kind": "sampled", "draws": 3}, "temperature": 2.0}},
+    "a cache of the largest of two": {"objective": {"cache": {"k": 3}}, "teachers": [TEACHER, SECOND]},
+    "a teacher in bfloat16": {
+        "teachers": [
+            {
+                **TEACHER,
+                "model": {"name": "resnet", "depth": 8, "width": 4},
+                "training": {"epochs": 1, "precision": "bfloat16"},
+            }
+        ]
+    },
+}
+
+
+def _student(small_run, name: str):
+    settings = dict(STUDENTS[name])
+    objective = {"name": "distillation", **settings.pop("objective", {})}
+    taught = settings.pop("teachers", [TEACHER])
+    return small_run(objective=objective, **({} if taught is None else {"teachers": taught}), **settings)
+
+
+class KilledError(BaseException):
+    """Stands for the death of the process: no handler of errors may see it."""
+
+
+def _files(store: RunStore) -> dict[str, bytes]:
+    """Every number that a store holds."""
+    names = {HISTORY, MODEL, PREDICTIONS}
+    found = (path for path in store.folder.rglob("*") if path.name in names or path.parent.parent.name == "teachers")
+    return {str(path.relative_to(store.folder)): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_killed_at_every_point_a_student_ends_bit_for_bit_the_same(small_run, tmp_path, monkeypatch, name) -> None:
+    """Killed before each epoch, of its teachers and of its own, and before each file of a cache comes to be."""
+    monkeypatch.setattr(teachers, "ROWS_PER_SHARD", 40)
+    resolved = _student(small_run, name)
+    whole, killed = RunStore(tmp_path / "whole"), RunStore(tmp_path / "killed")
+    outcome = execute(resolved, whole, checkpoint_seconds=0)
+    assert outcome.status == "trained", outcome.message
+    died: set[tuple[object, ...]] = set()
+
+    def dying(original, point):
+        def dies(*arguments):
+            here = point(*arguments)
+            if here not in died:
+                died.add(here)
+                raise KilledError
+            return original(*arguments)
+
+        return dies
+
+    epoch, write = loop.Trainer._train_epoch, _cache_shards.write_atomically
+    monkeypatch.setattr(loop.Trainer, "_train_epoch", dying(epoch, lambda trainer: (trainer.folder, trainer.epoch)))
+    monkeypatch.setattr(_cache_shards, "write_atomically", dying(write, lambda path, content: (path,)))
+    attempts = 1
+    while (outcome := _survived(resolved, killed)) is None:
+        attempts += 1
+    assert outcome.status == "trained"
+    files = sum(path.suffix in (".bin", ".json") for path in whole.folder.glob("teachers/*/*"))
+    plans = len(list(whole.folder.glob("teachers/*/plan.json")))  # written through another module
+    epochs = sum(len(path.read_bytes().splitlines()) for path in whole.folder.glob(f"*/{HISTORY}"))
+    assert attempts == len(died) + 1 == epochs + files - plans + 1
+    assert _files(killed) == _files(whole)
+
+
+def _survived(resolved, store: RunStore):
+    try:
+        return execute(resolved, store, checkpoint_seconds=0)
+    except KilledError:
+        return None
