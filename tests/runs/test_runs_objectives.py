@@ -8,8 +8,9 @@ from pydantic import TypeAdapter
 
 from softtargets._errors import InputError
 from softtargets._spec import Spec, tags
-from softtargets.runs.objectives import EstimatedTransition, ObjectiveSpec, needs_transition
+from softtargets.runs.objectives import ObjectiveSpec, needs_transition
 from softtargets.runs.spec import RunSpec
+from softtargets.runs.transition_sources import EstimatedTransition
 
 BASE = {"model": {"name": "mlp"}, "training": {"epochs": 2, "average_decay": 0.9}}
 

@@ -6,8 +6,9 @@ import pytest
 
 from softtargets._errors import InputError
 from softtargets.runs.noise import RecordedNoise
-from softtargets.runs.objectives import EstimatedTransition, needs_transition
+from softtargets.runs.objectives import needs_transition
 from softtargets.runs.spec import read_toml
+from softtargets.runs.transition_sources import EstimatedTransition
 from softtargets.studies.catalog import STUDY as FILE
 from softtargets.studies.catalog import find, read_reported, read_study
 from softtargets.studies.expand import DataChoice, cells_of, expand, select_outputs, term_cells

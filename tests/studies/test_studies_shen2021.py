@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from softtargets.runs.objectives import CrossEntropySpec, DistillationSpec
+from softtargets.runs.distillation import DistillationSpec
+from softtargets.runs.objectives import CrossEntropySpec
 from softtargets.runs.spec import RunSpec
 from softtargets.studies.catalog import find, read_reported, read_study
 from softtargets.studies.expand import PlannedRun, cells_of, expand, select_outputs, term_cells

@@ -14,10 +14,10 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.noise import clean_labels
 from softtargets.runs.measures import measure
 from softtargets.runs.noise import NoiseSpec
-from softtargets.runs.objectives import EstimatedTransition
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import HISTORY, RunStore
+from softtargets.runs.transition_sources import EstimatedTransition
 from softtargets.train.estimate import ESTIMATORS, estimate_transition, pretraining
 from softtargets.train.execute import execute, rehearse, resolve
 from softtargets.train.observed import TRANSITIONS, drawn_from, observe

@@ -18,9 +18,10 @@ from softtargets.report.layout import (
     places,
 )
 from softtargets.report.series import arm_series, cell_name, levels_of
+from softtargets.studies.arms import ZERO
 from softtargets.studies.expand import cell
 from softtargets.studies.results import CellKey, Density, StudyResults
-from softtargets.studies.schema import ZERO, Noise, Output
+from softtargets.studies.schema import Noise, Output
 
 _MANY_DECADES = 30.0
 _MOST_TICKS = 12

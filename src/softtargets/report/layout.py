@@ -5,9 +5,10 @@ from itertools import product
 from typing import get_args
 
 from softtargets.report import numbers
+from softtargets.studies.arms import ZERO
 from softtargets.studies.expand import cell
 from softtargets.studies.results import CellKey
-from softtargets.studies.schema import ZERO, Axis, Noise, Output, Study
+from softtargets.studies.schema import Axis, Noise, Output, Study
 
 AXES: tuple[Axis, ...] = get_args(Axis)
 

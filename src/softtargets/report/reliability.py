@@ -9,8 +9,9 @@ from softtargets.report import numbers, palette
 from softtargets.report.drawing import Build, Drawing, Panel, Series, Style
 from softtargets.report.layout import axis_phrase, axis_values, cells
 from softtargets.report.series import arm_series, cell_name, levels_of
+from softtargets.studies.arms import ZERO
 from softtargets.studies.results import Diagram, StudyResults
-from softtargets.studies.schema import ZERO, Output
+from softtargets.studies.schema import Output
 
 # A bin with fewer predictions says little of its accuracy: its point is hollow and no line leads to it.
 FEW = 20

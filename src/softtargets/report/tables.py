@@ -12,9 +12,10 @@ from softtargets.report.layout import (
     axis_title,
     axis_values,
 )
+from softtargets.studies.arms import ZERO
 from softtargets.studies.expand import cell, term_cells
 from softtargets.studies.results import CellKey, Reported, StudyResults, Verdict, VerdictName
-from softtargets.studies.schema import ZERO, Axis, Claim, Output
+from softtargets.studies.schema import Axis, Claim, Output
 
 # From so many columns on, deviations go below their means; where data sets are named, too, from so many on a table is
 # set smaller and has no room for verdicts, which stand below it anyway.

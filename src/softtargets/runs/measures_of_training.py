@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from softtargets.runs.distillation import DistillationSpec
 from softtargets.runs.measure import Measure
-from softtargets.runs.objectives import CrossEntropySpec, DistillationSpec
+from softtargets.runs.objectives import CrossEntropySpec
 from softtargets.runs.record import Record
 
 SPEEDS = (80, 90, 95, 98)

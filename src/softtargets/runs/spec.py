@@ -12,8 +12,9 @@ from softtargets._errors import InputError, fail
 from softtargets._spec import Spec
 from softtargets.data.spec import DataSpec
 from softtargets.models.spec import ModelSpec
+from softtargets.runs.distillation import DistillationSpec
 from softtargets.runs.noise import NoiseSpec, RecordedNoise
-from softtargets.runs.objectives import CrossEntropySpec, DistillationSpec, ObjectiveSpec
+from softtargets.runs.objectives import CrossEntropySpec, ObjectiveSpec
 from softtargets.runs.ranges import NonNegative, Positive
 
 # Raised by hand when a change alters the results of a specification; runs of an older recipe are trained again.

@@ -8,8 +8,9 @@ from typing import Any
 
 from softtargets._errors import unknown
 from softtargets.runs.spec import AugmentationSpec, RunSpec, Seeds, merged
+from softtargets.studies.arms import ZERO, Scale
 from softtargets.studies.results import CellKey
-from softtargets.studies.schema import ZERO, Noise, Scale, Study, Term
+from softtargets.studies.schema import Noise, Study, Term
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from torch import Tensor
 from softtargets import noise
 from softtargets._errors import fail
 from softtargets.matrices import Transition
-from softtargets.runs.objectives import CrossEntropySpec, EstimatedTransition, needs_transition
+from softtargets.runs.objectives import CrossEntropySpec, needs_transition
 from softtargets.runs.spec import ResolvedRun, RunSpec
+from softtargets.runs.transition_sources import EstimatedTransition
 
 Estimator = Callable[[Tensor, Tensor, EstimatedTransition], Transition]
 

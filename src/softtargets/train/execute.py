@@ -23,8 +23,9 @@ from softtargets.data.observed import observed_fingerprint
 from softtargets.data.spec import DataSpec
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
+from softtargets.runs.distillation import DistillationSpec
 from softtargets.runs.noise import RecordedNoise
-from softtargets.runs.objectives import DistillationSpec, needs_transition
+from softtargets.runs.objectives import needs_transition
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, SNAPSHOTS, Failure, RunStore, write_atomically

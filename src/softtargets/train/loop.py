@@ -22,7 +22,7 @@ from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.metrics import accuracy, nll
 from softtargets.noise import TrainingDynamics
-from softtargets.runs.objectives import DistillationSpec
+from softtargets.runs.distillation import DistillationSpec
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import CHECKPOINT, HISTORY
 from softtargets.runs.streams import derived_seed, generator

@@ -9,7 +9,7 @@ from torch import Tensor
 from softtargets._errors import InputError
 from softtargets.data.dataset import Dataset
 from softtargets.distill import TeacherCache, write_cache
-from softtargets.runs.objectives import DistillationSpec
+from softtargets.runs.distillation import DistillationSpec
 from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore, set_aside
 from softtargets.runs.streams import generator

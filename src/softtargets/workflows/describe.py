@@ -12,8 +12,9 @@ from statistics import median
 from softtargets.runs.objectives import CrossEntropySpec
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
+from softtargets.studies.arms import Expected
 from softtargets.studies.expand import PlannedRun, without_augmentation
-from softtargets.studies.schema import Expected, Study
+from softtargets.studies.schema import Study
 from softtargets.workflows.study import StudyRequest, expand_request, resolve_all, summarise
 from softtargets.workflows.training import available_cores
 

@@ -12,15 +12,8 @@ from softtargets import losses, nn, noise, targets
 from softtargets._errors import fail
 from softtargets.losses import reduce
 from softtargets.matrices import Transition
-from softtargets.runs.objectives import (
-    BackwardSpec,
-    Correction,
-    ForwardSpec,
-    LearnedTransitionSpec,
-    LossBoundSpec,
-    SymmetricTransition,
-    TransitionSource,
-)
+from softtargets.runs.objectives import BackwardSpec, Correction, ForwardSpec, LearnedTransitionSpec, LossBoundSpec
+from softtargets.runs.transition_sources import SymmetricTransition, TransitionSource
 from softtargets.train.objectives._protocol import Batch, Objective, Problem
 
 
