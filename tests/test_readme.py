@@ -26,9 +26,18 @@ def test_the_library_in_ten_lines(capsys) -> None:
     assert 0 < error < 1
 
 
-def test_how_far_a_model_can_be_trusted() -> None:
+def test_whether_to_distil_from_a_teacher() -> None:
     made: dict = {}
     exec(compile(_blocks("python")[1], "README.md", "exec"), made)
+    assert made["loss"].shape == (100,)
+    # of logits that know nothing of the labels nine tenths of the mass is on wrong classes, which is all there is: 1
+    assert 0.9 < made["how_soft"] < 1.1
+    assert 0 < made["how_erased"] < 1
+
+
+def test_how_far_a_model_can_be_trusted() -> None:
+    made: dict = {}
+    exec(compile(_blocks("python")[2], "README.md", "exec"), made)
     logits, labels = made["logits"], made["labels"]
     assert made["fitted"].converged
     before, after = (metrics.ece(logits=z[500:], labels=labels[500:]) for z in (logits, made["fitted"](logits)))

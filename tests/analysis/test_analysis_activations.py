@@ -109,6 +109,17 @@ def test_modes_come_back_module_by_module(model: Network) -> None:
     assert [module.training for module in model.modules()] == modes
 
 
+def test_a_module_with_a_train_of_its_own_keeps_its_mode() -> None:
+    class Frozen(nn.BatchNorm1d):
+        def train(self, mode: bool = True) -> "Frozen":
+            return super().train(False)
+
+    frozen = Frozen(2)
+    frozen.training = True
+    activations(nn.Sequential(frozen), [torch.zeros(3, 2)], ["0"])
+    assert frozen.training
+
+
 def test_nothing_is_random_and_running_statistics_stay(model: Network) -> None:
     model.train()
     state = {name: value.clone() for name, value in model.state_dict().items()}
@@ -171,6 +182,22 @@ class Odd(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.named(input=self.twice(self.twice(self.lstm(inputs)[0])))
+
+
+def test_one_batch_is_not_taken_for_many() -> None:
+    # a linear layer would take the rows of a tensor one at a time, and the names of a mapping are no inputs
+    model = nn.Sequential(nn.Linear(3, 2))
+    inputs = torch.zeros(4, 3)
+    with pytest.raises(TypeError, match=r"batches: an iterable of batches; got one Tensor; use \[batch\]"):
+        activations(model, inputs, ["0"])
+    with pytest.raises(TypeError, match=r"batches: an iterable of batches; got one dict; use \[batch\]"):
+        activations(model, {"input": inputs}, ["0"])
+
+
+def test_names_are_gone_through_once() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    found = activations(model, [torch.zeros(4, 3)], (name for name in ("1", "0")))  # pyright: ignore[reportArgumentType]
+    assert list(found) == ["1", "0"]
 
 
 def test_errors(model: Network) -> None:

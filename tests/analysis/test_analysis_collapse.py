@@ -1,5 +1,6 @@
 """Neural collapse: by hand, by matrices of full size, its limits and what it does not depend on."""
 
+import math
 from dataclasses import astuple
 
 import pytest
@@ -154,6 +155,30 @@ def test_a_mean_in_the_middle_has_no_angle() -> None:
     found = neural_collapse(features, torch.tensor([0, 1, 2]), features)
     assert found.nc2_angles.isnan()
     assert float(found.nc1) == 0
+
+
+def test_a_weight_of_0_has_no_direction() -> None:
+    found = neural_collapse(FEATURES, LABELS, torch.zeros_like(WEIGHT), bias=BIAS)
+    assert found.nc3.isnan()
+    assert found.nc1.isfinite()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_last_layer_that_is_not_finite_is_refused(value: float) -> None:
+    weight, bias = WEIGHT.clone(), BIAS.clone()
+    weight[1, 2] = bias[3] = value
+    with pytest.raises(ValueError, match=rf"weight: finite values; got {value} at index \(1, 2\)"):
+        neural_collapse(FEATURES, LABELS, weight)
+    with pytest.raises(ValueError, match=rf"bias: finite values; got {value} at row 3"):
+        neural_collapse(FEATURES, LABELS, WEIGHT, bias=bias)
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e170])
+def test_squares_that_vanish_or_overflow_are_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match=r"features: numbers of which the largest is between 1e-120 and 1e\+120"):
+        neural_collapse(scale * FEATURES, LABELS, WEIGHT)
+    with pytest.raises(ValueError, match=r"weight: numbers of which the largest is between"):
+        neural_collapse(FEATURES, LABELS, scale * WEIGHT)
 
 
 def test_errors() -> None:

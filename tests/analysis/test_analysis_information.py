@@ -67,6 +67,13 @@ def test_the_ends() -> None:
     assert _exact(torch.tensor([-40.0, 40.0]).repeat(300)) == pytest.approx(math.log(2), abs=1e-12)
 
 
+def test_differences_that_lie_further_apart_than_a_number_reaches() -> None:
+    draws = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    far = draws / draws.abs().max() * 1.7e308
+    assert mutual_information(far).uncorrected == pytest.approx(mutual_information(draws).uncorrected, abs=1e-12)
+    assert mutual_information(draws).uncorrected > 0.05
+
+
 def test_the_mended_formula_in_a_slow_loop() -> None:
     draws = torch.randn(7, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     draws = draws + torch.tensor([0.0, 0, 1, 3, 3, 8, 9])[:, None]

@@ -99,6 +99,21 @@ def test_it_trains_within_no_grad_and_from_tensors_with_gradients() -> None:
     assert features.grad is None
 
 
+def test_it_trains_in_inference_mode_and_from_its_tensors() -> None:
+    plain = linear_probe(*TRAIN, *TEST)
+    with torch.inference_mode():
+        train, test = (TRAIN[0].double(), TRAIN[1] + 0), (TEST[0].double(), TEST[1] + 0)
+        inside = linear_probe(*train, *test)
+    for found in (inside, linear_probe(*train, *test)):
+        assert torch.equal(found.weight, plain.weight)
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e170])
+def test_squares_that_vanish_or_overflow_are_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match=r"train_features: numbers of which the largest is between 1e-120 and 1e\+120"):
+        linear_probe(TRAIN[0].double() * scale, TRAIN[1], *TEST)
+
+
 def test_columns_that_do_not_vary_are_left_alone() -> None:
     dead = torch.cat([TRAIN[0], torch.full((N, 1), 0.1), torch.zeros(N, 1)], 1)
     alive = torch.cat([TEST[0], torch.full((N, 1), 1e3), torch.full((N, 1), -5.0)], 1)

@@ -225,6 +225,25 @@ def test_it_takes_what_the_projection_gives() -> None:
     assert distances.dc <= cluster_distances(features, labels, similar=(0, 1), different=2).dc
 
 
+def test_narrow_labels_are_not_wrapped_around() -> None:
+    features, labels = _clusters()
+    narrow = labels.to(torch.uint8)
+    assert astuple(cluster_distances(features, narrow, similar=(0, 1), different=2)) == astuple(
+        cluster_distances(features, labels, similar=(0, 1), different=2)
+    )
+    with pytest.raises(ValueError, match=r"labels: an example of class 258; got none"):
+        cluster_distances(features, narrow, similar=(0, 1), different=258)
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e170])
+def test_squares_that_vanish_or_overflow_are_refused(scale: float) -> None:
+    features, labels = _clusters()
+    with pytest.raises(ValueError, match=r"features: numbers of which the largest is between 1e-120 and 1e\+120"):
+        cluster_distances(features * scale, labels, similar=(0, 1), different=2)
+    with pytest.raises(ValueError, match=r"weight: numbers of which the largest is between"):
+        projection(FEATURES, LABELS, WEIGHT * scale, classes=CLASSES)
+
+
 def test_distance_errors() -> None:
     features, labels = _clusters()
     with pytest.raises(ValueError, match=r"labels: an example of class 7; got none"):

@@ -61,6 +61,12 @@ def test_directions_alone_count_and_no_axis_is_special() -> None:
         torch.testing.assert_close(measure(_features() @ _rotation(4), LABELS), plain, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("length", [5e-324, 1e-170, 1e-30, 1e30])
+def test_a_row_of_any_length_has_a_direction(length: float) -> None:
+    features = torch.tensor([[1.0, 0.0], [0.0, length], [0.0, 2.0]], dtype=torch.float64)
+    assert float(within_class_distance(features, torch.tensor([0, 0, 1]))) == pytest.approx(0.25, abs=1e-15)
+
+
 def test_moving_the_features_does_count() -> None:
     assert abs(class_separation(_features() + 3, LABELS) - class_separation(_features(), LABELS)) > 0.01
 

@@ -28,6 +28,13 @@ def test_the_best_value_as_level() -> None:
     assert epochs_to(values, float(values.max())) == int(values.argmax()) + 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_tensor_is_held_against_the_level_in_its_own_precision(dtype: torch.dtype) -> None:
+    # .9 is below .9 once rounded to float32
+    assert epochs_to(torch.tensor([0.5, 0.9], dtype=dtype), 0.9) == 2
+    assert epochs_to(torch.tensor([0.5, 0.1], dtype=dtype), 0.1, higher_is_better=False) == 2
+
+
 def test_errors() -> None:
     with pytest.raises(ValueError, match="level: a number; got nan"):
         epochs_to([0.5], float("nan"))

@@ -6,8 +6,8 @@ from dataclasses import replace
 from softtargets.report import claims, figures, files
 from softtargets.report.drawing import Drawing, Panel
 from softtargets.report.series import arm_series
+from softtargets.studies.arms import Arm, TeacherArm
 from softtargets.studies.results import Verdict
-from softtargets.studies.schema import Arm, TeacherArm
 
 
 def drawn(results, name) -> Drawing:

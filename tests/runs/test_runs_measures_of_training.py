@@ -50,6 +50,25 @@ def test_the_smoothing_of_targets_is_muellers_gamma() -> None:
         assert _smoothing(Record({}, run=run)) == smoothing
 
 
+def test_under_noise_targets_are_held_against_the_labels_that_were_given() -> None:
+    """As of label smoothing, whose α is what it leaves to others than the observed label, wrong or not."""
+    record = _student()
+    record.predictions["train.observed"] = torch.tensor([1, 0])
+    assert _smoothing(record) == pytest.approx(1.5 * ((1 - 0.125) + 0.5) / 2)
+
+
+def test_standardized_targets_are_counted_as_such() -> None:
+    logits = PROBS.log().double()
+    scored = (logits - logits.mean(1, keepdim=True)) / logits.std(1, keepdim=True)
+    expected = 1.5 * (1 - (scored / 2).softmax(-1)[:, 0]).mean()
+    assert _smoothing(_student(standardized=True, temperature=2.0)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_cache_of_all_classes_changes_nothing() -> None:
+    for cache in ({"kind": "top_k"}, {"kind": "top_k", "k": 3}):
+        assert _smoothing(_student(cache=cache)) == _smoothing(_student())
+
+
 def test_targets_that_are_smoothed_again_are_counted_as_such() -> None:
     """(1 - s) p + s / K leaves (1 - s) gamma + s."""
     plain = _smoothing(_student())
@@ -57,7 +76,18 @@ def test_targets_that_are_smoothed_again_are_counted_as_such() -> None:
     assert _smoothing(_student(smoothing=0.2)) == pytest.approx(0.8 * plain + 0.2)
 
 
-@pytest.mark.parametrize("objective", [{"weight": 0.5}, {"loss": "squared"}, {"loss": "decoupled"}, {"members": 2}])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"weight": 0.5},
+        {"loss": "squared"},
+        {"loss": "decoupled"},
+        {"members": 2},
+        # what of the teacher's probabilities is left stands in its cache alone
+        {"cache": {"kind": "top_k", "k": 2}},
+        {"cache": {"kind": "sampled", "draws": 3}},
+    ],
+)
 def test_targets_that_are_no_one_teachers_have_no_such_number(objective) -> None:
     assert _smoothing(_student(**objective)) is None
 

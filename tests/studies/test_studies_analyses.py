@@ -6,14 +6,16 @@ import pytest
 import torch
 
 from softtargets._errors import InputError
-from softtargets.analysis import neural_collapse
+from softtargets.analysis import mutual_information, neural_collapse
 from softtargets.data import fingerprint
 from softtargets.data.spec import DataSpec
 from softtargets.runs.spec import ResolvedRun, RunSpec, merged
 from softtargets.runs.store import RunStore
+from softtargets.runs.streams import generator
 from softtargets.studies import analyses
 from softtargets.studies.analyses import ANALYSES, TRACES, analyse
 from softtargets.studies.analyses_of_networks import (
+    DRAWS,
     GROUPS,
     PENALTIES,
     Subject,
@@ -152,6 +154,15 @@ def test_information_takes_as_many_examples_of_each_class_and_lies_between_its_b
     assert 0 < found < math.log(len(rows))
 
 
+def test_information_is_in_the_logits_of_the_first_and_the_third_class(subject) -> None:
+    rows, run = _differences_of(subject), subject.resolved.run
+    draws, (_, inputs) = generator("information", run.seeds.augmentation), subject._data
+    with torch.no_grad():
+        logits = [subject.network(inputs.batch(rows, run.augmentation, draws)) for _ in range(DRAWS)]
+    expected = mutual_information(torch.stack([seen[:, 3] - seen[:, 0] for seen in logits], 1)).value
+    assert GROUPS["information"](subject)["information"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_information_is_drawn_from_its_own_stream(subject, store) -> None:
     before = torch.get_rng_state()
     with analysed(subject.resolved, store, CLASSES) as opened:
@@ -186,7 +197,11 @@ def test_under_noise_classes_are_the_true_ones(store) -> None:
     with analysed(resolved, store, CLASSES) as subject:
         assert not torch.equal(subject.predictions["train.observed"], subject.predictions["train.labels"])
         places = subject.of_classes("train", 5)
-        assert subject.predictions["train.labels"][places].tolist() == [3] * 5 + [8] * 5 + [0] * 5
+        labels = subject.predictions["train.labels"]
+        assert labels[places].tolist() == [3] * 5 + [8] * 5 + [0] * 5
+        # by such observed labels there would be no example of class 0
+        subject.predictions["train.observed"] = torch.full_like(labels, 3)
+        assert len(_differences_of(subject)) == 2 * labels.bincount()[[3, 0]].min()
 
 
 def test_a_number_that_is_not_defined_is_left_out(store, monkeypatch) -> None:

@@ -71,6 +71,14 @@ def test_far_limits() -> None:
     assert _intercept(far) == pytest.approx(math.log(0.525 / 0.475), rel=1e-3)
 
 
+@pytest.mark.parametrize("left", [1e-9, 1e-12, 1e-15])
+def test_smoothing_next_to_1_is_at_its_limit(left: float) -> None:
+    """Probabilities and targets are then next to 1/2, and it is how far from it that counts."""
+    (found,) = separators((1 - left,), ())
+    assert found.distance == pytest.approx(smoothing_limit(), rel=1e-6)
+    assert found.slope > 0
+
+
 def test_smoothing_brings_the_separator_back_towards_the_origin_but_not_to_it() -> None:
     """The paper's claim, with numbers: from -.603 by way of -.186 (.1) and -.089 (.5) to -.075 (.9)."""
     distances = [FOUND["LS", smoothing].distance for smoothing in SMOOTHINGS]

@@ -271,6 +271,13 @@ def test_other_classes_are_other_numbers(results, store) -> None:
         assert before.metrics["nc1"] == after.metrics["nc1"]
 
 
+def test_other_classes_are_another_trace_of_information(results, store) -> None:
+    found = gather(planned(("traces",), classes=[1, 2, 4]), store)
+    before, after = (next(t for t in r.traces if t.metric == "information") for r in (results, found))
+    assert before.epochs == after.epochs
+    assert before.mean[-1] != after.mean[-1]
+
+
 @pytest.mark.parametrize("classes", [None, [1, 2, 10]])
 def test_without_three_classes_of_the_data_only_what_needs_them_is_left_out(store, tmp_path, classes) -> None:
     found = gather(planned(("table", "plane"), classes=classes), store)

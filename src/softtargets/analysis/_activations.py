@@ -44,7 +44,7 @@ def activations(
     Raises:
         ValueError: where a name is unknown (the nearest is named), a layer does not run exactly once per batch,
             activations of two batches differ in shape beyond the first axis, or there is no batch or no layer.
-        TypeError: where layers are one name rather than several, or a layer's side is not a tensor.
+        TypeError: where layers are one name or batches one batch rather than several, or a layer's side is no tensor.
 
     Limits:
         the sizes of the batches do not matter to a model that treats examples alone, which in evaluation mode most do.
@@ -56,6 +56,9 @@ def activations(
     """
     if side not in SIDES:
         raise unknown("side", side, SIDES)
+    if isinstance(batches, Tensor | Mapping):
+        # gone through, one batch would be taken for many: its rows, or its names
+        raise fail_type("batches", "an iterable of batches", f"one {type(batches).__name__}", "use [batch]")
     modules = _named(model, layers)
     gathered: dict[str, list[Tensor]] = {name: [] for name in modules}
     with _evaluating(model), _hooked(modules, gathered, side, dtype), torch.no_grad():
@@ -72,14 +75,15 @@ def _named(model: nn.Module, layers: Sequence[str]) -> dict[str, nn.Module]:
         raise fail_type("layers", "a sequence of names", f"the name '{layers}'", f"use ['{layers}']")
     if not layers:
         raise fail("layers", "at least one name", "none", "give names as in model.named_modules()")
-    known = dict(model.named_modules())
+    known, found = dict(model.named_modules()), dict[str, nn.Module]()
     for name in layers:
         if name not in known:
             # of a deep network all names would fill a screen
             close = nearest(name, known)
             remedy = "see model.named_modules()" if close is None else f"did you mean '{close}'?"
             raise fail("layers", "names of modules of the model", f"'{name}'", remedy)
-    return {name: known[name] for name in layers}
+        found[name] = known[name]
+    return found
 
 
 @contextmanager

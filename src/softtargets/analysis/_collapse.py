@@ -51,11 +51,12 @@ def neural_collapse(features: Tensor, labels: Tensor, weight: Tensor, *, bias: T
         bias: (K,) float of the last layer; None: it has none.
 
     Returns:
-        NeuralCollapse, of () float64; nc2_angles is NaN where a class mean is the mean of all means.
+        NeuralCollapse, of () float64; nc2_angles is NaN where a class mean is the mean of all means, nc3 where all
+        weights are 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, a feature is not finite, a class has no example, or
-            all classes have the same mean.
+        ValueError: where shapes differ, a label is out of range, a class has no example, all classes have the same
+            mean, or of features, weight or bias a number is not finite or beyond 1e120, or all are below 1e-120.
         TypeError: where features, weight or bias are not floating-point or labels not integers.
 
     Limits:

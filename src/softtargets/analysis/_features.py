@@ -8,12 +8,14 @@ from torch import Tensor
 from softtargets._checks import check_floating, check_labels, entry, first_bad, values_visible, where
 from softtargets._errors import fail
 
+# How far from 1 the largest number may be: squares of differences are summed, and must neither overflow nor vanish.
+REACH = 1e120
 # entries of one chunk: in float64 some 8 MiB, so that features are never copied as a whole
 CHUNK = 2**20
 
 
 def check_features(features: Tensor, labels: Tensor, num_classes: int | None = None, *, prefix: str = "") -> None:
-    """Require (N, D) finite features with N, D >= 1, and one label in range per row."""
+    """Require (N, D) features with N, D >= 1 whose squares float64 can hold, and one label in range per row."""
     name = f"{prefix}features"
     check_floating(name, features)
     if features.ndim != 2 or 0 in features.shape:
@@ -22,10 +24,7 @@ def check_features(features: Tensor, labels: Tensor, num_classes: int | None = N
     check_labels(f"{prefix}labels", labels, num_classes)
     if labels.shape != features.shape[:1]:
         raise fail(f"{prefix}labels", f"shape ({len(features)},)", tuple(labels.shape), "give one label per row")
-    if values_visible(features):
-        index = first_bad(~features.isfinite())
-        if index is not None:
-            raise fail(name, "finite values", f"{entry(features, index)} at {where(index)}", "drop that example")
+    _check_values(name, features, "drop that example")
 
 
 def check_last_layer(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | None) -> None:
@@ -42,6 +41,21 @@ def check_last_layer(features: Tensor, labels: Tensor, weight: Tensor, bias: Ten
         check_floating("bias", bias)
         if bias.shape != weight.shape[:1]:
             raise fail("bias", f"shape ({len(weight)},)", tuple(bias.shape), "give the last layer's bias")
+        _check_values("bias", bias, "train that network again")
+    _check_values("weight", weight, "train that network again")
+
+
+def _check_values(argument: str, values: Tensor, remedy: str) -> None:
+    """Require finite numbers whose squares float64 can hold; all that float32 can is."""
+    if not values_visible(values):
+        return
+    index = first_bad(~values.isfinite())
+    if index is not None:
+        raise fail(argument, "finite values", f"{entry(values, index)} at {where(index)}", remedy)
+    largest = max(abs(float(end)) for end in values.detach().aminmax())
+    if largest > 0 and not 1 / REACH <= largest <= REACH:
+        required = f"numbers of which the largest is between {1 / REACH:g} and {REACH:g}"
+        raise fail(argument, required, f"{largest:g}", "divide all by one number")
 
 
 def chunks(features: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

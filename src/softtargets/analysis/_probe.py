@@ -66,8 +66,8 @@ def linear_probe(
         LinearProbe, on the device of the training features.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, a feature is not finite, all training examples are of
-            one class, l2 is not above 0, or steps < 1.
+        ValueError: where shapes differ, a label is out of range, a feature is not finite or beyond 1e120, all are below
+            1e-120, all training examples are of one class, l2 is not above 0, or steps < 1.
         TypeError: where features are not floating-point or labels not integers.
 
     Limits:
@@ -125,8 +125,11 @@ def _checked(
     return num_classes
 
 
+@torch.inference_mode(mode=False)
 def _minimise(features: Tensor, labels: Tensor, l2: float, *, tolerance: float, steps: int) -> tuple[Tensor, bool]:
     """Return the (C, D + 1) minimum, biases last, and whether the gradient is 0 there."""
+    if features.is_inference():  # what was made in inference mode takes no part in a gradient; copies do
+        features, labels = features.clone(), labels.clone()
     num_classes = int(labels.max()) + 1
     weights = features.new_zeros(num_classes, features.shape[1] + 1, requires_grad=True)
     optimizer = torch.optim.LBFGS(

@@ -54,7 +54,7 @@ def projection(
 
     Raises:
         ValueError: where shapes differ, a label or class is out of range, classes are not three different ones, a
-            feature is not finite, or the three templates lie on a line.
+            number is not finite or beyond 1e120, all are below 1e-120, or the three templates lie on a line.
         TypeError: where features, weight or bias are not floating-point or labels not integers.
 
     Limits:
@@ -147,7 +147,7 @@ def cluster_distances(
 
     Raises:
         ValueError: where shapes differ, the classes are not three different ones or one has no example, a feature is
-            not finite, or the quantile is out of range.
+            not finite or beyond 1e120, all are below 1e-120, or the quantile is out of range.
         TypeError: where features are not floating-point or labels not integers.
 
     Limits:
@@ -165,7 +165,8 @@ def cluster_distances(
     check_fraction("quantile", quantile, high=0.5)
     _check_classes("similar", similar, 2)
     _check_classes("different", (*similar, different), 3)
-    labels = labels.to(features.device)
+    # as int64: a narrower type would take 256 for 0
+    labels = labels.to(features.device, torch.int64)
     clusters = [features.detach()[labels == name].double() for name in (*similar, different)]
     for name, cluster in zip((*similar, different), clusters, strict=True):
         if len(cluster) == 0:

@@ -29,8 +29,8 @@ def class_separation(features: Tensor, labels: Tensor) -> Tensor:
         () float64 in [0, 1]; NaN where all rows point one way.
 
     Raises:
-        ValueError: where shapes differ, a row holds NaN, an infinity or nothing but 0 (the first is named), or all
-            examples are of one class.
+        ValueError: where shapes differ, a row holds NaN, an infinity or nothing but 0 (the first is named), a number is
+            beyond 1e120 or all are below 1e-120, or all examples are of one class.
         TypeError: where features are not floating-point or labels not integers.
 
     Limits:
@@ -95,4 +95,5 @@ def _distances(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def _directions(features: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield chunks of rows divided by their lengths, and their labels."""
     for rows, own in chunks(features, labels):
+        rows = rows / rows.abs().amax(1, keepdim=True)  # whose squares do not vanish
         yield rows / rows.norm(dim=1, keepdim=True), own

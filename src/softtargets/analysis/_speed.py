@@ -18,7 +18,7 @@ def epochs_to(values: Sequence[float] | Tensor, level: float, *, higher_is_bette
 
     Args:
         values: (E,) one per epoch, in order, validation accuracy for example; NaN is at no level.
-        level: what to reach.
+        level: what to reach; of a tensor, rounded to its dtype.
         higher_is_better: False for errors and losses.
 
     Returns:
@@ -41,6 +41,8 @@ def epochs_to(values: Sequence[float] | Tensor, level: float, *, higher_is_bette
     if isinstance(values, Tensor):
         if values.ndim != 1:
             raise fail("values", "shape (E,)", tuple(values.shape), "give one value per epoch")
-        values = values.tolist()
-    reached = (value >= level if higher_is_better else value <= level for value in values)
+        # in its own precision, where .9 is at the level .9
+        reached = (values >= level if higher_is_better else values <= level).tolist()
+    else:
+        reached = [value >= level if higher_is_better else value <= level for value in values]
     return next((epoch for epoch, there in enumerate(reached, 1) if there), None)

@@ -184,11 +184,14 @@ def _owner(reported: Reported) -> str:
 
 
 def _short_owners(printed: list[Reported]) -> dict[str, str]:
-    """Return what a cell calls each owner: nothing where there is one, the data set where that tells them apart."""
-    owners = {_owner(r): r.dataset for r in printed}
+    """Return what a cell calls each owner: nothing where there is one, data set or model where that is enough."""
+    owners = {_owner(r): r for r in printed}
     if len(owners) == 1:
         return dict.fromkeys(owners, "")
-    return owners if len(set(owners.values())) == len(owners) else {owner: owner for owner in owners}
+    for names in ({o: r.dataset for o, r in owners.items()}, {o: r.model for o, r in owners.items()}):
+        if len(set(names.values())) == len(owners):
+            return names
+    return {owner: owner for owner in owners}
 
 
 class _Builder:

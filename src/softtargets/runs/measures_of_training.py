@@ -33,8 +33,11 @@ def _smoothing(record: Record) -> float | None:
         return None  # the labels have a part in the targets, which the scale of the teacher's term decides
     from softtargets import distill
 
-    teacher = record.teachers[0].predictions
-    logits, labels = teacher["train.logits"].double(), teacher["train.labels"]
+    logits = record.teachers[0].predictions["train.logits"].double()
+    if objective.cache is not None and not objective.cache.all_of(logits.shape[1]):
+        return None  # of some classes, or of draws: not the teacher's own probabilities
+    # against the labels that it was given, as α is; it has its teacher's training examples, in their order
+    labels = record.predictions["train.observed"]
     if objective.standardized:
         logits = distill.standardize(logits)
     teachers_own = float(distill.equivalent_smoothing(logits, labels, temperature=objective.temperature))
@@ -73,8 +76,8 @@ TRAINING: dict[str, Measure] = {
     "smoothing": Measure(
         "smoothing γ of the targets",
         "fraction",
-        "K/(K-1) times the targets' mean mass on wrong classes, over the training split: α of label smoothing. Of "
-        "students, where their one teacher alone is minimised against.",
+        "K/(K-1) times the targets' mean mass on classes other than the observed label, over the training split: α of "
+        "label smoothing. Of students, where their one teacher alone is minimised against.",
         _smoothing,
     ),
     "teacher.test.accuracy": Measure(

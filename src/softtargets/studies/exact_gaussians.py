@@ -130,11 +130,12 @@ def _minimiser(smoothing: float, on_weight: float, on_intercept: float) -> tuple
     place = np.concatenate([CENTRE + DEVIATION * nodes, -CENTRE + DEVIATION * nodes])
     inputs, mass = np.stack([place, np.ones_like(place)], 1), np.concatenate([density, density])
     positive = np.repeat([1.0, FLIPPED], len(nodes))
-    target = (1 - smoothing) * positive + smoothing / 2
+    # less 1/2, as all probabilities here: towards smoothing 1 nothing but what they differ by is left
+    target = (1 - smoothing) * (positive - 0.5)
     penalty = np.array([on_weight, on_intercept])
 
     def gradient(x: np.ndarray) -> np.ndarray:
-        return inputs.T @ (mass * (expit(inputs @ x) - target)) + penalty * x
+        return inputs.T @ (mass * (np.tanh(inputs @ x / 2) / 2 - target)) + penalty * x
 
     def hessian(x: np.ndarray) -> np.ndarray:
         p = expit(inputs @ x)
