@@ -85,9 +85,8 @@ def _check(browser, path: Path, width: int, schemes: tuple[str, str]) -> None:
         )
         page.goto(address)
         page.wait_for_function("document.documentElement.dataset.charts === 'drawn'")
-        drawn = page.eval_on_selector_all(
-            ".chart", "all => all.map(c => c.querySelectorAll('svg .mark-line path, svg .mark-area path').length)"
-        )
+        marks = ", ".join(f"svg .mark-{kind} path" for kind in ("line", "area", "rect", "symbol"))
+        drawn = page.eval_on_selector_all(".chart", f"all => all.map(c => c.querySelectorAll('{marks}').length)")
         assert len(drawn) == page.locator("script.chart-spec").count()
         assert all(drawn), f"a chart without marks: {drawn}"
         for (medium, window), scheme in product((("screen", width), ("print", PAPER)), schemes):

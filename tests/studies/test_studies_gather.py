@@ -17,7 +17,8 @@ from softtargets.runs.store import MODEL, RunStore
 from softtargets.studies import analyses_of_networks, gather_figures
 from softtargets.studies.analyses import ANALYSES, TRACES
 from softtargets.studies.expand import expand
-from softtargets.studies.gather import StudyPlan, gather
+from softtargets.studies.gather import gather
+from softtargets.studies.gather_plan import StudyPlan
 from softtargets.studies.results import CellKey, DataSummary, StudyResults
 from softtargets.studies.schema import Study
 from softtargets.train.execute import execute, resolve

@@ -280,7 +280,7 @@ def test_the_page_in_a_browser(whole, check_page, monkeypatch) -> None:
     folder, _ = whole
     monkeypatch.setattr(figures, "draw", DRAW)
     page = report_study(_request(folder)).page
-    assert page.read_text().count('class="chart-spec"') == 6
+    assert page.read_text().count('class="chart-spec"') == 9
     check_page(page)
 
 

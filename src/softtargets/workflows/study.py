@@ -25,7 +25,8 @@ from softtargets.studies.expand import (
     select_outputs,
     without_augmentation,
 )
-from softtargets.studies.gather import StudyPlan, gather
+from softtargets.studies.gather import gather
+from softtargets.studies.gather_plan import StudyPlan
 from softtargets.studies.results import DataSummary, Reported, StudyResults
 from softtargets.studies.schema import Study
 from softtargets.train.execute import CHECKPOINT_SECONDS, load_cached, resolve
