@@ -69,8 +69,12 @@ def _sweep(results: StudyResults, output: Output) -> Drawing:
     series = tuple(looks[arm] for arm in study.arms if looks[arm].label in used)
     note = "Bands: ± 1 sd over seeds."
     if ZERO in values["level"]:
-        zero = f"{study.level_name} = 0 is {looks[study.baseline].label}"
-        note += f" {zero} for every method; the thin line carries it across."
+        swept = [arm for arm in values["arm"] if study.arms[arm].sweep is not None]
+        zeros = [looks[arm].label for arm in dict.fromkeys(study.arm_at(arm, ZERO) for arm in swept)]
+        if zeros == [looks[study.baseline].label]:
+            note += f" {study.level_name} = 0 is {zeros[0]} for every method; the thin line carries it across."
+        elif zeros:
+            note += f" {study.level_name} = 0 is {', '.join(zeros)}."
     return Drawing(series, tuple(panels), note)
 
 
