@@ -14,6 +14,7 @@ LIBRARY = (
     "_errors",
     "_checks",
     "_numerics",
+    "_storage",
     "matrices",
     "targets",
     "noise",

@@ -8,7 +8,7 @@ import pytest
 
 from softtargets.runs import store as stores
 from softtargets.runs.spec import ResolvedRun, RunSpec
-from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RESULT, Failure, RunStore, write_atomically
+from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RESULT, Failure, RunStore
 
 RESOLVED = ResolvedRun(
     run=RunSpec.parse({"model": {"name": "mlp"}, "training": {"epochs": 1}}),
@@ -122,17 +122,3 @@ def test_derived_values_are_kept_by_run_and_key_and_damage_is_seen(tmp_path) -> 
     content["value"]["test.accuracy"] = 0.9
     path.write_text(json.dumps(content))
     assert store.derived(ID, "metrics") is None
-
-
-def test_a_failed_write_leaves_the_former_file_and_no_other(tmp_path, monkeypatch) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"former")
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(stores.os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"later")
-    assert path.read_bytes() == b"former"
-    assert [item.name for item in tmp_path.iterdir()] == ["file"]

@@ -250,9 +250,9 @@ def test_killed_at_every_point_a_student_ends_bit_for_bit_the_same(small_run, tm
 
         return dies
 
-    epoch, write = loop.Trainer._train_epoch, _cache_shards.write_atomically
+    epoch, write = loop.Trainer._train_epoch, _cache_shards.write_file
     monkeypatch.setattr(loop.Trainer, "_train_epoch", dying(epoch, lambda trainer: (trainer.folder, trainer.epoch)))
-    monkeypatch.setattr(_cache_shards, "write_atomically", dying(write, lambda path, content: (path,)))
+    monkeypatch.setattr(_cache_shards, "write_file", dying(write, lambda path, content: (path,)))
     attempts = 1
     while (outcome := _survived(resolved, killed)) is None:
         attempts += 1

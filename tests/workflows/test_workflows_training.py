@@ -174,7 +174,7 @@ def watched(place, name):
         return original(*arguments)
     setattr(place, name, watches)
 
-for place, name in (loop.Trainer, "_train_epoch"), (TrainedModel, "logits"), (_cache_shards, "write_atomically"):
+for place, name in (loop.Trainer, "_train_epoch"), (TrainedModel, "logits"), (_cache_shards, "write_file"):
     watched(place, name)
 teachers.ROWS, teachers.ROWS_PER_SHARD = 25, 40
 runs = [RunSpec.parse(run) for run in cached]
@@ -219,8 +219,8 @@ def whole(tmp_path_factory, resolved) -> Path:
 MOMENTS = [
     (("_train_epoch", 1), f"*.partial/{HISTORY}", "*/result.json"),
     (("logits", 3), "teachers/*/shard-00000.bin", "teachers/*/shard-00001.bin"),
-    (("write_atomically", 2), "teachers/*/shard-00002.bin", "teachers/*/index.bin"),
-    (("write_atomically", 1), "teachers/*/index.bin", "teachers/*/manifest.json"),
+    (("write_file", 2), "teachers/*/shard-00002.bin", "teachers/*/index.bin"),
+    (("write_file", 1), "teachers/*/index.bin", "teachers/*/manifest.json"),
     (("_train_epoch", 2), "teachers/*/manifest.json", "trained.*"),
     (("_train_epoch", 3), f"*.partial/{HISTORY}", "trained.*"),
 ]

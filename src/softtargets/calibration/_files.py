@@ -1,11 +1,10 @@
 """Calibrators on disk: safetensors, nothing pickled."""
 
-import os
-import uuid
 from os import PathLike
 from pathlib import Path
 
 from softtargets._errors import fail, fail_type, unknown
+from softtargets._storage import write_atomically
 from softtargets.calibration._calibrator import Calibrator
 from softtargets.calibration._ensemble import EnsembleTemperature
 from softtargets.calibration._histogram import Histogram
@@ -44,13 +43,7 @@ def save(calibrator: Calibrator, path: str | PathLike[str]) -> None:
         raise fail_type("calibrator", f"one of {', '.join(CLASSES)}", name, "save its state_dict instead")
     tensors = {key: value.detach().cpu().contiguous() for key, value in calibrator.state_dict().items()}
     content = encode(tensors, metadata={"format": FORMAT, "version": VERSION, "class": name})
-    place = Path(path)
-    part = place.with_name(f".{place.name}.{os.getpid()}-{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, place)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(Path(path), content)
 
 
 def load(path: str | PathLike[str]) -> Calibrator:

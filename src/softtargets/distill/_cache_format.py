@@ -13,7 +13,6 @@ import ctypes
 import hashlib
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail
+from softtargets._storage import write_atomically
 
 FORMAT, VERSION = "softtargets.teacher-cache", 1
 PLAN, MANIFEST, INDEX, LOCK = "plan.json", "manifest.json", "index.bin", ".lock"
@@ -73,12 +73,6 @@ def check_size(path: Path, size: int) -> None:
         raise fail(str(path), "a file of the teacher cache", "no such file", AGAIN) from None
     if found != size:
         raise fail(str(path), f"{size} bytes", f"{found}: the file is cut off or another's", AGAIN)
-
-
-def checksum_file(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sealed(content: dict[str, Any]) -> bytes:
@@ -132,27 +126,9 @@ def _absent(folder: Path) -> Exception:
     return fail(str(folder), "the folder of a teacher cache", got, "write it with distill.write_cache")
 
 
-def write_atomically(path: Path, content: Iterable[bytes]) -> None:
-    """Write a file so that it is there whole or not at all.
-
-    As in runs/store.py, which lies below this room; under the lock of the folder one name beside it is enough, and what
-    a killed process left there is overwritten.
-    """
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("wb") as file:
-        file.writelines(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names of a folder's files to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def write_file(path: Path, content: Iterable[bytes]) -> None:
+    """Write a file of a cache, whole or not at all; under the lock of the folder one name beside it is enough."""
+    write_atomically(path, content, beside=path.with_name(f".{path.name}.part"))
 
 
 @contextmanager

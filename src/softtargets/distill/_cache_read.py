@@ -10,16 +10,8 @@ from torch import Tensor
 from softtargets._checks import first_bad, where
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import rows_of
-from softtargets.distill._cache_format import (
-    AGAIN,
-    INDEX,
-    INDEX_LAYOUT,
-    check_size,
-    checksum_file,
-    mapped,
-    read_manifest,
-    shard_name,
-)
+from softtargets._storage import checksum_file
+from softtargets.distill._cache_format import AGAIN, INDEX, INDEX_LAYOUT, check_size, mapped, read_manifest, shard_name
 from softtargets.distill._cache_plan import Plan
 from softtargets.targets import Targets, dense
 

@@ -11,19 +11,18 @@ from torch import Tensor
 from softtargets._checks import check_floating, first_bad
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32, shifted
+from softtargets._storage import checksum_file, sync
 from softtargets.distill._cache_format import (
     HEAD,
     INDEX,
     INDEX_LAYOUT,
     MANIFEST,
-    checksum_file,
     encoded,
     mapped,
     row_bytes,
     sealed,
     shard_name,
-    sync_folder,
-    write_atomically,
+    write_file,
 )
 from softtargets.distill._cache_plan import Plan
 from softtargets.distill._cache_read import integer_ids
@@ -52,13 +51,13 @@ def write(folder: Path, plan: Plan, batches: Batches) -> None:
     _check_count(count, plan.num_examples or max(there, 1), plan)
     shards.flush()
     ids, rows = shards.ids.sort()
-    write_atomically(folder / INDEX, encoded(INDEX_LAYOUT, {"ids": ids, "rows": rows}))
+    write_file(folder / INDEX, encoded(INDEX_LAYOUT, {"ids": ids, "rows": rows}))
     names = [*(shard_name(number) for number in range(shards.number)), INDEX]
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": checksum_file(folder / name)} for name in names}
-    sync_folder(folder)  # so that no manifest reaches the disk before what it names
+    sync(folder)  # so that no manifest reaches the disk before what it names
     content = {**HEAD, "plan": asdict(plan), "num_examples": count, "files": files}
-    write_atomically(folder / MANIFEST, [sealed(content)])
-    sync_folder(folder)
+    write_file(folder / MANIFEST, [sealed(content)])
+    sync(folder)
 
 
 def _check_count(count: int, least: int, plan: Plan) -> None:
@@ -109,7 +108,7 @@ class _Shards:
         if len(twice):
             remedy = "number the examples through, and give no example a second time"
             raise fail("batches", "each id once", f"{int(twice[0])} twice", remedy)
-        write_atomically(self.folder / shard_name(self.number), encoded(self.layout, columns))
+        write_file(self.folder / shard_name(self.number), encoded(self.layout, columns))
         self.ids = torch.cat([self.ids, columns["ids"]])
         self.number, self.filled = self.number + 1, 0
 

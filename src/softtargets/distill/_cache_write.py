@@ -9,7 +9,7 @@ from torch import Tensor
 
 from softtargets._checks import check_prior
 from softtargets._errors import fail
-from softtargets.distill._cache_format import HEAD, MANIFEST, PLAN, held, json_bytes, read_json, write_atomically
+from softtargets.distill._cache_format import HEAD, MANIFEST, PLAN, held, json_bytes, read_json, write_file
 from softtargets.distill._cache_plan import Plan
 from softtargets.distill._cache_read import TeacherCache
 from softtargets.distill._cache_shards import Batches, write
@@ -139,7 +139,7 @@ def _begun(folder: Path, plan: Plan, *, keep_seed: bool) -> Plan:
         if foreign:
             remedy = "choose another folder"
             raise fail(str(folder), "an empty folder, or that of a teacher cache", f"one with {foreign[0]}", remedy)
-        write_atomically(path, [json_bytes({**HEAD, "plan": asdict(plan)})])
+        write_file(path, [json_bytes({**HEAD, "plan": asdict(plan)})])
         return plan
     old = _read_plan(path)
     if keep_seed:

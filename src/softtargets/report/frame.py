@@ -14,9 +14,9 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from softtargets._storage import write_atomically
 from softtargets.report import numbers, palette
 from softtargets.report.drawing import VEGA_LITE
-from softtargets.runs.store import write_atomically
 
 # Inside a script element HTML reads neither entities nor escapes, so what could end it is spelt as JSON escapes.
 _JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}

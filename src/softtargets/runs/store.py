@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from softtargets._storage import checksum_file, sync, write_atomically
 from softtargets.runs.spec import ResolvedRun, canonical_json
 
 RESULT = "result.json"
@@ -131,9 +132,9 @@ class RunStore:
             if path.name not in (RESULT, *files):
                 path.unlink()
             else:
-                _sync(path)
+                sync(path)
         os.replace(folder, self.path(identity))
-        _sync(self.folder)
+        sync(self.folder)
         self._failed(identity).unlink(missing_ok=True)
 
     def discard_partial(self, identity: str) -> None:
@@ -194,34 +195,5 @@ def set_aside(folder: Path) -> Path:
     return aside
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def checksum_file(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _checksum_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _sync(path: Path) -> None:
-    # So that the rename does not reach the disk before the content does.
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from softtargets.runs.store import write_atomically
+from softtargets._storage import write_atomically
 
 FORMAT = "softtargets-state-1"
 

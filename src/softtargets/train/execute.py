@@ -16,6 +16,7 @@ import torch
 
 from softtargets._checks import first_bad
 from softtargets._errors import fail
+from softtargets._storage import write_atomically
 from softtargets.data import load
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import clean_labels
@@ -28,7 +29,7 @@ from softtargets.runs.noise import RecordedNoise
 from softtargets.runs.objectives import needs_transition
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
-from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, SNAPSHOTS, Failure, RunStore, write_atomically
+from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, SNAPSHOTS, Failure, RunStore
 from softtargets.train.estimate import estimate_transition, pretraining
 from softtargets.train.loop import DivergedError, Trainer
 from softtargets.train.observed import drawn_from, observe

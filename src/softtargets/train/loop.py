@@ -28,10 +28,10 @@ from softtargets.runs.store import CHECKPOINT, HISTORY
 from softtargets.runs.streams import derived_seed, generator
 from softtargets.train.checkpoint import load_state, save_state
 from softtargets.train.inputs import Inputs, check_augmentation
-from softtargets.train.objectives import Batch, Objective, Problem, build_objective
+from softtargets.train.objectives import Batch, Objective, Problem, Teach, build_objective
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
 from softtargets.train.snapshots import Snapshots
-from softtargets.train.teachers import Teach, asked_once, kept, live
+from softtargets.train.teachers import asked_once, kept, live
 from softtargets.train.trained import TrainedModel
 
 EVALUATION_BATCH = 1024

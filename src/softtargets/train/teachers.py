@@ -13,12 +13,9 @@ from softtargets.runs.distillation import DistillationSpec
 from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore, set_aside
 from softtargets.runs.streams import generator
-from softtargets.targets import Targets
 from softtargets.train.inputs import Inputs
+from softtargets.train.objectives import Teach
 from softtargets.train.trained import ROWS, TrainedModel, load_trained
-
-# (ids, inputs) -> (M, n, K) logits of M teachers, or M targets where less is kept of them
-Teach = Callable[[Tensor, Tensor], Tensor | tuple[Targets, ...]]
 
 # What a writer that is killed loses at most; it changes no answer.
 ROWS_PER_SHARD = 8192

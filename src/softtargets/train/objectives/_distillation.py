@@ -10,11 +10,9 @@ from torch import Tensor
 from softtargets import distill, losses
 from softtargets._errors import fail
 from softtargets.runs.distillation import DistillationSpec
-from softtargets.targets import Targets
 from softtargets.train.objectives._corrections import transition_from
-from softtargets.train.objectives._protocol import Batch, Objective, Problem
+from softtargets.train.objectives._protocol import Batch, Objective, Problem, Teach
 
-Teach = Callable[[Tensor, Tensor], Tensor | tuple[Targets, ...]]
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 

@@ -12,6 +12,9 @@ from softtargets.losses import reduce
 from softtargets.matrices import Transition
 from softtargets.targets import Targets
 
+# (ids, inputs) -> (M, n, K) logits of M teachers, or M targets where less is kept of them
+Teach = Callable[[Tensor, Tensor], Tensor | tuple[Targets, ...]]
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -53,7 +56,7 @@ class Problem:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     transition: Transition | None = None
     epochs: int = 1
-    teach: Callable[[Tensor, Tensor], Tensor | tuple[Targets, ...]] | None = None
+    teach: Teach | None = None
 
 
 class Objective(ABC):
