@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from softtargets._errors import InputError, InputTypeError
 from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore
+from softtargets.studies.arms import Classes
 
 # Raised by hand when a change alters an analysis; kept numbers of an older version are computed again.
 ANALYSES_VERSION = 1
@@ -16,7 +17,6 @@ ANALYSES_VERSION = 1
 # What may go wrong with one run: its data are gone, a file of it is, or it is of no use to an analysis.
 FAILURES = (InputError, InputTypeError, OSError, RuntimeError)
 
-Classes = tuple[int, int, int]
 Value = TypeVar("Value")
 
 

@@ -25,6 +25,7 @@ from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
 from softtargets.runs.streams import generator
+from softtargets.studies.arms import Classes
 from softtargets.train.execute import load_cached, quiet_machine
 from softtargets.train.inputs import Inputs
 from softtargets.train.snapshots import read_snapshots
@@ -53,7 +54,7 @@ class Subject:
         classes: two that are alike, and a third, for what is of three classes.
     """
 
-    def __init__(self, resolved: ResolvedRun, store: RunStore, classes: tuple[int, int, int] | None) -> None:
+    def __init__(self, resolved: ResolvedRun, store: RunStore, classes: Classes | None) -> None:
         self.resolved, self.store, self._classes = resolved, store, classes
         self.folder = store.path(resolved.identity)
 
@@ -82,7 +83,7 @@ class Subject:
         return self.network.get_submodule("head")  # pyright: ignore[reportReturnType]
 
     @property
-    def classes(self) -> tuple[int, int, int]:
+    def classes(self) -> Classes:
         """The three classes.
 
         Raises:
@@ -123,7 +124,7 @@ class Subject:
 
 
 @contextmanager
-def analysed(resolved: ResolvedRun, store: RunStore, classes: tuple[int, int, int] | None = None) -> Iterator[Subject]:
+def analysed(resolved: ResolvedRun, store: RunStore, classes: Classes | None = None) -> Iterator[Subject]:
     """Open a run for analysis, on as many threads as it was trained on: sums in another order are other numbers."""
     with quiet_machine(resolved.run.training.threads):
         yield Subject(resolved, store, classes)

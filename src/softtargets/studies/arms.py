@@ -7,6 +7,8 @@ from pydantic import Field
 from softtargets._spec import Spec
 
 Levels = str | tuple[float, ...]
+# Three classes that a projection shows: two alike, and one that is not.
+Classes = tuple[int, int, int]
 ZERO = 0.0
 TEACHER = "teacher"
 
@@ -67,7 +69,7 @@ class Scale(Spec):
     run: dict[str, Any]
     roles: dict[str, dict[str, Any]] = Field(default_factory=dict)
     noises: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    classes: tuple[int, int, int] | None = None
+    classes: Classes | None = None
     differs: tuple[str, ...] = ()
     data_differs: tuple[str, ...] = ()
     expects: Expected | None = None

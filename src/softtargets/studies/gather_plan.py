@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from softtargets.runs.spec import ResolvedRun
-from softtargets.studies.analyses import Classes
+from softtargets.studies.arms import Classes
 from softtargets.studies.expand import PlannedRun, cell, term_cells
 from softtargets.studies.results import CellKey, DataSummary, Reported
 from softtargets.studies.schema import Output, Study
