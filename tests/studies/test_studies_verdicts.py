@@ -108,6 +108,14 @@ def test_a_claim_with_fewer_than_two_pairs_is_not_run(simulate) -> None:
     assert verdict.reason.startswith("1 of 2 seeds")
 
 
+def test_a_number_that_finished_runs_lack_is_named(simulate) -> None:
+    """An accuracy that no network reached: every run is there, and the claim is not run all the same."""
+    terms = [{"arm": "LS", "level": "all", "noise": 0.2, "metric": "epochs.validation98", "weight": 1.0}]
+    (verdict,) = judge(_study(_claim(terms=terms)), "desk", ["f"], simulate({LS: [0.6, 0.6, None]}))
+    assert verdict.reason.startswith("0 of 3 seeds")
+    assert verdict.reason.endswith("Of 2 finished runs of 'ls' 2 have no epochs.validation98")
+
+
 def test_a_claim_that_cannot_be_run_says_why(simulate) -> None:
     claim = {"id": "c", "quote": "q", "where": "w", "output": "f", "reading": "r", "not_run": "needs ImageNet"}
     (verdict,) = judge(_study(claim), "desk", ["f"], simulate({CE: [0.5, 0.6]}))

@@ -68,7 +68,7 @@ def judge(
     so that running a part of the study makes no verdict easier to reach.
 
     reproduced: the interval lies wholly on the claimed side · contradicted: wholly on the other · inconclusive: it
-    reaches over the boundary · not run: fewer than two seeds have every run, or the study says why.
+    reaches over the boundary · not run: fewer than two seeds have every run and number, or the study says why.
 
     A claim on an exact number is decided by that number alone: nothing about it is random, so that it has no interval,
     is never inconclusive and does not count among the m. A number on the boundary is on neither side of it.
@@ -125,7 +125,8 @@ def _contrast(study: Study, scale: str, claim: Claim, records: dict[tuple[CellKe
     seeds = sorted({seed for _, seed in records})
     values = [value for seed in seeds if (value := _value(study, scale, claim, records, seed)) is not None]
     if len(values) < 2:
-        return f"{len(values)} of {len(seeds)} seeds have every run that the claim needs; two are the least"
+        short = f"{len(values)} of {len(seeds)} seeds have every run and number that the claim needs; two are the least"
+        return short + _without(study, scale, claim, records)
     # fmean and fsum are exact, so that the order of runs cannot move a digit
     return Contrast(claim, fmean(values), stdev(values) / math.sqrt(len(values)), len(values))
 
@@ -142,6 +143,18 @@ def _value(
                 return None
             total.append(term.weight * record.metrics[term.metric] / len(keys))
     return math.fsum(total)
+
+
+def _without(study: Study, scale: str, claim: Claim, records: dict[tuple[CellKey, int], CellRecord]) -> str:
+    """Name the first number that finished runs lack: an accuracy never reached, say, or a T that has no fit."""
+    for term in claim.terms:
+        for key in term_cells(study, term, scale):
+            cell = [record for (owner, _), record in records.items() if owner == key and record.status == "complete"]
+            lack = sum(term.metric not in record.metrics for record in cell)
+            if lack:
+                label = study.arms[key.arm].label
+                return f". Of {len(cell)} finished runs of '{label}' {lack} have no {term.metric}"
+    return ""
 
 
 def _verdict(contrast: Contrast, level: float) -> Verdict:
