@@ -47,7 +47,9 @@ def asked(results):
         for noise in NOISES
     ]
     also = AnswerGroup(label="And where there is more noise?", claims=(claims[1.0, 0.2].id, claims[1.0, 0.4].id))
-    question = Answer(question="May I?", groups=tuple(groups), also=(also,), output="figure2")
+    question = Answer(
+        question="May I?", groups=tuple(groups), also=(also,), output="figure2", limits=("One learning rate.",)
+    )
     study = results.study.changed(claims=tuple(claims.values()), answer=question)
     verdicts = [
         Verdict(claims[place], name, estimate, low, high, p=0.01, confidence=0.99 if place[0] == 1.0 else 0.975, n=8)
@@ -84,6 +86,7 @@ def test_its_limits_are_named(asked):
     found = answer(asked)
     assert found is not None
     limits = " ".join(found.limits)
+    assert found.limits[0] == "One learning rate."
     assert "test accuracy of “Label smoothing” less that of “Forward correction”" in limits
     assert "Yes: the interval lies wholly above −1.00 points. No: wholly below." in limits
     assert "Undecided: 20% wrong (at 2)." in limits

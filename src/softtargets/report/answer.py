@@ -160,6 +160,7 @@ def _listed(cases: Iterable[Case]) -> str:
 
 def _limits(results: StudyResults, groups: dict[str, tuple[Case, ...]], main: list[Case]) -> Iterable[str]:
     study, verdicts = results.study, [case.row.verdict for case in main]
+    yield from study.answer.limits if study.answer else ()
     compared = {_compared(study, verdict.claim) for verdict in verdicts}
     if len(compared) == 1 and (what := compared.pop()):
         yield f"The numbers: {what}."

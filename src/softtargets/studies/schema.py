@@ -112,13 +112,15 @@ class Answer(Spec):
     """What the page says first: a question, answered from the verdicts of claims, a sentence for each group.
 
     A claim is called by what sets it apart from the others of its group, its level or its noise. `also` are further
-    questions, each the label of a group; `output` is the figure that stands beside the answer.
+    questions, each the label of a group; `output` is the figure that stands beside the answer. `limits` are the
+    study's own, beside those that verdicts and data have.
     """
 
     question: str
     groups: tuple[AnswerGroup, ...] = Field(min_length=1)
     also: tuple[AnswerGroup, ...] = ()
     output: str | None = None
+    limits: tuple[str, ...] = ()
 
 
 class Study(Spec):
