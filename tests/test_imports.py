@@ -15,6 +15,7 @@ LIBRARY = (
     "_checks",
     "_numerics",
     "_storage",
+    "_interruption",
     "matrices",
     "targets",
     "noise",
@@ -26,7 +27,7 @@ LIBRARY = (
     "nn",
     "integrations",
 )
-LAB = ("_spec", "data", "models", "runs", "train", "studies", "report", "workflows", "cli")
+LAB = ("_spec", "data", "models", "runs", "measures", "train", "report", "studies", "audit", "evaluate", "cli")
 ORDER = {room: place for place, room in enumerate((*LIBRARY, *LAB))}
 # the lazy front door may name every room
 EXEMPT = {"__init__"}

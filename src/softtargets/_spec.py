@@ -4,10 +4,17 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from softtargets._errors import InputError, fail, nearest, sentence, unknown
+
+# Ranges of numbers that several specifications hold.
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+# Three classes that a projection shows: two alike, and one that is not.
+Classes = tuple[int, int, int]
 
 SHOWN = 80
 TABLE = ("a table", "write keys and values under its name")

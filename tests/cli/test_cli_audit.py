@@ -133,7 +133,7 @@ def test_bad_input_is_one_paragraph_exits_2_and_writes_nothing(capsys, arguments
 
 
 def test_a_model_that_cannot_be_trained_exits_3(capsys, monkeypatch):
-    from softtargets.workflows import audit_models
+    from softtargets.audit import models as audit_models
 
     diverging = audit_models.Recipe("a model", 1, {"name": "sgd", "learning_rate": 1e30})
     monkeypatch.setitem(audit_models.RECIPES, "images", diverging)

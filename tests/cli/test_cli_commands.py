@@ -13,7 +13,7 @@ from softtargets._errors import InputError
 from softtargets.cli import main, run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE, INTERRUPTED, MACHINE, RUNS_FAILED, UNEXPECTED, explain
 from softtargets.cli.progress import describe
-from softtargets.workflows.progress import Progress
+from softtargets.train.progress import Progress
 
 COMMAND = [sys.executable, "-c", "from softtargets.cli import main; main()"]
 
@@ -181,8 +181,8 @@ def test_show_says_what_a_scale_costs(tmp_path, monkeypatch, capsys) -> None:
 @pytest.mark.slow
 def test_show_estimates_the_paper_scale_without_its_data(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("softtargets.workflows.describe.TIMED_EPOCHS", 2)
-    monkeypatch.setattr("softtargets.workflows.describe.STEPS_PER_EPOCH", 1)
+    monkeypatch.setattr("softtargets.studies.describe.TIMED_EPOCHS", 2)
+    monkeypatch.setattr("softtargets.studies.describe.STEPS_PER_EPOCH", 1)
     assert run_safely(["show", "lukasik2020", "--scale", "paper"]) == DONE
     printed = capsys.readouterr().out
     assert "130 runs on uoft-cs/cifar100" in printed

@@ -13,7 +13,8 @@ import pytest
 from softtargets.cli import run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE
 from softtargets.cli.evaluate import show_rows
-from softtargets.workflows import evaluate, evaluate_gauges
+from softtargets.evaluate import gauges as evaluate_gauges
+from softtargets.evaluate import job as evaluate
 
 
 @pytest.fixture(autouse=True)

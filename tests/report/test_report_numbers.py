@@ -3,6 +3,7 @@
 import pytest
 
 from softtargets.report import numbers
+from softtargets.studies import labels
 from softtargets.studies.results import Summary
 
 
@@ -29,15 +30,15 @@ def test_a_difference_carries_its_sign_unless_it_rounds_to_zero():
 
 
 def test_one_seed_shows_no_deviation():
-    assert numbers.summary_text(Summary(0.5, 0.0, 1), "percent") == "50.00 (1)"
+    assert labels.summary_text(Summary(0.5, 0.0, 1), "percent") == "50.00 (1)"
 
 
 def test_an_unknown_metric_is_called_by_its_name():
-    assert numbers.heading("my.metric") == "my.metric"
+    assert labels.heading("my.metric") == "my.metric"
 
 
 def test_a_known_metric_is_headed_by_its_label_and_unit():
-    assert numbers.heading("test.accuracy") == "Test accuracy (%)"
+    assert labels.heading("test.accuracy") == "Test accuracy (%)"
 
 
 @pytest.mark.parametrize(
@@ -49,5 +50,5 @@ def test_a_difference_and_a_value_carry_their_units(unit, difference, value):
 
 
 def test_what_the_lab_measures_analyses_and_traces_has_its_own_unit():
-    units = {name: numbers.measure(name).unit for name in ("epochs.validation98", "information", "nc4", "objective")}
+    units = {name: labels.measure(name).unit for name in ("epochs.validation98", "information", "nc4", "objective")}
     assert units == {"epochs.validation98": "epochs", "information": "nats", "nc4": "percent", "objective": "nats"}

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from softtargets._errors import InputError
-from softtargets.runs.measures import measure
+from softtargets.measures.quality import measure
 from softtargets.runs.record import read_record
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore

@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 
 from softtargets.data import fingerprint, load
 from softtargets.data.spec import DataSpec
+from softtargets.measures import networks as analyses_of_networks
+from softtargets.measures.analyses import ANALYSES, TRACES
 from softtargets.runs.record import read_history, read_predictions
 from softtargets.runs.store import MODEL, RunStore
-from softtargets.studies import analyses_of_networks, gather_figures
-from softtargets.studies.analyses import ANALYSES, TRACES
+from softtargets.studies import gather_figures
 from softtargets.studies.expand import expand
 from softtargets.studies.gather import gather
 from softtargets.studies.gather_plan import StudyPlan

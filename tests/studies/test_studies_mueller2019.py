@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from softtargets._errors import InputError
+from softtargets.measures.quality import DIAGRAMS, reliability_of
 from softtargets.runs.distillation import DistillationSpec
-from softtargets.runs.measures import DIAGRAMS, reliability_of
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import PREDICTIONS, RunStore

@@ -11,6 +11,7 @@ from reference.losses import softmax
 
 from softtargets.distill import _cache_shards
 from softtargets.models import build
+from softtargets.runs.network import TrainedModel
 from softtargets.runs.objectives import ObjectiveSpec
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
@@ -18,7 +19,6 @@ from softtargets.targets import Targets
 from softtargets.train import loop, teachers
 from softtargets.train.execute import execute
 from softtargets.train.objectives import Batch, Objective, Problem, build_objective
-from softtargets.train.trained import TrainedModel
 
 N, K = 5, 4
 FLIP = 0.3

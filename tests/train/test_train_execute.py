@@ -8,11 +8,12 @@ from safetensors.torch import load_file
 
 from softtargets import losses
 from softtargets._errors import InputError
+from softtargets.data.sources import load_cached
 from softtargets.runs.spec import RunSpec, Seeds
 from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, SELECTED, RunStore
 from softtargets.train import execute as executes
 from softtargets.train import loop, objectives
-from softtargets.train.execute import execute, load_cached, rehearse, resolve
+from softtargets.train.execute import execute, rehearse, resolve
 from softtargets.train.objectives import Objective, Problem
 
 # Everything with state of its own: batch statistics, averaged weights, dropout, augmentation, objectives.
@@ -347,7 +348,7 @@ def test_weights_that_the_last_step_broke_fail_the_run(small_run, tmp_path) -> N
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_a_set_without_a_split_has_no_measures_of_it(small_run, tmp_path, split) -> None:
-    from softtargets.runs.measures import measure
+    from softtargets.measures.quality import measure
 
     resolved = small_run(data={"limit": None, split: 0.0}, training={"epochs": 1})
     store = RunStore(tmp_path)

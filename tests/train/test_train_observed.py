@@ -12,7 +12,7 @@ from softtargets._spec import tags
 from softtargets.data import DataSpec, fingerprint, load
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import clean_labels
-from softtargets.runs.measures import measure
+from softtargets.measures.quality import measure
 from softtargets.runs.noise import NoiseSpec
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec

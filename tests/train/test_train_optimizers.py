@@ -8,12 +8,13 @@ from safetensors.torch import load_file
 
 from softtargets._errors import InputError
 from softtargets.data.augment import random_flip, random_shift
+from softtargets.data.batches import Inputs, check_augmentation
 from softtargets.data.dataset import Dataset
-from softtargets.runs.spec import AugmentationSpec, OptimizerSpec, ScheduleSpec
+from softtargets.data.spec import AugmentationSpec
+from softtargets.runs.checkpoint import load_state, save_state
+from softtargets.runs.spec import OptimizerSpec, ScheduleSpec
 from softtargets.runs.store import PREDICTIONS, RunStore
-from softtargets.train.checkpoint import load_state, save_state
 from softtargets.train.execute import execute
-from softtargets.train.inputs import Inputs, check_augmentation
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
 
 

@@ -6,11 +6,12 @@ from safetensors.torch import load_file
 
 from softtargets._errors import InputError
 from softtargets.data import load
+from softtargets.runs import snapshots
+from softtargets.runs.network import load_trained
+from softtargets.runs.snapshots import read_snapshots
 from softtargets.runs.store import MODEL, SNAPSHOTS, RunStore
-from softtargets.train import loop, snapshots
+from softtargets.train import loop
 from softtargets.train.execute import execute
-from softtargets.train.snapshots import read_snapshots
-from softtargets.train.trained import load_trained
 
 
 class KilledError(BaseException):

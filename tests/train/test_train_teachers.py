@@ -9,11 +9,11 @@ from safetensors.torch import load_file
 
 from softtargets._errors import InputError
 from softtargets.distill import TeacherCache, _cache_format
+from softtargets.runs.network import TrainedModel, load_trained
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.train import teachers
 from softtargets.train.execute import execute, rehearse
-from softtargets.train.trained import TrainedModel, load_trained
 
 TEACHER = {
     "data": {"name": "digits", "limit": {"train": 120, "validation": 40, "test": 60}},
@@ -242,7 +242,7 @@ def test_more_classes_than_there_are_are_refused_before_training(student, tmp_pa
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "of another network"])
 def test_a_network_that_is_not_there_is_named(student, tmp_path, damage) -> None:
-    from softtargets.train.execute import load_cached
+    from softtargets.data.sources import load_cached
 
     store, run = RunStore(tmp_path), student()
     _trained(run, store)

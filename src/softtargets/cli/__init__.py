@@ -1,4 +1,4 @@
-"""The command line: arguments, progress and messages; what is done lies in `workflows`.
+"""The command line: arguments, progress and messages. What is done lies in the jobs that it calls.
 
 Nothing here imports torch before a command needs it, so that help answers at once.
 """
@@ -51,7 +51,7 @@ def _interruptible() -> Any:
     """
     if threading.current_thread() is not threading.main_thread():
         return None
-    from softtargets.workflows.interruption import interruption
+    from softtargets._interruption import interruption
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         interruption.set()

@@ -11,7 +11,7 @@ import typer
 from softtargets.cli.errors import DONE, RUNS_FAILED
 
 if TYPE_CHECKING:
-    from softtargets.workflows.audit import AuditOutcome
+    from softtargets.audit.job import AuditOutcome
 
 _SHOWN = 5
 
@@ -57,10 +57,10 @@ def audit(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core without.")] = None,
 ) -> int:
     """Find wrong labels: how many, how, which, and what to do about them."""
+    from softtargets.audit.job import run_audit
+    from softtargets.audit.models import RunsFailedError
+    from softtargets.audit.request import AuditRequest
     from softtargets.cli.progress import shown_progress
-    from softtargets.workflows.audit import run_audit
-    from softtargets.workflows.audit_models import RunsFailedError
-    from softtargets.workflows.audit_request import AuditRequest
 
     request = AuditRequest(
         data=data,

@@ -11,7 +11,7 @@ from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
 from softtargets.cli.evaluate import evaluate
 
 if TYPE_CHECKING:
-    from softtargets.workflows.study import StudyOutcome, StudyRequest
+    from softtargets.studies.job import StudyOutcome, StudyRequest
 
 
 class Scale(StrEnum):
@@ -54,7 +54,7 @@ ReportsOption = Annotated[Path, typer.Option(help="Where pages go.")]
 def list_command() -> None:
     """List the studies and their outputs."""
     from softtargets.cli.outputs import show_outputs
-    from softtargets.workflows.catalog import list_studies
+    from softtargets.studies.listing import list_studies
 
     for study in list_studies():
         paper = study.paper
@@ -75,7 +75,7 @@ def show(
 ) -> None:
     """Show a study: its paper, what differs from it, its runs at a scale and an estimate of their time."""
     from softtargets.cli.render import show_description
-    from softtargets.workflows.describe import describe_study
+    from softtargets.studies.describe import describe_study
 
     request = _request(study, output, scale, seeds, data, label, at, runs, Path("reports"))
     typer.echo(show_description(describe_study(request), request))
@@ -96,7 +96,7 @@ def run(
 ) -> int:
     """Run a study: train what is missing, then write its page. Killed, it goes on where it stopped."""
     from softtargets.cli.progress import shown_progress
-    from softtargets.workflows.study import run_study
+    from softtargets.studies.job import run_study
 
     request = _request(study, output, scale, seeds, data, label, at, runs, reports)
     typer.echo(f"{study}, {scale} scale: reading the study and its data")
@@ -118,7 +118,7 @@ def report(
     reports: ReportsOption = Path("reports"),
 ) -> int:
     """Write a study's page from what is recorded; train nothing."""
-    from softtargets.workflows.study import report_study
+    from softtargets.studies.job import report_study
 
     return _conclude(report_study(_request(study, output, scale, seeds, data, label, at, runs, reports)))
 
@@ -135,7 +135,7 @@ def train(
     """Train one run of your own from a specification."""
     from softtargets.cli.progress import shown_progress
     from softtargets.cli.render import show_metrics
-    from softtargets.workflows.single import train_specification
+    from softtargets.train.single import train_specification
 
     with shown_progress() as on_progress:
         made = train_specification(specification, runs, on_progress=on_progress)
@@ -168,7 +168,7 @@ def _request(
 ) -> "StudyRequest":
     from softtargets._errors import fail
     from softtargets.studies.expand import DataChoice
-    from softtargets.workflows.study import StudyRequest
+    from softtargets.studies.job import StudyRequest
 
     if label is not None and data is None:
         raise fail("--label", "given with --data", f"'{label}' alone", "name the data set too")

@@ -10,8 +10,8 @@ import typer
 from softtargets.cli.errors import DONE
 
 if TYPE_CHECKING:
-    from softtargets.workflows.evaluate import EvaluateOutcome
-    from softtargets.workflows.evaluate_inputs import OnRows
+    from softtargets.evaluate.inputs import OnRows
+    from softtargets.evaluate.job import EvaluateOutcome
 
 _SHOWN = ("accuracy", "nll", "brier", "ece", "ece_mass", "smooth_ece", "overconfidence", "aurc", "error_auroc")
 
@@ -56,8 +56,8 @@ def evaluate(
     ] = None,
 ) -> int:
     """Say how far predictions can be trusted: metrics with intervals, calibration, temperature, differences."""
-    from softtargets.workflows.evaluate import run_evaluate
-    from softtargets.workflows.evaluate_request import EvaluateRequest
+    from softtargets.evaluate.job import run_evaluate
+    from softtargets.evaluate.request import EvaluateRequest
 
     request = EvaluateRequest(
         predictions=tuple(predictions),
@@ -93,7 +93,7 @@ def show_rows() -> "OnRows":
 
 def show_evaluation(outcome: "EvaluateOutcome") -> str:
     """Say how good the predictions are, whether to trust them, what differs and where the page is."""
-    from softtargets.report.evaluation_findings import findings, range_of, text_of
+    from softtargets.evaluate.findings import findings, range_of, text_of
     from softtargets.report.numbers import count
 
     results = outcome.results

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from softtargets.report.numbers import duration
 
 if TYPE_CHECKING:
-    from softtargets.workflows.progress import Progress
+    from softtargets.train.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 

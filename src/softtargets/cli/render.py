@@ -4,14 +4,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from softtargets.cli.outputs import show_outputs
-from softtargets.report.answer import answer
 from softtargets.report.numbers import duration
+from softtargets.studies.answer import answer
 from softtargets.studies.expand import differences
 
 if TYPE_CHECKING:
+    from softtargets.studies.describe import Description
+    from softtargets.studies.job import StudyOutcome, StudyRequest
     from softtargets.studies.schema import Noise
-    from softtargets.workflows.describe import Description
-    from softtargets.workflows.study import StudyOutcome, StudyRequest
 
 
 def show_outcome(outcome: "StudyOutcome") -> str:
@@ -81,7 +81,7 @@ def _noise(noise: "Noise") -> str:
 
 def show_metrics(metrics: dict[str, float]) -> str:
     """Return measures as lines."""
-    from softtargets.runs.measures import MEASURES
+    from softtargets.measures.quality import MEASURES
 
     lines: list[str] = []
     for name, value in metrics.items():

@@ -1,5 +1,6 @@
 """From a specification to a data set: the embedded digits, files, folders and hub sets."""
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,3 +153,9 @@ def _digits(spec: DataSpec) -> Content:
     labels = torch.tensor(target, dtype=torch.int64)
     origin = torch.zeros(len(labels), dtype=torch.uint8)
     return Content(inputs, labels, origin, tuple(str(digit) for digit in range(10)))
+
+
+@functools.lru_cache(maxsize=2)
+def load_cached(spec: DataSpec, cache: str) -> Dataset:
+    """Load a data set once per process."""
+    return load(spec, cache=Path(cache))

@@ -108,3 +108,16 @@ class DataSpec(Spec):
             required = "nothing for validation beside a fold, which is kept whole"
             raise fail("limit", required, self.limit.validation, "leave limit.validation out, or lower limit.train")
         return self
+
+
+class AugmentationSpec(Spec):
+    """Random changes to training images, fresh in every epoch."""
+
+    crop_padding: Annotated[int, Field(ge=0)] = 0
+    flip: bool = False
+    shift: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is changed at all."""
+        return bool(self.crop_padding or self.flip or self.shift)

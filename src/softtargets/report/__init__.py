@@ -1,5 +1,1 @@
-"""Records to pages: the only room that draws. It computes nothing but means, deviations and layout."""
-
-from softtargets.report.files import write
-
-__all__ = ["write"]
+"""The drawing toolkit: frame, palette, tables, figures and files of a page. It knows no job and decides nothing."""

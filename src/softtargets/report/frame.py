@@ -4,44 +4,38 @@ import base64
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from softtargets._storage import write_atomically
 from softtargets.report import numbers, palette
 from softtargets.report.drawing import VEGA_LITE
 
+TEMPLATES = Path(__file__).parent / "templates"
 # Inside a script element HTML reads neither entities nor escapes, so what could end it is spelt as JSON escapes.
 _JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
-def render(
-    template: str,
-    context: Mapping[str, Any],
-    *,
-    charts: bool,
-    filters: Mapping[str, Callable[..., Any]],
-    styles: Sequence[str] = ("style.css",),
-) -> str:
+def render(folder: Path, context: Mapping[str, Any], *, charts: bool, filters: Mapping[str, Callable[..., Any]]) -> str:
     """Return a page; equal contexts give equal pages.
 
     Args:
-        template: one that extends ``frame.html``.
-        context: what it speaks of.
-        charts: whether it holds any, which need a script.
-        filters: of its own, beside those that every page has.
-        styles: style sheets, in order.
+        folder: holds the job's ``page.html``, which extends ``frame.html``, and perhaps a ``page.css``.
+        context: variables of the template.
+        charts: whether the page has charts, which need a script.
+        filters: filters of the template, in addition to those that every page has.
     """
     theme_js, page_js, bundle = asset("theme.js"), asset("page.js"), _bundle() if charts else ""
+    own_styles = folder / "page.css"
+    css = asset("style.css") + (f"\n{own_styles.read_text(encoding='utf-8')}" if own_styles.exists() else "")
     environment = Environment(
-        loader=PackageLoader("softtargets.report"),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -51,10 +45,10 @@ def render(
         {"count": numbers.count, "inline_json": inline_json, "number": numbers.number, "rate": numbers.rate}
     )
     environment.filters.update(filters)
-    return environment.get_template(template).render(
+    return environment.get_template("page.html").render(
         **context,
         colours=palette.COLOURS,
-        css=Markup("\n".join(asset(name) for name in styles)),
+        css=Markup(css),
         theme_js=Markup(theme_js),
         page_js=Markup(page_js),
         bundle=Markup(bundle),
@@ -91,7 +85,7 @@ def data_uri(mime: str, data: bytes) -> str:
 @functools.cache
 def asset(name: str) -> str:
     """Return a file that lies beside the templates."""
-    return (files("softtargets.report") / "templates" / name).read_text(encoding="utf-8")
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _policy(scripts: list[str]) -> str:

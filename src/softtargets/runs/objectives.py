@@ -8,9 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from softtargets._errors import fail
-from softtargets._spec import Spec
+from softtargets._spec import Fraction, NonNegative, Positive, Spec
 from softtargets.runs.distillation import DistillationSpec
-from softtargets.runs.ranges import Fraction, NonNegative, Positive
 from softtargets.runs.transition_sources import EstimatedTransition, KnownTransition, TransitionSource
 
 Share = Annotated[float, Field(ge=0, lt=1)]

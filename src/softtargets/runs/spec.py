@@ -9,13 +9,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from softtargets._errors import InputError, fail
-from softtargets._spec import Spec
-from softtargets.data.spec import DataSpec
+from softtargets._spec import NonNegative, Positive, Spec
+from softtargets.data.spec import AugmentationSpec, DataSpec
 from softtargets.models.spec import ModelSpec
 from softtargets.runs.distillation import DistillationSpec
 from softtargets.runs.noise import NoiseSpec, RecordedNoise
 from softtargets.runs.objectives import CrossEntropySpec, ObjectiveSpec
-from softtargets.runs.ranges import NonNegative, Positive
 
 # Raised by hand when a change alters the results of a specification; runs of an older recipe are trained again.
 RECIPE = 3
@@ -72,19 +71,6 @@ class ScheduleSpec(Spec):
         if list(self.milestones) != sorted(set(self.milestones)):
             raise fail("milestones", "increasing shares", list(self.milestones), "sort them")
         return self
-
-
-class AugmentationSpec(Spec):
-    """Random changes to training images, fresh in every epoch."""
-
-    crop_padding: Annotated[int, Field(ge=0)] = 0
-    flip: bool = False
-    shift: Annotated[int, Field(ge=0)] = 0
-
-    @property
-    def active(self) -> bool:
-        """Whether anything is changed at all."""
-        return bool(self.crop_padding or self.flip or self.shift)
 
 
 class TrainingSpec(Spec):

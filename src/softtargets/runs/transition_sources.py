@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from softtargets._errors import fail
-from softtargets._spec import Spec
-from softtargets.runs.ranges import Fraction
+from softtargets._spec import Fraction, Spec
 
 
 class SymmetricTransition(Spec):

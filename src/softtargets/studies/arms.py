@@ -4,11 +4,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from softtargets._spec import Spec
+from softtargets._spec import Classes, Spec
 
 Levels = str | tuple[float, ...]
-# Three classes that a projection shows: two alike, and one that is not.
-Classes = tuple[int, int, int]
 ZERO = 0.0
 TEACHER = "teacher"
 

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from softtargets._errors import InputError
-from softtargets.runs.measures import measure
+from softtargets._spec import Classes
+from softtargets.measures.analyses import ANALYSES, analyse
+from softtargets.measures.quality import measure
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
-from softtargets.studies.analyses import ANALYSES, analyse
-from softtargets.studies.arms import Classes
 from softtargets.studies.exact_gaussians import figure5
 from softtargets.studies.expand import PlannedRun
 from softtargets.studies.gather_figures import Figures

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from softtargets.runs.measures import gaps_of, reliability_of
+from softtargets.measures.analyses import FAILURES, TRACES, kept
+from softtargets.measures.quality import gaps_of, reliability_of
 from softtargets.runs.record import Predictions, read_history, read_predictions
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
-from softtargets.studies.analyses import FAILURES, TRACES, kept
 from softtargets.studies.exact import loss_curves
 from softtargets.studies.gather_plan import StudyPlan
 from softtargets.studies.results import CellKey, CellRecord, ClassMeans, Curve, Density, Diagram, Projected, Trace
@@ -16,7 +16,7 @@ from softtargets.studies.results import CellKey, CellRecord, ClassMeans, Curve, 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from softtargets.studies.analyses_of_networks import Subject
+    from softtargets.measures.networks import Subject
 
 BINS = 40
 SAMPLE = 1_000_000
@@ -173,7 +173,7 @@ class Figures:
 
     def _by_epoch(self, record: CellRecord, metric: str) -> dict[int, float]:
         if TRACES[metric].needs_classes:
-            from softtargets.studies.analyses_of_networks import information_through_training
+            from softtargets.measures.networks import information_through_training
 
             what = {"figure": "information", "classes": self.plan.classes}
             return dict(self._kept(record, what, information_through_training))
@@ -184,7 +184,7 @@ class Figures:
         """Return what was made of a run before, or open it, make it and keep it."""
 
         def compute() -> Any:
-            from softtargets.studies.analyses_of_networks import analysed
+            from softtargets.measures.networks import analysed
 
             with analysed(resolved, self.store, self.plan.classes) as subject:
                 return make(subject)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from softtargets._spec import Classes
 from softtargets.runs.spec import ResolvedRun
-from softtargets.studies.arms import Classes
 from softtargets.studies.expand import PlannedRun, cell, term_cells
 from softtargets.studies.results import CellKey, DataSummary, Reported
 from softtargets.studies.schema import Output, Study

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import platform
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -17,14 +11,15 @@ import torch
 from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets._storage import write_atomically
-from softtargets.data import load
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import clean_labels
 from softtargets.data.observed import observed_fingerprint
-from softtargets.data.spec import DataSpec
+from softtargets.data.sources import load_cached
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.runs.distillation import DistillationSpec
+from softtargets.runs.machine import environment, fast_bfloat16, quiet_machine
+from softtargets.runs.network import TrainedModel, load_trained
 from softtargets.runs.noise import RecordedNoise
 from softtargets.runs.objectives import needs_transition
 from softtargets.runs.record import read_predictions
@@ -34,7 +29,6 @@ from softtargets.train.estimate import estimate_transition, pretraining
 from softtargets.train.loop import DivergedError, Trainer
 from softtargets.train.observed import drawn_from, observe
 from softtargets.train.teachers import caches_of
-from softtargets.train.trained import TrainedModel, load_trained
 
 CHECKPOINT_SECONDS = 20.0
 
@@ -80,13 +74,6 @@ def prerequisites(resolved: ResolvedRun) -> tuple[ResolvedRun, ...]:
     first = pretraining(resolved.run)
     estimated = () if first is None else (resolved.changed(run=first, teachers=None),)
     return (*(resolved.teachers or ()), *estimated)
-
-
-def fast_bfloat16(backend: str) -> bool:
-    """Say whether this machine multiplies matrices in bfloat16 faster than in float32."""
-    if backend == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def execute(
@@ -248,47 +235,3 @@ def _taught_by(
     if isinstance(resolved.run.objective, DistillationSpec) and resolved.run.objective.cache is not None:
         return caches_of(resolved, dataset, store)
     return [load_trained(teacher, dataset, store) for teacher in resolved.teachers or ()]
-
-
-@functools.lru_cache(maxsize=2)
-def load_cached(spec: DataSpec, cache: str) -> Dataset:
-    """Load a data set once per process."""
-    return load(spec, cache=Path(cache))
-
-
-@contextmanager
-def quiet_machine(threads: int) -> Iterator[None]:
-    """Run with this many intra-op threads and deterministic kernels, and leave the caller's settings as they were."""
-    before = torch.get_num_threads(), torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[1:]
-
-
-def environment(resolved: ResolvedRun) -> dict[str, str]:
-    """Return versions and hardware, for the record."""
-    device = torch.cuda.get_device_name() if resolved.backend == "cuda" else processor_name()
-    return {
-        "softtargets": version("softtargets"),
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "device": device,
-        "cores": str(os.cpu_count()),
-        "threads": str(resolved.run.training.threads),
-        "precision": resolved.precision,
-    }
-
-
-def processor_name() -> str:
-    """Return the processor's model name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"

@@ -16,23 +16,23 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from softtargets import models
 from softtargets._errors import InputError, fail
+from softtargets.data.batches import Inputs, check_augmentation
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.metrics import accuracy, nll
 from softtargets.noise import TrainingDynamics
+from softtargets.runs.checkpoint import load_state, save_state
 from softtargets.runs.distillation import DistillationSpec
+from softtargets.runs.network import TrainedModel
+from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import CHECKPOINT, HISTORY
 from softtargets.runs.streams import derived_seed, generator
-from softtargets.train.checkpoint import load_state, save_state
-from softtargets.train.inputs import Inputs, check_augmentation
 from softtargets.train.objectives import Batch, Objective, Problem, Teach, build_objective
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
-from softtargets.train.snapshots import Snapshots
 from softtargets.train.teachers import asked_once, kept, live
-from softtargets.train.trained import TrainedModel
 
 EVALUATION_BATCH = 1024
 FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}

@@ -7,6 +7,7 @@ import torch
 
 from softtargets import noise
 from softtargets._errors import fail
+from softtargets.data.batches import Inputs
 from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.noise import ObservedLabels, clean_labels, observe_labels
 from softtargets.data.observed import read_observed
@@ -22,7 +23,6 @@ from softtargets.runs.noise import (
 )
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.streams import generator
-from softtargets.train.inputs import Inputs
 
 
 def observe(run: RunSpec, dataset: Dataset) -> ObservedLabels:

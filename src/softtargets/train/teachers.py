@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import InputError
+from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
 from softtargets.distill import TeacherCache, write_cache
 from softtargets.runs.distillation import DistillationSpec
+from softtargets.runs.network import ROWS, TrainedModel, load_trained
 from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore, set_aside
 from softtargets.runs.streams import generator
-from softtargets.train.inputs import Inputs
 from softtargets.train.objectives import Teach
-from softtargets.train.trained import ROWS, TrainedModel, load_trained
 
 # What a writer that is killed loses at most; it changes no answer.
 ROWS_PER_SHARD = 8192

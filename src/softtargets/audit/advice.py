@@ -1,0 +1,155 @@
+"""What an audit recommends: one fixed rule, from numbers that the page shows."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from softtargets.audit.results import Action, Interval, Recommendation
+from softtargets.noise import TransitionInterval
+
+# Up to this rate, by the upper end of its interval, labels are left alone.
+FEW = 0.03
+# Up to this rate labels may be dropped or looked at one by one; beyond it too much would be lost.
+MANY = 0.25
+# From this probability on a label surely is wrong, and dropping asks that this share of the wrong ones surely are.
+SURE, FOUND = 0.9, 0.5
+# From these shares on wrong labels are said to go partly, or mostly, to particular classes; no action goes by it.
+PARTLY, MOSTLY = 0.1, 0.5
+# Up to this condition number training with T amplifies what T is off by little enough.
+STABLE = 20.0
+# Of a class with fewer labels the counts that T is made of are one or two.
+ENOUGH = 10
+_MOST_NAMED = 10
+
+RULE = (
+    "The rule: get better predictions where the held-out prediction agrees with no more labels than guessing the most "
+    "frequent one can, at 99 % confidence. Else keep where the noise rate is below "
+    f"{100 * FEW:g} % at the upper end of its interval. Else drop and relabel where it is at most {100 * MANY:g} % and "
+    f"at least {100 * FOUND:g} % of the wrong labels stand out with a probability of {100 * SURE:g} % or more. Else "
+    f"correct with T where its condition number is at most {STABLE:g} and every class has at least {ENOUGH} labels. "
+    "Else smooth. Asymmetry is shown beside and decides nothing: the share of the noise that T, at the lower ends of "
+    "its intervals, sends to a class beyond what symmetric noise of the same rate would, 0 where a wrong label is any "
+    "other class alike, 1 where it is one particular class; of two classes, how far their rates surely differ by their "
+    "sum. Correcting goes before smoothing by our own record, of a small network on CIFAR-10 with 36 to 40 % of the "
+    "labels wrong: forward correction with T by the confident joint lay 1.6 to 2.4 points above cross entropy under "
+    "symmetric, asymmetric and human noise, and label smoothing of 0.1 level with it (three seeds: inconclusive)."
+)
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What the rule goes by.
+
+    Args:
+        noise_rate: estimated share of wrong labels.
+        asymmetry: of the estimated transition, see :func:`asymmetry_of`.
+        condition: its condition number.
+        sure: share of the wrong labels that have a probability of at least :data:`SURE`.
+        agreement: share of labels that the held-out prediction agrees with.
+        largest: share of the most frequent label.
+        guessed: probability that guessing that label by its share agrees with as many.
+        rare: names of the classes with fewer than :data:`ENOUGH` labels.
+    """
+
+    noise_rate: Interval
+    asymmetry: float
+    condition: float
+    sure: float
+    agreement: float
+    largest: float
+    guessed: float
+    rare: tuple[str, ...] = ()
+
+
+# One-sided: an agreement that guessing reaches more often than this shows no knowledge.
+_LEVEL = 0.01
+
+
+def advise(grounds: Grounds) -> Recommendation:
+    """Recommend what to do about the labels, by :data:`RULE`, with the reason in plain words."""
+    rate, rare = grounds.noise_rate, grounds.rare
+    action, reason = _decided(grounds)
+    if rare:
+        named = ", ".join(" ".join(name.split()) for name in rare[:_MOST_NAMED])
+        more = f" and {len(rare) - _MOST_NAMED:,} more" if len(rare) > _MOST_NAMED else ""
+        reason = (*reason, f"Fewer than {ENOUGH} labels have the classes {named}{more}: T says nothing of them.")
+    evidence = {
+        "Noise rate": rate.estimate,
+        "Its upper end": rate.high,
+        "Share of wrong labels that stand out": grounds.sure,
+        "Asymmetry of T": grounds.asymmetry,
+        "Condition of T": grounds.condition,
+        "Held-out agreement": grounds.agreement,
+        "Share of the most frequent label": grounds.largest,
+        "Classes with too few labels": float(len(rare)),
+    }
+    return Recommendation(action, reason, evidence, RULE)
+
+
+def _decided(grounds: Grounds) -> tuple[Action, tuple[str, ...]]:
+    rate = grounds.noise_rate
+    if grounds.guessed > _LEVEL:
+        return "get better predictions", (
+            f"The held-out prediction agrees with {_percent(grounds.agreement)} of the labels, and always guessing the "
+            f"most frequent one with {_percent(grounds.largest)}: it is not shown to know anything of the labels, and "
+            "what follows from it says nothing of them.",
+            "Probability columns in another order than the labels' classes look the same: check that first. Else train "
+            "longer, on more examples or another model.",
+        )
+    said = f"The estimated noise rate is {_percent(rate.estimate)}"
+    if rate.high < FEW:
+        return "keep", (
+            f"{said}: too low for any method to gain much by it.",
+            "Look at the first suspects by hand, if there are any, and train on the labels as they are.",
+        )
+    if rate.estimate <= MANY and grounds.sure >= FOUND:
+        return "drop and relabel", (
+            f"{said}, and {_percent(grounds.sure)} of the wrong labels stand out, with a probability of "
+            f"{100 * SURE:g} %.",
+            "Relabel those suspects by hand, or drop them: most of the noise goes with few of the examples.",
+        )
+    go = "mostly go" if grounds.asymmetry >= MOSTLY else "partly go"
+    shown = go if grounds.asymmetry >= PARTLY else "are not shown to go"
+    spread = f"{said}, and wrong labels {shown} to particular classes (asymmetry {grounds.asymmetry:.2f})."
+    if grounds.condition <= STABLE and not grounds.rare:
+        return "correct with T", (
+            spread,
+            f"Train with the forward correction by the estimated T, which is well conditioned "
+            f"({grounds.condition:.1f}).",
+        )
+    if grounds.condition > STABLE:
+        why = f"T is ill-conditioned ({grounds.condition:.0f}), so that errors of T weigh heavily in a correction."
+    else:
+        why = "T is not known of every class, so that there is no correcting with it."
+    return "smooth", (
+        spread,
+        f"{why} Label smoothing is often competitive with a correction (Lukasik et al. 2020, Sec. 4): try 0.1 to 0.4, "
+        "chosen by held-out labels.",
+    )
+
+
+def asymmetry_of(interval: TransitionInterval, class_prior: Tensor) -> float:
+    """Return the share of the noise that surely goes to particular classes, in [0, 1]; 0 without noise.
+
+    sum_k prior_k sum_{o != k} max(low[k, o] - rate / (K - 1), 0) / (rate (K - 2) / (K - 1))
+
+    so that pair flips give 1 for every K > 2. Two classes have one other class each: there it is the gap that the
+    intervals leave between their rates, by the rates' sum.
+
+    The lower ends stand for T itself: few wrong labels spread over many classes fall together here and there by chance.
+    """
+    rate, size = interval.noise_rate, len(class_prior)
+    if rate <= 0:
+        return 0.0
+    if size == 2:
+        low, high, matrix = interval.low, interval.high, interval.estimate.to_dense()
+        gap = max(float(low[0, 1] - high[1, 0]), float(low[1, 0] - high[0, 1]), 0.0)
+        return gap / float(matrix[0, 1] + matrix[1, 0])
+    excess = (interval.low - rate / (size - 1)).clamp(min=0).fill_diagonal_(0)
+    share = float((class_prior * excess.sum(1)).sum()) / rate
+    # noise of few classes alone lies further beyond the mean rate than pair flips of all
+    return min(share * (size - 1) / (size - 2), 1.0)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"

@@ -1,0 +1,145 @@
+"""What an audit draws: the heat map of a transition, and how many suspects are wrong at each cut."""
+
+from dataclasses import dataclass
+
+import altair as alt
+import torch
+
+from softtargets.audit.results import AuditResults
+from softtargets.report import palette
+from softtargets.report.drawing import Drawing, Panel, Series, Style
+
+# More classes than this make no legible map: those with the most estimated errors are shown.
+_MOST_CLASSES = 30
+# Up to so many, cells hold their number.
+_MOST_NUMBERED = 16
+_DARK = 0.6
+ESTIMATED, TRUE = "estimated wrong", "wrong by the reference"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A share in a cell: its value, its text, the strength of its colour in percent and whether that is dark."""
+
+    value: float
+    text: str
+    share: float
+    strong: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: the estimate and, under it, the reference's share; `words` say both."""
+
+    parts: tuple[Part, ...]
+    words: str
+
+
+@dataclass(frozen=True)
+class HeatRow:
+    """A clean class, its cells and its distance to the reference."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    distance: float | None
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A heat map; `left_out` classes of it are not shown, and a `fine` one has no numbers in its cells."""
+
+    names: tuple[str, ...]
+    rows: tuple[HeatRow, ...]
+    left_out: int
+    fine: bool
+
+
+def heat_map(results: AuditResults) -> Heat:
+    """Lay out the chosen estimate, and the reference's transition beside it."""
+    matrices = [results.estimate.transition.to_dense()]
+    matrices += [results.reference.transition.to_dense()] if results.reference else []
+    size = len(results.class_names)
+    errors = torch.tensor([row.clean * row.lost for row in results.classes])
+    kept = errors.argsort(descending=True, stable=True)[:_MOST_CLASSES].sort().values.tolist()
+    names = tuple(results.class_names[index] for index in kept)
+    distance = results.estimate.distance
+    rows = []
+    for clean in kept:
+        cells = []
+        for observed in kept:
+            values = [float(matrix[clean, observed]) for matrix in matrices]
+            words = f"{results.class_names[clean]} → {results.class_names[observed]}: "
+            cells.append(Cell(tuple(map(_part, values)), words + " / ".join(f"{value:.3f}" for value in values)))
+        rows.append(HeatRow(results.class_names[clean], tuple(cells), None if distance is None else distance[clean]))
+    return Heat(names, tuple(rows), size - len(kept), len(kept) > _MOST_NUMBERED)
+
+
+def _part(value: float) -> Part:
+    strength = max(value, 0.0) ** 0.5
+    text = "1" if value >= 0.995 else f"{value:.2f}".removeprefix("0") if value >= 0.005 else "·"
+    return Part(value, text, round(100 * strength, 1), strength > _DARK)
+
+
+def draw_cuts(results: AuditResults) -> Drawing:
+    """Draw how many of the first suspects are wrong."""
+    series = [Series(ESTIMATED, palette.SERIES[0], palette.SHAPES[0], palette.DASHES[0])]
+    if results.reference:
+        series.append(Series(TRUE, palette.SERIES[1], palette.SHAPES[1], palette.DASHES[1]))
+    note = f"Band: {100 * results.confidence:g} % interval of the estimate. The thin line: if every label were wrong."
+    return Drawing(tuple(series), (Panel("", _cuts_chart(results), "Labels that are wrong"),), note)
+
+
+def _cuts_chart(results: AuditResults):
+    rows = [
+        {
+            "series": ESTIMATED,
+            "x": cut.first,
+            "y": cut.wrong.estimate,
+            "low": cut.wrong.low,
+            "high": cut.wrong.high,
+            "Wrong": f"{cut.wrong.estimate:,.0f} ({cut.wrong.low:,.0f}–{cut.wrong.high:,.0f})",
+        }
+        for cut in results.cuts
+    ]
+    true = [
+        {"series": TRUE, "x": cut.first, "y": cut.true, "Wrong": f"{cut.true:,}"}
+        for cut in results.cuts
+        if cut.true is not None
+    ]
+    last = results.cuts[-1].first
+    # where nothing is wrong an axis still has a length
+    top = max(1.0, *(row.get("high", row["y"]) for row in [*rows, *true]))
+    edge = min(float(last), top)
+
+    def build(style: Style) -> alt.LayerChart:
+        x = alt.X(
+            "x:Q",
+            title="Labels looked at, most suspect first",
+            scale=alt.Scale(domain=[0, last], nice=False),
+            axis=alt.Axis(grid=False, format="~s"),
+        )
+        y = alt.Y("y:Q", title=None, scale=alt.Scale(domain=[0, 1.05 * top], nice=False), axis=alt.Axis(format="~s"))
+        tooltip = [
+            alt.Tooltip("series:N", title="Count"),
+            alt.Tooltip("x:Q", title="Labels looked at", format=","),
+            alt.Tooltip("Wrong:N", title="Wrong"),
+        ]
+        all_wrong = style.base([{"x": 0, "y": 0}, {"x": edge, "y": edge}])
+        band = style.base(rows).mark_area(opacity=0.16, clip=True)
+        line = style.base([*rows, *true]).mark_line(strokeWidth=2, clip=True)
+        return alt.LayerChart(
+            layer=[
+                all_wrong.mark_line(strokeWidth=1, color=style.paint("muted"), opacity=0.6).encode(x=x, y=y),
+                band.encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=style.colour()),
+                line.encode(
+                    x=x,
+                    y=y,
+                    color=style.colour(),
+                    strokeDash=style.dash(),
+                    opacity=style.emphasis(),
+                    tooltip=tooltip,
+                ),
+            ]
+        )
+
+    return build

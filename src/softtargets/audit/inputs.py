@@ -1,0 +1,193 @@
+"""What an audit goes by: probabilities that were given or cross-validated, the labels, and what they belong to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from softtargets._checks import first_bad
+from softtargets._errors import fail
+from softtargets.audit.estimates import Evidence, Stage
+from softtargets.audit.models import cross_validate
+from softtargets.audit.request import FOLDS, AuditRequest
+from softtargets.audit.results import Model
+from softtargets.data import read_observed
+from softtargets.data.dataset import Dataset
+from softtargets.data.predictions import Predictions, read_predictions
+from softtargets.data.sources import load_cached
+from softtargets.data.spec import DataSpec
+from softtargets.runs.store import RunStore
+from softtargets.train.progress import Progress
+
+_CHUNK = 65_536
+OTHER_PARTS = "Audited is the training part; the data set’s own validation and test splits are not."
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Everything that is audited.
+
+    Args:
+        evidence: probabilities and labels.
+        name: of the data set or of the first file.
+        row_order: in which rows are counted, in words.
+        labels: which labels, in words.
+        predictions: where the probabilities come from, in words.
+        dataset: what the rows are of, or None.
+        rows: (N,) int64, the row of the data set of each row of the evidence; None without one.
+        model: what was trained, or None.
+        notes: what a reader must know.
+    """
+
+    evidence: Evidence
+    name: str
+    row_order: str
+    labels: str
+    predictions: str
+    dataset: Dataset | None
+    rows: Tensor | None
+    model: Model | None
+    notes: tuple[str, ...]
+
+
+def gather(
+    request: AuditRequest,
+    store: RunStore,
+    *,
+    workers: int | None,
+    on_progress: Callable[[Progress], None],
+    on_stage: Stage,
+) -> Gathered:
+    """Read what the user named, and train models where no predictions were given.
+
+    Raises:
+        InputError: for a bad file, array, row, data set, column or label.
+    """
+    on_stage("reading", 0.0)
+    data = _specified(request)
+    if data is None:
+        return _from_files(request, on_stage)
+    observed = None if request.labels is None else _place(request.labels)
+    dataset = load_cached(data, str(store.cache))  # pyright: ignore[reportArgumentType]
+    recorded = None if observed is None else read_observed(*observed, dataset)
+    rows = dataset.splits["train"]
+    reference = None if recorded is None else dataset.labels[rows]
+    labels = (dataset.labels if recorded is None else recorded)[rows]
+    model, dynamics = None, {}
+    if request.predictions:
+        given = _read(request, dataset.num_classes)
+        _check_fit(given, labels, dataset)
+        probs, source = _probabilities(given, on_stage), _said(request, given)
+    else:
+        on_stage("reading", 1.0)
+        held_out = cross_validate(
+            dataset,
+            data,
+            store,
+            folds=request.folds or FOLDS,
+            seed=request.seed,
+            epochs=request.epochs,
+            observed=observed,
+            workers=workers,
+            on_progress=on_progress,
+        )
+        probs, dynamics, model = held_out.probs, held_out.dynamics, held_out.model
+        source = f"{model.folds}-fold cross-validation, {model.describes}"
+    return Gathered(
+        evidence=Evidence(probs, labels, torch.arange(len(labels)), dataset.class_names, dynamics, reference),
+        name=dataset.name,
+        row_order="of the data set’s training part; a folder of images has them sorted by path",
+        labels=_labels_in_words(dataset, data, observed),
+        predictions=source,
+        dataset=dataset,
+        rows=rows,
+        model=model,
+        notes=(OTHER_PARTS,) if bool(dataset.origin.any()) else (),
+    )
+
+
+def _place(labels: str) -> tuple[str, str]:
+    file, colon, column = labels.rpartition(":")
+    if not (file and colon and column):
+        raise fail("--labels", "FILE:COLUMN", f"'{labels}'", "name the file and, behind a colon, the column")
+    return file, column
+
+
+def _labels_in_words(dataset: Dataset, data: DataSpec, observed: tuple[str, str] | None) -> str:
+    if observed is not None:
+        return f"{dataset.name}, labels {observed[1]} of {Path(observed[0]).name}"
+    return f"{dataset.name}, its own labels" if dataset.name == "digits" else f"{dataset.name}, column {data.label}"
+
+
+def _specified(request: AuditRequest) -> DataSpec | None:
+    """Return the data set with its whole training part in one split."""
+    if request.data is None:
+        return None
+    columns = {"label": request.label, "text": request.text, "features": request.features}
+    named = {column: value for column, value in columns.items() if value}
+    content = {"name": request.data, "validation": 0.0, "test": 0.0, "split_seed": request.seed, **named}
+    return DataSpec.parse(content, source="--data")
+
+
+def _read(request: AuditRequest, num_classes: int | None = None) -> Predictions:
+    return read_predictions(request.predictions, logits=request.logits, probs=request.probs, num_classes=num_classes)
+
+
+def _from_files(request: AuditRequest, on_stage: Stage) -> Gathered:
+    given = _read(request)
+    if given.labels is None:
+        required = "labels beside the predictions, or --data"
+        raise fail("predictions", required, "neither", "add an array or a column named labels")
+    name = request.predictions[0].stem
+    names = given.class_names or tuple(str(index) for index in range(given.num_classes))
+    probs = _probabilities(given, on_stage)
+    return Gathered(
+        evidence=Evidence(probs, given.labels, torch.arange(len(given)), names),
+        name=name,
+        row_order="of the predictions, file after file",
+        labels=f"{request.predictions[0].name}, labels",
+        predictions=_said(request, given),
+        dataset=None,
+        rows=None,
+        model=None,
+        notes=(),
+    )
+
+
+def _said(request: AuditRequest, given: Predictions) -> str:
+    names = [path.name for path in request.predictions]
+    files = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    return f"given as {'logits' if given.kind == 'logits' else 'probabilities'} in {files}"
+
+
+def _check_fit(given: Predictions, labels: Tensor, dataset: Dataset) -> None:
+    """Require that predictions belong to the training part of a data set, row by row."""
+    if len(given) != len(labels):
+        required = f"{len(labels)} rows, one for each training row of '{dataset.name}'"
+        raise fail("predictions", required, len(given), "give the predictions of this data set, in its order")
+    if given.class_names is not None and given.class_names != dataset.class_names:
+        got = ", ".join(given.class_names)
+        required = f"the classes of '{dataset.name}' in its order: {', '.join(dataset.class_names)}"
+        raise fail("predictions", required, got, "write the columns in this order")
+    if given.labels is None:
+        return
+    differs = first_bad(given.labels != labels)
+    if differs is not None:
+        row = differs[0]
+        required = f"the labels that are audited, {dataset.class_names[int(labels[row])]} at row {row}"
+        got = dataset.class_names[int(given.labels[row])]
+        raise fail("predictions", required, got, "give --labels FILE:COLUMN, or the predictions of this data set")
+
+
+def _probabilities(given: Predictions, on_stage: Stage) -> Tensor:
+    """Return the probabilities: as they are stored, which may be mapped, or of logits once, in float32."""
+    if given.kind == "probs":
+        return given.values
+    probs = torch.empty(given.values.shape)
+    for start in range(0, len(given), _CHUNK):
+        on_stage("reading", start / len(given))
+        rows = slice(start, start + _CHUNK)
+        probs[rows] = given.probs(rows)
+    return probs

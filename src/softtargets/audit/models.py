@@ -1,0 +1,172 @@
+"""Held-out probabilities where the user has none: cross-validated models through the run store."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softtargets._errors import InputError
+from softtargets.audit.results import Model
+from softtargets.data import fingerprint
+from softtargets.data.dataset import Dataset
+from softtargets.data.spec import DataSpec, Fold
+from softtargets.runs.record import read_predictions
+from softtargets.runs.spec import RunSpec
+from softtargets.runs.store import RunStore
+from softtargets.studies.provenance import pretty
+from softtargets.train.execute import resolve
+from softtargets.train.progress import Progress
+from softtargets.train.schedule import train_all
+
+DYNAMICS = ("area_under_margin", "forgetting", "early_agreement")
+# Stages of the convolutional network; as many as leave 2 pixels either way.
+WIDTHS = (32, 64, 128, 256)
+# rows below -> size of a batch
+BATCHES = ((5_000, 32), (20_000, 64), (math.inf, 128))
+# Of a few hundred rows an epoch is a few steps, which teach nothing.
+LEAST_STEPS = 300
+# share of the steps over which the learning rate rises; it then falls linearly to 0
+WARM_UP = 0.1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How models of one kind of data are trained: fixed, and never tuned on a label.
+
+    Args:
+        describes: the model, in words.
+        epochs: few, so that wrong labels are not learned by heart.
+        optimizer: as a run specification has it.
+    """
+
+    describes: str
+    epochs: int
+    optimizer: dict[str, Any]
+
+
+_SGD = {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+RECIPES = {
+    "images": Recipe("a small convolutional network", 8, _SGD),
+    "texts": Recipe(
+        "softmax regression on hashed TF-IDF", 10, {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.01}
+    ),
+    "tables": Recipe("a multilayer perceptron", 20, {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01}),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What cross-validation gives.
+
+    Args:
+        rows: (N,) int64, rows of the data set, ascending.
+        probs: (N, K) float32, each of the model that has not seen the row.
+        dynamics: (N,) float64 by name, averaged over the trainings that saw the row.
+        model: what the models are.
+    """
+
+    rows: Tensor
+    probs: Tensor
+    dynamics: dict[str, Tensor]
+    model: Model
+
+
+def cross_validate(
+    dataset: Dataset,
+    data: DataSpec,
+    store: RunStore,
+    *,
+    folds: int,
+    seed: int,
+    epochs: int | None,
+    observed: tuple[str, str] | None,
+    workers: int | None,
+    on_progress: Callable[[Progress], None],
+) -> HeldOut:
+    """Train a model for each fold, several at a time, and predict the rows it has not seen.
+
+    Args:
+        dataset: which the data specification names.
+        data: without a fold.
+        store: keeps the models: what was trained is not trained again.
+        folds: how many, at least 2.
+        seed: of every model.
+        epochs: of every model; None: by the size of the data set.
+        observed: file and column of the labels; None: the data set's own.
+        workers: processes; None: one per core.
+        on_progress: as of :func:`train_all`.
+
+    Raises:
+        InputError: where a model cannot be trained: before any is, or once one has failed.
+    """
+    runs = [_specify(dataset, data, Fold(index=fold, count=folds), seed, epochs, observed) for fold in range(folds)]
+    content = fingerprint(data, cache=store.cache)
+    resolved = [resolve(run, content) for run in runs]
+    outcomes = train_all(resolved, store, workers=workers, on_progress=on_progress)
+    failed = next((outcome for outcome in outcomes if outcome.status == "failed"), None)
+    if failed is not None:
+        raise RunsFailedError(f"a cross-validated model failed: {failed.message}")
+    found = [read_predictions(store.path(run.identity)) for run in resolved]
+    return _gathered(found, _model(runs[0], _recipe(dataset), folds))
+
+
+class RunsFailedError(InputError):
+    """A model of the cross-validation could not be trained to its end."""
+
+
+def _specify(
+    dataset: Dataset, data: DataSpec, fold: Fold, seed: int, epochs: int | None, observed: tuple[str, str] | None
+) -> RunSpec:
+    recipe = _recipe(dataset)
+    rows = len(dataset.splits["train"])
+    batch = next(size for below, size in BATCHES if rows < below)
+    per_epoch = math.ceil((rows - rows // fold.count) / batch)
+    epochs = epochs or max(recipe.epochs, math.ceil(LEAST_STEPS / per_epoch))
+    content: dict[str, Any] = {
+        "data": {**data.model_dump(exclude_none=True), "fold": fold.model_dump()},
+        "model": _architecture(dataset),
+        "optimizer": recipe.optimizer,
+        "schedule": {"name": "linear", "warmup_steps": round(WARM_UP * epochs * per_epoch)},
+        # Mirrored writing is another sign, and what is grey is mostly that.
+        "augmentation": {"flip": dataset.is_image and dataset.input_shape[0] == 3},
+        "training": {"epochs": epochs, "batch_size": batch, "dynamics": True},
+        "seeds": seed,
+    }
+    if observed is not None:
+        content["noise"] = {"name": "recorded", "file": observed[0], "column": observed[1]}
+    return RunSpec.parse(content, source="audit")
+
+
+def _recipe(dataset: Dataset) -> Recipe:
+    return RECIPES["images" if dataset.is_image else "texts" if dataset.is_text else "tables"]
+
+
+def _architecture(dataset: Dataset) -> dict[str, Any]:
+    if dataset.is_image:
+        stages = min(max(min(dataset.input_shape[1:]).bit_length() - 2, 1), len(WIDTHS))
+        return {"name": "convnet", "widths": WIDTHS[:stages]}
+    return {"name": "mlp", "hidden": ()} if dataset.is_text else {"name": "mlp", "hidden": (128, 128), "dropout": 0.1}
+
+
+def _model(run: RunSpec, recipe: Recipe, folds: int) -> Model:
+    content = run.model_dump(mode="json", exclude_none=True, exclude={"data", "noise", "seeds"})
+    return Model(folds, f"{recipe.describes}, {run.training.epochs} epochs", pretty(content))
+
+
+def _gathered(found: list[dict[str, Tensor]], model: Model) -> HeldOut:
+    rows = torch.cat([part["validation.ids"] for part in found])
+    order = rows.argsort()
+    logits = torch.cat([part["validation.logits"] for part in found])[order]
+    rows = rows[order]
+    size = int(rows.max()) + 1
+    seen = torch.zeros(size, dtype=torch.float64)
+    sums = {name: torch.zeros(size, dtype=torch.float64) for name in DYNAMICS}
+    for part in found:
+        seen[part["train.ids"]] += 1
+        for name, total in sums.items():
+            total[part["train.ids"]] += part[f"train.{name}"].double()
+    dynamics = {name: total[rows] / seen[rows] for name, total in sums.items()}
+    return HeldOut(rows, torch.softmax(logits.float(), dim=-1), dynamics, model)

@@ -1,0 +1,117 @@
+"""The page of an audit and the files beside it."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from softtargets.audit.figures import draw_cuts, heat_map
+from softtargets.audit.files import as_json, suspects_csv, suspects_parquet, transition_csv
+from softtargets.audit.results import AuditResults, Confusion, Estimate, Exhibit
+from softtargets.report import numbers
+from softtargets.report.frame import data_uri, put, render
+
+TONES = {
+    "keep": "reproduced",
+    "smooth": "inconclusive",
+    "correct with T": "inconclusive",
+    "drop and relabel": "contradicted",
+    "get better predictions": "contradicted",
+}
+# Pixels up to which a picture is shown in squares rather than blurred.
+_SMALL = 64
+_LARGE = 1e4
+
+
+def write(results: AuditResults, folder: Path) -> Path:
+    """Write the page of an audit and its files into `folder`, and return the page.
+
+    Everything is made in memory first: an interruption leaves every file either old or new.
+    """
+    return put(build(results), folder)
+
+
+def build(results: AuditResults) -> dict[str, bytes]:
+    """Return every file by its name, the page last; equal results give equal bytes."""
+    return {
+        "suspects.csv": suspects_csv(results),
+        "suspects.parquet": suspects_parquet(results),
+        "transition.csv": transition_csv(results),
+        "audit.json": as_json(results),
+        "index.html": _page(results).encode(),
+    }
+
+
+def _page(results: AuditResults) -> str:
+    drawing = draw_cuts(results)
+    context = {
+        "results": results,
+        "tone": TONES[results.recommendation.action],
+        "interval_words": f"{100 * results.confidence:g} % interval",
+        "heat": heat_map(results),
+        "mean_distance": _mean_distance,
+        "share_of": lambda pair: _share_of(results, pair),
+        "ranking": next(score for score in results.scores if score.name == results.ranking),
+        "shown": [_shown(results, place, item) for place, item in enumerate(results.exhibits)],
+        "exhibit_kind": _kind(results.exhibits),
+        "drawing": drawing,
+        "specs": drawing.page_specs("Wrong labels among the most suspect."),
+        "still": data_uri("image/svg+xml", drawing.svg().encode()),
+        "table_cuts": [cut for cut in results.cuts if _is_round(cut.first) or cut is results.cuts[-1]],
+    }
+    filters = {
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
+        "condition": lambda value: numbers.number(value, "logits") if value < _LARGE else "beyond 10,000",
+        "percent": _percent,
+        "whole": lambda value: f"{value:,.0f}",
+    }
+    return render(Path(__file__).parent, context, charts=True, filters=filters)
+
+
+def _percent(value: float | None, decimals: int = 1) -> str:
+    """Return a fraction in percent, without its sign."""
+    return numbers.NOTHING if value is None else f"{100 * value:.{decimals}f}"
+
+
+def _mean_distance(estimate: Estimate) -> float | None:
+    return None if estimate.distance is None else sum(estimate.distance) / len(estimate.distance)
+
+
+def _share_of(results: AuditResults, pair: Confusion) -> float:
+    return float(results.estimate.transition.to_dense()[pair.clean, pair.observed])
+
+
+def _kind(exhibits: tuple[Exhibit, ...]) -> str:
+    first = exhibits[0] if exhibits else Exhibit()
+    if first.picture is not None:
+        return "pictures"
+    return "texts" if first.text is not None else "values" if first.numbers else "bare"
+
+
+def _shown(results: AuditResults, place: int, item: Exhibit) -> dict[str, Any]:
+    suspects, names = results.suspects, results.class_names
+    given, suggested = names[int(suspects.given[place])], names[int(suspects.suggested[place])]
+    reference = None if suspects.reference is None else names[int(suspects.reference[place])]
+    return {
+        "row": int(suspects.rows[place]),
+        "given": given,
+        "suggested": suggested,
+        "likely": _likely(float(suspects.wrong[place])),
+        "reference": reference,
+        "reference_differs": suspects.reference is not None
+        and bool(suspects.reference[place] != suspects.given[place]),
+        "picture": None if item.picture is None else data_uri("image/png", item.picture),
+        "small": item.width <= _SMALL,
+        "alt": f"Row {int(suspects.rows[place])}, labelled {given}",
+        "text": item.text,
+        "numbers": [f"{value:g}" for value in item.numbers],
+    }
+
+
+def _likely(wrong: float) -> str:
+    """Return a probability in whole percent; nothing is certain."""
+    return "over 99 %" if wrong > 0.99 else f"{100 * wrong:.0f} %"
+
+
+def _is_round(first: int) -> bool:
+    """Whether it is 1, 2 or 5 times a power of ten, from 10 on."""
+    return first >= 10 and first / 10 ** math.floor(math.log10(first)) in (1, 2, 5)

@@ -1,0 +1,107 @@
+"""From rows of a data set to what a model sees."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from softtargets._checks import first_bad
+from softtargets._errors import fail
+from softtargets.data.augment import random_flip, random_shift
+from softtargets.data.dataset import Dataset, normalization
+from softtargets.data.spec import AugmentationSpec
+
+
+class Inputs:
+    """Batches of normalised inputs on a device, gathered from tensors.
+
+    Images and tables are standardised. Of texts, whose words are counted, a model sees the TF-IDF, rows of length 1:
+
+    (1 + log count) (1 + log((1 + n) / (1 + df)))            # df of the n training texts hold the word
+
+    Args:
+        dataset: images or the words of texts (uint8, kept so until they are asked for), or a table (normalised here,
+            once).
+        device: where batches go; the data go there once.
+
+    Raises:
+        InputError: a number of a table so far from the training rows that it is infinite in float32 once normalised.
+    """
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        self.device = device
+        self._seen: Callable[[Tensor], Tensor] | None = None
+        if dataset.is_image:
+            mean, std = normalization(dataset)
+            # (x / 255 - mean) / std as one multiplication and one addition
+            gain, offset = (scale.view(1, -1, 1, 1).to(device) for scale in (1 / (255.0 * std), -mean / std))
+            self._seen = partial(_scaled, gain=gain, offset=offset)
+        elif dataset.is_text:
+            self._seen = partial(_tf_idf, idf=_idf(dataset).to(device))
+        self._data = (dataset.inputs if self._seen else _standardised(dataset)).to(device)
+
+    def batch(
+        self,
+        ids: Tensor,
+        augmentation: AugmentationSpec | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the inputs of rows `ids`, (N, ...) float32, augmented where an augmentation is given."""
+        rows = self._data[ids.to(self.device)]
+        if augmentation is not None and augmentation.active:
+            if generator is None:
+                raise fail("generator", "given with an augmentation", None, "pass the augmentation stream")
+            for distance in (augmentation.crop_padding, augmentation.shift):
+                if distance:
+                    rows = random_shift(rows, distance, generator)
+            if augmentation.flip:
+                rows = random_flip(rows, generator)
+        return rows if self._seen is None else self._seen(rows)
+
+
+def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    return (images.float() * gain + offset).contiguous(memory_format=torch.channels_last)
+
+
+def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:
+    counts = counts.float()
+    # a text without a word stays 0
+    return F.normalize(torch.where(counts > 0, 1 + counts.log(), 0.0) * idf, dim=1)
+
+
+def _idf(dataset: Dataset) -> Tensor:
+    """Return the weight of each word, (D,) float32, from the training texts alone."""
+    rows = dataset.splits["train"]
+    held = torch.zeros(dataset.input_shape, dtype=torch.float64)
+    for chunk in rows.split(4096):
+        held += (dataset.inputs[chunk] > 0).sum(0)
+    return (1 + ((1 + len(rows)) / (1 + held)).log()).float()
+
+
+def _standardised(dataset: Dataset) -> Tensor:
+    """Return the rows of a table normalised, (N, D) float32."""
+    mean, std = normalization(dataset)
+    # Rounded to float32 last: before, a spread of 10 around 1.7e9 would be gone. Halves, as a difference may overflow.
+    inputs = ((dataset.inputs.double() / 2 - mean / 2) / std * 2).float()
+    index = first_bad(~inputs.isfinite())
+    if index is not None:
+        raise fail(
+            "features",
+            "numbers within 3e38 standard deviations of the training rows",
+            f"{dataset.inputs[index].item()} at {index} (row and column, of '{dataset.name}')",
+            "mend or drop that row, or name the columns to use in features",
+        )
+    return inputs
+
+
+def check_augmentation(augmentation: AugmentationSpec, dataset: Dataset) -> None:
+    """Require images where images are to be augmented, and moves that leave something of them."""
+    if augmentation.active and not dataset.is_image:
+        got = f"{'texts' if dataset.is_text else 'a table'} ('{dataset.name}')"
+        raise fail("augmentation", "images", got, "drop the augmentation")
+    farthest = max(augmentation.crop_padding, augmentation.shift)
+    smallest = min(dataset.input_shape[-2:])
+    if farthest >= smallest:
+        raise fail("augmentation", f"moves below {smallest} pixels, the images' size", farthest, "move them by less")

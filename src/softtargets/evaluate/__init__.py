@@ -1,0 +1,1 @@
+"""Evaluations of predictions: how good they are, how far they can be trusted, and which are better."""

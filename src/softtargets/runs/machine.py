@@ -1,0 +1,57 @@
+"""The machine that runs are made on: its settings while one is made, what it is good at, and what it is called."""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from softtargets.runs.spec import ResolvedRun
+
+
+def fast_bfloat16(backend: str) -> bool:
+    """Say whether this machine multiplies matrices in bfloat16 faster than in float32."""
+    if backend == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@contextmanager
+def quiet_machine(threads: int) -> Iterator[None]:
+    """Run with this many intra-op threads and deterministic kernels, and leave the caller's settings as they were."""
+    before = torch.get_num_threads(), torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[1:]
+
+
+def environment(resolved: ResolvedRun) -> dict[str, str]:
+    """Return versions and hardware, for the record."""
+    device = torch.cuda.get_device_name() if resolved.backend == "cuda" else processor_name()
+    return {
+        "softtargets": version("softtargets"),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": device,
+        "cores": str(os.cpu_count()),
+        "threads": str(resolved.run.training.threads),
+        "precision": resolved.precision,
+    }
+
+
+def processor_name() -> str:
+    """Return the processor's model name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

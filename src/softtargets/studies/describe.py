@@ -1,0 +1,126 @@
+"""What `softtargets show` says: the runs that a scale expands to, and how long they would take here."""
+
+import math
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from softtargets.runs.objectives import CrossEntropySpec
+from softtargets.runs.spec import RunSpec
+from softtargets.runs.store import RunStore
+from softtargets.studies.arms import Expected
+from softtargets.studies.expand import PlannedRun, without_augmentation
+from softtargets.studies.job import StudyRequest, expand_request, resolve_all, summarise
+from softtargets.studies.schema import Study
+from softtargets.train.schedule import available_cores
+
+TIMED_EPOCHS, STEPS_PER_EPOCH = 4, 4
+
+
+@dataclass(frozen=True)
+class Description:
+    """A study at one scale.
+
+    Args:
+        study: as read.
+        planned: every run.
+        present: runs that the store has; None where the data are not at hand.
+        step_seconds: seconds per training step, timed here just now.
+        total_steps: steps of the runs that are missing.
+        workers: processes the estimate reckons with.
+        note: why something is not known; else empty.
+    """
+
+    study: Study
+    planned: tuple[PlannedRun, ...]
+    present: int | None
+    step_seconds: float
+    total_steps: int
+    workers: int
+    note: str
+
+    @property
+    def seconds(self) -> float:
+        """Estimated time of the missing runs."""
+        return self.step_seconds * self.total_steps / self.workers
+
+    @property
+    def by_arm(self) -> dict[str, int]:
+        """Runs per arm."""
+        return dict(Counter(item.key.arm for item in self.planned))
+
+
+def describe_study(request: StudyRequest) -> Description:
+    """Read a study, expand it and time a few steps of its model on this machine.
+
+    Data on a hub are not fetched for this: the scale's expected shape stands in for them.
+    """
+    study, _, _, planned = expand_request(request)
+    if not planned:
+        return Description(study, (), 0, 0.0, 0, available_cores(), "")
+    run = planned[0].run
+    expected = study.scales[request.scale].expects  # pyright: ignore[reportArgumentType]
+    missing, note, present = [item.run for item in planned], "", None
+    if expected is None or request.data is not None or _at_hand(run):
+        store = RunStore(request.runs)
+        data = summarise(run.data, store)
+        if len(data.input_shape) == 1:
+            planned = without_augmentation(planned)
+            run, missing = planned[0].run, [item.run for item in planned]
+        expected = Expected(input_shape=data.input_shape, num_classes=data.num_classes, train=data.sizes["train"])
+        resolved = {item.identity: item for item in resolve_all(missing, store)}
+        missing = [item.run for name, item in resolved.items() if store.result(name) is None]
+        present = len(resolved) - len(missing)
+    else:
+        note = f"'{run.data.name}' is not at hand; the estimate takes inputs of shape {expected.input_shape}"
+    from softtargets.train.loop import length_of
+
+    return Description(
+        study=study,
+        planned=tuple(planned),
+        present=present,
+        step_seconds=_time_steps(run, expected),
+        total_steps=sum(length_of(item, expected.train).steps for item in missing),
+        workers=max(1, available_cores() // run.training.threads),
+        note=note,
+    )
+
+
+def _at_hand(run: RunSpec) -> bool:
+    return run.data.name == "digits" or Path(run.data.name).exists()
+
+
+def _time_steps(run: RunSpec, expected: Expected) -> float:
+    """Return the median seconds of a step on random inputs of the expected shape."""
+    import torch
+
+    from softtargets.data.dataset import Dataset
+    from softtargets.data.noise import clean_labels
+    from softtargets.runs.machine import quiet_machine
+    from softtargets.train.execute import resolve
+    from softtargets.train.loop import Trainer
+
+    count = run.training.batch_size * STEPS_PER_EPOCH
+    labels = torch.arange(count) % expected.num_classes
+    inputs = torch.randint(0, 256, (count, *expected.input_shape), dtype=torch.uint8)
+    rows = torch.arange(count)
+    dataset = Dataset(
+        name="random",
+        fingerprint="random",
+        inputs=inputs if len(expected.input_shape) == 3 else inputs.double(),
+        labels=labels,
+        class_names=tuple(str(label) for label in range(expected.num_classes)),
+        splits={"train": rows, "validation": rows[:1], "test": rows[:1]},
+    )
+    # a student is timed by cross entropy: who would teach it is not there yet
+    taught = {} if run.teachers is None else {"objective": CrossEntropySpec(), "teachers": None}
+    timed = run.changed(**taught, training=run.training.changed(epochs=TIMED_EPOCHS, steps=None, evaluate_every=None))
+    times: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, quiet_machine(run.training.threads):
+        trainer = Trainer(resolve(timed, "random"), dataset, clean_labels(dataset), Path(folder))
+        trainer.train(math.inf, report=lambda step: times.append(time.perf_counter()))
+    return median(later - earlier for earlier, later in pairwise(times)) / STEPS_PER_EPOCH

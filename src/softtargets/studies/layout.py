@@ -1,0 +1,108 @@
+"""The places of an output: which cell and metric stands where, and how each axis calls its values."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import get_args
+
+from softtargets.report import numbers
+from softtargets.studies import labels
+from softtargets.studies.arms import ZERO
+from softtargets.studies.expand import cell
+from softtargets.studies.results import CellKey
+from softtargets.studies.schema import Axis, Noise, Output, Study
+
+AXES: tuple[Axis, ...] = get_args(Axis)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One value on each axis."""
+
+    arm: str
+    level: float
+    noise: Noise
+    metric: str
+
+
+def axis_values(study: Study, output: Output, scale: str) -> dict[Axis, tuple]:
+    """Return the values of each axis of an output; an axis that it leaves out has one value or none.
+
+    What lies across an "against" figure is a metric like those that it is drawn for.
+    """
+    arms = output.arms or (study.baseline,)
+    return {
+        "arm": arms,
+        "level": tuple(dict.fromkeys(level for arm in arms for level in study.arm_levels(arm, output, scale))),
+        "noise": output.noise or (ZERO,),
+        "metric": output.metrics if output.x is None else (output.x, *output.metrics),
+    }
+
+
+def places(study: Study, output: Output, scale: str) -> list[Place]:
+    """Return every place of an output."""
+    values = axis_values(study, output, scale)
+    every = (Place(*combination) for combination in product(*(values[axis] for axis in AXES)))
+    return [place for place in every if place.level in study.arm_levels(place.arm, output, scale)]
+
+
+def cells(study: Study, output: Output, scale: str) -> list[CellKey]:
+    """Return every cell of an output once, whether or not it names metrics."""
+    values = axis_values(study, output, scale)
+    spots = product(values["arm"], values["level"], values["noise"])
+    own = [spot for spot in spots if spot[1] in study.arm_levels(spot[0], output, scale)]
+    return list(dict.fromkeys(cell(study, arm, level, noise) for arm, level, noise in own))
+
+
+def arm_label(study: Study, arm: str) -> str:
+    """Return the label of an arm, with its name where two arms share the label."""
+    label = study.arms[arm].label
+    shared = sum(other.label == label for other in study.arms.values()) > 1
+    return f"{label} ({arm})" if shared else label
+
+
+def cell_label(study: Study, key: CellKey) -> str:
+    """Return what a cell is called in a sentence."""
+    parts = [arm_label(study, key.arm)]
+    if study.arms[key.arm].sweep is not None:
+        parts.append(f"{study.level_name} {numbers.level(key.level)}")
+    return " · ".join([*parts, f"noise {noise_label(study, key.noise)}"])
+
+
+def noise_label(study: Study, noise: Noise) -> str:
+    """Return what a kind of noise is called."""
+    return study.noises[noise].label if isinstance(noise, str) else numbers.rate(noise)
+
+
+def axis_label(study: Study, axis: Axis, value) -> str:
+    """Return how an axis calls one of its values where the axis is named already (a column, a row)."""
+    if axis == "arm":
+        return arm_label(study, value)
+    if axis == "metric":
+        return labels.heading(value)
+    return numbers.level(value) if axis == "level" else noise_label(study, value)
+
+
+def axis_title(study: Study, axis: Axis) -> str:
+    """Return the name of an axis."""
+    noise = study.noise_name if study.noises else "Noise rate"
+    return {"arm": "Method", "level": study.level_name, "noise": noise, "metric": "Measure"}[axis]
+
+
+def axis_phrase(study: Study, axis: Axis, value) -> str:
+    """Return a value of an axis that explains itself (a group, a panel)."""
+    label = axis_label(study, axis, value)
+    if axis in ("arm", "metric"):
+        return label
+    return label if value in study.noises else f"{axis_title(study, axis)} {'= ' if axis == 'level' else ''}{label}"
+
+
+def level_note(study: Study, output: Output) -> str:
+    """Say which quantity the level is, arm by arm where the arms differ."""
+    swept = {arm: study.arms[arm].sweep for arm in output.arms if study.arms[arm].sweep is not None}
+    names = list(dict.fromkeys(swept.values()))
+    if not names:
+        return ""
+    if len(names) == 1:
+        return "" if names[0] == study.level_name else f"{study.level_name} sets {names[0]}."
+    each = [f"{name} of {', '.join(arm_label(study, a) for a, s in swept.items() if s == name)}" for name in names]
+    return f"{study.level_name} sets {'; '.join(each)}."

@@ -1,0 +1,115 @@
+"""Every rule of what an audit recommends, at its edges."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from softtargets.audit.advice import Grounds, advise, asymmetry_of
+from softtargets.audit.results import Interval
+from softtargets.matrices import Transition
+from softtargets.noise import TransitionInterval
+
+MUCH = Interval(0.36, 0.3, 0.4)
+GROUNDS = Grounds(MUCH, asymmetry=0.1, condition=2.0, sure=0.1, agreement=0.7, largest=0.1, guessed=0.0)
+
+
+@pytest.mark.parametrize(
+    ("rate", "condition", "sure", "action"),
+    [
+        ((0.02, 0.01, 0.029), 2.0, 0.9, "keep"),
+        ((0.02, 0.01, 0.031), 2.0, 0.9, "drop and relabel"),
+        ((0.25, 0.2, 0.3), 2.0, 0.5, "drop and relabel"),
+        ((0.25, 0.2, 0.3), 2.0, 0.49, "correct with T"),
+        ((0.26, 0.2, 0.3), 2.0, 0.9, "correct with T"),
+        ((0.26, 0.2, 0.3), 20.0, 0.9, "correct with T"),
+        ((0.26, 0.2, 0.3), 20.1, 0.9, "smooth"),
+        ((0.80, 0.7, 0.9), 20.0, 0.9, "correct with T"),
+    ],
+)
+@pytest.mark.parametrize("asymmetry", [0.0, 1.0])
+def test_every_rule_of_the_advice(rate, condition, sure, action, asymmetry):
+    grounds = replace(GROUNDS, noise_rate=Interval(*rate), asymmetry=asymmetry, condition=condition, sure=sure)
+    advice = advise(grounds)
+    assert advice.action == action
+    assert f"{100 * rate[0]:.1f} %" in advice.reason[0]
+    assert {rate[0], rate[2], asymmetry, condition, sure, 0.7, 0.1, 0.0} == set(advice.evidence.values())
+
+
+def test_asymmetry_decides_the_words_alone():
+    said = [advise(replace(GROUNDS, asymmetry=value)).reason[0] for value in (0.09, 0.1, 0.49, 0.5)]
+    assert "wrong labels are not shown to go to particular classes (asymmetry 0.09)" in said[0]
+    assert "wrong labels partly go to particular classes (asymmetry 0.10)" in said[1]
+    assert "wrong labels partly go to particular classes (asymmetry 0.49)" in said[2]
+    assert "wrong labels mostly go to particular classes (asymmetry 0.50)" in said[3]
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.9])
+def test_smoothing_is_a_range_to_try_whatever_the_rate_and_the_reason_says_what_is_in_the_way(rate):
+    much = replace(GROUNDS, noise_rate=Interval(rate, rate, rate))
+    singular = advise(replace(much, condition=300.0)).reason[1]
+    unknown = advise(replace(much, rare=("owl",))).reason[1]
+    assert "ill-conditioned (300), so that errors of T weigh heavily" in singular
+    assert "T is not known of every class" in unknown
+    for reason in (singular, unknown):
+        assert "try 0.1 to 0.4, chosen by held-out labels" in reason
+
+
+def test_predictions_that_a_guess_may_match_are_no_ground_for_anything():
+    few = replace(GROUNDS, noise_rate=Interval(0.0, 0.0, 0.0), agreement=0.105)
+    assert advise(replace(few, guessed=0.009)).action == "keep"
+    advice = advise(replace(few, guessed=0.011))
+    assert advice.action == "get better predictions"
+    assert "10.5 %" in advice.reason[0]
+    assert "10.0 %" in advice.reason[0]
+    assert "columns in another order" in advice.reason[1]
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.1, 0.36])
+def test_classes_with_few_labels_are_named_whatever_the_advice_and_never_corrected(rate):
+    grounds = replace(GROUNDS, noise_rate=Interval(rate, rate, rate), sure=0.9)
+    advice = advise(replace(grounds, rare=("barn\nowl", "bat")))
+    assert advice.reason[-1] == "Fewer than 10 labels have the classes barn owl, bat: T says nothing of them."
+    assert advice.action == {0.01: "keep", 0.1: "drop and relabel", 0.36: "smooth"}[rate]
+    assert "T says nothing" not in " ".join(advise(grounds).reason)
+    many = advise(replace(grounds, rare=tuple(f"c{k}" for k in range(13)))).reason[-1]
+    assert "c9 and 3 more:" in many
+
+
+def interval(transition: Transition, width: float = 0.0, prior: torch.Tensor | None = None) -> TransitionInterval:
+    matrix = transition.to_dense()
+    rate = float(transition.noise_rate(prior))
+    low, high = ((matrix + side * width).clamp(0, 1) for side in (-1, 1))
+    return TransitionInterval(transition, low, high, rate, rate, rate, 0.95)
+
+
+def uniform(size: int) -> torch.Tensor:
+    return torch.full((size,), 1 / size, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("size", [3, 5, 10, 100])
+def test_asymmetry_of_pair_flips_is_1_and_of_symmetric_noise_0_whatever_the_number_of_classes(size):
+    pair = Transition(size, matrix=0.6 * torch.eye(size) + 0.4 * torch.eye(size).roll(1, 1))
+    assert asymmetry_of(interval(pair), uniform(size)) == pytest.approx(1.0)
+    assert asymmetry_of(interval(Transition.symmetric(0.4, size)), uniform(size)) == pytest.approx(0.0, abs=1e-12)
+    assert asymmetry_of(interval(Transition.symmetric(0.0, size)), uniform(size)) == 0.0
+
+
+def test_asymmetry_is_what_goes_to_particular_classes_beyond_chance():
+    pair = Transition(5, matrix=0.6 * torch.eye(5) + 0.4 * torch.eye(5).roll(1, 1))
+    assert asymmetry_of(interval(pair, 0.1), uniform(5)) == pytest.approx(2 / 3)  # (0.3 - 0.1) / (0.4 - 0.1)
+    lone = torch.eye(5)
+    lone[0] = torch.tensor([0.5, 0.5, 0, 0, 0])
+    assert asymmetry_of(interval(Transition(5, matrix=lone)), uniform(5)) == 1.0
+
+
+def test_asymmetry_of_two_classes_is_how_far_their_rates_surely_differ():
+    def of(first: float, second: float, width: float = 0.0) -> float:
+        matrix = torch.tensor([[1 - first, first], [second, 1 - second]], dtype=torch.float64)
+        return asymmetry_of(interval(Transition(2, matrix=matrix), width), uniform(2))
+
+    assert of(0.3, 0.3) == pytest.approx(0.0, abs=1e-12)
+    assert of(0.3, 0.1) == of(0.1, 0.3) == pytest.approx(0.5)
+    assert of(0.4, 0.0) == pytest.approx(1.0)
+    assert of(0.3, 0.1, 0.05) == pytest.approx(0.25)
+    assert of(0.3, 0.1, 0.2) == 0.0

@@ -1,0 +1,436 @@
+"""`audit` from predictions and from data alone: what it finds and refuses, and what the reference may not touch."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import Tensor
+
+from softtargets import noise
+from softtargets._errors import InputError
+from softtargets.audit import models as audit_models
+from softtargets.audit.job import run_audit
+from softtargets.audit.request import AuditRequest
+from softtargets.data import DataSpec, load
+
+FILES = ("audit.json", "index.html", "suspects.csv", "suspects.parquet", "transition.csv")
+ASYMMETRIC = torch.tensor([[0.9, 0.1, 0.0], [0.0, 0.7, 0.3], [0.1, 0.0, 0.9]])
+PREVIOUS = ("label_posterior", "self_confidence", "normalized_margin", "confident_joint")
+
+Run = Callable[..., Path]
+
+
+def simulate(size: int = 3000, seed: int = 0, sharpness: float = 12.0) -> dict[str, np.ndarray]:
+    """Return what a model that is right says, held out, of the observed labels, these labels and the clean ones."""
+    generator = torch.Generator().manual_seed(seed)
+    clean_probs = (sharpness * torch.randn(size, 3, generator=generator).double()).softmax(1)
+    clean = torch.multinomial(clean_probs, 1, generator=generator)[:, 0]
+    labels = torch.multinomial(ASYMMETRIC[clean].double(), 1, generator=generator)[:, 0]
+    probs = (clean_probs @ ASYMMETRIC.double()).float()
+    return {"probs": probs.numpy(), "labels": labels.numpy(), "clean": clean.numpy()}
+
+
+def write_arrays(path: Path, content: dict[str, Any]) -> None:
+    np.savez(path, **content)
+
+
+def write_column(path: Path, values: Iterable[Any], name: str = "label") -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([[name], *([value] for value in values)])
+
+
+def write_table(path: Path, labels: Iterable[int], inputs: np.ndarray) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*(f"x{i}" for i in range(inputs.shape[1])), "label"])
+        writer.writerows([*row, label] for row, label in zip(inputs.tolist(), labels, strict=True))
+
+
+@pytest.fixture
+def audit(tmp_path, monkeypatch) -> Run:
+    """Return a function that audits in a folder of its own and returns where the files are."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(**settings: Any) -> Path:
+        return run_audit(AuditRequest(**settings), workers=None if "predictions" in settings else 1).page.parent
+
+    return run
+
+
+@pytest.fixture
+def simulated(tmp_path) -> dict[str, np.ndarray]:
+    """Write simulated predictions to held.npz and return what they hold."""
+    content = simulate()
+    write_arrays(tmp_path / "held.npz", content)
+    return content
+
+
+def found(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "audit.json").read_text())
+
+
+def suspects(folder: Path) -> list[dict[str, str]]:
+    with (folder / "suspects.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
+    """Return the files of an audit of simulated predictions, and what those hold."""
+    folder, content = tmp_path_factory.mktemp("held"), simulate()
+    write_arrays(folder / "held.npz", content)
+    request = AuditRequest(predictions=(folder / "held.npz",), probs="probs", output=folder / "page")
+    return run_audit(request).page.parent, content
+
+
+def test_known_noise_is_found_from_predictions_alone(held):
+    folder, simulated = held
+    said = found(folder)
+    wrong = simulated["labels"] != simulated["clean"]
+    assert abs(said["noise_rate"]["estimate"] - wrong.mean()) < 0.03
+    chosen = next(e for e in said["estimates"] if e["name"] == said["chosen_estimator"])
+    off = (torch.tensor(chosen["transition"]) - ASYMMETRIC).abs().sum(1) / 2
+    assert float(off.max()) < 0.06
+    assert (said["confusions"][0]["clean"], said["confusions"][0]["observed"]) == ("1", "2")
+    assert said["recommendation"]["action"] == "drop and relabel"
+    rows = np.array([int(line["row"]) for line in suspects(folder)])
+    assert wrong[rows].mean() > 0.75
+    assert wrong[rows[:200]].mean() > 0.9
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+
+
+def test_estimates_of_how_many_are_wrong_meet_the_truth(held):
+    folder, simulated = held
+    said, rows = found(folder), [int(line["row"]) for line in suspects(folder)]
+    wrong = (simulated["labels"] != simulated["clean"])[rows].cumsum()
+    cuts = {cut["first"]: cut for cut in said["cuts"]}
+    for first in (100, 200, 500):
+        assert abs(cuts[first]["estimate"] - wrong[first - 1]) < 0.1 * first
+        assert cuts[first]["low"] <= cuts[first]["estimate"] <= cuts[first]["high"] <= first
+    assert cuts[3000]["estimate"] == pytest.approx(3000 * said["noise_rate"]["estimate"])
+
+
+def test_suspects_are_more_likely_wrong_than_right_and_in_order(held):
+    folder, simulated = held
+    lines = suspects(folder)
+    likely = [float(line["probability_wrong"]) for line in lines]
+    assert likely == sorted(likely, reverse=True)
+    assert min(likely) > 0.5
+    assert [int(line["rank"]) for line in lines] == list(range(1, len(lines) + 1))
+    assert all(line["given"] != line["suggested"] for line in lines)
+    assert all(int(line["given"]) == simulated["labels"][int(line["row"])] for line in lines)
+    table = pq.read_table(folder / "suspects.parquet")
+    assert table.column_names == list(lines[0])
+    assert table["row"].to_pylist() == [int(line["row"]) for line in lines]
+    assert sum(row["suspects"] for row in found(folder)["classes"]) == len(lines) == found(folder)["suspects"]
+
+
+def test_equal_predictions_give_equal_bytes(audit, simulated):
+    settings = {"predictions": (Path("held.npz"),), "probs": "probs"}
+    folder = audit(**settings)
+    before = {name: (folder / name).read_bytes() for name in FILES}
+    (folder / "audit.json").unlink()
+    assert audit(**settings) == folder
+    assert {name: (folder / name).read_bytes() for name in FILES} == before
+
+
+def test_logits_are_the_same_as_their_probabilities(audit, simulated, held):
+    np.savez("logits.npz", logits=np.log(simulated["probs"]) + 3.0, labels=simulated["labels"])
+    folder = audit(predictions=(Path("logits.npz"),))
+    assert folder == Path("reports/audit-logits")
+    by_probs, by_logits = found(held[0]), found(folder)
+    assert by_logits["noise_rate"]["estimate"] == pytest.approx(by_probs["noise_rate"]["estimate"], abs=1e-3)
+    assert by_logits["suspects"] == pytest.approx(by_probs["suspects"], abs=3)
+
+
+@pytest.fixture
+def with_reference(tmp_path, simulated) -> dict[str, np.ndarray]:
+    """Write data sets whose own labels are the clean ones, and the clean ones shuffled, and the observed labels."""
+    inputs = np.log(simulated["probs"]).round(3)
+    write_table(tmp_path / "true.csv", simulated["clean"], inputs)
+    write_table(tmp_path / "shuffled.csv", np.random.default_rng(0).permutation(simulated["clean"]), inputs)
+    write_column(tmp_path / "observed.csv", simulated["labels"])
+    return simulated
+
+
+def without_judgement(folder: Path) -> dict[str, Any]:
+    """Return what an audit says, less what it says of the reference and what it is called."""
+    said = found(folder)
+    for estimate in said["estimates"]:
+        del estimate["distance_to_reference"]
+    for score in said["scores"]:
+        del score["auroc"], score["precision"]
+    for cut in said["cuts"]:
+        del cut["true"]
+    for name in ("reference", "name", "labels", "command"):
+        del said[name]
+    return said
+
+
+def ranking(folder: Path) -> list[dict[str, str]]:
+    return [{name: text for name, text in line.items() if "reference" not in name} for line in suspects(folder)]
+
+
+def test_the_reference_judges_and_changes_nothing(audit, with_reference):
+    settings = {"predictions": (Path("held.npz"),), "probs": "probs", "labels": "observed.csv:label"}
+    true, shuffled = (audit(data=f"{name}.csv", **settings) for name in ("true", "shuffled"))
+    assert without_judgement(true) == without_judgement(shuffled)
+    assert ranking(true) == ranking(shuffled)
+    assert (true / "transition.csv").read_bytes() == (shuffled / "transition.csv").read_bytes()
+    # while the judgements do follow the reference
+    wrong = (with_reference["labels"] != with_reference["clean"]).mean()
+    assert found(true)["reference"]["noise_rate"] == pytest.approx(wrong)
+    assert found(true)["scores"][0]["auroc"] > 0.9 > 0.6 > found(shuffled)["scores"][0]["auroc"]
+    mean = np.mean(found(true)["estimates"][0]["distance_to_reference"])
+    assert mean < 0.06 < np.mean(found(shuffled)["estimates"][0]["distance_to_reference"])
+
+
+def test_the_reference_enters_no_model_either(audit, with_reference):
+    settings = {"labels": "observed.csv:label", "folds": 2, "epochs": 1}
+    true, shuffled = (audit(data=f"{name}.csv", **settings) for name in ("true", "shuffled"))
+    assert without_judgement(true) == without_judgement(shuffled)
+    assert ranking(true) == ranking(shuffled)
+
+
+def _not_summing(content):
+    content["probs"][7] *= 0.5
+
+
+def _not_finite(content):
+    content["probs"][7, 1] = np.nan
+
+
+def _short(content):
+    content["labels"] = content["labels"][:-1]
+
+
+def _out_of_range(content):
+    content["labels"][7] = 3
+
+
+def _logits(content):
+    content["probs"] = np.log(content["probs"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_not_summing, "row 7"),
+        (_not_finite, "row 7"),
+        (_short, "3000 labels"),
+        (_out_of_range, "row 7"),
+        (_logits, "--logits probs"),
+    ],
+)
+def test_bad_predictions_are_refused_with_the_row_and_nothing_is_written(audit, tmp_path, spoil, words):
+    content = simulate()
+    spoil(content)
+    write_arrays(tmp_path / "bad.npz", content)
+    with pytest.raises(InputError, match=words):
+        audit(predictions=(Path("bad.npz"),), probs="probs")
+    assert not Path("reports").exists()
+
+
+def test_predictions_must_belong_to_the_data(audit, with_reference):
+    settings = {"predictions": (Path("held.npz"),), "probs": "probs"}
+    differs = int((with_reference["labels"] != with_reference["clean"]).argmax())
+    with pytest.raises(InputError, match=f"at row {differs}; got"):
+        audit(data="true.csv", **settings)
+    with pytest.raises(InputError, match="10 values in every row, the number of classes; got 3"):
+        audit(data="digits", **settings)
+    few = {name: values[:100] for name, values in with_reference.items()}
+    write_arrays(Path("few.npz"), few)
+    with pytest.raises(InputError, match="3000 rows"):
+        audit(data="true.csv", labels="observed.csv:label", predictions=(Path("few.npz"),), probs="probs")
+    assert not Path("reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "--data, --predictions, or both"),
+        ({"predictions": (Path("held.npz"),), "label": "y"}, "--label: given with --data"),
+        ({"predictions": (Path("held.npz"),), "labels": "a.csv:b"}, "--labels: given with --data"),
+        ({"data": "digits", "logits": "z"}, "--logits: given with --predictions"),
+        ({"data": "digits", "labels": "observed.csv"}, "FILE:COLUMN"),
+        ({"data": "digits", "output": Path("held.npz")}, "--output: a folder"),
+        ({"data": "digits", "output": Path("held.npz/deep/page")}, "--output: a folder.*'held.npz'"),
+        ({"data": "digits", "runs": Path("held.npz/runs")}, "--runs: a folder.*'held.npz'"),
+        ({"predictions": (Path("held.npz"),), "text": "t"}, "--text: given with --data"),
+        ({"predictions": (Path("held.npz"),), "features": ("a",)}, "--features: given with --data"),
+        ({"predictions": (Path("held.npz"),), "folds": 5}, "--folds: nothing beside --predictions; got 5"),
+        ({"predictions": (Path("held.npz"),), "epochs": 3}, "--epochs: nothing beside --predictions; got 3"),
+        ({"data": "true.csv", "text": "label"}, "another column than the label column"),
+        ({"data": "true.csv", "features": ("x0", "x9")}, "x9"),
+        ({"data": "true.csv", "labels": "observed.csv:lable"}, "did you mean 'label'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(audit, with_reference, settings, words):
+    with pytest.raises(InputError, match=words):
+        audit(**settings)
+    assert not Path("reports").exists()
+
+
+def test_predictions_without_labels_need_a_data_set(audit, simulated):
+    np.savez("bare.npz", probs=simulated["probs"])
+    with pytest.raises(InputError, match="labels beside the predictions, or --data"):
+        audit(predictions=(Path("bare.npz"),))
+
+
+def test_workers_are_refused_where_nothing_is_trained(simulated):
+    with pytest.raises(InputError, match="--workers: nothing beside --predictions; got 2"):
+        run_audit(AuditRequest(predictions=(Path("held.npz"),)), workers=2)
+
+
+def _saying(probs: np.ndarray, labels: np.ndarray) -> Callable[[Run], dict[str, Any]]:
+    def of(audit: Run) -> dict[str, Any]:
+        np.savez("said.npz", probs=probs, labels=labels)
+        return found(audit(predictions=(Path("said.npz"),)))
+
+    return of
+
+
+@pytest.mark.parametrize("kind", ["random", "uniform", "majority", "columns"])
+def test_a_model_that_knows_nothing_is_not_audited_as_if_it_knew(audit, kind):
+    random = np.random.default_rng(0)
+    labels = random.choice(3, 2000, p=[0.5, 0.3, 0.2])
+    probs = {
+        "random": random.dirichlet(np.ones(3), 2000),
+        "uniform": np.full((2000, 3), 1 / 3),
+        "majority": np.tile([0.5, 0.3, 0.2], (2000, 1)),
+        "columns": np.roll(0.9 * np.eye(3)[labels] + 0.1 / 3, 1, axis=1),
+    }[kind]
+    said = _saying(probs, labels)(audit)
+    assert said["recommendation"]["action"] == "get better predictions"
+    assert "No finding" in Path("reports/audit-said/index.html").read_text()
+
+
+def test_a_model_that_knows_a_little_is_audited(audit):
+    random = np.random.default_rng(0)
+    labels = random.choice(3, 2000)
+    known = np.where(random.random(2000) < 0.1, labels, random.choice(3, 2000))
+    said = _saying(0.5 * np.eye(3)[known] + 0.5 / 3, labels)(audit)
+    assert said["recommendation"]["action"] != "get better predictions"
+    assert "No finding" not in Path("reports/audit-said/index.html").read_text()
+
+
+def test_of_all_labels_as_many_are_wrong_as_the_rate_says_though_some_have_probability_0(audit):
+    """A 0 is what a model that is sure writes, and no certainty: without noise none is wrong, with noise some are."""
+    labels = np.arange(1000) % 2
+    sure = np.where(np.arange(1000) < 20, 1 - labels, labels)
+    said = _saying(np.eye(2)[sure], labels)(audit)
+    assert said["noise_rate"]["estimate"] == pytest.approx(0.02)
+    assert said["cuts"][-1]["estimate"] == pytest.approx(20, abs=1e-6)
+    # no one's threshold of confidence is met by a prediction that is torn: the rate is 0
+    probs = np.tile([[0.6, 0.4, 0.0], [0.4, 0.6, 0.0], [0.05, 0.05, 0.9]], (300, 1))
+    probs[2] = [0.5, 0.5, 0.0]
+    said = _saying(probs, np.tile(np.arange(3), 300))(audit)
+    assert said["noise_rate"]["estimate"] == 0
+    assert said["cuts"][-1]["estimate"] == pytest.approx(0, abs=1e-6)
+    assert said["suspects"] == 0
+
+
+def test_classes_with_few_labels_or_none_are_named(audit):
+    labels = np.repeat([0, 1, 2], [300, 300, 9])
+    said = _saying(0.9 * np.eye(4)[labels] + 0.025, labels)(audit)
+    assert "the classes 2, 3: T says nothing" in said["recommendation"]["reason"][-1]
+    assert said["recommendation"]["evidence"]["Classes with too few labels"] == 2
+    assert "the classes 2, 3: T says nothing" in Path("reports/audit-said/index.html").read_text()
+
+
+def test_confusions_that_round_to_none_are_left_out(audit):
+    labels = np.repeat([0, 1], 300)
+    probs = 0.8 * np.eye(2)[labels] + 0.1
+    probs[0] = [0.1, 0.9]
+    said = _saying(probs, labels)(audit)
+    assert [round(pair["estimate"]) for pair in said["confusions"]] == [1]
+    # one label, of which half is another class's: 0.5, which is written as 0
+    probs = np.array([[0.9, 0.1]] * 63 + [[0.95, 0.05]])
+    assert _saying(probs, np.repeat([0, 1], [63, 1]))(audit)["confusions"] == []
+
+
+def test_columns_of_texts_and_of_numbers_can_be_named(audit, tmp_path):
+    words = (["apple", "pear", "plum"], ["saw", "nail", "hammer"])
+    with (tmp_path / "both.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["words", "other", "length", "label"])
+        writer.writerows([words[i % 2][i % 3], f"note {i}", i % 2 + 0.1 * (i % 5), i % 2] for i in range(120))
+    command = "softtargets audit --data both.csv {} --folds 2 --seed 0 --top 200"
+    said = found(audit(data="both.csv", text="words", folds=2))
+    assert "TF-IDF" in said["predictions"]
+    assert said["command"] == command.format("--text words")
+    assert said["held_out_agreement"] == 1
+    said = found(audit(data="both.csv", features=("length",), folds=2, output=Path("numbers")))
+    assert "perceptron" in said["predictions"]
+    assert said["command"] == command.format("--output numbers --features length")
+
+
+def test_fewer_labels_than_the_precision_is_of_are_all_of_them(audit, tmp_path):
+    labels = np.arange(60) % 2
+    write_table(tmp_path / "few.csv", labels, np.eye(2)[labels])
+    write_column(tmp_path / "few-observed.csv", labels)
+    write_arrays(tmp_path / "few.npz", {"probs": 0.8 * np.eye(2)[labels] + 0.1})
+    folder = audit(data="few.csv", labels="few-observed.csv:label", predictions=(Path("few.npz"),))
+    assert "share of the first 60 that are wrong" in (folder / "index.html").read_text()
+
+
+@pytest.fixture
+def noisy_digits(tmp_path) -> Tensor:
+    """Write digits' labels with 20 % symmetric noise to noisy.csv and return which of them are wrong."""
+    clean = load(DataSpec(name="digits", test=0.0, validation=0.0)).labels
+    drawn = noise.corrupt(clean, noise.symmetric(0.2, 10), generator=torch.Generator().manual_seed(0))
+    write_column(tmp_path / "noisy.csv", drawn.noisy_labels.tolist())
+    return drawn.noisy_labels != clean
+
+
+def test_models_are_cross_validated_once_where_there_are_no_predictions(audit, noisy_digits):
+    settings = {"data": "digits", "labels": "noisy.csv:label", "folds": 3, "epochs": 4, "top": 10}
+    folder = audit(**settings)
+    said = found(folder)
+    assert said["rows"] == 1797
+    assert abs(said["noise_rate"]["estimate"] - 0.2) < 0.04
+    assert said["reference"]["noise_rate"] == pytest.approx(0.2, abs=0.005)
+    scores = {score["name"]: score["auroc"] for score in said["scores"]}
+    assert set(scores) == {*PREVIOUS, *audit_models.DYNAMICS}
+    assert min(scores.values()) > 0.9
+    assert said["model"]["folds"] == 3
+    assert (folder / "index.html").read_text().count("data:image/png;base64,") == 10
+    rows = torch.tensor([int(line["row"]) for line in suspects(folder)])
+    assert float(noisy_digits[rows].double().mean()) > 0.9
+    runs = {path: path.stat().st_mtime_ns for path in Path("runs").glob("*/result.json")}
+    assert len(runs) == 3
+    before = {name: (folder / name).read_bytes() for name in FILES}
+    assert audit(**settings) == folder
+    assert {path: path.stat().st_mtime_ns for path in Path("runs").glob("*/result.json")} == runs
+    assert {name: (folder / name).read_bytes() for name in FILES} == before
+
+
+def test_texts_are_audited_from_a_csv_alone_and_shown(audit, tmp_path):
+    fruit, tool = (
+        ["a ripe apple", "sweet pears and plums", "<b>fresh</b> cherries"],
+        ["a steel hammer", "saws", "nails"],
+    )
+    lines = [(f"{fruit[i % 3]} {i}", "fruit") for i in range(60)] + [(f"{tool[i % 3]} {i}", "tool") for i in range(60)]
+    lines[2] = (lines[2][0], "tool")
+    with (tmp_path / "things.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *lines])
+    folder = audit(data="things.csv", folds=3)
+    assert [(line["row"], line["given_name"], line["suggested_name"]) for line in suspects(folder)] == [
+        ("2", "tool", "fruit")
+    ]
+    page = (folder / "index.html").read_text()
+    assert "&lt;b&gt;fresh&lt;/b&gt; cherries 2" in page
+    assert "<b>fresh</b>" not in page
+
+
+def test_numbers_are_shown_where_the_data_are_a_table(audit, with_reference):
+    folder = audit(data="true.csv", labels="observed.csv:label", predictions=(Path("held.npz"),), probs="probs", top=3)
+    row = int(suspects(folder)[0]["row"])
+    shown = [f"{value:g}" for value in np.log(with_reference["probs"]).round(3)[row].tolist()]
+    assert " · ".join(shown) in (folder / "index.html").read_text()

@@ -1,0 +1,90 @@
+"""A study of two data sets, of which one is a table: each is summarised, and both are found again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from softtargets.studies.job import TABLE, StudyRequest, plan, report_study, run_study
+
+STUDY = """
+schema_version = 1
+name = "two"
+title = "Two data sets"
+question = "Are both there?"
+baseline = "CE"
+paper = {{ authors = "nobody", title = "none", year = 2026, venue = "none", url = "https://example.org" }}
+
+[arms.CE]
+label = "hard targets"
+objective = {{ name = "cross_entropy" }}
+
+[noises.pictures]
+label = "digits"
+
+[noises.table]
+label = "a table"
+
+[scales.smoke]
+seeds = 2
+levels = {{}}
+
+[scales.smoke.run]
+data = {{ name = "digits", limit = {{ train = 64, validation = 16, test = 32 }} }}
+model = {{ name = "mlp", hidden = [4] }}
+augmentation = {{ crop_padding = 1 }}
+optimizer = {{ name = "sgd", learning_rate = 0.1 }}
+training = {{ epochs = 1, batch_size = 32, precision = "float32", threads = 1 }}
+
+[scales.smoke.noises.table]
+data = {{ name = "{table}" }}
+
+[outputs.both]
+title = "Table 1: both"
+caption = "Test accuracy."
+kind = "table"
+arms = ["CE"]
+noise = ["pictures", "table"]
+metrics = ["test.accuracy"]
+"""
+
+
+@pytest.fixture
+def request_of_two(tmp_path) -> tuple[StudyRequest, Path]:
+    """Return a request for a study of digits and of a table, and where the table lies."""
+    table = tmp_path / "mine.csv"
+    table.write_text("a,b,label\n" + "".join(f"{i % 7},{-i},{i % 2}\n" for i in range(80)))
+    folder = tmp_path / "two"
+    folder.mkdir()
+    (folder / "study.toml").write_text(STUDY.format(table=table))
+    places = {"runs": tmp_path / "runs", "reports": tmp_path / "reports"}
+    return StudyRequest(str(folder), scale="smoke", **places), table
+
+
+def test_each_data_set_is_summarised_once_and_a_table_is_not_augmented(request_of_two):
+    request, _ = request_of_two
+    made = plan(request)
+    assert [(data.name, data.num_classes, data.input_shape) for data in made.data] == [
+        ("digits", 10, (1, 8, 8)),
+        ("mine", 2, (2,)),
+    ]
+    assert made.data[0].sizes == {"train": 64, "validation": 16, "test": 32}
+    augmented = {(item.key.noise, item.run.augmentation.active) for item, _ in made.runs}
+    assert augmented == {("pictures", True), ("table", False)}
+    assert TABLE in made.differs
+    prints = {item.key.noise: resolved.fingerprint for item, resolved in made.runs}
+    assert [data.fingerprint for data in made.data] == [prints["pictures"], prints["table"]]
+
+
+def test_both_are_found_again_where_one_is_gone(request_of_two):
+    request, table = request_of_two
+    first = run_study(request, workers=1)
+    assert (first.trained, first.failed) == (4, 0)
+    table.unlink()
+    again = report_study(request)
+    assert again.results.data == first.results.data
+    assert {cell.status for cell in again.results.cells} == {"complete"}
+    assert TABLE in again.results.differs
+    names = [data["name"] for data in json.loads((again.page.parent / "results.json").read_text())["data"]]
+    assert names == ["digits", "mine"]
+    assert "digits and mine" in again.page.read_text()
