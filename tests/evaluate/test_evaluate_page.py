@@ -9,7 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from evaluation_examples import HOSTILE, make
+from evaluate.evaluation_examples import HOSTILE, make
 
 from softtargets.evaluate import page as evaluation
 from softtargets.evaluate.figures import draw_confidences, draw_reliability, draw_risk
