@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from training import train
 
 from softtargets._errors import InputError
 from softtargets.analysis import mutual_information, neural_collapse
@@ -24,7 +25,7 @@ from softtargets.measures.networks import (
 from softtargets.runs.spec import ResolvedRun, RunSpec, merged
 from softtargets.runs.store import RunStore
 from softtargets.runs.streams import generator
-from softtargets.train.execute import execute, resolve
+from softtargets.train.execute import resolve
 
 CLASSES = (3, 8, 0)
 SMALL = {
@@ -45,7 +46,7 @@ def trained(store: RunStore, data: DataSpec | None = None, **changes) -> Resolve
     run = RunSpec.parse(merged(SMALL, changes))
     run = run if data is None else run.changed(data=data)
     resolved = resolve(run, fingerprint(run.data))
-    assert execute(resolved, store).status in ("trained", "present")
+    assert train(resolved, store).status in ("trained", "present")
     return resolved
 
 

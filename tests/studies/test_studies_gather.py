@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from training import train
 
 from softtargets.data import fingerprint, load
 from softtargets.data.spec import DataSpec
@@ -22,7 +23,7 @@ from softtargets.studies.gather import gather
 from softtargets.studies.gather_plan import StudyPlan
 from softtargets.studies.results import CellKey, DataSummary, StudyResults
 from softtargets.studies.schema import Study
-from softtargets.train.execute import execute, resolve
+from softtargets.train.execute import resolve
 
 STUDY = {
     "schema_version": 1,
@@ -126,7 +127,7 @@ def store(tmp_path_factory) -> RunStore:
     """The runs of all outputs, finished."""
     store = RunStore(tmp_path_factory.mktemp("runs"))
     for _, resolved in planned().runs:
-        assert execute(resolved, store).status == "trained"
+        assert train(resolved, store).status == "trained"
     return store
 
 

@@ -20,7 +20,7 @@ from softtargets.studies.expand import DataChoice
 from softtargets.studies.figures import outputs as figures
 from softtargets.studies.job import StudyRequest, page_folder, plan, report_study, run_study
 from softtargets.studies.results import CellKey
-from softtargets.train.execute import rehearse
+from softtargets.train.execute import validate_setup
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 DRAW = figures.draw
@@ -325,7 +325,7 @@ def test_a_table_at_any_scale_goes_without_augmentation(tmp_path, scale) -> None
     made = plan(replace(_request(tmp_path, output="table4", data=DataChoice(str(path))), scale=scale))
     assert not any(item.run.augmentation.active for item, _ in made.runs)
     assert any("No augmentation" in text for text in made.differs) == (scale == "desk")
-    rehearse([run for _, run in made.runs], RunStore(tmp_path / "runs"))
+    validate_setup([run for _, run in made.runs], RunStore(tmp_path / "runs"))
 
 
 def test_faults_of_the_study_are_said_before_training(edited_copy, tmp_path) -> None:

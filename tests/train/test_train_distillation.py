@@ -8,6 +8,7 @@ import torch
 from pydantic import TypeAdapter
 from reference import distill as reference
 from reference.losses import softmax
+from training import train
 
 from softtargets.distill import _cache_shards
 from softtargets.models import build
@@ -17,7 +18,6 @@ from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.targets import Targets
 from softtargets.train import loop, teachers
-from softtargets.train.execute import execute
 from softtargets.train.objectives import Batch, Objective, Problem, build_objective
 
 N, K = 5, 4
@@ -236,7 +236,7 @@ def test_killed_at_every_point_a_student_ends_bit_for_bit_the_same(small_run, tm
     monkeypatch.setattr(teachers, "ROWS_PER_SHARD", 40)
     resolved = _student(small_run, name)
     whole, killed = RunStore(tmp_path / "whole"), RunStore(tmp_path / "killed")
-    outcome = execute(resolved, whole, checkpoint_seconds=0)
+    outcome = train(resolved, whole, checkpoint_seconds=0)
     assert outcome.status == "trained", outcome.message
     died: set[tuple[object, ...]] = set()
 
@@ -266,6 +266,6 @@ def test_killed_at_every_point_a_student_ends_bit_for_bit_the_same(small_run, tm
 
 def _survived(resolved, store: RunStore):
     try:
-        return execute(resolved, store, checkpoint_seconds=0)
+        return train(resolved, store, checkpoint_seconds=0)
     except KilledError:
         return None

@@ -13,7 +13,7 @@ from softtargets.runs.spec import RunSpec, Seeds
 from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, SELECTED, RunStore
 from softtargets.train import execute as executes
 from softtargets.train import loop, objectives
-from softtargets.train.execute import execute, rehearse, resolve
+from softtargets.train.execute import execute, resolve, validate_setup
 from softtargets.train.objectives import Objective, Problem
 
 # Everything with state of its own: batch statistics, averaged weights, dropout, augmentation, objectives.
@@ -368,7 +368,7 @@ def test_a_set_without_a_split_has_no_measures_of_it(small_run, tmp_path, split)
 )
 def test_settings_that_make_no_sense_are_refused_before_training(small_run, tmp_path, change, words) -> None:
     with pytest.raises(InputError, match=words):
-        rehearse([small_run(**change)], RunStore(tmp_path))
+        validate_setup([small_run(**change)], RunStore(tmp_path))
 
 
 def test_a_device_that_is_not_there_is_bad_input(small_run, monkeypatch) -> None:

@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file
+from training import train
 
 from softtargets.runs.store import HISTORY, PREDICTIONS, RunStore
 from softtargets.train import loop
-from softtargets.train.execute import execute
 from softtargets.train.objectives import OBJECTIVES
 
 NOISE = {"name": "symmetric", "rate": 0.2}
@@ -30,7 +30,7 @@ def test_every_objective_trains(small_run, tmp_path, name) -> None:
         training={"epochs": 2, "average_decay": 0.8 if name == "distillation" else None},
     )
     store = RunStore(tmp_path)
-    outcome = execute(resolved, store)
+    outcome = train(resolved, store)
     assert outcome.status == "trained", outcome.message
     folder = store.path(resolved.identity)
     rows = [json.loads(line) for line in (folder / HISTORY).read_text().splitlines()]
@@ -64,7 +64,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(small_run, tmp_path, monkeypatc
         optimizer={"groups": own if name == "learned_transition" else []},
     )
     whole, killed = RunStore(tmp_path / "whole"), RunStore(tmp_path / "killed")
-    assert execute(resolved, whole).status == "trained"
+    assert train(resolved, whole).status == "trained"
     original = loop.Trainer._train_epoch
 
     def dies(self):
@@ -74,9 +74,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been(small_run, tmp_path, monkeypatc
 
     monkeypatch.setattr(loop.Trainer, "_train_epoch", dies)
     with pytest.raises(KilledError):
-        execute(resolved, killed, checkpoint_seconds=0)
+        train(resolved, killed, checkpoint_seconds=0)
     monkeypatch.setattr(loop.Trainer, "_train_epoch", original)
-    assert execute(resolved, killed).status == "trained"
+    assert train(resolved, killed).status == "trained"
     for file in (HISTORY, PREDICTIONS):
         assert (whole.path(resolved.identity) / file).read_bytes() == (
             killed.path(resolved.identity) / file

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 import torch
+from training import train
 
 from softtargets import noise
 from softtargets._errors import InputError
@@ -19,7 +20,7 @@ from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import HISTORY, RunStore
 from softtargets.runs.transition_sources import EstimatedTransition
 from softtargets.train.estimate import ESTIMATORS, estimate_transition, pretraining
-from softtargets.train.execute import execute, rehearse, resolve
+from softtargets.train.execute import resolve, validate_setup
 from softtargets.train.observed import TRANSITIONS, drawn_from, observe
 
 DIGITS = load(DataSpec(name="digits"))
@@ -121,11 +122,11 @@ def test_a_transition_is_estimated_from_a_first_run_that_is_kept_and_shared(smal
     store = RunStore(tmp_path)
     settings = {"noise": {"name": "pair_flip", "rate": 0.3}, "training": {"evaluate_every": 1, "epochs": 12}}
     resolved = small_run(objective=FORWARD, **settings)
-    assert execute(resolved, store).status == "trained"
+    assert train(resolved, store).status == "trained"
     first = pretraining(resolved.run)
     assert first == small_run(**settings).run
     before = resolved.changed(run=first)
-    assert execute(before, store).status == "present", "the first run is kept like any other"
+    assert train(before, store).status == "present", "the first run is kept like any other"
     said = read_predictions(store.path(before.identity))
     held_out = said["selected.validation.logits"].double().softmax(-1)
     expected = noise.confident_joint(held_out, said["validation.observed"]).transition.to_dense()
@@ -137,20 +138,19 @@ def test_the_known_transition_is_the_one_that_labels_were_drawn_from(small_run, 
     store = RunStore(tmp_path)
     known = {"name": "forward", "transition": {"name": "known"}}
     resolved = small_run(objective=known, noise={"name": "pair_flip", "rate": 0.3})
-    assert execute(resolved, store).status == "trained"
+    assert train(resolved, store).status == "trained"
     used = read_predictions(store.path(resolved.identity))["transition"]
     assert torch.equal(used, noise.pair_flip(0.3, 10).to_dense())
     assert measure(store, resolved.identity)["transition.distance"] < 0.1
     unknown = small_run(objective=known, noise={"name": "instance", "rate": 0.3})
-    outcome = execute(unknown, store)
-    assert outcome.status == "failed"
-    assert "whose transition nobody knows" in outcome.message
+    with pytest.raises(InputError, match="whose transition nobody knows"):
+        train(unknown, store)
 
 
 def test_a_first_run_that_fails_fails_the_second_by_name(small_run, tmp_path) -> None:
     store = RunStore(tmp_path)
     wild = {"optimizer": {"learning_rate": 1e30}}
-    outcome = execute(small_run(objective=FORWARD, **wild), store)
+    outcome = train(small_run(objective=FORWARD, **wild), store)
     assert outcome.status == "failed"
     assert outcome.message.startswith("pre-training: a finished run; got a failure: ")
 
@@ -162,7 +162,7 @@ def test_the_selected_epoch_is_the_first_that_does_best_on_observed_labels(small
         training={"evaluate_every": 1, "epochs": 10},
         optimizer={"learning_rate": 0.5},
     )
-    assert execute(resolved, store).status == "trained"
+    assert train(resolved, store).status == "trained"
     folder = store.path(resolved.identity)
     history = [json.loads(line) for line in (folder / HISTORY).read_text().splitlines()]
     reached = [row["validation_accuracy"] for row in history]
@@ -207,7 +207,7 @@ def test_clean_labels_choose_no_epoch_and_train_nothing(tmp_path) -> None:
             }
         )
         resolved = resolve(run, fingerprint(run.data))
-        assert execute(resolved, store).status == "trained"
+        assert train(resolved, store).status == "trained"
         results.append((store.result(resolved.identity), read_predictions(store.path(resolved.identity))))
     (one, said), (other, again) = results
     assert one is not None
@@ -224,7 +224,7 @@ def test_dynamics_say_how_each_training_label_was_learned(small_run, tmp_path) -
     resolved = small_run(
         noise={"name": "symmetric", "rate": 0.3}, training={"dynamics": True, "epochs": 15}, model={"hidden": [32]}
     )
-    assert execute(resolved, store).status == "trained"
+    assert train(resolved, store).status == "trained"
     said = read_predictions(store.path(resolved.identity))
     wrong = said["train.labels"] != said["train.observed"]
     margin = said["train.area_under_margin"]
@@ -237,7 +237,7 @@ def test_a_transition_is_not_estimated_from_clean_labels(small_run, tmp_path) ->
     with pytest.raises(
         InputError, match=r"noise.splits: 'validation' too, from whose labels the transition is estimated"
     ):
-        rehearse([small_run(objective=FORWARD, noise=noise)], RunStore(tmp_path))
+        validate_setup([small_run(objective=FORWARD, noise=noise)], RunStore(tmp_path))
 
 
 def test_labels_of_people_are_not_asked_for_where_the_file_has_none(tmp_path) -> None:
@@ -257,4 +257,4 @@ def test_labels_of_people_are_not_asked_for_where_the_file_has_none(tmp_path) ->
 
 def test_an_epoch_is_selected_among_those_there_are(small_run, tmp_path) -> None:
     with pytest.raises(InputError, match=r"training.evaluate_every: at most 4, the epochs there are; got 5"):
-        rehearse([small_run(training={"evaluate_every": 5})], RunStore(tmp_path))
+        validate_setup([small_run(training={"evaluate_every": 5})], RunStore(tmp_path))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from training import train
 
 from softtargets._errors import InputError
 from softtargets.distill import TeacherCache, _cache_format
@@ -13,7 +14,7 @@ from softtargets.runs.network import TrainedModel, load_trained
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.train import teachers
-from softtargets.train.execute import execute, rehearse
+from softtargets.train.execute import validate_setup
 
 TEACHER = {
     "data": {"name": "digits", "limit": {"train": 120, "validation": 40, "test": 60}},
@@ -41,7 +42,7 @@ def small_shards(monkeypatch) -> None:
 
 
 def _trained(run: ResolvedRun, store: RunStore) -> dict[str, torch.Tensor]:
-    outcome = execute(run, store)
+    outcome = train(run, store)
     assert outcome.status in ("trained", "present"), outcome.message
     return load_file(store.path(run.identity) / MODEL)
 
@@ -228,16 +229,16 @@ def test_a_cache_that_cannot_be_written_is_no_damage(student, tmp_path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(teachers, "write_cache", full)
-        outcome = execute(run, store)
+        outcome = train(run, store)
     assert (outcome.status, "No space left" in outcome.message) == ("failed", True)
-    assert execute(run, store).status == "trained"
+    assert train(run, store).status == "trained"
     assert len(_caches(store)) == 1
 
 
 def test_more_classes_than_there_are_are_refused_before_training(student, tmp_path) -> None:
     words = r"objective\.cache\.k: at most 10, the number of classes; got 11; leave it out to keep them all"
     with pytest.raises(InputError, match=words):
-        rehearse([student(cache={"k": 11})], RunStore(tmp_path))
+        validate_setup([student(cache={"k": 11})], RunStore(tmp_path))
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "of another network"])

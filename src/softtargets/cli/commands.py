@@ -135,15 +135,15 @@ def train(
     """Train one run of your own from a specification."""
     from softtargets.cli.progress import shown_progress
     from softtargets.cli.render import show_metrics
-    from softtargets.train.single import train_specification
+    from softtargets.train import train_run
 
     with shown_progress() as on_progress:
-        made = train_specification(specification, runs, on_progress=on_progress)
-    if made.outcome.status == "failed":
-        typer.echo(f"failed: {made.outcome.message}", err=True)
+        trained = train_run(specification, runs=runs, on_progress=on_progress)
+    if trained.status == "failed":
+        typer.echo(f"failed: {trained.message}", err=True)
         return RUNS_FAILED
-    typer.echo(show_metrics(made.metrics))
-    typer.echo(f"{'kept already' if made.outcome.status == 'present' else 'kept'} in {made.folder}")
+    typer.echo(show_metrics(trained.metrics))
+    typer.echo(f"{'kept already' if trained.status == 'present' else 'kept'} in {trained.folder}")
     return DONE
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from softtargets.runs.machine import available_cores
 from softtargets.runs.objectives import CrossEntropySpec
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
@@ -16,7 +17,6 @@ from softtargets.studies.arms import Expected
 from softtargets.studies.expand import PlannedRun, without_augmentation
 from softtargets.studies.job import StudyRequest, expand_request, resolve_all, summarise
 from softtargets.studies.schema import Study
-from softtargets.train.schedule import available_cores
 
 TIMED_EPOCHS, STEPS_PER_EPOCH = 4, 4
 

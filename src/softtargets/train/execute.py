@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from safetensors.torch import save
 
 from softtargets._checks import first_bad
 from softtargets._errors import fail
@@ -26,6 +27,7 @@ from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, SNAPSHOTS, Failure, RunStore
 from softtargets.train.estimate import estimate_transition, pretraining
+from softtargets.train.graph import pretraining_of
 from softtargets.train.loop import DivergedError, Trainer
 from softtargets.train.observed import drawn_from, observe
 from softtargets.train.teachers import caches_of
@@ -69,13 +71,6 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
     )
 
 
-def prerequisites(resolved: ResolvedRun) -> tuple[ResolvedRun, ...]:
-    """Return the runs that a run is made from: its teachers, and what its transition is estimated from."""
-    first = pretraining(resolved.run)
-    estimated = () if first is None else (resolved.changed(run=first, teachers=None),)
-    return (*(resolved.teachers or ()), *estimated)
-
-
 def execute(
     resolved: ResolvedRun, store: RunStore, *, wait: bool = False, checkpoint_seconds: float = CHECKPOINT_SECONDS
 ) -> Outcome:
@@ -112,8 +107,8 @@ def execute(
         return Outcome(identity, "trained")
 
 
-def rehearse(runs: Iterable[ResolvedRun], store: RunStore) -> None:
-    """Set up each distinct model, optimiser, objective and augmentation once, so that what cannot work says so first.
+def validate_setup(runs: Iterable[ResolvedRun], store: RunStore) -> None:
+    """Set up each distinct model, optimiser, objective and augmentation once, so that errors come before training.
 
     Raises:
         InputError: naming the argument, before anything is trained.
@@ -140,15 +135,13 @@ def _failed(store: RunStore, identity: str, failure: Failure) -> Outcome:
 
 
 def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) -> None:
-    from safetensors.torch import save
-
     run = resolved.run
     dataset = load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
     if dataset.fingerprint != resolved.fingerprint:
         raise fail("data", f"the content it had when the run was planned ('{run.data.name}')", "other", "run again")
     observed = observe(run, dataset)
-    transition = _known_transition(run, dataset) or _estimated_transition(resolved, store, checkpoint_seconds)
-    teachers = _taught_by(resolved, dataset, store, checkpoint_seconds)
+    transition = _known_transition(run, dataset) or _estimated_transition(resolved, store)
+    teachers = _taught_by(resolved, dataset, store)
     folder = store.begin(resolved)
     trainer = Trainer(resolved, dataset, observed, folder, transition, teachers)
     trainer.train(checkpoint_seconds)
@@ -209,29 +202,28 @@ def _known_transition(run: RunSpec, dataset: Dataset) -> Transition | None:
     return drawn_from(run.noise, dataset.num_classes) if needs_transition(run.objective) == "known" else None
 
 
-def _estimated_transition(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) -> Transition | None:
-    first = pretraining(resolved.run)
+def _estimated_transition(resolved: ResolvedRun, store: RunStore) -> Transition | None:
+    first = pretraining_of(resolved)
     if first is None:
         return None
-    before = resolved.changed(run=first, teachers=None)
-    _ensure(before, store, checkpoint_seconds, "pre-training")
-    return estimate_transition(resolved, read_predictions(store.path(before.identity)))
+    _require(first, store, "pre-training")
+    return estimate_transition(resolved, read_predictions(store.path(first.identity)))
 
 
-def _ensure(before: ResolvedRun, store: RunStore, checkpoint_seconds: float, role: str) -> None:
-    """Make a run that another one is made from, unless it is there."""
-    outcome = execute(before, store, wait=True, checkpoint_seconds=checkpoint_seconds)
-    if outcome.status == "failed":
-        known = store.failure(before.identity)
-        kind = DivergedError if known is not None and known.final else RuntimeError
-        raise kind(f"{role}: a finished run; got a failure: {outcome.message}; mend that run first")
+def _require(needed: ResolvedRun, store: RunStore, role: str) -> None:
+    """Require a finished run; the scheduler trains it before the runs that need it."""
+    if store.result(needed.identity) is not None:
+        return
+    failure = store.failure(needed.identity)
+    if failure is None:
+        raise fail(role, "a finished run", f"none in '{store.path(needed.identity)}'", "train that run first")
+    kind = DivergedError if failure.final else RuntimeError
+    raise kind(f"{role}: a finished run; got a failure: {failure.message}; fix or delete that run first")
 
 
-def _taught_by(
-    resolved: ResolvedRun, dataset: Dataset, store: RunStore, checkpoint_seconds: float
-) -> list[TrainedModel] | list[TeacherCache]:
+def _taught_by(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> list[TrainedModel] | list[TeacherCache]:
     for teacher in resolved.teachers or ():
-        _ensure(teacher, store, checkpoint_seconds, "teacher")
+        _require(teacher, store, "teacher")
     if isinstance(resolved.run.objective, DistillationSpec) and resolved.run.objective.cache is not None:
         return caches_of(resolved, dataset, store)
     return [load_trained(teacher, dataset, store) for teacher in resolved.teachers or ()]

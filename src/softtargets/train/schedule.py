@@ -1,17 +1,21 @@
 """Many runs trained, several at a time."""
 
-import os
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
+from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
+
 from softtargets._interruption import stop_if_asked
 from softtargets.data.sources import load_cached
+from softtargets.runs.machine import available_cores
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
-from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, prerequisites, rehearse
+from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, validate_setup
+from softtargets.train.graph import RunGraph
 from softtargets.train.loop import length_of
 from softtargets.train.progress import Progress, Tracker
 
@@ -24,25 +28,24 @@ def train_all(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Callable[[Progress], None] = lambda state: None,
 ) -> list[Outcome]:
-    """Execute runs, each once and several at a time; one that another process holds is waited for at the end.
+    """Train the runs that the store lacks, each once and several at a time.
 
-    Teachers, and whatever else runs are made from, come before those that need them; a teacher whose record was lost
-    is made again for students that are there.
+    Teachers and pre-training are trained before the runs that need them. A teacher whose record was lost is trained
+    again even where its students are present. A run that another process is training is waited for at the end.
 
     Returns:
-        One outcome for each of the runs asked for, and for each of what they needed that was not there.
+        One outcome for each run asked for, and for each missing run that one of them needs.
     """
-    asked = dict.fromkeys(run.identity for run in resolved)
-    waves = _waves(resolved, store)
-    missing = [run for wave in waves for run in wave]
-    outcomes = [Outcome(identity, "present") for identity in asked.keys() - {run.identity for run in missing}]
+    graph = RunGraph.build(resolved, store)
+    missing = graph.missing
+    outcomes = [Outcome(identity, "present") for identity in graph.present]
     if not missing:
         return outcomes
-    rehearse(missing, store)
+    validate_setup(missing, store)
     tracker = Tracker(store, {run.identity: _steps(run, store) for run in missing}, present=len(outcomes))
     settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
     with _reported(tracker, on_progress):
-        for wave in waves:
+        for wave in graph.waves:
             by_identity = {run.identity: run for run in wave}
             busy: list[ResolvedRun] = []
             for outcome in _each(wave, store, wait=False, **settings):
@@ -55,29 +58,6 @@ def train_all(
                 tracker.done(outcome)
                 outcomes.append(outcome)
     return outcomes
-
-
-def _waves(resolved: Sequence[ResolvedRun], store: RunStore) -> list[list[ResolvedRun]]:
-    """Return the runs that are missing, with teachers and what else is needed: each wave makes the next one ready."""
-    depths: dict[str, int] = {}  # -1 for a run that is there
-    waves: list[list[ResolvedRun]] = []
-
-    def depth(run: ResolvedRun) -> int:
-        identity = run.identity
-        if identity not in depths:
-            present = store.result(identity) is not None
-            # a run that is there is measured against its teachers
-            needed = run.teachers or () if present else prerequisites(run)
-            before = max((depth(other) for other in needed), default=-1)
-            depths[identity] = -1 if present else before + 1
-            if not present:
-                waves.extend([] for _ in range(before + 2 - len(waves)))
-                waves[before + 1].append(run)
-        return depths[identity]
-
-    for run in resolved:
-        depth(run)
-    return waves
 
 
 def _steps(run: ResolvedRun, store: RunStore) -> int:
@@ -98,9 +78,6 @@ def _each(
             stop_if_asked()
             yield execute(run, store, **settings)
         return
-    from joblib import Parallel, delayed
-    from joblib.externals.loky import get_reusable_executor
-
     parallel = Parallel(n_jobs=count, backend="loky", return_as="generator_unordered", pre_dispatch="2*n_jobs")
     outcomes = cast("Generator[Outcome]", parallel(delayed(execute)(run, store, **settings) for run in runs))
     try:
@@ -113,11 +90,6 @@ def _each(
             outcomes.close()
         # else the workers, and the memory of torch in each, stay for minutes
         get_reusable_executor(reuse=True).shutdown(wait=True)  # pyright: ignore[reportArgumentType]
-
-
-def available_cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -1,0 +1,62 @@
+"""The dependency graph of runs. Teachers and pre-training are runs like any other, trained before what needs them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from softtargets.runs.spec import ResolvedRun
+from softtargets.runs.store import RunStore
+from softtargets.train.estimate import pretraining
+
+
+def pretraining_of(resolved: ResolvedRun) -> ResolvedRun | None:
+    """Return the run whose predictions a transition is estimated from; None where none is estimated."""
+    first = pretraining(resolved.run)
+    return None if first is None else resolved.changed(run=first, teachers=None)
+
+
+def prerequisites(resolved: ResolvedRun) -> tuple[ResolvedRun, ...]:
+    """Return the runs that must be finished before a run: its teachers and its pre-training."""
+    first = pretraining_of(resolved)
+    return (*(resolved.teachers or ()), *(() if first is None else (first,)))
+
+
+@dataclass(frozen=True)
+class RunGraph:
+    """The runs that a store lacks, in an order in which they can be trained.
+
+    Args:
+        waves: missing runs. Everything that a run of one wave needs is present or in an earlier wave.
+        present: identities of the runs asked for that the store has.
+    """
+
+    waves: tuple[tuple[ResolvedRun, ...], ...]
+    present: tuple[str, ...]
+
+    @property
+    def missing(self) -> list[ResolvedRun]:
+        """Every missing run, in order."""
+        return [run for wave in self.waves for run in wave]
+
+    @classmethod
+    def build(cls, runs: Sequence[ResolvedRun], store: RunStore) -> "RunGraph":
+        """Build the graph of some runs and everything that they need.
+
+        A finished run still needs its teachers: it is measured against them.
+        """
+        depths: dict[str, int] = {}  # -1 for a run that is present
+        waves: list[list[ResolvedRun]] = []
+
+        def depth(run: ResolvedRun) -> int:
+            identity = run.identity
+            if identity not in depths:
+                present = store.result(identity) is not None
+                needed = run.teachers or () if present else prerequisites(run)
+                before = max((depth(other) for other in needed), default=-1)
+                depths[identity] = -1 if present else before + 1
+                if not present:
+                    waves.extend([] for _ in range(before + 2 - len(waves)))
+                    waves[before + 1].append(run)
+            return depths[identity]
+
+        asked = dict.fromkeys(run.identity for run in runs if depth(run) < 0)
+        return cls(tuple(map(tuple, waves)), tuple(asked))
