@@ -204,7 +204,7 @@ def test_the_state_stays_integers_whatever_the_model_becomes() -> None:
 
 def test_the_state_is_one_tensor_on_the_device_of_its_sums() -> None:
     accumulator = metrics.NLL()
-    accumulator._prepare(K, torch.device("meta"))
+    accumulator.prepare(K, "meta")
     assert _packed(accumulator).device.type == "meta"
 
 

@@ -15,8 +15,8 @@ from softtargets.metrics import (
     interval,
     paired_difference,
 )
-from softtargets.metrics._accumulate import group_of
 from softtargets.metrics._interval import _p_value
+from softtargets.metrics.groups import group_of
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from softtargets.metrics import _rows
+from softtargets.metrics import rows as rows_module
 
 
-def one(probs: Tensor | None = None, labels: Tensor | None = None, **options: Tensor) -> _rows.Rows:
-    (rows,) = _rows.chunks(probs, labels, **options)
+def one(probs: Tensor | None = None, labels: Tensor | None = None, **options: Tensor) -> rows_module.Rows:
+    (rows,) = rows_module.chunks(probs, labels, **options)
     return rows
 
 
@@ -66,18 +66,18 @@ def test_axes_before_the_last_are_rows_and_ids_count_them() -> None:
 
 
 def test_chunks_are_all_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_rows, "_CHUNK_NUMBERS", 12)
+    monkeypatch.setattr(rows_module, "_CHUNK_NUMBERS", 12)
     labels = torch.arange(10) % 3
     probs = torch.eye(3)[labels]
-    parts = list(_rows.chunks(probs, labels))
+    parts = list(rows_module.chunks(probs, labels))
     assert [len(part) for part in parts] == [4, 4, 2]
     assert torch.cat([part.labels for part in parts]).tolist() == labels.tolist()
     assert torch.cat([part.ids for part in parts]).tolist() == list(range(10))
     labels[9] = 3
     with pytest.raises(ValueError, match="got 3 at row 9"):
-        list(_rows.chunks(probs, labels))
+        list(rows_module.chunks(probs, labels))
     # a chunk of which nothing counts is none
-    assert [len(part) for part in _rows.chunks(probs, labels, mask=torch.arange(10) < 4)] == [4]
+    assert [len(part) for part in rows_module.chunks(probs, labels, mask=torch.arange(10) < 4)] == [4]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

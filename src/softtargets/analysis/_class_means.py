@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from softtargets._checks import check_floating
-from softtargets.metrics._rows import chunks
+from softtargets.metrics.rows import chunks
 
 
 def class_means(probs: Tensor, labels: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from softtargets._errors import fail, unknown
 from softtargets.analysis._class_means import counts_and_means
-from softtargets.metrics._rows import chunks
+from softtargets.metrics.rows import chunks
 
 # A row's part of its class's spread: from its deviations from the class's mean, (n, K), and that of its own class, (n,)
 _WITHIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from softtargets.metrics._accumulate import Accumulator, Field
-from softtargets.metrics._rows import Rows
+from softtargets.metrics.accumulators import Accumulator
+from softtargets.metrics.rows import Rows
+from softtargets.metrics.sums import Field, GroupedSums
 
 # Of the histogram of confidences, of equal width.
 CELLS = 20
@@ -16,9 +17,9 @@ class Overconfidence(Accumulator):
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {"confidence": Field(real=True), "correct": Field()}
 
-    def _add(self, rows: Rows, group: Tensor) -> None:
-        self._sum("confidence", group, None, rows.confidence)
-        self._count("correct", group, times=rows.correct)
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
+        sums.add("confidence", group, None, rows.confidence)
+        sums.count("correct", group, times=rows.correct)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         return (totals["confidence"] - totals["correct"]) / totals["rows"]
@@ -29,7 +30,7 @@ class Tally(Accumulator):
 
     def total(self, name: str) -> Tensor:
         """Return a count or a sum of all rows, float64."""
-        return self._totals(None)[name][0]
+        return self._totals()[name][0]
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {
@@ -41,14 +42,14 @@ class Tally(Accumulator):
             "zero": Field(),
         }
 
-    def _add(self, rows: Rows, group: Tensor) -> None:
-        self._count("labels", group, rows.labels)
-        self._count("predicted", group, rows.predicted)
-        self._count("right", group, rows.labels, times=rows.correct)
-        self._sum("confidence", group, rows.predicted, rows.confidence)
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
+        sums.count("labels", group, rows.labels)
+        sums.count("predicted", group, rows.predicted)
+        sums.count("right", group, rows.labels, times=rows.correct)
+        sums.add("confidence", group, rows.predicted, rows.confidence)
         cell = ((rows.confidence * CELLS).ceil().long() - 1).clamp(0, CELLS - 1)
-        self._count("histogram", group, cell + CELLS * rows.correct)
-        self._count("zero", group, times=rows.log_likelihood == -torch.inf)
+        sums.count("histogram", group, cell + CELLS * rows.correct)
+        sums.count("zero", group, times=rows.log_likelihood == -torch.inf)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         return totals["right"].sum(-1) / totals["rows"]

@@ -9,7 +9,7 @@ from torch import Tensor
 from softtargets._numerics import at_least_float32
 from softtargets.calibration import Temperature
 from softtargets.data._prediction_checks import Kind
-from softtargets.metrics._accumulate import group_of
+from softtargets.metrics.groups import group_of
 
 FOLDS = 5
 # Of fewer rows a temperature says nothing.

@@ -25,7 +25,7 @@ from torch import Tensor
 from softtargets import metrics
 from softtargets._checks import check_num_classes
 from softtargets.integrations._late import late_classes
-from softtargets.metrics._accumulate import Accumulator
+from softtargets.metrics.accumulators import Accumulator
 
 if TYPE_CHECKING:
     from torchmetrics import Metric as _Metric
@@ -54,7 +54,7 @@ class _Accumulated(_Metric):
         self.num_classes = num_classes
         self._accumulator = accumulator
         empty = copy.copy(accumulator)
-        empty._prepare(num_classes)
+        empty.prepare(num_classes)
         self._shapes = {name: array.shape for name, array in empty.state_dict().items()}
         # A collection lets metrics share a state of one name and, on its first batch, equal numbers: settings, too,
         # must be part of the name. And no checkpoint of other settings is loaded.

@@ -1,6 +1,5 @@
 """(probabilities or logits, labels) to numbers, as functions and as accumulators, and intervals of them."""
 
-from softtargets.metrics._accumulate import Accumulator, Collection
 from softtargets.metrics._brier import Brier, BrierDecomposition, BrierParts, brier, brier_decomposition
 from softtargets.metrics._calibration_error import ECE, Bins, ece, reliability_bins
 from softtargets.metrics._classification import NLL, Accuracy, accuracy, nll
@@ -16,6 +15,7 @@ from softtargets.metrics._selective import (
     risk_coverage,
 )
 from softtargets.metrics._smooth import SmoothECE, SmoothReliability, smooth_ece, smooth_reliability
+from softtargets.metrics.accumulators import Accumulator, Collection
 
 __all__ = [
     "ECE",

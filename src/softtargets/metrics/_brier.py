@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets.metrics._accumulate import Accumulator, Field
 from softtargets.metrics._calibration_error import check_bins, width_places
-from softtargets.metrics._rows import Rows, sum_of_rows
+from softtargets.metrics.accumulators import Accumulator
+from softtargets.metrics.rows import Rows, sum_of_rows
+from softtargets.metrics.sums import Field, GroupedSums
 
 
 class Brier(Accumulator):
@@ -25,9 +26,9 @@ class Brier(Accumulator):
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {"brier": Field(real=True)}
 
-    def _add(self, rows: Rows, group: Tensor) -> None:
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
         of_label = rows.probs.gather(1, rows.labels[:, None])[:, 0]
-        self._sum("brier", group, None, sum_of_rows(rows.probs.square()) - 2 * of_label + 1)
+        sums.add("brier", group, None, sum_of_rows(rows.probs.square()) - 2 * of_label + 1)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         return totals["brier"] / totals["rows"]
@@ -82,17 +83,17 @@ class BrierDecomposition(Accumulator):
             "crossed": Field(shape, real=True),
         }
 
-    def _add(self, rows: Rows, group: Tensor) -> None:
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
         probs = rows.probs
         classes = torch.arange(rows.num_classes, device=probs.device)
         occurred = rows.labels[:, None] == classes
         cells = (width_places(probs, self.bins) + self.bins * classes).flatten()
         groups = group[:, None].expand_as(probs).flatten()
-        self._count("count", groups, cells)
-        self._count("occurred", groups, cells, occurred.flatten())
-        self._sum("forecast", groups, cells, probs.flatten())
+        sums.count("count", groups, cells)
+        sums.count("occurred", groups, cells, occurred.flatten())
+        sums.add("forecast", groups, cells, probs.flatten())
         # (f - o)^2 - o
-        self._sum("crossed", groups, cells, (probs.square() - 2 * probs * occurred).flatten())
+        sums.add("crossed", groups, cells, (probs.square() - 2 * probs * occurred).flatten())
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         rows = totals["rows"][:, None, None]

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from softtargets._errors import fail, fail_type, unknown
 from softtargets._numerics import at_least_float32
-from softtargets.metrics._accumulate import Accumulator, Field
 from softtargets.metrics._cells import NUM_CELLS, cell_of
 from softtargets.metrics._equal_masses import Sums, cell_tops, gathered, limits, with_ends
-from softtargets.metrics._rows import Rows, chunks
+from softtargets.metrics.accumulators import Accumulator
+from softtargets.metrics.rows import Rows, chunks
+from softtargets.metrics.sums import Field, GroupedSums
 
 Norm = Literal[1, 2, "max"]
 # Up to so many, the first bin of equal width holds all that is below 2^-16.
@@ -109,8 +110,7 @@ class ECE(Accumulator):
         Raises:
             ValueError: where there is no example.
         """
-        self._require_examples()
-        edges, sums = self._bins(self._totals(None))
+        edges, sums = self._bins(self._totals())
         count, confidence, correct = (part[0] for part in sums)
         if self.binning == "mass":
             edges = edges[0]
@@ -128,7 +128,7 @@ class ECE(Accumulator):
         value = self.compute()
         if self.binning == "width":
             return torch.full_like(value, ROUNDING)
-        totals = self._totals(None)
+        totals = self._totals()
         count, confidence, correct = (part[0] for part in _sums(totals))
         low, high = limits((count, confidence, correct), self.bins, norm=self.norm, debiased=self.debiased)
         return torch.maximum(high - value, value - low) + ROUNDING
@@ -139,15 +139,15 @@ class ECE(Accumulator):
         # wrong ones and right ones
         return {"count": Field((*shape, 2)), "confidence": Field(shape, real=True)}
 
-    def _add(self, rows: Rows, group: Tensor) -> None:
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
         confidence, correct = _of_classes(rows) if self.classwise else (rows.top, rows.correct)
         cell = cell_of(confidence.double()) if self.binning == "mass" else width_places(confidence, self.bins)
         if self.classwise:
             cell = cell + self.bins * torch.arange(rows.num_classes, device=cell.device)
             group = group[:, None].expand_as(cell)
         group, cell = group.flatten(), cell.flatten()
-        self._sum("confidence", group, cell, at_least_float32(confidence).flatten(), most=1.0)
-        self._count("count", group, cell.mul_(2).add_(correct.flatten()))
+        sums.add("confidence", group, cell, at_least_float32(confidence).flatten(), most=1.0)
+        sums.count("count", group, cell.mul_(2).add_(correct.flatten()))
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         _, sums = self._bins(totals)

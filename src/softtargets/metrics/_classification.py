@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail, fail_type
-from softtargets.metrics._accumulate import Accumulator, Field
-from softtargets.metrics._rows import Rows
+from softtargets.metrics.accumulators import Accumulator
+from softtargets.metrics.rows import Rows
+from softtargets.metrics.sums import Field, GroupedSums
 
 # A label this unlikely, in nats, is one that cannot be: sums of 2^33 rows stay within 64 bits.
 _IMPOSSIBLE = 2.0**30
@@ -33,9 +34,9 @@ class Accuracy(Accumulator):
             raise fail("top_k", f"at most {num_classes}, the number of classes", self.top_k, "choose fewer")
         return {"correct": Field()}
 
-    def _add(self, rows: Rows, group: Tensor) -> None:
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
         correct = rows.correct if self.top_k == 1 else rows.rank < self.top_k
-        self._count("correct", group, times=correct)
+        sums.count("correct", group, times=correct)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         return totals["correct"] / totals["rows"]
@@ -55,11 +56,11 @@ class NLL(Accumulator):
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {"nll": Field(real=True), "infinite": Field()}
 
-    def _add(self, rows: Rows, group: Tensor) -> None:
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
         values = -rows.log_likelihood
         infinite = values > _IMPOSSIBLE
-        self._count("infinite", group, times=infinite)
-        self._sum("nll", group, None, values.masked_fill(infinite, 0.0))
+        sums.count("infinite", group, times=infinite)
+        sums.add("nll", group, None, values.masked_fill(infinite, 0.0))
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         return (totals["nll"] / totals["rows"]).masked_fill(totals["infinite"] > 0, torch.inf)

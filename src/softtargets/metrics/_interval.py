@@ -7,7 +7,7 @@ from torch import Tensor
 
 from softtargets._checks import check_fraction
 from softtargets._errors import fail, fail_type
-from softtargets.metrics._accumulate import Accumulator
+from softtargets.metrics.accumulators import Accumulator
 
 # Numbers of a weighted state held at once, 64 MiB of them.
 _NUMBERS = 2**23

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from softtargets._checks import check_floating, check_fraction
 from softtargets._errors import fail
-from softtargets.metrics._accumulate import Accumulator, Field
 from softtargets.metrics._cells import NUM_CELLS, cell_of
-from softtargets.metrics._rows import Rows, chunks
+from softtargets.metrics.accumulators import Accumulator
+from softtargets.metrics.rows import Rows, chunks
+from softtargets.metrics.sums import Field, GroupedSums
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class SelectiveRisk(Accumulator):
         Raises:
             ValueError: where there is no example.
         """
-        value, totals = self.compute(), self._totals(None)
+        value, totals = self.compute(), self._totals()
         right, wrong = _descending(totals)
         none = torch.zeros_like(right)
         first, second = torch.stack([right, none], -1).flatten(1), torch.stack([none, wrong], -1).flatten(1)
@@ -77,18 +78,17 @@ class SelectiveRisk(Accumulator):
         Raises:
             ValueError: where there is no example.
         """
-        self._require_examples()
-        right, wrong = (count[0] for count in _descending(self._totals(None)))
+        right, wrong = (count[0] for count in _descending(self._totals()))
         filled = right + wrong > 0
         return _curve(right[filled], wrong[filled])
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {"right": Field((NUM_CELLS,)), "wrong": Field((NUM_CELLS,))}
 
-    def _add(self, rows: Rows, group: Tensor) -> None:
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
         cell, correct = cell_of(rows.confidence), rows.correct
-        self._count("right", group, cell, correct)
-        self._count("wrong", group, cell, ~correct)
+        sums.count("right", group, cell, correct)
+        sums.count("wrong", group, cell, ~correct)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         right, wrong = _descending(totals)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets.metrics._accumulate import Accumulator, Field
-from softtargets.metrics._rows import Rows
+from softtargets.metrics.accumulators import Accumulator
+from softtargets.metrics.rows import Rows
+from softtargets.metrics.sums import Field, GroupedSums
 
 # Nodes at j / _CELLS; a power of two, so that a confidence's place between two has no rounding.
 _CELLS = 2**11
@@ -72,7 +73,7 @@ class SmoothECE(Accumulator):
             ValueError: where there is no example.
         """
         value = self.compute()
-        residuals = self._residuals(self._totals(None))
+        residuals = self._residuals(self._totals())
         width = _width(residuals)[0]
         highest = _width(residuals, allowance=_error)[0]
         slack = 2.0**-_HALVINGS
@@ -84,8 +85,7 @@ class SmoothECE(Accumulator):
         Raises:
             ValueError: where there is no example.
         """
-        self._require_examples()
-        totals = self._totals(None)
+        totals = self._totals()
         residuals = self._residuals(totals)
         width = _width(residuals)
         density = _smoothed(totals["examples"] / totals["rows"][:, None], width)[0]
@@ -96,16 +96,16 @@ class SmoothECE(Accumulator):
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {"residuals": Field((_CELLS + 1,), real=True), "examples": Field((_CELLS + 1,))}
 
-    def _add(self, rows: Rows, group: Tensor) -> None:
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
         confidence = rows.confidence
         place = confidence * _CELLS
         below = place.floor().clamp(max=_CELLS - 1)
         share, node = place - below, below.long()
         residual = rows.correct.double() - confidence
         upper = residual * share
-        self._sum("residuals", group, node, residual - upper, most=1.0)
-        self._sum("residuals", group, node + 1, upper, most=1.0)
-        self._count("examples", group, place.round().long())
+        sums.add("residuals", group, node, residual - upper, most=1.0)
+        sums.add("residuals", group, node + 1, upper, most=1.0)
+        sums.count("examples", group, place.round().long())
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         residuals = self._residuals(totals)

@@ -1,0 +1,173 @@
+"""Tests and intervals of numbers that are already computed: Holm, Student's t, Wilson, Fisher's exact test.
+
+Bootstrap intervals of accumulated metrics are :func:`softtargets.metrics.interval` and
+:func:`softtargets.metrics.paired_difference`. `level` is a significance level: an interval of level 0.05 has
+confidence 0.95.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+# scipy is imported inside the functions that need it: the library needs torch alone, and a t distribution of our own
+# would differ in the last digits.
+
+# Sums of fractions carry rounding errors of about 1e-16; a spread or a distance below this counts as zero.
+ROUNDING = 1e-12
+
+
+def holm_adjusted(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number (Holm 1979).
+
+    adjusted_(i) = max over j <= i of min(1, (m - j + 1) p_(j)),  p_(1) <= ... <= p_(m)
+
+    Args:
+        p_values: m values in [0, 1], in any order.
+
+    Returns:
+        m values in [0, 1], in the order of `p_values`.
+
+    Example:
+        >>> [round(p, 10) for p in holm_adjusted([0.03, 0.001, 0.04])]        # 3 * .001, 2 * .03, and no less for .04
+        [0.06, 0.003, 0.06]
+    """
+    adjusted, last = [1.0] * len(p_values), 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        last = max(last, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = last
+    return adjusted
+
+
+def holm_levels(p_values: dict[str, float], level: float, family: int) -> dict[str, float]:
+    """Return the level at which Holm's step-down procedure tests each hypothesis.
+
+    The i-th smallest of m p-values is tested at level / (m - i + 1). From the first hypothesis that is not rejected on,
+    all keep that one's level.
+
+    Args:
+        p_values: by the name of the hypothesis.
+        level: family-wise error rate, in (0, 1).
+        family: m, the number of hypotheses; at least as many as `p_values`, since some may be untested.
+
+    Returns:
+        Levels by name, in increasing order of the p-values.
+
+    Example:
+        >>> holm_levels({"a": 0.001, "b": 0.03, "c": 0.04}, 0.05, family=3)
+        {'a': 0.016666666666666666, 'b': 0.025, 'c': 0.025}
+    """
+    result: dict[str, float] = {}
+    held: float | None = None
+    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        own = level / (family - place) if held is None else held
+        if held is None and p > own:
+            held = own
+        result[name] = own
+    return result
+
+
+def paired_t(mean: float, standard_error: float, n: int, level: float) -> tuple[float, float]:
+    """Two-sided t interval of a mean of paired differences.
+
+    mean ± t(1 - level / 2; n - 1) * standard_error
+
+    Args:
+        mean: of the n differences.
+        standard_error: their standard deviation / sqrt(n), at least 0.
+        n: number of pairs, at least 2.
+        level: 1 - confidence, in (0, 1).
+
+    Returns:
+        Lower and upper end.
+
+    Example:
+        >>> [round(end, 3) for end in paired_t(1.0, 0.1, 5, 0.05)]        # t(.975; 4) = 2.776
+        [0.722, 1.278]
+    """
+    from scipy import stats
+
+    half = float(stats.t.isf(level / 2, n - 1)) * standard_error
+    return mean - half, mean + half
+
+
+def paired_t_p_value(distance: float, standard_error: float, n: int) -> float:
+    """Two-sided p-value of a mean's distance from its value under the null hypothesis, by Student's t.
+
+    P(|t| >= distance / standard_error),  t with n - 1 degrees of freedom
+
+    Args:
+        distance: absolute difference of the mean and the hypothesis.
+        standard_error: standard deviation of the paired differences / sqrt(n), at least 0.
+        n: number of pairs, at least 2.
+
+    Returns:
+        p-value in [0, 1].
+
+    Special cases:
+        a standard error below `ROUNDING` leaves t undefined. The p-value is then that of the sign test, 2^(1 - n), or 1
+        where the distance is below `ROUNDING` too.
+
+    Example:
+        >>> round(paired_t_p_value(0.2776, 0.1, 5), 3)
+        0.05
+        >>> paired_t_p_value(0.2, 0.0, 5)        # all five differences are equal
+        0.0625
+    """
+    from scipy import stats
+
+    if standard_error < ROUNDING:
+        return 1.0 if distance < ROUNDING else 2.0 ** (1 - n)
+    return float(2 * stats.t.sf(distance / standard_error, n - 1))
+
+
+def wilson(count: int, total: int, level: float) -> tuple[float, float]:
+    """Interval of a share (Wilson 1927).
+
+    (s + z^2 / 2n ± z sqrt(s (1 - s) / n + z^2 / 4n^2)) / (1 + z^2 / n),  s = count / n, n = total
+
+    Args:
+        count: number of successes, in [0, total].
+        total: number of trials, at least 1.
+        level: 1 - confidence, in (0, 1).
+
+    Returns:
+        Lower and upper end, in [0, 1].
+
+    Special cases:
+        count=0 gives a lower end of exactly 0; count=total an upper end of exactly 1.
+
+    Example:
+        >>> [round(end, 4) for end in wilson(0, 10, 0.05)]        # 0 to z^2 / (n + z^2)
+        [0.0, 0.2775]
+    """
+    z = NormalDist().inv_cdf(1 - level / 2)
+    share, spread = count / total, z * z / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
+    # exact at the ends, where rounding could leave a little
+    return 0.0 if count == 0 else middle - half, 1.0 if count == total else middle + half
+
+
+def surely_below(totals: Sequence[int], counts: Sequence[int], level: float = 0.05) -> list[bool]:
+    """Say of each class whether its share is significantly below that of all other classes together.
+
+    By Fisher's exact test, one-sided, with p-values adjusted by Holm's procedure over the classes.
+
+    Args:
+        totals: (K,) number of rows of each class, such as those that have its label.
+        counts: (K,) how many of them count, such as those that are predicted right; counts[k] <= totals[k].
+        level: family-wise error rate, in (0, 1).
+
+    Returns:
+        K booleans. Classes without rows, and a class that has all rows, are never below.
+
+    Example:
+        >>> surely_below([4, 4], [0, 4])        # p = 1 / 70 each way, twice that after adjustment
+        [True, False]
+    """
+    from scipy.stats import hypergeom
+
+    tested = [k for k, total in enumerate(totals) if 0 < total < sum(totals)]
+    p_values = [float(hypergeom.cdf(counts[k], sum(totals), sum(counts), totals[k])) for k in tested]
+    below = {k for k, p in zip(tested, holm_adjusted(p_values), strict=True) if p < level}
+    return [k in below for k in range(len(totals))]

@@ -1,0 +1,169 @@
+"""Counts and sums of many examples as integers, per group of examples: additions are exact, in any order.
+
+Any split of the examples over chunks, files, processes and machines therefore gives the same bits. Real numbers are
+kept in units of 2^-40 as a whole part and a fraction ("limbs"), so that no sum overflows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+_FRACTION_BITS = 40
+_UNIT = 2.0**-_FRACTION_BITS
+_MASK = 2**_FRACTION_BITS - 1
+# Up to this total, in ones, fractions are added without a carry: 2^40 * 2^22 leaves the sign its bit.
+_CARRY_AT = 2.0**22
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array of the state.
+
+    Args:
+        shape: of what is counted or summed.
+        real: whether real numbers are summed, in two limbs along a last axis; else examples are counted.
+    """
+
+    shape: tuple[int, ...] = ()
+    real: bool = False
+
+    def array_shape(self, groups: int) -> tuple[int, ...]:
+        """Return the shape of the field's array for so many groups."""
+        return (groups, *self.shape, 2) if self.real else (groups, *self.shape)
+
+
+class GroupedSums:
+    """One int64 array per field, whose first axis is the group.
+
+    Args:
+        fields: by name.
+        arrays: (groups, ...) int64 by name, of shape :meth:`Field.array_shape`; changed in place from now on.
+    """
+
+    def __init__(self, fields: Mapping[str, Field], arrays: Mapping[str, Tensor]) -> None:
+        self.fields = dict(fields)
+        self.groups = len(next(iter(arrays.values())))
+        self._arrays = dict(arrays)
+        # by field: how large the fractions may have become since they were last carried
+        self._uncarried: dict[str, float] = {}
+
+    @classmethod
+    def zeros(cls, fields: Mapping[str, Field], groups: int, device: torch.device | str | None = None) -> Self:
+        """Return the sums of no examples."""
+        shapes = {name: field.array_shape(groups) for name, field in fields.items()}
+        return cls(fields, {name: torch.zeros(at, dtype=torch.int64, device=device) for name, at in shapes.items()})
+
+    def zeros_like(self) -> Self:
+        """Return the sums of no examples, of the same fields and groups."""
+        return type(self)(self.fields, {name: torch.zeros_like(array) for name, array in self._arrays.items()})
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._arrays[name]
+
+    @property
+    def numbers(self) -> int:
+        """Number of integers that one group has."""
+        return sum(array.numel() for array in self._arrays.values()) // self.groups
+
+    def count(self, name: str, group: Tensor, cell: Tensor | None = None, times: Tensor | None = None) -> None:
+        """Count examples.
+
+        Args:
+            name: of a field that is not real.
+            group: (n,) int64, of each example.
+            cell: (n,) int64, flat index into the field; None where it has one entry.
+            times: (n,) bool or int, how often each example counts; None: once.
+        """
+        cells = self._arrays[name].view(-1)
+        if times is not None:
+            self._index_add(cells, group, cell, times.long())
+        elif self.groups == 1 and cell is None:
+            cells += len(group)
+        elif len(cells) <= len(group):
+            cells += self._flat(group, cell, len(cells)).bincount(minlength=len(cells))
+        else:
+            self._index_add(cells, group, cell, group.new_ones(1).expand(group.shape))
+
+    def add(self, name: str, group: Tensor, cell: Tensor | None, values: Tensor, *, most: float | None = None) -> None:
+        """Add real numbers.
+
+        Args:
+            name: of a real field.
+            group: (n,) int64, of each value.
+            cell: (n,) int64, flat index into the field; None where it has one entry.
+            values: (n,) float of at least single precision, below 2^40.
+            most: bound of their absolute values, where one is known.
+        """
+        if not len(values):
+            return
+        whole = None
+        largest = max(abs(float(end)) for end in values.aminmax()) if most is None else most
+        if largest * len(values) >= _CARRY_AT:
+            whole = values.floor()
+            values, largest = values - whole, 1.0
+        self._uncarried[name] = self._uncarried.get(name, 0.0) + largest * len(values)
+        if self._uncarried[name] >= _CARRY_AT:
+            self._carry(self._uncarried)
+            self._uncarried[name] = largest * len(values)
+        limbs = self._arrays[name].view(-1, 2)
+        self._index_add(limbs[:, 1], group, cell, (values * 2.0**_FRACTION_BITS).round_().long())
+        if whole is not None:
+            self._index_add(limbs[:, 0], group, cell, whole.long())
+
+    def merge(self, other: "GroupedSums", *, sign: int = 1) -> None:
+        """Add the sums of another object with the same fields and groups, or subtract them with `sign=-1`."""
+        for name, array in other.arrays().items():
+            self._arrays[name].add_(array.to(self._arrays[name].device), alpha=sign)
+        self._carry(self.fields)
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Return the arrays themselves, each sum written in one way: fractions in [0, 2^40)."""
+        self._carry(self._uncarried)
+        return self._arrays
+
+    def totals(self, weights: Tensor | None = None) -> dict[str, Tensor]:
+        """Sum over the groups.
+
+        Args:
+            weights: (R, groups) float64 of at least 0, how often each group counts; None: once, R = 1.
+
+        Returns:
+            Every field by name, (R, *shape) float64.
+        """
+        totals: dict[str, Tensor] = {}
+        for name, array in self.arrays().items():
+            as_real = _joined if self.fields[name].real else Tensor.double
+            if weights is None:
+                totals[name] = as_real(array.sum(0, keepdim=True))
+            else:
+                of_groups = as_real(array)
+                flat = weights.to(of_groups) @ of_groups.reshape(self.groups, -1)
+                totals[name] = flat.reshape(len(weights), *of_groups.shape[1:])
+        return totals
+
+    def _index_add(self, cells: Tensor, group: Tensor, cell: Tensor | None, amounts: Tensor) -> None:
+        if self.groups == 1 and cell is None:
+            cells += amounts.sum()
+        else:
+            cells.index_add_(0, self._flat(group, cell, len(cells)), amounts)
+
+    def _flat(self, group: Tensor, cell: Tensor | None, size: int) -> Tensor:
+        if self.groups == 1:
+            return group if cell is None else cell
+        return group if cell is None else group * (size // self.groups) + cell
+
+    def _carry(self, names: Mapping[str, object]) -> None:
+        """Move whole units out of the fractions of real fields."""
+        for name in names:
+            if self.fields[name].real:
+                array = self._arrays[name]
+                array[..., 0] += array[..., 1] >> _FRACTION_BITS
+                array[..., 1] &= _MASK
+        self._uncarried.clear()
+
+
+def _joined(limbs: Tensor) -> Tensor:
+    return limbs[..., 0].double() + limbs[..., 1].double() * _UNIT
