@@ -107,7 +107,8 @@ def test_what_students_say_of_a_teacher_that_fails(resolved, tmp_path) -> None:
     for run in (runs[0], runs[2]):
         said = outcomes[run.identity]
         assert said.status == "failed"
-        assert said.message == (f"teacher: a finished run; got a failure: {teacher.message}; fix or delete that run first")
+        got = f"a failure: {teacher.message}"
+        assert said.message == f"teacher: a finished run; got {got}; fix or delete that run first"
     assert outcomes[runs[1].identity].status == "trained"
     # it would fail again, and so would they
     again = _train(runs, tmp_path)
