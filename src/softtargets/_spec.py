@@ -74,7 +74,7 @@ class Spec(BaseModel):
         try:
             return cls.model_validate(_plain(data, cls.__name__), strict=True)
         except ValidationError as error:
-            text = " | ".join(_complaints(cls, error))
+            text = " | ".join(_complaints(cls, error, data))
         except InputError as error:
             text = str(error)
         raise InputError(f"{source}: {text}")
@@ -97,7 +97,7 @@ def _plain(data: Any, owner: str, path: tuple[str, ...] = ()) -> Any:
     raise fail(".".join(path) or owner, required, f"{type(data).__name__} {data}", "write it as one of these")
 
 
-def _complaints(owner: type[Spec], error: ValidationError) -> list[str]:
+def _complaints(owner: type[Spec], error: ValidationError, data: Any) -> list[str]:
     items: list[dict[str, Any]] = [dict(item) for item in error.errors()]
     misnamed = [item["loc"][:-1] for item in items if item["loc"][-1:] == ("[key]",)]
     groups: dict[Any, list[dict[str, Any]]] = {}
@@ -106,7 +106,8 @@ def _complaints(owner: type[Spec], error: ValidationError) -> list[str]:
         # what stands in a table of an unknown name is not worth a word
         if any(loc[: len(prefix)] == prefix and loc[-1] != "[key]" for prefix in misnamed):
             continue
-        item["parts"], item["annotation"] = _place(owner, loc)
+        parts, item["annotation"] = _place(owner, loc)
+        item["parts"] = _with_ids(parts, data)
         # each member of a union complains of the same value: one line says all that would do
         key = tuple(item["parts"]) if item["type"] in TYPES else len(groups)
         groups.setdefault(key, []).append(item)
@@ -195,6 +196,19 @@ def _place(owner: type[Spec], loc: tuple[int | str, ...]) -> tuple[list[str], An
         parts.append(str(part))
         current = _inside(current, part)
     return parts, _bare(current)
+
+
+def _with_ids(parts: list[str], data: Any) -> list[str]:
+    """Name entries of lists by their id where they have one: the entry that a number counts may be hard to find."""
+    named: list[str] = []
+    for part in parts:
+        if isinstance(data, list | tuple) and part.isdigit():
+            data = data[int(part)]
+            named.append(str(data["id"]) if isinstance(data, Mapping) and "id" in data else part)
+        else:
+            data = data.get(part) if isinstance(data, Mapping) else None
+            named.append(part)
+    return named
 
 
 def _inside(annotation: Any, part: int | str) -> Any:

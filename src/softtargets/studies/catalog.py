@@ -12,6 +12,7 @@ from softtargets.measures.quality import DIAGRAMS, MEASURES
 from softtargets.runs.spec import read_toml
 from softtargets.studies.results import CellKey, Reported
 from softtargets.studies.schema import Noise, Output, Study
+from softtargets.studies.templating import expand_templates
 
 STUDY = "study.toml"
 REPORTED = "reported.csv"
@@ -58,7 +59,7 @@ def read_study(folder: Path) -> Study:
     Raises:
         InputError: naming the file, the key and the nearest valid name.
     """
-    study = Study.parse(read_toml(folder / STUDY), source=str(folder / STUDY))
+    study = Study.parse(expand_templates(read_toml(folder / STUDY), folder / STUDY), source=str(folder / STUDY))
     try:
         for name, output in study.outputs.items():
             _check_output(f"outputs.{name}", output, study)
