@@ -1,6 +1,7 @@
 """The study of every objective under noise: named noise, settings of its own for CIFAR-10, and arms without levels."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from softtargets.studies.catalog import find, read_reported, read_study
 from softtargets.studies.expand import DataChoice, cells_of, expand, select_outputs, term_cells
 from softtargets.studies.results import CellKey
 from softtargets.studies.schema import Study
+from softtargets.studies.templating import expand_templates
 
 STUDY = read_study(find("noise-benchmark"))
 DRAWN = ("symmetric20", "symmetric40", "symmetric60", "symmetric80", "pair40")
@@ -102,6 +104,11 @@ def test_reported_numbers_stand_where_method_and_noise_are_theirs() -> None:
     assert reported["cifar10-every-objective", CellKey("SCE", 0.0, "symmetric80")].mean == 0.6812
 
 
+def _content() -> dict[str, Any]:
+    path = find("noise-benchmark") / FILE
+    return expand_templates(read_toml(path), path)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "error"),
     [
@@ -112,14 +119,14 @@ def test_reported_numbers_stand_where_method_and_noise_are_theirs() -> None:
     ],
 )
 def test_a_bad_study_is_refused(place: tuple[str, str, str], value: object, error: str) -> None:
-    content = read_toml(find("noise-benchmark") / FILE)
+    content = _content()
     content[place[0]][place[1]][place[2]] = value
     with pytest.raises(InputError, match=error):
         Study.parse(content)
 
 
 def test_a_setting_may_not_share_its_name_with_an_output() -> None:
-    content = read_toml(find("noise-benchmark") / FILE)
+    content = _content()
     content["settings"]["digits"] = content["settings"]["cifar10"]
     with pytest.raises(InputError, match="settings: other names than those of outputs; got digits"):
         Study.parse(content)
