@@ -37,19 +37,19 @@ def simulate() -> Simulate:
 
 @pytest.fixture
 def edited_copy(tmp_path) -> EditedCopy:
-    """Return a function that copies a study and replaces text in its study.toml; each text must be there."""
+    """Return a function that copies a study and replaces text in its TOML files; each text must be in one of them."""
 
     def make(*changes: tuple[str, str], claims: str | None = None, name: str = "copy") -> Path:
         folder = tmp_path / name
         shutil.copytree(find("lukasik2020"), folder)
-        path = folder / "study.toml"
-        text = path.read_text()
+        texts = {path: path.read_text() for path in folder.glob("*.toml")}
         for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
+            assert any(old in text for text in texts.values())
+            texts = {path: text.replace(old, new) for path, text in texts.items()}
         if claims is not None:
-            text = text[: text.index("[[claims]]")] + claims
-        path.write_text(text)
+            texts |= {path: "" for path in texts if path.name.startswith("claims")} | {folder / "claims.toml": claims}
+        for path, text in texts.items():
+            path.write_text(text)
         return folder
 
     return make
