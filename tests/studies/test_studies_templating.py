@@ -1,4 +1,4 @@
-"""Templates of study files: what each word does, and what is refused and where."""
+"""Templates of study files: what each word does, what is refused and where, and how long the shipped files are."""
 
 import tomllib
 from pathlib import Path
@@ -9,6 +9,9 @@ from softtargets._errors import InputError
 from softtargets.studies.catalog import find, read_study, shipped
 from softtargets.studies.schema import Study
 from softtargets.studies.templating import expand_templates
+
+LONGEST = 350
+ROOT = find("lukasik2020").parent
 
 
 def expand(text: str, folder: Path = Path(), **others: str) -> dict:
@@ -313,6 +316,11 @@ def test_wrong_files_are_refused_by_name(tmp_path, text, others, words) -> None:
 
 
 # ------------------------------------------------------------------------------------------- the shipped studies
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.toml")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_of_a_study_is_long(path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
 
 
 @pytest.mark.parametrize("name", shipped())
