@@ -809,6 +809,9 @@ METHODS = {slug: method for group in GROUPS.values() for slug, method in group.i
 
 # public names that are no method
 HELPERS = (
+    "distill.CacheSource",
+    "distill.Sampled",
+    "distill.TopK",
     "losses.reduce",
     "nn.CrossEntropy",
     "nn.Loss",

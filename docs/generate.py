@@ -46,8 +46,8 @@ def source_of(name: str) -> Path:
 
 def tests_of(name: str) -> Path:
     """The file of tests that mirrors the source of a name."""
-    room, file = name.split(".")[0], source_of(name).stem.strip("_")
-    return ROOT / "tests" / room / f"test_{room}_{file}.py"
+    place = source_of(name).relative_to(ROOT / "src" / "softtargets").with_suffix("")
+    return ROOT / "tests" / place.parts[0] / f"test_{'_'.join(part.strip('_') for part in place.parts)}.py"
 
 
 def lacks(name: str, doc: Doc, *, is_function: bool, has_example: bool = False) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softtargets import losses, targets
-from softtargets.distill import TeacherCache, knowledge_distillation, write_cache
+from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, knowledge_distillation, write_cache
 
 N, K = 40, 12
 GENERATOR = torch.Generator().manual_seed(3)
@@ -20,9 +20,15 @@ PRIOR = torch.rand(K, generator=GENERATOR, dtype=torch.float64).add(0.1)
 PRIOR /= PRIOR.sum()
 
 
-def written(folder: Path, logits: Tensor = LOGITS, ids: Tensor = IDS, **options: Any) -> TeacherCache:
-    options = {"teacher": "t", "data": "d", "num_classes": logits.shape[-1], "rows_per_shard": 16, **options}
-    return write_cache(folder, zip(ids.split(7), logits.split(7), strict=True), **options)
+def source(num_classes: int = K) -> CacheSource:
+    return CacheSource("t", "d", num_classes)
+
+
+def written(
+    folder: Path, keep: TopK | Sampled | None = None, logits: Tensor = LOGITS, ids: Tensor = IDS, **options: Any
+) -> TeacherCache:
+    batches = zip(ids.split(7), logits.split(7), strict=True)
+    return write_cache(folder, batches, source(logits.shape[-1]), keep=keep, **{"rows_per_shard": 16, **options})
 
 
 def gradient(made: targets.Targets, student: Tensor = STUDENT) -> Tensor:
@@ -38,7 +44,7 @@ def gradient(made: targets.Targets, student: Tensor = STUDENT) -> Tensor:
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_top_k_is_that_of_targets(tmp_path: Path, k: int, residual: str, temperature: float) -> None:
     prior = PRIOR if residual == "prior" else None
-    cache = written(tmp_path, k=k, residual=residual, prior=prior, temperature=temperature, dtype="float32")
+    cache = written(tmp_path, TopK(k, residual, prior, temperature, "float32"))
     log_probs = (LOGITS.double() / temperature).log_softmax(-1)
     expected = targets.top_k(log_probs, k=k, residual=residual, prior=prior)
     at = torch.randperm(N, generator=torch.Generator().manual_seed(0))
@@ -51,7 +57,7 @@ def test_top_k_is_that_of_targets(tmp_path: Path, k: int, residual: str, tempera
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_all_classes_in_float32_are_the_teacher_to_the_bit(tmp_path: Path, temperature: float) -> None:
-    cache = written(tmp_path, temperature=temperature, dtype="float32")
+    cache = written(tmp_path, TopK(temperature=temperature, dtype="float32"))
     assert torch.equal(cache.targets(IDS).to_dense(), (LOGITS / temperature).softmax(-1))
     assert torch.equal(cache.log_probs(IDS), (LOGITS / temperature).log_softmax(-1))
 
@@ -60,7 +66,7 @@ def test_all_classes_in_float32_are_the_teacher_to_the_bit(tmp_path: Path, tempe
 @pytest.mark.parametrize("k", [None, 20])
 def test_float16_is_within_the_stated_bound(tmp_path: Path, scale: float, k: int | None) -> None:
     logits = torch.randn(50, 300, generator=torch.Generator().manual_seed(1)).mul(scale)
-    made = written(tmp_path, logits, torch.arange(50), k=k).targets(torch.arange(50)).to_dense().double()
+    made = written(tmp_path, TopK(k), logits, torch.arange(50)).targets(torch.arange(50)).to_dense().double()
     exact = targets.top_k(logits.double().log_softmax(-1), k=k or 300).to_dense(300)
     probs = logits.double().softmax(-1)
     distance = (probs * (probs.amax(-1, keepdim=True) / probs).log()).sum(-1)
@@ -72,14 +78,14 @@ def test_float16_is_within_the_stated_bound(tmp_path: Path, scale: float, k: int
 
 def test_float16_loses_no_class_that_float16_probabilities_would(tmp_path: Path) -> None:
     logits = torch.tensor([[0.0, -30.0, -60.0]])
-    cache = written(tmp_path, logits, torch.tensor([4]))
+    cache = written(tmp_path, None, logits, torch.tensor([4]))
     torch.testing.assert_close(cache.log_probs(torch.tensor([4])), logits, rtol=2**-11, atol=1e-6)
     assert (logits.softmax(-1).half()[0, 1:] == 0).all()
 
 
 def test_one_mass_for_all_others_by_hand(tmp_path: Path) -> None:
     logits = torch.tensor([[0.5, 0.3, 0.1, 0.1]]).log()
-    made = written(tmp_path, logits, torch.tensor([9]), k=1, dtype="float32").targets(torch.tensor([9]))
+    made = written(tmp_path, TopK(1, dtype="float32"), logits, torch.tensor([9])).targets(torch.tensor([9]))
     assert made.to_dense()[0].tolist() == pytest.approx([0.5, 0.5 / 3, 0.5 / 3, 0.5 / 3], abs=1e-7)
 
 
@@ -88,7 +94,7 @@ def test_the_gradient_of_plain_top_k_is_biased_by_what_it_cuts_off(tmp_path: Pat
     probs, student = LOGITS.double().softmax(-1), STUDENT.double().softmax(-1)
     live = gradient(targets.dense(LOGITS.softmax(-1))).double()
     torch.testing.assert_close(live, student - probs, rtol=0, atol=1e-6)
-    plain = gradient(written(tmp_path, k=3, residual=residual).targets(IDS)).double()
+    plain = gradient(written(tmp_path, TopK(3, residual)).targets(IDS)).double()
     # by hand: each class below the third is short of its probability, and gets an even share of what was cut off
     predicted = torch.zeros(K, dtype=torch.float64)
     for row, own in zip(probs.tolist(), student.tolist(), strict=True):
@@ -110,11 +116,9 @@ def test_the_gradient_of_draws_is_unbiased(tmp_path: Path, proposal_temperature:
     for seed in range(2):
         cache = written(
             tmp_path / str(seed),
+            Sampled(3, proposal_temperature),
             logits,
             ids,
-            kind="sampled",
-            draws=3,
-            proposal_temperature=proposal_temperature,
             generator=torch.Generator().manual_seed(seed),
             rows_per_shard=1024,
         )
@@ -124,7 +128,7 @@ def test_the_gradient_of_draws_is_unbiased(tmp_path: Path, proposal_temperature:
     error = drawn.std(0) / len(drawn) ** 0.5
     # 48 numbers, each within 4.5 of its standard errors; classes that were hardly ever drawn have none of their own
     assert ((drawn.mean(0) - exact).abs() <= 4.5 * error + 1e-3).all()
-    plain = written(tmp_path / "plain", LOGITS[:rows], torch.arange(rows), k=3).targets(torch.arange(rows))
+    plain = written(tmp_path / "plain", TopK(3), LOGITS[:rows], torch.arange(rows)).targets(torch.arange(rows))
     bias = (gradient(plain, STUDENT[:rows]).double() - exact).abs()
     assert (bias > 4.5 * error + 1e-3).any(), "the same look tells the bias of plain top-k"
 
@@ -134,12 +138,8 @@ def test_draws_are_those_of_the_example_whatever_the_order_and_the_batches(tmp_p
         return write_cache(
             tmp_path / name,
             zip(IDS[at].split(batch), LOGITS[at].split(batch), strict=True),
-            teacher="t",
-            data="d",
-            num_classes=K,
-            kind="sampled",
-            draws=4,
-            proposal_temperature=1.5,
+            source(),
+            keep=Sampled(4, proposal_temperature=1.5),
             generator=torch.Generator().manual_seed(seed),
             rows_per_shard=9,
         )
@@ -148,18 +148,15 @@ def test_draws_are_those_of_the_example_whatever_the_order_and_the_batches(tmp_p
     second = cache("b", torch.arange(N).flip(0), 40).targets(IDS).to_dense()
     assert torch.equal(first, second)
     assert not torch.equal(first, cache("c", torch.arange(N), 7, seed=6).targets(IDS).to_dense())
-    alike = written(
-        tmp_path / "d", LOGITS[:1].repeat(N, 1), kind="sampled", draws=4, generator=torch.Generator().manual_seed(5)
-    )
+    alike = written(tmp_path / "d", Sampled(4), LOGITS[:1].repeat(N, 1), generator=torch.Generator().manual_seed(5))
     assert alike.targets(IDS).to_dense().unique(dim=0).shape[0] > 5, "and examples do not share them"
 
 
 def test_draws_weigh_what_targets_sample_weighs_them(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"kind": "sampled", "draws": 4, "dtype": "float32"}
-    plain = written(tmp_path / "a", **options).targets(IDS)
+    plain = written(tmp_path / "a", Sampled(4, dtype="float32")).targets(IDS)
     assert plain.value is not None
     assert (plain.value == 0.25).all()
-    tilted = written(tmp_path / "b", proposal_temperature=2.0, **options).targets(IDS)
+    tilted = written(tmp_path / "b", Sampled(4, 2.0, dtype="float32")).targets(IDS)
     assert tilted.index is not None
     assert tilted.value is not None
     log_probs = LOGITS.double().log_softmax(-1)
@@ -178,11 +175,8 @@ def test_training_from_the_cache_is_training_from_the_live_teacher(tmp_path: Pat
     cache = write_cache(
         tmp_path,
         batches,
-        teacher="t",
-        data="d",
-        num_classes=K,
-        dtype="float32",
-        temperature=2.0 if way == "targets" else 1.0,
+        source(),
+        keep=TopK(temperature=2.0 if way == "targets" else 1.0, dtype="float32"),
     )
 
     def trained(cached: bool) -> Tensor:
@@ -216,11 +210,8 @@ def test_tokens_are_rows(tmp_path: Path) -> None:
     cache = write_cache(
         tmp_path,
         zip(ids.split(2), logits.split(2), strict=True),
-        teacher="t",
-        data="d",
-        num_classes=K,
-        k=4,
-        dtype="float32",
+        source(),
+        keep=TopK(4, dtype="float32"),
     )
     made = cache.targets(ids[1:])
     assert made.shape == (2, 5)
@@ -232,8 +223,8 @@ def test_tokens_are_rows(tmp_path: Path) -> None:
 def test_classes_that_do_not_exist_get_nothing(tmp_path: Path) -> None:
     logits = LOGITS.clone()
     logits[:, 3:] = -torch.inf
-    for name, options in {"a": {}, "b": {"k": 5}, "c": {"kind": "sampled", "draws": 3}}.items():
-        made = written(tmp_path / name, logits, **options).targets(IDS).to_dense()
+    for name, keep in {"a": TopK(), "b": TopK(5), "c": Sampled(3)}.items():
+        made = written(tmp_path / name, keep, logits).targets(IDS).to_dense()
         assert (made[:, 3:] == 0).all()
         torch.testing.assert_close(made.sum(-1), torch.ones(N), rtol=0, atol=1e-6)
 
@@ -242,13 +233,13 @@ def test_many_classes_need_wide_indices(tmp_path: Path) -> None:
     size = 2**15 + 10
     logits = torch.zeros(2, size)
     logits[0, -1] = logits[1, 5] = 20.0
-    made = written(tmp_path, logits, torch.arange(2), k=1).targets(torch.arange(2))
+    made = written(tmp_path, TopK(1), logits, torch.arange(2)).targets(torch.arange(2))
     assert made.index is not None
     assert made.index.tolist() == [[size - 1], [5]]
 
 
 def test_repeats_and_other_integers_are_looked_up(tmp_path: Path) -> None:
-    cache = written(tmp_path, dtype="float32")
+    cache = written(tmp_path, TopK(dtype="float32"))
     at = torch.tensor([5, 5, 0])
     assert torch.equal(cache.log_probs(IDS[at].int()), LOGITS[at].log_softmax(-1))
     assert torch.equal(cache.ids, IDS.sort().values)
@@ -265,15 +256,14 @@ def test_an_id_that_is_not_there_is_named(tmp_path: Path) -> None:
         cache.targets([1])  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("options", [{"k": 3}, {"kind": "sampled", "draws": 3}])
-def test_log_probs_need_all_classes(tmp_path: Path, options: dict[str, Any]) -> None:
-    got = "3" if "k" in options else "draws"
+@pytest.mark.parametrize(("keep", "got"), [(TopK(3), "3"), (Sampled(3), "draws")])
+def test_log_probs_need_all_classes(tmp_path: Path, keep: TopK | Sampled, got: str) -> None:
     with pytest.raises(ValueError, match=f"a cache of all classes, for log_probs; got {got} of 12; use targets"):
-        written(tmp_path, **options).log_probs(IDS)
+        written(tmp_path, keep).log_probs(IDS)
 
 
 def test_it_pickles_as_its_folder(tmp_path: Path) -> None:
-    cache = written(tmp_path, k=3)
+    cache = written(tmp_path, TopK(3))
     cache.targets(IDS)
     content = pickle.dumps(cache)
     assert len(content) < 3000, "no shard travels with it"

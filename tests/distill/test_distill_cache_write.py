@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from softtargets.distill import TeacherCache, write_cache
+from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, write_cache
 
 N, K = 23, 6
 LOGITS = torch.randn(N, K, generator=torch.Generator().manual_seed(0)).mul(2)
 IDS = torch.randperm(N, generator=torch.Generator().manual_seed(1)) * 3
-OPTIONS: dict[str, Any] = {"teacher": "t", "data": "d", "num_classes": K, "k": 2, "rows_per_shard": 5}
-SAMPLED: dict[str, Any] = {**OPTIONS, "k": None, "kind": "sampled", "draws": 2, "proposal_temperature": 2.0}
+SOURCE = CacheSource("t", "d", K)
+OPTIONS: dict[str, Any] = {"source": SOURCE, "keep": TopK(2), "rows_per_shard": 5}
+DRAWS = Sampled(2, proposal_temperature=2.0)
+SAMPLED: dict[str, Any] = {**OPTIONS, "keep": DRAWS}
 
 
 class Stopped(Exception):
@@ -61,7 +64,7 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-from softtargets.distill import write_cache
+from softtargets.distill import CacheSource, Sampled, write_cache
 
 root = Path(sys.argv[1])
 logits = torch.randn(23, 6, generator=torch.Generator().manual_seed(0)).mul(2)
@@ -72,7 +75,7 @@ def write(folder, slow=0.0):
         for pair in zip(ids.split(4), logits.split(4)):
             time.sleep(slow)
             yield pair
-    write_cache(folder, batches(), teacher="t", data="d", num_classes=6, kind="sampled", draws=2, rows_per_shard=5,
+    write_cache(folder, batches(), CacheSource("t", "d", 6), keep=Sampled(2), rows_per_shard=5,
                 generator=torch.Generator().manual_seed(7))
 
 def content(folder):
@@ -175,17 +178,22 @@ def test_a_finished_cache_is_opened_and_no_batch_asked_for(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"teacher": "other"}, r"^teacher: 't', as .* was begun with; got 'other'; give the same, or choose"),
-        ({"data": "other"}, r"^data: 'd', as "),
-        ({"k": 3}, r"^k: 2, as .*; got 3;"),
-        ({"k": None}, r"^k: 2, as .*; got 6;"),
-        ({"residual": "drop"}, r"^residual: 'uniform', as "),
-        ({"residual": "prior", "prior": torch.full((K,), 1 / K)}, r"^residual: 'uniform', as "),
-        ({"temperature": 2.0}, r"^temperature: 1.0, as .*; got 2.0;"),
-        ({"dtype": "float32"}, r"^dtype: 'float16', as "),
+        (
+            {"source": CacheSource("other", "d", K)},
+            r"^teacher: 't', as .* was begun with; got 'other'; give the same, or choose",
+        ),
+        ({"source": CacheSource("t", "other", K)}, r"^data: 'd', as "),
+        ({"source": CacheSource("t", "d", K + 1)}, r"^num_classes: 6, as .*; got 7;"),
+        ({"source": CacheSource("t", "d", K, N)}, r"^num_examples: None, as "),
+        ({"keep": TopK(3)}, r"^k: 2, as .*; got 3;"),
+        ({"keep": TopK()}, r"^k: 2, as .*; got 6;"),
+        ({"keep": None}, r"^k: 2, as .*; got 6;"),
+        ({"keep": TopK(2, "drop")}, r"^residual: 'uniform', as "),
+        ({"keep": TopK(2, "prior", torch.full((K,), 1 / K))}, r"^residual: 'uniform', as "),
+        ({"keep": TopK(2, temperature=2.0)}, r"^temperature: 1.0, as .*; got 2.0;"),
+        ({"keep": TopK(2, dtype="float32")}, r"^dtype: 'float16', as "),
         ({"rows_per_shard": 6}, r"^rows_per_shard: 5, as "),
-        ({"num_examples": N}, r"^num_examples: None, as "),
-        ({"kind": "sampled", "draws": 3, "k": None}, r"^kind: 'top_k', as "),
+        ({"keep": Sampled(3)}, r"^kind: 'top_k', as "),
     ],
 )
 @pytest.mark.parametrize("stop", [2, None])
@@ -234,16 +242,15 @@ def test_another_order_is_refused_where_it_goes_on(tmp_path: Path) -> None:
     assert len(write_cache(tmp_path, batches(), **OPTIONS)) == N
 
 
-@pytest.mark.parametrize("given", [{}, {"num_examples": N + 1}, {"num_examples": N - 1}])
-def test_too_few_or_too_many_examples(tmp_path: Path, given: dict[str, Any]) -> None:
-    count = given.get("num_examples")
+@pytest.mark.parametrize("count", [None, N + 1, N - 1])
+def test_too_few_or_too_many_examples(tmp_path: Path, count: int | None) -> None:
     message = {
         None: r"^batches: 1 examples or more; got 0; give all of them",
         N + 1: r"^batches: 24 examples or more; got 23; give all of them \(does a loader drop",
         N - 1: r"^batches: 22 examples, num_examples; got 23 or more; set num_examples",
     }[count]
     with pytest.raises(ValueError, match=message):
-        write_cache(tmp_path, batches() if given else [], **OPTIONS, **given)
+        write_cache(tmp_path, batches() if count else [], **{**OPTIONS, "source": CacheSource("t", "d", K, count)})
     assert not (tmp_path / "manifest.json").exists()
 
 
@@ -255,33 +262,67 @@ def test_an_id_that_comes_twice_is_named(tmp_path: Path, at: tuple[int, int]) ->
         write_cache(tmp_path, [(ids, LOGITS)], **OPTIONS)
 
 
-BAD: list[tuple[dict[str, Any], str]] = [
-    ({"k": 7}, r"^k: at most 6, the number of classes; got 7;"),
-    ({"k": 0}, r"^k: an int of at least 1; got 0;"),
-    ({"draws": 3}, r"^draws: None with kind='top_k'; got 3;"),
-    ({"proposal_temperature": 2.0}, r"^proposal_temperature: 1 with kind='top_k'; got 2.0;"),
-    ({"kind": "sampled", "draws": 2}, r"^k: None with kind='sampled'; got 2;"),
-    ({"kind": "sampled", "k": None}, r"^draws: an int of at least 1; got None;"),
-    ({"kind": "sampled", "k": None, "draws": 2, "residual": "drop"}, r"^residual: 'uniform' with kind='sampled'"),
-    ({"kind": "topk"}, r"^kind: one of top_k, sampled; got 'topk'; did you mean 'top_k'"),
-    ({"dtype": "float6"}, r"^dtype: one of float16, float32; got 'float6'"),
-    ({"residual": "ghost"}, r"^residual: a target, which a ghost class is not"),
-    ({"residual": "prior"}, r"^prior: probabilities with residual='prior'"),
-    ({"prior": torch.full((K,), 1 / K)}, r"^prior: probabilities with residual='prior', and only then"),
-    ({"residual": "prior", "prior": torch.ones(K)}, r"^prior: a sum of 1; got 6"),
-    ({"temperature": 0.0}, r"^temperature: a finite number above 0; got 0;"),
-    ({"rows_per_shard": 0}, r"^rows_per_shard: an int of at least 1; got 0;"),
-    ({"num_examples": 0}, r"^num_examples: an int of at least 1; got 0;"),
-    ({"num_classes": 1}, r"^num_classes: at least 2; got 1;"),
-    ({"teacher": ""}, r"^teacher: a name; got '';"),
+BAD: list[tuple[Callable[[], Any], str]] = [
+    (lambda: TopK(7), r"^k: at most 6, the number of classes; got 7;"),
+    (lambda: TopK(0), r"^k: an int of at least 1; got 0;"),
+    (lambda: TopK(2, dtype="float6"), r"^dtype: one of float16, float32; got 'float6'"),
+    (lambda: TopK(2, "ghost"), r"^residual: a target, which a ghost class is not"),
+    (lambda: TopK(2, "prior"), r"^prior: probabilities with residual='prior'"),
+    (lambda: TopK(2, prior=torch.full((K,), 1 / K)), r"^prior: probabilities with residual='prior', and only then"),
+    (lambda: TopK(2, "prior", torch.ones(K)), r"^prior: a sum of 1; got 6"),
+    (lambda: TopK(2, "prior", torch.full((2,), 0.5)), r"^prior: 6 classes, as the teacher; got 2"),
+    (lambda: TopK(2, temperature=0.0), r"^temperature: a finite number above 0; got 0;"),
+    (lambda: Sampled(0), r"^draws: an int of at least 1; got 0;"),
+    (lambda: Sampled(2, proposal_temperature=0.0), r"^proposal_temperature: a finite number above 0; got 0;"),
+    (lambda: Sampled(2, temperature=-1.0), r"^temperature: a finite number above 0; got -1;"),
+    (lambda: Sampled(2, dtype="half"), r"^dtype: one of float16, float32; got 'half'"),
+    (lambda: "top_k", r"^keep: TopK or Sampled; got str;"),
 ]
 
 
-@pytest.mark.parametrize(("changed", "message"), BAD)
-def test_bad_arguments_leave_no_folder(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("keep", "message"), BAD)
+def test_bad_contents_leave_no_folder(tmp_path: Path, keep: Callable[[], Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
-        write_cache(tmp_path / "new", batches(), **{**OPTIONS, **changed})
+        write_cache(tmp_path / "new", batches(), **{**OPTIONS, "keep": keep()})
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"num_examples": 0}, r"^num_examples: an int of at least 1; got 0;"),
+        ({"num_classes": 1}, r"^num_classes: at least 2; got 1;"),
+        ({"teacher": ""}, r"^teacher: a name; got '';"),
+        ({"data": 3}, r"^data: a name; got 3;"),
+    ],
+)
+def test_a_bad_source_is_named(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        replace(SOURCE, **changed)
+
+
+def test_a_bad_size_of_shards_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^rows_per_shard: an int of at least 1; got 0;"):
+        write_cache(tmp_path / "new", batches(), **{**OPTIONS, "rows_per_shard": 0})
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_plan_on_disk_is_flat_and_of_both_kinds(tmp_path: Path) -> None:
+    """The format of version 1: caches that were written before can be read."""
+    common = {"teacher": "t", "data": "d", "num_classes": K, "num_examples": None, "rows_per_shard": 5}
+    top: dict[str, Any] = {"kind": "top_k", "k": 2, "draws": None, "residual": "drop", "prior": None, "seed": None}
+    top |= {"temperature": 3.0, "proposal_temperature": 1.0, "dtype": "float32"}
+    drawn: dict[str, Any] = {"kind": "sampled", "k": None, "draws": 2, "residual": "uniform", "prior": None}
+    drawn |= {"temperature": 1.0, "proposal_temperature": 2.0, "dtype": "float16"}
+    write_cache(tmp_path / "a", batches(), SOURCE, keep=TopK(2, "drop", None, 3.0, "float32"), rows_per_shard=5)
+    cache = write_cache(tmp_path / "b", batches(), **options_of("sampled"))
+    for name, expected in (("a", common | top), ("b", common | drawn | {"seed": cache.plan.seed})):
+        for file in ("plan.json", "manifest.json"):
+            assert json.loads((tmp_path / name / file).read_text())["plan"] == expected
+    prior = torch.tensor([0.5, 0.1, 0.1, 0.1, 0.1, 0.1])
+    cache = write_cache(tmp_path / "c", batches(), SOURCE, keep=TopK(2, "prior", prior))
+    assert cache.plan.record()["prior"] == prior.double().tolist()
+    assert TeacherCache.open(tmp_path / "c").plan.record() == cache.plan.record()
 
 
 def test_bad_batches_are_named(tmp_path: Path) -> None:
@@ -304,7 +345,7 @@ def test_a_prior_needs_mass_outside_the_k(tmp_path: Path) -> None:
     best = LOGITS[0].topk(2).indices
     prior[best] = 0.5
     with pytest.raises(ValueError, match=rf"^prior: a mass of 1e-06 outside the k .*; got 0 for id {int(IDS[0])};"):
-        write_cache(tmp_path, batches(), **OPTIONS, residual="prior", prior=prior)
+        write_cache(tmp_path, batches(), **{**OPTIONS, "keep": TopK(2, "prior", prior)})
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
@@ -404,15 +445,19 @@ def test_a_changed_plan_is_named(tmp_path: Path, old: str, new: str) -> None:
 
 def test_a_finished_cache_that_is_anothers_is_not_handed_out(tmp_path: Path) -> None:
     for name in ("t", "u"):
-        write_cache(tmp_path / name, batches(), **{**OPTIONS, "teacher": name})
+        write_cache(tmp_path / name, batches(), **{**OPTIONS, "source": CacheSource(name, "d", K)})
     (tmp_path / "u" / "plan.json").write_bytes((tmp_path / "t" / "plan.json").read_bytes())
     with pytest.raises(ValueError, match=r"manifest.json: the plan that stands in plan.json; got another"):
         write_cache(tmp_path / "u", batches(), **OPTIONS)
 
 
 def test_the_bytes_of_an_example_are_as_stated(tmp_path: Path) -> None:
-    stated = {"a": ({}, 24 + 4 * 2 + 2), "b": ({"k": None}, 24 + 2 * K), "c": ({"dtype": "float32"}, 24 + 6 * 2 + 4)}
-    stated["d"] = ({**SAMPLED, "proposal_temperature": 1.0}, 24 + 2 * 2)
-    for name, (changed, size) in stated.items():
-        write_cache(tmp_path / name, batches(), **{**OPTIONS, **changed})
+    stated: dict[str, tuple[TopK | Sampled, int]] = {
+        "a": (TopK(2), 24 + 4 * 2 + 2),
+        "b": (TopK(), 24 + 2 * K),
+        "c": (TopK(2, dtype="float32"), 24 + 6 * 2 + 4),
+        "d": (Sampled(2), 24 + 2 * 2),
+    }
+    for name, (keep, size) in stated.items():
+        write_cache(tmp_path / name, batches(), SOURCE, keep=keep)
         assert sum(len(content) for file, content in files(tmp_path / name).items() if file.endswith("bin")) == N * size

@@ -10,7 +10,7 @@ from reference import distill as reference
 from reference.losses import softmax
 from training import train
 
-from softtargets.distill import _cache_shards
+from softtargets.distill.cache import shards as cache_shards
 from softtargets.models import build
 from softtargets.runs.network import TrainedModel
 from softtargets.runs.objectives import ObjectiveSpec
@@ -250,9 +250,9 @@ def test_killed_at_every_point_a_student_ends_bit_for_bit_the_same(small_run, tm
 
         return dies
 
-    epoch, write = loop.Trainer._train_epoch, _cache_shards.write_file
+    epoch, write = loop.Trainer._train_epoch, cache_shards.write_file
     monkeypatch.setattr(loop.Trainer, "_train_epoch", dying(epoch, lambda trainer: (trainer.folder, trainer.epoch)))
-    monkeypatch.setattr(_cache_shards, "write_file", dying(write, lambda path, content: (path,)))
+    monkeypatch.setattr(cache_shards, "write_file", dying(write, lambda path, content: (path,)))
     attempts = 1
     while (outcome := _survived(resolved, killed)) is None:
         attempts += 1

@@ -158,7 +158,7 @@ RUN = """
 import os, signal, time
 from pathlib import Path
 from softtargets.data import fingerprint
-from softtargets.distill import _cache_shards
+from softtargets.distill.cache import shards as cache_shards
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.train import loop, teachers
@@ -175,7 +175,7 @@ def watched(place, name):
         return original(*arguments)
     setattr(place, name, watches)
 
-for place, name in (loop.Trainer, "_train_epoch"), (TrainedModel, "logits"), (_cache_shards, "write_file"):
+for place, name in (loop.Trainer, "_train_epoch"), (TrainedModel, "logits"), (cache_shards, "write_file"):
     watched(place, name)
 teachers.ROWS, teachers.ROWS_PER_SHARD = 25, 40
 runs = [RunSpec.parse(run) for run in cached]

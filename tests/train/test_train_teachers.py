@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from training import train
 
 from softtargets._errors import InputError
-from softtargets.distill import TeacherCache, _cache_format
+from softtargets.distill import TeacherCache
+from softtargets.distill.cache import format as cache_format
 from softtargets.runs.network import TrainedModel, load_trained
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
@@ -107,7 +108,7 @@ def test_a_teacher_is_asked_once_for_all_students(student, tmp_path, monkeypatch
     (folder,) = _caches(store)
     cache = TeacherCache.open(folder, teacher=runs[0].teachers[0].identity, data=runs[0].fingerprint)
     cache.verify()
-    assert (len(cache), cache.plan.temperature) == (120, 1.0)
+    assert (len(cache), cache.plan.keep.temperature) == (120, 1.0)
 
 
 def test_what_a_cache_depends_on_has_a_cache_of_its_own(student, tmp_path) -> None:
@@ -212,9 +213,9 @@ def test_anothers_cache_in_its_place_is_set_aside(student, tmp_path) -> None:
         content["plan"]["teacher"] = "another"
         if "checksum" in content:
             del content["checksum"]
-            (folder / name).write_bytes(_cache_format.sealed(content))
+            (folder / name).write_bytes(cache_format.sealed(content))
         else:
-            (folder / name).write_bytes(_cache_format.json_bytes(content))
+            (folder / name).write_bytes(cache_format.json_bytes(content))
     assert TeacherCache.open(folder, teacher="another")
     _trained(student({"seeds": {"order": 1}}, cache=FLOAT32), store)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

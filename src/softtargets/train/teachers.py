@@ -9,8 +9,8 @@ from torch import Tensor
 from softtargets._errors import InputError
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
-from softtargets.distill import TeacherCache, write_cache
-from softtargets.runs.distillation import DistillationSpec
+from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, write_cache
+from softtargets.runs.distillation import CacheSpec, DistillationSpec
 from softtargets.runs.network import ROWS, TrainedModel, load_trained
 from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore, set_aside
@@ -57,27 +57,30 @@ def _cache_of(teacher: ResolvedRun, resolved: ResolvedRun, dataset: Dataset, sto
     assert isinstance(objective, DistillationSpec)
     assert objective.cache is not None
     complete = objective.cache.all_of(dataset.num_classes)
+    temperature = 1.0 if complete else objective.temperature
     seed = resolved.run.seeds.method if objective.cache.kind == "sampled" else None
     settings = {
         **objective.cache.model_dump(),
         **({"k": None} if complete else {}),
-        "temperature": 1.0 if complete else objective.temperature,
+        "temperature": temperature,
         "teacher": teacher.identity,
         "data": resolved.fingerprint,
     }
     # the last bits of an answer may depend on where it was computed
     place = {"backend": resolved.backend, "threads": resolved.run.training.threads}
     folder = store.teacher(canonical_json({**settings, **place, "seed": seed}))
+    keep = _keep(objective.cache, temperature, complete=complete)
+    examples = len(dataset.splits["train"])
+    source = CacheSource(teacher.identity, resolved.fingerprint, dataset.num_classes, examples)
 
     def written() -> TeacherCache:
         cache = write_cache(
             folder,
             _answers(teacher, resolved, dataset, store),
-            num_classes=dataset.num_classes,
-            num_examples=len(dataset.splits["train"]),
+            source,
+            keep=keep,
             generator=None if seed is None else generator("teacher cache", seed),
             rows_per_shard=ROWS_PER_SHARD,
-            **settings,
         )
         cache.verify()
         return cache
@@ -90,6 +93,13 @@ def _cache_of(teacher: ResolvedRun, resolved: ResolvedRun, dataset: Dataset, sto
                 raise
             set_aside(folder)
             return written()
+
+
+def _keep(cache: CacheSpec, temperature: float, *, complete: bool) -> TopK | Sampled:
+    if cache.kind == "sampled":
+        assert cache.draws is not None
+        return Sampled(cache.draws, cache.proposal_temperature, temperature, cache.dtype)
+    return TopK(None if complete else cache.k, cache.residual, None, temperature, cache.dtype)
 
 
 def _answers(

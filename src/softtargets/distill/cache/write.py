@@ -1,36 +1,24 @@
 """Teacher caches: what a teacher says of every example, written once."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from softtargets._checks import check_prior
 from softtargets._errors import fail
-from softtargets.distill._cache_format import HEAD, MANIFEST, PLAN, held, json_bytes, read_json, write_file
-from softtargets.distill._cache_plan import Plan
-from softtargets.distill._cache_read import TeacherCache
-from softtargets.distill._cache_shards import Batches, write
+from softtargets.distill.cache.format import HEAD, MANIFEST, PLAN, held, json_bytes, read_json, write_file
+from softtargets.distill.cache.plan import CacheSource, Plan, Sampled, TopK
+from softtargets.distill.cache.read import TeacherCache
+from softtargets.distill.cache.shards import Batches, write
 
 
 def write_cache(
     folder: str | PathLike[str],
     batches: Batches,
+    source: CacheSource,
     *,
-    teacher: str,
-    data: str,
-    num_classes: int,
-    num_examples: int | None = None,
-    kind: str = "top_k",
-    k: int | None = None,
-    draws: int | None = None,
-    residual: str = "uniform",
-    prior: Tensor | None = None,
-    temperature: float = 1.0,
-    proposal_temperature: float = 1.0,
-    dtype: str = "float16",
+    keep: TopK | Sampled | None = None,
     generator: torch.Generator | None = None,
     rows_per_shard: int = 65536,
 ) -> TeacherCache:
@@ -47,18 +35,8 @@ def write_cache(
         batches: pairs of (...) int64 ids and (..., K) float teacher's logits, or a function that returns them, which
             is not called for what is written already. Ids come in any order, but in the same order each time; each id
             once. For sequences each token has an id of its own.
-        teacher: what the teacher is called: a run's id, or a checksum of its weights.
-        data: what the data are called.
-        num_classes: K.
-        num_examples: how many examples there must be; None: as many as come.
-        kind: "top_k" or "sampled".
-        k: classes kept of each example, for "top_k" alone; None: all K.
-        draws: draws of each example, for "sampled" alone.
-        residual: where the mass of the others goes: "uniform", "prior" or "drop", as in ``targets.top_k``.
-        prior: (K,) probabilities, for the residual "prior" alone, at least 1e-6 of them outside any example's k.
-        temperature: of the teacher, above 0.
-        proposal_temperature: of the draws, as in ``targets.sample``.
-        dtype: "float16" or "float32".
+        source: whose answers they are: names of the teacher and the data, K and the number of examples.
+        keep: what is kept of each example, a :class:`TopK` or a :class:`Sampled`; None: all classes in float16.
         generator: source of the draws' seed; None: torch's global one, or the seed of a cache that was begun.
         rows_per_shard: examples in a file; as many are held in memory: choose fewer where k = K is large.
 
@@ -94,38 +72,23 @@ def write_cache(
 
     Example:
         >>> import tempfile
+        >>> source = CacheSource(teacher="t", data="d", num_classes=3)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     logits = torch.tensor([[0.5, 0.25, 0.25]]).log()
-        ...     cache = write_cache(folder, [(torch.tensor([7]), logits)], teacher="t", data="d", num_classes=3, k=2)
+        ...     cache = write_cache(folder, [(torch.tensor([7]), logits)], source, keep=TopK(k=2))
         ...     cache.targets(torch.tensor([7])).to_dense().round(decimals=3).tolist()
         [[0.5, 0.25, 0.25]]
     """
-    path = Path(folder)
-    if prior is not None:
-        check_prior("prior", prior)
-    plan = Plan(
-        teacher=teacher,
-        data=data,
-        num_classes=num_classes,
-        num_examples=num_examples,
-        kind=kind,
-        k=num_classes if k is None and kind == "top_k" else k,
-        draws=draws,
-        residual=residual,
-        prior=None if prior is None else prior.detach().double().tolist(),
-        temperature=temperature,
-        proposal_temperature=proposal_temperature,
-        dtype=dtype,
-        seed=int(torch.randint(2**62, (), generator=generator)) if kind == "sampled" else None,
-        rows_per_shard=rows_per_shard,
-    )
+    path, keep = Path(folder), TopK() if keep is None else keep
+    seed = int(torch.randint(2**62, (), generator=generator)) if isinstance(keep, Sampled) else None
+    plan = Plan(source, keep, seed, rows_per_shard)
     path.mkdir(parents=True, exist_ok=True)
     with held(path):
         plan = _begun(path, plan, keep_seed=generator is None)
         if not (path / MANIFEST).exists():
             write(path, plan, batches)
     cache = TeacherCache.open(path)
-    if cache.plan != plan:
+    if cache.plan.record() != plan.record():
         remedy = "remove its folder, and call write_cache again"
         raise fail(str(path / MANIFEST), f"the plan that stands in {PLAN}", "another", remedy)
     return cache
@@ -139,13 +102,12 @@ def _begun(folder: Path, plan: Plan, *, keep_seed: bool) -> Plan:
         if foreign:
             remedy = "choose another folder"
             raise fail(str(folder), "an empty folder, or that of a teacher cache", f"one with {foreign[0]}", remedy)
-        write_file(path, [json_bytes({**HEAD, "plan": asdict(plan)})])
+        write_file(path, [json_bytes({**HEAD, "plan": plan.record()})])
         return plan
     old = _read_plan(path)
     if keep_seed:
         plan = replace(plan, seed=old.seed)
-    for name, value in asdict(plan).items():
-        begun = getattr(old, name)
+    for (name, value), begun in zip(plan.record().items(), old.record().values(), strict=True):
         if value != begun:
             argument, remedy = "generator" if name == "seed" else name, "give the same, or choose another folder"
             raise fail(argument, f"{_short(begun)}, as {folder} was begun with", _short(value), remedy)
@@ -155,7 +117,7 @@ def _begun(folder: Path, plan: Plan, *, keep_seed: bool) -> Plan:
 def _read_plan(path: Path) -> Plan:
     content = read_json(path)
     try:
-        return Plan(**content["plan"])
+        return Plan.from_record(content["plan"])
     except (KeyError, TypeError, ValueError):
         remedy = "remove its folder, and call write_cache again"
         raise fail(str(path), "the plan of a teacher cache, as it was written", "a changed one", remedy) from None

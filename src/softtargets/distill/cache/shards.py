@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from softtargets._checks import check_floating, first_bad
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32, shifted
 from softtargets._storage import checksum_file, sync
-from softtargets.distill._cache_format import (
+from softtargets.distill.cache.format import (
     HEAD,
     INDEX,
     INDEX_LAYOUT,
@@ -24,8 +23,8 @@ from softtargets.distill._cache_format import (
     shard_name,
     write_file,
 )
-from softtargets.distill._cache_plan import Plan
-from softtargets.distill._cache_read import integer_ids
+from softtargets.distill.cache.plan import Plan, Sampled
+from softtargets.distill.cache.read import integer_ids
 from softtargets.targets import sample
 
 LEAST_OTHERS = 1e-6
@@ -48,14 +47,14 @@ def write(folder: Path, plan: Plan, batches: Batches) -> None:
         if skipped < len(ids):
             rows = _rows(logits if isinstance(logits, Tensor) else logits(), len(ids), plan)[skipped:]
             shards.add(_columns(ids[skipped:], rows, plan))
-    _check_count(count, plan.num_examples or max(there, 1), plan)
+    _check_count(count, plan.source.num_examples or max(there, 1), plan)
     shards.flush()
     ids, rows = shards.ids.sort()
     write_file(folder / INDEX, encoded(INDEX_LAYOUT, {"ids": ids, "rows": rows}))
     names = [*(shard_name(number) for number in range(shards.number)), INDEX]
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": checksum_file(folder / name)} for name in names}
     sync(folder)  # so that no manifest reaches the disk before what it names
-    content = {**HEAD, "plan": asdict(plan), "num_examples": count, "files": files}
+    content = {**HEAD, "plan": plan.record(), "num_examples": count, "files": files}
     write_file(folder / MANIFEST, [sealed(content)])
     sync(folder)
 
@@ -64,9 +63,10 @@ def _check_count(count: int, least: int, plan: Plan) -> None:
     if count < least:
         remedy = "give all of them (does a loader drop its last batch?), or choose another folder"
         raise fail("batches", f"{least} examples or more", count, remedy)
-    if plan.num_examples is not None and count > plan.num_examples:
+    most = plan.source.num_examples
+    if most is not None and count > most:
         remedy = "set num_examples, or choose another folder"
-        raise fail("batches", f"{plan.num_examples} examples, num_examples", f"{count} or more", remedy)
+        raise fail("batches", f"{most} examples, num_examples", f"{count} or more", remedy)
 
 
 class _Shards:
@@ -116,13 +116,14 @@ class _Shards:
 def _rows(logits: Tensor, count: int, plan: Plan) -> Tensor:
     """Return teacher's logits at the cache's temperature, less their largest, (n, K) on the CPU."""
     check_floating("teacher_logits", logits)
-    if logits.ndim < 1 or logits.shape[-1] != plan.num_classes:
+    size = plan.source.num_classes
+    if logits.ndim < 1 or logits.shape[-1] != size:
         got = f"shape {tuple(logits.shape)}"
-        raise fail("teacher_logits", f"{plan.num_classes} classes, num_classes, last", got, "set num_classes")
-    rows = logits.detach().reshape(-1, plan.num_classes).cpu()
+        raise fail("teacher_logits", f"{size} classes, num_classes, last", got, "set num_classes")
+    rows = logits.detach().reshape(-1, size).cpu()
     if len(rows) != count:
         raise fail("batches", "one row of logits for each id", f"{len(rows)} rows, {count} ids", "align them")
-    return shifted(at_least_float32(rows) / plan.temperature)
+    return shifted(at_least_float32(rows) / plan.keep.temperature)
 
 
 def _columns(ids: Tensor, rows: Tensor, plan: Plan) -> dict[str, Tensor]:
@@ -131,14 +132,14 @@ def _columns(ids: Tensor, rows: Tensor, plan: Plan) -> dict[str, Tensor]:
     if bad is not None:
         required = "numbers, -inf for classes that do not exist"
         raise fail("teacher_logits", required, f"a NaN, +inf or only -inf for id {int(ids[bad])}", "look at its input")
-    if plan.kind == "sampled":
-        return {"ids": ids, **_drawn(ids, rows.log_softmax(-1), plan)}
+    if isinstance(plan.keep, Sampled):
+        return {"ids": ids, **_drawn(ids, rows.log_softmax(-1), plan.keep, plan.seed)}
     if plan.complete:
         return {"ids": ids, "logits": rows}
     top, index = rows.topk(plan.k or 0, dim=-1)
     # a sum over the others, since 1 - sum_topk p would be rounding where little is left
     left = rows.scatter(-1, index, -torch.inf).logsumexp(-1, keepdim=True)
-    if (prior := plan.prior_tensor()) is not None:
+    if (prior := plan.prior) is not None:
         others = 1 - prior[index].sum(-1)
         bad = first_bad(others < LEAST_OTHERS)
         if bad is not None:
@@ -148,16 +149,16 @@ def _columns(ids: Tensor, rows: Tensor, plan: Plan) -> dict[str, Tensor]:
     return {"ids": ids, "logits": torch.cat([top, left], -1), "classes": index}
 
 
-def _drawn(ids: Tensor, log_probs: Tensor, plan: Plan) -> dict[str, Tensor]:
+def _drawn(ids: Tensor, log_probs: Tensor, keep: Sampled, seed: int | None) -> dict[str, Tensor]:
     """Return the draws of some examples, each by a seed of its own: order and batches have no part in them."""
-    draws, generator = plan.draws or 0, torch.Generator()
+    draws, generator = keep.draws, torch.Generator()
     classes = torch.empty((len(ids), draws), dtype=torch.int64)
     log_weights = torch.empty((len(ids), draws))
     for row, (example, row_log_probs) in enumerate(zip(ids.tolist(), log_probs, strict=True)):
         # hashed: neighbouring seeds would share draws, as 0 + 1 is 1 + 0
-        digest = hashlib.sha256(f"{plan.seed}:{example}".encode()).digest()
+        digest = hashlib.sha256(f"{seed}:{example}".encode()).digest()
         generator.manual_seed(int.from_bytes(digest[:4], "little"))
-        drawn = sample(row_log_probs, draws=draws, proposal_temperature=plan.proposal_temperature, generator=generator)
+        drawn = sample(row_log_probs, draws=draws, proposal_temperature=keep.proposal_temperature, generator=generator)
         classes[row], value = drawn._factors()
         log_weights[row] = (value * draws).log()
-    return {"classes": classes} if plan.proposal_temperature == 1 else {"classes": classes, "log_weights": log_weights}
+    return {"classes": classes} if keep.proposal_temperature == 1 else {"classes": classes, "log_weights": log_weights}

@@ -11,8 +11,8 @@ from softtargets._checks import first_bad, where
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import rows_of
 from softtargets._storage import checksum_file
-from softtargets.distill._cache_format import AGAIN, INDEX, INDEX_LAYOUT, check_size, mapped, read_manifest, shard_name
-from softtargets.distill._cache_plan import Plan
+from softtargets.distill.cache.format import AGAIN, INDEX, INDEX_LAYOUT, check_size, mapped, read_manifest, shard_name
+from softtargets.distill.cache.plan import Plan, TopK
 from softtargets.targets import Targets, dense
 
 
@@ -33,8 +33,8 @@ class TeacherCache:
         k = K in float32 gives the teacher's own softmax.
 
     Conventions:
-        targets are at the temperature the cache was written at, ``cache.plan.temperature``; the student's temperature
-        and the factor T^2 are the loss's.
+        targets are at the temperature the cache was written at, ``cache.plan.keep.temperature``; the student's
+        temperature and the factor T^2 are the loss's.
 
     Cost:
         a binary search and a copy per example; the ids and rows of the index, 16 bytes each, and the pages looked at.
@@ -48,10 +48,11 @@ class TeacherCache:
 
     Example:
         >>> import tempfile
-        >>> from softtargets.distill import write_cache
+        >>> from softtargets.distill import CacheSource, TopK, write_cache
+        >>> source = CacheSource(teacher="t", data="d", num_classes=3)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     logits = torch.tensor([[0.5, 0.25, 0.25]]).log()
-        ...     _ = write_cache(folder, [(torch.tensor([7]), logits)], teacher="t", data="d", num_classes=3, k=1)
+        ...     _ = write_cache(folder, [(torch.tensor([7]), logits)], source, keep=TopK(k=1))
         ...     TeacherCache.open(folder, teacher="t").targets(torch.tensor([7])).to_dense().tolist()
         [[0.5, 0.25, 0.25]]
     """
@@ -59,8 +60,7 @@ class TeacherCache:
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
-        self.plan = Plan(**manifest["plan"])
-        self._prior = self.plan.prior_tensor()
+        self.plan = Plan.from_record(manifest["plan"])
         self._files: dict[str, dict[str, Tensor]] = {}
 
     @classmethod
@@ -87,7 +87,7 @@ class TeacherCache:
         path = Path(folder)
         cache = cls(path, read_manifest(path))
         for name, expected in (("teacher", teacher), ("data", data), ("num_classes", num_classes)):
-            found = getattr(cache.plan, name)
+            found = getattr(cache.plan.source, name)
             if expected is not None and found != expected:
                 remedy = "name the folder of a cache that fits, or write one in a folder of its own"
                 raise fail(f"{path}: {name}", repr(expected), repr(found), remedy)
@@ -102,7 +102,7 @@ class TeacherCache:
     def __repr__(self) -> str:
         plan = self.plan
         what = f"k={plan.k}" if plan.k is not None else f"draws={plan.draws}"
-        return f"TeacherCache({str(self.folder)!r}, {len(self)} examples, {plan.num_classes} classes, {what})"
+        return f"TeacherCache({str(self.folder)!r}, {len(self)} examples, {plan.source.num_classes} classes, {what})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.folder, self.manifest)
@@ -134,7 +134,7 @@ class TeacherCache:
             value = torch.full(index.shape, 1 / plan.draws)
             if "log_weights" in columns:
                 value = columns["log_weights"].float().exp() / plan.draws
-            return Targets(index=index, value=value, size=plan.num_classes)
+            return Targets(index=index, value=value, size=plan.source.num_classes)
         # the k kept and, last, all others together: their softmax is the teacher's, rounding or not of mass 1
         probs = columns["logits"].float().softmax(-1)
         return self._with_residual(index, probs[..., :-1], probs[..., -1])
@@ -154,7 +154,7 @@ class TeacherCache:
             ValueError: where k < K or the cache holds draws; and as for :meth:`targets`.
         """
         if not self.plan.complete:
-            got = f"{self.plan.k if self.plan.k is not None else 'draws'} of {self.plan.num_classes}"
+            got = f"{self.plan.k if self.plan.k is not None else 'draws'} of {self.plan.source.num_classes}"
             remedy = "use targets, or write a cache with k=None"
             raise fail(str(self.folder), "a cache of all classes, for log_probs", got, remedy)
         return self._gathered(ids)["logits"].float().log_softmax(-1)
@@ -173,10 +173,9 @@ class TeacherCache:
 
     def _with_residual(self, index: Tensor, value: Tensor, left: Tensor) -> Targets:
         """Return the targets of k classes that leave a mass, as ``targets.top_k`` makes them of all K."""
-        size, plan = self.plan.num_classes, self.plan
-        if plan.residual == "drop":
+        size, prior = self.plan.source.num_classes, self.plan.prior
+        if isinstance(self.plan.keep, TopK) and self.plan.keep.residual == "drop":
             return Targets(index=index, value=value, size=size)
-        prior = self._prior
         if prior is None:
             rest = left * size / (size - index.shape[-1])
             return Targets(index=index, value=value - rest[..., None] / size, rest=rest, size=size)
