@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from benchmarks.simulated import K, Known, asymmetric, distance, known, seeded, tempered
 from softtargets import noise
+from softtargets.noise import estimators
 
 SIZES = (2_000, 20_000, 200_000)
 SEEDS = 3
@@ -24,12 +26,14 @@ sharp (*sharp*, temperature {SHARP:g}) or too flat (*flat*, {FLAT:g}). Classes a
 (two thirds can). In bold: a mean of at most {GOAL:g}. `trusted_set` knows the clean labels of {TRUSTED} examples.
 """
 
+
+def _by_name(name: str, probs: Tensor, data: Known) -> noise.Transition:
+    return noise.estimate_transition(probs, data.labels, method=name)
+
+
+# all that are registered, and one that needs clean labels
 ESTIMATORS: dict[str, Callable[[Tensor, Known], noise.Transition]] = {
-    "anchor_points": lambda probs, _: noise.anchor_points(probs),
-    "anchor_points, 97": lambda probs, _: noise.anchor_points(probs, percentile=97),
-    "anchor_counts": lambda probs, data: noise.anchor_counts(probs, data.labels),
-    "confident_joint": lambda probs, data: noise.confident_joint(probs, data.labels).transition,
-    "dual_t": lambda probs, data: noise.dual_t(probs, data.labels),
+    **{name: partial(_by_name, name) for name in estimators.ESTIMATORS},
     "trusted_set": lambda probs, data: noise.trusted_set(probs[:TRUSTED], data.clean[:TRUSTED]),
 }
 

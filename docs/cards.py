@@ -821,6 +821,7 @@ HELPERS = (
     "noise.InstanceTransitions",
     "noise.Transition",
     "noise.TransitionInterval",
+    "noise.estimate_transition",
     "targets.Targets",
 )
 

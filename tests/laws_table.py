@@ -158,6 +158,7 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
     "noise.confident_suspects": Other("noise/test_noise_suspects.py"),
     "noise.corrupt": Other("noise/test_noise_corrupt.py"),
     "noise.dual_t": Other("noise/test_noise_dual.py"),
+    "noise.estimate_transition": Other("noise/test_noise_estimators.py"),
     "noise.expected_wrong": Other("noise/test_noise_suspects.py"),
     "noise.label_posterior": Other("noise/test_noise_quality.py"),
     "noise.normalized_margin": Other("noise/test_noise_quality.py"),

@@ -11,7 +11,7 @@ def found() -> dict[tuple[str, str, str, str], estimators.Found]:
 
 
 @pytest.mark.parametrize(
-    "name", ["anchor_points", "anchor_points, 97", "anchor_counts", "confident_joint", "trusted_set"]
+    "name", ["anchor_points", "anchor_points_97", "anchor_counts", "confident_joint", "trusted_set"]
 )
 def test_classes_apart_and_exact_probabilities_meet_the_goal(found, name: str) -> None:
     assert found["asymmetric 40 %", "apart", "exact", name].mean <= estimators.GOAL

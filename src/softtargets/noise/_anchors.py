@@ -9,8 +9,11 @@ from softtargets._checks import check_fraction
 from softtargets.matrices import Transition
 from softtargets.noise._inputs import check_probs, check_shapes
 from softtargets.noise._transitions import from_confusion
+from softtargets.noise.estimators import estimator
 
 
+@estimator("anchor_points_97", label="anchor points, 97th percentile", percentile=97.0)
+@estimator("anchor_points", label="anchor points")
 def anchor_points(probs: Tensor, *, percentile: float | None = None) -> Transition:
     """Read each row of the transition off the example that is most of its class.
 
@@ -60,6 +63,7 @@ def anchor_points(probs: Tensor, *, percentile: float | None = None) -> Transiti
     return from_confusion(probs.detach()[rows])
 
 
+@estimator("anchor_counts", label="anchor counts")
 def anchor_counts(probs: Tensor, labels: Tensor, *, share: float = 0.2) -> Transition:
     """Count the observed labels of the examples that are most of a class.
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from softtargets._checks import check_fraction
 from softtargets.matrices import Transition
-from softtargets.noise._confident import ConfidentJoint
 from softtargets.noise._inputs import check_shapes
+from softtargets.noise._joint import ConfidentJoint
 from softtargets.noise._quality import check_count, unmixed
 
 Estimator = Callable[[Tensor, Tensor], Transition | ConfidentJoint]

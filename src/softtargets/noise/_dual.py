@@ -7,8 +7,10 @@ from softtargets.matrices import Transition
 from softtargets.noise._anchors import anchor_points
 from softtargets.noise._inputs import check_shapes
 from softtargets.noise._transitions import from_confusion
+from softtargets.noise.estimators import estimator
 
 
+@estimator("dual_t", label="dual-T")
 def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) -> Transition:
     """Multiply what anchor points say of the predicted class by how often labels depart from it (dual-T).
 

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from softtargets._checks import check_floating, check_fraction, check_labels, first_bad
 from softtargets._errors import fail
-from softtargets.noise._confident import ConfidentJoint, confident_classes
+from softtargets.noise._confident import confident_classes
 from softtargets.noise._inputs import check_shapes
+from softtargets.noise._joint import ConfidentJoint
 
 
 def confident_suspects(probs: Tensor, labels: Tensor, joint: ConfidentJoint) -> Tensor:

@@ -1,0 +1,61 @@
+"""The joint distribution of clean and observed labels, as confident learning counts it (Northcutt et al. 2021)."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from softtargets.matrices import Transition
+from softtargets.noise._transitions import from_confusion
+
+
+@dataclass(frozen=True)
+class ConfidentJoint:
+    """How often each clean class was confidently found under each observed label.
+
+    Args:
+        counts: (K, K) int64, row = clean, column = observed, as counted; at least 1 on the diagonal.
+        class_counts: (K,) int64, examples of each observed label, confident or not.
+        thresholds: (K,) float64, the probability from which on an example may belong to a class; infinite for a class
+            that is no example's label.
+    """
+
+    counts: Tensor
+    class_counts: Tensor
+    thresholds: Tensor
+
+    @property
+    def joint(self) -> Tensor:
+        """P(clean, observed), (K, K) float64 that sums to 1: each column scaled to its share of the labels."""
+        return self._scaled() / self.class_counts.sum()
+
+    @property
+    def calibrated_counts(self) -> Tensor:
+        """`joint` in whole examples, (K, K) int64: each column sums to the number of its labels."""
+        exact = self._scaled()
+        whole = exact.round()
+        for given, (column, total) in enumerate(zip(whole.unbind(1), self.class_counts.tolist(), strict=True)):
+            missing = round(total - float(column.sum()))
+            # those that rounding took most from come first; of ties, the last class
+            order = (exact[:, given] - column).sort(stable=True).indices
+            chosen = order.flip(0)[:missing] if missing > 0 else order[:-missing]
+            column[chosen] += 1 if missing > 0 else -1
+        return whole.long()
+
+    @property
+    def class_prior(self) -> Tensor:
+        """Shares of the clean classes, (K,) float64."""
+        return self.joint.sum(1)
+
+    @property
+    def transition(self) -> Transition:
+        """P(observed | clean); a class that nothing was counted for keeps its label."""
+        return from_confusion(self.joint, keep_empty=True)
+
+    @property
+    def noise_rate(self) -> float:
+        """Share of examples whose observed label is not the clean one."""
+        return float(1 - self.joint.trace())
+
+    def _scaled(self) -> Tensor:
+        counts = self.counts.double()
+        return counts / counts.sum(0) * self.class_counts
