@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from softtargets import noise
 from softtargets.calibration import Temperature
-from softtargets.calibration._search import FIRST, Objective
+from softtargets.calibration._search import FIRST, TemperatureNLL
 
 
 def drawn(number: int, num_classes: int, seed: int, *, sharp: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,7 +130,7 @@ def test_the_objective_has_the_slope_and_curvature_of_its_values() -> None:
 
     logits, labels = drawn(50, 4, 5)
     columns = noise.symmetric(0.3, 4).to_dense().T.log()
-    for objective in (Objective(examples(logits, labels)), Objective(examples(logits, labels), columns)):
+    for objective in (TemperatureNLL(examples(logits, labels)), TemperatureNLL(examples(logits, labels), columns)):
         for x in (-1.5, 0.0, 2.0):
             _, slope, curvature = objective(x)
             (high, up, _), (low, down, _) = objective(x + 1e-5), objective(x - 1e-5)

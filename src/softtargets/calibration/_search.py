@@ -23,7 +23,7 @@ class Found:
     converged: bool
 
 
-class Objective:
+class TemperatureNLL:
     """log T -> mean NLL of labels that went through a transition, with its slope and curvature, all float64.
 
     With q the posterior of the clean class given the observed label (the label itself where there is no noise), b = 1/T
@@ -62,7 +62,7 @@ def _moments(shifted: Tensor, scores: Tensor, *, normalise: bool = False) -> Ten
     return torch.stack([total.log() + top[:, 0], mean, square - mean * mean])
 
 
-def search(objective: Objective, low: float, high: float, *, tolerance: float) -> Found:
+def search(objective: TemperatureNLL, low: float, high: float, *, tolerance: float) -> Found:
     """Return the minimum between two values of log T.
 
     A grid on a sample finds where to start; Newton steps follow on ever larger samples, so that only the last few see
@@ -72,7 +72,7 @@ def search(objective: Objective, low: float, high: float, *, tolerance: float) -
     strides = [max(1, len(rows) * rows.num_classes // FIRST)]
     while strides[-1] > 1:
         strides.append(max(1, strides[-1] // GROWTH))
-    samples = [Objective(rows[::stride], objective.log_columns) for stride in strides]
+    samples = [TemperatureNLL(rows[::stride], objective.log_columns) for stride in strides]
     reach = (high - low) / (GRID - 1)
     grid = [low + reach * step for step in range(GRID - 1)] + [high]
     # of equal values the lowest T; but where logits are all alike, T = 1 is as good as any

@@ -11,7 +11,7 @@ from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
 from softtargets.calibration._calibrator import Calibrator, check_given
 from softtargets.calibration._inputs import Examples, examples
-from softtargets.calibration._search import Objective, search
+from softtargets.calibration._search import TemperatureNLL, search
 from softtargets.matrices import Transition
 
 
@@ -104,7 +104,7 @@ class Temperature(Calibrator):
         rows = examples(logits, labels, mask)
         columns = None if transition is None else _log_columns(transition, rows)
         kept = rows.kept(columns)
-        found = search(Objective(kept, columns), math.log(low), math.log(high), tolerance=tolerance)
+        found = search(TemperatureNLL(kept, columns), math.log(low), math.log(high), tolerance=tolerance)
         fitted = cls(min(max(math.exp(found.log_temperature), low), high))
         fitted.fill(converged=found.converged, left_out=len(rows) - len(kept))
         return fitted.to(logits.device)

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from softtargets import metrics
-from softtargets.data._prediction_checks import Kind
 from softtargets.evaluate.counts import Overconfidence, Tally
 from softtargets.evaluate.measures import MEASURES
 from softtargets.evaluate.results import Interval, Metric
 from softtargets.evaluate.statistics import CONFIDENCE, wilson
 from softtargets.metrics import Accumulator, Collection
+from softtargets.metrics.rows import Kind
 
 BINS = 15
 # Groups of rows that intervals resample; fewer where the state of each is large, up to so many numbers in all.

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from softtargets._numerics import at_least_float32
 from softtargets.calibration import Temperature
-from softtargets.data._prediction_checks import Kind
 from softtargets.metrics.groups import group_of
+from softtargets.metrics.rows import Kind
 
 FOLDS = 5
 # Of fewer rows a temperature says nothing.

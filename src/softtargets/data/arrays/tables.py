@@ -13,7 +13,7 @@ from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import InputError, fail, nearest
-from softtargets.data._array_file import ARGUMENT, ArrayFile, Wanted, reading
+from softtargets.data.arrays.file import ARGUMENT, ArrayFile, Wanted, reading
 
 if TYPE_CHECKING:
     import pyarrow as pa

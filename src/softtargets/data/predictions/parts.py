@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from softtargets._errors import InputError, fail, nearest
-from softtargets.data._array_file import ARGUMENT, ArrayFile, Rows, Wanted
-from softtargets.data._prediction_checks import Kind
+from softtargets.data.arrays.file import ARGUMENT, ArrayFile, BlockReader, Wanted
+from softtargets.metrics.rows import Kind
 
 _KINDS: tuple[Kind, Kind] = ("logits", "probs")
 _COUNTED_AT_A_TIME = 65_536
 
 
 @dataclass(frozen=True)
-class Part:
+class PredictionPart:
     """Arrays of one file that are read side by side.
 
     Attributes:
@@ -25,9 +25,9 @@ class Part:
     wanted: tuple[Wanted, ...]
     num_rows: int | None
 
-    def rows(self, at_a_time: int) -> Rows:
+    def rows(self, at_a_time: int) -> BlockReader:
         """Return them from the first row on."""
-        return Rows(self.file.blocks(self.wanted, at_a_time))
+        return BlockReader(self.file.blocks(self.wanted, at_a_time))
 
     def counted(self) -> int:
         """Return the number of rows, for which a .csv file is read."""

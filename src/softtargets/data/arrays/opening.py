@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from softtargets._errors import fail
-from softtargets.data._array_binary import NpzFile, SafetensorsFile
-from softtargets.data._array_file import ARGUMENT, ArrayFile, reading
-from softtargets.data._array_tables import CsvFile, ParquetFile
 from softtargets.data._files import suggestion
+from softtargets.data.arrays.binary import NpzFile, SafetensorsFile
+from softtargets.data.arrays.file import ARGUMENT, ArrayFile, reading
+from softtargets.data.arrays.tables import CsvFile, ParquetFile
 
 _TYPES: dict[str, Callable[[Path], ArrayFile]] = {
     ".npz": NpzFile,

@@ -99,11 +99,11 @@ class ArrayFile(ABC):
         return column[len(name) + 1 :]
 
 
-class Rows:
+class BlockReader:
     """Rows that come in blocks of any length, taken as many at a time as are wanted.
 
     Example:
-        >>> rows = Rows(iter([(torch.arange(3),), (torch.arange(3, 5),)]))
+        >>> rows = BlockReader(iter([(torch.arange(3),), (torch.arange(3, 5),)]))
         >>> rows.take(2), rows.take(2), rows.take(2), rows.take(2)
         ((tensor([0, 1]),), (tensor([2, 3]),), (tensor([4]),), None)
     """

@@ -1,16 +1,14 @@
 """What every row of predictions and every label must be."""
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import fail
-from softtargets.data._array_file import ARGUMENT
-
-Kind = Literal["logits", "probs"]
+from softtargets.data.arrays.file import ARGUMENT
+from softtargets.metrics.rows import Kind
 
 # How far a row of probabilities may be from a sum of 1; coarser types are allowed their own rounding.
 _TOLERANCE = 1e-3

@@ -7,10 +7,11 @@ from pathlib import Path
 from torch import Tensor
 
 from softtargets._errors import InputError, fail
-from softtargets.data._array_file import ARGUMENT, joined
-from softtargets.data._arrays import open_arrays
-from softtargets.data._prediction_arrays import Part, chosen, labels_of, unequal, values_of
-from softtargets.data._prediction_checks import Kind, check_values, checked_labels, floating
+from softtargets.data.arrays.file import ARGUMENT, joined
+from softtargets.data.arrays.opening import open_arrays
+from softtargets.data.predictions.checks import check_values, checked_labels, floating
+from softtargets.data.predictions.parts import PredictionPart, chosen, labels_of, unequal, values_of
+from softtargets.metrics.rows import Kind
 
 _LABELS = "labels"
 _CHUNK_ROWS = 65_536
@@ -102,8 +103,8 @@ class PredictionFiles:
     has_labels: bool
     notes: tuple[str, ...]
     _name: str = field(repr=False)
-    _parts: tuple[Part, ...] = field(repr=False)
-    _apart: Part | None = field(repr=False)
+    _parts: tuple[PredictionPart, ...] = field(repr=False)
+    _apart: PredictionPart | None = field(repr=False)
 
     def chunks(self, rows: int | None = None) -> Iterator[PredictionChunk]:
         """Yield all rows in order; nothing is read before it is needed.
@@ -139,12 +140,12 @@ class PredictionFiles:
         if apart is not None and apart[1].take(1) is not None:
             raise self._unequal(apart[0])
 
-    def _labels(self, part: Part, taken: tuple[Tensor, ...] | None, count: int, row: int) -> Tensor:
+    def _labels(self, part: PredictionPart, taken: tuple[Tensor, ...] | None, count: int, row: int) -> Tensor:
         if taken is None or len(taken[0]) != count:
             raise self._unequal(part)
         return checked_labels(taken[0], self.num_classes, part.wanted[-1].columns[0], part.file.path, row)
 
-    def _unequal(self, part: Part) -> InputError:
+    def _unequal(self, part: PredictionPart) -> InputError:
         num_rows = sum(part.counted() for part in self._parts)
         return unequal(num_rows, str(part.counted()), part.file, part.wanted[-1].columns[0])
 
@@ -191,7 +192,7 @@ def open_predictions(
     class_names = files[0].class_names(name)
     found = [values_of(file, kind, name) for file in files]
     width = found[0].width if num_classes is None else num_classes
-    parts: list[Part] = []
+    parts: list[PredictionPart] = []
     for file, (values, count, own_width) in zip(files, found, strict=True):
         if own_width != width:
             whose = "the number of classes" if num_classes is not None else f"as in {files[0].path}"
@@ -201,7 +202,7 @@ def open_predictions(
             got = f"{', '.join(file.columns(name))} in {file.path}"
             raise fail(ARGUMENT, f"the classes in the order of {files[0].path}", got, "write them in one order")
         beside = () if labels is None else (labels_of(file, labels, class_names, count)[0],)
-        parts.append(Part(file, (values, *beside), count))
+        parts.append(PredictionPart(file, (values, *beside), count))
     counts = [part.num_rows for part in parts if part.num_rows is not None]
     num_rows = sum(counts) if len(counts) == len(parts) else None
     apart = None if labels_from is None else _labels_apart(labels_from, class_names, num_rows)
@@ -248,7 +249,7 @@ def _mapped(files: PredictionFiles) -> Tensor | None:
     return None if whole is None else floating(whole)
 
 
-def _labels_apart(place: tuple[Path, str], class_names: tuple[str, ...] | None, num_rows: int | None) -> Part:
+def _labels_apart(place: tuple[Path, str], class_names: tuple[str, ...] | None, num_rows: int | None) -> PredictionPart:
     file = open_arrays(Path(place[0]))
     wanted, count = labels_of(file, place[1], class_names, num_rows)
-    return Part(file, (wanted,), count)
+    return PredictionPart(file, (wanted,), count)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail
-from softtargets.data._array_file import ARGUMENT, CHUNK_BYTES, ArrayFile, Wanted, reading
+from softtargets.data.arrays.file import ARGUMENT, CHUNK_BYTES, ArrayFile, Wanted, reading
 
 if TYPE_CHECKING:
     import numpy as np
