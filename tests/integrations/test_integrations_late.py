@@ -71,4 +71,4 @@ def test_a_missing_library_is_named(monkeypatch) -> None:
     for name in torchmetrics.__all__:
         monkeypatch.delitem(vars(torchmetrics), name, raising=False)
     with pytest.raises(ModuleNotFoundError, match="torchmetrics"):
-        torchmetrics.ECE  # noqa: B018
+        torchmetrics.ECEMetric  # noqa: B018

@@ -13,7 +13,15 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from softtargets import metrics
 from softtargets._errors import InputError
-from softtargets.integrations.torchmetrics import ECE, NLL, Accuracy, Brier, SelectiveRisk, SmoothECE, _packed
+from softtargets.integrations.torchmetrics import (
+    AccuracyMetric,
+    BrierMetric,
+    ECEMetric,
+    NLLMetric,
+    SelectiveRiskMetric,
+    SmoothECEMetric,
+    _packed,
+)
 
 N, K = 40, 5
 GENERATOR = torch.Generator().manual_seed(0)
@@ -22,23 +30,23 @@ LABELS = torch.randint(0, K, (N,), generator=GENERATOR)
 PROBS = LOGITS.softmax(-1)
 
 MAKERS: dict[str, tuple[Callable[[], torchmetrics.Metric], metrics.Accumulator, Callable[..., Tensor] | None]] = {
-    "accuracy": (lambda: Accuracy(K), metrics.Accuracy(), metrics.accuracy),
+    "accuracy": (lambda: AccuracyMetric(K), metrics.Accuracy(), metrics.accuracy),
     "top 2": (
-        lambda: Accuracy(K, top_k=2),
+        lambda: AccuracyMetric(K, top_k=2),
         metrics.Accuracy(top_k=2),
         lambda *rows, **named: metrics.accuracy(*rows, **named, top_k=2),
     ),
-    "nll": (lambda: NLL(K), metrics.NLL(), metrics.nll),
-    "brier": (lambda: Brier(K), metrics.Brier(), metrics.brier),
-    "ece": (lambda: ECE(K), metrics.ECE(), metrics.ece),
+    "nll": (lambda: NLLMetric(K), metrics.NLL(), metrics.nll),
+    "brier": (lambda: BrierMetric(K), metrics.Brier(), metrics.brier),
+    "ece": (lambda: ECEMetric(K), metrics.ECE(), metrics.ece),
     "class-wise": (
-        lambda: ECE(K, bins=7, norm=2, classwise=True, debiased=True),
+        lambda: ECEMetric(K, bins=7, norm=2, classwise=True, debiased=True),
         metrics.ECE(bins=7, norm=2, classwise=True, debiased=True),
         lambda *rows, **named: metrics.ece(*rows, **named, bins=7, norm=2, classwise=True, debiased=True),
     ),
-    "mass": (lambda: ECE(K, binning="mass"), metrics.ECE(binning="mass"), None),
-    "smooth": (lambda: SmoothECE(K), metrics.SmoothECE(), None),
-    "selective risk": (lambda: SelectiveRisk(K), metrics.SelectiveRisk(), None),
+    "mass": (lambda: ECEMetric(K, binning="mass"), metrics.ECE(binning="mass"), None),
+    "smooth": (lambda: SmoothECEMetric(K), metrics.SmoothECE(), None),
+    "selective risk": (lambda: SelectiveRiskMetric(K), metrics.SelectiveRisk(), None),
 }
 EVERY = pytest.mark.parametrize("name", MAKERS)
 
@@ -104,7 +112,7 @@ def test_logits_are_said_by_name(name: str) -> None:
 
 
 def test_trap_29_logits_in_the_place_of_probabilities_are_refused_and_nothing_is_kept() -> None:
-    metric = ECE(K)
+    metric = ECEMetric(K)
     metric.update(PROBS, LABELS)
     before = state(metric).clone()
     with pytest.raises(InputError, match=r"probs: rows of probabilities; got .* at row 0; pass logits= for logits"):
@@ -116,9 +124,9 @@ def test_trap_29_logits_in_the_place_of_probabilities_are_refused_and_nothing_is
 
 def test_the_sketches_are_within_their_bound_of_the_function() -> None:
     for metric, gathered, expected in (
-        (ECE(K, binning="mass"), metrics.ECE(binning="mass"), metrics.ece(PROBS, LABELS, binning="mass")),
-        (SmoothECE(K), metrics.SmoothECE(), metrics.smooth_ece(PROBS, LABELS)),
-        (SelectiveRisk(K), metrics.SelectiveRisk(), metrics.aurc(PROBS, LABELS)),
+        (ECEMetric(K, binning="mass"), metrics.ECE(binning="mass"), metrics.ece(PROBS, LABELS, binning="mass")),
+        (SmoothECEMetric(K), metrics.SmoothECE(), metrics.smooth_ece(PROBS, LABELS)),
+        (SelectiveRiskMetric(K), metrics.SelectiveRisk(), metrics.aurc(PROBS, LABELS)),
     ):
         metric.update(PROBS, LABELS)
         bound = float(gathered.update(PROBS, LABELS).bound().flatten()[0])
@@ -126,7 +134,7 @@ def test_the_sketches_are_within_their_bound_of_the_function() -> None:
 
 
 def test_masked_rows_do_not_count_and_a_batch_of_padding_is_nan() -> None:
-    metric = NLL(2)
+    metric = NLLMetric(2)
     probs = torch.tensor([[[0.5, 0.5], [torch.nan, torch.nan]]])
     labels, mask = torch.tensor([[0, -1]]), torch.tensor([[True, False]])
     assert float(metric(probs, labels, mask=mask)) == pytest.approx(0.6931471805599453, abs=1e-12)
@@ -150,7 +158,7 @@ def test_reset_clone_pickle(name: str) -> None:
 
 
 def test_a_checkpoint_goes_on_and_is_of_the_same_settings() -> None:
-    metric, other, finer = ECE(K), ECE(K), ECE(K, bins=20)
+    metric, other, finer = ECEMetric(K), ECEMetric(K), ECEMetric(K, bins=20)
     for one in (metric, other, finer):
         one.persistent(True)
     metric.update(PROBS[:13], LABELS[:13])
@@ -162,7 +170,7 @@ def test_a_checkpoint_goes_on_and_is_of_the_same_settings() -> None:
 
 
 def test_states_merge_as_torchmetrics_merges_them() -> None:
-    first, second = NLL(K), NLL(K)
+    first, second = NLLMetric(K), NLLMetric(K)
     first.update(PROBS[:13], LABELS[:13])
     second.update(PROBS[13:], LABELS[13:])
     first.merge_state(second)
@@ -186,7 +194,7 @@ def test_a_collection_computes_each_of_its_own_beside_theirs() -> None:
 
 def test_metrics_that_agree_on_the_first_batch_stay_apart() -> None:
     """A collection lets metrics share their state from the first batch on, where the states are equal."""
-    collection = torchmetrics.MetricCollection({"first": Accuracy(3), "second": Accuracy(3, top_k=2)})
+    collection = torchmetrics.MetricCollection({"first": AccuracyMetric(3), "second": AccuracyMetric(3, top_k=2)})
     probs = torch.tensor([[0.5, 0.3, 0.2]])
     collection.update(probs, torch.tensor([0]))
     collection.update(probs, torch.tensor([1]))
@@ -194,7 +202,7 @@ def test_metrics_that_agree_on_the_first_batch_stay_apart() -> None:
 
 
 def test_the_state_stays_integers_whatever_the_model_becomes() -> None:
-    metric = ECE(K)
+    metric = ECEMetric(K)
     metric.update(PROBS[:13], LABELS[:13])
     metric.half().bfloat16().to(torch.float16).set_dtype(torch.float16)
     assert state(metric).dtype == torch.int64
@@ -210,26 +218,26 @@ def test_the_state_is_one_tensor_on_the_device_of_its_sums() -> None:
 
 def test_gradients_do_not_pass() -> None:
     logits = LOGITS.clone().requires_grad_()
-    assert not NLL(K)(logits=logits, labels=LABELS).requires_grad
+    assert not NLLMetric(K)(logits=logits, labels=LABELS).requires_grad
 
 
 def test_what_torchmetrics_asks_of_a_class() -> None:
-    for cls in (ECE, NLL, Accuracy, Brier, SelectiveRisk, SmoothECE):
+    for cls in (ECEMetric, NLLMetric, AccuracyMetric, BrierMetric, SelectiveRiskMetric, SmoothECEMetric):
         assert issubclass(cls, torchmetrics.Metric)
         assert (cls.is_differentiable, cls.full_state_update) == (False, False)
-        assert cls.higher_is_better == (cls is Accuracy)
-    assert repr(ECE(3, bins=4)) == (
-        "ECE(num_classes=3, bins=4, norm=1, binning='width', classwise=False, debiased=False)"
+        assert cls.higher_is_better == (cls is AccuracyMetric)
+    assert repr(ECEMetric(3, bins=4)) == (
+        "ECEMetric(num_classes=3, bins=4, norm=1, binning='width', classwise=False, debiased=False)"
     )
 
 
 def test_arguments_are_checked_when_the_metric_is_made() -> None:
     with pytest.raises(InputError, match="num_classes: at least 2; got 1"):
-        NLL(1)
+        NLLMetric(1)
     with pytest.raises(InputError, match="top_k: at most 3, the number of classes; got 4"):
-        Accuracy(3, top_k=4)
+        AccuracyMetric(3, top_k=4)
     with pytest.raises(ValueError, match="Unexpected keyword arguments: `bin`"):
-        ECE(3, bin=15)
+        ECEMetric(3, bin=15)
 
 
 def gathers(rank: int) -> None:
@@ -247,7 +255,7 @@ def gathers(rank: int) -> None:
 
 def goes_on(rank: int) -> None:
     """A computed metric gathers on, with its own examples; forward can see all processes' batch."""
-    metric, seen = NLL(K), NLL(K, dist_sync_on_step=True)
+    metric, seen = NLLMetric(K), NLLMetric(K, dist_sync_on_step=True)
     parts = (slice(0, 13), slice(13, N))
     metric.update(PROBS[parts[rank]][:5], LABELS[parts[rank]][:5])
     metric.compute()

@@ -8,11 +8,11 @@ bits, and those of the function of `softtargets.metrics` where that is a sum. It
 
 Example:
     >>> from torchmetrics import MetricCollection
-    >>> from softtargets.integrations.torchmetrics import Accuracy, Brier
-    >>> collection = MetricCollection([Accuracy(num_classes=2), Brier(num_classes=2)])
+    >>> from softtargets.integrations.torchmetrics import AccuracyMetric, BrierMetric
+    >>> collection = MetricCollection([AccuracyMetric(num_classes=2), BrierMetric(num_classes=2)])
     >>> collection.update(torch.tensor([[0.75, 0.25], [0.5, 0.5]]), torch.tensor([0, 1]))
     >>> {name: float(value) for name, value in collection.compute().items()}
-    {'Accuracy': 0.5, 'Brier': 0.3125}
+    {'AccuracyMetric': 0.5, 'BrierMetric': 0.3125}
 """
 
 import copy
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 else:
     _Metric = object  # see the end of the file
 
-__all__ = ["ECE", "NLL", "Accuracy", "Brier", "SelectiveRisk", "SmoothECE"]
+__all__ = ["AccuracyMetric", "BrierMetric", "ECEMetric", "NLLMetric", "SelectiveRiskMetric", "SmoothECEMetric"]
 
 
 class _Accumulated(_Metric):
@@ -124,7 +124,7 @@ def _packed(accumulator: Accumulator) -> Tensor:
     return torch.cat([array.flatten().to(arrays[0].device) for array in arrays])
 
 
-class Accuracy(_Accumulated):
+class AccuracyMetric(_Accumulated):
     """:func:`softtargets.metrics.accuracy`, a fraction.
 
     Args:
@@ -139,7 +139,7 @@ class Accuracy(_Accumulated):
         super().__init__(metrics.Accuracy(top_k=top_k), num_classes, **kwargs)
 
 
-class NLL(_Accumulated):
+class NLLMetric(_Accumulated):
     """:func:`softtargets.metrics.nll`, nats.
 
     Args:
@@ -151,7 +151,7 @@ class NLL(_Accumulated):
         super().__init__(metrics.NLL(), num_classes, **kwargs)
 
 
-class Brier(_Accumulated):
+class BrierMetric(_Accumulated):
     """:func:`softtargets.metrics.brier`, in [0, 2].
 
     Args:
@@ -163,7 +163,7 @@ class Brier(_Accumulated):
         super().__init__(metrics.Brier(), num_classes, **kwargs)
 
 
-class ECE(_Accumulated):
+class ECEMetric(_Accumulated):
     """:func:`softtargets.metrics.ece`, a fraction; equally filled bins are made of a sketch.
 
     Args:
@@ -191,7 +191,7 @@ class ECE(_Accumulated):
         super().__init__(gathered, num_classes, **kwargs)
 
 
-class SmoothECE(_Accumulated):
+class SmoothECEMetric(_Accumulated):
     """:func:`softtargets.metrics.smooth_ece`, a fraction, of a sketch.
 
     Args:
@@ -203,7 +203,7 @@ class SmoothECE(_Accumulated):
         super().__init__(metrics.SmoothECE(), num_classes, **kwargs)
 
 
-class SelectiveRisk(_Accumulated):
+class SelectiveRiskMetric(_Accumulated):
     """:func:`softtargets.metrics.aurc`, the area under the risk-coverage curve, a fraction, of a sketch.
 
     Args:
