@@ -207,13 +207,12 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     path = write_csv(tmp_path / "set.csv", [0, 1, 0])
     (tmp_path / "file").write_text("in the way")
     assert len(load(spec(path), cache=tmp_path / "file").labels) == 3
-    import safetensors.torch
 
     def full(tensors: object, file: Path, metadata: object) -> None:
         file.write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    monkeypatch.setattr("softtargets.data._content.save_file", full)
     assert len(load(spec(path), cache=tmp_path / "cache").labels) == 3
     assert list((tmp_path / "cache").iterdir()) == []
 

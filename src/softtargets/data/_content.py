@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from softtargets.data.spec import DataSpec
@@ -46,9 +48,6 @@ def key(source: str, spec: DataSpec) -> str:
 
 def store(cache: Path, name: str, content: Content) -> None:
     """Write `content` beside its place and move it there; where that is not possible, do without."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     tensors = {"inputs": content.inputs, "labels": content.labels, "origin": content.origin, **_packed(content.texts)}
     metadata = {"class_names": json.dumps(content.class_names), "checksum": _checksum(tensors)}
     part = cache / f".{name}.{os.getpid()}-{uuid.uuid4().hex}.part"
@@ -63,8 +62,6 @@ def store(cache: Path, name: str, content: Content) -> None:
 
 def restore(cache: Path, name: str) -> Content | None:
     """Read what :func:`store` wrote; None where it is not there or not whole."""
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(_path(cache, name), framework="pt") as file:
             names = ["inputs", "labels", "origin", *({"text", "ends"} & set(file.keys()))]

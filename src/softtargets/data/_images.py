@@ -2,19 +2,17 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets.data._files import Files
 from softtargets.data._tables import Columns, Part, choose
 from softtargets.data.spec import DataSpec
-
-if TYPE_CHECKING:
-    import numpy as np
-    from PIL.Image import Image
 
 _GREY = {"L", "1", "I;16", "I;16B", "I;16L", "I;16N", "I"}
 
@@ -30,8 +28,6 @@ def image_columns(spec: DataSpec, name: str) -> Columns:
 
 def image_parts(source: Files, spec: DataSpec) -> list[Part]:
     """List a folder of images as parts, one for each split; the files are read when they are decoded."""
-    import pyarrow as pa
-
     columns = image_columns(spec, source.name)
     number = {name: index for index, name in enumerate(source.class_names)}
     parts = []
@@ -84,8 +80,6 @@ def _size(pixels: Tensor) -> str:
 
 
 def _decoded(parts: Sequence[Part], column: str) -> Iterator[tuple[str, Tensor]]:
-    from PIL import Image
-
     for part in parts:
         row = 0
         for chunk in part.table[column].chunks:
@@ -109,11 +103,8 @@ def _decoded(parts: Sequence[Part], column: str) -> Iterator[tuple[str, Tensor]]
                 row += 1
 
 
-def _pixels(image: "Image") -> "np.ndarray":
+def _pixels(image: Image.Image) -> np.ndarray:
     """Return (1, H, W) of a grey image, (3, H, W) of any other."""
-    import numpy as np
-    from PIL import ImageOps
-
     # Cameras store pictures lying on their side and say so here.
     upright = ImageOps.exif_transpose(image) if image.getexif() else image
     if upright.mode == "L":

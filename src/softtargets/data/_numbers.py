@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pyarrow as pa
 import torch
 from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.data._tables import Part
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def read_features(parts: Sequence[Part], columns: Sequence[str]) -> Tensor:
@@ -42,10 +40,8 @@ def read_features(parts: Sequence[Part], columns: Sequence[str]) -> Tensor:
     return torch.cat(blocks)
 
 
-def _numbers(column: "pa.ChunkedArray") -> Tensor:
+def _numbers(column: pa.ChunkedArray) -> Tensor:
     """Return (n,) float64; what is no number is NaN."""
-    import pyarrow as pa
-
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         # A copy: Arrow's memory may not be written to.

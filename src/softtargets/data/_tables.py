@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from softtargets._errors import InputError, fail, nearest
 from softtargets.data._files import File, Files
 from softtargets.data.spec import DataSpec
 
 if TYPE_CHECKING:
     import datasets
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Part:
 
     split: str
     file: str
-    table: "pa.Table"
+    table: pa.Table
     columns: Columns
     class_names: tuple[str, ...] | None = None
     image_files: tuple[str, ...] | None = None
@@ -194,9 +196,8 @@ def _one_line(error: BaseException) -> str:
 def _parquet_schema(file: File) -> "datasets.Features":
     with reading(file.inner):
         import datasets
-        import pyarrow.parquet
 
-        with pyarrow.parquet.ParquetFile(file.path) as parquet:
+        with pq.ParquetFile(file.path) as parquet:
             if parquet.metadata.num_rows == 0:
                 raise no_rows(file.inner)
             return datasets.Features.from_arrow_schema(parquet.schema_arrow)
@@ -227,7 +228,7 @@ def _csv_schema(file: File) -> "datasets.Features":
         return datasets.Features({name: datasets.Value("string") for name in header})
 
 
-def _read_parquet(file: File, features: "datasets.Features", names: list[str], cache: str) -> "pa.Table":
+def _read_parquet(file: File, features: "datasets.Features", names: list[str], cache: str) -> pa.Table:
     import datasets
 
     # As stored: the reader's own check of labels and images names no row.
@@ -240,7 +241,7 @@ def _read_parquet(file: File, features: "datasets.Features", names: list[str], c
     return data.data.table
 
 
-def _read_csv(file: File, features: "datasets.Features", names: list[str], cache: str) -> "pa.Table":
+def _read_csv(file: File, features: "datasets.Features", names: list[str], cache: str) -> pa.Table:
     import datasets
 
     # Text throughout, so that a cell that is no number can be shown as it was written, with its row.

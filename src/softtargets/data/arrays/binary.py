@@ -6,16 +6,15 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
+import numpy as np
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets.data.arrays.file import ARGUMENT, CHUNK_BYTES, ArrayFile, Wanted, reading
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class _Header:
     start: int
     shape: tuple[int, ...]
     columns_first: bool
-    dtype: "np.dtype"
+    dtype: np.dtype
 
     @property
     def is_stored(self) -> bool:
@@ -61,8 +60,6 @@ class NpzFile(ArrayFile):
         return f"'{wanted.columns[0]}' in {self.path} is compressed column by column, so it is held in memory whole"
 
     def _header(self, wanted: Wanted) -> _Header:
-        import numpy as np
-
         (name,) = wanted.columns
         with zipfile.ZipFile(self.path) as archive:
             info = archive.getinfo(f"{name}.npy")
@@ -81,8 +78,6 @@ class NpzFile(ArrayFile):
         return _Header(info, start, shape, columns_first, dtype)
 
     def _rows(self, header: _Header, rows: int) -> Iterator[Tensor]:
-        import numpy as np
-
         count = header.shape[0]
         starts = range(0, count, rows)
         with zipfile.ZipFile(self.path) as archive, archive.open(header.info) as stream:
@@ -103,9 +98,7 @@ class NpzFile(ArrayFile):
                 # Mapped anew for each block: what was read for the last one is given back.
                 yield _tensor(np.ascontiguousarray(self._map(header)[start : start + rows]))
 
-    def _map(self, header: _Header) -> "np.ndarray":
-        import numpy as np
-
+    def _map(self, header: _Header) -> np.ndarray:
         with self.path.open("rb") as stream:
             stream.seek(header.info.header_offset + 26)
             start = header.info.header_offset + 30 + sum(struct.unpack("<HH", stream.read(4))) + header.start
@@ -113,10 +106,8 @@ class NpzFile(ArrayFile):
         return np.memmap(self.path, header.dtype, "c", start, header.shape, "F" if header.columns_first else "C")
 
 
-def _fill(stream: IO[bytes], block: "np.ndarray") -> None:
+def _fill(stream: IO[bytes], block: np.ndarray) -> None:
     """Read an array in pieces: what a compressed stream hands over at once is copied more than once."""
-    import numpy as np
-
     view = block.reshape(-1).view(np.uint8).data
     filled = 0
     while filled < len(view):
@@ -127,7 +118,7 @@ def _fill(stream: IO[bytes], block: "np.ndarray") -> None:
         filled += len(piece)
 
 
-def _tensor(array: "np.ndarray") -> Tensor:
+def _tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("=")))
 
 
@@ -135,20 +126,14 @@ class SafetensorsFile(ArrayFile):
     """A .safetensors file."""
 
     def __init__(self, path: Path) -> None:
-        from safetensors import safe_open
-
         with safe_open(path, framework="pt") as file:
             super().__init__(path, file.keys())
 
     def shape(self, wanted: Wanted) -> tuple[int | None, ...]:
-        from safetensors import safe_open
-
         with reading(self.path), safe_open(self.path, framework="pt") as file:
             return tuple(file.get_slice(wanted.columns[0]).get_shape())
 
     def blocks(self, wanted: Sequence[Wanted], rows: int) -> Iterator[tuple[Tensor, ...]]:
-        from safetensors import safe_open
-
         for start in range(0, self.shape(wanted[0])[0] or 0, rows):
             # Opened anew for each block: what was mapped for the last one is given back.
             with reading(self.path), safe_open(self.path, framework="pt") as file:
@@ -156,7 +141,5 @@ class SafetensorsFile(ArrayFile):
             yield block
 
     def mapped(self, wanted: Wanted) -> Tensor | None:
-        from safetensors import safe_open
-
         with reading(self.path), safe_open(self.path, framework="pt") as file:
             return file.get_tensor(wanted.columns[0])

@@ -6,18 +6,18 @@ import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import InputError, fail, nearest
 from softtargets.data.arrays.file import ARGUMENT, ArrayFile, Wanted, reading
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.csv
 
 # What all the columns of a Parquet file are buffered in.
 _BUFFER_BYTES = 2**25
@@ -51,7 +51,7 @@ class TableFile(ArrayFile):
                 start += batch.num_rows
 
     @abstractmethod
-    def _batches(self, columns: list[str], rows: int) -> "Iterator[pa.RecordBatch]":
+    def _batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield these columns of some rows at a time, in order."""
 
 
@@ -59,15 +59,11 @@ class ParquetFile(TableFile):
     """A .parquet file."""
 
     def __init__(self, path: Path) -> None:
-        import pyarrow.parquet as pq
-
         with pq.ParquetFile(path) as file:
             super().__init__(path, file.schema_arrow.names)
             self.num_rows = file.metadata.num_rows
 
-    def _batches(self, columns: list[str], rows: int) -> "Iterator[pa.RecordBatch]":
-        import pyarrow.parquet as pq
-
+    def _batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         size = max(2**14, _BUFFER_BYTES // len(columns))
         with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=size) as file:
             yield from file.iter_batches(batch_size=rows, columns=columns)
@@ -85,27 +81,24 @@ class CsvFile(TableFile):
             raise fail(ARGUMENT, "columns with names of their own", f"{path}: {', '.join(header)}", "rename one")
         super().__init__(path, header)
 
-    def _batches(self, columns: list[str], rows: int) -> "Iterator[pa.RecordBatch]":
-        import pyarrow.csv
-        from pyarrow import ArrowInvalid, string
+    def _batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        uneven: list[pa_csv.InvalidRow] = []
 
-        uneven: list[pyarrow.csv.InvalidRow] = []
-
-        def stop(row: "pyarrow.csv.InvalidRow") -> str:
+        def stop(row: pa_csv.InvalidRow) -> str:
             uneven.append(row)
             return "error"
 
-        convert = pyarrow.csv.ConvertOptions(
-            include_columns=columns, column_types=dict.fromkeys(columns, string()), strings_can_be_null=False
+        convert = pa_csv.ConvertOptions(
+            include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
         )
         # a blank line is a row too, or those that follow would be called by other numbers
-        parse = pyarrow.csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=stop)
+        parse = pa_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=stop)
         # several threads would not know the number of a row
-        read = pyarrow.csv.ReadOptions(use_threads=False, block_size=self._block_bytes)
+        read = pa_csv.ReadOptions(use_threads=False, block_size=self._block_bytes)
         try:
-            with pyarrow.csv.open_csv(self.path, read, parse, convert) as batches:
+            with pa_csv.open_csv(self.path, read, parse, convert) as batches:
                 yield from batches
-        except ArrowInvalid:
+        except pa.ArrowInvalid:
             if not uneven:
                 raise
             row = uneven[0]
@@ -115,16 +108,13 @@ class CsvFile(TableFile):
             raise fail(ARGUMENT, required, got, "mend that row, or write the file anew if it was cut short") from None
 
 
-def _array(batch: "pa.RecordBatch", wanted: Wanted, path: Path, start: int) -> Tensor:
+def _array(batch: pa.RecordBatch, wanted: Wanted, path: Path, start: int) -> Tensor:
     arrays = [_numbers(batch.column(name), path, start, name, wanted.classes) for name in wanted.columns]
     return arrays[0] if len(arrays) == 1 else torch.stack(arrays, dim=1)
 
 
-def _numbers(column: "pa.Array", path: Path, start: int, name: str, classes: tuple[str, ...] | None) -> Tensor:
+def _numbers(column: pa.Array, path: Path, start: int, name: str, classes: tuple[str, ...] | None) -> Tensor:
     """Return (n,) of a column of numbers or names of classes, (n, K) of one of lists; what is missing is NaN."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.dictionary_decode()
@@ -143,11 +133,8 @@ def _numbers(column: "pa.Array", path: Path, start: int, name: str, classes: tup
     return torch.tensor(column.to_numpy(zero_copy_only=False))
 
 
-def _parsed(column: "pa.Array", path: Path, start: int, name: str, classes: tuple[str, ...] | None) -> Tensor:
+def _parsed(column: pa.Array, path: Path, start: int, name: str, classes: tuple[str, ...] | None) -> Tensor:
     """Return the numbers, names of classes or JSON lists of numbers that a column of text says."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if classes is not None:
         # A name becomes its index as text, which is read like one that was written.
         names = pc.SetLookupOptions(pa.array(classes, column.type))
