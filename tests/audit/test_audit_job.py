@@ -14,14 +14,15 @@ from torch import Tensor
 
 from softtargets import noise
 from softtargets._errors import InputError
+from softtargets.audit import AuditOptions, audit_labels
 from softtargets.audit import models as audit_models
-from softtargets.audit.job import run_audit
-from softtargets.audit.request import AuditRequest
 from softtargets.data import DataSpec, load
 
 FILES = ("audit.json", "index.html", "suspects.csv", "suspects.parquet", "transition.csv")
 ASYMMETRIC = torch.tensor([[0.9, 0.1, 0.0], [0.0, 0.7, 0.3], [0.1, 0.0, 0.9]])
 PREVIOUS = ("label_posterior", "self_confidence", "normalized_margin", "confident_joint")
+
+SOURCES = ("data", "predictions", "logits", "probs")
 
 Run = Callable[..., Path]
 
@@ -58,7 +59,11 @@ def audit(tmp_path, monkeypatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def run(**settings: Any) -> Path:
-        return run_audit(AuditRequest(**settings), workers=None if "predictions" in settings else 1).page.parent
+        given = {name: settings.pop(name) for name in ("labels", *SOURCES) if name in settings}
+        options = AuditOptions(reports=Path("reports"), workers=None if "predictions" in given else 1, **settings)
+        page = audit_labels(**given, options=options).page
+        assert page is not None
+        return page.parent
 
     return run
 
@@ -85,8 +90,10 @@ def held(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
     """Return the files of an audit of simulated predictions, and what those hold."""
     folder, content = tmp_path_factory.mktemp("held"), simulate()
     write_arrays(folder / "held.npz", content)
-    request = AuditRequest(predictions=(folder / "held.npz",), probs="probs", output=folder / "page")
-    return run_audit(request).page.parent, content
+    options = AuditOptions(output=folder / "page")
+    results = audit_labels(predictions=folder / "held.npz", probs="probs", options=options)
+    assert results.page == folder / "page" / "index.html"
+    return folder / "page", content
 
 
 def test_known_noise_is_found_from_predictions_alone(held):
@@ -254,18 +261,18 @@ def test_predictions_must_belong_to_the_data(audit, with_reference):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, "--data, --predictions, or both"),
-        ({"predictions": (Path("held.npz"),), "label": "y"}, "--label: given with --data"),
-        ({"predictions": (Path("held.npz"),), "labels": "a.csv:b"}, "--labels: given with --data"),
-        ({"data": "digits", "logits": "z"}, "--logits: given with --predictions"),
+        ({}, "data, predictions, or labels with"),
+        ({"predictions": (Path("held.npz"),), "label": "y"}, "label: used together with data"),
+        ({"predictions": (Path("held.npz"),), "labels": "a.csv:b"}, "labels: used together with data"),
+        ({"data": "digits", "logits": "z"}, "logits: used together with predictions"),
         ({"data": "digits", "labels": "observed.csv"}, "FILE:COLUMN"),
-        ({"data": "digits", "output": Path("held.npz")}, "--output: a folder"),
-        ({"data": "digits", "output": Path("held.npz/deep/page")}, "--output: a folder.*'held.npz'"),
-        ({"data": "digits", "runs": Path("held.npz/runs")}, "--runs: a folder.*'held.npz'"),
-        ({"predictions": (Path("held.npz"),), "text": "t"}, "--text: given with --data"),
-        ({"predictions": (Path("held.npz"),), "features": ("a",)}, "--features: given with --data"),
-        ({"predictions": (Path("held.npz"),), "folds": 5}, "--folds: nothing beside --predictions; got 5"),
-        ({"predictions": (Path("held.npz"),), "epochs": 3}, "--epochs: nothing beside --predictions; got 3"),
+        ({"data": "digits", "output": Path("held.npz")}, "output: the path of a folder"),
+        ({"data": "digits", "output": Path("held.npz/deep/page")}, "output: the path of a folder.*'held.npz'"),
+        ({"data": "digits", "runs": Path("held.npz/runs")}, "runs: the path of a folder.*'held.npz'"),
+        ({"predictions": (Path("held.npz"),), "text": "t"}, "text: used together with data"),
+        ({"predictions": (Path("held.npz"),), "features": ("a",)}, "features: used together with data"),
+        ({"predictions": (Path("held.npz"),), "folds": 5}, "folds: not used with predictions; got 5"),
+        ({"predictions": (Path("held.npz"),), "epochs": 3}, "epochs: not used with predictions; got 3"),
         ({"data": "true.csv", "text": "label"}, "another column than the label column"),
         ({"data": "true.csv", "features": ("x0", "x9")}, "x9"),
         ({"data": "true.csv", "labels": "observed.csv:lable"}, "did you mean 'label'"),
@@ -279,13 +286,13 @@ def test_options_that_do_not_go_together_are_refused(audit, with_reference, sett
 
 def test_predictions_without_labels_need_a_data_set(audit, simulated):
     np.savez("bare.npz", probs=simulated["probs"])
-    with pytest.raises(InputError, match="labels beside the predictions, or --data"):
+    with pytest.raises(InputError, match="labels beside the predictions, or data"):
         audit(predictions=(Path("bare.npz"),))
 
 
 def test_workers_are_refused_where_nothing_is_trained(simulated):
-    with pytest.raises(InputError, match="--workers: nothing beside --predictions; got 2"):
-        run_audit(AuditRequest(predictions=(Path("held.npz"),)), workers=2)
+    with pytest.raises(InputError, match="workers: not used with predictions; got 2"):
+        audit_labels(predictions="held.npz", options=AuditOptions(workers=2))
 
 
 def _saying(probs: np.ndarray, labels: np.ndarray) -> Callable[[Run], dict[str, Any]]:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from softtargets.audit.results import Action, Interval, Recommendation
+from softtargets.audit.evidence import Agreement
+from softtargets.audit.results import Action, IntervalEstimate, Recommendation
 from softtargets.noise import TransitionInterval
 
 # Up to this rate, by the upper end of its interval, labels are left alone.
@@ -21,7 +22,7 @@ STABLE = 20.0
 ENOUGH = 10
 _MOST_NAMED = 10
 
-RULE = (
+DECISION_RULE = (
     "The rule: get better predictions where the held-out prediction agrees with no more labels than guessing the most "
     "frequent one can, at 99 % confidence. Else keep where the noise rate is below "
     f"{100 * FEW:g} % at the upper end of its interval. Else drop and relabel where it is at most {100 * MANY:g} % and "
@@ -37,27 +38,23 @@ RULE = (
 
 
 @dataclass(frozen=True)
-class Grounds:
-    """What the rule goes by.
+class AdviceInputs:
+    """The numbers that the rule decides by.
 
     Args:
         noise_rate: estimated share of wrong labels.
         asymmetry: of the estimated transition, see :func:`asymmetry_of`.
         condition: its condition number.
         sure: share of the wrong labels that have a probability of at least :data:`SURE`.
-        agreement: share of labels that the held-out prediction agrees with.
-        largest: share of the most frequent label.
-        guessed: probability that guessing that label by its share agrees with as many.
+        agreement: of the held-out predictions with the labels.
         rare: names of the classes with fewer than :data:`ENOUGH` labels.
     """
 
-    noise_rate: Interval
+    noise_rate: IntervalEstimate
     asymmetry: float
     condition: float
     sure: float
-    agreement: float
-    largest: float
-    guessed: float
+    agreement: Agreement
     rare: tuple[str, ...] = ()
 
 
@@ -65,10 +62,10 @@ class Grounds:
 _LEVEL = 0.01
 
 
-def advise(grounds: Grounds) -> Recommendation:
-    """Recommend what to do about the labels, by :data:`RULE`, with the reason in plain words."""
-    rate, rare = grounds.noise_rate, grounds.rare
-    action, reason = _decided(grounds)
+def advise(inputs: AdviceInputs) -> Recommendation:
+    """Recommend what to do about the labels, by :data:`DECISION_RULE`, with the reason in plain words."""
+    rate, rare = inputs.noise_rate, inputs.rare
+    action, reason = _decided(inputs)
     if rare:
         named = ", ".join(" ".join(name.split()) for name in rare[:_MOST_NAMED])
         more = f" and {len(rare) - _MOST_NAMED:,} more" if len(rare) > _MOST_NAMED else ""
@@ -76,23 +73,23 @@ def advise(grounds: Grounds) -> Recommendation:
     evidence = {
         "Noise rate": rate.estimate,
         "Its upper end": rate.high,
-        "Share of wrong labels that stand out": grounds.sure,
-        "Asymmetry of T": grounds.asymmetry,
-        "Condition of T": grounds.condition,
-        "Held-out agreement": grounds.agreement,
-        "Share of the most frequent label": grounds.largest,
+        "Share of wrong labels that stand out": inputs.sure,
+        "Asymmetry of T": inputs.asymmetry,
+        "Condition of T": inputs.condition,
+        "Held-out agreement": inputs.agreement.share,
+        "Share of the most frequent label": inputs.agreement.largest,
         "Classes with too few labels": float(len(rare)),
     }
-    return Recommendation(action, reason, evidence, RULE)
+    return Recommendation(action, reason, evidence, DECISION_RULE)
 
 
-def _decided(grounds: Grounds) -> tuple[Action, tuple[str, ...]]:
-    rate = grounds.noise_rate
-    if grounds.guessed > _LEVEL:
+def _decided(inputs: AdviceInputs) -> tuple[Action, tuple[str, ...]]:
+    rate, agreement = inputs.noise_rate, inputs.agreement
+    if agreement.by_chance > _LEVEL:
         return "get better predictions", (
-            f"The held-out prediction agrees with {_percent(grounds.agreement)} of the labels, and always guessing the "
-            f"most frequent one with {_percent(grounds.largest)}: it is not shown to know anything of the labels, and "
-            "what follows from it says nothing of them.",
+            f"The held-out prediction agrees with {_percent(agreement.share)} of the labels, and always guessing the "
+            f"most frequent one with {_percent(agreement.largest)}: it is not shown to know anything of the labels, "
+            "and what follows from it says nothing of them.",
             "Probability columns in another order than the labels' classes look the same: check that first. Else train "
             "longer, on more examples or another model.",
         )
@@ -102,23 +99,23 @@ def _decided(grounds: Grounds) -> tuple[Action, tuple[str, ...]]:
             f"{said}: too low for any method to gain much by it.",
             "Look at the first suspects by hand, if there are any, and train on the labels as they are.",
         )
-    if rate.estimate <= MANY and grounds.sure >= FOUND:
+    if rate.estimate <= MANY and inputs.sure >= FOUND:
         return "drop and relabel", (
-            f"{said}, and {_percent(grounds.sure)} of the wrong labels stand out, with a probability of "
+            f"{said}, and {_percent(inputs.sure)} of the wrong labels stand out, with a probability of "
             f"{100 * SURE:g} %.",
             "Relabel those suspects by hand, or drop them: most of the noise goes with few of the examples.",
         )
-    go = "mostly go" if grounds.asymmetry >= MOSTLY else "partly go"
-    shown = go if grounds.asymmetry >= PARTLY else "are not shown to go"
-    spread = f"{said}, and wrong labels {shown} to particular classes (asymmetry {grounds.asymmetry:.2f})."
-    if grounds.condition <= STABLE and not grounds.rare:
+    go = "mostly go" if inputs.asymmetry >= MOSTLY else "partly go"
+    shown = go if inputs.asymmetry >= PARTLY else "are not shown to go"
+    spread = f"{said}, and wrong labels {shown} to particular classes (asymmetry {inputs.asymmetry:.2f})."
+    if inputs.condition <= STABLE and not inputs.rare:
         return "correct with T", (
             spread,
             f"Train with the forward correction by the estimated T, which is well conditioned "
-            f"({grounds.condition:.1f}).",
+            f"({inputs.condition:.1f}).",
         )
-    if grounds.condition > STABLE:
-        why = f"T is ill-conditioned ({grounds.condition:.0f}), so that errors of T weigh heavily in a correction."
+    if inputs.condition > STABLE:
+        why = f"T is ill-conditioned ({inputs.condition:.0f}), so that errors of T weigh heavily in a correction."
     else:
         why = "T is not known of every class, so that there is no correcting with it."
     return "smooth", (
