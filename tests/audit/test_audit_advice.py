@@ -50,10 +50,10 @@ def test_smoothing_is_a_range_to_try_whatever_the_rate_and_the_reason_says_what_
     much = replace(INPUTS, noise_rate=IntervalEstimate(rate, rate, rate))
     singular = advise(replace(much, condition=300.0)).reason[1]
     unknown = advise(replace(much, rare=("owl",))).reason[1]
-    assert "ill-conditioned (300), so that errors of T weigh heavily" in singular
-    assert "T is not known of every class" in unknown
+    assert "ill-conditioned (300), so a correction amplifies the errors" in singular
+    assert "T is not known for every class" in unknown
     for reason in (singular, unknown):
-        assert "try 0.1 to 0.4, chosen by held-out labels" in reason
+        assert "try 0.1 to 0.4, chosen on held-out labels" in reason
 
 
 def test_predictions_that_a_guess_may_match_are_no_ground_for_anything():
@@ -63,18 +63,18 @@ def test_predictions_that_a_guess_may_match_are_no_ground_for_anything():
     assert advice.action == "get better predictions"
     assert "10.5 %" in advice.reason[0]
     assert "10.0 %" in advice.reason[0]
-    assert "columns in another order" in advice.reason[1]
+    assert "in the order of the classes" in advice.reason[1]
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.36])
 def test_classes_with_few_labels_are_named_whatever_the_advice_and_never_corrected(rate):
     inputs = replace(INPUTS, noise_rate=IntervalEstimate(rate, rate, rate), sure=0.9)
     advice = advise(replace(inputs, rare=("barn\nowl", "bat")))
-    assert advice.reason[-1] == "Fewer than 10 labels have the classes barn owl, bat: T says nothing of them."
+    assert advice.reason[-1] == "These classes have fewer than 10 labels, so T says nothing of them: barn owl, bat."
     assert advice.action == {0.01: "keep", 0.1: "drop and relabel", 0.36: "smooth"}[rate]
     assert "T says nothing" not in " ".join(advise(inputs).reason)
     many = advise(replace(inputs, rare=tuple(f"c{k}" for k in range(13)))).reason[-1]
-    assert "c9 and 3 more:" in many
+    assert "c9 and 3 more." in many
 
 
 def interval(transition: Transition, width: float = 0.0, prior: torch.Tensor | None = None) -> TransitionInterval:

@@ -72,7 +72,7 @@ def test_the_page_says_what_a_reader_must_know(built):
         "70 suspects",
         "Smooth.",
         "The reason.",
-        "By the reference labels 12.3 % are wrong",
+        "According to the reference labels, 12.3 % are wrong",
         "Shown are the first 50 of 70",
         "10 more suspects",
         "They must be held out",
@@ -81,9 +81,9 @@ def test_the_page_says_what_a_reader_must_know(built):
         "wrong by the reference",
         "right by the reference",
         "beyond 10,000",
-        "Rows count from 0, a header left out, in the order of the predictions.",
+        "Rows are counted from 0, without a header, in the order of the predictions.",
         "How many are estimated to be wrong",
-        "Near the top the estimate tends to be too sure, where the model is wrongly sure.",
+        "Near the top the estimate tends to be overconfident, where the model is.",
         "The rule.",
         "A note.",
         "softtargets audit --predictions held.npz",
@@ -108,14 +108,14 @@ def test_a_prediction_that_knows_nothing_is_the_headline():
     results = make()
     advice = replace(results.recommendation, action="get better predictions")
     text = words_of(page_files(replace(results, recommendation=advice))["index.html"])
-    assert "No finding · the held-out prediction is not shown to know anything of the labels" in text
+    assert "No finding · the held-out prediction is not shown to be better than a guess" in text
     assert "15.0 % estimated wrong" not in text
     assert "No finding" not in words_of(page_files(results)["index.html"])
 
 
 def test_classes_that_the_heat_map_leaves_out_are_said():
     text = words_of(page_files(make(classes=80))["index.html"])
-    assert "Shown are the 30 classes with the most estimated errors" in text
+    assert "The 30 classes with the most estimated errors are shown" in text
 
 
 def test_equal_results_give_equal_files(built):

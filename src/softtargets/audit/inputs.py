@@ -23,7 +23,7 @@ from softtargets.runs.store import RunStore
 from softtargets.train.progress import Progress
 
 _CHUNK = 65_536
-OTHER_PARTS = "Audited is the training part; the data set’s own validation and test splits are not."
+OTHER_PARTS = "The training part is audited. The data set’s own validation and test splits are not."
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,8 +32,8 @@ from softtargets.audit.transitions import CHOSEN, CHOSEN_BECAUSE, CONFIDENCE, Tr
 from softtargets.train.progress import Progress
 
 SAMPLING = (
-    "Every interval says what the sample of examples leaves open, and nothing of what the model gets wrong by itself: "
-    "where it confuses classes that are alike, noise is overestimated."
+    "The intervals cover the sampling of the examples and not the errors of the model itself: where it confuses "
+    "similar classes, noise is overestimated."
 )
 
 

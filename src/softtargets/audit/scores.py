@@ -26,7 +26,7 @@ SCORES: dict[str, tuple[str, str]] = {
     "normalized_margin": ("normalised margin", "How far the given label is ahead of the best other one, from 0 to 1."),
     "confident_joint": (
         "confident-joint selection",
-        "Self-confidence, with 1 taken off where the prediction is confident of another class.",
+        "Self-confidence, minus 1 where the prediction is confident of another class.",
     ),
     "area_under_margin": (
         "area under the margin",

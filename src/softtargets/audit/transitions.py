@@ -31,8 +31,8 @@ ESTIMATORS: dict[str, tuple[str, Estimator]] = {
 }
 CHOSEN = "confident_joint"
 CHOSEN_BECAUSE = (
-    "the same for every audit. Unlike the others it asks neither that the probabilities are calibrated nor that every "
-    "class has examples that are of it for certain. What the model confuses by itself it counts as noise too."
+    "the same for every audit. Unlike the others it requires neither calibrated probabilities nor examples of every "
+    "class that belong to it for certain. What the model confuses by itself counts as noise too."
 )
 
 
