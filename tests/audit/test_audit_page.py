@@ -83,7 +83,7 @@ def test_the_page_says_what_a_reader_must_know(built):
         "beyond 10,000",
         "Rows are counted from 0, without a header, in the order of the predictions.",
         "How many are estimated to be wrong",
-        "Near the top the estimate tends to be overconfident, where the model is.",
+        "Near the top the estimate is often too high, where the model is overconfident.",
         "The rule.",
         "A note.",
         "softtargets audit --predictions held.npz",

@@ -12,7 +12,9 @@ from softtargets._errors import fail, fail_type
 from softtargets.data.predictions import Predictions
 
 
-def predictions_of(labels: Any, *, probs: Any, logits: Any, class_names: Sequence[str] | None) -> Predictions:
+def predictions_of(
+    labels: Any = None, *, probs: Any = None, logits: Any = None, class_names: Sequence[str] | None = None
+) -> Predictions:
     """Return arrays as predictions that were read from a file are returned.
 
     Args:

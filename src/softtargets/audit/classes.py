@@ -11,18 +11,14 @@ from softtargets.audit.transitions import TransitionFit
 MOST_CONFUSED = 20
 
 
-def audit_classes(fit: TransitionFit, labels: Tensor, suspect_labels: Tensor) -> tuple[ClassAudit, ...]:
-    """Return what is estimated of each class.
+def audit_classes(fit: TransitionFit, labels: Tensor, suspect_labels: Tensor) -> Iterator[ClassAudit]:
+    """Yield what is estimated of each class.
 
     Args:
         fit: T and the shares of the clean classes.
         labels: (N,) int64, audited.
         suspect_labels: (M,) int64, those of them that are suspect.
     """
-    return tuple(_class_audits(fit, labels, suspect_labels))
-
-
-def _class_audits(fit: TransitionFit, labels: Tensor, suspect_labels: Tensor) -> Iterator[ClassAudit]:
     matrix, prior = fit.transition.to_dense(), fit.class_prior
     size = len(matrix)
     joint = prior[:, None] * matrix
@@ -39,15 +35,11 @@ def _class_audits(fit: TransitionFit, labels: Tensor, suspect_labels: Tensor) ->
         )
 
 
-def confusions(fit: TransitionFit, num_labels: int) -> tuple[Confusion, ...]:
-    """Return the pairs of classes with the most wrong labels, most first.
+def find_confusions(fit: TransitionFit, num_labels: int) -> Iterator[Confusion]:
+    """Yield the pairs of classes with the most wrong labels, most first.
 
     The intervals hold the shares of the classes fixed.
     """
-    return tuple(_confusions(fit, num_labels))
-
-
-def _confusions(fit: TransitionFit, num_labels: int) -> Iterator[Confusion]:
     prior, interval = fit.class_prior, fit.interval
     matrices = (interval.estimate.to_dense(), interval.low, interval.high)
     counts, low, high = (prior[:, None] * matrix * num_labels for matrix in matrices)

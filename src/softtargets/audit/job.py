@@ -10,18 +10,17 @@ from typing import Any
 
 from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmetry_of
 from softtargets.audit.arrays import predictions_of
-from softtargets.audit.classes import audit_classes, confusions
+from softtargets.audit.classes import audit_classes, find_confusions
 from softtargets.audit.evidence import measure_agreement
 from softtargets.audit.inputs import AuditInputs, gather
 from softtargets.audit.page import write_page
 from softtargets.audit.previews import preview_examples
-from softtargets.audit.ranking import cutoffs, find_suspects, rank_labels
+from softtargets.audit.ranking import estimate_cutoffs, find_suspects, rank_labels
 from softtargets.audit.request import AuditOptions, AuditRequest
 from softtargets.audit.results import (
     AuditedLabels,
     AuditProvenance,
     AuditResults,
-    ClassAudit,
     IntervalEstimate,
     LabelRanking,
     NoiseEstimate,
@@ -87,7 +86,18 @@ def audit_labels(
         >>> results.recommendation.action
         'drop and relabel'
     """
-    request = _request(labels, probs, logits, predictions, data, options or AuditOptions())
+    options = options or AuditOptions()
+    given = {"labels": labels, "probs": probs, "logits": logits}
+    names = {name: value for name, value in given.items() if isinstance(value, str)}
+    arrays = {name: value for name, value in given.items() if value is not None and name not in names}
+    paths = (predictions,) if isinstance(predictions, str | Path) else predictions
+    request = AuditRequest(
+        data=None if data is None else str(data),
+        predictions=tuple(map(Path, paths)),
+        arrays=predictions_of(**arrays, class_names=options.class_names) if arrays else None,
+        options=options,
+        **names,
+    )
     request.check()
 
     def on_stage(name: str, done: float) -> None:
@@ -95,36 +105,13 @@ def audit_labels(
 
     inputs = gather(request, on_progress=on_progress, on_stage=on_stage)
     results = _examine(inputs, request, on_stage)
-    folder = _folder(request.options, results.audited.name, request.labels)
+    folder = _folder(options, results.audited.name, request.labels)
     if folder is None:
         return results
     on_stage("writing the page", 0.0)
     page = write_page(results, folder)
     on_stage("writing the page", 1.0)
     return replace(results, page=page)
-
-
-def _request(
-    labels: Any,
-    probs: Any,
-    logits: Any,
-    predictions: str | Path | Sequence[str | Path],
-    data: str | Path | None,
-    options: AuditOptions,
-) -> AuditRequest:
-    """Tell arrays from the names of arrays."""
-    paths = (predictions,) if isinstance(predictions, str | Path) else tuple(predictions)
-    texts = {"labels": labels, "probs": probs, "logits": logits}
-    arrays = {name: value for name, value in texts.items() if not (value is None or isinstance(value, str))}
-    return AuditRequest(
-        data=None if data is None else str(data),
-        predictions=tuple(map(Path, paths)),
-        arrays=predictions_of(**{**dict.fromkeys(texts), **arrays}, class_names=options.class_names)
-        if arrays
-        else None,
-        options=options,
-        **{name: value for name, value in texts.items() if name not in arrays},
-    )
 
 
 def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> AuditResults:
@@ -139,7 +126,7 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
     on_stage("ranking", 1.0)
     agreement = measure_agreement(evidence)
     noise = _noise_estimate(fit, size)
-    classes = audit_classes(fit, evidence.labels, suspects.given)
+    classes = tuple(audit_classes(fit, evidence.labels, suspects.given))
     recommendation = advise(
         AdviceInputs(
             noise_rate=noise.rate,
@@ -147,7 +134,7 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
             condition=noise.estimate.condition,
             sure=ranked.share_above(SURE),
             agreement=agreement,
-            rare=_rare(evidence.class_names, classes),
+            rare=tuple(n for n, row in zip(evidence.class_names, classes, strict=True) if row.observed < ENOUGH),
         )
     )
     return AuditResults(
@@ -167,7 +154,7 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
             precision_at=min(PRECISION_AT, size),
             suspects=suspects,
             previews=preview_examples(inputs.dataset, suspects.rows[: options.top]),
-            cutoffs=cutoffs(evidence, ranked),
+            cutoffs=tuple(estimate_cutoffs(evidence, ranked)),
         ),
         classes=classes,
         recommendation=recommendation,
@@ -183,13 +170,9 @@ def _noise_estimate(fit: TransitionFit, num_labels: int) -> NoiseEstimate:
         estimates=fit.estimates,
         chosen=CHOSEN,
         chosen_because=CHOSEN_BECAUSE,
-        confusions=confusions(fit, num_labels),
+        confusions=tuple(find_confusions(fit, num_labels)),
         reference=fit.reference,
     )
-
-
-def _rare(class_names: tuple[str, ...], classes: tuple[ClassAudit, ...]) -> tuple[str, ...]:
-    return tuple(name for name, found in zip(class_names, classes, strict=True) if found.observed < ENOUGH)
 
 
 def _versions() -> dict[str, str]:

@@ -74,12 +74,8 @@ def find_suspects(evidence: Evidence, scores: dict[str, Tensor], ranked: RankedL
     )
 
 
-def cutoffs(evidence: Evidence, ranked: RankedLabels) -> tuple[RankCutoff, ...]:
-    """Return how many of the first labels are wrong, at round numbers and along the whole ranking."""
-    return tuple(_cutoffs(evidence, ranked))
-
-
-def _cutoffs(evidence: Evidence, ranked: RankedLabels) -> Iterator[RankCutoff]:
+def estimate_cutoffs(evidence: Evidence, ranked: RankedLabels) -> Iterator[RankCutoff]:
+    """Yield how many of the first labels are wrong, at round numbers and along the whole ranking."""
     size, expected = len(evidence), ranked.expected
     round_ones = {step * 10**power for power in range(1, 12) for step in (1, 2, 5) if step * 10**power < size}
     even = {round(size * point / CURVE_POINTS) for point in range(1, CURVE_POINTS + 1)}

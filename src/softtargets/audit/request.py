@@ -108,18 +108,12 @@ class AuditRequest:
         if self.data is None and self.trains:
             required = "data, predictions, or labels with probs or logits"
             raise fail("audit", required, "none of them", "name what to audit")
-        for name, value in (
-            ("label", options.label),
-            ("labels", self.labels),
-            ("text", options.text),
-            ("features", options.features),
-        ):
-            if value and self.data is None:
-                raise fail(name, "used together with data", f"'{value}' alone", "give the data set as well")
-        for name in ("logits", "probs"):
-            value = getattr(self, name)
-            if value is not None and not self.predictions:
-                raise fail(name, "used together with predictions", f"'{value}' alone", "give the files as well")
+        of_data = {"label": options.label, "labels": self.labels, "text": options.text, "features": options.features}
+        of_predictions = {"logits": self.logits, "probs": self.probs}
+        for needed, given in (("data", of_data), ("predictions", of_predictions)):
+            for name, value in given.items():
+                if value and not getattr(self, needed):
+                    raise fail(name, f"used together with {needed}", f"'{value}' alone", f"give {needed} as well")
         for name in ("folds", "epochs", "workers"):
             value = getattr(options, name)
             if value is not None and not self.trains:

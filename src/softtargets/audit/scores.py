@@ -1,7 +1,5 @@
 """How suspect each label is, by every score."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -39,27 +37,24 @@ SCORES: dict[str, tuple[str, str]] = {
 
 def score_labels(evidence: Evidence, fit: TransitionFit, on_stage: OnStage) -> dict[str, Tensor]:
     """Return each score, (N,) float32, by its name; low is suspect, whatever the score."""
-    return dict(_scored(evidence, fit, on_stage))
-
-
-def _scored(evidence: Evidence, fit: TransitionFit, on_stage: OnStage) -> Iterator[tuple[str, Tensor]]:
     probs, labels = evidence.probs, evidence.labels
     posterior, done = [], 0
-    for some_probs, some_labels in evidence.chunks():
+    for some, their_labels in evidence.chunks():
         on_stage("scoring", done / len(evidence))
-        found = noise.label_posterior(
-            some_probs, some_labels, fit.transition, class_prior=fit.class_prior, rounds=ROUNDS
-        )
+        found = noise.label_posterior(some, their_labels, fit.transition, class_prior=fit.class_prior, rounds=ROUNDS)
         posterior.append(found.float())
-        done += len(some_labels)
-    yield "label_posterior", torch.cat(posterior)
+        done += len(some)
     confidence = noise.self_confidence(probs, labels).float()
-    yield "self_confidence", confidence
-    yield "normalized_margin", noise.normalized_margin(probs, labels).float()
-    yield "confident_joint", confidence - noise.confident_suspects(probs, labels, fit.joint).float()
+    scores = {
+        "label_posterior": torch.cat(posterior),
+        "self_confidence": confidence,
+        "normalized_margin": noise.normalized_margin(probs, labels).float(),
+        "confident_joint": confidence - noise.confident_suspects(probs, labels, fit.joint).float(),
+    }
     for name, values in evidence.dynamics.items():
-        yield name, (-values if name == "forgetting" else values).float()
+        scores[name] = (-values if name == "forgetting" else values).float()
     on_stage("scoring", 1.0)
+    return scores
 
 
 def judge_scores(scores: dict[str, Tensor], evidence: Evidence) -> tuple[LabelScore, ...]:

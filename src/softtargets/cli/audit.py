@@ -86,10 +86,17 @@ def audit(
         runs=runs,
         workers=workers,
     )
-    sources = {"probs": probs, "logits": logits, "predictions": tuple(predictions or ()), "data": data}
     try:
         with nullcontext() if predictions else shown_progress() as on_training:
-            results = audit_labels(labels, **sources, options=options, on_progress=_Shown(on_training))
+            results = audit_labels(
+                labels,
+                probs,
+                logits=logits,
+                predictions=predictions or (),
+                data=data,
+                options=options,
+                on_progress=_Shown(on_training),
+            )
     except RunsFailedError as error:
         typer.echo(f"failed: {error}", err=True)
         return RUNS_FAILED
