@@ -59,7 +59,7 @@ def audit(tmp_path, monkeypatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def run(**settings: Any) -> Path:
-        given = {name: settings.pop(name) for name in ("labels", *SOURCES) if name in settings}
+        given = {name: settings.pop(name) for name in ("labels", "output", *SOURCES) if name in settings}
         options = AuditOptions(reports=Path("reports"), workers=None if "predictions" in given else 1, **settings)
         page = audit_labels(**given, options=options).page
         assert page is not None
@@ -90,8 +90,7 @@ def held(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
     """Return the files of an audit of simulated predictions, and what those hold."""
     folder, content = tmp_path_factory.mktemp("held"), simulate()
     write_arrays(folder / "held.npz", content)
-    options = AuditOptions(output=folder / "page")
-    results = audit_labels(predictions=folder / "held.npz", probs="probs", options=options)
+    results = audit_labels(predictions=folder / "held.npz", probs="probs", output=folder / "page")
     assert results.page == folder / "page" / "index.html"
     return folder / "page", content
 
@@ -173,15 +172,15 @@ def test_arrays_give_the_numbers_of_the_same_arrays_in_a_file(tmp_path, monkeypa
     values = probs / probs.sum(1, keepdims=True) if kind == "probs" else np.log(probs) + 3
     arrays: dict[str, Any] = {"labels": content["labels"], kind: values}
     np.savez("same.npz", **arrays)
-    options = AuditOptions(seed=3, output=Path("page"))
-    of_file = audit_labels(predictions="same.npz", options=options)
+    options = AuditOptions(seed=3)
+    of_file = audit_labels(predictions="same.npz", output="page", options=options)
     before = {name: (tmp_path / "page" / name).read_bytes() for name in FILES}
-    of_arrays = audit_labels(**arrays, options=AuditOptions(seed=3))
+    of_arrays = audit_labels(**arrays, options=options)
     assert of_arrays.page is None
     assert of_arrays.provenance.command is None
     assert numbers(of_arrays) == numbers(of_file)
     tensors: dict[str, Any] = {"labels": torch.tensor(content["labels"]), kind: torch.tensor(values)}
-    of_tensors = audit_labels(**tensors, options=options)
+    of_tensors = audit_labels(**tensors, output="page", options=options)
     for name in ("suspects.csv", "suspects.parquet", "transition.csv"):
         assert (tmp_path / "page" / name).read_bytes() == before[name]
     assert numbers(of_tensors) == numbers(of_file)
@@ -199,7 +198,7 @@ def test_nothing_is_written_unless_a_folder_is_named(tmp_path, monkeypatch):
 
 def test_stages_are_told_in_their_order():
     content, told = simulate(300), []
-    audit_labels(content["labels"], content["probs"], on_progress=told.append)
+    audit_labels(content["labels"], content["probs"], options=AuditOptions(on_progress=told.append))
     assert all(isinstance(stage, AuditStage) and 0 <= stage.done <= 1 for stage in told)
     assert list(dict.fromkeys(stage.name for stage in told)) == ["reading", "estimating T", "scoring", "ranking"]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from softtargets.audit.evidence import Evidence
+from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.ranking import RankedLabels, estimate_cutoffs, find_suspects, rank_labels
 from softtargets.matrices import Transition
 from softtargets.noise import TransitionInterval
@@ -12,10 +12,10 @@ SCORES = {"label_posterior": torch.tensor([0.9, 0.1, 0.8, 0.2]), "other": torch.
 
 
 @pytest.fixture
-def evidence() -> Evidence:
+def evidence() -> LabelEvidence:
     probs = torch.tensor([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.1, 0.5, 0.4]])
     labels = torch.tensor([0, 0, 1, 1])
-    return Evidence(probs, labels, ("a", "b", "c"), reference=torch.tensor([0, 1, 1, 2]))
+    return LabelEvidence(probs, labels, ("a", "b", "c"), reference=torch.tensor([0, 1, 1, 2]))
 
 
 @pytest.fixture

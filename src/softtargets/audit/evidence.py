@@ -10,7 +10,7 @@ CHUNK_ROWS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class LabelEvidence:
     """What is known of every label that is audited.
 
     Args:
@@ -55,7 +55,7 @@ class Agreement:
     by_chance: float
 
 
-def measure_agreement(evidence: Evidence) -> Agreement:
+def measure_agreement(evidence: LabelEvidence) -> Agreement:
     """Compare the predicted class with the labels, and with a guess."""
     size = len(evidence)
     agreed = sum(int((probs.argmax(1) == labels).sum()) for probs, labels in evidence.chunks())

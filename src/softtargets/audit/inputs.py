@@ -1,6 +1,5 @@
 """What was given, checked: labels, held-out probabilities (cross-validated where none were given), the data set."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import fail
-from softtargets.audit.evidence import Evidence
+from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.models import cross_validate
 from softtargets.audit.request import AuditRequest
 from softtargets.audit.results import CrossValidatedModel
@@ -20,7 +19,6 @@ from softtargets.data.predictions import Predictions, read_predictions
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec
 from softtargets.runs.store import RunStore
-from softtargets.train.progress import Progress
 
 _CHUNK = 65_536
 OTHER_PARTS = "The training part is audited. The data set’s own validation and test splits are not."
@@ -41,7 +39,7 @@ class AuditInputs:
         notes: what a reader must know.
     """
 
-    evidence: Evidence
+    evidence: LabelEvidence
     name: str
     row_order: str
     labels: str
@@ -51,7 +49,7 @@ class AuditInputs:
     notes: tuple[str, ...] = ()
 
 
-def gather(request: AuditRequest, *, on_progress: Callable[[Progress], None], on_stage: OnStage) -> AuditInputs:
+def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     """Read what was named, and train models where no predictions were given.
 
     Raises:
@@ -72,7 +70,7 @@ def gather(request: AuditRequest, *, on_progress: Callable[[Progress], None], on
     model, dynamics = None, {}
     if request.trains:
         on_stage("reading", 1.0)
-        held_out = cross_validate(dataset, data, store, request.options, observed=observed, on_progress=on_progress)
+        held_out = cross_validate(dataset, data, store, request.options, observed=observed)
         probs, dynamics, model = held_out.probs, held_out.dynamics, held_out.model
         source = f"{model.folds}-fold cross-validation, {model.describes}"
     else:
@@ -80,7 +78,7 @@ def gather(request: AuditRequest, *, on_progress: Callable[[Progress], None], on
         _check_fit(given, labels, dataset)
         probs, source = _probabilities(given, on_stage), _source_in_words(request, given)
     return AuditInputs(
-        evidence=Evidence(probs, labels, dataset.class_names, dynamics, reference),
+        evidence=LabelEvidence(probs, labels, dataset.class_names, dynamics, reference),
         name=dataset.name,
         row_order="of the data set’s training part; a folder of images has them sorted by path",
         labels=_labels_in_words(dataset, data, observed),
@@ -133,7 +131,7 @@ def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
         raise fail("predictions", required, "neither", "add an array or a column named labels")
     files = request.predictions
     return AuditInputs(
-        evidence=Evidence(
+        evidence=LabelEvidence(
             _probabilities(given, on_stage),
             given.labels,
             given.class_names or tuple(str(index) for index in range(given.num_classes)),

@@ -2,7 +2,7 @@
 
 import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +28,6 @@ from softtargets.audit.results import (
 from softtargets.audit.scores import PRECISION_AT, RANKED_BY, judge_scores, score_labels
 from softtargets.audit.stages import AuditStage, OnStage
 from softtargets.audit.transitions import CHOSEN, CHOSEN_BECAUSE, CONFIDENCE, TransitionFit, fit_transition
-from softtargets.train.progress import Progress
 
 SAMPLING = (
     "The intervals cover the sampling of the examples and not the errors of the model itself: where it confuses "
@@ -43,8 +42,8 @@ def audit_labels(
     logits: Any = None,
     predictions: str | Path | Sequence[str | Path] = (),
     data: str | Path | None = None,
+    output: str | Path | None = None,
     options: AuditOptions | None = None,
-    on_progress: Callable[[AuditStage | Progress], None] = lambda state: None,
 ) -> AuditResults:
     """Find wrong labels: how many, how, which, and what to do about them.
 
@@ -60,9 +59,8 @@ def audit_labels(
         predictions: .npz, .safetensors, .csv or .parquet files of held-out predictions and labels, in row order.
         data: data set: "digits", a file or folder, or a hub name. Its training part is audited. With predictions it
             gives the labels, the names of the classes and the examples that the page shows.
-        options: columns of the data, cross-validation, seed, and where the page goes. By default no page is written.
-        on_progress: called with each :class:`AuditStage`, and while models are trained with a
-            :class:`~softtargets.train.progress.Progress`, from another thread.
+        output: folder for the page and its files (default: none are written).
+        options: columns of the data, names of the classes, cross-validation, seed, progress.
 
     Returns:
         AuditResults. :func:`write_page` writes its page and files. Equal inputs give equal results, whether they are
@@ -95,17 +93,18 @@ def audit_labels(
         data=None if data is None else str(data),
         predictions=tuple(map(Path, paths)),
         arrays=predictions_of(**arrays, class_names=options.class_names) if arrays else None,
+        output=None if output is None else Path(output),
         options=options,
         **names,
     )
     request.check()
 
     def on_stage(name: str, done: float) -> None:
-        on_progress(AuditStage(name, done))
+        options.on_progress(AuditStage(name, done))
 
-    inputs = gather(request, on_progress=on_progress, on_stage=on_stage)
+    inputs = gather(request, on_stage)
     results = _examine(inputs, request, on_stage)
-    folder = _folder(options, results.audited.name, request.labels)
+    folder = _folder(request, results.audited.name)
     if folder is None:
         return results
     on_stage("writing the page", 0.0)
@@ -180,9 +179,9 @@ def _versions() -> dict[str, str]:
     return {**packages, "python": platform.python_version()}
 
 
-def _folder(options: AuditOptions, name: str, labels: str | None) -> Path | None:
+def _folder(request: AuditRequest, name: str) -> Path | None:
     """Return where the page goes; None for no page."""
-    if options.output is not None or options.reports is None:
-        return options.output
-    parts = ["audit", name, *([labels.rpartition(":")[2]] if labels else [])]
-    return options.reports / re.sub(r"[^\w.-]+", "_", "-".join(parts)).lstrip(".")
+    if request.output is not None or request.options.reports is None:
+        return request.output
+    parts = ["audit", name, *([request.labels.rpartition(":")[2]] if request.labels else [])]
+    return request.options.reports / re.sub(r"[^\w.-]+", "_", "-".join(parts)).lstrip(".")

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,6 @@ from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import resolve
-from softtargets.train.progress import Progress
 from softtargets.train.schedule import train_all
 
 DYNAMICS = ("area_under_margin", "forgetting", "early_agreement")
@@ -82,7 +80,6 @@ def cross_validate(
     options: AuditOptions,
     *,
     observed: tuple[str, str] | None,
-    on_progress: Callable[[Progress], None],
 ) -> HeldOut:
     """Train a model for each fold, several at a time, and predict the rows it has not seen.
 
@@ -90,9 +87,8 @@ def cross_validate(
         dataset: which the data specification names.
         data: without a fold.
         store: keeps the models: what was trained is not trained again.
-        options: number of folds, epochs, seed and workers.
+        options: number of folds, epochs, seed, workers, progress.
         observed: file and column of the labels; None: the data set's own.
-        on_progress: as of :func:`train_all`.
 
     Raises:
         InputError: where a model cannot be trained: before any is trained.
@@ -102,7 +98,7 @@ def cross_validate(
     runs = [_specify(dataset, data, Fold(index=fold, count=folds), options, observed) for fold in range(folds)]
     content = fingerprint(data, cache=store.cache)
     resolved = [resolve(run, content) for run in runs]
-    outcomes = train_all(resolved, store, workers=options.workers, on_progress=on_progress)
+    outcomes = train_all(resolved, store, workers=options.workers, on_progress=options.on_progress)
     failed = next((outcome for outcome in outcomes if outcome.status == "failed"), None)
     if failed is not None:
         raise RunsFailedError(f"a cross-validated model failed: {failed.message}")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from softtargets import noise
-from softtargets.audit.evidence import CHUNK_ROWS, Evidence
+from softtargets.audit.evidence import CHUNK_ROWS, LabelEvidence
 from softtargets.audit.results import IntervalEstimate, RankCutoff, Suspects
 from softtargets.audit.scores import RANKED_BY
 from softtargets.audit.transitions import CONFIDENCE
@@ -54,7 +54,7 @@ def rank_labels(scores: dict[str, Tensor], interval: TransitionInterval) -> Rank
     return RankedLabels(order, wrong, expected)
 
 
-def find_suspects(evidence: Evidence, scores: dict[str, Tensor], ranked: RankedLabels) -> Suspects:
+def find_suspects(evidence: LabelEvidence, scores: dict[str, Tensor], ranked: RankedLabels) -> Suspects:
     """Return the labels that are more likely wrong than right, most suspect first."""
     chosen = ranked.wrong > 0.5
     rows = ranked.order[chosen]
@@ -74,7 +74,7 @@ def find_suspects(evidence: Evidence, scores: dict[str, Tensor], ranked: RankedL
     )
 
 
-def estimate_cutoffs(evidence: Evidence, ranked: RankedLabels) -> Iterator[RankCutoff]:
+def estimate_cutoffs(evidence: LabelEvidence, ranked: RankedLabels) -> Iterator[RankCutoff]:
     """Yield how many of the first labels are wrong, at round numbers and along the whole ranking."""
     size, expected = len(evidence), ranked.expected
     round_ones = {step * 10**power for power in range(1, 12) for step in (1, 2, 5) if step * 10**power < size}

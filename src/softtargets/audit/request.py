@@ -1,11 +1,14 @@
 """What is to be audited, and how."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from softtargets._errors import fail
+from softtargets.audit.stages import AuditStage
 from softtargets.data.predictions import Predictions
+from softtargets.train.progress import Progress
 
 FOLDS = 5
 RUNS = Path("runs")
@@ -24,11 +27,12 @@ class AuditOptions:
         epochs: epochs of every model (default: set by the size of the data set). Only without predictions.
         seed: seed of the folds, the models and the bootstrap, in [0, 2**32).
         top: number of suspects that the page shows.
-        output: folder of the page and its files (default: see `reports`).
-        reports: folder in which the page gets a folder of its own, named after what is audited, where `output` is
-            None. With neither no page is written.
+        reports: folder in which the page gets a folder named after what is audited, where no folder of the page itself
+            is given (default: no page is written).
         runs: folder of the run store, which keeps the models.
         workers: number of processes that train models (default: one per core). Only without predictions.
+        on_progress: called with each :class:`AuditStage`, and while models are trained with a
+            :class:`~softtargets.train.progress.Progress`, from another thread.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -39,10 +43,10 @@ class AuditOptions:
     epochs: int | None = None
     seed: int = 0
     top: int = 200
-    output: Path | None = None
     reports: Path | None = None
     runs: Path = RUNS
     workers: int | None = None
+    on_progress: Callable[[AuditStage | Progress], None] = lambda state: None
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class AuditRequest:
         predictions: files of held-out logits or probabilities, in the order of the rows.
         logits, probs: name of the array or the columns in these files.
         arrays: held-out predictions in memory, in place of files.
+        output: folder of the page and its files.
         options: how to audit.
     """
 
@@ -64,6 +69,7 @@ class AuditRequest:
     logits: str | None = None
     probs: str | None = None
     arrays: Predictions | None = None
+    output: Path | None = None
     options: AuditOptions = field(default_factory=AuditOptions)
 
     @property
@@ -85,7 +91,7 @@ class AuditRequest:
             "logits": self.logits,
             "probs": self.probs,
             "epochs": options.epochs,
-            "output": options.output,
+            "output": self.output,
         }
         words = ["softtargets", "audit"]
         for name, value in named.items():
@@ -127,7 +133,7 @@ class AuditRequest:
 
     def _check_folders(self) -> None:
         options = self.options
-        for name, folder in (("output", options.output or options.reports), ("runs", options.runs)):
+        for name, folder in (("output", self.output or options.reports), ("runs", options.runs)):
             for place in (folder, *folder.parents) if folder else ():
                 if place.exists() and not place.is_dir():
                     raise fail(name, "the path of a folder", f"the file '{place}'", "choose another path")

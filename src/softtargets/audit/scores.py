@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from softtargets import noise
-from softtargets.audit.evidence import Evidence
+from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.results import LabelScore
 from softtargets.audit.stages import OnStage
 from softtargets.audit.transitions import TransitionFit
@@ -35,7 +35,7 @@ SCORES: dict[str, tuple[str, str]] = {
 }
 
 
-def score_labels(evidence: Evidence, fit: TransitionFit, on_stage: OnStage) -> dict[str, Tensor]:
+def score_labels(evidence: LabelEvidence, fit: TransitionFit, on_stage: OnStage) -> dict[str, Tensor]:
     """Return each score, (N,) float32, by its name; low is suspect, whatever the score."""
     probs, labels = evidence.probs, evidence.labels
     posterior, done = [], 0
@@ -57,7 +57,7 @@ def score_labels(evidence: Evidence, fit: TransitionFit, on_stage: OnStage) -> d
     return scores
 
 
-def judge_scores(scores: dict[str, Tensor], evidence: Evidence) -> tuple[LabelScore, ...]:
+def judge_scores(scores: dict[str, Tensor], evidence: LabelEvidence) -> tuple[LabelScore, ...]:
     """Describe each score, and measure by the reference labels, where there are any, how well it ranks."""
     return tuple(_judged(name, values, evidence.wrong) for name, values in scores.items())
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from softtargets import noise
-from softtargets.audit.evidence import Evidence
+from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.results import ReferenceLabels, TransitionEstimate
 from softtargets.audit.stages import OnStage
 from softtargets.matrices import Transition
@@ -63,7 +63,7 @@ class TransitionFit:
         return self.joint.class_prior
 
 
-def fit_transition(evidence: Evidence, *, seed: int, on_stage: OnStage) -> TransitionFit:
+def fit_transition(evidence: LabelEvidence, *, seed: int, on_stage: OnStage) -> TransitionFit:
     """Estimate T by every estimator, and bootstrap the chosen one.
 
     Args:
@@ -86,7 +86,7 @@ def fit_transition(evidence: Evidence, *, seed: int, on_stage: OnStage) -> Trans
     return TransitionFit(interval, joint, estimates, reference)
 
 
-def _reference(evidence: Evidence) -> ReferenceLabels | None:
+def _reference(evidence: LabelEvidence) -> ReferenceLabels | None:
     if evidence.reference is None or evidence.wrong is None:
         return None
     size = len(evidence.class_names)
@@ -95,7 +95,7 @@ def _reference(evidence: Evidence) -> ReferenceLabels | None:
 
 
 def _estimates(
-    evidence: Evidence, prior: Tensor, reference: ReferenceLabels | None, on_stage: OnStage
+    evidence: LabelEvidence, prior: Tensor, reference: ReferenceLabels | None, on_stage: OnStage
 ) -> Iterator[TransitionEstimate]:
     """Yield what every estimator says of T."""
     for done, (name, (label, estimator)) in enumerate(ESTIMATORS.items(), start=1):

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +82,6 @@ def audit(
         epochs=epochs,
         seed=seed,
         top=top,
-        output=output,
         reports=Path("reports"),
         runs=runs,
         workers=workers,
@@ -94,8 +94,8 @@ def audit(
                 logits=logits,
                 predictions=predictions or (),
                 data=data,
-                options=options,
-                on_progress=_Shown(on_training),
+                output=output,
+                options=replace(options, on_progress=_Shown(on_training)),
             )
     except RunsFailedError as error:
         typer.echo(f"failed: {error}", err=True)
