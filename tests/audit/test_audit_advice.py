@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from softtargets.audit.advice import Grounds, advise, asymmetry_of
-from softtargets.audit.results import Interval
+from softtargets.audit.advice import AdviceInputs, advise, asymmetry_of
+from softtargets.audit.evidence import Agreement
+from softtargets.audit.results import IntervalEstimate
 from softtargets.matrices import Transition
 from softtargets.noise import TransitionInterval
 
-MUCH = Interval(0.36, 0.3, 0.4)
-GROUNDS = Grounds(MUCH, asymmetry=0.1, condition=2.0, sure=0.1, agreement=0.7, largest=0.1, guessed=0.0)
+MUCH = IntervalEstimate(0.36, 0.3, 0.4)
+INPUTS = AdviceInputs(MUCH, asymmetry=0.1, condition=2.0, sure=0.1, agreement=Agreement(0.7, 0.1, 0.0))
 
 
 @pytest.mark.parametrize(
@@ -29,15 +30,15 @@ GROUNDS = Grounds(MUCH, asymmetry=0.1, condition=2.0, sure=0.1, agreement=0.7, l
 )
 @pytest.mark.parametrize("asymmetry", [0.0, 1.0])
 def test_every_rule_of_the_advice(rate, condition, sure, action, asymmetry):
-    grounds = replace(GROUNDS, noise_rate=Interval(*rate), asymmetry=asymmetry, condition=condition, sure=sure)
-    advice = advise(grounds)
+    inputs = replace(INPUTS, noise_rate=IntervalEstimate(*rate), asymmetry=asymmetry, condition=condition, sure=sure)
+    advice = advise(inputs)
     assert advice.action == action
     assert f"{100 * rate[0]:.1f} %" in advice.reason[0]
     assert {rate[0], rate[2], asymmetry, condition, sure, 0.7, 0.1, 0.0} == set(advice.evidence.values())
 
 
 def test_asymmetry_decides_the_words_alone():
-    said = [advise(replace(GROUNDS, asymmetry=value)).reason[0] for value in (0.09, 0.1, 0.49, 0.5)]
+    said = [advise(replace(INPUTS, asymmetry=value)).reason[0] for value in (0.09, 0.1, 0.49, 0.5)]
     assert "wrong labels are not shown to go to particular classes (asymmetry 0.09)" in said[0]
     assert "wrong labels partly go to particular classes (asymmetry 0.10)" in said[1]
     assert "wrong labels partly go to particular classes (asymmetry 0.49)" in said[2]
@@ -46,34 +47,34 @@ def test_asymmetry_decides_the_words_alone():
 
 @pytest.mark.parametrize("rate", [0.3, 0.9])
 def test_smoothing_is_a_range_to_try_whatever_the_rate_and_the_reason_says_what_is_in_the_way(rate):
-    much = replace(GROUNDS, noise_rate=Interval(rate, rate, rate))
+    much = replace(INPUTS, noise_rate=IntervalEstimate(rate, rate, rate))
     singular = advise(replace(much, condition=300.0)).reason[1]
     unknown = advise(replace(much, rare=("owl",))).reason[1]
-    assert "ill-conditioned (300), so that errors of T weigh heavily" in singular
-    assert "T is not known of every class" in unknown
+    assert "ill-conditioned (300), so a correction amplifies the errors" in singular
+    assert "T is not known for every class" in unknown
     for reason in (singular, unknown):
-        assert "try 0.1 to 0.4, chosen by held-out labels" in reason
+        assert "try 0.1 to 0.4, chosen on held-out labels" in reason
 
 
 def test_predictions_that_a_guess_may_match_are_no_ground_for_anything():
-    few = replace(GROUNDS, noise_rate=Interval(0.0, 0.0, 0.0), agreement=0.105)
-    assert advise(replace(few, guessed=0.009)).action == "keep"
-    advice = advise(replace(few, guessed=0.011))
+    few = replace(INPUTS, noise_rate=IntervalEstimate(0.0, 0.0, 0.0))
+    assert advise(replace(few, agreement=Agreement(0.105, 0.1, 0.009))).action == "keep"
+    advice = advise(replace(few, agreement=Agreement(0.105, 0.1, 0.011)))
     assert advice.action == "get better predictions"
     assert "10.5 %" in advice.reason[0]
     assert "10.0 %" in advice.reason[0]
-    assert "columns in another order" in advice.reason[1]
+    assert "in the order of the classes" in advice.reason[1]
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.36])
 def test_classes_with_few_labels_are_named_whatever_the_advice_and_never_corrected(rate):
-    grounds = replace(GROUNDS, noise_rate=Interval(rate, rate, rate), sure=0.9)
-    advice = advise(replace(grounds, rare=("barn\nowl", "bat")))
-    assert advice.reason[-1] == "Fewer than 10 labels have the classes barn owl, bat: T says nothing of them."
+    inputs = replace(INPUTS, noise_rate=IntervalEstimate(rate, rate, rate), sure=0.9)
+    advice = advise(replace(inputs, rare=("barn\nowl", "bat")))
+    assert advice.reason[-1] == "These classes have fewer than 10 labels, so T says nothing of them: barn owl, bat."
     assert advice.action == {0.01: "keep", 0.1: "drop and relabel", 0.36: "smooth"}[rate]
-    assert "T says nothing" not in " ".join(advise(grounds).reason)
-    many = advise(replace(grounds, rare=tuple(f"c{k}" for k in range(13)))).reason[-1]
-    assert "c9 and 3 more:" in many
+    assert "T says nothing" not in " ".join(advise(inputs).reason)
+    many = advise(replace(inputs, rare=tuple(f"c{k}" for k in range(13)))).reason[-1]
+    assert "c9 and 3 more." in many
 
 
 def interval(transition: Transition, width: float = 0.0, prior: torch.Tensor | None = None) -> TransitionInterval:

@@ -14,14 +14,15 @@ from torch import Tensor
 
 from softtargets import noise
 from softtargets._errors import InputError
+from softtargets.audit import AuditOptions, AuditResults, AuditStage, audit_labels, write_page
 from softtargets.audit import models as audit_models
-from softtargets.audit.job import run_audit
-from softtargets.audit.request import AuditRequest
 from softtargets.data import DataSpec, load
 
 FILES = ("audit.json", "index.html", "suspects.csv", "suspects.parquet", "transition.csv")
 ASYMMETRIC = torch.tensor([[0.9, 0.1, 0.0], [0.0, 0.7, 0.3], [0.1, 0.0, 0.9]])
 PREVIOUS = ("label_posterior", "self_confidence", "normalized_margin", "confident_joint")
+
+SOURCES = ("data", "predictions", "logits", "probs")
 
 Run = Callable[..., Path]
 
@@ -58,7 +59,11 @@ def audit(tmp_path, monkeypatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def run(**settings: Any) -> Path:
-        return run_audit(AuditRequest(**settings), workers=None if "predictions" in settings else 1).page.parent
+        given = {name: settings.pop(name) for name in ("labels", "output", *SOURCES) if name in settings}
+        options = AuditOptions(reports=Path("reports"), workers=None if "predictions" in given else 1, **settings)
+        page = audit_labels(**given, options=options).page
+        assert page is not None
+        return page.parent
 
     return run
 
@@ -85,8 +90,9 @@ def held(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
     """Return the files of an audit of simulated predictions, and what those hold."""
     folder, content = tmp_path_factory.mktemp("held"), simulate()
     write_arrays(folder / "held.npz", content)
-    request = AuditRequest(predictions=(folder / "held.npz",), probs="probs", output=folder / "page")
-    return run_audit(request).page.parent, content
+    results = audit_labels(predictions=folder / "held.npz", probs="probs", output=folder / "page")
+    assert results.page == folder / "page" / "index.html"
+    return folder / "page", content
 
 
 def test_known_noise_is_found_from_predictions_alone(held):
@@ -147,6 +153,80 @@ def test_logits_are_the_same_as_their_probabilities(audit, simulated, held):
     by_probs, by_logits = found(held[0]), found(folder)
     assert by_logits["noise_rate"]["estimate"] == pytest.approx(by_probs["noise_rate"]["estimate"], abs=1e-3)
     assert by_logits["suspects"] == pytest.approx(by_probs["suspects"], abs=3)
+
+
+def numbers(results: AuditResults) -> dict[str, Any]:
+    """Return what an audit says, less what its inputs are called."""
+    said = results.to_dict()
+    for name in ("name", "labels", "predictions", "command", "row_order"):
+        del said[name]
+    return said
+
+
+@pytest.mark.parametrize("kind", ["probs", "logits"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arrays_give_the_numbers_of_the_same_arrays_in_a_file(tmp_path, monkeypatch, kind, dtype):
+    monkeypatch.chdir(tmp_path)
+    content = simulate()
+    probs = content["probs"].astype(dtype)
+    values = probs / probs.sum(1, keepdims=True) if kind == "probs" else np.log(probs) + 3
+    arrays: dict[str, Any] = {"labels": content["labels"], kind: values}
+    np.savez("same.npz", **arrays)
+    options = AuditOptions(seed=3)
+    of_file = audit_labels(predictions="same.npz", output="page", options=options)
+    before = {name: (tmp_path / "page" / name).read_bytes() for name in FILES}
+    of_arrays = audit_labels(**arrays, options=options)
+    assert of_arrays.page is None
+    assert of_arrays.provenance.command is None
+    assert numbers(of_arrays) == numbers(of_file)
+    tensors: dict[str, Any] = {"labels": torch.tensor(content["labels"]), kind: torch.tensor(values)}
+    of_tensors = audit_labels(**tensors, output="page", options=options)
+    for name in ("suspects.csv", "suspects.parquet", "transition.csv"):
+        assert (tmp_path / "page" / name).read_bytes() == before[name]
+    assert numbers(of_tensors) == numbers(of_file)
+    assert "This command" not in (tmp_path / "page" / "index.html").read_text()
+
+
+def test_nothing_is_written_unless_a_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = simulate(300)
+    results = audit_labels(content["labels"], content["probs"])
+    assert list(tmp_path.iterdir()) == []
+    assert write_page(results, tmp_path / "mine") == tmp_path / "mine" / "index.html"
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == sorted(FILES)
+
+
+def test_stages_are_told_in_their_order():
+    content, told = simulate(300), []
+    audit_labels(content["labels"], content["probs"], options=AuditOptions(on_progress=told.append))
+    assert all(isinstance(stage, AuditStage) and 0 <= stage.done <= 1 for stage in told)
+    assert list(dict.fromkeys(stage.name for stage in told)) == ["reading", "estimating T", "scoring", "ranking"]
+
+
+def test_arrays_of_a_data_set_show_its_examples_and_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    labels = load(DataSpec(name="digits", test=0.0, validation=0.0)).labels
+    probs = 0.9 * torch.eye(10)[labels] + 0.01
+    probs[7] = probs[7].roll(1)
+    results = audit_labels(probs=probs, data="digits")
+    assert results.audited.name == "digits"
+    assert results.ranking.suspects.rows.tolist() == [7]
+    assert results.ranking.previews[0].picture is not None
+    with pytest.raises(InputError, match="at row 0; got"):
+        audit_labels(labels.roll(1), probs, data="digits")
+    with pytest.raises(InputError, match="probs: 10 values in every row"):
+        audit_labels(labels % 3, torch.full((len(labels), 3), 1 / 3), data="digits")
+
+
+def test_names_of_the_classes_of_arrays_can_be_given():
+    content = simulate(300)
+    options = AuditOptions(class_names=("cat", "dog", "owl"))
+    assert audit_labels(content["labels"], content["probs"], options=options).audited.class_names == (
+        "cat",
+        "dog",
+        "owl",
+    )
+    assert audit_labels(content["labels"], content["probs"]).audited.class_names == ("0", "1", "2")
 
 
 @pytest.fixture
@@ -254,18 +334,18 @@ def test_predictions_must_belong_to_the_data(audit, with_reference):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, "--data, --predictions, or both"),
-        ({"predictions": (Path("held.npz"),), "label": "y"}, "--label: given with --data"),
-        ({"predictions": (Path("held.npz"),), "labels": "a.csv:b"}, "--labels: given with --data"),
-        ({"data": "digits", "logits": "z"}, "--logits: given with --predictions"),
+        ({}, "data, predictions, or labels with"),
+        ({"predictions": (Path("held.npz"),), "label": "y"}, "label: used together with data"),
+        ({"predictions": (Path("held.npz"),), "labels": "a.csv:b"}, "labels: used together with data"),
+        ({"data": "digits", "logits": "z"}, "logits: used together with predictions"),
         ({"data": "digits", "labels": "observed.csv"}, "FILE:COLUMN"),
-        ({"data": "digits", "output": Path("held.npz")}, "--output: a folder"),
-        ({"data": "digits", "output": Path("held.npz/deep/page")}, "--output: a folder.*'held.npz'"),
-        ({"data": "digits", "runs": Path("held.npz/runs")}, "--runs: a folder.*'held.npz'"),
-        ({"predictions": (Path("held.npz"),), "text": "t"}, "--text: given with --data"),
-        ({"predictions": (Path("held.npz"),), "features": ("a",)}, "--features: given with --data"),
-        ({"predictions": (Path("held.npz"),), "folds": 5}, "--folds: nothing beside --predictions; got 5"),
-        ({"predictions": (Path("held.npz"),), "epochs": 3}, "--epochs: nothing beside --predictions; got 3"),
+        ({"data": "digits", "output": Path("held.npz")}, "output: the path of a folder"),
+        ({"data": "digits", "output": Path("held.npz/deep/page")}, "output: the path of a folder.*'held.npz'"),
+        ({"data": "digits", "runs": Path("held.npz/runs")}, "runs: the path of a folder.*'held.npz'"),
+        ({"predictions": (Path("held.npz"),), "text": "t"}, "text: used together with data"),
+        ({"predictions": (Path("held.npz"),), "features": ("a",)}, "features: used together with data"),
+        ({"predictions": (Path("held.npz"),), "folds": 5}, "folds: not used with predictions; got 5"),
+        ({"predictions": (Path("held.npz"),), "epochs": 3}, "epochs: not used with predictions; got 3"),
         ({"data": "true.csv", "text": "label"}, "another column than the label column"),
         ({"data": "true.csv", "features": ("x0", "x9")}, "x9"),
         ({"data": "true.csv", "labels": "observed.csv:lable"}, "did you mean 'label'"),
@@ -279,13 +359,13 @@ def test_options_that_do_not_go_together_are_refused(audit, with_reference, sett
 
 def test_predictions_without_labels_need_a_data_set(audit, simulated):
     np.savez("bare.npz", probs=simulated["probs"])
-    with pytest.raises(InputError, match="labels beside the predictions, or --data"):
+    with pytest.raises(InputError, match="labels beside the predictions, or data"):
         audit(predictions=(Path("bare.npz"),))
 
 
 def test_workers_are_refused_where_nothing_is_trained(simulated):
-    with pytest.raises(InputError, match="--workers: nothing beside --predictions; got 2"):
-        run_audit(AuditRequest(predictions=(Path("held.npz"),)), workers=2)
+    with pytest.raises(InputError, match="workers: not used with predictions; got 2"):
+        audit_labels(predictions="held.npz", options=AuditOptions(workers=2))
 
 
 def _saying(probs: np.ndarray, labels: np.ndarray) -> Callable[[Run], dict[str, Any]]:
@@ -339,9 +419,9 @@ def test_of_all_labels_as_many_are_wrong_as_the_rate_says_though_some_have_proba
 def test_classes_with_few_labels_or_none_are_named(audit):
     labels = np.repeat([0, 1, 2], [300, 300, 9])
     said = _saying(0.9 * np.eye(4)[labels] + 0.025, labels)(audit)
-    assert "the classes 2, 3: T says nothing" in said["recommendation"]["reason"][-1]
+    assert "so T says nothing of them: 2, 3." in said["recommendation"]["reason"][-1]
     assert said["recommendation"]["evidence"]["Classes with too few labels"] == 2
-    assert "the classes 2, 3: T says nothing" in Path("reports/audit-said/index.html").read_text()
+    assert "so T says nothing of them: 2, 3." in Path("reports/audit-said/index.html").read_text()
 
 
 def test_confusions_that_round_to_none_are_left_out(audit):

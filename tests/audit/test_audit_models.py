@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from softtargets.audit.models import DYNAMICS, _architecture, _gathered
-from softtargets.audit.results import Model
+from softtargets.audit.models import DYNAMICS, _architecture, _merge
+from softtargets.audit.results import CrossValidatedModel
 from softtargets.data.dataset import Dataset
 
 
@@ -31,7 +31,7 @@ def test_training_dynamics_are_the_mean_of_the_models_that_saw_the_row():
         }
 
     parts = [part([5], {2: 1.0, 9: 2.0}), part([2], {5: 4.0, 9: 6.0}), part([9], {2: 3.0, 5: 8.0})]
-    held = _gathered(parts, Model(3, "", ""))
+    held = _merge(parts, CrossValidatedModel(3, "", ""))
     assert held.rows.tolist() == [2, 5, 9]
     torch.testing.assert_close(held.probs[:, 0], torch.tensor([2.0, 5.0, 9.0]).sigmoid())
     assert set(held.dynamics) == set(DYNAMICS)

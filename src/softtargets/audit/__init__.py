@@ -1,1 +1,10 @@
 """Audits of labels: which are wrong, how they are wrong, and what to do about it."""
+
+from softtargets.audit.job import audit_labels
+from softtargets.audit.models import RunsFailedError
+from softtargets.audit.page import write_page
+from softtargets.audit.request import AuditOptions
+from softtargets.audit.results import AuditResults
+from softtargets.audit.stages import AuditStage
+
+__all__ = ["AuditOptions", "AuditResults", "AuditStage", "RunsFailedError", "audit_labels", "write_page"]

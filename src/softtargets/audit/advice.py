@@ -4,139 +4,136 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from softtargets.audit.results import Action, Interval, Recommendation
+from softtargets.audit.evidence import Agreement
+from softtargets.audit.results import Action, IntervalEstimate, Recommendation
 from softtargets.noise import TransitionInterval
 
-# Up to this rate, by the upper end of its interval, labels are left alone.
+# Below this rate, at the upper end of its interval, labels are left alone.
 FEW = 0.03
-# Up to this rate labels may be dropped or looked at one by one; beyond it too much would be lost.
+# Up to this rate labels may be dropped or relabelled by hand; beyond it too much would be lost.
 MANY = 0.25
-# From this probability on a label surely is wrong, and dropping asks that this share of the wrong ones surely are.
+# A label with at least the probability SURE stands out; dropping requires that the share FOUND of the wrong ones does.
 SURE, FOUND = 0.9, 0.5
-# From these shares on wrong labels are said to go partly, or mostly, to particular classes; no action goes by it.
+# From these shares on wrong labels are said to go partly, or mostly, to particular classes; they decide nothing.
 PARTLY, MOSTLY = 0.1, 0.5
-# Up to this condition number training with T amplifies what T is off by little enough.
+# Up to this condition number, training with T amplifies the errors of T little enough.
 STABLE = 20.0
-# Of a class with fewer labels the counts that T is made of are one or two.
+# A row of T that is estimated from fewer labels rests on one or two wrong ones.
 ENOUGH = 10
 _MOST_NAMED = 10
 
-RULE = (
+DECISION_RULE = (
     "The rule: get better predictions where the held-out prediction agrees with no more labels than guessing the most "
-    "frequent one can, at 99 % confidence. Else keep where the noise rate is below "
-    f"{100 * FEW:g} % at the upper end of its interval. Else drop and relabel where it is at most {100 * MANY:g} % and "
-    f"at least {100 * FOUND:g} % of the wrong labels stand out with a probability of {100 * SURE:g} % or more. Else "
+    "frequent one can, at 99 % confidence. Otherwise keep the labels where the upper end of the noise rate’s interval "
+    f"is below {100 * FEW:g} %. Otherwise drop and relabel where the rate is at most {100 * MANY:g} % and at least "
+    f"{100 * FOUND:g} % of the wrong labels stand out with a probability of {100 * SURE:g} % or more. Otherwise "
     f"correct with T where its condition number is at most {STABLE:g} and every class has at least {ENOUGH} labels. "
-    "Else smooth. Asymmetry is shown beside and decides nothing: the share of the noise that T, at the lower ends of "
-    "its intervals, sends to a class beyond what symmetric noise of the same rate would, 0 where a wrong label is any "
-    "other class alike, 1 where it is one particular class; of two classes, how far their rates surely differ by their "
-    "sum. Correcting goes before smoothing by our own record, of a small network on CIFAR-10 with 36 to 40 % of the "
-    "labels wrong: forward correction with T by the confident joint lay 1.6 to 2.4 points above cross entropy under "
-    "symmetric, asymmetric and human noise, and label smoothing of 0.1 level with it (three seeds: inconclusive)."
+    "Otherwise smooth. Asymmetry is reported and decides nothing. It is the share of the noise that T, at the lower "
+    "ends of its intervals, sends to particular classes beyond symmetric noise of the same rate: 0 where a wrong label "
+    "is any other class alike, 1 where it is one particular class. For two classes it is the difference of their error "
+    "rates beyond their intervals, divided by the sum of the rates. Correction is preferred to smoothing by our own "
+    "record of a small network on CIFAR-10 with 36 to 40 % of the labels wrong: forward correction with T by the "
+    "confident joint was 1.6 to 2.4 points above cross entropy under symmetric, asymmetric and human noise, and label "
+    "smoothing of 0.1 was level with it (three seeds: inconclusive)."
 )
 
 
 @dataclass(frozen=True)
-class Grounds:
-    """What the rule goes by.
+class AdviceInputs:
+    """The numbers that the rule decides by.
 
     Args:
         noise_rate: estimated share of wrong labels.
         asymmetry: of the estimated transition, see :func:`asymmetry_of`.
         condition: its condition number.
         sure: share of the wrong labels that have a probability of at least :data:`SURE`.
-        agreement: share of labels that the held-out prediction agrees with.
-        largest: share of the most frequent label.
-        guessed: probability that guessing that label by its share agrees with as many.
+        agreement: of the held-out predictions with the labels.
         rare: names of the classes with fewer than :data:`ENOUGH` labels.
     """
 
-    noise_rate: Interval
+    noise_rate: IntervalEstimate
     asymmetry: float
     condition: float
     sure: float
-    agreement: float
-    largest: float
-    guessed: float
+    agreement: Agreement
     rare: tuple[str, ...] = ()
 
 
-# One-sided: an agreement that guessing reaches more often than this shows no knowledge.
+# One-sided level: predictions whose agreement guessing reaches more often than this are not informative.
 _LEVEL = 0.01
 
 
-def advise(grounds: Grounds) -> Recommendation:
-    """Recommend what to do about the labels, by :data:`RULE`, with the reason in plain words."""
-    rate, rare = grounds.noise_rate, grounds.rare
-    action, reason = _decided(grounds)
+def advise(inputs: AdviceInputs) -> Recommendation:
+    """Recommend what to do about the labels, by :data:`DECISION_RULE`, and say why."""
+    rate, rare = inputs.noise_rate, inputs.rare
+    action, reason = _decided(inputs)
     if rare:
         named = ", ".join(" ".join(name.split()) for name in rare[:_MOST_NAMED])
         more = f" and {len(rare) - _MOST_NAMED:,} more" if len(rare) > _MOST_NAMED else ""
-        reason = (*reason, f"Fewer than {ENOUGH} labels have the classes {named}{more}: T says nothing of them.")
+        reason = (*reason, f"These classes have fewer than {ENOUGH} labels, so T says nothing of them: {named}{more}.")
     evidence = {
         "Noise rate": rate.estimate,
         "Its upper end": rate.high,
-        "Share of wrong labels that stand out": grounds.sure,
-        "Asymmetry of T": grounds.asymmetry,
-        "Condition of T": grounds.condition,
-        "Held-out agreement": grounds.agreement,
-        "Share of the most frequent label": grounds.largest,
+        "Share of wrong labels that stand out": inputs.sure,
+        "Asymmetry of T": inputs.asymmetry,
+        "Condition of T": inputs.condition,
+        "Held-out agreement": inputs.agreement.share,
+        "Share of the most frequent label": inputs.agreement.largest,
         "Classes with too few labels": float(len(rare)),
     }
-    return Recommendation(action, reason, evidence, RULE)
+    return Recommendation(action, reason, evidence, DECISION_RULE)
 
 
-def _decided(grounds: Grounds) -> tuple[Action, tuple[str, ...]]:
-    rate = grounds.noise_rate
-    if grounds.guessed > _LEVEL:
+def _decided(inputs: AdviceInputs) -> tuple[Action, tuple[str, ...]]:
+    rate, agreement = inputs.noise_rate, inputs.agreement
+    if agreement.by_chance > _LEVEL:
         return "get better predictions", (
-            f"The held-out prediction agrees with {_percent(grounds.agreement)} of the labels, and always guessing the "
-            f"most frequent one with {_percent(grounds.largest)}: it is not shown to know anything of the labels, and "
-            "what follows from it says nothing of them.",
-            "Probability columns in another order than the labels' classes look the same: check that first. Else train "
-            "longer, on more examples or another model.",
+            f"The held-out prediction agrees with {_percent(agreement.share)} of the labels, and always guessing the "
+            f"most frequent one with {_percent(agreement.largest)}: it is not shown to be better than a guess, and "
+            "what follows from it is no evidence.",
+            "First check that the columns of the probabilities are in the order of the classes: other orders look the "
+            "same. Otherwise train longer, on more examples, or train another model.",
         )
     said = f"The estimated noise rate is {_percent(rate.estimate)}"
     if rate.high < FEW:
         return "keep", (
-            f"{said}: too low for any method to gain much by it.",
-            "Look at the first suspects by hand, if there are any, and train on the labels as they are.",
+            f"{said}: too low for any method to gain much.",
+            "Check the first suspects by hand, if there are any, and train on the labels as they are.",
         )
-    if rate.estimate <= MANY and grounds.sure >= FOUND:
+    if rate.estimate <= MANY and inputs.sure >= FOUND:
         return "drop and relabel", (
-            f"{said}, and {_percent(grounds.sure)} of the wrong labels stand out, with a probability of "
+            f"{said}, and {_percent(inputs.sure)} of the wrong labels stand out, with a probability of "
             f"{100 * SURE:g} %.",
-            "Relabel those suspects by hand, or drop them: most of the noise goes with few of the examples.",
+            "Relabel those suspects by hand, or drop them: this removes most of the noise and few of the examples.",
         )
-    go = "mostly go" if grounds.asymmetry >= MOSTLY else "partly go"
-    shown = go if grounds.asymmetry >= PARTLY else "are not shown to go"
-    spread = f"{said}, and wrong labels {shown} to particular classes (asymmetry {grounds.asymmetry:.2f})."
-    if grounds.condition <= STABLE and not grounds.rare:
+    go = "mostly go" if inputs.asymmetry >= MOSTLY else "partly go"
+    shown = go if inputs.asymmetry >= PARTLY else "are not shown to go"
+    spread = f"{said}, and wrong labels {shown} to particular classes (asymmetry {inputs.asymmetry:.2f})."
+    if inputs.condition <= STABLE and not inputs.rare:
         return "correct with T", (
             spread,
-            f"Train with the forward correction by the estimated T, which is well conditioned "
-            f"({grounds.condition:.1f}).",
+            f"Train with forward correction by the estimated T, which is well conditioned ({inputs.condition:.1f}).",
         )
-    if grounds.condition > STABLE:
-        why = f"T is ill-conditioned ({grounds.condition:.0f}), so that errors of T weigh heavily in a correction."
+    if inputs.condition > STABLE:
+        why = f"T is ill-conditioned ({inputs.condition:.0f}), so a correction amplifies the errors of T."
     else:
-        why = "T is not known of every class, so that there is no correcting with it."
+        why = "T is not known for every class, so it cannot be used for a correction."
     return "smooth", (
         spread,
         f"{why} Label smoothing is often competitive with a correction (Lukasik et al. 2020, Sec. 4): try 0.1 to 0.4, "
-        "chosen by held-out labels.",
+        "chosen on held-out labels.",
     )
 
 
 def asymmetry_of(interval: TransitionInterval, class_prior: Tensor) -> float:
-    """Return the share of the noise that surely goes to particular classes, in [0, 1]; 0 without noise.
+    """Return the share of the noise that goes to particular classes beyond chance, in [0, 1]; 0 without noise.
 
     sum_k prior_k sum_{o != k} max(low[k, o] - rate / (K - 1), 0) / (rate (K - 2) / (K - 1))
 
-    so that pair flips give 1 for every K > 2. Two classes have one other class each: there it is the gap that the
-    intervals leave between their rates, by the rates' sum.
+    so that pair flips give 1 for every K > 2. With two classes every wrong label goes to the only other class: there it
+    is the gap between the intervals of the two error rates, divided by the sum of the rates.
 
-    The lower ends stand for T itself: few wrong labels spread over many classes fall together here and there by chance.
+    The lower ends are used instead of T itself, because few wrong labels over many classes coincide by chance.
     """
     rate, size = interval.noise_rate, len(class_prior)
     if rate <= 0:
@@ -147,7 +144,7 @@ def asymmetry_of(interval: TransitionInterval, class_prior: Tensor) -> float:
         return gap / float(matrix[0, 1] + matrix[1, 0])
     excess = (interval.low - rate / (size - 1)).clamp(min=0).fill_diagonal_(0)
     share = float((class_prior * excess.sum(1)).sum()) / rate
-    # noise of few classes alone lies further beyond the mean rate than pair flips of all
+    # above 1 where only a few classes are noisy
     return min(share * (size - 1) / (size - 2), 1.0)
 
 

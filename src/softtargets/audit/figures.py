@@ -1,4 +1,4 @@
-"""What an audit draws: the heat map of a transition, and how many suspects are wrong at each cut."""
+"""What an audit draws: the heat map of a transition, and how many suspects are wrong at each cutoff."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ ESTIMATED, TRUE = "estimated wrong", "wrong by the reference"
 
 
 @dataclass(frozen=True)
-class Part:
+class HeatShare:
     """A share in a cell: its value, its text, the strength of its colour in percent and whether that is dark."""
 
     value: float
@@ -28,10 +28,10 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Cell:
+class HeatCell:
     """A cell: the estimate and, under it, the reference's share; `words` say both."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[HeatShare, ...]
     words: str
 
 
@@ -40,12 +40,12 @@ class HeatRow:
     """A clean class, its cells and its distance to the reference."""
 
     name: str
-    cells: tuple[Cell, ...]
+    cells: tuple[HeatCell, ...]
     distance: float | None
 
 
 @dataclass(frozen=True)
-class Heat:
+class HeatMap:
     """A heat map; `left_out` classes of it are not shown, and a `fine` one has no numbers in its cells."""
 
     names: tuple[str, ...]
@@ -54,59 +54,60 @@ class Heat:
     fine: bool
 
 
-def heat_map(results: AuditResults) -> Heat:
-    """Lay out the chosen estimate, and the reference's transition beside it."""
-    matrices = [results.estimate.transition.to_dense()]
-    matrices += [results.reference.transition.to_dense()] if results.reference else []
-    size = len(results.class_names)
-    errors = torch.tensor([row.clean * row.lost for row in results.classes])
+def heat_map(results: AuditResults) -> HeatMap:
+    """Lay out the chosen estimate, and the reference's transition under it."""
+    all_names = results.audited.class_names
+    matrices = [results.noise.estimate.transition.to_dense()]
+    matrices += [results.noise.reference.transition.to_dense()] if results.noise.reference else []
+    errors = torch.tensor([found.clean * found.lost for found in results.classes])
     kept = errors.argsort(descending=True, stable=True)[:_MOST_CLASSES].sort().values.tolist()
-    names = tuple(results.class_names[index] for index in kept)
-    distance = results.estimate.distance
+    names = tuple(all_names[index] for index in kept)
+    distance = results.noise.estimate.distance
     rows = []
     for clean in kept:
         cells = []
         for observed in kept:
             values = [float(matrix[clean, observed]) for matrix in matrices]
-            words = f"{results.class_names[clean]} → {results.class_names[observed]}: "
-            cells.append(Cell(tuple(map(_part, values)), words + " / ".join(f"{value:.3f}" for value in values)))
-        rows.append(HeatRow(results.class_names[clean], tuple(cells), None if distance is None else distance[clean]))
-    return Heat(names, tuple(rows), size - len(kept), len(kept) > _MOST_NUMBERED)
+            words = f"{all_names[clean]} → {all_names[observed]}: "
+            cells.append(HeatCell(tuple(map(_share, values)), words + " / ".join(f"{value:.3f}" for value in values)))
+        rows.append(HeatRow(all_names[clean], tuple(cells), None if distance is None else distance[clean]))
+    return HeatMap(names, tuple(rows), len(all_names) - len(kept), len(kept) > _MOST_NUMBERED)
 
 
-def _part(value: float) -> Part:
+def _share(value: float) -> HeatShare:
     strength = max(value, 0.0) ** 0.5
     text = "1" if value >= 0.995 else f"{value:.2f}".removeprefix("0") if value >= 0.005 else "·"
-    return Part(value, text, round(100 * strength, 1), strength > _DARK)
+    return HeatShare(value, text, round(100 * strength, 1), strength > _DARK)
 
 
-def draw_cuts(results: AuditResults) -> Drawing:
+def draw_cutoffs(results: AuditResults) -> Drawing:
     """Draw how many of the first suspects are wrong."""
     series = [Series(ESTIMATED, palette.SERIES[0], palette.SHAPES[0], palette.DASHES[0])]
-    if results.reference:
+    if results.noise.reference:
         series.append(Series(TRUE, palette.SERIES[1], palette.SHAPES[1], palette.DASHES[1]))
-    note = f"Band: {100 * results.confidence:g} % interval of the estimate. The thin line: if every label were wrong."
-    return Drawing(tuple(series), (Panel("", _cuts_chart(results), "Labels that are wrong"),), note)
+    band = f"{100 * results.noise.confidence:g} % interval of the estimate"
+    note = f"Band: {band}. The thin line: if every label were wrong."
+    return Drawing(tuple(series), (Panel("", _cutoffs_chart(results), "Labels that are wrong"),), note)
 
 
-def _cuts_chart(results: AuditResults):
+def _cutoffs_chart(results: AuditResults):
     rows = [
         {
             "series": ESTIMATED,
-            "x": cut.first,
-            "y": cut.wrong.estimate,
-            "low": cut.wrong.low,
-            "high": cut.wrong.high,
-            "Wrong": f"{cut.wrong.estimate:,.0f} ({cut.wrong.low:,.0f}–{cut.wrong.high:,.0f})",
+            "x": cutoff.first,
+            "y": cutoff.wrong.estimate,
+            "low": cutoff.wrong.low,
+            "high": cutoff.wrong.high,
+            "Wrong": f"{cutoff.wrong.estimate:,.0f} ({cutoff.wrong.low:,.0f}–{cutoff.wrong.high:,.0f})",
         }
-        for cut in results.cuts
+        for cutoff in results.ranking.cutoffs
     ]
     true = [
-        {"series": TRUE, "x": cut.first, "y": cut.true, "Wrong": f"{cut.true:,}"}
-        for cut in results.cuts
-        if cut.true is not None
+        {"series": TRUE, "x": cutoff.first, "y": cutoff.true, "Wrong": f"{cutoff.true:,}"}
+        for cutoff in results.ranking.cutoffs
+        if cutoff.true is not None
     ]
-    last = results.cuts[-1].first
+    last = results.ranking.cutoffs[-1].first
     # where nothing is wrong an axis still has a length
     top = max(1.0, *(row.get("high", row["y"]) for row in [*rows, *true]))
     edge = min(float(last), top)

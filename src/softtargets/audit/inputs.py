@@ -1,6 +1,5 @@
-"""What an audit goes by: probabilities that were given or cross-validated, the labels, and what they belong to."""
+"""What was given, checked: labels, held-out probabilities (cross-validated where none were given), the data set."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,109 +8,91 @@ from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import fail
-from softtargets.audit.estimates import Evidence, Stage
+from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.models import cross_validate
-from softtargets.audit.request import FOLDS, AuditRequest
-from softtargets.audit.results import Model
+from softtargets.audit.request import AuditRequest
+from softtargets.audit.results import CrossValidatedModel
+from softtargets.audit.stages import OnStage
 from softtargets.data import read_observed
 from softtargets.data.dataset import Dataset
 from softtargets.data.predictions import Predictions, read_predictions
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec
 from softtargets.runs.store import RunStore
-from softtargets.train.progress import Progress
 
 _CHUNK = 65_536
-OTHER_PARTS = "Audited is the training part; the data set’s own validation and test splits are not."
+OTHER_PARTS = "The training part is audited. The data set’s own validation and test splits are not."
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
-    """Everything that is audited.
+class AuditInputs:
+    """What is audited.
 
     Args:
         evidence: probabilities and labels.
         name: of the data set or of the first file.
-        row_order: in which rows are counted, in words.
+        row_order: the order in which rows are counted, in words.
         labels: which labels, in words.
         predictions: where the probabilities come from, in words.
-        dataset: what the rows are of, or None.
-        rows: (N,) int64, the row of the data set of each row of the evidence; None without one.
+        dataset: what the rows belong to, or None.
         model: what was trained, or None.
         notes: what a reader must know.
     """
 
-    evidence: Evidence
+    evidence: LabelEvidence
     name: str
     row_order: str
     labels: str
     predictions: str
-    dataset: Dataset | None
-    rows: Tensor | None
-    model: Model | None
-    notes: tuple[str, ...]
+    dataset: Dataset | None = None
+    model: CrossValidatedModel | None = None
+    notes: tuple[str, ...] = ()
 
 
-def gather(
-    request: AuditRequest,
-    store: RunStore,
-    *,
-    workers: int | None,
-    on_progress: Callable[[Progress], None],
-    on_stage: Stage,
-) -> Gathered:
-    """Read what the user named, and train models where no predictions were given.
+def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
+    """Read what was named, and train models where no predictions were given.
 
     Raises:
         InputError: for a bad file, array, row, data set, column or label.
+        RunsFailedError: where a model could not be trained to its end.
     """
     on_stage("reading", 0.0)
-    data = _specified(request)
+    data = _data_spec(request)
     if data is None:
-        return _from_files(request, on_stage)
-    observed = None if request.labels is None else _place(request.labels)
+        return _without_data(request, on_stage)
+    observed = None if request.labels is None else _file_and_column(request.labels)
+    store = RunStore(request.options.runs)
     dataset = load_cached(data, str(store.cache))  # pyright: ignore[reportArgumentType]
     recorded = None if observed is None else read_observed(*observed, dataset)
     rows = dataset.splits["train"]
     reference = None if recorded is None else dataset.labels[rows]
     labels = (dataset.labels if recorded is None else recorded)[rows]
     model, dynamics = None, {}
-    if request.predictions:
-        given = _read(request, dataset.num_classes)
-        _check_fit(given, labels, dataset)
-        probs, source = _probabilities(given, on_stage), _said(request, given)
-    else:
+    if request.trains:
         on_stage("reading", 1.0)
-        held_out = cross_validate(
-            dataset,
-            data,
-            store,
-            folds=request.folds or FOLDS,
-            seed=request.seed,
-            epochs=request.epochs,
-            observed=observed,
-            workers=workers,
-            on_progress=on_progress,
-        )
+        held_out = cross_validate(dataset, data, store, request.options, observed=observed)
         probs, dynamics, model = held_out.probs, held_out.dynamics, held_out.model
         source = f"{model.folds}-fold cross-validation, {model.describes}"
-    return Gathered(
-        evidence=Evidence(probs, labels, torch.arange(len(labels)), dataset.class_names, dynamics, reference),
+    else:
+        given = _predictions(request, dataset.num_classes)
+        _check_fit(given, labels, dataset)
+        probs, source = _probabilities(given, on_stage), _source_in_words(request, given)
+    return AuditInputs(
+        evidence=LabelEvidence(probs, labels, dataset.class_names, dynamics, reference),
         name=dataset.name,
         row_order="of the data set’s training part; a folder of images has them sorted by path",
         labels=_labels_in_words(dataset, data, observed),
         predictions=source,
         dataset=dataset,
-        rows=rows,
         model=model,
         notes=(OTHER_PARTS,) if bool(dataset.origin.any()) else (),
     )
 
 
-def _place(labels: str) -> tuple[str, str]:
+def _file_and_column(labels: str) -> tuple[str, str]:
     file, colon, column = labels.rpartition(":")
     if not (file and colon and column):
-        raise fail("--labels", "FILE:COLUMN", f"'{labels}'", "name the file and, behind a colon, the column")
+        raise fail("labels", "FILE:COLUMN", f"'{labels}'", "write the file, a colon and the name of the column")
     return file, column
 
 
@@ -121,43 +102,49 @@ def _labels_in_words(dataset: Dataset, data: DataSpec, observed: tuple[str, str]
     return f"{dataset.name}, its own labels" if dataset.name == "digits" else f"{dataset.name}, column {data.label}"
 
 
-def _specified(request: AuditRequest) -> DataSpec | None:
+def _data_spec(request: AuditRequest) -> DataSpec | None:
     """Return the data set with its whole training part in one split."""
     if request.data is None:
         return None
-    columns = {"label": request.label, "text": request.text, "features": request.features}
+    options = request.options
+    columns = {"label": options.label, "text": options.text, "features": options.features}
     named = {column: value for column, value in columns.items() if value}
-    content = {"name": request.data, "validation": 0.0, "test": 0.0, "split_seed": request.seed, **named}
-    return DataSpec.parse(content, source="--data")
+    content = {"name": request.data, "validation": 0.0, "test": 0.0, "split_seed": options.seed, **named}
+    return DataSpec.parse(content, source="data")
 
 
-def _read(request: AuditRequest, num_classes: int | None = None) -> Predictions:
-    return read_predictions(request.predictions, logits=request.logits, probs=request.probs, num_classes=num_classes)
+def _predictions(request: AuditRequest, num_classes: int | None = None) -> Predictions:
+    given = request.arrays
+    if given is None:
+        paths, names = request.predictions, {"logits": request.logits, "probs": request.probs}
+        return read_predictions(paths, **names, num_classes=num_classes)
+    if num_classes not in (None, given.num_classes):
+        required = f"{num_classes} values in every row, the number of classes"
+        raise fail(given.kind, required, given.num_classes, "give one value for each class of the data set")
+    return given
 
 
-def _from_files(request: AuditRequest, on_stage: Stage) -> Gathered:
-    given = _read(request)
+def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
+    given = _predictions(request)
     if given.labels is None:
-        required = "labels beside the predictions, or --data"
+        required = "labels beside the predictions, or data"
         raise fail("predictions", required, "neither", "add an array or a column named labels")
-    name = request.predictions[0].stem
-    names = given.class_names or tuple(str(index) for index in range(given.num_classes))
-    probs = _probabilities(given, on_stage)
-    return Gathered(
-        evidence=Evidence(probs, given.labels, torch.arange(len(given)), names),
-        name=name,
-        row_order="of the predictions, file after file",
-        labels=f"{request.predictions[0].name}, labels",
-        predictions=_said(request, given),
-        dataset=None,
-        rows=None,
-        model=None,
-        notes=(),
+    files = request.predictions
+    return AuditInputs(
+        evidence=LabelEvidence(
+            _probabilities(given, on_stage),
+            given.labels,
+            given.class_names or tuple(str(index) for index in range(given.num_classes)),
+        ),
+        name=files[0].stem if files else "arrays",
+        row_order="of the predictions, file after file" if files else "of the arrays",
+        labels=f"{files[0].name}, labels" if files else "arrays, labels",
+        predictions=_source_in_words(request, given),
     )
 
 
-def _said(request: AuditRequest, given: Predictions) -> str:
-    names = [path.name for path in request.predictions]
+def _source_in_words(request: AuditRequest, given: Predictions) -> str:
+    names = [path.name for path in request.predictions] or ["memory"]
     files = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
     return f"given as {'logits' if given.kind == 'logits' else 'probabilities'} in {files}"
 
@@ -181,7 +168,7 @@ def _check_fit(given: Predictions, labels: Tensor, dataset: Dataset) -> None:
         raise fail("predictions", required, got, "give --labels FILE:COLUMN, or the predictions of this data set")
 
 
-def _probabilities(given: Predictions, on_stage: Stage) -> Tensor:
+def _probabilities(given: Predictions, on_stage: OnStage) -> Tensor:
     """Return the probabilities: as they are stored, which may be mapped, or of logits once, in float32."""
     if given.kind == "probs":
         return given.values

@@ -1,150 +1,187 @@
-"""What `softtargets audit` does: which labels are wrong, how they are wrong, and what to do about it."""
+"""An audit from start to end: inputs, estimates, advice, results, page."""
 
 import platform
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from softtargets._errors import fail
-from softtargets.audit import page
-from softtargets.audit.advice import ENOUGH, SURE, Grounds, advise, asymmetry_of
-from softtargets.audit.estimates import (
-    CHOSEN,
-    CHOSEN_BECAUSE,
-    CONFIDENCE,
-    PRECISION_AT,
-    RANKING,
-    Findings,
-    Stage,
-    examine,
+from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmetry_of
+from softtargets.audit.arrays import predictions_of
+from softtargets.audit.classes import audit_classes, find_confusions
+from softtargets.audit.evidence import measure_agreement
+from softtargets.audit.inputs import AuditInputs, gather
+from softtargets.audit.page import write_page
+from softtargets.audit.previews import preview_examples
+from softtargets.audit.ranking import estimate_cutoffs, find_suspects, rank_labels
+from softtargets.audit.request import AuditOptions, AuditRequest
+from softtargets.audit.results import (
+    AuditedLabels,
+    AuditProvenance,
+    AuditResults,
+    IntervalEstimate,
+    LabelRanking,
+    NoiseEstimate,
 )
-from softtargets.audit.inputs import Gathered, gather
-from softtargets.audit.previews import exhibit
-from softtargets.audit.request import AuditRequest
-from softtargets.audit.results import AuditResults, Interval
-from softtargets.runs.store import RunStore
-from softtargets.train.progress import Progress
+from softtargets.audit.scores import PRECISION_AT, RANKED_BY, judge_scores, score_labels
+from softtargets.audit.stages import AuditStage, OnStage
+from softtargets.audit.transitions import CHOSEN, CHOSEN_BECAUSE, CONFIDENCE, TransitionFit, fit_transition
 
-REPORTS = Path("reports")
 SAMPLING = (
-    "Every interval says what the sample of examples leaves open, and nothing of what the model gets wrong by itself: "
-    "where it confuses classes that are alike, noise is overestimated."
+    "The intervals cover the sampling of the examples and not the errors of the model itself: where it confuses "
+    "similar classes, noise is overestimated."
 )
 
 
-@dataclass(frozen=True)
-class AuditOutcome:
-    """The page, and what it says."""
-
-    page: Path
-    results: AuditResults
-
-
-def run_audit(
-    request: AuditRequest,
+def audit_labels(
+    labels: Any = None,
+    probs: Any = None,
     *,
-    workers: int | None = None,
-    on_progress: Callable[[Progress], None] = lambda state: None,
-    on_stage: Stage = lambda stage, done: None,
-) -> AuditOutcome:
-    """Gather held-out probabilities, estimate how the labels are wrong, rank the suspects and write the page.
+    logits: Any = None,
+    predictions: str | Path | Sequence[str | Path] = (),
+    data: str | Path | None = None,
+    output: str | Path | None = None,
+    options: AuditOptions | None = None,
+) -> AuditResults:
+    """Find wrong labels: how many, how, which, and what to do about them.
+
+    Held-out predictions come from a model that was not trained on the example it predicts. They are given as arrays,
+    ``audit_labels(labels, probs)``, or as files, ``audit_labels(predictions="held_out.npz")``. Without them models are
+    cross-validated on a data set, ``audit_labels(data="train.csv")``.
 
     Args:
-        request: what the user asked for.
-        workers: processes that train models; None: one per core.
-        on_progress: told how training goes, from a thread of its own.
-        on_stage: told what is computed after that and how far it is, a fraction.
+        labels: (N,) integers in [0, K), the labels to audit, in the rows of `probs` or `logits`. Or "FILE:COLUMN",
+            labels of `data` from elsewhere; the data set's own labels then judge the audit and enter no estimate.
+        probs: (N, K) held-out probabilities. With `predictions`: name of the array or columns of probabilities.
+        logits: (N, K) held-out logits, instead of `probs`. With `predictions`: name of the array or columns.
+        predictions: .npz, .safetensors, .csv or .parquet files of held-out predictions and labels, in row order.
+        data: data set: "digits", a file or folder, or a hub name. Its training part is audited. With predictions it
+            gives the labels, the names of the classes and the examples that the page shows.
+        output: folder for the page and its files (default: none are written).
+        options: columns of the data, names of the classes, cross-validation, seed, progress.
+
+    Returns:
+        AuditResults. :func:`write_page` writes its page and files. Equal inputs give equal results, whether they are
+        arrays or files.
 
     Raises:
         InputError: for bad input, before anything is written.
+        InputTypeError: for arrays of the wrong type.
         RunsFailedError: where a model could not be trained to its end.
         OSError: where the page cannot be written.
+
+    Limitations: classes that the model confuses by itself count as noise. Predictions that are not held out hide it.
+
+    Example:
+        >>> labels = torch.arange(400) % 2
+        >>> probs = torch.eye(2)[labels] * 0.8 + 0.1
+        >>> labels[:40] = 1 - labels[:40]  # 10 % of the labels are wrong
+        >>> results = audit_labels(labels, probs)
+        >>> round(results.noise.rate.estimate, 3), len(results.ranking.suspects)
+        (0.1, 40)
+        >>> results.recommendation.action
+        'drop and relabel'
     """
-    _check(request, workers)
-    store = RunStore(request.runs)
-    gathered = gather(request, store, workers=workers, on_progress=on_progress, on_stage=on_stage)
-    findings = examine(gathered.evidence, seed=request.seed, sure_from=SURE, on_stage=on_stage)
-    results = _results(request, gathered, findings)
-    on_stage("writing the page", 0.0)
-    folder = request.output or REPORTS / _folder(results.name, request.labels)
-    written = page.write(results, folder)
-    on_stage("writing the page", 1.0)
-    return AuditOutcome(written, results)
-
-
-def _check(request: AuditRequest, workers: int | None) -> None:
-    """Require options that go together, before anything is read."""
-    if request.data is None and not request.predictions:
-        raise fail("audit", "--data, --predictions, or both", "neither", "say what to audit")
-    for option in ("label", "labels", "text", "features"):
-        value = getattr(request, option)
-        if value and request.data is None:
-            raise fail(f"--{option}", "given with --data", f"'{value}' alone", "name the data set too")
-    for option in ("logits", "probs"):
-        value = getattr(request, option)
-        if value is not None and not request.predictions:
-            raise fail(f"--{option}", "given with --predictions", f"'{value}' alone", "name the files too")
-    for option, value in (("folds", request.folds), ("epochs", request.epochs), ("workers", workers)):
-        if value is not None and request.predictions:
-            raise fail(f"--{option}", "nothing beside --predictions", value, "leave it out: no model is trained")
-    for option, folder in (("--output", request.output or REPORTS), ("--runs", request.runs)):
-        for place in (folder, *folder.parents):
-            if place.exists() and not place.is_dir():
-                raise fail(option, "a folder, in folders", f"the file '{place}'", "name another place")
-
-
-def _results(request: AuditRequest, gathered: Gathered, findings: Findings) -> AuditResults:
-    evidence, suspects = gathered.evidence, findings.suspects
-    interval = findings.interval
-    noise_rate = Interval(interval.noise_rate, interval.noise_rate_low, interval.noise_rate_high)
-    chosen = next(estimate for estimate in findings.estimates if estimate.name == CHOSEN)
-    grounds = Grounds(
-        noise_rate,
-        asymmetry_of(interval, findings.prior),
-        chosen.condition,
-        findings.sure,
-        findings.accuracy,
-        findings.largest,
-        findings.guessed,
-        tuple(n for n, row in zip(evidence.class_names, findings.classes, strict=True) if row.observed < ENOUGH),
+    options = options or AuditOptions()
+    given = {"labels": labels, "probs": probs, "logits": logits}
+    names = {name: value for name, value in given.items() if isinstance(value, str)}
+    arrays = {name: value for name, value in given.items() if value is not None and name not in names}
+    paths = (predictions,) if isinstance(predictions, str | Path) else predictions
+    request = AuditRequest(
+        data=None if data is None else str(data),
+        predictions=tuple(map(Path, paths)),
+        arrays=predictions_of(**arrays, class_names=options.class_names) if arrays else None,
+        output=None if output is None else Path(output),
+        options=options,
+        **names,
     )
-    first = suspects.rows[: request.top]
+    request.check()
+
+    def on_stage(name: str, done: float) -> None:
+        options.on_progress(AuditStage(name, done))
+
+    inputs = gather(request, on_stage)
+    results = _examine(inputs, request, on_stage)
+    folder = _folder(request, results.audited.name)
+    if folder is None:
+        return results
+    on_stage("writing the page", 0.0)
+    page = write_page(results, folder)
+    on_stage("writing the page", 1.0)
+    return replace(results, page=page)
+
+
+def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> AuditResults:
+    """Compute everything that the audit says."""
+    evidence, options = inputs.evidence, request.options
+    size = len(evidence)
+    fit = fit_transition(evidence, seed=options.seed, on_stage=on_stage)
+    scores = score_labels(evidence, fit, on_stage)
+    on_stage("ranking", 0.0)
+    ranked = rank_labels(scores, fit.interval)
+    suspects = find_suspects(evidence, scores, ranked)
+    on_stage("ranking", 1.0)
+    agreement = measure_agreement(evidence)
+    noise = _noise_estimate(fit, size)
+    classes = tuple(audit_classes(fit, evidence.labels, suspects.given))
+    recommendation = advise(
+        AdviceInputs(
+            noise_rate=noise.rate,
+            asymmetry=asymmetry_of(fit.interval, fit.class_prior),
+            condition=noise.estimate.condition,
+            sure=ranked.share_above(SURE),
+            agreement=agreement,
+            rare=tuple(n for n, row in zip(evidence.class_names, classes, strict=True) if row.observed < ENOUGH),
+        )
+    )
     return AuditResults(
-        name=gathered.name,
-        labels=gathered.labels,
-        predictions=gathered.predictions,
-        command=request.command,
-        row_order=gathered.row_order,
-        num_rows=len(evidence.labels),
-        class_names=evidence.class_names,
-        accuracy=findings.accuracy,
-        noise_rate=noise_rate,
+        audited=AuditedLabels(
+            name=inputs.name,
+            labels=inputs.labels,
+            predictions=inputs.predictions,
+            row_order=inputs.row_order,
+            num_rows=size,
+            class_names=evidence.class_names,
+            agreement=agreement.share,
+        ),
+        noise=noise,
+        ranking=LabelRanking(
+            scores=judge_scores(scores, evidence),
+            ranked_by=RANKED_BY,
+            precision_at=min(PRECISION_AT, size),
+            suspects=suspects,
+            previews=preview_examples(inputs.dataset, suspects.rows[: options.top]),
+            cutoffs=tuple(estimate_cutoffs(evidence, ranked)),
+        ),
+        classes=classes,
+        recommendation=recommendation,
+        provenance=AuditProvenance(request.command, inputs.model, (SAMPLING, *inputs.notes), _versions()),
+    )
+
+
+def _noise_estimate(fit: TransitionFit, num_labels: int) -> NoiseEstimate:
+    interval = fit.interval
+    return NoiseEstimate(
+        rate=IntervalEstimate(interval.noise_rate, interval.noise_rate_low, interval.noise_rate_high),
         confidence=CONFIDENCE,
-        estimates=findings.estimates,
+        estimates=fit.estimates,
         chosen=CHOSEN,
         chosen_because=CHOSEN_BECAUSE,
-        confusions=findings.confusions,
-        scores=findings.scores,
-        ranking=RANKING,
-        precision_at=min(PRECISION_AT, len(evidence.labels)),
-        classes=findings.classes,
-        suspects=suspects,
-        exhibits=exhibit(gathered.dataset, first if gathered.rows is None else gathered.rows[first]),
-        cuts=findings.cuts,
-        recommendation=advise(grounds),
-        reference=findings.reference,
-        model=gathered.model,
-        notes=(SAMPLING, *gathered.notes),
-        versions={
-            "softtargets": version("softtargets"),
-            "torch": version("torch"),
-            "python": platform.python_version(),
-        },
+        confusions=tuple(find_confusions(fit, num_labels)),
+        reference=fit.reference,
     )
 
 
-def _folder(name: str, labels: str | None) -> str:
-    parts = ["audit", name, *([labels.rpartition(":")[2]] if labels else [])]
-    return re.sub(r"[^\w.-]+", "_", "-".join(parts)).lstrip(".")
+def _versions() -> dict[str, str]:
+    packages = {name: version(name) for name in ("softtargets", "torch")}
+    return {**packages, "python": platform.python_version()}
+
+
+def _folder(request: AuditRequest, name: str) -> Path | None:
+    """Return where the page goes; None for no page."""
+    if request.output is not None or request.options.reports is None:
+        return request.output
+    parts = ["audit", name, *([request.labels.rpartition(":")[2]] if request.labels else [])]
+    return request.options.reports / re.sub(r"[^\w.-]+", "_", "-".join(parts)).lstrip(".")

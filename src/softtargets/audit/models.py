@@ -1,7 +1,7 @@
 """Held-out probabilities where the user has none: cross-validated models through the run store."""
 
+import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import InputError
-from softtargets.audit.results import Model
+from softtargets.audit.request import FOLDS, AuditOptions
+from softtargets.audit.results import CrossValidatedModel
 from softtargets.data import fingerprint
 from softtargets.data.dataset import Dataset
 from softtargets.data.spec import DataSpec, Fold
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
-from softtargets.studies.provenance import pretty
 from softtargets.train.execute import resolve
-from softtargets.train.progress import Progress
 from softtargets.train.schedule import train_all
 
 DYNAMICS = ("area_under_margin", "forgetting", "early_agreement")
@@ -26,7 +25,7 @@ DYNAMICS = ("area_under_margin", "forgetting", "early_agreement")
 WIDTHS = (32, 64, 128, 256)
 # rows below -> size of a batch
 BATCHES = ((5_000, 32), (20_000, 64), (math.inf, 128))
-# Of a few hundred rows an epoch is a few steps, which teach nothing.
+# An epoch of a few hundred rows is only a few steps.
 LEAST_STEPS = 300
 # share of the steps over which the learning rate rises; it then falls linearly to 0
 WARM_UP = 0.1
@@ -71,20 +70,16 @@ class HeldOut:
     rows: Tensor
     probs: Tensor
     dynamics: dict[str, Tensor]
-    model: Model
+    model: CrossValidatedModel
 
 
 def cross_validate(
     dataset: Dataset,
     data: DataSpec,
     store: RunStore,
+    options: AuditOptions,
     *,
-    folds: int,
-    seed: int,
-    epochs: int | None,
     observed: tuple[str, str] | None,
-    workers: int | None,
-    on_progress: Callable[[Progress], None],
 ) -> HeldOut:
     """Train a model for each fold, several at a time, and predict the rows it has not seen.
 
@@ -92,25 +87,23 @@ def cross_validate(
         dataset: which the data specification names.
         data: without a fold.
         store: keeps the models: what was trained is not trained again.
-        folds: how many, at least 2.
-        seed: of every model.
-        epochs: of every model; None: by the size of the data set.
+        options: number of folds, epochs, seed, workers, progress.
         observed: file and column of the labels; None: the data set's own.
-        workers: processes; None: one per core.
-        on_progress: as of :func:`train_all`.
 
     Raises:
-        InputError: where a model cannot be trained: before any is, or once one has failed.
+        InputError: where a model cannot be trained: before any is trained.
+        RunsFailedError: where one failed.
     """
-    runs = [_specify(dataset, data, Fold(index=fold, count=folds), seed, epochs, observed) for fold in range(folds)]
+    folds = options.folds or FOLDS
+    runs = [_specify(dataset, data, Fold(index=fold, count=folds), options, observed) for fold in range(folds)]
     content = fingerprint(data, cache=store.cache)
     resolved = [resolve(run, content) for run in runs]
-    outcomes = train_all(resolved, store, workers=workers, on_progress=on_progress)
+    outcomes = train_all(resolved, store, workers=options.workers, on_progress=options.on_progress)
     failed = next((outcome for outcome in outcomes if outcome.status == "failed"), None)
     if failed is not None:
         raise RunsFailedError(f"a cross-validated model failed: {failed.message}")
     found = [read_predictions(store.path(run.identity)) for run in resolved]
-    return _gathered(found, _model(runs[0], _recipe(dataset), folds))
+    return _merge(found, _model(runs[0], _recipe(dataset), folds))
 
 
 class RunsFailedError(InputError):
@@ -118,22 +111,22 @@ class RunsFailedError(InputError):
 
 
 def _specify(
-    dataset: Dataset, data: DataSpec, fold: Fold, seed: int, epochs: int | None, observed: tuple[str, str] | None
+    dataset: Dataset, data: DataSpec, fold: Fold, options: AuditOptions, observed: tuple[str, str] | None
 ) -> RunSpec:
     recipe = _recipe(dataset)
     rows = len(dataset.splits["train"])
     batch = next(size for below, size in BATCHES if rows < below)
     per_epoch = math.ceil((rows - rows // fold.count) / batch)
-    epochs = epochs or max(recipe.epochs, math.ceil(LEAST_STEPS / per_epoch))
+    epochs = options.epochs or max(recipe.epochs, math.ceil(LEAST_STEPS / per_epoch))
     content: dict[str, Any] = {
         "data": {**data.model_dump(exclude_none=True), "fold": fold.model_dump()},
         "model": _architecture(dataset),
         "optimizer": recipe.optimizer,
         "schedule": {"name": "linear", "warmup_steps": round(WARM_UP * epochs * per_epoch)},
-        # Mirrored writing is another sign, and what is grey is mostly that.
+        # Mirrored writing is another sign, and most grey pictures are of writing.
         "augmentation": {"flip": dataset.is_image and dataset.input_shape[0] == 3},
         "training": {"epochs": epochs, "batch_size": batch, "dynamics": True},
-        "seeds": seed,
+        "seeds": options.seed,
     }
     if observed is not None:
         content["noise"] = {"name": "recorded", "file": observed[0], "column": observed[1]}
@@ -151,12 +144,13 @@ def _architecture(dataset: Dataset) -> dict[str, Any]:
     return {"name": "mlp", "hidden": ()} if dataset.is_text else {"name": "mlp", "hidden": (128, 128), "dropout": 0.1}
 
 
-def _model(run: RunSpec, recipe: Recipe, folds: int) -> Model:
+def _model(run: RunSpec, recipe: Recipe, folds: int) -> CrossValidatedModel:
     content = run.model_dump(mode="json", exclude_none=True, exclude={"data", "noise", "seeds"})
-    return Model(folds, f"{recipe.describes}, {run.training.epochs} epochs", pretty(content))
+    specification = json.dumps(content, indent=2, ensure_ascii=False)
+    return CrossValidatedModel(folds, f"{recipe.describes}, {run.training.epochs} epochs", specification)
 
 
-def _gathered(found: list[dict[str, Tensor]], model: Model) -> HeldOut:
+def _merge(found: list[dict[str, Tensor]], model: CrossValidatedModel) -> HeldOut:
     rows = torch.cat([part["validation.ids"] for part in found])
     order = rows.argsort()
     logits = torch.cat([part["validation.logits"] for part in found])[order]

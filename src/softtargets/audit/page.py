@@ -4,9 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from softtargets.audit.figures import draw_cuts, heat_map
+from softtargets.audit.figures import draw_cutoffs, heat_map
 from softtargets.audit.files import as_json, suspects_csv, suspects_parquet, transition_csv
-from softtargets.audit.results import AuditResults, Confusion, Estimate, Exhibit
+from softtargets.audit.results import AuditResults, Confusion, ExamplePreview
 from softtargets.report import numbers
 from softtargets.report.frame import data_uri, put, render
 
@@ -22,15 +22,15 @@ _SMALL = 64
 _LARGE = 1e4
 
 
-def write(results: AuditResults, folder: Path) -> Path:
+def write_page(results: AuditResults, folder: Path) -> Path:
     """Write the page of an audit and its files into `folder`, and return the page.
 
     Everything is made in memory first: an interruption leaves every file either old or new.
     """
-    return put(build(results), folder)
+    return put(page_files(results), folder)
 
 
-def build(results: AuditResults) -> dict[str, bytes]:
+def page_files(results: AuditResults) -> dict[str, bytes]:
     """Return every file by its name, the page last; equal results give equal bytes."""
     return {
         "suspects.csv": suspects_csv(results),
@@ -42,21 +42,22 @@ def build(results: AuditResults) -> dict[str, bytes]:
 
 
 def _page(results: AuditResults) -> str:
-    drawing = draw_cuts(results)
+    drawing, ranking = draw_cutoffs(results), results.ranking
     context = {
         "results": results,
         "tone": TONES[results.recommendation.action],
-        "interval_words": f"{100 * results.confidence:g} % interval",
+        "interval_words": f"{100 * results.noise.confidence:g} % interval",
         "heat": heat_map(results),
-        "mean_distance": _mean_distance,
         "share_of": lambda pair: _share_of(results, pair),
-        "ranking": next(score for score in results.scores if score.name == results.ranking),
-        "shown": [_shown(results, place, item) for place, item in enumerate(results.exhibits)],
-        "exhibit_kind": _kind(results.exhibits),
+        "ranking": next(score for score in ranking.scores if score.name == ranking.ranked_by),
+        "shown": [_shown(results, place, item) for place, item in enumerate(ranking.previews)],
+        "preview_kind": _kind(ranking.previews),
         "drawing": drawing,
         "specs": drawing.page_specs("Wrong labels among the most suspect."),
         "still": data_uri("image/svg+xml", drawing.svg().encode()),
-        "table_cuts": [cut for cut in results.cuts if _is_round(cut.first) or cut is results.cuts[-1]],
+        "table_cutoffs": [
+            cutoff for cutoff in ranking.cutoffs if _is_round(cutoff.first) or cutoff is ranking.cutoffs[-1]
+        ],
     }
     filters = {
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
@@ -72,23 +73,19 @@ def _percent(value: float | None, decimals: int = 1) -> str:
     return numbers.NOTHING if value is None else f"{100 * value:.{decimals}f}"
 
 
-def _mean_distance(estimate: Estimate) -> float | None:
-    return None if estimate.distance is None else sum(estimate.distance) / len(estimate.distance)
-
-
 def _share_of(results: AuditResults, pair: Confusion) -> float:
-    return float(results.estimate.transition.to_dense()[pair.clean, pair.observed])
+    return float(results.noise.estimate.transition.to_dense()[pair.clean, pair.observed])
 
 
-def _kind(exhibits: tuple[Exhibit, ...]) -> str:
-    first = exhibits[0] if exhibits else Exhibit()
+def _kind(previews: tuple[ExamplePreview, ...]) -> str:
+    first = previews[0] if previews else ExamplePreview()
     if first.picture is not None:
         return "pictures"
     return "texts" if first.text is not None else "values" if first.numbers else "bare"
 
 
-def _shown(results: AuditResults, place: int, item: Exhibit) -> dict[str, Any]:
-    suspects, names = results.suspects, results.class_names
+def _shown(results: AuditResults, place: int, item: ExamplePreview) -> dict[str, Any]:
+    suspects, names = results.ranking.suspects, results.audited.class_names
     given, suggested = names[int(suspects.given[place])], names[int(suspects.suggested[place])]
     reference = None if suspects.reference is None else names[int(suspects.reference[place])]
     return {

@@ -1,60 +1,139 @@
-"""What the user of `softtargets audit` asked for."""
+"""What is to be audited, and how."""
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from softtargets._errors import fail
+from softtargets.audit.stages import AuditStage
+from softtargets.data.predictions import Predictions
+from softtargets.train.progress import Progress
 
 FOLDS = 5
 RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
-class AuditRequest:
-    """What the user asked for.
+class AuditOptions:
+    """How labels are audited.
 
     Args:
-        data: a data set; its training part is audited.
-        label: its label column; None: "label".
-        text: its column of texts; None: as :class:`DataSpec` finds it.
-        features: its columns of numbers; none: all but the label.
-        labels: FILE:COLUMN with the labels to audit. The data set's own then judge the audit and enter nothing.
-        predictions: files of held-out logits or probabilities, in the order of the rows; none: models are trained.
-        logits, probs: name of the array or the columns in these files.
-        folds: of the cross-validation; None: :data:`FOLDS`. Not with predictions.
-        seed: of the folds, the models and the bootstrap.
-        epochs: of every model; None: by the size of the data set. Not with predictions.
-        top: how many suspects the page shows.
-        output: folder of the page; None: under ./reports by the name of what is audited.
-        runs: the run store's folder.
+        class_names: names of the classes of given arrays (default: their numbers).
+        label: label column of the data set (default: "label").
+        text: its text column (default: found, see :class:`~softtargets.data.DataSpec`).
+        features: its columns of numbers (default: every column except the label).
+        folds: number of folds of the cross-validation (default: 5). Only without predictions.
+        epochs: epochs of every model (default: set by the size of the data set). Only without predictions.
+        seed: seed of the folds, the models and the bootstrap, in [0, 2**32).
+        top: number of suspects that the page shows.
+        reports: folder in which the page gets a folder named after what is audited, where no folder of the page itself
+            is given (default: no page is written).
+        runs: folder of the run store, which keeps the models.
+        workers: number of processes that train models (default: one per core). Only without predictions.
+        on_progress: called with each :class:`AuditStage`, and while models are trained with a
+            :class:`~softtargets.train.progress.Progress`, from another thread.
     """
 
-    data: str | None = None
+    class_names: tuple[str, ...] | None = None
     label: str | None = None
     text: str | None = None
     features: tuple[str, ...] = ()
+    folds: int | None = None
+    epochs: int | None = None
+    seed: int = 0
+    top: int = 200
+    reports: Path | None = None
+    runs: Path = RUNS
+    workers: int | None = None
+    on_progress: Callable[[AuditStage | Progress], None] = lambda state: None
+
+
+@dataclass(frozen=True)
+class AuditRequest:
+    """Everything that an audit was asked for.
+
+    Args:
+        data: a data set, of which the training part is audited.
+        labels: FILE:COLUMN with the labels to audit. The data set's own labels then only judge the audit.
+        predictions: files of held-out logits or probabilities, in the order of the rows.
+        logits, probs: name of the array or the columns in these files.
+        arrays: held-out predictions in memory, in place of files.
+        output: folder of the page and its files.
+        options: how to audit.
+    """
+
+    data: str | None = None
     labels: str | None = None
     predictions: tuple[Path, ...] = ()
     logits: str | None = None
     probs: str | None = None
-    folds: int | None = None
-    seed: int = 0
-    epochs: int | None = None
-    top: int = 200
+    arrays: Predictions | None = None
     output: Path | None = None
-    runs: Path = RUNS
+    options: AuditOptions = field(default_factory=AuditOptions)
 
     @property
-    def command(self) -> str:
-        """The command that does this again."""
+    def trains(self) -> bool:
+        """Whether models are cross-validated, because no predictions were given."""
+        return self.arrays is None and not self.predictions
+
+    @property
+    def command(self) -> str | None:
+        """The command that does this again; None for arrays, which no command can name."""
+        if self.arrays is not None:
+            return None
+        options = self.options
+        named = {
+            "data": self.data,
+            "label": options.label,
+            "text": options.text,
+            "labels": self.labels,
+            "logits": self.logits,
+            "probs": self.probs,
+            "epochs": options.epochs,
+            "output": self.output,
+        }
         words = ["softtargets", "audit"]
-        named = ("data", "label", "text", "labels", "logits", "probs", "epochs", "output")
-        for name in named:
-            value = getattr(self, name)
+        for name, value in named.items():
             words += [f"--{name}", str(value)] if value is not None else []
-        for column in self.features:
+        for column in options.features:
             words += ["--features", column]
         for path in self.predictions:
             words += ["--predictions", str(path)]
-        words += ["--folds", str(self.folds or FOLDS)] if not self.predictions else []
-        words += ["--runs", str(self.runs)] if self.runs != RUNS else []
-        return shlex.join([*words, "--seed", str(self.seed), "--top", str(self.top)])
+        words += ["--folds", str(options.folds or FOLDS)] if self.trains else []
+        words += ["--runs", str(options.runs)] if options.runs != RUNS else []
+        return shlex.join([*words, "--seed", str(options.seed), "--top", str(options.top)])
+
+    def check(self) -> None:
+        """Require arguments that go together, before anything is read.
+
+        Raises:
+            InputError: for one that has no meaning without, or beside, another.
+        """
+        options = self.options
+        if self.data is None and self.trains:
+            required = "data, predictions, or labels with probs or logits"
+            raise fail("audit", required, "none of them", "name what to audit")
+        of_data = {"label": options.label, "labels": self.labels, "text": options.text, "features": options.features}
+        of_predictions = {"logits": self.logits, "probs": self.probs}
+        for needed, given in (("data", of_data), ("predictions", of_predictions)):
+            for name, value in given.items():
+                if value and not getattr(self, needed):
+                    raise fail(name, f"used together with {needed}", f"'{value}' alone", f"give {needed} as well")
+        for name in ("folds", "epochs", "workers"):
+            value = getattr(options, name)
+            if value is not None and not self.trains:
+                raise fail(name, "not used with predictions", value, "leave it out, because no model is trained")
+        if self.arrays is not None and self.predictions:
+            raise fail("predictions", "not used with arrays", self.predictions[0], "give either arrays or files")
+        if options.class_names is not None and (self.arrays is None or self.data is not None):
+            required = "used with arrays alone"
+            raise fail("class_names", required, options.class_names, "leave it out, because the data name the classes")
+        self._check_folders()
+
+    def _check_folders(self) -> None:
+        options = self.options
+        for name, folder in (("output", self.output or options.reports), ("runs", options.runs)):
+            for place in (folder, *folder.parents) if folder else ():
+                if place.exists() and not place.is_dir():
+                    raise fail(name, "the path of a folder", f"the file '{place}'", "choose another path")

@@ -3,15 +3,19 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softtargets.cli.errors import DONE, RUNS_FAILED
+from softtargets.cli.progress import SECONDS_BETWEEN_LINES, shown_progress
 
 if TYPE_CHECKING:
-    from softtargets.audit.job import AuditOutcome
+    from softtargets.audit import AuditResults, AuditStage
+    from softtargets.train.progress import Progress
 
 _SHOWN = 5
 
@@ -19,117 +23,131 @@ _SHOWN = 5
 def audit(
     data: Annotated[
         str | None,
-        typer.Option(help="A data set: digits, a file or folder, or a hub name; its training part is audited."),
+        typer.Option(help="Data set: digits, a file or folder, or a hub name. Its training part is audited."),
     ] = None,
-    label: Annotated[str | None, typer.Option(help="The label column of --data.")] = None,
-    text: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of texts of --data.")] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Label column of --data (default: label).")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Text column of --data (default: found by its content).")
+    ] = None,
     features: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN", help="A column of numbers of --data; may be repeated. All but the label without."
+            metavar="COLUMN",
+            help="Numeric column of --data; can be repeated (default: every column except the label).",
         ),
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="FILE:COLUMN",
-            help="Audit these labels, whose classes must be those of --data; its label column is then taken for the "
-            "truth that judges the audit.",
+            help="Labels to audit, whose classes must be those of --data. The label column of --data is then the "
+            "reference: it judges the audit and enters no estimate.",
         ),
     ] = None,
     predictions: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Held-out predictions (.npz, .safetensors, .csv, .parquet), several files in order: of a model that "
-            "has not been trained on the example it predicts. Without, models are cross-validated."
+            help="Held-out predictions (.npz, .safetensors, .csv, .parquet) of a model that has not been trained on "
+            "the example it predicts; can be repeated, in row order (default: models are cross-validated)."
         ),
     ] = None,
-    logits: Annotated[str | None, typer.Option(help="The array or column of --predictions that holds logits.")] = None,
-    probs: Annotated[str | None, typer.Option(help="The one that holds probabilities, if not logits.")] = None,
-    folds: Annotated[int | None, typer.Option(min=2, help="Folds of the cross-validation; 5 without.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of folds, models and intervals.")] = 0,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Of each model; by the size of the data without.")] = None,
-    top: Annotated[int, typer.Option(min=0, help="How many suspects the page shows.")] = 200,
-    output: Annotated[
-        Path | None, typer.Option(help="Where the page and its files go; ./reports/audit-<name> without.")
+    logits: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Array or column of --predictions that holds logits.")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core without.")] = None,
+    probs: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Array or column of --predictions that holds probabilities.")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="Number of folds (default: 5).")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the folds, models and intervals.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of every model (default: set by the size of the data).")
+    ] = None,
+    top: Annotated[int, typer.Option(min=0, help="Number of suspects on the page.")] = 200,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the page and its files (default: ./reports/audit-<name>).")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the run store.")] = Path("runs"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")] = None,
 ) -> int:
     """Find wrong labels: how many, how, which, and what to do about them."""
-    from softtargets.audit.job import run_audit
-    from softtargets.audit.models import RunsFailedError
-    from softtargets.audit.request import AuditRequest
-    from softtargets.cli.progress import shown_progress
+    from softtargets.audit import AuditOptions, RunsFailedError, audit_labels
 
-    request = AuditRequest(
-        data=data,
+    options = AuditOptions(
         label=label,
         text=text,
         features=tuple(features or ()),
-        labels=labels,
-        predictions=tuple(predictions or ()),
-        logits=logits,
-        probs=probs,
         folds=folds,
-        seed=seed,
         epochs=epochs,
+        seed=seed,
         top=top,
-        output=output,
+        reports=Path("reports"),
         runs=runs,
+        workers=workers,
     )
     try:
-        if request.predictions:
-            outcome = run_audit(request, workers=workers, on_stage=_shown_stages())
-        else:
-            with shown_progress() as on_progress:
-                outcome = run_audit(request, workers=workers, on_progress=on_progress, on_stage=_shown_stages())
+        with nullcontext() if predictions else shown_progress() as on_training:
+            results = audit_labels(
+                labels,
+                probs,
+                logits=logits,
+                predictions=predictions or (),
+                data=data,
+                output=output,
+                options=replace(options, on_progress=_Shown(on_training)),
+            )
     except RunsFailedError as error:
         typer.echo(f"failed: {error}", err=True)
         return RUNS_FAILED
-    typer.echo(show_audit(outcome))
+    typer.echo(show_audit(results))
     return DONE
 
 
-def _shown_stages() -> Callable[[str, float], None]:
-    """Return a function that prints a stage when it begins, and how far it is every few seconds."""
-    from softtargets.cli.progress import SECONDS_BETWEEN_LINES
+class _Shown:
+    """Prints a stage when it begins, and how far it is every few seconds; training has a display of its own."""
 
-    last: tuple[str, float] = ("", 0.0)
+    def __init__(self, on_training: "Callable[[Progress], None] | None") -> None:
+        self._on_training = on_training
+        self._stage = ""
+        self._printed = 0.0
 
-    def show(stage: str, done: float) -> None:
-        nonlocal last
+    def __call__(self, state: "AuditStage | Progress") -> None:
+        from softtargets.audit import AuditStage
+
+        if not isinstance(state, AuditStage):
+            if self._on_training is not None:
+                self._on_training(state)
+            return
         now = time.monotonic()
-        if done < 1 and (stage != last[0] or now - last[1] >= SECONDS_BETWEEN_LINES):
-            print(f"{stage}{f', {100 * done:.0f} %' if done else ''}", file=sys.stderr, flush=True)
-            last = (stage, now)
+        if state.done < 1 and (state.name != self._stage or now - self._printed >= SECONDS_BETWEEN_LINES):
+            done = f", {100 * state.done:.0f} %" if state.done else ""
+            print(f"{state.name}{done}", file=sys.stderr, flush=True)
+            self._stage, self._printed = state.name, now
 
-    return show
 
-
-def show_audit(outcome: "AuditOutcome") -> str:
+def show_audit(results: "AuditResults") -> str:
     """Say what was found, what to do and where the page is."""
-    results = outcome.results
-    rate, names = results.noise_rate, results.class_names
-    interval = f"{100 * results.confidence:g} % interval {rate.low:.1%} to {rate.high:.1%}"
+    audited, noise, suspects = results.audited, results.noise, results.ranking.suspects
+    rate, names = noise.rate, audited.class_names
+    interval = f"{100 * noise.confidence:g} % interval {rate.low:.1%} to {rate.high:.1%}"
     lines = [
-        f"{results.num_rows:,} labels of {results.name}, {len(names)} classes; "
-        f"the held-out prediction agrees with {results.accuracy:.1%}",
+        f"{audited.num_rows:,} labels of {audited.name}, {len(names)} classes; "
+        f"the held-out prediction agrees with {audited.agreement:.1%}",
     ]
     advice = f"recommended: {results.recommendation.action}. {' '.join(results.recommendation.reason)}"
-    if not results.known:
-        return "\n".join([*lines, advice, f"page: {outcome.page}"])
-    lines += [
-        f"estimated wrong: {rate.estimate:.1%}, {interval} (by {results.estimate.label})",
-    ]
-    if results.reference is not None and results.estimate.distance is not None:
-        mean = sum(results.estimate.distance) / len(names)
-        true = f"by the reference: {results.reference.noise_rate:.1%}"
-        lines.append(f"{true}; total variation of T to the reference's: {mean:.3f}, mean of the classes")
-    if results.confusions:
+    if not results.informative:
+        return "\n".join([*lines, advice, f"page: {results.page}"])
+    lines.append(f"estimated wrong: {rate.estimate:.1%}, {interval} (by {noise.estimate.label})")
+    if noise.reference is not None:
+        lines.append(
+            f"by the reference: {noise.reference.noise_rate:.1%}; "
+            f"total variation of T to the reference's: {noise.estimate.mean_distance:.3f}, mean of the classes"
+        )
+    if noise.confusions:
         lines.append("most confused (true -> label):")
-    for pair in results.confusions[:_SHOWN]:
+    for pair in noise.confusions[:_SHOWN]:
         clean, observed = (" ".join(names[index].split()) for index in (pair.clean, pair.observed))
         lines.append(f"  {clean} -> {observed}: {pair.count.estimate:,.0f}")
-    lines.append(f"suspects: {len(results.suspects):,} labels more likely wrong than right")
-    return "\n".join([*lines, advice, f"page: {outcome.page}"])
+    lines.append(f"suspects: {len(suspects):,} labels more likely wrong than right")
+    return "\n".join([*lines, advice, f"page: {results.page}"])

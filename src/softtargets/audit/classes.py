@@ -1,0 +1,51 @@
+"""Which classes are confused: class by class, and the pairs with the most wrong labels."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from softtargets.audit.results import ClassAudit, Confusion, IntervalEstimate
+from softtargets.audit.transitions import TransitionFit
+
+MOST_CONFUSED = 20
+
+
+def audit_classes(fit: TransitionFit, labels: Tensor, suspect_labels: Tensor) -> Iterator[ClassAudit]:
+    """Yield what is estimated of each class.
+
+    Args:
+        fit: T and the shares of the clean classes.
+        labels: (N,) int64, audited.
+        suspect_labels: (M,) int64, those of them that are suspect.
+    """
+    matrix, prior = fit.transition.to_dense(), fit.class_prior
+    size = len(matrix)
+    joint = prior[:, None] * matrix
+    observed = torch.bincount(labels, minlength=size).tolist()
+    suspected = torch.bincount(suspect_labels, minlength=size).tolist()
+    for k in range(size):
+        labelled = float(joint[:, k].sum())
+        yield ClassAudit(
+            observed=observed[k],
+            clean=float(prior[k]) * len(labels),
+            wrong=1 - float(joint[k, k]) / labelled if labelled > 0 else 0.0,
+            lost=1 - float(matrix[k, k]),
+            suspects=suspected[k],
+        )
+
+
+def find_confusions(fit: TransitionFit, num_labels: int) -> Iterator[Confusion]:
+    """Yield the pairs of classes with the most wrong labels, most first.
+
+    The intervals hold the shares of the classes fixed.
+    """
+    prior, interval = fit.class_prior, fit.interval
+    matrices = (interval.estimate.to_dense(), interval.low, interval.high)
+    counts, low, high = (prior[:, None] * matrix * num_labels for matrix in matrices)
+    counts = counts.clone().fill_diagonal_(0)
+    for place in counts.flatten().argsort(descending=True, stable=True)[:MOST_CONFUSED].tolist():
+        clean, observed = divmod(place, len(prior))
+        if round(float(counts[clean, observed])) > 0:
+            ends = [float(values[clean, observed]) for values in (counts, low, high)]
+            yield Confusion(clean, observed, IntervalEstimate(*ends))

@@ -1,0 +1,72 @@
+"""How suspect each label is, by every score."""
+
+import torch
+from torch import Tensor
+
+from softtargets import noise
+from softtargets.audit.evidence import LabelEvidence
+from softtargets.audit.results import LabelScore
+from softtargets.audit.stages import OnStage
+from softtargets.audit.transitions import TransitionFit
+from softtargets.metrics import auroc
+
+PRECISION_AT = 200
+# Steps of the label posterior. Few: the last ones fit the model's own errors and make it overconfident.
+ROUNDS = 5
+RANKED_BY = "label_posterior"
+# name -> label, description
+SCORES: dict[str, tuple[str, str]] = {
+    "label_posterior": (
+        "label posterior under T",
+        "Probability that the label is the true one, by the prediction and T.",
+    ),
+    "self_confidence": ("self-confidence", "Predicted probability of the given label."),
+    "normalized_margin": ("normalised margin", "How far the given label is ahead of the best other one, from 0 to 1."),
+    "confident_joint": (
+        "confident-joint selection",
+        "Self-confidence, minus 1 where the prediction is confident of another class.",
+    ),
+    "area_under_margin": (
+        "area under the margin",
+        "Mean margin of the given label over the epochs of training, in logits.",
+    ),
+    "forgetting": ("forgetting", "Minus how often training unlearned the given label."),
+    "early_agreement": ("early agreement", "Share of the first epochs that predicted the given label."),
+}
+
+
+def score_labels(evidence: LabelEvidence, fit: TransitionFit, on_stage: OnStage) -> dict[str, Tensor]:
+    """Return each score, (N,) float32, by its name; low is suspect, whatever the score."""
+    probs, labels = evidence.probs, evidence.labels
+    posterior, done = [], 0
+    for some, their_labels in evidence.chunks():
+        on_stage("scoring", done / len(evidence))
+        found = noise.label_posterior(some, their_labels, fit.transition, class_prior=fit.class_prior, rounds=ROUNDS)
+        posterior.append(found.float())
+        done += len(some)
+    confidence = noise.self_confidence(probs, labels).float()
+    scores = {
+        "label_posterior": torch.cat(posterior),
+        "self_confidence": confidence,
+        "normalized_margin": noise.normalized_margin(probs, labels).float(),
+        "confident_joint": confidence - noise.confident_suspects(probs, labels, fit.joint).float(),
+    }
+    for name, values in evidence.dynamics.items():
+        scores[name] = (-values if name == "forgetting" else values).float()
+    on_stage("scoring", 1.0)
+    return scores
+
+
+def judge_scores(scores: dict[str, Tensor], evidence: LabelEvidence) -> tuple[LabelScore, ...]:
+    """Describe each score, and measure by the reference labels, where there are any, how well it ranks."""
+    return tuple(_judged(name, values, evidence.wrong) for name, values in scores.items())
+
+
+def _judged(name: str, values: Tensor, wrong: Tensor | None) -> LabelScore:
+    label, describes = SCORES[name]
+    if wrong is None:
+        return LabelScore(name, label, describes)
+    precision = float(wrong[noise.suspect_order(values)[:PRECISION_AT]].double().mean())
+    # undefined where no label, or every label, is wrong
+    ranked = float(auroc(-values, wrong)) if 0 < int(wrong.sum()) < len(wrong) else None
+    return LabelScore(name, label, describes, ranked, precision)

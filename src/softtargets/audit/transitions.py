@@ -1,0 +1,112 @@
+"""How labels are wrong: the transition T by every estimator, with an interval of the chosen one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from softtargets import noise
+from softtargets.audit.evidence import LabelEvidence
+from softtargets.audit.results import ReferenceLabels, TransitionEstimate
+from softtargets.audit.stages import OnStage
+from softtargets.matrices import Transition
+from softtargets.noise import ConfidentJoint, TransitionInterval
+
+Estimator = Callable[[Tensor, Tensor], Transition | ConfidentJoint]
+
+CONFIDENCE = 0.95
+DRAWS = 100
+
+# name -> label, (probs, labels) -> the estimate
+ESTIMATORS: dict[str, tuple[str, Estimator]] = {
+    "confident_joint": ("the confident joint", noise.confident_joint),
+    "anchor_counts": ("anchor counts", noise.anchor_counts),
+    "dual_t": ("dual-T", noise.dual_t),
+    "anchor_points": ("anchor points", lambda probs, labels: noise.anchor_points(probs)),
+    "anchor_points_97": (
+        "anchor points, 97th percentile",
+        lambda probs, labels: noise.anchor_points(probs, percentile=97.0),
+    ),
+}
+CHOSEN = "confident_joint"
+CHOSEN_BECAUSE = (
+    "the same for every audit. Unlike the others it requires neither calibrated probabilities nor examples of every "
+    "class that belong to it for certain. What the model confuses by itself counts as noise too."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TransitionFit:
+    """What is known of T.
+
+    Args:
+        interval: the chosen estimate and its bootstrap interval.
+        joint: the confident joint.
+        estimates: by every estimator.
+        reference: what the reference labels say, or None. It enters only `distance` of the estimates.
+    """
+
+    interval: TransitionInterval
+    joint: ConfidentJoint
+    estimates: tuple[TransitionEstimate, ...]
+    reference: ReferenceLabels | None
+
+    @property
+    def transition(self) -> Transition:
+        """The chosen estimate."""
+        return self.interval.estimate
+
+    @property
+    def class_prior(self) -> Tensor:
+        """(K,) estimated shares of the clean classes."""
+        return self.joint.class_prior
+
+
+def fit_transition(evidence: LabelEvidence, *, seed: int, on_stage: OnStage) -> TransitionFit:
+    """Estimate T by every estimator, and bootstrap the chosen one.
+
+    Args:
+        evidence: of N labels.
+        seed: of the bootstrap.
+        on_stage: told what is computed, and how much of it is done.
+    """
+    reference = _reference(evidence)
+    on_stage("estimating T", 0.0)
+    interval = noise.bootstrap_transition(
+        ESTIMATORS[CHOSEN][1],
+        evidence.probs,
+        evidence.labels,
+        draws=DRAWS,
+        confidence=CONFIDENCE,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    joint = noise.confident_joint(evidence.probs, evidence.labels)
+    estimates = tuple(_estimates(evidence, joint.class_prior, reference, on_stage))
+    return TransitionFit(interval, joint, estimates, reference)
+
+
+def _reference(evidence: LabelEvidence) -> ReferenceLabels | None:
+    if evidence.reference is None or evidence.wrong is None:
+        return None
+    size = len(evidence.class_names)
+    counts = torch.bincount(evidence.reference * size + evidence.labels, minlength=size * size).view(size, size)
+    return ReferenceLabels(float(evidence.wrong.double().mean()), noise.from_confusion(counts))
+
+
+def _estimates(
+    evidence: LabelEvidence, prior: Tensor, reference: ReferenceLabels | None, on_stage: OnStage
+) -> Iterator[TransitionEstimate]:
+    """Yield what every estimator says of T."""
+    for done, (name, (label, estimator)) in enumerate(ESTIMATORS.items(), start=1):
+        found = estimator(evidence.probs, evidence.labels)
+        transition = found.transition if isinstance(found, ConfidentJoint) else found
+        yield TransitionEstimate(
+            name=name,
+            label=label,
+            transition=transition,
+            noise_rate=float(transition.noise_rate(prior)),
+            condition=transition.condition(),
+            distance=tuple(transition.total_variation(reference.transition).tolist()) if reference else None,
+        )
+        on_stage("estimating T", done / len(ESTIMATORS))

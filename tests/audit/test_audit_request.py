@@ -1,0 +1,41 @@
+"""What an audit may be asked for, and the command that repeats it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from softtargets._errors import InputError
+from softtargets.audit.request import AuditOptions, AuditRequest
+from softtargets.data.predictions import Predictions
+
+ARRAYS = Predictions(torch.full((3, 2), 0.5), "probs", torch.tensor([0, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (AuditRequest(), "audit: data, predictions, or labels with probs or logits; got none of them"),
+        (AuditRequest(arrays=ARRAYS, labels="a.csv:b"), "labels: used together with data"),
+        (AuditRequest(arrays=ARRAYS, logits="scores"), "logits: used together with predictions"),
+        (AuditRequest(arrays=ARRAYS, predictions=(Path("p.npz"),)), "predictions: not used with arrays; got p.npz"),
+        (AuditRequest(arrays=ARRAYS, options=AuditOptions(folds=3)), "folds: not used with predictions; got 3"),
+        (AuditRequest(data="digits", options=AuditOptions(class_names=("a",))), "class_names: used with arrays alone"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_refused(request_, words):
+    with pytest.raises(InputError, match=words):
+        request_.check()
+
+
+def test_arrays_have_no_command():
+    assert AuditRequest(arrays=ARRAYS).command is None
+    assert AuditRequest(data="my data.csv", options=AuditOptions(label="y", epochs=2, runs=Path("kept"))).command == (
+        "softtargets audit --data 'my data.csv' --label y --epochs 2 --folds 5 --runs kept --seed 0 --top 200"
+    )
+
+
+def test_only_a_data_set_alone_needs_models():
+    assert AuditRequest(data="digits").trains
+    assert not AuditRequest(data="digits", arrays=ARRAYS).trains
+    assert not AuditRequest(data="digits", predictions=(Path("p.npz"),)).trains
