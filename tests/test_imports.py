@@ -27,7 +27,20 @@ LIBRARY = (
     "nn",
     "integrations",
 )
-LAB = ("_spec", "data", "models", "runs", "measures", "train", "report", "studies", "audit", "evaluate", "cli")
+LAB = (
+    "_spec",
+    "data",
+    "models",
+    "objectives",
+    "runs",
+    "measures",
+    "train",
+    "report",
+    "studies",
+    "audit",
+    "evaluate",
+    "cli",
+)
 ORDER = {room: place for place, room in enumerate((*LIBRARY, *LAB))}
 # the lazy front door may name every room
 EXEMPT = {"__init__"}

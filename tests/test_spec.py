@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from softtargets._errors import InputError
-from softtargets._spec import Spec
+from softtargets._spec import Spec, read_toml
 from softtargets.models.spec import ModelSpec
 
 
@@ -127,3 +127,12 @@ def test_specifications_may_stand_in_what_is_parsed_and_in_what_is_changed() -> 
 
 def test_a_long_value_is_cut() -> None:
     assert "x" * 79 + "...; " in _refusal({"numbers": "x" * 500})
+
+
+def test_a_toml_file_that_is_not_one_names_its_line(tmp_path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("a = 1\nb = = 2\n")
+    with pytest.raises(InputError, match="line 2"):
+        read_toml(path)
+    with pytest.raises(InputError, match="existing file"):
+        read_toml(tmp_path / "none.toml")

@@ -1,16 +1,19 @@
 """The base of every specification: a frozen value that refuses unknown keys and names the nearest valid one."""
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
 from softtargets._errors import InputError, fail, nearest, sentence, unknown
 
 # Ranges of numbers that several specifications hold.
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 # Three classes that a projection shows: two alike, and one that is not.
@@ -82,6 +85,70 @@ class Spec(BaseModel):
     def changed(self, **values: Any) -> Self:
         """Return a validated copy with these fields replaced."""
         return type(self).model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, **values})
+
+
+class NamedSpec(Spec):
+    """A specification that is selected by its name among others of its kind; :func:`register` adds the field."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=NamedSpec)
+
+
+def register(registry: dict[str, type[Any]], name: str) -> Callable[[type[Named]], type[Named]]:
+    """Return a class decorator that adds the field `name` and enters the class into a registry.
+
+    Args:
+        registry: classes by name.
+        name: the only value, and the default, of the field `name`.
+
+    Raises:
+        InputError: where the registry has another class of this name.
+
+    Example:
+        >>> shapes = {}
+        >>> @register(shapes, "square")
+        ... class Square(NamedSpec):
+        ...     side: float = 1.0
+        >>> Square(side=2.0), list(shapes)
+        (Square(side=2.0, name='square'), ['square'])
+    """
+
+    def add(cls: type[Named]) -> type[Named]:
+        if name in registry:
+            raise fail("name", "a name that is not registered yet", f"'{name}' for {cls.__name__}", "choose another")
+        field: Any = (Literal[name], name)
+        made = create_model(cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__, name=field)
+        made.__qualname__ = cls.__qualname__  # so that it is pickled by reference
+        registry[name] = made
+        return made
+
+    return add
+
+
+def union_of(registry: Mapping[str, type[NamedSpec]]) -> Any:
+    """Return the annotation of a field that holds any of the registered classes, selected by `name`."""
+    return Annotated[Union[tuple(registry.values())], Field(discriminator="name")]  # noqa: UP007 (made at run time)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        InputError: where it does not exist or is not TOML, naming the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise fail("path", "an existing file", f"'{path}'", "mend the path") from None
+    except IsADirectoryError:
+        raise fail("path", "a TOML file", f"the folder '{path}'", "name a file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}; mend that place") from None
 
 
 def _plain(data: Any, owner: str, path: tuple[str, ...] = ()) -> Any:
@@ -256,3 +323,15 @@ def tags(union: Any) -> dict[str, type[Spec]]:
     """Return the classes of a discriminated union by the name that selects them."""
     members = get_args(_bare(union))
     return {member.model_fields["name"].default: member for member in members}
+
+
+def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with `change` laid over it, table by table; a table with another `name` replaces the whole."""
+    result = dict(base)
+    for key, value in change.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name"):
+            result[key] = merged(old, value)
+        else:
+            result[key] = value
+    return result

@@ -7,6 +7,7 @@ import torch
 from training import train
 
 from softtargets._errors import InputError
+from softtargets._spec import merged
 from softtargets.analysis import mutual_information, neural_collapse
 from softtargets.data import fingerprint
 from softtargets.data.spec import DataSpec
@@ -22,7 +23,7 @@ from softtargets.measures.networks import (
     evenly,
     stratified,
 )
-from softtargets.runs.spec import ResolvedRun, RunSpec, merged
+from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.runs.streams import generator
 from softtargets.train.execute import resolve

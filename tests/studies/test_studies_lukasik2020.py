@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from softtargets._errors import InputError
+from softtargets.data.noise.class_conditional import SymmetricNoise
 from softtargets.measures.quality import MEASURES
-from softtargets.runs.noise import SymmetricNoise
 from softtargets.studies.catalog import find, read_reported, read_study, shipped
 from softtargets.studies.exact import loss_curves
 from softtargets.studies.expand import DataChoice, cells_of, expand, select_outputs, term_cells

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from softtargets._errors import InputError
 from softtargets.measures.quality import DIAGRAMS, reliability_of
-from softtargets.runs.distillation import DistillationSpec
+from softtargets.objectives.distillation import Distillation
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import PREDICTIONS, RunStore
@@ -82,7 +82,7 @@ def test_figure_5_has_the_four_lines_of_the_paper_in_its_levels(scale: str) -> N
     taught = [item.run for item in runs if item.run.teachers is not None]
     for run in taught:
         objective = run.objective
-        assert isinstance(objective, DistillationSpec)
+        assert isinstance(objective, Distillation)
         assert (objective.weight, objective.student_temperature, objective.scale) == (1.0, 1.0, "none")
         assert run.changed(objective={"name": "cross_entropy"}, teachers=None) in [item.run for item in runs]
 

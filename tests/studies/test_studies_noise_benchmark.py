@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from softtargets._errors import InputError
-from softtargets.runs.noise import RecordedNoise
-from softtargets.runs.objectives import needs_transition
-from softtargets.runs.spec import read_toml
-from softtargets.runs.transition_sources import EstimatedTransition
+from softtargets._spec import read_toml
+from softtargets.data.noise.recorded import RecordedNoise
+from softtargets.objectives.transitions import EstimatedTransition
 from softtargets.studies.catalog import STUDY as FILE
 from softtargets.studies.catalog import find, read_reported, read_study
 from softtargets.studies.expand import DataChoice, cells_of, expand, select_outputs, term_cells
@@ -38,7 +37,7 @@ def test_a_known_transition_is_asked_for_only_where_labels_are_drawn_from_one() 
         seen = STUDY.seen_from(name)
         for scale in seen.scales:
             for item in expand(seen, scale, select_outputs(STUDY, name)):
-                if needs_transition(item.run.objective) == "known":
+                if item.run.objective.needs_transition() == "known":
                     assert item.key.noise in DRAWN
 
 
@@ -77,7 +76,7 @@ def test_labels_of_people_lie_beside_the_data_wherever_those_are(tmp_path: Path)
 
 
 def test_forward_correction_says_where_its_transition_comes_from() -> None:
-    needs = {arm: needs_transition(run.objective) for arm, run in _one_run_per_arm().items()}
+    needs = {arm: run.objective.needs_transition() for arm, run in _one_run_per_arm().items()}
     assert [arm for arm, need in needs.items() if need == "known"] == ["FC", "BC", "LB"]
     estimated = {arm: need.estimator for arm, need in needs.items() if isinstance(need, EstimatedTransition)}
     assert estimated == {"FE": "anchor_points", "FD": "dual_t", "FJ": "confident_joint"}

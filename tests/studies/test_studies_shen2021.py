@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from softtargets.runs.distillation import DistillationSpec
-from softtargets.runs.objectives import CrossEntropySpec
+from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
+from softtargets.objectives.distillation import Distillation
 from softtargets.runs.spec import RunSpec
 from softtargets.studies.catalog import find, read_reported, read_study
 from softtargets.studies.expand import PlannedRun, cells_of, expand, select_outputs, term_cells
@@ -42,9 +42,9 @@ def test_smoothing_is_that_of_equation_1_and_alone_tells_a_pair_apart() -> None:
     runs = _first(None)
     for name in ("large", "small", "long", "plain"):
         hard, smoothed = runs[name], runs[f"{name}-smoothed"]
-        assert smoothed.objective == CrossEntropySpec(smoothing=0.1, convention="others")
+        assert smoothed.objective == SmoothedCrossEntropy(smoothing=0.1, convention="others")
         assert smoothed.changed(objective=hard.objective.model_dump()) == hard
-        assert hard.objective == CrossEntropySpec()
+        assert hard.objective == SmoothedCrossEntropy()
 
 
 @pytest.mark.parametrize("scale", ["smoke", "desk", "paper"])
@@ -53,7 +53,7 @@ def test_students_are_taught_by_the_large_network_alone_at_temperature_1(scale: 
     for kind, teacher in (("hard", "large"), ("smoothed", "large-smoothed")):
         for student in ("small", "same"):
             run = runs[f"{student}-of-{kind}"]
-            assert run.objective == DistillationSpec(loss="kl", weight=1.0, temperature=1.0)
+            assert run.objective == Distillation(loss="kl", weight=1.0, temperature=1.0)
             assert run.teachers == (runs[teacher],)
             assert run.seeds.initialisation + 100 == runs[teacher].seeds.initialisation
         assert runs[f"small-of-{kind}"].model == runs["small"].model
@@ -65,7 +65,7 @@ def test_table_9_mixes_labels_in_at_three_weights() -> None:
     for label_weight in (0.3, 0.5, 0.7):
         for kind in ("hard", "smoothed"):
             run = runs[f"labels{100 * label_weight:.0f}-{kind}"]
-            assert run.objective == DistillationSpec(weight=round(1 - label_weight, 1))
+            assert run.objective == Distillation(weight=round(1 - label_weight, 1))
             assert run.changed(objective={"name": "distillation"}) == runs[f"small-of-{kind}"]
 
 

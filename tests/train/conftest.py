@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from softtargets._spec import merged
 from softtargets.data import fingerprint
-from softtargets.runs.spec import ResolvedRun, RunSpec, merged
+from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.train.execute import resolve
 
 SMALL = {

@@ -4,17 +4,19 @@ import json
 
 import pytest
 import torch
+from pydantic import PrivateAttr
 from safetensors.torch import load_file
 
 from softtargets import losses
 from softtargets._errors import InputError
 from softtargets.data.sources import load_cached
+from softtargets.objectives import Objective, ObjectiveContext
+from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.runs.spec import RunSpec, Seeds
 from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, SELECTED, RunStore
 from softtargets.train import execute as executes
-from softtargets.train import loop, objectives
+from softtargets.train import loop
 from softtargets.train.execute import execute, resolve, validate_setup
-from softtargets.train.objectives import Objective, Problem
 
 # Everything with state of its own: batch statistics, averaged weights, dropout, augmentation, objectives.
 STATEFUL = {
@@ -380,25 +382,27 @@ def test_a_device_that_is_not_there_is_bad_input(small_run, monkeypatch) -> None
 class LearnedScale(Objective):
     """A toy with a parameter of its own: cross entropy at a learned temperature."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.log_scale = torch.nn.Parameter(torch.zeros((), device=problem.device))
+    _log_scale: torch.nn.Parameter = PrivateAttr()
+
+    def begin(self, context: ObjectiveContext) -> None:
+        self._log_scale = torch.nn.Parameter(torch.zeros((), device=context.device))
 
     def losses(self, logits, batch):
-        return losses.cross_entropy(logits * self.log_scale.exp(), batch.labels)
+        return losses.cross_entropy(logits * self._log_scale.exp(), batch.labels)
 
     def parameters(self):
-        yield "log_scale", self.log_scale
+        yield "log_scale", self._log_scale
 
     def state_dict(self):
-        return {"log_scale": self.log_scale.detach()}
+        return {"log_scale": self._log_scale.detach()}
 
     def load_state_dict(self, state):
         with torch.no_grad():
-            self.log_scale.copy_(state["log_scale"])
+            self._log_scale.copy_(state["log_scale"])
 
 
 def test_an_objectives_own_parameters_are_trained_clipped_and_resumed(small_run, tmp_path, monkeypatch) -> None:
-    monkeypatch.setitem(objectives.OBJECTIVES, "cross_entropy", lambda spec, problem: LearnedScale(problem))
+    monkeypatch.setattr(SmoothedCrossEntropy, "started", lambda self, context: LearnedScale().started(context))
     groups = [{"match": "objective.*", "learning_rate": 0.5, "weight_decay": 0.0}]
     resolved = small_run(optimizer={"groups": groups}, training={"clip_norm": 1e-6})
     made: list[LearnedScale] = []
@@ -411,7 +415,7 @@ def test_an_objectives_own_parameters_are_trained_clipped_and_resumed(small_run,
     monkeypatch.setattr(loop.Trainer, "_train_epoch", watches)
     whole, killed = RunStore(tmp_path / "whole"), RunStore(tmp_path / "killed")
     execute(resolved, whole)
-    moved = abs(float(made[-1].log_scale.detach()))
+    moved = abs(float(made[-1]._log_scale.detach()))
     # 16 steps at .5 with Nesterov momentum .9 cannot carry a gradient of norm 1e-6 further than this
     assert 0 < moved < 16 * 0.5 * 1e-6 * 20
 
@@ -425,5 +429,5 @@ def test_an_objectives_own_parameters_are_trained_clipped_and_resumed(small_run,
         execute(resolved, killed, checkpoint_seconds=0)
     monkeypatch.setattr(loop.Trainer, "_train_epoch", watches)
     execute(resolved, killed)
-    assert abs(float(made[-1].log_scale.detach())) == moved
+    assert abs(float(made[-1]._log_scale.detach())) == moved
     assert _files(killed, resolved.identity) == _files(whole, resolved.identity)

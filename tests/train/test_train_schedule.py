@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from softtargets._spec import merged
 from softtargets.data import fingerprint
 from softtargets.measures.quality import measure
-from softtargets.runs.spec import ResolvedRun, RunSpec, merged
+from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.train import execute as executes
 from softtargets.train import teachers

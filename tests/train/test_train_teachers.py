@@ -154,7 +154,7 @@ def test_draws_are_of_the_stream_of_the_methods_seed(student, tmp_path) -> None:
 def test_the_k_largest_and_draws_are_what_the_student_learns_from(student, tmp_path, monkeypatch) -> None:
     """Each batch's targets against the teacher's own answers, and their loss written out."""
     seen: list = []
-    original = teachers.kept
+    original = teachers.read_cache
 
     def watches(caches, device):
         teach = original(caches, device)
@@ -162,7 +162,7 @@ def test_the_k_largest_and_draws_are_what_the_student_learns_from(student, tmp_p
 
     from softtargets.train import loop
 
-    monkeypatch.setattr(loop, "kept", watches)
+    monkeypatch.setattr(loop, "read_cache", watches)
     store = RunStore(tmp_path)
     run = student(temperature=2.0, cache={"k": 3, "residual": "drop", **FLOAT32})
     _trained(run, store)

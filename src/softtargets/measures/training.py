@@ -3,8 +3,6 @@
 from collections.abc import Callable
 
 from softtargets.measures.measure import Measure
-from softtargets.runs.distillation import DistillationSpec
-from softtargets.runs.objectives import CrossEntropySpec
 from softtargets.runs.record import Record
 
 SPEEDS = (80, 90, 95, 98)
@@ -24,24 +22,10 @@ def _objective(record: Record) -> float | None:
 
 def _smoothing(record: Record) -> float | None:
     """The equivalent smoothing, Müller et al. 2019's gamma: of the targets that the run was trained with."""
-    objective = None if record.run is None else record.run.objective
-    if isinstance(objective, CrossEntropySpec) and objective.convention == "all":
-        return objective.smoothing
-    if not isinstance(objective, DistillationSpec) or len(record.teachers) != 1 or objective.loss != "kl":
+    if record.run is None:
         return None
-    if objective.share_of_labels != 0:
-        return None  # the labels have a part in the targets, which the scale of the teacher's term decides
-    from softtargets import distill
-
-    logits = record.teachers[0].predictions["train.logits"].double()
-    if objective.cache is not None and not objective.cache.all_of(logits.shape[1]):
-        return None  # of some classes, or of draws: not the teacher's own probabilities
-    # against the labels that it was given, as α is; it has its teacher's training examples, in their order
-    labels = record.predictions["train.observed"]
-    if objective.standardized:
-        logits = distill.standardize(logits)
-    teachers_own = float(distill.equivalent_smoothing(logits, labels, temperature=objective.temperature))
-    return (1 - objective.smoothing) * teachers_own + objective.smoothing
+    teachers = [teacher.predictions for teacher in record.teachers]
+    return record.run.objective.equivalent_smoothing(record.predictions, teachers)
 
 
 def _teacher_accuracy(record: Record) -> float | None:

@@ -2,19 +2,18 @@
 
 import hashlib
 import json
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from softtargets._errors import InputError, fail
-from softtargets._spec import NonNegative, Positive, Spec
+from softtargets._errors import fail
+from softtargets._spec import NonNegative, Positive, Share, Spec
+from softtargets.data.noise import AnyNoise
 from softtargets.data.spec import AugmentationSpec, DataSpec
 from softtargets.models.spec import ModelSpec
-from softtargets.runs.distillation import DistillationSpec
-from softtargets.runs.noise import NoiseSpec, RecordedNoise
-from softtargets.runs.objectives import CrossEntropySpec, ObjectiveSpec
+from softtargets.objectives import AnyObjective
+from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
+from softtargets.objectives.transitions import EstimatedTransition
 
 # Raised by hand when a change alters the results of a specification; runs of an older recipe are trained again.
 RECIPE = 3
@@ -33,8 +32,8 @@ class OptimizerSpec(Spec):
 
     name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Positive = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    dampening: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: Share = 0.9
+    dampening: Share = 0.0
     nesterov: bool = False
     weight_decay: NonNegative = 0.0
     groups: tuple[GroupSpec, ...] = ()
@@ -132,9 +131,9 @@ class RunSpec(Spec):
     """
 
     data: DataSpec = DataSpec(name="digits")
-    noise: NoiseSpec | None = None
+    noise: AnyNoise | None = None
     model: ModelSpec
-    objective: ObjectiveSpec = CrossEntropySpec()
+    objective: AnyObjective = SmoothedCrossEntropy()
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     augmentation: AugmentationSpec = AugmentationSpec()
@@ -144,29 +143,45 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _teachers_are_used(self) -> Self:
-        objective = self.objective
-        taught = isinstance(objective, DistillationSpec) and objective.source == "runs"
-        if taught != (self.teachers is not None):
+        taught_by = self.objective.taught_by
+        if (taught_by == "runs") != (self.teachers is not None):
             required = "given where the objective is distillation from runs, and only there"
-            raise fail(
-                "teachers", required, f"{'none' if taught else 'some'} with '{objective.name}'", "mend one of the two"
-            )
-        if isinstance(objective, DistillationSpec) and (objective.source == "average") > (
-            self.training.average_decay is not None
-        ):
-            raise fail(
-                "training.average_decay", "given where a running average teaches", None, "give one, such as 0.999"
-            )
-        if isinstance(objective, DistillationSpec) and objective.cache is not None and self.augmentation.active:
+            got = f"{'some' if self.teachers else 'none'} with '{self.objective.name}'"
+            raise fail("teachers", required, got, "mend one of the two")
+        if taught_by == "average" and self.training.average_decay is None:
+            required = "given where a running average teaches"
+            raise fail("training.average_decay", required, None, "give one, such as 0.999")
+        if self.objective.caches_teachers and self.augmentation.active:
             remedy = "drop one of the two: the teacher would have to see every augmented batch"
             raise fail("objective.cache", "none with augmentation", "one", remedy)
-        for place, teacher in enumerate(self.teachers or ()):
-            if self.teachers is not None and teacher in self.teachers[:place]:
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_differ_and_share_the_data(self) -> Self:
+        teachers = self.teachers or ()
+        for place, teacher in enumerate(teachers):
+            if teacher in teachers[:place]:
                 raise fail(f"teachers.{place}", "another run than those before it", "the same", "change its seeds")
             if teacher.data != self.data:
                 remedy = "train the teacher on the same data, splits and limits"
                 raise fail(f"teachers.{place}.data", "the student's own data", f"'{teacher.data.name}'", remedy)
         return self
+
+    def pretraining(self) -> Self | None:
+        """Return the run whose predictions the transition is estimated from; None where none is estimated.
+
+        It is the same run with cross entropy, a run like any other, so that every arm and study that needs it shares
+        one.
+
+        Raises:
+            InputError: where the labels that T is to be estimated from are clean though those of training are not.
+        """
+        if not isinstance(self.objective.needs_transition(), EstimatedTransition):
+            return None
+        if self.noise is not None and "validation" not in self.noise.splits:
+            required = "'validation' too, from whose labels the transition is estimated"
+            raise fail("noise.splits", required, list(self.noise.splits), "add it, or take another transition")
+        return self.changed(objective=SmoothedCrossEntropy(), teachers=None)
 
 
 class ResolvedRun(Spec):
@@ -192,8 +207,8 @@ class ResolvedRun(Spec):
         if self.teachers is not None:
             content["teachers"] = [teacher.identity for teacher in self.teachers]
         del content["run"]["data"]["name"]
-        if isinstance(self.run.noise, RecordedNoise):
-            del content["run"]["noise"]["file"], content["run"]["noise"]["column"]
+        for place in self.run.noise.places if self.run.noise is not None else ():
+            del content["run"]["noise"][place]
         for open_setting in ("precision", "device"):
             del content["run"]["training"][open_setting]
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
@@ -202,31 +217,3 @@ class ResolvedRun(Spec):
 def canonical_json(content: Any) -> str:
     """Return JSON with sorted keys and no spaces; equal content gives equal text."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        InputError: where it does not exist or is not TOML, naming the line.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise fail("path", "an existing file", f"'{path}'", "mend the path") from None
-    except IsADirectoryError:
-        raise fail("path", "a TOML file", f"the folder '{path}'", "name a file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML: {error}; mend that place") from None
-
-
-def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with `change` laid over it, table by table; a table with another `name` replaces the whole."""
-    result = dict(base)
-    for key, value in change.items():
-        old = result.get(key)
-        if isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name"):
-            result[key] = merged(old, value)
-        else:
-            result[key] = value
-    return result

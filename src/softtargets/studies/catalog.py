@@ -7,9 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from softtargets._errors import InputError, fail, unknown
+from softtargets._spec import read_toml
 from softtargets.measures.analyses import ANALYSES, TRACES
 from softtargets.measures.quality import DIAGRAMS, MEASURES
-from softtargets.runs.spec import read_toml
 from softtargets.studies.results import CellKey, Reported
 from softtargets.studies.schema import Noise, Output, Study
 from softtargets.studies.templating import expand_templates

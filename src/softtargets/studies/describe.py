@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.runs.machine import available_cores
-from softtargets.runs.objectives import CrossEntropySpec
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.studies.arms import Expected
@@ -117,7 +117,7 @@ def _time_steps(run: RunSpec, expected: Expected) -> float:
         splits={"train": rows, "validation": rows[:1], "test": rows[:1]},
     )
     # a student is timed by cross entropy: who would teach it is not there yet
-    taught = {} if run.teachers is None else {"objective": CrossEntropySpec(), "teachers": None}
+    taught = {} if run.teachers is None else {"objective": SmoothedCrossEntropy(), "teachers": None}
     timed = run.changed(**taught, training=run.training.changed(epochs=TIMED_EPOCHS, steps=None, evaluate_every=None))
     times: list[float] = []
     with tempfile.TemporaryDirectory() as folder, quiet_machine(run.training.threads):

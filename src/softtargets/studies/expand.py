@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from softtargets._errors import unknown
+from softtargets._spec import merged
 from softtargets.data.spec import AugmentationSpec
-from softtargets.runs.spec import RunSpec, Seeds, merged
+from softtargets.runs.spec import RunSpec, Seeds
 from softtargets.studies.arms import ZERO, Scale
 from softtargets.studies.results import CellKey
 from softtargets.studies.schema import Noise, Study, Term

@@ -50,7 +50,7 @@ from pathlib import Path
 from typing import Any
 
 from softtargets._errors import InputError, fail, unknown
-from softtargets.runs.spec import merged, read_toml
+from softtargets._spec import merged, read_toml
 
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 Table = dict[str, Any]

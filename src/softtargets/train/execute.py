@@ -13,23 +13,19 @@ from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets._storage import write_atomically
 from softtargets.data.dataset import Dataset
-from softtargets.data.noise import clean_labels
-from softtargets.data.observed import observed_fingerprint
+from softtargets.data.noise import clean_labels, drawn_from, observe
 from softtargets.data.sources import load_cached
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
-from softtargets.runs.distillation import DistillationSpec
+from softtargets.objectives.transitions import EstimatedTransition
 from softtargets.runs.machine import environment, fast_bfloat16, quiet_machine
 from softtargets.runs.network import TrainedModel, load_trained
-from softtargets.runs.noise import RecordedNoise
-from softtargets.runs.objectives import needs_transition
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, SNAPSHOTS, Failure, RunStore
-from softtargets.train.estimate import estimate_transition, pretraining
+from softtargets.runs.streams import generator
 from softtargets.train.graph import pretraining_of
 from softtargets.train.loop import DivergedError, Trainer
-from softtargets.train.observed import drawn_from, observe
 from softtargets.train.teachers import caches_of
 
 CHECKPOINT_SECONDS = 20.0
@@ -59,11 +55,10 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
     precision = run.training.precision
     if precision == "auto":
         precision = "bfloat16" if run.model.name != "mlp" and fast_bfloat16(backend) else "float32"
-    recorded = run.noise if isinstance(run.noise, RecordedNoise) else None
     return ResolvedRun(
         run=run,
         fingerprint=fingerprint,
-        observed_fingerprint=observed_fingerprint(recorded.file, recorded.column) if recorded else None,
+        observed_fingerprint=None if run.noise is None else run.noise.fingerprint(),
         backend=backend,
         precision=precision,
         recipe=RECIPE,
@@ -117,8 +112,8 @@ def validate_setup(runs: Iterable[ResolvedRun], store: RunStore) -> None:
     distinct = {run.run.model_dump_json(include=parts): run for run in runs}
     for resolved in distinct.values():
         dataset = load_cached(resolved.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
-        observe(resolved.run, dataset)
-        pretraining(resolved.run)
+        observe(resolved.run.noise, dataset, generator("noise", resolved.run.seeds.noise))
+        resolved.run.pretraining()
         # what is estimated is not known yet; any transition shows that the objective takes one
         stand_in = _known_transition(resolved.run, dataset) or Transition.symmetric(0.1, dataset.num_classes)
         with quiet_machine(resolved.run.training.threads):
@@ -139,7 +134,7 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     dataset = load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
     if dataset.fingerprint != resolved.fingerprint:
         raise fail("data", f"the content it had when the run was planned ('{run.data.name}')", "other", "run again")
-    observed = observe(run, dataset)
+    observed = observe(run.noise, dataset, generator("noise", run.seeds.noise))
     transition = _known_transition(run, dataset) or _estimated_transition(resolved, store)
     teachers = _taught_by(resolved, dataset, store)
     folder = store.begin(resolved)
@@ -155,7 +150,7 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
         rows = dataset.splits["train"]
         for name in ("area_under_margin", "forgetting", "early_agreement"):
             predictions[f"train.{name}"] = getattr(trainer.dynamics, name)[rows].contiguous()
-    used = trainer.objective.transition()
+    used = trainer.objective.current_transition()
     if used is not None:
         predictions["transition"] = used.double().cpu().contiguous()
     write_atomically(folder / MODEL, save(_weights(trainer)))
@@ -199,7 +194,7 @@ def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
 
 
 def _known_transition(run: RunSpec, dataset: Dataset) -> Transition | None:
-    return drawn_from(run.noise, dataset.num_classes) if needs_transition(run.objective) == "known" else None
+    return drawn_from(run.noise, dataset.num_classes) if run.objective.needs_transition() == "known" else None
 
 
 def _estimated_transition(resolved: ResolvedRun, store: RunStore) -> Transition | None:
@@ -207,7 +202,9 @@ def _estimated_transition(resolved: ResolvedRun, store: RunStore) -> Transition 
     if first is None:
         return None
     _require(first, store, "pre-training")
-    return estimate_transition(resolved, read_predictions(store.path(first.identity)))
+    source = resolved.run.objective.needs_transition()
+    assert isinstance(source, EstimatedTransition)
+    return source.estimate(read_predictions(store.path(first.identity)))
 
 
 def _require(needed: ResolvedRun, store: RunStore, role: str) -> None:
@@ -224,6 +221,6 @@ def _require(needed: ResolvedRun, store: RunStore, role: str) -> None:
 def _taught_by(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> list[TrainedModel] | list[TeacherCache]:
     for teacher in resolved.teachers or ():
         _require(teacher, store, "teacher")
-    if isinstance(resolved.run.objective, DistillationSpec) and resolved.run.objective.cache is not None:
+    if resolved.run.objective.caches_teachers:
         return caches_of(resolved, dataset, store)
     return [load_trained(teacher, dataset, store) for teacher in resolved.teachers or ()]

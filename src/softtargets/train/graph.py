@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
-from softtargets.train.estimate import pretraining
 
 
 def pretraining_of(resolved: ResolvedRun) -> ResolvedRun | None:
     """Return the run whose predictions a transition is estimated from; None where none is estimated."""
-    first = pretraining(resolved.run)
+    first = resolved.run.pretraining()
     return None if first is None else resolved.changed(run=first, teachers=None)
 
 

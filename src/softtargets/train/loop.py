@@ -23,16 +23,15 @@ from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.metrics import accuracy, nll
 from softtargets.noise import TrainingDynamics
+from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn
 from softtargets.runs.checkpoint import load_state, save_state
-from softtargets.runs.distillation import DistillationSpec
 from softtargets.runs.network import TrainedModel
 from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import CHECKPOINT, HISTORY
 from softtargets.runs.streams import derived_seed, generator
-from softtargets.train.objectives import Batch, Objective, Problem, Teach, build_objective
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
-from softtargets.train.teachers import asked_once, kept, live
+from softtargets.train.teachers import precompute_logits, query_online, read_cache
 
 EVALUATION_BATCH = 1024
 FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
@@ -123,15 +122,15 @@ class Trainer:
         self.labels = observed.labels.to(self.device)
         self.inputs = Inputs(dataset, self.device)
         self.model = self._build_model()
-        problem = Problem(
+        context = ObjectiveContext(
             num_examples=len(dataset.labels),
             num_classes=dataset.num_classes,
             device=self.device,
             transition=transition,
             epochs=self.length.epochs,
-            teach=self._teach(teachers or ()),
+            teacher=self._teacher(teachers or ()),
         )
-        self.objective: Objective = build_objective(run.objective, problem)
+        self.objective: Objective = run.objective.started(context)
         named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
         self.learned = [parameter for _, parameter in named]
         self.optimizer = build_optimizer(run.optimizer, named)
@@ -149,18 +148,18 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
 
-    def _teach(self, teachers: Sequence[TrainedModel] | Sequence[TeacherCache]) -> Teach:
-        if isinstance(self.run.objective, DistillationSpec) and self.run.objective.source == "average":
-            return self._ask_average
+    def _teacher(self, teachers: Sequence[TrainedModel] | Sequence[TeacherCache]) -> TeacherFn:
+        if self.run.objective.taught_by == "average":
+            return self._query_average
         caches = [teacher for teacher in teachers if isinstance(teacher, TeacherCache)]
         if caches:
-            return kept(caches, self.device)
+            return read_cache(caches, self.device)
         moved = [teacher.to(self.device) for teacher in teachers if isinstance(teacher, TrainedModel)]
         if not moved or self.run.augmentation.active:
-            return live(moved)
-        return asked_once(moved, self.inputs, self.dataset.splits["train"], len(self.dataset.labels))
+            return query_online(moved)
+        return precompute_logits(moved, self.inputs, self.dataset.splits["train"], len(self.dataset.labels))
 
-    def _ask_average(self, ids: Tensor, inputs: Tensor) -> Tensor:
+    def _query_average(self, ids: Tensor, inputs: Tensor) -> Tensor:
         """Return the logits of the running average of this run's own weights, (1, n, K)."""
         assert self.average is not None
         with torch.no_grad(), self.fabric.autocast():

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from softtargets._spec import read_toml
 from softtargets.data import fingerprint
 from softtargets.data.sources import load_cached
 from softtargets.measures.quality import measure
-from softtargets.runs.spec import ResolvedRun, RunSpec, read_toml
+from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import resolve
 from softtargets.train.progress import Progress

@@ -1,7 +1,8 @@
-"""What the teachers of a run say of a batch: asked each time, once for all rows, or once for all students."""
+"""The teachers' outputs on a batch: queried online, computed once for all rows, or read from a cache."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,33 +11,32 @@ from softtargets._errors import InputError
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
 from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, write_cache
-from softtargets.runs.distillation import CacheSpec, DistillationSpec
+from softtargets.objectives import TeacherFn
 from softtargets.runs.network import ROWS, TrainedModel, load_trained
 from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore, set_aside
 from softtargets.runs.streams import generator
-from softtargets.train.objectives import Teach
 
 # What a writer that is killed loses at most; it changes no answer.
 ROWS_PER_SHARD = 8192
 
 
-def live(teachers: Sequence[TrainedModel]) -> Callable[[Tensor, Tensor], Tensor]:
-    """Ask the teachers about each batch, as the student sees it (augmented alike)."""
+def query_online(teachers: Sequence[TrainedModel]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Query the teachers on each batch, as the student sees it (augmented alike)."""
     return lambda ids, inputs: torch.stack([teacher.logits(inputs) for teacher in teachers])
 
 
-def asked_once(teachers: Sequence[TrainedModel], inputs: Inputs, rows: Tensor, num_examples: int) -> Teach:
-    """Ask about all training rows before the training; the student's inputs never change, so neither would answers."""
-    parts = [live(teachers)(chunk, inputs.batch(chunk)) for chunk in rows.split(ROWS)]
+def precompute_logits(teachers: Sequence[TrainedModel], inputs: Inputs, rows: Tensor, num_examples: int) -> TeacherFn:
+    """Query all training rows before training, for students whose inputs never change."""
+    parts = [query_online(teachers)(chunk, inputs.batch(chunk)) for chunk in rows.split(ROWS)]
     logits = torch.cat(parts, dim=1)
     place = torch.full((num_examples,), -1, device=logits.device)
     place[rows.to(logits.device)] = torch.arange(len(rows), device=logits.device)
     return lambda ids, inputs: logits[:, place[ids]]
 
 
-def kept(caches: Sequence[TeacherCache], device: torch.device) -> Teach:
-    """Look the answers up: log-probabilities where all classes were kept, which serve as logits, else targets."""
+def read_cache(caches: Sequence[TeacherCache], device: torch.device) -> TeacherFn:
+    """Read from caches: log-probabilities where all classes were kept, which serve as logits, else targets."""
     if all(cache.plan.complete for cache in caches):
         return lambda ids, inputs: torch.stack([cache.log_probs(ids) for cache in caches]).to(device)
     return lambda ids, inputs: tuple(cache.targets(ids).to(device) for cache in caches)
@@ -45,31 +45,23 @@ def kept(caches: Sequence[TeacherCache], device: torch.device) -> Teach:
 def caches_of(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> list[TeacherCache]:
     """Return a cache of each teacher of a run, written where the store has none, or none that is whole.
 
-    A cache of all classes is at temperature 1, so that students at any temperature share it; any other is at the
-    student's. Draws are of the stream of the method's seed. A folder that is damaged, or of another cache, is set
-    aside. A writer that was killed is gone on after.
+    Draws are of the stream of the method's seed. A folder that is damaged, or of another cache, is set aside. A cache
+    whose writer was killed is continued.
     """
     return [_cache_of(teacher, resolved, dataset, store) for teacher in resolved.teachers or ()]
 
 
 def _cache_of(teacher: ResolvedRun, resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> TeacherCache:
-    objective = resolved.run.objective
-    assert isinstance(objective, DistillationSpec)
-    assert objective.cache is not None
-    complete = objective.cache.all_of(dataset.num_classes)
-    temperature = 1.0 if complete else objective.temperature
-    seed = resolved.run.seeds.method if objective.cache.kind == "sampled" else None
     settings = {
-        **objective.cache.model_dump(),
-        **({"k": None} if complete else {}),
-        "temperature": temperature,
+        **resolved.run.objective.cache_settings(dataset.num_classes),
         "teacher": teacher.identity,
         "data": resolved.fingerprint,
     }
+    seed = resolved.run.seeds.method if settings["kind"] == "sampled" else None
     # the last bits of an answer may depend on where it was computed
     place = {"backend": resolved.backend, "threads": resolved.run.training.threads}
     folder = store.teacher(canonical_json({**settings, **place, "seed": seed}))
-    keep = _keep(objective.cache, temperature, complete=complete)
+    keep = _keep(settings)
     examples = len(dataset.splits["train"])
     source = CacheSource(teacher.identity, resolved.fingerprint, dataset.num_classes, examples)
 
@@ -95,11 +87,11 @@ def _cache_of(teacher: ResolvedRun, resolved: ResolvedRun, dataset: Dataset, sto
             return written()
 
 
-def _keep(cache: CacheSpec, temperature: float, *, complete: bool) -> TopK | Sampled:
-    if cache.kind == "sampled":
-        assert cache.draws is not None
-        return Sampled(cache.draws, cache.proposal_temperature, temperature, cache.dtype)
-    return TopK(None if complete else cache.k, cache.residual, None, temperature, cache.dtype)
+def _keep(settings: dict[str, Any]) -> TopK | Sampled:
+    temperature, dtype = settings["temperature"], settings["dtype"]
+    if settings["kind"] == "sampled":
+        return Sampled(settings["draws"], settings["proposal_temperature"], temperature, dtype)
+    return TopK(settings["k"], settings["residual"], None, temperature, dtype)
 
 
 def _answers(

@@ -7,14 +7,13 @@ import torch
 from pydantic import TypeAdapter
 
 from softtargets import losses, targets
-from softtargets.runs.objectives import ObjectiveSpec
-from softtargets.train.objectives import Batch, Objective, Problem, build_objective
-from softtargets.train.objectives._pairs import _beta
+from softtargets.objectives import AnyObjective, Batch, Objective, ObjectiveContext
+from softtargets.objectives.mixup import draw_beta
 
 
 def _objective(epochs: int = 1, **spec) -> Objective:
-    problem = Problem(num_examples=20, num_classes=4, epochs=epochs)
-    return build_objective(TypeAdapter(ObjectiveSpec).validate_python(spec), problem)
+    context = ObjectiveContext(num_examples=20, num_classes=4, epochs=epochs)
+    return TypeAdapter(AnyObjective).validate_python(spec).started(context)
 
 
 def _batch(count: int = 6) -> tuple[Batch, torch.Tensor]:
@@ -46,7 +45,7 @@ def test_mixup_mixes_inputs_and_targets_with_one_weight() -> None:
 
 def test_mixup_weights_follow_the_beta_distribution() -> None:
     generator = torch.Generator().manual_seed(0)
-    draws = torch.tensor([_beta(0.2, generator) for _ in range(4000)])
+    draws = torch.tensor([draw_beta(0.2, generator) for _ in range(4000)])
     # Beta(a, a) has mean 1/2 and variance 1 / (4 (2a + 1)); six standard errors
     assert abs(float(draws.mean()) - 0.5) < 0.04
     assert abs(float(draws.var()) - 1 / (4 * 1.4)) < 0.01

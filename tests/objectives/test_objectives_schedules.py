@@ -7,8 +7,7 @@ import torch
 from pydantic import TypeAdapter
 
 from softtargets import losses, targets
-from softtargets.runs.objectives import ObjectiveSpec
-from softtargets.train.objectives import Batch, Objective, Problem, build_objective
+from softtargets.objectives import AnyObjective, Batch, Objective, ObjectiveContext
 
 LABELS = torch.tensor([0, 1, 2, 0])
 LOGITS = torch.tensor([[2.0, 0.0, 1.0], [1.0, 3.0, 0.0], [4.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
@@ -18,8 +17,8 @@ OF_ALL = -LOGITS.log_softmax(-1)
 
 
 def _objective(epochs: int, **spec) -> Objective:
-    problem = Problem(num_examples=4, num_classes=3, epochs=epochs)
-    return build_objective(TypeAdapter(ObjectiveSpec).validate_python(spec), problem)
+    context = ObjectiveContext(num_examples=4, num_classes=3, epochs=epochs)
+    return TypeAdapter(AnyObjective).validate_python(spec).started(context)
 
 
 def _step(objective: Objective) -> tuple[torch.Tensor, torch.Tensor]:

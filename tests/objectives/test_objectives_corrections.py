@@ -9,8 +9,7 @@ from pydantic import TypeAdapter
 from softtargets import noise
 from softtargets._errors import InputError
 from softtargets.matrices import Transition
-from softtargets.runs.objectives import ObjectiveSpec
-from softtargets.train.objectives import Batch, Objective, Problem, build_objective
+from softtargets.objectives import AnyObjective, Batch, Objective, ObjectiveContext
 
 MATRIX = torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.8, 0.2], [0.1, 0.0, 0.9]], dtype=torch.float64)
 LABELS = torch.tensor([0, 1, 2, 1])
@@ -22,8 +21,8 @@ ESTIMATED = {"name": "estimated", "estimator": "dual_t", "percentile": 97.0}
 
 
 def _objective(given: Transition | None = None, /, **spec) -> Objective:
-    problem = Problem(num_examples=4, num_classes=3, transition=given)
-    return build_objective(TypeAdapter(ObjectiveSpec).validate_python(spec), problem)
+    context = ObjectiveContext(num_examples=4, num_classes=3, transition=given)
+    return TypeAdapter(AnyObjective).validate_python(spec).started(context)
 
 
 def _symmetric(rate: float) -> torch.Tensor:
@@ -49,7 +48,7 @@ def test_forward_is_the_loss_of_the_observed_labels_probability(source, matrix) 
     found = objective.losses(LOGITS, BATCH)
     torch.testing.assert_close(found.double(), torch.tensor(expected, dtype=torch.float64), rtol=1e-5, atol=1e-6)
     assert torch.equal(objective.risk(found), found.mean())
-    torch.testing.assert_close(objective.transition(), matrix)
+    torch.testing.assert_close(objective.current_transition(), matrix)
 
 
 @pytest.mark.parametrize(("source", "matrix"), SOURCES)
@@ -58,7 +57,7 @@ def test_backward_weighs_losses_with_the_inverse(source, matrix) -> None:
     of_all_labels = -LOGITS.double().log_softmax(-1)
     expected = (torch.linalg.inv(matrix)[LABELS] * of_all_labels).sum(-1)
     torch.testing.assert_close(objective.losses(LOGITS, BATCH).double(), expected, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(objective.transition(), matrix)
+    torch.testing.assert_close(objective.current_transition(), matrix)
 
 
 @pytest.mark.parametrize(
@@ -76,14 +75,14 @@ def test_loss_bound_turns_the_risk_round_at_the_bound(source, bound) -> None:
     for mean in (bound / 2, 2 * bound):
         risk = float(objective.risk(torch.tensor([0.5 * mean, 1.5 * mean], dtype=torch.float64)))
         assert risk == pytest.approx(abs(mean - bound) + bound)
-    assert (objective.transition() is None) == ("bound" in source)
+    assert (objective.current_transition() is None) == ("bound" in source)
 
 
 @pytest.mark.parametrize("name", ["forward", "backward", "loss_bound"])
 @pytest.mark.parametrize("source", [KNOWN, ESTIMATED])
 def test_a_transition_that_was_not_handed_over_is_asked_for(name, source) -> None:
     with pytest.raises(
-        InputError, match=r"^objective\.transition: a transition .*; got none; pass Problem\(transition="
+        InputError, match=r"^objective\.transition: a transition .*; got none; pass ObjectiveContext\(transition="
     ):
         _objective(None, name=name, transition=source)
 
@@ -106,9 +105,9 @@ def test_a_transition_of_other_classes_is_refused() -> None:
 
 @pytest.mark.parametrize("given", [Transition.wrap(MATRIX), noise.pair_flip(0.2, 3)], ids=["dense", "sparse"])
 def test_a_transition_is_put_where_batches_are(given) -> None:
-    problem = Problem(4, 3, torch.device("meta"), transition=given)
-    spec = TypeAdapter(ObjectiveSpec).validate_python({"name": "forward", "transition": KNOWN})
-    transition = build_objective(spec, problem).transition()
+    context = ObjectiveContext(4, 3, torch.device("meta"), transition=given)
+    spec = TypeAdapter(AnyObjective).validate_python({"name": "forward", "transition": KNOWN})
+    transition = spec.started(context).current_transition()
     assert transition is not None
     assert transition.device.type == "meta"
 
@@ -120,7 +119,7 @@ def test_a_learned_transition_is_trained_and_resumed() -> None:
     observed = (LOGITS.softmax(-1) @ start)[torch.arange(4), LABELS]
     expected = -observed.log() + 0.5 * math.log(1 / 16)  # eigenvalues 1, 1/4, 1/4
     torch.testing.assert_close(objective.losses(LOGITS, BATCH), expected)
-    torch.testing.assert_close(objective.transition(), start)
+    torch.testing.assert_close(objective.current_transition(), start)
     assert [name for name, _ in objective.parameters()] == ["scores"]
 
     def step(trained: Objective) -> torch.Tensor:

@@ -1,0 +1,62 @@
+"""Wrong labels of a data set: one class per kind of noise, with its specification, its behaviour and its name.
+
+A file of this folder is imported because it is here; nothing lists it.
+"""
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING
+
+import torch
+
+from softtargets._spec import union_of
+from softtargets.data.dataset import Dataset
+from softtargets.data.noise.kind import KINDS, NoiseKind, ObservedLabels, noise_kind
+from softtargets.matrices import Transition
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+if TYPE_CHECKING:
+    AnyNoise = NoiseKind
+else:
+    AnyNoise = union_of(KINDS)
+
+__all__ = [
+    "KINDS",
+    "AnyNoise",
+    "NoiseKind",
+    "ObservedLabels",
+    "clean_labels",
+    "drawn_from",
+    "noise_kind",
+    "observe",
+]
+
+
+def clean_labels(dataset: Dataset) -> ObservedLabels:
+    """Return the labels as they are."""
+    return ObservedLabels(dataset.labels, torch.zeros_like(dataset.labels, dtype=torch.bool), {})
+
+
+def observe(noise: NoiseKind | None, dataset: Dataset, generator: torch.Generator) -> ObservedLabels:
+    """Return the observed labels: read where people gave them, else drawn once from the clean ones.
+
+    Args:
+        noise: None: the clean labels.
+        dataset: with clean labels.
+        generator: the stream of the label noise.
+
+    Raises:
+        InputError: where the noise does not fit the data set, or its file cannot be read.
+    """
+    return clean_labels(dataset) if noise is None else noise.observe(dataset, generator)
+
+
+def drawn_from(noise: NoiseKind | None, num_classes: int) -> Transition:
+    """Return the transition that labels are drawn from; without noise the identity.
+
+    Raises:
+        InputError: for noise that does not depend on the class alone, or does not fit the number of classes.
+    """
+    return Transition.identity(num_classes) if noise is None else noise.transition(num_classes)

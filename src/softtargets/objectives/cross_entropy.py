@@ -1,0 +1,30 @@
+"""Cross entropy, with or without label smoothing."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor
+
+from softtargets import losses, targets
+from softtargets._spec import Fraction
+from softtargets.objectives.context import Batch, Predictions
+from softtargets.objectives.objective import Objective, objective
+
+
+@objective("cross_entropy")
+class SmoothedCrossEntropy(Objective):
+    """Cross entropy, with label smoothing in the stated convention."""
+
+    smoothing: Fraction = 0.0
+    convention: Literal["all", "others", "classy"] = "all"
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        if self.smoothing == 0:
+            return losses.cross_entropy(logits, batch.labels)
+        smoothed = targets.smooth(
+            batch.labels, self.smoothing, num_classes=logits.shape[-1], convention=self.convention
+        )
+        return losses.cross_entropy(logits, smoothed)
+
+    def equivalent_smoothing(self, predictions: Predictions, teachers: Sequence[Predictions]) -> float | None:
+        return self.smoothing if self.convention == "all" else None

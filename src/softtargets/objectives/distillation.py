@@ -1,0 +1,198 @@
+"""Distillation from the teachers of a run, or from the running average of its own weights."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import PrivateAttr, model_validator
+from torch import Tensor
+
+from softtargets import distill, losses
+from softtargets._errors import fail
+from softtargets._spec import Fraction, NonNegative, Positive
+from softtargets.matrices import Transition
+from softtargets.objectives.context import Batch, ObjectiveContext, Predictions
+from softtargets.objectives.objective import Objective, objective
+from softtargets.objectives.teacher_cache import CacheSpec
+from softtargets.objectives.transitions import AnyTransition, EstimatedTransition
+from softtargets.targets import Targets
+
+
+@objective("distillation")
+class Distillation(Objective):
+    """Distillation from the run's teachers: `weight` times their term plus `label_weight` times cross entropy.
+
+    The default of `label_weight` is 1 - weight, and 1 with "decoupled" and "relational". "kl" is the divergence between
+    softened probabilities, times the product of both temperatures where `scale` is "squared"; "squared" is half the
+    squared distance of logits. `standardized` logits are z-scored first, on both sides. `smoothing` mixes the teachers'
+    probabilities with uniform ones, and a `transition` corrects the student's side: label smoothing and forward
+    correction on the student of Lukasik et al. 2020, Table 6, as we read them. With a `cache` the teachers are queried
+    once for all students; of classes that are left out, or drawn, the cross entropy is minimised, which differs from
+    the divergence by a constant.
+    """
+
+    loss: Literal["kl", "squared", "decoupled", "relational"] = "kl"
+    weight: NonNegative = 1.0
+    label_weight: NonNegative | None = None
+    temperature: Positive = 1.0
+    student_temperature: Positive | None = None
+    scale: Literal["squared", "none"] = "squared"
+    standardized: bool = False
+    smoothing: Fraction = 0.0
+    transition: AnyTransition | None = None
+    source: Literal["runs", "average"] = "runs"
+    cache: CacheSpec | None = None
+    _transition: Transition | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _weights_add_up(self) -> Self:
+        if self.label_weight is None and self.weight > 1 and self.loss in ("kl", "squared"):
+            raise fail("weight", "at most 1 without label_weight", f"{self.weight:g}", "give label_weight too")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_belong_to_the_loss(self) -> Self:
+        if self.loss == "kl":
+            return self
+        for name in ("student_temperature", "standardized", "smoothing", "transition"):
+            if getattr(self, name):
+                raise fail(name, f"nothing with loss = '{self.loss}'", getattr(self, name), "drop it or use 'kl'")
+        if self.scale != "squared":
+            raise fail("scale", f"left out with loss = '{self.loss}'", f"'{self.scale}'", "drop it or use 'kl'")
+        if self.loss == "squared" and self.temperature != 1:
+            raise fail("temperature", "1 with loss = 'squared'", f"{self.temperature:g}", "drop it or use 'kl'")
+        return self
+
+    @model_validator(mode="after")
+    def _cache_holds_what_is_needed(self) -> Self:
+        if self.cache is None:
+            return self
+        if self.source == "average":
+            remedy = "drop the cache: a running average answers otherwise after every step"
+            raise fail("cache", "none with source = 'average'", "one", remedy)
+        if self.loss == "squared":
+            remedy = "drop the cache, which keeps probabilities and no logits, or use another loss"
+            raise fail("cache", "none with loss = 'squared'", "one", remedy)
+        if not self.cache.all_of():
+            got = "draws" if self.cache.kind == "sampled" else "fewer"
+            if self.loss != "kl":
+                remedy = "use 'top_k' without k, or the loss 'kl'"
+                raise fail("cache", f"one of all classes with loss = '{self.loss}'", got, remedy)
+            for name in ("standardized", "smoothing", "transition"):
+                if getattr(self, name):
+                    remedy = "use 'top_k' without k, or drop that"
+                    raise fail("cache", f"one of all classes with {name}", got, remedy)
+        return self
+
+    @property
+    def taught_by(self) -> Literal["runs", "average"]:
+        return self.source
+
+    @property
+    def share_of_labels(self) -> float:
+        """What the cross entropy with the labels is multiplied by."""
+        if self.label_weight is not None:
+            return self.label_weight
+        return 1 - self.weight if self.loss in ("kl", "squared") else 1.0
+
+    def needs_transition(self) -> Literal["known"] | EstimatedTransition | None:
+        return None if self.transition is None else self.transition.needed()
+
+    @property
+    def caches_teachers(self) -> bool:
+        return self.cache is not None
+
+    def cache_settings(self, num_classes: int) -> dict[str, Any]:
+        assert self.cache is not None
+        # A cache of all classes is at temperature 1, so that students at any temperature share it.
+        if self.cache.all_of(num_classes):
+            return {**self.cache.model_dump(), "k": None, "temperature": 1.0}
+        return {**self.cache.model_dump(), "temperature": self.temperature}
+
+    def equivalent_smoothing(self, predictions: Predictions, teachers: Sequence[Predictions]) -> float | None:
+        # With a part of the labels in the targets, the scale of the teacher's term would decide.
+        if len(teachers) != 1 or self.loss != "kl" or self.share_of_labels != 0:
+            return None
+        logits = teachers[0]["train.logits"].double()
+        if self.cache is not None and not self.cache.all_of(logits.shape[1]):
+            return None  # of some classes, or of draws: not the teacher's own probabilities
+        if self.standardized:
+            logits = distill.standardize(logits)
+        # against the labels that the student was given, as α is; it has its teacher's examples, in their order
+        labels = predictions["train.observed"]
+        teachers_own = float(distill.equivalent_smoothing(logits, labels, temperature=self.temperature))
+        return (1 - self.smoothing) * teachers_own + self.smoothing
+
+    def begin(self, context: ObjectiveContext) -> None:
+        if context.teacher is None:
+            raise fail("teacher", "given to an objective that distils", None, "give the run teachers")
+        if self.cache is not None and (self.cache.k or 0) > context.num_classes:
+            required = f"at most {context.num_classes}, the number of classes"
+            raise fail("objective.cache.k", required, self.cache.k, "leave it out to keep them all")
+        self._transition = None if self.transition is None else self.transition.resolve(context)
+
+    def prepare(self, batch: Batch, generator: torch.Generator) -> Batch:
+        assert self._context.teacher is not None
+        said = self._context.teacher(batch.ids, batch.inputs)
+        if isinstance(said, tuple):
+            return replace(batch, teacher_targets=said)
+        return replace(batch, teacher_logits=said[0] if len(said) == 1 else self._joined(said))
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        teacher_logits = batch.teacher_logits
+        if teacher_logits is None:
+            taught = self._of_targets(logits, batch.teacher_targets)
+        elif self.loss == "squared":
+            return distill.squared_logits(
+                logits, teacher_logits, batch.labels, weight=self.weight, label_weight=self.share_of_labels
+            )
+        elif self.loss == "decoupled":
+            taught = distill.decoupled(logits, teacher_logits, batch.labels, temperature=self.temperature)
+        elif self.loss == "relational":
+            taught = distill.relational(logits, teacher_logits, temperature=self.temperature)
+        else:
+            taught = self._divergence(logits, teacher_logits)
+        own, share = self.weight * taught, self.share_of_labels
+        # the labels' term is of the logits themselves, standardised or not, as in the code of Sun et al. 2024
+        return own if share == 0 else own + share * self._of_labels(logits, batch.labels)
+
+    def _joined(self, logits: Tensor) -> Tensor:
+        """Return one teacher's logits for several: the mean of probabilities at T, or of logits where those count."""
+        if self.loss == "squared":
+            return logits.mean(0)
+        # log p at T times T is what softens to p at T again
+        return distill.ensemble(logits, temperature=self.temperature) * self.temperature
+
+    def _of_labels(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self._transition is None:
+            return losses.cross_entropy(logits, labels)
+        return losses.forward_corrected_cross_entropy(logits, labels, self._transition)
+
+    def _of_targets(self, logits: Tensor, kept: tuple[Targets, ...]) -> Tensor:
+        """Cross entropy with what a cache keeps of the teachers' probabilities.
+
+        It is linear in the targets, so that draws give the gradient of all classes on average; the entropy that would
+        make a divergence of it has no part in the gradient and, of draws, no such property.
+        """
+        temperature = self.temperature if self.student_temperature is None else self.student_temperature
+        scale = self.temperature * temperature if self.scale == "squared" else 1.0
+        softened = logits.float() / temperature
+        return scale * torch.stack([losses.cross_entropy(softened, targets) for targets in kept]).mean(0)
+
+    def _divergence(self, logits: Tensor, teacher_logits: Tensor) -> Tensor:
+        if self.standardized:
+            logits, teacher_logits = distill.standardize(logits), distill.standardize(teacher_logits)
+        if self.smoothing > 0:
+            # logits whose probabilities at the temperature are the old ones, mixed with uniform ones
+            probs = (teacher_logits / self.temperature).softmax(-1)
+            mixed = (1 - self.smoothing) * probs + self.smoothing / teacher_logits.shape[-1]
+            teacher_logits = mixed.log() * self.temperature
+        return distill.knowledge_distillation(
+            logits,
+            teacher_logits,
+            temperature=self.temperature,
+            student_temperature=self.student_temperature,
+            scale=self.scale,
+            transition=self._transition,
+        )

@@ -1,0 +1,40 @@
+"""Early-learning regularisation."""
+
+from typing import Any
+
+from pydantic import PrivateAttr
+from torch import Tensor
+
+from softtargets import losses, targets
+from softtargets._spec import NonNegative, Share
+from softtargets.objectives.context import Batch, ObjectiveContext
+from softtargets.objectives.objective import Objective, objective
+
+
+@objective("early_learning")
+class EarlyLearning(Objective):
+    """ELR: cross entropy plus the early-learning penalty, with a running target per example (Liu et al. 2020)."""
+
+    weight: NonNegative = 3.0
+    momentum: Share = 0.7
+    _running: targets.RunningTargets = PrivateAttr()
+
+    def begin(self, context: ObjectiveContext) -> None:
+        self._running = targets.RunningTargets(context.num_examples, context.num_classes, momentum=self.momentum)
+
+    def observe(self, batch: Batch, logits: Tensor) -> None:
+        # Before the losses, as in the authors' code: the penalty sees this step's own prediction.
+        self._running.observe(batch.ids, logits.float().softmax(-1))
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        penalty = losses.early_learning_penalty(logits, self._running.of(batch.ids))
+        return losses.cross_entropy(logits, batch.labels) + self.weight * penalty
+
+    def end_epoch(self, epoch: int) -> None:
+        self._running.end_epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._running.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._running.load_state_dict(state)

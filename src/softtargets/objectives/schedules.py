@@ -1,0 +1,58 @@
+"""What objectives share that change as training goes on.
+
+Schedules are shares of the training that is done, so that they fit runs of any length.
+"""
+
+from typing import Any, Self
+
+from pydantic import PrivateAttr, model_validator
+
+from softtargets._errors import fail
+from softtargets._spec import Fraction, NonNegative
+from softtargets.objectives.floor import Floor
+from softtargets.objectives.objective import Objective
+from softtargets.targets import Ramp
+
+
+class Scheduled(Objective):
+    """An objective that depends on the share of the training that is done, in whole epochs."""
+
+    _done: int = PrivateAttr(default=0)
+
+    @property
+    def share(self) -> float:
+        """Epochs that are over, of all: in [0, 1), and 1 at the end."""
+        return self._done / self._context.epochs
+
+    def end_epoch(self, epoch: int) -> None:
+        self._done = epoch + 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs_done": self._done}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._done = state["epochs_done"]
+
+
+class Ramped(Scheduled):
+    """Cross entropy until `ramp_from`, then minus a term whose weight grows until `ramp_to`.
+
+    Without a floor the objective is unbounded.
+    """
+
+    weight: NonNegative = 1.0
+    ramp_from: Fraction = 0.1
+    ramp_to: Fraction = 0.4
+    floor: Floor = 1e-8
+
+    @model_validator(mode="after")
+    def _ramp_goes_forward(self) -> Self:
+        if self.ramp_to < self.ramp_from:
+            got = f"{self.ramp_to:g}"
+            raise fail("ramp_to", f"at least ramp_from, {self.ramp_from:g}", got, "raise it, or lower ramp_from")
+        return self
+
+    @property
+    def current_weight(self) -> float:
+        """The weight in the current epoch."""
+        return Ramp(0.0, self.weight, first_epoch=self.ramp_from, last_epoch=self.ramp_to)(self.share)

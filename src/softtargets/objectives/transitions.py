@@ -1,0 +1,112 @@
+"""Where an objective gets its transition from."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from softtargets import noise
+from softtargets._errors import fail
+from softtargets._spec import Fraction, NamedSpec, register, union_of
+from softtargets.matrices import Transition
+from softtargets.objectives.context import ObjectiveContext, Predictions
+
+
+class TransitionSource(NamedSpec):
+    """Where a transition comes from: made here, or passed in the context by the caller."""
+
+    @abstractmethod
+    def needed(self) -> "Literal['known'] | EstimatedTransition | None":
+        """Return which transition the context must hold."""
+
+    def resolve(self, context: ObjectiveContext) -> Transition:
+        """Return the transition on the context's device.
+
+        Raises:
+            InputError: where the context must hold one and holds none, or one of other classes.
+        """
+        given = context.transition
+        if given is None:
+            required = "a transition from the caller, for one that is known or estimated"
+            raise fail("objective.transition", required, "none", "pass ObjectiveContext(transition=...)")
+        if given.num_classes != context.num_classes:
+            required = f"{context.num_classes} classes, as the data set"
+            raise fail("objective.transition", required, given.num_classes, "pass the transition of this data set")
+        parts = {"matrix": given.matrix, "others": given.others, "shares": given.shares}
+        return replace(given, **{name: part.to(context.device) for name, part in parts.items() if part is not None})
+
+
+SOURCES: dict[str, type[TransitionSource]] = {}
+
+
+@register(SOURCES, "symmetric")
+class SymmetricTransition(TransitionSource):
+    """Symmetric noise of this rate; inclusive: labels are redrawn over all classes."""
+
+    rate: Fraction
+    inclusive: bool = False
+
+    def needed(self) -> None:
+        return None
+
+    def resolve(self, context: ObjectiveContext) -> Transition:
+        return noise.symmetric(self.rate, context.num_classes, inclusive=self.inclusive)
+
+
+@register(SOURCES, "known")
+class KnownTransition(TransitionSource):
+    """The transition that the run's own noise was drawn from."""
+
+    def needed(self) -> Literal["known"]:
+        return "known"
+
+
+@register(SOURCES, "estimated")
+class EstimatedTransition(TransitionSource):
+    """Estimated from the predictions of a first model, trained with cross entropy on the noisy labels.
+
+    As in Patrini et al. 2017, Sec. 4; `percentile` says which example stands for a class, and None the surest.
+    """
+
+    estimator: Literal["anchor_points", "dual_t", "confident_joint"] = "anchor_points"
+    percentile: Annotated[float, Field(ge=0, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _percentile_belongs_to_anchors(self) -> Self:
+        if self.estimator == "confident_joint" and self.percentile is not None:
+            raise fail("percentile", "none for 'confident_joint'", f"{self.percentile:g}", "drop it")
+        return self
+
+    def needed(self) -> Self:
+        return self
+
+    def estimate(self, predictions: Predictions) -> Transition:
+        """Estimate from the predictions of the first model on the validation split, which it was not fitted to.
+
+        Where an epoch was selected, by the observed labels of that split, its predictions are taken. Without a
+        validation split those of the training split are, which memorised labels bias towards no noise.
+
+        Args:
+            predictions: logits and observed labels by split, as a run records them.
+        """
+        split = "validation" if len(predictions["validation.labels"]) else "train"
+        logits = predictions.get(f"selected.{split}.logits", predictions[f"{split}.logits"])
+        probs = torch.softmax(logits.double(), dim=-1)
+        return ESTIMATORS[self.estimator](probs, predictions[f"{split}.observed"], self.percentile)
+
+
+# (probs, observed labels, percentile) -> the transition
+ESTIMATORS: dict[str, Callable[[Tensor, Tensor, float | None], Transition]] = {
+    "anchor_points": lambda probs, labels, percentile: noise.anchor_points(probs, percentile=percentile),
+    "dual_t": lambda probs, labels, percentile: noise.dual_t(probs, labels, percentile=percentile),
+    "confident_joint": lambda probs, labels, percentile: noise.confident_joint(probs, labels).transition,
+}
+
+if TYPE_CHECKING:
+    AnyTransition = TransitionSource
+else:
+    AnyTransition = union_of(SOURCES)
