@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from softtargets._errors import InputError
-from softtargets.measures.quality import MEASURES
+from softtargets.measures import MEASURES
 from softtargets.runs.noise import SymmetricNoise
 from softtargets.studies.catalog import find, read_reported, read_study, shipped
 from softtargets.studies.exact import loss_curves

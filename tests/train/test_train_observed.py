@@ -13,7 +13,7 @@ from softtargets._spec import tags
 from softtargets.data import DataSpec, fingerprint, load
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import clean_labels
-from softtargets.measures.quality import measure
+from softtargets.measures import measure_record
 from softtargets.runs.noise import NoiseSpec
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
@@ -141,7 +141,7 @@ def test_the_known_transition_is_the_one_that_labels_were_drawn_from(small_run, 
     assert train(resolved, store).status == "trained"
     used = read_predictions(store.path(resolved.identity))["transition"]
     assert torch.equal(used, noise.pair_flip(0.3, 10).to_dense())
-    assert measure(store, resolved.identity)["transition.distance"] < 0.1
+    assert measure_record(store, resolved.identity)["transition.distance"] < 0.1
     unknown = small_run(objective=known, noise={"name": "instance", "rate": 0.3})
     with pytest.raises(InputError, match="whose transition nobody knows"):
         train(unknown, store)
@@ -172,7 +172,7 @@ def test_the_selected_epoch_is_the_first_that_does_best_on_observed_labels(small
     said = read_predictions(folder)
     best = (said["selected.validation.logits"].argmax(-1) == said["validation.observed"]).double().mean()
     assert float(best) == max(reached)
-    values = measure(store, resolved.identity)
+    values = measure_record(store, resolved.identity)
     assert values["selected.validation.accuracy"] == max(reached)
     right = said["selected.test.logits"].argmax(-1) == said["test.labels"]
     assert values["selected.test.accuracy"] == pytest.approx(float(right.double().mean()))
