@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from softtargets._errors import InputError
-from softtargets.measures.quality import measure
+from softtargets.measures import measure_record
 from softtargets.runs.record import read_record
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
@@ -66,6 +66,6 @@ def test_a_teacher_whose_record_is_not_whole_is_named(store, student, damage) ->
     else:
         (folder / PREDICTIONS).write_bytes((folder / PREDICTIONS).read_bytes()[:-1] + b"?")
     words = rf"teachers: a whole record in '{folder}'; got none, or a damaged one; train that run again"
-    for reading in (read_record, measure):
+    for reading in (read_record, measure_record):
         with pytest.raises(InputError, match=words):
             reading(store, student.identity)

@@ -4,6 +4,7 @@ import pytest
 
 from softtargets._errors import InputError
 from softtargets.studies.catalog import read_study
+from softtargets.studies.checks import check_study
 
 NOWHERE = 'title = "t"\ncaption = "c"\narms = ["CE"]\nnoise = [0.0]\n'
 
@@ -21,7 +22,9 @@ def read(tmp_path, output: str, *, classes: str | None = None, claims: str = "")
         f"expects = {{ input_shape = [1, 8, 8], num_classes = 10, train = 100 }}\n"
         f"[outputs.o]\n{NOWHERE}{output}\n{claims}"
     )
-    return read_study(folder)
+    study = read_study(folder)
+    check_study(study, folder)
+    return study
 
 
 def claim(metric: str) -> str:

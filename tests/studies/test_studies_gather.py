@@ -13,8 +13,8 @@ from training import train
 
 from softtargets.data import fingerprint, load
 from softtargets.data.spec import DataSpec
-from softtargets.measures import networks as analyses_of_networks
-from softtargets.measures.analyses import ANALYSES, TRACES
+from softtargets.measures import MEASURES, TRACES
+from softtargets.measures import subject as measured_subject
 from softtargets.runs.record import read_history, read_predictions
 from softtargets.runs.store import MODEL, RunStore
 from softtargets.studies import gather_figures
@@ -25,6 +25,7 @@ from softtargets.studies.results import CellKey, DataSummary, StudyResults
 from softtargets.studies.schema import Study
 from softtargets.train.execute import resolve
 
+OF_NETWORK = {name: one for name, one in MEASURES.items() if one.group is not None}
 STUDY = {
     "schema_version": 1,
     "name": "small",
@@ -69,7 +70,7 @@ STUDY = {
             "arms": ["CE", "LS"],
             "levels": [0.2],
             "noise": [0.0],
-            "metrics": ["test.accuracy", *ANALYSES],
+            "metrics": ["test.accuracy", *OF_NETWORK],
         },
         "still": {
             "title": "",
@@ -150,11 +151,11 @@ def _identity(plan: StudyPlan, key: CellKey, seed: int) -> str:
 def test_the_analyses_that_an_output_names_are_metrics_of_its_cells_and_of_no_other(results) -> None:
     for record in (*results.records(CE), *results.records(LS)):
         assert record.reason == ""
-        assert ANALYSES.keys() <= record.metrics.keys()
-        assert all(math.isfinite(record.metrics[name]) for name in ANALYSES)
+        assert OF_NETWORK.keys() <= record.metrics.keys()
+        assert all(math.isfinite(record.metrics[name]) for name in OF_NETWORK)
     noisy = results.records(NOISY)
     assert [record.status for record in noisy] == ["complete"] * 2
-    assert not any(ANALYSES.keys() & record.metrics.keys() for record in noisy)
+    assert not any(OF_NETWORK.keys() & record.metrics.keys() for record in noisy)
 
 
 def test_analyses_that_claims_alone_name_are_computed_and_judged(store) -> None:
@@ -258,7 +259,7 @@ def test_a_page_made_again_computes_nothing(results, store, monkeypatch) -> None
     def computes(*_):
         raise AssertionError("what was computed before is computed again")
 
-    monkeypatch.setattr(analyses_of_networks.Subject, "__init__", computes)
+    monkeypatch.setattr(measured_subject.Subject, "__init__", computes)
     again = gather(planned(("table", "plane", "means", "traces")), store)
     assert again.projections == results.projections
     assert again.traces == results.traces
@@ -287,17 +288,17 @@ def test_without_three_classes_of_the_data_only_what_needs_them_is_left_out(stor
     for record in found.records(CE):
         assert "classes: three of the 10 classes" in record.reason
         assert {"nc1", "within", "probe.accuracy"} <= record.metrics.keys()
-        assert not any(ANALYSES[name].needs_classes for name in record.metrics.keys() & ANALYSES.keys())
+        assert not any(OF_NETWORK[name].needs_classes for name in record.metrics.keys() & OF_NETWORK.keys())
     assert found.projections == ()
     assert "not shown: classes: three of the 10 classes" in found.records(NOISY)[0].reason
 
 
 def test_data_that_changed_leave_the_page_what_needs_none(results, store, tmp_path, monkeypatch) -> None:
     other = replace(load(DATA), fingerprint="other")
-    analyses_of_networks._loaded.cache_clear()
-    monkeypatch.setattr(analyses_of_networks, "load_cached", lambda spec, cache: other)
+    measured_subject._loaded.cache_clear()
+    monkeypatch.setattr(measured_subject, "load_cached", lambda spec, cache: other)
     found = gather(planned(), _copied(store, tmp_path))
-    analyses_of_networks._loaded.cache_clear()
+    measured_subject._loaded.cache_clear()
     assert {record.status for record in found.cells} == {"complete"}
     assert "data: the content that the run was trained on; got other" in found.records(CE)[0].reason
     assert found.projections == ()

@@ -375,14 +375,14 @@ def test_a_run_that_cannot_be_measured_does_not_cost_the_page(tmp_path, monkeypa
     request = _request(tmp_path, output="table4")
     first = run_study(request, workers=1)
     broken = first.results.cells[0].run_id
-    measure = gathering.measure
+    measure_run = gathering.measure_run
 
-    def refuses(store, identity):
-        if identity == broken:
+    def refuses(resolved, *arguments):
+        if resolved.identity == broken:
             raise InputError("log_probs: finite; got nan; retrain")
-        return measure(store, identity)
+        return measure_run(resolved, *arguments)
 
-    monkeypatch.setattr(gathering, "measure", refuses)
+    monkeypatch.setattr(gathering, "measure_run", refuses)
     outcome = report_study(request)
     assert [cell.status for cell in outcome.results.cells].count("failed") == 1
     assert "not measurable" in outcome.page.read_text()

@@ -8,8 +8,9 @@ import pytest
 
 from softtargets._errors import InputError
 from softtargets.data.noise.class_conditional import SymmetricNoise
-from softtargets.measures.quality import MEASURES
+from softtargets.measures import MEASURES
 from softtargets.studies.catalog import find, read_reported, read_study, shipped
+from softtargets.studies.checks import check_study
 from softtargets.studies.exact import loss_curves
 from softtargets.studies.expand import DataChoice, cells_of, expand, select_outputs, term_cells
 from softtargets.studies.results import CellKey
@@ -25,6 +26,7 @@ def test_every_study_that_ships_can_be_read_and_expanded() -> None:
     assert "lukasik2020" in shipped()
     for name, folder in shipped().items():
         study = read_study(folder)
+        check_study(study, folder)
         assert study.name == name
         assert (folder / "README.md").exists()
         for setting in (None, *study.settings):

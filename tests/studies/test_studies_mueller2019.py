@@ -9,13 +9,14 @@ import torch
 from safetensors.torch import save_file
 
 from softtargets._errors import InputError
-from softtargets.measures.quality import DIAGRAMS, reliability_of
+from softtargets.measures.calibration import DIAGRAMS, reliability_of
 from softtargets.objectives.distillation import Distillation
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import PREDICTIONS, RunStore
 from softtargets.studies.catalog import REPORTED, find, read_reported, read_study
 from softtargets.studies.catalog import STUDY as FILE
+from softtargets.studies.checks import check_study
 from softtargets.studies.expand import cells_of, expand, select_outputs, term_cells
 from softtargets.studies.gather_figures import Figures
 from softtargets.studies.gather_plan import StudyPlan
@@ -240,7 +241,7 @@ def test_a_diagram_is_of_a_calibration_error(tmp_path: Path) -> None:
         text.replace('"test.ece15", "test.ece15.scaled"]\nrows', '"test.ece15", "test.nll"]\nrows')
     )
     with pytest.raises(InputError, match=r"outputs.figure2: metric of a reliability.*test.ece15"):
-        read_study(folder)
+        check_study(read_study(folder), folder)
     assert set(STUDY.outputs["figure2"].metrics) <= set(DIAGRAMS)
 
 

@@ -350,12 +350,12 @@ def test_weights_that_the_last_step_broke_fail_the_run(small_run, tmp_path) -> N
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_a_set_without_a_split_has_no_measures_of_it(small_run, tmp_path, split) -> None:
-    from softtargets.measures.quality import measure
+    from softtargets.measures import measure_record
 
     resolved = small_run(data={"limit": None, split: 0.0}, training={"epochs": 1})
     store = RunStore(tmp_path)
     assert execute(resolved, store).status == "trained"
-    names = measure(store, resolved.identity)
+    names = measure_record(store, resolved.identity)
     assert "train.accuracy" in names
     assert not any(name.startswith(split) for name in names)
 

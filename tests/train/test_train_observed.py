@@ -9,7 +9,7 @@ from training import train
 from softtargets import noise
 from softtargets._errors import InputError
 from softtargets.data import fingerprint
-from softtargets.measures.quality import measure
+from softtargets.measures import measure_record
 from softtargets.objectives.transitions import EstimatedTransition
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
@@ -45,7 +45,7 @@ def test_the_known_transition_is_the_one_that_labels_were_drawn_from(small_run, 
     assert train(resolved, store).status == "trained"
     used = read_predictions(store.path(resolved.identity))["transition"]
     assert torch.equal(used, noise.pair_flip(0.3, 10).to_dense())
-    assert measure(store, resolved.identity)["transition.distance"] < 0.1
+    assert measure_record(store, resolved.identity)["transition.distance"] < 0.1
     unknown = small_run(objective=known, noise={"name": "instance", "rate": 0.3})
     with pytest.raises(InputError, match="whose transition nobody knows"):
         train(unknown, store)
@@ -76,7 +76,7 @@ def test_the_selected_epoch_is_the_first_that_does_best_on_observed_labels(small
     said = read_predictions(folder)
     best = (said["selected.validation.logits"].argmax(-1) == said["validation.observed"]).double().mean()
     assert float(best) == max(reached)
-    values = measure(store, resolved.identity)
+    values = measure_record(store, resolved.identity)
     assert values["selected.validation.accuracy"] == max(reached)
     right = said["selected.test.logits"].argmax(-1) == said["test.labels"]
     assert values["selected.test.accuracy"] == pytest.approx(float(right.double().mean()))

@@ -11,7 +11,7 @@ import pytest
 
 from softtargets._spec import merged
 from softtargets.data import fingerprint
-from softtargets.measures.quality import measure
+from softtargets.measures import measure_record
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.train import execute as executes
@@ -94,7 +94,7 @@ def test_a_teacher_that_was_lost_is_trained_again_for_students_that_are_there(re
     statuses = {outcome.identity: outcome.status for outcome in _train([student], tmp_path)}
     assert statuses == {student.identity: "present", teacher.identity: "trained"}
     assert _records(tmp_path) == before
-    assert "agreement" in measure(RunStore(tmp_path), student.identity)
+    assert "agreement" in measure_record(RunStore(tmp_path), student.identity)
 
 
 def test_what_students_say_of_a_teacher_that_fails(resolved, tmp_path) -> None:

@@ -81,7 +81,7 @@ def _noise(noise: "Noise") -> str:
 
 def show_metrics(metrics: dict[str, float]) -> str:
     """Return measures as lines."""
-    from softtargets.measures.quality import MEASURES
+    from softtargets.measures import MEASURES
 
     lines: list[str] = []
     for name, value in metrics.items():

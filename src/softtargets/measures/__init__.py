@@ -1,1 +1,26 @@
-"""Numbers of finished runs."""
+"""What is computed from finished runs, one file for each family of measures."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from softtargets.measures.registry import MEASURES, TRACES, Measure
+from softtargets.measures.run import Measured, measure_network, measure_record, measure_run, trace_run
+
+__all__ = [
+    "MEASURES",
+    "TRACES",
+    "Measure",
+    "Measured",
+    "measure_network",
+    "measure_record",
+    "measure_run",
+    "trace_run",
+]
+
+# A family registers its measures when it is imported, and results list them in this order. Other files of this folder
+# follow in alphabetical order.
+_FIRST = ("accuracy", "transition", "calibration", "fit", "gaps", "stability", "speed", "teacher")
+_FIRST += ("collapse", "separation", "probe", "projection", "history", "information")
+
+for _name in dict.fromkeys((*_FIRST, *sorted(module.name for module in iter_modules(__path__)))):
+    import_module(f"{__name__}.{_name}")

@@ -3,14 +3,14 @@
 Of the stability S of Shen et al. 2021 they are 1 - S, as Tables 1 and 10 print it, in each reading of the formula.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Any
 
-from softtargets.measures.measure import Measure, predicted
-from softtargets.runs.record import Predictions
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from softtargets.analysis import inter_class_stability, stability
+from softtargets.measures.registry import measure
+from softtargets.runs.record import Record
 
 # What each reading of a stability measures, by its name.
 WITHIN = {
@@ -23,70 +23,47 @@ BETWEEN = {
     "squared": "squared distance of its mean prediction to the mean of all",
     "scalar": "distance of its own mean probability of the label to that of all examples",
 }
+_MEAN = "Mean over the classes of the test split of the"
 
 
-def _within(reading: str) -> Callable[[Predictions], float | None]:
-    def of(predictions: Predictions) -> float | None:
-        from softtargets.analysis import stability
-
-        probs, labels = _test(predictions)
-        # one example has no standard deviation
-        kept = labels.bincount()[labels] > (1 if reading == "listing" else 0)
-        if not bool(kept.any()):
-            return None
-        return 1 - float(stability(probs[kept], labels[kept], reading=reading))  # pyright: ignore[reportArgumentType]
-
-    return of
-
-
-def _between(reading: str) -> Callable[[Predictions], float | None]:
-    def of(predictions: Predictions) -> float | None:
-        from softtargets.analysis import inter_class_stability
-
-        probs, labels = _test(predictions)
-        if len(labels) == 0:
-            return None
-        return 1 - float(inter_class_stability(probs, labels, reading=reading))  # pyright: ignore[reportArgumentType]
-
-    return of
-
-
-def _minor(predictions: Predictions) -> float | None:
-    probs, labels = _test(predictions)
-    if len(labels) == 0:
+def _within(record: Record, reading: Any) -> float | None:
+    probs, labels = _test(record)
+    # one example has no standard deviation
+    kept = labels.bincount()[labels] > (1 if reading == "listing" else 0)
+    if not bool(kept.any()):
         return None
-    others = probs.scatter(1, labels[:, None], 0.0)
-    return float(others.sum(1).mean())
+    return 1 - float(stability(probs[kept], labels[kept], reading=reading))
 
 
-def _test(predictions: Predictions) -> "tuple[Tensor, Tensor]":
+def _between(record: Record, reading: Any) -> float | None:
+    probs, labels = _test(record)
+    return 1 - float(inter_class_stability(probs, labels, reading=reading)) if len(labels) else None
+
+
+def _test(record: Record) -> tuple[Tensor, Tensor]:
     """Return the probabilities of the test split, (N, K) float64, and its labels."""
-    return predictions["test.logits"].double().softmax(-1), predictions["test.labels"]
+    return record.predictions["test.logits"].double().softmax(-1), record.predictions["test.labels"]
 
 
-PREDICTED: dict[str, Measure] = {
-    **{
-        f"stability.{reading}": Measure(
-            f"1 − stability ({reading})",
-            "fraction",
-            f"Mean over the classes of the test split of the {what}: 1 - S of Shen et al. 2021.",
-            predicted(_within(reading)),
-        )
-        for reading, what in WITHIN.items()
-    },
-    **{
-        f"stability.inter.{reading}": Measure(
-            f"1 − stability between classes ({reading})",
-            "fraction",
-            f"Mean over the classes of the test split of the {what}: 1 - S of Shen et al. 2021, App. G.",
-            predicted(_between(reading)),
-        )
-        for reading, what in BETWEEN.items()
-    },
-    "test.minor": Measure(
-        "probability of other classes",
-        "fraction",
-        "Mean probability that is given to classes other than the label, over the test split.",
-        predicted(_minor),
-    ),
-}
+for _reading, _what in WITHIN.items():
+    measure(
+        f"stability.{_reading}",
+        label=f"1 − stability ({_reading})",
+        unit="fraction",
+        describes=f"{_MEAN} {_what}: 1 - S of Shen et al. 2021.",
+    )(partial(_within, reading=_reading))
+
+for _reading, _what in BETWEEN.items():
+    measure(
+        f"stability.inter.{_reading}",
+        label=f"1 − stability between classes ({_reading})",
+        unit="fraction",
+        describes=f"{_MEAN} {_what}: 1 - S of Shen et al. 2021, App. G.",
+    )(partial(_between, reading=_reading))
+
+
+@measure("test.minor", label="probability of other classes", unit="fraction")
+def probability_of_other_classes(record: Record) -> float | None:
+    """Mean probability that is given to classes other than the label, over the test split."""
+    probs, labels = _test(record)
+    return float(probs.scatter(1, labels[:, None], 0.0).sum(1).mean()) if len(labels) else None

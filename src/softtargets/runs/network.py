@@ -2,6 +2,7 @@
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from softtargets import models
@@ -43,8 +44,6 @@ def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> Tr
     Raises:
         InputError: where the store has no whole record of that run.
     """
-    from safetensors.torch import load_file
-
     path = store.path(resolved.identity) / MODEL
     network = models.build(resolved.run.model, input_shape=dataset.input_shape, num_classes=dataset.num_classes)
     try:

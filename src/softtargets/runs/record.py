@@ -3,16 +3,16 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import HISTORY, PREDICTIONS, SPEC, RunStore
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Predictions = dict[str, "Tensor"]
+Predictions = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,6 @@ def read_record(store: RunStore, identity: str) -> Record:
 
 def read_predictions(folder: Path) -> Predictions:
     """Return a run's predictions: for every split its ids, logits, labels and observed labels."""
-    from safetensors.torch import load_file
-
     return load_file(folder / PREDICTIONS)
 
 

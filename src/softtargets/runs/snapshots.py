@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from softtargets._errors import fail
@@ -62,8 +63,6 @@ def read_snapshots(folder: Path) -> Iterator[tuple[int, dict[str, Tensor]]]:
     Raises:
         InputError: where it kept none.
     """
-    from safetensors import safe_open
-
     path = folder / SNAPSHOTS
     if not path.exists():
         raise fail("training.snapshot_every", "a run that keeps its weights through training", None, "set it")

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from softtargets._storage import checksum_file, sync, write_atomically
 from softtargets.runs.spec import ResolvedRun, canonical_json
 
@@ -149,8 +151,6 @@ class RunStore:
 
         The operating system releases it when the process that holds it dies.
         """
-        from filelock import FileLock, Timeout
-
         folder = self.folder / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{identity}.lock", timeout=-1 if wait else 0)

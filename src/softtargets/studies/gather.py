@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from softtargets._errors import InputError
 from softtargets._spec import Classes
-from softtargets.measures.analyses import ANALYSES, analyse
-from softtargets.measures.quality import measure
+from softtargets.measures import measure_run
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
 from softtargets.studies.exact_gaussians import figure5
@@ -21,8 +20,7 @@ def gather(plan: StudyPlan, store: RunStore) -> StudyResults:
     """Read the runs of a plan, analyse them as far as its outputs and claims ask for it, and judge its claims."""
     wanted: dict[CellKey, dict[str, None]] = {}
     for key, metric in plan.numbers():
-        if metric in ANALYSES:
-            wanted.setdefault(key, {})[metric] = None
+        wanted.setdefault(key, {})[metric] = None
     cells = tuple(
         _record(planned, resolved, store, wanted.get(planned.key, ()), plan.classes) for planned, resolved in plan.runs
     )
@@ -62,18 +60,17 @@ def _record(
     result = store.result(identity)
     if result is not None:
         try:
-            metrics = measure(store, identity)
+            measured = measure_run(resolved, store, wanted, classes)
         except InputError as error:
             # one run that cannot be measured may not cost the page of all others
             return CellRecord(planned.key, planned.seed, identity, "failed", reason=f"not measurable: {error}")
-        analysed, problem = analyse(resolved, store, wanted, classes)
         return CellRecord(
             key=planned.key,
             seed=planned.seed,
             run_id=identity,
             status="complete",
-            metrics={**metrics, **analysed},
-            reason=problem,
+            metrics=measured.values,
+            reason="; ".join(measured.problems),
             seconds=result["seconds"],
             specification=specification,
             environment=result["environment"],

@@ -2,21 +2,22 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from softtargets.measures.analyses import FAILURES, TRACES, kept
-from softtargets.measures.quality import gaps_of, reliability_of
-from softtargets.runs.record import Predictions, read_history, read_predictions
-from softtargets.runs.spec import ResolvedRun
+import torch
+from torch import Tensor
+
+from softtargets.analysis import class_means
+from softtargets.measures import trace_run
+from softtargets.measures.calibration import reliability_of
+from softtargets.measures.gaps import gaps_of
+from softtargets.measures.run import FAILURES, kept
+from softtargets.measures.subject import Subject
+from softtargets.runs.record import Predictions, read_predictions
 from softtargets.runs.store import RunStore
 from softtargets.studies.exact import loss_curves
 from softtargets.studies.gather_plan import StudyPlan
 from softtargets.studies.results import CellKey, CellRecord, ClassMeans, Curve, Density, Diagram, Projected, Trace
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from softtargets.measures.networks import Subject
 
 BINS = 40
 SAMPLE = 1_000_000
@@ -90,9 +91,7 @@ class Figures:
         for record in self._complete.get(key, []):
             yield read_predictions(self.store.path(record.run_id))
 
-    def _pooled(self, key: CellKey, metric: str) -> "Tensor | None":
-        import torch
-
+    def _pooled(self, key: CellKey, metric: str) -> Tensor | None:
         parts = [gaps_of(predictions, metric.removeprefix("gap.")) for predictions in self._predictions(key)]
         gaps = torch.cat(parts) if parts else None
         return None if gaps is None or len(gaps) == 0 else gaps.double()
@@ -129,10 +128,6 @@ class Figures:
         )
 
     def _class_means(self, key: CellKey, split: str) -> ClassMeans | None:
-        import torch
-
-        from softtargets.analysis import class_means
-
         each = [
             class_means(predictions[f"{split}.logits"].double().softmax(-1), predictions[f"{split}.labels"])
             for predictions in self._predictions(key)
@@ -155,7 +150,10 @@ class Figures:
         return tuple(self._kept(record, {"figure": "class names"}, lambda subject: list(subject.class_names)))
 
     def _trace(self, key: CellKey, metric: str) -> Trace | None:
-        each = [self._guarded(record, lambda r: self._by_epoch(r, metric)) for record in self._complete.get(key, [])]
+        def by_epoch(record: CellRecord) -> dict[int, float]:
+            return trace_run(self._resolved[record.run_id], self.store, metric, self.plan.classes)
+
+        each = [self._guarded(record, by_epoch) for record in self._complete.get(key, [])]
         runs = [one for one in each if one]
         epochs = sorted(set.intersection(*(set(one) for one in runs))) if runs else []
         if not epochs:
@@ -171,33 +169,16 @@ class Figures:
             runs=len(runs),
         )
 
-    def _by_epoch(self, record: CellRecord, metric: str) -> dict[int, float]:
-        if TRACES[metric].needs_classes:
-            from softtargets.measures.networks import information_through_training
-
-            what = {"figure": "information", "classes": self.plan.classes}
-            return dict(self._kept(record, what, information_through_training))
-        history = read_history(self.store.path(record.run_id))
-        return {row["epoch"]: row[metric] for row in history if metric in row}
-
-    def _kept(self, record: CellRecord, what: dict[str, Any], make: "Callable[[Subject], Any]") -> Any:
+    def _kept(self, record: CellRecord, what: dict[str, Any], make: Callable[[Subject], Any]) -> Any:
         """Return what was made of a run before, or open it, make it and keep it."""
-
-        def compute() -> Any:
-            from softtargets.measures.networks import analysed
-
-            with analysed(resolved, self.store, self.plan.classes) as subject:
-                return make(subject)
-
-        resolved: ResolvedRun = self._resolved[record.run_id]
-        return kept(resolved, self.store, what, compute)
+        return kept(self._resolved[record.run_id], self.store, what, make, self.plan.classes)
 
 
 def _present(found: "Iterator[Found | None]") -> tuple[Found, ...]:
     return tuple(one for one in found if one is not None)
 
 
-def _points(subject: "Subject", split: str) -> dict[str, Any]:
+def _points(subject: Subject, split: str) -> dict[str, Any]:
     """Return a projection as JSON data; labels are places among the three classes."""
     places = subject.of_classes(split, POINTS)
     found = subject.projected(split, places)
@@ -212,16 +193,12 @@ def _points(subject: "Subject", split: str) -> dict[str, Any]:
     }
 
 
-def _total(sums: "list[Tensor]") -> tuple:
-    import torch
-
+def _total(sums: list[Tensor]) -> tuple:
     return tuple(torch.stack(sums).sum(0).tolist())
 
 
-def _histogram(key: CellKey, metric: str, gaps: "Tensor") -> Density:
+def _histogram(key: CellKey, metric: str, gaps: Tensor) -> Density:
     """Bin the middle 99 % of the gaps: an unbounded loss sends a few logits too far to draw."""
-    import torch
-
     sample = gaps[:: max(1, len(gaps) // SAMPLE)]
     low, high = torch.quantile(sample, sample.new_tensor([0.005, 0.995])).tolist()
     high = high if high > low else low + 1.0

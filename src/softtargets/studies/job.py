@@ -17,6 +17,7 @@ from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.studies import files
 from softtargets.studies.catalog import find, read_reported, read_study
+from softtargets.studies.checks import check_study
 from softtargets.studies.expand import (
     DataChoice,
     PlannedRun,
@@ -121,6 +122,7 @@ def expand_request(request: StudyRequest) -> tuple[Study, tuple[Reported, ...], 
     """Read a study and its reported numbers, and expand what was asked for; no data are touched."""
     folder = find(request.study)
     study = read_study(folder)
+    check_study(study, folder)
     outputs = select_outputs(study, request.output)
     study = study.seen_from(request.output)
     check_scale(study, request.scale)

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from softtargets.measures.analyses import ANALYSES, TRACES
-from softtargets.measures.quality import MEASURES
+from softtargets.measures import MEASURES, TRACES
 from softtargets.report.numbers import number
 from softtargets.studies.results import Summary
 
@@ -19,7 +18,7 @@ class Shown(NamedTuple):
 
 def measure(metric: str) -> Shown:
     """Return how a metric is shown; one that nobody described is called by its name."""
-    known = MEASURES.get(metric) or ANALYSES.get(metric) or TRACES.get(metric)
+    known = MEASURES.get(metric) or TRACES.get(metric)
     if known is None:
         return Shown(metric, "fraction")
     # a symbol, such as γ, stays as it is

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from softtargets._spec import read_toml
 from softtargets.data import fingerprint
 from softtargets.data.sources import load_cached
-from softtargets.measures.quality import measure
+from softtargets.measures import measure_record
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import resolve
@@ -65,7 +65,7 @@ def train_run(
     outcomes = train_all([resolved], store, workers=1, on_progress=on_progress)
     outcome = next(found for found in outcomes if found.identity == resolved.identity)
     assert outcome.status != "busy"
-    metrics = {} if outcome.status == "failed" else measure(store, resolved.identity)
+    metrics = {} if outcome.status == "failed" else measure_record(store, resolved.identity)
     return TrainedRun(resolved, store.path(resolved.identity), outcome.status, metrics, outcome.message)
 
 

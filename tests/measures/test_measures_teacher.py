@@ -1,11 +1,9 @@
-"""How a run was trained, as numbers: how fast, by what targets, and what became of what it was taught."""
-
-import json
+"""What a run was taught by its targets or its teacher, and what became of that."""
 
 import pytest
 import torch
+from measures.simulated import of_record
 
-from softtargets.measures.training import TRAINING
 from softtargets.runs.record import Record
 from softtargets.runs.spec import RunSpec
 
@@ -38,7 +36,7 @@ def _student(members: int = 1, **objective) -> Record:
 
 
 def _smoothing(record: Record) -> float | None:
-    return TRAINING["smoothing"].of(record)
+    return of_record("smoothing", record)
 
 
 def test_the_smoothing_of_targets_is_muellers_gamma() -> None:
@@ -94,20 +92,6 @@ def test_targets_that_are_no_one_teachers_have_no_such_number(objective) -> None
 
 def test_what_became_of_what_was_taught() -> None:
     record = _student()
-    assert TRAINING["agreement"].of(record) == 0.5
-    assert TRAINING["teacher.test.accuracy"].of(record) == 1.0
-    assert TRAINING["agreement"].of(Record(record.predictions, run=record.run)) is None
-
-
-def test_how_fast_it_learnt() -> None:
-    rows = [{"epoch": 1, "objective": 2.0}]
-    rows += [{"epoch": e, "objective": 1.0, "validation_accuracy": a} for e, a in ((2, 0.85), (4, 0.8), (6, 0.96))]
-    record = Record({}, history=tuple(json.loads(json.dumps(rows))))
-    found = {name: item.of(record) for name, item in TRAINING.items() if name.startswith("epochs")}
-    assert found == {
-        "epochs.validation80": 2.0,
-        "epochs.validation90": 6.0,
-        "epochs.validation95": 6.0,
-        "epochs.validation98": None,
-    }
-    assert TRAINING["train.objective"].of(record) == 1.0
+    assert of_record("agreement", record) == 0.5
+    assert of_record("teacher.test.accuracy", record) == 1.0
+    assert of_record("agreement", Record(record.predictions, run=record.run)) is None

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from measures.simulated import of_record
 
-from softtargets.measures.quality import DIAGRAMS, MEASURES, reliability_of
+from softtargets.measures.calibration import DIAGRAMS, reliability_of
 from softtargets.runs.record import Record
 
 SURE = [0.0, 4.0]
@@ -22,7 +23,7 @@ def predictions(validation: list[int], test: list[int], **changes) -> dict[str, 
 
 
 def value(name: str, given: dict[str, torch.Tensor]) -> float | None:
-    return MEASURES[name].of(Record(given))
+    return of_record(name, Record(given))
 
 
 def test_the_temperature_makes_validation_labels_likeliest_and_scales_the_test_split():

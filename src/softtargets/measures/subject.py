@@ -1,0 +1,129 @@
+"""A finished run with its network and its data, as the measures that need these are given it."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from softtargets._errors import fail
+from softtargets._spec import Classes
+from softtargets.analysis import Projection, activations, projection
+from softtargets.data.batches import Inputs
+from softtargets.data.dataset import Dataset
+from softtargets.data.sources import load_cached
+from softtargets.data.spec import DataSpec
+from softtargets.runs.machine import quiet_machine
+from softtargets.runs.network import ROWS, load_trained
+from softtargets.runs.record import read_predictions
+from softtargets.runs.spec import ResolvedRun
+from softtargets.runs.store import RunStore
+
+# Training examples that collapse, separation, probe and distances are measured on.
+SAMPLE = 5_000
+SAMPLED = "Of what the last layer is given for some 5,000 training examples, every class by its share, and true labels"
+
+
+@lru_cache(maxsize=2)
+def _loaded(spec: DataSpec, cache: str) -> tuple[Dataset, Inputs]:
+    dataset = load_cached(spec, cache)  # pyright: ignore[reportArgumentType]
+    return dataset, Inputs(dataset, torch.device("cpu"))
+
+
+class Subject:
+    """A finished run to be measured, on the CPU and in float32, whatever it was trained in; labels are the true ones.
+
+    Args:
+        resolved: the run.
+        store: that has it.
+        classes: two that are alike, and a third, for what is of three classes.
+    """
+
+    def __init__(self, resolved: ResolvedRun, store: RunStore, classes: Classes | None) -> None:
+        self.resolved, self.store, self._classes = resolved, store, classes
+        self.folder = store.path(resolved.identity)
+
+    @cached_property
+    def predictions(self) -> dict[str, Tensor]:
+        return read_predictions(self.folder)
+
+    @cached_property
+    def _data(self) -> tuple[Dataset, Inputs]:
+        dataset, inputs = _loaded(self.resolved.run.data, str(self.store.cache))  # pyright: ignore[reportArgumentType]
+        if dataset.fingerprint != self.resolved.fingerprint:
+            raise fail("data", "the content that the run was trained on", "other", "bring it back, or train again")
+        return dataset, inputs
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self._data[0].class_names
+
+    @cached_property
+    def network(self) -> nn.Module:
+        return load_trained(self.resolved, self._data[0], self.store).network
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer."""
+        return self.network.get_submodule("head")  # pyright: ignore[reportReturnType]
+
+    @property
+    def classes(self) -> Classes:
+        """The three classes.
+
+        Raises:
+            InputError: where the scale names none, or one that the data do not have.
+        """
+        count = len(self.head.weight)
+        if self._classes is None or not all(0 <= name < count for name in self._classes):
+            raise fail("classes", f"three of the {count} classes", self._classes, "name them in the study's scale")
+        return self._classes
+
+    def features(self, split: str, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the last layer is given for these places of a split, (n, D), and their labels."""
+        inputs, rows = self._data[1], self.predictions[f"{split}.ids"][places]
+        batches = (inputs.batch(chunk) for chunk in rows.split(ROWS))
+        found = activations(self.network, batches, ["head"], side="input", dtype=torch.float32)["head"]
+        return found, self.predictions[f"{split}.labels"][places]
+
+    @cached_property
+    def sample(self) -> tuple[Tensor, Tensor]:
+        """Features and labels of the training sample."""
+        return self.features("train", stratified(self.predictions["train.labels"], SAMPLE))
+
+    def projected(self, split: str, places: Tensor) -> Projection:
+        """Return these places of a split on the plane through the three classes' templates, the bias among these."""
+        features, labels = self.features(split, places)
+        return projection(features, labels, self.head.weight, classes=self.classes, bias=self.head.bias)
+
+    def of_classes(self, split: str, most: int, classes: Iterable[int] | None = None) -> Tensor:
+        """Return the places of at most so many examples of each of the classes, evenly spaced."""
+        labels = self.predictions[f"{split}.labels"]
+        return torch.cat([evenly((labels == name).nonzero()[:, 0], most) for name in classes or self.classes])
+
+    def logits(self, rows: Tensor, draws: torch.Generator) -> Tensor:
+        """Return the logits of rows of the data set, augmented as in training."""
+        inputs = (self._data[1].batch(chunk, self.resolved.run.augmentation, draws) for chunk in rows.split(ROWS))
+        with torch.no_grad():
+            return torch.cat([self.network(batch) for batch in inputs])
+
+
+@contextmanager
+def opened(resolved: ResolvedRun, store: RunStore, classes: Classes | None = None) -> Iterator[Subject]:
+    """Open a run to be measured, on as many threads as it was trained on: sums in another order are other numbers."""
+    with quiet_machine(resolved.run.training.threads):
+        yield Subject(resolved, store, classes)
+
+
+def evenly(rows: Tensor, most: int) -> Tensor:
+    """Return at most so many of the rows, evenly spaced."""
+    count = min(most, len(rows))
+    return rows[torch.arange(count) * len(rows) // max(count, 1)]
+
+
+def stratified(labels: Tensor, most: int) -> Tensor:
+    """Return the places of about so many labels at most: of each class its share, evenly spaced, and one at least."""
+    each = ((labels == name).nonzero()[:, 0] for name in labels.unique())
+    parts = [evenly(places, max(1, len(places) * most // len(labels))) for places in each]
+    return torch.cat(parts) if parts else labels.new_zeros(0)

@@ -1,0 +1,37 @@
+"""Small trained runs that measures of the network are tested on."""
+
+import torch
+from training import train
+
+from softtargets._spec import merged
+from softtargets.data import fingerprint
+from softtargets.data.spec import DataSpec
+from softtargets.measures.subject import Subject
+from softtargets.runs.spec import ResolvedRun, RunSpec
+from softtargets.runs.store import RunStore
+from softtargets.train.execute import resolve
+
+CLASSES = (3, 8, 0)
+SMALL = {
+    "data": {"name": "digits", "limit": {"train": 300, "validation": 80, "test": 90}},
+    "model": {"name": "mlp", "hidden": [24]},
+    "optimizer": {"learning_rate": 0.1},
+    "augmentation": {"shift": 1},
+    "training": {"epochs": 3, "batch_size": 32, "precision": "float32"},
+}
+
+
+def trained(store: RunStore, data: DataSpec | None = None, **changes) -> ResolvedRun:
+    run = RunSpec.parse(merged(SMALL, changes))
+    run = run if data is None else run.changed(data=data)
+    resolved = resolve(run, fingerprint(run.data))
+    assert train(resolved, store).status in ("trained", "present")
+    return resolved
+
+
+def features_of(subject: Subject, split: str) -> torch.Tensor:
+    """Return what the last layer is given, without hooks."""
+    _, inputs = subject._data
+    with torch.no_grad():
+        seen = inputs.batch(subject.predictions[f"{split}.ids"])
+        return subject.network.features(seen).double()  # pyright: ignore[reportCallIssue]

@@ -1,0 +1,84 @@
+"""What holds for every measure, taken from the registry."""
+
+import math
+from typing import get_args
+
+import pytest
+from measures.simulated import of_record, simulated
+
+from softtargets.measures import MEASURES, TRACES, Measure
+from softtargets.measures.registry import GROUPS, SNAPSHOT_TRACES, Unit, measure, network_measures
+
+OF_RECORD = [name for name, one in MEASURES.items() if one.of is not None]
+
+
+@pytest.mark.parametrize("one", [*MEASURES.values(), *TRACES.values()], ids=lambda one: one.name)
+def test_each_is_named_labelled_and_described(one: Measure) -> None:
+    assert one in (MEASURES.get(one.name), TRACES.get(one.name))
+    assert one.label == one.label.strip() != ""
+    assert one.unit in get_args(Unit)
+    assert one.describes == " ".join(one.describes.split())
+    assert one.describes.endswith(".")
+    # of a record, of the network, or a column of the history
+    assert [one.of is not None, one.group is not None].count(True) == (one.name in MEASURES)
+    assert one.group is None or one.group in GROUPS
+
+
+def test_labels_are_of_one_measure_each() -> None:
+    labels = [one.label for one in MEASURES.values()]
+    assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize("name", OF_RECORD)
+def test_a_simulated_record_has_a_finite_value(name) -> None:
+    value = of_record(name, simulated())
+    if name == "epochs.validation98":
+        assert value is None  # its validation accuracy ends at 96 %
+    else:
+        assert isinstance(value, float)
+        assert math.isfinite(value)
+
+
+@pytest.mark.parametrize("sizes", [{"validation": 0}, {"test": 0}, {"wrong": 0}], ids=str)
+@pytest.mark.parametrize("name", OF_RECORD)
+def test_without_a_split_or_without_noise_a_value_is_finite_or_none(name, sizes) -> None:
+    value = of_record(name, simulated(**sizes))
+    assert value is None or math.isfinite(value)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_computes_the_measures_that_name_it(group, subject) -> None:
+    assert set(GROUPS[group](subject)) == {name for name, one in MEASURES.items() if one.group == group}
+
+
+def test_measures_of_the_record_come_first() -> None:
+    assert [*MEASURES][: len(OF_RECORD)] == OF_RECORD
+
+
+def test_a_trace_of_snapshots_is_a_measure_too() -> None:
+    assert [*SNAPSHOT_TRACES] == ["information"]
+    assert TRACES["information"] is MEASURES["information"]
+
+
+def test_a_name_is_registered_once() -> None:
+    before = dict(MEASURES)
+    with pytest.raises(ValueError, match=r"measure 'test.accuracy': registered twice"):
+        measure("test.accuracy", label="again", unit="percent")(lambda record: None)
+    with pytest.raises(ValueError, match="measure 'nc1': registered twice"):
+        network_measures("again", Measure("nc1", "again", "fraction", "Again."))(lambda subject: {})
+    assert before == MEASURES
+    assert "again" not in GROUPS
+
+
+def test_the_sentence_is_the_docstring_unless_given(monkeypatch) -> None:
+    monkeypatch.setattr("softtargets.measures.registry.MEASURES", {})
+    from softtargets.measures import registry
+
+    def documented(record) -> None:
+        """What it
+        measures.
+        """
+
+    registry.measure("one", label="one", unit="nats")(documented)
+    registry.measure("two", label="two", unit="nats", describes="Something else.")(documented)
+    assert [each.describes for each in registry.MEASURES.values()] == ["What it measures.", "Something else."]
