@@ -1,6 +1,6 @@
 """How labels are wrong: the transition T by every estimator, with an interval of the chosen one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,23 +12,11 @@ from softtargets.audit.results import ReferenceLabels, TransitionEstimate
 from softtargets.audit.stages import OnStage
 from softtargets.matrices import Transition
 from softtargets.noise import ConfidentJoint, TransitionInterval
-
-Estimator = Callable[[Tensor, Tensor], Transition | ConfidentJoint]
+from softtargets.noise.estimators import ESTIMATORS
 
 CONFIDENCE = 0.95
 DRAWS = 100
 
-# name -> label, (probs, labels) -> the estimate
-ESTIMATORS: dict[str, tuple[str, Estimator]] = {
-    "confident_joint": ("the confident joint", noise.confident_joint),
-    "anchor_counts": ("anchor counts", noise.anchor_counts),
-    "dual_t": ("dual-T", noise.dual_t),
-    "anchor_points": ("anchor points", lambda probs, labels: noise.anchor_points(probs)),
-    "anchor_points_97": (
-        "anchor points, 97th percentile",
-        lambda probs, labels: noise.anchor_points(probs, percentile=97.0),
-    ),
-}
 CHOSEN = "confident_joint"
 CHOSEN_BECAUSE = (
     "the same for every audit. Unlike the others it requires neither calibrated probabilities nor examples of every "
@@ -74,7 +62,7 @@ def fit_transition(evidence: LabelEvidence, *, seed: int, on_stage: OnStage) -> 
     reference = _reference(evidence)
     on_stage("estimating T", 0.0)
     interval = noise.bootstrap_transition(
-        ESTIMATORS[CHOSEN][1],
+        ESTIMATORS[CHOSEN],
         evidence.probs,
         evidence.labels,
         draws=DRAWS,
@@ -98,12 +86,14 @@ def _estimates(
     evidence: LabelEvidence, prior: Tensor, reference: ReferenceLabels | None, on_stage: OnStage
 ) -> Iterator[TransitionEstimate]:
     """Yield what every estimator says of T."""
-    for done, (name, (label, estimator)) in enumerate(ESTIMATORS.items(), start=1):
+    # the chosen one first, and those that look at no label last
+    order = sorted(ESTIMATORS.values(), key=lambda one: (one.name != CHOSEN, not one.uses_labels))
+    for done, estimator in enumerate(order, start=1):
         found = estimator(evidence.probs, evidence.labels)
         transition = found.transition if isinstance(found, ConfidentJoint) else found
         yield TransitionEstimate(
-            name=name,
-            label=label,
+            name=estimator.name,
+            label=estimator.label,
             transition=transition,
             noise_rate=float(transition.noise_rate(prior)),
             condition=transition.condition(),

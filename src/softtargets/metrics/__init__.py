@@ -5,8 +5,8 @@ from softtargets.metrics._calibration_error import ECE, Bins, ece, reliability_b
 from softtargets.metrics._classification import NLL, Accuracy, accuracy, nll
 from softtargets.metrics._interval import Interval, interval, paired_difference
 from softtargets.metrics._ranking import auroc
+from softtargets.metrics._risk_counts import RiskCoverage
 from softtargets.metrics._selective import (
-    RiskCoverage,
     SelectiveRisk,
     aurc,
     coverage_at_risk,

@@ -1,29 +1,25 @@
 """Selective classification: how risk falls where a model may abstain."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from softtargets._checks import check_floating, check_fraction
 from softtargets._errors import fail
 from softtargets.metrics._cells import NUM_CELLS, cell_of
+from softtargets.metrics._risk_counts import (
+    RiskCoverage,
+    aurc_of,
+    auroc_of,
+    coverage_of,
+    curve_of,
+    descending,
+    least_aurc,
+    measures_of,
+    most_coverage,
+)
 from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
-
-
-@dataclass(frozen=True, eq=False)
-class RiskCoverage:
-    """Risk where only the most confident predictions are kept, one point for each threshold of the score.
-
-    Args:
-        coverage: (M,) float64, the share kept, rising to 1.
-        risk: (M,) float64, the share of those that is wrong; at the end the error rate.
-    """
-
-    coverage: Tensor
-    risk: Tensor
 
 
 class SelectiveRisk(Accumulator):
@@ -62,13 +58,13 @@ class SelectiveRisk(Accumulator):
             ValueError: where there is no example.
         """
         value, totals = self.compute(), self._totals()
-        right, wrong = _descending(totals)
+        right, wrong = descending(totals)
         none = torch.zeros_like(right)
         first, second = torch.stack([right, none], -1).flatten(1), torch.stack([none, wrong], -1).flatten(1)
-        best = _measures(first, second, ())[0]
+        best = measures_of(first, second, ())[0]
         first, second = torch.stack([none, right], -1).flatten(1), torch.stack([wrong, none], -1).flatten(1)
-        worst = _measures(first, second, ())[0]
-        most = torch.stack([*(_most_coverage(right, wrong, risk)[0] for risk in self._risks), *value[:0]])
+        worst = measures_of(first, second, ())[0]
+        most = torch.stack([*(most_coverage(right, wrong, risk)[0] for risk in self._risks), *value[:0]])
         # every end of a cell is a threshold of the examples too: there is no less coverage
         return torch.cat([(best - value[:3]).abs().maximum((worst - value[:3]).abs()), most - value[3:]])
 
@@ -78,9 +74,9 @@ class SelectiveRisk(Accumulator):
         Raises:
             ValueError: where there is no example.
         """
-        right, wrong = (count[0] for count in _descending(self._totals()))
+        right, wrong = (count[0] for count in descending(self._totals()))
         filled = right + wrong > 0
-        return _curve(right[filled], wrong[filled])
+        return curve_of(right[filled], wrong[filled])
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {"right": Field((NUM_CELLS,)), "wrong": Field((NUM_CELLS,))}
@@ -91,8 +87,8 @@ class SelectiveRisk(Accumulator):
         sums.count("wrong", group, cell, ~correct)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
-        right, wrong = _descending(totals)
-        return _measures(right, wrong, self._risks)
+        right, wrong = descending(totals)
+        return measures_of(right, wrong, self._risks)
 
 
 def risk_coverage(
@@ -129,7 +125,7 @@ def risk_coverage(
         >>> risk_coverage(probs, torch.tensor([0, 1, 1])).risk  # by falling confidence right, wrong, right
         tensor([0.0000, 0.5000, 0.3333], dtype=torch.float64)
     """
-    return _curve(*_ranked(probs, labels, logits, mask, scores))
+    return curve_of(*_ranked(probs, labels, logits, mask, scores))
 
 
 def aurc(
@@ -167,7 +163,7 @@ def aurc(
         0.25
     """
     right, wrong = _ranked(probs, labels, logits, mask, scores)
-    return _aurc(right[None], wrong[None])[0]
+    return aurc_of(right[None], wrong[None])[0]
 
 
 def excess_aurc(
@@ -208,7 +204,7 @@ def excess_aurc(
         0.5
     """
     right, wrong = (count[None] for count in _ranked(probs, labels, logits, mask, scores))
-    return (_aurc(right, wrong) - _least_aurc(right.sum(1), wrong.sum(1)))[0]
+    return (aurc_of(right, wrong) - least_aurc(right.sum(1), wrong.sum(1)))[0]
 
 
 def coverage_at_risk(
@@ -247,7 +243,7 @@ def coverage_at_risk(
     """
     check_fraction("risk", risk)
     right, wrong = _ranked(probs, labels, logits, mask, scores)
-    return _coverage(right[None], wrong[None], risk)[0]
+    return coverage_of(right[None], wrong[None], risk)[0]
 
 
 def error_auroc(
@@ -280,7 +276,7 @@ def error_auroc(
         0.5
     """
     right, wrong = _ranked(probs, labels, logits, mask, scores)
-    return _auroc(right[None], wrong[None])[0]
+    return auroc_of(right[None], wrong[None])[0]
 
 
 def _ranked(
@@ -316,62 +312,3 @@ def _without_nan(scores: Tensor, at: Tensor) -> Tensor:
     if bool((bad := scores.isnan()).any()):
         raise fail("scores", "numbers", f"nan at row {int(at[bad][0])}", "mend it, or mask it")
     return scores
-
-
-def _descending(totals: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    return totals["right"].flip(1), totals["wrong"].flip(1)
-
-
-def _curve(right: Tensor, wrong: Tensor) -> RiskCoverage:
-    kept = (right + wrong).cumsum(0)
-    return RiskCoverage(kept / kept[-1], wrong.cumsum(0) / kept)
-
-
-def _measures(right: Tensor, wrong: Tensor, risks: tuple[float, ...]) -> Tensor:
-    area = _aurc(right, wrong)
-    excess = area - _least_aurc(right.sum(1), wrong.sum(1))
-    coverages = [_coverage(right, wrong, risk) for risk in risks]
-    return torch.stack([area, excess, _auroc(right, wrong), *coverages], 1)
-
-
-def _aurc(right: Tensor, wrong: Tensor) -> Tensor:
-    """Return the mean risk of (R, M) counts by falling score, averaged over the orders of tied ones.
-
-    After a others of which e are wrong, the j-th of m tied ones of which b are wrong sees e + j b / m wrong ones in the
-    mean. With sum_j 1 / (a + j) = H the block's risks add to b + (e - a b / m) H.
-    """
-    tied = right + wrong
-    kept, failed = tied.cumsum(1), wrong.cumsum(1)
-    before, failed_before = kept - tied, failed - wrong
-    harmonic = torch.special.digamma(kept + 1) - torch.special.digamma(before + 1)
-    rate = wrong / tied.clamp(min=1)
-    return (wrong + (failed_before - before * rate) * harmonic).sum(1) / kept[:, -1]
-
-
-def _least_aurc(right: Tensor, wrong: Tensor) -> Tensor:
-    """Return the least mean risk of (R,) counts: the right ones in one block, then the wrong ones one by one."""
-    harmonic = torch.special.digamma(right + wrong + 1) - torch.special.digamma(right + 1)
-    return (wrong - right * harmonic) / (right + wrong)
-
-
-def _auroc(right: Tensor, wrong: Tensor) -> Tensor:
-    below = wrong.sum(1, keepdim=True) - wrong.cumsum(1)
-    return (right * (below + wrong / 2)).sum(1) / (right.sum(1) * wrong.sum(1))
-
-
-def _coverage(right: Tensor, wrong: Tensor, risk: float) -> Tensor:
-    kept = (right + wrong).cumsum(1)
-    # a quotient that is the number written as `risk` is rounded to it; its product with `kept` may be a hair less
-    low_enough = wrong.cumsum(1) / kept <= risk
-    return kept.where(low_enough, 0).amax(1) / kept[:, -1]
-
-
-def _most_coverage(right: Tensor, wrong: Tensor, risk: float) -> Tensor:
-    """Return the largest coverage that any order within the cells allows: the right ones of each first."""
-    kept, failed = (right + wrong).cumsum(1), wrong.cumsum(1)
-    # kept up to the last right one of a cell, and as many of its wrong ones as the risk then leaves room for; what
-    # rounding may take off, too
-    upto = kept - wrong
-    room = ((risk * upto - (failed - wrong)) / max(1 - risk, 1e-300) + 1e-6).floor()
-    most = (upto + room.minimum(wrong)).where(room >= 0, 0).amax(1)
-    return torch.maximum(most / kept[:, -1], _coverage(right, wrong, risk))
