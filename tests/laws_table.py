@@ -57,7 +57,7 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
     "targets.confusion_table": Rule(
         lambda rows: targets.from_table(targets.confusion_table(PROBS[:K], smoothing=0.3), LABELS[rows])
     ),
-    "targets.convert_smoothing": Other("targets/test_targets_convention.py"),
+    "targets.convert_smoothing": Other("targets/test_targets_conventions.py"),
     "targets.dense": Rule(lambda rows: targets.dense(2 * PROBS[rows] - 0.1)),
     "targets.disturb": Other("targets/test_targets_disturb.py"),
     "targets.example_weights": Other("targets/test_targets_weights.py"),
@@ -106,11 +106,11 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
     ),
     "losses.confidence_penalty": Loss(lambda z, rows: losses.confidence_penalty(z)),
     "losses.cores": Loss(lambda z, rows: losses.cores(z, LABELS[rows], weight=3 * RATES[rows], prior=PROBS[0])),
-    "losses.cores_sieve": Other("losses/test_losses_rules.py"),
+    "losses.cores_sieve": Other("losses/test_losses_robust_cores.py"),
     "losses.cross_entropy": Loss(lambda z, rows: losses.cross_entropy(z, targets.smooth(LABELS[rows], RATES[rows]))),
     "losses.dual_focal": Loss(lambda z, rows: losses.dual_focal(z, LABELS[rows], gamma=RATES[rows])),
     "losses.early_learning_penalty": Loss(lambda z, rows: losses.early_learning_penalty(z, PROBS.flip(0)[rows])),
-    "losses.entropy_bound": Other("losses/test_losses_risk.py"),
+    "losses.entropy_bound": Other("losses/test_losses_loss_bound.py"),
     "losses.focal": Loss(lambda z, rows: losses.focal(z, LABELS[rows], gamma=RATES[rows])),
     "losses.forward_corrected_cross_entropy": Loss(
         lambda z, rows: losses.forward_corrected_cross_entropy(z, LABELS[rows], ASYMMETRIC)
@@ -124,26 +124,26 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
     "losses.label_relaxation": Loss(
         lambda z, rows: losses.label_relaxation(z, LABELS[rows], smoothing=RATES[rows] / 50)
     ),
-    "losses.learned_smoothing_cross_entropy": Other("losses/test_losses_learned.py"),
+    "losses.learned_smoothing_cross_entropy": Other("losses/test_losses_smoothing_learned.py"),
     "losses.linear_cross_entropy": Loss(
         lambda z, rows: losses.linear_cross_entropy(
             z, torch.eye(K, dtype=z.dtype), targets.smooth(LABELS[rows], RATES[rows])
         )
     ),
-    "losses.logit_penalty": Other("losses/test_losses_logit_penalties.py"),
-    "losses.loss_bound": Other("losses/test_losses_risk.py"),
+    "losses.logit_penalty": Other("losses/test_losses_penalties_logits.py"),
+    "losses.loss_bound": Other("losses/test_losses_loss_bound.py"),
     "losses.margin_penalty": Loss(lambda z, rows: losses.margin_penalty(z, margin=0.5)),
     "losses.max_suppression": Loss(lambda z, rows: losses.max_suppression(z, LABELS[rows], smoothing=RATES[rows])),
     "losses.mean_absolute_error": Loss(lambda z, rows: losses.mean_absolute_error(z, LABELS[rows])),
     "losses.normalized_cross_entropy": Loss(lambda z, rows: losses.normalized_cross_entropy(z, LABELS[rows])),
-    "losses.peer": Other("losses/test_losses_rules.py"),
-    "losses.reduce": Other("losses/test_losses_reduce.py"),
+    "losses.peer": Other("losses/test_losses_robust_peer.py"),
+    "losses.reduce": Other("losses/test_losses_reduction.py"),
     "losses.reverse_cross_entropy": Loss(lambda z, rows: losses.reverse_cross_entropy(z, LABELS[rows])),
     "losses.sample_dependent_focal": Loss(lambda z, rows: losses.sample_dependent_focal(z, LABELS[rows])),
     "losses.smoothing_regularizer": Loss(lambda z, rows: losses.smoothing_regularizer(z)),
-    "losses.split_cross_entropy": Other("losses/test_losses_split.py"),
+    "losses.split_cross_entropy": Other("losses/test_losses_vocab_parallel.py"),
     "losses.symmetric_cross_entropy": Loss(lambda z, rows: losses.symmetric_cross_entropy(z, LABELS[rows])),
-    "losses.volume_penalty": Other("losses/test_losses_penalties.py"),
+    "losses.volume_penalty": Other("losses/test_losses_penalties_transition.py"),
     "losses.zipf_penalty": Loss(lambda z, rows: losses.zipf_penalty(z, LABELS[rows])),
     "noise.ConfidentJoint": Other("noise/test_noise_confident.py"),
     "noise.Corrupted": Other("noise/test_noise_corrupt.py"),

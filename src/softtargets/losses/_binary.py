@@ -18,6 +18,8 @@ from softtargets._checks import (
 from softtargets._errors import fail, fail_type, unknown
 from softtargets._numerics import as_like, at_least_float32, times
 
+__all__ = ["binary_cross_entropy"]
+
 CONVENTIONS = ("binary", "all")
 
 

@@ -8,8 +8,10 @@ from torch.nn.functional import logsigmoid
 
 from softtargets._checks import check_fraction, check_per_example
 from softtargets._numerics import as_like, at_least_float32
-from softtargets.losses._inputs import paired
-from softtargets.losses._log_odds import apart, label_log_odds
+from softtargets.losses._engine.log_odds import apart, label_log_odds
+from softtargets.losses.inputs import paired
+
+__all__ = ["dual_focal", "focal", "sample_dependent_focal"]
 
 
 def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_dim: int = -1) -> Tensor:

@@ -9,11 +9,13 @@ from torch.nn import functional
 from softtargets._checks import check_floating
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import accumulating
-from softtargets.losses._cross_entropy import Kernel
-from softtargets.losses._fused import fused
-from softtargets.losses._inputs import as_targets, check_fit
-from softtargets.losses._kernel import Unchanged, chunks, cut, plain_tensors
+from softtargets.losses._engine.chunked import Unchanged, chunks, cut, plain_tensors
+from softtargets.losses._engine.fused import fused
+from softtargets.losses._engine.kernel import CrossEntropyKernel
+from softtargets.losses.inputs import as_targets, check_fit
 from softtargets.targets import Targets
+
+__all__ = ["linear_cross_entropy"]
 
 # Parts into which rows are cut, whose logits are alive one at a time; in half precision each part costs a pass over the
 # sum of the weight's gradients in float32. Below the fewest rows a product of matrices wastes its effort.
@@ -77,7 +79,7 @@ def linear_cross_entropy(
     check_fit(targets, shape, weight.shape[0])
     ingredients = targets._tensors().values()
     if not plain_tensors(hidden, weight, bias, *ingredients) or any(t.requires_grad for t in ingredients):
-        return Kernel(targets).plain(functional.linear(hidden, weight, bias))
+        return CrossEntropyKernel(targets).plain(functional.linear(hidden, weight, bias))
     parts = PARTS if accumulating(hidden.dtype) == hidden.dtype else PARTS_IN_HALF_PRECISION
     rows = chunk or max(FEWEST, -(-shape.numel() // parts))
     learning = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias))
@@ -127,7 +129,7 @@ class _Linear(torch.autograd.Function):
         hidden, weight, bias = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated again
             ctx.ingredients.check()
-            losses = Kernel(ctx.targets).plain(functional.linear(hidden, weight, bias))
+            losses = CrossEntropyKernel(ctx.targets).plain(functional.linear(hidden, weight, bias))
             learning = [t for t in (hidden, weight, bias) if t is not None and t.requires_grad]
             found = iter(torch.autograd.grad(losses, learning, grad, create_graph=True))
             return (*(next(found) if need else None for need in ctx.needs_input_grad[:3]), None, None, None)
@@ -151,7 +153,7 @@ def _batched(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     hidden, weight, bias = ctx.saved_tensors
     logits = functional.linear(hidden, weight, bias).detach().requires_grad_()
     with torch.enable_grad():
-        (own,) = torch.autograd.grad(Kernel(ctx.targets).plain(logits).sum(), logits)
+        (own,) = torch.autograd.grad(CrossEntropyKernel(ctx.targets).plain(logits).sum(), logits)
     of_logits = (own * grad[..., None]).to(hidden.dtype)
     flat, rows = of_logits.reshape(-1, weight.shape[0]), hidden.reshape(-1, hidden.shape[-1])
     found = (of_logits @ weight, flat.T @ rows, flat.sum(0))

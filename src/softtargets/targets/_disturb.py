@@ -10,6 +10,8 @@ from softtargets.targets._rules import hard
 from softtargets.targets._shared import apart_from_ignored
 from softtargets.targets._targets import Targets
 
+__all__ = ["disturb"]
+
 
 def disturb(
     labels: Tensor,

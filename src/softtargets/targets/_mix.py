@@ -8,6 +8,8 @@ from softtargets._errors import fail
 from softtargets.targets._shared import as_wide, column, priors_differ, same_mask
 from softtargets.targets._targets import Targets
 
+__all__ = ["mix"]
+
 
 def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
     """Mix two sets of targets: mixup, CutMix, distillation at temperature 1.

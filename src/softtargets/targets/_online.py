@@ -18,6 +18,8 @@ from softtargets._errors import fail
 from softtargets.targets._rules import from_table
 from softtargets.targets._targets import Targets
 
+__all__ = ["OnlineSmoothing", "RunningTargets"]
+
 
 class OnlineSmoothing:
     """Class-wise soft labels from the model's own right predictions of the last epoch (OLS; Zhang et al. 2021).

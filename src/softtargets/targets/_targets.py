@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
-from softtargets._checks import check_labels, first_bad, values_visible, where
+from softtargets._checks import check_labels
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import rows_of
+
+__all__ = ["Targets"]
 
 
 @dataclass(frozen=True)
@@ -193,21 +195,6 @@ def check_mask(valid: Tensor, shape: torch.Size) -> None:
     if not 1 <= valid.ndim <= len(shape) + 1 or valid.shape[-1] < 2 or any(own not in (1, n) for own, n in pairs):
         required = f"shape (K,) or {(*shape, 'K')} with K >= 2".replace("'", "")
         raise fail("valid", required, tuple(valid.shape), "give one mask for all examples, or one for each")
-
-
-def check_spread(targets: Targets) -> None:
-    """Require a class that the smoothing may go to, where a mask leaves some out."""
-    if targets.valid is None or targets.rest is None:
-        return
-    if not values_visible(targets.rest, targets.prior, targets.valid):
-        return
-    there = targets.valid if targets.prior is None else targets.valid & (targets.prior > 0)
-    bad = ~there.any(-1) & (targets.rest != 0)
-    at = first_bad(bad if targets.ignored is None else bad & ~targets.ignored)
-    if at is not None:
-        argument = "valid" if targets.prior is None else "prior"
-        required = "a class to smooth over" if targets.prior is None else "mass on the valid classes"
-        raise fail(argument, required, f"none at {where(at)}", "mend the mask, or leave that example unsmoothed")
 
 
 def _check_bool(argument: str, mask: Tensor) -> None:

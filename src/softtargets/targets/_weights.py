@@ -10,6 +10,8 @@ from softtargets._errors import fail
 from softtargets._numerics import rows_of
 from softtargets.targets._targets import Targets
 
+__all__ = ["example_weights", "reweight"]
+
 # A weight of a class that rounding made negative is not a negative weight.
 ROUNDING = 1e-6
 
