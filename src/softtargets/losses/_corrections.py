@@ -21,7 +21,7 @@ __all__ = ["backward_corrected_cross_entropy", "forward_corrected_cross_entropy"
 def forward_corrected_cross_entropy(
     logits: Tensor, labels: Tensor, transition: Transition | Tensor, *, class_dim: int = -1
 ) -> Tensor:
-    """Cross entropy of the noisy probabilities against observed labels (forward correction).
+    """Forward correction: cross entropy of the noisy probabilities against observed labels.
 
     -log (T^T softmax(z))[label]        # Patrini et al. 2017, Eq. 8; Lukasik et al. 2020, Eq. 5, which prints T
 
@@ -57,6 +57,15 @@ def forward_corrected_cross_entropy(
 
     Against:
         no better than its T; a network that can learn every wrong label by heart still does, only later.
+
+    Aliases:
+        FC; loss correction
+
+    Topics:
+        known label noise
+
+    References:
+        Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, CVPR
 
     Example:
         >>> loss = forward_corrected_cross_entropy(torch.zeros(1, 2), torch.tensor([0]), torch.eye(2))
@@ -145,7 +154,7 @@ def _symmetric(logits: Tensor, labels: Tensor, transition: Transition, class_dim
 def backward_corrected_cross_entropy(
     logits: Tensor, labels: Tensor, transition: Transition | Tensor, *, class_dim: int = -1
 ) -> Tensor:
-    """Cross entropy whose expectation over observed labels is the one over clean labels (backward correction).
+    """Backward correction: an unbiased estimate, from observed labels, of the cross entropy on clean labels.
 
     (T^-1 losses)[label]        # Patrini et al. 2017, Thm. 1; Lukasik et al. 2020, Eq. 4
 

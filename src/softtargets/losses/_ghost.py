@@ -16,7 +16,7 @@ ROUNDING = 1e-3  # how far from 1 a mass may be by rounding alone
 
 
 def ghost_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int = -1) -> Tensor:
-    """Cross entropy over the named classes and one ghost class that stands for all the others.
+    """Ghost cross entropy: over the named classes and one ghost class that stands for all the others.
 
     sum_k t_k * -log p_k + (1 - sum(t)) * -log sum_others p
 

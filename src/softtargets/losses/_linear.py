@@ -26,7 +26,7 @@ FEWEST = 64
 def linear_cross_entropy(
     hidden: Tensor, weight: Tensor, targets: Targets | Tensor, *, bias: Tensor | None = None, chunk: int | None = None
 ) -> Tensor:
-    """Cross entropy of ``hidden @ weight.T + bias`` against any targets, without the logits in memory.
+    """Linear cross entropy: cross entropy of ``hidden @ weight.T + bias`` without the logits in memory.
 
     cross_entropy(hidden @ weight^T + bias, targets)
 
@@ -63,6 +63,15 @@ def linear_cross_entropy(
 
     Against:
         logits that are needed elsewhere (accuracy, distillation) are cheaper made once.
+
+    Aliases:
+        cut cross entropy; CCE; fused linear cross entropy
+
+    Topics:
+        many classes
+
+    References:
+        Wijmans et al. 2025, *Cut Your Losses in Large-Vocabulary Language Models*, ICLR
 
     Example:
         >>> loss = linear_cross_entropy(torch.ones(1, 3), torch.zeros(5, 3), torch.tensor([2]))

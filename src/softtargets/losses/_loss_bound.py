@@ -15,7 +15,7 @@ __all__ = ["entropy_bound", "loss_bound"]
 
 
 def loss_bound(losses: Tensor, bound: float | Tensor) -> Tensor:
-    """Keep the training loss from falling below a bound: where it does, the gradient turns round.
+    """Loss bound: reverses the gradient where the training loss falls below a bound.
 
     |mean(losses) - bound| + bound        # Ishida et al. 2020 (flooding); Toner & Storkey 2024, in our form
 
@@ -60,7 +60,7 @@ def loss_bound(losses: Tensor, bound: float | Tensor) -> Tensor:
 
 
 def entropy_bound(transition: Transition | Tensor, *, class_prior: Tensor | None = None) -> Tensor:
-    """Compute the loss that label noise alone costs a model that knows the clean labels and the noise.
+    """Entropy bound: the loss that label noise alone costs a model that knows the clean labels and the noise.
 
     sum_c class_prior_c H(T_c)        # Toner & Storkey 2024, in our form
 

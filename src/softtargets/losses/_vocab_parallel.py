@@ -39,7 +39,7 @@ def split_cross_entropy(
     num_classes: int | None = None,
     class_dim: int = -1,
 ) -> Tensor:
-    """Cross entropy of logits whose classes are split over the processes of a group, one value per example.
+    """Vocabulary-parallel cross entropy: the classes are split over the processes of a group.
 
         sum(t) * logsumexp(z) - <t, z>        gradient of this slice: sum(t) * softmax(z) - t, in this slice
 
@@ -82,6 +82,16 @@ def split_cross_entropy(
     Against:
         with PyTorch 2.13, loss_parallel refuses smoothing and has wrong gradients for soft targets; Megatron's
         smoothing was wrong over a split vocabulary (its issues 737 and 7464).
+
+    Aliases:
+        split vocabulary; tensor-parallel loss
+
+    Topics:
+        many classes
+
+    References:
+        Shoeybi et al. 2019, *Megatron-LM: Training Multi-Billion Parameter Language Models Using Model Parallelism*,
+        arXiv:1909.08053
 
     Example:
         >>> torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)

@@ -129,7 +129,7 @@ def from_table(
 
 
 def backward(labels: Tensor, transition: Transition | Tensor, *, ignore_index: int | None = None) -> Targets:
-    """Undo label noise in expectation: the row of the inverse transition (Patrini et al. 2017, Thm. 1).
+    """Backward correction as a target: the label's row of the inverse transition matrix.
 
     t = T^-1[labels], so that the expectation over observed labels of the loss is the loss on the clean ones
 

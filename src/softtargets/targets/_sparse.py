@@ -144,7 +144,7 @@ def sample(
 
 
 def votes(counts: Tensor) -> Targets:
-    """Turn annotators' votes into targets.
+    """Annotator votes: counts of votes as soft labels.
 
     t = counts / sum of the row
 
@@ -173,6 +173,15 @@ def votes(counts: Tensor) -> Targets:
 
     Against:
         few votes are a noisy estimate, and annotators are not equally reliable.
+
+    Aliases:
+        soft labels; human label distributions
+
+    Topics:
+        soft labels
+
+    References:
+        Peterson et al. 2019, *Human Uncertainty Makes Classification More Robust*, ICCV
 
     Example:
         >>> votes(torch.tensor([[3, 1, 0]])).to_dense().tolist()

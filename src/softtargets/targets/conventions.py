@@ -14,7 +14,7 @@ CONVENTIONS = ("all", "others", "others-but-padding", "classy", "binary")
 def convert_smoothing(
     smoothing: float | Tensor, *, num_classes: int, source: str = "all", target: str = "all"
 ) -> float | Tensor:
-    """Convert a smoothing from one convention to another: the same target, another number.
+    """Smoothing conventions: converts a smoothing from one convention to another, for the same target.
 
     Weight of the label, and of each other class, at smoothing r::
 
@@ -54,6 +54,12 @@ def convert_smoothing(
 
     Against:
         the names hide that the same number is another target: at K = 2, 0.1 of "others" is 0.2 of "all".
+
+    Aliases:
+        all classes; other classes; fairseq; OpenNMT; ClassyVision
+
+    References:
+        the libraries named below, each checked against its code
 
     Example:
         >>> convert_smoothing(0.2, num_classes=5, source="others", target="all")

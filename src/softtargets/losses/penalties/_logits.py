@@ -15,7 +15,7 @@ NOT_NEGATIVE = "choose 0 or more"
 
 
 def logit_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Penalise large logits.
+    """Logit penalty: the sum of the squared logits.
 
     sum_k z_k^2        # Kornblith et al. 2021, from memory: neither halved nor averaged over classes
 
@@ -46,6 +46,16 @@ def logit_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
         the only term here that a shift of all logits changes, though it leaves the probabilities alone. Features
         transfer worse than those of plain cross entropy (Kornblith et al. 2021).
 
+    Aliases:
+        logit norm penalty
+
+    Topics:
+        overconfidence
+
+    References:
+        Dauphin & Cubuk 2021, *Deconstructing the Regularization of BatchNorm*, ICLR; compared in Kornblith et al. 2021,
+        *Why Do Better Loss Functions Lead to Less Transferable Features?*, NeurIPS
+
     Example:
         >>> logit_penalty(torch.tensor([[1.0, -2.0]])).tolist()
         [5.0]
@@ -55,7 +65,7 @@ def logit_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
 
 
 def margin_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1) -> Tensor:
-    """Penalise logits that lie further than a margin below the largest (MbLS; Liu et al. 2022).
+    """Margin-based label smoothing: a penalty on logits more than a margin below the largest.
 
     mean_k relu(z_max - z_k - margin)
 
@@ -87,6 +97,15 @@ def margin_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1)
     Against:
         does nothing until logits are further apart than the margin: at 10 with ten classes, a confidence of .9996.
 
+    Aliases:
+        MbLS
+
+    Topics:
+        overconfidence
+
+    References:
+        Liu et al. 2022, *The Devil Is in the Margin: Margin-based Label Smoothing for Network Calibration*, CVPR
+
     Example:
         >>> round(float(margin_penalty(torch.tensor([[12.0, 0.0, 0.0]]))), 4)        # 2/3 of 2
         1.3333
@@ -104,7 +123,7 @@ def adaptive_conditional_penalty(
     others_weight: float = 0.1,
     class_dim: int = -1,
 ) -> Tensor:
-    """Penalise squared distances beyond a margin, of the predicted class and of the others apart (ACLS).
+    """Adaptive and conditional label smoothing: a penalty on squared distances beyond a margin.
 
     largest_weight * relu(z_max - z_min - margin)^2 + others_weight * mean_{k != predicted} relu(z_max - z_k - margin)^2
 
@@ -140,6 +159,15 @@ def adaptive_conditional_penalty(
 
     Against:
         four numbers to tune; quadratic in logits, so one far outlier can rule a batch.
+
+    Aliases:
+        ACLS
+
+    Topics:
+        overconfidence
+
+    References:
+        Park et al. 2023, *ACLS: Adaptive and Conditional Label Smoothing for Network Calibration*, ICCV
 
     Example:
         >>> logits = torch.tensor([[12.0, 0.0, 0.0]])        # 2^2 and, of both others, 2^2

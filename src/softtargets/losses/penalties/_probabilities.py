@@ -14,7 +14,7 @@ __all__ = ["confidence_penalty", "early_learning_penalty", "smoothing_regularize
 
 
 def early_learning_penalty(logits: Tensor, running_targets: Tensor, *, eps: float = 1e-4) -> Tensor:
-    """Hold predictions to what the model believed early on (ELR; Liu et al. 2020, Eq. 6).
+    """Early-learning regularization: keeps predictions close to a running mean of the model's own.
 
     log(1 - <p, running_targets>)
 
@@ -58,7 +58,7 @@ def early_learning_penalty(logits: Tensor, running_targets: Tensor, *, eps: floa
 
 
 def confidence_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Penalise low entropy of the prediction.
+    """Confidence penalty: the negative entropy of the prediction.
 
     -H(p) = sum_k p_k log p_k        # Pereyra et al. 2017
 
@@ -88,6 +88,16 @@ def confidence_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
     Against:
         its gradient fades as the prediction becomes certain, where it is needed; label smoothing's does not.
 
+    Aliases:
+        entropy regularisation; CP
+
+    Topics:
+        overconfidence
+
+    References:
+        Pereyra et al. 2017, *Regularizing Neural Networks by Penalizing Confident Output Distributions*,
+        arXiv:1701.06548
+
     Example:
         >>> round(float(confidence_penalty(torch.zeros(1, 2))), 4)
         -0.6931
@@ -97,7 +107,7 @@ def confidence_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
 
 
 def zipf_penalty(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Draw the classes that are not the label towards Zipf's law, in the order that the model has them in.
+    """Zipf label smoothing: a penalty that draws the probabilities of the other classes towards Zipf's law.
 
     KL(1 / rank || p over the non-targets), both with a sum of 1        # Liang et al. 2022
 
@@ -131,6 +141,15 @@ def zipf_penalty(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tens
     Against:
         gains are disputed; the label's own logit is left free.
 
+    Aliases:
+        Zipf-LS; Zipf's label smoothing
+
+    Topics:
+        overconfidence
+
+    References:
+        Liang et al. 2022, *Efficient One Pass Self-distillation with Zipf's Label Smoothing*, ECCV
+
     Example:
         >>> logits = torch.tensor([[5.0, 0.0, 0.0]])      # 2/3 and 1/3 against 1/2 and 1/2
         >>> round(float(zipf_penalty(logits, torch.tensor([0]))), 4)
@@ -148,7 +167,7 @@ def zipf_penalty(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tens
 
 
 def smoothing_regularizer(logits: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Compute what label smoothing adds to cross entropy: the losses of all classes, whatever the label.
+    """Smoothing regularizer: the sum of the losses of all classes, which label smoothing adds to cross entropy.
 
     sum_k (-log p_k) = K * logsumexp(z) - sum_k z_k        # Lukasik et al. 2020, Eq. 8
 
@@ -180,6 +199,15 @@ def smoothing_regularizer(logits: Tensor, *, class_dim: int = -1) -> Tensor:
     Against:
         unbounded above: one logit far below the others costs without end. Of a linear model it pulls the classes' rows
         of weights to each other; Thm. 1 has them at zero and nowhere else, but equal rows cost as little.
+
+    Aliases:
+        Ω(f)
+
+    Topics:
+        overconfidence
+
+    References:
+        Lukasik et al. 2020, *Does Label Smoothing Mitigate Label Noise?*, ICML, Eq. 8
 
     Example:
         >>> round(float(smoothing_regularizer(torch.zeros(1, 4))), 4)        # 4 log 4

@@ -10,7 +10,7 @@ __all__ = ["volume_penalty"]
 
 
 def volume_penalty(transition: Transition | Tensor) -> Tensor:
-    """Penalise the volume of the simplex that a transition spans, so that a learned one stays tight.
+    """Volume penalty: the log-determinant of a transition matrix, which keeps a learned one tight.
 
     log |det T|        # Li et al. 2021 (VolMinNet)
 

@@ -19,7 +19,7 @@ PerExample = Callable[[Tensor, Tensor], Tensor]
 
 
 def normalized_cross_entropy(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Divide the loss of the label by the sum of the losses of all labels (NCE).
+    """Normalized cross entropy: the loss of the label divided by the sum of the losses of all labels.
 
     log p_label / sum_k log p_k        # Ma et al. 2020
 
@@ -51,6 +51,15 @@ def normalized_cross_entropy(logits: Tensor, labels: Tensor, *, class_dim: int =
     Against:
         on its own it underfits (Ma et al. 2020): it also falls where the other labels' losses grow.
 
+    Aliases:
+        NCE
+
+    Topics:
+        unknown label noise
+
+    References:
+        Ma et al. 2020, *Normalized Loss Functions for Deep Learning with Noisy Labels*, ICML
+
     Example:
         >>> import torch
         >>> normalized_cross_entropy(torch.zeros(1, 4), torch.tensor([2])).tolist()
@@ -75,7 +84,7 @@ def active_passive(
     passive: PerExample = reverse_cross_entropy,
     class_dim: int = -1,
 ) -> Tensor:
-    """Add a loss that raises the label to one that lowers the other classes (APL).
+    """Active passive loss: a loss that raises the label plus one that lowers the other classes.
 
     active_weight * active + passive_weight * passive        # Ma et al. 2020
 
@@ -111,6 +120,15 @@ def active_passive(
 
     Against:
         weights that change with the data set; slower on clean labels than cross entropy.
+
+    Aliases:
+        APL; NCE+RCE; NCE+MAE
+
+    Topics:
+        unknown label noise
+
+    References:
+        Ma et al. 2020, *Normalized Loss Functions for Deep Learning with Noisy Labels*, ICML
 
     Example:
         >>> import torch

@@ -27,7 +27,7 @@ def bootstrapped_cross_entropy(
     detach: bool = False,
     class_dim: int = -1,
 ) -> Tensor:
-    """Trust the label in part, and for the rest what the model believes (Reed et al. 2015).
+    """Bootstrapping: the target is partly the label and partly the model's own prediction.
 
     soft:  t = weight * onehot(label) + (1 - weight) * p
     hard:  t = weight * onehot(label) + (1 - weight) * onehot(argmax z)
@@ -68,6 +68,15 @@ def bootstrapped_cross_entropy(
     Against:
         the model confirms its own errors; the entropy term draws predictions to certainty. Detached and soft, it is
         cross entropy at another learning rate.
+
+    Aliases:
+        soft bootstrap; hard bootstrap
+
+    Topics:
+        unknown label noise
+
+    References:
+        Reed et al. 2015, *Training Deep Neural Networks on Noisy Labels with Bootstrapping*, ICLR workshop
 
     Example:
         >>> logits = torch.tensor([[0.0, 2.0]])

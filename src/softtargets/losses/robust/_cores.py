@@ -15,7 +15,7 @@ __all__ = ["cores", "cores_sieve"]
 def cores(
     logits: Tensor, labels: Tensor, *, weight: float | Tensor, prior: Tensor | None = None, class_dim: int = -1
 ) -> Tensor:
-    """Reward confidence by taking a share of every class from the target (CORES; Cheng et al. 2021).
+    """CORES loss: cross entropy minus a multiple of the expected loss under a prior over the labels.
 
     cross entropy - weight * sum_k prior_k (-log p_k), that is t = onehot(label) - weight * prior, of mass 1 - weight
 
@@ -64,7 +64,7 @@ def cores(
 
 
 def cores_sieve(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Say which examples to keep: those whose loss is at most the mean of their losses over all labels.
+    """CORES sieve: keeps the examples whose loss is at most the mean of their losses over all labels.
 
     -log p_label - mean_k(-log p_k) <= 0        # Cheng et al. 2021: the dynamic sieve
 

@@ -14,7 +14,7 @@ __all__ = ["generalized_cross_entropy", "mean_absolute_error"]
 def generalized_cross_entropy(
     logits: Tensor, labels: Tensor, *, q: float | Tensor = 0.7, class_dim: int = -1
 ) -> Tensor:
-    """Go from cross entropy to mean absolute error by one number (GCE).
+    """Generalized cross entropy: from cross entropy (q=0) to mean absolute error (q=1).
 
     (1 - p_label^q) / q        # Zhang & Sabuncu 2018
 
@@ -47,6 +47,16 @@ def generalized_cross_entropy(
         towards q=1 it is slow to learn and underfits many classes (Zhang & Sabuncu 2018); hard examples fade with the
         wrong ones.
 
+    Aliases:
+        GCE; L_q loss
+
+    Topics:
+        unknown label noise
+
+    References:
+        Zhang & Sabuncu 2018, *Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels*,
+        NeurIPS
+
     Example:
         >>> generalized_cross_entropy(torch.zeros(1, 4), torch.tensor([2]), q=0.5).tolist()        # (1 - 1/2) / .5
         [1.0]
@@ -59,7 +69,7 @@ def generalized_cross_entropy(
 
 
 def mean_absolute_error(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Count the probability that the label does not get.
+    """Mean absolute error: the probability that the label does not get.
 
     1 - p_label        # Ghosh et al. 2017: half of their sum_k |onehot(label)_k - p_k|
 
@@ -91,6 +101,15 @@ def mean_absolute_error(logits: Tensor, labels: Tensor, *, class_dim: int = -1) 
     Against:
         on its own it hardly learns with many classes: an example with p_label near 0 has almost no gradient (Zhang &
         Sabuncu 2018).
+
+    Aliases:
+        MAE
+
+    Topics:
+        unknown label noise
+
+    References:
+        Ghosh et al. 2017, *Robust Loss Functions under Label Noise for Deep Neural Networks*, AAAI
 
     Example:
         >>> round(float(mean_absolute_error(torch.zeros(1, 4), torch.tensor([2]))), 4)

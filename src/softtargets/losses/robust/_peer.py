@@ -24,7 +24,7 @@ def peer(
     pool: tuple[Tensor, Tensor] | None = None,
     class_dim: int = -1,
 ) -> Tensor:
-    """Punish agreement with labels at random (peer loss; Liu & Guo 2020).
+    """Peer loss: subtracts the loss on randomly paired inputs and labels.
 
     -log p_i[label_i] + weight * log p_j[label_k]        j and k drawn anew for every i, independently, with replacement
 
@@ -58,6 +58,15 @@ def peer(
 
     Against:
         noisy gradients; unbounded below, so it needs a warm-up with cross entropy and a small weight.
+
+    Aliases:
+        peer prediction
+
+    Topics:
+        unknown label noise
+
+    References:
+        Liu & Guo 2020, *Peer Loss Functions: Learning from Noisy Labels without Knowing Noise Rates*, ICML
 
     Example:
         >>> peer(torch.zeros(2, 3), torch.tensor([0, 1])).tolist()        # nothing learned, nothing lost

@@ -17,7 +17,7 @@ __all__ = ["reverse_cross_entropy", "symmetric_cross_entropy"]
 def reverse_cross_entropy(
     logits: Tensor, labels: Tensor, *, log_floor: float | Tensor = 1e-4, class_dim: int = -1
 ) -> Tensor:
-    """Take the cross entropy of the one-hot label under the prediction, with the logarithm's 0 raised to a floor (RCE).
+    """Reverse cross entropy: that of the one-hot label under the prediction, with log 0 raised to a floor.
 
     -sum_k p_k log(max(onehot(label)_k, log_floor)) = -log(log_floor) * (1 - p_label)        # Wang et al. 2019
 
@@ -68,7 +68,7 @@ def symmetric_cross_entropy(
     log_floor: float = 1e-4,
     class_dim: int = -1,
 ) -> Tensor:
-    """Add cross entropy to its reverse (SCE).
+    """Symmetric cross entropy: cross entropy plus reverse cross entropy.
 
     cross_entropy_weight * (-log p_label) + reverse_weight * (-log(log_floor) * (1 - p_label))        # Wang et al. 2019
 

@@ -12,7 +12,7 @@ __all__ = ["label_relaxation"]
 
 
 def label_relaxation(logits: Tensor, labels: Tensor, *, smoothing: float | Tensor = 0.1, class_dim: int = -1) -> Tensor:
-    """Ask for a probability of at least 1 - smoothing, shared out among the other classes as the model likes.
+    """Label relaxation: asks for a probability of at least 1 - smoothing and leaves the other classes free.
 
     (1 - a) log((1 - a) / p_label) + a log(a / (1 - p_label)), and 0 once p_label >= 1 - a; a is `smoothing`
 
@@ -46,6 +46,15 @@ def label_relaxation(logits: Tensor, labels: Tensor, *, smoothing: float | Tenso
 
     Against:
         examples that are probable enough teach nothing, so confidence above 1 - smoothing is left as it is.
+
+    Aliases:
+        LR
+
+    Topics:
+        overconfidence
+
+    References:
+        Lienen & Hüllermeier 2021, *From Label Smoothing to Label Relaxation*, AAAI
 
     Example:
         >>> loss = label_relaxation(torch.zeros(2, 2), torch.tensor([0, 1]), smoothing=torch.tensor([0.0, 0.5]))

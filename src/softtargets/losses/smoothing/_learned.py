@@ -18,7 +18,7 @@ __all__ = ["learned_smoothing_cross_entropy"]
 def learned_smoothing_cross_entropy(
     logits: Tensor, labels: Tensor, table: Tensor, *, smoothing: float = 0.1, class_dim: int = -1
 ) -> Tensor:
-    """Smooth towards the other classes by shares that are learned for each class (LS++; Chhabra et al. 2024).
+    """Label smoothing++: smooths over the other classes by shares that are learned for each class.
 
     t = (1 - r) * onehot(label) + r * softmax(table[label] without its diagonal)
     (cross entropy of p against t, and of t against p) / 2, the target of each without gradient

@@ -13,7 +13,7 @@ __all__ = ["max_suppression"]
 
 
 def max_suppression(logits: Tensor, labels: Tensor, *, smoothing: float | Tensor = 0.1, class_dim: int = -1) -> Tensor:
-    """Smooth by taking from the largest logit rather than from the label's (MaxSup; Zhou et al. 2025).
+    """Max suppression: label smoothing that takes its mass from the largest logit, not from the label's.
 
     cross entropy + smoothing * (z_max - mean(z)), that is t = onehot(label) + r/K - r * onehot(argmax z)
 
@@ -48,6 +48,15 @@ def max_suppression(logits: Tensor, labels: Tensor, *, smoothing: float | Tensor
     Against:
         where two classes tie for the largest it has a kink, and its minimiser can lie on one. The evidence is its
         authors' own.
+
+    Aliases:
+        MaxSup
+
+    Topics:
+        overconfidence
+
+    References:
+        Zhou et al. 2025, *MaxSup: Overcoming Representation Collapse in Label Smoothing*, NeurIPS
 
     Example:
         >>> loss = max_suppression(torch.tensor([[0.0, 3.0, 0.0]]), torch.tensor([0]), smoothing=0.5)
