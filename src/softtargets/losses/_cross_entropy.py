@@ -75,7 +75,7 @@ def compute_cross_entropy(
     moved = classes_last(logits, class_dim)
     check_fit(targets, moved.shape[:-1], moved.shape[-1])
     kernel = CrossEntropyKernel(targets)
-    if possible(logits, *targets._tensors().values()):
+    if possible(logits, *targets.tensors().values()):
         expected = _of_the_mean(targets, logits) if expected is None else expected
         return run(kernel, logits, class_dim=class_dim, expected=expected, ahead=ahead, inplace=inplace)
     if inplace:

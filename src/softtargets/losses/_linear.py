@@ -86,7 +86,7 @@ def linear_cross_entropy(
     targets = as_targets(targets)
     shape = hidden.shape[:-1]
     check_fit(targets, shape, weight.shape[0])
-    ingredients = targets._tensors().values()
+    ingredients = targets.tensors().values()
     if not plain_tensors(hidden, weight, bias, *ingredients) or any(t.requires_grad for t in ingredients):
         return CrossEntropyKernel(targets).plain(functional.linear(hidden, weight, bias))
     parts = PARTS if accumulating(hidden.dtype) == hidden.dtype else PARTS_IN_HALF_PRECISION
@@ -124,7 +124,7 @@ class _Linear(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Targets, rows: int, learning: bool
     ) -> Tensor:
         ctx.save_for_backward(hidden, weight, bias)
-        ctx.targets, ctx.rows, ctx.ingredients = targets, rows, Unchanged(targets._tensors().values())
+        ctx.targets, ctx.rows, ctx.ingredients = targets, rows, Unchanged(targets.tensors().values())
         # Every loss is taken for one that counts alike: what it counts, in a mean or a sum, scales all at the end.
         scale = None
         if learning:

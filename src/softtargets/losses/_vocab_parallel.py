@@ -156,7 +156,7 @@ def split_dtensor(logits: "DTensor", targets: Targets | Tensor, class_dim: int) 
     else:
         check_shape(targets, shape)
         moved: dict[str, Tensor] = {}
-        for name, tensor in targets._tensors().items():
+        for name, tensor in targets.tensors().items():
             if name in ("prior", "table") or (name == "valid" and tensor.ndim == 1):
                 moved[name] = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
             else:
@@ -200,7 +200,7 @@ def _ranks_of(group: "ProcessGroup | None") -> _Ranks:
 def _losses(logits: Tensor, targets: Targets, ranks: _Ranks, num_classes: int | None, class_dim: int) -> Tensor:
     logits = logits.movedim(class_dim, -1)
     check_shape(targets, tuple(logits.shape[:-1]))
-    learning = [name for name, tensor in targets._tensors().items() if tensor.requires_grad]
+    learning = [name for name, tensor in targets.tensors().items() if tensor.requires_grad]
     if learning and torch.is_grad_enabled():
         remedy = "detach it, or gather the logits and use cross_entropy"
         raise fail("targets", "without a gradient where the classes are split", f"a {learning[0]} that has one", remedy)

@@ -51,7 +51,7 @@ def check_fit(targets: Targets, shape: tuple[int, ...], num_classes: int) -> Non
         check_labels("labels", labels, num_classes)
     if index is not None and (labels is None or index.shape[-1] > 1):
         check_labels("labels", index, num_classes)
-    if targets.valid is not None and values_visible(*targets._tensors().values()):
+    if targets.valid is not None and values_visible(*targets.tensors().values()):
         _check_valid(targets, targets.valid, (*shape, num_classes))
         check_spread(targets)
 

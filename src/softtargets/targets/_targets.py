@@ -104,7 +104,7 @@ class Targets:
         # a slice of its own for the classes keeps them from being indexed, behind an ellipsis too
         with_classes = (*examples, slice(None))
         taken: dict[str, Tensor] = {}
-        for name, tensor in self._tensors().items():
+        for name, tensor in self.tensors().items():
             if name in ("prior", "table") or (name == "valid" and tensor.ndim == 1):
                 taken[name] = tensor
             elif name == "valid":
@@ -156,7 +156,7 @@ class Targets:
         if self.index is None:
             result = self.gathered()
         else:
-            index, value = self._factors()
+            index, value = self.factors()
             check_labels("labels", index[..., 0] if index.shape[-1] == 1 else index, size)
             result = value.new_zeros((*self.shape, size)).scatter_add(-1, index, value)
             if self.rest is not None:
@@ -175,15 +175,17 @@ class Targets:
 
     def to(self, device: torch.device | str) -> "Targets":
         """Return the targets with every tensor on `device`."""
-        moved = {name: tensor.to(device) for name, tensor in self._tensors().items()}
+        moved = {name: tensor.to(device) for name, tensor in self.tensors().items()}
         return replace(self, **moved)
 
-    def _factors(self) -> tuple[Tensor, Tensor]:
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """Return `index` and `value` of factored targets; the prior's part is `rest`."""
         if self.index is None or self.value is None:
             raise fail("targets", "factored", "a table or dense values", "use targets.hard or targets.smooth")
         return self.index, self.value
 
-    def _tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors that the targets are made of, by the name of their field."""
         pairs = ((name, getattr(self, name)) for name in NAMES)
         return {name: tensor for name, tensor in pairs if tensor is not None}
 
@@ -205,7 +207,7 @@ def _check_bool(argument: str, mask: Tensor) -> None:
 
 def _flatten(targets: Targets) -> tuple[list[Any], tuple[tuple[str, ...], int | None]]:
     # A tree of the same structure may hold None in a tensor's place, as in_dims does for what vmap shares.
-    names = vars(targets).get("_leaves") or tuple(targets._tensors())
+    names = vars(targets).get("_leaves") or tuple(targets.tensors())
     return [getattr(targets, name) for name in names], (names, targets.size)
 
 

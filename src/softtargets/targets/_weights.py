@@ -135,7 +135,7 @@ def _weighted(targets: Targets, weight: Tensor) -> Targets:
         return replace(targets, values=targets.values * weight)
     if targets.table is not None:
         return replace(targets, table=targets.table * weight)
-    index, value = targets._factors()
+    index, value = targets.factors()
     rest = targets.rest
     if rest is not None:
         mean = (targets.prior_over(len(weight), rest.dtype, rest.device) * weight).sum(-1)

@@ -88,7 +88,7 @@ class _Factored:
     """Targets of a few classes and a prior, over shifted logits."""
 
     def __init__(self, z: Tensor, targets: Targets) -> None:
-        self.index, value = targets._factors()
+        self.index, value = targets.factors()
         self.value = _number(value, z.dtype)
         self.picked = z.gather(-1, self.index)
         self.mass = self.value.sum(-1) if isinstance(self.value, Tensor) else self.value * self.index.shape[-1]

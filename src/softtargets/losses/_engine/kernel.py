@@ -44,7 +44,7 @@ class CrossEntropyKernel:
         return fused(logits, targets[index], scale, gradient)
 
     def tensors(self) -> Iterable[Tensor]:
-        return self.targets._tensors().values()
+        return self.targets.tensors().values()
 
     def plain(self, logits: Tensor) -> Tensor:
         targets = self.targets
