@@ -69,6 +69,7 @@ def compute_cross_entropy(
     ahead: bool = True,
     expected: Tensor | None = None,
 ) -> Tensor:
+    """Return :func:`cross_entropy`; `ahead` and `expected` say when the gradient is computed; see the engine."""
     if is_split(logits) and not inplace:
         return split_dtensor(logits, targets, class_dim)
     targets = as_targets(targets)

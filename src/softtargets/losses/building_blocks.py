@@ -1,11 +1,16 @@
-"""Cross entropy as a part of other losses: its gradient is computed once the upstream gradient is known."""
+"""Parts of other losses: cross entropy whose gradient waits for its weight, and targets of two classes."""
 
+from dataclasses import replace
+
+import torch
 from torch import Tensor
 
+from softtargets._checks import check_per_example
 from softtargets._numerics import accumulating
 from softtargets.losses._cross_entropy import compute_cross_entropy
+from softtargets.losses.inputs import paired
 from softtargets.losses.reduction import Reduction, reduce, upstream
-from softtargets.targets import Targets
+from softtargets.targets import Targets, hard
 
 
 def deferred_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int = -1) -> Tensor:
@@ -36,3 +41,15 @@ def reduced_cross_entropy(
     expected = upstream(like, reduction, weight=weight, normalizer=normalizer)
     losses = compute_cross_entropy(logits, targets, class_dim=class_dim, expected=expected)
     return reduce(losses, reduction, weight=weight, normalizer=normalizer)
+
+
+def label_and_largest(
+    logits: Tensor, labels: Tensor, on_label: float | Tensor, on_largest: float | Tensor, class_dim: int, *, name: str
+) -> Targets:
+    """Make targets of two classes, the label and the one that is predicted; `name` is the argument of the weights."""
+    moved, labels = paired(logits, labels, class_dim)
+    check_per_example(name, on_largest, labels.shape)
+    made = hard(labels)
+    ones = made.mass()
+    index = torch.stack([labels, moved.detach().argmax(-1)], -1)
+    return replace(made, index=index, value=torch.stack([on_label * ones, on_largest * ones], -1))

@@ -8,8 +8,7 @@ from softtargets._checks import check_fraction, check_per_example
 from softtargets._errors import unknown
 from softtargets._numerics import as_like, times
 from softtargets.losses._cross_entropy import cross_entropy
-from softtargets.losses._engine.label_and_largest import label_and_largest
-from softtargets.losses.building_blocks import deferred_cross_entropy
+from softtargets.losses.building_blocks import deferred_cross_entropy, label_and_largest
 from softtargets.losses.penalties._probabilities import confidence_penalty
 from softtargets.targets import hard
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from softtargets._checks import check_fraction
 from softtargets.losses._cross_entropy import cross_entropy
-from softtargets.losses._engine.label_and_largest import label_and_largest
+from softtargets.losses.building_blocks import label_and_largest
 
 __all__ = ["max_suppression"]
 
