@@ -108,10 +108,6 @@ def _modules(path: Path) -> set[str]:
     return {str(node.module) for node in imports} | named
 
 
-# files of other rooms whose private imports are being replaced
-EXCEPTED = {"evaluate/gauges.py", "evaluate/temperature.py"}
-
-
 def _private(tree: ast.Module, room: str) -> Iterator[str]:
     """Yield the private names of other rooms that a file of `room` imports, or takes from a module of theirs."""
     modules: dict[str, str] = {}
@@ -139,9 +135,6 @@ def _private(tree: ast.Module, room: str) -> Iterator[str]:
 @pytest.mark.parametrize("path", _files(), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_no_private_import_across_rooms(path: Path) -> None:
     found = set(_private(ast.parse(path.read_text()), _room(path)))
-    if str(path.relative_to(SOURCE)) in EXCEPTED:
-        assert found, "take the file out of EXCEPTED"
-        return
     assert not found, f"{path.name} uses {sorted(found)}: import it from a public module of that room"
 
 
