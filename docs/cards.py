@@ -1,7 +1,8 @@
-"""What docstrings cannot say of a method: its name in the field, its source, and which code and settings it is.
+"""Methods that one docstring cannot describe: settings of a shared function, and methods of several functions.
 
-The key is the page's name. A method with a function of its own needs no more than that; one that is a setting of a
-shared function says here what is its own (formula, when, against, example).
+A public function whose docstring has a References section is a method by itself: its page and its row in the index are
+made from the docstring, and it is not listed here. The key of a card is the name of its page; a setting of a shared
+function says here what is its own (formula, when, against, example).
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ class Method:
         settings: how the code is called to be this method, in Markdown.
         formula, when, against, example: of the method, where it is a setting of a shared function.
         note: anything else, in Markdown.
-        answers: keys of QUESTIONS.
+        topics: keys of TOPICS.
+        group: heading of the index, where the method has no code.
     """
 
     title: str
@@ -32,25 +34,45 @@ class Method:
     against: str = ""
     example: str = ""
     note: str = ""
-    answers: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    group: str = ""
 
 
-QUESTIONS = {
-    "noise-known": "Labels are wrong, and how is known:",
-    "noise-unknown": "Labels are wrong, and how is not known:",
-    "noise-make": "Labels are to be made wrong, in a way that is known:",
-    "noise-estimate": "How labels are wrong is to be estimated:",
-    "noise-find": "Wrong labels are to be found:",
-    "confidence": "The network is over-confident:",
-    "similar": "Some classes are more alike than others:",
-    "soft": "Labels are soft: votes, teachers, mixtures:",
-    "imbalance": "Classes are imbalanced:",
-    "unlabelled": "Some examples have no label:",
-    "large": "There are very many classes:",
-    "teacher": "A network is to learn from another:",
+# what a reader looks for -> how the index introduces the methods for it
+TOPICS = {
+    "known label noise": "Labels are wrong, and how is known:",
+    "unknown label noise": "Labels are wrong, and how is not known:",
+    "noise generation": "Labels are to be made wrong, in a way that is known:",
+    "noise estimation": "How labels are wrong is to be estimated:",
+    "label issues": "Wrong labels are to be found:",
+    "overconfidence": "The network is over-confident:",
+    "similar classes": "Some classes are more alike than others:",
+    "soft labels": "Labels are soft: votes, teachers, mixtures:",
+    "class imbalance": "Classes are imbalanced:",
+    "unlabelled examples": "Some examples have no label:",
+    "many classes": "There are very many classes:",
+    "distillation": "A network is to learn from another:",
 }
 
-TARGET_RULES = {
+# heading of the index -> the modules whose methods stand under it; the longest prefix wins
+GROUPS = {
+    "Targets": ("targets",),
+    "Cross entropy": ("losses", "nn"),
+    "Correction of known label noise": ("losses._corrections", "losses._loss_bound", "nn._volminnet"),
+    "Losses robust to label noise": ("losses.robust",),
+    "Focal losses": ("losses._focal",),
+    "Label smoothing as a loss": ("losses.smoothing",),
+    "Penalties": ("losses.penalties",),
+    "Many classes": ("losses._linear", "losses._vocab_parallel"),
+    "Distillation": ("distill",),
+    "Making labels wrong": ("noise._transitions", "noise._instance", "noise._corrupt"),
+    "Estimating how labels are wrong": ("noise",),
+    "Finding wrong labels": ("noise._suspects", "noise._quality", "noise._dynamics"),
+}
+
+HINTON = "Hinton et al. 2015, *Distilling the Knowledge in a Neural Network*, arXiv:1503.02531"
+
+CARDS = {
     "cross-entropy": Method(
         title="Cross entropy with hard labels",
         also=("CE", "one-hot targets", "negative log-likelihood"),
@@ -71,7 +93,7 @@ TARGET_RULES = {
             >>> (smoothed - plain).round(decimals=4).tolist()  # 0.25 * (z_label - mean z) = 0.25 * (2 - 1)
             [0.25]
         """,
-        answers=("confidence", "noise-unknown"),
+        topics=("overconfidence", "unknown label noise"),
     ),
     "negative-smoothing": Method(
         title="Negative label smoothing",
@@ -88,7 +110,7 @@ TARGET_RULES = {
             >>> targets.smooth(torch.tensor([0]), -0.3, allow_negative=True).to_dense(3).round(decimals=3).tolist()
             [[1.2, -0.1, -0.1]]
         """,
-        answers=("noise-known",),
+        topics=("known label noise",),
     ),
     "prior-smoothing": Method(
         title="Prior smoothing",
@@ -106,7 +128,7 @@ TARGET_RULES = {
             >>> targets.smooth(torch.tensor([2]), 0.1, prior=prior).to_dense(3).round(decimals=3).tolist()
             [[0.07, 0.02, 0.91]]
         """,
-        answers=("confidence", "imbalance"),
+        topics=("overconfidence", "class imbalance"),
     ),
     "class-tables": Method(
         title="Class tables",
@@ -122,7 +144,7 @@ TARGET_RULES = {
             >>> targets.from_table(table, torch.tensor([1, 2])).to_dense().tolist()
             [[0.125, 0.875, 0.0], [0.0, 0.0, 1.0]]
         """,
-        answers=("similar",),
+        topics=("similar classes",),
     ),
     "hierarchical-smoothing": Method(
         title="Hierarchical smoothing",
@@ -131,7 +153,7 @@ TARGET_RULES = {
         "CVPR (formula from memory)",
         code=("targets.hierarchical_table",),
         settings="`targets.from_table(table, labels)` with this table",
-        answers=("similar",),
+        topics=("similar classes",),
     ),
     "localized-smoothing": Method(
         title="Localized smoothing",
@@ -140,7 +162,7 @@ TARGET_RULES = {
         "so this is our reading",
         code=("targets.localized_table",),
         settings="`targets.from_table(table, labels)` with this table",
-        answers=("similar",),
+        topics=("similar classes",),
     ),
     "confusion-smoothing": Method(
         title="Confusion smoothing",
@@ -148,7 +170,7 @@ TARGET_RULES = {
         source="no single source; a class table from a model's own confusions",
         code=("targets.confusion_table",),
         settings="`targets.from_table(table, labels)` with this table",
-        answers=("similar",),
+        topics=("similar classes",),
     ),
     "tfidf-smoothing": Method(
         title="TF-IDF smoothing",
@@ -157,7 +179,7 @@ TARGET_RULES = {
         "this is our reading",
         code=("targets.tfidf_table",),
         settings="`targets.from_table(table, labels)` with this table",
-        answers=("similar",),
+        topics=("similar classes",),
     ),
     "keyword-smoothing": Method(
         title="Keyword-based smoothing",
@@ -167,7 +189,7 @@ TARGET_RULES = {
         code=("targets.smooth_by_scores", "targets.ClassKeywords"),
         settings="`targets.smooth_by_scores(labels, keywords.scores(texts), smoothing=0.1)`, `keywords` being a fitted "
         "`targets.ClassKeywords`",
-        answers=("similar",),
+        topics=("similar classes",),
     ),
     "adaptive-smoothing": Method(
         title="Adaptive smoothing",
@@ -175,7 +197,7 @@ TARGET_RULES = {
         source="no single source; three ways to give `targets.smooth` one smoothing per epoch or per example",
         code=("targets.Ramp", "targets.smoothing_from_confidence", "targets.smoothing_from_margin"),
         settings="`targets.smooth(labels, smoothing)` with the number of the epoch or one number per example, (N,)",
-        answers=("confidence",),
+        topics=("overconfidence",),
     ),
     "backward-correction": Method(
         title="Backward correction",
@@ -183,35 +205,14 @@ TARGET_RULES = {
         source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
         "CVPR, Thm. 1",
         code=("losses.backward_corrected_cross_entropy", "targets.backward"),
-        answers=("noise-known",),
-    ),
-    "maxsup": Method(
-        title="Max suppression",
-        also=("MaxSup",),
-        source="Zhou et al. 2025, *MaxSup: Overcoming Representation Collapse in Label Smoothing*, NeurIPS",
-        code=("losses.max_suppression",),
-        answers=("confidence",),
+        topics=("known label noise",),
     ),
     "cores": Method(
         title="Confidence-regularised sample sieve",
         also=("CORES", "CORES²"),
         source="Cheng et al. 2021, *Learning with Instance-Dependent Label Noise: A Sample Sieve Approach*, ICLR",
         code=("losses.cores", "losses.cores_sieve"),
-        answers=("noise-unknown",),
-    ),
-    "peer-loss": Method(
-        title="Peer loss",
-        also=("peer prediction",),
-        source="Liu & Guo 2020, *Peer Loss Functions: Learning from Noisy Labels without Knowing Noise Rates*, ICML",
-        code=("losses.peer",),
-        answers=("noise-unknown",),
-    ),
-    "bootstrapping": Method(
-        title="Bootstrapping",
-        also=("soft bootstrap", "hard bootstrap"),
-        source="Reed et al. 2015, *Training Deep Neural Networks on Noisy Labels with Bootstrapping*, ICLR workshop",
-        code=("losses.bootstrapped_cross_entropy",),
-        answers=("noise-unknown",),
+        topics=("unknown label noise",),
     ),
     "pseudo-labels": Method(
         title="Pseudo-labels",
@@ -234,14 +235,7 @@ TARGET_RULES = {
             >>> float(losses.reduce(loss, weight=sure.float())) == float(loss[0])
             True
         """,
-        answers=("unlabelled",),
-    ),
-    "disturblabel": Method(
-        title="DisturbLabel",
-        also=("label dropout",),
-        source="Xie et al. 2016, *DisturbLabel: Regularizing CNN on the Loss Layer*, CVPR",
-        code=("targets.disturb",),
-        answers=("confidence",),
+        topics=("unlabelled examples",),
     ),
     "mixup": Method(
         title="mixup",
@@ -258,7 +252,7 @@ TARGET_RULES = {
             >>> mixed.to_dense(3).tolist()
             [[0.75, 0.0, 0.25], [0.25, 0.0, 0.75]]
         """,
-        answers=("confidence", "soft"),
+        topics=("overconfidence", "soft labels"),
     ),
     "cutmix": Method(
         title="CutMix",
@@ -274,7 +268,7 @@ TARGET_RULES = {
             >>> targets.mix(targets.hard(labels), targets.hard(labels.flip(0)), kept).to_dense(2).tolist()
             [[0.75, 0.25], [0.5, 0.5]]
         """,
-        answers=("soft",),
+        topics=("soft labels",),
     ),
     "distillation-at-temperature-1": Method(
         title="Distillation at temperature 1",
@@ -293,14 +287,7 @@ TARGET_RULES = {
             >>> targets.mix(targets.hard(torch.tensor([0])), targets.dense(teacher), 0.5).to_dense(3).tolist()
             [[0.75, 0.125, 0.125]]
         """,
-        answers=("soft",),
-    ),
-    "online-label-smoothing": Method(
-        title="Online label smoothing",
-        also=("OLS",),
-        source="Zhang et al. 2021, *Delving Deep into Label Smoothing*, IEEE Transactions on Image Processing",
-        code=("targets.OnlineSmoothing",),
-        answers=("similar", "confidence"),
+        topics=("soft labels",),
     ),
     "label-smoothing-plus-plus": Method(
         title="Label smoothing++",
@@ -308,14 +295,7 @@ TARGET_RULES = {
         source="Chhabra et al. 2024, *Label Smoothing++: Enhanced Label Regularization for Training Neural Networks*, "
         "BMVC",
         code=("losses.learned_smoothing_cross_entropy", "nn.LearnedSmoothing"),
-        answers=("similar",),
-    ),
-    "zipf-label-smoothing": Method(
-        title="Zipf's label smoothing",
-        also=("Zipf-LS",),
-        source="Liang et al. 2022, *Efficient One Pass Self-distillation with Zipf's Label Smoothing*, ECCV",
-        code=("losses.zipf_penalty",),
-        answers=("confidence",),
+        topics=("similar classes",),
     ),
     "sparse-teacher": Method(
         title="Sparse teacher",
@@ -323,45 +303,14 @@ TARGET_RULES = {
         source="Anshumann et al. 2025, *Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs*, ACL "
         "(second-hand)",
         code=("targets.top_k", "targets.sample", "losses.ghost_cross_entropy"),
-        answers=("large", "soft"),
-    ),
-    "annotator-votes": Method(
-        title="Annotator votes",
-        also=("soft labels", "human label distributions"),
-        source="Peterson et al. 2019, *Human Uncertainty Makes Classification More Robust*, ICCV",
-        code=("targets.votes",),
-        answers=("soft",),
-    ),
-    "binary-smoothing": Method(
-        title="Binary and multi-label smoothing",
-        also=("BCE smoothing", "sigmoid cross entropy"),
-        source="the two conventions of Keras (r/2) and timm (r/K)",
-        code=("losses.binary_cross_entropy",),
-        answers=("confidence",),
-    ),
-    "smoothing-conventions": Method(
-        title="Conventions of smoothing",
-        also=("all classes", "other classes", "fairseq", "OpenNMT", "ClassyVision"),
-        source="the libraries named below, each checked against its code",
-        code=("targets.convert_smoothing",),
+        topics=("many classes", "soft labels"),
     ),
     "class-weights": Method(
         title="Class weights",
         also=("weighted cross entropy",),
         source="no single source; torch's reading is pytorch#104776",
         code=("targets.example_weights", "targets.reweight"),
-        answers=("imbalance",),
-    ),
-}
-
-TRANSFORMS = {
-    "forward-correction": Method(
-        title="Forward correction",
-        also=("FC", "loss correction"),
-        source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
-        "CVPR",
-        code=("losses.forward_corrected_cross_entropy",),
-        answers=("noise-known",),
+        topics=("class imbalance",),
     ),
     "symmetric-forward-correction": Method(
         title="Symmetric forward correction",
@@ -380,7 +329,7 @@ TRANSFORMS = {
             >>> loss.exp().round(decimals=4).tolist()  # bounded by K / a
             [4.0]
         """,
-        answers=("noise-known",),
+        topics=("known label noise",),
     ),
     "loss-bound": Method(
         title="Loss bound",
@@ -388,17 +337,18 @@ TRANSFORMS = {
         source="Toner & Storkey 2024, *Label Noise: Correcting the Forward-Correction*, arXiv:2307.13100; in the form "
         "of Ishida et al. 2020, *Do We Need Zero Training Loss After Achieving Zero Training Error?*, ICML",
         code=("losses.loss_bound", "losses.entropy_bound"),
-        answers=("noise-known",),
+        topics=("known label noise",),
     ),
     "volminnet": Method(
         title="Volume minimisation",
         also=("VolMinNet",),
         source="Li et al. 2021, *Provably End-to-end Label-Noise Learning without Anchor Points*, ICML",
         code=("nn.VolMinNet", "losses.volume_penalty"),
-        answers=("noise-unknown",),
+        topics=("unknown label noise",),
     ),
     "temperature": Method(
         title="Temperature",
+        group="Cross entropy",
         also=("temperature scaling",),
         source="Guo et al. 2017, *On Calibration of Modern Neural Networks*, ICML",
         settings="`logits / temperature`",
@@ -412,148 +362,28 @@ TRANSFORMS = {
         """,
         note="There is no function: a division needs no name. Fitting the temperature on held-out logits is a matter "
         "of calibration, not of this list.",
-        answers=("confidence",),
-    ),
-}
-
-FUNCTIONS = {
-    "generalized-cross-entropy": Method(
-        title="Generalized cross entropy",
-        also=("GCE", "L_q loss"),
-        source="Zhang & Sabuncu 2018, *Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy "
-        "Labels*, NeurIPS",
-        code=("losses.generalized_cross_entropy",),
-        answers=("noise-unknown",),
-    ),
-    "mean-absolute-error": Method(
-        title="Mean absolute error",
-        also=("MAE",),
-        source="Ghosh et al. 2017, *Robust Loss Functions under Label Noise for Deep Neural Networks*, AAAI",
-        code=("losses.mean_absolute_error",),
-        answers=("noise-unknown",),
+        topics=("overconfidence",),
     ),
     "symmetric-cross-entropy": Method(
         title="Symmetric cross entropy",
         also=("SCE", "reverse cross entropy", "RCE"),
         source="Wang et al. 2019, *Symmetric Cross Entropy for Robust Learning with Noisy Labels*, ICCV",
         code=("losses.symmetric_cross_entropy", "losses.reverse_cross_entropy"),
-        answers=("noise-unknown",),
-    ),
-    "normalized-cross-entropy": Method(
-        title="Normalized cross entropy",
-        also=("NCE",),
-        source="Ma et al. 2020, *Normalized Loss Functions for Deep Learning with Noisy Labels*, ICML",
-        code=("losses.normalized_cross_entropy",),
-        answers=("noise-unknown",),
-    ),
-    "active-passive-loss": Method(
-        title="Active passive loss",
-        also=("APL", "NCE+RCE", "NCE+MAE"),
-        source="Ma et al. 2020, *Normalized Loss Functions for Deep Learning with Noisy Labels*, ICML",
-        code=("losses.active_passive",),
-        answers=("noise-unknown",),
-    ),
-    "focal-loss": Method(
-        title="Focal loss",
-        also=("FL",),
-        source="Lin et al. 2017, *Focal Loss for Dense Object Detection*, ICCV; for calibration Mukhoti et al. 2020, "
-        "*Calibrating Deep Neural Networks using Focal Loss*, NeurIPS",
-        code=("losses.focal",),
-        answers=("confidence", "imbalance"),
-    ),
-    "sample-dependent-focal-loss": Method(
-        title="Sample-dependent focal loss",
-        also=("FLSD-53",),
-        source="Mukhoti et al. 2020, *Calibrating Deep Neural Networks using Focal Loss*, NeurIPS",
-        code=("losses.sample_dependent_focal",),
-        answers=("confidence",),
-    ),
-    "dual-focal-loss": Method(
-        title="Dual focal loss",
-        also=("DFL",),
-        source="Tao et al. 2023, *Dual Focal Loss for Calibration*, ICML",
-        code=("losses.dual_focal",),
-        answers=("confidence",),
-    ),
-    "label-relaxation": Method(
-        title="Label relaxation",
-        also=("LR",),
-        source="Lienen & Hüllermeier 2021, *From Label Smoothing to Label Relaxation*, AAAI",
-        code=("losses.label_relaxation",),
-        answers=("confidence",),
-    ),
-    "confidence-penalty": Method(
-        title="Confidence penalty",
-        also=("entropy regularisation", "CP"),
-        source="Pereyra et al. 2017, *Regularizing Neural Networks by Penalizing Confident Output Distributions*, "
-        "arXiv:1701.06548",
-        code=("losses.confidence_penalty",),
-        answers=("confidence",),
-    ),
-    "logit-penalty": Method(
-        title="Logit penalty",
-        also=("logit norm penalty",),
-        source="Dauphin & Cubuk 2021, *Deconstructing the Regularization of BatchNorm*, ICLR; compared in Kornblith et "
-        "al. 2021, *Why Do Better Loss Functions Lead to Less Transferable Features?*, NeurIPS",
-        code=("losses.logit_penalty",),
-        answers=("confidence",),
-    ),
-    "margin-based-label-smoothing": Method(
-        title="Margin-based label smoothing",
-        also=("MbLS",),
-        source="Liu et al. 2022, *The Devil Is in the Margin: Margin-based Label Smoothing for Network Calibration*, "
-        "CVPR",
-        code=("losses.margin_penalty",),
-        answers=("confidence",),
-    ),
-    "adaptive-conditional-label-smoothing": Method(
-        title="Adaptive and conditional label smoothing",
-        also=("ACLS",),
-        source="Park et al. 2023, *ACLS: Adaptive and Conditional Label Smoothing for Network Calibration*, ICCV",
-        code=("losses.adaptive_conditional_penalty",),
-        answers=("confidence",),
+        topics=("unknown label noise",),
     ),
     "early-learning-regularization": Method(
         title="Early-learning regularisation",
         also=("ELR",),
         source="Liu et al. 2020, *Early-Learning Regularization Prevents Memorization of Noisy Labels*, NeurIPS",
         code=("losses.early_learning_penalty", "targets.RunningTargets"),
-        answers=("noise-unknown",),
+        topics=("unknown label noise",),
     ),
-    "smoothing-regularizer": Method(
-        title="Smoothing's regulariser",
-        also=("Ω(f)",),
-        source="Lukasik et al. 2020, *Does Label Smoothing Mitigate Label Noise?*, ICML, Eq. 8",
-        code=("losses.smoothing_regularizer",),
-        answers=("confidence",),
-    ),
-}
-
-LARGE = {
-    "linear-cross-entropy": Method(
-        title="Linear cross entropy",
-        also=("cut cross entropy", "CCE", "fused linear cross entropy"),
-        source="Wijmans et al. 2025, *Cut Your Losses in Large-Vocabulary Language Models*, ICLR",
-        code=("losses.linear_cross_entropy",),
-        answers=("large",),
-    ),
-    "split-vocabulary": Method(
-        title="Split vocabulary",
-        also=("vocabulary-parallel cross entropy", "tensor-parallel loss"),
-        source="Shoeybi et al. 2019, *Megatron-LM: Training Multi-Billion Parameter Language Models Using Model "
-        "Parallelism*, arXiv:1909.08053",
-        code=("losses.split_cross_entropy",),
-        answers=("large",),
-    ),
-}
-
-MAKING = {
     "symmetric-noise": Method(
         title="Symmetric noise",
         also=("uniform noise",),
         source="no single source; the two readings of its rate in Lukasik et al. 2020, Eq. 3",
         code=("noise.symmetric",),
-        answers=("noise-make",),
+        topics=("noise generation",),
     ),
     "pair-flip": Method(
         title="Pair flip",
@@ -561,7 +391,7 @@ MAKING = {
         source="Han et al. 2018, *Co-teaching: Robust Training of Deep Neural Networks with Extremely Noisy Labels*, "
         "NeurIPS",
         code=("noise.pair_flip",),
-        answers=("noise-make",),
+        topics=("noise generation",),
     ),
     "asymmetric-cifar10": Method(
         title="Asymmetric noise of CIFAR-10",
@@ -569,7 +399,7 @@ MAKING = {
         source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
         "CVPR",
         code=("noise.asymmetric_cifar10",),
-        answers=("noise-make",),
+        topics=("noise generation",),
     ),
     "superclass-flip": Method(
         title="Flip within superclasses",
@@ -577,51 +407,48 @@ MAKING = {
         source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
         "CVPR",
         code=("noise.superclass_flip",),
-        answers=("noise-make",),
+        topics=("noise generation",),
     ),
     "confusion-noise": Method(
         title="Noise of a confusion matrix",
         also=("empirical transition",),
         source="no single source; counts of clean and observed labels, divided by their row",
         code=("noise.from_confusion",),
-        answers=("noise-make", "noise-estimate"),
+        topics=("noise generation", "noise estimation"),
     ),
     "random-noise": Method(
         title="Random transition",
         source="no single source; ours",
         code=("noise.random_transition",),
-        answers=("noise-make",),
+        topics=("noise generation",),
     ),
     "instance-dependent-noise": Method(
         title="Instance-dependent noise",
         also=("IDN", "part-dependent noise"),
         source="Xia et al. 2020, *Part-dependent Label Noise: Towards Instance-dependent Label Noise*, NeurIPS",
         code=("noise.instance_dependent",),
-        answers=("noise-make",),
+        topics=("noise generation",),
     ),
     "corruption": Method(
         title="Corruption at an exact rate",
         also=("label flipping",),
         source="no single source; ours",
         code=("noise.corrupt",),
-        answers=("noise-make",),
+        topics=("noise generation",),
     ),
-}
-
-ESTIMATING = {
     "anchor-points": Method(
         title="Anchor points",
         also=("T estimator",),
         source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
         "CVPR",
         code=("noise.anchor_points",),
-        answers=("noise-estimate",),
+        topics=("noise estimation",),
     ),
     "anchor-counts": Method(
         title="Counted anchors",
         source="ours, after Patrini et al. 2017 and Yao et al. 2020",
         code=("noise.anchor_counts",),
-        answers=("noise-estimate",),
+        topics=("noise estimation",),
     ),
     "trusted-set": Method(
         title="Trusted set",
@@ -629,7 +456,7 @@ ESTIMATING = {
         source="Hendrycks et al. 2018, *Using Trusted Data to Train Deep Networks on Labels Corrupted by Severe "
         "Noise*, NeurIPS",
         code=("noise.trusted_set",),
-        answers=("noise-estimate",),
+        topics=("noise estimation",),
     ),
     "confident-joint": Method(
         title="Confident joint",
@@ -637,7 +464,7 @@ ESTIMATING = {
         source="Northcutt et al. 2021, *Confident Learning: Estimating Uncertainty in Dataset Labels*, Journal of "
         "Artificial Intelligence Research",
         code=("noise.confident_joint",),
-        answers=("noise-estimate",),
+        topics=("noise estimation",),
     ),
     "dual-t": Method(
         title="Dual T",
@@ -645,31 +472,28 @@ ESTIMATING = {
         source="Yao et al. 2020, *Dual T: Reducing Estimation Error for Transition Matrix in Label-noise Learning*, "
         "NeurIPS",
         code=("noise.dual_t",),
-        answers=("noise-estimate",),
+        topics=("noise estimation",),
     ),
     "bootstrap-interval": Method(
         title="Bootstrap interval of a transition",
         also=("percentile bootstrap", "m out of n bootstrap"),
         source="Efron 1979, *Bootstrap Methods: Another Look at the Jackknife*, Annals of Statistics",
         code=("noise.bootstrap_transition",),
-        answers=("noise-estimate",),
+        topics=("noise estimation",),
     ),
-}
-
-FINDING = {
     "self-confidence": Method(
         title="Self-confidence",
         source="Northcutt et al. 2021, *Confident Learning: Estimating Uncertainty in Dataset Labels*, Journal of "
         "Artificial Intelligence Research",
         code=("noise.self_confidence",),
-        answers=("noise-find",),
+        topics=("label issues",),
     ),
     "normalized-margin": Method(
         title="Normalised margin",
         source="Northcutt et al. 2021, *Confident Learning: Estimating Uncertainty in Dataset Labels*, Journal of "
         "Artificial Intelligence Research",
         code=("noise.normalized_margin",),
-        answers=("noise-find",),
+        topics=("label issues",),
     ),
     "label-posterior": Method(
         title="Posterior of the label",
@@ -677,7 +501,7 @@ FINDING = {
         source="no single source; Bayes' rule under class-conditional noise, the clean probabilities by the "
         "multiplicative step of Richardson 1972 and Lucy 1974 (from memory)",
         code=("noise.label_posterior",),
-        answers=("noise-find",),
+        topics=("label issues",),
     ),
     "confident-suspects": Method(
         title="Suspects of the confident joint",
@@ -685,7 +509,7 @@ FINDING = {
         source="Northcutt et al. 2021, *Confident Learning: Estimating Uncertainty in Dataset Labels*, Journal of "
         "Artificial Intelligence Research",
         code=("noise.confident_suspects",),
-        answers=("noise-find",),
+        topics=("label issues",),
     ),
     "training-dynamics": Method(
         title="Training dynamics",
@@ -694,25 +518,20 @@ FINDING = {
         "Toneva et al. 2019, *An Empirical Study of Example Forgetting during Deep Neural Network Learning*, ICLR; Liu "
         "et al. 2020, *Early-Learning Regularization Prevents Memorization of Noisy Labels*, NeurIPS",
         code=("noise.TrainingDynamics",),
-        answers=("noise-find",),
+        topics=("label issues",),
     ),
     "suspect-order": Method(
         title="Ranking of suspects",
         source="no single source; a sort",
         code=("noise.suspect_order",),
-        answers=("noise-find",),
+        topics=("label issues",),
     ),
     "expected-wrong": Method(
         title="How many suspects are wrong",
         source="ours; a Poisson binomial sum",
         code=("noise.expected_wrong",),
-        answers=("noise-find",),
+        topics=("label issues",),
     ),
-}
-
-HINTON = "Hinton et al. 2015, *Distilling the Knowledge in a Neural Network*, arXiv:1503.02531"
-
-DISTILLING = {
     "knowledge-distillation": Method(
         title="Knowledge distillation",
         also=("KD", "soft targets", "dark knowledge"),
@@ -720,7 +539,7 @@ DISTILLING = {
         code=("distill.knowledge_distillation",),
         note="As targets, and born again, by a teacher that is a network like the student: [at temperature "
         "1](distillation-at-temperature-1.md).",
-        answers=("teacher", "soft"),
+        topics=("distillation", "soft labels"),
     ),
     "squared-logits": Method(
         title="Squared loss on logits",
@@ -728,49 +547,49 @@ DISTILLING = {
         source="Ba & Caruana 2014, *Do Deep Nets Really Need to be Deep?*, NIPS; Müller et al. 2019, *When Does Label "
         "Smoothing Help?*, NeurIPS, A.5",
         code=("distill.squared_logits",),
-        answers=("teacher",),
+        topics=("distillation",),
     ),
     "logit-standardization": Method(
         title="Logit standardisation",
         also=("LSKD", "Z-score standardisation"),
         source="Sun et al. 2024, *Logit Standardization in Knowledge Distillation*, CVPR, arXiv:2403.01427",
         code=("distill.logit_standardized", "distill.standardize"),
-        answers=("teacher",),
+        topics=("distillation",),
     ),
     "decoupled-distillation": Method(
         title="Decoupled distillation",
         also=("DKD", "TCKD", "NCKD"),
         source="Zhao et al. 2022, *Decoupled Knowledge Distillation*, CVPR, arXiv:2203.08679",
         code=("distill.decoupled",),
-        answers=("teacher",),
+        topics=("distillation",),
     ),
     "relational-distillation": Method(
         title="Distillation of relations",
         also=("DIST", "inter-class and intra-class correlation"),
         source="Huang et al. 2022, *Knowledge Distillation from A Stronger Teacher*, NeurIPS",
         code=("distill.relational",),
-        answers=("teacher",),
+        topics=("distillation",),
     ),
     "hidden-states": Method(
         title="Distillation of hidden states",
         also=("hints", "FitNets", "feature distillation"),
         source="Romero et al. 2015, *FitNets: Hints for Thin Deep Nets*, ICLR",
         code=("distill.hidden",),
-        answers=("teacher",),
+        topics=("distillation",),
     ),
     "teacher-ensemble": Method(
         title="Ensemble of teachers",
         also=("multi-teacher distillation",),
         source=HINTON,
         code=("distill.ensemble",),
-        answers=("teacher",),
+        topics=("distillation",),
     ),
     "mean-teacher": Method(
         title="Moving-average teacher",
         also=("mean teacher", "EMA"),
         source="Tarvainen & Valpola 2017, *Mean teachers are better role models*, NIPS",
         code=("distill.MovingAverage",),
-        answers=("teacher", "unlabelled"),
+        topics=("distillation", "unlabelled examples"),
     ),
     "teacher-cache": Method(
         title="Teacher cache",
@@ -778,34 +597,22 @@ DISTILLING = {
         source="no single source; the draws are those of Anshumann et al. 2025 (second-hand)",
         code=("distill.write_cache", "distill.TeacherCache"),
         note="The targets it gives are those of a [sparse teacher](sparse-teacher.md).",
-        answers=("teacher", "soft", "large"),
+        topics=("distillation", "soft labels", "many classes"),
     ),
     "vocabulary-padding": Method(
         title="Padding of a vocabulary",
         source="no single source; -inf, where zeros are seen",
         code=("distill.pad_vocabulary",),
-        answers=("teacher", "large"),
+        topics=("distillation", "many classes"),
     ),
     "equivalent-smoothing": Method(
         title="Equivalent smoothing",
         also=("γ",),
         source="Müller et al. 2019, *When Does Label Smoothing Help?*, NeurIPS, Sec. 4",
         code=("distill.equivalent_smoothing",),
-        answers=("teacher",),
+        topics=("distillation",),
     ),
 }
-
-GROUPS = {
-    "Target rules": TARGET_RULES,
-    "Probability transforms": TRANSFORMS,
-    "Functions of p_y, normalised losses, penalties": FUNCTIONS,
-    "Many classes": LARGE,
-    "Distillation": DISTILLING,
-    "Making labels wrong": MAKING,
-    "Estimating how labels are wrong": ESTIMATING,
-    "Finding wrong labels": FINDING,
-}
-METHODS = {slug: method for group in GROUPS.values() for slug, method in group.items()}
 
 # public names that are no method
 HELPERS = (

@@ -19,6 +19,9 @@ HEADINGS = {
     "Against": "Known against it",
     "Example": "Example",
 }
+# sections about the method as a whole, which stand at the top of its page: other names, keys of TOPICS, source
+FACTS = ("Aliases", "Topics", "References")
+SECTIONS = (*HEADINGS, *FACTS)
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class Doc:
 
 def parse(name: str, text: str) -> Doc:
     """Split a docstring; `name` is for the error."""
-    if stray := set(re.findall(r"^(\w+):$", text, re.MULTILINE)) - HEADINGS.keys():
-        raise fail(name, f"docstring sections {', '.join(HEADINGS)}", f"'{stray.pop()}:'", "rename it")
-    parts = re.split(rf"^({'|'.join(HEADINGS)}):", text, flags=re.MULTILINE)
+    if stray := set(re.findall(r"^(\w+):$", text, re.MULTILINE)) - set(SECTIONS):
+        raise fail(name, f"docstring sections {', '.join(SECTIONS)}", f"'{stray.pop()}:'", "rename it")
+    parts = re.split(rf"^({'|'.join(SECTIONS)}):", text, flags=re.MULTILINE)
     sections = {key: textwrap.dedent(body).strip() for key, body in zip(parts[1::2], parts[2::2], strict=True)}
     summary, *rest = [paragraph.rstrip() for paragraph in re.split(r"\n\s*\n", parts[0].strip())]
     # the paragraph after the summary is the formula, unless it is a sentence

@@ -1,5 +1,7 @@
 """Make the pages of docs/methods from the docstrings and from cards.py: `make docs`.
 
+A public name whose docstring has a References section is a method, and gets its page without being listed anywhere.
+
 With --check nothing is written; pages that are out of date are named and the exit code is 1.
 """
 
@@ -16,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cards import GROUPS, HELPERS, METHODS, NO_END_POINTS, QUESTIONS, Method
-from docstrings import HEADINGS, Doc, fence, paragraphs, parse, prose, section
+from cards import CARDS, GROUPS, HELPERS, NO_END_POINTS, TOPICS, Method
+from docstrings import FACTS, HEADINGS, Doc, fence, paragraphs, parse, prose, section
 
 from softtargets._errors import fail
 
@@ -38,6 +40,43 @@ def public() -> dict[str, Any]:
 @cache
 def doc_of(name: str) -> Doc:
     return parse(name, inspect.getdoc(public()[name]) or "")
+
+
+@cache
+def described() -> dict[str, Method]:
+    """Return the methods that a docstring describes, by public name; the title is the first line up to its colon."""
+    return {name: _described(name, doc_of(name)) for name in public() if "References" in doc_of(name).sections}
+
+
+def _described(name: str, doc: Doc) -> Method:
+    also, topics, source = (" ".join(doc.sections.get(part, "").split()).removesuffix(".") for part in FACTS)
+    return Method(
+        title=doc.summary.partition(":")[0],
+        source=source,
+        code=(name,),
+        also=tuple(filter(None, also.split("; "))),
+        topics=tuple(filter(None, topics.split(", "))),
+    )
+
+
+@cache
+def methods() -> dict[str, Method]:
+    """Return every method, by the name of its page, in the order of their titles."""
+    found = {**{slug_of(method.title): method for method in described().values()}, **CARDS}
+    return dict(sorted(found.items(), key=lambda item: item[1].title.lower()))
+
+
+def slug_of(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def group_of(method: Method) -> str:
+    """Return the heading under which the index lists a method: that of its module, by the longest prefix."""
+    if not method.code:
+        return method.group
+    module = public()[method.code[0]].__module__.removeprefix("softtargets.")
+    fitting = {prefix: title for title, prefixes in GROUPS.items() for prefix in prefixes}
+    return fitting[max((prefix for prefix in fitting if f"{module}.".startswith(f"{prefix}.")), key=len)]
 
 
 def source_of(name: str) -> Path:
@@ -63,7 +102,12 @@ def lacks(name: str, doc: Doc, *, is_function: bool, has_example: bool = False) 
 def faults() -> list[str]:
     """Say what the pages cannot be made for want of, one sentence each."""
     found = []
-    for slug, method in METHODS.items():
+    for name, method in described().items():
+        if method.title == doc_of(name).summary or slug_of(method.title) in CARDS:
+            found.append(f"{name}: a first line 'Title: what it computes.' with a title of its own; write it there")
+    for slug, method in methods().items():
+        if unknown := set(method.topics) - TOPICS.keys():
+            found.append(f"{slug}: topics of cards.TOPICS; got {', '.join(sorted(unknown))}; correct them")
         if not method.code and not (method.formula and method.when and method.against and method.example):
             found.append(f"{slug}: formula, when, against and example where it has no code; complete it in cards.py")
         for name in method.code:
@@ -158,17 +202,19 @@ def page(method: Method) -> str:
 
 def index() -> str:
     """One row for each method, from its name to its code; then the methods by question."""
-    parts = [f"{MADE}# Methods", f"{len(METHODS)} methods, each with its code, its source and a page of its own."]
-    for title, group in GROUPS.items():
+    parts = [f"{MADE}# Methods", f"{len(methods())} methods, each with its code, its source and a page of its own."]
+    for title in GROUPS:
         rows = ["| method | also | code | source |", "|---|---|---|---|"]
-        for slug, method in group.items():
+        for slug, method in methods().items():
+            if group_of(method) != title:
+                continue
             code = ", ".join(map(code_link, method.code)) or method.settings
             cells = (f"[{method.title}]({slug}.md)", ", ".join(method.also), code, method.source)
             rows.append(f"| {' | '.join(cells)} |")
         parts += [f"## {title}", "\n".join(rows)]
     parts.append("## By question")
-    for question, text in QUESTIONS.items():
-        found = [f"[{method.title}]({slug}.md)" for slug, method in METHODS.items() if question in method.answers]
+    for topic, text in TOPICS.items():
+        found = [f"[{method.title}]({slug}.md)" for slug, method in methods().items() if topic in method.topics]
         parts.append(f"**{text}** {', '.join(found)}.")
     helpers = [f"- {code_link(name)}: {prose(doc_of(name).summary)}" for name in HELPERS]
     parts += ["## What serves every method", "\n".join(helpers)]
@@ -183,7 +229,7 @@ def pages() -> dict[str, str]:
     """
     if found := faults():
         raise ValueError("\n".join(found))
-    return {"README.md": index(), **{f"{slug}.md": page(method) for slug, method in METHODS.items()}}
+    return {"README.md": index(), **{f"{slug}.md": page(method) for slug, method in methods().items()}}
 
 
 def out_of_date(made: dict[str, str]) -> list[str]:

@@ -1,7 +1,13 @@
-"""The table of the laws: for every public name of the library, how to call it and what kind of thing it is."""
+"""The table of the laws: for every public name of the library, how to call it and what kind of thing it is.
 
+A loss that needs only logits, or logits and labels, is in the table without a row; it is called with its defaults.
+A row of its own is for a name that takes other arguments, or whose hyper-parameters should differ from row to row.
+"""
+
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +33,7 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Rule:
+class TargetRule:
     """(rows) -> Targets of those rows."""
 
     targets: Callable[[Tensor], targets.Targets]
@@ -47,55 +53,67 @@ class Other:
     tests: str
 
 
-TABLE: dict[str, Loss | Rule | Metric | Other] = {
+def default_law(function: Any) -> Loss | None:
+    """Return the law of a loss that is called with logits, or logits and labels, and nothing else; None for others."""
+    parameters = inspect.signature(function).parameters.values() if inspect.isfunction(function) else ()
+    match [parameter.name for parameter in parameters if parameter.default is parameter.empty]:
+        case ["logits"]:
+            return Loss(lambda z, rows: function(z))
+        case ["logits", "labels"]:
+            return Loss(lambda z, rows: function(z, LABELS[rows]))
+    return None
+
+
+DEFAULTS = {f"losses.{name}": default_law(getattr(losses, name)) for name in losses.__all__}
+
+ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "targets.Targets": Other("targets/test_targets_type.py"),
     "targets.ClassKeywords": Other("targets/test_targets_keywords.py"),
-    "targets.OnlineSmoothing": Rule(lambda rows: targets.OnlineSmoothing(K).targets(LABELS[rows])),
+    "targets.OnlineSmoothing": TargetRule(lambda rows: targets.OnlineSmoothing(K).targets(LABELS[rows])),
     "targets.Ramp": Other("targets/test_targets_adaptive.py"),
     "targets.RunningTargets": Other("targets/test_targets_online.py"),
-    "targets.backward": Rule(lambda rows: targets.backward(LABELS[rows], ASYMMETRIC)),
-    "targets.confusion_table": Rule(
+    "targets.backward": TargetRule(lambda rows: targets.backward(LABELS[rows], ASYMMETRIC)),
+    "targets.confusion_table": TargetRule(
         lambda rows: targets.from_table(targets.confusion_table(PROBS[:K], smoothing=0.3), LABELS[rows])
     ),
-    "targets.convert_smoothing": Other("targets/test_targets_convention.py"),
-    "targets.dense": Rule(lambda rows: targets.dense(2 * PROBS[rows] - 0.1)),
+    "targets.convert_smoothing": Other("targets/test_targets_conventions.py"),
+    "targets.dense": TargetRule(lambda rows: targets.dense(2 * PROBS[rows] - 0.1)),
     "targets.disturb": Other("targets/test_targets_disturb.py"),
     "targets.example_weights": Other("targets/test_targets_weights.py"),
-    "targets.from_table": Rule(lambda rows: targets.from_table(ASYMMETRIC, LABELS[rows])),
-    "targets.hard": Rule(lambda rows: targets.hard(LABELS[rows], ignore_index=2)),
-    "targets.hierarchical_table": Rule(
+    "targets.from_table": TargetRule(lambda rows: targets.from_table(ASYMMETRIC, LABELS[rows])),
+    "targets.hard": TargetRule(lambda rows: targets.hard(LABELS[rows], ignore_index=2)),
+    "targets.hierarchical_table": TargetRule(
         lambda rows: targets.from_table(targets.hierarchical_table(PROBS[:K], sharpness=2.0), LABELS[rows])
     ),
-    "targets.localized_table": Rule(
+    "targets.localized_table": TargetRule(
         lambda rows: targets.from_table(targets.localized_table(K, smoothing=0.3, width=1), LABELS[rows])
     ),
-    "targets.mix": Rule(
+    "targets.mix": TargetRule(
         lambda rows: targets.mix(targets.hard(LABELS[rows]), targets.smooth(LABELS.flip(0)[rows], 0.1), RATES[rows])
     ),
-    "targets.reweight": Rule(
+    "targets.reweight": TargetRule(
         lambda rows: targets.reweight(targets.smooth(LABELS[rows], RATES[rows]), torch.tensor([1.0, 0.0, 2.0, 20.0]))
     ),
     "targets.sample": Other("targets/test_targets_sparse.py"),
-    "targets.smooth": Rule(lambda rows: targets.smooth(LABELS[rows], RATES[rows])),
-    "targets.smooth_by_scores": Rule(
+    "targets.smooth": TargetRule(lambda rows: targets.smooth(LABELS[rows], RATES[rows])),
+    "targets.smooth_by_scores": TargetRule(
         lambda rows: targets.smooth_by_scores(LABELS[rows], PROBS[rows], smoothing=RATES[rows], temperature=0.1)
     ),
-    "targets.smoothing_from_confidence": Rule(
+    "targets.smoothing_from_confidence": TargetRule(
         lambda rows: targets.smooth(LABELS[rows], targets.smoothing_from_confidence(PROBS[rows], maximum=0.3))
     ),
-    "targets.smoothing_from_margin": Rule(
+    "targets.smoothing_from_margin": TargetRule(
         lambda rows: targets.smooth(
             LABELS[rows], targets.smoothing_from_margin(LOGITS[rows], maximum=0.3, margin=2.0, labels=LABELS[rows])
         )
     ),
-    "targets.tfidf_table": Rule(
+    "targets.tfidf_table": TargetRule(
         lambda rows: targets.from_table(
             targets.tfidf_table(["a b", "b c", "c d", "d"], [0, 1, 2, 3], num_classes=K, smoothing=0.3), LABELS[rows]
         )
     ),
-    "targets.top_k": Rule(lambda rows: targets.top_k(PROBS.log()[rows], k=2)),
-    "targets.votes": Rule(lambda rows: targets.votes(PROBS[rows] * 10)),
-    "losses.active_passive": Loss(lambda z, rows: losses.active_passive(z, LABELS[rows])),
+    "targets.top_k": TargetRule(lambda rows: targets.top_k(PROBS.log()[rows], k=2)),
+    "targets.votes": TargetRule(lambda rows: targets.votes(PROBS[rows] * 10)),
     "losses.adaptive_conditional_penalty": Loss(lambda z, rows: losses.adaptive_conditional_penalty(z, margin=0.5)),
     "losses.backward_corrected_cross_entropy": Loss(
         lambda z, rows: losses.backward_corrected_cross_entropy(z, LABELS[rows], ASYMMETRIC)
@@ -104,13 +122,12 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
     "losses.bootstrapped_cross_entropy": Loss(
         lambda z, rows: losses.bootstrapped_cross_entropy(z, LABELS[rows], weight=RATES[rows])
     ),
-    "losses.confidence_penalty": Loss(lambda z, rows: losses.confidence_penalty(z)),
     "losses.cores": Loss(lambda z, rows: losses.cores(z, LABELS[rows], weight=3 * RATES[rows], prior=PROBS[0])),
-    "losses.cores_sieve": Other("losses/test_losses_rules.py"),
+    "losses.cores_sieve": Other("losses/test_losses_robust_cores.py"),
     "losses.cross_entropy": Loss(lambda z, rows: losses.cross_entropy(z, targets.smooth(LABELS[rows], RATES[rows]))),
     "losses.dual_focal": Loss(lambda z, rows: losses.dual_focal(z, LABELS[rows], gamma=RATES[rows])),
     "losses.early_learning_penalty": Loss(lambda z, rows: losses.early_learning_penalty(z, PROBS.flip(0)[rows])),
-    "losses.entropy_bound": Other("losses/test_losses_risk.py"),
+    "losses.entropy_bound": Other("losses/test_losses_loss_bound.py"),
     "losses.focal": Loss(lambda z, rows: losses.focal(z, LABELS[rows], gamma=RATES[rows])),
     "losses.forward_corrected_cross_entropy": Loss(
         lambda z, rows: losses.forward_corrected_cross_entropy(z, LABELS[rows], ASYMMETRIC)
@@ -124,27 +141,20 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
     "losses.label_relaxation": Loss(
         lambda z, rows: losses.label_relaxation(z, LABELS[rows], smoothing=RATES[rows] / 50)
     ),
-    "losses.learned_smoothing_cross_entropy": Other("losses/test_losses_learned.py"),
+    "losses.learned_smoothing_cross_entropy": Other("losses/test_losses_smoothing_learned.py"),
     "losses.linear_cross_entropy": Loss(
         lambda z, rows: losses.linear_cross_entropy(
             z, torch.eye(K, dtype=z.dtype), targets.smooth(LABELS[rows], RATES[rows])
         )
     ),
-    "losses.logit_penalty": Other("losses/test_losses_logit_penalties.py"),
-    "losses.loss_bound": Other("losses/test_losses_risk.py"),
+    "losses.logit_penalty": Other("losses/test_losses_penalties_logits.py"),
+    "losses.loss_bound": Other("losses/test_losses_loss_bound.py"),
     "losses.margin_penalty": Loss(lambda z, rows: losses.margin_penalty(z, margin=0.5)),
     "losses.max_suppression": Loss(lambda z, rows: losses.max_suppression(z, LABELS[rows], smoothing=RATES[rows])),
-    "losses.mean_absolute_error": Loss(lambda z, rows: losses.mean_absolute_error(z, LABELS[rows])),
-    "losses.normalized_cross_entropy": Loss(lambda z, rows: losses.normalized_cross_entropy(z, LABELS[rows])),
-    "losses.peer": Other("losses/test_losses_rules.py"),
-    "losses.reduce": Other("losses/test_losses_reduce.py"),
-    "losses.reverse_cross_entropy": Loss(lambda z, rows: losses.reverse_cross_entropy(z, LABELS[rows])),
-    "losses.sample_dependent_focal": Loss(lambda z, rows: losses.sample_dependent_focal(z, LABELS[rows])),
-    "losses.smoothing_regularizer": Loss(lambda z, rows: losses.smoothing_regularizer(z)),
-    "losses.split_cross_entropy": Other("losses/test_losses_split.py"),
-    "losses.symmetric_cross_entropy": Loss(lambda z, rows: losses.symmetric_cross_entropy(z, LABELS[rows])),
-    "losses.volume_penalty": Other("losses/test_losses_penalties.py"),
-    "losses.zipf_penalty": Loss(lambda z, rows: losses.zipf_penalty(z, LABELS[rows])),
+    "losses.peer": Other("losses/test_losses_robust_peer.py"),
+    "losses.reduce": Other("losses/test_losses_reduction.py"),
+    "losses.split_cross_entropy": Other("losses/test_losses_vocab_parallel.py"),
+    "losses.volume_penalty": Other("losses/test_losses_penalties_transition.py"),
     "noise.ConfidentJoint": Other("noise/test_noise_confident.py"),
     "noise.Corrupted": Other("noise/test_noise_corrupt.py"),
     "noise.ExpectedWrong": Other("noise/test_noise_suspects.py"),
@@ -276,3 +286,5 @@ TABLE: dict[str, Loss | Rule | Metric | Other] = {
     "nn.Loss": Other("nn/test_nn_loss.py"),
     "nn.VolMinNet": Other("nn/test_nn_volminnet.py"),
 }
+
+TABLE = {**{name: law for name, law in DEFAULTS.items() if law is not None}, **ROWS}

@@ -121,6 +121,51 @@ def _modules(path: Path) -> set[str]:
     return {str(node.module) for node in imports} | named
 
 
+def _private(tree: ast.Module, room: str) -> Iterator[str]:
+    """Yield the private names of other rooms that a file of `room` imports, or takes from a module of theirs."""
+    modules: dict[str, str] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                imported = [(alias.name, alias.asname) for alias in names]
+            case ast.ImportFrom(module=str(module), level=0):
+                imported = [(f"{module}.{alias.name}", alias.asname or alias.name) for alias in node.names]
+            case _:
+                continue
+        for name, bound in imported:
+            package, *parts = name.split(".")
+            if package == "softtargets" and parts and parts[0] != room:
+                modules[bound or name] = name
+                if any(part.startswith("_") for part in parts[1:]):
+                    yield name
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            owner = ast.unparse(node.value)
+            if modules.get(owner, "").count(".") == 1 and not modules[owner].startswith("softtargets._"):
+                yield f"{modules[owner]}.{node.attr}"
+
+
+@pytest.mark.parametrize("path", _files(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_private_import_across_rooms(path: Path) -> None:
+    found = set(_private(ast.parse(path.read_text()), _room(path)))
+    assert not found, f"{path.name} uses {sorted(found)}: import it from a public module of that room"
+
+
+def test_the_test_finds_private_names() -> None:
+    tree = ast.parse(
+        "from softtargets import losses, _checks\nfrom softtargets._errors import fail\n"
+        "from softtargets.losses import focal, _focal\nfrom softtargets.losses._engine import kernel\n"
+        "import softtargets.targets._rules\ndef f():\n    losses._linear, _checks._x, losses.__all__, focal._y"
+    )
+    assert set(_private(tree, "nn")) == {
+        "softtargets.losses._focal",
+        "softtargets.losses._engine.kernel",
+        "softtargets.targets._rules",
+        "softtargets.losses._linear",
+    }
+    assert set(_private(tree, "losses")) == {"softtargets.targets._rules"}
+
+
 def test_the_test_finds_what_it_looks_for() -> None:
     tree = ast.parse(
         "import softtargets.cli\nfrom softtargets import runs\ndef f():\n    from softtargets.data import x"

@@ -9,7 +9,22 @@ from typing import Any
 
 import pytest
 import torch
-from laws_table import ASYMMETRIC, LABELS, LOGITS, PROBS, RATES, ROOMS, TABLE, K, Loss, Metric, N, Other, Rule
+from laws_table import (
+    ASYMMETRIC,
+    LABELS,
+    LOGITS,
+    PROBS,
+    RATES,
+    ROOMS,
+    TABLE,
+    K,
+    Loss,
+    Metric,
+    N,
+    Other,
+    TargetRule,
+    default_law,
+)
 from torch.utils import _pytree
 
 from softtargets import losses
@@ -33,7 +48,23 @@ def of_kind(kind: type) -> Any:
 
 
 def test_every_public_name_is_in_the_table() -> None:
+    """In it by its own row, or as a loss that is called with its defaults."""
     assert set(TABLE) == set(public())
+
+
+def test_a_loss_of_logits_and_labels_needs_no_row_and_any_other_name_does() -> None:
+    def margin(logits: torch.Tensor, labels: torch.Tensor, *, width: float = 2.0) -> torch.Tensor:
+        return width * logits.gather(-1, labels[:, None])[:, 0]
+
+    def of_transition(logits: torch.Tensor, labels: torch.Tensor, transition: torch.Tensor) -> torch.Tensor:
+        return logits[:, 0]
+
+    made = default_law(margin)
+    assert made is not None
+    torch.testing.assert_close(made.value(LOGITS, ALL), 2 * LOGITS[ALL, LABELS])
+    assert default_law(losses.confidence_penalty) is not None
+    for other in (of_transition, losses.reduce, losses.cross_entropy, public()["nn.Loss"]):
+        assert default_law(other) is None
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -108,8 +139,8 @@ def test_a_loss_takes_logits_that_are_not_contiguous(law: Loss) -> None:
     torch.testing.assert_close(law.value(strided, ALL), law.value(LOGITS, ALL), rtol=0, atol=1e-14)
 
 
-@of_kind(Rule)
-def test_a_rule_makes_one_target_per_example_whatever_its_batch(law: Rule) -> None:
+@of_kind(TargetRule)
+def test_a_rule_makes_one_target_per_example_whatever_its_batch(law: TargetRule) -> None:
     whole = law.targets(ALL)
     assert whole.shape == (N,)
     assert whole.to_dense(K).shape == (N, K)
@@ -118,8 +149,8 @@ def test_a_rule_makes_one_target_per_example_whatever_its_batch(law: Rule) -> No
         torch.testing.assert_close(law.targets(rows).to_dense(K), whole.to_dense(K)[rows], rtol=0, atol=1e-14)
 
 
-@of_kind(Rule)
-def test_the_targets_of_a_rule_have_their_mass_survive_a_tree_and_go_into_the_kernel(law: Rule) -> None:
+@of_kind(TargetRule)
+def test_the_targets_of_a_rule_have_their_mass_survive_a_tree_and_go_into_the_kernel(law: TargetRule) -> None:
     made = law.targets(ALL)
     weights = made.to_dense(K).double()
     torch.testing.assert_close(made.mass().double(), weights.sum(-1), rtol=0, atol=1e-6)
@@ -130,8 +161,8 @@ def test_the_targets_of_a_rule_have_their_mass_survive_a_tree_and_go_into_the_ke
     torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
 
 
-@of_kind(Rule)
-def test_a_rule_leaves_its_inputs_alone(law: Rule) -> None:
+@of_kind(TargetRule)
+def test_a_rule_leaves_its_inputs_alone(law: TargetRule) -> None:
     shared = (PROBS, LABELS, RATES, ASYMMETRIC)
     before = [tensor.clone() for tensor in shared]
     made = law.targets(ALL)

@@ -5,8 +5,10 @@ import re
 
 import generate
 import pytest
-from cards import HELPERS, METHODS, QUESTIONS
+from cards import CARDS, GROUPS, HELPERS, TOPICS, Method
 from docstrings import parse, section
+
+METHODS = generate.methods()
 
 
 def test_every_docstring_of_a_method_is_complete() -> None:
@@ -21,8 +23,48 @@ def test_every_public_name_is_a_method_or_a_helper() -> None:
     methods = {name for method in METHODS.values() for name in method.code}
     assert not methods & set(HELPERS)
     assert set(generate.public()) - methods == set(HELPERS), (
-        "give the new name an entry in docs/cards.py and run `make docs`"
+        "give the docstring of the new name a section References and run `make docs`"
     )
+
+
+def test_a_docstring_with_references_is_a_method_without_a_card() -> None:
+    doc = parse(
+        "losses.f", COMPLETE.replace("Say what it computes, in one line.", "Some loss: what it computes.") + FACTS
+    )
+    assert generate._described("losses.f", doc) == Method(
+        title="Some loss",
+        source="Author 2020, *A Title: With a Colon*, NeurIPS",
+        code=("losses.f",),
+        also=("SL", "L loss, in short"),
+        topics=("soft labels", "many classes"),
+    )
+    assert generate.slug_of("Label smoothing of Zipf & co.") == "label-smoothing-of-zipf-co"
+    assert set(generate.described()) == {
+        name for (name,) in (m.code for m in METHODS.values() if m not in CARDS.values())
+    }
+
+
+def test_every_group_has_a_method_and_every_method_a_group() -> None:
+    assert {generate.group_of(method) for method in METHODS.values()} == set(GROUPS)
+    modules = {generate.public()[name].__module__ for method in METHODS.values() for name in method.code}
+    for prefix in (prefix for prefixes in GROUPS.values() for prefix in prefixes):
+        assert any(f"{module}.".startswith(f"softtargets.{prefix}.") for module in modules), f"no method in {prefix}"
+
+
+def test_titles_and_topics_that_do_not_fit_are_named(monkeypatch) -> None:
+    made = {"losses.focal": Method("What focal computes.", "", ("losses.focal",), topics=("soft label",))}
+    monkeypatch.setattr(generate, "described", lambda: {**made, "losses.peer": Method("CutMix", "", ("losses.peer",))})
+    monkeypatch.setattr(generate, "methods", lambda: {"focal": made["losses.focal"]})
+    monkeypatch.setattr(
+        generate,
+        "doc_of",
+        lambda name: parse(name, COMPLETE.replace("Say what it computes, in one line.", "What focal computes.")),
+    )
+    assert generate.faults() == [
+        "losses.focal: a first line 'Title: what it computes.' with a title of its own; write it there",
+        "losses.peer: a first line 'Title: what it computes.' with a title of its own; write it there",
+        "focal: topics of cards.TOPICS; got soft label; correct them",
+    ]
 
 
 def test_the_index_leads_from_a_name_to_its_code() -> None:
@@ -35,7 +77,7 @@ def test_the_index_leads_from_a_name_to_its_code() -> None:
 
 
 def test_every_question_has_an_answer_and_every_answer_a_question() -> None:
-    assert {answer for method in METHODS.values() for answer in method.answers} == set(QUESTIONS)
+    assert {topic for method in METHODS.values() for topic in method.topics} == set(TOPICS)
 
 
 def text_of(page: str) -> str:
@@ -96,6 +138,18 @@ Against:
 Example:
     >>> 1 + 1
     2
+"""
+
+FACTS = """
+Aliases:
+    SL; L loss, in short
+
+Topics:
+    soft labels, many classes
+
+References:
+    Author 2020, *A Title: With a
+    Colon*, NeurIPS
 """
 
 

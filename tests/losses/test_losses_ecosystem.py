@@ -276,8 +276,8 @@ def test_a_copy_of_targets_is_the_same_targets(form: str, how: str) -> None:
     made = forms()[form]
     again = COPIES[how](made)
     assert isinstance(again, Targets)
-    names = made._tensors().keys()
-    assert again._tensors().keys() == names
+    names = made.tensors().keys()
+    assert again.tensors().keys() == names
     assert all(torch.equal(getattr(again, name), getattr(made, name)) for name in names)
     assert _pytree.tree_structure(again) == _pytree.tree_structure(made)
     if how != "copy":

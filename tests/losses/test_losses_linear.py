@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from softtargets import losses, targets
-from softtargets.losses._cross_entropy import Kernel
+from softtargets.losses._engine.kernel import CrossEntropyKernel
 from softtargets.targets import Targets
 
 N, H, K = 13, 3, 6
@@ -37,7 +37,7 @@ def inputs(dtype: torch.dtype = torch.float64) -> list[Tensor]:
 
 
 def whole(hidden: Tensor, weight: Tensor, bias: Tensor | None, made: Targets) -> Tensor:
-    return Kernel(made).plain(functional.linear(hidden, weight, bias))
+    return CrossEntropyKernel(made).plain(functional.linear(hidden, weight, bias))
 
 
 def test_by_hand() -> None:

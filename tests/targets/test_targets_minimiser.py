@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from laws_table import LABELS, PROBS, RATES, TABLE, K, N, Rule
+from laws_table import LABELS, PROBS, RATES, TABLE, K, N, TargetRule
 
 from softtargets import losses, targets
 from softtargets.targets import Targets
@@ -14,7 +14,7 @@ UNBOUNDED = {"targets.backward", "targets.dense"}
 
 def rules() -> dict[str, Targets]:
     """The rules of the laws, and those that draw, with a mass below 1, or behind a mask."""
-    made = {name: law.targets(torch.arange(N)) for name, law in TABLE.items() if isinstance(law, Rule)}
+    made = {name: law.targets(torch.arange(N)) for name, law in TABLE.items() if isinstance(law, TargetRule)}
     generator = torch.Generator().manual_seed(0)
     some = torch.tensor([True, True, False, True])
     return made | {

@@ -1,4 +1,4 @@
-"""The rules from labels to targets, against numbers worked out by hand and the slow loops."""
+"""The target rules that take what is given, against numbers worked out by hand and the slow loops."""
 
 from typing import Any
 
@@ -30,65 +30,6 @@ def test_hard_is_one_hot_in_any_shape() -> None:
     assert made.shape == (2, 2)
     assert made.to_dense(3).tolist() == [[[1, 0, 0], [0, 0, 1]], [[0, 1, 0], [0, 1, 0]]]
     assert targets.hard(torch.tensor(1)).to_dense(2).tolist() == [0, 1]
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.25, 1.0])
-def test_smooth_by_a_prior(smoothing: float) -> None:
-    one_hot = torch.eye(4, dtype=torch.float64)[LABELS].tolist()
-    expected = [reference.smoothed_by_prior(row, smoothing, PRIOR.tolist()) for row in one_hot]
-    close(targets.smooth(LABELS, smoothing, prior=PRIOR), expected)
-
-
-def test_no_smoothing_is_hard() -> None:
-    assert torch.equal(targets.smooth(LABELS, 0).to_dense(4), targets.hard(LABELS).to_dense(4))
-
-
-def test_a_smoothing_for_every_example() -> None:
-    rates = [0.0, 0.1, 0.5, 1.0]
-    made = targets.smooth(LABELS, torch.tensor(rates, dtype=torch.float64))
-    close(made, [reference.smoothed(y, r, 4) for y, r in zip(LABELS.tolist(), rates, strict=True)])
-    in_a_grid = targets.smooth(LABELS.view(2, 2), torch.tensor(rates, dtype=torch.float64).view(2, 2))
-    assert torch.equal(in_a_grid.to_dense(4), made.to_dense(4).view(2, 2, 4))
-
-
-@pytest.mark.parametrize("rows", [False, True])
-def test_smoothing_over_the_valid_classes(rows: bool) -> None:
-    valid = torch.tensor([True, True, True, False])
-    masks = valid.expand(3, 4).clone()
-    if rows:
-        masks[1] = torch.tensor([True, False, False, False])
-    labels = torch.tensor([2, 0, 1])
-    made = targets.smooth(labels, 0.3, valid=masks if rows else valid)
-    close(made, [reference.smoothed_over_valid(int(y), 0.3, m.tolist()) for y, m in zip(labels, masks, strict=True)])
-
-
-@pytest.mark.parametrize("form", ["hard", "smooth", "prior", "factored", "table", "dense", "mixed"])
-@pytest.mark.parametrize("prior", [None, PRIOR])
-def test_smoothing_targets_that_are_soft_already(form: str, prior: torch.Tensor | None) -> None:
-    soft = {
-        "hard": targets.hard(LABELS),
-        "smooth": targets.smooth(LABELS, 0.4),
-        "prior": targets.smooth(LABELS, 0.4, prior=PRIOR),
-        "table": targets.from_table(ASYMMETRIC, LABELS),
-        "factored": targets.from_table(Smearing(4, keep=1.0, rest=-0.3), LABELS),  # a mass of .7
-        "dense": targets.dense(2 * ASYMMETRIC[LABELS] - 0.1),  # another mass, negative weights
-        "mixed": targets.mix(targets.hard(LABELS), targets.smooth(LABELS.flip(0), 0.2), 0.3),
-    }[form]
-    spread = [0.25] * 4 if prior is None else prior.tolist()
-    before = soft.to_dense(4)
-    expected = [reference.smoothed_by_prior(row, 0.3, spread) for row in before.tolist()]
-    made = targets.smooth(soft, 0.3, prior=prior, num_classes=4)
-    close(made, expected)
-    torch.testing.assert_close(made.mass(), before.sum(-1), rtol=0, atol=1e-12)
-    assert made.labels is soft.labels
-
-
-def test_another_prior_tells_the_number_of_classes() -> None:
-    once = targets.smooth(LABELS, 0.4)
-    close(
-        targets.smooth(once, 0.3, prior=PRIOR),
-        [reference.smoothed_by_prior(reference.smoothed(int(y), 0.4, 4), 0.3, PRIOR.tolist()) for y in LABELS],
-    )
 
 
 def test_from_table_takes_rows() -> None:
@@ -160,36 +101,6 @@ def test_all_labels_ignored_are_targets_of_0() -> None:
     assert made.mass().tolist() == [0, 0]
 
 
-def test_all_smoothing_is_the_prior_and_one_hot_rows_are_hard() -> None:
-    close(targets.smooth(LABELS, 1.0, prior=PRIOR), [PRIOR.tolist()] * 4)
-    close(targets.dense(torch.eye(4)[LABELS]), targets.hard(LABELS).to_dense(4).tolist())
-
-
-def test_negative_smoothing_is_allowed_and_warned_about() -> None:
-    with pytest.warns(UserWarning, match="smoothing: -0.5 is negative, so the loss is unbounded below") as record:
-        made = targets.smooth(torch.tensor([0]), -0.5, allow_negative=True)
-    assert record[0].filename == __file__
-    close(made, [[1.5 - 0.125, -0.125, -0.125, -0.125]])
-
-
-@pytest.mark.parametrize("learned", ["smoothing", "prior", "table", "weight"])
-def test_nothing_is_said_or_refused_where_an_ingredient_is_learned(learned: str) -> None:
-    leaf = {
-        "smoothing": torch.tensor(0.2, dtype=torch.float64),
-        "prior": PRIOR.clone(),
-        "table": ASYMMETRIC.clone(),
-        "weight": torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64),
-    }[learned].requires_grad_()
-    made = {
-        "smoothing": lambda: targets.smooth(LABELS, leaf),
-        "prior": lambda: targets.smooth(LABELS, 0.1, prior=leaf),
-        "table": lambda: targets.backward(LABELS, leaf),
-        "weight": lambda: targets.mix(targets.hard(LABELS), targets.hard(LABELS.flip(0)), leaf),
-    }[learned]()
-    (gradient,) = torch.autograd.grad(made.to_dense(4).square().sum(), leaf)
-    assert float(gradient.abs().sum()) > 0
-
-
 @pytest.mark.parametrize(
     "rule",
     [
@@ -211,24 +122,6 @@ def test_ignored_labels_have_no_target_and_leave_the_others_theirs(rule: Any) ->
     assert rule(LABELS, ignore_index=-100).ignored is None
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-@pytest.mark.parametrize("form", ["labels", "smooth", "dense"])
-def test_a_smoothing_in_half_precision_keeps_the_mass(form: str, dtype: torch.dtype) -> None:
-    soft = {"labels": LABELS, "smooth": targets.smooth(LABELS, 0.1), "dense": targets.dense(ASYMMETRIC)}[form]
-    made = targets.smooth(soft, torch.full((4,), 0.3, dtype=dtype))
-    torch.testing.assert_close(made.mass(), torch.ones(4, dtype=torch.float64), rtol=0, atol=1e-14)
-
-
-def test_smoothing_under_another_mask_leaves_the_first_where_it_was() -> None:
-    a = torch.tensor([True, True, False, False])
-    b = torch.tensor([True, True, True, False])
-    labels = torch.tensor([0, 1])
-    first = targets.smooth(labels, 0.4, valid=a)
-    close(targets.smooth(first, 0.0, valid=b), first.to_dense().tolist())
-    close(targets.smooth(first, 0.3, valid=b), (0.7 * first.to_dense() + 0.1 * b.double()).tolist())
-    assert targets.smooth(first, 0.3, valid=a.clone()).values is None, "the same mask again"
-
-
 @pytest.mark.parametrize("rule", [Smearing.uniform(0.2, 4), noise.symmetric(0.2, 4).inverse()])
 def test_a_smearing_tells_its_number_of_classes(rule: Smearing) -> None:
     made = targets.from_table(rule, LABELS)
@@ -245,43 +138,6 @@ WRONG: list[tuple[str, Any, str]] = [
         lambda: targets.hard(LABELS.to(torch.uint32), ignore_index=2),
         r"labels: .*torch.uint32; use labels.long\(\)",
     ),
-    (
-        "endless smoothing",
-        lambda: targets.smooth(LABELS, -float("inf"), allow_negative=True),
-        "smoothing: finite; got -inf; choose a finite one",
-    ),
-    (
-        "a mask of another shape",
-        lambda: targets.smooth(LABELS, 0.1, valid=torch.ones(3, 4).bool()),
-        r"valid: shape \(K,\) or \(4, K\) with K >= 2; got \(3, 4\); give one mask",
-    ),
-    (
-        "a mask of numbers",
-        lambda: targets.smooth(LABELS, 0.1, valid=torch.ones(4)),
-        r"valid: a bool tensor; got dtype torch.float32; use valid.bool\(\)",
-    ),
-    (
-        "a mask of other classes than the prior",
-        lambda: targets.smooth(LABELS, 0.1, prior=PRIOR, valid=torch.ones(5).bool()),
-        "valid: 4 classes, as the targets; got 5; align them",
-    ),
-    (
-        "a prior without mass",
-        lambda: targets.smooth(
-            torch.tensor([0]), 0.1, prior=torch.tensor([0.0, 1.0]), valid=torch.tensor([[True, False]])
-        ),
-        "prior: mass on the valid classes; got none at row 0; mend the mask, or leave that example unsmoothed",
-    ),
-    (
-        "a prior without mass for what is dense",
-        lambda: targets.smooth(
-            targets.dense(torch.tensor([[1.0, 0.0]])),
-            0.1,
-            prior=torch.tensor([0.0, 1.0]),
-            valid=torch.tensor([True, False]),
-        ),
-        "prior: mass on the valid classes; got none at row 0",
-    ),
     ("negative label", lambda: targets.hard(torch.tensor([0, 1, -7])), "labels: labels of at least 0; got -7 at row 2"),
     (
         "place in a grid",
@@ -291,30 +147,6 @@ WRONG: list[tuple[str, Any, str]] = [
     ("single label", lambda: targets.hard(torch.tensor(-1)), "got -1 at the only entry"),
     ("float labels", lambda: targets.hard(torch.tensor([1.0])), r"labels: an int64 tensor.*float32; use labels.long"),
     ("a list", lambda: targets.hard([0, 1], ignore_index=1), "labels: .*; got list"),  # pyright: ignore
-    ("smoothing above 1", lambda: targets.smooth(LABELS, 1.5), r"smoothing: in \[0, 1\]; got 1.5; choose within it"),
-    ("negative smoothing", lambda: targets.smooth(LABELS, -0.1), "got -0.1; .*negative one needs allow_negative=True"),
-    ("smoothing nan", lambda: targets.smooth(LABELS, float("nan")), "smoothing: .*; got nan"),
-    ("allowed above 1", lambda: targets.smooth(LABELS, 2.0, allow_negative=True), "got 2; choose at most 1"),
-    (
-        "smoothing per example",
-        lambda: targets.smooth(LABELS, torch.tensor([0.1, 0.2, 1.5, 0.1])),
-        r"smoothing: in \[0, 1\]; got 1.5 at row 2",
-    ),
-    (
-        "one smoothing for two",
-        lambda: targets.smooth(LABELS, torch.tensor([0.1, 0.2])),
-        r"smoothing: a number or shape \(4,\), one per example; got shape \(2,\)",
-    ),
-    ("a column", lambda: targets.smooth(LABELS, torch.full((4, 1), 0.1)), r"smoothing: .*; got shape \(4, 1\)"),
-    ("smoothing a str", lambda: targets.smooth(LABELS, "0.1"), "smoothing: a number or a tensor; got str"),  # pyright: ignore
-    ("prior sum", lambda: targets.smooth(LABELS, 0.1, prior=PRIOR * 2), "prior: a sum of 1; got 2; divide it by its"),
-    (
-        "prior sign",
-        lambda: targets.smooth(LABELS, 0.1, prior=PRIOR - 0.15),
-        "prior: probabilities; got -0.05 at class 0",
-    ),
-    ("prior shape", lambda: targets.smooth(LABELS, 0.1, prior=PRIOR[None]), r"prior: shape \(K,\).*got \(1, 4\)"),
-    ("prior int", lambda: targets.smooth(LABELS, 0.1, prior=LABELS), "prior: a floating-point tensor; got dtype"),
     ("table label", lambda: targets.from_table(ASYMMETRIC[:2], LABELS), "labels: .* below 2.*; got 2 at row 0"),
     (
         "table nan",

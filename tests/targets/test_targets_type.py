@@ -39,8 +39,8 @@ def test_a_pytree_round_trip_changes_nothing(form: str) -> None:
     leaves, structure = _pytree.tree_flatten(original)
     back = _pytree.tree_unflatten(leaves, structure)
     assert isinstance(back, Targets)
-    assert all(getattr(back, name) is tensor for name, tensor in original._tensors().items())
-    assert len(leaves) == len(original._tensors()) > 0
+    assert all(getattr(back, name) is tensor for name, tensor in original.tensors().items())
+    assert len(leaves) == len(original.tensors()) > 0
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -59,7 +59,7 @@ def test_vmap_over_targets_equals_the_batch(form: str) -> None:
     batch = every_form()[form]
     shared = {"table", "valid", "prior"}
     axes = _pytree.tree_unflatten(
-        [None if name in shared else 0 for name in batch._tensors()], _pytree.tree_structure(batch)
+        [None if name in shared else 0 for name in batch.tensors()], _pytree.tree_structure(batch)
     )
     one_by_one = torch.func.vmap(losses.cross_entropy, in_dims=(0, axes))(logits, batch)
     torch.testing.assert_close(one_by_one, losses.cross_entropy(logits, batch), rtol=0, atol=1e-14)
@@ -83,7 +83,7 @@ def test_mass_is_the_sum_of_the_dense_form(form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_to_moves_every_tensor(form: str) -> None:
     moved = every_form()[form].to("meta")
-    assert all(tensor.is_meta for tensor in moved._tensors().values())
+    assert all(tensor.is_meta for tensor in moved.tensors().values())
     assert moved.shape == every_form()[form].shape
 
 
@@ -92,7 +92,7 @@ def in_a_grid(made: Targets) -> Targets:
     per_example = {"index", "value", "values", "row", "rest", "labels", "ignored"}
     stacked = {
         name: torch.stack([tensor.roll(i, 0) for i in range(3)])
-        for name, tensor in made._tensors().items()
+        for name, tensor in made.tensors().items()
         if name in per_example
     }
     return replace(made, **stacked)
@@ -130,7 +130,7 @@ def test_an_index_takes_examples_as_it_would_from_the_dense_form(form: str, at: 
         there = getattr(whole, name)
         assert getattr(part, name) is None if there is None else torch.equal(getattr(part, name), there[at])
     names, size = _pytree.tree_structure(part).context
-    assert set(names) == set(whole._tensors())
+    assert set(names) == set(whole.tensors())
     assert size == whole.size
 
 

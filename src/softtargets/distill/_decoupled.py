@@ -13,7 +13,7 @@ from softtargets.distill._inputs import (
     known_labels,
     pair,
 )
-from softtargets.losses._inputs import paired
+from softtargets.losses.inputs import paired
 
 
 def decoupled(

@@ -8,7 +8,7 @@ from torch import Tensor
 from softtargets._checks import check_floating, check_fraction, first_bad, values_visible, where
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32
-from softtargets.losses._inputs import as_targets
+from softtargets.losses.inputs import as_targets
 from softtargets.targets import Targets
 
 

@@ -19,7 +19,7 @@ from softtargets.distill._inputs import (
     pair,
 )
 from softtargets.losses import forward_corrected_cross_entropy
-from softtargets.losses._cross_entropy import _cross_entropy
+from softtargets.losses.building_blocks import deferred_cross_entropy
 from softtargets.matrices import Transition
 from softtargets.targets import Targets
 
@@ -205,7 +205,7 @@ def with_labels(
     targets = labels_as_targets(labels, mask, z.shape[:-1])
     if transition is None:
         # its gradient is not the mean's, but label_weight times that
-        return loss + label_weight * _cross_entropy(z, targets, ahead=False)
+        return loss + label_weight * deferred_cross_entropy(z, targets)
     if isinstance(labels, Tensor):
         return loss + label_weight * forward_corrected_cross_entropy(z, known_labels(labels, mask), transition)
     dense = targets.to_dense(z.shape[-1]).to(z.dtype)

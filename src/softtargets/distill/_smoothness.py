@@ -6,7 +6,7 @@ from torch import Tensor
 from softtargets._checks import check_floating
 from softtargets._errors import fail
 from softtargets.distill._inputs import check_mask, check_temperature, known_labels, masked_rows
-from softtargets.losses._inputs import paired
+from softtargets.losses.inputs import paired
 
 
 def equivalent_smoothing(

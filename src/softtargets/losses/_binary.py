@@ -18,6 +18,8 @@ from softtargets._checks import (
 from softtargets._errors import fail, fail_type, unknown
 from softtargets._numerics import as_like, at_least_float32, times
 
+__all__ = ["binary_cross_entropy"]
+
 CONVENTIONS = ("binary", "all")
 
 
@@ -29,7 +31,7 @@ def binary_cross_entropy(
     convention: Literal["binary", "all"] = "binary",
     class_dim: int = -1,
 ) -> Tensor:
-    """Cross entropy of K independent sigmoids: one value per example, the *sum* over its labels.
+    """Binary cross entropy: K independent sigmoids, summed over the labels of an example.
 
     -sum_k [t_k log sigmoid(z_k) + (1 - t_k) log sigmoid(-z_k)], with t_k = (1 - r) label_k + r / 2 or r / K
 
@@ -68,6 +70,15 @@ def binary_cross_entropy(
     Against:
         where K is large most labels are 0 and most of the loss is theirs; "binary" smoothing then adds up to r K / 2
         labels that are not there.
+
+    Aliases:
+        BCE; sigmoid cross entropy; multi-label cross entropy; binary smoothing
+
+    Topics:
+        overconfidence
+
+    References:
+        the two conventions of Keras (r/2) and timm (r/K)
 
     Example:
         >>> loss = binary_cross_entropy(torch.zeros(1, 3), torch.tensor([[1, 0, 0]]))

@@ -1,20 +1,16 @@
-"""The kernel of the algebra: one cross entropy for every target."""
+"""Cross entropy of logits against any targets."""
 
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Literal
-
-import torch
 from torch import Tensor
 
 from softtargets._errors import fail
-from softtargets._numerics import accumulating, at_least_float32, shifted, times
-from softtargets.losses._fused import fused
-from softtargets.losses._inputs import as_targets, check_fit, classes_last
-from softtargets.losses._kernel import Index, possible, run
-from softtargets.losses._reduce import reduce, upstream
-from softtargets.losses._split import is_split, split_dtensor
+from softtargets._numerics import accumulating
+from softtargets.losses._engine.chunked import possible, run
+from softtargets.losses._engine.kernel import CrossEntropyKernel
+from softtargets.losses._vocab_parallel import is_split, split_dtensor
+from softtargets.losses.inputs import as_targets, check_fit, classes_last
 from softtargets.targets import Targets
+
+__all__ = ["cross_entropy"]
 
 
 def cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int = -1, inplace: bool = False) -> Tensor:
@@ -61,10 +57,10 @@ def cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int =
         >>> cross_entropy(torch.zeros(1, 4), torch.tensor([2])).exp().tolist()
         [4.0]
     """
-    return _cross_entropy(logits, targets, class_dim=class_dim, inplace=inplace)
+    return compute_cross_entropy(logits, targets, class_dim=class_dim, inplace=inplace)
 
 
-def _cross_entropy(
+def compute_cross_entropy(
     logits: Tensor,
     targets: Targets | Tensor,
     *,
@@ -73,43 +69,20 @@ def _cross_entropy(
     ahead: bool = True,
     expected: Tensor | None = None,
 ) -> Tensor:
+    """Return :func:`cross_entropy`; `ahead` and `expected` say when the gradient is computed; see the engine."""
     if is_split(logits) and not inplace:
         return split_dtensor(logits, targets, class_dim)
     targets = as_targets(targets)
     moved = classes_last(logits, class_dim)
     check_fit(targets, moved.shape[:-1], moved.shape[-1])
-    rule = Kernel(targets)
-    if possible(logits, *targets._tensors().values()):
+    kernel = CrossEntropyKernel(targets)
+    if possible(logits, *targets.tensors().values()):
         expected = _of_the_mean(targets, logits) if expected is None else expected
-        return run(rule, logits, class_dim=class_dim, expected=expected, ahead=ahead, inplace=inplace)
+        return run(kernel, logits, class_dim=class_dim, expected=expected, ahead=ahead, inplace=inplace)
     if inplace:
         remedy = "leave inplace=False where the code is compiled or transformed, or a target learns"
         raise fail("inplace", "eager code in which the logits alone learn", True, remedy)
-    return rule.plain(moved)
-
-
-def reduced_cross_entropy(
-    logits: Tensor,
-    targets: Targets,
-    reduction: Literal["mean", "sum", "none"],
-    *,
-    weight: Tensor | None = None,
-    normalizer: float | Tensor | None = None,
-    class_dim: int = -1,
-) -> Tensor:
-    """Return ``reduce(cross_entropy(...), ...)``, whose gradient the forward pass knows, weights and all."""
-    like = logits.new_empty((), dtype=accumulating(logits.dtype)).expand(targets.shape)
-    expected = upstream(like, reduction, weight=weight, normalizer=normalizer)
-    losses = _cross_entropy(logits, targets, class_dim=class_dim, expected=expected)
-    return reduce(losses, reduction, weight=weight, normalizer=normalizer)
-
-
-def label_log_prob(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Return the (...) log-probability of the label, for losses that are a function of it.
-
-    Like minus :func:`cross_entropy`, but that its gradient waits for the backward pass: it is not the mean's.
-    """
-    return -_cross_entropy(logits, labels, class_dim=class_dim, ahead=False)
+    return kernel.plain(moved)
 
 
 def _of_the_mean(targets: Targets, logits: Tensor) -> Tensor | None:
@@ -118,48 +91,3 @@ def _of_the_mean(targets: Targets, logits: Tensor) -> Tensor | None:
         return None
     counted = (~targets.ignored).to(accumulating(logits.dtype))
     return counted * (1 / counted.sum().clamp(min=1))
-
-
-class Kernel:
-    """The cross entropy of some targets, for both paths."""
-
-    def __init__(self, targets: Targets) -> None:
-        self.targets = targets
-
-    def chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
-        targets, wide = self.targets, accumulating(logits.dtype)
-        if targets.table is not None and targets.table.dtype != wide:
-            # once for all chunks, rather than row by row as they are taken
-            self.targets = targets = replace(targets, table=targets.table.to(wide))
-        return fused(logits, targets[index], scale, gradient)
-
-    def tensors(self) -> Iterable[Tensor]:
-        return self.targets._tensors().values()
-
-    def plain(self, logits: Tensor) -> Tensor:
-        targets = self.targets
-        z = at_least_float32(logits)
-        if targets.ignored is not None:
-            z = z.masked_fill(targets.ignored[..., None], 0.0)
-        if targets.valid is not None:
-            z = z.masked_fill(~targets.valid, -torch.inf)
-        z = shifted(z)
-        lse = z.logsumexp(-1)
-        # Sums of weight * -log p, rather than mass * lse - <t, z>: no large numbers cancel.
-        if targets.value is not None and targets.index is not None:
-            value = targets.value.to(z.dtype)
-            loss = times(value, lse[..., None] - z.gather(-1, targets.index)).sum(-1)
-            if targets.rest is not None:
-                loss = loss + targets.rest.to(z.dtype) * (lse - _mean_logit(z, targets))
-        else:
-            loss = times(targets.gathered().to(z.dtype), lse[..., None] - z).sum(-1)
-        return loss if targets.ignored is None else loss.masked_fill(targets.ignored, 0.0)
-
-
-def _mean_logit(z: Tensor, targets: Targets) -> Tensor:
-    """Mean of the logits under the prior, over the classes that are not masked."""
-    masked = z == -torch.inf
-    if targets.prior is not None:
-        prior = targets.prior.to(z).masked_fill(masked, 0.0)
-        return times(prior, z).sum(-1) / prior.sum(-1)
-    return z.masked_fill(masked, 0.0).sum(-1) / (~masked).sum(-1)

@@ -8,12 +8,14 @@ from torch.nn.functional import logsigmoid
 
 from softtargets._checks import check_fraction, check_per_example
 from softtargets._numerics import as_like, at_least_float32
-from softtargets.losses._inputs import paired
-from softtargets.losses._log_odds import apart, label_log_odds
+from softtargets.losses._engine.log_odds import apart, label_log_odds
+from softtargets.losses.inputs import paired
+
+__all__ = ["dual_focal", "focal", "sample_dependent_focal"]
 
 
 def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_dim: int = -1) -> Tensor:
-    """Weigh cross entropy by a power of the probability that the label does not get.
+    """Focal loss: cross entropy scaled by (1 - p_label)^gamma.
 
     -(1 - p_label)^gamma log p_label        # Lin et al. 2017
 
@@ -47,6 +49,16 @@ def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_
         not proper: its minimiser is not the true probabilities (Charoenphakdee et al. 2021, from memory): usually less
         certain, more certain where no class is likely. Wrong labels, being hard, count more.
 
+    Aliases:
+        FL
+
+    Topics:
+        overconfidence, class imbalance
+
+    References:
+        Lin et al. 2017, *Focal Loss for Dense Object Detection*, ICCV; for calibration Mukhoti et al. 2020,
+        *Calibrating Deep Neural Networks using Focal Loss*, NeurIPS
+
     Example:
         >>> loss = focal(torch.zeros(1, 2), torch.tensor([0]), gamma=2.0)        # 1/4 of log 2
         >>> round(float(loss), 4)
@@ -67,7 +79,7 @@ def sample_dependent_focal(
     threshold: float = 0.2,
     class_dim: int = -1,
 ) -> Tensor:
-    """Focal loss with a gamma of its own for labels that are improbable (FLSD-53).
+    """Sample-dependent focal loss: focal loss with a gamma of its own for improbable labels.
 
     -(1 - p_label)^gamma log p_label, with gamma_low where p_label < threshold and gamma_high elsewhere
 
@@ -103,6 +115,15 @@ def sample_dependent_focal(
     Against:
         the loss jumps at the threshold, upwards as the label becomes more probable; else as focal.
 
+    Aliases:
+        FLSD-53
+
+    Topics:
+        overconfidence
+
+    References:
+        Mukhoti et al. 2020, *Calibrating Deep Neural Networks using Focal Loss*, NeurIPS
+
     Example:
         >>> loss = sample_dependent_focal(torch.zeros(1, 2), torch.tensor([0]))        # 1/8 of log 2
         >>> round(float(loss), 4)
@@ -117,7 +138,7 @@ def sample_dependent_focal(
 
 
 def dual_focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, class_dim: int = -1) -> Tensor:
-    """Focal loss that also widens the gap between the label and the class next below it (DFL).
+    """Dual focal loss: focal loss that also widens the gap between the label and the class next below it.
 
     -(1 - p_label + p_j)^gamma log p_label, with p_j = max{p_k : p_k < p_label}, 0 where no class is below
 
@@ -150,6 +171,15 @@ def dual_focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, c
 
     Against:
         the loss jumps where the label overtakes a class, and j is the runner-up only where the prediction is right.
+
+    Aliases:
+        DFL
+
+    Topics:
+        overconfidence
+
+    References:
+        Tao et al. 2023, *Dual Focal Loss for Calibration*, ICML
 
     Example:
         >>> logits = torch.tensor([[2.0, 1.0, 1.0]]).log()        # (1 - 1/2 + 1/4) log 2

@@ -7,14 +7,16 @@ from softtargets._checks import entry, first_bad, values_visible, where
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32, times
 from softtargets.losses._cross_entropy import cross_entropy
-from softtargets.losses._inputs import as_targets, classes_last
+from softtargets.losses.inputs import as_targets, classes_last
 from softtargets.targets import Targets
+
+__all__ = ["ghost_cross_entropy"]
 
 ROUNDING = 1e-3  # how far from 1 a mass may be by rounding alone
 
 
 def ghost_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int = -1) -> Tensor:
-    """Cross entropy over the named classes and one ghost class that stands for all the others.
+    """Ghost cross entropy: over the named classes and one ghost class that stands for all the others.
 
     sum_k t_k * -log p_k + (1 - sum(t)) * -log sum_others p
 

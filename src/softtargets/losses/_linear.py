@@ -9,11 +9,13 @@ from torch.nn import functional
 from softtargets._checks import check_floating
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import accumulating
-from softtargets.losses._cross_entropy import Kernel
-from softtargets.losses._fused import fused
-from softtargets.losses._inputs import as_targets, check_fit
-from softtargets.losses._kernel import Unchanged, chunks, cut, plain_tensors
+from softtargets.losses._engine.chunked import Unchanged, chunks, cut, plain_tensors
+from softtargets.losses._engine.fused import fused
+from softtargets.losses._engine.kernel import CrossEntropyKernel
+from softtargets.losses.inputs import as_targets, check_fit
 from softtargets.targets import Targets
+
+__all__ = ["linear_cross_entropy"]
 
 # Parts into which rows are cut, whose logits are alive one at a time; in half precision each part costs a pass over the
 # sum of the weight's gradients in float32. Below the fewest rows a product of matrices wastes its effort.
@@ -24,7 +26,7 @@ FEWEST = 64
 def linear_cross_entropy(
     hidden: Tensor, weight: Tensor, targets: Targets | Tensor, *, bias: Tensor | None = None, chunk: int | None = None
 ) -> Tensor:
-    """Cross entropy of ``hidden @ weight.T + bias`` against any targets, without the logits in memory.
+    """Linear cross entropy: cross entropy of ``hidden @ weight.T + bias`` without the logits in memory.
 
     cross_entropy(hidden @ weight^T + bias, targets)
 
@@ -62,6 +64,15 @@ def linear_cross_entropy(
     Against:
         logits that are needed elsewhere (accuracy, distillation) are cheaper made once.
 
+    Aliases:
+        cut cross entropy; CCE; fused linear cross entropy
+
+    Topics:
+        many classes
+
+    References:
+        Wijmans et al. 2025, *Cut Your Losses in Large-Vocabulary Language Models*, ICLR
+
     Example:
         >>> loss = linear_cross_entropy(torch.ones(1, 3), torch.zeros(5, 3), torch.tensor([2]))
         >>> loss.exp().round(decimals=4).tolist()
@@ -75,9 +86,9 @@ def linear_cross_entropy(
     targets = as_targets(targets)
     shape = hidden.shape[:-1]
     check_fit(targets, shape, weight.shape[0])
-    ingredients = targets._tensors().values()
+    ingredients = targets.tensors().values()
     if not plain_tensors(hidden, weight, bias, *ingredients) or any(t.requires_grad for t in ingredients):
-        return Kernel(targets).plain(functional.linear(hidden, weight, bias))
+        return CrossEntropyKernel(targets).plain(functional.linear(hidden, weight, bias))
     parts = PARTS if accumulating(hidden.dtype) == hidden.dtype else PARTS_IN_HALF_PRECISION
     rows = chunk or max(FEWEST, -(-shape.numel() // parts))
     learning = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias))
@@ -113,7 +124,7 @@ class _Linear(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Targets, rows: int, learning: bool
     ) -> Tensor:
         ctx.save_for_backward(hidden, weight, bias)
-        ctx.targets, ctx.rows, ctx.ingredients = targets, rows, Unchanged(targets._tensors().values())
+        ctx.targets, ctx.rows, ctx.ingredients = targets, rows, Unchanged(targets.tensors().values())
         # Every loss is taken for one that counts alike: what it counts, in a mean or a sum, scales all at the end.
         scale = None
         if learning:
@@ -127,7 +138,7 @@ class _Linear(torch.autograd.Function):
         hidden, weight, bias = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated again
             ctx.ingredients.check()
-            losses = Kernel(ctx.targets).plain(functional.linear(hidden, weight, bias))
+            losses = CrossEntropyKernel(ctx.targets).plain(functional.linear(hidden, weight, bias))
             learning = [t for t in (hidden, weight, bias) if t is not None and t.requires_grad]
             found = iter(torch.autograd.grad(losses, learning, grad, create_graph=True))
             return (*(next(found) if need else None for need in ctx.needs_input_grad[:3]), None, None, None)
@@ -151,7 +162,7 @@ def _batched(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     hidden, weight, bias = ctx.saved_tensors
     logits = functional.linear(hidden, weight, bias).detach().requires_grad_()
     with torch.enable_grad():
-        (own,) = torch.autograd.grad(Kernel(ctx.targets).plain(logits).sum(), logits)
+        (own,) = torch.autograd.grad(CrossEntropyKernel(ctx.targets).plain(logits).sum(), logits)
     of_logits = (own * grad[..., None]).to(hidden.dtype)
     flat, rows = of_logits.reshape(-1, weight.shape[0]), hidden.reshape(-1, hidden.shape[-1])
     found = (of_logits @ weight, flat.T @ rows, flat.sum(0))

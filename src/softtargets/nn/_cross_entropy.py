@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from softtargets._checks import check_class_weight, check_fraction, check_prior
 from softtargets._errors import fail, unknown
 from softtargets._numerics import at_least_float32
-from softtargets.losses._cross_entropy import reduced_cross_entropy
-from softtargets.losses._reduce import REDUCTIONS
-from softtargets.nn._examples import Reduction, check_fits, class_dim_of, shape_of, weights_of
+from softtargets.losses.building_blocks import reduced_cross_entropy
+from softtargets.losses.reduction import REDUCTIONS, Reduction
+from softtargets.nn._examples import check_fits, class_dim_of, shape_of, weights_of
 from softtargets.targets import Targets, convert_smoothing, dense, hard, reweight, smooth
-from softtargets.targets._convention import CONVENTIONS
+from softtargets.targets.conventions import CONVENTIONS
+
+__all__ = ["CrossEntropy"]
 
 
 class CrossEntropy(nn.Module):
@@ -116,10 +118,10 @@ class CrossEntropy(nn.Module):
         size = logits.shape[class_dim]
         check_fits("weight", self.weight, size)
         targets = self._targets(target, logits, class_dim)
-        rule, reduced = WEIGHTINGS[self.weighting]
+        smoothed, reduced = WEIGHTINGS[self.weighting]
         if self.label_smoothing:
             settings = {"num_classes": size, "convention": self.convention, "prior": self.prior}
-            targets = rule(targets, self.label_smoothing, **settings)
+            targets = smoothed(targets, self.label_smoothing, **settings)
         return reduced(logits, targets, class_dim, self.weight, self.reduction, normalizer)
 
     def extra_repr(self) -> str:

@@ -1,14 +1,10 @@
 """What the modules that reduce share: where the classes are, and their weights as the weights of examples."""
 
-from typing import Literal
-
 from torch import Tensor
 
 from softtargets._checks import check_floating
 from softtargets._errors import fail
 from softtargets.targets import Targets, example_weights
-
-Reduction = Literal["mean", "sum", "none"]
 
 
 def class_dim_of(logits: Tensor, class_dim: int) -> int:

@@ -7,6 +7,8 @@ from softtargets import losses
 from softtargets._checks import check_fraction, check_num_classes
 from softtargets._errors import fail
 
+__all__ = ["LearnedSmoothing"]
+
 
 class LearnedSmoothing(nn.Module):
     """Smooth towards the other classes by learned shares (LS++; Chhabra et al. 2024).

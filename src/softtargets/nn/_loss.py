@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from softtargets._checks import check_class_weight
 from softtargets._errors import fail, fail_type, unknown
 from softtargets.losses import reduce
-from softtargets.losses._reduce import REDUCTIONS
-from softtargets.nn._examples import Reduction, check_fits, class_dim_of, shape_of, weights_of
+from softtargets.losses.reduction import REDUCTIONS, Reduction
+from softtargets.nn._examples import check_fits, class_dim_of, shape_of, weights_of
 from softtargets.targets import hard
+
+__all__ = ["Loss"]
 
 # keywords of the module, which a function's own would hide
 SHARED = ("reduction", "class_weight", "ignore_index", "class_dim")

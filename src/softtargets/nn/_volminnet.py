@@ -10,6 +10,8 @@ from softtargets._checks import check_fraction, check_num_classes
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
 
+__all__ = ["VolMinNet"]
+
 
 class VolMinNet(nn.Module):
     """Forward-corrected cross entropy with a learned transition, held tight by its volume (Li et al. 2021).

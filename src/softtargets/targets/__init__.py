@@ -1,41 +1,42 @@
 """Labels to targets: the vector `t` of ``loss(z, t) = sum(t) * logsumexp(z) - <t, z>``, kept factored."""
 
-from softtargets.targets._adaptive import Ramp, smoothing_from_confidence, smoothing_from_margin
-from softtargets.targets._convention import convert_smoothing
-from softtargets.targets._disturb import disturb
-from softtargets.targets._keywords import ClassKeywords, smooth_by_scores
-from softtargets.targets._mix import mix
-from softtargets.targets._online import OnlineSmoothing, RunningTargets
-from softtargets.targets._rules import backward, dense, from_table, hard, smooth
-from softtargets.targets._sparse import sample, top_k, votes
-from softtargets.targets._tables import confusion_table, hierarchical_table, localized_table, tfidf_table
-from softtargets.targets._targets import Targets
-from softtargets.targets._weights import example_weights, reweight
+from softtargets.targets import (
+    _adaptive,
+    _disturb,
+    _keywords,
+    _mix,
+    _online,
+    _rules,
+    _smooth,
+    _sparse,
+    _tables,
+    _targets,
+    _weights,
+    conventions,
+)
+from softtargets.targets._adaptive import *
+from softtargets.targets._disturb import *
+from softtargets.targets._keywords import *
+from softtargets.targets._mix import *
+from softtargets.targets._online import *
+from softtargets.targets._rules import *
+from softtargets.targets._smooth import *
+from softtargets.targets._sparse import *
+from softtargets.targets._tables import *
+from softtargets.targets._targets import *
+from softtargets.targets._weights import *
+from softtargets.targets.conventions import *
 
-__all__ = [
-    "ClassKeywords",
-    "OnlineSmoothing",
-    "Ramp",
-    "RunningTargets",
-    "Targets",
-    "backward",
-    "confusion_table",
-    "convert_smoothing",
-    "dense",
-    "disturb",
-    "example_weights",
-    "from_table",
-    "hard",
-    "hierarchical_table",
-    "localized_table",
-    "mix",
-    "reweight",
-    "sample",
-    "smooth",
-    "smooth_by_scores",
-    "smoothing_from_confidence",
-    "smoothing_from_margin",
-    "tfidf_table",
-    "top_k",
-    "votes",
-]
+__all__: list[str] = []
+__all__ += _adaptive.__all__
+__all__ += _disturb.__all__
+__all__ += _keywords.__all__
+__all__ += _mix.__all__
+__all__ += _online.__all__
+__all__ += _rules.__all__
+__all__ += _smooth.__all__
+__all__ += _sparse.__all__
+__all__ += _tables.__all__
+__all__ += _targets.__all__
+__all__ += _weights.__all__
+__all__ += conventions.__all__

@@ -9,6 +9,8 @@ from softtargets._checks import check_floating, check_fraction, check_labels, fi
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
 
+__all__ = ["Ramp", "smoothing_from_confidence", "smoothing_from_margin"]
+
 
 @dataclass(frozen=True)
 class Ramp:

@@ -10,6 +10,8 @@ from softtargets.targets._rules import hard
 from softtargets.targets._shared import apart_from_ignored
 from softtargets.targets._targets import Targets
 
+__all__ = ["disturb"]
+
 
 def disturb(
     labels: Tensor,
@@ -19,7 +21,7 @@ def disturb(
     ignore_index: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Targets:
-    """Redraw labels at random, anew at every call (DisturbLabel; Xie et al. 2016).
+    """DisturbLabel: redraws labels at random, anew at every call.
 
     t = onehot(redrawn label), which is the label with probability 1 - rate, else any of the K classes alike
 
@@ -52,6 +54,15 @@ def disturb(
 
     Against:
         label smoothing has the same expected gradient without the noise.
+
+    Aliases:
+        label dropout
+
+    Topics:
+        overconfidence
+
+    References:
+        Xie et al. 2016, *DisturbLabel: Regularizing CNN on the Loss Layer*, CVPR
 
     Example:
         >>> disturb(torch.tensor([2, 0]), 0.0, num_classes=3).to_dense(3).tolist()

@@ -23,6 +23,8 @@ from softtargets.targets._shared import apart_from_ignored, column
 from softtargets.targets._targets import Targets
 from softtargets.targets._text import class_tf_idf, words
 
+__all__ = ["ClassKeywords", "smooth_by_scores"]
+
 
 class ClassKeywords:
     """The words that tell a class from the others, and how many of them a text has.

@@ -8,6 +8,8 @@ from softtargets._errors import fail
 from softtargets.targets._shared import as_wide, column, priors_differ, same_mask
 from softtargets.targets._targets import Targets
 
+__all__ = ["mix"]
+
 
 def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
     """Mix two sets of targets: mixup, CutMix, distillation at temperature 1.
@@ -71,8 +73,8 @@ def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
         size = sizes[0] or sizes[1]
         values = column(weight) * a.to_dense(size) + column(other) * b.to_dense(size)
         return Targets(values=values, labels=labels, valid=a.valid, ignored=ignored)
-    index_a, value_a = a._factors()
-    index_b, value_b = b._factors()
+    index_a, value_a = a.factors()
+    index_b, value_b = b.factors()
     rest = None
     if a.rest is not None or b.rest is not None:
         rest = weight * (0.0 if a.rest is None else a.rest) + other * (0.0 if b.rest is None else b.rest)

@@ -18,9 +18,11 @@ from softtargets._errors import fail
 from softtargets.targets._rules import from_table
 from softtargets.targets._targets import Targets
 
+__all__ = ["OnlineSmoothing", "RunningTargets"]
+
 
 class OnlineSmoothing:
-    """Class-wise soft labels from the model's own right predictions of the last epoch (OLS; Zhang et al. 2021).
+    """Online label smoothing: class-wise soft labels from the correct predictions of the last epoch.
 
     t = (1 - weight) * onehot(label) + weight * table[label]
 
@@ -46,6 +48,15 @@ class OnlineSmoothing:
 
     Against:
         under label noise the rows are of the examples that the model has learned, right or wrong.
+
+    Aliases:
+        OLS
+
+    Topics:
+        similar classes, overconfidence
+
+    References:
+        Zhang et al. 2021, *Delving Deep into Label Smoothing*, IEEE Transactions on Image Processing
 
     Example:
         >>> online = OnlineSmoothing(2)

@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_prior, entry, first_bad, values_visible, where
-from softtargets._errors import fail, fail_type, unknown
+from softtargets._checks import check_floating, entry, first_bad, values_visible, where
+from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32, rows_of
 from softtargets.targets._rules import dense
 from softtargets.targets._targets import Targets
+from softtargets.targets.checks import check_residual
 
-RESIDUALS = ("uniform", "prior", "drop")
+__all__ = ["sample", "top_k", "votes"]
 
 
 def top_k(teacher_log_probs: Tensor, *, k: int, residual: str = "uniform", prior: Tensor | None = None) -> Targets:
@@ -83,21 +84,6 @@ def top_k(teacher_log_probs: Tensor, *, k: int, residual: str = "uniform", prior
     return Targets(index=index, value=value - rest[..., None] * at_top, rest=rest, prior=prior / prior.sum())
 
 
-def check_residual(residual: str, prior: Tensor | None, size: int) -> None:
-    if residual == "ghost":
-        remedy = "use residual='drop' and losses.ghost_cross_entropy"
-        raise fail("residual", "a target, which a ghost class is not", "'ghost'", remedy)
-    if residual not in RESIDUALS:
-        raise unknown("residual", residual, RESIDUALS)
-    if (residual == "prior") != (prior is not None):
-        got = "None" if prior is None else f"one with '{residual}'"
-        raise fail("prior", "probabilities with residual='prior', and only then", got, "give both or neither")
-    if prior is not None:
-        check_prior("prior", prior)
-        if len(prior) != size:
-            raise fail("prior", f"{size} classes, as the teacher", len(prior), "align them")
-
-
 def sample(
     teacher_log_probs: Tensor,
     *,
@@ -158,7 +144,7 @@ def sample(
 
 
 def votes(counts: Tensor) -> Targets:
-    """Turn annotators' votes into targets.
+    """Annotator votes: counts of votes as soft labels.
 
     t = counts / sum of the row
 
@@ -187,6 +173,15 @@ def votes(counts: Tensor) -> Targets:
 
     Against:
         few votes are a noisy estimate, and annotators are not equally reliable.
+
+    Aliases:
+        soft labels; human label distributions
+
+    Topics:
+        soft labels
+
+    References:
+        Peterson et al. 2019, *Human Uncertainty Makes Classification More Robust*, ICCV
 
     Example:
         >>> votes(torch.tensor([[3, 1, 0]])).to_dense().tolist()

@@ -10,6 +10,8 @@ from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32
 from softtargets.targets._text import class_tf_idf
 
+__all__ = ["confusion_table", "hierarchical_table", "localized_table", "tfidf_table"]
+
 
 def hierarchical_table(distance: Tensor, *, sharpness: float) -> Tensor:
     """Make the table of a class hierarchy: the nearer a class, the more of the target.

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
-from softtargets._checks import check_labels, first_bad, values_visible, where
+from softtargets._checks import check_labels
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import rows_of
+
+__all__ = ["Targets"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Targets:
         # a slice of its own for the classes keeps them from being indexed, behind an ellipsis too
         with_classes = (*examples, slice(None))
         taken: dict[str, Tensor] = {}
-        for name, tensor in self._tensors().items():
+        for name, tensor in self.tensors().items():
             if name in ("prior", "table") or (name == "valid" and tensor.ndim == 1):
                 taken[name] = tensor
             elif name == "valid":
@@ -154,7 +156,7 @@ class Targets:
         if self.index is None:
             result = self.gathered()
         else:
-            index, value = self._factors()
+            index, value = self.factors()
             check_labels("labels", index[..., 0] if index.shape[-1] == 1 else index, size)
             result = value.new_zeros((*self.shape, size)).scatter_add(-1, index, value)
             if self.rest is not None:
@@ -173,15 +175,17 @@ class Targets:
 
     def to(self, device: torch.device | str) -> "Targets":
         """Return the targets with every tensor on `device`."""
-        moved = {name: tensor.to(device) for name, tensor in self._tensors().items()}
+        moved = {name: tensor.to(device) for name, tensor in self.tensors().items()}
         return replace(self, **moved)
 
-    def _factors(self) -> tuple[Tensor, Tensor]:
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """Return `index` and `value` of factored targets; the prior's part is `rest`."""
         if self.index is None or self.value is None:
             raise fail("targets", "factored", "a table or dense values", "use targets.hard or targets.smooth")
         return self.index, self.value
 
-    def _tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors that the targets are made of, by the name of their field."""
         pairs = ((name, getattr(self, name)) for name in NAMES)
         return {name: tensor for name, tensor in pairs if tensor is not None}
 
@@ -195,21 +199,6 @@ def check_mask(valid: Tensor, shape: torch.Size) -> None:
         raise fail("valid", required, tuple(valid.shape), "give one mask for all examples, or one for each")
 
 
-def check_spread(targets: Targets) -> None:
-    """Require a class that the smoothing may go to, where a mask leaves some out."""
-    if targets.valid is None or targets.rest is None:
-        return
-    if not values_visible(targets.rest, targets.prior, targets.valid):
-        return
-    there = targets.valid if targets.prior is None else targets.valid & (targets.prior > 0)
-    bad = ~there.any(-1) & (targets.rest != 0)
-    at = first_bad(bad if targets.ignored is None else bad & ~targets.ignored)
-    if at is not None:
-        argument = "valid" if targets.prior is None else "prior"
-        required = "a class to smooth over" if targets.prior is None else "mass on the valid classes"
-        raise fail(argument, required, f"none at {where(at)}", "mend the mask, or leave that example unsmoothed")
-
-
 def _check_bool(argument: str, mask: Tensor) -> None:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         got = f"dtype {mask.dtype}" if isinstance(mask, Tensor) else type(mask).__name__
@@ -218,7 +207,7 @@ def _check_bool(argument: str, mask: Tensor) -> None:
 
 def _flatten(targets: Targets) -> tuple[list[Any], tuple[tuple[str, ...], int | None]]:
     # A tree of the same structure may hold None in a tensor's place, as in_dims does for what vmap shares.
-    names = vars(targets).get("_leaves") or tuple(targets._tensors())
+    names = vars(targets).get("_leaves") or tuple(targets.tensors())
     return [getattr(targets, name) for name in names], (names, targets.size)
 
 

@@ -10,6 +10,8 @@ from softtargets._errors import fail
 from softtargets._numerics import rows_of
 from softtargets.targets._targets import Targets
 
+__all__ = ["example_weights", "reweight"]
+
 # A weight of a class that rounding made negative is not a negative weight.
 ROUNDING = 1e-6
 
@@ -133,7 +135,7 @@ def _weighted(targets: Targets, weight: Tensor) -> Targets:
         return replace(targets, values=targets.values * weight)
     if targets.table is not None:
         return replace(targets, table=targets.table * weight)
-    index, value = targets._factors()
+    index, value = targets.factors()
     rest = targets.rest
     if rest is not None:
         mean = (targets.prior_over(len(weight), rest.dtype, rest.device) * weight).sum(-1)

@@ -10,7 +10,7 @@ from softtargets._checks import check_num_classes, check_prior
 from softtargets._errors import fail, fail_type, unknown
 from softtargets.distill._inputs import check_temperature
 from softtargets.distill.cache.format import Layout
-from softtargets.targets._sparse import check_residual
+from softtargets.targets.checks import check_residual
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 

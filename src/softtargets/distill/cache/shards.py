@@ -159,6 +159,6 @@ def _drawn(ids: Tensor, log_probs: Tensor, keep: Sampled, seed: int | None) -> d
         digest = hashlib.sha256(f"{seed}:{example}".encode()).digest()
         generator.manual_seed(int.from_bytes(digest[:4], "little"))
         drawn = sample(row_log_probs, draws=draws, proposal_temperature=keep.proposal_temperature, generator=generator)
-        classes[row], value = drawn._factors()
+        classes[row], value = drawn.factors()
         log_weights[row] = (value * draws).log()
     return {"classes": classes} if keep.proposal_temperature == 1 else {"classes": classes, "log_weights": log_weights}

@@ -1,0 +1,121 @@
+"""What a smoothing means: the conventions in the wild, and the way from each to each."""
+
+import torch
+from torch import Tensor
+
+from softtargets._checks import check_num_classes, entry, first_bad, values_visible, where
+from softtargets._errors import fail, unknown
+
+__all__ = ["convert_smoothing"]
+
+CONVENTIONS = ("all", "others", "others-but-padding", "classy", "binary")
+
+
+def convert_smoothing(
+    smoothing: float | Tensor, *, num_classes: int, source: str = "all", target: str = "all"
+) -> float | Tensor:
+    """Smoothing conventions: converts a smoothing from one convention to another, for the same target.
+
+    Weight of the label, and of each other class, at smoothing r::
+
+        all                 1 - r + r/K     r/K         torch, Keras, optax, timm, transformers
+        others              1 - r           r/(K-1)     fairseq, Megatron
+        others-but-padding  1 - r           r/(K-2)     OpenNMT: K counts a padding class that gets nothing, so this
+                                                        is "others" over the K-1 classes that are valid
+        classy              (1+r/K)/(1+r)   (r/K)/(1+r) ClassyVision
+        binary              1 - r/2         r/2         Keras' binary smoothing; K = 2
+
+    For "others-but-padding" the "all" side smooths over the K-1 valid classes: mask the padding class out with `valid`.
+
+    Args:
+        smoothing: a number or a tensor, in the `source` convention.
+        num_classes: K, at least 2 (3 with padding; exactly 2 for "binary").
+        source: convention of `smoothing`.
+        target: convention of the result.
+
+    Returns:
+        The smoothing in the `target` convention, of the type that was given.
+
+    Raises:
+        ValueError: where a convention or the number of classes does not fit, or smoothing is beyond what "classy" can
+            say: above -1 there, below 1 in "all".
+
+    Limits:
+        0 is 0 in every convention; there and back again is where it began.
+
+    Conventions:
+        Szegedy's epsilon and Müller's alpha are "all"; Shen et al. 2021, Eq. 1, is "others".
+
+    Cost:
+        a few operations, whatever K.
+
+    When:
+        a number printed for one library is to be used with another.
+
+    Against:
+        the names hide that the same number is another target: at K = 2, 0.1 of "others" is 0.2 of "all".
+
+    Aliases:
+        all classes; other classes; fairseq; OpenNMT; ClassyVision
+
+    References:
+        the libraries named below, each checked against its code
+
+    Example:
+        >>> convert_smoothing(0.2, num_classes=5, source="others", target="all")
+        0.25
+    """
+    check_num_classes(num_classes)
+    return _from_all(_to_all(smoothing, num_classes, source), num_classes, target)
+
+
+def _to_all(smoothing: float | Tensor, num_classes: int, convention: str) -> float | Tensor:
+    match convention:
+        case "all":
+            return smoothing
+        case "others" | "others-but-padding":
+            size = _valid_classes(num_classes, convention)
+            return smoothing * size / (size - 1)
+        case "classy":
+            _check(smoothing, above=-1, required="above -1 in the convention 'classy'", remedy="choose more")
+            return smoothing / (1 + smoothing)
+        case "binary":
+            _valid_classes(num_classes, convention)
+            return smoothing
+    raise unknown("convention", convention, CONVENTIONS)
+
+
+def _from_all(smoothing: float | Tensor, num_classes: int, convention: str) -> float | Tensor:
+    match convention:
+        case "all":
+            return smoothing
+        case "others" | "others-but-padding":
+            size = _valid_classes(num_classes, convention)
+            return smoothing * (size - 1) / size
+        case "classy":
+            _check(smoothing, below=1, required="below 1 in the 'all' convention, for 'classy'", remedy="choose less")
+            return smoothing / (1 - smoothing)
+        case "binary":
+            _valid_classes(num_classes, convention)
+            return smoothing
+    raise unknown("convention", convention, CONVENTIONS)
+
+
+def _check(
+    smoothing: float | Tensor, *, required: str, remedy: str, above: float = -torch.inf, below: float = torch.inf
+) -> None:
+    values = smoothing if isinstance(smoothing, Tensor) else torch.tensor(smoothing, dtype=torch.float64)
+    index = first_bad(~((values > above) & (values < below))) if values_visible(values) else None
+    if index is not None:
+        got = entry(values, index) + (f" at {where(index)}" if index else "")
+        raise fail("smoothing", required, got, remedy)
+
+
+def _valid_classes(num_classes: int, convention: str) -> int:
+    if convention == "binary" and num_classes != 2:
+        raise fail("num_classes", "2 for the convention 'binary'", num_classes, "use 'all' or 'others'")
+    if convention != "others-but-padding":
+        return num_classes
+    if num_classes < 3:
+        raise fail("num_classes", "at least 3 with a padding class", num_classes, "use 'others'")
+    return num_classes - 1
