@@ -4,6 +4,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from softtargets._errors import InputError
+from softtargets.noise.estimators import ESTIMATORS
 from softtargets.objectives import AnyObjective, Objective
 from softtargets.objectives.transitions import EstimatedTransition
 from softtargets.runs.spec import RunSpec
@@ -49,7 +50,7 @@ def _parse(**objective) -> Objective:
         ),
         (
             {"name": "forward", "transition": {"name": "estimated", "estimator": "anchors"}},
-            "objective.transition.estimator: one of anchor_points, dual_t, confident_joint; got 'anchors'; "
+            f"objective.transition.estimator: one of {', '.join(ESTIMATORS)}; got 'anchors'; "
             "did you mean 'anchor_points'?",
         ),
         (

@@ -1,19 +1,23 @@
 """Where an objective gets its transition from."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from softtargets import noise
 from softtargets._errors import fail
 from softtargets._spec import Fraction, NamedSpec, register, union_of
 from softtargets.matrices import Transition
+from softtargets.noise.estimators import ESTIMATORS
 from softtargets.objectives.context import ObjectiveContext, Predictions
+
+if TYPE_CHECKING:
+    EstimatorName = str
+else:
+    EstimatorName = Literal[tuple(ESTIMATORS)]
 
 
 class TransitionSource(NamedSpec):
@@ -72,13 +76,13 @@ class EstimatedTransition(TransitionSource):
     As in Patrini et al. 2017, Sec. 4; `percentile` says which example stands for a class, and None the surest.
     """
 
-    estimator: Literal["anchor_points", "dual_t", "confident_joint"] = "anchor_points"
+    estimator: EstimatorName = "anchor_points"
     percentile: Annotated[float, Field(ge=0, le=100)] | None = None
 
     @model_validator(mode="after")
     def _percentile_belongs_to_anchors(self) -> Self:
-        if self.estimator == "confident_joint" and self.percentile is not None:
-            raise fail("percentile", "none for 'confident_joint'", f"{self.percentile:g}", "drop it")
+        if self.percentile is not None and "percentile" not in ESTIMATORS[self.estimator].settings:
+            raise fail("percentile", f"none for '{self.estimator}'", f"{self.percentile:g}", "drop it")
         return self
 
     def needed(self) -> Self:
@@ -96,15 +100,9 @@ class EstimatedTransition(TransitionSource):
         split = "validation" if len(predictions["validation.labels"]) else "train"
         logits = predictions.get(f"selected.{split}.logits", predictions[f"{split}.logits"])
         probs = torch.softmax(logits.double(), dim=-1)
-        return ESTIMATORS[self.estimator](probs, predictions[f"{split}.observed"], self.percentile)
+        settings = {"percentile": self.percentile} if self.percentile is not None else {}
+        return noise.estimate_transition(probs, predictions[f"{split}.observed"], method=self.estimator, **settings)
 
-
-# (probs, observed labels, percentile) -> the transition
-ESTIMATORS: dict[str, Callable[[Tensor, Tensor, float | None], Transition]] = {
-    "anchor_points": lambda probs, labels, percentile: noise.anchor_points(probs, percentile=percentile),
-    "dual_t": lambda probs, labels, percentile: noise.dual_t(probs, labels, percentile=percentile),
-    "confident_joint": lambda probs, labels, percentile: noise.confident_joint(probs, labels).transition,
-}
 
 if TYPE_CHECKING:
     AnyTransition = TransitionSource
