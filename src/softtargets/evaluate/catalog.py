@@ -15,139 +15,116 @@ class EvaluationMetric(NamedTuple):
     Args:
         group: heading of related metrics.
         label: its name on the page.
+        describes: its definition in a sentence; `{bins}` is filled in.
         unit: in which it is shown; it is stored as a fraction or in nats.
         better: which values are better.
-        describes: its definition in a sentence; `{bins}` is filled in.
         core: whether it is also computed after temperature scaling and compared between models.
     """
 
     group: str
     label: str
-    unit: Unit
-    better: Better
     describes: str
+    unit: Unit = "percent"
+    better: Better = "lower"
     core: bool = False
 
 
 # Every metric that an evaluation may contain, in the order of the page.
 METRICS: dict[str, EvaluationMetric] = {
     "accuracy": EvaluationMetric(
-        RIGHT, "Accuracy", "percent", "higher", "Rows whose label is the most likely class.", core=True
+        RIGHT, "Accuracy", "Rows whose label is the most likely class.", better="higher", core=True
     ),
     "top5_accuracy": EvaluationMetric(
-        RIGHT,
-        "Top-5 accuracy",
-        "percent",
-        "higher",
-        "Rows whose label is among the five most likely classes.",
-        core=True,
+        RIGHT, "Top-5 accuracy", "Rows whose label is among the five most likely classes.", better="higher", core=True
     ),
     "nll": EvaluationMetric(
         PROBABILITIES,
         "NLL",
-        "nats",
-        "lower",
         "Mean of −log of the probability of the label; infinite if one of them is 0.",
+        unit="nats",
         core=True,
     ),
     "brier": EvaluationMetric(
         PROBABILITIES,
         "Brier score",
-        "fraction",
-        "lower",
         "Mean squared distance, summed over the classes, between the probabilities and the label: from 0 to 2.",
+        unit="fraction",
         core=True,
     ),
     "brier_reliability": EvaluationMetric(
-        PROBABILITIES,
-        "… reliability",
-        "fraction",
-        "lower",
-        "The part of the Brier score that is due to miscalibration.",
+        PROBABILITIES, "… reliability", "The part of the Brier score that is due to miscalibration.", unit="fraction"
     ),
     "brier_resolution": EvaluationMetric(
         PROBABILITIES,
         "… resolution",
-        "fraction",
-        "higher",
         "The part that is subtracted, since outcomes differ between bins.",
+        unit="fraction",
+        better="higher",
     ),
     "brier_uncertainty": EvaluationMetric(
         PROBABILITIES,
         "… uncertainty",
-        "fraction",
-        "neither",
         "The score of predicting the class frequencies: a property of the data, not of the model.",
+        unit="fraction",
+        better="neither",
     ),
     "brier_within_bin": EvaluationMetric(
-        PROBABILITIES, "… within bins", "fraction", "neither", "The remainder, since probabilities differ within a bin."
+        PROBABILITIES,
+        "… within bins",
+        "The remainder, since probabilities differ within a bin.",
+        unit="fraction",
+        better="neither",
     ),
     "overconfidence": EvaluationMetric(
         CALIBRATION,
         "Confidence − accuracy",
-        "percent",
-        "zero",
         "Mean confidence minus accuracy: above 0 over-confident, below 0 under-confident.",
+        better="zero",
     ),
     "ece": EvaluationMetric(
         CALIBRATION,
         "ECE",
-        "percent",
-        "lower",
         "Mean distance between confidence and accuracy, over {bins} bins of equal width, norm 1.",
         core=True,
     ),
     "ece_mass": EvaluationMetric(
-        CALIBRATION, "ECE, equal mass", "percent", "lower", "The same over {bins} bins of equally many rows.", core=True
+        CALIBRATION, "ECE, equal mass", "The same over {bins} bins of equally many rows.", core=True
     ),
     "ece_debiased": EvaluationMetric(
         CALIBRATION,
         "ECE, norm 2, debiased",
-        "percent",
-        "lower",
         "Root mean squared distance over {bins} bins of equal width, minus the bias of finite samples (Kumar 2019).",
     ),
-    "ece_max": EvaluationMetric(
-        CALIBRATION, "ECE, maximum", "percent", "lower", "The largest distance among {bins} bins of equal width."
-    ),
+    "ece_max": EvaluationMetric(CALIBRATION, "ECE, maximum", "The largest distance among {bins} bins of equal width."),
     "ece_classwise": EvaluationMetric(
         CALIBRATION,
         "ECE, class-wise",
-        "percent",
-        "lower",
         "Mean over the classes of the ECE of each class’s probability, {bins} bins of equal width.",
     ),
     "smooth_ece": EvaluationMetric(
         CALIBRATION,
         "Smooth ECE",
-        "percent",
-        "lower",
         "The distance after smoothing with a kernel instead of bins (Błasiok and Nakkiran 2023).",
         core=True,
     ),
     "aurc": EvaluationMetric(
         RANKING,
         "AURC",
-        "percent",
-        "lower",
         "Area under the risk-coverage curve: mean error of the most confident rows over all coverages.",
         core=True,
     ),
-    "excess_aurc": EvaluationMetric(
-        RANKING, "Excess AURC", "percent", "lower", "AURC minus that of the best ranking of the same rows."
-    ),
+    "excess_aurc": EvaluationMetric(RANKING, "Excess AURC", "AURC minus that of the best ranking of the same rows."),
     "coverage_at_1": EvaluationMetric(
-        RANKING, "Coverage at 1 % risk", "percent", "higher", "Largest share that can be kept with at most 1 % wrong."
+        RANKING, "Coverage at 1 % risk", "Largest share that can be kept with at most 1 % wrong.", better="higher"
     ),
     "coverage_at_5": EvaluationMetric(
-        RANKING, "Coverage at 5 % risk", "percent", "higher", "Largest share that can be kept with at most 5 % wrong."
+        RANKING, "Coverage at 5 % risk", "Largest share that can be kept with at most 5 % wrong.", better="higher"
     ),
     "error_auroc": EvaluationMetric(
         RANKING,
         "AUROC of errors",
-        "percent",
-        "higher",
         "Probability that a wrong row is less confident than a right one.",
+        better="higher",
         core=True,
     ),
 }

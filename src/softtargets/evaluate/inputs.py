@@ -76,27 +76,40 @@ def open_files(request: EvaluateRequest) -> tuple[PredictionSource, ...]:
 
 
 def open_arrays(
-    kind: Kind,
-    models: Mapping[str, tuple[str, ArrayLike]],
-    labels: ArrayLike,
+    probs: ArrayLike | None,
+    logits: ArrayLike | None,
+    labels: ArrayLike | None,
+    against: Mapping[str, ArrayLike],
+    *,
+    name: str,
     class_names: tuple[str, ...] | None,
 ) -> tuple[PredictionSource, ...]:
-    """Check the shapes of arrays and require that they fit together.
+    """Check which arrays were given and their shapes, and require that they fit together.
 
     Args:
-        kind: what the values of all models are.
-        models: by name, the main one first: how errors name the array, and (N, K) values.
+        probs, logits: (N, K) values of the main model; one of the two.
         labels: (N,), of all models.
+        against: values of the other models by name, of the same kind.
+        name: of the main model.
         class_names: K names, or None.
 
     Raises:
-        InputError: a bad shape, or models that differ in classes or rows.
+        InputError: both or neither of probs and logits, no labels, a bad shape, models that differ in classes or rows.
         InputTypeError: what is not an array of numbers.
     """
+    if (probs is None) == (logits is None):
+        got = "neither" if probs is None else "both"
+        raise fail("probs", "either probs or logits, or files", got, "pass one of them")
+    if labels is None:
+        raise fail("labels", "one class index for each row", "none", "pass labels")
+    if name in against:
+        raise fail("against", "a unique name for each model", f"'{name}' 2 times", "choose another name")
+    kind, main = ("probs", probs) if logits is None else ("logits", logits)
     shared = as_tensor("labels", labels)
+    models = [(name, kind, main), *((other, f"against[{other!r}]", values) for other, values in against.items())]
     sources = tuple(
-        PredictionSource(name, ArrayPredictions(as_tensor(place, values), kind, shared, class_names, place))
-        for name, (place, values) in models.items()
+        PredictionSource(model, ArrayPredictions(as_tensor(place, values), kind, shared, class_names, place))
+        for model, place, values in models
     )
     _require_one_problem(sources)
     num_rows = sources[0].data.num_rows

@@ -97,7 +97,8 @@ def evaluate_predictions(
         # before anything is read, which may take long
         _require_writable(folder)
     if request is None:
-        sources = _open_arrays(probs, logits, labels, against or {}, options)
+        name, class_names = options.name or "predictions", options.class_names
+        sources = open_arrays(probs, logits, labels, against or {}, name=name, class_names=class_names)
     else:
         _refuse_beside_files(probs=probs, logits=logits, labels=labels, options=options)
         sources = open_files(request)
@@ -147,26 +148,6 @@ def _request(files: FilesLike, against: Mapping[str, ArrayLike] | None) -> Evalu
         raise fail("files", "at least one path", "none", "name the files of the predictions")
     others = tuple(f"{name}={path}" for name, path in (against or {}).items())
     return EvaluateRequest(tuple(map(str, paths)), against=others)
-
-
-def _open_arrays(
-    probs: ArrayLike | None,
-    logits: ArrayLike | None,
-    labels: ArrayLike | None,
-    against: Mapping[str, ArrayLike],
-    options: EvaluationOptions,
-) -> tuple[PredictionSource, ...]:
-    if (probs is None) == (logits is None):
-        got = "neither" if probs is None else "both"
-        raise fail("probs", "either probs or logits, or files", got, "pass one of them")
-    if labels is None:
-        raise fail("labels", "one class index for each row", "none", "pass labels")
-    kind, values = ("probs", probs) if logits is None else ("logits", logits)
-    name = options.name or "predictions"
-    if name in against:
-        raise fail("against", "a unique name for each model", f"'{name}' 2 times", "choose another name")
-    others = {other: (f"against[{other!r}]", array) for other, array in against.items()}
-    return open_arrays(kind, {name: (kind, values), **others}, labels, options.class_names)
 
 
 def _refuse_beside_files(options: EvaluationOptions, **arrays: ArrayLike | None) -> None:
