@@ -54,7 +54,7 @@ def test_arrays_are_shared_unless_they_are_read_only():
         ({"probs": PROBS * 1j}, InputTypeError, "probs: an array of numbers"),
         ({"probs": torch.tensor(PROBS) * 1j}, InputTypeError, "probs: an array of real numbers"),
         ({"probs": PROBS * np.array([[1], [np.nan], [1]])}, InputError, "nan in probs, row 1, class 0"),
-        ({"probs": 5 * PROBS}, InputError, "a sum of 5 in probs, row 0"),
+        ({"probs": 5 * PROBS}, InputError, "a sum of 5 in probs, row 0; these look like logits: pass logits="),
         ({"against": {"b": PROBS[:2]}}, InputError, "against: as many rows as predictions has, 3; got 2 in b"),
         ({"against": {"b": np.full((3, 4), 0.25)}}, InputError, "against: 2 classes, .* got 4 in b"),
         ({"against": {"b": -PROBS}}, InputError, r"in against\['b'\], row 0"),

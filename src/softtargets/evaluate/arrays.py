@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail, fail_type
-from softtargets.data._prediction_checks import Kind, check_values, checked_labels, floating
 from softtargets.data.predictions import PredictionChunk
+from softtargets.data.predictions.checks import check_values, checked_labels, floating
+from softtargets.metrics.rows import Kind
 
 # NumPy arrays, tensors, and what NumPy makes arrays of, such as lists and tables
 ArrayLike = Any
@@ -69,7 +70,7 @@ class ArrayPredictions:
         size = max(1, min(_CHUNK_ROWS, _CHUNK_NUMBERS // self.num_classes))
         for start in range(0, self.num_rows, size):
             values, labels = floating(self.values[start : start + size]), self.labels[start : start + size]
-            check_values(values, self.kind, self.place, Path(self.place), start)
+            check_values(values, self.kind, "logits=", Path(self.place), start)
             checked = checked_labels(labels, self.num_classes, "labels", Path("labels"), start)
             yield PredictionChunk(values, checked, start, Path(self.place), start)
 

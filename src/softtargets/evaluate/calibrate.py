@@ -8,12 +8,12 @@ from torch import Tensor
 
 from softtargets._numerics import at_least_float32
 from softtargets.calibration import Temperature
-from softtargets.data._prediction_checks import Kind
 from softtargets.evaluate.accumulate import AccumulatedModel
 from softtargets.evaluate.inputs import OnRows, read_blocks
 from softtargets.evaluate.sample import LEAST, RowSample
 from softtargets.evaluate.suite import MetricSuite
 from softtargets.metrics.groups import group_of
+from softtargets.metrics.rows import Kind
 
 FOLDS = 5
 

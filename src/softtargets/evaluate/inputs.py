@@ -7,10 +7,10 @@ from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import InputError, fail
-from softtargets.data._prediction_checks import Kind
 from softtargets.data.predictions import PredictionChunk, PredictionFiles, open_predictions
 from softtargets.evaluate.arrays import ArrayLike, ArrayPredictions, as_tensor
 from softtargets.evaluate.request import LABELS, EvaluateRequest
+from softtargets.metrics.rows import Kind
 
 # (stage, rows done, number of rows or None where it is not known)
 OnRows = Callable[[str, int, int | None], None]

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from softtargets.data._prediction_checks import Kind
 from softtargets.metrics.groups import group_of
+from softtargets.metrics.rows import Kind
 
 # A temperature fitted on fewer rows is not informative.
 LEAST = 20
