@@ -21,7 +21,7 @@ def evaluate(tmp_path, monkeypatch) -> Evaluate:
 
     def run(*predictions: str, draws: int = 50, seed: int = 0, **settings: Any) -> dict[str, Any]:
         options = EvaluationOptions(draws=draws, seed=seed)
-        results = evaluate_predictions(files=EvaluateRequest(predictions, **settings), options=options)
+        results = evaluate_predictions(predictions=EvaluateRequest(predictions, **settings), options=options)
         return json.loads(as_json(results))
 
     return run

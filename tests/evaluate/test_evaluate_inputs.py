@@ -138,7 +138,7 @@ def test_a_bad_row_is_refused_by_its_file_and_number_and_nothing_is_left(tmp_pat
     write_arrays("bad.npz", content)
     for request in (EvaluateRequest(("good.npz", "bad.npz")), EvaluateRequest(("good.npz",), against=("bad.npz",))):
         with pytest.raises(InputError, match=words):
-            evaluate_predictions(files=request, output="page")
+            evaluate_predictions(predictions=request, output="page")
     assert sorted(path.name for path in Path().iterdir()) == ["bad.npz", "good.npz"]
 
 
@@ -150,5 +150,5 @@ def test_a_truncated_shard_is_refused_and_nothing_is_left(tmp_path, monkeypatch)
     whole = Path("b.safetensors").read_bytes()
     Path("b.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"a file that can be read; got b\.safetensors"):
-        evaluate_predictions(files=["a.safetensors", "b.safetensors"], output="page")
+        evaluate_predictions(predictions=["a.safetensors", "b.safetensors"], output="page")
     assert not Path("page").exists()

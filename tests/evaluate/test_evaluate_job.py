@@ -233,7 +233,7 @@ def test_rows_of_one_outcome_say_nothing_of_the_other(evaluate, right):
 def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_by_hand()
-    results = evaluate_predictions(files="hand.csv", output="my/page")
+    results = evaluate_predictions(predictions="hand.csv", output="my/page")
     folder = Path("my/page")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sorted(before) == ["classes.csv", "evaluation.json", "index.html"]
@@ -245,17 +245,17 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "_page", broken)
     write_csv("hand.csv", [["probs_0", "probs_1", "labels"], [0.5, 0.5, 0]])
     with pytest.raises(MemoryError):
-        evaluate_predictions(files="hand.csv", output=folder)
+        evaluate_predictions(predictions="hand.csv", output=folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_without_an_output_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_by_hand()
-    evaluate_predictions(files="hand.csv")
-    evaluate_predictions(files=EvaluateRequest(("hand.csv",)))
+    evaluate_predictions(predictions="hand.csv")
+    evaluate_predictions(predictions=EvaluateRequest(("hand.csv",)))
     assert [path.name for path in tmp_path.iterdir()] == ["hand.csv"]
-    evaluate_predictions(files=EvaluateRequest(("hand.csv",), output=Path("named")))
+    evaluate_predictions(predictions=EvaluateRequest(("hand.csv",), output=Path("named")))
     assert Path("named/index.html").exists()
 
 
@@ -264,7 +264,7 @@ def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_read(tmp
     # whoever runs this may be allowed everything
     monkeypatch.setattr(job.os, "access", lambda place, mode: place != tmp_path)
     with pytest.raises(PermissionError, match=re.escape(str(tmp_path))):
-        evaluate_predictions(files="not-there.npz", output="new/page")
+        evaluate_predictions(predictions="not-there.npz", output="new/page")
     assert not list(tmp_path.iterdir())
 
 
@@ -280,11 +280,19 @@ def test_arrays_give_the_numbers_of_the_same_arrays_in_a_file(tmp_path, monkeypa
     options = EvaluationOptions(seed=3, draws=20, name="a")
     given: dict[str, Any] = {kind: convert(arrays["a"]), "labels": convert(labels.numpy())}
     of_arrays = evaluate_predictions(**given, against={"b": convert(arrays["b"])}, output="page", options=options)
-    of_files = evaluate_predictions(files="a.npz", against={"b": "b.npz"}, options=replace(options, name=None))
+    of_files = evaluate_predictions(predictions="a.npz", against={"b": "b.npz"}, options=replace(options, name=None))
     models = tuple(replace(model, files=()) for model in of_files.models)
     assert of_arrays == replace(of_files, command="", models=models)
     assert of_files.command == "softtargets evaluate a.npz --against b=b.npz --seed 3"
     assert Path("page/evaluation.json").read_bytes() == as_json(of_arrays)
+
+
+def test_arrays_in_files_may_have_other_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_arrays("a.npz", {"scores": np.array([[2.0, 1.0], [1.0, 2.0]]), "y": np.array([0, 0])})
+    results = evaluate_predictions(predictions="a.npz", logits="scores", labels="y")
+    assert results.main.metrics[0].value == 0.5
+    assert results.command == "softtargets evaluate a.npz --logits scores --labels y --seed 0"
 
 
 def test_names_of_classes_are_those_of_the_options():
@@ -315,18 +323,22 @@ PROBS, LABELS = np.full((3, 2), 0.5), np.zeros(3, dtype=int)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({}, "probs: either probs or logits, or files; got neither"),
-        ({"labels": LABELS}, "probs: either probs or logits, or files; got neither"),
+        ({}, "probs: either probs or logits, or predictions; got neither"),
+        ({"labels": LABELS}, "probs: either probs or logits, or predictions; got neither"),
         ({"probs": PROBS, "logits": PROBS, "labels": LABELS}, "probs: .* got both"),
         ({"probs": PROBS}, "labels: one class index for each row; got none"),
         ({"probs": PROBS, "labels": LABELS, "against": {"predictions": PROBS}}, "against: a unique name"),
         ({"probs": PROBS, "labels": LABELS, "output": __file__}, "output: a folder; got the file"),
-        ({"files": "a.npz", "labels": LABELS}, "labels: None where files are given; got ndarray"),
-        ({"files": "a.npz", "probs": PROBS}, "probs: None where files are given; got ndarray"),
-        ({"files": "a.npz", "options": EvaluationOptions(name="a")}, "options.name: None where files are given"),
-        ({"files": []}, "files: at least one path; got none"),
-        ({"files": EvaluateRequest(("a.npz",)), "against": {"b": "b.npz"}}, "against: None where files is an Eval"),
-        ({"files": "no-such-file.npz"}, "predictions: an existing file; got 'no-such-file.npz'"),
+        ({"predictions": "a.npz", "labels": LABELS}, "labels: a name in the files, .* got ndarray"),
+        ({"predictions": "a.npz", "probs": PROBS}, "probs: a name in the files, .* got ndarray"),
+        ({"predictions": "a.npz", "options": EvaluationOptions(name="a")}, "options.name: nothing beside predictions"),
+        ({"predictions": []}, "predictions: at least one path; got none"),
+        (
+            {"predictions": EvaluateRequest(("a.npz",)), "against": {"b": "b.npz"}},
+            "against: nothing beside predictions",
+        ),
+        ({"predictions": EvaluateRequest(("a.npz",)), "probs": "p"}, "probs: nothing beside predictions"),
+        ({"predictions": "no-such-file.npz"}, "predictions: an existing file; got 'no-such-file.npz'"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(arguments, words):

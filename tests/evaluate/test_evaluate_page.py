@@ -256,7 +256,7 @@ def test_files_are_replaced_and_others_are_left_alone(tmp_path, monkeypatch, res
     monkeypatch.setattr(evaluation, "build", lambda given: built if given is results else {})
     for name in ("index.html", "mine.txt"):
         (tmp_path / name).write_text("mine")
-    assert evaluation.write(results, tmp_path) == tmp_path / "index.html"
+    assert evaluation.write_page(results, tmp_path) == tmp_path / "index.html"
     assert list(built)[-1] == "index.html"
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != "mine.txt"} == built
     assert (tmp_path / "mine.txt").read_text() == "mine"
@@ -269,7 +269,7 @@ def test_files_are_replaced_and_others_are_left_alone(tmp_path, monkeypatch, res
     ids=["four", "many-classes"],
 )
 def test_the_page_fits_screens_and_paper(tmp_path, check_page, given):
-    check_page(evaluation.write(make(**given), tmp_path))
+    check_page(evaluation.write_page(make(**given), tmp_path))
 
 
 @pytest.mark.browser
@@ -278,7 +278,7 @@ def test_the_page_with_hostile_and_long_names_fits(tmp_path, check_page):
     names = tuple(f"{'very_long_' * 6}{k}" for k in range(results.num_classes))
     long = tuple(replace(model, name="unbroken" * 12 + model.name) for model in results.models)
     against = tuple(replace(entry, against=long[1].name) for entry in results.differences)
-    check_page(evaluation.write(replace(results, class_names=names, models=long, differences=against), tmp_path))
+    check_page(evaluation.write_page(replace(results, class_names=names, models=long, differences=against), tmp_path))
 
 
 @pytest.mark.browser
@@ -290,6 +290,6 @@ def test_a_model_that_is_always_right_has_a_page_too(tmp_path, check_page):
     none = MetricValue("error_auroc", None, None, "No row is wrong.")
     results = with_metrics(results, none)
     main = replace(results.main, histogram=histogram, risk_coverage=risk)
-    page = evaluation.write(replace(results, models=(main,)), tmp_path)
+    page = evaluation.write_page(replace(results, models=(main,)), tmp_path)
     assert "No row is wrong." in words_of(page.read_text())
     check_page(page)

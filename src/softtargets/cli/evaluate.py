@@ -71,7 +71,7 @@ def evaluate(
     )
     folder = request.folder
     options = EvaluationOptions(seed=seed, on_rows=show_rows())
-    results = evaluate_predictions(files=request, output=folder, options=options)
+    results = evaluate_predictions(predictions=request, output=folder, options=options)
     typer.echo(f"{show_evaluation(results)}\npage: {folder / 'index.html'}")
     return DONE
 

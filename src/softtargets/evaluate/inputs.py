@@ -99,7 +99,7 @@ def open_arrays(
     """
     if (probs is None) == (logits is None):
         got = "neither" if probs is None else "both"
-        raise fail("probs", "either probs or logits, or files", got, "pass one of them")
+        raise fail("probs", "either probs or logits, or predictions", got, "pass one of them")
     if labels is None:
         raise fail("labels", "one class index for each row", "none", "pass labels")
     if name in against:

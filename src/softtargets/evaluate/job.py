@@ -18,12 +18,12 @@ from softtargets.evaluate.explanations import NOTES, describe_intervals
 from softtargets.evaluate.findings import CALIBRATION_RULE, find
 from softtargets.evaluate.inputs import OnRows, PredictionSource, open_arrays, open_files
 from softtargets.evaluate.models import evaluate_models
-from softtargets.evaluate.page import write
+from softtargets.evaluate.page import write_page
 from softtargets.evaluate.request import EvaluateRequest
 from softtargets.evaluate.results import EvaluationResults
 from softtargets.evaluate.suite import BINS, CONFIDENCE, DRAWS
 
-FilesLike = str | Path | Sequence[str | Path] | EvaluateRequest
+PathsLike = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,26 @@ def evaluate_predictions(
     *,
     logits: ArrayLike | None = None,
     against: Mapping[str, ArrayLike] | None = None,
-    files: FilesLike | None = None,
+    predictions: PathsLike | EvaluateRequest | None = None,
     output: str | Path | None = None,
     options: EvaluationOptions | None = None,
 ) -> EvaluationResults:
     """Compute metrics with intervals, calibration, a cross-fitted temperature, and differences between models.
 
-    Predictions are arrays (`probs` or `logits`, with `labels`) or `files`. The numbers are the same for both. All rows
-    are read twice in chunks: for the metrics, and for what temperatures change.
+    Predictions are given as arrays, ``evaluate_predictions(probs, labels)``, or as files,
+    ``evaluate_predictions(predictions="held_out.npz")``. The numbers are the same for both. All rows are read twice in
+    chunks: for the metrics, and for what temperatures change.
 
     Args:
-        probs: (N, K) probabilities, a NumPy array or a tensor; rows sum to 1.
-        labels: (N,) class indices in [0, K).
-        logits: (N, K) logits, instead of `probs`.
-        against: other models by name, to compare with: arrays of the same kind and shape for the same rows; with
-            `files`, a file or pattern for each.
-        files: predictions in .npz, .safetensors, .parquet or .csv files instead of arrays: a path, a pattern, several
-            shards in order, or an :class:`EvaluateRequest` with all that the command line can say.
-        output: folder for the page and its files; None: none are written, unless `files` is a request that names one.
+        probs: (N, K) probabilities, a NumPy array or a tensor; rows sum to 1. With `predictions`: name of the array or
+            columns of probabilities.
+        labels: (N,) class indices in [0, K). With `predictions`: name of the array or column.
+        logits: (N, K) logits, instead of `probs`. With `predictions`: name of the array or columns.
+        against: other models by name, to compare with: arrays of the same kind and shape for the same rows. With
+            `predictions`: a file or pattern for each.
+        predictions: .npz, .safetensors, .parquet or .csv files with predictions and labels, instead of arrays: a path,
+            a pattern, several shards in order, or an :class:`EvaluateRequest` with all that the command line can say.
+        output: folder for the page and its files (default: none are written, unless a request names one).
         options: seed, bootstrap draws, names, progress.
 
     Returns:
@@ -90,7 +92,7 @@ def evaluate_predictions(
         'Undecided whether calibrated to within 2 %.'
     """
     options = options or EvaluationOptions()
-    request = None if files is None else _request(files, against)
+    request = None if predictions is None else _request(predictions, against, probs, labels, logits, options)
     folder = output or (request and request.output)
     if folder is not None:
         folder = Path(folder)
@@ -100,12 +102,11 @@ def evaluate_predictions(
         name, class_names = options.name or "predictions", options.class_names
         sources = open_arrays(probs, logits, labels, against or {}, name=name, class_names=class_names)
     else:
-        _refuse_beside_files(probs=probs, logits=logits, labels=labels, options=options)
         sources = open_files(request)
     results = _evaluate(sources, "" if request is None else request.command(options.seed), options)
     if folder is not None:
         options.on_rows("writing the page", 0, None)
-        write(results, folder)
+        write_page(results, folder)
     return results
 
 
@@ -137,25 +138,31 @@ def _evaluate(sources: Sequence[PredictionSource], command: str, options: Evalua
     )
 
 
-def _request(files: FilesLike, against: Mapping[str, ArrayLike] | None) -> EvaluateRequest:
-    if isinstance(files, EvaluateRequest):
-        if against:
-            remedy = "write EvaluateRequest(against=...)"
-            raise fail("against", "None where files is an EvaluateRequest", f"{len(against)} models", remedy)
-        return files
-    paths = (files,) if isinstance(files, str | Path) else tuple(files)
-    if not paths:
-        raise fail("files", "at least one path", "none", "name the files of the predictions")
-    others = tuple(f"{name}={path}" for name, path in (against or {}).items())
-    return EvaluateRequest(tuple(map(str, paths)), against=others)
-
-
-def _refuse_beside_files(options: EvaluationOptions, **arrays: ArrayLike | None) -> None:
-    given = {**arrays, "options.name": options.name, "options.class_names": options.class_names}
-    for name, value in given.items():
+def _request(
+    predictions: PathsLike | EvaluateRequest,
+    against: Mapping[str, ArrayLike] | None,
+    probs: ArrayLike | None,
+    labels: ArrayLike | None,
+    logits: ArrayLike | None,
+    options: EvaluationOptions,
+) -> EvaluateRequest:
+    """Return which files were given; everything else must be a name in them."""
+    whole = isinstance(predictions, EvaluateRequest)
+    given = {"probs": probs, "labels": labels, "logits": logits, "against": against}
+    refused = {name: value for name, value in given.items() if whole or not isinstance(value, str | Mapping)}
+    refused |= {"options.name": options.name, "options.class_names": options.class_names}
+    for name, value in refused.items():
         if value is not None:
-            remedy = "pass arrays or files; EvaluateRequest names the arrays in files"
-            raise fail(name, "None where files are given", type(value).__name__, remedy)
+            required = "nothing" if whole or name not in given else "a name in the files, or nothing,"
+            remedy = "pass arrays or files; an EvaluateRequest says all about files"
+            raise fail(name, f"{required} beside predictions", type(value).__name__, remedy)
+    if isinstance(predictions, EvaluateRequest):
+        return predictions
+    paths = (predictions,) if isinstance(predictions, str | Path) else tuple(predictions)
+    if not paths:
+        raise fail("predictions", "at least one path", "none", "name the files of the predictions")
+    others = tuple(f"{name}={path}" for name, path in (against or {}).items())
+    return EvaluateRequest(tuple(map(str, paths)), others, logits=logits, probs=probs, labels=labels)
 
 
 def _require_writable(folder: Path) -> None:

@@ -80,7 +80,7 @@ class Footnotes:
         return self.marks.setdefault(note, _MARKS[len(self.marks) % len(_MARKS)])
 
 
-def write(results: EvaluationResults, folder: Path) -> Path:
+def write_page(results: EvaluationResults, folder: Path) -> Path:
     """Write the page of an evaluation and its files into `folder`, and return the page.
 
     All files are built in memory first and then renamed into place, so none is ever incomplete.

@@ -66,7 +66,12 @@ def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, option: st
 
 
 def checked_labels(labels: Tensor, num_classes: int, name: str, file: Path, start: int) -> Tensor:
-    """Return (n,) int64 of labels written as any type, also as 3.0; arguments as in `check_values`.
+    """Return (n,) int64 of labels written as any type, also as 3.0; other arguments as in `check_values`.
+
+    Args:
+        labels: (n,) numbers.
+        num_classes: K.
+        name: What they are called.
 
     Raises:
         InputError: a label that is no whole number in [0, K).
