@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from softtargets import evaluate
 from softtargets.cli import run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE
 from softtargets.cli.evaluate import show_rows
-from softtargets.evaluate import gauges as evaluate_gauges
-from softtargets.evaluate import job as evaluate
+from softtargets.evaluate import suite
 
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # what intervals cost goes with the groups and the draws, and not with the rows
-    monkeypatch.setattr(evaluate_gauges, "FEWER", 50)
-    monkeypatch.setattr(evaluate, "run_evaluate", partial(evaluate.run_evaluate, draws=50))
+    monkeypatch.setattr(suite, "FEWER", 50)
+    monkeypatch.setattr(evaluate, "EvaluationOptions", partial(evaluate.EvaluationOptions, draws=50))
 
 
 def write_predictions(name: str = "held.npz", *, size: int = 400, sure: float = 0.9, wrong: int = 5) -> None:
@@ -45,7 +45,7 @@ def test_help_answers_without_torch_and_says_what_files_and_names_may_be():
     assert "one row for each example" in text
     assert "'shard-*.npz'" in text
     assert "the same rows in the same order" in text
-    assert "those in the files are then not looked at" in text
+    assert "labels in the other files are then ignored" in text
     assert all(f"--{name}" in text for name in ("against", "logits", "probs", "labels", "labels-from", "output"))
 
 
@@ -61,7 +61,7 @@ def test_a_summary_says_what_was_found_and_where_the_page_is(capsys):
     assert lines[1].startswith("  Accuracy ")
     assert lines[1].endswith(f" 80.00 %  ({100 * low:.2f} to {100 * high:.2f})  95 % intervals")
     assert any(line.startswith("  ECE ") and "10.00 %" in line for line in lines)
-    assert "Not calibrated: over-confident by 10.0 points on the whole" in printed.out
+    assert "Not calibrated: over-confident by 10.0 points overall" in printed.out
     # so few draws can show no difference, however large
     assert "No real difference from third." in printed.out
     assert lines[-1] == "page: reports/evaluate-held/index.html"
@@ -109,11 +109,11 @@ def test_rows_are_shown_every_few_seconds(capsys, monkeypatch):
         (["held.npz", "--logits", "probs", "--probs", "probs"], "either logits or probabilities"),
         (["held.npz", "--probs", "prob"], "did you mean 'probs'?"),
         (["held.npz", "--labels", "label"], "did you mean 'labels'?"),
-        (["bare.npz"], "labels in the files or beside them; got none"),
+        (["bare.npz"], "labels in the files or in a separate file; got none"),
         (["held.npz", "--labels-from", "held.npz:"], "FILE or FILE:NAME"),
         (["held.npz", "--against", "short.npz"], "as many rows as held has, 400; got 50 in short"),
-        (["held.npz", "--against", "none-*.npz"], "a pattern that files match"),
-        (["held.npz", "--output", "held.npz/page"], "--output: a folder"),
+        (["held.npz", "--against", "none-*.npz"], "a pattern that matches files"),
+        (["held.npz", "--output", "held.npz/page"], "output: a folder"),
     ],
 )
 def test_bad_input_is_one_paragraph_exits_2_and_writes_nothing(capsys, arguments, words):

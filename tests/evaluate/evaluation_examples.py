@@ -6,20 +6,21 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from softtargets.evaluate.catalog import METRICS
+from softtargets.evaluate.findings import CALIBRATION_RULE, find
 from softtargets.evaluate.results import (
-    MEASURES,
-    Bin,
-    ClassRow,
-    Difference,
+    ClassEvaluation,
+    ConfidenceHistogram,
+    EvaluatedModel,
     EvaluationResults,
-    Histogram,
-    Interval,
-    Metric,
-    Model,
-    Reliability,
-    RiskCoverage,
+    FittedTemperature,
+    IntervalEnds,
+    MetricDifference,
+    MetricValue,
+    ReliabilityBin,
+    ReliabilityDiagram,
+    RiskCurve,
     SmoothCurve,
-    Temperature,
 )
 
 Z = 1.96
@@ -65,22 +66,32 @@ def make(
         true = sharpness * (1 + 0.3 * place)
         model = judge(name, true * (logits + blur), labels, true if temperature else None)
         models.append(with_zeros(model, zeros) if place == 0 and zeros else model)
+    differences = tuple(difference for other in models[1:] for difference in compare(models[0], other))
     return EvaluationResults(
         command=f"softtargets evaluate resnet-smoothed.npz{evil} --logits logits --output evaluation",
+        findings=find(models, differences, 0.95),
         models=tuple(models),
         num_classes=classes,
         confidence=0.95,
         bins=BINS,
         intervals=("Bootstrap over rows, 1,000 draws.", "Of ECE: an interval that knows its bias."),
         classes_rule="A class is surely below where an exact test, Holm-adjusted, finds it below all other rows.",
+        calibration_rule=CALIBRATION_RULE,
         class_names=tuple(f"class {k}{evil}" for k in range(classes)) if named else (),
-        differences=tuple(difference for other in models[1:] for difference in compare(models[0], other)),
+        differences=differences,
         notes=(f"Rows were read in one pass.{evil}",),
         versions={"python": "3.11", "softtargets": "0.1", "torch": "2.8"},
     )
 
 
-def judge(name: str, logits: Tensor, labels: Tensor, temperature: float | None) -> Model:
+def with_metrics(results: EvaluationResults, *metrics: MetricValue) -> EvaluationResults:
+    """Return results in which the main model has these in place of its own."""
+    new = {metric.name: metric for metric in metrics}
+    kept = tuple(new.get(metric.name, metric) for metric in results.main.metrics)
+    return replace(results, models=(replace(results.main, metrics=kept), *results.others))
+
+
+def judge(name: str, logits: Tensor, labels: Tensor, temperature: float | None) -> EvaluatedModel:
     """Return what is to be known of one model."""
     log_probs = logits.log_softmax(-1)
     predicted = log_probs.argmax(-1)
@@ -94,14 +105,14 @@ def judge(name: str, logits: Tensor, labels: Tensor, temperature: float | None) 
     if temperature:
         after = metrics_of(calibrated := (logits / temperature).log_softmax(-1), labels, core=True)
         before = {metric.name: metric for metric in metrics_of(log_probs, labels)}
-        scaled = Temperature(
+        scaled = FittedTemperature(
             temperatures=tuple(temperature * near for near in (0.99, 1.0, 1.004, 1.015, 0.995)),
             converged=(True,) * 5,
             metrics=after,
             changes=tuple(changed(before[metric.name], metric) for metric in after if metric.name != "overconfidence"),
             reliability=reliability_of(calibrated, labels, keys),
         )
-    return Model(
+    return EvaluatedModel(
         name=name,
         files=(f"{name}-0.npz", f"{name}-1.npz"),
         kind="logits",
@@ -111,23 +122,25 @@ def judge(name: str, logits: Tensor, labels: Tensor, temperature: float | None) 
         reliability=reliability_of(log_probs, labels, keys),
         temperature=scaled,
         no_temperature="" if temperature else "A temperature needs at least 10 rows.",
-        histogram=Histogram(
+        histogram=ConfidenceHistogram(
             tuple(edges.tolist()),
             *(tuple(torch.histogram(confidence[rows], edges).hist.long().tolist()) for rows in (right, ~right)),
         ),
-        risk_coverage=RiskCoverage(tuple(((at + 1) / len(labels)).tolist()), tuple(risk[at].tolist())),
+        risk_coverage=RiskCurve(tuple(((at + 1) / len(labels)).tolist()), tuple(risk[at].tolist())),
         classes=tuple(class_row(k, confidence, predicted, labels) for k in range(logits.shape[-1])),
     )
 
 
-def with_zeros(model: Model, rows: int) -> Model:
+def with_zeros(model: EvaluatedModel, rows: int) -> EvaluatedModel:
     """Return a model of which some rows give their label the probability 0."""
     why = f"{rows} rows give their own label the probability 0."
-    metrics = tuple(Metric("nll", math.inf, None, why) if metric.name == "nll" else metric for metric in model.metrics)
+    metrics = tuple(
+        MetricValue("nll", math.inf, None, why) if metric.name == "nll" else metric for metric in model.metrics
+    )
     return replace(model, metrics=metrics, zero_rows=rows)
 
 
-def metrics_of(log_probs: Tensor, labels: Tensor, *, core: bool = False) -> tuple[Metric, ...]:
+def metrics_of(log_probs: Tensor, labels: Tensor, *, core: bool = False) -> tuple[MetricValue, ...]:
     rows, classes = log_probs.shape
     probs = log_probs.exp()
     confidence, predicted = probs.max(-1)
@@ -179,50 +192,52 @@ def metrics_of(log_probs: Tensor, labels: Tensor, *, core: bool = False) -> tupl
     }
     bounds = {"aurc": 0.0002, "error_auroc": 0.0004}
     return tuple(
-        Metric(name, value[0], value[1], "" if value[1] else "The bootstrap does not hold for it.", bounds.get(name, 0))
+        MetricValue(
+            name, value[0], value[1], "" if value[1] else "The bootstrap does not hold for it.", bounds.get(name, 0)
+        )
         for name, value in known.items()
-        if value and (not core or MEASURES[name].core or name == "overconfidence")
+        if value and (not core or METRICS[name].core or name == "overconfidence")
     )
 
 
-def mean(values: Tensor) -> tuple[float, Interval]:
+def mean(values: Tensor) -> tuple[float, IntervalEnds]:
     value, half = float(values.mean()), float(Z * values.std() / len(values) ** 0.5)
-    return value, Interval(value - half, value + half)
+    return value, IntervalEnds(value - half, value + half)
 
 
-def around(value: float, half: float) -> tuple[float, Interval]:
+def around(value: float, half: float) -> tuple[float, IntervalEnds]:
     # neither a fraction nor a distance falls below 0
-    return value, Interval(max(value - half, 0.0), value + half)
+    return value, IntervalEnds(max(value - half, 0.0), value + half)
 
 
-def changed(before: Metric, after: Metric) -> Metric:
+def changed(before: MetricValue, after: MetricValue) -> MetricValue:
     assert before.value is not None
     assert after.value is not None
     assert after.interval is not None
     half = (after.interval.high - after.interval.low) / 3
     value = after.value - before.value
-    return Metric(after.name, value, Interval(value - half, value + half))
+    return MetricValue(after.name, value, IntervalEnds(value - half, value + half))
 
 
-def compare(main: Model, other: Model) -> list[Difference]:
+def compare(main: EvaluatedModel, other: EvaluatedModel) -> list[MetricDifference]:
     found = []
-    for name, measure in MEASURES.items():
+    for name, metric in METRICS.items():
         ours, theirs = main.metric(name), other.metric(name)
-        if not measure.core or not ours or not theirs or ours.value is None or theirs.value is None:
+        if not metric.core or not ours or not theirs or ours.value is None or theirs.value is None:
             continue
         value = ours.value - theirs.value
         if ours.interval is None or theirs.interval is None:
-            found.append(Difference(name, other.name, value, why="One of the two is infinite."))
+            found.append(MetricDifference(name, other.name, value, why="One of the two is infinite."))
             continue
         half = (theirs.interval.high - theirs.interval.low) / 2.5
         p = math.erfc(abs(value) / half * Z / 2**0.5)
         adjusted = min(1.0, 10 * p)
-        interval = Interval(value - half, value + half)
-        found.append(Difference(name, other.name, value, interval, p, adjusted, adjusted < 0.05))
+        interval = IntervalEnds(value - half, value + half)
+        found.append(MetricDifference(name, other.name, value, interval, p, adjusted, adjusted < 0.05))
     return found
 
 
-def reliability_of(log_probs: Tensor, labels: Tensor, keys: tuple[str, str]) -> Reliability:
+def reliability_of(log_probs: Tensor, labels: Tensor, keys: tuple[str, str]) -> ReliabilityDiagram:
     confidence, predicted = log_probs.exp().max(-1)
     right = (predicted == labels).double()
     width, mass = (bins_of(confidence, right, key) for key in keys)
@@ -234,10 +249,10 @@ def reliability_of(log_probs: Tensor, labels: Tensor, keys: tuple[str, str]) -> 
         tuple(((weights * right).sum(-1) / density.clamp(min=1e-300)).tolist()),
         tuple((density / density.mean()).tolist()),
     )
-    return Reliability(width, mass, curve)
+    return ReliabilityDiagram(width, mass, curve)
 
 
-def bins_of(confidence: Tensor, right: Tensor, key: str) -> tuple[Bin, ...]:
+def bins_of(confidence: Tensor, right: Tensor, key: str) -> tuple[ReliabilityBin, ...]:
     if key == "width":
         edges = torch.linspace(0, 1, BINS + 1, dtype=torch.float64)
     else:
@@ -250,26 +265,28 @@ def bins_of(confidence: Tensor, right: Tensor, key: str) -> tuple[Bin, ...]:
         low, high = float(edges[index]), float(edges[index + 1])
         count = int(rows.sum())
         if not count:
-            found.append(Bin(low, high, 0))
+            found.append(ReliabilityBin(low, high, 0))
             continue
         accuracy = float(right[rows].mean())
-        found.append(Bin(low, high, count, float(confidence[rows].mean()), accuracy, wilson(accuracy, count)))
+        found.append(
+            ReliabilityBin(low, high, count, float(confidence[rows].mean()), accuracy, wilson(accuracy, count))
+        )
     return tuple(found)
 
 
-def wilson(share: float, count: int) -> Interval:
+def wilson(share: float, count: int) -> IntervalEnds:
     shrunk = 1 + Z**2 / count
     middle = (share + Z**2 / (2 * count)) / shrunk
     half = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2)) / shrunk
-    return Interval(max(0.0, middle - half), min(1.0, middle + half))
+    return IntervalEnds(max(0.0, middle - half), min(1.0, middle + half))
 
 
-def class_row(k: int, confidence: Tensor, predicted: Tensor, labels: Tensor) -> ClassRow:
+def class_row(k: int, confidence: Tensor, predicted: Tensor, labels: Tensor) -> ClassEvaluation:
     mine, said = labels == k, predicted == k
     accuracy = float((predicted == labels).double().mean())
     count, right = int(mine.sum()), int((mine & said).sum())
     interval = wilson(right / count, count) if count else None
-    return ClassRow(
+    return ClassEvaluation(
         labels=count,
         predicted=int(said.sum()),
         right=right,

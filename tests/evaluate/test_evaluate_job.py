@@ -1,9 +1,8 @@
-"""`evaluate` on predictions of several makes: its numbers by hand, what it refuses, and that cuts change nothing."""
+"""`evaluate_predictions`: its numbers by hand and by definition, arrays and files alike."""
 
-import csv
-import json
 import math
-from collections.abc import Callable
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,47 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor
+from evaluate.evaluation_files import simulate, values, write_arrays, write_by_hand, write_csv
 
 from softtargets._errors import InputError
 from softtargets.calibration import Temperature
-from softtargets.evaluate import gauges as evaluate_gauges
-from softtargets.evaluate import job as workflow
-from softtargets.evaluate import page
+from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_predictions, job, page
+from softtargets.evaluate.calibrate import FOLDS, fold_of
 from softtargets.evaluate.files import as_json
-from softtargets.evaluate.job import evaluate_predictions, run_evaluate
-from softtargets.evaluate.request import EvaluateRequest
-from softtargets.evaluate.temperature import FOLDS, fold_of
-
-DRAWS = 50
-
-Evaluate = Callable[..., dict[str, Any]]
-
-# Of three classes; the predicted one is right in rows 0, 2 and 3.
-BY_HAND = [
-    ((0.7, 0.2, 0.1), 0),
-    ((0.5, 0.3, 0.2), 1),
-    ((0.1, 0.8, 0.1), 1),
-    ((0.2, 0.2, 0.6), 2),
-    ((0.4, 0.5, 0.1), 0),
-]
-
-
-@pytest.fixture
-def evaluate(tmp_path, monkeypatch) -> Evaluate:
-    """Return a function that evaluates files in a folder of its own and returns what evaluation.json would say."""
-    monkeypatch.chdir(tmp_path)
-    # what intervals cost goes with the groups and the draws, and not with the rows
-    monkeypatch.setattr(evaluate_gauges, "FEWER", 50)
-
-    def run(*predictions: str, draws: int = DRAWS, **settings: Any) -> dict[str, Any]:
-        return json.loads(as_json(evaluate_predictions(EvaluateRequest(predictions, **settings), draws=draws)))
-
-    return run
-
-
-def values(said: dict[str, Any], model: int = 0) -> dict[str, float | None]:
-    return {name: metric["value"] for name, metric in said["models"][model]["metrics"].items()}
 
 
 def literally(probs: list[list[float]], labels: list[int]) -> dict[str, float]:
@@ -68,26 +33,6 @@ def literally(probs: list[list[float]], labels: list[int]) -> dict[str, float]:
         bins.setdefault(max(0, math.ceil(confidence * 15) - 1), []).append((confidence, correct))
     gaps = (abs(sum(c for c, _ in rows) - sum(r for _, r in rows)) for rows in bins.values())
     return {"accuracy": right / n, "nll": likelihood / n, "brier": squares / n, "ece": sum(gaps) / n}
-
-
-def simulate(size: int = 1000, num_classes: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return logits that are surer than they may be, and labels."""
-    generator = torch.Generator().manual_seed(seed)
-    logits = 3 * torch.randn(size, num_classes, generator=generator)
-    return logits, torch.multinomial((logits / 1.5).softmax(1), 1, generator=generator)[:, 0]
-
-
-def write_arrays(name: str, content: dict[str, Any]) -> None:
-    np.savez(name, **content)
-
-
-def write_csv(name: str, rows: list[list[Any]]) -> None:
-    with Path(name).open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-
-
-def write_by_hand(name: str = "hand.csv") -> None:
-    write_csv(name, [["probs_cat", "probs_dog", "probs_eel", "labels"], *([*p, y] for p, y in BY_HAND)])
 
 
 def test_a_csv_by_hand_gives_the_numbers_by_hand(evaluate):
@@ -269,84 +214,6 @@ def test_one_row(evaluate):
     assert found["ece"] == pytest.approx(0.25)
 
 
-def without_names(said: dict[str, Any]) -> dict[str, Any]:
-    """Return what an evaluation says, less names of files and models and the command."""
-    del said["command"]
-    for model in said["models"]:
-        del model["name"], model["files"]
-    for difference in said["differences"]:
-        del difference["against"]
-    return said
-
-
-def test_shards_say_what_one_file_says_to_the_last_bit(evaluate):
-    logits, labels = simulate(1000, 6)
-    other = (logits + torch.randn(1000, 6, generator=torch.Generator().manual_seed(1))).softmax(1)
-    whole = {"logits": logits.numpy(), "labels": labels.numpy()}
-    write_arrays("whole.npz", whole)
-    np.savez("other.npz", probs=other.numpy(), labels=labels.numpy())
-    cuts = {"a": (0, 1), "b": (1, 700), "c": (700, 1000)}
-    for name, (start, end) in cuts.items():
-        write_arrays(f"shard-{name}.npz", {key: array[start:end] for key, array in whole.items()})
-    for name, (start, end) in {"1": (0, 333), "2": (333, 1000)}.items():
-        np.savez(f"cut-{name}.npz", probs=other[start:end].numpy(), labels=labels[start:end].numpy())
-    one = evaluate("whole.npz", against=("other.npz",))
-    shards = evaluate("shard-a.npz", "shard-b.npz", "shard-c.npz", against=("cut=cut-*.npz",))
-    assert [model["name"] for model in shards["models"]] == ["shard-a", "cut"]
-    assert without_names(one) == without_names(shards)
-
-
-def test_rows_beyond_the_first_chunk_are_the_same_rows(evaluate, monkeypatch):
-    from softtargets.data.predictions import PredictionFiles
-
-    logits, labels = simulate(500)
-    np.savez("all.npz", logits=logits.numpy(), labels=labels.numpy())
-    one = evaluate("all.npz")
-    chunks = PredictionFiles.chunks
-    monkeypatch.setattr(PredictionFiles, "chunks", lambda self: chunks(self, 37))
-    assert without_names(evaluate("all.npz")) == without_names(one)
-
-
-def differences(said: dict[str, Any], against: str) -> dict[str, dict[str, Any]]:
-    return {entry["metric"]: entry for entry in said["differences"] if entry["against"] == against}
-
-
-def test_a_better_model_is_really_better(evaluate, monkeypatch):
-    # draws of each interval, and as many times more for as many p-values
-    monkeypatch.setattr(workflow, "_PER_DRAWS", 1)
-    logits, labels = simulate(2000)
-    noisy = logits + 3 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
-    for name, scores in {"good": logits, "bad": noisy}.items():
-        np.savez(f"{name}.npz", logits=scores.numpy(), labels=labels.numpy())
-    found = differences(evaluate("good.npz", against=("worse=bad.npz",)), "worse")
-    by_hand = [float((scores.argmax(1) == labels).double().mean()) for scores in (logits, noisy)]
-    accuracy = found["accuracy"]
-    assert accuracy["value"] == pytest.approx(by_hand[0] - by_hand[1])
-    assert accuracy["real"]
-    assert accuracy["interval"][0] > 0
-    # the least that 9 * 50 draws can show, for the eight of nine metrics that four classes have
-    assert accuracy["p"] == 2 / 451
-    assert accuracy["adjusted"] == pytest.approx(8 * 2 / 451)
-    assert list(found) == ["accuracy", "nll", "brier", "ece", "ece_mass", "smooth_ece", "aurc", "error_auroc"]
-
-
-def test_a_difference_that_sketches_cannot_tell_from_none_is_not_real(evaluate, monkeypatch):
-    monkeypatch.setattr(workflow, "_PER_DRAWS", 1)
-    # confidences so close together that a sketch takes them for one: the order in which errors stand is not known to it
-    rows, labels = np.arange(2000), np.zeros(2000, dtype=int)
-    rest = 1e-14 * (1 + rows % 100)
-    for name, wrong in {"few": rows < 200, "many": rows < 300}.items():
-        top = np.stack([np.where(wrong, rest, 1 - rest), np.where(wrong, 1 - rest, rest)], 1)
-        np.savez(f"{name}.npz", probs=top, labels=labels)
-    said = evaluate("few.npz", against=("many.npz",))
-    aurc = differences(said, "many")["aurc"]
-    bounds = sum(model["metrics"]["aurc"]["bound"] for model in said["models"])
-    assert 0 < abs(aurc["value"]) < bounds
-    assert aurc["adjusted"] < 0.05
-    assert not aurc["real"]
-    assert "sketches, which may be off by as much" in aurc["why"]
-
-
 @pytest.mark.parametrize("right", [True, False])
 def test_rows_of_one_outcome_say_nothing_of_the_other(evaluate, right):
     labels = np.arange(50) % 2
@@ -363,99 +230,14 @@ def test_rows_of_one_outcome_say_nothing_of_the_other(evaluate, right):
         assert "every row is" in metric["why"] or "needs right rows and wrong ones" in metric["why"]
 
 
-def test_an_equal_model_is_not_and_makes_the_others_harder_to_tell_apart(evaluate):
-    logits, labels = simulate(300)
-    noisy = logits + 3 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
-    for name, scores in {"good": logits, "bad": noisy, "same": logits}.items():
-        np.savez(f"{name}.npz", logits=scores.numpy(), labels=labels.numpy())
-    said = evaluate("good.npz", against=("same.npz", "bad.npz"))
-    assert [model["name"] for model in said["models"]] == ["good", "same", "bad"]
-    for same in differences(said, "same").values():
-        assert (same["value"], same["p"], same["adjusted"], same["real"]) == (0, 1, 1, False)
-    bad = differences(said, "bad").values()
-    assert min(entry["adjusted"] for entry in bad) == pytest.approx(16 * min(entry["p"] for entry in bad))
-
-
-def test_the_other_models_labels_must_be_the_same_row_by_row(evaluate):
-    logits, labels = simulate(60)
-    np.savez("a.npz", logits=logits.numpy(), labels=labels.numpy())
-    changed = labels.clone()
-    changed[41] = (labels[41] + 1) % 4
-    for name, rows in {"b-1": slice(0, 40), "b-2": slice(40, 60)}.items():
-        np.savez(f"{name}.npz", logits=logits[rows].numpy(), labels=changed[rows].numpy())
-    with pytest.raises(InputError, match=r"--against: the labels .* row 41; got \d in b-2\.npz, row 1; compare"):
-        evaluate("a.npz", against=("b=b-*.npz",))
-
-
-def test_labels_that_one_model_lacks_are_the_other_ones(evaluate):
-    logits, labels = simulate(60)
-    np.savez("with.npz", logits=logits.numpy(), labels=labels.numpy())
-    np.savez("without.npz", logits=logits.numpy())
-    said = evaluate("without.npz", against=("with.npz",))
-    assert values(said, 0) == values(said, 1)
-    assert "no labels in its files: its rows are taken for those of with" in said["models"][0]["notes"][0]
-    with pytest.raises(
-        InputError, match=r"predictions: labels in the files or beside them; got none; add .* --labels-from"
-    ):
-        evaluate("without.npz")
-
-
-def test_labels_from_a_file_of_their_own_count_for_all(evaluate):
-    logits, labels = simulate(60)
-    np.savez("a.npz", logits=logits.numpy(), labels=np.zeros(60, dtype=int))
-    np.savez("b.npz", logits=logits.numpy())
-    write_csv("truth.csv", [["labels", "other"], *([int(y), 0] for y in labels)])
-    write_csv("named.csv", [["class"], *([int(y)] for y in labels)])
-    expected = float((logits.argmax(1) == labels).double().mean())
-    for place in ("truth.csv", "truth.csv:labels", "named.csv:class"):
-        said = evaluate("a.npz", against=("b.npz",), labels_from=place)
-        assert values(said, 0)["accuracy"] == values(said, 1)["accuracy"] == pytest.approx(expected)
-    with pytest.raises(InputError, match="--labels-from: no --labels beside it"):
-        evaluate("a.npz", labels_from="truth.csv", labels="labels")
-
-
-def test_a_table_whose_rows_are_known_at_the_end_alone_is_compared(evaluate):
-    write_by_hand()
-    np.savez("short.npz", probs=np.array([p for p, _ in BY_HAND[:4]]), labels=[y for _, y in BY_HAND[:4]])
-    np.savez("equal.npz", probs=np.array([p for p, _ in BY_HAND]), labels=[y for _, y in BY_HAND])
-    said = evaluate("hand.csv", against=("equal.npz",))
-    assert values(said, 0) == values(said, 1)
-    for first, second in (("hand.csv", "short.npz"), ("short.npz", "hand.csv")):
-        with pytest.raises(InputError, match="--against: as many rows as"):
-            evaluate(first, against=(second,))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (lambda a: a["probs"].__setitem__((3, 1), np.nan), r"nan in bad\.npz, row 3, class 1"),
-        (lambda a: a["probs"].__setitem__(3, [0.5, 0.5, 0.5, 0.0]), r"a sum of 1\.5 in bad\.npz, row 3"),
-        (lambda a: a["labels"].__setitem__(3, 4), r"4 as 'labels' in bad\.npz, row 3"),
-        (lambda a: a.__setitem__("labels", a["labels"][:3]), "9 labels, one for each row"),
-    ],
-)
-def test_a_bad_row_is_refused_by_its_file_and_number_and_nothing_is_left(tmp_path, monkeypatch, spoil, words):
-    monkeypatch.chdir(tmp_path)
-    logits, labels = simulate(9)
-    content = {"probs": logits.softmax(1).numpy(), "labels": labels.numpy()}
-    write_arrays("good.npz", content)
-    spoil(content)
-    write_arrays("bad.npz", content)
-    for request in (EvaluateRequest(("good.npz", "bad.npz")), EvaluateRequest(("good.npz",), against=("bad.npz",))):
-        with pytest.raises(InputError, match=words):
-            run_evaluate(request)
-    assert sorted(path.name for path in Path().iterdir()) == ["bad.npz", "good.npz"]
-
-
 def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_by_hand()
-    request = EvaluateRequest(("hand.csv",))
-    outcome = run_evaluate(request)
-    assert outcome.page == Path("reports/evaluate-hand/index.html")
-    before = {path.name: path.read_bytes() for path in outcome.page.parent.iterdir()}
+    results = evaluate_predictions(predictions="hand.csv", output="my/page")
+    folder = Path("my/page")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sorted(before) == ["classes.csv", "evaluation.json", "index.html"]
-    assert before["evaluation.json"] == as_json(outcome.results)
+    assert before["evaluation.json"] == as_json(results)
 
     def broken(results: Any) -> str:
         raise MemoryError
@@ -463,28 +245,102 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "_page", broken)
     write_csv("hand.csv", [["probs_0", "probs_1", "labels"], [0.5, 0.5, 0]])
     with pytest.raises(MemoryError):
-        run_evaluate(request)
-    assert {path.name: path.read_bytes() for path in outcome.page.parent.iterdir()} == before
+        evaluate_predictions(predictions="hand.csv", output=folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_file_of_a_name_that_others_have_is_named_by_its_place(evaluate):
-    logits, labels = simulate(9)
-    for name in ("one", "two"):
-        Path(name).mkdir()
-        np.savez(f"{name}/held.npz", logits=logits.numpy(), labels=labels.numpy())
-        logits[3, 1] = torch.nan
-    with pytest.raises(InputError, match=r"nan in two/held\.npz, row 3, class 1"):
-        evaluate("one/held.npz", against=("two/held.npz",))
-
-
-def test_models_of_other_classes_are_not_compared(evaluate):
+def test_without_an_output_folder_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write_by_hand()
-    logits, labels = simulate(5)
-    np.savez("four.npz", logits=logits.numpy(), labels=labels.numpy())
-    write_csv("order.csv", [["probs_dog", "probs_cat", "probs_eel", "labels"], *([*p, y] for p, y in BY_HAND)])
-    with pytest.raises(InputError, match="--against: 3 classes, as hand has; got 4 in four"):
-        evaluate("hand.csv", against=("four.npz",))
-    with pytest.raises(
-        InputError, match="--against: the classes in the order of hand: cat, dog, eel; got dog, cat, eel"
-    ):
-        evaluate("hand.csv", against=("order.csv",))
+    evaluate_predictions(predictions="hand.csv")
+    evaluate_predictions(predictions=EvaluateRequest(("hand.csv",)))
+    assert [path.name for path in tmp_path.iterdir()] == ["hand.csv"]
+    evaluate_predictions(predictions=EvaluateRequest(("hand.csv",), output=Path("named")))
+    assert Path("named/index.html").exists()
+
+
+def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # whoever runs this may be allowed everything
+    monkeypatch.setattr(job.os, "access", lambda place, mode: place != tmp_path)
+    with pytest.raises(PermissionError, match=re.escape(str(tmp_path))):
+        evaluate_predictions(predictions="not-there.npz", output="new/page")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["logits", "probs"])
+@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy], ids=["numpy", "tensors"])
+def test_arrays_give_the_numbers_of_the_same_arrays_in_a_file(tmp_path, monkeypatch, kind, convert):
+    monkeypatch.chdir(tmp_path)
+    scores, labels = simulate(300, 6)
+    noisy = scores + torch.randn(scores.shape, generator=torch.Generator().manual_seed(1))
+    arrays = {name: (z if kind == "logits" else z.softmax(1)).numpy() for name, z in {"a": scores, "b": noisy}.items()}
+    for name, array in arrays.items():
+        write_arrays(f"{name}.npz", {kind: array, "labels": labels.numpy()})
+    options = EvaluationOptions(seed=3, draws=20, name="a")
+    given: dict[str, Any] = {kind: convert(arrays["a"]), "labels": convert(labels.numpy())}
+    of_arrays = evaluate_predictions(**given, against={"b": convert(arrays["b"])}, output="page", options=options)
+    of_files = evaluate_predictions(predictions="a.npz", against={"b": "b.npz"}, options=replace(options, name=None))
+    models = tuple(replace(model, files=()) for model in of_files.models)
+    assert of_arrays == replace(of_files, command="", models=models)
+    assert of_files.command == "softtargets evaluate a.npz --against b=b.npz --seed 3"
+    assert Path("page/evaluation.json").read_bytes() == as_json(of_arrays)
+
+
+def test_arrays_in_files_may_have_other_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_arrays("a.npz", {"scores": np.array([[2.0, 1.0], [1.0, 2.0]]), "y": np.array([0, 0])})
+    results = evaluate_predictions(predictions="a.npz", logits="scores", labels="y")
+    assert results.main.metrics[0].value == 0.5
+    assert results.command == "softtargets evaluate a.npz --logits scores --labels y --seed 0"
+
+
+def test_names_of_classes_are_those_of_the_options():
+    options = EvaluationOptions(class_names=("cat", "dog"), name="mine")
+    results = evaluate_predictions([[0.9, 0.1], [0.2, 0.8]], [0, 0], options=options)
+    assert (results.main.name, results.class_name(1)) == ("mine", "dog")
+    assert results.main.metrics[0].value == 0.5
+
+
+def test_progress_is_told_by_stage():
+    stages: list[tuple[str, int, int | None]] = []
+    options = EvaluationOptions(draws=2, on_rows=lambda *state: stages.append(state))
+    logits, labels = simulate(30)
+    evaluate_predictions(logits=logits, labels=labels, options=options)
+    assert stages == [
+        ("reading", 0, 30),
+        ("reading", 30, 30),
+        ("fitting temperatures", 0, None),
+        ("judging temperatures", 0, 30),
+        ("judging temperatures", 30, 30),
+        ("computing intervals", 0, None),
+    ]
+
+
+PROBS, LABELS = np.full((3, 2), 0.5), np.zeros(3, dtype=int)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "probs: either probs or logits, or predictions; got neither"),
+        ({"labels": LABELS}, "probs: either probs or logits, or predictions; got neither"),
+        ({"probs": PROBS, "logits": PROBS, "labels": LABELS}, "probs: .* got both"),
+        ({"probs": PROBS}, "labels: one class index for each row; got none"),
+        ({"probs": PROBS, "labels": LABELS, "against": {"predictions": PROBS}}, "against: a unique name"),
+        ({"probs": PROBS, "labels": LABELS, "output": __file__}, "output: a folder; got the file"),
+        ({"predictions": "a.npz", "labels": LABELS}, "labels: a name in the files, .* got ndarray"),
+        ({"predictions": "a.npz", "probs": PROBS}, "probs: a name in the files, .* got ndarray"),
+        ({"predictions": "a.npz", "options": EvaluationOptions(name="a")}, "options.name: nothing beside predictions"),
+        ({"predictions": []}, "predictions: at least one path; got none"),
+        (
+            {"predictions": EvaluateRequest(("a.npz",)), "against": {"b": "b.npz"}},
+            "against: nothing beside predictions",
+        ),
+        ({"predictions": EvaluateRequest(("a.npz",)), "probs": "p"}, "probs: nothing beside predictions"),
+        ({"predictions": "no-such-file.npz"}, "predictions: an existing file; got 'no-such-file.npz'"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_refused(arguments, words):
+    with pytest.raises(InputError, match=words):
+        evaluate_predictions(**arguments)

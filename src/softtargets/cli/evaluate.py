@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softtargets.cli.errors import DONE
+from softtargets.cli.progress import SECONDS_BETWEEN_LINES
 
 if TYPE_CHECKING:
+    from softtargets.evaluate import EvaluationResults
     from softtargets.evaluate.inputs import OnRows
-    from softtargets.evaluate.job import EvaluateOutcome
 
 _SHOWN = ("accuracy", "nll", "brier", "ece", "ece_mass", "smooth_ece", "overconfidence", "aurc", "error_auroc")
 
@@ -22,42 +23,42 @@ def evaluate(
         typer.Argument(
             metavar="[NAME=]FILE...",
             help="Predictions of one model (.npz, .safetensors, .csv, .parquet): an array (N, K) or columns named "
-            "logits or probs, and labels, one row for each example. Several files are shards, in the order of their "
-            "rows; a quoted pattern, 'shard-*.npz', names many.",
+            "logits or probs, and labels, one row for each example. Several files are shards, in order; a quoted "
+            "pattern, 'shard-*.npz', matches several.",
         ),
     ],
     against: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[NAME=]FILE",
-            help="Another model's predictions of the same rows in the same order; may be repeated, a model each. "
-            "Shards of one model are a quoted pattern.",
+            help="Another model's predictions of the same rows in the same order; repeat for more models. Shards of "
+            "one model are a quoted pattern.",
         ),
     ] = None,
     logits: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The array or columns that hold logits, in all files.")
+        str | None, typer.Option(metavar="NAME", help="Array or columns of logits in all files (default: logits).")
     ] = None,
     probs: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The one that holds probabilities, if not logits.")
+        str | None,
+        typer.Option(metavar="NAME", help="Array or columns of probabilities in all files (default: probs)."),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The array or column of labels in the files; labels without.")
+        str | None, typer.Option(metavar="NAME", help="Array or column of labels in the files (default: labels).")
     ] = None,
     labels_from: Annotated[
         str | None,
         typer.Option(
             metavar="FILE[:NAME]",
-            help="A file of its own with the labels of all models; those in the files are then not looked at.",
+            help="A separate file with the labels of all models; labels in the other files are then ignored.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of intervals and of folds.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of intervals and folds.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Where the page and its files go; ./reports/evaluate-<name> without.")
+        Path | None, typer.Option(help="Folder of the page and its files (default: ./reports/evaluate-NAME).")
     ] = None,
 ) -> int:
-    """Say how far predictions can be trusted: metrics with intervals, calibration, temperature, differences."""
-    from softtargets.evaluate.job import run_evaluate
-    from softtargets.evaluate.request import EvaluateRequest
+    """Evaluate predictions: metrics with intervals, calibration, temperature, differences between models."""
+    from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_predictions
 
     request = EvaluateRequest(
         predictions=tuple(predictions),
@@ -66,17 +67,17 @@ def evaluate(
         probs=probs,
         labels=labels,
         labels_from=labels_from,
-        seed=seed,
         output=output,
     )
-    typer.echo(show_evaluation(run_evaluate(request, on_rows=show_rows())))
+    folder = request.folder
+    options = EvaluationOptions(seed=seed, on_rows=show_rows())
+    results = evaluate_predictions(predictions=request, output=folder, options=options)
+    typer.echo(f"{show_evaluation(results)}\npage: {folder / 'index.html'}")
     return DONE
 
 
 def show_rows() -> "OnRows":
-    """Return a function that prints a stage when it begins, and how many rows are done every few seconds."""
-    from softtargets.cli.progress import SECONDS_BETWEEN_LINES
-
+    """Return a function that prints each stage as it begins, and its progress every few seconds."""
     last: tuple[str, float] = ("", 0.0)
 
     def show(stage: str, done: int, total: int | None) -> None:
@@ -91,19 +92,19 @@ def show_rows() -> "OnRows":
     return show
 
 
-def show_evaluation(outcome: "EvaluateOutcome") -> str:
-    """Say how good the predictions are, whether to trust them, what differs and where the page is."""
-    from softtargets.evaluate.findings import findings, range_of, text_of
+def show_evaluation(results: "EvaluationResults") -> str:
+    """Return the main metrics, the findings and the notes as text."""
+    from softtargets.evaluate.text import range_of, text_of
     from softtargets.report.numbers import count
 
-    results = outcome.results
     model, classes = results.main, results.num_classes
     kind = "logits" if model.kind == "logits" else "probabilities"
     lines = [f"{model.name}: {count(model.num_rows, 'row')}, {classes:,} classes, {kind}"]
     for metric in filter(None, map(model.metric, _SHOWN)):
-        ends = f"  ({range_of(metric.interval, metric.measure.unit)})" if metric.interval else ""
-        lines.append(f"  {metric.measure.label:<24}{text_of(metric.value, metric.measure.unit):>9}{ends}")
+        label, unit = metric.definition.label, metric.definition.unit
+        ends = f"  ({range_of(metric.interval, unit)})" if metric.interval else ""
+        lines.append(f"  {label:<24}{text_of(metric.value, unit):>9}{ends}")
     lines[1] += f"  {100 * results.confidence:g} % intervals" if model.metrics[0].interval else ""
-    lines += [" ".join((finding.title, *finding.sentences)).strip() for finding in findings(results)]
+    lines += [" ".join((finding.title, *finding.sentences)).strip() for finding in results.findings]
     lines += [f"{one.name}: {note}" for one in results.models for note in one.notes]
-    return "\n".join([*lines, f"page: {outcome.page}"])
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Counts of rows that the page shows and no metric keeps, gathered like metrics."""
+"""Counts of rows that the page shows and no metric keeps, accumulated like metrics."""
 
 import torch
 from torch import Tensor
@@ -7,12 +7,12 @@ from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows
 from softtargets.metrics.sums import Field, GroupedSums
 
-# Of the histogram of confidences, of equal width.
+# Cells of equal width in the histogram of confidences.
 CELLS = 20
 
 
 class Overconfidence(Accumulator):
-    """Mean confidence less accuracy."""
+    """Mean confidence minus accuracy."""
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {"confidence": Field(real=True), "correct": Field()}
@@ -25,11 +25,11 @@ class Overconfidence(Accumulator):
         return (totals["confidence"] - totals["correct"]) / totals["rows"]
 
 
-class Tally(Accumulator):
-    """Counts by class and by confidence, of rows in one group."""
+class RowCounts(Accumulator):
+    """Counts by class and by confidence, in one group."""
 
     def total(self, name: str) -> Tensor:
-        """Return a count or a sum of all rows, float64."""
+        """Return a count or a sum over all rows, float64."""
         return self._totals()[name][0]
 
     def _fields(self, num_classes: int) -> dict[str, Field]:

@@ -1,31 +1,37 @@
-"""What an evaluation draws: reliability diagrams, confidences of right and wrong rows, and risk by coverage."""
+"""The figures of an evaluation: reliability diagrams, histograms of confidence, risk-coverage curves."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
-from softtargets.evaluate.results import Bin, EvaluationResults, Histogram, Model, Reliability
+from softtargets.evaluate.results import (
+    ConfidenceHistogram,
+    EvaluatedModel,
+    EvaluationResults,
+    ReliabilityBin,
+    ReliabilityDiagram,
+)
 from softtargets.report import numbers, palette
 from softtargets.report.drawing import Drawing, Panel, Series, Style
 
 BINS, CURVE = "accuracy of a bin", "smooth curve"
 RIGHT, WRONG = "right", "wrong"
-# Below the diagram stands a strip with the rows of each bin; with it the axes are as high as they are wide.
+# Height of the strip below the diagram that shows the rows of each bin; the axes above it are a square.
 _STRIP = 0.18
 _GAP = 0.035
 _SQUARE = 300
 _DIAGRAM_HEIGHT = round(_SQUARE * (1 + _STRIP))
-# Where fewer rows lie than this share of the densest place, or none in a bin, a smooth curve says nothing.
+# The smooth curve is not drawn where the density of rows is below this share of its maximum, or outside the bins.
 _SPARSE = 0.002
-# Letters that a panel has room for.
+# Letters that fit into the title of a panel.
 _LONGEST = 28
 _FIFTHS = [0, 0.2, 0.4, 0.6, 0.8, 1]
 _QUARTERS = [0, 0.25, 0.5, 0.75, 1]
 
 
-def draw_reliability(results: EvaluationResults, model: Model) -> tuple[Drawing, ...]:
-    """Draw the bins of equal width and those of equal mass: before and after temperature, or side by side."""
+def draw_reliability(results: EvaluationResults, model: EvaluatedModel) -> tuple[Drawing, ...]:
+    """Draw the bins of equal width and of equal mass: before and after temperature scaling, else side by side."""
     before, note = model.reliability, f"Bars: {100 * results.confidence:g} % intervals."
     series = [Series(BINS, palette.SERIES[0], palette.SHAPES[0], palette.DASHES[0])]
     if before.smooth:
@@ -34,7 +40,7 @@ def draw_reliability(results: EvaluationResults, model: Model) -> tuple[Drawing,
     def drawing(*panels: Panel) -> Drawing:
         return Drawing(tuple(series), panels, note, _DIAGRAM_HEIGHT)
 
-    def panel(title: str, bins: Sequence[Bin], reliability: Reliability) -> Panel:
+    def panel(title: str, bins: Sequence[ReliabilityBin], reliability: ReliabilityDiagram) -> Panel:
         return Panel(title, _reliability_chart(bins, _curve(reliability)), "Accuracy")
 
     if not model.temperature:
@@ -52,7 +58,7 @@ def draw_reliability(results: EvaluationResults, model: Model) -> tuple[Drawing,
     )
 
 
-def _reliability_chart(bins: Sequence[Bin], curve: list[dict[str, Any]]):
+def _reliability_chart(bins: Sequence[ReliabilityBin], curve: list[dict[str, Any]]):
     most = max(entry.count for entry in bins)
     filled = [entry for entry in bins if entry.count]
     points = [_point(entry) for entry in filled]
@@ -94,12 +100,12 @@ def _reliability_chart(bins: Sequence[Bin], curve: list[dict[str, Any]]):
 
 
 def _shares(title: str, ticks: list[float]) -> alt.X:
-    """Return an axis of shares whose last tick does not hang over the edge."""
+    """Return an axis of shares whose last tick label stays inside the figure."""
     axis = alt.Axis(format=".0%", grid=False, values=ticks, labelFlush=True)
     return alt.X("x:Q", title=title, scale=alt.Scale(domain=[0, 1], nice=False), axis=axis)
 
 
-def _point(entry: Bin) -> dict[str, Any]:
+def _point(entry: ReliabilityBin) -> dict[str, Any]:
     interval = entry.interval
     return {
         "series": BINS,
@@ -119,15 +125,15 @@ def _range(low: float, high: float) -> str:
     return f"{numbers.number(low, 'percent')}–{numbers.number(high, 'percent')}"
 
 
-def _curve(reliability: Reliability) -> list[dict[str, Any]]:
-    """Return the smooth curve where there are rows; where they are dense the line is thick."""
+def _curve(reliability: ReliabilityDiagram) -> list[dict[str, Any]]:
+    """Return the smooth curve where there are rows; the line is thicker where they are dense."""
     smooth = reliability.smooth
     if smooth is None:
         return []
     most = max(smooth.density)
     filled = [entry for entry in reliability.width if entry.count]
     rows = zip(smooth.confidence, smooth.accuracy, smooth.density, strict=True)
-    # roots, so that what lies beside the densest place is still seen
+    # roots, so that the line remains visible beside the densest place
     return [
         {"series": CURVE, "x": x, "y": y, "density": (density / most) ** 0.5}
         for x, y, density in rows
@@ -136,20 +142,20 @@ def _curve(reliability: Reliability) -> list[dict[str, Any]]:
 
 
 def _sides(style: Style) -> alt.Chart:
-    """Say on which side of the diagonal a model is over-confident."""
+    """Label the sides of the diagonal."""
     words = [{"x": 0.03, "y": 0.95, "text": "under-confident"}, {"x": 0.68, "y": 0.05, "text": "over-confident"}]
     text = style.base(words).mark_text(align="left", fontSize=11, fontStyle="italic", color=style.paint("muted"))
     return text.encode(x="x:Q", y="y:Q", text="text:N")
 
 
 def draw_confidences(results: EvaluationResults) -> Drawing:
-    """Draw how confident right rows and wrong rows are, a panel for each model."""
+    """Draw the confidences of right and of wrong rows, a panel for each model."""
     series = (
         Series(RIGHT, palette.SERIES[0], palette.SHAPES[0], palette.DASHES[0]),
         Series(WRONG, palette.SERIES[1], palette.SHAPES[1], palette.DASHES[1]),
     )
     several = len(results.models) > 1
-    # one height for all, so that the panels can be compared
+    # one scale for all, so that the panels can be compared
     top = max(
         max(counts) / max(1, sum(counts))
         for model in results.models
@@ -167,11 +173,11 @@ def draw_confidences(results: EvaluationResults) -> Drawing:
 
 
 def _short(name: str) -> str:
-    """Return a name as a title of a panel, which is not broken into lines."""
+    """Return a name as the title of a panel, which has one line."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
-def _confidence_chart(histogram: Histogram, top: float):
+def _confidence_chart(histogram: ConfidenceHistogram, top: float):
     rows = []
     for name, counts in ((RIGHT, histogram.right), (WRONG, histogram.wrong)):
         total = max(1, sum(counts))
@@ -211,7 +217,7 @@ def _confidence_chart(histogram: Histogram, top: float):
 
 
 def draw_risk(results: EvaluationResults) -> Drawing:
-    """Draw the error among the most confident rows by the share of rows kept, a line for each model."""
+    """Draw the error of the most confident rows by the share of rows kept, a line for each model."""
     series = tuple(
         Series(
             model.name,
@@ -230,7 +236,7 @@ def _risk_chart(results: EvaluationResults):
         for model in results.models
         for x, y in zip(model.risk_coverage.coverage, model.risk_coverage.risk, strict=True)
     ]
-    # the few most confident rows alone may all be wrong: they do not decide the height
+    # the few most confident rows may all be wrong: they do not set the scale
     settled = [row["y"] for row in rows if row["x"] >= 0.02]
     top = 1.08 * max([0.01, *settled])
 

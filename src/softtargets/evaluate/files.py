@@ -1,4 +1,4 @@
-"""What an evaluation found as files for other programs."""
+"""The results of an evaluation as JSON and CSV."""
 
 import csv
 import io
@@ -6,7 +6,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from softtargets.evaluate.results import Difference, EvaluationResults, Interval, Metric, Model, Temperature
+from softtargets.evaluate.results import (
+    EvaluatedModel,
+    EvaluationResults,
+    FittedTemperature,
+    IntervalEnds,
+    MetricDifference,
+    MetricValue,
+)
 from softtargets.report import encoding
 
 SCHEMA_VERSION = 1
@@ -28,7 +35,7 @@ def classes_csv(results: EvaluationResults) -> bytes:
 
 
 def as_json(results: EvaluationResults) -> bytes:
-    """Return all that the page says as JSON; what is not finite is null there."""
+    """Return all numbers of the results as JSON; numbers that are not finite are null."""
     data = {
         "schema_version": SCHEMA_VERSION,
         "command": results.command,
@@ -46,7 +53,7 @@ def as_json(results: EvaluationResults) -> bytes:
     return encoding.as_json(data)
 
 
-def _model(model: Model) -> dict[str, Any]:
+def _model(model: EvaluatedModel) -> dict[str, Any]:
     return {
         "name": model.name,
         "files": list(model.files),
@@ -64,7 +71,7 @@ def _model(model: Model) -> dict[str, Any]:
     }
 
 
-def _temperature(scaled: Temperature) -> dict[str, Any]:
+def _temperature(scaled: FittedTemperature) -> dict[str, Any]:
     return {
         "temperatures": list(scaled.temperatures),
         "converged": list(scaled.converged),
@@ -74,22 +81,22 @@ def _temperature(scaled: Temperature) -> dict[str, Any]:
     }
 
 
-def _metrics(metrics: Iterable[Metric]) -> dict[str, Any]:
+def _metrics(metrics: Iterable[MetricValue]) -> dict[str, Any]:
     return {
         metric.name: {
             "value": metric.value,
             "interval": _ends(metric.interval),
             "why": metric.why,
             "bound": metric.bound,
-            "better": metric.measure.better,
+            "better": metric.definition.better,
         }
         for metric in metrics
     }
 
 
-def _difference(difference: Difference) -> dict[str, Any]:
+def _difference(difference: MetricDifference) -> dict[str, Any]:
     return {**asdict(difference), "interval": _ends(difference.interval)}
 
 
-def _ends(interval: Interval | None) -> list[float] | None:
+def _ends(interval: IntervalEnds | None) -> list[float] | None:
     return None if interval is None else list(interval)

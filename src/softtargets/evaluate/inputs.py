@@ -1,47 +1,47 @@
-"""Predictions of several models on the same rows, walked through together in bounded memory."""
+"""Predictions of several models on the same rows, read side by side in bounded memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import InputError, fail
 from softtargets.data.predictions import PredictionChunk, PredictionFiles, open_predictions
+from softtargets.evaluate.arrays import ArrayLike, ArrayPredictions, as_tensor
 from softtargets.evaluate.request import LABELS, EvaluateRequest
+from softtargets.metrics.rows import Kind
 
-# (stage, rows done, rows of all or None where that is not known)
+# (stage, rows done, number of rows or None where it is not known)
 OnRows = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """One model's files, opened.
+class PredictionSource:
+    """The predictions of one model.
 
     Args:
         name: of the model.
-        files: its predictions, and labels where they have any.
-        kind: logits or probs.
+        data: opened files or arrays, with labels where they have any.
     """
 
     name: str
-    files: PredictionFiles
+    data: PredictionFiles | ArrayPredictions
 
     @property
-    def kind(self) -> Literal["logits", "probs"]:
+    def kind(self) -> Kind:
         """What the values are."""
-        return self.files.kind
+        return self.data.kind
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
-    """Rows that follow one another, of every model.
+class RowBlock:
+    """Consecutive rows of every model.
 
     Args:
         values: (n, K) floating point for each model.
-        labels: (n,) int64, of all models.
-        first_row: the number of the first of them.
+        labels: (n,) int64, the same for all models.
+        first_row: index of the first row.
     """
 
     values: tuple[Tensor, ...]
@@ -49,14 +49,14 @@ class Block:
     first_row: int
 
 
-def open_sources(request: EvaluateRequest) -> tuple[Source, ...]:
-    """Open the files of every model and require that they can be compared, as far as their headers tell.
+def open_files(request: EvaluateRequest) -> tuple[PredictionSource, ...]:
+    """Open the files of every model, the main one first, and require that they fit together.
 
     Raises:
-        InputError: for a bad name, file or array, models that differ in classes or rows, or no labels anywhere.
+        InputError: a bad name, file or array, models that differ in classes or rows, or no labels in any file.
     """
     sources = tuple(
-        Source(
+        PredictionSource(
             model.name,
             open_predictions(
                 model.paths,
@@ -68,47 +68,98 @@ def open_sources(request: EvaluateRequest) -> tuple[Source, ...]:
         )
         for model in request.models()
     )
-    main = sources[0]
-    for other in sources[1:]:
-        of_main, of_other = main.files.num_classes, other.files.num_classes
-        if of_main != of_other:
-            required = f"{of_main} classes, as {main.name} has"
-            raise fail("--against", required, f"{of_other} in {other.name}", "compare models of the same classes")
-        names, others = main.files.class_names, other.files.class_names
-        if names and others and names != others:
-            required = f"the classes in the order of {main.name}: {', '.join(names)}"
-            raise fail("--against", required, f"{', '.join(others)} in {other.name}", "write the columns in one order")
-        if None not in (main.files.num_rows, other.files.num_rows) and main.files.num_rows != other.files.num_rows:
-            raise _other_rows(main, other, f"{main.files.num_rows:,}", f"{other.files.num_rows:,}")
-    if not any(source.files.has_labels for source in sources):
+    _require_one_problem(sources)
+    if not any(source.data.has_labels for source in sources):
         remedy = "add an array or column named labels, name it by --labels NAME, or pass --labels-from FILE:NAME"
-        raise fail("predictions", "labels in the files or beside them", "none", remedy)
+        raise fail("predictions", "labels in the files or in a separate file", "none", remedy)
     return sources
 
 
-def walk(sources: Sequence[Source], stage: str, on_rows: OnRows, total: int | None = None) -> Iterator[Block]:
-    """Yield the rows of all models side by side, wherever their files are cut.
+def open_arrays(
+    probs: ArrayLike | None,
+    logits: ArrayLike | None,
+    labels: ArrayLike | None,
+    against: Mapping[str, ArrayLike],
+    *,
+    name: str,
+    class_names: tuple[str, ...] | None,
+) -> tuple[PredictionSource, ...]:
+    """Check which arrays were given and their shapes, and require that they fit together.
 
     Args:
-        sources: of which at least one has labels; those of the first that has count for all, and others must be equal.
-        stage: what is being done, for `on_rows`.
-        on_rows: told after every block.
-        total: the number of rows; None: as the headers say, if they do.
+        probs, logits: (N, K) values of the main model; one of the two.
+        labels: (N,), of all models.
+        against: values of the other models by name, of the same kind.
+        name: of the main model.
+        class_names: K names, or None.
 
     Raises:
-        InputError: for a bad row, labels that differ between models, or fewer rows in one than in another.
+        InputError: both or neither of probs and logits, no labels, a bad shape, models that differ in classes or rows.
+        InputTypeError: what is not an array of numbers.
     """
-    total = total or next((s.files.num_rows for s in sources if s.files.num_rows), None)
-    streams = [source.files.chunks() for source in sources]
+    if (probs is None) == (logits is None):
+        got = "neither" if probs is None else "both"
+        raise fail("probs", "either probs or logits, or predictions", got, "pass one of them")
+    if labels is None:
+        raise fail("labels", "one class index for each row", "none", "pass labels")
+    if name in against:
+        raise fail("against", "a unique name for each model", f"'{name}' 2 times", "choose another name")
+    kind, main = ("probs", probs) if logits is None else ("logits", logits)
+    shared = as_tensor("labels", labels)
+    models = [(name, kind, main), *((other, f"against[{other!r}]", values) for other, values in against.items())]
+    sources = tuple(
+        PredictionSource(model, ArrayPredictions(as_tensor(place, values), kind, shared, class_names, place))
+        for model, place, values in models
+    )
+    _require_one_problem(sources)
+    num_rows = sources[0].data.num_rows
+    if shared.shape != (num_rows,):
+        got = f"shape {tuple(shared.shape)}"
+        raise fail("labels", f"shape ({num_rows},), one label for each row", got, "pass one class index per row")
+    return sources
+
+
+def _require_one_problem(sources: Sequence[PredictionSource]) -> None:
+    """Require equal classes and, where they are known, equal numbers of rows."""
+    main = sources[0]
+    for other in sources[1:]:
+        of_main, of_other = main.data.num_classes, other.data.num_classes
+        if of_main != of_other:
+            required = f"{of_main} classes, as {main.name} has"
+            raise fail("against", required, f"{of_other} in {other.name}", "compare models of the same classes")
+        names, others = main.data.class_names, other.data.class_names
+        if names and others and names != others:
+            required = f"the classes in the order of {main.name}: {', '.join(names)}"
+            raise fail("against", required, f"{', '.join(others)} in {other.name}", "use the same order of columns")
+        if None not in (main.data.num_rows, other.data.num_rows) and main.data.num_rows != other.data.num_rows:
+            raise _other_rows(main, other, f"{main.data.num_rows:,}", f"{other.data.num_rows:,}")
+
+
+def read_blocks(
+    sources: Sequence[PredictionSource], stage: str, on_rows: OnRows, total: int | None = None
+) -> Iterator[RowBlock]:
+    """Yield the rows of all models side by side, however their files are split.
+
+    Args:
+        sources: of which at least one has labels. The labels of the first that has some are used; all must be equal.
+        stage: name of the pass, for `on_rows`.
+        on_rows: called after every block.
+        total: number of rows; None: as the headers say, if they do.
+
+    Raises:
+        InputError: a bad row, labels that differ between models, or models that differ in the number of rows.
+    """
+    total = total or next((s.data.num_rows for s in sources if s.data.num_rows), None)
+    streams = [source.data.chunks() for source in sources]
     chunks = [next(stream, None) for stream in streams]
     used, first_row = [0] * len(sources), 0
     on_rows(stage, 0, total)
     while chunks[0] is not None:
-        ready = [_there(chunk, first_row, sources, place) for place, chunk in enumerate(chunks)]
+        ready = [_present(chunk, first_row, sources, place) for place, chunk in enumerate(chunks)]
         size = min(len(chunk) - start for chunk, start in zip(ready, used, strict=True))
         parts = [(chunk, slice(start, start + size)) for chunk, start in zip(ready, used, strict=True)]
         labels = _labels(parts)
-        yield Block(tuple(chunk.values[rows] for chunk, rows in parts), labels, first_row)
+        yield RowBlock(tuple(chunk.values[rows] for chunk, rows in parts), labels, first_row)
         first_row += size
         on_rows(stage, first_row, total)
         for place, chunk in enumerate(ready):
@@ -120,29 +171,31 @@ def walk(sources: Sequence[Source], stage: str, on_rows: OnRows, total: int | No
             raise _other_rows(sources[0], sources[place], f"{first_row:,}", f"more than {first_row:,}")
 
 
-def _there(chunk: PredictionChunk | None, rows: int, sources: Sequence[Source], place: int) -> PredictionChunk:
+def _present(
+    chunk: PredictionChunk | None, rows: int, sources: Sequence[PredictionSource], place: int
+) -> PredictionChunk:
     if chunk is None:
         raise _other_rows(sources[0], sources[place], f"more than {rows:,}", f"{rows:,}")
     return chunk
 
 
-def _other_rows(main: Source, other: Source, of_main: str, of_other: str) -> InputError:
+def _other_rows(main: PredictionSource, other: PredictionSource, of_main: str, of_other: str) -> InputError:
     required = f"as many rows as {main.name} has, {of_main}"
     got = f"{of_other} in {other.name}"
-    return fail("--against", required, got, "compare predictions of the same rows, in the same order")
+    return fail("against", required, got, "compare predictions of the same rows, in the same order")
 
 
 def _labels(parts: Sequence[tuple[PredictionChunk, slice]]) -> Tensor:
-    """Return the labels of some rows, which all models that have any must agree on."""
+    """Return the labels of some rows, which must be equal in all models that have labels."""
     known = [(part, part[0].labels[part[1]]) for part in parts if part[0].labels is not None]
     part, labels = known[0]
     for other, its_labels in known[1:]:
         differs = first_bad(its_labels != labels)
         if differs is not None:
             row = differs[0]
-            required = f"the labels that the other model has, {int(labels[row])} in {_place(*part, row)}"
+            required = f"the labels of the other model, {int(labels[row])} in {_place(*part, row)}"
             got = f"{int(its_labels[row])} in {_place(*other, row)}"
-            raise fail("--against", required, got, "compare predictions of the same rows, in the same order")
+            raise fail("against", required, got, "compare predictions of the same rows, in the same order")
     return labels
 
 

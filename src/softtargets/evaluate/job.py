@@ -1,115 +1,134 @@
-"""What `softtargets evaluate` does: how good predictions are, how far they can be trusted, and which are better."""
+"""Evaluate predictions: inputs, accumulate, calibrate, findings, results, page."""
 
 import errno
-import math
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 from softtargets._errors import fail
-from softtargets.evaluate import page
-from softtargets.evaluate.exhibits import classes_of, histogram_of, reliability_of, risk_coverage_of
-from softtargets.evaluate.gauges import BINS, DRAWS, FEWER, GROUPS, SHARES, Change, Gauges
-from softtargets.evaluate.inputs import OnRows, Source, open_sources, walk
-from softtargets.evaluate.measures import MEASURES
-from softtargets.evaluate.request import EvaluateRequest, folder_name
-from softtargets.evaluate.results import Difference, EvaluationResults, Metric, Model, Temperature
-from softtargets.evaluate.statistics import CLASSES_RULE, CONFIDENCE, LEVEL, holm
-from softtargets.evaluate.temperature import FOLDS, Sample, Scaling, fit_scaling
+from softtargets.evaluate.accumulate import accumulate
+from softtargets.evaluate.arrays import ArrayLike
+from softtargets.evaluate.calibrate import calibrate
+from softtargets.evaluate.diagrams import CLASSES_RULE
+from softtargets.evaluate.differences import compare_models
+from softtargets.evaluate.explanations import NOTES, describe_intervals
+from softtargets.evaluate.findings import CALIBRATION_RULE, find
+from softtargets.evaluate.inputs import OnRows, PredictionSource, open_arrays, open_files
+from softtargets.evaluate.models import evaluate_models
+from softtargets.evaluate.page import write_page
+from softtargets.evaluate.request import EvaluateRequest
+from softtargets.evaluate.results import EvaluationResults
+from softtargets.evaluate.suite import BINS, CONFIDENCE, DRAWS
 
-REPORTS = Path("reports")
-NOTES = (
-    "Labels are taken for true: where some are wrong, every model looks worse and less calibrated than it is. "
-    "“softtargets audit” says how many are.",
-    "Rows are taken for new to the models: on rows that a model was trained on all of this flatters it.",
-    "Each row is one example with one label; of sequences, write one row for each token that counts.",
-)
-# For how many p-values the draws of an interval suffice: the least that 1,000 draws can show is 0.002, and the adjusted
-# one of so many must be able to lie well below 0.05.
-_PER_DRAWS = 12
-_WITHIN = "Not called real: the metrics come of sketches, which may be off by as much."
+PathsLike = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True)
-class EvaluateOutcome:
-    """The page, and what it says."""
-
-    page: Path
-    results: EvaluationResults
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What was gathered of one model.
+class EvaluationOptions:
+    """Settings of an evaluation that rarely change.
 
     Args:
-        source: its files.
-        gauges: before temperature.
-        sample: rows that temperatures are fitted on.
-        scaling: the temperatures, or why there are none.
-        after: with them; None without.
+        seed: of the bootstrap and of the folds of the temperature.
+        draws: bootstrap draws of each interval.
+        name: of the model; arrays only, files have names.
+        class_names: K names; arrays only, files have them as names of columns.
+        on_rows: called with the stage, the rows done and the number of rows (None while it is not known).
     """
 
-    source: Source
-    gauges: Gauges
-    sample: Sample
-    scaling: Scaling | str
-    after: Gauges | None
-
-
-def run_evaluate(
-    request: EvaluateRequest, *, draws: int = DRAWS, on_rows: OnRows = lambda stage, done, total: None
-) -> EvaluateOutcome:
-    """Evaluate predictions and write the page; arguments and errors as :func:`evaluate_predictions`.
-
-    Raises:
-        InputError: for bad input, before anything is written.
-        OSError: where the page cannot be written.
-    """
-    folder = request.output or REPORTS
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise fail("--output", "a folder, in folders", f"the file '{place}'", "name another place")
-    # asked before anything is read, which may take long
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
-    results = evaluate_predictions(request, draws=draws, on_rows=on_rows)
-    on_rows("writing the page", 0, None)
-    return EvaluateOutcome(page.write(results, request.output or REPORTS / folder_name(results.main.name)), results)
+    seed: int = 0
+    draws: int = DRAWS
+    name: str | None = None
+    class_names: tuple[str, ...] | None = None
+    on_rows: OnRows = lambda stage, done, total: None
 
 
 def evaluate_predictions(
-    request: EvaluateRequest, *, draws: int = DRAWS, on_rows: OnRows = lambda stage, done, total: None
+    probs: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    *,
+    logits: ArrayLike | None = None,
+    against: Mapping[str, ArrayLike] | None = None,
+    predictions: PathsLike | EvaluateRequest | None = None,
+    output: str | Path | None = None,
+    options: EvaluationOptions | None = None,
 ) -> EvaluationResults:
-    """Read predictions twice, in bounded memory: all metrics, then what temperatures change.
+    """Compute metrics with intervals, calibration, a cross-fitted temperature, and differences between models.
+
+    Predictions are given as arrays, ``evaluate_predictions(probs, labels)``, or as files,
+    ``evaluate_predictions(predictions="held_out.npz")``. The numbers are the same for both. All rows are read twice in
+    chunks: for the metrics, and for what temperatures change.
 
     Args:
-        request: what the user asked for.
-        draws: of each interval.
-        on_rows: told what is being done and how many rows are.
+        probs: (N, K) probabilities, a NumPy array or a tensor; rows sum to 1. With `predictions`: name of the array or
+            columns of probabilities.
+        labels: (N,) class indices in [0, K). With `predictions`: name of the array or column.
+        logits: (N, K) logits, instead of `probs`. With `predictions`: name of the array or columns.
+        against: other models by name, to compare with: arrays of the same kind and shape for the same rows. With
+            `predictions`: a file or pattern for each.
+        predictions: .npz, .safetensors, .parquet or .csv files with predictions and labels, instead of arrays: a path,
+            a pattern, several shards in order, or an :class:`EvaluateRequest` with all that the command line can say.
+        output: folder for the page and its files (default: none are written, unless a request names one).
+        options: seed, bootstrap draws, names, progress.
+
+    Returns:
+        The metrics of every model, the differences between the first and the others, and findings in sentences.
 
     Raises:
-        InputError: for bad input.
+        InputError: for bad input, before anything is written; a ValueError.
+        InputTypeError: for what is not an array of numbers; a TypeError.
+        OSError: where the page cannot be written.
+
+    Example:
+        >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+        >>> results = evaluate_predictions(probs, torch.tensor([0, 0, 1, 1]))
+        >>> results.main.metric("accuracy").value
+        0.75
+        >>> round(results.main.metric("ece").value, 3)        # (0.1 + 0.2 + 0.3 + 0.6) / 4
+        0.3
+        >>> results.findings[0].title
+        'Undecided whether calibrated to within 2 %.'
     """
-    sources = open_sources(request)
-    judged = _judge(sources, request.seed, draws, on_rows)
+    options = options or EvaluationOptions()
+    request = None if predictions is None else _request(predictions, against, probs, labels, logits, options)
+    folder = output or (request and request.output)
+    if folder is not None:
+        folder = Path(folder)
+        # before anything is read, which may take long
+        _require_writable(folder)
+    if request is None:
+        name, class_names = options.name or "predictions", options.class_names
+        sources = open_arrays(probs, logits, labels, against or {}, name=name, class_names=class_names)
+    else:
+        sources = open_files(request)
+    results = _evaluate(sources, "" if request is None else request.command(options.seed), options)
+    if folder is not None:
+        options.on_rows("writing the page", 0, None)
+        write_page(results, folder)
+    return results
+
+
+def _evaluate(sources: Sequence[PredictionSource], command: str, options: EvaluationOptions) -> EvaluationResults:
+    seed, draws, on_rows = options.seed, options.draws, options.on_rows
+    accumulated = accumulate(sources, seed=seed, draws=draws, on_rows=on_rows)
+    calibrated = calibrate(accumulated, seed=seed, draws=draws, on_rows=on_rows)
     on_rows("computing intervals", 0, None)
+    models = evaluate_models(accumulated, calibrated)
+    differences = compare_models(accumulated)
     return EvaluationResults(
-        command=request.command,
-        models=tuple(_model(one, judged) for one in judged),
-        num_classes=sources[0].files.num_classes,
+        command=command,
+        findings=find(models, differences, CONFIDENCE),
+        models=models,
+        num_classes=sources[0].data.num_classes,
         confidence=CONFIDENCE,
         bins=BINS,
-        intervals=_intervals(draws, several=len(judged) > 1),
+        intervals=describe_intervals(draws, several=len(models) > 1),
         classes_rule=CLASSES_RULE,
-        class_names=next((s.files.class_names for s in sources if s.files.class_names), ()),
-        differences=_differences(judged),
+        calibration_rule=CALIBRATION_RULE,
+        class_names=next((s.data.class_names for s in sources if s.data.class_names), ()),
+        differences=differences,
         notes=NOTES,
         versions={
             "softtargets": version("softtargets"),
@@ -119,118 +138,37 @@ def evaluate_predictions(
     )
 
 
-def _judge(sources: Sequence[Source], seed: int, draws: int, on_rows: OnRows) -> list[Judged]:
-    """Gather all metrics in one pass, fit temperatures, and gather what they change in another."""
-    num_classes = sources[0].files.num_classes
-    gathered = [Gauges(num_classes, seed, draws=draws) for _ in sources]
-    samples = [Sample(num_classes, source.kind, seed) for source in sources]
-    for block in walk(sources, "reading", on_rows):
-        ids = torch.arange(block.first_row, block.first_row + len(block.labels))
-        for values, source, gauges, sample in zip(block.values, sources, gathered, samples, strict=True):
-            gauges.update(values, source.kind, block.labels, ids)
-            sample.add(values, block.labels, ids)
-    on_rows("fitting temperatures", 0, None)
-    scalings = [fit_scaling(sample) for sample in samples]
-    after = [Gauges(num_classes, seed, draws=draws, whole=False) if isinstance(s, Scaling) else None for s in scalings]
-    if any(after):
-        for block in walk(sources, "judging temperatures", on_rows, gathered[0].tally.count):
-            ids = torch.arange(block.first_row, block.first_row + len(block.labels))
-            for values, scaling, gauges in zip(block.values, scalings, after, strict=True):
-                if gauges is not None and isinstance(scaling, Scaling):
-                    gauges.update(scaling.logits(values, ids), "logits", block.labels, ids)
-    return [Judged(*row) for row in zip(sources, gathered, samples, scalings, after, strict=True)]
+def _request(
+    predictions: PathsLike | EvaluateRequest,
+    against: Mapping[str, ArrayLike] | None,
+    probs: ArrayLike | None,
+    labels: ArrayLike | None,
+    logits: ArrayLike | None,
+    options: EvaluationOptions,
+) -> EvaluateRequest:
+    """Return which files were given; everything else must be a name in them."""
+    whole = isinstance(predictions, EvaluateRequest)
+    given = {"probs": probs, "labels": labels, "logits": logits, "against": against}
+    refused = {name: value for name, value in given.items() if whole or not isinstance(value, str | Mapping)}
+    refused |= {"options.name": options.name, "options.class_names": options.class_names}
+    for name, value in refused.items():
+        if value is not None:
+            required = "nothing" if whole or name not in given else "a name in the files, or nothing,"
+            remedy = "pass arrays or files; an EvaluateRequest says all about files"
+            raise fail(name, f"{required} beside predictions", type(value).__name__, remedy)
+    if isinstance(predictions, EvaluateRequest):
+        return predictions
+    paths = (predictions,) if isinstance(predictions, str | Path) else tuple(predictions)
+    if not paths:
+        raise fail("predictions", "at least one path", "none", "name the files of the predictions")
+    others = tuple(f"{name}={path}" for name, path in (against or {}).items())
+    return EvaluateRequest(tuple(map(str, paths)), others, logits=logits, probs=probs, labels=labels)
 
 
-def _intervals(draws: int, *, several: bool) -> tuple[str, ...]:
-    """Say how intervals are made."""
-    differences = (
-        "Differences are paired: both models are judged on the same draws. Their p-values are Holm-adjusted over all "
-        f"that are shown, and a difference is called real where the adjusted one is below {LEVEL:g}."
-    )
-    return (
-        "Intervals say what the sample of rows leaves open, and nothing of what another training would change. They "
-        f"are bootstrapped by {draws:,} draws: rows fall into {GROUPS:,} random groups ({FEWER} for metrics with a "
-        "large state), and groups are drawn with replacement; single rows where there are few.",
-        "Calibration errors are means of absolute values: noise alone lifts them above 0, the more the fewer rows a "
-        "bin has. Their intervals are basic ones (Davison and Hinkley 1997), which take that off where an error is "
-        "well above its noise. Near 0 they are not to be relied on: of a calibrated model that of ECE holds 0 every "
-        "second time or so, and that of smooth ECE hardly ever. All others are percentile intervals.",
-        "Bins, recalls and accuracies of 0 % or 100 % have Wilson intervals.",
-        *((differences,) if several else ()),
-    )
-
-
-def _model(one: Judged, judged: Sequence[Judged]) -> Model:
-    gauges, files = one.gauges, one.source.files
-    zero_rows = int(gauges.tally.total("zero"))
-    return Model(
-        name=one.source.name,
-        files=tuple(map(str, files.paths)),
-        kind=one.source.kind,
-        num_rows=gauges.tally.count,
-        metrics=gauges.measured(),
-        zero_rows=zero_rows,
-        reliability=reliability_of(gauges),
-        temperature=_temperature(one),
-        histogram=histogram_of(gauges),
-        risk_coverage=risk_coverage_of(gauges),
-        classes=classes_of(gauges),
-        no_temperature=one.scaling if isinstance(one.scaling, str) else "",
-        notes=(*_notes(one, zero_rows, judged), *files.notes),
-    )
-
-
-def _notes(one: Judged, zero_rows: int, judged: Sequence[Judged]) -> list[str]:
-    notes: list[str] = []
-    if zero_rows:
-        notes.append(
-            f"{zero_rows:,} {'row gives its' if zero_rows == 1 else 'rows give their'} own label the probability 0: "
-            "NLL is infinite, and temperatures are fitted on the other rows."
-        )
-    if not one.source.files.has_labels:
-        whose = next(other.source.name for other in judged if other.source.files.has_labels)
-        notes.append(f"There are no labels in its files: its rows are taken for those of {whose}, in the same order.")
-    if not one.sample.is_whole and isinstance(one.scaling, Scaling):
-        notes.append(f"Temperatures are fitted on {len(one.sample):,} of its rows, drawn at random, by {FOLDS} folds.")
-    return notes
-
-
-def _temperature(one: Judged) -> Temperature | None:
-    if one.after is None or isinstance(one.scaling, str):
-        return None
-    shown = tuple(m for m in one.after.measured() if m.measure.core or m.name == "overconfidence")
-    changes = tuple(
-        Metric(change.name, change.value, change.interval, change.why)
-        for change in one.after.less(one.gauges)
-        # over these a temperature has no say: it keeps the order of a row's classes
-        if change.name not in SHARES
-    )
-    return Temperature(one.scaling.temperatures, one.scaling.converged, shown, changes, reliability_of(one.after))
-
-
-def _within(change: Change) -> bool:
-    """Say whether a difference is no greater than what the sketches may be off; what is 0 needs no such excuse."""
-    return bool(change.value) and abs(change.value or 0.0) <= change.bound
-
-
-def _differences(judged: Sequence[Judged]) -> tuple[Difference, ...]:
-    """Return how the main model differs from each other one, with p-values adjusted over all of it."""
-    main, *others = judged
-    count = len(others) * sum(measure.core for measure in MEASURES.values())
-    draws = main.gauges.draws * math.ceil(count / _PER_DRAWS)
-    found = [(other.source.name, change) for other in others for change in main.gauges.less(other.gauges, draws=draws)]
-    known = [index for index, (_, change) in enumerate(found) if change.p is not None]
-    adjusted = dict(zip(known, holm([found[index][1].p or 0.0 for index in known]), strict=True))
-    return tuple(
-        Difference(
-            metric=change.name,
-            against=name,
-            value=change.value,
-            interval=change.interval,
-            p=change.p,
-            adjusted=adjusted.get(index),
-            real=adjusted.get(index, 1.0) < LEVEL and not _within(change),
-            why=change.why or (_WITHIN if _within(change) else ""),
-        )
-        for index, (name, change) in enumerate(found)
-    )
+def _require_writable(folder: Path) -> None:
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise fail("output", "a folder", f"the file '{place}'", "name another folder")
+    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))

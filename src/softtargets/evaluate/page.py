@@ -4,34 +4,33 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from softtargets.evaluate.catalog import METRICS
 from softtargets.evaluate.figures import BINS, draw_confidences, draw_reliability, draw_risk
 from softtargets.evaluate.files import as_json, classes_csv
-from softtargets.evaluate.findings import (
+from softtargets.evaluate.results import (
     BETTER,
-    RULE,
     WORSE,
-    findings,
-    points_of,
-    range_of,
-    standing,
-    temperatures_of,
-    text_of,
+    ClassEvaluation,
+    EvaluatedModel,
+    EvaluationResults,
+    IntervalEnds,
+    MetricValue,
+    ReliabilityBin,
 )
-from softtargets.evaluate.measures import MEASURES
-from softtargets.evaluate.results import Bin, ClassRow, EvaluationResults, Interval, Metric, Model
+from softtargets.evaluate.text import points_of, range_of, temperatures_of, text_of
 from softtargets.report import numbers
 from softtargets.report.drawing import Drawing
 from softtargets.report.frame import data_uri, put, render
 
-# Of more classes than this the page shows as many, the worst; the file holds all.
+# The page shows at most this many classes, the worst; the file has all.
 _MOST_CLASSES = 20
-# Of the classes that are surely below, so many are named above their table.
+# At most this many of the classes that are surely below are named above their table.
 _MOST_NAMED = 8
 _MARKS = "abcdefghijklmnopqrstuvwxyz"
 
 
-class Cell(NamedTuple):
-    """A number in a table: its value, what is shown of it, its interval, the mark of its note and how exact it is."""
+class MetricCell(NamedTuple):
+    """A number in a table: its value, its text, its interval, the mark of its note and its exactness."""
 
     value: float | None
     text: str
@@ -40,16 +39,16 @@ class Cell(NamedTuple):
     exact: str = ""
 
 
-class Row(NamedTuple):
+class MetricRow(NamedTuple):
     """A metric in a table: a cell for each column, None where it does not apply."""
 
     label: str
     describes: str
-    cells: tuple[Cell | None, ...]
+    cells: tuple[MetricCell | None, ...]
 
 
-class Figure(NamedTuple):
-    """A drawing as the page holds it, with the picture for readers without scripts."""
+class ChartFigure(NamedTuple):
+    """A drawing for the page, and a still picture of it for readers without scripts."""
 
     anchor: str
     title: str
@@ -58,33 +57,33 @@ class Figure(NamedTuple):
     still: str
 
 
-class Shown(NamedTuple):
-    """A model's calibration: its figures, what is behind them and what a temperature does to its metrics."""
+class CalibrationSection(NamedTuple):
+    """The calibration of a model: figures, the bins behind them, and its metrics before and after a temperature."""
 
-    model: Model
-    figures: tuple[Figure, ...]
-    bins: tuple[tuple[str, tuple[Bin, ...]], ...]
+    model: EvaluatedModel
+    figures: tuple[ChartFigure, ...]
+    bins: tuple[tuple[str, tuple[ReliabilityBin, ...]], ...]
     temperatures: str
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
 
 
-class Notes:
-    """The notes below a table, marked in the order in which its cells need them."""
+class Footnotes:
+    """The notes below a table, marked in the order of its cells."""
 
     def __init__(self) -> None:
         self.marks: dict[str, str] = {}
 
     def mark(self, note: str) -> str:
-        """Return the mark of a note; nothing where there is none to make."""
+        """Return the mark of a note; an empty text for an empty note."""
         if not note:
             return ""
         return self.marks.setdefault(note, _MARKS[len(self.marks) % len(_MARKS)])
 
 
-def write(results: EvaluationResults, folder: Path) -> Path:
+def write_page(results: EvaluationResults, folder: Path) -> Path:
     """Write the page of an evaluation and its files into `folder`, and return the page.
 
-    Everything is made in memory first: an interruption leaves every file either old or new.
+    All files are built in memory first and then renamed into place, so none is ever incomplete.
     """
     return put(build(results), folder)
 
@@ -99,15 +98,13 @@ def build(results: EvaluationResults) -> dict[str, bytes]:
 
 
 def _page(results: EvaluationResults) -> str:
-    metric_notes, difference_notes, change_notes = Notes(), Notes(), Notes()
+    metric_notes, difference_notes, change_notes = Footnotes(), Footnotes(), Footnotes()
     groups = _metric_groups(results, metric_notes)
-    worst = sorted(enumerate(results.main.classes), key=_promise)
+    worst = sorted(enumerate(results.main.classes), key=_upper_recall)
     below = [(index, row) for index, row in worst if row.surely_below]
     context = {
         "results": results,
         "main": results.main,
-        "findings": findings(results),
-        "rule": RULE,
         "interval_words": f"{100 * results.confidence:g} % interval",
         "metric_groups": groups,
         "metric_notes": metric_notes.marks,
@@ -125,7 +122,7 @@ def _page(results: EvaluationResults) -> str:
         "tones": {BETTER: "reproduced", WORSE: "contradicted"},
         "dots": BINS,
     }
-    # `named` is asked for by the macros that stand in one file with the icons, and is not used here
+    # the macros that share a file with the icons need `named`, which this page does not use
     filters = {"percent": _percent, "span": _span, "p_value": _p_value, "tied": _tied, "named": str}
     return render(Path(__file__).parent, context, charts=True, filters=filters)
 
@@ -134,12 +131,12 @@ def _percent(value: float | None, decimals: int = 1) -> str:
     return numbers.NOTHING if value is None else _tied(f"{100 * value:.{decimals}f} %")
 
 
-def _span(interval: Interval | None) -> str:
+def _span(interval: IntervalEnds | None) -> str:
     return "" if interval is None else f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
 def _tied(text: str) -> str:
-    """Return a text that no line ends between a number and its percent sign."""
+    """Return a text in which no line breaks between a number and its percent sign."""
     return text.replace(" %", "\u00a0%")
 
 
@@ -147,51 +144,53 @@ def _p_value(p: float) -> str:
     return numbers.p_value(p).removeprefix("p ").removeprefix("= ")
 
 
-def _promise(entry: tuple[int, ClassRow]) -> tuple[float, int]:
-    """Return how good a class may be at best: one with few examples is not surely among the worst."""
+def _upper_recall(entry: tuple[int, ClassEvaluation]) -> tuple[float, int]:
+    """Return the upper end of a class's recall: a class with few rows is not surely among the worst."""
     index, row = entry
     return (row.recall_interval.high if row.recall_interval else 1.0), index
 
 
-def _figure(anchor: str, title: str, drawing: Drawing) -> Figure:
+def _figure(anchor: str, title: str, drawing: Drawing) -> ChartFigure:
     still = data_uri("image/svg+xml", drawing.svg().encode())
-    return Figure(anchor, title, drawing, drawing.page_specs(f"{title}."), still)
+    return ChartFigure(anchor, title, drawing, drawing.page_specs(f"{title}."), still)
 
 
-def _cell(metric: Metric | None, notes: Notes) -> Cell | None:
+def _cell(metric: MetricValue | None, notes: Footnotes) -> MetricCell | None:
     if metric is None:
         return None
-    unit = metric.measure.unit
+    unit = metric.definition.unit
     bound = numbers.number(metric.bound, unit)
-    # nothing is said of a bound that the digits shown do not tell from 0
+    # a bound that rounds to 0 in the digits shown is left out
     exact = f"exact to {bound}" if bound.strip("0.") else ""
-    return Cell(
+    return MetricCell(
         metric.value, text_of(metric.value, unit), range_of(metric.interval, unit), notes.mark(metric.why), exact
     )
 
 
-def _metric_groups(results: EvaluationResults, notes: Notes) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
-    for name, measure in MEASURES.items():
+def _metric_groups(results: EvaluationResults, notes: Footnotes) -> dict[str, list[MetricRow]]:
+    groups: dict[str, list[MetricRow]] = {}
+    for name, definition in METRICS.items():
         cells = tuple(_cell(model.metric(name), notes) for model in results.models)
         if any(cells):
-            row = Row(measure.label, measure.describes.format(bins=results.bins), cells)
-            groups.setdefault(measure.group, []).append(row)
+            row = MetricRow(definition.label, definition.describes.format(bins=results.bins), cells)
+            groups.setdefault(definition.group, []).append(row)
     return groups
 
 
-def _compared(results: EvaluationResults, other: Model, notes: Notes) -> dict[str, Any]:
+def _compared(results: EvaluationResults, other: EvaluatedModel, notes: Footnotes) -> dict[str, Any]:
     rows = []
     for difference in results.differences:
         if difference.against == other.name:
-            unit = difference.measure.unit
+            unit = difference.definition.unit
             mark = notes.mark(difference.why)
-            cell = Cell(difference.value, points_of(difference.value, unit), range_of(difference.interval, unit), mark)
-            rows.append((difference, cell, standing(difference)))
+            cell = MetricCell(
+                difference.value, points_of(difference.value, unit), range_of(difference.interval, unit), mark
+            )
+            rows.append((difference, cell))
     return {"name": other.name, "rows": rows}
 
 
-def _shown(results: EvaluationResults, place: int, notes: Notes) -> Shown:
+def _shown(results: EvaluationResults, place: int, notes: Footnotes) -> CalibrationSection:
     model = results.models[place]
     scaled = model.temperature
     drawings = draw_reliability(results, model)
@@ -202,22 +201,24 @@ def _shown(results: EvaluationResults, place: int, notes: Notes) -> Shown:
     )
     bins = [("Equal width", model.reliability.width), ("Equal mass", model.reliability.mass)]
     if not scaled:
-        return Shown(model, figures, tuple(bins), "", ())
+        return CalibrationSection(model, figures, tuple(bins), "", ())
     bins += [
         ("Equal width, after temperature", scaled.reliability.width),
         ("Equal mass, after temperature", scaled.reliability.mass),
     ]
-    return Shown(model, figures, tuple(bins), temperatures_of(model), tuple(_scaled_rows(model, scaled.metrics, notes)))
+    return CalibrationSection(
+        model, figures, tuple(bins), temperatures_of(scaled), tuple(_scaled_rows(model, scaled.metrics, notes))
+    )
 
 
-def _scaled_rows(model: Model, after: Iterable[Metric], notes: Notes) -> Iterable[Row]:
-    """Return for each metric what it was, what it is after the temperature and what that changes."""
+def _scaled_rows(model: EvaluatedModel, after: Iterable[MetricValue], notes: Footnotes) -> Iterable[MetricRow]:
+    """Yield for each metric its value before, its value after the temperature, and the change."""
     assert model.temperature is not None
     for metric in after:
         change = model.temperature.change(metric.name)
-        unit = metric.measure.unit
-        changed = change and Cell(
+        unit = metric.definition.unit
+        changed = change and MetricCell(
             change.value, points_of(change.value, unit), range_of(change.interval, unit), notes.mark(change.why)
         )
         cells = _cell(model.metric(metric.name), notes), _cell(metric, notes), changed
-        yield Row(metric.measure.label, "", cells)
+        yield MetricRow(metric.definition.label, "", cells)

@@ -1,4 +1,4 @@
-"""What the user of `softtargets evaluate` asked for."""
+"""The files that `softtargets evaluate` was given, as they are written on the command line."""
 
 import glob
 import re
@@ -10,11 +10,12 @@ from pathlib import Path
 from softtargets._errors import fail
 
 LABELS = "labels"
+REPORTS = Path("reports")
 
 
 @dataclass(frozen=True)
-class Named:
-    """The files of one model, in the order of their rows, and what it is called."""
+class NamedFiles:
+    """The files of one model, in the order of their rows, and its name."""
 
     name: str
     paths: tuple[Path, ...]
@@ -22,19 +23,19 @@ class Named:
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """What the user asked for.
+    """Files of predictions, as the command line names them.
 
-    A FILE that does not exist and holds `*`, `?` or `[` is a pattern: its files, sorted by name, are shards of one
-    model.
+    A FILE that does not exist and contains `*`, `?` or `[` is a pattern. The files that match it, sorted by name, are
+    shards of one model.
 
     Args:
-        predictions: [NAME=]FILE, one or several: the predictions of one model, whose rows follow one another.
-        against: [NAME=]FILE, a model each, to compare with: on the same rows in the same order.
-        logits, probs: name of the array or the columns in all of these files; None: "logits" or "probs".
-        labels: name of the labels in them; None: "labels".
-        labels_from: FILE[:NAME] with the labels of all models, in place of those in the files.
-        seed: of the groups of rows and the draws of the intervals, and of the folds of the temperature.
-        output: folder of the page; None: under ./reports by the name of the model.
+        predictions: [NAME=]FILE, one or several: the predictions of one model. Several files are shards, in order.
+        against: [NAME=]FILE, one per model to compare with: predictions of the same rows in the same order.
+        logits: name of the array or columns of logits in all files; None: "logits".
+        probs: name of the array or columns of probabilities in all files; None: "probs".
+        labels: name of the labels in the files; None: "labels".
+        labels_from: FILE[:NAME] with the labels of all models, instead of those in the files.
+        output: folder of the page; None: none was named.
     """
 
     predictions: tuple[str, ...]
@@ -43,26 +44,29 @@ class EvaluateRequest:
     probs: str | None = None
     labels: str | None = None
     labels_from: str | None = None
-    seed: int = 0
     output: Path | None = None
 
     @property
-    def command(self) -> str:
-        """The command that does this again."""
+    def folder(self) -> Path:
+        """The folder of the page: `output`, else one in ./reports named after the model."""
+        return self.output or REPORTS / re.sub(r"[^\w.-]+", "_", f"evaluate-{self.models()[0].name}")
+
+    def command(self, seed: int) -> str:
+        """Return the command that repeats this evaluation."""
         words = ["softtargets", "evaluate", *self.predictions]
         for other in self.against:
             words += ["--against", other]
         for name in ("logits", "probs", "labels", "labels_from", "output"):
             value = getattr(self, name)
             words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
-        return shlex.join([*words, "--seed", str(self.seed)])
+        return shlex.join([*words, "--seed", str(seed)])
 
-    def models(self) -> tuple[Named, ...]:
-        """Return the model and then those to compare it with; all have names of their own.
+    def models(self) -> tuple[NamedFiles, ...]:
+        """Return the files of the main model and then those of the others, each model under a unique name.
 
         Raises:
-            InputError: for a pattern that no file matches, a file that is named twice, several names for one model, or
-                one name for several.
+            InputError: a pattern that no file matches, a file that is named twice, several names for one model, or one
+                name for several models.
         """
         parts = [_parsed("predictions", text) for text in self.predictions]
         given = list(dict.fromkeys(name for name, _ in parts if name))
@@ -72,28 +76,26 @@ class EvaluateRequest:
         shards = tuple(path for _, paths in parts for path in paths)
         path, times = Counter(shards).most_common(1)[0]
         if times > 1:
-            raise fail(
-                "predictions", "every file once", f"'{path}' {times} times", "its rows would count more than once"
-            )
+            raise fail("predictions", "every file once", f"'{path}' {times} times", "name each file once")
         models = [(given[0] if given else None, shards), *(_parsed("--against", text) for text in self.against)]
         stems = Counter(_stem(paths) for name, paths in models if not name)
         named = tuple(
-            Named(name or (stem if stems[stem := _stem(paths)] == 1 else str(paths[0].with_suffix(""))), paths)
+            NamedFiles(name or (stem if stems[stem := _stem(paths)] == 1 else str(paths[0].with_suffix(""))), paths)
             for name, paths in models
         )
         name, times = Counter(model.name for model in named).most_common(1)[0]
         if times > 1:
-            remedy = "name them: --against NAME=FILE; shards of one model go into one pattern, 'NAME=shard-*.npz'"
-            raise fail("--against", "models with names of their own", f"'{name}' {times} times", remedy)
+            remedy = "name them by --against NAME=FILE; for shards of one model give one pattern, 'NAME=shard-*.npz'"
+            raise fail("--against", "a unique name for each model", f"'{name}' {times} times", remedy)
         return named
 
     def labels_file(self) -> tuple[Path, str] | None:
-        """Return the file of labels and the name in it, or None where the predictions hold them."""
+        """Return the separate file of labels and the name in it, or None where the predictions' files hold them."""
         if self.labels_from is None:
             return None
         if self.labels is not None:
-            remedy = "--labels NAME for labels in the files, or --labels-from FILE:NAME for labels beside them"
-            raise fail("--labels-from", "no --labels beside it", f"'{self.labels}'", remedy)
+            remedy = "pass --labels NAME for labels in the files, or --labels-from FILE:NAME for a separate file"
+            raise fail("--labels-from", "not combined with --labels", f"'{self.labels}'", remedy)
         whole = Path(self.labels_from).expanduser()
         file, colon, name = self.labels_from.rpartition(":")
         if whole.exists() or not (file and colon):
@@ -104,9 +106,9 @@ class EvaluateRequest:
 
 
 def _parsed(argument: str, text: str) -> tuple[str | None, tuple[Path, ...]]:
-    """Return the name, where there is one, and the files of [NAME=]FILE."""
+    """Return the name, if there is one, and the files of [NAME=]FILE."""
     name, equals, file = text.partition("=")
-    # a file may have this sign in its name, and then is not taken apart
+    # the name of an existing file may contain "=" and is then not split
     if not equals or Path(text).expanduser().exists() or "/" in name:
         name, file = "", text
     elif not (name and file):
@@ -116,16 +118,11 @@ def _parsed(argument: str, text: str) -> tuple[str | None, tuple[Path, ...]]:
         return name or None, (path,)
     paths = tuple(Path(found) for found in sorted(glob.glob(str(path))))
     if not paths:
-        raise fail(argument, "a pattern that files match", f"'{file}'", "check the folder and the ending")
+        raise fail(argument, "a pattern that matches files", f"'{file}'", "check the folder and the ending")
     return name or None, paths
 
 
 def _stem(paths: tuple[Path, ...]) -> str:
-    """Return what files are called: a single one by its name, shards without their number."""
+    """Return the name of a model: the stem of a single file, that of shards without their number."""
     stem = paths[0].stem
     return stem if len(paths) == 1 else re.sub(r"[-_.]?\d+([-_.]?of[-_.]?\d+)?$", "", stem) or stem
-
-
-def folder_name(name: str) -> str:
-    """Return the name of a folder for the page of a model."""
-    return re.sub(r"[^\w.-]+", "_", f"evaluate-{name}")

@@ -21,13 +21,13 @@ def floating(values: Tensor) -> Tensor:
     return values if values.is_floating_point() else values.double()
 
 
-def check_values(values: Tensor, kind: Kind, name: str, file: Path, start: int) -> None:
+def check_values(values: Tensor, kind: Kind, option: str, file: Path, start: int) -> None:
     """Require finite logits, or rows of probabilities.
 
     Args:
         values: (n, K) floating point.
         kind: What they are.
-        name: What they are called in the file.
+        option: How to pass them as logits instead, for the error.
         file: Where they lie, for the error.
         start: Row of the file that is their first.
 
@@ -45,18 +45,18 @@ def check_values(values: Tensor, kind: Kind, name: str, file: Path, start: int) 
         got = f"{values[index].item():g} in {file}, row {start + index[0]}, class {index[1]}"
         raise fail(ARGUMENT, f"finite {kind}", got, "mend or drop that row")
     if kind == "probs" and not (bool(((sums - 1).abs() <= tolerance).all()) and bool(values.amin() >= 0)):
-        raise _no_probabilities(values, sums, tolerance, name, file, start)
+        raise _no_probabilities(values, sums, tolerance, option, file, start)
 
 
-def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, name: str, file: Path, start: int) -> Exception:
+def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, option: str, file: Path, start: int) -> Exception:
     lowest = values.amin(1)
     off = (sums - 1).abs()
     row = int(((off > tolerance) | (lowest < 0)).nonzero()[0])
     # A little below 0 is rounding, and one row that is far off a slip; most rows far off are something else.
     if lowest[row] < -tolerance or (off > _FAR).double().mean() > 0.5:
-        remedy = f"these look like logits: pass --logits {name}"
+        remedy = f"these look like logits: pass {option}"
     elif off[row] > _FAR:
-        remedy = f"that is neither probabilities nor surely logits: mend that row, or pass --logits {name} if they are"
+        remedy = f"that is neither probabilities nor surely logits: mend that row, or pass {option} if they are"
     else:
         remedy = "divide each row by its sum"
     negative = f" and {float(lowest[row]):g}" if lowest[row] < 0 else ""
@@ -66,7 +66,12 @@ def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, name: str,
 
 
 def checked_labels(labels: Tensor, num_classes: int, name: str, file: Path, start: int) -> Tensor:
-    """Return (n,) int64 of labels written as any type, also as 3.0; arguments as in `check_values`.
+    """Return (n,) int64 of labels written as any type, also as 3.0; other arguments as in `check_values`.
+
+    Args:
+        labels: (n,) numbers.
+        num_classes: K.
+        name: What they are called.
 
     Raises:
         InputError: a label that is no whole number in [0, K).

@@ -128,7 +128,7 @@ class PredictionFiles:
             source, file_row = part.rows(rows), 0
             while (taken := source.take(rows)) is not None:
                 values = floating(taken[0])
-                check_values(values, self.kind, self._name, part.file.path, file_row)
+                check_values(values, self.kind, f"--logits {self._name}", part.file.path, file_row)
                 labels = None
                 if apart is not None:
                     labels = self._labels(apart[0], apart[1].take(len(values)), len(values), first_row)

@@ -1,4 +1,4 @@
-"""The metrics of one set of predictions, gathered together, and what two sets of the same rows differ by."""
+"""All metrics of one model, accumulated together, and their differences between two models on the same rows."""
 
 import math
 from typing import Any, NamedTuple
@@ -7,45 +7,47 @@ import torch
 from torch import Tensor
 
 from softtargets import metrics
-from softtargets.evaluate.counts import Overconfidence, Tally
-from softtargets.evaluate.measures import MEASURES
-from softtargets.evaluate.results import Interval, Metric
-from softtargets.evaluate.statistics import CONFIDENCE, wilson
+from softtargets.evaluate.catalog import METRICS
+from softtargets.evaluate.counts import Overconfidence, RowCounts
+from softtargets.evaluate.results import IntervalEnds, MetricValue
 from softtargets.metrics import Accumulator, Collection
 from softtargets.metrics.rows import Kind
+from softtargets.metrics.statistics import wilson
 
 BINS = 15
-# Groups of rows that intervals resample; fewer where the state of each is large, up to so many numbers in all.
+# Of the intervals, and of the tests: a difference is real if its adjusted p-value lies below the level.
+CONFIDENCE, LEVEL = 0.95, 0.05
+# Random groups of rows that the bootstrap resamples; fewer where the state of each is large, up to so many numbers.
 GROUPS, FEWER, _NUMBERS = 1000, 250, 2**20
 DRAWS = 1000
-# Of fewer rows an interval says nothing.
+# An interval of fewer rows is not informative.
 LEAST = 20
 
 BRIER_PARTS = ("brier_reliability", "brier_resolution", "brier_uncertainty", "brier_within_bin")
-# Of which an interval is known where a draw could show none.
+# Their intervals are known even where no draw can differ: if all rows are right, or all wrong.
 SHARES = ("accuracy", "top5_accuracy")
 SELECTIVE = ("aurc", "excess_aurc", "error_auroc", "coverage_at_1", "coverage_at_5")
 
 
-class Change(NamedTuple):
-    """What a metric differs by, the interval and the p-value of that, or why there is none; how far it may be off."""
+class MetricChange(NamedTuple):
+    """A difference of a metric: its interval and p-value or why there are none, and its largest error from sketches."""
 
     name: str
     value: float | None
-    interval: Interval | None = None
+    interval: IntervalEnds | None = None
     p: float | None = None
     why: str = ""
     bound: float = 0.0
 
 
-class Gauges:
+class MetricSuite:
     """Accumulators that read each row once.
 
     Args:
-        num_classes: of the rows.
-        seed: of the groups, and of the draws.
+        num_classes: K.
+        seed: of the groups and of the draws.
         draws: of groups, for each interval.
-        whole: gather every metric; else those that are also shown after a temperature.
+        whole: compute every metric; else those that are also shown after temperature scaling.
     """
 
     def __init__(self, num_classes: int, seed: int, *, draws: int = DRAWS, whole: bool = True) -> None:
@@ -59,8 +61,8 @@ class Gauges:
         self.smooth = metrics.SmoothECE(**fewer)
         self.risk = metrics.SelectiveRisk(**fewer)
         self.classwise = metrics.ECE(bins=BINS, classwise=True, **of_classes)
-        self.tally = Tally()
-        self._made: dict[tuple[str, ...], Accumulator] = {
+        self.counts = RowCounts()
+        self._accumulators: dict[tuple[str, ...], Accumulator] = {
             ("accuracy",): self.accuracy,
             ("nll",): metrics.NLL(**groups),
             ("brier",): metrics.Brier(**groups),
@@ -71,15 +73,15 @@ class Gauges:
             SELECTIVE: self.risk,
         }
         if num_classes > 5:
-            self._made["top5_accuracy",] = metrics.Accuracy(top_k=5, **groups)
+            self._accumulators["top5_accuracy",] = metrics.Accuracy(top_k=5, **groups)
         if whole:
-            self._made |= {
+            self._accumulators |= {
                 BRIER_PARTS: metrics.BrierDecomposition(bins=BINS, **of_classes),
                 ("ece_debiased",): metrics.ECE(bins=BINS, norm=2, debiased=True, **groups),
                 ("ece_max",): metrics.ECE(bins=BINS, norm="max", **groups),
                 ("ece_classwise",): self.classwise,
             }
-        self._all = Collection([*self._made.values(), *([self.tally] if whole else [])])
+        self._all = Collection([*self._accumulators.values(), *([self.counts] if whole else [])])
 
     def update(self, values: Tensor, kind: Kind, labels: Tensor, ids: Tensor) -> None:
         """Add (n, K) rows with (n,) labels and ids."""
@@ -88,84 +90,85 @@ class Gauges:
         else:
             self._all.update(None, labels, logits=values, ids=ids)
 
-    def measured(self) -> tuple[Metric, ...]:
-        """Return every metric in the order of the page, with its interval."""
-        found: dict[str, Metric] = {}
+    def values(self) -> tuple[MetricValue, ...]:
+        """Return every metric with its interval, in the order of `METRICS`."""
+        found: dict[str, MetricValue] = {}
         alike = self._alike()
-        for names, accumulator in self._made.items():
+        for names, accumulator in self._accumulators.items():
             why = _no_interval(accumulator) or alike
-            made = None if why else metrics.interval(accumulator, **self._drawn())
+            made = None if why else metrics.interval(accumulator, **self._bootstrap())
             values = accumulator.compute() if made is None else made.estimate
             bounds = self._bounds(accumulator, len(names))
             for place, (name, value) in enumerate(zip(names, values.reshape(-1).tolist(), strict=True)):
                 ends = None if made is None else _ends(made, place)
                 found[name] = _metric(name, value, ends, why, bounds[place])
                 if name in SHARES and value in (0, 1) and accumulator.count >= LEAST:
-                    found[name] = Metric(name, value, wilson(round(value * accumulator.count), accumulator.count))
-        return tuple(found[name] for name in MEASURES if name in found)
+                    share = wilson(round(value * accumulator.count), accumulator.count, LEVEL)
+                    found[name] = MetricValue(name, value, IntervalEnds(*share))
+        return tuple(found[name] for name in METRICS if name in found)
 
-    def less(self, other: "Gauges", *, draws: int | None = None) -> tuple[Change, ...]:
-        """Return what the core metrics are here less there, on the same rows, in the order of the page."""
-        found: dict[str, Change] = {}
-        for names, accumulator in self._made.items():
-            if not any(MEASURES[name].core for name in names):
+    def minus(self, other: "MetricSuite", *, draws: int | None = None) -> tuple[MetricChange, ...]:
+        """Return the core metrics here minus there, on the same rows, in the order of `METRICS`."""
+        found: dict[str, MetricChange] = {}
+        for names, accumulator in self._accumulators.items():
+            if not any(METRICS[name].core for name in names):
                 continue
-            beside, why = other._made[names], _no_interval(accumulator)
+            beside, why = other._accumulators[names], _no_interval(accumulator)
             values = (accumulator.compute() - beside.compute()).reshape(-1).tolist()
             made = None
             if not why:
-                made = metrics.paired_difference(accumulator, beside, **self._drawn(draws))
+                made = metrics.paired_difference(accumulator, beside, **self._bootstrap(draws))
             bounds = map(
                 sum, zip(self._bounds(accumulator, len(names)), other._bounds(beside, len(names)), strict=True)
             )
             for place, (name, value, bound) in enumerate(zip(names, values, bounds, strict=True)):
                 found[name] = _change(name, value, made, why, place)._replace(bound=bound)
-        return tuple(found[name] for name, measure in MEASURES.items() if name in found and measure.core)
+        return tuple(found[name] for name, metric in METRICS.items() if name in found and metric.core)
 
     def _alike(self) -> str:
-        """Return why draws of the rows say nothing, where they all have the same outcome."""
+        """Return why draws of the rows are not informative, where all rows have the same outcome."""
         share = float(self.accuracy.compute())
         if 0 < share < 1:
             return ""
         outcome, other = ("right", "wrong") if share else ("wrong", "right")
-        return f"No interval: every row is {outcome}, and draws of them cannot tell how many others are {other}."
+        return f"No interval: every row is {outcome}, so resampling them cannot estimate how many others are {other}."
 
     def _bounds(self, accumulator: Accumulator, count: int) -> list[float]:
-        """Return how far each value may be from the exact one: not at all where it is made of sums."""
+        """Return the largest error of each value: 0 where it is computed from sums instead of a sketch."""
         for sketch in (self.mass, self.smooth, self.risk):
             if accumulator is sketch:
                 return sketch.bound().reshape(-1).tolist()
         return [0.0] * count
 
-    def _drawn(self, draws: int | None = None) -> dict[str, Any]:
+    def _bootstrap(self, draws: int | None = None) -> dict[str, Any]:
         # the same draws for every metric and model
         generator = torch.Generator().manual_seed(self.seed)
         return {"draws": draws or self.draws, "confidence": CONFIDENCE, "generator": generator}
 
 
 def _no_interval(accumulator: Accumulator) -> str:
-    """Return why there is no interval, or nothing where there is one."""
+    """Return why there is no interval; an empty text where there is one."""
     if accumulator.count < LEAST:
-        return f"No interval: of fewer than {LEAST} rows it would say nothing."
-    return "No interval: so many classes have too many bins to draw from." if accumulator.groups == 1 else ""
+        return f"No interval: there are fewer than {LEAST} rows."
+    return "No interval: with so many classes the bins are not kept by group." if accumulator.groups == 1 else ""
 
 
-def _metric(name: str, value: float, ends: Interval | None, why: str, bound: float) -> Metric:
+def _metric(name: str, value: float, ends: IntervalEnds | None, why: str, bound: float) -> MetricValue:
     if math.isnan(value):
-        return Metric(name, None, why=f"{MEASURES[name].label} needs right rows and wrong ones.")
+        return MetricValue(name, None, why=f"{METRICS[name].label} needs right rows and wrong ones.")
     if math.isinf(value):
-        return Metric(name, value, why="No interval: a label has the probability 0, which makes it infinite.")
-    return Metric(name, value, ends, why, bound)
+        return MetricValue(name, value, why="No interval: a label has the probability 0, which makes it infinite.")
+    return MetricValue(name, value, ends, why, bound)
 
 
-def _change(name: str, value: float, made: metrics.Interval | None, why: str, place: int) -> Change:
+def _change(name: str, value: float, made: metrics.Interval | None, why: str, place: int) -> MetricChange:
     if not math.isfinite(value):
-        reason = f"{MEASURES[name].label} is infinite here or there, so that the difference has no interval."
-        return Change(name, None if math.isnan(value) else value, why=reason)
+        reason = f"{METRICS[name].label} is infinite in one of the two, so the difference has no interval."
+        return MetricChange(name, None if math.isnan(value) else value, why=reason)
     if made is None or made.p_value is None:
-        return Change(name, value, why=why)
-    return Change(name, value, _ends(made, place), float(made.p_value.reshape(-1)[place]))
+        return MetricChange(name, value, why=why)
+    return MetricChange(name, value, _ends(made, place), float(made.p_value.reshape(-1)[place]))
 
 
-def _ends(made: metrics.Interval, place: int) -> Interval:
-    return Interval(float(made.low.reshape(-1)[place]), float(made.high.reshape(-1)[place]))
+def _ends(made: metrics.Interval, place: int) -> IntervalEnds:
+    return IntervalEnds(float(made.low.reshape(-1)[place]), float(made.high.reshape(-1)[place]))

@@ -1,0 +1,111 @@
+"""The second pass over the rows: temperatures, each judged on the rows that it was not fitted on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from softtargets._numerics import at_least_float32
+from softtargets.calibration import Temperature
+from softtargets.evaluate.accumulate import AccumulatedModel
+from softtargets.evaluate.inputs import OnRows, read_blocks
+from softtargets.evaluate.sample import LEAST, RowSample
+from softtargets.evaluate.suite import MetricSuite
+from softtargets.metrics.groups import group_of
+from softtargets.metrics.rows import Kind
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class FoldTemperatures:
+    """A temperature for each fold, fitted on the other folds.
+
+    Args:
+        kind: of the values that are scaled.
+        seed: of the hash that assigns rows to folds.
+        temperatures: one for each fold.
+        converged: for each fold, whether the search converged.
+    """
+
+    kind: Kind
+    seed: int
+    temperatures: tuple[float, ...]
+    converged: tuple[bool, ...]
+
+    def logits(self, values: Tensor, ids: Tensor) -> Tensor:
+        """Return (n, K) logits of rows, each divided by the temperature that was fitted without its fold."""
+        logits = as_logits(values, self.kind)
+        of_row = torch.tensor(self.temperatures, dtype=logits.dtype)[fold_of(ids, self.seed)]
+        return logits / of_row[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class CalibratedModel:
+    """One model after the second pass.
+
+    Args:
+        temperatures: of the folds.
+        suite: the core metrics after temperature scaling.
+    """
+
+    temperatures: FoldTemperatures
+    suite: MetricSuite
+
+
+def calibrate(
+    models: Sequence[AccumulatedModel], *, seed: int, draws: int, on_rows: OnRows
+) -> tuple[CalibratedModel | None, ...]:
+    """Fit temperatures, read all rows again and compute the metrics after scaling.
+
+    Args:
+        models: after the first pass.
+        seed: of the groups and the draws, as in the first pass.
+        draws: of each interval.
+        on_rows: called with the progress.
+
+    Returns:
+        For each model; None where it has too few rows for a temperature.
+    """
+    on_rows("fitting temperatures", 0, None)
+    num_classes = models[0].source.data.num_classes
+    fitted = [fit_temperatures(model.sample) for model in models]
+    scaled = tuple(
+        one and CalibratedModel(one, MetricSuite(num_classes, seed, draws=draws, whole=False)) for one in fitted
+    )
+    if not any(scaled):
+        return scaled
+    sources = [model.source for model in models]
+    for block in read_blocks(sources, "judging temperatures", on_rows, models[0].suite.counts.count):
+        ids = torch.arange(block.first_row, block.first_row + len(block.labels))
+        for values, one in zip(block.values, scaled, strict=True):
+            if one is not None:
+                one.suite.update(one.temperatures.logits(values, ids), "logits", block.labels, ids)
+    return scaled
+
+
+def fit_temperatures(sample: RowSample) -> FoldTemperatures | None:
+    """Fit a temperature for each fold; None where the sample is too small."""
+    if len(sample) < LEAST:
+        return None
+    values, labels, ids = sample.rows()
+    logits, folds = as_logits(values, sample.kind), fold_of(ids, sample.seed)
+    fitted = [Temperature.fit(logits, labels, mask=folds != fold) for fold in range(FOLDS)]
+    return FoldTemperatures(
+        sample.kind,
+        sample.seed,
+        tuple(float(one.temperature) for one in fitted),
+        tuple(bool(one.converged) for one in fitted),
+    )
+
+
+def as_logits(values: Tensor, kind: Kind) -> Tensor:
+    """Return (n, K) logits in at least float32; for probabilities their logarithms, -inf where they are 0."""
+    values = at_least_float32(values)
+    return values.log() if kind == "probs" else values
+
+
+def fold_of(ids: Tensor, seed: int) -> Tensor:
+    """Return the fold of each row, (n,) int64, by a hash that differs from that of the sample and of the groups."""
+    return group_of(ids, FOLDS, seed + 1)

@@ -1,0 +1,43 @@
+"""Paired differences between the main model and the others, with p-values adjusted over all of them."""
+
+import math
+from collections.abc import Sequence
+
+from softtargets.evaluate.accumulate import AccumulatedModel
+from softtargets.evaluate.catalog import METRICS
+from softtargets.evaluate.results import MetricDifference
+from softtargets.evaluate.suite import LEVEL, MetricChange
+from softtargets.metrics.statistics import holm_adjusted
+
+# How many p-values the draws of one interval suffice for: the smallest p-value of 1,000 draws is 0.002, and after
+# adjustment for this many it must still be able to lie well below 0.05.
+_PER_DRAWS = 12
+_WITHIN = "Not called real: the metrics are computed from sketches whose error may be this large."
+
+
+def compare_models(models: Sequence[AccumulatedModel]) -> tuple[MetricDifference, ...]:
+    """Return the core metrics of the first model minus those of each other model."""
+    main, *others = models
+    count = len(others) * sum(metric.core for metric in METRICS.values())
+    draws = main.suite.draws * math.ceil(count / _PER_DRAWS)
+    found = [(other.source.name, change) for other in others for change in main.suite.minus(other.suite, draws=draws)]
+    tested = {index: change.p for index, (_, change) in enumerate(found) if change.p is not None}
+    adjusted = dict(zip(tested, holm_adjusted(list(tested.values())), strict=True))
+    return tuple(
+        MetricDifference(
+            metric=change.name,
+            against=name,
+            value=change.value,
+            interval=change.interval,
+            p=change.p,
+            adjusted=adjusted.get(index),
+            real=adjusted.get(index, 1.0) < LEVEL and not _within(change),
+            why=change.why or (_WITHIN if _within(change) else ""),
+        )
+        for index, (name, change) in enumerate(found)
+    )
+
+
+def _within(change: MetricChange) -> bool:
+    """Say whether a difference, unless it is 0, is at most the error of the sketches."""
+    return bool(change.value) and abs(change.value or 0.0) <= change.bound

@@ -1,0 +1,62 @@
+"""A random sample of the rows, of bounded size."""
+
+import torch
+from torch import Tensor
+
+from softtargets.metrics.groups import group_of
+from softtargets.metrics.rows import Kind
+
+# A temperature fitted on fewer rows is not informative.
+LEAST = 20
+_ROWS = 100_000
+_NUMBERS = 2**24
+_KEYS = 2**62
+
+
+class RowSample:
+    """A random sample of the rows that are added, the same however they are split into chunks.
+
+    A row is in the sample if its hash lies below a limit, which is halved whenever there are too many rows. Rows whose
+    label has the probability 0 are never in it: their likelihood is 0 at every temperature.
+
+    Args:
+        num_classes: K.
+        kind: of the values.
+        seed: of the hash.
+    """
+
+    def __init__(self, num_classes: int, kind: Kind, seed: int) -> None:
+        self.kind: Kind = kind
+        self.seed = seed
+        self.capacity = max(LEAST, min(_ROWS, _NUMBERS // num_classes))
+        self._limit, self._size = _KEYS, 0
+        self._kept: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds all rows whose label has a probability above 0."""
+        return self._limit == _KEYS
+
+    def add(self, values: Tensor, labels: Tensor, ids: Tensor) -> None:
+        """Add (n, K) rows with (n,) labels and ids."""
+        keys = group_of(ids, _KEYS, self.seed)
+        possible = values.gather(1, labels[:, None])[:, 0] > (0 if self.kind == "probs" else -torch.inf)
+        self._keep((values, labels, ids, keys), possible & (keys < self._limit))
+        while self._size > self.capacity:
+            self._limit //= 2
+            kept, self._kept, self._size = self._kept, [], 0
+            for rows in kept:
+                self._keep(rows, rows[3] < self._limit)
+
+    def _keep(self, rows: tuple[Tensor, Tensor, Tensor, Tensor], which: Tensor) -> None:
+        if bool(which.any()):
+            self._kept.append((rows[0][which], rows[1][which], rows[2][which], rows[3][which]))
+            self._size += len(self._kept[-1][0])
+
+    def rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return values (m, K), labels and ids (m,)."""
+        values, labels, ids, _ = zip(*self._kept, strict=True)
+        return torch.cat(values), torch.cat(labels), torch.cat(ids)

@@ -1,0 +1,27 @@
+"""What the tests of `evaluate` share."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_predictions, suite
+from softtargets.evaluate.files import as_json
+
+Evaluate = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def evaluate(tmp_path, monkeypatch) -> Evaluate:
+    """Return a function that evaluates files in a folder of its own and returns what evaluation.json would say."""
+    monkeypatch.chdir(tmp_path)
+    # what intervals cost goes with the groups and the draws, and not with the rows
+    monkeypatch.setattr(suite, "FEWER", 50)
+
+    def run(*predictions: str, draws: int = 50, seed: int = 0, **settings: Any) -> dict[str, Any]:
+        options = EvaluationOptions(draws=draws, seed=seed)
+        results = evaluate_predictions(predictions=EvaluateRequest(predictions, **settings), options=options)
+        return json.loads(as_json(results))
+
+    return run

@@ -1,0 +1,63 @@
+"""Differences between models: which are real, and that p-values are adjusted over all of them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from evaluate.evaluation_files import simulate
+
+from softtargets.evaluate import differences as evaluate_differences
+
+
+def differences(said: dict[str, Any], against: str) -> dict[str, dict[str, Any]]:
+    return {entry["metric"]: entry for entry in said["differences"] if entry["against"] == against}
+
+
+def test_a_better_model_is_really_better(evaluate, monkeypatch):
+    # draws of each interval, and as many times more for as many p-values
+    monkeypatch.setattr(evaluate_differences, "_PER_DRAWS", 1)
+    logits, labels = simulate(2000)
+    noisy = logits + 3 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
+    for name, scores in {"good": logits, "bad": noisy}.items():
+        np.savez(f"{name}.npz", logits=scores.numpy(), labels=labels.numpy())
+    found = differences(evaluate("good.npz", against=("worse=bad.npz",)), "worse")
+    by_hand = [float((scores.argmax(1) == labels).double().mean()) for scores in (logits, noisy)]
+    accuracy = found["accuracy"]
+    assert accuracy["value"] == pytest.approx(by_hand[0] - by_hand[1])
+    assert accuracy["real"]
+    assert accuracy["interval"][0] > 0
+    # the least that 9 * 50 draws can show, for the eight of nine metrics that four classes have
+    assert accuracy["p"] == 2 / 451
+    assert accuracy["adjusted"] == pytest.approx(8 * 2 / 451)
+    assert list(found) == ["accuracy", "nll", "brier", "ece", "ece_mass", "smooth_ece", "aurc", "error_auroc"]
+
+
+def test_a_difference_that_sketches_cannot_tell_from_none_is_not_real(evaluate, monkeypatch):
+    monkeypatch.setattr(evaluate_differences, "_PER_DRAWS", 1)
+    # confidences so close together that a sketch takes them for one: the order in which errors stand is not known to it
+    rows, labels = np.arange(2000), np.zeros(2000, dtype=int)
+    rest = 1e-14 * (1 + rows % 100)
+    for name, wrong in {"few": rows < 200, "many": rows < 300}.items():
+        top = np.stack([np.where(wrong, rest, 1 - rest), np.where(wrong, 1 - rest, rest)], 1)
+        np.savez(f"{name}.npz", probs=top, labels=labels)
+    said = evaluate("few.npz", against=("many.npz",))
+    aurc = differences(said, "many")["aurc"]
+    bounds = sum(model["metrics"]["aurc"]["bound"] for model in said["models"])
+    assert 0 < abs(aurc["value"]) < bounds
+    assert aurc["adjusted"] < 0.05
+    assert not aurc["real"]
+    assert "sketches whose error may be this large" in aurc["why"]
+
+
+def test_an_equal_model_is_not_and_makes_the_others_harder_to_tell_apart(evaluate):
+    logits, labels = simulate(300)
+    noisy = logits + 3 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
+    for name, scores in {"good": logits, "bad": noisy, "same": logits}.items():
+        np.savez(f"{name}.npz", logits=scores.numpy(), labels=labels.numpy())
+    said = evaluate("good.npz", against=("same.npz", "bad.npz"))
+    assert [model["name"] for model in said["models"]] == ["good", "same", "bad"]
+    for same in differences(said, "same").values():
+        assert (same["value"], same["p"], same["adjusted"], same["real"]) == (0, 1, 1, False)
+    bad = differences(said, "bad").values()
+    assert min(entry["adjusted"] for entry in bad) == pytest.approx(16 * min(entry["p"] for entry in bad))
