@@ -4,7 +4,7 @@ import pytest
 
 from softtargets.report import numbers
 from softtargets.studies import labels
-from softtargets.studies.results import Summary
+from softtargets.studies.records import Summary
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Simulated records, so that verdicts are tested on numbers that are known; and copies of a study to edit."""
+"""Simulated records and results, so that what is known of them can be looked for; and copies of a study to edit."""
 
 import json
 import shutil
@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from studies.simulated import simulate as simulate_results
 
 from softtargets.studies.catalog import find
-from softtargets.studies.results import CellKey, CellRecord
+from softtargets.studies.page import files
+from softtargets.studies.records import CellKey, CellRecord
+from softtargets.studies.results import StudyResults
 
+Make = Callable[..., StudyResults]
 Simulate = Callable[..., tuple[CellRecord, ...]]
 EditedCopy = Callable[..., Path]
 
@@ -71,3 +75,27 @@ def _without_seconds(content: Any) -> Any:
     if isinstance(content, list):
         return [_without_seconds(value) for value in content]
     return content
+
+
+@pytest.fixture
+def make_results() -> Make:
+    """Return a function that simulates results; `hostile` puts markup into every name that a user can choose."""
+    return simulate_results
+
+
+@pytest.fixture
+def results() -> StudyResults:
+    """Return simulated results with ordinary names."""
+    return simulate_results()
+
+
+@pytest.fixture(scope="session")
+def built() -> dict[str, bytes]:
+    """Return the files of the report on ordinary results."""
+    return files.build(simulate_results())
+
+
+@pytest.fixture(scope="session")
+def hostile_page() -> str:
+    """Return the page on hostile results."""
+    return files.build(simulate_results(hostile=True))["index.html"].decode()

@@ -2,8 +2,9 @@
 
 from softtargets.runs.spec import RunSpec
 from softtargets.studies.catalog import find, read_study
-from softtargets.studies.expand import DataChoice, PlannedRun, expand, without_augmentation
-from softtargets.studies.results import CellKey
+from softtargets.studies.expand import PlannedRun, expand, without_augmentation
+from softtargets.studies.records import CellKey
+from softtargets.studies.request import DataChoice
 
 TEACHER = {"model": {"name": "mlp"}, "training": {"epochs": 2}, "augmentation": {"shift": 2}}
 

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from softtargets.studies.job import TABLE, StudyRequest, plan, report_study, run_study
+from softtargets.runs.store import RunStore
+from softtargets.studies.job import report, run
+from softtargets.studies.plan import TABLE, make_plan
+from softtargets.studies.request import StudyRequest
 
 STUDY = """
 schema_version = 1
@@ -63,7 +66,7 @@ def request_of_two(tmp_path) -> tuple[StudyRequest, Path]:
 
 def test_each_data_set_is_summarised_once_and_a_table_is_not_augmented(request_of_two):
     request, _ = request_of_two
-    made = plan(request)
+    made = make_plan(request, RunStore(request.runs))
     assert [(data.name, data.num_classes, data.input_shape) for data in made.data] == [
         ("digits", 10, (1, 8, 8)),
         ("mine", 2, (2,)),
@@ -78,10 +81,10 @@ def test_each_data_set_is_summarised_once_and_a_table_is_not_augmented(request_o
 
 def test_both_are_found_again_where_one_is_gone(request_of_two):
     request, table = request_of_two
-    first = run_study(request, workers=1)
+    first = run(request, workers=1)
     assert (first.trained, first.failed) == (4, 0)
     table.unlink()
-    again = report_study(request)
+    again = report(request)
     assert again.results.data == first.results.data
     assert {cell.status for cell in again.results.cells} == {"complete"}
     assert TABLE in again.results.differs

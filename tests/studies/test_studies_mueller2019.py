@@ -14,13 +14,13 @@ from softtargets.objectives.distillation import Distillation
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import PREDICTIONS, RunStore
-from softtargets.studies.catalog import REPORTED, find, read_reported, read_study
 from softtargets.studies.catalog import STUDY as FILE
-from softtargets.studies.checks import check_study
+from softtargets.studies.catalog import find, read_study
 from softtargets.studies.expand import cells_of, expand, select_outputs, term_cells
-from softtargets.studies.gather_figures import Figures
-from softtargets.studies.gather_plan import StudyPlan
-from softtargets.studies.results import CellKey, CellRecord
+from softtargets.studies.load import REPORTED, load_study, read_reported
+from softtargets.studies.outputs.evidence import Evidence
+from softtargets.studies.outputs.reliability import ReliabilityOutput
+from softtargets.studies.records import CellKey, CellRecord
 
 STUDY = read_study(find("mueller2019"))
 REPORTED_NUMBERS = read_reported(find("mueller2019"), STUDY)
@@ -219,8 +219,8 @@ def test_diagrams_are_summed_over_the_runs_that_have_them(tmp_path: Path) -> Non
     for seed in range(3):
         _predict(tmp_path / f"run{seed}", seed, all_right=seed == 1)
     store = RunStore(tmp_path)
-    plan = StudyPlan(STUDY, "desk", ("figure2",), command="", data=(), differs=(), reported=(), runs=())
-    diagrams = {(diagram.key, diagram.metric): diagram for diagram in Figures(plan, cells, store).diagrams()}
+    found = ReliabilityOutput.gather(STUDY.outputs["figure2"], Evidence(STUDY, "desk", cells, store, ()))
+    diagrams = {(diagram.key, diagram.metric): diagram for diagram in found.diagrams}
     # of smoothing nothing was trained
     assert {key for key, _ in diagrams} == {HARD}
     for metric, runs in (("test.ece15", (0, 1, 2)), ("test.ece15.scaled", (0, 2))):
@@ -241,7 +241,7 @@ def test_a_diagram_is_of_a_calibration_error(tmp_path: Path) -> None:
         text.replace('"test.ece15", "test.ece15.scaled"]\nrows', '"test.ece15", "test.nll"]\nrows')
     )
     with pytest.raises(InputError, match=r"outputs.figure2: metric of a reliability.*test.ece15"):
-        check_study(read_study(folder), folder)
+        load_study(folder)
     assert set(STUDY.outputs["figure2"].metrics) <= set(DIAGRAMS)
 
 

@@ -8,9 +8,10 @@ import pytest
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.objectives.distillation import Distillation
 from softtargets.runs.spec import RunSpec
-from softtargets.studies.catalog import find, read_reported, read_study
+from softtargets.studies.catalog import find, read_study
 from softtargets.studies.expand import PlannedRun, cells_of, expand, select_outputs, term_cells
-from softtargets.studies.results import CellKey
+from softtargets.studies.load import read_reported
+from softtargets.studies.records import CellKey
 
 STUDY = read_study(find("shen2021"))
 REPORTED = read_reported(find("shen2021"), STUDY)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softtargets._errors import fail
 from softtargets.cli.audit import audit
 from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
 from softtargets.cli.evaluate import evaluate
 
 if TYPE_CHECKING:
-    from softtargets.studies.job import StudyOutcome, StudyRequest
+    from softtargets.studies import StudyOutcome
 
 
 class Scale(StrEnum):
@@ -34,27 +35,27 @@ app = typer.Typer(
 
 StudyArgument = Annotated[str, typer.Argument(help="A study's name, or a folder with a study.toml.")]
 OutputArgument = Annotated[
-    str | None, typer.Argument(help="One table or figure of it, or a setting of its own, such as cifar10; all without.")
+    str | None, typer.Argument(help="One table, figure or setting, such as cifar10 (default: all).")
 ]
-ScaleOption = Annotated[Scale, typer.Option(help="How large: seconds, minutes, or as in the paper.")]
-SeedsOption = Annotated[int | None, typer.Option(min=2, help="How many seeds; as the scale says without.")]
+ScaleOption = Annotated[Scale, typer.Option(help="Size of the study: smoke (seconds), desk (minutes) or paper.")]
+SeedsOption = Annotated[int | None, typer.Option(min=2, help="Number of seeds (default: set by --scale).")]
 DataOption = Annotated[
     str | None, typer.Option(help="A data set instead of the study's: digits, a file or folder, or a hub name.")
 ]
 LabelOption = Annotated[str | None, typer.Option(help="The label column of --data.")]
 AtOption = Annotated[
     list[str] | None,
-    typer.Option(help="NAME=PATH: where the data set lies that the study calls NAME; may be given again for another."),
+    typer.Option(help="NAME=PATH: path of the data set that the study calls NAME; may be repeated."),
 ]
-RunsOption = Annotated[Path, typer.Option(help="Where runs are kept.")]
-ReportsOption = Annotated[Path, typer.Option(help="Where pages go.")]
+RunsOption = Annotated[Path, typer.Option(help="Folder of the run store.")]
+ReportsOption = Annotated[Path, typer.Option(help="Folder of the pages.")]
 
 
 @app.command("list")
 def list_command() -> None:
     """List the studies and their outputs."""
     from softtargets.cli.outputs import show_outputs
-    from softtargets.studies.listing import list_studies
+    from softtargets.studies.catalog import list_studies
 
     for study in list_studies():
         paper = study.paper
@@ -75,10 +76,12 @@ def show(
 ) -> None:
     """Show a study: its paper, what differs from it, its runs at a scale and an estimate of their time."""
     from softtargets.cli.render import show_description
-    from softtargets.studies.describe import describe_study
+    from softtargets.studies import describe_study
 
-    request = _request(study, output, scale, seeds, data, label, at, runs, Path("reports"))
-    typer.echo(show_description(describe_study(request), request))
+    found = describe_study(
+        study, output, scale=scale, seeds=seeds, data=data, label=label, places=_places(at), runs=runs
+    )
+    typer.echo(show_description(found))
 
 
 @app.command()
@@ -87,21 +90,33 @@ def run(
     output: OutputArgument = None,
     scale: ScaleOption = Scale.desk,
     seeds: SeedsOption = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core without.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")] = None,
     data: DataOption = None,
     label: LabelOption = None,
     at: AtOption = None,
     runs: RunsOption = Path("runs"),
     reports: ReportsOption = Path("reports"),
 ) -> int:
-    """Run a study: train what is missing, then write its page. Killed, it goes on where it stopped."""
+    """Run a study: train what is missing, then write its page. Resumes interrupted runs."""
     from softtargets.cli.progress import shown_progress
-    from softtargets.studies.job import run_study
+    from softtargets.studies import run_study
 
-    request = _request(study, output, scale, seeds, data, label, at, runs, reports)
+    places = _places(at)
     typer.echo(f"{study}, {scale} scale: reading the study and its data")
     with shown_progress() as on_progress:
-        outcome = run_study(request, workers=workers, on_progress=on_progress)
+        outcome = run_study(
+            study,
+            output,
+            scale=scale,
+            seeds=seeds,
+            data=data,
+            label=label,
+            places=places,
+            runs=runs,
+            reports=reports,
+            workers=workers,
+            on_progress=on_progress,
+        )
     return _conclude(outcome)
 
 
@@ -118,9 +133,20 @@ def report(
     reports: ReportsOption = Path("reports"),
 ) -> int:
     """Write a study's page from what is recorded; train nothing."""
-    from softtargets.studies.job import report_study
+    from softtargets.studies import report_study
 
-    return _conclude(report_study(_request(study, output, scale, seeds, data, label, at, runs, reports)))
+    outcome = report_study(
+        study,
+        output,
+        scale=scale,
+        seeds=seeds,
+        data=data,
+        label=label,
+        places=_places(at),
+        runs=runs,
+        reports=reports,
+    )
+    return _conclude(outcome)
 
 
 app.command()(audit)
@@ -155,34 +181,15 @@ def version() -> None:
     typer.echo(f"softtargets {softtargets.__version__}")
 
 
-def _request(
-    study: str,
-    output: str | None,
-    scale: Scale,
-    seeds: int | None,
-    data: str | None,
-    label: str | None,
-    at: list[str] | None,
-    runs: Path,
-    reports: Path,
-) -> "StudyRequest":
-    from softtargets._errors import fail
-    from softtargets.studies.expand import DataChoice
-    from softtargets.studies.job import StudyRequest
-
-    if label is not None and data is None:
-        raise fail("--label", "given with --data", f"'{label}' alone", "name the data set too")
-    choice = None if data is None else DataChoice(data, label)
-    return StudyRequest(study, output, str(scale), seeds, choice, tuple(map(_place, at or ())), runs, reports)
-
-
-def _place(text: str) -> tuple[str, str]:
-    from softtargets._errors import fail
-
-    name, sign, path = text.partition("=")
-    if not (name and sign and path):
-        raise fail("--at", "NAME=PATH", f"'{text}'", "write the study's name of the data set, '=', and where it lies")
-    return name, path
+def _places(at: list[str] | None) -> dict[str, str]:
+    places: dict[str, str] = {}
+    for text in at or ():
+        name, sign, path = text.partition("=")
+        if not (name and sign and path):
+            remedy = "write the study's name of the data set, '=', and where it lies"
+            raise fail("--at", "NAME=PATH", f"'{text}'", remedy)
+        places[name] = path
+    return places
 
 
 def _conclude(outcome: "StudyOutcome") -> int:

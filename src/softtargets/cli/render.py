@@ -1,47 +1,42 @@
 """Results as text for a terminal."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from softtargets.cli.outputs import show_outputs
+from softtargets.measures import MEASURES
 from softtargets.report.numbers import duration
-from softtargets.studies.answer import answer
-from softtargets.studies.expand import differences
-
-if TYPE_CHECKING:
-    from softtargets.studies.describe import Description
-    from softtargets.studies.job import StudyOutcome, StudyRequest
-    from softtargets.studies.schema import Noise
+from softtargets.studies.describe import Description
+from softtargets.studies.job import StudyOutcome
+from softtargets.studies.schema import Noise
 
 
-def show_outcome(outcome: "StudyOutcome") -> str:
+def show_outcome(outcome: StudyOutcome) -> str:
     """Say what was trained, what was found, what failed and where the page is."""
+    results = outcome.results
     lines = [f"{outcome.trained} runs trained, {outcome.present} there already, in {duration(outcome.seconds)}"]
     if outcome.failed:
         lines[0] += f"; {outcome.failed} FAILED"
-        failed = {cell.run_id: cell for cell in outcome.results.cells if cell.status == "failed"}
-        for cell in failed.values():
+        for cell in results.failures.values():
             place = f"{cell.key.arm} at {cell.key.level:g}, noise {_noise(cell.key.noise)}, seed {cell.seed}"
             lines.append(f"  failed: {place}: {cell.reason}")
-    answered = answer(outcome.results)
-    if answered is not None:
-        lines += [answered.question, f"  {answered.lead}"]
-        lines += [f"  {sentence.text()}" for sentence in (*answered.sentences, *answered.also)]
-    verdicts = Counter(verdict.name for verdict in outcome.results.verdicts)
-    if verdicts:
-        lines.append("claims: " + ", ".join(f"{count} {name}" for name, count in verdicts.most_common()))
+    if results.answer is not None:
+        lines += [results.answer.question, f"  {results.answer.lead}"]
+        lines += [f"  {sentence.text()}" for sentence in (*results.answer.sentences, *results.answer.also)]
+    counts = [f"{count} {name}" for name, count in Counter(results.counts).most_common() if count]
+    lines += [f"claims: {', '.join(counts)}"] if counts else []
     lines += [
         f"  {verdict.name}: {verdict.claim.id}: {verdict.claim.reading}"
-        for verdict in outcome.results.verdicts
+        for verdict in results.verdicts
         if verdict.name == "contradicted"
     ]
     lines.append(f"page: {outcome.page}")
     return "\n".join(lines)
 
 
-def show_description(description: "Description", request: "StudyRequest") -> str:
+def show_description(description: Description) -> str:
     """Say what a study is and what it would cost."""
-    study, paper = description.study, description.study.paper
+    draft, study = description.draft, description.draft.study
+    paper, planned = study.paper, draft.planned
     lines = [
         f"{study.name}: {study.title}",
         f"{paper.authors}, {paper.year}, {paper.venue}, {paper.url}",
@@ -52,20 +47,20 @@ def show_description(description: "Description", request: "StudyRequest") -> str
         *show_outputs(study),
         "",
         "What differs from the paper:",
-        *(f"  - {text}" for text in differences(study, request.scale, request.data)),
+        *(f"  - {text}" for text in draft.differs),
         "",
-        f"{request.scale} scale: {len(description.planned)} runs on {description.planned[0].run.data.name}"
-        if description.planned
-        else f"{request.scale} scale: no runs; this output is exact or not available",
+        f"{draft.request.scale} scale: {len(planned)} runs on {planned[0].run.data.name}"
+        if planned
+        else f"{draft.request.scale} scale: no runs; this output is exact or not available",
     ]
     for arm, count in description.by_arm.items():
-        levels = sorted({item.key.level for item in description.planned if item.key.arm == arm})
-        noise = dict.fromkeys(item.key.noise for item in description.planned if item.key.arm == arm)
+        levels = sorted({item.key.level for item in planned if item.key.arm == arm})
+        noise = dict.fromkeys(item.key.noise for item in planned if item.key.arm == arm)
         at = "" if study.arms[arm].sweep is None else f" at {', '.join(f'{level:g}' for level in levels)}"
         lines.append(f"  {count:>4}  {study.arms[arm].label}{at}; noise {', '.join(map(_noise, noise))}")
-    if description.planned:
+    if planned:
         known = "" if description.present is None else f", {description.present} of them there already"
-        seeds = len({item.seed for item in description.planned})
+        seeds = len({item.seed for item in planned})
         lines.append(f"  {seeds} seeds{known}")
         lines.append(
             f"  about {duration(description.seconds)} here: {description.total_steps:,} steps of "
@@ -75,14 +70,12 @@ def show_description(description: "Description", request: "StudyRequest") -> str
     return "\n".join(lines)
 
 
-def _noise(noise: "Noise") -> str:
+def _noise(noise: Noise) -> str:
     return noise if isinstance(noise, str) else f"{noise:g}"
 
 
 def show_metrics(metrics: dict[str, float]) -> str:
     """Return measures as lines."""
-    from softtargets.measures import MEASURES
-
     lines: list[str] = []
     for name, value in metrics.items():
         measure = MEASURES[name]

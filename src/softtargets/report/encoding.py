@@ -10,6 +10,11 @@ def as_json(data: Any) -> bytes:
     return (json.dumps(finite(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def pretty(data: Any) -> str:
+    """Return JSON for reading; what JSON does not know stands as text."""
+    return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+
+
 def finite(value: Any) -> Any:
     """Return data with None for numbers that are not finite."""
     if isinstance(value, dict):

@@ -13,8 +13,12 @@ class PlainRow:
 
 @dataclass(frozen=True)
 class PlainTable:
-    """What the numbers are, the names of the columns, that of the labels first, and rows in groups by title."""
+    """What the numbers are, the names of the columns, that of the labels first, and rows in groups by title.
+
+    `open` says whether it is shown before it is asked for.
+    """
 
     caption: str
     columns: tuple[str, ...]
     groups: tuple[tuple[str, tuple[PlainRow, ...]], ...]
+    open: bool = False

@@ -1,16 +1,17 @@
 """The question of a study answered in sentences from the verdicts of its claims, and how far the answer reaches."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from softtargets.report import numbers
-from softtargets.studies import claims, labels
+from softtargets.studies import labels
+from softtargets.studies.judge import LEVEL
 from softtargets.studies.layout import arm_label, axis_phrase
-from softtargets.studies.results import StudyResults, VerdictName
+from softtargets.studies.records import DataSummary, Verdict, VerdictName
 from softtargets.studies.schema import AnswerGroup, Claim, Noise, Study
-from softtargets.studies.verdicts import LEVEL
+from softtargets.studies.wording import word
 
 Word = Literal["yes", "no", "undecided", "not run"]
 WORDS: dict[VerdictName, Word] = {
@@ -23,21 +24,21 @@ WORDS: dict[VerdictName, Word] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One claim in a sentence: what sets it apart, said in full and in short, and what was found."""
+    """One claim in a sentence: what sets it apart, said in full and in short, and what was found.
+
+    `found` are estimate and interval, empty where there are none; `where` is where the claim puts the contrast.
+    """
 
     name: str
     short: str
-    row: claims.ClaimRow
+    verdict: Verdict
+    found: str
+    where: str
 
     @property
     def word(self) -> Word:
         """The verdict as an answer."""
-        return WORDS[self.row.verdict.name]
-
-    @property
-    def found(self) -> str:
-        """Estimate and interval; empty where there is none."""
-        return self.row.found
+        return WORDS[self.verdict.name]
 
 
 @dataclass(frozen=True)
@@ -65,40 +66,49 @@ class Answered:
     output: str | None
 
 
-def answer(results: StudyResults) -> Answered | None:
-    """Answer a study's question from the verdicts that are there; None where it asks none or none of them is."""
-    asked = results.study.answer
-    rows = {row.verdict.claim.id: row for row in claims.rows(results)}
-    if asked is None or not any(name in rows for group in asked.groups for name in group.claims):
+def answer(
+    study: Study, scale: str, outputs: Collection[str], data: Sequence[DataSummary], verdicts: Sequence[Verdict]
+) -> Answered | None:
+    """Answer a study's question from the verdicts that are there; None where it asks none or none of them is.
+
+    Args:
+        study: with its question.
+        scale: at which it was run.
+        outputs: names of those that are shown.
+        data: the data sets that the answer is about.
+        verdicts: of its claims.
+    """
+    asked = study.answer
+    found = {verdict.claim.id: verdict for verdict in verdicts}
+    if asked is None or not any(name in found for group in asked.groups for name in group.claims):
         return None
-    groups = {group.label: _cases(results.study, group, rows) for group in asked.groups}
-    further = {group.label: _cases(results.study, group, rows) for group in asked.also}
+    groups = {group.label: _cases(study, group, found) for group in asked.groups}
+    further = {group.label: _cases(study, group, found) for group in asked.also}
     main = [case for cases in groups.values() for case in cases]
     return Answered(
         question=asked.question,
         lead=_lead(main),
         sentences=_sentences(groups),
         also=_sentences(further),
-        limits=tuple(_limits(results, groups, main)),
-        output=asked.output if asked.output in results.outputs else None,
+        limits=(*asked.limits, *_limits(study, groups, main), *_reach(scale, data)),
+        output=asked.output if asked.output in outputs else None,
     )
 
 
-def _cases(study: Study, group: AnswerGroup, rows: dict[str, claims.ClaimRow]) -> tuple[Case, ...]:
+def _cases(study: Study, group: AnswerGroup, found: dict[str, Verdict]) -> tuple[Case, ...]:
     """Name each claim of a group by what sets it apart from the others there: its levels, its noise."""
-    known = [rows[name] for name in group.claims if name in rows]
-    levels = {row.anchor: _levels(row.verdict.claim) for row in known}
-    noises = {row.anchor: _noises(row.verdict.claim) for row in known}
-    by_level, by_noise = (len(set(each.values())) > 1 for each in (levels, noises))
+    known = [found[name] for name in group.claims if name in found]
+    levels = [_levels(verdict.claim) for verdict in known]
+    noises = [_noises(verdict.claim) for verdict in known]
+    by_level, by_noise = (len(set(each)) > 1 for each in (levels, noises))
     cases = []
-    for row in known:
-        listed = " and ".join(numbers.level(level) for level in levels[row.anchor]) if by_level else ""
-        on = (
-            "on " + " and ".join(axis_phrase(study, "noise", noise) for noise in noises[row.anchor]) if by_noise else ""
-        )
+    for verdict, own_levels, own_noises in zip(known, levels, noises, strict=True):
+        listed = " and ".join(map(numbers.level, own_levels)) if by_level else ""
+        on = "on " + " and ".join(axis_phrase(study, "noise", noise) for noise in own_noises) if by_noise else ""
         full, short = (f"at {study.level_name} {listed}", f"at {listed}") if by_level else ("", "")
         name, brief = (", ".join(filter(None, (level, on))) for level in (full, short))
-        cases.append(Case(name, brief, row))
+        text = word(verdict)
+        cases.append(Case(name, brief, verdict, text.found, text.where))
     return tuple(cases)
 
 
@@ -159,13 +169,12 @@ def _listed(cases: Iterable[Case]) -> str:
     return ",".join(told)
 
 
-def _limits(results: StudyResults, groups: dict[str, tuple[Case, ...]], main: list[Case]) -> Iterable[str]:
-    study, verdicts = results.study, [case.row.verdict for case in main]
-    yield from study.answer.limits if study.answer else ()
+def _limits(study: Study, groups: dict[str, tuple[Case, ...]], main: list[Case]) -> Iterable[str]:
+    verdicts = [case.verdict for case in main]
     compared = {_compared(study, verdict.claim) for verdict in verdicts}
     if len(compared) == 1 and (what := compared.pop()):
         yield f"The numbers: {what}."
-    marks = {(case.row.where, case.row.verdict.claim.relation) for case in main}
+    marks = {(case.where, case.verdict.claim.relation) for case in main}
     if len(marks) == 1:
         mark, relation = marks.pop()
         other = {">": "below", "<": "above", "equivalent": "outside"}[relation]
@@ -186,9 +195,12 @@ def _limits(results: StudyResults, groups: dict[str, tuple[Case, ...]], main: li
             f"n = {ran} seeds, paired. Intervals are at {each}, so that every yes and no of the study holds together "
             f"at {numbers.rate(1 - LEVEL)} (Holm). They say what other seeds would give, not other data."
         )
-    sizes = [f"{data.name} ({data.sizes.get('train', 0):,} training examples)" for data in results.data]
+
+
+def _reach(scale: str, data: Sequence[DataSummary]) -> Iterable[str]:
+    sizes = [f"{one.name} ({one.sizes.get('train', 0):,} training examples)" for one in data]
     if sizes:
-        yield f"Data: {' and '.join(sizes)}, {results.scale} scale; of other data and networks it says nothing."
+        yield f"Data: {' and '.join(sizes)}, {scale} scale; of other data and networks it says nothing."
 
 
 def _compared(study: Study, claim: Claim) -> str:

@@ -4,30 +4,36 @@ import math
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+import torch
+
+from softtargets.data.dataset import Dataset
+from softtargets.data.noise import clean_labels
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
-from softtargets.runs.machine import available_cores
+from softtargets.runs.machine import available_cores, quiet_machine
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.studies.arms import Expected
-from softtargets.studies.expand import PlannedRun, without_augmentation
-from softtargets.studies.job import StudyRequest, expand_request, resolve_all, summarise
-from softtargets.studies.schema import Study
+from softtargets.studies.expand import without_augmentation
+from softtargets.studies.plan import Draft, draft, resolve_all, summarise
+from softtargets.studies.request import StudyRequest
+from softtargets.train.execute import resolve
+from softtargets.train.loop import Trainer, length_of
 
 TIMED_EPOCHS, STEPS_PER_EPOCH = 4, 4
 
 
 @dataclass(frozen=True)
 class Description:
-    """A study at one scale.
+    """A study at one scale, and what it would cost here.
 
     Args:
-        study: as read.
-        planned: every run.
+        draft: the study, expanded into runs.
         present: runs that the store has; None where the data are not at hand.
         step_seconds: seconds per training step, timed here just now.
         total_steps: steps of the runs that are missing.
@@ -35,8 +41,7 @@ class Description:
         note: why something is not known; else empty.
     """
 
-    study: Study
-    planned: tuple[PlannedRun, ...]
+    draft: Draft
     present: int | None
     step_seconds: float
     total_steps: int
@@ -51,41 +56,62 @@ class Description:
     @property
     def by_arm(self) -> dict[str, int]:
         """Runs per arm."""
-        return dict(Counter(item.key.arm for item in self.planned))
+        return dict(Counter(item.key.arm for item in self.draft.planned))
 
 
-def describe_study(request: StudyRequest) -> Description:
+def describe_study(
+    study: str | Path,
+    output: str | None = None,
+    *,
+    scale: str = "desk",
+    seeds: int | None = None,
+    data: str | Path | None = None,
+    label: str | None = None,
+    places: Mapping[str, str] | None = None,
+    runs: str | Path = "runs",
+) -> Description:
     """Read a study, expand it and time a few steps of its model on this machine.
 
     Data on a hub are not fetched for this: the scale's expected shape stands in for them.
+
+    Args:
+        study, output, scale, seeds, data, label, places, runs: as of :func:`softtargets.studies.run_study`.
+
+    Raises:
+        InputError: for a bad argument or study.
     """
-    study, _, _, planned = expand_request(request)
-    if not planned:
-        return Description(study, (), 0, 0.0, 0, available_cores(), "")
-    run = planned[0].run
-    expected = study.scales[request.scale].expects  # pyright: ignore[reportArgumentType]
-    missing, note, present = [item.run for item in planned], "", None
+    return describe(
+        StudyRequest.of(study, output, scale=scale, seeds=seeds, data=data, label=label, places=places, runs=runs)
+    )
+
+
+def describe(request: StudyRequest) -> Description:
+    """Describe what was requested; see :func:`describe_study`."""
+    made = draft(request)
+    cores = available_cores()
+    if not made.planned:
+        return Description(made, 0, 0.0, 0, cores, "")
+    run = made.planned[0].run
+    expected = made.study.scales[request.scale].expects  # pyright: ignore[reportArgumentType]
+    missing, note, present = [item.run for item in made.planned], "", None
     if expected is None or request.data is not None or _at_hand(run):
         store = RunStore(request.runs)
         data = summarise(run.data, store)
         if len(data.input_shape) == 1:
-            planned = without_augmentation(planned)
-            run, missing = planned[0].run, [item.run for item in planned]
+            made = replace(made, planned=tuple(without_augmentation(made.planned)))
+            run, missing = made.planned[0].run, [item.run for item in made.planned]
         expected = Expected(input_shape=data.input_shape, num_classes=data.num_classes, train=data.sizes["train"])
         resolved = {item.identity: item for item in resolve_all(missing, store)}
         missing = [item.run for name, item in resolved.items() if store.result(name) is None]
         present = len(resolved) - len(missing)
     else:
         note = f"'{run.data.name}' is not at hand; the estimate takes inputs of shape {expected.input_shape}"
-    from softtargets.train.loop import length_of
-
     return Description(
-        study=study,
-        planned=tuple(planned),
+        draft=made,
         present=present,
         step_seconds=_time_steps(run, expected),
         total_steps=sum(length_of(item, expected.train).steps for item in missing),
-        workers=max(1, available_cores() // run.training.threads),
+        workers=max(1, cores // run.training.threads),
         note=note,
     )
 
@@ -96,14 +122,6 @@ def _at_hand(run: RunSpec) -> bool:
 
 def _time_steps(run: RunSpec, expected: Expected) -> float:
     """Return the median seconds of a step on random inputs of the expected shape."""
-    import torch
-
-    from softtargets.data.dataset import Dataset
-    from softtargets.data.noise import clean_labels
-    from softtargets.runs.machine import quiet_machine
-    from softtargets.train.execute import resolve
-    from softtargets.train.loop import Trainer
-
     count = run.training.batch_size * STEPS_PER_EPOCH
     labels = torch.arange(count) % expected.num_classes
     inputs = torch.randint(0, 256, (count, *expected.input_shape), dtype=torch.uint8)

@@ -11,7 +11,8 @@ from softtargets._spec import merged
 from softtargets.data.spec import AugmentationSpec
 from softtargets.runs.spec import RunSpec, Seeds
 from softtargets.studies.arms import ZERO, Scale
-from softtargets.studies.results import CellKey
+from softtargets.studies.records import CellKey
+from softtargets.studies.request import DataChoice
 from softtargets.studies.schema import Noise, Study, Term
 
 
@@ -22,14 +23,6 @@ class PlannedRun:
     key: CellKey
     seed: int
     run: RunSpec
-
-
-@dataclass(frozen=True)
-class DataChoice:
-    """A data set of the user's instead of the study's; `label` names its label column."""
-
-    name: str
-    label: str | None = None
 
 
 def select_outputs(study: Study, output: str | None) -> tuple[str, ...]:
@@ -118,7 +111,7 @@ def expand(
     return [PlannedRun(key, seed, _specify(study, settings, key, seed)) for seed in range(count) for key in keys]
 
 
-def without_augmentation(planned: list[PlannedRun]) -> list[PlannedRun]:
+def without_augmentation(planned: Iterable[PlannedRun]) -> list[PlannedRun]:
     """Return the same runs, and their teachers, without augmentation, which is of images alone."""
     return [replace(item, run=_unaugmented(item.run)) for item in planned]
 

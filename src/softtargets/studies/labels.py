@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from softtargets.measures import MEASURES, TRACES
 from softtargets.report.numbers import number
-from softtargets.studies.results import Summary
+from softtargets.studies.records import Summary
 
 _HEADING_UNITS = {"percent": " (%)", "fraction": "", "nats": " (nats)", "logits": " (logits)", "epochs": " (epochs)"}
 

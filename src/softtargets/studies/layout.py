@@ -8,7 +8,7 @@ from softtargets.report import numbers
 from softtargets.studies import labels
 from softtargets.studies.arms import ZERO
 from softtargets.studies.expand import cell
-from softtargets.studies.results import CellKey
+from softtargets.studies.records import CellKey
 from softtargets.studies.schema import Axis, Noise, Output, Study
 
 AXES: tuple[Axis, ...] = get_args(Axis)

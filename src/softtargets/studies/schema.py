@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 from softtargets._errors import fail, unknown
 from softtargets._spec import Spec
 from softtargets.studies.arms import TEACHER, ZERO, Arm, Levels, NamedNoise, Scale, Setting
-from softtargets.studies.exact_numbers import EXACT
 
 Axis = Literal["arm", "level", "noise", "metric"]
 Noise = float | str
@@ -25,18 +24,17 @@ class Paper(Spec):
 
 
 class Output(Spec):
-    """A table or figure of the paper: the product of arms, levels, noise and metrics, drawn by `kind`.
+    """A table or figure of the paper: the product of arms, levels, noise and metrics, shown as `kind` says.
+
+    Kinds are the files of ``studies/outputs``, and what the module of the study defines.
 
     Level 0 of a swept key is the baseline arm, whichever arm it is asked of. Noise is a rate, of symmetric noise, or a
-    name. An output with a `setting` is run when it, or the setting, is asked for by name. "separators" are exact and
-    always the same: they are of no arm.
+    name. An output with a `setting` is run when it, or the setting, is asked for by name.
     """
 
     title: str
     caption: str
-    kind: Literal[
-        "table", "sweep", "density", "curves", "reliability", "projection", "classes", "trace", "against", "separators"
-    ]
+    kind: str
     arms: tuple[str, ...] = ()
     levels: Levels = ()
     noise: tuple[Noise, ...] = ()
@@ -96,8 +94,6 @@ class Claim(Spec):
         if given != 1:
             required = "terms, an exact number or the reason why it is not run"
             raise fail(f"claim {self.id}", required, f"{given} of the three", "give one")
-        if self.exact is not None and self.exact not in EXACT:
-            raise unknown(f"exact number of claim {self.id}", self.exact, EXACT)
         return self
 
 
@@ -159,9 +155,6 @@ class Study(Spec):
         for name, output in self.outputs.items():
             if output.rows is not None and output.rows == output.columns:
                 raise fail(f"outputs.{name}.columns", "another axis than rows", output.columns, "change one of them")
-            if output.kind == "separators" and (output.arms or output.levels or output.noise or output.metrics):
-                required = "no arms, levels, noise or metrics with 'separators'"
-                raise fail(f"outputs.{name}", required, "some", "drop them: they are exact, and always the same")
         for claim in self.claims:
             if claim.output not in self.outputs:
                 raise unknown(f"output of claim {claim.id}", claim.output, self.outputs)
@@ -180,11 +173,9 @@ class Study(Spec):
             for scale in self.scales_of(output).values():
                 if isinstance(levels, str) and levels not in scale.levels:
                     raise unknown("level set", levels, scale.levels)
-        noises = [(output.kind, noise) for output in self.outputs.values() for noise in output.noise]
-        noises += [("claim", noise) for claim in self.claims for term in claim.terms for noise in term.noises]
-        for kind, noise in noises:
-            if isinstance(noise, str) and kind == "curves":
-                raise fail("noise", "rates where curves are drawn", f"'{noise}'", "give numbers")
+        noises = [noise for output in self.outputs.values() for noise in output.noise]
+        noises += [noise for claim in self.claims for term in claim.terms for noise in term.noises]
+        for noise in noises:
             if isinstance(noise, str) and noise not in self.noises:
                 raise unknown("noise", noise, self.noises)
             if not isinstance(noise, str) and not 0 <= noise <= 1:

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from softtargets.report import frame
-from softtargets.studies import files, page, provenance
-from softtargets.studies.figures import outputs as figures
-from softtargets.studies.files import write
-from softtargets.studies.results import CellKey
+from softtargets.studies.outputs.density import DensityOutput
+from softtargets.studies.page import files, page, provenance
+from softtargets.studies.page.files import write
+from softtargets.studies.records import CellKey
 
 FIGURES = ("figure1", "figure2", "figure3")
 
@@ -184,13 +184,13 @@ def test_values_that_are_not_finite_do_not_break_the_page(results):
 
 
 def test_a_study_without_runs_has_a_page(results):
-    empty = replace(results, cells=(), verdicts=(), densities=(), reported=())
+    empty = replace(results, cells=(), verdicts=(), shown={**results.shown, "figure3": DensityOutput()}, reported=())
     html = files.build(empty)["index.html"].decode()
     assert "Nothing to show yet" in html or "no run recorded" in html
 
 
 def test_one_output_alone_has_a_page(results):
-    built = files.build(replace(results, outputs=("table4",), curves=(), densities=()))
+    built = files.build(replace(results, outputs=("table4",)))
     assert not [name for name in built if name.startswith("figures/")]
     assert b"Table 4" in built["index.html"]
 
@@ -202,7 +202,7 @@ def test_an_output_name_cannot_leave_the_folder():
 
 
 def test_a_table_is_not_drawn(results):
-    assert figures.draw(results, "table4") is None
+    assert files.draw(results, "table4") is None
 
 
 def test_the_specification_is_split_into_what_runs_share_and_what_sets_them_apart(results):

@@ -3,8 +3,8 @@
 import re
 from dataclasses import replace
 
-from softtargets.studies import files, tables
-from softtargets.studies.results import CellKey
+from softtargets.studies.page import files, tables
+from softtargets.studies.records import CellKey
 
 
 def laid_out(results, name) -> tables.Table:

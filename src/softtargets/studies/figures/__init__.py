@@ -1,1 +1,0 @@
-"""The figures of a study, one file for each kind."""

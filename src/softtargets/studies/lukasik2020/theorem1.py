@@ -1,0 +1,19 @@
+"""Theorem 1 of Lukasik et al. 2020 on a linear model whose inputs are the unit vectors."""
+
+import torch
+from torch import Tensor
+
+from softtargets import losses
+
+_CLASSES, _RANK = 4, 5
+
+
+def equal_rows() -> float:
+    """Return Eq. 8 where all classes have the same weights, here 1, less Eq. 8 where all are 0."""
+    weight = torch.ones(_CLASSES, _RANK, dtype=torch.float64)
+    return float(_penalty(weight) - _penalty(torch.zeros_like(weight)))
+
+
+def _penalty(weight: Tensor) -> Tensor:
+    inputs = torch.eye(_RANK, dtype=torch.float64)
+    return losses.smoothing_regularizer(inputs @ weight.T).mean()

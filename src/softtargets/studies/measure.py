@@ -1,0 +1,86 @@
+"""What is measured of a study: the numbers of its runs, and what its outputs show of them. Nothing is trained here."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from softtargets._errors import InputError
+from softtargets._spec import Classes
+from softtargets.measures import measure_run
+from softtargets.runs.spec import ResolvedRun
+from softtargets.runs.store import RunStore
+from softtargets.studies.expand import PlannedRun
+from softtargets.studies.outputs.evidence import Evidence
+from softtargets.studies.outputs.kind import OutputKind
+from softtargets.studies.plan import StudyPlan
+from softtargets.studies.records import CellKey, CellRecord
+
+
+def measure_runs(plan: StudyPlan, store: RunStore) -> tuple[CellRecord, ...]:
+    """Read the runs of a plan, and analyse them as far as its outputs and claims ask for it."""
+    wanted: dict[CellKey, dict[str, None]] = {}
+    for key, metric in plan.numbers():
+        wanted.setdefault(key, {})[metric] = None
+    return tuple(
+        _record(planned, resolved, store, wanted.get(planned.key, ()), plan.classes) for planned, resolved in plan.runs
+    )
+
+
+def gather_outputs(
+    plan: StudyPlan, cells: Sequence[CellRecord], store: RunStore
+) -> tuple[dict[str, OutputKind], tuple[CellRecord, ...]]:
+    """Gather what each output shows.
+
+    Returns:
+        The data of each output by its name, and the runs, of which each says what could not be shown of it.
+    """
+    evidence = Evidence(plan.study, plan.scale, cells, store, [resolved for _, resolved in plan.runs])
+    available = plan.available()
+    shown = {}
+    for name in plan.outputs:
+        kind = plan.extension.kinds[plan.study.outputs[name].kind]
+        shown[name] = kind.gather(available[name], evidence) if name in available else kind()
+    return shown, tuple(_with_problems(record, evidence.problems) for record in cells)
+
+
+def _record(
+    planned: PlannedRun,
+    resolved: ResolvedRun,
+    store: RunStore,
+    wanted: Collection[str],
+    classes: Classes | None,
+) -> CellRecord:
+    identity = resolved.identity
+    specification = resolved.model_dump(mode="json")
+    result = store.result(identity)
+    if result is not None:
+        try:
+            measured = measure_run(resolved, store, wanted, classes)
+        except InputError as error:
+            # one run that cannot be measured may not cost the page of all others
+            return CellRecord(planned.key, planned.seed, identity, "failed", reason=f"not measurable: {error}")
+        return CellRecord(
+            key=planned.key,
+            seed=planned.seed,
+            run_id=identity,
+            status="complete",
+            metrics=measured.values,
+            reason="; ".join(measured.problems),
+            seconds=result["seconds"],
+            specification=specification,
+            environment=result["environment"],
+        )
+    failure = store.failure(identity)
+    return CellRecord(
+        key=planned.key,
+        seed=planned.seed,
+        run_id=identity,
+        status="missing" if failure is None else "failed",
+        reason="not trained yet" if failure is None else failure.message,
+        specification=specification,
+    )
+
+
+def _with_problems(record: CellRecord, problems: Mapping[str, list[str]]) -> CellRecord:
+    """Say of a complete run what could not be shown of it."""
+    own = problems.get(record.run_id)
+    return replace(record, reason="; ".join(dict.fromkeys(filter(None, [record.reason, *own])))) if own else record

@@ -1,0 +1,253 @@
+"""Mean predicted probabilities class by class: the class's own, and the others' apart (Shen et al. 2021, Fig. 4)."""
+
+import math
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Self
+
+import altair as alt
+import torch
+
+from softtargets.analysis import class_means
+from softtargets.report import numbers, palette
+from softtargets.report.drawing import Build, Drawing, Panel, Series, Style
+from softtargets.report.plain import PlainRow, PlainTable
+from softtargets.studies.layout import axis_phrase, axis_values, cells
+from softtargets.studies.outputs.evidence import Evidence
+from softtargets.studies.outputs.kind import OutputKind, output_kind
+from softtargets.studies.outputs.projection import SPLITS, class_label
+from softtargets.studies.outputs.series import arm_series, cell_name, levels_of
+from softtargets.studies.records import CellKey, CellRecord
+from softtargets.studies.results import StudyResults
+from softtargets.studies.schema import Output
+
+# Classes whose mean predictions are shown.
+CLASSES = 100
+# More classes than this are not named on the axis, and stand in the order of the first series.
+MOST_NAMED = 30
+# Probabilities below this are drawn at it: a logarithmic axis has no place for nothing.
+FLOOR = 1e-6
+_HEIGHT = 230
+_SHORT = 4
+_FEW_DECADES = 300.0
+
+
+@dataclass(frozen=True)
+class ClassMeans:
+    """Mean predicted probabilities of the examples of each class of a split, mean over the seeds of a cell.
+
+    `means` has a row for each of the first `len(classes)` classes; `runs` is how many seeds entered.
+    """
+
+    key: CellKey
+    split: str
+    classes: tuple[str, ...]
+    means: tuple[tuple[float, ...], ...]
+    runs: int
+
+
+@output_kind("classes")
+@dataclass(frozen=True)
+class ClassesOutput(OutputKind):
+    """Mean predictions of each class of some splits, mean over the seeds of each cell."""
+
+    takes_splits = True
+    class_means: tuple[ClassMeans, ...] = ()
+
+    @classmethod
+    def gather(cls, output: Output, evidence: Evidence) -> Self:
+        places = evidence.places(output, output.splits or ("test",))
+        found = (_gather(evidence, key, split) for key, split in places)
+        return cls(tuple(means for means in found if means is not None))
+
+    def draw(self, results: StudyResults, output: Output) -> Drawing:
+        """Draw the class means of an output, two panels for each kind of noise and split; each cell is a series."""
+        study = results.study
+        keys = cells(study, output, results.scale)
+        levels, looks = levels_of(keys), arm_series(study)
+        noises = axis_values(study, output, results.scale)["noise"]
+        known = {(means.key, means.split): means for means in self.class_means}
+        splits = [split for split in output.splits or SPLITS if any(found == split for _, found in known)]
+        series: dict[str, Series] = {}
+        panels, lowest, most = [], 1.0, 0
+        for noise in noises:
+            for split in splits:
+                shown: dict[str, ClassMeans] = {}
+                for key in (key for key in keys if key.noise == noise and (key, split) in known):
+                    name, look = cell_name(study, key, levels[key.arm]), looks[key.arm]
+                    place = levels[key.arm].index(key.level)
+                    colour = look.colour if place == 0 else palette.SERIES[(place + len(looks)) % len(palette.SERIES)]
+                    series[name] = Series(name, colour, "square", palette.DASHES[0], dots=True)
+                    shown[name] = known[key, split]
+                rows = _rows(shown)
+                if rows:
+                    lowest, most = min(lowest, *(row["smallest"] for row in rows)), max(most, len(rows) // len(shown))
+                    parts = [axis_phrase(study, "noise", noise)] if len(noises) > 1 else []
+                    title = " · ".join([*parts, *([SPLITS[split]] if len(splits) > 1 else [])])
+                    panels.append(Panel(title, _own(rows), "Mean probability of the own class"))
+                    panels.append(Panel(title, _others(rows), "Mean probabilities of the others"))
+        said = f"{SPLITS[splits[0]]}" if len(splits) == 1 else "examples"
+        note = f"Mean over the {said} of a class and over seeds. Below: from the smallest to the largest of the other "
+        note += "classes; the dot is the largest, the dash the median."
+        note += f" What is below {numbers.small(FLOOR)} is drawn there." if lowest < FLOOR else ""
+        note += f" Classes in the order of {next(iter(series), '')}." if most > MOST_NAMED else ""
+        return Drawing(tuple(series.values()), tuple(panels), note, _HEIGHT, columns=1)
+
+    def table(self, results: StudyResults, output: Output) -> PlainTable | None:
+        """Return each class's own mean probability and the largest of another class."""
+        study = results.study
+        keys = cells(study, output, results.scale)
+        levels, noises = levels_of(keys), axis_values(study, output, results.scale)["noise"]
+        found = [means for means in self.class_means if means.key in keys]
+        groups = []
+        for means in sorted(found, key=lambda means: keys.index(means.key)):
+            parts = [cell_name(study, means.key, levels[means.key.arm])]
+            parts += [axis_phrase(study, "noise", means.key.noise)] if len(noises) > 1 else []
+            rows = sorted(_rows({"": means}), key=lambda row: row["place"])
+            cells_of = (
+                (
+                    row["class"],
+                    ((row["Own"], row["own"]), (row["Largest"], row["largest"]), (row["Others"], row["others"])),
+                )
+                for row in rows
+            )
+            lines = tuple(PlainRow(name, numbers_of) for name, numbers_of in cells_of)
+            groups += [(" · ".join([*parts, SPLITS[means.split]]), lines)]
+        caption = "Mean predicted probability, over the examples of a class and over seeds."
+        columns = ("Class", "Own class", "Largest of the others", "All others")
+        return PlainTable(caption, columns, tuple(groups)) if groups else None
+
+
+def _gather(evidence: Evidence, key: CellKey, split: str) -> ClassMeans | None:
+    each = [
+        class_means(predictions[f"{split}.logits"].double().softmax(-1), predictions[f"{split}.labels"])
+        for predictions in evidence.predictions(key)
+    ]
+    if not each:
+        return None
+    mean = torch.stack(each).mean(0)
+    # a class without an example has no mean
+    present = (~mean.isnan().any(1)).nonzero()[:CLASSES, 0]
+
+    def names_of(record: CellRecord) -> list[str]:
+        return evidence.kept(record, {"figure": "class names"}, lambda subject: list(subject.class_names))
+
+    names = evidence.guarded(evidence.complete(key)[0], names_of) or [*map(str, range(len(mean)))]
+    return ClassMeans(
+        key=key,
+        split=split,
+        classes=tuple(names[place] for place in present.tolist()),
+        means=tuple(tuple(row) for row in mean[present][:, present].tolist()),
+        runs=len(each),
+    )
+
+
+def _rows(shown: dict[str, ClassMeans]) -> list[dict[str, Any]]:
+    """Return a row for each series and class that has examples; classes in the order in which they are drawn."""
+    if not shown:
+        return []
+    first = next(iter(shown.values()))
+    own = [row[place] for place, row in enumerate(first.means)]
+    order = list(range(len(own)))
+    if len(order) > MOST_NAMED:
+        order.sort(key=lambda place: -own[place] if math.isfinite(own[place]) else math.inf)
+    rows = []
+    for index, (name, means) in enumerate(shown.items()):
+        for rank, place in enumerate(order):
+            values = means.means[place]
+            others = {j: value for j, value in enumerate(values) if j != place}
+            if not others or not math.isfinite(values[place]):
+                continue
+            largest = max(others, key=lambda j: others[j])
+            rows.append(
+                {
+                    "series": name,
+                    "class": _name(means, place),
+                    "place": place,
+                    "x": rank + 0.8 * ((index + 0.5) / len(shown) - 0.5),
+                    "own": values[place],
+                    "others": sum(others.values()),
+                    "largest": others[largest],
+                    "median": median(others.values()),
+                    "smallest": min(others.values()),
+                    "Own": _percent(values[place]),
+                    "Others": _percent(sum(others.values())),
+                    "Largest": f"{_name(means, largest)}, {_percent(others[largest])}",
+                    "Median": _percent(median(others.values())),
+                    "Smallest": _percent(min(others.values())),
+                }
+            )
+    return rows
+
+
+def _name(means: ClassMeans, place: int) -> str:
+    return class_label(means.classes[place] if place < len(means.classes) else str(place))
+
+
+def _percent(value: float) -> str:
+    return f"{numbers.number(value, 'percent')} %" if value >= 1e-4 else numbers.small(value)
+
+
+def _across(rows: list[dict[str, Any]], style: Style) -> dict[str, Any]:
+    """Return where a class stands: under its name, its series side by side, or by its rank."""
+    names = list(dict.fromkeys(row["class"] for row in rows))
+    if len(names) > MOST_NAMED:
+        scale = alt.Scale(domain=[-1, len(names)], nice=False)
+        return {"x": alt.X("x:Q", title="Classes", scale=scale, axis=alt.Axis(grid=False, labels=False, ticks=False))}
+    angle = 0 if max(map(len, names)) <= _SHORT else -40
+    axis = alt.Axis(grid=False, labelAngle=angle, labelLimit=110, title=None, labelOverlap=False)
+    places = [entry.label for entry in style.series]
+    return {
+        "x": alt.X("class:N", sort=names, axis=axis, scale=alt.Scale(paddingInner=0.25, paddingOuter=0.1)),
+        "xOffset": alt.XOffset("series:N", sort=places, scale=alt.Scale(domain=places, paddingInner=0.1)),
+    }
+
+
+def _tooltip() -> list[alt.Tooltip]:
+    names = {"series": "Method", "class": "Class", "Own": "Own class", "Others": "All others"}
+    names |= {name: f"{name} of the others" for name in ("Largest", "Median", "Smallest")}
+    return [alt.Tooltip(f"{name}:N", title=title) for name, title in names.items()]
+
+
+def _own(rows: list[dict[str, Any]]) -> Build:
+    many = len({row["class"] for row in rows}) > MOST_NAMED
+
+    def build(style: Style) -> alt.LayerChart:
+        axis = alt.Axis(format=".0%", tickCount=5)
+        y = alt.Y("own:Q", title=None, scale=alt.Scale(domain=[0, 1], nice=False), axis=axis)
+        base = style.base(rows)
+        drawn = base.mark_point(shape="square", filled=True, size=20) if many else base.mark_bar()
+        look = {"color": style.colour(), "opacity": style.emphasis(), "tooltip": _tooltip()}
+        return alt.LayerChart(layer=[drawn.encode(**_across(rows, style), y=y, **look)])
+
+    return build
+
+
+def _others(rows: list[dict[str, Any]]) -> Build:
+    parts = ("smallest", "median", "largest")
+    drawn = [{**row, **{part: max(row[part], FLOOR) for part in parts}} for row in rows]
+    low = 10.0 ** math.floor(math.log10(min(row["smallest"] for row in drawn)))
+    high = min(1.0, 1.5 * max(row["largest"] for row in drawn))
+    many = len({row["class"] for row in rows}) > MOST_NAMED
+    steps = (1, 2, 5) if high / low < _FEW_DECADES else (1,)
+    ticks = [step * 10.0**power for power in range(round(math.log10(low)), 1) for step in steps]
+
+    def build(style: Style) -> alt.LayerChart:
+        scale = alt.Scale(type="log", domain=[low, high], nice=False)
+        axis = alt.Axis(values=ticks, labelExpr="format(100 * datum.value, '~r') + '%'")
+        base = style.base(drawn).encode(
+            **_across(rows, style), color=style.colour(), opacity=style.emphasis(0.9), tooltip=_tooltip()
+        )
+        y = {part: alt.Y(f"{part}:Q", title=None, scale=scale, axis=axis) for part in parts}
+        width = 1.2 if many else 2.5
+        return alt.LayerChart(
+            layer=[
+                base.mark_rule(strokeWidth=width, clip=True, strokeOpacity=0.25 if many else 1.0).encode(
+                    y=y["smallest"], y2="largest:Q"
+                ),
+                base.mark_tick(thickness=width, size=3 if many else 9, orient="horizontal").encode(y=y["median"]),
+                base.mark_point(shape="circle", filled=True, size=10 if many else 44).encode(y=y["largest"]),
+            ]
+        )
+
+    return build

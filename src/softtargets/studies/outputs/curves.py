@@ -1,0 +1,104 @@
+"""Exact curves of losses, a panel for each arm. Which curves there are, the module of a study says."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, ClassVar, Self
+
+import altair as alt
+
+from softtargets._errors import fail
+from softtargets.report import numbers, palette
+from softtargets.report.drawing import Build, Drawing, Panel, Series, Style
+from softtargets.studies.layout import arm_label
+from softtargets.studies.outputs.evidence import Evidence
+from softtargets.studies.outputs.kind import OutputKind
+from softtargets.studies.results import StudyResults
+from softtargets.studies.schema import Output
+
+
+@dataclass(frozen=True)
+class Curve:
+    """An exact curve: one loss of one example as a function of a logit."""
+
+    arm: str
+    noise: float
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ExactCurves(OutputKind):
+    """Exact curves, one for each arm and rate of noise. A study's module subclasses this and names its kind."""
+
+    arms: ClassVar[tuple[str, ...]]
+    curves: tuple[Curve, ...] = ()
+
+    @classmethod
+    @abstractmethod
+    def curve(cls, arm: str, rate: float) -> Curve:
+        """Return the curve of one of `arms` at a rate of noise."""
+
+    @classmethod
+    def check(cls, place: str, output: Output) -> None:
+        """Require rates of noise, and arms of which there are curves."""
+        for noise in output.noise:
+            if isinstance(noise, str):
+                raise fail(f"{place}.noise", "rates where curves are drawn", f"'{noise}'", "give numbers")
+        for arm in output.arms:
+            if arm not in cls.arms:
+                raise fail(f"{place}.arms", f"arms with curves: {', '.join(cls.arms)}", f"'{arm}'", "drop it")
+
+    @classmethod
+    def gather(cls, output: Output, evidence: Evidence) -> Self:
+        rates = [float(noise) for noise in output.noise]
+        return cls(tuple(cls.curve(arm, rate) for rate, arm in product(rates, output.arms or cls.arms)))
+
+    def draw(self, results: StudyResults, output: Output) -> Drawing:
+        """Draw the curves, a panel for each arm."""
+        study = results.study
+        drawn = {curve.arm for curve in self.curves}
+        arms = [arm for arm in output.arms or study.arms if arm in drawn]
+        curves = [curve for curve in self.curves if curve.arm in arms]
+        rates = sorted({curve.noise for curve in curves})
+        colours = palette.spaced(len(rates))
+        looks = {
+            rate: Series(
+                f"noise rate {numbers.rate(rate)}", colours[i % len(colours)], palette.SHAPES[0], palette.DASHES[0]
+            )
+            for i, rate in enumerate(rates)
+        }
+        heights = [y for curve in curves for y in curve.y]
+        panels = []
+        for arm in arms:
+            rows = [
+                {"series": looks[curve.noise].label, "x": x, "y": y, "order": i}
+                for curve in curves
+                if curve.arm == arm
+                for i, (x, y) in enumerate(zip(curve.x, curve.y, strict=True))
+            ]
+            if rows:
+                panels.append(Panel(arm_label(study, arm), _chart(rows, (min(heights), max(heights))), "Loss (nats)"))
+        return Drawing(
+            tuple(looks.values()), tuple(panels), "Exact curves: nothing is trained. The panels share one scale."
+        )
+
+
+def _chart(rows: list[dict[str, Any]], heights: tuple[float, float]) -> Build:
+    def build(style: Style) -> alt.LayerChart:
+        line = (
+            style.base(rows)
+            .mark_line(strokeWidth=2)
+            .encode(
+                x=alt.X("x:Q", title="Logit of the label", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False)),
+                y=alt.Y("y:Q", title=None, scale=alt.Scale(domain=list(heights), nice=True)),
+                order="order:Q",
+                color=style.colour(),
+                opacity=style.emphasis(),
+                tooltip=[alt.Tooltip("series:N", title="Curve")],
+            )
+        )
+        zero = [style.across(0.0)] if heights[0] < 0 < heights[1] else []
+        return alt.LayerChart(layer=[*zero, line])
+
+    return build

@@ -1,0 +1,170 @@
+"""Histograms of logits as densities, pooled over the seeds of each cell."""
+
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from statistics import median
+from typing import Self
+
+import altair as alt
+import torch
+from torch import Tensor
+
+from softtargets.measures import MEASURES
+from softtargets.measures.gaps import gaps_of
+from softtargets.report import numbers, palette
+from softtargets.report.drawing import Build, Drawing, Extent, Panel, Series, Style, padded
+from softtargets.studies import labels
+from softtargets.studies.arms import ZERO
+from softtargets.studies.layout import axis_phrase, axis_values, cells
+from softtargets.studies.outputs.evidence import Evidence
+from softtargets.studies.outputs.kind import OutputKind, output_kind
+from softtargets.studies.outputs.series import arm_series, cell_name, levels_of
+from softtargets.studies.records import CellKey
+from softtargets.studies.results import StudyResults
+from softtargets.studies.schema import Output
+
+BINS = 40
+SAMPLE = 1_000_000
+# A density this many times as wide as the median one does not decide the width of the axis.
+_FAR = 8.0
+# Nor can an axis be narrowed to fewer bins than show a shape.
+_FEWEST_BINS = 8
+
+
+@dataclass(frozen=True)
+class Density:
+    """A histogram as a density, pooled over the seeds of a cell: `edges` (B + 1), `density` (B).
+
+    Half a percent at either end lies outside the edges; `mean` and `count` are of everything.
+    """
+
+    key: CellKey
+    metric: str
+    edges: tuple[float, ...]
+    density: tuple[float, ...]
+    mean: float
+    count: int
+
+
+@output_kind("density")
+@dataclass(frozen=True)
+class DensityOutput(OutputKind):
+    """Densities of gaps between logits."""
+
+    metrics = tuple(metric for metric in MEASURES if metric.startswith("gap."))
+    densities: tuple[Density, ...] = ()
+
+    @classmethod
+    def gather(cls, output: Output, evidence: Evidence) -> Self:
+        pooled = (
+            (key, metric, _pooled(evidence, key, metric)) for key, metric in evidence.places(output, output.metrics)
+        )
+        return cls(tuple(_histogram(key, metric, gaps) for key, metric, gaps in pooled if gaps is not None))
+
+    def draw(self, results: StudyResults, output: Output) -> Drawing:
+        """Draw the densities, a panel for each kind of noise and metric; each cell is a series."""
+        study = results.study
+        values = axis_values(study, output, results.scale)
+        keys = cells(study, output, results.scale)
+        known, looks = levels_of(keys), arm_series(study)
+
+        def label(key: CellKey) -> str:
+            return cell_name(study, key, known[key.arm])
+
+        series: dict[str, Series] = {}
+        panels, far = [], {}
+        for noise in values["noise"]:
+            for metric in values["metric"]:
+                found = [d for d in self.densities if d.key in keys and d.key.noise == noise and d.metric == metric]
+                found.sort(key=lambda d: keys.index(d.key))
+                for density in found:
+                    base = looks[density.key.arm]
+                    dash = palette.DASHES[known[density.key.arm].index(density.key.level) % len(palette.DASHES)]
+                    name = label(density.key)
+                    series[name] = Series(name, base.colour, base.shape, dash if name != base.label else base.dash)
+                if found:
+                    noted = f" · {axis_phrase(study, 'noise', noise)}" if len(values["noise"]) > 1 else ""
+                    by_name = {label(density.key): density for density in found}
+                    widths = [density.edges[1] - density.edges[0] for density in found]
+                    window, beyond = _window({name: _bulk(density) for name, density in by_name.items()}, min(widths))
+                    far |= dict.fromkeys(beyond)
+                    title = labels.measure(metric).label + noted
+                    panels.append(Panel(title, _chart(by_name, window, metric), "Density"))
+        levels = [numbers.level(level) for level in values["level"] if level != ZERO]
+        note = f"{study.level_name} = {', '.join(levels)}. " if levels else ""
+        note += "Densities pooled over seeds; vertical lines: means."
+        if far:
+            note += f" Reaching beyond the axis: {', '.join(far)}; press a name in the legend to see its own range."
+        return Drawing(tuple(series.values()), tuple(panels), note)
+
+
+def _pooled(evidence: Evidence, key: CellKey, metric: str) -> Tensor | None:
+    parts = [gaps_of(predictions, metric.removeprefix("gap.")) for predictions in evidence.predictions(key)]
+    gaps = torch.cat(parts) if parts else None
+    return None if gaps is None or len(gaps) == 0 else gaps.double()
+
+
+def _histogram(key: CellKey, metric: str, gaps: Tensor) -> Density:
+    """Bin the middle 99 % of the gaps: an unbounded loss sends a few logits too far to draw."""
+    sample = gaps[:: max(1, len(gaps) // SAMPLE)]
+    low, high = torch.quantile(sample, sample.new_tensor([0.005, 0.995])).tolist()
+    high = high if high > low else low + 1.0
+    edges = torch.linspace(low, high, BINS + 1, dtype=torch.float64)
+    inside = gaps[(gaps >= low) & (gaps <= high)]
+    counts = torch.bincount(torch.bucketize(inside, edges[1:-1]), minlength=BINS).double()
+    density = counts / len(gaps) * BINS / (high - low)
+    return Density(key, metric, tuple(edges.tolist()), tuple(density.tolist()), float(gaps.mean()), len(gaps))
+
+
+def _bulk(density: Density) -> Extent:
+    """Return the range of the bins that hold the middle 98 % of a histogram."""
+    masses = [height * (b - a) for height, (a, b) in zip(density.density, pairwise(density.edges), strict=True)]
+    whole, below = sum(masses), list(accumulate(masses))
+    first = next((i for i, mass in enumerate(below) if mass >= 0.01 * whole), 0)
+    last = next((i for i, mass in enumerate(below) if mass >= 0.99 * whole), len(masses) - 1)
+    return density.edges[first], density.edges[last + 1]
+
+
+def _window(bulks: dict[str, Extent], bin_width: float) -> tuple[Extent, list[str]]:
+    """Return the range to show and whose bulk reaches beyond it: one far wider than the others would hide them."""
+    usual = median(high - low for low, high in bulks.values())
+    kept = [
+        (low, high) for low, high in bulks.values() if high - low <= _FAR * usual or usual < _FEWEST_BINS * bin_width
+    ]
+    low, high = min(low for low, _ in kept), max(high for _, high in kept)
+    return (low, high), [name for name, bulk in bulks.items() if bulk[0] < low or bulk[1] > high]
+
+
+def _chart(found: dict[str, Density], window: Extent, metric: str) -> Build:
+    unit = labels.measure(metric).unit
+    scale = numbers.in_unit(1.0, unit)
+    rows, means, spans, tops = [], [], {}, {}
+    for name, density in found.items():
+        centres = [scale * (a + b) / 2 for a, b in pairwise(density.edges)]
+        rows += [{"series": name, "x": x, "y": y / scale} for x, y in zip(centres, density.density, strict=True)]
+        mean = numbers.number(density.mean, unit)
+        means.append({"series": name, "x": scale * density.mean, "Mean": mean, "Examples": f"{density.count:,}"})
+        low, high = _bulk(density)
+        spans[name] = padded(scale * min(low, density.mean), scale * max(high, density.mean))
+        tops[name] = (0.0, 1.06 * max(density.density) / scale)
+    shown = padded(scale * window[0], scale * window[1])
+    top = (0.0, max(high for _, high in tops.values()))
+
+    def build(style: Style) -> alt.LayerChart:
+        axis = alt.Axis(grid=False, tickCount=6)
+        x = alt.X("x:Q", title=unit, scale=style.window(shown, spans, zero=False), axis=axis)
+        y = alt.Y("y:Q", title=None, scale=style.window(top, tops), axis=alt.Axis(tickCount=4), stack=None)
+        base = style.base(rows).encode(x=x, y=y, color=style.colour())
+        line = base.mark_line(strokeWidth=1.8, clip=True)
+        rule = style.base(means).mark_rule(strokeWidth=1.6, clip=True)
+        tooltip = [alt.Tooltip("series:N", title="Method"), "Mean:N", "Examples:N"]
+        layers = [
+            base.mark_area(opacity=0.1, clip=True).encode(fillOpacity=style.emphasis(1.0, 0.1)),
+            line.encode(strokeDash=style.dash(), opacity=style.emphasis()),
+            rule.encode(
+                x=x, color=style.colour(), opacity=style.emphasis(0.9), tooltip=tooltip, strokeDash=style.dash()
+            ),
+        ]
+        return alt.LayerChart(layer=layers)
+
+    return build

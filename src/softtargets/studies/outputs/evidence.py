@@ -1,0 +1,76 @@
+"""What kinds of output gather from: the finished runs of a study, cell by cell."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
+from typing import Any, TypeVar
+
+from softtargets._spec import Classes
+from softtargets.measures import trace_run
+from softtargets.measures.run import FAILURES, kept
+from softtargets.measures.subject import Subject
+from softtargets.runs.record import Predictions, read_predictions
+from softtargets.runs.spec import ResolvedRun
+from softtargets.runs.store import RunStore
+from softtargets.studies.layout import cells
+from softtargets.studies.records import CellKey, CellRecord
+from softtargets.studies.schema import Output, Study
+
+Found = TypeVar("Found")
+
+
+class Evidence:
+    """The finished runs of a study at a scale.
+
+    What could not be made of one run is left out; `problems` says why, by the run's identity.
+    """
+
+    def __init__(
+        self, study: Study, scale: str, records: Sequence[CellRecord], store: RunStore, resolved: Iterable[ResolvedRun]
+    ) -> None:
+        self.study, self.scale, self.store = study, scale, store
+        self.problems: dict[str, list[str]] = {}
+        self._resolved = {run.identity: run for run in resolved}
+        self._complete: dict[CellKey, list[CellRecord]] = {}
+        for record in sorted(records, key=lambda record: record.seed):
+            if record.status == "complete":
+                self._complete.setdefault(record.key, []).append(record)
+
+    @property
+    def classes(self) -> Classes | None:
+        """The three classes of the scale: two that are alike, and a third."""
+        return self.study.scales[self.scale].classes  # pyright: ignore[reportArgumentType]
+
+    def places(self, output: Output, names: Sequence[str]) -> list[tuple[CellKey, str]]:
+        """Return every cell of an output with each of some names, of metrics or splits."""
+        return [(key, name) for name, key in product(names, cells(self.study, output, self.scale))]
+
+    def complete(self, key: CellKey) -> list[CellRecord]:
+        """Return the complete runs of a cell, by seed."""
+        return self._complete.get(key, [])
+
+    def predictions(self, key: CellKey) -> Iterator[Predictions]:
+        """Yield the predictions of the complete runs of a cell, one at a time."""
+        for record in self.complete(key):
+            yield read_predictions(self.store.path(record.run_id))
+
+    def trace(self, record: CellRecord, name: str) -> dict[int, float]:
+        """Return a number through the training of a run by epoch."""
+        return trace_run(self._resolved[record.run_id], self.store, name, self.classes)
+
+    def guarded(self, record: CellRecord, make: Callable[[CellRecord], Found]) -> Found | None:
+        """Make something of one run; None where that fails, which may not cost the page of all others."""
+        try:
+            return make(record)
+        except FAILURES as error:
+            self.problems.setdefault(record.run_id, []).append(f"not shown: {error}")
+            return None
+
+    def kept(self, record: CellRecord, what: dict[str, Any], make: Callable[[Subject], Any]) -> Any:
+        """Return what was made of a run before, or open it, make it and keep it.
+
+        Args:
+            record: a complete run.
+            what: all that the value depends on besides the run; JSON data.
+            make: returns JSON data.
+        """
+        return kept(self._resolved[record.run_id], self.store, what, make, self.classes)

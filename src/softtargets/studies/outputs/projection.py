@@ -1,0 +1,169 @@
+"""Activations on the plane through three classes' templates, a panel for each cell and split."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import altair as alt
+
+from softtargets.measures.subject import Subject
+from softtargets.report import palette
+from softtargets.report.drawing import Build, Drawing, Extent, Panel, Series, Style, padded
+from softtargets.studies.layout import axis_phrase, axis_values, cells
+from softtargets.studies.outputs.evidence import Evidence
+from softtargets.studies.outputs.kind import OutputKind, output_kind
+from softtargets.studies.outputs.series import cell_name, levels_of
+from softtargets.studies.records import CellKey, CellRecord
+from softtargets.studies.results import StudyResults
+from softtargets.studies.schema import Output
+
+WRONG = Series("label is wrong", "ink", "diamond", palette.DASHES[0], dots=True)
+SPLITS = {"train": "training examples", "validation": "validation examples", "test": "test examples"}
+# Examples of each class and split that are shown.
+POINTS = 100
+_HEIGHT = 300
+_DOT, _TEMPLATE = 26, 260
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Activations of three classes on the plane through their templates (Müller et al. 2019, Sec. 2), of one run.
+
+    Args:
+        key: arm, level and noise.
+        seed: of the run that is shown.
+        split: train, validation or test.
+        classes: names of the three classes: two that are alike, and a third that is not.
+        labels: (M) place of each example's label among the three.
+        wrong: (M) whether its observed label is not the true one.
+        x, y: (M) coordinates.
+        templates: the three classes' rows of the last layer on the same plane.
+    """
+
+    key: CellKey
+    seed: int
+    split: str
+    classes: tuple[str, str, str]
+    labels: tuple[int, ...]
+    wrong: tuple[bool, ...]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    templates: tuple[tuple[float, float], ...]
+
+
+@output_kind("projection")
+@dataclass(frozen=True)
+class ProjectionOutput(OutputKind):
+    """Three classes on the plane of their templates, of the first seed of each cell."""
+
+    takes_splits = True
+    needs_classes = "a projection"
+    projections: tuple[Projected, ...] = ()
+
+    @classmethod
+    def gather(cls, output: Output, evidence: Evidence) -> Self:
+        places = evidence.places(output, output.splits or ("train", "test"))
+        runs = ((evidence.complete(key)[0], split) for key, split in places if evidence.complete(key))
+        found = (evidence.guarded(record, lambda r, s=split: _project(evidence, r, s)) for record, split in runs)
+        return cls(tuple(projected for projected in found if projected is not None))
+
+    def draw(self, results: StudyResults, output: Output) -> Drawing:
+        """Draw the planes of an output, the splits of a cell side by side."""
+        study = results.study
+        keys = cells(study, output, results.scale)
+        levels, noises = levels_of(keys), axis_values(study, output, results.scale)["noise"]
+        found = {(projected.key, projected.split): projected for projected in self.projections}
+        shown = [found[key, split] for key in keys for split in output.splits or SPLITS if (key, split) in found]
+        series: dict[str, Series] = {}
+        panels = []
+        for projected in shown:
+            for place, name in enumerate(projected.classes):
+                label = class_label(name)
+                series[label] = Series(
+                    label, palette.SERIES[place], palette.SHAPES[place], palette.DASHES[0], dots=True
+                )
+            title = cell_name(study, projected.key, levels[projected.key.arm])
+            title += f" · {axis_phrase(study, 'noise', projected.key.noise)}" if len(noises) > 1 else ""
+            panels.append(Panel(title, _chart(projected), SPLITS[projected.split]))
+        if any(any(projected.wrong) for projected in shown):
+            series[WRONG.label] = WRONG
+        splits = len({projected.split for projected in shown})
+        seeds = sorted({projected.seed for projected in shown})
+        note = "Large crosses: the classes’ templates. In every panel a unit is as long across as up; "
+        note += "each has its own scale. "
+        note += f"One run each, of seed {', '.join(map(str, seeds))}."
+        note += " Diamonds: examples of these classes that carry the label of another." if WRONG.label in series else ""
+        return Drawing(tuple(series.values()), tuple(panels), note, _HEIGHT, columns=splits if splits > 1 else 3)
+
+
+def _project(evidence: Evidence, record: CellRecord, split: str) -> Projected:
+    what = {"figure": "projection", "split": split, "classes": evidence.classes, "points": POINTS}
+    found = evidence.kept(record, what, lambda subject: _points(subject, split))
+    return Projected(
+        key=record.key,
+        seed=record.seed,
+        split=split,
+        classes=tuple(found["names"]),
+        labels=tuple(found["labels"]),
+        wrong=tuple(found["wrong"]),
+        x=tuple(found["x"]),
+        y=tuple(found["y"]),
+        templates=tuple((x, y) for x, y in found["templates"]),
+    )
+
+
+def _points(subject: Subject, split: str) -> dict[str, Any]:
+    """Return a projection as JSON data; labels are places among the three classes."""
+    places = subject.of_classes(split, POINTS)
+    found = subject.projected(split, places)
+    wrong = subject.predictions[f"{split}.observed"][places] != found.labels
+    return {
+        "names": [subject.class_names[name] for name in subject.classes],
+        "labels": [subject.classes.index(label) for label in found.labels.tolist()],
+        "wrong": wrong.tolist(),
+        "x": found.points[:, 0].tolist(),
+        "y": found.points[:, 1].tolist(),
+        "templates": found.templates.tolist(),
+    }
+
+
+def class_label(name: str) -> str:
+    """Return what a class is called where its name may be a bare number."""
+    return f"class {name}" if name.isdecimal() else name
+
+
+def _chart(projected: Projected) -> Build:
+    names = [class_label(name) for name in projected.classes]
+    points = [
+        {"series": WRONG.label if wrong else names[label], "x": x, "y": y, "True": names[label]}
+        for label, wrong, x, y in zip(projected.labels, projected.wrong, projected.x, projected.y, strict=True)
+    ]
+    # what is wrong is drawn last, so that it shows
+    points.sort(key=lambda point: point["series"] == WRONG.label)
+    crosses = [
+        {"series": name, "x": x, "y": y, "True": f"template of {name}"}
+        for name, (x, y) in zip(names, projected.templates, strict=True)
+    ]
+
+    def build(style: Style) -> alt.LayerChart:
+        every = [*points, *crosses]
+        x_scale, y_scale = style.equal(_span(every, "x"), _span(every, "y"))
+        x = alt.X("x:Q", title=None, scale=x_scale, axis=alt.Axis(grid=False, tickCount=4))
+        y = alt.Y("y:Q", title=None, scale=y_scale, axis=alt.Axis(grid=False, tickCount=4))
+        tooltip = [alt.Tooltip("series:N", title="Shown as"), alt.Tooltip("True:N", title="True class")]
+        look: dict[str, Any] = {"x": x, "y": y, "color": style.colour(), "tooltip": tooltip}
+        dots = style.base(points).mark_point(filled=True, size=_DOT, clip=True)
+        marks = style.base(crosses).mark_point(shape="cross", filled=True, size=_TEMPLATE, clip=True)
+        outline = {"stroke": style.paint("ink"), "strokeWidth": 1.2}
+        return alt.LayerChart(
+            layer=[
+                dots.encode(**look, shape=style.shape(), opacity=style.emphasis(0.75)),
+                marks.encode(**look, opacity=style.emphasis(), **{k: alt.value(v) for k, v in outline.items()}),
+            ]
+        )
+
+    return build
+
+
+def _span(rows: list[dict[str, Any]], axis: str) -> Extent:
+    values = [row[axis] for row in rows]
+    return padded(min(values), max(values), 0.08)

@@ -1,0 +1,180 @@
+"""Reliability diagrams of a study: accuracy against confidence, before and after temperature scaling."""
+
+from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import Any, Self
+
+import altair as alt
+import torch
+from torch import Tensor
+
+from softtargets.measures.calibration import DIAGRAMS, reliability_of
+from softtargets.report import numbers, palette
+from softtargets.report.drawing import Build, Drawing, Panel, Series, Style
+from softtargets.studies.arms import ZERO
+from softtargets.studies.layout import axis_phrase, axis_values, cells
+from softtargets.studies.outputs.evidence import Evidence
+from softtargets.studies.outputs.kind import OutputKind, output_kind
+from softtargets.studies.outputs.series import arm_series, cell_name, levels_of
+from softtargets.studies.records import CellKey
+from softtargets.studies.results import StudyResults
+from softtargets.studies.schema import Output
+
+# A bin with fewer predictions says little of its accuracy: its point is hollow and no line leads to it.
+FEW = 20
+_SMALLEST, _LARGEST = 28.0, 260.0
+_HEIGHT = 380
+_SHARES = alt.Axis(format=".0%", grid=False, values=[0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """The bins that a calibration error is made of, summed over the runs of a cell that have it.
+
+    Args:
+        key: arm, level and noise.
+        metric: name of the calibration error.
+        edges: (B + 1) confidences from 0 to 1.
+        count: (B) predictions in each bin.
+        confidence: (B) sums of their confidences.
+        correct: (B) how many of them are right.
+        runs: how many were summed.
+    """
+
+    key: CellKey
+    metric: str
+    edges: tuple[float, ...]
+    count: tuple[int, ...]
+    confidence: tuple[float, ...]
+    correct: tuple[int, ...]
+    runs: int
+
+
+@output_kind("reliability")
+@dataclass(frozen=True)
+class ReliabilityOutput(OutputKind):
+    """Reliability diagrams, summed over the seeds of each cell."""
+
+    metrics = tuple(DIAGRAMS)
+    diagrams: tuple[Diagram, ...] = ()
+
+    @classmethod
+    def gather(cls, output: Output, evidence: Evidence) -> Self:
+        found = (_gather(evidence, key, metric) for key, metric in evidence.places(output, output.metrics))
+        return cls(tuple(diagram for diagram in found if diagram is not None))
+
+    def draw(self, results: StudyResults, output: Output) -> Drawing:
+        """Draw the diagrams of an output, a panel for each kind of noise; each cell has a line for each metric."""
+        study = results.study
+        keys = cells(study, output, results.scale)
+        levels, looks = levels_of(keys), arm_series(study)
+        noises = axis_values(study, output, results.scale)["noise"]
+        known = {(diagram.key, diagram.metric): diagram for diagram in self.diagrams}
+        series: dict[str, Series] = {}
+        panels, partial = [], []
+        for noise in noises:
+            shown: dict[str, Diagram] = {}
+            for key, (place, metric) in product((key for key in keys if key.noise == noise), enumerate(output.metrics)):
+                diagram = known.get((key, metric))
+                if diagram is None:
+                    continue
+                name = cell_name(study, key, levels[key.arm])
+                name += ", temperature-scaled" if metric.endswith(".scaled") else ""
+                dash = palette.DASHES[
+                    (levels[key.arm].index(key.level) * len(output.metrics) + place) % len(palette.DASHES)
+                ]
+                series[name] = Series(name, looks[key.arm].colour, looks[key.arm].shape, dash)
+                shown[name] = diagram
+                complete = sum(record.status == "complete" for record in results.records(key))
+                partial += [f"{name}: {diagram.runs} of {complete} runs."] if diagram.runs < complete else []
+            if shown:
+                title = axis_phrase(study, "noise", noise) if len(noises) > 1 else ""
+                panels.append(Panel(title, _chart(shown), "Accuracy"))
+        positive = [
+            numbers.level(level) for level in axis_values(study, output, results.scale)["level"] if level != ZERO
+        ]
+        parts = [f"{study.level_name} = {', '.join(positive)}."] if positive else []
+        parts += [
+            "Predictions of all seeds pooled, each run with its own temperature.",
+            f"The area of a point is its share of the predictions; hollow: fewer than {FEW}.",
+            *partial,
+        ]
+        return Drawing(tuple(series.values()), tuple(panels), " ".join(parts), _HEIGHT)
+
+
+def _gather(evidence: Evidence, key: CellKey, metric: str) -> Diagram | None:
+    each = [reliability_of(predictions, metric) for predictions in evidence.predictions(key)]
+    bins = [one for one in each if one is not None]
+    if not bins:
+        return None
+    return Diagram(
+        key=key,
+        metric=metric,
+        edges=tuple(bins[0].edges.tolist()),
+        count=_total([one.count for one in bins]),
+        confidence=_total([one.confidence for one in bins]),
+        correct=_total([one.correct for one in bins]),
+        runs=len(bins),
+    )
+
+
+def _total(sums: list[Tensor]) -> tuple:
+    return tuple(torch.stack(sums).sum(0).tolist())
+
+
+def _chart(shown: dict[str, Diagram]) -> Build:
+    points = [point for name, diagram in shown.items() for point in _points(name, diagram)]
+    settled = [point for point in points if not point["few"]]
+
+    def build(style: Style) -> alt.LayerChart:
+        x = alt.X("x:Q", title="Confidence", scale=alt.Scale(domain=[0, 1], nice=False), axis=_SHARES)
+        y = alt.Y("y:Q", title=None, scale=alt.Scale(domain=[0, 1], nice=False), axis=_SHARES)
+        tooltip = [alt.Tooltip("series:N", title="Method")]
+        tooltip += [alt.Tooltip(f"{name}:N") for name in ("Bin", "Predictions", "Confidence", "Accuracy")]
+        diagonal = style.base([{"x": 0, "y": 0}, {"x": 1, "y": 1}]).mark_line(
+            strokeWidth=1, strokeDash=[4, 3], color=style.paint("muted"), opacity=0.8
+        )
+        line = style.base(settled).mark_line(strokeWidth=1.8)
+        layers: list[Any] = [
+            diagonal.encode(x=x, y=y),
+            line.encode(
+                x=x, y=y, color=style.colour(), strokeDash=style.dash(), opacity=style.emphasis(0.9), order="x:Q"
+            ),
+        ]
+        for filled, rows in ((True, settled), (False, [point for point in points if point["few"]])):
+            dots = style.base(rows).mark_point(shape="circle", filled=filled, strokeWidth=1)
+            size = alt.Size("size:Q", scale=None, legend=None)
+            layers.append(
+                dots.encode(
+                    x=x,
+                    y=y,
+                    size=size,
+                    color=style.colour(),
+                    opacity=style.emphasis(0.75 if filled else 0.5),
+                    tooltip=tooltip,
+                )
+            )
+        return alt.LayerChart(layer=layers)
+
+    return build
+
+
+def _points(name: str, diagram: Diagram) -> list[dict[str, Any]]:
+    """Return a point for each bin that has predictions, at its mean confidence and its accuracy."""
+    total = sum(diagram.count)
+    bins = zip(pairwise(diagram.edges), diagram.count, diagram.confidence, diagram.correct, strict=True)
+    return [
+        {
+            "series": name,
+            "x": confidence / count,
+            "y": correct / count,
+            "few": count < FEW,
+            "size": _SMALLEST + (_LARGEST - _SMALLEST) * count / total,
+            "Bin": f"{numbers.rate(low)} to {numbers.rate(high)}",
+            "Predictions": f"{count:,} ({numbers.rate(count / total)})",
+            "Confidence": f"{numbers.number(confidence / count, 'percent')} %",
+            "Accuracy": f"{numbers.number(correct / count, 'percent')} %",
+        }
+        for (low, high), count, confidence, correct in bins
+        if count
+    ]

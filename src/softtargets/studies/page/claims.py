@@ -1,0 +1,76 @@
+"""Verdicts as rows of a table, with small plots of their intervals."""
+
+from dataclasses import dataclass
+
+from softtargets.report import numbers
+from softtargets.studies.records import Verdict
+from softtargets.studies.results import StudyResults
+from softtargets.studies.wording import Wording, unit_of, word
+
+WIDTH, HEIGHT = 200, 40
+_EDGE = 6
+_NEAR = 30
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A number on the axis of an interval plot."""
+
+    x: float
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class IntervalPlot:
+    """Positions, in user units, of an interval on its axis; `zone` is where the claim says the contrast lies."""
+
+    low: float
+    high: float
+    estimate: float
+    zone: tuple[float, float]
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """A verdict ready to print."""
+
+    anchor: str
+    verdict: Verdict
+    text: Wording
+    plot: IntervalPlot | None
+
+
+def rows(results: StudyResults) -> list[ClaimRow]:
+    """Return every verdict in the order of the paper's claims."""
+    return [
+        ClaimRow(f"claim-{place}", verdict, word(verdict), _plot(verdict, unit_of(verdict)))
+        for place, verdict in enumerate(results.verdicts, start=1)
+    ]
+
+
+def _plot(verdict: Verdict, unit: str) -> IntervalPlot | None:
+    low, high, estimate = verdict.low, verdict.high, verdict.estimate
+    if low is None or high is None or estimate is None:
+        return None
+    claim = verdict.claim
+    boundaries = (claim.threshold,) if claim.margin is None else (-claim.margin, claim.margin)
+    left, right = min(low, estimate, *boundaries), max(high, estimate, *boundaries)
+    room = 0.18 * (right - left) or 1.0
+    left, right = left - room, right + room
+
+    def at(value: float) -> float:
+        return round(_EDGE + (value - left) / (right - left) * (WIDTH - 2 * _EDGE), 1)
+
+    edges = [at(value) for value in boundaries]
+    texts = ["0" if value == 0 else numbers.number(value, unit, signed=True) for value in boundaries]
+    if claim.margin is not None:
+        zone = (edges[0], edges[1])
+        # Outwards, so that the two texts stay apart however close their marks are.
+        anchors = ["start" if edges[0] < _NEAR else "end", "end" if edges[1] > WIDTH - _NEAR else "start"]
+    else:
+        zone = (edges[0], float(WIDTH)) if claim.relation == ">" else (0.0, edges[0])
+        anchors = ["start" if edges[0] < _NEAR else "end" if edges[0] > WIDTH - _NEAR else "middle"]
+    marks = tuple(Mark(*mark) for mark in zip(edges, texts, anchors, strict=True))
+    return IntervalPlot(at(low), at(high), at(estimate), zone, marks)

@@ -1,0 +1,119 @@
+"""How each number came about: the runs of every cell, what they share and in what each differs."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from softtargets.report.encoding import pretty
+from softtargets.studies.layout import cell_label
+from softtargets.studies.records import CellKey, CellRecord
+from softtargets.studies.results import StudyResults
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class CellStory:
+    """The runs of one cell and the part of the specification that sets it apart from the others."""
+
+    key: CellKey
+    label: str
+    records: tuple[CellRecord, ...]
+    complete: int
+    seconds: float
+    changes: tuple[tuple[str, str], ...]
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything the page says about how to get its numbers again."""
+
+    common: str
+    per_seed: tuple[str, ...]
+    cells: tuple[CellStory, ...]
+    environments: tuple[tuple[dict[str, str], int], ...]
+    seconds: float
+    runs: int
+
+
+def trace(results: StudyResults) -> Provenance:
+    """Collect what is known of the runs."""
+    keys = list(dict.fromkeys(record.key for record in results.cells))
+    flat = {id(record): flatten(record.specification) for record in results.cells if record.specification}
+    common = _shared(flat.values())
+    inside = {key: [flat[id(r)] for r in results.records(key) if id(r) in flat] for key in keys}
+    per_seed = sorted({path for specs in inside.values() for path in _differing(specs)})
+    stories = []
+    for key in keys:
+        records = results.records(key)
+        own = {path: v for path, v in _shared(inside[key]).items() if path not in common}
+        stories.append(
+            CellStory(
+                key=key,
+                label=cell_label(results.study, key),
+                records=tuple(records),
+                complete=sum(record.status == "complete" for record in records),
+                seconds=sum(record.seconds for record in records),
+                changes=tuple(
+                    (".".join(path), json.dumps(v, ensure_ascii=False, default=str)) for path, v in own.items()
+                ),
+                metrics=tuple(sorted({name for record in records for name in record.metrics})),
+            )
+        )
+    return Provenance(
+        common=pretty(nest(common)) if common else "",
+        per_seed=tuple(".".join(path) for path in per_seed),
+        cells=tuple(stories),
+        environments=_environments(results.cells),
+        seconds=sum(record.seconds for record in results.cells),
+        runs=sum(record.status == "complete" for record in results.cells),
+    )
+
+
+def flatten(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Return the leaves of nested mappings by their paths; a list and an empty mapping are leaves."""
+    leaves: dict[tuple[str, ...], Any] = {}
+    for key, value in data.items():
+        here = (*path, str(key))
+        leaves.update(flatten(value, here) if isinstance(value, Mapping) and value else {here: value})
+    return leaves
+
+
+def nest(leaves: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    """Return the nested mappings of which these are the leaves."""
+    whole: dict[str, Any] = {}
+    for path, value in leaves.items():
+        inner = whole
+        for name in path[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[path[-1]] = value
+    return whole
+
+
+def _shared(specs: Iterable[dict[tuple[str, ...], Any]]) -> dict[tuple[str, ...], Any]:
+    specs = list(specs)
+    if not specs:
+        return {}
+    first, *others = specs
+    return {path: v for path, v in first.items() if all(other.get(path, _ABSENT) == v for other in others)}
+
+
+def _differing(specs: list[dict[tuple[str, ...], Any]]) -> set[tuple[str, ...]]:
+    shared = _shared(specs)
+    return {path for spec in specs for path in spec if path not in shared}
+
+
+def _environments(records: Iterable[CellRecord]) -> tuple[tuple[dict[str, str], int], ...]:
+    found: list[tuple[dict[str, str], int]] = []
+    for record in records:
+        if not record.environment:
+            continue
+        for i, (known, n) in enumerate(found):
+            if known == record.environment:
+                found[i] = (known, n + 1)
+                break
+        else:
+            found.append((record.environment, 1))
+    return tuple(found)

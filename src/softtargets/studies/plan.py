@@ -1,0 +1,203 @@
+"""The plan of a study: what was asked for, expanded into runs, each of which is resolved."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Self
+
+from softtargets._errors import fail
+from softtargets._spec import Classes
+from softtargets.data import fingerprint
+from softtargets.data.sources import load_cached
+from softtargets.data.spec import DataSpec
+from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
+from softtargets.runs.store import RunStore
+from softtargets.studies.catalog import find
+from softtargets.studies.expand import (
+    PlannedRun,
+    check_scale,
+    differences,
+    expand,
+    select_outputs,
+    term_cells,
+    without_augmentation,
+)
+from softtargets.studies.extension import Extension
+from softtargets.studies.layout import cells
+from softtargets.studies.load import load_study
+from softtargets.studies.records import CellKey, DataSummary, Reported
+from softtargets.studies.request import StudyRequest
+from softtargets.studies.schema import Output, Study
+from softtargets.train.execute import resolve
+
+TABLE = "No augmentation: the data are a table."
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study as it was asked for, with every run resolved; `runs` pairs them with their places.
+
+    `data` are the data sets of the runs, each once.
+    """
+
+    study: Study
+    scale: str
+    outputs: tuple[str, ...]
+    command: str
+    data: tuple[DataSummary, ...]
+    differs: tuple[str, ...]
+    reported: tuple[Reported, ...]
+    runs: tuple[tuple[PlannedRun, ResolvedRun], ...]
+    extension: Extension
+
+    @property
+    def classes(self) -> Classes | None:
+        """The three classes of the scale: two that are alike, and a third."""
+        return self.study.scales[self.scale].classes  # pyright: ignore[reportArgumentType]
+
+    def available(self) -> dict[str, Output]:
+        """Return the outputs that can be shown, by name."""
+        outputs = {name: self.study.outputs[name] for name in self.outputs}
+        return {name: output for name, output in outputs.items() if output.unavailable is None}
+
+    def numbers(self) -> Iterator[tuple[CellKey, str]]:
+        """Yield every cell and metric that the outputs and their claims hold as one number per run."""
+        for output in self.available().values():
+            if self.extension.kinds[output.kind].per_run:
+                names = [*output.metrics, *([output.x] if output.x is not None else [])]
+                yield from product(cells(self.study, output, self.scale), names)
+        for claim in self.study.claims:
+            if claim.output in self.outputs:
+                for term in claim.terms:
+                    yield from ((key, term.metric) for key in term_cells(self.study, term, self.scale))
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A study expanded into run specifications; no data are read yet."""
+
+    request: StudyRequest
+    study: Study
+    extension: Extension
+    reported: tuple[Reported, ...]
+    outputs: tuple[str, ...]
+    planned: tuple[PlannedRun, ...]
+    differs: tuple[str, ...]
+
+    @property
+    def data(self) -> dict[DataSpec, None]:
+        """The data sets of the runs, each once."""
+        return dict.fromkeys(item.run.data for item in self.planned)
+
+    def with_tables(self, tables: Collection[DataSpec]) -> Self:
+        """Return the draft with the runs on these data, which are tables, left without augmentation."""
+        planned = tuple(without_augmentation([item])[0] if item.run.data in tables else item for item in self.planned)
+        return self if planned == self.planned else replace(self, planned=planned, differs=(*self.differs, TABLE))
+
+    def plan(self, data: Sequence[DataSummary], resolved: Sequence[ResolvedRun]) -> StudyPlan:
+        """Return the plan, given the data sets and each run as resolved."""
+        return StudyPlan(
+            study=self.study,
+            scale=self.request.scale,
+            outputs=self.outputs,
+            command=self.request.command,
+            data=tuple(data),
+            differs=self.differs,
+            reported=self.reported,
+            runs=tuple(zip(self.planned, resolved, strict=True)),
+            extension=self.extension,
+        )
+
+
+def draft(request: StudyRequest) -> Draft:
+    """Load a study and expand what was asked for.
+
+    Raises:
+        InputError: for a bad study, output or scale.
+    """
+    loaded = load_study(find(request.study))
+    outputs = select_outputs(loaded.study, request.output)
+    study = loaded.study.seen_from(request.output)
+    check_scale(study, request.scale)
+    planned = expand(
+        study, request.scale, outputs, seeds=request.seeds, data=request.choice, places=dict(request.places)
+    )
+    return Draft(
+        request=request,
+        study=study,
+        extension=loaded.extension,
+        reported=loaded.reported,
+        outputs=outputs,
+        planned=tuple(planned),
+        differs=differences(study, request.scale, request.choice),
+    )
+
+
+def make_plan(request: StudyRequest, store: RunStore) -> StudyPlan:
+    """Plan a study on the data at hand: read them, and resolve every run.
+
+    Raises:
+        InputError: for a bad study, output, scale, folder, data set, column or label, before anything is trained.
+    """
+    for argument, folder in (("--runs", request.runs), ("--reports", request.reports)):
+        if folder.exists() and not folder.is_dir():
+            raise fail(argument, "a folder", f"the file '{folder}'", "name another place")
+    made = draft(request)
+    data = {spec: summarise(spec, store) for spec in made.data}
+    made = made.with_tables([spec for spec, summary in data.items() if len(summary.input_shape) == 1])
+    return made.plan([*data.values()], resolve_all([item.run for item in made.planned], store))
+
+
+def recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
+    """Plan a report by the specifications of finished runs, wherever and from whichever copy of the data they came.
+
+    Returns:
+        None where no run of the study is finished.
+    """
+    made = draft(request)
+    recorded = {run.run: run for run in store.recorded() if run.recipe == RECIPE}
+    whole = [item.run.data for item in made.planned if item.run in recorded]
+    bare = [item.run.data for item in without_augmentation(made.planned) if item.run in recorded]
+    made = made.with_tables([data for data in bare if data not in whole])
+    known = [recorded[item.run] for item in made.planned if item.run in recorded]
+    data: dict[DataSpec, DataSummary] = {}
+    for run in known:
+        if run.run.data not in data and (result := store.result(run.identity)) is not None:
+            data[run.run.data] = _recorded_summary(result["data"], run.fingerprint)
+    if not data:
+        return None
+    # a run that is not there is looked for on the copy of its data that the others used
+    stand_ins = {run.run.data: run for run in reversed(known)}
+    resolved = [
+        recorded.get(item.run, stand_ins.get(item.run.data, known[0]).changed(run=item.run)) for item in made.planned
+    ]
+    return made.plan([*data.values()], resolved)
+
+
+def resolve_all(runs: Sequence[RunSpec], store: RunStore) -> list[ResolvedRun]:
+    """Resolve runs, reading each data set once."""
+    prints = {data: fingerprint(data, cache=store.cache) for data in {run.data: None for run in runs}}
+    return [resolve(run, prints[run.data]) for run in runs]
+
+
+def summarise(data: DataSpec, store: RunStore) -> DataSummary:
+    """Load a data set, which checks it, and say what it is."""
+    dataset = load_cached(data, str(store.cache))  # pyright: ignore[reportArgumentType]
+    return DataSummary(
+        name=dataset.name,
+        fingerprint=dataset.fingerprint,
+        num_classes=dataset.num_classes,
+        input_shape=dataset.input_shape,
+        sizes={split: len(rows) for split, rows in dataset.splits.items()},
+    )
+
+
+def _recorded_summary(summary: dict[str, Any], fingerprint: str) -> DataSummary:
+    """Return what a finished run recorded of its data."""
+    return DataSummary(
+        name=summary["name"],
+        fingerprint=fingerprint,
+        num_classes=summary["num_classes"],
+        input_shape=tuple(summary["input_shape"]),
+        sizes=summary["sizes"],
+    )

@@ -1,0 +1,90 @@
+"""What the user asked of a study."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from softtargets._errors import fail
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """A data set of the user's instead of the study's; `label` names its label column."""
+
+    name: str
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """What the user asked for.
+
+    Args:
+        study: a name, or a folder with a study.toml.
+        output: one output or setting; None: all outputs that belong to no setting.
+        scale: smoke, desk or paper.
+        seeds: number of seeds; None: set by the scale.
+        data: a data set of the user's instead of the study's.
+        label: the label column of `data`.
+        places: where data sets of the study lie, as pairs of the study's name for one and its path.
+        runs: the run store's folder.
+        reports: where pages go.
+
+    Raises:
+        InputError: where a label is given without data.
+    """
+
+    study: str
+    output: str | None = None
+    scale: str = "desk"
+    seeds: int | None = None
+    data: str | None = None
+    label: str | None = None
+    places: tuple[tuple[str, str], ...] = ()
+    runs: Path = Path("runs")
+    reports: Path = Path("reports")
+
+    def __post_init__(self) -> None:
+        if self.label is not None and self.data is None:
+            raise fail("--label", "given with --data", f"'{self.label}' alone", "name the data set too")
+
+    @classmethod
+    def of(
+        cls,
+        study: str | Path,
+        output: str | None,
+        *,
+        data: str | Path | None = None,
+        places: Mapping[str, str] | None = None,
+        runs: str | Path = "runs",
+        reports: str | Path = "reports",
+        **others: Any,
+    ) -> Self:
+        """Return a request from what Python callers hand over: paths as text, and places as a mapping."""
+        return cls(
+            str(study),
+            output,
+            data=None if data is None else str(data),
+            places=tuple((places or {}).items()),
+            runs=Path(runs),
+            reports=Path(reports),
+            **others,
+        )
+
+    @property
+    def choice(self) -> DataChoice | None:
+        """The user's data set, if one was chosen."""
+        return None if self.data is None else DataChoice(self.data, self.label)
+
+    @property
+    def command(self) -> str:
+        """The command that repeats this request."""
+        words = ["softtargets", "run", self.study, *([self.output] if self.output else []), "--scale", self.scale]
+        words += ["--seeds", str(self.seeds)] if self.seeds is not None else []
+        words += ["--data", self.data] if self.data is not None else []
+        words += ["--label", self.label] if self.label is not None else []
+        for name, place in self.places:
+            words += ["--at", f"{name}={place}"]
+        return shlex.join(words)
