@@ -6,7 +6,8 @@ from statistics import mean, stdev
 import pytest
 from scipy import stats
 
-from softtargets.studies.judge import holm_levels, judge, leaning
+from softtargets.metrics.statistics import holm_levels
+from softtargets.studies.judge import judge, leaning
 from softtargets.studies.schema import Claim, Study
 
 CE, LS = ("CE", 0.0, 0.2), ("LS", 0.1, 0.2)
@@ -182,16 +183,6 @@ def test_claims_that_were_not_asked_for_count_too(simulate) -> None:
     study = _study(_claim("c"), *others)
     (verdict,) = judge(study, "desk", ["f"], simulate({CE: [0.5] * 5, LS: [0.5 + d for d in CLEAR]}))
     assert verdict.confidence == pytest.approx(1 - 0.05 / 12)
-
-
-def test_holm_levels_agree_with_adjusted_p_values() -> None:
-    p_values = {"a": 0.011, "b": 0.02, "c": 0.001, "d": 0.3, "e": 0.04}
-    found = {name for name, level in holm_levels(p_values, 0.05, len(p_values)).items() if p_values[name] <= level}
-    adjusted, largest = {}, 0.0
-    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
-        largest = max(largest, min(1.0, p * (len(p_values) - place)))
-        adjusted[name] = largest
-    assert found == {name for name, p in adjusted.items() if p <= 0.05} == {"c", "a"}
 
 
 def test_the_family_wise_error_is_held() -> None:

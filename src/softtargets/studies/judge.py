@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from softtargets.metrics.statistics import ROUNDING, holm_levels, paired_t, paired_t_p_value
 from softtargets.studies.expand import term_cells
 from softtargets.studies.records import CellKey, CellRecord, Leaning, Verdict, VerdictName
 from softtargets.studies.schema import Claim, Study
 
 LEVEL = 0.05
-# Sums of fractions carry rounding of about 1e-16; a spread below this is none.
-DUST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -30,29 +29,10 @@ class Contrast:
         return (self.claim.threshold,) if margin is None else (-margin, margin)
 
     @property
-    def agree(self) -> bool:
-        """Whether all seeds give the same value."""
-        return self.standard_error < DUST
-
-    @property
     def p(self) -> float:
-        """Two-sided p-value of the distance to the nearest boundary, Student's t with n - 1 degrees of freedom.
-
-        Where all seeds agree to the last digit t is undefined: that n signs fall alike has probability 2 ** (1 - n).
-        """
-        from scipy import stats
-
+        """Two-sided p-value of the distance to the nearest boundary."""
         distance = min(abs(self.mean - boundary) for boundary in self.boundaries)
-        if self.agree:
-            return 1.0 if distance < DUST else 2.0 ** (1 - self.n)
-        return float(2 * stats.t.sf(distance / self.standard_error, self.n - 1))
-
-    def interval(self, level: float) -> tuple[float, float]:
-        """Return the two-sided interval of confidence 1 - level."""
-        from scipy import stats
-
-        half = float(stats.t.isf(level / 2, self.n - 1)) * self.standard_error
-        return self.mean - half, self.mean + half
+        return paired_t_p_value(distance, self.standard_error, self.n)
 
 
 def judge(
@@ -86,7 +66,8 @@ def judge(
         exact: the exact numbers that claims name.
         level: family-wise error rate.
 
-    Where all seeds give the same value an interval has no width; the signs alone decide (see :attr:`Contrast.p`).
+    Where all seeds give the same value an interval has no width; the signs alone decide (see
+    :func:`softtargets.metrics.statistics.paired_t_p_value`).
 
     Returns:
         One verdict per claim, in the order of the study.
@@ -108,23 +89,6 @@ def judge(
     levels = holm_levels({name: contrast.p for name, contrast in contrasts.items()}, level, family)
     verdicts |= {name: _verdict(contrast, levels[name]) for name, contrast in contrasts.items()}
     return tuple(verdicts[claim.id] for claim in claims)
-
-
-def holm_levels(p_values: dict[str, float], level: float, family: int) -> dict[str, float]:
-    """Return the level at which Holm's procedure leaves each hypothesis of a family, of which some may be unknown.
-
-    Example:
-        >>> holm_levels({"a": 0.001, "b": 0.03, "c": 0.04}, 0.05, family=3)
-        {'a': 0.016666666666666666, 'b': 0.025, 'c': 0.025}
-    """
-    result: dict[str, float] = {}
-    held: float | None = None
-    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
-        own = level / (family - place) if held is None else held
-        if held is None and p > own:
-            held = own
-        result[name] = own
-    return result
 
 
 def _contrast(study: Study, scale: str, claim: Claim, records: dict[tuple[CellKey, int], CellRecord]) -> Contrast | str:
@@ -164,7 +128,7 @@ def _without(study: Study, scale: str, claim: Claim, records: dict[tuple[CellKey
 
 
 def _verdict(contrast: Contrast, level: float) -> Verdict:
-    low, high = contrast.interval(level)
+    low, high = paired_t(contrast.mean, contrast.standard_error, contrast.n, level)
     name = "inconclusive" if contrast.p > level else _decide(contrast.claim, low, high)
     return Verdict(
         claim=contrast.claim,
@@ -195,7 +159,7 @@ def _exact(claim: Claim, value: float) -> Verdict:
         holds = abs(value) < claim.margin
     else:
         beyond = value - claim.threshold if claim.relation == ">" else claim.threshold - value
-        holds = beyond > DUST
+        holds = beyond > ROUNDING
     return Verdict(claim, "reproduced" if holds else "contradicted", estimate=value, low=value, high=value)
 
 
