@@ -65,7 +65,7 @@ def describe_study(
     *,
     scale: str = "desk",
     seeds: int | None = None,
-    data: str | Path | None = None,
+    data: str | None = None,
     label: str | None = None,
     places: Mapping[str, str] | None = None,
     runs: str | Path = "runs",
@@ -80,9 +80,7 @@ def describe_study(
     Raises:
         InputError: for a bad argument or study.
     """
-    return describe(
-        StudyRequest.of(study, output, scale=scale, seeds=seeds, data=data, label=label, places=places, runs=runs)
-    )
+    return describe(StudyRequest(str(study), output, scale, seeds, data, label, places or {}, Path(runs)))
 
 
 def describe(request: StudyRequest) -> Description:

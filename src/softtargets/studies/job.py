@@ -56,7 +56,7 @@ def run_study(
     *,
     scale: str = "desk",
     seeds: int | None = None,
-    data: str | Path | None = None,
+    data: str | None = None,
     label: str | None = None,
     places: Mapping[str, str] | None = None,
     runs: str | Path = "runs",
@@ -86,9 +86,7 @@ def run_study(
         InputError: for a bad argument, study or data set, before anything is trained.
         OSError: where the page cannot be written; every finished run is kept.
     """
-    request = StudyRequest.of(
-        study, output, scale=scale, seeds=seeds, data=data, label=label, places=places, runs=runs, reports=reports
-    )
+    request = StudyRequest(str(study), output, scale, seeds, data, label, places or {}, Path(runs), Path(reports))
     return run(request, workers=workers, on_progress=on_progress)
 
 
@@ -98,7 +96,7 @@ def report_study(
     *,
     scale: str = "desk",
     seeds: int | None = None,
-    data: str | Path | None = None,
+    data: str | None = None,
     label: str | None = None,
     places: Mapping[str, str] | None = None,
     runs: str | Path = "runs",
@@ -118,9 +116,7 @@ def report_study(
     Raises:
         InputError: where neither the data nor any run is there.
     """
-    request = StudyRequest.of(
-        study, output, scale=scale, seeds=seeds, data=data, label=label, places=places, runs=runs, reports=reports
-    )
+    request = StudyRequest(str(study), output, scale, seeds, data, label, places or {}, Path(runs), Path(reports))
     return report(request)
 
 

@@ -119,9 +119,7 @@ def draft(request: StudyRequest) -> Draft:
     outputs = select_outputs(loaded.study, request.output)
     study = loaded.study.seen_from(request.output)
     check_scale(study, request.scale)
-    planned = expand(
-        study, request.scale, outputs, seeds=request.seeds, data=request.choice, places=dict(request.places)
-    )
+    planned = expand(study, request.scale, outputs, seeds=request.seeds, data=request.choice, places=request.places)
     return Draft(
         request=request,
         study=study,

@@ -2,9 +2,8 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
 
 from softtargets._errors import fail
 
@@ -28,7 +27,7 @@ class StudyRequest:
         seeds: number of seeds; None: set by the scale.
         data: a data set of the user's instead of the study's.
         label: the label column of `data`.
-        places: where data sets of the study lie, as pairs of the study's name for one and its path.
+        places: paths of data sets, by the names that the study gives them.
         runs: the run store's folder.
         reports: where pages go.
 
@@ -42,36 +41,13 @@ class StudyRequest:
     seeds: int | None = None
     data: str | None = None
     label: str | None = None
-    places: tuple[tuple[str, str], ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
     runs: Path = Path("runs")
     reports: Path = Path("reports")
 
     def __post_init__(self) -> None:
         if self.label is not None and self.data is None:
             raise fail("--label", "given with --data", f"'{self.label}' alone", "name the data set too")
-
-    @classmethod
-    def of(
-        cls,
-        study: str | Path,
-        output: str | None,
-        *,
-        data: str | Path | None = None,
-        places: Mapping[str, str] | None = None,
-        runs: str | Path = "runs",
-        reports: str | Path = "reports",
-        **others: Any,
-    ) -> Self:
-        """Return a request from what Python callers hand over: paths as text, and places as a mapping."""
-        return cls(
-            str(study),
-            output,
-            data=None if data is None else str(data),
-            places=tuple((places or {}).items()),
-            runs=Path(runs),
-            reports=Path(reports),
-            **others,
-        )
 
     @property
     def choice(self) -> DataChoice | None:
@@ -85,6 +61,6 @@ class StudyRequest:
         words += ["--seeds", str(self.seeds)] if self.seeds is not None else []
         words += ["--data", self.data] if self.data is not None else []
         words += ["--label", self.label] if self.label is not None else []
-        for name, place in self.places:
+        for name, place in self.places.items():
             words += ["--at", f"{name}={place}"]
         return shlex.join(words)
