@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 from pydantic_core import PydanticCustomError
@@ -88,12 +88,9 @@ class Spec(BaseModel):
 
 
 class NamedSpec(Spec):
-    """A specification that is selected by its name among others of its kind; :func:`register` adds the field."""
+    """A specification that is selected by its name among others of its kind; :func:`register` sets the name."""
 
-    if TYPE_CHECKING:
-
-        @property
-        def name(self) -> str: ...
+    name: str = ""
 
 
 Named = TypeVar("Named", bound=NamedSpec)
@@ -115,7 +112,7 @@ def register(registry: dict[str, type[Any]], name: str) -> Callable[[type[Named]
         ... class Square(NamedSpec):
         ...     side: float = 1.0
         >>> Square(side=2.0), list(shapes)
-        (Square(side=2.0, name='square'), ['square'])
+        (Square(name='square', side=2.0), ['square'])
     """
 
     def add(cls: type[Named]) -> type[Named]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from softtargets.studies import StudyOutcome
 
 
-class Scale(StrEnum):
+class ScaleName(StrEnum):
     """The sizes of a study."""
 
     smoke = "smoke"
@@ -37,7 +37,7 @@ StudyArgument = Annotated[str, typer.Argument(help="A study's name, or a folder 
 OutputArgument = Annotated[
     str | None, typer.Argument(help="One table, figure or setting, such as cifar10 (default: all).")
 ]
-ScaleOption = Annotated[Scale, typer.Option(help="Size of the study: smoke (seconds), desk (minutes) or paper.")]
+ScaleOption = Annotated[ScaleName, typer.Option(help="Size of the study: smoke (seconds), desk (minutes) or paper.")]
 SeedsOption = Annotated[int | None, typer.Option(min=2, help="Number of seeds (default: set by --scale).")]
 DataOption = Annotated[
     str | None, typer.Option(help="A data set instead of the study's: digits, a file or folder, or a hub name.")
@@ -67,7 +67,7 @@ def list_command() -> None:
 def show(
     study: StudyArgument,
     output: OutputArgument = None,
-    scale: ScaleOption = Scale.desk,
+    scale: ScaleOption = ScaleName.desk,
     seeds: SeedsOption = None,
     data: DataOption = None,
     label: LabelOption = None,
@@ -88,7 +88,7 @@ def show(
 def run(
     study: StudyArgument,
     output: OutputArgument = None,
-    scale: ScaleOption = Scale.desk,
+    scale: ScaleOption = ScaleName.desk,
     seeds: SeedsOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")] = None,
     data: DataOption = None,
@@ -124,7 +124,7 @@ def run(
 def report(
     study: StudyArgument,
     output: OutputArgument = None,
-    scale: ScaleOption = Scale.desk,
+    scale: ScaleOption = ScaleName.desk,
     seeds: SeedsOption = None,
     data: DataOption = None,
     label: LabelOption = None,
