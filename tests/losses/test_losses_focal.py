@@ -1,4 +1,4 @@
-"""The focal losses: hand-worked numbers, slow loops, end points, the edges of their definitions."""
+"""The focal losses and Poly-1: hand-worked numbers, slow loops, end points, the edges of their definitions."""
 
 import math
 from typing import Any, cast
@@ -207,3 +207,57 @@ def test_a_gamma_that_learns_has_a_finite_gradient_at_a_masked_label(loss: Any) 
     gamma = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
     z = torch.tensor([[-math.inf, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.grad(loss(z, FIRST, gamma=gamma).sum(), gamma)[0].item() == 0
+
+
+def slow_poly1(logits: list[float], label: int, epsilon: float, terms: int = 4000) -> float:
+    """Sum the series that Poly-1 is defined by, its first coefficient raised by epsilon."""
+    exponentials = [math.exp(z - max(logits)) for z in logits]
+    missing = 1 - exponentials[label] / sum(exponentials)
+    return epsilon * missing + sum(missing**j / j for j in range(1, terms))
+
+
+@pytest.mark.parametrize("epsilon", [-1.0, -0.5, 0.0, 1.0, 2.0, 7.5])
+def test_poly1_is_its_series(epsilon: float) -> None:
+    assert float(losses.poly1_loss(HALF, FIRST, epsilon=epsilon)) == pytest.approx(math.log(2) + epsilon / 2, abs=1e-15)
+    mild = logits_of() / 4  # where the series converges fast
+    expected = [slow_poly1(z, y, epsilon) for z, y in zip(mild.tolist(), LABELS.tolist(), strict=True)]
+    assert losses.poly1_loss(mild, LABELS, epsilon=epsilon).tolist() == pytest.approx(expected, abs=1e-12)
+
+
+@under_every_reduction
+@with_and_without_weights
+def test_poly1_special_cases(reduction: str, weight: Tensor | None) -> None:
+    same(
+        reduction,
+        weight,
+        lambda z: losses.poly1_loss(z, LABELS, epsilon=0.0),
+        lambda z: losses.cross_entropy(z, LABELS),
+    )
+    same(
+        reduction,
+        weight,
+        lambda z: losses.poly1_loss(z, LABELS, epsilon=GAMMAS),
+        lambda z: losses.cross_entropy(z, LABELS) + GAMMAS * losses.mean_absolute_error(z, LABELS),
+    )
+
+
+def test_poly1_scales_the_gradient_of_cross_entropy() -> None:
+    logits = logits_of().requires_grad_()
+    (found,) = torch.autograd.grad(losses.poly1_loss(logits, LABELS, epsilon=3.0).sum(), logits)
+    (plain,) = torch.autograd.grad(losses.cross_entropy(logits, LABELS).sum(), logits)
+    probs = logits.detach().softmax(-1).gather(1, LABELS[:, None])
+    torch.testing.assert_close(found, (1 + 3 * probs) * plain, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e4, 1e30])
+def test_poly1_is_finite_at_extreme_logits(size: float) -> None:
+    logits = torch.tensor([[size, -size], [-size, size]], dtype=torch.float64, requires_grad=True)
+    value = losses.poly1_loss(logits, torch.tensor([0, 0]), epsilon=-1.0)
+    assert value.tolist() == [0.0, 2 * size - 1]
+    (gradient,) = torch.autograd.grad(value.sum(), logits)
+    assert gradient.tolist() == [[0.0, 0.0], [-1.0, 1.0]]
+
+
+def test_poly1_refuses_an_epsilon_below_minus_one() -> None:
+    with pytest.raises(ValueError, match=r"epsilon.*-1\.5"):
+        losses.poly1_loss(logits_of(), LABELS, epsilon=-1.5)

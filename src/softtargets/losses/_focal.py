@@ -1,4 +1,4 @@
-"""Cross entropy that counts less the more probable the label is."""
+"""Cross entropy reweighted by the probability of the label: the focal losses and Poly-1."""
 
 import math
 
@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from softtargets._checks import check_fraction, check_per_example
-from softtargets._numerics import as_like, at_least_float32
+from softtargets._numerics import as_like, at_least_float32, times
 from softtargets.losses._engine.log_odds import apart, label_log_odds
 from softtargets.losses.inputs import paired
 
-__all__ = ["dual_focal", "focal", "sample_dependent_focal"]
+__all__ = ["dual_focal", "focal", "poly1_loss", "sample_dependent_focal"]
 
 
 def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_dim: int = -1) -> Tensor:
@@ -196,6 +196,59 @@ def dual_focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, c
     others = others.masked_fill((others == -torch.inf).all(-1, keepdim=True), 0.0)
     share = (below - others.logsumexp(-1)).exp()  # p_j / (1 - p_label)
     return _weighed(odds, as_like(gamma, odds) * (logsigmoid(-odds) + share.log1p()))
+
+
+def poly1_loss(logits: Tensor, labels: Tensor, *, epsilon: float | Tensor = 2.0, class_dim: int = -1) -> Tensor:
+    """Poly-1 loss: cross entropy plus epsilon times the probability that the label does not get.
+
+    -log p_label + epsilon (1 - p_label)        # Leng et al. 2022: the first coefficient of sum_j (1 - p_label)^j / j
+
+    Args:
+        logits: (..., K) float, or with the classes at `class_dim`.
+        labels: (...) int64 in [0, K).
+        epsilon: a number or a (...) float tensor, one per example, at least -1, where the first term of the series is
+            gone.
+        class_dim: where the classes are.
+
+    Returns:
+        (...) float32 or wider, at least 0.
+
+    Raises:
+        ValueError: where shapes differ, a label is out of range, or epsilon is below -1.
+        TypeError: where logits are not floating-point or labels not integers.
+
+    Limits:
+        epsilon=0 gives cross_entropy; the gradient is that of cross_entropy times 1 + epsilon p_label.
+
+    Conventions:
+        their epsilon_1, 2 for image classification (from memory), as in optax; ports to PyTorch have 1 as default.
+
+    Cost:
+        two passes over the logits, one of them for the gradient; no N x K tensor beside it.
+
+    When:
+        one more number to tune beside cross entropy. Above 0 it counts examples more that are already predicted right,
+        below 0 less, as the focal loss does.
+
+    Against:
+        not proper for epsilon other than 0: its minimiser is not the true probabilities. Above 0 it is more certain
+        than they are.
+
+    Aliases:
+        PolyLoss, Poly-1 cross entropy
+
+    References:
+        Leng et al. 2022, *PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions*, ICLR
+
+    Example:
+        >>> loss = poly1_loss(torch.zeros(1, 2), torch.tensor([0]), epsilon=2.0)        # log 2 + 2 * 1/2
+        >>> round(float(loss), 4)
+        1.6931
+    """
+    odds = label_log_odds(logits, labels, class_dim=class_dim)
+    check_fraction("epsilon", epsilon, low=-1.0, high=math.inf, remedy="choose -1 or more")
+    check_per_example("epsilon", epsilon, odds.shape)
+    return -logsigmoid(odds) + times(as_like(epsilon, odds), torch.sigmoid(-odds))
 
 
 def _focal(odds: Tensor, gamma: Tensor) -> Tensor:

@@ -1,0 +1,20 @@
+"""Poly-1 loss."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from softtargets import losses
+from softtargets.objectives.context import Batch
+from softtargets.objectives.objective import Objective, objective
+
+
+@objective("poly1")
+class Poly1(Objective):
+    """Poly-1 loss: cross entropy plus epsilon (1 - p_label)."""
+
+    epsilon: Annotated[float, Field(ge=-1)] = 2.0
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        return losses.poly1_loss(logits, batch.labels, epsilon=self.epsilon)
