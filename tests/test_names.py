@@ -1,6 +1,7 @@
 """The names of files and classes, held by the syntax trees."""
 
 import ast
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -38,3 +39,15 @@ def test_no_two_public_classes_share_a_name() -> None:
 
 def test_the_test_finds_what_it_looks_for() -> None:
     assert [first_word(stem) for stem in ("_cache_read", "cache", "audit_files")] == ["cache", "cache", "audit"]
+
+
+def test_every_path_that_contributing_names_exists() -> None:
+    text = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    house, rest = text.split("## One run, from command to page")
+    rooms = re.findall(r"^\| (.*?) \| .*? \| (.*) \|$", house, re.MULTILINE)
+    for room, files in rooms:
+        places = [SOURCE / name for name in re.findall(r"`([\w/]+)/`", room)] or [SOURCE]
+        for name in re.findall(r"`([\w/]+(?:\.py|/))`", files):
+            assert any((place / name).exists() for place in (*places, SOURCE)), f"{room}: {name}"
+    for name in re.findall(r"`([a-z_]+/[\w/]*(?:\.py)?)`", rest):
+        assert any((root / name).exists() for root in (SOURCE, SOURCE.parents[1])), name

@@ -45,13 +45,21 @@ def test_how_far_a_model_can_be_trusted() -> None:
     assert torch.equal(made["gathered"].compute(), metrics.ece(logits=logits, labels=labels))
 
 
+def test_what_the_commands_return_in_python() -> None:
+    made: dict = {}
+    exec(compile(_blocks("python")[3], "README.md", "exec"), made)
+    found = made["audit"].noise.rate
+    assert found.low < 0.2 < found.high
+    assert made["evaluation"].main.metric("accuracy").value > 0.9
+
+
 @pytest.mark.parametrize("block", _blocks("toml"))
 def test_specifications_are_valid(block) -> None:
     RunSpec.parse(tomllib.loads(block))
 
 
 def test_there_are_blocks_to_run() -> None:
-    assert (len(_blocks("python")), len(_blocks("toml"))) == (3, 1)
+    assert (len(_blocks("python")), len(_blocks("toml"))) == (4, 1)
 
 
 def test_what_it_names_exists() -> None:
