@@ -122,7 +122,7 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
         (lambda: sparse(others=NEXT[:, :1]), r"others: shape \(3, W\), as shares; got shapes \(3, 1\) and \(3, 2\)"),
         (lambda: sparse(others=NEXT + 1), "others: labels of at least 0 and below 3.*; got 3 at index"),
         (lambda: sparse(shares=-SHARES), r"shares: entries of at least 0; got -0.25 at index \(0, 0\); mend"),
-        (lambda: sparse(shares=SHARES * 2), r"shares: rows \(clean class\) of at most 1; got 1.5 in row 0; leave"),
+        (lambda: sparse(shares=SHARES * 2), r"shares: rows \(clean class\) of at most 1; got 1.5 at row 0; leave"),
         (
             lambda: sparse(shares=SHARES / 0),
             r"shares: entries of at least 0; got nan at index \(1, 0\); mend that entry",
@@ -134,7 +134,7 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
         (lambda: sparse(others=OWN), "others: in each row other classes than its own.*; got class 0 in row 0"),
         (lambda: Transition(3) @ Transition(4), "other: 3 classes; got 4; align the two transitions"),
         (lambda: Transition(3).total_variation(torch.eye(4)), "other: 3 classes; got 4; align the two transitions"),
-        (lambda: Transition(3).noise_rate(PRIOR[:2] * 2), "class_prior: 3 classes, as the transition; got 2; give one"),
+        (lambda: Transition(3).noise_rate(PRIOR[:2] * 2), "class_prior: 3 classes; got 2; give one"),
         (lambda: Transition(3).observed_prior(PRIOR * 2), "class_prior: a sum of 1; got 2; divide it by its sum"),
         (
             lambda: Transition(3).stationary(),
@@ -142,7 +142,7 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
         ),
         (
             lambda: Transition.columns_sum_to_one(ASYMMETRIC),
-            r"matrix: columns \(clean class\) that sum to 1; got 0.8 in column 0; its rows sum to 1: use Transition",
+            r"matrix: columns \(clean class\) that sum to 1; got 0.8 in column 0; its rows sum to 1: transpose it",
         ),
         (
             lambda: Transition.columns_sum_to_one(ASYMMETRIC.T * 0.5),
@@ -155,7 +155,7 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
         (lambda: Smearing(3, table=ASYMMETRIC[:2]), r"table: a \(K, K\) matrix"),
         (lambda: Smearing(4, table=ASYMMETRIC), "table: 4 rows, one per class; got 3; mend num_classes"),
         (lambda: Smearing(3, 0.5, 0.5, PRIOR * 2), "prior: a sum of 1; got 2; divide it by its sum"),
-        (lambda: Smearing(4, 0.5, 0.5, PRIOR), "prior: 4 classes; got 3; mend num_classes"),
+        (lambda: Smearing(4, 0.5, 0.5, PRIOR), "prior: 4 classes; got 3; give one"),
         (lambda: Smearing.uniform(1.1, 3), r"smoothing: in \[0, 1\]; got 1.1"),
         (lambda: Smearing.uniform(0.1, 0), "num_classes: at least 2; got 0"),
     ],

@@ -1,5 +1,9 @@
 """Checks of tensors and numbers."""
 
+import math
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -57,16 +61,41 @@ def first_bad(bad: Tensor) -> tuple[int, ...] | None:
     return tuple(index)
 
 
-def where(index: tuple[int, ...]) -> str:
+def where(index: tuple[int, ...], axis: str = "row") -> str:
     """Render an index as ``row 3`` or ``index (3, 1)``."""
     if not index:
         return "the only entry"
-    return f"row {index[0]}" if len(index) == 1 else f"index {index}"
+    return f"{axis} {index[0]}" if len(index) == 1 else f"index {index}"
 
 
 def entry(tensor: Tensor, index: tuple[int, ...]) -> str:
     """Render one number of a tensor, which may require a gradient."""
     return f"{float(tensor.detach()[index]):g}"
+
+
+def check_entries(
+    argument: str, values: Tensor, good: Callable[[Tensor], Tensor], required: str, remedy: str, *, axis: str = "row"
+) -> None:
+    """Require what `good` marks, of every entry; the error names the first of the others."""
+    if values_visible(values):
+        index = first_bad(~good(values))
+        if index is not None:
+            raise fail(argument, required, f"{entry(values, index)} at {where(index, axis)}", remedy)
+
+
+def check_int(argument: str, value: object, *, least: int, remedy: str) -> None:
+    """Require an int, or a type error says so, of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise fail_type(argument, f"an int of at least {least}", repr(value), remedy)
+    if value < least:
+        raise fail(argument, f"at least {least}", value, remedy)
+
+
+def check_count(argument: str, value: object, *, least: int = 1, most: int | None = None, remedy: str) -> None:
+    """Require an int from `least` to `most`; any other value or type is a bad value."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        required = f"an int of at least {least}" if most is None else f"an int from {least} to {most}"
+        raise fail(argument, required, repr(value), remedy)
 
 
 def check_floating(argument: str, tensor: object) -> None:
@@ -77,14 +106,50 @@ def check_floating(argument: str, tensor: object) -> None:
         raise fail_type(argument, "a floating-point tensor", f"dtype {tensor.dtype}", f"use {argument}.float()")
 
 
-def check_labels(argument: str, labels: object, num_classes: int | None = None) -> None:
-    """Require an integer tensor of labels in [0, num_classes)."""
+def check_classes_last(argument: str, scores: Tensor) -> None:
+    """Require floating-point numbers of shape (..., K)."""
+    check_floating(argument, scores)
+    if scores.ndim < 1 or scores.shape[-1] < 2:
+        raise fail(argument, "shape (..., K) with K >= 2", tuple(scores.shape), "put the classes last")
+
+
+def check_rows(argument: str, scores: Tensor) -> None:
+    """Require floating-point numbers of shape (N, K)."""
+    check_floating(argument, scores)
+    if scores.ndim != 2 or scores.shape[1] < 2:
+        raise fail(argument, "shape (N, K) with K >= 2", tuple(scores.shape), "give one row of K per example")
+
+
+def check_mask(mask: Tensor | None, shape: tuple[int, ...]) -> None:
+    """Require a bool tensor with one entry per row, or None."""
+    if mask is None:
+        return
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        got = f"dtype {mask.dtype}" if isinstance(mask, Tensor) else type(mask).__name__
+        raise fail_type("mask", "a bool tensor, True for what counts", got, "use mask.bool()")
+    if mask.shape != shape:
+        raise fail("mask", f"shape {tuple(shape)}, one per row", tuple(mask.shape), "align them")
+
+
+def known_labels(labels: Tensor, mask: Tensor | None) -> Tensor:
+    """Return labels with 0 in the rows that do not count, where -100 may stand."""
+    if mask is None or not isinstance(labels, Tensor) or labels.shape != mask.shape:
+        return labels
+    return labels.masked_fill(~mask, 0)
+
+
+def check_labels(
+    argument: str, labels: object, num_classes: int | None = None, shape: tuple[int, ...] | None = None
+) -> None:
+    """Require an integer tensor of labels in [0, num_classes), of a shape where one is given."""
     if not isinstance(labels, Tensor):
         raise fail_type(argument, "an int64 tensor of labels", type(labels).__name__, "pass a torch.Tensor")
     # torch can hardly compute with the unsigned integers above 8 bits
     unfit = (torch.bool, torch.uint16, torch.uint32, torch.uint64)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype in unfit:
         raise fail_type(argument, "an int64 tensor of labels", f"dtype {labels.dtype}", f"use {argument}.long()")
+    if shape is not None and labels.shape != shape:
+        raise fail(argument, f"shape {tuple(shape)}", tuple(labels.shape), "give one label per row")
     if not values_visible(labels) or labels.numel() == 0:
         return
     lowest, highest = labels.aminmax()  # of all in one pass; where they are is asked only if one is bad
@@ -103,10 +168,7 @@ def check_labels(argument: str, labels: object, num_classes: int | None = None) 
 
 def check_num_classes(num_classes: int) -> None:
     """Require at least two classes."""
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int):
-        raise fail_type("num_classes", "an int of at least 2", repr(num_classes), "pass the number of classes")
-    if num_classes < 2:
-        raise fail("num_classes", "at least 2", num_classes, "a classifier needs two classes or more")
+    check_int("num_classes", num_classes, least=2, remedy="pass the number of classes")
 
 
 def check_fraction(argument: str, value: object, *, low: float = 0.0, high: float = 1.0, remedy: str = "") -> None:
@@ -125,6 +187,12 @@ def check_fraction(argument: str, value: object, *, low: float = 0.0, high: floa
         raise fail(argument, f"in [{low:g}, {high:g}]", f"{value:g}", advice)
 
 
+def check_not_negative(**values: object) -> None:
+    """Require numbers or tensors of at least 0, by the names of their arguments."""
+    for argument, value in values.items():
+        check_fraction(argument, value, high=math.inf, remedy="choose 0 or more")
+
+
 def check_per_example(argument: str, value: float | Tensor, shape: torch.Size) -> None:
     """Require a number, or a tensor with one number per example: broadcasting would pair the wrong ones."""
     if isinstance(value, Tensor) and value.ndim > 0 and value.shape != shape:
@@ -137,15 +205,15 @@ def sum_tolerance(probs: Tensor) -> float:
     return 1e-3 if probs.dtype in (torch.float32, torch.float64) else 3e-2
 
 
-def check_prior(argument: str, prior: Tensor) -> None:
+def check_prior(argument: str, prior: Tensor, num_classes: int | None = None) -> None:
     """Require (K,) probabilities with K >= 2."""
     check_floating(argument, prior)
     if prior.ndim != 1 or prior.shape[0] < 2:
         raise fail(argument, "shape (K,) with K >= 2", tuple(prior.shape), "give one probability per class")
+    if num_classes not in (None, prior.shape[0]):
+        raise fail(argument, f"{num_classes} classes", prior.shape[0], "give one probability per class")
+    check_entries(argument, prior, lambda p: p >= 0, "probabilities", "mend that entry", axis="class")
     if values_visible(prior):
-        index = first_bad(~(prior >= 0))
-        if index is not None:
-            raise fail(argument, "probabilities", f"{entry(prior, index)} at class {index[0]}", "mend that entry")
         total = float(prior.detach().double().sum())
         if not abs(total - 1) <= (1e-4 if prior.dtype in (torch.float32, torch.float64) else 1e-2):
             raise fail(argument, "a sum of 1", f"{total:g}", "divide it by its sum")
@@ -159,11 +227,10 @@ def check_class_weight(
     if weight.ndim != 1 or weight.shape[0] < 2 or num_classes not in (None, weight.shape[0]):
         required = "shape (K,) with K >= 2" if num_classes is None else f"shape ({num_classes},), one weight per class"
         raise fail(argument, required, tuple(weight.shape), "give one weight per class")
-    if values_visible(weight):
-        index = first_bad(~(((weight >= 0) | negative) & weight.isfinite()))
-        if index is not None:
-            required = "finite weights" if negative else "finite weights of at least 0"
-            raise fail(argument, required, f"{entry(weight, index)} at class {index[0]}", "mend that entry")
+    required = "finite weights" if negative else "finite weights of at least 0"
+    check_entries(
+        argument, weight, lambda w: ((w >= 0) | negative) & w.isfinite(), required, "mend that entry", axis="class"
+    )
 
 
 def check_square(argument: str, matrix: Tensor) -> None:
@@ -171,24 +238,21 @@ def check_square(argument: str, matrix: Tensor) -> None:
     check_floating(argument, matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] < 2:
         raise fail(argument, "a (K, K) matrix with K >= 2", f"shape {tuple(matrix.shape)}", "give one row per class")
-    if values_visible(matrix):
-        index = first_bad(~torch.isfinite(matrix))
-        if index is not None:
-            raise fail(argument, "finite entries", f"{entry(matrix, index)} at {where(index)}", "mend that entry")
+    check_entries(argument, matrix, torch.isfinite, "finite entries", "mend that entry")
 
 
-def check_row_stochastic(argument: str, matrix: Tensor) -> None:
-    """Require a (K, K) matrix whose rows are probabilities."""
+def check_stochastic(argument: str, matrix: Tensor, axis: Literal["row", "column"] = "row") -> None:
+    """Require a (K, K) matrix whose rows, or columns, are probabilities, one of each clean class."""
     check_square(argument, matrix)
+    check_entries(argument, matrix, lambda m: m >= 0, "entries of at least 0", "mend that entry")
     if not values_visible(matrix):
         return
-    index = first_bad(matrix < 0)
-    if index is not None:
-        raise fail(argument, "entries of at least 0", f"{entry(matrix, index)} at {where(index)}", "mend that entry")
     tolerance = 1e-5 if matrix.dtype in (torch.float32, torch.float64) else 1e-2
-    sums = matrix.double().sum(1)
+    dim, other = (1, "column") if axis == "row" else (0, "row")
+    sums = matrix.double().sum(dim)
     index = first_bad((sums - 1).abs() > tolerance)
     if index is not None:
-        columns = (matrix.double().sum(0) - 1).abs().max() <= tolerance
-        remedy = "its columns sum to 1: transpose it" if columns else "divide each row by its sum"
-        raise fail(argument, "rows (clean class) that sum to 1", f"{entry(sums, index)} in row {index[0]}", remedy)
+        swapped = (matrix.double().sum(1 - dim) - 1).abs().max() <= tolerance
+        remedy = f"its {other}s sum to 1: transpose it" if swapped else f"divide each {axis} by its sum"
+        got = f"{entry(sums, index)} in {axis} {index[0]}"
+        raise fail(argument, f"{axis}s (clean class) that sum to 1", got, remedy)

@@ -75,7 +75,7 @@ def test_it_tells_what_fitting_on_the_same_rows_hides() -> None:
 
 def test_errors() -> None:
     for folds in (1, 204, 2.0, True):
-        with pytest.raises(ValueError, match=f"folds: an int from 2 to 203, the rows; got {folds}"):
+        with pytest.raises(ValueError, match=f"folds: an int from 2 to 203; got {folds}"):
             cross_fit(Temperature.fit, LOGITS, LABELS, folds=folds)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"logits: shape \(N, K\) with K >= 2; got \(1, 203, 5\)"):
         cross_fit(Temperature.fit, LOGITS[None], LABELS[None])

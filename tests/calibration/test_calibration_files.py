@@ -80,12 +80,12 @@ def test_a_model_in_half_precision_keeps_its_calibrator(kind: type) -> None:
 
 
 def test_every_calibrator_of_the_room_can_be_saved() -> None:
-    from softtargets.calibration._files import CLASSES
+    from softtargets.calibration._files import CALIBRATORS
 
     public = [
         value for value in vars(calibration).values() if isinstance(value, type) and issubclass(value, Calibrator)
     ]
-    assert {c.__name__: c for c in public} == CLASSES
+    assert {c.__name__: c for c in public} == CALIBRATORS
 
 
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -270,7 +270,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: TopK(2, "prior"), r"^prior: probabilities with residual='prior'"),
     (lambda: TopK(2, prior=torch.full((K,), 1 / K)), r"^prior: probabilities with residual='prior', and only then"),
     (lambda: TopK(2, "prior", torch.ones(K)), r"^prior: a sum of 1; got 6"),
-    (lambda: TopK(2, "prior", torch.full((2,), 0.5)), r"^prior: 6 classes, as the teacher; got 2"),
+    (lambda: TopK(2, "prior", torch.full((2,), 0.5)), r"^prior: 6 classes; got 2"),
     (lambda: TopK(2, temperature=0.0), r"^temperature: a finite number above 0; got 0;"),
     (lambda: Sampled(0), r"^draws: an int of at least 1; got 0;"),
     (lambda: Sampled(2, proposal_temperature=0.0), r"^proposal_temperature: a finite number above 0; got 0;"),

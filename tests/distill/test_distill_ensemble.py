@@ -98,8 +98,8 @@ def test_no_gradient_goes_to_the_members_and_half_precision_becomes_float32(aver
         ([MEMBERS[0].long()], {}, TypeError, "logits: a floating-point tensor"),
         (MEMBERS, {"average": "prob"}, ValueError, "average: .* did you mean 'probs'"),
         (MEMBERS, {"weights": [1.0, 2.0]}, ValueError, r"weights: one number for each of 3 members; got shape \(2,\)"),
-        (MEMBERS, {"weights": [1.0, -2.0, 1.0]}, ValueError, "weights: .* got -2 for member 1"),
-        (MEMBERS, {"weights": [1.0, 1.0, float("nan")]}, ValueError, "weights: .* got nan for member 2"),
+        (MEMBERS, {"weights": [1.0, -2.0, 1.0]}, ValueError, "weights: .* got -2 at member 1"),
+        (MEMBERS, {"weights": [1.0, 1.0, float("nan")]}, ValueError, "weights: .* got nan at member 2"),
         (MEMBERS, {"weights": [0.0, 0.0, 0.0]}, ValueError, "weights: a weight above 0; got 0 for every member"),
     ],
 )

@@ -90,7 +90,7 @@ def test_errors() -> None:
         losses.loss_bound(LOSSES, torch.ones(2))
     with pytest.raises(TypeError, match=r"losses: a floating-point tensor; got dtype torch.int64"):
         losses.loss_bound(LOSSES.long(), 1.0)
-    with pytest.raises(ValueError, match="class_prior: 3 classes, as the transition; got 2; give one probability"):
+    with pytest.raises(ValueError, match="class_prior: 3 classes; got 2; give one probability"):
         losses.entropy_bound(NOISY, class_prior=torch.tensor([0.5, 0.5]))
     with pytest.raises(ValueError, match="class_prior: a sum of 1; got 3; divide it by its sum"):
         losses.entropy_bound(NOISY, class_prior=torch.ones(3))

@@ -64,7 +64,7 @@ def test_shapes_and_types(function: Any) -> None:
 @pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - {"anchor_points"}))
 def test_labels(name: str) -> None:
     function, probs = FUNCTIONS[name], torch.full((4, 3), 1 / 3)
-    with pytest.raises(ValueError, match=r"labels: shape \(4,\); got \(3,\); give one label per row of probs"):
+    with pytest.raises(ValueError, match=r"labels: shape \(4,\); got \(3,\); give one label per row"):
         function(probs, LABELS[:3])
     with pytest.raises(ValueError, match=r"labels: .*below 3, the number of classes; got 3 at row 1"):
         function(probs, torch.tensor([0, 3, 2, 1]))

@@ -109,7 +109,7 @@ def test_the_posterior_needs_a_transition_and_a_prior_of_its_classes() -> None:
     probs, labels, transition, _ = problem(4, 0)
     with pytest.raises(ValueError, match=r"transition: 4 classes, as in probs; got 3; estimate it for these"):
         noise.label_posterior(probs, labels, noise.symmetric(0.1, 3))
-    with pytest.raises(ValueError, match=r"class_prior: 4 classes, as in probs; got 2"):
+    with pytest.raises(ValueError, match=r"class_prior: 4 classes; got 2"):
         noise.label_posterior(probs, labels, transition, class_prior=torch.tensor([0.5, 0.5]))
     with pytest.raises(ValueError, match=r"class_prior: a sum of 1; got 2"):
         noise.label_posterior(probs, labels, transition, class_prior=torch.full((4,), 0.5))

@@ -48,7 +48,7 @@ def test_a_rate_is_a_fraction(rate: float, inclusive: bool) -> None:
 
 
 def test_classes() -> None:
-    with pytest.raises(ValueError, match="num_classes: at least 2; got 1; a classifier needs two classes or more"):
+    with pytest.raises(ValueError, match="num_classes: at least 2; got 1; pass the number of classes"):
         noise.symmetric(0.1, 1)
     with pytest.raises(TypeError, match=r"num_classes: an int of at least 2; got 3.0"):
         noise.symmetric(0.1, 3.0)  # pyright: ignore[reportArgumentType]

@@ -185,7 +185,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "another prior",
         lambda: targets.top_k(TEACHER, k=1, residual="prior", prior=PRIOR[:2] / 0.15),
-        "prior: 6 classes, as the teacher; got 2",
+        "prior: 6 classes; got 2",
     ),
     (
         "nowhere to go",

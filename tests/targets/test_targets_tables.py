@@ -7,7 +7,7 @@ import torch
 from reference import rules as reference
 
 from softtargets import losses, targets
-from softtargets._checks import check_row_stochastic
+from softtargets._checks import check_stochastic
 from softtargets.matrices import Smearing, Transition
 
 DISTANCE = torch.tensor([[0.0, 1, 2, 2], [1, 0, 2, 2], [2, 2, 0, 1], [2, 2, 1, 0]], dtype=torch.float64)
@@ -29,7 +29,7 @@ def tables() -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", sorted(tables()))
 def test_a_table_is_targets_a_smearing_and_a_transition(name: str) -> None:
     table = tables()[name]
-    check_row_stochastic("table", table)
+    check_stochastic("table", table)
     logits = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     log_probs = logits.log_softmax(-1)
     loss = losses.cross_entropy(logits, targets.from_table(table, LABELS, strict=True))

@@ -10,6 +10,8 @@ from torch.utils.hooks import RemovableHandle
 
 from softtargets._errors import fail, fail_type, nearest, unknown
 
+__all__ = ["activations"]
+
 SIDES = ("output", "input")
 
 

@@ -6,6 +6,8 @@ from torch import Tensor
 from softtargets._checks import check_floating
 from softtargets.metrics.rows import chunks
 
+__all__ = ["class_means", "minor_means"]
+
 
 def class_means(probs: Tensor, labels: Tensor) -> Tensor:
     """Average the probabilities of the examples of each class (Shen et al. 2021, Sec. 3 and Fig. 4 (1)).

@@ -9,6 +9,8 @@ from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.analysis._features import check_last_layer, chunks, class_means
 
+__all__ = ["NeuralCollapse", "neural_collapse"]
+
 
 @dataclass(frozen=True, eq=False)
 class NeuralCollapse:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels, entry, first_bad, values_visible, where
+from softtargets._checks import check_entries, check_floating, check_labels, values_visible
 from softtargets._errors import fail
 
 # How far from 1 the largest number may be: squares of differences are summed, and must neither overflow nor vanish.
@@ -21,9 +21,7 @@ def check_features(features: Tensor, labels: Tensor, num_classes: int | None = N
     if features.ndim != 2 or 0 in features.shape:
         remedy = "give one row per example, flattened beyond the first axis"
         raise fail(name, "shape (N, D) with N and D of at least 1", tuple(features.shape), remedy)
-    check_labels(f"{prefix}labels", labels, num_classes)
-    if labels.shape != features.shape[:1]:
-        raise fail(f"{prefix}labels", f"shape ({len(features)},)", tuple(labels.shape), "give one label per row")
+    check_labels(f"{prefix}labels", labels, num_classes, features.shape[:1])
     _check_values(name, features, "drop that example")
 
 
@@ -49,9 +47,7 @@ def _check_values(argument: str, values: Tensor, remedy: str) -> None:
     """Require finite numbers whose squares float64 can hold; all that float32 can is."""
     if not values_visible(values):
         return
-    index = first_bad(~values.isfinite())
-    if index is not None:
-        raise fail(argument, "finite values", f"{entry(values, index)} at {where(index)}", remedy)
+    check_entries(argument, values, torch.isfinite, "finite values", remedy)
     largest = max(abs(float(end)) for end in values.detach().aminmax())
     if largest > 0 and not 1 / REACH <= largest <= REACH:
         required = f"numbers of which the largest is between {1 / REACH:g} and {REACH:g}"

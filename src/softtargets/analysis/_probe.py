@@ -11,6 +11,8 @@ from softtargets._checks import check_fraction, check_num_classes
 from softtargets._errors import fail
 from softtargets.analysis._features import check_features
 
+__all__ = ["LinearProbe", "linear_probe"]
+
 
 @dataclass(frozen=True, eq=False)
 class LinearProbe:

@@ -9,6 +9,8 @@ from softtargets._checks import check_fraction, check_labels
 from softtargets._errors import fail
 from softtargets.analysis._features import check_features, check_last_layer
 
+__all__ = ["ClusterDistances", "Projection", "cluster_distances", "projection"]
+
 
 @dataclass(frozen=True, eq=False)
 class Projection:

@@ -8,6 +8,8 @@ from softtargets._checks import first_bad, values_visible, where
 from softtargets._errors import fail
 from softtargets.analysis._features import check_features, chunks, class_means
 
+__all__ = ["class_separation", "within_class_distance"]
+
 
 def class_separation(features: Tensor, labels: Tensor) -> Tensor:
     """Share of the cosine distance between examples that is one between classes (Kornblith et al. 2021).

@@ -3,8 +3,16 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, check_labels, check_num_classes, first_bad, where
+from softtargets._checks import (
+    check_entries,
+    check_floating,
+    check_fraction,
+    check_labels,
+    check_num_classes,
+)
 from softtargets._errors import fail
+
+__all__ = ["smoothed_least_squares"]
 
 
 def smoothed_least_squares(inputs: Tensor, labels: Tensor, *, smoothing: float, num_classes: int) -> Tensor:
@@ -44,12 +52,8 @@ def smoothed_least_squares(inputs: Tensor, labels: Tensor, *, smoothing: float, 
     check_fraction("smoothing", smoothing)
     if inputs.ndim != 2 or inputs.numel() == 0:
         raise fail("inputs", "shape (N, D), neither of them 0", tuple(inputs.shape), "give one row per example")
-    index = first_bad(~inputs.isfinite())
-    if index is not None:
-        raise fail("inputs", "finite numbers", f"{float(inputs[index])} at {where(index)}", "mend or drop that example")
-    check_labels("labels", labels, num_classes)
-    if labels.shape != inputs.shape[:1]:
-        raise fail("labels", f"shape ({len(inputs)},)", tuple(labels.shape), "give one label per row")
+    check_entries("inputs", inputs, torch.isfinite, "finite numbers", "mend or drop that example")
+    check_labels("labels", labels, num_classes, inputs.shape[:1])
     hot = torch.nn.functional.one_hot(labels.long(), num_classes).double()
     smoothed = (1 - smoothing) * hot + smoothing / num_classes
     return (torch.linalg.pinv(inputs.detach().double()) @ smoothed).T

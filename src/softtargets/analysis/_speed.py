@@ -7,6 +7,8 @@ from torch import Tensor
 
 from softtargets._errors import fail
 
+__all__ = ["epochs_to"]
+
 
 def epochs_to(values: Sequence[float] | Tensor, level: float, *, higher_is_better: bool = True) -> int | None:
     """Count the epochs until a measure first is at a level (the "learning speed" of Müller et al. 2019).

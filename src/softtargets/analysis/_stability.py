@@ -10,6 +10,8 @@ from softtargets._errors import fail, unknown
 from softtargets.analysis._class_means import counts_and_means
 from softtargets.metrics.rows import chunks
 
+__all__ = ["inter_class_stability", "stability"]
+
 # A row's part of its class's spread: from its deviations from the class's mean, (n, K), and that of its own class, (n,)
 _WITHIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "norm": lambda deviation, own: deviation.norm(dim=1),

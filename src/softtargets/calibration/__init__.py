@@ -1,35 +1,13 @@
 """Maps fitted on held-out logits that make a model's probabilities true, and scores of how sure it is."""
 
-from softtargets.calibration._cross_fit import CrossFit, cross_fit
-from softtargets.calibration._ensemble import EnsembleTemperature
-from softtargets.calibration._files import load, save
-from softtargets.calibration._histogram import Histogram
-from softtargets.calibration._isotonic import Isotonic
-from softtargets.calibration._scores import (
-    LogitNorm,
-    choose_logit_norm,
-    logit_normalized,
-    margin,
-    max_probability,
-    negative_entropy,
-)
-from softtargets.calibration._temperature import Temperature
-from softtargets.calibration._vector import Vector
+from softtargets._exports import exported as _exported
+from softtargets.calibration._cross_fit import *
+from softtargets.calibration._ensemble import *
+from softtargets.calibration._files import *
+from softtargets.calibration._histogram import *
+from softtargets.calibration._isotonic import *
+from softtargets.calibration._scores import *
+from softtargets.calibration._temperature import *
+from softtargets.calibration._vector import *
 
-__all__ = [
-    "CrossFit",
-    "EnsembleTemperature",
-    "Histogram",
-    "Isotonic",
-    "LogitNorm",
-    "Temperature",
-    "Vector",
-    "choose_logit_norm",
-    "cross_fit",
-    "load",
-    "logit_normalized",
-    "margin",
-    "max_probability",
-    "negative_entropy",
-    "save",
-]
+__all__ = _exported(globals())

@@ -1,7 +1,7 @@
 """What all calibrators share: buffers whose sizes come with the fit, and whether it converged."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,12 @@ class Calibrator(nn.Module):
     sized: ClassVar[tuple[str, ...]] = ()
     converged: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, **buffers: Any) -> None:
+        """Hold numbers, in float64, and counts as buffers."""
         super().__init__()
-        self.register_buffer("converged", torch.tensor(False))
+        for name, value in {"converged": False, **buffers}.items():
+            dtype = torch.float64 if torch.as_tensor(value).is_floating_point() else None
+            self.register_buffer(name, torch.as_tensor(value, dtype=dtype))
 
     def fill(self, **values: Tensor | float) -> None:
         """Set buffers to values of any size, on the device of the values."""
@@ -40,6 +43,17 @@ class Calibrator(nn.Module):
             if prefix + name in state_dict:
                 self.register_buffer(name, self.get_buffer(name).new_empty(state_dict[prefix + name].shape))
         super()._load_from_state_dict(state_dict, prefix, *rest, **named)
+
+
+# class name -> calibrator, as files name them
+CALIBRATORS: dict[str, type[Calibrator]] = {}
+Kind = TypeVar("Kind", bound=Calibrator)
+
+
+def saved(cls: type[Kind]) -> type[Kind]:
+    """Let files hold calibrators of a class, by its name."""
+    CALIBRATORS[cls.__name__] = cls
+    return cls
 
 
 def check_given(logits: Tensor, num_classes: int = 1) -> None:

@@ -7,8 +7,11 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from softtargets._checks import check_count
 from softtargets._errors import fail
 from softtargets.calibration._inputs import examples
+
+__all__ = ["CrossFit", "cross_fit"]
 
 Fitted = TypeVar("Fitted", bound=nn.Module)
 
@@ -70,8 +73,7 @@ def cross_fit(
     rows = examples(logits, labels)
     if logits.ndim != 2:
         raise fail("logits", "shape (N, K) with K >= 2", tuple(logits.shape), "give one row of K per example")
-    if isinstance(folds, bool) or not isinstance(folds, int) or not 2 <= folds <= len(rows):
-        raise fail("folds", f"an int from 2 to {len(rows)}, the rows", repr(folds), "5 and 10 are usual")
+    check_count("folds", folds, least=2, most=len(rows), remedy="5 and 10 are usual")
     fold = _stratified(rows.labels, folds, generator)
     calibrators = tuple(fit(rows.logits[fold != k], rows.labels[fold != k]) for k in range(folds))
     with torch.no_grad():

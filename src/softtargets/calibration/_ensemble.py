@@ -6,11 +6,14 @@ import torch
 from torch import Tensor
 
 from softtargets._numerics import at_least_float32
-from softtargets.calibration._calibrator import Calibrator, check_given
+from softtargets.calibration._calibrator import Calibrator, check_given, saved
 from softtargets.calibration._inputs import Examples, examples
 from softtargets.calibration._temperature import Temperature
 
+__all__ = ["EnsembleTemperature"]
 
+
+@saved
 class EnsembleTemperature(Calibrator):
     """Mix the predictions at a fitted temperature, the plain ones and the uniform ones (ETS; Zhang et al. 2020).
 
@@ -30,10 +33,7 @@ class EnsembleTemperature(Calibrator):
     left_out: Tensor
 
     def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
-        self.register_buffer("weights", torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64))
-        self.register_buffer("left_out", torch.tensor(0))
+        super().__init__(temperature=1.0, weights=[0.0, 1.0, 0.0], left_out=0)
 
     @classmethod
     def fit(cls, logits: Tensor, labels: Tensor, *, mask: Tensor | None = None) -> Self:

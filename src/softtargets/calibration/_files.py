@@ -5,21 +5,11 @@ from pathlib import Path
 
 from softtargets._errors import fail, fail_type, unknown
 from softtargets._storage import write_atomically
-from softtargets.calibration._calibrator import Calibrator
-from softtargets.calibration._ensemble import EnsembleTemperature
-from softtargets.calibration._histogram import Histogram
-from softtargets.calibration._isotonic import Isotonic
-from softtargets.calibration._temperature import Temperature
-from softtargets.calibration._vector import Vector
+from softtargets.calibration._calibrator import CALIBRATORS, Calibrator
+
+__all__ = ["load", "save"]
 
 FORMAT, VERSION = "softtargets.calibration", "1"
-CLASSES: dict[str, type[Calibrator]] = {
-    "EnsembleTemperature": EnsembleTemperature,
-    "Histogram": Histogram,
-    "Isotonic": Isotonic,
-    "Temperature": Temperature,
-    "Vector": Vector,
-}
 
 
 def save(calibrator: Calibrator, path: str | PathLike[str]) -> None:
@@ -39,8 +29,8 @@ def save(calibrator: Calibrator, path: str | PathLike[str]) -> None:
     from safetensors.torch import save as encode
 
     name = type(calibrator).__name__
-    if CLASSES.get(name) is not type(calibrator):
-        raise fail_type("calibrator", f"one of {', '.join(CLASSES)}", name, "save its state_dict instead")
+    if CALIBRATORS.get(name) is not type(calibrator):
+        raise fail_type("calibrator", f"one of {', '.join(sorted(CALIBRATORS))}", name, "save its state_dict instead")
     tensors = {key: value.detach().cpu().contiguous() for key, value in calibrator.state_dict().items()}
     content = encode(tensors, metadata={"format": FORMAT, "version": VERSION, "class": name})
     write_atomically(Path(path), content)
@@ -74,9 +64,9 @@ def load(path: str | PathLike[str]) -> Calibrator:
         raise fail(str(place), f"metadata format '{FORMAT}'", f"'{kind}'", "name a file that calibration.save wrote")
     if version != VERSION:
         raise fail(str(place), f"format version {VERSION}", version, "use the softtargets that wrote it, or save again")
-    if name not in CLASSES:
-        raise unknown(f"{place}: class", str(name), CLASSES)
-    calibrator = CLASSES[name]()
+    if name not in CALIBRATORS:
+        raise unknown(f"{place}: class", str(name), CALIBRATORS)
+    calibrator = CALIBRATORS[name]()
     try:
         calibrator.load_state_dict(state)
     except RuntimeError as error:

@@ -5,14 +5,18 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from softtargets._errors import fail, fail_type, unknown
-from softtargets.calibration._calibrator import Calibrator, check_given
+from softtargets._checks import check_int
+from softtargets._errors import fail, unknown
+from softtargets.calibration._calibrator import Calibrator, check_given, saved
 from softtargets.calibration._classwise import check_uniform, class_probs, normalised
 from softtargets.calibration._inputs import examples
+
+__all__ = ["Histogram"]
 
 BINNINGS = ("width", "mass")
 
 
+@saved
 class Histogram(Calibrator):
     """Map each class's probability to the share of it in its bin (Zadrozny & Elkan 2001; Guo et al. 2017).
 
@@ -33,10 +37,7 @@ class Histogram(Calibrator):
     uniform: Tensor
 
     def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("edges", torch.zeros(0, 0, dtype=torch.float64))
-        self.register_buffer("shares", torch.zeros(0, 0, dtype=torch.float64))
-        self.register_buffer("uniform", torch.tensor(0.0, dtype=torch.float64))
+        super().__init__(edges=torch.zeros(0, 0), shares=torch.zeros(0, 0), uniform=0.0)
 
     @classmethod
     def fit(
@@ -74,10 +75,7 @@ class Histogram(Calibrator):
             [[0.0, 0.5], [0.5, 1.0]]
         """
         check_uniform(uniform)
-        if isinstance(bins, bool) or not isinstance(bins, int):
-            raise fail_type("bins", "an int of at least 1", repr(bins), "15 is usual")
-        if bins < 1:
-            raise fail("bins", "at least 1", bins, "15 is usual")
+        check_int("bins", bins, least=1, remedy="15 is usual")
         rows = examples(logits, labels, mask)
         probs = class_probs(rows)
         edges = _edges(probs, bins, binning)

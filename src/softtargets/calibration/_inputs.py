@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels, entry, first_bad, where
-from softtargets._errors import fail, fail_type
+from softtargets._checks import check_floating, check_labels, check_mask, entry, first_bad, known_labels, where
+from softtargets._errors import fail
 
 # entries of one chunk: few enough for a cache, and enough for the threads of a pass to be worth their meeting
 CHUNK = 2**18
@@ -72,17 +72,9 @@ def examples(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Exam
     """Check (..., K) logits with (...) labels, and return those that count as rows."""
     check_logits(logits)
     shape = tuple(logits.shape[:-1])
-    if not isinstance(labels, Tensor):
-        raise fail_type("labels", "an int64 tensor of labels", type(labels).__name__, "pass a torch.Tensor")
-    if labels.shape != shape:
-        raise fail("labels", f"shape {shape}", tuple(labels.shape), "give one label per row of logits")
-    if mask is not None and (not isinstance(mask, Tensor) or mask.dtype != torch.bool):
-        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise fail_type("mask", "a bool tensor, True for what counts", got, "mark with True the rows that count")
-    if mask is not None and mask.shape != shape:
-        raise fail("mask", f"shape {shape}", tuple(mask.shape), "give one per row of logits")
+    check_mask(mask, shape)
     # what is not counted may be anything, so it is made harmless where it stands: an error names the caller's row
-    check_labels("labels", labels if mask is None else labels.masked_fill(~mask, 0), logits.shape[-1])
+    check_labels("labels", known_labels(labels, mask), logits.shape[-1], shape)
     logits = logits.detach()
     top = largest(logits, mask)
     if mask is None:

@@ -5,11 +5,14 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from softtargets.calibration._calibrator import Calibrator, check_given
+from softtargets.calibration._calibrator import Calibrator, check_given, saved
 from softtargets.calibration._classwise import check_uniform, class_probs, normalised
 from softtargets.calibration._inputs import examples
 
+__all__ = ["Isotonic"]
 
+
+@saved
 class Isotonic(Calibrator):
     """Map each class's probability by the best non-decreasing function (Zadrozny & Elkan 2002).
 
@@ -32,10 +35,7 @@ class Isotonic(Calibrator):
     uniform: Tensor
 
     def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("knots", torch.tensor([[0.0, 1.0]], dtype=torch.float64))
-        self.register_buffer("values", torch.tensor([[0.0, 1.0]], dtype=torch.float64))
-        self.register_buffer("uniform", torch.tensor(0.0, dtype=torch.float64))
+        super().__init__(knots=[[0.0, 1.0]], values=[[0.0, 1.0]], uniform=0.0)
 
     @classmethod
     def fit(cls, logits: Tensor, labels: Tensor, *, mask: Tensor | None = None, uniform: float = 0.0) -> Self:

@@ -11,6 +11,8 @@ from softtargets import metrics
 from softtargets._errors import fail
 from softtargets.calibration._inputs import CHUNK, check_logits, examples, largest
 
+__all__ = ["LogitNorm", "choose_logit_norm", "logit_normalized", "margin", "max_probability", "negative_entropy"]
+
 
 def max_probability(logits: Tensor) -> Tensor:
     """Largest probability of each row.

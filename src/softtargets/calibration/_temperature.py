@@ -9,12 +9,15 @@ from torch import Tensor
 from softtargets._checks import check_fraction
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
-from softtargets.calibration._calibrator import Calibrator, check_given
+from softtargets.calibration._calibrator import Calibrator, check_given, saved
 from softtargets.calibration._inputs import Examples, examples
 from softtargets.calibration._search import TemperatureNLL, search
 from softtargets.matrices import Transition
 
+__all__ = ["Temperature"]
 
+
+@saved
 class Temperature(Calibrator):
     """Divide logits by one number, which keeps every prediction and changes how sure it is (Guo et al. 2017).
 
@@ -39,11 +42,9 @@ class Temperature(Calibrator):
     left_out: Tensor
 
     def __init__(self, temperature: float = 1.0) -> None:
-        super().__init__()
         if not 0 < temperature < math.inf:
             raise fail("temperature", "a finite number above 0", f"{temperature:g}", "1 leaves the logits as they are")
-        self.register_buffer("temperature", torch.tensor(temperature, dtype=torch.float64))
-        self.register_buffer("left_out", torch.tensor(0))
+        super().__init__(temperature=float(temperature), left_out=0)
 
     @classmethod
     def fit(

@@ -8,11 +8,14 @@ from torch import Tensor
 from softtargets._checks import check_fraction
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
-from softtargets.calibration._calibrator import Calibrator, check_given
+from softtargets.calibration._calibrator import Calibrator, check_given, saved
 from softtargets.calibration._inputs import Examples, examples
 from softtargets.calibration._temperature import Temperature
 
+__all__ = ["Vector"]
 
+
+@saved
 class Vector(Calibrator):
     """Give every class a scale and a bias (vector scaling; Guo et al. 2017).
 
@@ -34,10 +37,7 @@ class Vector(Calibrator):
     left_out: Tensor
 
     def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("scale", torch.ones(1, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros(1, dtype=torch.float64))
-        self.register_buffer("left_out", torch.tensor(0))
+        super().__init__(scale=[1.0], bias=[0.0], left_out=0)
 
     @classmethod
     def fit(

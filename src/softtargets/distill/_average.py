@@ -9,6 +9,8 @@ from torch import nn
 from softtargets._checks import check_fraction
 from softtargets._errors import fail
 
+__all__ = ["MovingAverage"]
+
 
 class MovingAverage(nn.Module):
     """A running average of a model's weights, which predicts without learning.

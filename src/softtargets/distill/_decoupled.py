@@ -4,16 +4,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from softtargets._checks import known_labels
 from softtargets.distill._inputs import (
     check_support,
     check_temperature,
     check_weight,
     counted,
     divergence,
-    known_labels,
     pair,
 )
 from softtargets.losses.inputs import paired
+
+__all__ = ["decoupled"]
 
 
 def decoupled(

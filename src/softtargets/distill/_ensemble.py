@@ -6,10 +6,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, first_bad, values_visible
+from softtargets._checks import check_entries, check_floating, values_visible
 from softtargets._errors import fail, unknown
 from softtargets._numerics import at_least_float32, times
 from softtargets.distill._inputs import check_temperature
+
+__all__ = ["ensemble"]
 
 AVERAGES = ("probs", "logits")
 
@@ -96,10 +98,8 @@ def _shares(weights: Sequence[float] | Tensor | None, members: Tensor) -> Tensor
     if shares.shape != (count,):
         raise fail("weights", f"one number for each of {count} members", f"shape {tuple(shares.shape)}", "align them")
     if values_visible(shares):
-        index = first_bad(~((shares >= 0) & shares.isfinite()))
-        if index is not None:
-            got = f"{float(shares[index]):g} for member {index[0]}"
-            raise fail("weights", "finite numbers of at least 0", got, "leave that member out")
+        required, remedy = "finite numbers of at least 0", "leave that member out"
+        check_entries("weights", shares, lambda w: (w >= 0) & w.isfinite(), required, remedy, axis="member")
         if not bool(shares.any()):
             raise fail("weights", "a weight above 0", "0 for every member", "give some member weight")
     shares = shares.to(dtype=members.dtype, device=members.device)

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional
 
-from softtargets._checks import check_floating
+from softtargets._checks import check_floating, check_mask
 from softtargets._errors import fail
-from softtargets.distill._inputs import check_mask, counted, masked_rows
+from softtargets.distill._inputs import counted, masked_rows
+
+__all__ = ["hidden"]
 
 
 def hidden(

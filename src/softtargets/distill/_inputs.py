@@ -5,7 +5,15 @@ import math
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, first_bad, values_visible, where
+from softtargets._checks import (
+    check_floating,
+    check_mask,
+    check_not_negative,
+    first_bad,
+    known_labels,
+    values_visible,
+    where,
+)
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32
 from softtargets.losses.inputs import as_targets
@@ -53,24 +61,6 @@ def labels_as_targets(labels: Tensor | Targets | None, mask: Tensor | None, shap
     return targets
 
 
-def known_labels(labels: Tensor, mask: Tensor | None) -> Tensor:
-    """Return labels with 0 in the rows that do not count, where -100 may stand."""
-    if mask is None or not isinstance(labels, Tensor) or labels.shape != mask.shape:
-        return labels
-    return labels.masked_fill(~mask, 0)
-
-
-def check_mask(mask: Tensor | None, shape: tuple[int, ...]) -> None:
-    """Require a bool tensor with one entry per row."""
-    if mask is None:
-        return
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        got = f"dtype {mask.dtype}" if isinstance(mask, Tensor) else type(mask).__name__
-        raise fail_type("mask", "a bool tensor, True where a row counts", got, "use mask.bool()")
-    if tuple(mask.shape) != shape:
-        raise fail("mask", f"shape {shape}, as the logits without classes", tuple(mask.shape), "align them")
-
-
 def divergence(log_student: Tensor, log_teacher: Tensor) -> Tensor:
     """Return KL(teacher || student) of (..., K) log-probabilities; a class without the teacher's mass has no part."""
     probs = log_teacher.exp()
@@ -100,6 +90,6 @@ def check_weight(argument: str, weight: object) -> None:
     """Require a finite number of at least 0."""
     if isinstance(weight, Tensor):
         raise fail_type(argument, "a number", "a tensor", "weigh the losses, which are one per row")
-    check_fraction(argument, weight, high=math.inf, remedy="choose 0 or more")
+    check_not_negative(**{argument: weight})
     if weight == math.inf:
         raise fail(argument, "a finite number", "inf", "choose 0 or more")

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction, first_bad, values_visible, where
+from softtargets._checks import check_fraction, first_bad, known_labels, values_visible, where
 from softtargets._errors import fail, unknown
 from softtargets._numerics import times
 from softtargets.distill._inputs import (
@@ -14,7 +14,6 @@ from softtargets.distill._inputs import (
     check_weight,
     counted,
     divergence,
-    known_labels,
     labels_as_targets,
     pair,
 )
@@ -22,6 +21,8 @@ from softtargets.losses import forward_corrected_cross_entropy
 from softtargets.losses.building_blocks import deferred_cross_entropy
 from softtargets.matrices import Transition
 from softtargets.targets import Targets
+
+__all__ = ["knowledge_distillation", "squared_logits"]
 
 SCALES = ("squared", "none")
 

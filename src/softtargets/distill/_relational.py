@@ -5,6 +5,8 @@ from torch import Tensor
 
 from softtargets.distill._inputs import check_temperature, check_weight, counted, pair
 
+__all__ = ["relational"]
+
 # as in the authors' code: keeps the correlation of a constant from being 0 / 0
 EPS = 1e-8
 

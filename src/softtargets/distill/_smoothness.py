@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating
+from softtargets._checks import check_floating, check_mask, known_labels
 from softtargets._errors import fail
-from softtargets.distill._inputs import check_mask, check_temperature, known_labels, masked_rows
+from softtargets.distill._inputs import check_temperature, masked_rows
 from softtargets.losses.inputs import paired
+
+__all__ = ["equivalent_smoothing"]
 
 
 def equivalent_smoothing(

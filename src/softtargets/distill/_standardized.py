@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating
-from softtargets._errors import fail
+from softtargets._checks import check_classes_last
 from softtargets._numerics import at_least_float32
 from softtargets.distill._inputs import check_weight, counted, pair
 from softtargets.distill._logits import knowledge_distillation, with_labels
 from softtargets.targets import Targets
+
+__all__ = ["logit_standardized", "standardize"]
 
 
 def standardize(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
@@ -47,9 +48,7 @@ def standardize(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
         >>> standardize(torch.tensor([[1.0, 2.0, 3.0]])).round(decimals=4).tolist()
         [[-1.0, 0.0, 1.0]]
     """
-    check_floating("logits", logits)
-    if not logits.ndim or logits.shape[-1] < 2:
-        raise fail("logits", "shape (..., K) with K >= 2", tuple(logits.shape), "put the classes last")
+    check_classes_last("logits", logits)
     check_weight("eps", eps)
     z = at_least_float32(logits)
     absent = z == -torch.inf

@@ -6,6 +6,8 @@ from torch.nn import functional
 from softtargets._checks import check_floating
 from softtargets._errors import fail, fail_type
 
+__all__ = ["pad_vocabulary"]
+
 
 def pad_vocabulary(logits: Tensor, size: int) -> Tensor:
     """Append classes that have no probability, so that logits over a smaller vocabulary fit a larger one.

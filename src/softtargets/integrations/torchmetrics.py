@@ -98,7 +98,7 @@ class _Accumulated(_Metric):
 
     def extra_repr(self) -> str:
         settings = {"num_classes": self.num_classes, **self._accumulator.settings}
-        return ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        return ", ".join(f"{name}={value!r}" for name, value in settings.items() if name not in ("groups", "seed"))
 
     def _value(self, gathered: Accumulator) -> Tensor:
         return gathered.compute()

@@ -1,19 +1,6 @@
 """Losses: (logits, labels or targets) to one loss per example."""
 
-from softtargets.losses import (
-    _binary,
-    _corrections,
-    _cross_entropy,
-    _focal,
-    _ghost,
-    _linear,
-    _loss_bound,
-    _vocab_parallel,
-    penalties,
-    reduction,
-    robust,
-    smoothing,
-)
+from softtargets._exports import exported as _exported
 from softtargets.losses._binary import *
 from softtargets.losses._corrections import *
 from softtargets.losses._cross_entropy import *
@@ -27,16 +14,4 @@ from softtargets.losses.reduction import *
 from softtargets.losses.robust import *
 from softtargets.losses.smoothing import *
 
-__all__: list[str] = []
-__all__ += _binary.__all__
-__all__ += _corrections.__all__
-__all__ += _cross_entropy.__all__
-__all__ += _focal.__all__
-__all__ += _ghost.__all__
-__all__ += _linear.__all__
-__all__ += _loss_bound.__all__
-__all__ += _vocab_parallel.__all__
-__all__ += penalties.__all__
-__all__ += reduction.__all__
-__all__ += robust.__all__
-__all__ += smoothing.__all__
+__all__ = _exported(globals())

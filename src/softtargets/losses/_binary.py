@@ -6,15 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from softtargets._checks import (
-    check_floating,
-    check_fraction,
-    check_per_example,
-    entry,
-    first_bad,
-    values_visible,
-    where,
-)
+from softtargets._checks import check_entries, check_floating, check_fraction, check_per_example
 from softtargets._errors import fail, fail_type, unknown
 from softtargets._numerics import as_like, at_least_float32, times
 
@@ -108,8 +100,5 @@ def _check_labels(labels: Tensor, logits: Tensor) -> None:
     if labels.shape != logits.shape:
         required = f"shape {tuple(logits.shape)}, as the logits"
         raise fail("labels", required, tuple(labels.shape), "give 0 or 1 for every class, not the number of one")
-    if values_visible(labels):
-        index = first_bad(~((labels >= 0) & (labels <= 1)))
-        if index is not None:
-            got = f"{entry(labels, index)} at {where(index)}"
-            raise fail("labels", "in [0, 1]", got, "mend that label, or drop its example")
+    remedy = "mend that label, or drop its example"
+    check_entries("labels", labels, lambda given: (given >= 0) & (given <= 1), "in [0, 1]", remedy)

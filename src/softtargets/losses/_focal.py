@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from softtargets._checks import check_fraction, check_per_example
+from softtargets._checks import check_fraction, check_not_negative, check_per_example
 from softtargets._numerics import as_like, at_least_float32, times
 from softtargets.losses._engine.log_odds import apart, label_log_odds
 from softtargets.losses.inputs import paired
@@ -65,7 +65,7 @@ def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_
         0.1733
     """
     odds = label_log_odds(logits, labels, class_dim=class_dim)
-    check_fraction("gamma", gamma, high=math.inf, remedy="choose 0 or more")
+    check_not_negative(gamma=gamma)
     check_per_example("gamma", gamma, odds.shape)
     return _focal(odds, as_like(gamma, odds))
 
@@ -129,8 +129,7 @@ def sample_dependent_focal(
         >>> round(float(loss), 4)
         0.0866
     """
-    check_fraction("gamma_low", gamma_low, high=math.inf, remedy="choose 0 or more")
-    check_fraction("gamma_high", gamma_high, high=math.inf, remedy="choose 0 or more")
+    check_not_negative(gamma_low=gamma_low, gamma_high=gamma_high)
     check_fraction("threshold", threshold)
     odds = label_log_odds(logits, labels, class_dim=class_dim)
     low = odds < torch.logit(as_like(threshold, odds))
@@ -189,7 +188,7 @@ def dual_focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, c
     logits, labels = paired(logits, labels, class_dim)
     logits = at_least_float32(logits)  # so that the two gradients are added before they are rounded
     odds = label_log_odds(logits, labels)
-    check_fraction("gamma", gamma, high=math.inf, remedy="choose 0 or more")
+    check_not_negative(gamma=gamma)
     check_per_example("gamma", gamma, odds.shape)
     label, others = apart(logits, labels)
     below = others.masked_fill(others >= label[..., None], -torch.inf).amax(-1)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import entry, first_bad, values_visible, where
+from softtargets._checks import check_entries
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32, times
 from softtargets.losses._cross_entropy import cross_entropy
@@ -70,7 +70,8 @@ def ghost_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim:
     if targets.valid is not None:
         z = z.masked_fill(~targets.valid, -torch.inf)
     mass = targets.mass()
-    _check(targets.value, mass)
+    check_entries("targets", targets.value, lambda weight: weight >= 0, "weights of at least 0", "mend that weight")
+    check_entries("targets", mass, lambda mass: mass <= 1 + ROUNDING, "a mass of at most 1", "mend that target")
     others = z.scatter(-1, targets.index, -torch.inf)
     # where no other class is there, what rounding left of the mass has nowhere to go
     none = (others == -torch.inf).all(-1)
@@ -80,14 +81,3 @@ def ghost_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim:
         left = left.masked_fill(targets.ignored, 0.0)
     tail = others.masked_fill(none[..., None], 0.0).logsumexp(-1).masked_fill(none, -torch.inf)
     return named + times(left, z.logsumexp(-1) - tail)
-
-
-def _check(value: Tensor, mass: Tensor) -> None:
-    if not values_visible(value, mass):
-        return
-    index = first_bad(~(value >= 0))
-    if index is not None:
-        raise fail("targets", "weights of at least 0", f"{entry(value, index)} at {where(index)}", "mend that weight")
-    index = first_bad(~(mass <= 1 + ROUNDING))
-    if index is not None:
-        raise fail("targets", "a mass of at most 1", f"{entry(mass, index)} at {where(index)}", "mend that target")

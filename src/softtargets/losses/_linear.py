@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from softtargets._checks import check_floating
-from softtargets._errors import fail, fail_type
+from softtargets._checks import check_floating, check_int
+from softtargets._errors import fail
 from softtargets._numerics import accumulating
 from softtargets.losses._engine.chunked import Unchanged, chunks, cut, plain_tensors
 from softtargets.losses._engine.fused import fused
@@ -79,10 +79,8 @@ def linear_cross_entropy(
         [5.0]
     """
     hidden, weight, bias = _as_autocast(*_checked(hidden, weight, bias))
-    if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int)):
-        raise fail_type("chunk", "an int of at least 1, or None", repr(chunk), "give the number of rows")
-    if chunk is not None and chunk < 1:
-        raise fail("chunk", "at least 1", chunk, "give the number of rows, or None")
+    if chunk is not None:
+        check_int("chunk", chunk, least=1, remedy="give the number of rows, or None")
     targets = as_targets(targets)
     shape = hidden.shape[:-1]
     check_fit(targets, shape, weight.shape[0])

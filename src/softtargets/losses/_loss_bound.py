@@ -1,11 +1,9 @@
 """What is done to the risk, the mean over examples, rather than to each loss."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, check_prior
+from softtargets._checks import check_floating, check_not_negative, check_prior
 from softtargets._errors import fail
 from softtargets._numerics import as_like
 from softtargets.losses.reduction import reduce
@@ -51,7 +49,7 @@ def loss_bound(losses: Tensor, bound: float | Tensor) -> Tensor:
         1.0
     """
     check_floating("losses", losses)
-    check_fraction("bound", bound, high=math.inf, remedy="choose 0 or more")
+    check_not_negative(bound=bound)
     if isinstance(bound, Tensor) and bound.ndim > 0:
         raise fail("bound", "one number", f"shape {tuple(bound.shape)}", "bound the mean, or bound each group apart")
     risk = reduce(losses)
@@ -96,8 +94,5 @@ def entropy_bound(transition: Transition | Tensor, *, class_prior: Tensor | None
     entropies = torch.special.entr(Transition.wrap(transition).to_dense()).sum(-1)
     if class_prior is None:
         return entropies.mean()
-    check_prior("class_prior", class_prior)
-    if class_prior.shape != entropies.shape:
-        required = f"{len(entropies)} classes, as the transition"
-        raise fail("class_prior", required, len(class_prior), "give one probability per class")
+    check_prior("class_prior", class_prior, len(entropies))
     return (class_prior.to(entropies) * entropies).sum()

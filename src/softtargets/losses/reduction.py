@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from softtargets._checks import entry, first_bad, values_visible, where
+from softtargets._checks import check_entries, values_visible
 from softtargets._errors import fail, unknown
 
 Reduction = Literal["mean", "sum", "none"]
@@ -47,11 +47,7 @@ def reduce(
     if weight is not None:
         if weight.shape != losses.shape:
             raise fail("weight", f"shape {tuple(losses.shape)}", tuple(weight.shape), "give one weight per example")
-        if values_visible(weight):
-            index = first_bad(~(weight >= 0))
-            if index is not None:
-                got = f"{entry(weight, index)} at {where(index)}"
-                raise fail("weight", "at least 0", got, "put the sign into the target")
+        check_entries("weight", weight, lambda w: w >= 0, "at least 0", "put the sign into the target")
         weight = weight.to(losses.dtype)
         losses = torch.where(weight == 0, torch.zeros_like(losses), losses) * weight
     if reduction == "none":

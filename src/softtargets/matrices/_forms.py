@@ -5,13 +5,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from softtargets._checks import (
+    check_entries,
     check_floating,
     check_labels,
-    check_square,
-    entry,
     first_bad,
     values_visible,
-    where,
 )
 from softtargets._errors import fail
 
@@ -27,14 +25,9 @@ def check_sparse(num_classes: int, others: Tensor | None, shares: Tensor | None,
         raise fail("others", f"shape ({num_classes}, W), as shares", got, "give one row per clean class")
     if not values_visible(others, shares):
         return
-    index = first_bad(~(shares >= 0))
-    if index is not None:
-        raise fail("shares", "entries of at least 0", f"{entry(shares, index)} at {where(index)}", "mend that entry")
-    sums = shares.double().sum(1)
-    index = first_bad(~(sums <= 1 + 1e-5))
-    if index is not None:
-        remedy = "leave out the share that stays"
-        raise fail("shares", "rows (clean class) of at most 1", f"{entry(sums, index)} in row {index[0]}", remedy)
+    check_entries("shares", shares, lambda s: s >= 0, "entries of at least 0", "mend that entry")
+    required, remedy = "rows (clean class) of at most 1", "leave out the share that stays"
+    check_entries("shares", shares.double().sum(1), lambda total: total <= 1 + 1e-5, required, remedy)
     own = torch.arange(num_classes, device=others.device)[:, None]
     ordered = others.sort(1).values
     twice = functional.pad((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != own), (1, 0))
@@ -44,21 +37,3 @@ def check_sparse(num_classes: int, others: Tensor | None, shares: Tensor | None,
             got = f"class {int(classes[index])} in row {index[0]}"
             remedy = "name each once, and fill up with its own at share 0"
             raise fail("others", "in each row other classes than its own, each once", got, remedy)
-
-
-def check_columns(matrix: Tensor) -> None:
-    """Require a (K, K) matrix whose columns are probabilities."""
-    check_square("matrix", matrix)
-    if not values_visible(matrix):
-        return
-    index = first_bad(matrix < 0)
-    if index is not None:
-        raise fail("matrix", "entries of at least 0", f"{entry(matrix, index)} at {where(index)}", "mend that entry")
-    tolerance = 1e-5 if matrix.itemsize >= 4 else 1e-2
-    sums = matrix.double().sum(0)
-    index = first_bad((sums - 1).abs() > tolerance)
-    if index is not None:
-        rows = (matrix.double().sum(1) - 1).abs().max() <= tolerance
-        remedy = "its rows sum to 1: use Transition.wrap" if rows else "divide each column by its sum"
-        got = f"{entry(sums, index)} in column {index[0]}"
-        raise fail("matrix", "columns (clean class) that sum to 1", got, remedy)

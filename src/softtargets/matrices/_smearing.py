@@ -36,9 +36,7 @@ class Smearing:
             if self.table.shape[0] != self.num_classes:
                 raise fail("table", f"{self.num_classes} rows, one per class", self.table.shape[0], "mend num_classes")
         if self.prior is not None:
-            check_prior("prior", self.prior)
-            if self.prior.shape[0] != self.num_classes:
-                raise fail("prior", f"{self.num_classes} classes", self.prior.shape[0], "mend num_classes")
+            check_prior("prior", self.prior, self.num_classes)
 
     @classmethod
     def identity(cls, num_classes: int) -> "Smearing":

@@ -10,12 +10,12 @@ from softtargets._checks import (
     check_fraction,
     check_num_classes,
     check_prior,
-    check_row_stochastic,
+    check_stochastic,
     eager,
     values_visible,
 )
 from softtargets._errors import fail
-from softtargets.matrices._forms import check_columns, check_sparse
+from softtargets.matrices._forms import check_sparse
 from softtargets.matrices._smearing import Smearing
 
 LARGEST_CONDITION = 1e10
@@ -51,7 +51,7 @@ class Transition:
         elif self.matrix is None:
             check_fraction("redraw", self.redraw, high=self.num_classes / (self.num_classes - 1))
         else:
-            check_row_stochastic("transition", self.matrix)
+            check_stochastic("transition", self.matrix)
             if self.matrix.shape[0] != self.num_classes:
                 raise fail("transition", f"{self.num_classes} rows", self.matrix.shape[0], "mend num_classes")
 
@@ -72,7 +72,7 @@ class Transition:
         """Return a plain (K, K) tensor as a Transition, and a Transition as it is."""
         if isinstance(transition, Transition):
             return transition
-        check_row_stochastic("transition", transition)
+        check_stochastic("transition", transition)
         return cls(transition.shape[0], matrix=transition)
 
     @classmethod
@@ -83,7 +83,7 @@ class Transition:
             >>> Transition.columns_sum_to_one(torch.tensor([[0.75, 0.5], [0.25, 0.5]])).to_dense()[0].tolist()
             [0.75, 0.25]
         """
-        check_columns(matrix)
+        check_stochastic("matrix", matrix, "column")
         return cls(matrix.shape[0], matrix=matrix.T)
 
     @property
@@ -210,10 +210,7 @@ class Transition:
         stays = self.diagonal().detach()
         if class_prior is None:
             return torch.full_like(stays, 1 / self.num_classes)
-        check_prior("class_prior", class_prior)
-        if class_prior.shape != stays.shape:
-            required = f"{self.num_classes} classes, as the transition"
-            raise fail("class_prior", required, len(class_prior), "give one probability per class")
+        check_prior("class_prior", class_prior, self.num_classes)
         return class_prior.to(stays)
 
 

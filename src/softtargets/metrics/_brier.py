@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets.metrics._calibration_error import check_bins, width_places
+from softtargets._checks import check_int
+from softtargets.metrics._calibration_error import width_places
 from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows, sum_of_rows
 from softtargets.metrics.sums import Field, GroupedSums
+
+__all__ = ["Brier", "BrierDecomposition", "BrierParts", "brier", "brier_decomposition"]
 
 
 class Brier(Accumulator):
@@ -19,9 +22,6 @@ class Brier(Accumulator):
         groups: as in :class:`Accumulator`.
         seed: as in :class:`Accumulator`.
     """
-
-    def __init__(self, *, groups: int = 1, seed: int = 0) -> None:
-        super().__init__(groups=groups, seed=seed)
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {"brier": Field(real=True)}
@@ -70,9 +70,9 @@ class BrierDecomposition(Accumulator):
     least = (0.0, 0.0, 0.0, -math.inf)
 
     def __init__(self, *, bins: int = 15, groups: int = 1, seed: int = 0) -> None:
-        check_bins(bins)
+        check_int("bins", bins, least=1, remedy="15 and 100 are usual")
         self.bins = bins
-        super().__init__(groups=groups, seed=seed, bins=bins)
+        super().__init__(groups=groups, seed=seed)
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
         shape = (num_classes, self.bins)

@@ -6,13 +6,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from softtargets._errors import fail, fail_type, unknown
+from softtargets._checks import check_int
+from softtargets._errors import fail, unknown
 from softtargets._numerics import at_least_float32
 from softtargets.metrics._cells import NUM_CELLS, cell_of
 from softtargets.metrics._equal_masses import Sums, cell_tops, gathered, limits, with_ends
 from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
+
+__all__ = ["ECE", "Bins", "ece", "reliability_bins"]
 
 Norm = Literal[1, 2, "max"]
 # Up to so many, the first bin of equal width holds all that is below 2^-16.
@@ -39,14 +42,6 @@ class Bins:
     count: Tensor
     confidence: Tensor
     correct: Tensor
-
-
-def check_bins(bins: int) -> None:
-    """Require a number of bins."""
-    if isinstance(bins, bool) or not isinstance(bins, int):
-        raise fail_type("bins", "an int of at least 1", repr(bins), "15 and 100 are usual")
-    if bins < 1:
-        raise fail("bins", "at least 1", bins, "15 and 100 are usual")
 
 
 def width_edges(bins: int, device: torch.device | None = None) -> Tensor:
@@ -101,8 +96,7 @@ class ECE(Accumulator):
         self.bins, self.binning = bins, binning
         self.norm: Norm = norm
         self.classwise, self.debiased = classwise, debiased
-        settings = {"bins": bins, "norm": norm, "binning": binning, "classwise": classwise, "debiased": debiased}
-        super().__init__(groups=groups, seed=seed, **settings)
+        super().__init__(groups=groups, seed=seed)
 
     def reliability(self) -> Bins:
         """Return the bins that :meth:`compute` is made of.
@@ -200,7 +194,7 @@ def reliability_bins(
     if binning != "mass":
         accumulator = ECE(bins=bins, binning=binning, classwise=classwise)
         return accumulator.update(probs, labels, logits=logits, mask=mask).reliability()
-    check_bins(bins)
+    check_int("bins", bins, least=1, remedy="15 and 100 are usual")
     parts = [
         _of_classes(rows) if classwise else (rows.confidence[:, None], rows.correct[:, None])
         for rows in chunks(probs, labels, logits=logits, mask=mask)
@@ -270,7 +264,7 @@ def ece(
 
 
 def _check_settings(bins: int, norm: Norm, binning: str, debiased: bool) -> None:
-    check_bins(bins)
+    check_int("bins", bins, least=1, remedy="15 and 100 are usual")
     if norm not in NORMS:
         raise unknown("norm", str(norm), tuple(str(known) for known in NORMS))
     if binning not in BINNINGS:

@@ -3,10 +3,13 @@
 import torch
 from torch import Tensor
 
-from softtargets._errors import fail, fail_type
+from softtargets._checks import check_int
+from softtargets._errors import fail
 from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows
 from softtargets.metrics.sums import Field, GroupedSums
+
+__all__ = ["NLL", "Accuracy", "accuracy", "nll"]
 
 # A label this unlikely, in nats, is one that cannot be: sums of 2^33 rows stay within 64 bits.
 _IMPOSSIBLE = 2.0**30
@@ -22,12 +25,9 @@ class Accuracy(Accumulator):
     """
 
     def __init__(self, *, top_k: int = 1, groups: int = 1, seed: int = 0) -> None:
-        if isinstance(top_k, bool) or not isinstance(top_k, int):
-            raise fail_type("top_k", "an int of at least 1", repr(top_k), "1 and 5 are usual")
-        if top_k < 1:
-            raise fail("top_k", "at least 1", top_k, "1 and 5 are usual")
+        check_int("top_k", top_k, least=1, remedy="1 and 5 are usual")
         self.top_k = top_k
-        super().__init__(groups=groups, seed=seed, top_k=top_k)
+        super().__init__(groups=groups, seed=seed)
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
         if self.top_k > num_classes:
@@ -49,9 +49,6 @@ class NLL(Accumulator):
         groups: as in :class:`Accumulator`.
         seed: as in :class:`Accumulator`.
     """
-
-    def __init__(self, *, groups: int = 1, seed: int = 0) -> None:
-        super().__init__(groups=groups, seed=seed)
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {"nll": Field(real=True), "infinite": Field()}

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction
+from softtargets._checks import check_count, check_fraction
 from softtargets._errors import fail, fail_type
 from softtargets.metrics.accumulators import Accumulator
+
+__all__ = ["Interval", "interval", "paired_difference"]
 
 # Numbers of a weighted state held at once, 64 MiB of them.
 _NUMBERS = 2**23
@@ -147,8 +149,7 @@ def _groups_of(argument: str, accumulator: Accumulator) -> Tensor:
 
 
 def _check(draws: int, confidence: float) -> None:
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-        raise fail("draws", "an int of at least 1", repr(draws), "1000 are usual")
+    check_count("draws", draws, remedy="1000 are usual")
     check_fraction("confidence", confidence)
     if not 0 < confidence < 1:
         raise fail("confidence", "above 0 and below 1", f"{confidence:g}", "0.95 is usual")

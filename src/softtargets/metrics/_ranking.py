@@ -6,6 +6,8 @@ from torch import Tensor
 from softtargets._checks import check_floating
 from softtargets._errors import fail
 
+__all__ = ["auroc"]
+
 
 def auroc(scores: Tensor, positives: Tensor) -> Tensor:
     """Probability that a positive scores higher than a negative, ties one half.

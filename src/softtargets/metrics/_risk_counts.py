@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+__all__ = ["RiskCoverage"]
+
 
 @dataclass(frozen=True, eq=False)
 class RiskCoverage:

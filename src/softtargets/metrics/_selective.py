@@ -21,6 +21,8 @@ from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
 
+__all__ = ["SelectiveRisk", "aurc", "coverage_at_risk", "error_auroc", "excess_aurc", "risk_coverage"]
+
 
 class SelectiveRisk(Accumulator):
     """AURC, excess AURC, AUROC of error detection and coverage at risk, gathered; the score is the confidence.
@@ -35,16 +37,15 @@ class SelectiveRisk(Accumulator):
     """
 
     def __init__(self, *, risks: tuple[float, ...] = (0.01, 0.05), groups: int = 1, seed: int = 0) -> None:
-        risks = tuple(risks)
-        for risk in risks:
+        self.risks = tuple(risks)
+        for risk in self.risks:
             check_fraction("risks", risk)
-        super().__init__(groups=groups, seed=seed, risks=risks)
-        self._risks = risks
+        super().__init__(groups=groups, seed=seed)
 
     @property
     def names(self) -> tuple[str, ...]:
         """What the entries of :meth:`compute` are, in order."""
-        return ("aurc", "excess_aurc", "error_auroc", *(f"coverage_at_risk_{risk:g}" for risk in self._risks))
+        return ("aurc", "excess_aurc", "error_auroc", *(f"coverage_at_risk_{risk:g}" for risk in self.risks))
 
     def bound(self) -> Tensor:
         """Return how far at most each entry of :meth:`compute` is from that of the examples themselves.
@@ -64,7 +65,7 @@ class SelectiveRisk(Accumulator):
         best = measures_of(first, second, ())[0]
         first, second = torch.stack([none, right], -1).flatten(1), torch.stack([wrong, none], -1).flatten(1)
         worst = measures_of(first, second, ())[0]
-        most = torch.stack([*(most_coverage(right, wrong, risk)[0] for risk in self._risks), *value[:0]])
+        most = torch.stack([*(most_coverage(right, wrong, risk)[0] for risk in self.risks), *value[:0]])
         # every end of a cell is a threshold of the examples too: there is no less coverage
         return torch.cat([(best - value[:3]).abs().maximum((worst - value[:3]).abs()), most - value[3:]])
 
@@ -88,7 +89,7 @@ class SelectiveRisk(Accumulator):
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         right, wrong = descending(totals)
-        return measures_of(right, wrong, self._risks)
+        return measures_of(right, wrong, self.risks)
 
 
 def risk_coverage(

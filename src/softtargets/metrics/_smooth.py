@@ -11,6 +11,8 @@ from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows
 from softtargets.metrics.sums import Field, GroupedSums
 
+__all__ = ["SmoothECE", "SmoothReliability", "smooth_ece", "smooth_reliability"]
+
 # Nodes at j / _CELLS; a power of two, so that a confidence's place between two has no rounding.
 _CELLS = 2**11
 _NARROWEST = 2 / _CELLS
@@ -53,9 +55,6 @@ class SmoothECE(Accumulator):
     """
 
     interval_method = "basic"
-
-    def __init__(self, *, groups: int = 1, seed: int = 0) -> None:
-        super().__init__(groups=groups, seed=seed)
 
     def bound(self) -> Tensor:
         """Return how far at most :meth:`compute` is from the smooth calibration error of the examples themselves.

@@ -5,6 +5,7 @@ computation is an exponential and a sum over classes, whose last bit differs bet
 tested on the CPU.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -14,11 +15,14 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
+from softtargets._checks import check_count
 from softtargets._errors import fail, fail_type
 from softtargets.metrics._state import State
 from softtargets.metrics.groups import group_of
 from softtargets.metrics.rows import Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
+
+__all__ = ["Accumulator", "Collection"]
 
 
 class Accumulator(ABC):
@@ -31,18 +35,16 @@ class Accumulator(ABC):
         groups: how many random groups of examples are kept apart. With 1 there is one total; an interval takes more,
             since what is resampled are groups: single examples where those are fewer.
         seed: of the hash of an example's id that chooses its group.
-        settings: what the metric was made with.
     """
 
     interval_method: ClassVar[Literal["percentile", "basic"]] = "percentile"
     # what the metric, or each of its numbers, cannot be below
     least: ClassVar[float | tuple[float, ...]] = 0.0
 
-    def __init__(self, *, groups: int = 1, seed: int = 0, **settings: Any) -> None:
+    def __init__(self, *, groups: int = 1, seed: int = 0) -> None:
         for name, value, low in (("groups", groups, 1), ("seed", seed, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise fail(name, f"an int of at least {low}", repr(value), "1,000 groups serve an interval")
-        self.groups, self.seed, self.settings = groups, seed, settings
+            check_count(name, value, least=low, remedy="1,000 groups serve an interval")
+        self.groups, self.seed = groups, seed
         self.reset()
 
     @abstractmethod
@@ -144,6 +146,11 @@ class Accumulator(ABC):
         return self._value(self._totals(weights))
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What it was made with: arguments of its class, each of which is an attribute."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @property
     def count(self) -> int:
         """The number of examples so far."""
         return int(self.group_counts.sum())
@@ -176,8 +183,7 @@ class Accumulator(ABC):
         self._state = State.from_dict(state, repr(self), self.groups, self._all_fields) if state else None
 
     def __repr__(self) -> str:
-        named = {**self.settings, "groups": self.groups, "seed": self.seed}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in named.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings.items())})"
 
     def _all_fields(self, num_classes: int) -> dict[str, Field]:
         return {"rows": Field(), **self._fields(num_classes)}

@@ -8,8 +8,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels, first_bad, sum_tolerance, values_visible, where
-from softtargets._errors import InputError, fail, fail_type
+from softtargets._checks import (
+    check_floating,
+    check_labels,
+    check_mask,
+    first_bad,
+    sum_tolerance,
+    values_visible,
+    where,
+)
+from softtargets._errors import InputError, fail
 from softtargets._numerics import at_least_float32
 
 Kind = Literal["logits", "probs"]
@@ -145,7 +153,8 @@ def chunks(
         raise fail(kind, "shape (..., K) with K >= 2", tuple(values.shape), "give one row of K per example")
     shape = values.shape[:-1]
     rows, of_rows = values.detach().reshape(-1, values.shape[-1]), _numbers("labels", labels, shape).reshape(-1)
-    counted = None if mask is None else _masked(mask, shape).reshape(-1)
+    check_mask(mask, shape)
+    counted = None if mask is None else mask.reshape(-1)
     names = None if ids is None else _numbers("ids", ids, shape).reshape(-1)
     step = max(2, _CHUNK_NUMBERS // rows.shape[1])
 
@@ -180,24 +189,13 @@ def _given(probs: Tensor | None, logits: Tensor | None) -> tuple[Kind, Tensor]:
     return kind, values
 
 
-def _beside(argument: str, tensor: Tensor, shape: torch.Size) -> Tensor:
-    if tensor.shape != shape:
-        raise fail(argument, f"shape {tuple(shape)}", tuple(tensor.shape), "give one per row")
-    return tensor
-
-
 def _numbers(argument: str, tensor: Tensor | None, shape: torch.Size) -> Tensor:
     # what they are; in what range labels lie is asked row by row
     check_labels(argument, tensor.new_empty(0) if isinstance(tensor, Tensor) else tensor)
     assert tensor is not None
-    return _beside(argument, tensor, shape)
-
-
-def _masked(mask: Tensor, shape: torch.Size) -> Tensor:
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise fail_type("mask", "a bool tensor, True for what counts", got, "compare it with what is padding")
-    return _beside("mask", mask, shape)
+    if tensor.shape != shape:
+        raise fail(argument, f"shape {tuple(shape)}", tuple(tensor.shape), "give one per row")
+    return tensor
 
 
 def _place(row: int, places: Callable[[], Tensor], shape: torch.Size) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from softtargets import losses
-from softtargets._checks import check_fraction, check_num_classes
+from softtargets._checks import check_not_negative, check_num_classes
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
 
@@ -51,7 +51,7 @@ class VolMinNet(nn.Module):
     def __init__(self, num_classes: int, *, weight: float = 1e-4, initial: float = -2.0) -> None:
         super().__init__()
         check_num_classes(num_classes)
-        check_fraction("weight", weight, high=math.inf, remedy="choose 0 or more")
+        check_not_negative(weight=weight)
         if not math.isfinite(initial):
             raise fail("initial", "a finite number", initial, "use about -2, or less for many classes")
         self.num_classes, self.weight, self.initial = num_classes, weight, initial

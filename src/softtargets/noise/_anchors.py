@@ -11,6 +11,8 @@ from softtargets.noise._inputs import check_probs, check_shapes
 from softtargets.noise._transitions import from_confusion
 from softtargets.noise.estimators import estimator
 
+__all__ = ["anchor_counts", "anchor_points"]
+
 
 @estimator("anchor_points_97", label="anchor points, 97th percentile", percentile=97.0)
 @estimator("anchor_points", label="anchor points")

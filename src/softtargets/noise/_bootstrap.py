@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction
+from softtargets._checks import check_fraction, check_int
 from softtargets.matrices import Transition
 from softtargets.noise._inputs import check_shapes
 from softtargets.noise._joint import ConfidentJoint
-from softtargets.noise._quality import check_count, unmixed
+from softtargets.noise._quality import unmixed
+
+__all__ = ["TransitionInterval", "bootstrap_transition"]
 
 Estimator = Callable[[Tensor, Tensor], Transition | ConfidentJoint]
 
@@ -102,8 +104,8 @@ def bootstrap_transition(
     """
     check_shapes(probs, labels)
     check_fraction("confidence", confidence)
-    check_count("draws", draws, least=2, remedy="draw twice or more")
-    check_count("rows", rows, least=1, remedy="draw one row or more")
+    check_int("draws", draws, least=2, remedy="draw twice or more")
+    check_int("rows", rows, least=1, remedy="draw one row or more")
     estimate, rate = _estimated(estimator, probs, labels)
     size, drawn = len(labels), min(len(labels), rows)
     samples = []

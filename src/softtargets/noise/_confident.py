@@ -9,6 +9,8 @@ from softtargets.noise._inputs import check_shapes, row_chunks
 from softtargets.noise._joint import ConfidentJoint
 from softtargets.noise.estimators import estimator
 
+__all__ = ["confident_joint"]
+
 # of a threshold, so that a constant column reaches its own mean whatever the rounding; and the least threshold
 SLACK, FLOOR = 1e-6, 2e-6
 

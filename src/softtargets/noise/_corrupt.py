@@ -11,6 +11,8 @@ from softtargets.matrices import Transition
 from softtargets.noise._instance import InstanceTransitions
 from softtargets.noise._rates import rounded, shuffled_by_class
 
+__all__ = ["Corrupted", "corrupt"]
+
 
 @dataclass(frozen=True)
 class Corrupted:

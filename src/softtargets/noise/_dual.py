@@ -9,6 +9,8 @@ from softtargets.noise._inputs import check_shapes
 from softtargets.noise._transitions import from_confusion
 from softtargets.noise.estimators import estimator
 
+__all__ = ["dual_t"]
+
 
 @estimator("dual_t", label="dual-T")
 def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) -> Transition:

@@ -8,6 +8,8 @@ from torch import Tensor
 from softtargets._checks import check_floating, check_fraction, check_labels, check_num_classes, first_bad
 from softtargets._errors import fail
 
+__all__ = ["TrainingDynamics"]
+
 
 class TrainingDynamics:
     """Margins, forgetting and early agreement of every example's observed label, over the epochs of one training.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels, entry, first_bad, sum_tolerance
+from softtargets._checks import check_labels, check_rows, entry, first_bad, sum_tolerance
 from softtargets._errors import fail
 
 # entries of one chunk: few enough for a cache, so that one visit to memory serves every pass over them, and enough for
@@ -14,15 +14,11 @@ CHUNK = 2**20
 
 def check_shapes(probs: Tensor, labels: Tensor | None = None, *, argument: str = "labels") -> None:
     """Require (N, K) probabilities, N >= 1 and K >= 2, and (N,) labels in range; of probabilities only the shape."""
-    check_floating("probs", probs)
-    if probs.ndim != 2 or probs.shape[1] < 2:
-        raise fail("probs", "shape (N, K) with K >= 2", tuple(probs.shape), "give one row of K per example")
+    check_rows("probs", probs)
     if len(probs) == 0:
         raise fail("probs", "at least one row", 0, "nothing can be told from no example")
     if labels is not None:
-        check_labels(argument, labels, probs.shape[1])
-        if labels.shape != probs.shape[:1]:
-            raise fail(argument, f"shape ({len(probs)},)", tuple(labels.shape), "give one label per row of probs")
+        check_labels(argument, labels, probs.shape[1], probs.shape[:1])
 
 
 def row_chunks(probs: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -11,6 +11,8 @@ from softtargets._checks import check_floating, check_fraction, check_labels, ch
 from softtargets._errors import fail
 from softtargets.noise._rates import rounded, shuffled_by_class, with_mean
 
+__all__ = ["InstanceTransitions", "instance_dependent"]
+
 # entries of the inputs, or of the rows made of them, that are worked on at once
 CHUNK = 2**22
 

@@ -7,6 +7,8 @@ from torch import Tensor
 from softtargets.matrices import Transition
 from softtargets.noise._transitions import from_confusion
 
+__all__ = ["ConfidentJoint"]
+
 
 @dataclass(frozen=True)
 class ConfidentJoint:

@@ -1,14 +1,14 @@
 """How well a label goes with what a model says of its example: low is suspect."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, check_prior
-from softtargets._errors import fail, fail_type
+from softtargets._checks import check_floating, check_int, check_prior
+from softtargets._errors import fail
 from softtargets.matrices import Transition
 from softtargets.noise._inputs import check_probs, check_shapes, row_chunks
+
+__all__ = ["label_posterior", "normalized_margin", "self_confidence", "suspect_order"]
 
 
 def self_confidence(probs: Tensor, labels: Tensor) -> Tensor:
@@ -153,13 +153,11 @@ def label_posterior(
     check_shapes(probs, labels)
     size = probs.shape[1]
     transition = Transition.wrap(transition)
-    check_count("rounds", rounds, least=1, remedy="take 1 step or more")
+    check_int("rounds", rounds, least=1, remedy="take 1 step or more")
     if transition.num_classes != size:
         raise fail("transition", f"{size} classes, as in probs", transition.num_classes, "estimate it for these")
     if class_prior is not None:
-        check_prior("class_prior", class_prior)
-        if len(class_prior) != size:
-            raise fail("class_prior", f"{size} classes, as in probs", len(class_prior), "give one share per class")
+        check_prior("class_prior", class_prior, size)
     found = []
     for rows, chunk in row_chunks(probs):
         matrix = transition.to_dense(chunk.dtype)
@@ -235,13 +233,6 @@ def _ranks(quality: Tensor) -> Tensor:
 
 def _of_labels(probs: Tensor, labels: Tensor) -> Tensor:
     return probs.detach().gather(1, labels.long()[:, None])[:, 0]
-
-
-def check_count(argument: str, value: object, *, least: int, remedy: str) -> None:
-    """Require a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise fail_type(argument, f"an int of at least {least}", repr(value), remedy)
-    check_fraction(argument, value, low=least, high=math.inf, remedy=remedy)
 
 
 def unmixed(observed: Tensor, transition: Tensor, start: Tensor, *, rounds: int) -> Tensor:

@@ -12,6 +12,8 @@ from softtargets.noise._confident import confident_classes
 from softtargets.noise._inputs import check_shapes
 from softtargets.noise._joint import ConfidentJoint
 
+__all__ = ["ExpectedWrong", "confident_suspects", "expected_wrong"]
+
 
 def confident_suspects(probs: Tensor, labels: Tensor, joint: ConfidentJoint) -> Tensor:
     """Mark the examples that are confidently of another class than their label.

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_labels, check_num_classes, check_prior, first_bad
+from softtargets._checks import check_entries, check_fraction, check_labels, check_num_classes, check_prior, first_bad
 from softtargets._errors import fail, fail_type
 from softtargets.matrices import Transition
 from softtargets.noise._rates import with_mean
+
+__all__ = ["asymmetric_cifar10", "from_confusion", "pair_flip", "random_transition", "superclass_flip", "symmetric"]
 
 
 def symmetric(rate: float | Tensor, num_classes: int, *, inclusive: bool = False) -> Transition:
@@ -228,9 +230,7 @@ def from_confusion(confusion: Tensor, *, keep_empty: bool = False) -> Transition
         raise fail("confusion", "a (K, K) matrix", f"shape {tuple(confusion.shape)}", "give one row per clean class")
     check_num_classes(len(confusion))
     counts = confusion.double()
-    index = first_bad(~((counts >= 0) & counts.isfinite()))
-    if index is not None:
-        raise fail("confusion", "counts of at least 0", f"{float(counts[index]):g} at index {index}", "mend that entry")
+    check_entries("confusion", counts, lambda n: (n >= 0) & n.isfinite(), "counts of at least 0", "mend that entry")
     totals = counts.sum(1, keepdim=True)
     index = first_bad(totals[:, 0] == 0)
     if index is not None and not keep_empty:
@@ -284,9 +284,7 @@ def random_transition(
     check_fraction("rate", rate)
     prior = torch.full((num_classes,), 1 / num_classes, dtype=torch.float64)
     if class_prior is not None:
-        check_prior("class_prior", class_prior)
-        if len(class_prior) != num_classes:
-            raise fail("class_prior", f"{num_classes} classes", len(class_prior), "give one probability per class")
+        check_prior("class_prior", class_prior, num_classes)
         prior = class_prior.cpu().double() / class_prior.double().sum().cpu()
     rates = with_mean(torch.rand(num_classes, generator=generator, dtype=torch.float64), prior, rate)
     others = torch.empty(num_classes, num_classes, dtype=torch.float64).exponential_(generator=generator)

@@ -8,6 +8,8 @@ from softtargets.matrices import Transition
 from softtargets.noise._inputs import check_shapes, row_chunks
 from softtargets.noise._transitions import from_confusion
 
+__all__ = ["trusted_set"]
+
 
 def trusted_set(probs: Tensor, clean_labels: Tensor) -> Transition:
     """Average what a model of the observed labels says of examples whose clean label is known (GLC).

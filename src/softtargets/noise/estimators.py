@@ -12,6 +12,8 @@ from softtargets._errors import fail, unknown
 from softtargets.matrices import Transition
 from softtargets.noise._joint import ConfidentJoint
 
+__all__ = ["estimate_transition"]
+
 F = TypeVar("F", bound=Callable[..., Transition | ConfidentJoint])
 
 

@@ -1,13 +1,16 @@
-"""Forward and backward correction: losses that undo a known or estimated noise transition."""
+"""Objectives that use a noise transition: forward and backward correction, a learned one, and a bound on the loss."""
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Any, Literal, Self
 
+import torch
 from pydantic import PrivateAttr, model_validator
 from torch import Tensor
 
-from softtargets import losses, targets
+from softtargets import losses, nn, targets
 from softtargets._errors import fail
-from softtargets._spec import Fraction
+from softtargets._spec import Fraction, NonNegative
+from softtargets.losses import loss_bound
 from softtargets.matrices import Smearing, Transition
 from softtargets.objectives.context import Batch, ObjectiveContext
 from softtargets.objectives.objective import Objective, objective
@@ -71,3 +74,66 @@ class Backward(Correction):
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         return losses.cross_entropy(logits, targets.from_table(self._inverse, batch.labels))
+
+
+@objective("learned_transition")
+class LearnedTransition(Objective):
+    """VolMinNet: forward correction by a learned transition (Li et al. 2021).
+
+    To optimiser groups its scores are `objective.scores`.
+    """
+
+    weight: NonNegative = 1e-4
+    initial: float = -2.0
+    _module: nn.VolMinNet = PrivateAttr()
+
+    def begin(self, context: ObjectiveContext) -> None:
+        module = nn.VolMinNet(context.num_classes, weight=self.weight, initial=self.initial)
+        self._module = module.to(context.device)
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        return self._module(logits, batch.labels)
+
+    def parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        yield from self._module.named_parameters()
+
+    def current_transition(self) -> Tensor:
+        return self._module.transition().detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: value.clone() for name, value in self._module.state_dict().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._module.load_state_dict(state)
+
+
+@objective("loss_bound")
+class LossBound(TransitionObjective):
+    """Cross entropy whose mean over a batch is kept above a bound in nats, given or the entropy of a transition."""
+
+    bound: NonNegative | None = None
+    _bound: float = PrivateAttr()
+    _transition: Transition | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.bound is None) == (self.transition is None):
+            got = "neither" if self.bound is None else "both"
+            raise fail("bound", "either this or transition, whose entropy it is then", got, "give one of the two")
+        return self
+
+    def begin(self, context: ObjectiveContext) -> None:
+        if self.transition is not None:
+            self._transition = self.transition.resolve(context)
+            self._bound = float(losses.entropy_bound(self._transition))
+        elif self.bound is not None:
+            self._bound = self.bound
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        return losses.cross_entropy(logits, batch.labels)
+
+    def risk(self, losses: Tensor) -> Tensor:
+        return loss_bound(losses, bound=self._bound)
+
+    def current_transition(self) -> Tensor | None:
+        return None if self._transition is None else self._transition.to_dense()

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, check_labels, first_bad, values_visible, where
+from softtargets._checks import (
+    check_classes_last,
+    check_entries,
+    check_fraction,
+    check_labels,
+    sum_tolerance,
+    values_visible,
+)
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
 
@@ -106,15 +113,13 @@ def smoothing_from_confidence(probs: Tensor, *, maximum: float, labels: Tensor |
         >>> smoothing_from_confidence(torch.tensor([[1.0, 0.0], [0.5, 0.5]]), maximum=0.25).tolist()
         [0.25, 0.0]
     """
-    probs = _classes_last("probs", probs)
+    check_classes_last("probs", probs)
+    probs = probs.detach()
     check_fraction("maximum", maximum)
     if values_visible(probs):
-        tolerance = 1e-3 if probs.dtype in (torch.float32, torch.float64) else 3e-2
-        sums = at_least_float32(probs).sum(-1)
-        bad = first_bad(~((sums - 1).abs() <= tolerance))
-        if bad is not None:
-            got = f"a sum of {float(sums[bad]):g} at {where(bad)}"
-            raise fail("probs", "probabilities that sum to 1", got, "take logits.softmax(-1)")
+        tolerance, sums = sum_tolerance(probs), at_least_float32(probs).sum(-1)
+        required, remedy = "probabilities, a sum of 1 in each row", "take logits.softmax(-1)"
+        check_entries("probs", sums, lambda total: (total - 1).abs() <= tolerance, required, remedy)
     wide = at_least_float32(probs)
     confidence = wide.amax(-1) if labels is None else _of_labels(wide, labels)
     uniform = 1 / probs.shape[-1]
@@ -159,7 +164,8 @@ def smoothing_from_margin(logits: Tensor, *, maximum: float, margin: float, labe
         >>> smoothing_from_margin(torch.tensor([[8.0, 3.0], [1.0, 1.0]]), maximum=0.2, margin=10.0).tolist()
         [0.10000000149011612, 0.0]
     """
-    logits = _classes_last("logits", logits)
+    check_classes_last("logits", logits)
+    logits = logits.detach()
     check_fraction("maximum", maximum)
     if not margin > 0:
         raise fail("margin", "above 0", margin, "10 is usual")
@@ -173,15 +179,6 @@ def smoothing_from_margin(logits: Tensor, *, maximum: float, margin: float, labe
     return maximum * (lead / margin).clamp(0, 1)
 
 
-def _classes_last(argument: str, scores: Tensor) -> Tensor:
-    check_floating(argument, scores)
-    if scores.ndim < 1 or scores.shape[-1] < 2:
-        raise fail(argument, "shape (..., K) with K >= 2", tuple(scores.shape), "put the classes last")
-    return scores.detach()
-
-
 def _of_labels(scores: Tensor, labels: Tensor) -> Tensor:
-    check_labels("labels", labels, scores.shape[-1])
-    if labels.shape != scores.shape[:-1]:
-        raise fail("labels", f"shape {tuple(scores.shape[:-1])}", tuple(labels.shape), "give one label per row")
+    check_labels("labels", labels, scores.shape[-1], scores.shape[:-1])
     return scores.gather(-1, labels.long()[..., None])[..., 0]

@@ -7,15 +7,13 @@ import torch
 from torch import Tensor
 
 from softtargets._checks import (
-    check_floating,
+    check_classes_last,
+    check_count,
+    check_entries,
     check_fraction,
     check_labels,
     check_num_classes,
     check_per_example,
-    entry,
-    first_bad,
-    values_visible,
-    where,
 )
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32
@@ -67,8 +65,7 @@ class ClassKeywords:
 
     def __init__(self, num_classes: int, *, size: int = 20) -> None:
         check_num_classes(num_classes)
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise fail("size", "an int of at least 1", size, "20 is a start")
+        check_count("size", size, remedy="20 is a start")
         self.num_classes = num_classes
         self.size = size
         self.keywords: list[dict[str, float]] = []
@@ -151,21 +148,14 @@ def smooth_by_scores(
         >>> smooth_by_scores(torch.tensor([0]), torch.zeros(1, 4), smoothing=0.5).to_dense().tolist()
         [[0.625, 0.125, 0.125, 0.125]]
     """
-    check_floating("scores", scores)
-    if scores.ndim < 1 or scores.shape[-1] < 2:
-        raise fail("scores", "shape (..., K) with K >= 2", tuple(scores.shape), "put the classes last")
+    check_classes_last("scores", scores)
     labels, ignored = apart_from_ignored(labels, ignore_index)
-    check_labels("labels", labels, scores.shape[-1])
-    if labels.shape != scores.shape[:-1]:
-        raise fail("labels", f"shape {tuple(scores.shape[:-1])}", tuple(labels.shape), "give one label per row")
+    check_labels("labels", labels, scores.shape[-1], scores.shape[:-1])
     check_fraction("smoothing", smoothing)
     check_per_example("smoothing", smoothing, labels.shape)
     if not temperature > 0:
         raise fail("temperature", "above 0", temperature, "1 is the plain softmax of the scores")
-    if values_visible(scores):
-        index = first_bad(~scores.isfinite())
-        if index is not None:
-            raise fail("scores", "finite", f"{entry(scores, index)} at {where(index)}", "mend that score")
+    check_entries("scores", scores, torch.isfinite, "finite", "mend that score")
     labels = labels.long()
     likeness = (at_least_float32(scores.detach()) / temperature).softmax(-1)
     if isinstance(smoothing, Tensor):

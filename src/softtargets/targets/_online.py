@@ -4,16 +4,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from softtargets._checks import (
-    check_floating,
-    check_fraction,
-    check_labels,
-    check_num_classes,
-    entry,
-    first_bad,
-    values_visible,
-    where,
-)
+from softtargets._checks import check_entries, check_floating, check_fraction, check_labels, check_num_classes
 from softtargets._errors import fail
 from softtargets.targets._rules import from_table
 from softtargets.targets._targets import Targets
@@ -202,11 +193,8 @@ def _check_rows(probs: Tensor, shape: torch.Size, num_classes: int, per: str) ->
     if probs.shape != (*shape, num_classes):
         required = f"shape {(*shape, num_classes)}"
         raise fail("probs", required, tuple(probs.shape), f"give one row of K per {per}")
-    if values_visible(probs):
-        index = first_bad(~((probs >= 0) & (probs <= 1)))
-        if index is not None:
-            got = f"{entry(probs, index)} at {where(index)}"
-            raise fail("probs", "probabilities, in [0, 1]", got, "take logits.softmax(-1)")
+    required, remedy = "probabilities, in [0, 1]", "take logits.softmax(-1)"
+    check_entries("probs", probs, lambda p: (p >= 0) & (p <= 1), required, remedy)
 
 
 def _is_shared(group: "dist.ProcessGroup | None") -> bool:

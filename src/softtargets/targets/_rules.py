@@ -5,7 +5,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels, entry, first_bad, values_visible, where
+from softtargets._checks import (
+    check_classes_last,
+    check_entries,
+    check_floating,
+    check_labels,
+    values_visible,
+)
 from softtargets._errors import fail
 from softtargets.matrices import Smearing, Transition
 from softtargets.targets._shared import apart_from_ignored
@@ -117,10 +123,7 @@ def from_table(
     check_floating("table", table)
     if table.ndim != 2 or table.shape[1] < 2:
         raise fail("table", "shape (R, K) with K >= 2", tuple(table.shape), "give one row of K weights per label")
-    if values_visible(table):
-        index = first_bad(~torch.isfinite(table))
-        if index is not None:
-            raise fail("table", "finite entries", f"{entry(table, index)} at index {index}", "mend that entry")
+    check_entries("table", table, torch.isfinite, "finite entries", "mend that entry")
     if strict:
         _check_distributions("table", table)
     labels, ignored = apart_from_ignored(labels, ignore_index)
@@ -203,13 +206,8 @@ def dense(values: Tensor, *, strict: bool = False) -> Targets:
         >>> dense(torch.tensor([[0.5, 0.25, 0.0]])).mass().tolist()
         [0.75]
     """
-    check_floating("values", values)
-    if values.ndim < 1 or values.shape[-1] < 2:
-        raise fail("values", "shape (..., K) with K >= 2", tuple(values.shape), "put the classes last")
-    if values_visible(values):
-        index = first_bad(~torch.isfinite(values))
-        if index is not None:
-            raise fail("values", "finite weights", f"{entry(values, index)} at index {index}", "mend that entry")
+    check_classes_last("values", values)
+    check_entries("values", values, torch.isfinite, "finite weights", "mend that entry")
     if strict:
         _check_distributions("values", values)
     return Targets(values=values)
@@ -219,13 +217,9 @@ def _check_distributions(argument: str, values: Tensor) -> None:
     """Require rows of probabilities: what strict targets are."""
     if not values_visible(values):
         return
-    index = first_bad(values < 0)
-    if index is not None:
-        got = f"{entry(values, index)} at {where(index)}"
-        raise fail(argument, "entries of at least 0 under strict=True", got, "mend it, or allow it without strict")
+    required, remedy = "entries of at least 0 under strict=True", "mend it, or allow it without strict"
+    check_entries(argument, values, lambda entries: entries >= 0, required, remedy)
     tolerance = 1e-5 if values.dtype in (torch.float32, torch.float64) else 1e-2
     sums = values.sum(-1, dtype=torch.promote_types(values.dtype, torch.float32))
-    index = first_bad(~((sums - 1).abs() <= tolerance))
-    if index is not None:
-        got = f"{entry(sums, index)} at {where(index)}"
-        raise fail(argument, "rows that sum to 1 under strict=True", got, "divide it by its sum, or go without strict")
+    required, remedy = "rows that sum to 1 under strict=True", "divide it by its sum, or go without strict"
+    check_entries(argument, sums, lambda total: (total - 1).abs() <= tolerance, required, remedy)

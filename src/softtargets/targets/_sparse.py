@@ -3,7 +3,14 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, entry, first_bad, values_visible, where
+from softtargets._checks import (
+    check_classes_last,
+    check_count,
+    check_entries,
+    first_bad,
+    values_visible,
+    where,
+)
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32, rows_of
 from softtargets.targets._rules import dense
@@ -59,8 +66,7 @@ def top_k(teacher_log_probs: Tensor, *, k: int, residual: str = "uniform", prior
     """
     log_probs = _checked(teacher_log_probs)
     size = log_probs.shape[-1]
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= size:
-        raise fail("k", f"an int from 1 to {size}, the number of classes", k, "choose fewer classes")
+    check_count("k", k, most=size, remedy="choose at most all classes")
     check_residual(residual, prior, size)
     top, index = log_probs.topk(k, dim=-1)
     value = top.exp()
@@ -131,8 +137,7 @@ def sample(
         [[0.0, 1.0]]
     """
     log_probs = _checked(teacher_log_probs).detach()
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-        raise fail("draws", "an int of at least 1", draws, "choose a dozen or more")
+    check_count("draws", draws, remedy="choose a dozen or more")
     if not 0 < proposal_temperature < float("inf"):
         raise fail("proposal_temperature", "above 0, finite", proposal_temperature, "1 draws as the teacher would")
     log_proposal = (log_probs / proposal_temperature).log_softmax(-1)
@@ -196,22 +201,14 @@ def votes(counts: Tensor) -> Targets:
         counts = counts.to(torch.float32 if counts.device.type == "mps" else torch.float64)
     counts = at_least_float32(counts)
     total = counts.sum(-1, keepdim=True)
-    if values_visible(counts):
-        index = first_bad(~((counts >= 0) & counts.isfinite()))
-        if index is not None:
-            raise fail("counts", "at least 0, finite", f"{entry(counts, index)} at {where(index)}", "mend that count")
-        index = first_bad(total[..., 0] == 0)
-        if index is not None:
-            raise fail("counts", "a vote in every row", f"none at {where(index)}", "drop that example")
+    check_entries("counts", counts, lambda n: (n >= 0) & n.isfinite(), "at least 0, finite", "mend that count")
+    check_entries("counts", total[..., 0], lambda n: n != 0, "a vote in every row", "drop that example")
     return dense(counts / total)
 
 
 def _checked(log_probs: Tensor) -> Tensor:
     """Return the log-probabilities of a teacher in at least float32, once they are known to be that."""
-    check_floating("teacher_log_probs", log_probs)
-    if log_probs.ndim < 1 or log_probs.shape[-1] < 2:
-        required = "shape (..., K) with K >= 2"
-        raise fail("teacher_log_probs", required, tuple(log_probs.shape), "put the classes last")
+    check_classes_last("teacher_log_probs", log_probs)
     wide = at_least_float32(log_probs)
     if values_visible(wide):
         tolerance = 1e-3 if wide.dtype == log_probs.dtype else 3e-2

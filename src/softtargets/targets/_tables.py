@@ -5,7 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_num_classes, check_square, entry, first_bad, values_visible, where
+from softtargets._checks import (
+    check_count,
+    check_entries,
+    check_fraction,
+    check_num_classes,
+    check_square,
+)
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32
 from softtargets.targets._text import class_tf_idf
@@ -49,7 +55,7 @@ def hierarchical_table(distance: Tensor, *, sharpness: float) -> Tensor:
         [[0.75, 0.25], [0.25, 0.75]]
     """
     check_square("distance", distance)
-    _check_non_negative("distance", distance)
+    check_entries("distance", distance, lambda n: n >= 0, "entries of at least 0", "mend that entry")
     if not 0 <= sharpness < float("inf"):
         raise fail("sharpness", "at least 0, finite", sharpness, "0 is uniform, large ones are hard labels")
     return (-sharpness * at_least_float32(distance)).softmax(-1)
@@ -94,8 +100,7 @@ def localized_table(num_classes: int, *, smoothing: float, width: int) -> Tensor
     """
     check_num_classes(num_classes)
     check_fraction("smoothing", smoothing)
-    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise fail("width", "an int of at least 1", width, "1 smooths over the classes next to the label")
+    check_count("width", width, remedy="1 smooths over the classes next to the label")
     place = torch.arange(num_classes)
     distance = (place[:, None] - place).abs()
     return _blend(((distance > 0) & (distance <= width)).double(), smoothing)
@@ -143,7 +148,7 @@ def confusion_table(counts: Tensor, *, smoothing: float) -> Tensor:
         raise fail_type("counts", "a tensor of numbers", got, "pass a torch.Tensor of ints or floats")
     counts = counts.double()
     check_square("counts", counts)
-    _check_non_negative("counts", counts)
+    check_entries("counts", counts, lambda n: n >= 0, "entries of at least 0", "mend that entry")
     check_fraction("smoothing", smoothing)
     return _blend(counts, smoothing)
 
@@ -213,11 +218,3 @@ def _blend(weights: Tensor, smoothing: float) -> Tensor:
     total = others.sum(-1, keepdim=True)
     spread = torch.where(total > 0, others / torch.where(total > 0, total, 1.0), (1 - eye) / (len(weights) - 1))
     return (1 - smoothing) * eye + smoothing * spread
-
-
-def _check_non_negative(argument: str, matrix: Tensor) -> None:
-    if values_visible(matrix):
-        index = first_bad(matrix < 0)
-        if index is not None:
-            got = f"{entry(matrix, index)} at {where(index)}"
-            raise fail(argument, "entries of at least 0", got, "mend that entry")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from softtargets._checks import check_labels, check_num_classes
-from softtargets._errors import fail, fail_type
+from softtargets._errors import fail_type
 
 WORD = re.compile(r"\w+")
 
@@ -47,7 +47,5 @@ def check_texts(texts: Sequence[str], labels: Tensor | Sequence[int], num_classe
     if not isinstance(labels, Tensor):
         # without a dtype, which would cut what is no int
         labels = torch.tensor(list(labels)) if len(labels) else torch.empty(0, dtype=torch.int64)
-    check_labels("labels", labels, num_classes)
-    if labels.shape != (len(texts),):
-        raise fail("labels", f"shape ({len(texts)},), as texts", tuple(labels.shape), "give one label per text")
+    check_labels("labels", labels, num_classes, (len(texts),))
     return labels.tolist()

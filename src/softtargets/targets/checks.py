@@ -35,6 +35,4 @@ def check_residual(residual: str, prior: Tensor | None, size: int) -> None:
         got = "None" if prior is None else f"one with '{residual}'"
         raise fail("prior", "probabilities with residual='prior', and only then", got, "give both or neither")
     if prior is not None:
-        check_prior("prior", prior)
-        if len(prior) != size:
-            raise fail("prior", f"{size} classes, as the teacher", len(prior), "align them")
+        check_prior("prior", prior, size)

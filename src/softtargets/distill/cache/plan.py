@@ -6,11 +6,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_num_classes, check_prior
+from softtargets._checks import check_count, check_num_classes, check_prior
 from softtargets._errors import fail, fail_type, unknown
 from softtargets.distill._inputs import check_temperature
 from softtargets.distill.cache.format import Layout
 from softtargets.targets.checks import check_residual
+
+__all__ = ["CacheSource", "Sampled", "TopK"]
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
@@ -40,7 +42,7 @@ class CacheSource:
         _check_name("data", self.data)
         check_num_classes(self.num_classes)
         if self.num_examples is not None:
-            check_count("num_examples", self.num_examples)
+            check_count("num_examples", self.num_examples, remedy="give a whole number")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class TopK:
 
     def __post_init__(self) -> None:
         if self.k is not None:
-            check_count("k", self.k)
+            check_count("k", self.k, remedy="give a whole number")
         if self.prior is not None:
             check_prior("prior", self.prior)
         _check_numbers(self.temperature, self.dtype)
@@ -92,7 +94,7 @@ class Sampled:
     dtype: str = "float16"
 
     def __post_init__(self) -> None:
-        check_count("draws", self.draws)
+        check_count("draws", self.draws, remedy="give a whole number")
         check_temperature("proposal_temperature", self.proposal_temperature)
         _check_numbers(self.temperature, self.dtype)
 
@@ -116,7 +118,7 @@ class Plan:
     def __post_init__(self) -> None:
         if not isinstance(self.keep, TopK | Sampled):
             raise fail_type("keep", "TopK or Sampled", type(self.keep).__name__, "choose one of both")
-        check_count("rows_per_shard", self.rows_per_shard)
+        check_count("rows_per_shard", self.rows_per_shard, remedy="give a whole number")
         if isinstance(self.keep, TopK):
             size = self.source.num_classes
             if self.keep.k is not None and self.keep.k > size:
@@ -195,12 +197,6 @@ class Plan:
         if not self.complete:
             columns["classes"] = (torch.int16 if self.source.num_classes <= 2**15 else torch.int32, (width,))
         return dict(sorted(columns.items(), key=lambda item: -item[1][0].itemsize))
-
-
-def check_count(argument: str, value: object) -> None:
-    """Require a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise fail(argument, "an int of at least 1", repr(value), "give a whole number")
 
 
 def _in_float64(prior: Tensor | None) -> Tensor | None:

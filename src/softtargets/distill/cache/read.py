@@ -15,6 +15,8 @@ from softtargets.distill.cache.format import AGAIN, INDEX, INDEX_LAYOUT, check_s
 from softtargets.distill.cache.plan import Plan, TopK
 from softtargets.targets import Targets, dense
 
+__all__ = ["TeacherCache"]
+
 
 class TeacherCache:
     """What a teacher says of each example, read from a folder that :func:`write_cache` wrote.

@@ -12,6 +12,8 @@ from softtargets.distill.cache.plan import CacheSource, Plan, Sampled, TopK
 from softtargets.distill.cache.read import TeacherCache
 from softtargets.distill.cache.shards import Batches, write
 
+__all__ = ["write_cache"]
+
 
 def write_cache(
     folder: str | PathLike[str],

@@ -1,17 +1,13 @@
 """Terms that are added to a loss: of the distances between logits."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction
+from softtargets._checks import check_not_negative
 from softtargets._numerics import at_least_float32
 from softtargets.losses.inputs import classes_last
 
 __all__ = ["adaptive_conditional_penalty", "logit_penalty", "margin_penalty"]
-
-NOT_NEGATIVE = "choose 0 or more"
 
 
 def logit_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
@@ -110,7 +106,7 @@ def margin_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1)
         >>> round(float(margin_penalty(torch.tensor([[12.0, 0.0, 0.0]]))), 4)        # 2/3 of 2
         1.3333
     """
-    check_fraction("margin", margin, high=math.inf, remedy=NOT_NEGATIVE)
+    check_not_negative(margin=margin)
     below, classes = _below_largest(logits, class_dim)
     return (below - margin).relu().sum(-1) / classes.clamp(min=1)
 
@@ -174,9 +170,7 @@ def adaptive_conditional_penalty(
         >>> round(float(adaptive_conditional_penalty(logits)), 4)
         4.4
     """
-    check_fraction("margin", margin, high=math.inf, remedy=NOT_NEGATIVE)
-    check_fraction("largest_weight", largest_weight, high=math.inf, remedy=NOT_NEGATIVE)
-    check_fraction("others_weight", others_weight, high=math.inf, remedy=NOT_NEGATIVE)
+    check_not_negative(margin=margin, largest_weight=largest_weight, others_weight=others_weight)
     below, classes = _below_largest(logits, class_dim)
     beyond = (below - margin).relu()
     # the predicted class is 0 below itself and adds nothing to the sum over the others

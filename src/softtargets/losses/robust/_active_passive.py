@@ -1,12 +1,11 @@
 """Losses divided by their sum over labels, and the pairs that they go into (Ma et al. 2020)."""
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction
+from softtargets._checks import check_not_negative
 from softtargets._numerics import as_like, at_least_float32, times
 from softtargets.losses.building_blocks import label_log_prob
 from softtargets.losses.inputs import paired
@@ -136,8 +135,7 @@ def active_passive(
         >>> round(float(loss), 4)
         7.1578
     """
-    check_fraction("active_weight", active_weight, high=math.inf, remedy="choose 0 or more")
-    check_fraction("passive_weight", passive_weight, high=math.inf, remedy="choose 0 or more")
+    check_not_negative(active_weight=active_weight, passive_weight=passive_weight)
     moved, labels = paired(logits, labels, class_dim)
     moved = at_least_float32(moved)  # so that the two gradients are added before they are rounded
     raising, lowering = active(moved, labels), passive(moved, labels)

@@ -1,11 +1,10 @@
 """Confidence-regularised sample sieve: the loss and which examples it keeps (CORES)."""
 
-import math
 from dataclasses import replace
 
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_per_example, check_prior
+from softtargets._checks import check_not_negative, check_per_example, check_prior
 from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.targets import hard
 
@@ -54,7 +53,7 @@ def cores(
         >>> loss.tolist()        # mean(z) - z_label
         [-1.0]
     """
-    check_fraction("weight", weight, high=math.inf, remedy="choose 0 or more")
+    check_not_negative(weight=weight)
     made = hard(labels)
     check_per_example("weight", weight, made.shape)
     if prior is not None:

@@ -1,11 +1,9 @@
 """Peer loss: the loss on randomly paired inputs and labels is subtracted."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_labels, check_per_example
+from softtargets._checks import check_labels, check_not_negative, check_per_example
 from softtargets._errors import fail
 from softtargets._numerics import as_like, rows_of, times
 from softtargets.losses._cross_entropy import cross_entropy
@@ -72,7 +70,7 @@ def peer(
         >>> peer(torch.zeros(2, 3), torch.tensor([0, 1])).tolist()        # nothing learned, nothing lost
         [0.0, 0.0]
     """
-    check_fraction("weight", weight, high=math.inf, remedy="choose 0 or more")
+    check_not_negative(weight=weight)
     logits, labels = paired(logits, labels, class_dim)
     check_per_example("weight", weight, labels.shape)
     size = logits.shape[-1]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from softtargets._checks import check_fraction, check_per_example
+from softtargets._checks import check_fraction, check_not_negative, check_per_example
 from softtargets._numerics import as_like, times
 from softtargets.losses._engine.log_odds import label_log_odds
 from softtargets.losses.robust._generalized import mean_absolute_error
@@ -109,8 +109,7 @@ def symmetric_cross_entropy(
         >>> round(float(loss), 4)
         7.0464
     """
-    check_fraction("cross_entropy_weight", cross_entropy_weight, high=math.inf, remedy="choose 0 or more")
-    check_fraction("reverse_weight", reverse_weight, high=math.inf, remedy="choose 0 or more")
+    check_not_negative(cross_entropy_weight=cross_entropy_weight, reverse_weight=reverse_weight)
     check_fraction("log_floor", log_floor, low=1e-30)
     odds = label_log_odds(logits, labels, class_dim=class_dim)
     reverse = -math.log(log_floor) * torch.sigmoid(-odds)

@@ -1,4 +1,4 @@
-"""Early-learning regularisation."""
+"""Cross entropy plus a penalty."""
 
 from typing import Any
 
@@ -9,6 +9,16 @@ from softtargets import losses, targets
 from softtargets._spec import NonNegative, Share
 from softtargets.objectives.context import Batch, ObjectiveContext
 from softtargets.objectives.objective import Objective, objective
+
+
+@objective("confidence_penalty")
+class ConfidencePenalty(Objective):
+    """Cross entropy plus a penalty on low entropy of the predictions."""
+
+    weight: NonNegative = 0.1
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        return losses.cross_entropy(logits, batch.labels) + self.weight * losses.confidence_penalty(logits)
 
 
 @objective("early_learning")
@@ -38,3 +48,15 @@ class EarlyLearning(Objective):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._running.load_state_dict(state)
+
+
+@objective("margin_penalty")
+class MarginPenalty(Objective):
+    """MbLS: cross entropy plus a penalty on logits further than a margin below the largest."""
+
+    weight: NonNegative = 0.1
+    margin: NonNegative = 10.0
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        penalty = losses.margin_penalty(logits, margin=self.margin)
+        return losses.cross_entropy(logits, batch.labels) + self.weight * penalty
