@@ -234,7 +234,7 @@ def test_errors() -> None:
         (lambda: Temperature.fit(logits, labels + 3), "labels: labels of at least 0 and below 3.*at row 0"),
         (lambda: Temperature.fit(logits[:0], labels[:0]), "logits: at least one row that counts; got 0"),
         (lambda: Temperature.fit(logits, labels, mask=labels > 5), "logits: at least one row that counts; got 0"),
-        (lambda: Temperature.fit(logits, labels, mask=labels[:5] > 0), r"mask: shape \(6,\); got \(5,\)"),
+        (lambda: Temperature.fit(logits, labels, mask=labels[:5] > 0), r"mask: shape \(6,\), one per row; got \(5,\)"),
         (
             lambda: Temperature.fit(logits, labels, transition=torch.eye(4)),
             "transition: 3 classes, as the logits; got 4",
@@ -252,7 +252,7 @@ def test_errors() -> None:
         Temperature.fit(logits.index_fill(0, torch.tensor([2]), -math.inf), labels)
     with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
         Temperature.fit(logits.long(), labels)
-    masks: Any = ((labels, "torch.int64"), ([True] * 6, "list"))
+    masks: Any = ((labels, "dtype torch.int64"), ([True] * 6, "list"))
     for mask, got in masks:
         with pytest.raises(TypeError, match=f"mask: a bool tensor, True for what counts; got {got}"):
             Temperature.fit(logits, labels, mask=mask)

@@ -92,7 +92,7 @@ def test_errors() -> None:
     good, labels = torch.full((2, 2), 0.5), torch.tensor([0, 1])
     cases = [
         ({"mask": torch.tensor([1, 0])}, "mask: a bool tensor, True for what counts; got dtype torch.int64; use mask"),
-        ({"mask": torch.tensor([True])}, r"mask: shape \(2,\); got \(1,\); give one per row"),
+        ({"mask": torch.tensor([True])}, r"mask: shape \(2,\), one per row; got \(1,\); align them"),
         ({"ids": torch.tensor([0.0, 1.0])}, "ids: an int64 tensor of labels; got dtype torch.float32"),
         ({"ids": torch.tensor([0])}, r"ids: shape \(2,\); got \(1,\); give one per row"),
         ({"ids": torch.tensor(0)}, r"ids: shape \(2,\); got \(\); give one per row"),

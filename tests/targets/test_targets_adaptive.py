@@ -99,7 +99,7 @@ def test_any_shape_and_precision_without_gradient(dtype: torch.dtype) -> None:
     [
         (
             lambda: targets.smoothing_from_confidence(LOGITS, maximum=0.3),
-            r"probs: probabilities that sum to 1; got a sum of 1.5 at row 0; take logits.softmax\(-1\)",
+            r"probs: probabilities that sum to 1; got 1.5 at row 0; take logits.softmax\(-1\)",
         ),
         (lambda: targets.smoothing_from_confidence(PROBS, maximum=1.3), r"maximum: in \[0, 1\]; got 1.3"),
         (

@@ -158,7 +158,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "dense nan",
         lambda: targets.dense(torch.tensor([0.5, float("nan")])),
-        r"values: finite weights; got nan at index \(1,\)",
+        r"values: finite weights; got nan at row 1",
     ),
     ("dense shape", lambda: targets.dense(torch.ones(3, 1)), r"values: shape \(..., K\) with K >= 2; got \(3, 1\)"),
     (

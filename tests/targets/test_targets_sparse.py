@@ -163,7 +163,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("nan", lambda: targets.top_k(TEACHER / 0, k=2), "got a sum of"),
     ("one class", lambda: targets.top_k(torch.zeros(2, 1), k=1), r"teacher_log_probs: shape \(..., K\) with K >= 2"),
     ("ints", lambda: targets.top_k(torch.zeros(2, 2).long(), k=1), "teacher_log_probs: a floating-point tensor"),
-    ("k", lambda: targets.top_k(TEACHER, k=7), "k: an int from 1 to 6, the number of classes; got 7; choose fewer"),
+    ("k", lambda: targets.top_k(TEACHER, k=7), "k: an int from 1 to 6; got 7; choose at most"),
     ("no k", lambda: targets.top_k(TEACHER, k=0), "k: an int from 1 to 6"),
     ("half a k", lambda: targets.top_k(TEACHER, k=1.5), "k: an int from 1 to 6.*; got 1.5"),  # pyright: ignore
     (
@@ -218,7 +218,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "no votes",
         lambda: targets.votes(torch.tensor([[1, 2], [0, 0], [0, 0]])),
-        "counts: a vote in every row; got none at row 1; drop that example",
+        "counts: a vote in every row; got 0 at row 1; drop that example",
     ),
     ("votes by list", lambda: targets.votes([[1, 2]]), "counts: a tensor of numbers of votes; got list"),  # pyright: ignore
     ("votes in bool", lambda: targets.votes(torch.ones(2, 2).bool()), "counts: .*; got dtype torch.bool"),

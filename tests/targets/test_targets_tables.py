@@ -163,7 +163,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "without a label",
         lambda: targets.tfidf_table(TEXTS, CLASSES[:3], num_classes=4, smoothing=0.1),
-        r"labels: shape \(5,\), as texts; got \(3,\)",
+        r"labels: shape \(5,\); got \(3,\)",
     ),
     ("label", lambda: targets.tfidf_table(TEXTS, CLASSES, num_classes=3, smoothing=0.1), "labels: .* got 3 at row 4"),
     (

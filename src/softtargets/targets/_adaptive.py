@@ -118,7 +118,7 @@ def smoothing_from_confidence(probs: Tensor, *, maximum: float, labels: Tensor |
     check_fraction("maximum", maximum)
     if values_visible(probs):
         tolerance, sums = sum_tolerance(probs), at_least_float32(probs).sum(-1)
-        required, remedy = "probabilities, a sum of 1 in each row", "take logits.softmax(-1)"
+        required, remedy = "probabilities that sum to 1", "take logits.softmax(-1)"
         check_entries("probs", sums, lambda total: (total - 1).abs() <= tolerance, required, remedy)
     wide = at_least_float32(probs)
     confidence = wide.amax(-1) if labels is None else _of_labels(wide, labels)
