@@ -191,7 +191,7 @@ def test_transforms_and_learning_targets_take_the_plain_path() -> None:
         ({"weight": torch.zeros(K, 2)}, r"hidden: shape \(..., 2\), as weight; got \(13, 3\)"),
         ({"bias": torch.zeros(2)}, r"bias: shape \(6,\), one per class; got \(2,\)"),
         ({"chunk": 0}, r"chunk: at least 1; got 0; give the number of rows"),
-        ({"chunk": 2.0}, r"chunk: an int of at least 1, or None; got 2.0"),
+        ({"chunk": 2.0}, r"chunk: an int of at least 1; got 2.0"),
         ({"targets": LABELS + 3}, r"labels: labels of at least 0 and below 6.*at row"),
         ({"targets": LABELS[:3]}, r"targets: shape \(13,\), as the logits without classes; got \(3,\)"),
         ({"hidden": torch.zeros(N, H, dtype=torch.long)}, r"hidden: a floating-point tensor"),
