@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 
 from softtargets._errors import InputError
 from softtargets._spec import Spec, read_toml
-from softtargets.models.spec import ModelSpec
+from softtargets.models import AnyModel
 
 
 class Inner(Spec):
@@ -23,7 +23,7 @@ class Outer(Spec):
     inner: Inner = Inner()
     many: tuple[Inner, ...] = ()
     numbers: tuple[int, ...] | None = None
-    model: ModelSpec | None = None
+    model: AnyModel | None = None
     named: dict[Literal["smoke", "desk", "paper"], Inner] = {}  # noqa: RUF012 (a field's default)
     free: dict[str, Any] = {}  # noqa: RUF012
     version: Literal[1] = 1
@@ -76,11 +76,11 @@ def test_a_value_of_the_wrong_type_or_size_is_one_sentence(data: dict, text: str
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ({"model": {}}, "model.name: required, one of mlp, convnet, resnet, alexnet; got nothing; add this key"),
-        ({"model": {"name": 3}}, "model.name: one of mlp, convnet, resnet, alexnet; got 3; use one of these"),
+        ({"model": {}}, "model.name: required, one of alexnet, convnet, mlp, resnet; got nothing; add this key"),
+        ({"model": {"name": 3}}, "model.name: one of alexnet, convnet, mlp, resnet; got 3; use one of these"),
         (
             {"model": {"name": "mpl"}},
-            "model.name: one of mlp, convnet, resnet, alexnet; got 'mpl'; did you mean 'mlp'?",
+            "model.name: one of alexnet, convnet, mlp, resnet; got 'mpl'; did you mean 'mlp'?",
         ),
         ({"model": {"name": "mlp", "hidden": [0]}}, "model.hidden.0: at least 1; got 0; raise it"),
         (

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from softtargets.analysis import activations
-from softtargets.models import ConvNetSpec, MlpSpec, ResNetSpec, build
+from softtargets.models.convnet import ConvNetSpec
+from softtargets.models.mlp import MlpSpec
+from softtargets.models.resnet import ResNetSpec
 
 
 class Network(nn.Module):
@@ -164,7 +166,7 @@ def test_results_are_plain_copies_of_the_dtype_asked_for(model: Network) -> None
 
 @pytest.mark.parametrize("spec", [MlpSpec(hidden=(5,)), ConvNetSpec(widths=(4,)), ResNetSpec(depth=8)])
 def test_the_head_of_our_own_models_is_given_their_features(spec: Any) -> None:
-    network = build(spec, input_shape=(1, 8, 8), num_classes=3).eval()
+    network = spec.build(input_shape=(1, 8, 8), num_classes=3).eval()
     inputs = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         expected = network.features(inputs)  # pyright: ignore[reportCallIssue]

@@ -9,9 +9,9 @@ import torch
 from evaluate.evaluation_files import BY_HAND, simulate, values, write_arrays, write_by_hand, write_csv
 from safetensors.torch import save_file
 
-from softtargets._errors import InputError
+from softtargets._errors import InputError, InputTypeError
 from softtargets.data.predictions import PredictionFiles
-from softtargets.evaluate import EvaluateRequest, evaluate_predictions
+from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_predictions
 
 
 def without_names(said: dict[str, Any]) -> dict[str, Any]:
@@ -152,3 +152,37 @@ def test_a_truncated_shard_is_refused_and_nothing_is_left(tmp_path, monkeypatch)
     with pytest.raises(InputError, match=r"a file that can be read; got b\.safetensors"):
         evaluate_predictions(predictions=["a.safetensors", "b.safetensors"], output="page")
     assert not Path("page").exists()
+
+
+ARRAY_PROBS = np.array([[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
+ARRAY_LABELS = np.array([0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"probs": ARRAY_PROBS[:, :1]}, InputError, r"probs: shape \(N, K\) .* got shape \(3, 1\)"),
+        ({"probs": ARRAY_PROBS[:0]}, InputError, r"probs: shape .* got shape \(0, 2\)"),
+        ({"probs": ARRAY_PROBS[:, 0]}, InputError, r"probs: shape .* got shape \(3,\)"),
+        ({"probs": ARRAY_LABELS, "labels": ARRAY_PROBS}, InputError, r"probs: shape .* got shape \(3,\)"),
+        ({"labels": ARRAY_LABELS[:2]}, InputError, r"labels: shape \(3,\), one label for each row; got shape \(2,\)"),
+        ({"labels": ARRAY_LABELS[:, None]}, InputError, r"labels: shape \(3,\).* got shape \(3, 1\)"),
+        ({"labels": ARRAY_LABELS + 1}, InputError, "labels .* got 2 .* row 1"),
+        ({"labels": ["cat", "dog", "cat"]}, InputTypeError, "labels: an array of numbers; got list"),
+        ({"probs": ARRAY_PROBS * 1j}, InputTypeError, "probs: an array of numbers"),
+        ({"probs": torch.tensor(ARRAY_PROBS) * 1j}, InputTypeError, "probs: an array of real numbers"),
+        ({"probs": ARRAY_PROBS * np.array([[1], [np.nan], [1]])}, InputError, "probs: .* nan in row 1, class 0"),
+        ({"probs": 5 * ARRAY_PROBS}, InputError, "probs: .* a sum of 5 in row 0; these look like logits: pass logits="),
+        ({"against": {"b": ARRAY_PROBS[:2]}}, InputError, "against: as many rows as predictions has, 3; got 2 in b"),
+        ({"against": {"b": np.full((3, 4), 0.25)}}, InputError, "against: 2 classes, .* got 4 in b"),
+        ({"against": {"b": -ARRAY_PROBS}}, InputError, r"against\['b'\]: .* in row 0"),
+        (
+            {"options": EvaluationOptions(class_names=("a",))},
+            InputError,
+            "class_names: 2 names, one for each class; got 1",
+        ),
+    ],
+)
+def test_bad_arrays_are_refused_by_name_and_row(arguments, error, words):
+    with pytest.raises(error, match=words):
+        evaluate_predictions(**{"probs": ARRAY_PROBS, "labels": ARRAY_LABELS, **arguments})

@@ -323,8 +323,8 @@ PROBS, LABELS = np.full((3, 2), 0.5), np.zeros(3, dtype=int)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({}, "probs: either probs or logits, or predictions; got neither"),
-        ({"labels": LABELS}, "probs: either probs or logits, or predictions; got neither"),
+        ({}, "probs: either probs or logits; got neither; pass one of them, or files as predictions"),
+        ({"labels": LABELS}, "probs: either probs or logits; got neither; pass one of them, or files as predictions"),
         ({"probs": PROBS, "logits": PROBS, "labels": LABELS}, "probs: .* got both"),
         ({"probs": PROBS}, "labels: one class index for each row; got none"),
         ({"probs": PROBS, "labels": LABELS, "against": {"predictions": PROBS}}, "against: a unique name"),

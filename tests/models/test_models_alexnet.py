@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from softtargets._errors import InputError
-from softtargets.models import AlexNet, AlexNetSpec, build
+from softtargets.models.alexnet import AlexNet, AlexNetSpec
 from softtargets.runs.spec import GroupSpec, OptimizerSpec
 from softtargets.train.optimizers import build_optimizer
 
@@ -115,7 +115,7 @@ def test_decay_of_the_last_two_dense_layers_is_tensorflows() -> None:
 
 def test_it_is_built_from_its_specification_and_every_parameter_learns() -> None:
     torch.manual_seed(0)
-    model = build(AlexNetSpec(channels=4, hidden=(6,)), input_shape=(1, 8, 8), num_classes=3)
+    model = AlexNetSpec(channels=4, hidden=(6,)).build(input_shape=(1, 8, 8), num_classes=3)
     nn.functional.cross_entropy(model(torch.randn(16, 1, 8, 8)), torch.arange(16) % 3).backward()
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in model.parameters())
 

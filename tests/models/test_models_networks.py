@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from softtargets._errors import InputError, InputTypeError
-from softtargets.models import ConvNet, ConvNetSpec, Mlp, MlpSpec, ResNet, ResNetSpec, build
+from softtargets.models.convnet import ConvNet, ConvNetSpec
+from softtargets.models.mlp import Mlp, MlpSpec
+from softtargets.models.resnet import ResNet, ResNetSpec
 
 
 def count(model: nn.Module) -> int:
@@ -25,7 +27,7 @@ def test_mlp_parameters() -> None:
 @pytest.mark.parametrize("spec", [MlpSpec(hidden=(6, 5), dropout=0.5), ResNetSpec(depth=8, width=4)])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 7, 9), (1, 1, 1)])
 def test_forward_is_the_head_of_the_features(spec: MlpSpec | ResNetSpec, shape: tuple[int, ...]) -> None:
-    model = build(spec, input_shape=shape, num_classes=4).eval()
+    model = spec.build(input_shape=shape, num_classes=4).eval()
     inputs = torch.randn(5, *shape)
     features = model.features(inputs)  # pyright: ignore[reportCallIssue]
     assert isinstance(model.head, nn.Linear)
@@ -38,7 +40,7 @@ def test_forward_is_the_head_of_the_features(spec: MlpSpec | ResNetSpec, shape: 
 @pytest.mark.parametrize("spec", [MlpSpec(hidden=(6,)), ConvNetSpec(widths=(4, 6)), ResNetSpec(depth=8, width=4)])
 def test_every_parameter_learns(spec: MlpSpec | ConvNetSpec | ResNetSpec) -> None:
     torch.manual_seed(0)
-    model = build(spec, input_shape=(1, 8, 8), num_classes=3)
+    model = spec.build(input_shape=(1, 8, 8), num_classes=3)
     nn.functional.cross_entropy(model(torch.randn(16, 1, 8, 8)), torch.arange(16) % 3).backward()
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in model.parameters())
 
@@ -94,7 +96,7 @@ def test_convolutions_start_as_he_et_al_and_no_norm_starts_at_zero() -> None:
 def test_the_seed_decides_the_weights() -> None:
     def made(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return build(ResNetSpec(depth=8), input_shape=(1, 8, 8), num_classes=2).state_dict()["stem.0.weight"]
+        return ResNetSpec(depth=8).build(input_shape=(1, 8, 8), num_classes=2).state_dict()["stem.0.weight"]
 
     assert torch.equal(made(1), made(1))
     assert not torch.equal(made(1), made(2))

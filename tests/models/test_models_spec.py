@@ -7,14 +7,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from softtargets._errors import InputError
 from softtargets._spec import tags
-from softtargets.models import MODELS, MlpSpec, ModelSpec, ResNetSpec
+from softtargets.models import MODELS, AnyModel
+from softtargets.models.mlp import MlpSpec
+from softtargets.models.resnet import ResNetSpec
 
 
 def test_every_name_has_a_class_whose_arguments_are_the_fields() -> None:
-    specs = tags(ModelSpec)
+    specs = tags(AnyModel)
     assert set(MODELS) == set(specs)
     for name, spec in specs.items():
-        arguments = inspect.signature(MODELS[name]).parameters
+        arguments = inspect.signature(MODELS[name].network).parameters
         assert list(arguments) == [
             "input_shape",
             "num_classes",
@@ -25,7 +27,7 @@ def test_every_name_has_a_class_whose_arguments_are_the_fields() -> None:
 
 
 def test_the_name_selects() -> None:
-    adapter = TypeAdapter(ModelSpec)
+    adapter = TypeAdapter(AnyModel)
     assert adapter.validate_python({"name": "mlp", "hidden": [3]}) == MlpSpec(hidden=(3,))
     assert adapter.validate_python({"name": "resnet", "depth": 8}) == ResNetSpec(depth=8)
 

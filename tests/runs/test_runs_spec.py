@@ -6,7 +6,7 @@ import pytest
 
 from softtargets._errors import InputError
 from softtargets._spec import merged
-from softtargets.models.spec import MlpSpec
+from softtargets.models.mlp import MlpSpec
 from softtargets.objectives import OBJECTIVES
 from softtargets.runs.spec import ResolvedRun, RunSpec, canonical_json
 

@@ -5,7 +5,6 @@ import torch
 from training import train
 
 from softtargets.distill.cache import shards as cache_shards
-from softtargets.models import build
 from softtargets.runs.network import TrainedModel
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
@@ -24,9 +23,8 @@ def test_a_teacher_answers_in_its_own_precision_and_takes_no_gradient(small_run)
     """A bfloat16 teacher of a float32 student, in evaluation mode."""
     model = {"name": "resnet", "depth": 8, "width": 4}
     torch.manual_seed(0)
-    network = build(
-        RunSpec.parse({"model": model, "training": {"epochs": 1}}).model, input_shape=(1, 8, 8), num_classes=K
-    )
+    spec = RunSpec.parse({"model": model, "training": {"epochs": 1}}).model
+    network = spec.build(input_shape=(1, 8, 8), num_classes=K)
     inputs = torch.randn(N, 1, 8, 8)
     full = TrainedModel(network, small_run(model=model)).logits(inputs)
     half = TrainedModel(network, small_run(model=model, training={"precision": "bfloat16"})).logits(inputs)

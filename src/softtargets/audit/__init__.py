@@ -3,8 +3,7 @@
 from softtargets.audit.job import audit_labels
 from softtargets.audit.models import RunsFailedError
 from softtargets.audit.page import write_page
-from softtargets.audit.request import AuditOptions
+from softtargets.audit.request import AuditOptions, AuditStage
 from softtargets.audit.results import AuditResults
-from softtargets.audit.stages import AuditStage
 
 __all__ = ["AuditOptions", "AuditResults", "AuditStage", "RunsFailedError", "audit_labels", "write_page"]

@@ -10,9 +10,8 @@ from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.models import cross_validate
-from softtargets.audit.request import AuditRequest
+from softtargets.audit.request import AuditRequest, OnStage
 from softtargets.audit.results import CrossValidatedModel
-from softtargets.audit.stages import OnStage
 from softtargets.data import read_observed
 from softtargets.data.dataset import Dataset
 from softtargets.data.predictions import Predictions, read_predictions

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmetry_of
-from softtargets.audit.arrays import predictions_of
 from softtargets.audit.classes import audit_classes, find_confusions
 from softtargets.audit.evidence import measure_agreement
 from softtargets.audit.inputs import AuditInputs, gather
 from softtargets.audit.page import write_page
 from softtargets.audit.previews import preview_examples
 from softtargets.audit.ranking import estimate_cutoffs, find_suspects, rank_labels
-from softtargets.audit.request import AuditOptions, AuditRequest
+from softtargets.audit.request import AuditOptions, AuditRequest, AuditStage, OnStage
 from softtargets.audit.results import (
     AuditedLabels,
     AuditProvenance,
@@ -26,8 +25,8 @@ from softtargets.audit.results import (
     NoiseEstimate,
 )
 from softtargets.audit.scores import PRECISION_AT, RANKED_BY, judge_scores, score_labels
-from softtargets.audit.stages import AuditStage, OnStage
 from softtargets.audit.transitions import CHOSEN, CHOSEN_BECAUSE, CONFIDENCE, TransitionFit, fit_transition
+from softtargets.data.predictions import predictions_of
 
 SAMPLING = (
     "The intervals cover the sampling of the examples and not the errors of the model itself: where it confuses "

@@ -6,12 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from softtargets._errors import fail
-from softtargets.audit.stages import AuditStage
 from softtargets.data.predictions import Predictions
 from softtargets.train.progress import Progress
 
 FOLDS = 5
 RUNS = Path("runs")
+OnStage = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class AuditStage:
+    """One step of an audit, for whoever shows progress: its name, and how much of it is done, in [0, 1]."""
+
+    name: str
+    done: float
 
 
 @dataclass(frozen=True)

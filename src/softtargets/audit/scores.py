@@ -5,8 +5,8 @@ from torch import Tensor
 
 from softtargets import noise
 from softtargets.audit.evidence import LabelEvidence
+from softtargets.audit.request import OnStage
 from softtargets.audit.results import LabelScore
-from softtargets.audit.stages import OnStage
 from softtargets.audit.transitions import TransitionFit
 from softtargets.metrics import auroc
 

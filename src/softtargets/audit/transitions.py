@@ -8,8 +8,8 @@ from torch import Tensor
 
 from softtargets import noise
 from softtargets.audit.evidence import LabelEvidence
+from softtargets.audit.request import OnStage
 from softtargets.audit.results import ReferenceLabels, TransitionEstimate
-from softtargets.audit.stages import OnStage
 from softtargets.matrices import Transition
 from softtargets.noise import ConfidentJoint, TransitionInterval
 from softtargets.noise.estimators import ESTIMATORS

@@ -1,7 +1,5 @@
 """The command `audit`: arguments in, messages out."""
 
-import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softtargets.cli.errors import DONE, RUNS_FAILED
-from softtargets.cli.progress import SECONDS_BETWEEN_LINES, shown_progress
+from softtargets.cli.progress import StageLines, shown_progress
 
 if TYPE_CHECKING:
     from softtargets.audit import AuditResults, AuditStage
@@ -95,7 +93,7 @@ def audit(
                 predictions=predictions or (),
                 data=data,
                 output=output,
-                options=replace(options, on_progress=_Shown(on_training)),
+                options=replace(options, on_progress=_shown(on_training)),
             )
     except RunsFailedError as error:
         typer.echo(f"failed: {error}", err=True)
@@ -104,26 +102,20 @@ def audit(
     return DONE
 
 
-class _Shown:
-    """Prints a stage when it begins, and how far it is every few seconds; training has a display of its own."""
+def _shown(on_training: "Callable[[Progress], None] | None") -> "Callable[[AuditStage | Progress], None]":
+    """Return a function that prints the stages; training has a display of its own."""
+    from softtargets.audit import AuditStage
 
-    def __init__(self, on_training: "Callable[[Progress], None] | None") -> None:
-        self._on_training = on_training
-        self._stage = ""
-        self._printed = 0.0
+    lines = StageLines()
 
-    def __call__(self, state: "AuditStage | Progress") -> None:
-        from softtargets.audit import AuditStage
+    def show(state: "AuditStage | Progress") -> None:
+        if isinstance(state, AuditStage):
+            if state.done < 1:
+                lines(state.name, f", {100 * state.done:.0f} %" if state.done else "")
+        elif on_training is not None:
+            on_training(state)
 
-        if not isinstance(state, AuditStage):
-            if self._on_training is not None:
-                self._on_training(state)
-            return
-        now = time.monotonic()
-        if state.done < 1 and (state.name != self._stage or now - self._printed >= SECONDS_BETWEEN_LINES):
-            done = f", {100 * state.done:.0f} %" if state.done else ""
-            print(f"{state.name}{done}", file=sys.stderr, flush=True)
-            self._stage, self._printed = state.name, now
+    return show
 
 
 def show_audit(results: "AuditResults") -> str:

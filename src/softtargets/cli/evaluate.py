@@ -1,14 +1,12 @@
 """The command `evaluate`: arguments in, messages out."""
 
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softtargets.cli.errors import DONE
-from softtargets.cli.progress import SECONDS_BETWEEN_LINES
+from softtargets.cli.progress import StageLines
 
 if TYPE_CHECKING:
     from softtargets.evaluate import EvaluationResults
@@ -78,16 +76,11 @@ def evaluate(
 
 def show_rows() -> "OnRows":
     """Return a function that prints each stage as it begins, and its progress every few seconds."""
-    last: tuple[str, float] = ("", 0.0)
+    lines = StageLines()
 
     def show(stage: str, done: int, total: int | None) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if stage == last[0] and now - last[1] < SECONDS_BETWEEN_LINES:
-            return
         rows = f" {done:,} rows" if total is None else f" {done:,} of {total:,} rows, {100 * done / total:.0f} %"
-        print(f"{stage}{f':{rows}' if done else ''}", file=sys.stderr, flush=True)
-        last = (stage, now)
+        lines(stage, f":{rows}" if done else "")
 
     return show
 

@@ -48,6 +48,20 @@ class _Lines:
             self._last, self._ended = now, ends
 
 
+class StageLines:
+    """Prints a stage when it begins, and how far it is every few seconds."""
+
+    def __init__(self) -> None:
+        self._stage, self._printed = "", 0.0
+
+    def __call__(self, stage: str, done: str) -> None:
+        """Print a stage, and what of it is done, in words."""
+        now = time.monotonic()
+        if stage != self._stage or now - self._printed >= SECONDS_BETWEEN_LINES:
+            print(f"{stage}{done}", file=sys.stderr, flush=True)
+            self._stage, self._printed = stage, now
+
+
 def describe(state: "Progress") -> str:
     """Return progress in words."""
     if state.finished == state.total:

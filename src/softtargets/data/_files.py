@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from softtargets._errors import InputError, fail, nearest
+from softtargets.data.dataset import SPLITS
 
 Kind = Literal["parquet", "csv", "images"]
 
@@ -20,7 +21,6 @@ ALIASES = {
     "dev": "validation",
     "test": "test",
 }
-_SPLITS = ("train", "validation", "test")
 _TABLES: dict[str, Kind] = {".parquet": "parquet", ".csv": "csv"}
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"}
 # Paths share suffixes and parts of words, so that unlike names are half alike: nofile.csv and one.csv are to 0.7.
@@ -47,7 +47,7 @@ class Files:
     files: tuple[File, ...]
     class_names: tuple[str, ...] = ()
 
-    def fingerprint(self) -> str:
+    def identity(self) -> str:
         """SHA-256 of the bytes of every file with its split, or for a folder of images its path inside it."""
         digest = hashlib.sha256(self.kind.encode())
         for name in self.class_names:
@@ -120,7 +120,7 @@ def _split_tables(folder: Path) -> tuple[Kind, tuple[File, ...]] | None:
     kinds = {entry.suffix.lower() for entry in found}
     if len(kinds) > 1:
         raise fail("name", "either Parquet or CSV files in one folder", _listed(found), "move the others elsewhere")
-    ordered = [File(split, entry, entry.name) for split in _SPLITS for entry in _whole(split, named.get(split, []))]
+    ordered = [File(split, entry, entry.name) for split in SPLITS for entry in _whole(split, named.get(split, []))]
     return _TABLES[kinds.pop()], tuple(ordered)
 
 
@@ -150,7 +150,7 @@ def _image_folder(folder: Path) -> Files:
             raise fail("name", "a folder named train", f"only {_listed(inside)} in '{folder}'", "add the training data")
         roots = [("train", folder)]
     files, classes = [], set()
-    for split, root in sorted(roots, key=lambda item: _SPLITS.index(item[0])):
+    for split, root in sorted(roots, key=lambda item: SPLITS.index(item[0])):
         classes |= {entry.name for entry in _visible(root) if entry.is_dir()}
         for path in sorted(root.rglob("*")):
             inner = path.relative_to(root)

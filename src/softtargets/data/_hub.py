@@ -21,7 +21,7 @@ class Hub:
 
     name: str
 
-    def key(self) -> str:
+    def identity(self) -> str:
         """Name the version that is read."""
         return " ".join([self.name, *(f"{split} {data._fingerprint}" for split, data in self._splits.items())])
 

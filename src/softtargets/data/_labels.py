@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from softtargets._errors import InputError, fail
+from softtargets.data._numbers import number_of
 from softtargets.data._splits import no_training_example
 from softtargets.data._tables import Part, no_rows
 
@@ -69,7 +69,7 @@ def _cell(value: Any, part: Part, row: int) -> int | str:
         raise _bad(part, row, "a missing label")
     if isinstance(value, bool):
         return str(value)
-    number = _number(value)
+    number = number_of(value)
     if number is None:
         if isinstance(value, str):
             return value
@@ -80,15 +80,6 @@ def _cell(value: Any, part: Part, row: int) -> int | str:
     if not (math.isfinite(number) and abs(number) < 2**31 and number == int(number)):
         raise _bad(part, row, f"{value}")
     return int(number)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, int | float | Decimal):
-        return float(value)
-    try:
-        return float(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 def _bad(part: Part, row: int, got: str) -> InputError:

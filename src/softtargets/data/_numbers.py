@@ -46,13 +46,19 @@ def _numbers(column: pa.ChunkedArray) -> Tensor:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         # A copy: Arrow's memory may not be written to.
         return torch.tensor(column.cast(pa.float64(), safe=False).to_numpy())
-    return torch.tensor([_number(value) for value in column.to_pylist()], dtype=torch.float64)
+    return torch.tensor([_written(value) for value in column.to_pylist()], dtype=torch.float64)
 
 
-def _number(value: Any) -> float:
-    if not isinstance(value, str | Decimal):
-        return float("nan")
+def _written(value: Any) -> float:
+    number = number_of(value) if isinstance(value, str | Decimal) else None
+    return float("nan") if number is None else number
+
+
+def number_of(value: Any) -> float | None:
+    """Return a number, also one that is written as text; None for anything else."""
+    if not isinstance(value, str | int | float | Decimal):
+        return None
     try:
         return float(value)
     except ValueError:
-        return float("nan")
+        return None

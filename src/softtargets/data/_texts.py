@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail
+from softtargets.data._numbers import number_of
 from softtargets.data._tables import Columns, Part
 from softtargets.data.spec import DataSpec
 
@@ -28,7 +29,7 @@ def find_text(parts: Sequence[Part], spec: DataSpec) -> Columns:
     if spec.features is not None or not candidates:
         return columns
     values = parts[0].table[candidates[0]].to_pylist()
-    words = sum(isinstance(value, str) and not _is_number(value) for value in values)
+    words = sum(isinstance(value, str) and number_of(value) is None for value in values)
     return replace(columns, text=candidates[0], features=()) if 2 * words > len(values) else columns
 
 
@@ -64,11 +65,3 @@ def count_words(texts: Sequence[str]) -> Tensor:
         rows: Any = hashed.transform(texts[start : start + _CHUNK])
         counts[start : start + _CHUNK] = torch.from_numpy(rows.toarray()).clamp(max=255)
     return counts
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True

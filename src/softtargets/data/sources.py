@@ -46,7 +46,7 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
         ((1, 8, 8), 10, {'train': 1150, 'validation': 288, 'test': 359})
     """
     source = _source(spec.name)
-    identity = _identity(source)
+    identity = source.identity()
     content = _decoded(source, identity, spec, cache)
     splits = split(content.labels, content.origin, spec)
     # All folds together: which of them a rare class falls into is chance.
@@ -76,13 +76,16 @@ def fingerprint(spec: DataSpec, *, cache: Path | None = None) -> str:
     inputs and labels, for which `cache` saves decoding again. The splits are not in it: the specification holds them.
     """
     source = _source(spec.name)
-    identity = _identity(source)
+    identity = source.identity()
     return identity if isinstance(source, Files) else _decoded(source, identity, spec, cache).fingerprint()
 
 
 @dataclass(frozen=True)
 class _Digits:
     name: str = "digits"
+
+    def identity(self) -> str:
+        return self.name
 
 
 _Source = _Digits | Files | Hub
@@ -97,17 +100,6 @@ def _source(name: str) -> _Source:
     if _HUB_NAME.fullmatch(name) and path.suffix.lower() not in (".parquet", ".csv"):
         return Hub(name)
     raise missing(name)
-
-
-def _identity(source: _Source) -> str:
-    """Name the content without decoding it."""
-    match source:
-        case Files():
-            return source.fingerprint()
-        case Hub():
-            return source.key()
-        case _Digits():
-            return source.name
 
 
 def _decoded(source: _Source, identity: str, spec: DataSpec, cache: Path | None) -> Content:

@@ -1,14 +1,13 @@
-"""What a data set is, as a specification. Free of torch, for the command line."""
+"""What a data set is, as a specification."""
 
 from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from softtargets._errors import fail
-from softtargets._spec import Spec
+from softtargets._spec import Share, Spec
 
 Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Limit(Spec):

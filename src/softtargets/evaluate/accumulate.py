@@ -41,12 +41,14 @@ def accumulate(
     """
     num_classes = sources[0].data.num_classes
     models = tuple(
-        AccumulatedModel(source, MetricSuite(num_classes, seed, draws=draws), RowSample(num_classes, source.kind, seed))
+        AccumulatedModel(
+            source, MetricSuite(num_classes, seed, draws=draws), RowSample(num_classes, source.data.kind, seed)
+        )
         for source in sources
     )
     for block in read_blocks(sources, "reading", on_rows):
         ids = torch.arange(block.first_row, block.first_row + len(block.labels))
         for values, model in zip(block.values, models, strict=True):
-            model.suite.update(values, model.source.kind, block.labels, ids)
+            model.suite.update(values, model.source.data.kind, block.labels, ids)
             model.sample.add(values, block.labels, ids)
     return models

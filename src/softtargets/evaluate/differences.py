@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from softtargets.evaluate.accumulate import AccumulatedModel
 from softtargets.evaluate.catalog import METRICS
-from softtargets.evaluate.results import MetricDifference
-from softtargets.evaluate.suite import LEVEL, MetricChange
+from softtargets.evaluate.results import MetricDifference, MetricValue
+from softtargets.evaluate.suite import LEVEL
 from softtargets.metrics.statistics import holm_adjusted
 
 # How many p-values the draws of one interval suffice for: the smallest p-value of 1,000 draws is 0.002, and after
@@ -38,6 +38,6 @@ def compare_models(models: Sequence[AccumulatedModel]) -> tuple[MetricDifference
     )
 
 
-def _within(change: MetricChange) -> bool:
+def _within(change: MetricValue) -> bool:
     """Say whether a difference, unless it is 0, is at most the error of the sketches."""
     return bool(change.value) and abs(change.value or 0.0) <= change.bound

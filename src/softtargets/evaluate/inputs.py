@@ -1,16 +1,21 @@
 """Predictions of several models on the same rows, read side by side in bounded memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import InputError, fail
-from softtargets.data.predictions import PredictionChunk, PredictionFiles, open_predictions
-from softtargets.evaluate.arrays import ArrayLike, ArrayPredictions, as_tensor
+from softtargets.data.predictions import (
+    ArrayLike,
+    PredictionChunk,
+    PredictionFiles,
+    Predictions,
+    open_predictions,
+    predictions_of,
+)
 from softtargets.evaluate.request import LABELS, EvaluateRequest
-from softtargets.metrics.rows import Kind
 
 # (stage, rows done, number of rows or None where it is not known)
 OnRows = Callable[[str, int, int | None], None]
@@ -26,12 +31,7 @@ class PredictionSource:
     """
 
     name: str
-    data: PredictionFiles | ArrayPredictions
-
-    @property
-    def kind(self) -> Kind:
-        """What the values are."""
-        return self.data.kind
+    data: PredictionFiles | Predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,26 +97,18 @@ def open_arrays(
         InputError: both or neither of probs and logits, no labels, a bad shape, models that differ in classes or rows.
         InputTypeError: what is not an array of numbers.
     """
-    if (probs is None) == (logits is None):
-        got = "neither" if probs is None else "both"
-        raise fail("probs", "either probs or logits, or predictions", got, "pass one of them")
+    main = predictions_of(probs, logits, labels, class_names=class_names)
     if labels is None:
         raise fail("labels", "one class index for each row", "none", "pass labels")
     if name in against:
         raise fail("against", "a unique name for each model", f"'{name}' 2 times", "choose another name")
-    kind, main = ("probs", probs) if logits is None else ("logits", logits)
-    shared = as_tensor("labels", labels)
-    models = [(name, kind, main), *((other, f"against[{other!r}]", values) for other, values in against.items())]
-    sources = tuple(
-        PredictionSource(model, ArrayPredictions(as_tensor(place, values), kind, shared, class_names, place))
-        for model, place, values in models
-    )
+    sources = [PredictionSource(name, main)]
+    for other, values in against.items():
+        found = predictions_of(**{main.kind: values}, argument=f"against[{other!r}]")
+        data = replace(found, labels=main.labels, class_names=main.class_names)
+        sources.append(PredictionSource(other, data))
     _require_one_problem(sources)
-    num_rows = sources[0].data.num_rows
-    if shared.shape != (num_rows,):
-        got = f"shape {tuple(shared.shape)}"
-        raise fail("labels", f"shape ({num_rows},), one label for each row", got, "pass one class index per row")
-    return sources
+    return tuple(sources)
 
 
 def _require_one_problem(sources: Sequence[PredictionSource]) -> None:

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from softtargets._errors import fail
+from softtargets.data.predictions import ArrayLike
 from softtargets.evaluate.accumulate import accumulate
-from softtargets.evaluate.arrays import ArrayLike
 from softtargets.evaluate.calibrate import calibrate
 from softtargets.evaluate.diagrams import CLASSES_RULE
 from softtargets.evaluate.differences import compare_models

@@ -1,11 +1,12 @@
 """The results of each model, from what the two passes accumulated."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from softtargets.evaluate.accumulate import AccumulatedModel
 from softtargets.evaluate.calibrate import FOLDS, CalibratedModel
 from softtargets.evaluate.diagrams import classes_of, histogram_of, reliability_of, risk_curve_of
-from softtargets.evaluate.results import EvaluatedModel, FittedTemperature, MetricValue
+from softtargets.evaluate.results import EvaluatedModel, FittedTemperature
 from softtargets.evaluate.sample import LEAST
 from softtargets.evaluate.suite import SHARES
 
@@ -26,7 +27,7 @@ def _evaluated(model: AccumulatedModel, scaled: CalibratedModel | None, labelled
     return EvaluatedModel(
         name=model.source.name,
         files=tuple(map(str, data.paths)),
-        kind=model.source.kind,
+        kind=model.source.data.kind,
         num_rows=suite.counts.count,
         metrics=suite.values(),
         zero_rows=zero_rows,
@@ -43,7 +44,7 @@ def _evaluated(model: AccumulatedModel, scaled: CalibratedModel | None, labelled
 def _temperature(scaled: CalibratedModel, model: AccumulatedModel) -> FittedTemperature:
     values = tuple(m for m in scaled.suite.values() if m.definition.core or m.name == "overconfidence")
     changes = tuple(
-        MetricValue(change.name, change.value, change.interval, change.why)
+        replace(change, bound=0.0, p=None)
         for change in scaled.suite.minus(model.suite)
         # a temperature keeps the order of the classes in each row, so it cannot change these
         if change.name not in SHARES

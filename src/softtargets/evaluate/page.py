@@ -14,6 +14,7 @@ from softtargets.evaluate.results import (
     EvaluatedModel,
     EvaluationResults,
     IntervalEnds,
+    MetricDifference,
     MetricValue,
     ReliabilityBin,
 )
@@ -167,6 +168,13 @@ def _cell(metric: MetricValue | None, notes: Footnotes) -> MetricCell | None:
     )
 
 
+def _changed(change: MetricValue | MetricDifference, notes: Footnotes) -> MetricCell:
+    unit = change.definition.unit
+    return MetricCell(
+        change.value, points_of(change.value, unit), range_of(change.interval, unit), notes.mark(change.why)
+    )
+
+
 def _metric_groups(results: EvaluationResults, notes: Footnotes) -> dict[str, list[MetricRow]]:
     groups: dict[str, list[MetricRow]] = {}
     for name, definition in METRICS.items():
@@ -178,15 +186,7 @@ def _metric_groups(results: EvaluationResults, notes: Footnotes) -> dict[str, li
 
 
 def _compared(results: EvaluationResults, other: EvaluatedModel, notes: Footnotes) -> dict[str, Any]:
-    rows = []
-    for difference in results.differences:
-        if difference.against == other.name:
-            unit = difference.definition.unit
-            mark = notes.mark(difference.why)
-            cell = MetricCell(
-                difference.value, points_of(difference.value, unit), range_of(difference.interval, unit), mark
-            )
-            rows.append((difference, cell))
+    rows = [(one, _changed(one, notes)) for one in results.differences if one.against == other.name]
     return {"name": other.name, "rows": rows}
 
 
@@ -216,9 +216,6 @@ def _scaled_rows(model: EvaluatedModel, after: Iterable[MetricValue], notes: Foo
     assert model.temperature is not None
     for metric in after:
         change = model.temperature.change(metric.name)
-        unit = metric.definition.unit
-        changed = change and MetricCell(
-            change.value, points_of(change.value, unit), range_of(change.interval, unit), notes.mark(change.why)
-        )
+        changed = change and _changed(change, notes)
         cells = _cell(model.metric(metric.name), notes), _cell(metric, notes), changed
         yield MetricRow(metric.definition.label, "", cells)

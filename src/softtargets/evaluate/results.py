@@ -29,6 +29,7 @@ class MetricValue:
         interval: None where there is none; `why` then gives the reason in a sentence.
         why: the reason, else empty.
         bound: largest distance from the exact value, where the metric was computed from a sketch; else 0.
+        p: p-value of no difference, where it is a difference; None where there is none.
     """
 
     name: str
@@ -36,6 +37,7 @@ class MetricValue:
     interval: IntervalEnds | None = None
     why: str = ""
     bound: float = 0.0
+    p: float | None = None
 
     @property
     def definition(self) -> EvaluationMetric:

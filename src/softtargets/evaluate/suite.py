@@ -1,7 +1,8 @@
 """All metrics of one model, accumulated together, and their differences between two models on the same rows."""
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,17 +28,6 @@ BRIER_PARTS = ("brier_reliability", "brier_resolution", "brier_uncertainty", "br
 # Their intervals are known even where no draw can differ: if all rows are right, or all wrong.
 SHARES = ("accuracy", "top5_accuracy")
 SELECTIVE = ("aurc", "excess_aurc", "error_auroc", "coverage_at_1", "coverage_at_5")
-
-
-class MetricChange(NamedTuple):
-    """A difference of a metric: its interval and p-value or why there are none, and its largest error from sketches."""
-
-    name: str
-    value: float | None
-    interval: IntervalEnds | None = None
-    p: float | None = None
-    why: str = ""
-    bound: float = 0.0
 
 
 class MetricSuite:
@@ -107,9 +97,9 @@ class MetricSuite:
                     found[name] = MetricValue(name, value, IntervalEnds(*share))
         return tuple(found[name] for name in METRICS if name in found)
 
-    def minus(self, other: "MetricSuite", *, draws: int | None = None) -> tuple[MetricChange, ...]:
+    def minus(self, other: "MetricSuite", *, draws: int | None = None) -> tuple[MetricValue, ...]:
         """Return the core metrics here minus there, on the same rows, in the order of `METRICS`."""
-        found: dict[str, MetricChange] = {}
+        found: dict[str, MetricValue] = {}
         for names, accumulator in self._accumulators.items():
             if not any(METRICS[name].core for name in names):
                 continue
@@ -122,7 +112,7 @@ class MetricSuite:
                 sum, zip(self._bounds(accumulator, len(names)), other._bounds(beside, len(names)), strict=True)
             )
             for place, (name, value, bound) in enumerate(zip(names, values, bounds, strict=True)):
-                found[name] = _change(name, value, made, why, place)._replace(bound=bound)
+                found[name] = replace(_change(name, value, made, why, place), bound=bound)
         return tuple(found[name] for name, metric in METRICS.items() if name in found and metric.core)
 
     def _alike(self) -> str:
@@ -161,13 +151,13 @@ def _metric(name: str, value: float, ends: IntervalEnds | None, why: str, bound:
     return MetricValue(name, value, ends, why, bound)
 
 
-def _change(name: str, value: float, made: metrics.Interval | None, why: str, place: int) -> MetricChange:
+def _change(name: str, value: float, made: metrics.Interval | None, why: str, place: int) -> MetricValue:
     if not math.isfinite(value):
         reason = f"{METRICS[name].label} is infinite in one of the two, so the difference has no interval."
-        return MetricChange(name, None if math.isnan(value) else value, why=reason)
+        return MetricValue(name, None if math.isnan(value) else value, why=reason)
     if made is None or made.p_value is None:
-        return MetricChange(name, value, why=why)
-    return MetricChange(name, value, _ends(made, place), float(made.p_value.reshape(-1)[place]))
+        return MetricValue(name, value, why=why)
+    return MetricValue(name, value, _ends(made, place), p=float(made.p_value.reshape(-1)[place]))
 
 
 def _ends(made: metrics.Interval, place: int) -> IntervalEnds:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeVar
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from softtargets._checks import check_num_classes
 from softtargets._errors import fail
-from softtargets.models._checks import check_inputs, checked_shape
+from softtargets.models.network import ModelSpec, Width, check_inputs, checked_shape, model
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -76,6 +77,16 @@ class AlexNet(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return (N, K) logits."""
         return self.head(self.features(inputs))
+
+
+@model("alexnet")
+class AlexNetSpec(ModelSpec):
+    """The small AlexNet of Müller et al. 2019, App. A.1: two convolutions of `channels`, then `hidden` dense widths."""
+
+    network = AlexNet
+
+    channels: Width = 64
+    hidden: tuple[Width, ...] = Field(default=(384, 192), min_length=1)
 
 
 def _half(size: int) -> int:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from softtargets._checks import check_num_classes
 from softtargets._errors import fail
-from softtargets.models._checks import check_inputs, checked_shape
+from softtargets.models.network import ModelSpec, Width, check_inputs, checked_shape, model
 
 
 class ConvNet(nn.Module):
@@ -48,3 +49,12 @@ class ConvNet(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return (N, K) logits."""
         return self.head(self.features(inputs))
+
+
+@model("convnet")
+class ConvNetSpec(ModelSpec):
+    """A plain convolutional network: a stage of each width, each halving the resolution."""
+
+    network = ConvNet
+
+    widths: tuple[Width, ...] = Field(default=(32, 64, 128), min_length=1)

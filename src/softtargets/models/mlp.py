@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from softtargets._checks import check_num_classes
-from softtargets.models._checks import check_inputs, checked_shape
+from softtargets.models.network import ModelSpec, Width, check_inputs, checked_shape, model
 
 
 class Mlp(nn.Module):
@@ -56,3 +57,17 @@ class Mlp(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return (N, K) logits."""
         return self.head(self.features(inputs))
+
+
+@model("mlp")
+class MlpSpec(ModelSpec):
+    """A multilayer perceptron on the flattened input: `hidden` widths, and dropout in [0, 1) after each.
+
+    With an `initial_deviation` all weights begin as draws from N(0, initial_deviation²) and all biases at 0.
+    """
+
+    network = Mlp
+
+    hidden: tuple[Width, ...] = (256, 256)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    initial_deviation: float | None = Field(default=None, gt=0)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from pydantic import field_validator
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
 from softtargets._checks import check_num_classes
 from softtargets._errors import fail
-from softtargets.models._checks import check_inputs, checked_shape
-from softtargets.models.spec import nearest_depths
+from softtargets.models.network import ModelSpec, Width, check_inputs, checked_shape, model
 
 
 class ResNet(nn.Module):
@@ -30,7 +30,7 @@ class ResNet(nn.Module):
     def __init__(self, input_shape: Sequence[int], num_classes: int, depth: int = 20, width: int = 16) -> None:
         super().__init__()
         check_num_classes(num_classes)
-        if depths := nearest_depths(depth):
+        if depths := _nearest_depths(depth):
             raise fail("depth", "6n + 2 with n >= 1", depth, f"use {' or '.join(map(str, depths))}")
         self.input_shape = checked_shape(input_shape, "(C, H, W), the shape of an image", ndim=3)
         self.stem = nn.Sequential(_conv(self.input_shape[0], width, 1), nn.BatchNorm2d(width), nn.ReLU())
@@ -49,6 +49,23 @@ class ResNet(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return (N, K) logits."""
         return self.head(self.features(inputs))
+
+
+@model("resnet")
+class ResNetSpec(ModelSpec):
+    """The CIFAR ResNet of He et al. 2016: depth = 6n + 2 layers, `width` channels in the first of three stages."""
+
+    network = ResNet
+
+    depth: int = 20
+    width: Width = 16
+
+    @field_validator("depth")
+    @classmethod
+    def _check_depth(cls, depth: int) -> int:
+        if depths := _nearest_depths(depth):
+            raise ValueError(f"6n + 2 with n >= 1, of which {' and '.join(map(str, depths))} is nearest")
+        return depth
 
 
 class _Block(nn.Module):
@@ -71,3 +88,16 @@ class _Block(nn.Module):
 
 def _conv(fan_in: int, fan_out: int, stride: int) -> nn.Conv2d:
     return nn.Conv2d(fan_in, fan_out, 3, stride, padding=1, bias=False)
+
+
+def _nearest_depths(depth: int) -> tuple[int, ...]:
+    """Return the depths of the form 6n + 2 on either side of a depth that is not; nothing where it is.
+
+    Example:
+        >>> _nearest_depths(20), _nearest_depths(18), _nearest_depths(3)
+        ((), (14, 20), (8,))
+    """
+    if depth < 8:
+        return (8,)
+    below = depth - (depth - 2) % 6
+    return () if below == depth else (below, below + 6)

@@ -5,7 +5,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from softtargets import models
 from softtargets._errors import fail
 from softtargets.data.dataset import Dataset
 from softtargets.runs.spec import ResolvedRun
@@ -45,7 +44,7 @@ def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> Tr
         InputError: where the store has no whole record of that run.
     """
     path = store.path(resolved.identity) / MODEL
-    network = models.build(resolved.run.model, input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+    network = resolved.run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -10,7 +10,7 @@ from softtargets._errors import fail
 from softtargets._spec import NonNegative, Positive, Share, Spec
 from softtargets.data.noise import AnyNoise
 from softtargets.data.spec import AugmentationSpec, DataSpec
-from softtargets.models.spec import ModelSpec
+from softtargets.models import AnyModel
 from softtargets.objectives import AnyObjective
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.objectives.transitions import EstimatedTransition
@@ -132,7 +132,7 @@ class RunSpec(Spec):
 
     data: DataSpec = DataSpec(name="digits")
     noise: AnyNoise | None = None
-    model: ModelSpec
+    model: AnyModel
     objective: AnyObjective = SmoothedCrossEntropy()
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()

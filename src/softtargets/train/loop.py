@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from softtargets import models
 from softtargets._errors import InputError, fail
 from softtargets.data.batches import Inputs, check_augmentation
 from softtargets.data.dataset import Dataset
@@ -168,7 +167,7 @@ class Trainer:
     def _build_model(self) -> torch.nn.Module:
         torch.manual_seed(derived_seed("initialisation", self.run.seeds.initialisation))
         dataset = self.dataset
-        model = models.build(self.run.model, input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+        model = self.run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
         layout = torch.channels_last if dataset.is_image else torch.preserve_format
         return model.to(self.device, memory_format=layout)  # pyright: ignore[reportCallIssue]
 

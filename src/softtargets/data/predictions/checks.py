@@ -21,15 +21,18 @@ def floating(values: Tensor) -> Tensor:
     return values if values.is_floating_point() else values.double()
 
 
-def check_values(values: Tensor, kind: Kind, option: str, file: Path, start: int) -> None:
+def check_values(
+    values: Tensor, kind: Kind, option: str, file: Path | None, start: int, argument: str = ARGUMENT
+) -> None:
     """Require finite logits, or rows of probabilities.
 
     Args:
         values: (n, K) floating point.
         kind: What they are.
         option: How to pass them as logits instead, for the error.
-        file: Where they lie, for the error.
+        file: Where they lie, for the error; None in memory.
         start: Row of the file that is their first.
+        argument: What the error names.
 
     Raises:
         InputError: a value that is no finite number; a row of probabilities with a negative one, or whose sum is
@@ -42,13 +45,19 @@ def check_values(values: Tensor, kind: Kind, option: str, file: Path, start: int
     # A value that is not finite makes no finite sum, but neither do the largest that are.
     index = None if bool(sums.isfinite().all()) else first_bad(~values.isfinite())
     if index is not None:
-        got = f"{values[index].item():g} in {file}, row {start + index[0]}, class {index[1]}"
-        raise fail(ARGUMENT, f"finite {kind}", got, "mend or drop that row")
+        got = f"{values[index].item():g} in {_place(file, start + index[0])}, class {index[1]}"
+        raise fail(argument, f"finite {kind}", got, "mend or drop that row")
     if kind == "probs" and not (bool(((sums - 1).abs() <= tolerance).all()) and bool(values.amin() >= 0)):
-        raise _no_probabilities(values, sums, tolerance, option, file, start)
+        row, required, got, remedy = _no_probabilities(values, sums, tolerance, option)
+        raise fail(argument, required, f"{got} in {_place(file, start + row)}", remedy)
 
 
-def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, option: str, file: Path, start: int) -> Exception:
+def _place(file: Path | None, row: int) -> str:
+    return f"row {row}" if file is None else f"{file}, row {row}"
+
+
+def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, option: str) -> tuple[int, str, str, str]:
+    """Return the first row that is no probabilities, what is required, what was got and what to do."""
     lowest = values.amin(1)
     off = (sums - 1).abs()
     row = int(((off > tolerance) | (lowest < 0)).nonzero()[0])
@@ -61,11 +70,10 @@ def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, option: st
         remedy = "divide each row by its sum"
     negative = f" and {float(lowest[row]):g}" if lowest[row] < 0 else ""
     required = f"probs of at least 0 whose rows sum to 1, to within {tolerance:.2g}"
-    got = f"a sum of {float(sums[row]):.6g}{negative} in {file}, row {start + row}"
-    return fail(ARGUMENT, required, got, remedy)
+    return row, required, f"a sum of {float(sums[row]):.6g}{negative}", remedy
 
 
-def checked_labels(labels: Tensor, num_classes: int, name: str, file: Path, start: int) -> Tensor:
+def checked_labels(labels: Tensor, num_classes: int, name: str, file: Path | None, start: int) -> Tensor:
     """Return (n,) int64 of labels written as any type, also as 3.0; other arguments as in `check_values`.
 
     Args:
@@ -81,7 +89,8 @@ def checked_labels(labels: Tensor, num_classes: int, name: str, file: Path, star
     fits = (whole >= 0) & (whole < num_classes) & ((labels == whole) if labels.is_floating_point() else True)
     index = first_bad(~fits)
     if index is not None:
-        got = f"{labels[index].item():g} as '{name}' in {file}, row {start + index[0]}"
+        argument, named = (name, "") if file is None else (ARGUMENT, f" as '{name}'")
+        got = f"{labels[index].item():g}{named} in {_place(file, start + index[0])}"
         required = f"labels that are whole numbers of at least 0 and below {num_classes}, the number of classes"
-        raise fail(ARGUMENT, required, got, "mend or drop that row")
+        raise fail(argument, required, got, "mend or drop that row")
     return whole

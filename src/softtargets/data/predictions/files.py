@@ -9,73 +9,12 @@ from torch import Tensor
 from softtargets._errors import InputError, fail
 from softtargets.data.arrays.file import ARGUMENT, joined
 from softtargets.data.arrays.opening import open_arrays
+from softtargets.data.predictions.arrays import PredictionChunk, Predictions, chunk_rows
 from softtargets.data.predictions.checks import check_values, checked_labels, floating
 from softtargets.data.predictions.parts import PredictionPart, chosen, labels_of, unequal, values_of
 from softtargets.metrics.rows import Kind
 
 _LABELS = "labels"
-_CHUNK_ROWS = 65_536
-_CHUNK_NUMBERS = 2**22
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What a model said of every row.
-
-    Attributes:
-        values: (N, K) floating point, as stored; of one .npz (not compressed) or .safetensors file it is mapped, so
-            that only the rows looked at are in memory.
-        kind: What the values are.
-        labels: (N,) int64 in [0, K) where the files hold labels, else None.
-        class_names: What the columns call the classes, in the order of the values, where they carry names.
-    """
-
-    values: Tensor
-    kind: Kind
-    labels: Tensor | None
-    class_names: tuple[str, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes."""
-        return self.values.shape[1]
-
-    def probs(self, rows: slice | Tensor) -> Tensor:
-        """Return the probabilities of some rows, (n, K) float32, whose rows are divided by their sum.
-
-        Computed in float64: softmax of logits; probabilities may have been rounded when they were written.
-
-        Example:
-            >>> Predictions(torch.tensor([[0.0, 0.0], [9.0, 9.0]]), "logits", None).probs(slice(1, 2))
-            tensor([[0.5000, 0.5000]])
-        """
-        values = self.values[rows].double()
-        return (values.softmax(1) if self.kind == "logits" else values / values.sum(1, keepdim=True)).float()
-
-
-@dataclass(frozen=True, eq=False)
-class PredictionChunk:
-    """Some rows that follow one another in one file, checked.
-
-    Attributes:
-        values: (n, K) floating point, as stored.
-        labels: (n,) int64 in [0, K), or None.
-        first_row: The number of the first of them, counted from 0 over all files.
-        file: Where they lie.
-        file_row: The number of the first of them in that file.
-    """
-
-    values: Tensor
-    labels: Tensor | None
-    first_row: int
-    file: Path
-    file_row: int
-
-    def __len__(self) -> int:
-        return len(self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +58,7 @@ class PredictionFiles:
                 1e-3 (or than the precision of its type); a label that is no class; more or fewer labels than rows.
         """
         if rows is None:
-            rows = max(1, min(_CHUNK_ROWS, _CHUNK_NUMBERS // self.num_classes))
+            rows = chunk_rows(self.num_classes)
         if rows < 1:
             raise fail("rows", "at least 1", rows, "give the number of rows to a chunk")
         apart = None if self._apart is None else (self._apart, self._apart.rows(rows))

@@ -1,0 +1,171 @@
+"""Predictions in memory: what files are read into, and what arrays are taken as."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, from_numpy
+
+from softtargets._errors import fail, fail_type
+from softtargets.data.predictions.checks import check_values, checked_labels, floating
+from softtargets.metrics.rows import Kind
+
+# NumPy arrays, tensors, and what NumPy makes arrays of, such as lists and tables
+ArrayLike = Any
+_CHUNK_ROWS = 65_536
+_CHUNK_NUMBERS = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionChunk:
+    """Some rows that follow one another in one file, checked.
+
+    Attributes:
+        values: (n, K) floating point, as stored.
+        labels: (n,) int64 in [0, K), or None.
+        first_row: The number of the first of them, counted from 0 over all files.
+        file: Where they lie; "memory" where they were given as arrays.
+        file_row: The number of the first of them in that file.
+    """
+
+    values: Tensor
+    labels: Tensor | None
+    first_row: int
+    file: Path
+    file_row: int
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model said of every row.
+
+    Attributes:
+        values: (N, K) floating point, as stored; of one .npz (not compressed) or .safetensors file it is mapped, so
+            that only the rows looked at are in memory.
+        kind: What the values are.
+        labels: (N,) int64 in [0, K) where the files hold labels, else None.
+        class_names: What the columns call the classes, in the order of the values, where they carry names.
+    """
+
+    values: Tensor
+    kind: Kind
+    labels: Tensor | None
+    class_names: tuple[str, ...] | None = None
+
+    # as `PredictionFiles` has them
+    paths: ClassVar[tuple[Path, ...]] = ()
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def num_rows(self) -> int:
+        """N."""
+        return len(self.values)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return self.values.shape[1]
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels."""
+        return self.labels is not None
+
+    def probs(self, rows: slice | Tensor) -> Tensor:
+        """Return the probabilities of some rows, (n, K) float32, whose rows are divided by their sum.
+
+        Computed in float64: softmax of logits; probabilities may have been rounded when they were written.
+
+        Example:
+            >>> Predictions(torch.tensor([[0.0, 0.0], [9.0, 9.0]]), "logits", None).probs(slice(1, 2))
+            tensor([[0.5000, 0.5000]])
+        """
+        values = self.values[rows].double()
+        return (values.softmax(1) if self.kind == "logits" else values / values.sum(1, keepdim=True)).float()
+
+    def chunks(self, rows: int | None = None) -> Iterator[PredictionChunk]:
+        """Yield all rows in order, by default as many at a time as :meth:`PredictionFiles.chunks` does."""
+        size = rows or chunk_rows(self.num_classes)
+        for start in range(0, len(self), size):
+            some = slice(start, start + size)
+            labels = None if self.labels is None else self.labels[some]
+            yield PredictionChunk(self.values[some], labels, start, Path("memory"), start)
+
+
+def chunk_rows(num_classes: int) -> int:
+    """Return how many rows make a chunk: at most 65,536 rows and about 4 million numbers."""
+    return max(1, min(_CHUNK_ROWS, _CHUNK_NUMBERS // num_classes))
+
+
+def predictions_of(
+    probs: ArrayLike | None = None,
+    logits: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    argument: str | None = None,
+) -> Predictions:
+    """Return arrays as predictions that were read from a file are returned, checked alike.
+
+    Args:
+        probs, logits: (N, K) values, N >= 1 and K >= 2; one of the two.
+        labels: (N,) whole numbers in [0, K), or None.
+        class_names: K names, or None.
+        argument: How errors name the values (default: probs or logits).
+
+    Raises:
+        InputError: neither or both of `probs` and `logits`; a wrong shape; a value that is not finite; a row of
+            probabilities that is negative or does not sum to 1; a label that is not a class.
+        InputTypeError: for what is not an array of numbers.
+    """
+    if (probs is None) == (logits is None):
+        got = "neither" if probs is None else "both"
+        raise fail("probs", "either probs or logits", got, "pass one of them, or files as predictions")
+    kind, given = ("logits", logits) if probs is None else ("probs", probs)
+    argument = argument or kind
+    values = floating(as_tensor(argument, given))
+    if values.ndim != 2 or values.shape[1] < 2 or not len(values):
+        required, got = "shape (N, K) with N of at least 1 and K of at least 2", f"shape {tuple(values.shape)}"
+        raise fail(argument, required, got, "give one value for each class, also of two classes")
+    num_rows, num_classes = values.shape
+    for start in range(0, num_rows, size := chunk_rows(num_classes)):
+        check_values(values[start : start + size], kind, "logits=", None, start, argument)
+    if class_names is not None and len(class_names) != num_classes:
+        required = f"{num_classes} names, one for each class"
+        raise fail("class_names", required, len(class_names), "pass one name for each class")
+    found = None
+    if labels is not None:
+        found = as_tensor("labels", labels)
+        if found.shape != (num_rows,):
+            required, got = f"shape ({num_rows},), one label for each row", f"shape {tuple(found.shape)}"
+            raise fail("labels", required, got, "give one class index for each row")
+        found = checked_labels(found, num_classes, "labels", None, 0)
+    return Predictions(values, kind, found, None if class_names is None else tuple(map(str, class_names)))
+
+
+def as_tensor(argument: str, array: ArrayLike) -> Tensor:
+    """Return an array of numbers as a tensor on the CPU, of the same type and without a copy where possible.
+
+    Raises:
+        InputTypeError: for what is not an array of real numbers.
+    """
+    if not isinstance(array, Tensor):
+        try:
+            found = np.asarray(array)
+        except ValueError as error:
+            raise fail_type(argument, "an array of numbers", f"{type(array).__name__} ({error})", "fix it") from error
+        if found.dtype.kind not in "biuf":
+            raise fail_type(argument, "an array of numbers", f"{type(array).__name__} of {found.dtype}", "convert it")
+        # rows in order, in memory that torch may share
+        array = from_numpy(np.require(found, found.dtype.newbyteorder("="), ["C", "W"]))
+    elif array.is_complex():
+        raise fail_type(argument, "an array of real numbers", f"dtype {array.dtype}", "convert it")
+    return array.detach().cpu().contiguous()
