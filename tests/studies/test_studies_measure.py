@@ -20,9 +20,11 @@ from softtargets.runs.store import MODEL, RunStore
 from softtargets.studies.expand import expand
 from softtargets.studies.extension import Extension
 from softtargets.studies.job import conclude
+from softtargets.studies.load import LoadedStudy
 from softtargets.studies.outputs import classes, evidence, projection
 from softtargets.studies.plan import StudyPlan
 from softtargets.studies.records import CellKey, DataSummary
+from softtargets.studies.request import StudyRequest
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Study
 from softtargets.train.execute import resolve
@@ -121,9 +123,11 @@ def planned(outputs: tuple[str, ...] = tuple(STUDY["outputs"]), **changes) -> St
     content["outputs"][outputs[0]].update(changes)
     study = Study.parse(content)
     printed = fingerprint(DATA)
-    runs = tuple((item, resolve(item.run, printed)) for item in expand(study, "smoke", outputs))
+    runs = tuple(expand(study, "smoke", outputs))
+    data = DataSummary("digits", printed, 10, (1, 8, 8), {})
+    loaded, request = LoadedStudy(study, (), Extension()), StudyRequest("study", scale="smoke")
     return StudyPlan(
-        study, "smoke", outputs, "", (DataSummary("digits", printed, 10, (1, 8, 8), {}),), (), (), runs, Extension()
+        request, loaded, study, outputs, runs, (), (data,), tuple(resolve(item.run, printed) for item in runs)
     )
 
 

@@ -1,8 +1,11 @@
 """The commands: arguments in, messages out."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,22 +36,53 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-StudyArgument = Annotated[str, typer.Argument(help="A study's name, or a folder with a study.toml.")]
-OutputArgument = Annotated[
-    str | None, typer.Argument(help="One table, figure or setting, such as cifar10 (default: all).")
-]
-ScaleOption = Annotated[ScaleName, typer.Option(help="Size of the study: smoke (seconds), desk (minutes) or paper.")]
-SeedsOption = Annotated[int | None, typer.Option(min=2, help="Number of seeds (default: set by --scale).")]
-DataOption = Annotated[
-    str | None, typer.Option(help="A data set instead of the study's: digits, a file or folder, or a hub name.")
-]
-LabelOption = Annotated[str | None, typer.Option(help="The label column of --data.")]
-AtOption = Annotated[
-    list[str] | None,
-    typer.Option(help="NAME=PATH: path of the data set that the study calls NAME; may be repeated."),
-]
 RunsOption = Annotated[Path, typer.Option(help="Folder of the run store.")]
 ReportsOption = Annotated[Path, typer.Option(help="Folder of the pages.")]
+
+
+def _asked(
+    study: Annotated[str, typer.Argument(help="A study's name, or a folder with a study.toml.")],
+    output: Annotated[
+        str | None, typer.Argument(help="One table, figure or setting, such as cifar10 (default: all).")
+    ] = None,
+    scale: Annotated[
+        ScaleName, typer.Option(help="Size of the study: smoke (seconds), desk (minutes) or paper.")
+    ] = ScaleName.desk,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Number of seeds (default: set by --scale).")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A data set instead of the study's: digits, a file or folder, or a hub name.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The label column of --data.")] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=PATH: path of the data set that the study calls NAME; may be repeated."),
+    ] = None,
+    runs: RunsOption = Path("runs"),
+) -> dict[str, Any]:
+    """Return what the user asked of a study, as the arguments of the functions of `softtargets.studies`."""
+    places: dict[str, str] = {}
+    for text in at or ():
+        name, sign, path = text.partition("=")
+        if not (name and sign and path):
+            remedy = "write the study's name of the data set, '=', and where it lies"
+            raise fail("--at", "NAME=PATH", f"'{text}'", remedy)
+        places[name] = path
+    named = {"study": study, "output": output, "scale": scale, "seeds": seeds}
+    return {**named, "data": data, "label": label, "places": places, "runs": runs}
+
+
+def _of_study(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the parameters of :func:`_asked`, and call it with what that returns before its own."""
+    shared, (_, *own) = signature(_asked).parameters, signature(command).parameters.values()
+
+    @wraps(command)
+    def called(**given: Any) -> Any:
+        return command(_asked(**{name: given.pop(name) for name in shared}), **given)
+
+    taken = [*shared.values(), *own]
+    called.__signature__ = Signature(taken)  # pyright: ignore[reportAttributeAccessIssue]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in taken}
+    return called
 
 
 @app.command("list")
@@ -64,89 +98,39 @@ def list_command() -> None:
 
 
 @app.command()
-def show(
-    study: StudyArgument,
-    output: OutputArgument = None,
-    scale: ScaleOption = ScaleName.desk,
-    seeds: SeedsOption = None,
-    data: DataOption = None,
-    label: LabelOption = None,
-    at: AtOption = None,
-    runs: RunsOption = Path("runs"),
-) -> None:
+@_of_study
+def show(asked: dict[str, Any]) -> None:
     """Show a study: its paper, what differs from it, its runs at a scale and an estimate of their time."""
     from softtargets.cli.render import show_description
     from softtargets.studies import describe_study
 
-    found = describe_study(
-        study, output, scale=scale, seeds=seeds, data=data, label=label, places=_places(at), runs=runs
-    )
-    typer.echo(show_description(found))
+    typer.echo(show_description(describe_study(**asked)))
 
 
 @app.command()
+@_of_study
 def run(
-    study: StudyArgument,
-    output: OutputArgument = None,
-    scale: ScaleOption = ScaleName.desk,
-    seeds: SeedsOption = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")] = None,
-    data: DataOption = None,
-    label: LabelOption = None,
-    at: AtOption = None,
-    runs: RunsOption = Path("runs"),
+    asked: dict[str, Any],
     reports: ReportsOption = Path("reports"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")] = None,
 ) -> int:
     """Run a study: train what is missing, then write its page. Resumes interrupted runs."""
     from softtargets.cli.progress import shown_progress
     from softtargets.studies import run_study
 
-    places = _places(at)
-    typer.echo(f"{study}, {scale} scale: reading the study and its data")
+    typer.echo(f"{asked['study']}, {asked['scale']} scale: reading the study and its data")
     with shown_progress() as on_progress:
-        outcome = run_study(
-            study,
-            output,
-            scale=scale,
-            seeds=seeds,
-            data=data,
-            label=label,
-            places=places,
-            runs=runs,
-            reports=reports,
-            workers=workers,
-            on_progress=on_progress,
-        )
+        outcome = run_study(**asked, reports=reports, workers=workers, on_progress=on_progress)
     return _conclude(outcome)
 
 
 @app.command()
-def report(
-    study: StudyArgument,
-    output: OutputArgument = None,
-    scale: ScaleOption = ScaleName.desk,
-    seeds: SeedsOption = None,
-    data: DataOption = None,
-    label: LabelOption = None,
-    at: AtOption = None,
-    runs: RunsOption = Path("runs"),
-    reports: ReportsOption = Path("reports"),
-) -> int:
+@_of_study
+def report(asked: dict[str, Any], reports: ReportsOption = Path("reports")) -> int:
     """Write a study's page from what is recorded; train nothing."""
     from softtargets.studies import report_study
 
-    outcome = report_study(
-        study,
-        output,
-        scale=scale,
-        seeds=seeds,
-        data=data,
-        label=label,
-        places=_places(at),
-        runs=runs,
-        reports=reports,
-    )
-    return _conclude(outcome)
+    return _conclude(report_study(**asked, reports=reports))
 
 
 app.command()(audit)
@@ -179,17 +163,6 @@ def version() -> None:
     import softtargets
 
     typer.echo(f"softtargets {softtargets.__version__}")
-
-
-def _places(at: list[str] | None) -> dict[str, str]:
-    places: dict[str, str] = {}
-    for text in at or ():
-        name, sign, path = text.partition("=")
-        if not (name and sign and path):
-            remedy = "write the study's name of the data set, '=', and where it lies"
-            raise fail("--at", "NAME=PATH", f"'{text}'", remedy)
-        places[name] = path
-    return places
 
 
 def _conclude(outcome: "StudyOutcome") -> int:

@@ -35,8 +35,8 @@ def show_outcome(outcome: StudyOutcome) -> str:
 
 def show_description(description: Description) -> str:
     """Say what a study is and what it would cost."""
-    draft, study = description.draft, description.draft.study
-    paper, planned = study.paper, draft.planned
+    plan, study = description.plan, description.plan.study
+    paper, planned = study.paper, plan.planned
     lines = [
         f"{study.name}: {study.title}",
         f"{paper.authors}, {paper.year}, {paper.venue}, {paper.url}",
@@ -47,11 +47,11 @@ def show_description(description: Description) -> str:
         *show_outputs(study),
         "",
         "What differs from the paper:",
-        *(f"  - {text}" for text in draft.differs),
+        *(f"  - {text}" for text in plan.differs),
         "",
-        f"{draft.request.scale} scale: {len(planned)} runs on {planned[0].run.data.name}"
+        f"{plan.request.scale} scale: {len(planned)} runs on {planned[0].run.data.name}"
         if planned
-        else f"{draft.request.scale} scale: no runs; this output is exact or not available",
+        else f"{plan.request.scale} scale: no runs; this output is exact or not available",
     ]
     for arm, count in description.by_arm.items():
         levels = sorted({item.key.level for item in planned if item.key.arm == arm})

@@ -19,8 +19,8 @@ __all__ = [
 
 # A family registers its measures when it is imported, and results list them in this order. Other files of this folder
 # follow in alphabetical order.
-_FIRST = ("accuracy", "transition", "calibration", "fit", "gaps", "stability", "speed", "teacher")
-_FIRST += ("collapse", "separation", "probe", "projection", "history", "information")
+_FIRST = ("accuracy", "transition", "calibration", "fit", "gaps", "stability", "history", "teacher")
+_FIRST += ("collapse", "separation", "probe", "projection", "information")
 
 for _name in dict.fromkeys((*_FIRST, *sorted(module.name for module in iter_modules(__path__)))):
     import_module(f"{__name__}.{_name}")

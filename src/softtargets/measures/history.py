@@ -1,6 +1,33 @@
-"""Numbers through training: the columns of a run's history."""
+"""What a run's history tells: its columns through training, how fast it learned, and the loss it ended with."""
 
-from softtargets.measures.registry import Measure, history_traces
+from functools import partial
+
+from softtargets.measures.registry import Measure, history_traces, measure
+from softtargets.runs.record import Record
+
+SPEEDS = (80, 90, 95, 98)
+
+
+def _epochs_to(record: Record, percent: int) -> float | None:
+    rows = [row for row in record.history if "validation_accuracy" in row]
+    return next((float(row["epoch"]) for row in rows if row["validation_accuracy"] >= percent / 100), None)
+
+
+for _percent in SPEEDS:
+    measure(
+        f"epochs.validation{_percent}",
+        label=f"time to {_percent} %",
+        unit="epochs",
+        describes=f"First epoch at whose end {_percent} % of the validation split are predicted as observed; none if "
+        "never.",
+    )(partial(_epochs_to, percent=_percent))
+
+
+@measure("train.objective", label="training loss", unit="nats")
+def objective_of_last_epoch(record: Record) -> float | None:
+    """What was minimised, its mean over the batches of the last epoch."""
+    return float(record.history[-1]["objective"]) if record.history else None
+
 
 history_traces(
     Measure("objective", "training loss", "nats", "What was minimised, its mean over the batches of an epoch."),

@@ -1,7 +1,7 @@
 """How a figure looks: one specification, styled for the page (it follows the theme and the width) or for a file."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -250,6 +250,21 @@ def padded(low: float, high: float, share: float = 0.06) -> Extent:
     """Return a range with some room on both sides."""
     room = share * (high - low) or 1.0
     return low - room, high + room
+
+
+def extent(rows: list[dict[str, Any]], low: str, high: str, share: float = 0.06) -> Extent:
+    """Return the range of two columns of some rows, with some room on both sides."""
+    return padded(min(row[low] for row in rows), max(row[high] for row in rows), share)
+
+
+def extents(
+    rows: list[dict[str, Any]], low: str, high: str, beside: Iterable[dict[str, Any]] = ()
+) -> tuple[Extent, dict[str, Extent]]:
+    """Return the range of all rows, and that of each series, by label, with the rows beside it."""
+    every: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        every.setdefault(row["series"], [*beside]).append(row)
+    return extent(rows, low, high), {name: extent(own, low, high) for name, own in every.items()}
 
 
 def _focus() -> alt.Parameter:

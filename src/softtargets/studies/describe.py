@@ -4,11 +4,11 @@ import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Unpack
 
 import torch
 
@@ -20,8 +20,8 @@ from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.studies.arms import Expected
 from softtargets.studies.expand import without_augmentation
-from softtargets.studies.plan import Draft, draft, resolve_all, summarise
-from softtargets.studies.request import StudyRequest
+from softtargets.studies.plan import StudyPlan, draft, resolve_all, summarise
+from softtargets.studies.request import StudyOptions, StudyRequest
 from softtargets.train.execute import resolve
 from softtargets.train.loop import Trainer, length_of
 
@@ -33,7 +33,7 @@ class Description:
     """A study at one scale, and what it would cost here.
 
     Args:
-        draft: the study, expanded into runs.
+        plan: the study, expanded into runs.
         present: runs that the store has; None where the data are not at hand.
         step_seconds: seconds per training step, timed here just now.
         total_steps: steps of the runs that are missing.
@@ -41,7 +41,7 @@ class Description:
         note: why something is not known; else empty.
     """
 
-    draft: Draft
+    plan: StudyPlan
     present: int | None
     step_seconds: float
     total_steps: int
@@ -56,31 +56,21 @@ class Description:
     @property
     def by_arm(self) -> dict[str, int]:
         """Runs per arm."""
-        return dict(Counter(item.key.arm for item in self.draft.planned))
+        return dict(Counter(item.key.arm for item in self.plan.planned))
 
 
-def describe_study(
-    study: str | Path,
-    output: str | None = None,
-    *,
-    scale: str = "desk",
-    seeds: int | None = None,
-    data: str | None = None,
-    label: str | None = None,
-    places: Mapping[str, str] | None = None,
-    runs: str | Path = "runs",
-) -> Description:
+def describe_study(study: str | Path, output: str | None = None, **options: Unpack[StudyOptions]) -> Description:
     """Read a study, expand it and time a few steps of its model on this machine.
 
     Data on a hub are not fetched for this: the scale's expected shape stands in for them.
 
     Args:
-        study, output, scale, seeds, data, label, places, runs: as of :func:`softtargets.studies.run_study`.
+        study, output, options: as of :func:`softtargets.studies.run_study`.
 
     Raises:
         InputError: for a bad argument or study.
     """
-    return describe(StudyRequest(str(study), output, scale, seeds, data, label, places or {}, Path(runs)))
+    return describe(StudyRequest.of(study, output, options))
 
 
 def describe(request: StudyRequest) -> Description:
@@ -105,7 +95,7 @@ def describe(request: StudyRequest) -> Description:
     else:
         note = f"'{run.data.name}' is not at hand; the estimate takes inputs of shape {expected.input_shape}"
     return Description(
-        draft=made,
+        plan=made,
         present=present,
         step_seconds=_time_steps(run, expected),
         total_steps=sum(length_of(item, expected.train).steps for item in missing),

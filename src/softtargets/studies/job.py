@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
 from softtargets._errors import InputError, fail
 from softtargets.runs.store import RunStore
@@ -15,7 +16,7 @@ from softtargets.studies.measure import gather_outputs, measure_runs
 from softtargets.studies.page import files
 from softtargets.studies.plan import StudyPlan, make_plan, recorded_plan
 from softtargets.studies.records import CellRecord
-from softtargets.studies.request import StudyRequest
+from softtargets.studies.request import StudyOptions, StudyRequest
 from softtargets.studies.results import StudyResults
 from softtargets.train.execute import CHECKPOINT_SECONDS
 from softtargets.train.progress import Progress
@@ -54,30 +55,19 @@ def run_study(
     study: str | Path,
     output: str | None = None,
     *,
-    scale: str = "desk",
-    seeds: int | None = None,
-    data: str | None = None,
-    label: str | None = None,
-    places: Mapping[str, str] | None = None,
-    runs: str | Path = "runs",
-    reports: str | Path = "reports",
     workers: int | None = None,
     on_progress: Callable[[Progress], None] = lambda state: None,
+    **options: Unpack[StudyOptions],
 ) -> StudyOutcome:
     """Train what is missing of a study and write its page.
 
     Args:
         study: name of a shipped study, or a folder with a ``study.toml``. Its ``study.py``, if it has one, is run.
         output: one table or figure, or a setting; None: all outputs that belong to no setting.
-        scale: smoke, desk or paper.
-        seeds: number of seeds; None: set by the scale.
-        data: a data set instead of the study's: digits, a file or folder, or a hub name.
-        label: the label column of `data`.
-        places: where data sets lie, by the names that the study gives them.
-        runs: folder of the run store.
-        reports: folder of the pages.
         workers: number of worker processes; None: as many as there are cores for their intra-op threads.
         on_progress: called about twice a second while runs are trained, from a thread of its own.
+        **options: scale, seeds, data, label, places, runs and reports, as of
+            :class:`softtargets.studies.request.StudyRequest`.
 
     Returns:
         The path of the page, its results, and how many runs were trained, present and failed.
@@ -86,29 +76,17 @@ def run_study(
         InputError: for a bad argument, study or data set, before anything is trained.
         OSError: where the page cannot be written; every finished run is kept.
     """
-    request = StudyRequest(str(study), output, scale, seeds, data, label, places or {}, Path(runs), Path(reports))
-    return run(request, workers=workers, on_progress=on_progress)
+    return run(StudyRequest.of(study, output, options), workers=workers, on_progress=on_progress)
 
 
-def report_study(
-    study: str | Path,
-    output: str | None = None,
-    *,
-    scale: str = "desk",
-    seeds: int | None = None,
-    data: str | None = None,
-    label: str | None = None,
-    places: Mapping[str, str] | None = None,
-    runs: str | Path = "runs",
-    reports: str | Path = "reports",
-) -> StudyOutcome:
+def report_study(study: str | Path, output: str | None = None, **options: Unpack[StudyOptions]) -> StudyOutcome:
     """Write the page of a study from what is recorded; nothing is trained.
 
     Runs are looked for as this machine and the data at hand would make them. Where there is none of those, or the data
     are gone, runs of the same specifications that were made elsewhere (on a GPU, say) are shown.
 
     Args:
-        study, output, scale, seeds, data, label, places, runs, reports: as of :func:`run_study`.
+        study, output, options: as of :func:`run_study`.
 
     Returns:
         As of :func:`run_study`.
@@ -116,8 +94,7 @@ def report_study(
     Raises:
         InputError: where neither the data nor any run is there.
     """
-    request = StudyRequest(str(study), output, scale, seeds, data, label, places or {}, Path(runs), Path(reports))
-    return report(request)
+    return report(StudyRequest.of(study, output, options))
 
 
 def run(
@@ -139,11 +116,7 @@ def run(
     store = RunStore(request.runs)
     plan = make_plan(request, store)
     outcomes = train_all(
-        [run for _, run in plan.runs],
-        store,
-        workers=workers,
-        checkpoint_seconds=checkpoint_seconds,
-        on_progress=on_progress,
+        plan.resolved, store, workers=workers, checkpoint_seconds=checkpoint_seconds, on_progress=on_progress
     )
     count = Counter(outcome.status for outcome in outcomes)
     seconds = time.monotonic() - started
@@ -161,7 +134,7 @@ def report(request: StudyRequest) -> StudyOutcome:
         plan, problem = make_plan(request, store), None
     except InputError as error:
         plan, problem = None, error
-    if plan is None or not any(store.result(run.identity) for _, run in plan.runs):
+    if plan is None or not any(store.result(run.identity) for run in plan.resolved):
         plan = recorded_plan(request, store) or plan
     if plan is None:
         raise problem or fail("runs", "a record of this study", "none", "run the study first")
@@ -181,19 +154,20 @@ def conclude(plan: StudyPlan, store: RunStore, unrecorded: Mapping[str, str] | N
     """
     cells = measure_runs(plan, store)
     shown, cells = gather_outputs(plan, cells, store)
-    verdicts = judge(plan.study, plan.scale, plan.outputs, cells, exact=plan.extension.exact)
+    study, scale, outputs, loaded = plan.study, plan.request.scale, plan.outputs, plan.loaded
+    verdicts = judge(study, scale, outputs, cells, exact=loaded.extension.exact)
     return StudyResults(
-        study=plan.study,
-        scale=plan.scale,
-        outputs=plan.outputs,
-        command=plan.command,
+        study=study,
+        scale=scale,
+        outputs=outputs,
+        command=plan.request.command,
         data=plan.data,
         differs=plan.differs,
         cells=tuple(_with_failure(cell, unrecorded or {}) for cell in cells),
         verdicts=verdicts,
-        reported=plan.reported,
+        reported=loaded.reported,
         shown=shown,
-        answer=answer(plan.study, plan.scale, plan.outputs, plan.data, verdicts),
+        answer=answer(study, scale, outputs, plan.data, verdicts),
     )
 
 

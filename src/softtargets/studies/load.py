@@ -40,7 +40,7 @@ def load_study(folder: Path) -> LoadedStudy:
             if claim.exact is not None and claim.exact not in extension.exact:
                 raise unknown(f"exact number of claim {claim.id}", claim.exact, extension.exact)
             for term in claim.terms:
-                _check_metric(f"claim {claim.id}", "metric", term.metric, MEASURES)
+                _check_name(f"claim {claim.id}", "metric", term.metric, MEASURES)
             needing = _needing_classes(term.metric for term in claim.terms)
             _check_classes(f"claim {claim.id}", needing, study.outputs[claim.output], study)
     except InputError as error:
@@ -55,7 +55,7 @@ def _check_output(place: str, output: Output, study: Study, extension: Extension
     kind = extension.kinds[output.kind]
     names = [*output.metrics, *([output.x] if output.x is not None else [])]
     for metric in names:
-        _check_metric(place, f"metric of a {output.kind}", metric, kind.metrics)
+        _check_name(place, f"metric of a {output.kind}", metric, kind.metrics)
     needing = _needing_classes(names) + ([kind.needs_classes] if kind.needs_classes else [])
     _check_classes(place, needing, output, study)
     if output.splits and not kind.takes_splits:
@@ -68,9 +68,9 @@ def _check_output(place: str, output: Output, study: Study, extension: Extension
     kind.check(place, output)
 
 
-def _check_metric(place: str, argument: str, metric: str, known: Iterable[str]) -> None:
-    if metric not in known:
-        raise InputError(f"{place}: {unknown(argument, metric, known)}")
+def _check_name(place: str, argument: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise InputError(f"{place}: {unknown(argument, name, known)}")
 
 
 def _needing_classes(metrics: Iterable[str]) -> list[str]:
@@ -118,13 +118,9 @@ def read_reported(folder: Path, study: Study) -> tuple[Reported, ...]:
 
 
 def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
-    if row["output"] not in study.outputs:
-        raise InputError(f"{place}: {unknown('output', row['output'], study.outputs)}")
-    if row["arm"] not in study.arms:
-        raise InputError(f"{place}: {unknown('arm', row['arm'], study.arms)}")
-    if row["metric"] not in study.outputs[row["output"]].metrics:
-        known = study.outputs[row["output"]].metrics
-        raise InputError(f"{place}: {unknown('metric', row['metric'], known)}")
+    _check_name(place, "output", row["output"], study.outputs)
+    _check_name(place, "arm", row["arm"], study.arms)
+    _check_name(place, "metric", row["metric"], study.outputs[row["output"]].metrics)
     try:
         scale = {"percent": 0.01, "fraction": 1.0, "factor": 1.0}[row["unit"]]
         level = float(row["level"])
@@ -141,9 +137,8 @@ def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
             source=row["source"],
         )
     except (KeyError, ValueError) as error:
-        raise InputError(
-            f"{place}: numbers, and a unit of percent, fraction or factor; got {error}; fix that row"
-        ) from None
+        required = "numbers, and a unit of percent, fraction or factor"
+        raise InputError(f"{place}: {required}; got {error}; fix that row") from None
 
 
 def _noise(text: str, study: Study) -> Noise:

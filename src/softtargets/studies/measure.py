@@ -33,50 +33,37 @@ def gather_outputs(
     Returns:
         The data of each output by its name, and the runs, of which each says what could not be shown of it.
     """
-    evidence = Evidence(plan.study, plan.scale, cells, store, [resolved for _, resolved in plan.runs])
+    evidence = Evidence(plan.study, plan.request.scale, cells, store, plan.resolved)
     available = plan.available()
     shown = {}
     for name in plan.outputs:
-        kind = plan.extension.kinds[plan.study.outputs[name].kind]
+        kind = plan.kinds[plan.study.outputs[name].kind]
         shown[name] = kind.gather(available[name], evidence) if name in available else kind()
     return shown, tuple(_with_problems(record, evidence.problems) for record in cells)
 
 
 def _record(
-    planned: PlannedRun,
-    resolved: ResolvedRun,
-    store: RunStore,
-    wanted: Collection[str],
-    classes: Classes | None,
+    planned: PlannedRun, resolved: ResolvedRun, store: RunStore, wanted: Collection[str], classes: Classes | None
 ) -> CellRecord:
     identity = resolved.identity
-    specification = resolved.model_dump(mode="json")
-    result = store.result(identity)
-    if result is not None:
-        try:
-            measured = measure_run(resolved, store, wanted, classes)
-        except InputError as error:
-            # one run that cannot be measured may not cost the page of all others
-            return CellRecord(planned.key, planned.seed, identity, "failed", reason=f"not measurable: {error}")
-        return CellRecord(
-            key=planned.key,
-            seed=planned.seed,
-            run_id=identity,
-            status="complete",
-            metrics=measured.values,
-            reason="; ".join(measured.problems),
-            seconds=result["seconds"],
-            specification=specification,
-            environment=result["environment"],
-        )
-    failure = store.failure(identity)
-    return CellRecord(
-        key=planned.key,
-        seed=planned.seed,
-        run_id=identity,
-        status="missing" if failure is None else "failed",
-        reason="not trained yet" if failure is None else failure.message,
-        specification=specification,
+    missing = CellRecord(planned.key, planned.seed, identity, "missing", reason="not trained yet")
+    result, failure = store.result(identity), store.failure(identity)
+    if result is None:
+        failed = missing if failure is None else replace(missing, status="failed", reason=failure.message)
+        return replace(failed, specification=resolved.model_dump(mode="json"))
+    try:
+        measured = measure_run(resolved, store, wanted, classes)
+    except InputError as error:
+        # one run that cannot be measured may not cost the page of all others
+        return replace(missing, status="failed", reason=f"not measurable: {error}")
+    return replace(
+        missing,
+        status="complete",
+        metrics=measured.values,
+        reason="; ".join(measured.problems),
+        seconds=result["seconds"],
+        specification=resolved.model_dump(mode="json"),
+        environment=result["environment"],
     )
 
 

@@ -1,9 +1,9 @@
 """The plan of a study: what was asked for, expanded into runs, each of which is resolved."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Self
+from typing import Self
 
 from softtargets._errors import fail
 from softtargets._spec import Classes
@@ -22,10 +22,10 @@ from softtargets.studies.expand import (
     term_cells,
     without_augmentation,
 )
-from softtargets.studies.extension import Extension
 from softtargets.studies.layout import cells
-from softtargets.studies.load import load_study
-from softtargets.studies.records import CellKey, DataSummary, Reported
+from softtargets.studies.load import LoadedStudy, load_study
+from softtargets.studies.outputs.kind import OutputKind
+from softtargets.studies.records import CellKey, DataSummary
 from softtargets.studies.request import StudyRequest
 from softtargets.studies.schema import Output, Study
 from softtargets.train.execute import resolve
@@ -35,25 +35,42 @@ TABLE = "No augmentation: the data are a table."
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A study as it was asked for, with every run resolved; `runs` pairs them with their places.
+    """A study as it was asked for, expanded into runs.
 
-    `data` are the data sets of the runs, each once.
+    Args:
+        request: what was asked for.
+        loaded: the study's files and code.
+        study: as the request sees it.
+        outputs: names of those asked for.
+        planned: the runs, as specified.
+        differs: what is not as in the paper.
+        data: the data sets of the runs, each once; none while they are not read.
+        resolved: each run as resolved; none while the data are not read.
     """
 
+    request: StudyRequest
+    loaded: LoadedStudy
     study: Study
-    scale: str
     outputs: tuple[str, ...]
-    command: str
-    data: tuple[DataSummary, ...]
-    differs: tuple[str, ...]
-    reported: tuple[Reported, ...]
-    runs: tuple[tuple[PlannedRun, ResolvedRun], ...]
-    extension: Extension
+    planned: tuple[PlannedRun, ...]
+    differs: tuple[str, ...] = ()
+    data: tuple[DataSummary, ...] = ()
+    resolved: tuple[ResolvedRun, ...] = ()
+
+    @property
+    def runs(self) -> list[tuple[PlannedRun, ResolvedRun]]:
+        """The runs with what they were resolved to."""
+        return list(zip(self.planned, self.resolved, strict=True))
+
+    @property
+    def kinds(self) -> Mapping[str, type[OutputKind]]:
+        """The kinds of output that the study may name."""
+        return self.loaded.extension.kinds
 
     @property
     def classes(self) -> Classes | None:
         """The three classes of the scale: two that are alike, and a third."""
-        return self.study.scales[self.scale].classes  # pyright: ignore[reportArgumentType]
+        return self.study.scales[self.request.scale].classes  # pyright: ignore[reportArgumentType]
 
     def available(self) -> dict[str, Output]:
         """Return the outputs that can be shown, by name."""
@@ -63,54 +80,22 @@ class StudyPlan:
     def numbers(self) -> Iterator[tuple[CellKey, str]]:
         """Yield every cell and metric that the outputs and their claims hold as one number per run."""
         for output in self.available().values():
-            if self.extension.kinds[output.kind].per_run:
+            if self.kinds[output.kind].per_run:
                 names = [*output.metrics, *([output.x] if output.x is not None else [])]
-                yield from product(cells(self.study, output, self.scale), names)
+                yield from product(cells(self.study, output, self.request.scale), names)
         for claim in self.study.claims:
             if claim.output in self.outputs:
                 for term in claim.terms:
-                    yield from ((key, term.metric) for key in term_cells(self.study, term, self.scale))
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A study expanded into run specifications; no data are read yet."""
-
-    request: StudyRequest
-    study: Study
-    extension: Extension
-    reported: tuple[Reported, ...]
-    outputs: tuple[str, ...]
-    planned: tuple[PlannedRun, ...]
-    differs: tuple[str, ...]
-
-    @property
-    def data(self) -> dict[DataSpec, None]:
-        """The data sets of the runs, each once."""
-        return dict.fromkeys(item.run.data for item in self.planned)
+                    yield from ((key, term.metric) for key in term_cells(self.study, term, self.request.scale))
 
     def with_tables(self, tables: Collection[DataSpec]) -> Self:
-        """Return the draft with the runs on these data, which are tables, left without augmentation."""
+        """Return the plan with the runs on these data, which are tables, left without augmentation."""
         planned = tuple(without_augmentation([item])[0] if item.run.data in tables else item for item in self.planned)
         return self if planned == self.planned else replace(self, planned=planned, differs=(*self.differs, TABLE))
 
-    def plan(self, data: Sequence[DataSummary], resolved: Sequence[ResolvedRun]) -> StudyPlan:
-        """Return the plan, given the data sets and each run as resolved."""
-        return StudyPlan(
-            study=self.study,
-            scale=self.request.scale,
-            outputs=self.outputs,
-            command=self.request.command,
-            data=tuple(data),
-            differs=self.differs,
-            reported=self.reported,
-            runs=tuple(zip(self.planned, resolved, strict=True)),
-            extension=self.extension,
-        )
 
-
-def draft(request: StudyRequest) -> Draft:
-    """Load a study and expand what was asked for.
+def draft(request: StudyRequest) -> StudyPlan:
+    """Load a study and expand what was asked for; no data are read yet.
 
     Raises:
         InputError: for a bad study, output or scale.
@@ -120,15 +105,7 @@ def draft(request: StudyRequest) -> Draft:
     study = loaded.study.seen_from(request.output)
     check_scale(study, request.scale)
     planned = expand(study, request.scale, outputs, seeds=request.seeds, data=request.choice, places=request.places)
-    return Draft(
-        request=request,
-        study=study,
-        extension=loaded.extension,
-        reported=loaded.reported,
-        outputs=outputs,
-        planned=tuple(planned),
-        differs=differences(study, request.scale, request.choice),
-    )
+    return StudyPlan(request, loaded, study, outputs, tuple(planned), differences(study, request.scale, request.choice))
 
 
 def make_plan(request: StudyRequest, store: RunStore) -> StudyPlan:
@@ -141,9 +118,10 @@ def make_plan(request: StudyRequest, store: RunStore) -> StudyPlan:
         if folder.exists() and not folder.is_dir():
             raise fail(argument, "a folder", f"the file '{folder}'", "name another place")
     made = draft(request)
-    data = {spec: summarise(spec, store) for spec in made.data}
+    data = {spec: summarise(spec, store) for spec in dict.fromkeys(item.run.data for item in made.planned)}
     made = made.with_tables([spec for spec, summary in data.items() if len(summary.input_shape) == 1])
-    return made.plan([*data.values()], resolve_all([item.run for item in made.planned], store))
+    resolved = resolve_all([item.run for item in made.planned], store)
+    return replace(made, data=tuple(data.values()), resolved=tuple(resolved))
 
 
 def recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
@@ -161,15 +139,16 @@ def recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
     data: dict[DataSpec, DataSummary] = {}
     for run in known:
         if run.run.data not in data and (result := store.result(run.identity)) is not None:
-            data[run.run.data] = _recorded_summary(result["data"], run.fingerprint)
+            told = {**result["data"], "input_shape": tuple(result["data"]["input_shape"])}
+            data[run.run.data] = DataSummary(fingerprint=run.fingerprint, **told)
     if not data:
         return None
     # a run that is not there is looked for on the copy of its data that the others used
     stand_ins = {run.run.data: run for run in reversed(known)}
-    resolved = [
+    resolved = (
         recorded.get(item.run, stand_ins.get(item.run.data, known[0]).changed(run=item.run)) for item in made.planned
-    ]
-    return made.plan([*data.values()], resolved)
+    )
+    return replace(made, data=tuple(data.values()), resolved=tuple(resolved))
 
 
 def resolve_all(runs: Sequence[RunSpec], store: RunStore) -> list[ResolvedRun]:
@@ -187,15 +166,4 @@ def summarise(data: DataSpec, store: RunStore) -> DataSummary:
         num_classes=dataset.num_classes,
         input_shape=dataset.input_shape,
         sizes={split: len(rows) for split, rows in dataset.splits.items()},
-    )
-
-
-def _recorded_summary(summary: dict[str, Any], fingerprint: str) -> DataSummary:
-    """Return what a finished run recorded of its data."""
-    return DataSummary(
-        name=summary["name"],
-        fingerprint=fingerprint,
-        num_classes=summary["num_classes"],
-        input_shape=tuple(summary["input_shape"]),
-        sizes=summary["sizes"],
     )

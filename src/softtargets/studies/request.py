@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self, TypedDict
 
 from softtargets._errors import fail
 
@@ -16,20 +17,32 @@ class DataChoice:
     label: str | None = None
 
 
+class StudyOptions(TypedDict, total=False):
+    """What may be said of a study beside its name and output; see :class:`StudyRequest`."""
+
+    scale: str
+    seeds: int | None
+    data: str | None
+    label: str | None
+    places: Mapping[str, str]
+    runs: str | Path
+    reports: str | Path
+
+
 @dataclass(frozen=True)
 class StudyRequest:
     """What the user asked for.
 
     Args:
-        study: a name, or a folder with a study.toml.
-        output: one output or setting; None: all outputs that belong to no setting.
+        study: name of a shipped study, or a folder with a ``study.toml``. Its ``study.py``, if it has one, is run.
+        output: one table or figure, or a setting; None: all outputs that belong to no setting.
         scale: smoke, desk or paper.
         seeds: number of seeds; None: set by the scale.
-        data: a data set of the user's instead of the study's.
+        data: a data set instead of the study's: digits, a file or folder, or a hub name.
         label: the label column of `data`.
-        places: paths of data sets, by the names that the study gives them.
-        runs: the run store's folder.
-        reports: where pages go.
+        places: where data sets lie, by the names that the study gives them.
+        runs: folder of the run store.
+        reports: folder of the pages.
 
     Raises:
         InputError: where a label is given without data.
@@ -48,6 +61,12 @@ class StudyRequest:
     def __post_init__(self) -> None:
         if self.label is not None and self.data is None:
             raise fail("--label", "given with --data", f"'{self.label}' alone", "name the data set too")
+
+    @classmethod
+    def of(cls, study: str | Path, output: str | None, options: StudyOptions) -> Self:
+        """Return a request from the arguments of a public function, which may be text for paths."""
+        runs, reports = Path(options.get("runs", cls.runs)), Path(options.get("reports", cls.reports))
+        return cls(str(study), output, **{**options, "runs": runs, "reports": reports})
 
     @property
     def choice(self) -> DataChoice | None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from statistics import median
 from typing import Any, Self
 
@@ -12,11 +13,10 @@ from softtargets.analysis import class_means
 from softtargets.report import numbers, palette
 from softtargets.report.drawing import Build, Drawing, Panel, Series, Style
 from softtargets.report.plain import PlainRow, PlainTable
-from softtargets.studies.layout import axis_phrase, axis_values, cells
 from softtargets.studies.outputs.evidence import Evidence
 from softtargets.studies.outputs.kind import OutputKind, output_kind
 from softtargets.studies.outputs.projection import SPLITS, class_label
-from softtargets.studies.outputs.series import arm_series, cell_name, levels_of
+from softtargets.studies.outputs.series import FigureCells, keyed
 from softtargets.studies.records import CellKey, CellRecord
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
@@ -28,6 +28,8 @@ MOST_NAMED = 30
 # Probabilities below this are drawn at it: a logarithmic axis has no place for nothing.
 FLOOR = 1e-6
 _HEIGHT = 230
+# Text and number of each column of the table.
+_COLUMNS = (("Own", "own"), ("Largest", "largest"), ("Others", "others"))
 _SHORT = 4
 _FEW_DECADES = 300.0
 
@@ -56,66 +58,49 @@ class ClassesOutput(OutputKind):
 
     @classmethod
     def gather(cls, output: Output, evidence: Evidence) -> Self:
-        places = evidence.places(output, output.splits or ("test",))
-        found = (_gather(evidence, key, split) for key, split in places)
-        return cls(tuple(means for means in found if means is not None))
+        return cls(evidence.gathered(output, output.splits or ("test",), _gather))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
         """Draw the class means of an output, two panels for each kind of noise and split; each cell is a series."""
-        study = results.study
-        keys = cells(study, output, results.scale)
-        levels, looks = levels_of(keys), arm_series(study)
-        noises = axis_values(study, output, results.scale)["noise"]
-        known = {(means.key, means.split): means for means in self.class_means}
+        figure, known = FigureCells(results, output), keyed(self.class_means, "split")
         splits = [split for split in output.splits or SPLITS if any(found == split for _, found in known)]
-        series: dict[str, Series] = {}
-        panels, lowest, most = [], 1.0, 0
-        for noise in noises:
-            for split in splits:
-                shown: dict[str, ClassMeans] = {}
-                for key in (key for key in keys if key.noise == noise and (key, split) in known):
-                    name, look = cell_name(study, key, levels[key.arm]), looks[key.arm]
-                    place = levels[key.arm].index(key.level)
-                    colour = look.colour if place == 0 else palette.SERIES[(place + len(looks)) % len(palette.SERIES)]
-                    series[name] = Series(name, colour, "square", palette.DASHES[0], dots=True)
-                    shown[name] = known[key, split]
-                rows = _rows(shown)
-                if rows:
-                    lowest, most = min(lowest, *(row["smallest"] for row in rows)), max(most, len(rows) // len(shown))
-                    parts = [axis_phrase(study, "noise", noise)] if len(noises) > 1 else []
-                    title = " · ".join([*parts, *([SPLITS[split]] if len(splits) > 1 else [])])
-                    panels.append(Panel(title, _own(rows), "Mean probability of the own class"))
-                    panels.append(Panel(title, _others(rows), "Mean probabilities of the others"))
+        series, panels, lowest, most = [], [], 1.0, 0
+        for noise, split in product(figure.noises, splits):
+            shown = figure.shown(known, noise, split)
+            series += [_look(figure, key) for key in shown]
+            rows = _rows({figure.name(key): means for key, means in shown.items()})
+            if rows:
+                lowest, most = min(lowest, *(row["smallest"] for row in rows)), max(most, len(rows) // len(shown))
+                title = " · ".join(filter(None, [figure.noise(noise), SPLITS[split] * (len(splits) > 1)]))
+                panels.append(Panel(title, _own(rows), "Mean probability of the own class"))
+                panels.append(Panel(title, _others(rows), "Mean probabilities of the others"))
         said = f"{SPLITS[splits[0]]}" if len(splits) == 1 else "examples"
         note = f"Mean over the {said} of a class and over seeds. Below: from the smallest to the largest of the other "
         note += "classes; the dot is the largest, the dash the median."
         note += f" What is below {numbers.small(FLOOR)} is drawn there." if lowest < FLOOR else ""
-        note += f" Classes in the order of {next(iter(series), '')}." if most > MOST_NAMED else ""
-        return Drawing(tuple(series.values()), tuple(panels), note, _HEIGHT, columns=1)
+        note += f" Classes in the order of {series[0].label}." if most > MOST_NAMED else ""
+        return Drawing(tuple(dict.fromkeys(series)), tuple(panels), note, _HEIGHT, columns=1)
 
     def table(self, results: StudyResults, output: Output) -> PlainTable | None:
         """Return each class's own mean probability and the largest of another class."""
-        study = results.study
-        keys = cells(study, output, results.scale)
-        levels, noises = levels_of(keys), axis_values(study, output, results.scale)["noise"]
-        found = [means for means in self.class_means if means.key in keys]
+        figure = FigureCells(results, output)
+        found = [means for means in self.class_means if means.key in figure.keys]
         groups = []
-        for means in sorted(found, key=lambda means: keys.index(means.key)):
-            parts = [cell_name(study, means.key, levels[means.key.arm])]
-            parts += [axis_phrase(study, "noise", means.key.noise)] if len(noises) > 1 else []
+        for means in sorted(found, key=lambda means: figure.keys.index(means.key)):
+            title = [figure.name(means.key), figure.noise(means.key.noise), SPLITS[means.split]]
             rows = sorted(_rows({"": means}), key=lambda row: row["place"])
-            cells_of = (
-                (
-                    row["class"],
-                    ((row["Own"], row["own"]), (row["Largest"], row["largest"]), (row["Others"], row["others"])),
-                )
-                for row in rows
-            )
-            lines = tuple(PlainRow(name, numbers_of) for name, numbers_of in cells_of)
-            groups += [(" · ".join([*parts, SPLITS[means.split]]), lines)]
+            lines = tuple(PlainRow(row["class"], tuple((row[a], row[b]) for a, b in _COLUMNS)) for row in rows)
+            groups.append((" · ".join(filter(None, title)), lines))
         caption = "Mean predicted probability, over the examples of a class and over seeds."
         columns = ("Class", "Own class", "Largest of the others", "All others")
         return PlainTable(caption, columns, tuple(groups)) if groups else None
+
+
+def _look(figure: FigureCells, key: CellKey) -> Series:
+    """Return how a cell is drawn: as squares, and by colours where an arm has several levels in the figure."""
+    look, rank = figure.look(key), figure.rank(key)
+    colour = palette.SERIES[(rank + len(figure.arms)) % len(palette.SERIES)] if rank else look.colour
+    return Series(look.label, colour, "square", palette.DASHES[0], dots=True)
 
 
 def _gather(evidence: Evidence, key: CellKey, split: str) -> ClassMeans | None:
@@ -159,24 +144,17 @@ def _rows(shown: dict[str, ClassMeans]) -> list[dict[str, Any]]:
             if not others or not math.isfinite(values[place]):
                 continue
             largest = max(others, key=lambda j: others[j])
-            rows.append(
-                {
-                    "series": name,
-                    "class": _name(means, place),
-                    "place": place,
-                    "x": rank + 0.8 * ((index + 0.5) / len(shown) - 0.5),
-                    "own": values[place],
-                    "others": sum(others.values()),
-                    "largest": others[largest],
-                    "median": median(others.values()),
-                    "smallest": min(others.values()),
-                    "Own": _percent(values[place]),
-                    "Others": _percent(sum(others.values())),
-                    "Largest": f"{_name(means, largest)}, {_percent(others[largest])}",
-                    "Median": _percent(median(others.values())),
-                    "Smallest": _percent(min(others.values())),
-                }
-            )
+            numbers_of = {
+                "own": values[place],
+                "others": sum(others.values()),
+                "largest": others[largest],
+                "median": median(others.values()),
+                "smallest": min(others.values()),
+            }
+            texts = {name.capitalize(): _percent(value) for name, value in numbers_of.items()}
+            texts["Largest"] = f"{_name(means, largest)}, {texts['Largest']}"
+            x = rank + 0.8 * ((index + 0.5) / len(shown) - 0.5)
+            rows.append({"series": name, "class": _name(means, place), "place": place, "x": x, **numbers_of, **texts})
     return rows
 
 
@@ -235,19 +213,13 @@ def _others(rows: list[dict[str, Any]]) -> Build:
     def build(style: Style) -> alt.LayerChart:
         scale = alt.Scale(type="log", domain=[low, high], nice=False)
         axis = alt.Axis(values=ticks, labelExpr="format(100 * datum.value, '~r') + '%'")
-        base = style.base(drawn).encode(
-            **_across(rows, style), color=style.colour(), opacity=style.emphasis(0.9), tooltip=_tooltip()
-        )
+        look = {"color": style.colour(), "opacity": style.emphasis(0.9), "tooltip": _tooltip()}
+        base = style.base(drawn).encode(**_across(rows, style), **look)
         y = {part: alt.Y(f"{part}:Q", title=None, scale=scale, axis=axis) for part in parts}
-        width = 1.2 if many else 2.5
-        return alt.LayerChart(
-            layer=[
-                base.mark_rule(strokeWidth=width, clip=True, strokeOpacity=0.25 if many else 1.0).encode(
-                    y=y["smallest"], y2="largest:Q"
-                ),
-                base.mark_tick(thickness=width, size=3 if many else 9, orient="horizontal").encode(y=y["median"]),
-                base.mark_point(shape="circle", filled=True, size=10 if many else 44).encode(y=y["largest"]),
-            ]
-        )
+        width, size = (1.2, 3) if many else (2.5, 9)
+        rule = base.mark_rule(strokeWidth=width, clip=True, strokeOpacity=0.25 if many else 1.0)
+        dash = base.mark_tick(thickness=width, size=size, orient="horizontal").encode(y=y["median"])
+        dot = base.mark_point(shape="circle", filled=True, size=10 if many else 44).encode(y=y["largest"])
+        return alt.LayerChart(layer=[rule.encode(y=y["smallest"], y2="largest:Q"), dash, dot])
 
     return build

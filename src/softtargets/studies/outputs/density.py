@@ -1,7 +1,7 @@
 """Histograms of logits as densities, pooled over the seeds of each cell."""
 
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, product
 from statistics import median
 from typing import Self
 
@@ -11,14 +11,12 @@ from torch import Tensor
 
 from softtargets.measures import MEASURES
 from softtargets.measures.gaps import gaps_of
-from softtargets.report import numbers, palette
-from softtargets.report.drawing import Build, Drawing, Extent, Panel, Series, Style, padded
+from softtargets.report import numbers
+from softtargets.report.drawing import Build, Drawing, Extent, Panel, Style, padded
 from softtargets.studies import labels
-from softtargets.studies.arms import ZERO
-from softtargets.studies.layout import axis_phrase, axis_values, cells
 from softtargets.studies.outputs.evidence import Evidence
 from softtargets.studies.outputs.kind import OutputKind, output_kind
-from softtargets.studies.outputs.series import arm_series, cell_name, levels_of
+from softtargets.studies.outputs.series import FigureCells, keyed
 from softtargets.studies.records import CellKey
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
@@ -56,52 +54,33 @@ class DensityOutput(OutputKind):
 
     @classmethod
     def gather(cls, output: Output, evidence: Evidence) -> Self:
-        pooled = (
-            (key, metric, _pooled(evidence, key, metric)) for key, metric in evidence.places(output, output.metrics)
-        )
-        return cls(tuple(_histogram(key, metric, gaps) for key, metric, gaps in pooled if gaps is not None))
+        return cls(evidence.gathered(output, output.metrics, _gather))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
         """Draw the densities, a panel for each kind of noise and metric; each cell is a series."""
-        study = results.study
-        values = axis_values(study, output, results.scale)
-        keys = cells(study, output, results.scale)
-        known, looks = levels_of(keys), arm_series(study)
-
-        def label(key: CellKey) -> str:
-            return cell_name(study, key, known[key.arm])
-
-        series: dict[str, Series] = {}
-        panels, far = [], {}
-        for noise in values["noise"]:
-            for metric in values["metric"]:
-                found = [d for d in self.densities if d.key in keys and d.key.noise == noise and d.metric == metric]
-                found.sort(key=lambda d: keys.index(d.key))
-                for density in found:
-                    base = looks[density.key.arm]
-                    dash = palette.DASHES[known[density.key.arm].index(density.key.level) % len(palette.DASHES)]
-                    name = label(density.key)
-                    series[name] = Series(name, base.colour, base.shape, dash if name != base.label else base.dash)
-                if found:
-                    noted = f" · {axis_phrase(study, 'noise', noise)}" if len(values["noise"]) > 1 else ""
-                    by_name = {label(density.key): density for density in found}
-                    widths = [density.edges[1] - density.edges[0] for density in found]
-                    window, beyond = _window({name: _bulk(density) for name, density in by_name.items()}, min(widths))
-                    far |= dict.fromkeys(beyond)
-                    title = labels.measure(metric).label + noted
-                    panels.append(Panel(title, _chart(by_name, window, metric), "Density"))
-        levels = [numbers.level(level) for level in values["level"] if level != ZERO]
-        note = f"{study.level_name} = {', '.join(levels)}. " if levels else ""
-        note += "Densities pooled over seeds; vertical lines: means."
+        figure, known = FigureCells(results, output), keyed(self.densities, "metric")
+        series, panels, far = [], [], []
+        for noise, metric in product(figure.noises, output.metrics):
+            found = figure.shown(known, noise, metric)
+            series += map(figure.look, found)
+            if found:
+                by_name = {figure.name(key): density for key, density in found.items()}
+                narrowest = min(density.edges[1] - density.edges[0] for density in found.values())
+                window, beyond = _window({name: _bulk(density) for name, density in by_name.items()}, narrowest)
+                far += beyond
+                title = " · ".join(filter(None, [labels.measure(metric).label, figure.noise(noise)]))
+                panels.append(Panel(title, _chart(by_name, window, metric), "Density"))
+        note = [*figure.levels, "Densities pooled over seeds; vertical lines: means."]
         if far:
-            note += f" Reaching beyond the axis: {', '.join(far)}; press a name in the legend to see its own range."
-        return Drawing(tuple(series.values()), tuple(panels), note)
+            names = ", ".join(dict.fromkeys(far))
+            note += [f"Reaching beyond the axis: {names}; press a name in the legend to see its own range."]
+        return Drawing(tuple(dict.fromkeys(series)), tuple(panels), " ".join(note))
 
 
-def _pooled(evidence: Evidence, key: CellKey, metric: str) -> Tensor | None:
+def _gather(evidence: Evidence, key: CellKey, metric: str) -> Density | None:
     parts = [gaps_of(predictions, metric.removeprefix("gap.")) for predictions in evidence.predictions(key)]
-    gaps = torch.cat(parts) if parts else None
-    return None if gaps is None or len(gaps) == 0 else gaps.double()
+    gaps = torch.cat(parts).double() if parts else torch.empty(0)
+    return _histogram(key, metric, gaps) if len(gaps) else None
 
 
 def _histogram(key: CellKey, metric: str, gaps: Tensor) -> Density:
@@ -128,9 +107,8 @@ def _bulk(density: Density) -> Extent:
 def _window(bulks: dict[str, Extent], bin_width: float) -> tuple[Extent, list[str]]:
     """Return the range to show and whose bulk reaches beyond it: one far wider than the others would hide them."""
     usual = median(high - low for low, high in bulks.values())
-    kept = [
-        (low, high) for low, high in bulks.values() if high - low <= _FAR * usual or usual < _FEWEST_BINS * bin_width
-    ]
+    least = _FEWEST_BINS * bin_width
+    kept = [(low, high) for low, high in bulks.values() if high - low <= _FAR * usual or usual < least]
     low, high = min(low for low, _ in kept), max(high for _, high in kept)
     return (low, high), [name for name, bulk in bulks.items() if bulk[0] < low or bulk[1] > high]
 
@@ -156,14 +134,12 @@ def _chart(found: dict[str, Density], window: Extent, metric: str) -> Build:
         y = alt.Y("y:Q", title=None, scale=style.window(top, tops), axis=alt.Axis(tickCount=4), stack=None)
         base = style.base(rows).encode(x=x, y=y, color=style.colour())
         line = base.mark_line(strokeWidth=1.8, clip=True)
-        rule = style.base(means).mark_rule(strokeWidth=1.6, clip=True)
+        rule = style.base(means).mark_rule(strokeWidth=1.6, clip=True).encode(x=x, color=style.colour())
         tooltip = [alt.Tooltip("series:N", title="Method"), "Mean:N", "Examples:N"]
         layers = [
             base.mark_area(opacity=0.1, clip=True).encode(fillOpacity=style.emphasis(1.0, 0.1)),
             line.encode(strokeDash=style.dash(), opacity=style.emphasis()),
-            rule.encode(
-                x=x, color=style.colour(), opacity=style.emphasis(0.9), tooltip=tooltip, strokeDash=style.dash()
-            ),
+            rule.encode(opacity=style.emphasis(0.9), tooltip=tooltip, strokeDash=style.dash()),
         ]
         return alt.LayerChart(layer=layers)
 

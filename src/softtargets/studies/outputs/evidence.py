@@ -40,9 +40,12 @@ class Evidence:
         """The three classes of the scale: two that are alike, and a third."""
         return self.study.scales[self.scale].classes  # pyright: ignore[reportArgumentType]
 
-    def places(self, output: Output, names: Sequence[str]) -> list[tuple[CellKey, str]]:
-        """Return every cell of an output with each of some names, of metrics or splits."""
-        return [(key, name) for name, key in product(names, cells(self.study, output, self.scale))]
+    def gathered(
+        self, output: Output, names: Sequence[str], make: Callable[["Evidence", CellKey, str], Found | None]
+    ) -> tuple[Found, ...]:
+        """Return what is made of every cell of an output and each of some names, of metrics or splits."""
+        places = product(names, cells(self.study, output, self.scale))
+        return tuple(found for name, key in places if (found := make(self, key, name)) is not None)
 
     def complete(self, key: CellKey) -> list[CellRecord]:
         """Return the complete runs of a cell, by seed."""

@@ -1,17 +1,17 @@
 """Activations on the plane through three classes' templates, a panel for each cell and split."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Self
 
 import altair as alt
 
 from softtargets.measures.subject import Subject
 from softtargets.report import palette
-from softtargets.report.drawing import Build, Drawing, Extent, Panel, Series, Style, padded
-from softtargets.studies.layout import axis_phrase, axis_values, cells
+from softtargets.report.drawing import Build, Drawing, Panel, Series, Style, extent
 from softtargets.studies.outputs.evidence import Evidence
 from softtargets.studies.outputs.kind import OutputKind, output_kind
-from softtargets.studies.outputs.series import cell_name, levels_of
+from softtargets.studies.outputs.series import FigureCells, keyed
 from softtargets.studies.records import CellKey, CellRecord
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
@@ -61,38 +61,33 @@ class ProjectionOutput(OutputKind):
 
     @classmethod
     def gather(cls, output: Output, evidence: Evidence) -> Self:
-        places = evidence.places(output, output.splits or ("train", "test"))
-        runs = ((evidence.complete(key)[0], split) for key, split in places if evidence.complete(key))
-        found = (evidence.guarded(record, lambda r, s=split: _project(evidence, r, s)) for record, split in runs)
-        return cls(tuple(projected for projected in found if projected is not None))
+        return cls(evidence.gathered(output, output.splits or ("train", "test"), _gather))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
         """Draw the planes of an output, the splits of a cell side by side."""
-        study = results.study
-        keys = cells(study, output, results.scale)
-        levels, noises = levels_of(keys), axis_values(study, output, results.scale)["noise"]
-        found = {(projected.key, projected.split): projected for projected in self.projections}
-        shown = [found[key, split] for key in keys for split in output.splits or SPLITS if (key, split) in found]
-        series: dict[str, Series] = {}
-        panels = []
+        figure, found = FigureCells(results, output), keyed(self.projections, "split")
+        places = [place for place in product(figure.keys, output.splits or SPLITS) if place in found]
+        shown: list[Projected] = [found[place] for place in places]
+        series, panels = [], []
         for projected in shown:
-            for place, name in enumerate(projected.classes):
-                label = class_label(name)
-                series[label] = Series(
-                    label, palette.SERIES[place], palette.SHAPES[place], palette.DASHES[0], dots=True
-                )
-            title = cell_name(study, projected.key, levels[projected.key.arm])
-            title += f" · {axis_phrase(study, 'noise', projected.key.noise)}" if len(noises) > 1 else ""
+            for place, name in enumerate(map(class_label, projected.classes)):
+                look = palette.SERIES[place], palette.SHAPES[place], palette.DASHES[0]
+                series.append(Series(name, *look, dots=True))
+            title = " · ".join(filter(None, [figure.name(projected.key), figure.noise(projected.key.noise)]))
             panels.append(Panel(title, _chart(projected), SPLITS[projected.split]))
-        if any(any(projected.wrong) for projected in shown):
-            series[WRONG.label] = WRONG
+        wrong = any(any(projected.wrong) for projected in shown)
         splits = len({projected.split for projected in shown})
         seeds = sorted({projected.seed for projected in shown})
         note = "Large crosses: the classes’ templates. In every panel a unit is as long across as up; "
-        note += "each has its own scale. "
-        note += f"One run each, of seed {', '.join(map(str, seeds))}."
-        note += " Diamonds: examples of these classes that carry the label of another." if WRONG.label in series else ""
-        return Drawing(tuple(series.values()), tuple(panels), note, _HEIGHT, columns=splits if splits > 1 else 3)
+        note += f"each has its own scale. One run each, of seed {', '.join(map(str, seeds))}."
+        note += " Diamonds: examples of these classes that carry the label of another." if wrong else ""
+        drawn = tuple(dict.fromkeys([*series, *[WRONG] * wrong]))
+        return Drawing(drawn, tuple(panels), note, _HEIGHT, columns=splits if splits > 1 else 3)
+
+
+def _gather(evidence: Evidence, key: CellKey, split: str) -> Projected | None:
+    record = next(iter(evidence.complete(key)), None)
+    return record and evidence.guarded(record, lambda record: _project(evidence, record, split))
 
 
 def _project(evidence: Evidence, record: CellRecord, split: str) -> Projected:
@@ -146,7 +141,7 @@ def _chart(projected: Projected) -> Build:
 
     def build(style: Style) -> alt.LayerChart:
         every = [*points, *crosses]
-        x_scale, y_scale = style.equal(_span(every, "x"), _span(every, "y"))
+        x_scale, y_scale = style.equal(*(extent(every, axis, axis, 0.08) for axis in ("x", "y")))
         x = alt.X("x:Q", title=None, scale=x_scale, axis=alt.Axis(grid=False, tickCount=4))
         y = alt.Y("y:Q", title=None, scale=y_scale, axis=alt.Axis(grid=False, tickCount=4))
         tooltip = [alt.Tooltip("series:N", title="Shown as"), alt.Tooltip("True:N", title="True class")]
@@ -162,8 +157,3 @@ def _chart(projected: Projected) -> Build:
         )
 
     return build
-
-
-def _span(rows: list[dict[str, Any]], axis: str) -> Extent:
-    values = [row[axis] for row in rows]
-    return padded(min(values), max(values), 0.08)

@@ -1,6 +1,6 @@
 """Reliability diagrams of a study: accuracy against confidence, before and after temperature scaling."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import Any, Self
 
@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 
 from softtargets.measures.calibration import DIAGRAMS, reliability_of
-from softtargets.report import numbers, palette
-from softtargets.report.drawing import Build, Drawing, Panel, Series, Style
-from softtargets.studies.arms import ZERO
-from softtargets.studies.layout import axis_phrase, axis_values, cells
+from softtargets.report import numbers
+from softtargets.report.drawing import Build, Drawing, Panel, Style
 from softtargets.studies.outputs.evidence import Evidence
 from softtargets.studies.outputs.kind import OutputKind, output_kind
-from softtargets.studies.outputs.series import arm_series, cell_name, levels_of
+from softtargets.studies.outputs.series import FigureCells, dash_of, keyed
 from softtargets.studies.records import CellKey
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
@@ -60,46 +58,27 @@ class ReliabilityOutput(OutputKind):
 
     @classmethod
     def gather(cls, output: Output, evidence: Evidence) -> Self:
-        found = (_gather(evidence, key, metric) for key, metric in evidence.places(output, output.metrics))
-        return cls(tuple(diagram for diagram in found if diagram is not None))
+        return cls(evidence.gathered(output, output.metrics, _gather))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
         """Draw the diagrams of an output, a panel for each kind of noise; each cell has a line for each metric."""
-        study = results.study
-        keys = cells(study, output, results.scale)
-        levels, looks = levels_of(keys), arm_series(study)
-        noises = axis_values(study, output, results.scale)["noise"]
-        known = {(diagram.key, diagram.metric): diagram for diagram in self.diagrams}
-        series: dict[str, Series] = {}
-        panels, partial = [], []
-        for noise in noises:
+        figure, known = FigureCells(results, output), keyed(self.diagrams, "metric")
+        series, panels, partial = [], [], []
+        for noise in figure.noises:
             shown: dict[str, Diagram] = {}
-            for key, (place, metric) in product((key for key in keys if key.noise == noise), enumerate(output.metrics)):
+            for key, (place, metric) in product(figure.keys, enumerate(output.metrics)):
                 diagram = known.get((key, metric))
-                if diagram is None:
-                    continue
-                name = cell_name(study, key, levels[key.arm])
-                name += ", temperature-scaled" if metric.endswith(".scaled") else ""
-                dash = palette.DASHES[
-                    (levels[key.arm].index(key.level) * len(output.metrics) + place) % len(palette.DASHES)
-                ]
-                series[name] = Series(name, looks[key.arm].colour, looks[key.arm].shape, dash)
-                shown[name] = diagram
-                complete = sum(record.status == "complete" for record in results.records(key))
-                partial += [f"{name}: {diagram.runs} of {complete} runs."] if diagram.runs < complete else []
+                if key.noise == noise and diagram is not None:
+                    name = figure.name(key) + ", temperature-scaled" * metric.endswith(".scaled")
+                    dash = dash_of(figure.rank(key) * len(output.metrics) + place)
+                    series.append(replace(figure.look(key), label=name, dash=dash))
+                    shown[name] = diagram
+                    partial += figure.missing(key, name, diagram.runs)
             if shown:
-                title = axis_phrase(study, "noise", noise) if len(noises) > 1 else ""
-                panels.append(Panel(title, _chart(shown), "Accuracy"))
-        positive = [
-            numbers.level(level) for level in axis_values(study, output, results.scale)["level"] if level != ZERO
-        ]
-        parts = [f"{study.level_name} = {', '.join(positive)}."] if positive else []
-        parts += [
-            "Predictions of all seeds pooled, each run with its own temperature.",
-            f"The area of a point is its share of the predictions; hollow: fewer than {FEW}.",
-            *partial,
-        ]
-        return Drawing(tuple(series.values()), tuple(panels), " ".join(parts), _HEIGHT)
+                panels.append(Panel(figure.noise(noise), _chart(shown), "Accuracy"))
+        note = [*figure.levels, "Predictions of all seeds pooled, each run with its own temperature."]
+        note += [f"The area of a point is its share of the predictions; hollow: fewer than {FEW}.", *partial]
+        return Drawing(tuple(dict.fromkeys(series)), tuple(panels), " ".join(note), _HEIGHT)
 
 
 def _gather(evidence: Evidence, key: CellKey, metric: str) -> Diagram | None:
@@ -134,26 +113,16 @@ def _chart(shown: dict[str, Diagram]) -> Build:
         diagonal = style.base([{"x": 0, "y": 0}, {"x": 1, "y": 1}]).mark_line(
             strokeWidth=1, strokeDash=[4, 3], color=style.paint("muted"), opacity=0.8
         )
-        line = style.base(settled).mark_line(strokeWidth=1.8)
+        line = style.base(settled).mark_line(strokeWidth=1.8).encode(x=x, y=y, color=style.colour())
         layers: list[Any] = [
             diagonal.encode(x=x, y=y),
-            line.encode(
-                x=x, y=y, color=style.colour(), strokeDash=style.dash(), opacity=style.emphasis(0.9), order="x:Q"
-            ),
+            line.encode(strokeDash=style.dash(), opacity=style.emphasis(0.9), order="x:Q"),
         ]
+        size = alt.Size("size:Q", scale=None, legend=None)
         for filled, rows in ((True, settled), (False, [point for point in points if point["few"]])):
             dots = style.base(rows).mark_point(shape="circle", filled=filled, strokeWidth=1)
-            size = alt.Size("size:Q", scale=None, legend=None)
-            layers.append(
-                dots.encode(
-                    x=x,
-                    y=y,
-                    size=size,
-                    color=style.colour(),
-                    opacity=style.emphasis(0.75 if filled else 0.5),
-                    tooltip=tooltip,
-                )
-            )
+            dots = dots.encode(x=x, y=y, size=size, color=style.colour())
+            layers.append(dots.encode(opacity=style.emphasis(0.75 if filled else 0.5), tooltip=tooltip))
         return alt.LayerChart(layer=layers)
 
     return build

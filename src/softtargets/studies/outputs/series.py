@@ -1,12 +1,82 @@
-"""How an arm, and each of its cells, is drawn and called: the same in every figure of a study."""
+"""How an arm, and each cell of a figure, is drawn and called: the same in every figure of a study."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from softtargets.report import numbers, palette
 from softtargets.report.drawing import Series
-from softtargets.studies.layout import arm_label
+from softtargets.studies.arms import ZERO
+from softtargets.studies.layout import arm_label, axis_phrase, axis_values, cells, places
 from softtargets.studies.records import CellKey
-from softtargets.studies.schema import Study
+from softtargets.studies.results import StudyResults
+from softtargets.studies.schema import Noise, Output, Study
+
+Found = TypeVar("Found")
+
+
+class FigureCells:
+    """The cells of an output, and how each is drawn and called in its figure and its table."""
+
+    def __init__(self, results: StudyResults, output: Output) -> None:
+        self.results, self.study = results, results.study
+        self.keys = cells(self.study, output, results.scale)
+        self.arms = arm_series(self.study)
+        values = axis_values(self.study, output, results.scale)
+        self.noises: tuple[Noise, ...] = values["noise"]
+        self.places = places(self.study, output, results.scale)
+        self._levels: tuple[float, ...] = values["level"]
+        # the levels of each arm, in ascending order
+        self._ranks = {arm: sorted({key.level for key in self.keys if key.arm == arm}) for arm, _, _ in self.keys}
+
+    def shown(self, known: Mapping[tuple[CellKey, str], Found], noise: Noise, name: str) -> dict[CellKey, Found]:
+        """Return what is known of the cells of a kind of noise under a name, of a metric or split."""
+        return {key: known[key, name] for key in self.keys if key.noise == noise and (key, name) in known}
+
+    def rank(self, key: CellKey) -> int:
+        """Return the place of a cell's level among those of its arm."""
+        return self._ranks[key.arm].index(key.level)
+
+    def name(self, key: CellKey) -> str:
+        """Return the label of a cell's arm, with its level where the arm has several in the figure."""
+        label = arm_label(self.study, key.arm)
+        several = len(self._ranks[key.arm]) > 1
+        return f"{label}, {self.study.level_name} = {numbers.level(key.level)}" if several else label
+
+    def look(self, key: CellKey) -> Series:
+        """Return how a cell is drawn: as its arm, and by dashes where the arm has several levels in the figure."""
+        look = self.arms[key.arm]
+        dash = dash_of(self.rank(key)) if len(self._ranks[key.arm]) > 1 else look.dash
+        return Series(self.name(key), look.colour, look.shape, dash)
+
+    def noise(self, noise: Noise) -> str:
+        """Return what a kind of noise is called; nothing where the figure has one alone."""
+        return axis_phrase(self.study, "noise", noise) if len(self.noises) > 1 else ""
+
+    def missing(self, key: CellKey, name: str, runs: int) -> list[str]:
+        """Say of how many of its runs something is shown, unless it is of all that are complete."""
+        complete = sum(record.status == "complete" for record in self.results.records(key))
+        return [f"{name}: {runs} of {complete} runs."] if runs < complete else []
+
+    def arms_of(self, panels: Iterable[Sequence[Mapping[str, Any]]]) -> tuple[Series, ...]:
+        """Return how the arms are drawn that any panel has rows of."""
+        used = {row["series"] for rows in panels for row in rows}
+        return tuple(self.arms[arm] for arm in self.study.arms if self.arms[arm].label in used)
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels above 0 in a sentence; none where there are none."""
+        levels = [numbers.level(level) for level in self._levels if level != ZERO]
+        return [f"{self.study.level_name} = {', '.join(levels)}."] if levels else []
+
+
+def keyed(items: tuple[Any, ...], name: str) -> dict[tuple[CellKey, str], Any]:
+    """Return what was gathered by its cell and one more of its attributes."""
+    return {(item.key, getattr(item, name)): item for item in items}
+
+
+def dash_of(place: int) -> tuple[int, ...]:
+    """Return a dash; beyond those that there are they repeat."""
+    return palette.DASHES[place % len(palette.DASHES)]
 
 
 def arm_series(study: Study) -> dict[str, Series]:
@@ -26,20 +96,6 @@ def arm_series(study: Study) -> dict[str, Series]:
                 label=arm_label(study, arm),
                 colour=palette.SERIES[place % len(palette.SERIES)],
                 shape=palette.SHAPES[(i + 1) % len(palette.SHAPES)],
-                dash=palette.DASHES[dash % len(palette.DASHES)],
+                dash=dash_of(dash),
             )
     return drawn
-
-
-def levels_of(keys: Iterable[CellKey]) -> dict[str, list[float]]:
-    """Return the levels of each arm among some cells, in ascending order."""
-    found: dict[str, set[float]] = {}
-    for key in keys:
-        found.setdefault(key.arm, set()).add(key.level)
-    return {arm: sorted(levels) for arm, levels in found.items()}
-
-
-def cell_name(study: Study, key: CellKey, levels: list[float]) -> str:
-    """Return the label of a cell's arm, with its level where the arm has several in the figure."""
-    label = arm_label(study, key.arm)
-    return label if len(levels) == 1 else f"{label}, {study.level_name} = {numbers.level(key.level)}"

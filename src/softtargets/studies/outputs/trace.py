@@ -1,19 +1,20 @@
 """Numbers through training: the mean over seeds, and a band from the smallest to the largest."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from itertools import product
+from typing import Self
 
 import altair as alt
 
 from softtargets.measures import TRACES
-from softtargets.report import numbers, palette
-from softtargets.report.drawing import Build, Drawing, Panel, Series, Style, padded
+from softtargets.report import numbers
+from softtargets.report.drawing import Build, Drawing, Panel, Style, extents
 from softtargets.report.plain import PlainRow, PlainTable
 from softtargets.studies import labels
-from softtargets.studies.layout import axis_phrase, axis_values, cells
 from softtargets.studies.outputs.evidence import Evidence
 from softtargets.studies.outputs.kind import OutputKind, output_kind
-from softtargets.studies.outputs.series import arm_series, cell_name, levels_of
+from softtargets.studies.outputs.marks import band_and_line
+from softtargets.studies.outputs.series import FigureCells, keyed
 from softtargets.studies.records import CellKey
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
@@ -46,54 +47,35 @@ class TraceOutput(OutputKind):
 
     @classmethod
     def gather(cls, output: Output, evidence: Evidence) -> Self:
-        found = (_gather(evidence, key, metric) for key, metric in evidence.places(output, output.metrics))
-        return cls(tuple(trace for trace in found if trace is not None))
+        return cls(evidence.gathered(output, output.metrics, _gather))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
         """Draw the traces of an output, a panel for each kind of noise and metric; each cell is a line."""
-        study = results.study
-        keys = cells(study, output, results.scale)
-        levels, looks = levels_of(keys), arm_series(study)
-        noises = axis_values(study, output, results.scale)["noise"]
-        known = {(trace.key, trace.metric): trace for trace in self.traces}
-        series: dict[str, Series] = {}
-        panels, partial = [], {}
-        for noise in noises:
-            for metric in output.metrics:
-                shown: dict[str, Trace] = {}
-                for key in (key for key in keys if key.noise == noise and (key, metric) in known):
-                    name, look = cell_name(study, key, levels[key.arm]), looks[key.arm]
-                    several = len(levels[key.arm]) > 1
-                    dash = (
-                        palette.DASHES[levels[key.arm].index(key.level) % len(palette.DASHES)] if several else look.dash
-                    )
-                    series[name], shown[name] = Series(name, look.colour, look.shape, dash), known[key, metric]
-                    complete = sum(record.status == "complete" for record in results.records(key))
-                    if shown[name].runs < complete:
-                        partial[f"{name}: {shown[name].runs} of {complete} runs."] = None
-                if shown:
-                    title = axis_phrase(study, "noise", noise) if len(noises) > 1 else ""
-                    panels.append(Panel(title, _chart(shown, metric), labels.heading(metric)))
-        note = " ".join(["Lines: means over seeds; bands: from the smallest to the largest.", *partial])
-        return Drawing(tuple(series.values()), tuple(panels), note, columns=2)
+        figure, known = FigureCells(results, output), keyed(self.traces, "metric")
+        series, panels, partial = [], [], []
+        for noise, metric in product(figure.noises, output.metrics):
+            found = figure.shown(known, noise, metric)
+            series += map(figure.look, found)
+            for key, trace in found.items():
+                partial += figure.missing(key, figure.name(key), trace.runs)
+            if found:
+                chart = _chart({figure.name(key): trace for key, trace in found.items()}, metric)
+                panels.append(Panel(figure.noise(noise), chart, labels.heading(metric)))
+        note = ["Lines: means over seeds; bands: from the smallest to the largest.", *dict.fromkeys(partial)]
+        return Drawing(tuple(dict.fromkeys(series)), tuple(panels), " ".join(note), columns=2)
 
     def table(self, results: StudyResults, output: Output) -> PlainTable | None:
         """Return the last value of each trace."""
-        study = results.study
-        keys = cells(study, output, results.scale)
-        levels, noises = levels_of(keys), axis_values(study, output, results.scale)["noise"]
-        known = {(trace.key, trace.metric): trace for trace in self.traces}
+        figure, known = FigureCells(results, output), keyed(self.traces, "metric")
+        shown = [key for key in figure.keys if any((key, metric) in known for metric in output.metrics)]
         groups = []
-        for noise in noises:
+        for noise in figure.noises:
             rows = [
-                PlainRow(
-                    cell_name(study, key, levels[key.arm]),
-                    tuple(_last(known.get((key, metric)), metric) for metric in output.metrics),
-                )
-                for key in keys
-                if key.noise == noise and any((key, metric) in known for metric in output.metrics)
+                PlainRow(figure.name(key), tuple(_last(known.get((key, metric)), metric) for metric in output.metrics))
+                for key in shown
+                if key.noise == noise
             ]
-            groups += [(axis_phrase(study, "noise", noise) if len(noises) > 1 else "", tuple(rows))] if rows else []
+            groups += [(figure.noise(noise), tuple(rows))] if rows else []
         caption = "At the last epoch: mean over seeds, and from the smallest to the largest."
         columns = ("Method", *map(labels.heading, output.metrics))
         return PlainTable(caption, columns, tuple(groups)) if groups else None
@@ -144,29 +126,17 @@ def _chart(shown: dict[str, Trace], metric: str) -> Build:
         )
     ]
     few = max(len(trace.epochs) for trace in shown.values()) <= _FEW
-    extents = {name: _heights([row for row in rows if row["series"] == name]) for name in shown}
 
     def build(style: Style) -> alt.LayerChart:
-        x = alt.X(
-            "x:Q", title="Epoch", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, tickMinStep=1)
-        )
-        y = alt.Y("y:Q", title=None, scale=style.window(_heights(rows), extents, zero=False))
+        axis = alt.Axis(grid=False, tickMinStep=1)
+        x = alt.X("x:Q", title="Epoch", scale=alt.Scale(nice=False, zero=False), axis=axis)
+        y = alt.Y("y:Q", title=None, scale=style.window(*extents(rows, "low", "high"), zero=False))
         tooltip = [alt.Tooltip("series:N", title="Method"), alt.Tooltip("x:Q", title="Epoch")]
         tooltip += [alt.Tooltip("Value:N", title="Mean (smallest to largest)"), "Runs:Q"]
         base = style.base(rows).encode(x=x, color=style.colour())
         dots = base.mark_point(filled=True, size=30, clip=True).encode(y=y, tooltip=tooltip)
-        layers: list[Any] = [
-            base.mark_area(opacity=0.16, clip=True).encode(
-                y=alt.Y("low:Q", title=None), y2="high:Q", fillOpacity=style.emphasis(1.0, 0.15)
-            ),
-            base.mark_line(strokeWidth=2, clip=True).encode(y=y, strokeDash=style.dash(), opacity=style.emphasis()),
-            # many points are there to be pointed at, and not seen
-            dots.encode(opacity=style.emphasis() if few else alt.value(0)),
-        ]
-        return alt.LayerChart(layer=layers)
+        # many points are there to be pointed at, and not seen
+        opacity = style.emphasis() if few else alt.value(0)
+        return alt.LayerChart(layer=[*band_and_line(base, style, y), dots.encode(opacity=opacity)])
 
     return build
-
-
-def _heights(rows: list[dict[str, Any]]) -> tuple[float, float]:
-    return padded(min(row["low"] for row in rows), max(row["high"] for row in rows))

@@ -10,10 +10,13 @@ from softtargets.report import encoding
 from softtargets.report.drawing import Drawing
 from softtargets.report.frame import put
 from softtargets.studies.page import page, tables
-from softtargets.studies.records import CellKey
+from softtargets.studies.records import CellKey, Verdict
 from softtargets.studies.results import StudyResults
 
 SCHEMA_VERSION = 2
+# What results.json has of a verdict beside its claim, and of a run.
+_FOUND = ("estimate", "low", "high", "p", "confidence", "n", "reason")
+_OF_RUN = ("seed", "run_id", "status", "reason", "seconds", "metrics")
 
 
 def write(results: StudyResults, folder: Path) -> Path:
@@ -65,47 +68,26 @@ def as_data(results: StudyResults) -> dict[str, Any]:
         "outputs": list(results.outputs),
         "command": results.command,
         "data": [asdict(data) for data in results.data],
-        "verdicts": [
-            {
-                "claim": v.claim.id,
-                "quote": v.claim.quote,
-                "where": v.claim.where,
-                "output": v.claim.output,
-                "verdict": v.name,
-                "estimate": v.estimate,
-                "low": v.low,
-                "high": v.high,
-                "p": v.p,
-                "confidence": v.confidence,
-                "n": v.n,
-                "reason": v.reason,
-            }
-            for v in results.verdicts
-        ],
+        "verdicts": [_verdict_data(verdict) for verdict in results.verdicts],
         "cells": [_cell_data(results, key) for key in dict.fromkeys(record.key for record in results.cells)],
         "reported": [{**asdict(r), "key": r.key._asdict()} for r in results.reported],
     }
 
 
+def _verdict_data(verdict: Verdict) -> dict[str, Any]:
+    claim = verdict.claim
+    told = {"claim": claim.id, "quote": claim.quote, "where": claim.where, "output": claim.output}
+    return {**told, "verdict": verdict.name, **{name: getattr(verdict, name) for name in _FOUND}}
+
+
 def _cell_data(results: StudyResults, key: CellKey) -> dict[str, Any]:
     records = results.records(key)
-    summaries = {
-        metric: results.summary(key, metric) for metric in sorted({name for r in records for name in r.metrics})
-    }
+    names = sorted({name for record in records for name in record.metrics})
+    summaries = {name: summary for name in names if (summary := results.summary(key, name)) is not None}
     return {
         **key._asdict(),
-        "summaries": {name: asdict(summary) for name, summary in summaries.items() if summary is not None},
-        "runs": [
-            {
-                "seed": record.seed,
-                "run_id": record.run_id,
-                "status": record.status,
-                "reason": record.reason,
-                "seconds": record.seconds,
-                "metrics": record.metrics,
-            }
-            for record in records
-        ],
+        "summaries": {name: asdict(summary) for name, summary in summaries.items()},
+        "runs": [{name: getattr(record, name) for name in _OF_RUN} for record in records],
     }
 
 

@@ -11,6 +11,7 @@ from softtargets.studies.records import CellKey, CellRecord
 from softtargets.studies.results import StudyResults
 
 _ABSENT = object()
+Leaves = dict[tuple[str, ...], Any]
 
 
 @dataclass(frozen=True)
@@ -45,36 +46,35 @@ def trace(results: StudyResults) -> Provenance:
     common = _shared(flat.values())
     inside = {key: [flat[id(r)] for r in results.records(key) if id(r) in flat] for key in keys}
     per_seed = sorted({path for specs in inside.values() for path in _differing(specs)})
-    stories = []
-    for key in keys:
-        records = results.records(key)
-        own = {path: v for path, v in _shared(inside[key]).items() if path not in common}
-        stories.append(
-            CellStory(
-                key=key,
-                label=cell_label(results.study, key),
-                records=tuple(records),
-                complete=sum(record.status == "complete" for record in records),
-                seconds=sum(record.seconds for record in records),
-                changes=tuple(
-                    (".".join(path), json.dumps(v, ensure_ascii=False, default=str)) for path, v in own.items()
-                ),
-                metrics=tuple(sorted({name for record in records for name in record.metrics})),
-            )
-        )
     return Provenance(
         common=pretty(nest(common)) if common else "",
         per_seed=tuple(".".join(path) for path in per_seed),
-        cells=tuple(stories),
+        cells=tuple(
+            _story(results, key, {path: v for path, v in _shared(inside[key]).items() if path not in common})
+            for key in keys
+        ),
         environments=_environments(results.cells),
         seconds=sum(record.seconds for record in results.cells),
         runs=sum(record.status == "complete" for record in results.cells),
     )
 
 
-def flatten(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+def _story(results: StudyResults, key: CellKey, own: Leaves) -> CellStory:
+    records = tuple(results.records(key))
+    return CellStory(
+        key=key,
+        label=cell_label(results.study, key),
+        records=records,
+        complete=sum(record.status == "complete" for record in records),
+        seconds=sum(record.seconds for record in records),
+        changes=tuple((".".join(path), json.dumps(v, ensure_ascii=False, default=str)) for path, v in own.items()),
+        metrics=tuple(sorted({name for record in records for name in record.metrics})),
+    )
+
+
+def flatten(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> Leaves:
     """Return the leaves of nested mappings by their paths; a list and an empty mapping are leaves."""
-    leaves: dict[tuple[str, ...], Any] = {}
+    leaves: Leaves = {}
     for key, value in data.items():
         here = (*path, str(key))
         leaves.update(flatten(value, here) if isinstance(value, Mapping) and value else {here: value})
@@ -92,7 +92,7 @@ def nest(leaves: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
     return whole
 
 
-def _shared(specs: Iterable[dict[tuple[str, ...], Any]]) -> dict[tuple[str, ...], Any]:
+def _shared(specs: Iterable[Leaves]) -> Leaves:
     specs = list(specs)
     if not specs:
         return {}
@@ -100,20 +100,11 @@ def _shared(specs: Iterable[dict[tuple[str, ...], Any]]) -> dict[tuple[str, ...]
     return {path: v for path, v in first.items() if all(other.get(path, _ABSENT) == v for other in others)}
 
 
-def _differing(specs: list[dict[tuple[str, ...], Any]]) -> set[tuple[str, ...]]:
+def _differing(specs: list[Leaves]) -> set[tuple[str, ...]]:
     shared = _shared(specs)
     return {path for spec in specs for path in spec if path not in shared}
 
 
 def _environments(records: Iterable[CellRecord]) -> tuple[tuple[dict[str, str], int], ...]:
-    found: list[tuple[dict[str, str], int]] = []
-    for record in records:
-        if not record.environment:
-            continue
-        for i, (known, n) in enumerate(found):
-            if known == record.environment:
-                found[i] = (known, n + 1)
-                break
-        else:
-            found.append((record.environment, 1))
-    return tuple(found)
+    known = [record.environment for record in records if record.environment]
+    return tuple((one, known.count(one)) for place, one in enumerate(known) if one not in known[:place])

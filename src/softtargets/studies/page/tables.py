@@ -1,5 +1,6 @@
 """An output as a table: what the paper prints beside what these runs gave, with the verdicts that rest on it."""
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import product
 
@@ -7,14 +8,7 @@ from softtargets.report import numbers
 from softtargets.studies import labels
 from softtargets.studies.arms import ZERO
 from softtargets.studies.expand import cell, term_cells
-from softtargets.studies.layout import (
-    AXES,
-    Place,
-    axis_label,
-    axis_phrase,
-    axis_title,
-    axis_values,
-)
+from softtargets.studies.layout import AXES, Place, axis_label, axis_phrase, axis_title, axis_values
 from softtargets.studies.records import CellKey, Reported, Verdict, VerdictName
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Axis, Claim, Output
@@ -256,11 +250,7 @@ def what_is_missing(results: StudyResults, key: CellKey, metric: str) -> str:
         return "no run recorded"
     complete = [record for record in records if record.status == "complete"]
     parts = [f"{len(complete)} of {len(records)} complete"]
-    reasons: dict[str, int] = {}
-    for record in records:
-        if record.status == "failed":
-            reason = record.reason or "no reason recorded"
-            reasons[reason] = reasons.get(reason, 0) + 1
+    reasons = Counter(record.reason or "no reason recorded" for record in records if record.status == "failed")
     parts += [f"{n} failed: {reason}" for reason, n in reasons.items()]
     missing = sum(record.status == "missing" for record in records)
     parts += [f"{missing} missing"] if missing else []
