@@ -65,7 +65,7 @@ def _check_output(place: str, output: Output, study: Study, extension: Extension
         having = " or ".join(repr(name) for name, other in extension.kinds.items() if other.takes_x)
         required = f"given with {having}, and only there"
         raise fail(f"{place}.x", required, f"{output.x!r} with '{output.kind}'", "name the metric along the axis")
-    kind.check(place, output)
+    kind.check(place, output, study)
 
 
 def _check_name(place: str, argument: str, name: str, known: Iterable[str]) -> None:

@@ -219,7 +219,7 @@ def test_figure1_by_hand() -> None:
 )
 def test_curves_are_of_rates_and_of_arms_that_have_some(some, error) -> None:
     with pytest.raises(InputError, match=error):
-        LossCurves.check("outputs.f", Output(title="t", caption="c", kind="curves", **some))
+        LossCurves.check("outputs.f", Output(title="t", caption="c", kind="curves", **some), STUDY)
 
 
 def test_table_6_is_the_papers() -> None:

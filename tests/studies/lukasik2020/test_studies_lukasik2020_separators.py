@@ -6,6 +6,7 @@ import pytest
 from studies.shown import drawn, layers, showing
 
 from softtargets._errors import InputError
+from softtargets.studies.catalog import find, read_study
 from softtargets.studies.lukasik2020.gaussians import separators
 from softtargets.studies.lukasik2020.separators import SeparatorsOutput
 from softtargets.studies.page import files
@@ -78,5 +79,6 @@ def test_the_table_has_every_level_and_the_page_says_that_nothing_is_trained(sep
 
 @pytest.mark.parametrize("some", [{"levels": (0.1,)}, {"noise": (0.2,)}, {"arms": ("LS",)}, {"metrics": ("test.nll",)}])
 def test_separators_are_of_nothing_that_is_run(some):
+    asked, study = Output(title="t", caption="c", kind="separators", **some), read_study(find("lukasik2020"))
     with pytest.raises(InputError, match=r"outputs.f: no arms, levels, noise or metrics with 'separators'"):
-        SeparatorsOutput.check("outputs.f", Output(title="t", caption="c", kind="separators", **some))
+        SeparatorsOutput.check("outputs.f", asked, study)

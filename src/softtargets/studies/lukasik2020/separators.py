@@ -14,7 +14,7 @@ from softtargets.studies.lukasik2020.gaussians import DEVIATION, FLIPPED, Separa
 from softtargets.studies.outputs.evidence import Evidence
 from softtargets.studies.outputs.kind import OutputKind, output_kind
 from softtargets.studies.results import StudyResults
-from softtargets.studies.schema import Output
+from softtargets.studies.schema import Output, Study
 
 _BAYES = Series("Bayes-optimal", "ink", palette.SHAPES[0], palette.DASHES[1])
 _TITLES = {
@@ -37,7 +37,7 @@ class SeparatorsOutput(OutputKind):
     separators: tuple[Separator, ...] = ()
 
     @classmethod
-    def check(cls, place: str, output: Output) -> None:
+    def check(cls, place: str, output: Output, study: Study) -> None:
         """Require that the output names nothing."""
         if output.arms or output.levels or output.noise or output.metrics:
             required = f"no arms, levels, noise or metrics with '{cls.kind}'"

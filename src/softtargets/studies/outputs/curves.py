@@ -14,7 +14,7 @@ from softtargets.studies.layout import arm_label
 from softtargets.studies.outputs.evidence import Evidence
 from softtargets.studies.outputs.kind import OutputKind
 from softtargets.studies.results import StudyResults
-from softtargets.studies.schema import Output
+from softtargets.studies.schema import Output, Study
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ExactCurves(OutputKind):
         """Return the curve of one of `arms` at a rate of noise."""
 
     @classmethod
-    def check(cls, place: str, output: Output) -> None:
+    def check(cls, place: str, output: Output, study: Study) -> None:
         """Require rates of noise, and arms of which there are curves."""
         for noise in output.noise:
             if isinstance(noise, str):

@@ -10,7 +10,7 @@ from softtargets.report.drawing import Drawing
 from softtargets.report.plain import PlainTable
 from softtargets.studies.outputs.evidence import Evidence
 from softtargets.studies.results import StudyResults
-from softtargets.studies.schema import Output
+from softtargets.studies.schema import Output, Study
 
 
 class OutputKind(ABC):
@@ -35,7 +35,7 @@ class OutputKind(ABC):
     needs_classes: ClassVar[str] = ""
 
     @classmethod
-    def check(cls, place: str, output: Output) -> None:
+    def check(cls, place: str, output: Output, study: Study) -> None:
         """Require what only this kind requires of an output; `place` names the output in errors."""
 
     @classmethod
