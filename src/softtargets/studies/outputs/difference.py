@@ -1,0 +1,132 @@
+"""Differences to the baseline, paired by seed: the mean of each cell with its interval."""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from statistics import fmean, stdev
+from typing import Any, Self
+
+import altair as alt
+
+from softtargets._errors import fail
+from softtargets.metrics.statistics import paired_t
+from softtargets.report import numbers
+from softtargets.report.drawing import Build, Drawing, Panel, Style, extent
+from softtargets.report.plain import PlainRow, PlainTable
+from softtargets.studies import labels
+from softtargets.studies.arms import ZERO
+from softtargets.studies.expand import cell
+from softtargets.studies.outputs.evidence import Evidence
+from softtargets.studies.outputs.kind import OutputKind, output_kind
+from softtargets.studies.outputs.series import FigureCells, keyed
+from softtargets.studies.records import CellKey
+from softtargets.studies.results import StudyResults
+from softtargets.studies.schema import Output, Study
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric of a cell less the baseline's under the same noise, over the `n` seeds that both have; 95 % interval."""
+
+    key: CellKey
+    metric: str
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@output_kind("difference")
+@dataclass(frozen=True)
+class DifferenceOutput(OutputKind):
+    """Metrics of the cells less those of the study's baseline."""
+
+    differences: tuple[Difference, ...] = ()
+
+    @classmethod
+    def check(cls, place: str, output: Output, study: Study) -> None:
+        """Require the baseline, so that its runs are trained."""
+        if study.baseline not in output.arms:
+            raise fail(f"{place}.arms", f"'{study.baseline}', the baseline, among them", list(output.arms), "add it")
+
+    @classmethod
+    def gather(cls, output: Output, evidence: Evidence) -> Self:
+        return cls(evidence.gathered(output, output.metrics, _difference))
+
+    def draw(self, results: StudyResults, output: Output) -> Drawing:
+        """Draw an interval for each cell, a panel for each kind of noise and metric."""
+        figure, known = FigureCells(results, output), keyed(self.differences, "metric")
+        panels, series = [], {}
+        for noise, metric in product(figure.noises, output.metrics):
+            shown = figure.shown(known, noise, metric)
+            series |= {key: figure.look(key) for key in shown}
+            if shown:
+                rows = [_row(figure.name(key), difference) for key, difference in shown.items()]
+                panels.append(Panel(figure.noise(noise), _chart(rows, metric), labels.measure(metric).label))
+        baseline = figure.arms[results.study.baseline].label
+        note = f"Less {baseline}, paired by seed: means and 95 % intervals, not adjusted for their number."
+        return Drawing(tuple(series.values()), tuple(panels), note)
+
+    def table(self, results: StudyResults, output: Output) -> PlainTable | None:
+        """Return the differences and their intervals."""
+        figure, known = FigureCells(results, output), keyed(self.differences, "metric")
+        groups = []
+        for noise, metric in product(figure.noises, output.metrics):
+            title = ", ".join(filter(None, (figure.noise(noise), labels.measure(metric).label)))
+            shown = figure.shown(known, noise, metric)
+            rows = tuple(PlainRow(figure.name(key), _cells(difference)) for key, difference in shown.items())
+            groups += [(title, rows)] if rows else []
+        caption = "Differences to the baseline, paired by seed."
+        return (
+            PlainTable(caption, ("Method", "Difference", "95 % interval", "Seeds"), tuple(groups)) if groups else None
+        )
+
+
+def _difference(evidence: Evidence, key: CellKey, metric: str) -> Difference | None:
+    base = cell(evidence.study, evidence.study.baseline, ZERO, key.noise)
+    if key == base:
+        return None
+    own, other = (
+        {record.seed: record.metrics[metric] for record in evidence.complete(place) if metric in record.metrics}
+        for place in (key, base)
+    )
+    values = [own[seed] - other[seed] for seed in sorted(own.keys() & other.keys())]
+    if len(values) < 2:
+        return None
+    mean = fmean(values)
+    low, high = paired_t(mean, stdev(values) / math.sqrt(len(values)), len(values), LEVEL)
+    return Difference(key, metric, mean, low, high, len(values))
+
+
+def _cells(difference: Difference) -> tuple[tuple[str, float | None], ...]:
+    unit = labels.measure(difference.metric).unit
+    mean, low, high = (numbers.number(v, unit, signed=True) for v in (difference.mean, difference.low, difference.high))
+    shown = f"{mean} {numbers.difference_unit(unit)}".strip()
+    return (shown, difference.mean), (f"{low} to {high}", None), (str(difference.n), float(difference.n))
+
+
+def _row(name: str, difference: Difference) -> dict[str, Any]:
+    unit = labels.measure(difference.metric).unit
+    ends = {end: numbers.in_unit(getattr(difference, end), unit) for end in ("mean", "low", "high")}
+    (mean, _), (interval, _), (seeds, _) = _cells(difference)
+    return {"series": name, **ends, "text": f"{mean} ({interval}), {seeds} seeds"}
+
+
+def _chart(rows: list[dict[str, Any]], metric: str) -> Build:
+    unit = numbers.difference_unit(labels.measure(metric).unit)
+    settings = {"title": f"difference ({unit})" if unit else "difference", "axis": alt.Axis(tickCount=6)}
+    domain = extent([*rows, {"low": 0.0, "high": 0.0}], "low", "high")
+
+    def build(style: Style) -> alt.LayerChart:
+        scale = alt.Scale(domain=list(domain), nice=False)
+        mean, low = (alt.X(f"{end}:Q", scale=scale, **settings) for end in ("mean", "low"))
+        y = alt.Y("series:N", title=None, sort=[row["series"] for row in rows], axis=alt.Axis(labels=style.legend))
+        base = style.base(rows).encode(y=y, color=style.colour(), opacity=style.emphasis())
+        tooltip = [alt.Tooltip("series:N", title="Method"), alt.Tooltip("text:N", title="Difference")]
+        point = base.mark_point(filled=True, size=64).encode(x=mean, tooltip=tooltip)
+        interval = base.mark_rule(strokeWidth=2).encode(x=low, x2="high:Q", strokeDash=style.dash())
+        return alt.LayerChart(layer=[style.upright(0.0, "baseline"), interval, point])
+
+    return build
