@@ -103,3 +103,10 @@ def test_a_model_is_better_where_a_real_difference_says_so(results):
     infinite = MetricDifference("nll", "resnet-hard", math.inf, why="One of the two is infinite.")
     assert compared(infinite)[2] == "Not compared: NLL."
     assert infinite.verdict == "not compared"
+
+
+def test_results_say_what_was_found_in_a_line() -> None:
+    results = make()
+    assert repr(results).startswith(f"EvaluationResults: {results.main.num_rows:,} rows of {results.main.name}, ")
+    assert results.findings[0].title in repr(results)
+    assert "\n" not in repr(results)

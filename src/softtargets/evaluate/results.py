@@ -294,6 +294,11 @@ class EvaluationResults:
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        found = " ".join(" ".join((finding.title, *finding.sentences)) for finding in self.findings)
+        rows = f"{self.main.num_rows:,} row{'' if self.main.num_rows == 1 else 's'}"
+        return f"EvaluationResults: {rows} of {self.main.name}, {self.num_classes:,} classes. {found}"
+
     @property
     def main(self) -> EvaluatedModel:
         """The model that is evaluated."""
