@@ -354,7 +354,7 @@ CARDS = {
         settings="`logits / temperature`",
         formula="p = softmax(z / temperature)",
         when="probabilities are to be softer (above 1) or sharper (below 1) with the same ranking of the classes.",
-        against="one number for all examples: it mends the average confidence, not the order of the examples.",
+        against="one number for all examples: it corrects the average confidence, not the order of the examples.",
         example="""
             >>> logits, temperature = torch.tensor([16.0, 1.0]).log(), 2.0
             >>> [round(p, 4) for p in (logits / temperature).softmax(-1).tolist()]  # odds of 16 become odds of 4

@@ -112,7 +112,7 @@ def faults() -> list[str]:
             found.append(f"{slug}: formula, when, against and example where it has no code; complete it in cards.py")
         for name in method.code:
             if name not in public():
-                found.append(f"{name}: a public name, for the method '{slug}'; got no such name; mend cards.py")
+                found.append(f"{name}: a public name, for the method '{slug}'; got no such name; fix cards.py")
                 continue
             example, is_function = bool(method.example), inspect.isfunction(public()[name])
             if wanting := lacks(name, doc_of(name), is_function=is_function, has_example=example):

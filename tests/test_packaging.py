@@ -75,7 +75,7 @@ def test_the_library_works_with_torch_alone() -> None:
         "analysis.logit_gap(logits, labels)\n"
         "print(noisy.noise_rate)\n"
     )
-    # torch warns when numpy is not there, which is not ours to mend
+    # torch warns when numpy is not there, which is not ours to fix
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "0.25"

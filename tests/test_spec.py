@@ -85,7 +85,7 @@ def test_a_value_of_the_wrong_type_or_size_is_one_sentence(data: dict, text: str
         ({"model": {"name": "mlp", "hidden": [0]}}, "model.hidden.0: at least 1; got 0; raise it"),
         (
             {"model": {"name": "resnet", "depth": 21}},
-            "model.depth: 6n + 2 with n >= 1, of which 20 and 26 is nearest; got 21; mend this value",
+            "model.depth: 6n + 2 with n >= 1, of which 20 and 26 is nearest; got 21; fix this value",
         ),
     ],
 )

@@ -162,7 +162,7 @@ def check_labels(
             argument,
             f"labels of at least 0{high}",
             f"{int(labels[index])} at {where(index)}",
-            "mend or drop that example, or mark it as ignored",
+            "fix or drop that example, or mark it as ignored",
         )
 
 
@@ -212,7 +212,7 @@ def check_prior(argument: str, prior: Tensor, num_classes: int | None = None) ->
         raise fail(argument, "shape (K,) with K >= 2", tuple(prior.shape), "give one probability per class")
     if num_classes not in (None, prior.shape[0]):
         raise fail(argument, f"{num_classes} classes", prior.shape[0], "give one probability per class")
-    check_entries(argument, prior, lambda p: p >= 0, "probabilities", "mend that entry", axis="class")
+    check_entries(argument, prior, lambda p: p >= 0, "probabilities", "fix that entry", axis="class")
     if values_visible(prior):
         total = float(prior.detach().double().sum())
         if not abs(total - 1) <= (1e-4 if prior.dtype in (torch.float32, torch.float64) else 1e-2):
@@ -229,7 +229,7 @@ def check_class_weight(
         raise fail(argument, required, tuple(weight.shape), "give one weight per class")
     required = "finite weights" if negative else "finite weights of at least 0"
     check_entries(
-        argument, weight, lambda w: ((w >= 0) | negative) & w.isfinite(), required, "mend that entry", axis="class"
+        argument, weight, lambda w: ((w >= 0) | negative) & w.isfinite(), required, "fix that entry", axis="class"
     )
 
 
@@ -238,13 +238,13 @@ def check_square(argument: str, matrix: Tensor) -> None:
     check_floating(argument, matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] < 2:
         raise fail(argument, "a (K, K) matrix with K >= 2", f"shape {tuple(matrix.shape)}", "give one row per class")
-    check_entries(argument, matrix, torch.isfinite, "finite entries", "mend that entry")
+    check_entries(argument, matrix, torch.isfinite, "finite entries", "fix that entry")
 
 
 def check_stochastic(argument: str, matrix: Tensor, axis: Literal["row", "column"] = "row") -> None:
     """Require a (K, K) matrix whose rows, or columns, are probabilities, one of each clean class."""
     check_square(argument, matrix)
-    check_entries(argument, matrix, lambda m: m >= 0, "entries of at least 0", "mend that entry")
+    check_entries(argument, matrix, lambda m: m >= 0, "entries of at least 0", "fix that entry")
     if not values_visible(matrix):
         return
     tolerance = 1e-5 if matrix.dtype in (torch.float32, torch.float64) else 1e-2

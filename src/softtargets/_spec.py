@@ -141,11 +141,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise fail("path", "an existing file", f"'{path}'", "mend the path") from None
+        raise fail("path", "an existing file", f"'{path}'", "fix the path") from None
     except IsADirectoryError:
         raise fail("path", "a TOML file", f"the folder '{path}'", "name a file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML: {error}; mend that place") from None
+        raise InputError(f"{path}: not TOML: {error}; fix that place") from None
 
 
 def _plain(data: Any, owner: str, path: tuple[str, ...] = ()) -> Any:
@@ -215,7 +215,7 @@ def _describe(owner: str, group: list[dict[str, Any]]) -> str:
     if isinstance(error, InputError):
         return _joined(parts, annotation, str(error))
     message = str(error or item["msg"])
-    return sentence(path, f"{message[0].lower()}{message[1:]}", got, "mend this value")
+    return sentence(path, f"{message[0].lower()}{message[1:]}", got, "fix this value")
 
 
 def _not_among(path: str, got: Any, known: list[str]) -> str:

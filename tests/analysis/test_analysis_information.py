@@ -1,4 +1,4 @@
-"""Mutual information: cases of known value, the mended formula in a slow loop, bounds, intervals and no scatter."""
+"""Mutual information: cases of known value, the corrected formula in a slow loop, bounds, intervals and no scatter."""
 
 import math
 

@@ -246,7 +246,7 @@ def test_errors() -> None:
     for bad in (math.nan, math.inf):
         broken = logits.clone()
         broken[4, 1] = bad
-        with pytest.raises(ValueError, match=f"logits: without NaN or .inf.*got a largest of {bad} at row 4; mend"):
+        with pytest.raises(ValueError, match=f"logits: without NaN or .inf.*got a largest of {bad} at row 4; fix"):
             Temperature.fit(broken, labels)
     with pytest.raises(ValueError, match="got a largest of -inf at row 2"):
         Temperature.fit(logits.index_fill(0, torch.tensor([2]), -math.inf), labels)

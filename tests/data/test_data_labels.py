@@ -52,17 +52,17 @@ def test_what_is_read(tmp_path: Path, labels: object, expected: list[int], names
             [0, 1, None],
             "label: a whole number of at least 0, or a class name; got a missing label in set.parquet, row 2",
         ),
-        ([0, 1, float("nan")], "got a missing label in set.parquet, row 2; mend or drop that row"),
+        ([0, 1, float("nan")], "got a missing label in set.parquet, row 2; fix or drop that row"),
         (["a", "b", "  "], "got a missing label in set.parquet, row 2"),
         (["a", None, "b"], "got a missing label in set.parquet, row 1"),
         (["1", "0", "nan"], "got a missing label in set.parquet, row 2"),
-        ([0, 1.5, 1], "got 1.5 in set.parquet, row 1; mend or drop that row"),
+        ([0, 1.5, 1], "got 1.5 in set.parquet, row 1; fix or drop that row"),
         (["0", "1.5", "1"], "got 1.5 in set.parquet, row 1"),
         ([0.0, float("inf")], "got inf in set.parquet, row 1"),
         ([0, 2**40], "got 1099511627776 in set.parquet, row 1"),
         ([[0], [1]], "got a value of type list in set.parquet, row 0"),
-        (["0", "1", "x"], "got 'x' in set.parquet, row 2 beside 0 in set.parquet, row 0; mend or drop that row"),
-        ([0, 1, -1], "label: at least 0; got -1 in set.parquet, row 2; mend or drop that row"),
+        (["0", "1", "x"], "got 'x' in set.parquet, row 2 beside 0 in set.parquet, row 0; fix or drop that row"),
+        ([0, 1, -1], "label: at least 0; got -1 in set.parquet, row 2; fix or drop that row"),
         ([0, 1, 3], "label: at least one training example of every class; got none of class 2; number the classes"),
         ([0, 10**9], "got none of class 1;"),
         ([0, 0, 0], "label: at least 2 classes; got only '0'; add examples of another class"),
@@ -77,7 +77,7 @@ def test_declared_number_of_classes(tmp_path: Path) -> None:
     assert loaded(numbers, num_classes=3).num_classes == 3
     refused("label: at least 0 and below 2, the number of classes; got 2 in a.parquet, row 2;", numbers, num_classes=2)
     refused("got none of class 3;", numbers, num_classes=4)
-    refused("num_classes: 2, the number of class names; got 3; leave it out or mend it", names, num_classes=3)
+    refused("num_classes: 2, the number of class names; got 3; leave it out or fix it", names, num_classes=3)
 
 
 def test_rows_are_counted_within_their_file(tmp_path: Path, write_csv: Callable[..., Path]) -> None:

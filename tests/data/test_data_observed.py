@@ -100,18 +100,18 @@ def test_classes_that_are_numbers_are_indices_whatever_the_file_calls_them(tmp_p
 def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
     data, file = loaded(folder), tmp_path / "seen.parquet"
     column(file, [0, 1, 2, 3])
-    refused("column: at least 0 and below 3, the number of classes; got 3 in seen.parquet, row 3; mend", file, data)
+    refused("column: at least 0 and below 3, the number of classes; got 3 in seen.parquet, row 3; fix", file, data)
     column(file, [0, -1, 2, 2])
-    refused("column: at least 0 and below 3, the number of classes; got -1 in seen.parquet, row 1; mend", file, data)
+    refused("column: at least 0 and below 3, the number of classes; got -1 in seen.parquet, row 1; fix", file, data)
     column(file, ["ant", "bee", "cats", "ant"])
     refused("column: a class of 'set'; got 'cats' in seen.parquet, row 2; did you mean 'cat'?", file, data)
     column(file, [0, 1, 1, 1], ["ant", "wolf"])
-    refused("column: a class of 'set'; got 'wolf' in seen.parquet, row 1; mend that row", file, data)
+    refused("column: a class of 'set'; got 'wolf' in seen.parquet, row 1; fix that row", file, data)
     column(file, [0, 1, 1, 2], ["ant", "bee"])
     refused("column: at least 0 and below 2, the number of classes; got 2 in seen.parquet, row 3", file, data)
     column(file, [0, None, 1, 2])
     refused(
-        "column: a whole number of at least 0, or a class name; got a missing label in seen.parquet, row 1; mend that",
+        "column: a whole number of at least 0, or a class name; got a missing label in seen.parquet, row 1; fix that",
         file,
         data,
     )

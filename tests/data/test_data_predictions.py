@@ -154,7 +154,7 @@ def test_rows_that_are_no_probabilities(tmp_path: Path, form: str) -> None:
     name = WRITERS[form][1]
     required = "probs of at least 0 whose rows sum to 1, to within 0.001; got"
     refused(f"{required} a sum of 1.0625 in {name}, row 2; divide each row by its sum", with_row([0, 0.0625, 1]))
-    unclear = "that is neither probabilities nor surely logits: mend that row, or pass --logits probs if they are"
+    unclear = "that is neither probabilities nor surely logits: fix that row, or pass --logits probs if they are"
     refused(f"{required} a sum of 1.3 in {name}, row 2; {unclear}", with_row([0.5, 0.5, 0.3]))
     refused(f"{required} a sum of 1 and -1 in {name}, row 2; these look like logits", with_row([1, 1, -1]))
     assert len(read_predictions([with_row([0.3331, 0.3331, 0.333])])) == 4
@@ -184,7 +184,7 @@ def test_values_that_are_not_finite(tmp_path: Path, form: str, kind: str, value:
     values = PROBS.copy()
     values[3, 1] = float(value)
     path = written(tmp_path, form, {kind: values})
-    refused(f"finite {kind}; got {value} in {path.name}, row 3, class 1; mend or drop that row", path)
+    refused(f"finite {kind}; got {value} in {path.name}, row 3, class 1; fix or drop that row", path)
 
 
 @every_format
@@ -194,7 +194,7 @@ def test_labels_that_do_not_fit(tmp_path: Path, form: str) -> None:
 
     required = "labels that are whole numbers of at least 0 and below 3, the number of classes; got"
     name = WRITERS[form][1]
-    refused(f"{required} 3 as 'labels' in {name}, row 2; mend or drop that row", with_label(3))
+    refused(f"{required} 3 as 'labels' in {name}, row 2; fix or drop that row", with_label(3))
     refused(f"{required} -1 as 'labels' in {name}, row 2", with_label(-1))
     refused(f"{required} 1.5 as 'labels' in {name}, row 2", with_label(1.5))
     refused(f"{required} nan as 'labels' in {name}, row 2", with_label(float("nan")))
@@ -298,11 +298,11 @@ def test_cells_of_csv(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfprobs_0,probs_1\r\n 0.25,0.75\r\n1e0,0\r\n")
     assert read_predictions([path]).values.tolist() == [[0.25, 0.75], [1, 0]]
     path.write_text("probs_0,probs_1\n1,0\n0,one\n")
-    refused("a number in every row; got 'one' in p.csv, row 1, column 'probs_1'; mend that row", path)
+    refused("a number in every row; got 'one' in p.csv, row 1, column 'probs_1'; fix that row", path)
     path.write_text("probs_0,probs_1\n1,0\n,1\n")
-    refused("a number in every row; got nothing in p.csv, row 1, column 'probs_0'; mend that row", path)
+    refused("a number in every row; got nothing in p.csv, row 1, column 'probs_0'; fix that row", path)
     path.write_text('probs\n"[1, 0]"\n"[1, 0, 0]"\n')
-    refused("as many numbers in every row as in the first, 2; got 3 in p.csv, row 1; mend that row", path)
+    refused("as many numbers in every row as in the first, 2; got 3 in p.csv, row 1; fix that row", path)
     path.write_text('probs\n"[1, 0]"\n"[1, null]"\n')
     refused("a number in every row; got '[1, null]' in p.csv, row 1, column 'probs'", path)
 
@@ -313,7 +313,7 @@ def test_lists_of_parquet(tmp_path: Path, kind: pa.DataType) -> None:
     pq.write_table(pa.table({"probs": pa.array([[0.25, 0.75], [1, 0]], kind)}), path)
     assert read_predictions([path]).values.tolist() == [[0.25, 0.75], [1, 0]]
     pq.write_table(pa.table({"probs": pa.array([[0.25, 0.75], None], kind)}), path)
-    refused("as many numbers in every row as in the first, 2; got 0 in p.parquet, row 1; mend that row", path)
+    refused("as many numbers in every row as in the first, 2; got 0 in p.parquet, row 1; fix that row", path)
     pq.write_table(pa.table({"probs": pa.array([[0.25, 0.75], [None, 1]], kind)}), path)
     refused("finite probs; got nan in p.parquet, row 1, class 0", path)
 

@@ -197,7 +197,7 @@ def test_labels_written_as_names_of_classes(tmp_path: Path, kind: pa.DataType) -
     required = "a number or one of dog, cat in every row"
     refused(f"{required}; got 'dgo' in p.csv, row 1, column 'labels'; did you mean 'dog'?", path)
     path.write_text("probs_0,probs_1,labels\n0.25,0.75,0\n1,0,cat\n")
-    refused("a number in every row; got 'cat' in p.csv, row 1, column 'labels'; mend", path)
+    refused("a number in every row; got 'cat' in p.csv, row 1, column 'labels'; fix", path)
 
 
 @pytest.mark.parametrize("line", ["5", "5,6,7,8"])
@@ -206,7 +206,7 @@ def test_fields_missing_or_too_many(tmp_path: Path, line: str) -> None:
     good = "1,2,0\n" * 4
     fields = line.count(",") + 1
     path.write_text(f"logits_0,logits_1,labels\n{good}{line}\n{good}")
-    text = f"3 fields in every row, as in the first line; got {fields} in p.csv, row 4; mend that row, or write"
+    text = f"3 fields in every row, as in the first line; got {fields} in p.csv, row 4; fix that row, or write"
     with pytest.raises(InputError, match=re.escape(text)):
         read_predictions([path])
 

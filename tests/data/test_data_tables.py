@@ -35,7 +35,7 @@ def test_csv_as_people_write_it(tmp_path: Path) -> None:
     path = tmp_path / "my.csv"
     path.write_bytes(b'\xef\xbb\xbf"x, in m",id,label\r\n 1e3 ,"a,b",0\r\n\r\n-2,,1\r\n')
     assert loaded(path, features=("x, in m",)).inputs.tolist() == [[1000], [-2]]
-    refused("got 'a,b' in my.csv, row 0, column 'id'; mend or drop that row, or name the columns to use", path)
+    refused("got 'a,b' in my.csv, row 0, column 'id'; fix or drop that row, or name the columns to use", path)
 
 
 def test_parquet_types_and_the_order_of_features(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_cell_that_is_no_finite_number(tmp_path: Path, cell: str) -> None:
     path = tmp_path / "set.csv"
     path.write_text(f'x,y,label\n1,2,0\n1,2,1\n3,"{cell}",1\n')
     shown = f"{cell!r}" if cell else "nothing"
-    refused(f"features: a finite number in every row; got {shown} in set.csv, row 2, column 'y'; mend or drop", path)
+    refused(f"features: a finite number in every row; got {shown} in set.csv, row 2, column 'y'; fix or drop", path)
 
 
 @pytest.mark.parametrize("column", [[1.0, None, 2], [1.0, float("nan"), 2], [1.0, float("inf"), 2]])

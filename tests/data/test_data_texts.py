@@ -84,7 +84,7 @@ def test_which_column_holds_the_texts(tmp_path: Path) -> None:
     table(path, text=numbers, label=[0, 1])
     assert loaded(path).inputs.tolist() == [[1], [2.5]]
     table(path, id=[1, 2], question=words, label=[0, 1])
-    refused("got 'a b c' in set.parquet, row 0, column 'question'; mend or drop that row, or name the columns", path)
+    refused("got 'a b c' in set.parquet, row 0, column 'question'; fix or drop that row, or name the columns", path)
     refused("or one of texts in text", path)
     assert loaded(path, text="question").texts == tuple(words)
 
@@ -97,7 +97,7 @@ def test_a_few_words_among_numbers_are_mistakes(tmp_path: Path) -> None:
 def test_what_is_refused(tmp_path: Path) -> None:
     path = table(tmp_path / "set.parquet", text=["a", None, "b", "c", "d"], label=[0, 1, 0, 1, 1])
     required = "text: a text in every row; got"
-    refused(f"{required} nothing in set.parquet, row 1, column 'text'; mend or drop that row", path)
+    refused(f"{required} nothing in set.parquet, row 1, column 'text'; fix or drop that row", path)
     table(path, text=["a", " \n", "b", "c"], label=[0, 1, 0, 1])
     refused(f"{required} nothing in set.parquet, row 1, column 'text'", path)
     table(path, question=[1, 2], label=[0, 1])

@@ -198,7 +198,7 @@ ZEROS = torch.zeros(2, 3)
 WRONG = {
     "above 1": (
         lambda: losses.binary_cross_entropy(ZEROS, torch.tensor([[0, 1, 0], [1, 2, 3]])),
-        r"labels: in \[0, 1\]; got 2 at index \(1, 1\); mend that label, or drop its example",
+        r"labels: in \[0, 1\]; got 2 at index \(1, 1\); fix that label, or drop its example",
     ),
     "nan": (
         lambda: losses.binary_cross_entropy(ZEROS, torch.tensor([[0.0, 0.5, 1.0], [math.nan, 0.0, 0.0]])),

@@ -312,7 +312,7 @@ def test_errors() -> None:
         lambda z, y: losses.cores(z, y, weight=1.0),
         lambda z, y: losses.bootstrapped_cross_entropy(z, y, kind="hard"),
     ):
-        with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; mend or drop"):
+        with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; fix or drop"):
             loss(logits, out_of_range)
         with pytest.raises(ValueError, match=r": shape \(2,\), as the logits without classes; got \(3,\); align them"):
             loss(logits, torch.tensor([0, 1, 2]))

@@ -230,7 +230,7 @@ def test_errors(loss: Any) -> None:
     good = torch.tensor([0, 1])
     with pytest.raises(ValueError, match="transition: 3 classes, as the logits; got 4; align them"):
         loss(logits, good, noise.symmetric(0.1, 4))
-    with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; mend or drop"):
+    with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; fix or drop"):
         loss(logits, torch.tensor([0, 3]), noise.symmetric(0.1, 3))
     with pytest.raises(ValueError, match=r"(targets|labels): shape \(2,\).*; got \(1,\)"):
         loss(logits, torch.tensor([0]), torch.eye(3))

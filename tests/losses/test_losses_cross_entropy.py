@@ -374,14 +374,14 @@ def test_meta_tensors_and_empty_batches() -> None:
 WRONG = {
     "out of range": (
         lambda: losses.cross_entropy(torch.zeros(3, 2), torch.tensor([0, 1, 2])),
-        "labels: labels of at least 0 and below 2, the number of classes; got 2 at row 2; mend or drop that example",
+        "labels: labels of at least 0 and below 2, the number of classes; got 2 at row 2; fix or drop that example",
     ),
     "ignored unsaid": (lambda: losses.cross_entropy(torch.zeros(2, 2), torch.tensor([0, -100])), "got -100 at row 1"),
     "not valid": (
         lambda: losses.cross_entropy(
             torch.zeros(2, 3), targets.smooth(torch.tensor([0, 2]), 0.1, valid=torch.tensor([True, True, False]))
         ),
-        "labels: classes that `valid` says exist; got 2 at row 1; mend the mask or mark it as ignored",
+        "labels: classes that `valid` says exist; got 2 at row 1; fix the mask or mark it as ignored",
     ),
     "a mixed label not valid": (
         lambda: losses.cross_entropy(
@@ -392,7 +392,7 @@ WRONG = {
                 0.5,
             ),
         ),
-        "targets: weight on classes that `valid` says exist; got 0.45 on class 2 at row 0; mend the mask",
+        "targets: weight on classes that `valid` says exist; got 0.45 on class 2 at row 0; fix the mask",
     ),
     "weight on a class that is not valid": (
         lambda: losses.cross_entropy(
@@ -401,7 +401,7 @@ WRONG = {
                 targets.dense(torch.tensor([[0.5, 0.25, 0.25]])), 0.0, valid=torch.tensor([True, True, False])
             ),
         ),
-        "targets: weight on classes that `valid` says exist; got 0.25 on class 2 at row 0; mend the mask",
+        "targets: weight on classes that `valid` says exist; got 0.25 on class 2 at row 0; fix the mask",
     ),
     "weight in a table on a class that is not valid": (
         lambda: losses.cross_entropy(
@@ -421,7 +421,7 @@ WRONG = {
                 valid=torch.tensor([True, True, False]),
             ),
         ),
-        "prior: mass on the valid classes; got none at row 0; mend the mask, or leave that example unsmoothed",
+        "prior: mass on the valid classes; got none at row 0; fix the mask, or leave that example unsmoothed",
     ),
     "a smearing of fewer classes": (
         lambda: losses.cross_entropy(torch.zeros(1, 12), targets.backward(torch.tensor([0]), noise.symmetric(0.2, 10))),
@@ -465,7 +465,7 @@ def test_a_class_that_is_not_valid_may_have_weight_where_an_example_is_ignored(f
     made = replace(made, valid=valid.expand(3, 4) if rows else valid, ignored=labels == 2)
     expected = torch.tensor([math.log(2), 0.0, math.log(2)])
     torch.testing.assert_close(losses.cross_entropy(torch.zeros(3, 4), made), expected)
-    with pytest.raises(ValueError, match=r"targets: weight on classes .*; got 0.5 on class 2 at row 1; mend the mask"):
+    with pytest.raises(ValueError, match=r"targets: weight on classes .*; got 0.5 on class 2 at row 1; fix the mask"):
         losses.cross_entropy(torch.zeros(3, 4), replace(made, ignored=None))
 
 

@@ -249,7 +249,7 @@ def test_function_transforms(name: str) -> None:
 
 @every
 def test_trap_15_errors(name: str) -> None:
-    message = r"labels: .*below 2, the number of classes; got 2 at row 1; mend or drop that example"
+    message = r"labels: .*below 2, the number of classes; got 2 at row 1; fix or drop that example"
     with pytest.raises(ValueError, match=message):
         value(name, torch.zeros(3, 2), torch.tensor([0, 2, 5]))
     with pytest.raises(

@@ -260,7 +260,7 @@ def test_limits_the_regularizer_is_least_for_uniform_logits(reduction: str, weig
 
 def test_errors() -> None:
     logits, labels = torch.zeros(2, 3), torch.tensor([0, 1])
-    with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; mend or drop"):
+    with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; fix or drop"):
         losses.zipf_penalty(logits, torch.tensor([0, 3]))
     with pytest.raises(
         ValueError, match=r"labels: shape \(2,\), as the logits without classes; got \(1,\); align them"

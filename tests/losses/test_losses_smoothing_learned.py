@@ -171,7 +171,7 @@ def test_errors() -> None:
             LOSS(logits, labels, table, smoothing=smoothing)
     with pytest.raises(ValueError, match=r"smoothing: in \[0, 1\]; got 1.5; choose a value between them"):
         LOSS(logits, labels, table, smoothing=1.5)
-    with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; mend or drop"):
+    with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; fix or drop"):
         LOSS(logits, torch.tensor([0, 3]), table)
     with pytest.raises(TypeError, match="labels: an int64 tensor of labels; got Targets"):
         LOSS(logits, cast(Any, targets.hard(labels)), table)

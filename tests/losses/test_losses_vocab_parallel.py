@@ -187,7 +187,7 @@ def raises(call: Callable[[], Any], message: str) -> None:
 
 def check_errors(rank: int) -> None:
     z = logits_of()[:, slice_of(rank, 2)].clone().requires_grad_()
-    short = "slice, or mend num_classes and the targets"
+    short = "slice, or fix num_classes and the targets"
     raises(
         lambda: split_cross_entropy(z, LABELS, num_classes=9),
         rf"^logits: slices of 9 classes in all; got 7, of sizes \[5, 2\]; give every process its own {short}$",
@@ -198,7 +198,7 @@ def check_errors(rank: int) -> None:
     raises(
         lambda: split_cross_entropy(z[:, :0], LABELS), r"at least 2 classes in all; got sizes \[0, 0\]; set class_dim"
     )
-    raises(lambda: split_cross_entropy(z, LABELS + 2), "labels: .*below 7, the number of classes; got 8 at row 3; mend")
+    raises(lambda: split_cross_entropy(z, LABELS + 2), "labels: .*below 7, the number of classes; got 8 at row 3; fix")
     raises(
         lambda: split_cross_entropy(z, targets.smooth(LABELS + 1 - 6 * (LABELS == 6).long(), 0.1, valid=VALID)),
         "labels: classes that `valid` says exist; got 1 at row 1",

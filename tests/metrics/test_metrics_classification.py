@@ -114,7 +114,7 @@ def test_tokens_that_are_masked_do_not_count_whatever_they_hold() -> None:
     for metric in (metrics.accuracy, metrics.nll, metrics.brier, metrics.ece):
         kept = metric(logits=logits[mask], labels=labels[mask])
         assert float(metric(logits=logits, labels=labels, mask=mask)) == float(kept)
-        with pytest.raises(ValueError, match=r"got -100 at index \(0, 2\); mend it, or mask what does not count"):
+        with pytest.raises(ValueError, match=r"got -100 at index \(0, 2\); fix it, or mask what does not count"):
             metric(logits=logits, labels=labels)
         with pytest.raises(ValueError, match="at least one example; got none"):
             metric(logits=logits, labels=labels, mask=torch.zeros_like(mask))
@@ -147,7 +147,7 @@ def test_errors_of_top_k(top_k, message: str) -> None:
 )
 def test_errors(metric) -> None:
     good = torch.full((2, 2), 0.5)
-    with pytest.raises(ValueError, match=r"labels: .*below 2.*; got 2 at row 1; mend it, or mask what does not count"):
+    with pytest.raises(ValueError, match=r"labels: .*below 2.*; got 2 at row 1; fix it, or mask what does not count"):
         metric(good, torch.tensor([0, 2]))
     with pytest.raises(ValueError, match=r"labels: shape \(2,\); got \(1,\); give one per row"):
         metric(good, torch.tensor([0]))

@@ -104,7 +104,7 @@ def test_errors() -> None:
         one(good, torch.tensor(0))
     with pytest.raises(TypeError, match="labels: an int64 tensor of labels; got NoneType"):
         one(good)
-    with pytest.raises(ValueError, match=r"logits: numbers, or -inf for some of a row; got nan at row 1; mend or mask"):
+    with pytest.raises(ValueError, match=r"logits: numbers, or -inf for some of a row; got nan at row 1; fix or mask"):
         one(logits=torch.tensor([[0.0, 1.0], [0.0, torch.nan]]), labels=labels)
     with pytest.raises(ValueError, match="got -inf at row 0"):
         one(logits=torch.full((2, 2), -torch.inf), labels=labels)

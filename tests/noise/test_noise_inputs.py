@@ -42,7 +42,7 @@ def spoiled(row: int, values: list[float]) -> Tensor:
     [
         (2, [0.5, 0.5, 0.5], "summing to 1; got a sum of 1.5 at row 2; take logits.softmax"),
         (1, [2.0, 1.0, -2.0], "at least 0; got -2 at row 1, class 2; take logits.softmax"),
-        (3, [0.5, float("nan"), 0.5], "at least 0; got nan at row 3, class 1; .*mend that row"),
+        (3, [0.5, float("nan"), 0.5], "at least 0; got nan at row 3, class 1; .*fix that row"),
         (0, [float("inf"), 0.0, 0.0], "summing to 1; got a sum of inf at row 0"),
     ],
 )

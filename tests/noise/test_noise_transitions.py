@@ -174,7 +174,7 @@ def test_dirichlet_rows_have_the_moments_of_their_distribution() -> None:
         (lambda: noise.from_confusion(torch.ones(1, 1)), "num_classes: at least 2; got 1"),
         (
             lambda: noise.from_confusion(torch.tensor([[1, 2], [-1, 3]])),
-            r"confusion: counts of at least 0; got -1 at index \(1, 0\); mend that entry",
+            r"confusion: counts of at least 0; got -1 at index \(1, 0\); fix that entry",
         ),
         (lambda: noise.from_confusion(torch.full((2, 2), torch.inf)), r"got inf at index \(0, 0\)"),
         (lambda: noise.random_transition(2.0, 3), r"rate: in \[0, 1\]; got 2"),

@@ -84,7 +84,7 @@ def test_a_bad_specification_is_refused_by_name(change, words) -> None:
         ),
         (
             {"optimizer": {"nesterov": True, "momentum": 0}},
-            "optimizer.nesterov: momentum above 0 and no dampening; got momentum=0, dampening=0; mend one of the three",
+            "optimizer.nesterov: momentum above 0 and no dampening; got momentum=0, dampening=0; fix one of the three",
         ),
         (
             {"schedule": {"name": "step", "milestones": [0.7, 0.5]}},
@@ -146,12 +146,12 @@ TAUGHT = {"objective": {"name": "distillation"}, "teachers": [BASE]}
         (
             {"teachers": [BASE]},
             "teachers: given where the objective is distillation from runs, and only there; "
-            "got some with 'cross_entropy'; mend one of the two",
+            "got some with 'cross_entropy'; fix one of the two",
         ),
         (
             {"objective": {"name": "distillation"}},
             "teachers: given where the objective is distillation from runs, and only there; "
-            "got none with 'distillation'; mend one of the two",
+            "got none with 'distillation'; fix one of the two",
         ),
         (
             {**TAUGHT, "teachers": [BASE, BASE]},

@@ -132,7 +132,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "another's state",
         lambda: ClassKeywords(2).load_state_dict(fitted().state_dict()),
-        "state: keywords of 2 classes; got 4; mend num_classes",
+        "state: keywords of 2 classes; got 4; fix num_classes",
     ),
     (
         "scores",

@@ -142,7 +142,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "place in a grid",
         lambda: targets.hard(torch.tensor([[0, 1], [-1, 0]])),
-        r"labels: .*; got -1 at index \(1, 0\); mend or drop",
+        r"labels: .*; got -1 at index \(1, 0\); fix or drop",
     ),
     ("single label", lambda: targets.hard(torch.tensor(-1)), "got -1 at the only entry"),
     ("float labels", lambda: targets.hard(torch.tensor([1.0])), r"labels: an int64 tensor.*float32; use labels.long"),
@@ -164,7 +164,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "strict sign",
         lambda: targets.dense(torch.tensor([[0.5, 0.5], [1.5, -0.5]]), strict=True),
-        r"values: entries of at least 0 under strict=True; got -0.5 at index \(1, 1\); mend it, or allow it",
+        r"values: entries of at least 0 under strict=True; got -0.5 at index \(1, 1\); fix it, or allow it",
     ),
     (
         "strict sum",

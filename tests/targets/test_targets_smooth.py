@@ -157,7 +157,7 @@ WRONG: list[tuple[str, Any, str]] = [
         lambda: targets.smooth(
             torch.tensor([0]), 0.1, prior=torch.tensor([0.0, 1.0]), valid=torch.tensor([[True, False]])
         ),
-        "prior: mass on the valid classes; got none at row 0; mend the mask, or leave that example unsmoothed",
+        "prior: mass on the valid classes; got none at row 0; fix the mask, or leave that example unsmoothed",
     ),
     (
         "a prior without mass for what is dense",

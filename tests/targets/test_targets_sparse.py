@@ -211,7 +211,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "endless votes",
         lambda: targets.votes(torch.tensor([[1, torch.inf]])),
-        r"counts: at least 0, finite; got inf at index \(0, 1\); mend that count",
+        r"counts: at least 0, finite; got inf at index \(0, 1\); fix that count",
     ),
     ("votes for one class", lambda: targets.votes(torch.ones(3, 1)), r"counts: shape \(..., K\) .*; got \(3, 1\); put"),
     ("one vote alone", lambda: targets.votes(torch.tensor(3)), r"counts: shape \(..., K\) .*; got \(\); put"),

@@ -141,7 +141,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "a negative distance",
         lambda: targets.hierarchical_table(DISTANCE - 1, sharpness=1.0),
-        r"distance: entries of at least 0; got -1 at index \(0, 0\); mend that entry",
+        r"distance: entries of at least 0; got -1 at index \(0, 0\); fix that entry",
     ),
     ("not square", lambda: targets.hierarchical_table(DISTANCE[:2], sharpness=1.0), r"distance: a \(K, K\) matrix"),
     (

@@ -200,7 +200,7 @@ def test_the_widest_differences_are_finite() -> None:
 
 def test_a_number_without_measure_in_the_training_rows_is_refused() -> None:
     table = torch.tensor([[0, 1.0], [0, 2], [0, 3], [1e300, 4]], dtype=torch.float64)
-    message = r"features: numbers within 3e38 .*; got 1e\+300 at \(3, 0\) \(row and column, of 'mine'\); mend or drop"
+    message = r"features: numbers within 3e38 .*; got 1e\+300 at \(3, 0\) \(row and column, of 'mine'\); fix or drop"
     with pytest.raises(InputError, match=message):
         Inputs(_dataset(table), torch.device("cpu"))
 

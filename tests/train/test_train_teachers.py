@@ -1,4 +1,4 @@
-"""Caches of teachers: with all classes the live teacher, shared by students, mended where they are damaged."""
+"""Caches of teachers: with all classes the live teacher, shared by students, corrected where they are damaged."""
 
 import json
 from pathlib import Path

@@ -31,7 +31,7 @@ class MutualInformation:
         low: lower end of the interval, normal and cut to [0, ceiling].
         high: upper end.
         uncorrected: before the bias is taken off, in [0, ceiling]: means of few draws look further apart than they are.
-        sampled: the paper's own estimate, signs mended: over the draws themselves, and with the bias; at most ceiling.
+        sampled: the paper's own estimate, signs corrected: over the draws, and with the bias; at most ceiling.
         ceiling: log N.
     """
 
@@ -155,4 +155,4 @@ def _check(differences: Tensor, confidence: float) -> None:
     if differences.ndim != 2 or min(differences.shape) < 2:
         required = "shape (N, S), N >= 2 examples and S >= 2 augmentations"
         raise fail("differences", required, tuple(differences.shape), "give one row of draws per example")
-    check_entries("differences", differences, torch.isfinite, "finite numbers", "mend or drop that example")
+    check_entries("differences", differences, torch.isfinite, "finite numbers", "fix or drop that example")

@@ -52,7 +52,7 @@ def smoothed_least_squares(inputs: Tensor, labels: Tensor, *, smoothing: float, 
     check_fraction("smoothing", smoothing)
     if inputs.ndim != 2 or inputs.numel() == 0:
         raise fail("inputs", "shape (N, D), neither of them 0", tuple(inputs.shape), "give one row per example")
-    check_entries("inputs", inputs, torch.isfinite, "finite numbers", "mend or drop that example")
+    check_entries("inputs", inputs, torch.isfinite, "finite numbers", "fix or drop that example")
     check_labels("labels", labels, num_classes, inputs.shape[:1])
     hot = torch.nn.functional.one_hot(labels.long(), num_classes).double()
     smoothed = (1 - smoothing) * hot + smoothing / num_classes

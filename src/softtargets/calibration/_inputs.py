@@ -64,7 +64,7 @@ class Examples:
             else:
                 possible[chunk] = ((logits > -torch.inf) & (log_columns[labels] > -torch.inf)).any(1)
         if not bool(possible.any()):
-            raise fail("labels", "possible in some row", "a logit of -inf for all", "mend labels or logits")
+            raise fail("labels", "possible in some row", "a logit of -inf for all", "fix labels or logits")
         return self if bool(possible.all()) else self[possible]
 
 
@@ -99,5 +99,5 @@ def largest(logits: Tensor, mask: Tensor | None = None) -> Tensor:
     index = first_bad(~top.isfinite() if mask is None else ~top.isfinite() & mask)
     if index is not None:
         got = f"a largest of {entry(top, index)} at {where(index)}"
-        raise fail("logits", "without NaN or +inf, some finite in every row", got, "mend or drop that row")
+        raise fail("logits", "without NaN or +inf, some finite in every row", got, "fix or drop that row")
     return top

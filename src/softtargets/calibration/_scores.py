@@ -101,7 +101,7 @@ def logit_normalized(logits: Tensor, p: float) -> Tensor:
 
     Scaling all logits, or adding a number to them, changes nothing. Label smoothing holds the largest logit down more
     where a prediction is right than where it is wrong, which spoils the ranking by the largest probability; dividing by
-    the norm mends it (Xia et al. 2025).
+    the norm corrects it (Xia et al. 2025).
 
     Args:
         logits: (..., K) float; -inf for masked classes, which take part in neither mean nor norm.

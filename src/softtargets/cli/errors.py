@@ -33,7 +33,7 @@ def explain(error: Exception) -> tuple[str, int]:
     # By name: importing what defines them costs more than help may; a failed CPU allocation has no class at all.
     exhausted = type(error).__name__ in EXHAUSTED or "can't allocate memory" in str(error)
     if isinstance(error, MemoryError | OSError) or exhausted:
-        return f"{type(error).__name__}: {error}; what was finished is kept; mend it and run the same command", MACHINE
+        return f"{type(error).__name__}: {error}; what was finished is kept; fix it and run the same command", MACHINE
     return f"{type(error).__name__}: {error}; this is a fault of the program: --debug shows where", UNEXPECTED
 
 

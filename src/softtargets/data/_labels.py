@@ -12,7 +12,7 @@ from softtargets.data._numbers import number_of
 from softtargets.data._splits import no_training_example
 from softtargets.data._tables import Part, no_rows
 
-_MEND = "mend or drop that row"
+_FIX = "fix or drop that row"
 
 
 def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> tuple[Tensor, tuple[str, ...]]:
@@ -40,17 +40,17 @@ def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> 
     number = _first(int, cells, parts)
     if text is not None and number is not None:
         got = f"{text[0]!r} in {text[1]} beside {number[0]} in {number[1]}"
-        raise fail("label", "a whole number in every row, or a class name in every row", got, _MEND)
+        raise fail("label", "a whole number in every row, or a class name in every row", got, _FIX)
     if text is not None:
         if declared is not None:
-            raise fail("label", "whole numbers, as its class names are given", f"{text[0]!r} in {text[1]}", _MEND)
+            raise fail("label", "whole numbers, as its class names are given", f"{text[0]!r} in {text[1]}", _FIX)
         names = tuple(sorted({str(cell) for part in cells for cell in part}))
         number_of = {name: index for index, name in enumerate(names)}
         cells = [[number_of[str(cell)] for cell in part] for part in cells]
     else:
         names = _numbered(cells, parts, declared, num_classes)
     if num_classes is not None and len(names) != num_classes:
-        raise fail("num_classes", f"{len(names)}, the number of class names", num_classes, "leave it out or mend it")
+        raise fail("num_classes", f"{len(names)}, the number of class names", num_classes, "leave it out or fix it")
     if len(names) < 2:
         raise fail("label", "at least 2 classes", f"only '{''.join(names)}'", "add examples of another class")
     return torch.tensor([int(cell) for part in cells for cell in part]), names
@@ -83,7 +83,7 @@ def _cell(value: Any, part: Part, row: int) -> int | str:
 
 
 def _bad(part: Part, row: int, got: str) -> InputError:
-    return fail("label", "a whole number of at least 0, or a class name", f"{got} in {part.place(row)}", _MEND)
+    return fail("label", "a whole number of at least 0, or a class name", f"{got} in {part.place(row)}", _FIX)
 
 
 def _first(kind: type, cells: list[list[int | str]], parts: Sequence[Part]) -> tuple[int | str, str] | None:
@@ -114,7 +114,7 @@ def _numbered(
     for part, column in zip(parts, cells, strict=True):
         for row, cell in enumerate(column):
             if int(cell) < 0 or (limit is not None and int(cell) >= limit):
-                raise fail("label", f"at least 0{high}", f"{cell} in {part.place(row)}", _MEND)
+                raise fail("label", f"at least 0{high}", f"{cell} in {part.place(row)}", _FIX)
             present.add(int(cell))
     if declared is not None:
         return declared

@@ -223,7 +223,7 @@ def _csv_schema(file: File) -> "datasets.Features":
                 "name",
                 f"{len(header)} values in every row, one for each column",
                 f"{len(first)} in {file.inner}, row 0",
-                "mend that row or the header",
+                "fix that row or the header",
             )
         return datasets.Features({name: datasets.Value("string") for name in header})
 

@@ -46,7 +46,7 @@ def read_texts(parts: Sequence[Part], column: str) -> tuple[str, ...]:
                 empty = value is None or isinstance(value, str)
                 got = "nothing" if empty else f"a value of type {type(value).__name__}"
                 place = f"{part.place(row)}, column '{column}'"
-                raise fail("text", "a text in every row", f"{got} in {place}", "mend or drop that row")
+                raise fail("text", "a text in every row", f"{got} in {place}", "fix or drop that row")
             texts.append(value)
     return tuple(texts)
 

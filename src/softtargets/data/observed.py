@@ -18,7 +18,7 @@ from softtargets.data._labels import declared_names, read_cells
 from softtargets.data._tables import Part, read_column
 from softtargets.data.dataset import SPLITS, Dataset
 
-_MEND = "mend that row"
+_FIX = "fix that row"
 # What the readers of data sets call their arguments, and what they are called here.
 _ARGUMENTS = {"name": "file", "label": "column"}
 
@@ -96,7 +96,7 @@ def _in_our_words() -> Iterator[None]:
     except InputError as error:
         argument, colon, rest = str(error).partition(": ")
         # A row that is dropped would shift all that follow.
-        rest = rest.replace("mend or drop that row", _MEND)
+        rest = rest.replace("fix or drop that row", _FIX)
         raise InputError(f"{_ARGUMENTS.get(argument, argument)}{colon}{rest}") from error
 
 
@@ -113,14 +113,14 @@ def _indices(
             limit = len(number_of if named is None else named)
             if isinstance(cell, int) and not 0 <= cell < limit:
                 required = f"at least 0 and below {limit}, the number of classes"
-                raise fail("column", required, f"{cell} in {part.place(row)}", _MEND)
+                raise fail("column", required, f"{cell} in {part.place(row)}", _FIX)
             if isinstance(cell, int) and named is None:
                 indices.append(cell)
                 continue
             name = cell if isinstance(cell, str) else (named or ())[cell]
             if name not in number_of:
                 close = nearest(name, number_of)
-                remedy = f"did you mean '{close}'?" if close else _MEND
+                remedy = f"did you mean '{close}'?" if close else _FIX
                 raise fail("column", f"a class of '{dataset.name}'", f"'{name}' in {part.place(row)}", remedy)
             indices.append(number_of[name])
     return indices

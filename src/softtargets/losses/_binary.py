@@ -100,5 +100,5 @@ def _check_labels(labels: Tensor, logits: Tensor) -> None:
     if labels.shape != logits.shape:
         required = f"shape {tuple(logits.shape)}, as the logits"
         raise fail("labels", required, tuple(labels.shape), "give 0 or 1 for every class, not the number of one")
-    remedy = "mend that label, or drop its example"
+    remedy = "fix that label, or drop its example"
     check_entries("labels", labels, lambda given: (given >= 0) & (given <= 1), "in [0, 1]", remedy)

@@ -70,8 +70,8 @@ def ghost_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim:
     if targets.valid is not None:
         z = z.masked_fill(~targets.valid, -torch.inf)
     mass = targets.mass()
-    check_entries("targets", targets.value, lambda weight: weight >= 0, "weights of at least 0", "mend that weight")
-    check_entries("targets", mass, lambda mass: mass <= 1 + ROUNDING, "a mass of at most 1", "mend that target")
+    check_entries("targets", targets.value, lambda weight: weight >= 0, "weights of at least 0", "fix that weight")
+    check_entries("targets", mass, lambda mass: mass <= 1 + ROUNDING, "a mass of at most 1", "fix that target")
     others = z.scatter(-1, targets.index, -torch.inf)
     # where no other class is there, what rounding left of the mass has nowhere to go
     none = (others == -torch.inf).all(-1)

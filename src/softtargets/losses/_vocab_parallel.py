@@ -314,7 +314,7 @@ def _mine(sizes: Tensor, size: int, targets: Targets, ranks: _Ranks, num_classes
         each = sizes.tolist()
         known = targets.num_classes if num_classes is None else num_classes
         if known is not None and known != sum(each):
-            remedy = "give every process its own slice, or mend num_classes and the targets"
+            remedy = "give every process its own slice, or fix num_classes and the targets"
             raise fail("logits", f"slices of {known} classes in all", f"{sum(each)}, of sizes {each}", remedy)
         if sum(each) < 2:
             raise fail("logits", "at least 2 classes in all", f"sizes {each}", "set class_dim")

@@ -63,7 +63,7 @@ def _check_valid(targets: Targets, mask: Tensor, shape: tuple[int, ...]) -> None
         at = _first(~valid.gather(-1, labels[..., None])[..., 0], targets.ignored)
         if at is not None:
             got = f"{int(labels[at])} at {where(at)}"
-            raise fail("labels", "classes that `valid` says exist", got, "mend the mask or mark it as ignored")
+            raise fail("labels", "classes that `valid` says exist", got, "fix the mask or mark it as ignored")
     if index is not None and targets.value is not None:
         weights, there = targets.value, valid.gather(-1, index)
     else:
@@ -74,7 +74,7 @@ def _check_valid(targets: Targets, mask: Tensor, shape: tuple[int, ...]) -> None
     if at is not None:
         label = at[-1] if index is None else int(index[at])
         got = f"{entry(weights, at)} on class {label} at {where(at[:-1])}"
-        raise fail("targets", "weight on classes that `valid` says exist", got, "mend the mask, or set it to 0")
+        raise fail("targets", "weight on classes that `valid` says exist", got, "fix the mask, or set it to 0")
 
 
 def _first(bad: Tensor, ignored: Tensor | None) -> tuple[int, ...] | None:

@@ -25,7 +25,7 @@ def check_sparse(num_classes: int, others: Tensor | None, shares: Tensor | None,
         raise fail("others", f"shape ({num_classes}, W), as shares", got, "give one row per clean class")
     if not values_visible(others, shares):
         return
-    check_entries("shares", shares, lambda s: s >= 0, "entries of at least 0", "mend that entry")
+    check_entries("shares", shares, lambda s: s >= 0, "entries of at least 0", "fix that entry")
     required, remedy = "rows (clean class) of at most 1", "leave out the share that stays"
     check_entries("shares", shares.double().sum(1), lambda total: total <= 1 + 1e-5, required, remedy)
     own = torch.arange(num_classes, device=others.device)[:, None]

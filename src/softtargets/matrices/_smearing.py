@@ -34,7 +34,7 @@ class Smearing:
         if self.table is not None:
             check_square("table", self.table)
             if self.table.shape[0] != self.num_classes:
-                raise fail("table", f"{self.num_classes} rows, one per class", self.table.shape[0], "mend num_classes")
+                raise fail("table", f"{self.num_classes} rows, one per class", self.table.shape[0], "fix num_classes")
         if self.prior is not None:
             check_prior("prior", self.prior, self.num_classes)
 

@@ -53,7 +53,7 @@ class Transition:
         else:
             check_stochastic("transition", self.matrix)
             if self.matrix.shape[0] != self.num_classes:
-                raise fail("transition", f"{self.num_classes} rows", self.matrix.shape[0], "mend num_classes")
+                raise fail("transition", f"{self.num_classes} rows", self.matrix.shape[0], "fix num_classes")
 
     @classmethod
     def identity(cls, num_classes: int) -> "Transition":

@@ -37,7 +37,7 @@ def auroc(scores: Tensor, positives: Tensor) -> Tensor:
         got = f"{tuple(scores.shape)} and {positives.dtype} {tuple(positives.shape)}"
         raise fail("positives", "bool of one shape (M,) with scores", got, "give one mark per score")
     if bool(scores.isnan().any()):
-        raise fail("scores", "numbers", f"nan at row {int(scores.isnan().byte().argmax())}", "mend or drop it")
+        raise fail("scores", "numbers", f"nan at row {int(scores.isnan().byte().argmax())}", "fix or drop it")
     scores = scores.detach()
     above, below = scores[positives], scores[~positives].sort().values
     if not len(above) or not len(below):

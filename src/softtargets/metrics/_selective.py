@@ -311,5 +311,5 @@ def _flat_scores(scores: Tensor, labels: Tensor | None) -> Tensor:
 
 def _without_nan(scores: Tensor, at: Tensor) -> Tensor:
     if bool((bad := scores.isnan()).any()):
-        raise fail("scores", "numbers", f"nan at row {int(at[bad][0])}", "mend it, or mask it")
+        raise fail("scores", "numbers", f"nan at row {int(at[bad][0])}", "fix it, or mask it")
     return scores

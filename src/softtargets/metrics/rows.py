@@ -211,7 +211,7 @@ def _check_labels(labels: Tensor, place: Callable[[int], str], num_classes: int)
         return
     (row,) = first_bad((labels < 0) | (labels >= num_classes)) or (0,)
     required = f"labels of at least 0 and below {num_classes}, the number of classes"
-    raise fail("labels", required, f"{int(labels[row])} at {place(row)}", "mend it, or mask what does not count")
+    raise fail("labels", required, f"{int(labels[row])} at {place(row)}", "fix it, or mask what does not count")
 
 
 def _check_values(values: Tensor, kind: Kind, place: Callable[[int], str]) -> None:
@@ -244,4 +244,4 @@ def _unfit(row: Tensor, kind: Kind, place: str) -> InputError:
     if kind == "probs":
         got = f"a sum of {float(row.double().sum()):g} and a least entry of {float(row.min()):g} at {place}"
         return fail("probs", "rows of probabilities", got, "pass logits= for logits")
-    return fail("logits", "numbers, or -inf for some of a row", f"{float(row.max()):g} at {place}", "mend or mask it")
+    return fail("logits", "numbers, or -inf for some of a row", f"{float(row.max()):g} at {place}", "fix or mask it")

@@ -50,6 +50,6 @@ def _check_chunk(chunk: Tensor, start: int, tolerance: float) -> None:
     index = first_bad(~(chunk[row] >= 0))
     if index is not None:
         got = f"{entry(chunk[row], index)} {place}, class {index[0]}"
-        raise fail("probs", "probabilities, at least 0", got, "take logits.softmax(-1), or mend that row")
+        raise fail("probs", "probabilities, at least 0", got, "take logits.softmax(-1), or fix that row")
     got = f"a sum of {entry(sums, row)} {place}"
     raise fail("probs", "probabilities, each row summing to 1", got, "take logits.softmax(-1), or divide by the sum")

@@ -144,7 +144,7 @@ def instance_dependent(
     inputs = inputs.detach().cpu()
     row = first_bad(~inputs.isfinite().all(1))
     if row is not None:
-        raise fail("inputs", "finite numbers", f"another one in row {row[0]}", "mend or drop that example")
+        raise fail("inputs", "finite numbers", f"another one in row {row[0]}", "fix or drop that example")
     seed = int(torch.randint(2**62, (), generator=generator))
     rates = _flip_rates(len(labels), rate, spread, generator)
     return InstanceTransitions(inputs, labels.long().cpu(), rates, num_classes, seed)

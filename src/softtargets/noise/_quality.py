@@ -211,7 +211,7 @@ def suspect_order(quality: Tensor, *, suspects: Tensor | None = None) -> Tensor:
         raise fail("quality", "shape (N,)", tuple(quality.shape), "give one number per example")
     if bool(quality.isnan().any()):
         row = int(quality.isnan().byte().argmax())
-        raise fail("quality", "numbers", f"nan at row {row}", "mend or drop that example")
+        raise fail("quality", "numbers", f"nan at row {row}", "fix or drop that example")
     if suspects is None:
         return _ranks(quality.detach())
     if suspects.shape != quality.shape or suspects.dtype != torch.bool:

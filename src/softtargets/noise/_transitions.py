@@ -230,7 +230,7 @@ def from_confusion(confusion: Tensor, *, keep_empty: bool = False) -> Transition
         raise fail("confusion", "a (K, K) matrix", f"shape {tuple(confusion.shape)}", "give one row per clean class")
     check_num_classes(len(confusion))
     counts = confusion.double()
-    check_entries("confusion", counts, lambda n: (n >= 0) & n.isfinite(), "counts of at least 0", "mend that entry")
+    check_entries("confusion", counts, lambda n: (n >= 0) & n.isfinite(), "counts of at least 0", "fix that entry")
     totals = counts.sum(1, keepdim=True)
     index = first_bad(totals[:, 0] == 0)
     if index is not None and not keep_empty:

@@ -50,7 +50,7 @@ class OptimizerSpec(Spec):
     def _nesterov_is_defined(self) -> Self:
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             got = f"momentum={self.momentum:g}, dampening={self.dampening:g}"
-            raise fail("nesterov", "momentum above 0 and no dampening", got, "mend one of the three")
+            raise fail("nesterov", "momentum above 0 and no dampening", got, "fix one of the three")
         return self
 
 
@@ -147,7 +147,7 @@ class RunSpec(Spec):
         if (taught_by == "runs") != (self.teachers is not None):
             required = "given where the objective is distillation from runs, and only there"
             got = f"{'some' if self.teachers else 'none'} with '{self.objective.name}'"
-            raise fail("teachers", required, got, "mend one of the two")
+            raise fail("teachers", required, got, "fix one of the two")
         if taught_by == "average" and self.training.average_decay is None:
             required = "given where a running average teaches"
             raise fail("training.average_decay", required, None, "give one, such as 0.999")

@@ -100,7 +100,7 @@ class ClassKeywords:
         """Take up a state of :meth:`state_dict`."""
         found = len(state["keywords"])
         if found not in (0, self.num_classes):
-            raise fail("state", f"keywords of {self.num_classes} classes", found, "mend num_classes")
+            raise fail("state", f"keywords of {self.num_classes} classes", found, "fix num_classes")
         self.keywords = [dict(weights) for weights in state["keywords"]]
 
 
@@ -155,7 +155,7 @@ def smooth_by_scores(
     check_per_example("smoothing", smoothing, labels.shape)
     if not temperature > 0:
         raise fail("temperature", "above 0", temperature, "1 is the plain softmax of the scores")
-    check_entries("scores", scores, torch.isfinite, "finite", "mend that score")
+    check_entries("scores", scores, torch.isfinite, "finite", "fix that score")
     labels = labels.long()
     likeness = (at_least_float32(scores.detach()) / temperature).softmax(-1)
     if isinstance(smoothing, Tensor):

@@ -123,7 +123,7 @@ def from_table(
     check_floating("table", table)
     if table.ndim != 2 or table.shape[1] < 2:
         raise fail("table", "shape (R, K) with K >= 2", tuple(table.shape), "give one row of K weights per label")
-    check_entries("table", table, torch.isfinite, "finite entries", "mend that entry")
+    check_entries("table", table, torch.isfinite, "finite entries", "fix that entry")
     if strict:
         _check_distributions("table", table)
     labels, ignored = apart_from_ignored(labels, ignore_index)
@@ -207,7 +207,7 @@ def dense(values: Tensor, *, strict: bool = False) -> Targets:
         [0.75]
     """
     check_classes_last("values", values)
-    check_entries("values", values, torch.isfinite, "finite weights", "mend that entry")
+    check_entries("values", values, torch.isfinite, "finite weights", "fix that entry")
     if strict:
         _check_distributions("values", values)
     return Targets(values=values)
@@ -217,7 +217,7 @@ def _check_distributions(argument: str, values: Tensor) -> None:
     """Require rows of probabilities: what strict targets are."""
     if not values_visible(values):
         return
-    required, remedy = "entries of at least 0 under strict=True", "mend it, or allow it without strict"
+    required, remedy = "entries of at least 0 under strict=True", "fix it, or allow it without strict"
     check_entries(argument, values, lambda entries: entries >= 0, required, remedy)
     tolerance = 1e-5 if values.dtype in (torch.float32, torch.float64) else 1e-2
     sums = values.sum(-1, dtype=torch.promote_types(values.dtype, torch.float32))

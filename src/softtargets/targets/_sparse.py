@@ -201,7 +201,7 @@ def votes(counts: Tensor) -> Targets:
         counts = counts.to(torch.float32 if counts.device.type == "mps" else torch.float64)
     counts = at_least_float32(counts)
     total = counts.sum(-1, keepdim=True)
-    check_entries("counts", counts, lambda n: (n >= 0) & n.isfinite(), "at least 0, finite", "mend that count")
+    check_entries("counts", counts, lambda n: (n >= 0) & n.isfinite(), "at least 0, finite", "fix that count")
     check_entries("counts", total[..., 0], lambda n: n != 0, "a vote in every row", "drop that example")
     return dense(counts / total)
 

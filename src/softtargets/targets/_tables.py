@@ -55,7 +55,7 @@ def hierarchical_table(distance: Tensor, *, sharpness: float) -> Tensor:
         [[0.75, 0.25], [0.25, 0.75]]
     """
     check_square("distance", distance)
-    check_entries("distance", distance, lambda n: n >= 0, "entries of at least 0", "mend that entry")
+    check_entries("distance", distance, lambda n: n >= 0, "entries of at least 0", "fix that entry")
     if not 0 <= sharpness < float("inf"):
         raise fail("sharpness", "at least 0, finite", sharpness, "0 is uniform, large ones are hard labels")
     return (-sharpness * at_least_float32(distance)).softmax(-1)
@@ -148,7 +148,7 @@ def confusion_table(counts: Tensor, *, smoothing: float) -> Tensor:
         raise fail_type("counts", "a tensor of numbers", got, "pass a torch.Tensor of ints or floats")
     counts = counts.double()
     check_square("counts", counts)
-    check_entries("counts", counts, lambda n: n >= 0, "entries of at least 0", "mend that entry")
+    check_entries("counts", counts, lambda n: n >= 0, "entries of at least 0", "fix that entry")
     check_fraction("smoothing", smoothing)
     return _blend(counts, smoothing)
 

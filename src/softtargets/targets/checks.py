@@ -21,7 +21,7 @@ def check_spread(targets: Targets) -> None:
     if at is not None:
         argument = "valid" if targets.prior is None else "prior"
         required = "a class to smooth over" if targets.prior is None else "mass on the valid classes"
-        raise fail(argument, required, f"none at {where(at)}", "mend the mask, or leave that example unsmoothed")
+        raise fail(argument, required, f"none at {where(at)}", "fix the mask, or leave that example unsmoothed")
 
 
 def check_residual(residual: str, prior: Tensor | None, size: int) -> None:

@@ -105,7 +105,7 @@ class CsvFile(TableFile):
             required = f"{row.expected_columns} fields in every row, as in the first line"
             # rows are counted from 1 there, the first line among them
             got = f"{row.actual_columns} in {self.path}, row {row.number - 2}"
-            raise fail(ARGUMENT, required, got, "mend that row, or write the file anew if it was cut short") from None
+            raise fail(ARGUMENT, required, got, "fix that row, or write the file anew if it was cut short") from None
 
 
 def _array(batch: pa.RecordBatch, wanted: Wanted, path: Path, start: int) -> Tensor:
@@ -161,7 +161,7 @@ def _cell(text: str | None, path: Path, row: int, name: str, classes: tuple[str,
         ARGUMENT,
         "a number in every row" if classes is None else f"a number or one of {_some(classes)} in every row",
         f"{shown} in {path}, row {row}, column '{name}'",
-        f"did you mean '{close}'?" if close else "mend that row",
+        f"did you mean '{close}'?" if close else "fix that row",
     )
 
 
@@ -178,4 +178,4 @@ def _check_even(sizes: Tensor, path: Path, start: int) -> None:
 
 def _uneven(first: int, other: int, path: Path, row: int) -> InputError:
     required = f"as many numbers in every row as in the first, {first}"
-    return fail(ARGUMENT, required, f"{other} in {path}, row {row}", "mend that row")
+    return fail(ARGUMENT, required, f"{other} in {path}, row {row}", "fix that row")

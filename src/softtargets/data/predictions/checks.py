@@ -46,7 +46,7 @@ def check_values(
     index = None if bool(sums.isfinite().all()) else first_bad(~values.isfinite())
     if index is not None:
         got = f"{values[index].item():g} in {_place(file, start + index[0])}, class {index[1]}"
-        raise fail(argument, f"finite {kind}", got, "mend or drop that row")
+        raise fail(argument, f"finite {kind}", got, "fix or drop that row")
     if kind == "probs" and not (bool(((sums - 1).abs() <= tolerance).all()) and bool(values.amin() >= 0)):
         row, required, got, remedy = _no_probabilities(values, sums, tolerance, option)
         raise fail(argument, required, f"{got} in {_place(file, start + row)}", remedy)
@@ -65,7 +65,7 @@ def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, option: st
     if lowest[row] < -tolerance or (off > _FAR).double().mean() > 0.5:
         remedy = f"these look like logits: pass {option}"
     elif off[row] > _FAR:
-        remedy = f"that is neither probabilities nor surely logits: mend that row, or pass {option} if they are"
+        remedy = f"that is neither probabilities nor surely logits: fix that row, or pass {option} if they are"
     else:
         remedy = "divide each row by its sum"
     negative = f" and {float(lowest[row]):g}" if lowest[row] < 0 else ""
@@ -92,5 +92,5 @@ def checked_labels(labels: Tensor, num_classes: int, name: str, file: Path | Non
         argument, named = (name, "") if file is None else (ARGUMENT, f" as '{name}'")
         got = f"{labels[index].item():g}{named} in {_place(file, start + index[0])}"
         required = f"labels that are whole numbers of at least 0 and below {num_classes}, the number of classes"
-        raise fail(argument, required, got, "mend or drop that row")
+        raise fail(argument, required, got, "fix or drop that row")
     return whole
