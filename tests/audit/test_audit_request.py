@@ -39,3 +39,17 @@ def test_only_a_data_set_alone_needs_models():
     assert AuditRequest(data="digits").trains
     assert not AuditRequest(data="digits", arrays=ARRAYS).trains
     assert not AuditRequest(data="digits", predictions=(Path("p.npz"),)).trains
+
+
+RANGES = [("folds", 1), ("folds", 0), ("folds", 2.5), ("epochs", 0), ("seed", -1), ("seed", 2**32), ("top", -1)]
+
+
+@pytest.mark.parametrize(("name", "value"), RANGES)
+def test_numbers_out_of_range_are_refused_before_anything_is_read(name, value) -> None:
+    with pytest.raises(InputError, match=rf"{name}: a whole number of at least"):
+        AuditRequest(data="nowhere.csv", options=AuditOptions(**{name: value})).check()
+
+
+def test_folders_may_be_text() -> None:
+    options = AuditOptions(runs="kept", reports="pages")  # pyright: ignore[reportArgumentType]
+    assert (options.runs, options.reports) == (Path("kept"), Path("pages"))

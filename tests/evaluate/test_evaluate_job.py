@@ -344,3 +344,9 @@ PROBS, LABELS = np.full((3, 2), 0.5), np.zeros(3, dtype=int)
 def test_arguments_that_do_not_go_together_are_refused(arguments, words):
     with pytest.raises(InputError, match=words):
         evaluate_predictions(**arguments)
+
+
+def test_other_models_are_a_mapping() -> None:
+    probs, labels = torch.full((4, 2), 0.5), torch.tensor([0, 1, 0, 1])
+    with pytest.raises(TypeError, match="against: a mapping from names to predictions; got Tensor"):
+        evaluate_predictions(probs, labels, against=probs)  # pyright: ignore[reportArgumentType]

@@ -120,3 +120,25 @@ def test_a_study_without_a_module_has_the_shipped_kinds() -> None:
     assert found.exact == {}
     assert found.kinds is KINDS
     assert {"table", "sweep", "density", "reliability", "projection", "classes", "trace", "against"} <= set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("    def draw(self", "    def drew(self", "abstract"),
+        ('EXACT = {"half": lambda: 0.5}', 'EXACT = {"half": 0.5}', r"EXACT\['half'\] is not a function"),
+        ('EXACT = {"half": lambda: 0.5}', "EXACT = [1, 2]", "cannot convert"),
+        ('EXACT = {"half": lambda: 0.5}', "raise SystemExit(3)", "SystemExit: 3"),
+    ],
+)
+def test_a_module_that_cannot_be_used_is_refused_before_anything_is_trained(folder, old, new, said) -> None:
+    assert old in MODULE
+    (folder / "study.py").write_text(MODULE.replace(old, new))
+    with pytest.raises(InputError, match=rf"study\.py: a module that can be imported; got .*{said}"):
+        load_study(folder)
+
+
+def test_a_module_imports_those_beside_it(folder) -> None:
+    (folder / "numbers_of_its_own.py").write_text("HALF = 0.5\n")
+    (folder / "study.py").write_text("from .numbers_of_its_own import HALF\n" + MODULE.replace("0.5}", "HALF}"))
+    assert load_extension(folder).exact["half"]() == 0.5

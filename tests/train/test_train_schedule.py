@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from softtargets._errors import InputError
 from softtargets._spec import merged
 from softtargets.data import fingerprint
 from softtargets.measures import measure_record
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.train import execute as executes
-from softtargets.train import teachers
+from softtargets.train import teachers, train_run
 from softtargets.train.execute import Outcome, resolve
 from softtargets.train.progress import Progress
 from softtargets.train.schedule import train_all
@@ -254,3 +255,22 @@ def test_two_processes_on_one_store_train_each_once_and_share_the_cache(whole, t
     assert [process.exitcode for process in processes] == [0, 0]
     assert sum(int((tmp_path / f"trained.{process.pid}").read_text()) for process in processes) == 3
     assert _records(tmp_path) == _records(whole)
+
+
+@pytest.mark.parametrize("workers", [0, -1, "2", 1.5])
+def test_the_number_of_workers_is_checked_first(workers, tmp_path) -> None:
+    with pytest.raises(InputError, match="workers: a whole number of at least 1; got"):
+        train_all([], RunStore(tmp_path), workers=workers)
+
+
+def test_a_run_of_ones_own_says_what_it_takes(tmp_path) -> None:
+    with pytest.raises(TypeError, match="specification: a RunSpec, a mapping or the path"):
+        train_run([TEACHER])  # pyright: ignore[reportArgumentType]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="runs: a folder; got the file"):
+        train_run(TEACHER, runs=tmp_path / "file")
+    trained = train_run(TEACHER, runs=str(tmp_path / "runs"))
+    assert (trained.status, trained.message) == ("trained", "")
+    assert 0 < trained.metrics["test.accuracy"] <= 1
+    assert repr(trained).startswith("TrainedRun(trained: cross_entropy; test.accuracy ")
+    assert train_run(TEACHER, runs=tmp_path / "runs").status == "present"

@@ -94,7 +94,7 @@ def cross_validate(
         InputError: where a model cannot be trained: before any is trained.
         RunsFailedError: where one failed.
     """
-    folds = options.folds or FOLDS
+    folds = FOLDS if options.folds is None else options.folds
     runs = [_specify(dataset, data, Fold(index=fold, count=folds), options, observed) for fold in range(folds)]
     content = fingerprint(data, cache=store.cache)
     resolved = [resolve(run, content) for run in runs]
@@ -117,7 +117,8 @@ def _specify(
     rows = len(dataset.splits["train"])
     batch = next(size for below, size in BATCHES if rows < below)
     per_epoch = math.ceil((rows - rows // fold.count) / batch)
-    epochs = options.epochs or max(recipe.epochs, math.ceil(LEAST_STEPS / per_epoch))
+    least = max(recipe.epochs, math.ceil(LEAST_STEPS / per_epoch))
+    epochs = least if options.epochs is None else options.epochs
     content: dict[str, Any] = {
         "data": {**data.model_dump(exclude_none=True), "fold": fold.model_dump()},
         "model": _architecture(dataset),

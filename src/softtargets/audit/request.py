@@ -56,6 +56,11 @@ class AuditOptions:
     workers: int | None = None
     on_progress: Callable[[AuditStage | Progress], None] = lambda state: None
 
+    def __post_init__(self) -> None:
+        # text is taken for paths, as everywhere in Python
+        object.__setattr__(self, "runs", Path(self.runs))
+        object.__setattr__(self, "reports", None if self.reports is None else Path(self.reports))
+
 
 @dataclass(frozen=True)
 class AuditRequest:
@@ -137,6 +142,10 @@ class AuditRequest:
         if options.class_names is not None and (self.arrays is None or self.data is not None):
             required = "used with arrays alone"
             raise fail("class_names", required, options.class_names, "leave it out, because the data name the classes")
+        for name, low in (("folds", 2), ("epochs", 1), ("seed", 0), ("top", 0)):
+            value = getattr(options, name)
+            if value is not None and (type(value) is not int or value < low or value >= 2**32):
+                raise fail(name, f"a whole number of at least {low} and below 2**32", repr(value), "choose another")
         self._check_folders()
 
     def _check_folders(self) -> None:

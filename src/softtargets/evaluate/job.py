@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from softtargets._errors import fail
+from softtargets._errors import fail, fail_type
 from softtargets.data.predictions import ArrayLike
 from softtargets.evaluate.accumulate import accumulate
 from softtargets.evaluate.calibrate import calibrate
@@ -92,6 +92,9 @@ def evaluate_predictions(
         'Undecided whether calibrated to within 2 %.'
     """
     options = options or EvaluationOptions()
+    if against is not None and not isinstance(against, Mapping):
+        remedy = "write {'name': predictions}"
+        raise fail_type("against", "a mapping from names to predictions", type(against).__name__, remedy)
     request = None if predictions is None else _request(predictions, against, probs, labels, logits, options)
     folder = output or (request and request.output)
     if folder is not None:

@@ -48,6 +48,12 @@ class Description:
     workers: int
     note: str
 
+    def __repr__(self) -> str:
+        runs, study = len(self.plan.planned), self.plan.study.name
+        return (
+            f"<Description of {study} at {self.plan.request.scale} scale: {runs} runs, about {self.seconds:.0f} s here>"
+        )
+
     @property
     def seconds(self) -> float:
         """Estimated time of the missing runs."""

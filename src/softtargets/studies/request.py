@@ -45,7 +45,7 @@ class StudyRequest:
         reports: folder of the pages.
 
     Raises:
-        InputError: where a label is given without data.
+        InputError: where a label is given without data, or seeds is not a whole number of at least 2.
     """
 
     study: str
@@ -61,6 +61,8 @@ class StudyRequest:
     def __post_init__(self) -> None:
         if self.label is not None and self.data is None:
             raise fail("--label", "given with --data", f"'{self.label}' alone", "name the data set too")
+        if self.seeds is not None and (type(self.seeds) is not int or self.seeds < 2):
+            raise fail("seeds", "a whole number of at least 2", repr(self.seeds), "intervals need two seeds or more")
 
     @classmethod
     def of(cls, study: str | Path, output: str | None, options: StudyOptions) -> Self:
@@ -82,4 +84,7 @@ class StudyRequest:
         words += ["--label", self.label] if self.label is not None else []
         for name, place in self.places.items():
             words += ["--at", f"{name}={place}"]
+        for name in ("runs", "reports"):
+            folder = getattr(self, name)
+            words += [f"--{name}", str(folder)] if folder != getattr(type(self), name) else []
         return shlex.join(words)

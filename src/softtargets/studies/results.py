@@ -49,6 +49,10 @@ class StudyResults:
     shown: Mapping[str, Any] = field(default_factory=dict)
     answer: Answered | None = None
 
+    def __repr__(self) -> str:
+        claims = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "none"
+        return f"<StudyResults of {self.study.name} at {self.scale} scale: {len(self.cells)} runs; claims: {claims}>"
+
     @property
     def counts(self) -> dict[VerdictName, int]:
         """How many claims got which verdict."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from softtargets._errors import fail, fail_type
 from softtargets._spec import read_toml
 from softtargets.data import fingerprint
 from softtargets.data.sources import load_cached
@@ -58,8 +59,11 @@ def train_run(
 
     Raises:
         InputError: for a bad file, key, data set, column or label, before anything is trained.
+        InputTypeError: where the specification is none of these.
     """
     run, store = _read(specification), RunStore(Path(runs))
+    if store.folder.exists() and not store.folder.is_dir():
+        raise fail("runs", "a folder", f"the file '{store.folder}'", "name another folder")
     load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
     resolved = resolve(run, fingerprint(run.data, cache=store.cache))
     outcomes = train_all([resolved], store, workers=1, on_progress=on_progress)
@@ -74,4 +78,7 @@ def _read(specification: RunSpec | Mapping[str, Any] | Path | str) -> RunSpec:
         return specification
     if isinstance(specification, Mapping):
         return RunSpec.parse(specification)
+    if not isinstance(specification, str | Path):
+        required = "a RunSpec, a mapping or the path of a TOML file"
+        raise fail_type("specification", required, type(specification).__name__, "pass one of these")
     return RunSpec.parse(read_toml(Path(specification)), source=str(specification))

@@ -9,6 +9,7 @@ from typing import cast
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 
+from softtargets._errors import fail
 from softtargets._interruption import stop_if_asked
 from softtargets.data.sources import load_cached
 from softtargets.runs.machine import available_cores
@@ -36,6 +37,8 @@ def train_all(
     Returns:
         One outcome for each run asked for, and for each missing run that one of them needs.
     """
+    if workers is not None and (type(workers) is not int or workers < 1):
+        raise fail("workers", "a whole number of at least 1", repr(workers), "leave it out for one per core")
     graph = RunGraph.build(resolved, store)
     missing = graph.missing
     outcomes = [Outcome(identity, "present") for identity in graph.present]
