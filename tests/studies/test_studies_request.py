@@ -12,7 +12,7 @@ def test_seeds_are_two_or_more(seeds) -> None:
         StudyRequest("lukasik2020", seeds=seeds)
 
 
-def test_the_command_names_folders_that_are_not_the_default() -> None:
+def test_the_command_is_the_same_wherever_runs_and_pages_lie() -> None:
     assert StudyRequest("a").command == "softtargets run a --scale desk"
     asked = StudyRequest.of("a", "figure2", {"seeds": 3, "runs": "elsewhere", "reports": "pages"})
-    assert asked.command == "softtargets run a figure2 --scale desk --seeds 3 --runs elsewhere --reports pages"
+    assert asked.command == "softtargets run a figure2 --scale desk --seeds 3"

@@ -77,14 +77,11 @@ class StudyRequest:
 
     @property
     def command(self) -> str:
-        """The command that repeats this request."""
+        """The command that repeats this request, without folders: results are the same wherever they lie."""
         words = ["softtargets", "run", self.study, *([self.output] if self.output else []), "--scale", self.scale]
         words += ["--seeds", str(self.seeds)] if self.seeds is not None else []
         words += ["--data", self.data] if self.data is not None else []
         words += ["--label", self.label] if self.label is not None else []
         for name, place in self.places.items():
             words += ["--at", f"{name}={place}"]
-        for name in ("runs", "reports"):
-            folder = getattr(self, name)
-            words += [f"--{name}", str(folder)] if folder != getattr(type(self), name) else []
         return shlex.join(words)
