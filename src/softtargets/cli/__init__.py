@@ -39,7 +39,7 @@ def run_safely(arguments: list[str]) -> int:
         if before is not None:
             signal.signal(signal.SIGINT, before)
     if code == INTERRUPTED:  # typer turns an interruption into this code itself
-        return say("interrupted: what was finished is kept; the same command goes on from there", INTERRUPTED)
+        return say("interrupted: what was finished is kept; run the same command to resume", INTERRUPTED)
     return code if isinstance(code, int) else DONE
 
 

@@ -34,7 +34,7 @@ def explain(error: Exception) -> tuple[str, int]:
     exhausted = type(error).__name__ in EXHAUSTED or "can't allocate memory" in str(error)
     if isinstance(error, MemoryError | OSError) or exhausted:
         return f"{type(error).__name__}: {error}; what was finished is kept; fix it and run the same command", MACHINE
-    return f"{type(error).__name__}: {error}; this is a fault of the program: --debug shows where", UNEXPECTED
+    return f"{type(error).__name__}: {error}; internal error; rerun with --debug and report it", UNEXPECTED
 
 
 def say(message: str, code: int) -> int:

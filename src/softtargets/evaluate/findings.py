@@ -22,7 +22,7 @@ _HEADLINE = ("accuracy", "nll", "brier", "ece", "aurc")
 CALIBRATION_RULE = (
     f"A model is called calibrated if the interval of its ECE lies below {numbers.rate(MARGIN)}, and not calibrated if "
     "it lies above; otherwise it is undecided. A temperature corrects the calibration if the model is calibrated with "
-    "it and was not without."
+    "it and was not before."
 )
 
 

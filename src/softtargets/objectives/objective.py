@@ -17,9 +17,10 @@ from softtargets.objectives.transitions import EstimatedTransition
 class Objective(NamedSpec):
     """A method: its fields are the specification, its methods the behaviour.
 
-    A specification is data, equal to another with the same fields. :meth:`started` returns a copy that has state, kept
-    in private attributes, and that trains. A step calls ``prepare``, then on the logits ``observe``, ``losses`` and
-    ``risk``; an epoch ends with ``end_epoch``. Every hook but ``losses`` does nothing unless a method overrides it.
+    Before it is started it is data, equal to another with the same fields. :meth:`started` returns a copy that has
+    state, kept in private attributes, and that trains. A step calls ``prepare``, then on the logits ``observe``,
+    ``losses`` and ``risk``; an epoch ends with ``end_epoch``. Every hook but ``losses`` does nothing unless a method
+    overrides it.
     """
 
     _context: ObjectiveContext = PrivateAttr()
