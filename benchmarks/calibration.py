@@ -114,7 +114,7 @@ def temperature(examples: int, num_classes: int, rounds: int) -> str:
     found: dict[str, float] = {}
 
     def ours() -> None:
-        found["softtargets"] = float(calibration.Temperature.fit(logits, labels).temperature)
+        found["softtargets"] = float(calibration.TemperatureScaling.fit(logits, labels).temperature)
 
     def theirs(name: str, search: str | None, rate: float) -> None:
         found[name] = by_lbfgs(logits, labels, search=search, rate=rate)

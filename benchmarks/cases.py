@@ -82,7 +82,7 @@ def smoothing(setting: Setting) -> Iterator[Problem]:
                 Contender("dense soft targets", partial(contenders.smoothed_dense, labels)),
                 Contender("Liger", partial(contenders.smoothed_liger, labels), overwrites=True),
                 Contender("ours", ours, memory=1.05, **goals),
-                Contender("ours as nn.CrossEntropy", module, memory=1.05, **goals),
+                Contender("ours as nn.CrossEntropyLoss", module, memory=1.05, **goals),
                 Contender("ours in place", inplace, overwrites=True, memory=0.05, **goals),
                 Contender("floor: copy_", partial(contenders.floor, z), learns=False),
                 Contender("floor: copy_ into new memory", contenders.floor_anew, learns=False),

@@ -102,7 +102,7 @@ def smoothed_ours(labels: Tensor, *, inplace: bool = False) -> Loss:
 
 
 def smoothed_ours_module(labels: Tensor) -> Loss:
-    module = nn.CrossEntropy(label_smoothing=SMOOTHING)
+    module = nn.CrossEntropyLoss(label_smoothing=SMOOTHING)
     return lambda z: module(z, labels)
 
 

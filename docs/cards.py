@@ -2,7 +2,7 @@
 
 A public function whose docstring has a References section is a method by itself: its page and its row in the index are
 made from the docstring, and it is not listed here. The key of a card is the name of its page; a setting of a shared
-function says here what is its own (formula, when, against, example).
+function says here what is its own (formula, when, limitations, example).
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Method:
         code: public names, as ``room.name``.
         also: abbreviations and other names.
         settings: how the code is called to be this method, in Markdown.
-        formula, when, against, example: of the method, where it is a setting of a shared function.
+        formula, when, limitations, example: of the method, where it is a setting of a shared function.
         note: anything else, in Markdown.
         topics: keys of TOPICS.
         group: heading of the index, where the method has no code.
@@ -31,7 +31,7 @@ class Method:
     settings: str = ""
     formula: str = ""
     when: str = ""
-    against: str = ""
+    limitations: str = ""
     example: str = ""
     note: str = ""
     topics: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ CARDS = {
         formula="t = (1 - r) * onehot(label) + r / K        with r < 0",
         when="labels are noisy and smoothing of a known strength is to be undone: with r = -redraw / (1 - redraw) it "
         "is backward correction for symmetric noise.",
-        against="the loss is unbounded below, so it needs a warm-up with plain cross entropy and a small learning "
+        limitations="the loss is unbounded below, so it needs a warm-up with plain cross entropy and a small learning "
         "rate; `losses.cross_entropy(...).clamp(min=0)` bounds it, and an example at the bound learns no more.",
         example="""
             >>> targets.smooth(torch.tensor([0]), -0.3, allow_negative=True).to_dense(3).round(decimals=3).tolist()
@@ -122,7 +122,7 @@ CARDS = {
         formula="t = (1 - r) * onehot(label) + r * prior",
         when="class frequencies are far from uniform, as those of words are, and smoothing should not favour rare "
         "ones.",
-        against="the prior is the training set's: where the classes are balanced later, it is a bias.",
+        limitations="the prior is the training set's: where the classes are balanced later, it is a bias.",
         example="""
             >>> prior = torch.tensor([0.7, 0.2, 0.1])
             >>> targets.smooth(torch.tensor([2]), 0.1, prior=prior).to_dense(3).round(decimals=3).tolist()
@@ -138,7 +138,7 @@ CARDS = {
         code=("targets.from_table",),
         settings="any (K, K) tensor whose row y is the target of label y",
         when="which classes are alike is known, or a soft label per class is to be tried.",
-        against="a table is one opinion for every example of a class; one that is wrong is learned as faithfully.",
+        limitations="a table is one opinion for every example of a class; one that is wrong is learned as faithfully.",
         example="""
             >>> table = torch.tensor([[0.75, 0.25, 0.0], [0.125, 0.875, 0.0], [0.0, 0.0, 1.0]])
             >>> targets.from_table(table, torch.tensor([1, 2])).to_dense().tolist()
@@ -195,7 +195,7 @@ CARDS = {
         title="Adaptive smoothing",
         also=("per-example smoothing", "smoothing schedules"),
         source="no single source; three ways to give `targets.smooth` one smoothing per epoch or per example",
-        code=("targets.Ramp", "targets.smoothing_from_confidence", "targets.smoothing_from_margin"),
+        code=("targets.LinearSchedule", "targets.smoothing_from_confidence", "targets.smoothing_from_margin"),
         settings="`targets.smooth(labels, smoothing)` with the number of the epoch or one number per example, (N,)",
         topics=("overconfidence",),
     ),
@@ -204,14 +204,14 @@ CARDS = {
         also=("loss correction", "BC"),
         source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
         "CVPR, Thm. 1",
-        code=("losses.backward_corrected_cross_entropy", "targets.backward"),
+        code=("losses.backward_corrected_cross_entropy", "targets.backward_corrected"),
         topics=("known label noise",),
     ),
     "cores": Method(
         title="Confidence-regularised sample sieve",
         also=("CORES", "CORES²"),
         source="Cheng et al. 2021, *Learning with Instance-Dependent Label Noise: A Sample Sieve Approach*, ICLR",
-        code=("losses.cores", "losses.cores_sieve"),
+        code=("losses.cores_loss", "losses.cores_sieve"),
         topics=("unknown label noise",),
     ),
     "pseudo-labels": Method(
@@ -224,7 +224,7 @@ CARDS = {
         "are the weights of `losses.reduce`",
         formula="t = onehot(label) where there is one, else onehot(argmax z)",
         when="many examples have no label and the model is already right on most of those it is sure of.",
-        against="the model confirms its own errors: without a threshold or a ramp-up early mistakes become labels.",
+        limitations="the model confirms its own errors: without a threshold or a ramp-up early mistakes become labels.",
         example="""
             >>> logits, labels = torch.tensor([[0.0, 2.0], [0.0, 2.0]]), torch.tensor([0, 0])
             >>> known = torch.tensor([1.0, 0.0])  # the second label is a placeholder
@@ -245,7 +245,7 @@ CARDS = {
         "same weight, drawn from Beta(0.2, 0.2)",
         formula="t = weight * onehot(label) + (1 - weight) * onehot(partner's label)",
         when="data are few or labels noisy, and a convex combination of two inputs still looks like an input.",
-        against="mixed inputs lie off the data: where two classes surround a third, their mixtures are taught wrongly.",
+        limitations="mixed inputs lie off the data: mixtures of two classes around a third are mislabelled.",
         example="""
             >>> labels, partner = torch.tensor([0, 2]), torch.tensor([1, 0])
             >>> mixed = targets.mix(targets.hard(labels), targets.hard(labels[partner]), 0.75)
@@ -262,7 +262,7 @@ CARDS = {
         settings="as mixup, with the share of the image that was kept as the weight of every example, from Beta(1, 1)",
         formula="t = kept * onehot(label) + (1 - kept) * onehot(partner's label)",
         when="inputs are images: a rectangle of one is pasted into the other.",
-        against="the share of the area need not be the share of the object: a pasted background counts as its class.",
+        limitations="the share of the area need not be the share of the object: pasted background counts as its class.",
         example="""
             >>> labels, kept = torch.tensor([0, 1]), torch.tensor([0.75, 0.5])
             >>> targets.mix(targets.hard(labels), targets.hard(labels.flip(0)), kept).to_dense(2).tolist()
@@ -279,7 +279,7 @@ CARDS = {
         settings="`targets.mix(targets.hard(labels), targets.dense(teacher_logits.softmax(-1)), 1 - weight)`",
         formula="t = (1 - weight) * onehot(label) + weight * softmax(teacher_logits)",
         when="a better network, or an earlier one of the same size, is at hand for the same classes.",
-        against="a teacher trained with label smoothing has forgotten how classes resemble each other (Müller et al. "
+        limitations="a teacher trained with label smoothing has lost how classes resemble each other (Müller et al. "
         "2019, Sec. 4; contested by Shen et al. 2021); with noisy labels smoothing the teacher helps (Lukasik et al. "
         "2020, Sec. 5).",
         example="""
@@ -321,7 +321,7 @@ CARDS = {
         "form is taken by itself",
         formula="-log((1 - a) p_label + a / K)        a = noise_rate * K / (K - 1)",
         when="labels are flipped to any other class alike, at a rate that is known roughly: no matrix is needed.",
-        against="it cannot prefer one confusion over another; a bounded loss learns slowly from what it gets wrong.",
+        limitations="it cannot prefer one confusion over another; a bounded loss learns slowly from mistakes.",
         example="""
             >>> loss = losses.forward_corrected_cross_entropy(
             ...     torch.tensor([[-50.0, 0.0]]), torch.tensor([0]), noise.symmetric(0.25, 2)
@@ -354,7 +354,7 @@ CARDS = {
         settings="`logits / temperature`",
         formula="p = softmax(z / temperature)",
         when="probabilities are to be softer (above 1) or sharper (below 1) with the same ranking of the classes.",
-        against="one number for all examples: it corrects the average confidence, not the order of the examples.",
+        limitations="one number for all examples: it corrects the average confidence, not the order of the examples.",
         example="""
             >>> logits, temperature = torch.tensor([16.0, 1.0]).log(), 2.0
             >>> [round(p, 4) for p in (logits / temperature).softmax(-1).tolist()]  # odds of 16 become odds of 4
@@ -375,7 +375,7 @@ CARDS = {
         title="Early-learning regularisation",
         also=("ELR",),
         source="Liu et al. 2020, *Early-Learning Regularization Prevents Memorization of Noisy Labels*, NeurIPS",
-        code=("losses.early_learning_penalty", "targets.RunningTargets"),
+        code=("losses.elr_penalty", "targets.RunningTargets"),
         topics=("unknown label noise",),
     ),
     "symmetric-noise": Method(
@@ -536,7 +536,7 @@ CARDS = {
         title="Knowledge distillation",
         also=("KD", "soft targets", "dark knowledge"),
         source=HINTON,
-        code=("distill.knowledge_distillation",),
+        code=("distill.kd_loss",),
         note="As targets, and born again, by a teacher that is a network like the student: [at temperature "
         "1](distillation-at-temperature-1.md).",
         topics=("distillation", "soft labels"),
@@ -546,35 +546,35 @@ CARDS = {
         also=("logit matching", "logit regression"),
         source="Ba & Caruana 2014, *Do Deep Nets Really Need to be Deep?*, NIPS; Müller et al. 2019, *When Does Label "
         "Smoothing Help?*, NeurIPS, A.5",
-        code=("distill.squared_logits",),
+        code=("distill.logit_mse_loss",),
         topics=("distillation",),
     ),
     "logit-standardization": Method(
         title="Logit standardisation",
         also=("LSKD", "Z-score standardisation"),
         source="Sun et al. 2024, *Logit Standardization in Knowledge Distillation*, CVPR, arXiv:2403.01427",
-        code=("distill.logit_standardized", "distill.standardize"),
+        code=("distill.standardized_kd_loss", "distill.standardize"),
         topics=("distillation",),
     ),
     "decoupled-distillation": Method(
         title="Decoupled distillation",
         also=("DKD", "TCKD", "NCKD"),
         source="Zhao et al. 2022, *Decoupled Knowledge Distillation*, CVPR, arXiv:2203.08679",
-        code=("distill.decoupled",),
+        code=("distill.dkd_loss",),
         topics=("distillation",),
     ),
     "relational-distillation": Method(
         title="Distillation of relations",
         also=("DIST", "inter-class and intra-class correlation"),
         source="Huang et al. 2022, *Knowledge Distillation from A Stronger Teacher*, NeurIPS",
-        code=("distill.relational",),
+        code=("distill.dist_loss",),
         topics=("distillation",),
     ),
     "hidden-states": Method(
         title="Distillation of hidden states",
         also=("hints", "FitNets", "feature distillation"),
         source="Romero et al. 2015, *FitNets: Hints for Thin Deep Nets*, ICLR",
-        code=("distill.hidden",),
+        code=("distill.hidden_state_loss",),
         topics=("distillation",),
     ),
     "teacher-ensemble": Method(
@@ -620,7 +620,7 @@ HELPERS = (
     "distill.Sampled",
     "distill.TopK",
     "losses.reduce",
-    "nn.CrossEntropy",
+    "nn.CrossEntropyLoss",
     "nn.Loss",
     "noise.ConfidentJoint",
     "noise.Corrupted",

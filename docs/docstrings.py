@@ -12,11 +12,11 @@ HEADINGS = {
     "Args": "Arguments",
     "Returns": "Returns",
     "Raises": "Raises",
-    "Limits": "End points",
-    "Conventions": "Conventions",
-    "Cost": "Cost",
-    "When": "When to use it",
-    "Against": "Known against it",
+    "Special cases": "Special cases",
+    "Notes": "Notes",
+    "Complexity": "Complexity",
+    "When to use": "When to use",
+    "Limitations": "Limitations",
     "Example": "Example",
 }
 # sections about the method as a whole, which stand at the top of its page: other names, keys of TOPICS, source
@@ -36,7 +36,7 @@ class Doc:
 
 def parse(name: str, text: str) -> Doc:
     """Split a docstring; `name` is for the error."""
-    if stray := set(re.findall(r"^(\w+):$", text, re.MULTILINE)) - set(SECTIONS):
+    if stray := set(re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE)) - set(SECTIONS):
         raise fail(name, f"docstring sections {', '.join(SECTIONS)}", f"'{stray.pop()}:'", "rename it")
     parts = re.split(rf"^({'|'.join(SECTIONS)}):", text, flags=re.MULTILINE)
     sections = {key: textwrap.dedent(body).strip() for key, body in zip(parts[1::2], parts[2::2], strict=True)}
@@ -71,7 +71,7 @@ def section(part: str, body: str) -> str:
         case "Args" | "Raises":  # `name: text`, continuation lines indented
             entries = [prose(entry) for entry in re.split(r"\n(?!\s)", body)]
             entries = [re.sub(r"^([\w*, ]+): ", lambda m: f"`{m[1].replace(', ', '`, `')}`: ", e) for e in entries]
-        case "Limits":  # ended by a semicolon, or by a full stop at the end of a line
+        case "Special cases":  # ended by a semicolon, or by a full stop at the end of a line
             entries = [prose(limit).removesuffix(".") for limit in re.split(r";\s|(?<=\.)\n", body)]
         case "Example":
             return f"{heading}\n\n{fence(body, 'pycon')}"

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "methods"
 ROOMS = ("targets", "losses", "distill", "nn", "noise")
 MADE = "<!-- Made by `make docs` from the docstrings and docs/cards.py: change those. -->\n"
-REQUIRED = ("Args", "Limits", "Conventions", "Cost", "When", "Against")
+REQUIRED = ("Args", "Special cases", "Notes", "Complexity", "When to use", "Limitations")
 
 
 @cache
@@ -57,6 +57,10 @@ def _described(name: str, doc: Doc) -> Method:
         also=tuple(filter(None, also.split("; "))),
         topics=tuple(filter(None, topics.split(", "))),
     )
+
+
+# sections of a docstring that a card may say itself -> its field
+CARD_FIELDS = {"When to use": "when", "Limitations": "limitations"}
 
 
 @cache
@@ -92,7 +96,7 @@ def tests_of(name: str) -> Path:
 def lacks(name: str, doc: Doc, *, is_function: bool, has_example: bool = False) -> list[str]:
     """List what the docstring of a method must say and does not; a table may take the formula's place."""
     shows = doc.formula or any(paragraph.startswith(" ") for paragraph in doc.paragraphs)
-    needed = [part for part in REQUIRED if not (part == "Limits" and name in NO_END_POINTS)]
+    needed = [part for part in REQUIRED if not (part == "Special cases" and name in NO_END_POINTS)]
     needed += ["Returns"] * is_function + ["Example"] * (is_function and not has_example)
     return ["a formula after the first line"] * (not shows) + [
         f"{part}:" for part in needed if not doc.sections.get(part)
@@ -108,8 +112,10 @@ def faults() -> list[str]:
     for slug, method in methods().items():
         if unknown := set(method.topics) - TOPICS.keys():
             found.append(f"{slug}: topics of cards.TOPICS; got {', '.join(sorted(unknown))}; correct them")
-        if not method.code and not (method.formula and method.when and method.against and method.example):
-            found.append(f"{slug}: formula, when, against and example where it has no code; complete it in cards.py")
+        if not method.code and not (method.formula and method.when and method.limitations and method.example):
+            found.append(
+                f"{slug}: formula, when, limitations and example where it has no code; complete it in cards.py"
+            )
         for name in method.code:
             if name not in public():
                 found.append(f"{name}: a public name, for the method '{slug}'; got no such name; fix cards.py")
@@ -168,7 +174,7 @@ def block(name: str, method: Method) -> str:
     parts += [fence(doc.formula)] * bool(doc.formula)
     parts += paragraphs(doc.paragraphs)
     for part in HEADINGS:
-        if part in doc.sections and not (part in ("When", "Against") and getattr(method, part.lower())):
+        if part in doc.sections and not (getattr(method, CARD_FIELDS.get(part, ""), "")):
             body = doc.sections[part]
             parts.append(section(part, with_imports(body, name.split(".")[0]) if part == "Example" else body))
     if inspect.isclass(thing):
@@ -193,7 +199,11 @@ def page(method: Method) -> str:
     parts += ["  \n".join(f"**{fact}:** {text}" for fact, text in facts.items() if text)]
     parts += [fence(method.formula)] * bool(method.formula)
     parts += [method.note] * bool(method.note)
-    parts += [section(part, text) for part, text in (("When", method.when), ("Against", method.against)) if text]
+    parts += [
+        section(part, text)
+        for part, text in (("When to use", method.when), ("Limitations", method.limitations))
+        if text
+    ]
     if method.example:
         parts.append(section("Example", with_imports(textwrap.dedent(method.example).strip(), "")))
     parts += [block(name, method) for name in method.code]

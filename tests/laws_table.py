@@ -70,15 +70,15 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "targets.Targets": Other("targets/test_targets_type.py"),
     "targets.ClassKeywords": Other("targets/test_targets_keywords.py"),
     "targets.OnlineSmoothing": TargetRule(lambda rows: targets.OnlineSmoothing(K).targets(LABELS[rows])),
-    "targets.Ramp": Other("targets/test_targets_adaptive.py"),
+    "targets.LinearSchedule": Other("targets/test_targets_adaptive.py"),
     "targets.RunningTargets": Other("targets/test_targets_online.py"),
-    "targets.backward": TargetRule(lambda rows: targets.backward(LABELS[rows], ASYMMETRIC)),
+    "targets.backward_corrected": TargetRule(lambda rows: targets.backward_corrected(LABELS[rows], ASYMMETRIC)),
     "targets.confusion_table": TargetRule(
         lambda rows: targets.from_table(targets.confusion_table(PROBS[:K], smoothing=0.3), LABELS[rows])
     ),
     "targets.convert_smoothing": Other("targets/test_targets_conventions.py"),
     "targets.dense": TargetRule(lambda rows: targets.dense(2 * PROBS[rows] - 0.1)),
-    "targets.disturb": Other("targets/test_targets_disturb.py"),
+    "targets.disturb_labels": Other("targets/test_targets_disturb.py"),
     "targets.example_weights": Other("targets/test_targets_weights.py"),
     "targets.from_table": TargetRule(lambda rows: targets.from_table(ASYMMETRIC, LABELS[rows])),
     "targets.hard": TargetRule(lambda rows: targets.hard(LABELS[rows], ignore_index=2)),
@@ -114,7 +114,7 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     ),
     "targets.top_k": TargetRule(lambda rows: targets.top_k(PROBS.log()[rows], k=2)),
     "targets.votes": TargetRule(lambda rows: targets.votes(PROBS[rows] * 10)),
-    "losses.adaptive_conditional_penalty": Loss(lambda z, rows: losses.adaptive_conditional_penalty(z, margin=0.5)),
+    "losses.acls_penalty": Loss(lambda z, rows: losses.acls_penalty(z, margin=0.5)),
     "losses.backward_corrected_cross_entropy": Loss(
         lambda z, rows: losses.backward_corrected_cross_entropy(z, LABELS[rows], ASYMMETRIC)
     ),
@@ -122,13 +122,15 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "losses.bootstrapped_cross_entropy": Loss(
         lambda z, rows: losses.bootstrapped_cross_entropy(z, LABELS[rows], weight=RATES[rows])
     ),
-    "losses.cores": Loss(lambda z, rows: losses.cores(z, LABELS[rows], weight=3 * RATES[rows], prior=PROBS[0])),
+    "losses.cores_loss": Loss(
+        lambda z, rows: losses.cores_loss(z, LABELS[rows], weight=3 * RATES[rows], prior=PROBS[0])
+    ),
     "losses.cores_sieve": Other("losses/test_losses_robust_cores.py"),
     "losses.cross_entropy": Loss(lambda z, rows: losses.cross_entropy(z, targets.smooth(LABELS[rows], RATES[rows]))),
-    "losses.dual_focal": Loss(lambda z, rows: losses.dual_focal(z, LABELS[rows], gamma=RATES[rows])),
-    "losses.early_learning_penalty": Loss(lambda z, rows: losses.early_learning_penalty(z, PROBS.flip(0)[rows])),
+    "losses.dual_focal_loss": Loss(lambda z, rows: losses.dual_focal_loss(z, LABELS[rows], gamma=RATES[rows])),
+    "losses.elr_penalty": Loss(lambda z, rows: losses.elr_penalty(z, PROBS.flip(0)[rows])),
     "losses.entropy_bound": Other("losses/test_losses_loss_bound.py"),
-    "losses.focal": Loss(lambda z, rows: losses.focal(z, LABELS[rows], gamma=RATES[rows])),
+    "losses.focal_loss": Loss(lambda z, rows: losses.focal_loss(z, LABELS[rows], gamma=RATES[rows])),
     "losses.forward_corrected_cross_entropy": Loss(
         lambda z, rows: losses.forward_corrected_cross_entropy(z, LABELS[rows], ASYMMETRIC)
     ),
@@ -138,8 +140,8 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "losses.ghost_cross_entropy": Loss(
         lambda z, rows: losses.ghost_cross_entropy(z, targets.top_k(PROBS.flip(0).log()[rows], k=2, residual="drop"))
     ),
-    "losses.label_relaxation": Loss(
-        lambda z, rows: losses.label_relaxation(z, LABELS[rows], smoothing=RATES[rows] / 50)
+    "losses.label_relaxation_loss": Loss(
+        lambda z, rows: losses.label_relaxation_loss(z, LABELS[rows], smoothing=RATES[rows] / 50)
     ),
     "losses.learned_smoothing_cross_entropy": Other("losses/test_losses_smoothing_learned.py"),
     "losses.linear_cross_entropy": Loss(
@@ -149,11 +151,13 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     ),
     "losses.logit_penalty": Other("losses/test_losses_penalties_logits.py"),
     "losses.loss_bound": Other("losses/test_losses_loss_bound.py"),
-    "losses.margin_penalty": Loss(lambda z, rows: losses.margin_penalty(z, margin=0.5)),
-    "losses.max_suppression": Loss(lambda z, rows: losses.max_suppression(z, LABELS[rows], smoothing=RATES[rows])),
-    "losses.peer": Other("losses/test_losses_robust_peer.py"),
+    "losses.mbls_penalty": Loss(lambda z, rows: losses.mbls_penalty(z, margin=0.5)),
+    "losses.max_suppression_loss": Loss(
+        lambda z, rows: losses.max_suppression_loss(z, LABELS[rows], smoothing=RATES[rows])
+    ),
+    "losses.peer_loss": Other("losses/test_losses_robust_peer.py"),
     "losses.reduce": Other("losses/test_losses_reduction.py"),
-    "losses.split_cross_entropy": Other("losses/test_losses_vocab_parallel.py"),
+    "losses.vocab_parallel_cross_entropy": Other("losses/test_losses_vocab_parallel.py"),
     "losses.volume_penalty": Other("losses/test_losses_penalties_transition.py"),
     "noise.ConfidentJoint": Other("noise/test_noise_confident.py"),
     "noise.Corrupted": Other("noise/test_noise_corrupt.py"),
@@ -208,7 +212,7 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "metrics.aurc": Other("metrics/test_metrics_selective.py"),  # a mean over ranks: twice the examples change it
     "metrics.coverage_at_risk": Metric(lambda probs, labels: metrics.coverage_at_risk(probs, labels, risk=0.5)),
     "metrics.ece": Metric(metrics.ece),
-    "metrics.error_auroc": Metric(metrics.error_auroc),
+    "metrics.misclassification_auroc": Metric(metrics.misclassification_auroc),
     "metrics.excess_aurc": Other(
         "metrics/test_metrics_selective.py"
     ),  # a mean over ranks: twice the examples change it
@@ -224,11 +228,11 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
             ]
         )
     ),
-    "calibration.Temperature": Other("calibration/test_calibration_temperature.py"),
-    "calibration.Vector": Other("calibration/test_calibration_vector.py"),
-    "calibration.EnsembleTemperature": Other("calibration/test_calibration_ensemble.py"),
-    "calibration.Histogram": Other("calibration/test_calibration_classwise.py"),
-    "calibration.Isotonic": Other("calibration/test_calibration_classwise.py"),
+    "calibration.TemperatureScaling": Other("calibration/test_calibration_temperature.py"),
+    "calibration.VectorScaling": Other("calibration/test_calibration_vector.py"),
+    "calibration.EnsembleTemperatureScaling": Other("calibration/test_calibration_ensemble.py"),
+    "calibration.HistogramBinning": Other("calibration/test_calibration_classwise.py"),
+    "calibration.IsotonicCalibration": Other("calibration/test_calibration_classwise.py"),
     "calibration.load": Other("calibration/test_calibration_files.py"),
     "calibration.save": Other("calibration/test_calibration_files.py"),
     "calibration.CrossFit": Other("calibration/test_calibration_cross_fit.py"),
@@ -263,25 +267,23 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "distill.Sampled": Other("distill/test_distill_cache_write.py"),
     "distill.TeacherCache": Other("distill/test_distill_cache_read.py"),
     "distill.TopK": Other("distill/test_distill_cache_write.py"),
-    "distill.decoupled": Loss(lambda z, rows: distill.decoupled(z, LOGITS.roll(1, 0)[rows], LABELS[rows])),
+    "distill.dkd_loss": Loss(lambda z, rows: distill.dkd_loss(z, LOGITS.roll(1, 0)[rows], LABELS[rows])),
     "distill.ensemble": Other("distill/test_distill_ensemble.py"),
     "distill.equivalent_smoothing": Other("distill/test_distill_smoothness.py"),
-    "distill.hidden": Other("distill/test_distill_hidden.py"),
-    "distill.knowledge_distillation": Loss(
-        lambda z, rows: distill.knowledge_distillation(
-            z, LOGITS.roll(1, 0)[rows], LABELS[rows], weight=0.4, temperature=3.0
-        )
+    "distill.hidden_state_loss": Other("distill/test_distill_hidden.py"),
+    "distill.kd_loss": Loss(
+        lambda z, rows: distill.kd_loss(z, LOGITS.roll(1, 0)[rows], LABELS[rows], weight=0.4, temperature=3.0)
     ),
-    "distill.logit_standardized": Loss(
-        lambda z, rows: distill.logit_standardized(z, LOGITS.roll(1, 0)[rows], LABELS[rows])
+    "distill.standardized_kd_loss": Loss(
+        lambda z, rows: distill.standardized_kd_loss(z, LOGITS.roll(1, 0)[rows], LABELS[rows])
     ),
     "distill.pad_vocabulary": Other("distill/test_distill_vocabulary.py"),
-    "distill.relational": Other("distill/test_distill_relational.py"),
-    "distill.squared_logits": Other("distill/test_distill_logits.py"),
+    "distill.dist_loss": Other("distill/test_distill_relational.py"),
+    "distill.logit_mse_loss": Other("distill/test_distill_logits.py"),
     "distill.standardize": Other("distill/test_distill_standardized.py"),
     "distill.write_cache": Other("distill/test_distill_cache_write.py"),
     "analysis.logit_gap": Loss(lambda z, rows: analysis.logit_gap(z, LABELS[rows])),
-    "nn.CrossEntropy": Other("nn/test_nn_cross_entropy.py"),
+    "nn.CrossEntropyLoss": Other("nn/test_nn_cross_entropy.py"),
     "nn.LearnedSmoothing": Other("nn/test_nn_learned_smoothing.py"),
     "nn.Loss": Other("nn/test_nn_loss.py"),
     "nn.VolMinNet": Other("nn/test_nn_volminnet.py"),

@@ -5,7 +5,7 @@ import torch
 from reference import losses as reference
 from torch import Tensor
 
-from softtargets.matrices import Smearing, Transition
+from softtargets.matrices import LabelMatrix, Transition
 
 PRIOR = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
 ASYMMETRIC = torch.tensor([[0.7, 0.3, 0.0], [0.1, 0.8, 0.1], [0.0, 0.4, 0.6]], dtype=torch.float64)
@@ -41,12 +41,12 @@ def close(made: Tensor, expected: Tensor) -> None:
 def test_smearings_of_table_1_of_lukasik() -> None:
     eye, ones = torch.eye(3, dtype=torch.float64), torch.ones(3, 3, dtype=torch.float64)
     alpha = 0.3
-    close(Smearing.identity(3).to_dense(), eye)
-    close(Smearing.uniform(alpha, 3).to_dense(), (1 - alpha) * eye + alpha / 3 * ones)
+    close(LabelMatrix.identity(3).to_dense(), eye)
+    close(LabelMatrix.uniform(alpha, 3).to_dense(), (1 - alpha) * eye + alpha / 3 * ones)
     close(Transition(3, alpha).inverse().to_dense(), eye / (1 - alpha) - alpha / ((1 - alpha) * 3) * ones)
-    close(Smearing(3, keep=0.6, rest=0.4, prior=PRIOR).to_dense(), 0.6 * eye + 0.4 * PRIOR)
-    close(Smearing(3, table=ASYMMETRIC).to_dense(), ASYMMETRIC)
-    assert Smearing.uniform(0.1, 3).to_dense(torch.float32).dtype == torch.float32
+    close(LabelMatrix(3, keep=0.6, rest=0.4, prior=PRIOR).to_dense(), 0.6 * eye + 0.4 * PRIOR)
+    close(LabelMatrix(3, table=ASYMMETRIC).to_dense(), ASYMMETRIC)
+    assert LabelMatrix.uniform(0.1, 3).to_dense(torch.float32).dtype == torch.float32
 
 
 @pytest.mark.parametrize("redraw", [0.0, 0.3, 0.9, 1.2, 1.5])
@@ -152,12 +152,12 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
             lambda: Transition.columns_sum_to_one(ASYMMETRIC.T - 0.1),
             r"matrix: entries of at least 0; got -0.1 at index \(0, 2\); fix that entry",
         ),
-        (lambda: Smearing(3, table=ASYMMETRIC[:2]), r"table: a \(K, K\) matrix"),
-        (lambda: Smearing(4, table=ASYMMETRIC), "table: 4 rows, one per class; got 3; fix num_classes"),
-        (lambda: Smearing(3, 0.5, 0.5, PRIOR * 2), "prior: a sum of 1; got 2; divide it by its sum"),
-        (lambda: Smearing(4, 0.5, 0.5, PRIOR), "prior: 4 classes; got 3; give one"),
-        (lambda: Smearing.uniform(1.1, 3), r"smoothing: in \[0, 1\]; got 1.1"),
-        (lambda: Smearing.uniform(0.1, 0), "num_classes: at least 2; got 0"),
+        (lambda: LabelMatrix(3, table=ASYMMETRIC[:2]), r"table: a \(K, K\) matrix"),
+        (lambda: LabelMatrix(4, table=ASYMMETRIC), "table: 4 rows, one per class; got 3; fix num_classes"),
+        (lambda: LabelMatrix(3, 0.5, 0.5, PRIOR * 2), "prior: a sum of 1; got 2; divide it by its sum"),
+        (lambda: LabelMatrix(4, 0.5, 0.5, PRIOR), "prior: 4 classes; got 3; give one"),
+        (lambda: LabelMatrix.uniform(1.1, 3), r"smoothing: in \[0, 1\]; got 1.1"),
+        (lambda: LabelMatrix.uniform(0.1, 0), "num_classes: at least 2; got 0"),
     ],
 )
 def test_errors(make, message: str) -> None:

@@ -70,7 +70,7 @@ def test_the_library_works_with_torch_alone() -> None:
         "noisy = noise.corrupt(labels, noise.symmetric(0.25, 4), generator=torch.Generator().manual_seed(0))\n"
         "logits = torch.randn(40, 4)\n"
         "loss = losses.cross_entropy(logits, targets.smooth(noisy.noisy_labels, 0.1)).mean()\n"
-        "assert nn.CrossEntropy(label_smoothing=0.1)(logits, noisy.noisy_labels).allclose(loss)\n"
+        "assert nn.CrossEntropyLoss(label_smoothing=0.1)(logits, noisy.noisy_labels).allclose(loss)\n"
         "metrics.ece(logits.softmax(-1), labels)\n"
         "analysis.logit_gap(logits, labels)\n"
         "print(noisy.noise_rate)\n"

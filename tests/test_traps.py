@@ -38,7 +38,7 @@ def close(a: Any, b: Any, tolerance: float = 1e-12) -> None:
 
 def test_trap_01_class_weights_with_smoothing_teach_the_right_class() -> None:
     weight, label = torch.tensor([1.0, 1.0, 20.0], dtype=torch.float64), torch.tensor([0])
-    ours = nn.CrossEntropy(weight=weight, label_smoothing=0.3)
+    ours = nn.CrossEntropyLoss(weight=weight, label_smoothing=0.3)
     theirs = torch.nn.CrossEntropyLoss(weight=weight, label_smoothing=0.3)
     # convex in the logits: the minimiser is where the gradient is 0
     right = torch.tensor([[0.8, 0.1, 0.1]], dtype=torch.float64)
@@ -50,7 +50,7 @@ def test_trap_01_class_weights_with_smoothing_teach_the_right_class() -> None:
 
 def test_trap_02_labels_and_one_hot_vectors_have_the_same_weighted_mean() -> None:
     one_hot = F.one_hot(LABELS, K).double()
-    ours, theirs = nn.CrossEntropy(weight=WEIGHT), torch.nn.CrossEntropyLoss(weight=WEIGHT)
+    ours, theirs = nn.CrossEntropyLoss(weight=WEIGHT), torch.nn.CrossEntropyLoss(weight=WEIGHT)
     close(ours(LOGITS, one_hot), ours(LOGITS, LABELS))
     close(ours(LOGITS, LABELS), theirs(LOGITS, LABELS))
     assert abs(float(theirs(LOGITS, one_hot) - theirs(LOGITS, LABELS))) > 1
@@ -58,9 +58,9 @@ def test_trap_02_labels_and_one_hot_vectors_have_the_same_weighted_mean() -> Non
 
 def test_trap_03_negative_smoothing_is_refused_or_meant() -> None:
     for call in (
-        lambda: nn.CrossEntropy(label_smoothing=-0.1),
+        lambda: nn.CrossEntropyLoss(label_smoothing=-0.1),
         lambda: targets.smooth(LABELS, -0.1),
-        lambda: losses.max_suppression(LOGITS, LABELS, smoothing=-0.1),
+        lambda: losses.max_suppression_loss(LOGITS, LABELS, smoothing=-0.1),
     ):
         with pytest.raises(ValueError, match=r"smoothing: in \[0, 1\]; got -0.1"):
             call()
@@ -73,11 +73,11 @@ def test_trap_03_negative_smoothing_is_refused_or_meant() -> None:
 def test_trap_04_a_masked_logit_gets_no_smoothing_and_no_gradient() -> None:
     logits, label = torch.tensor([[1.0, 2.0, -math.inf, 0.0]]).double(), torch.tensor([0])
     valid = logits[:, [0, 1, 3]]
-    smoothed = nn.CrossEntropy(label_smoothing=0.3)
+    smoothed = nn.CrossEntropyLoss(label_smoothing=0.3)
     close(smoothed(logits, label), smoothed(valid, label))
     soft = torch.tensor([[0.7, 0.2, 0.0, 0.1]]).double()
-    close(nn.CrossEntropy()(logits, soft), F.cross_entropy(valid, soft[:, [0, 1, 3]]))
-    for target, loss in ((label, smoothed), (soft, nn.CrossEntropy())):
+    close(nn.CrossEntropyLoss()(logits, soft), F.cross_entropy(valid, soft[:, [0, 1, 3]]))
+    for target, loss in ((label, smoothed), (soft, nn.CrossEntropyLoss())):
         gradient = gradient_of(lambda z, loss=loss, target=target: loss(z, target), logits)
         assert gradient.isfinite().all()
         assert gradient[0, 2] == 0
@@ -87,7 +87,11 @@ def test_trap_04_a_masked_logit_gets_no_smoothing_and_no_gradient() -> None:
 
 def test_trap_05_a_batch_that_is_ignored_is_0_with_gradient_0() -> None:
     ignored = torch.full((N,), -100)
-    for loss in (nn.CrossEntropy(), nn.CrossEntropy(weight=WEIGHT, label_smoothing=0.1), nn.Loss(losses.focal)):
+    for loss in (
+        nn.CrossEntropyLoss(),
+        nn.CrossEntropyLoss(weight=WEIGHT, label_smoothing=0.1),
+        nn.Loss(losses.focal_loss),
+    ):
         assert loss(LOGITS, ignored) == 0
         assert gradient_of(lambda z, loss=loss: loss(z, ignored), LOGITS).eq(0).all()
     assert F.cross_entropy(LOGITS, ignored).isnan()
@@ -95,14 +99,17 @@ def test_trap_05_a_batch_that_is_ignored_is_0_with_gradient_0() -> None:
 
 def test_trap_06_soft_targets_can_be_ignored_and_ignore_index_is_never_without_effect() -> None:
     made = replace(targets.dense(PROBS), ignored=IGNORED)
-    close(nn.CrossEntropy()(LOGITS, made), nn.CrossEntropy()(LOGITS[~IGNORED], PROBS[~IGNORED]))
-    gradient = gradient_of(lambda z: nn.CrossEntropy()(z, made), LOGITS)
+    close(nn.CrossEntropyLoss()(LOGITS, made), nn.CrossEntropyLoss()(LOGITS[~IGNORED], PROBS[~IGNORED]))
+    gradient = gradient_of(lambda z: nn.CrossEntropyLoss()(z, made), LOGITS)
     assert gradient[IGNORED].eq(0).all()
     assert gradient[~IGNORED].ne(0).all()
     smoothed = targets.smooth(targets.hard(LABELS.masked_fill(IGNORED, 255), ignore_index=255), 0.2)
-    close(nn.CrossEntropy()(LOGITS, smoothed), F.cross_entropy(LOGITS[~IGNORED], LABELS[~IGNORED], label_smoothing=0.2))
+    close(
+        nn.CrossEntropyLoss()(LOGITS, smoothed),
+        F.cross_entropy(LOGITS[~IGNORED], LABELS[~IGNORED], label_smoothing=0.2),
+    )
     with pytest.raises(ValueError, match="ignore_index: negative where targets are probabilities; got 2"):
-        nn.CrossEntropy(ignore_index=2)(LOGITS, PROBS)
+        nn.CrossEntropyLoss(ignore_index=2)(LOGITS, PROBS)
 
 
 @pytest.mark.parametrize("row", [[0.5, 0.6, 0.1, 0.0], [0.5, 0.7, -0.2, 0.0]], ids=["mass", "negative"])
@@ -175,8 +182,8 @@ def test_trap_10_without_a_reduction_every_row_has_its_own_gradient(inplace: boo
 
 
 def test_trap_11_max_suppression_is_one_value_per_example() -> None:
-    whole = losses.max_suppression(LOGITS, LABELS, smoothing=0.2)
-    alone = [losses.max_suppression(LOGITS[i : i + 1], LABELS[i : i + 1], smoothing=0.2) for i in range(N)]
+    whole = losses.max_suppression_loss(LOGITS, LABELS, smoothing=0.2)
+    alone = [losses.max_suppression_loss(LOGITS[i : i + 1], LABELS[i : i + 1], smoothing=0.2) for i in range(N)]
     close(whole, torch.cat(alone))
     expected = F.cross_entropy(LOGITS, LABELS, reduction="none") + 0.2 * (LOGITS.amax(-1) - LOGITS.mean(-1))
     close(whole, expected)
@@ -184,7 +191,7 @@ def test_trap_11_max_suppression_is_one_value_per_example() -> None:
 
 
 def test_trap_12_focal_at_gamma_0_with_class_weights_is_weighted_cross_entropy() -> None:
-    loss = nn.Loss(losses.focal, gamma=0.0, class_weight=WEIGHT)
+    loss = nn.Loss(losses.focal_loss, gamma=0.0, class_weight=WEIGHT)
     close(loss(LOGITS, LABELS), F.cross_entropy(LOGITS, LABELS, weight=WEIGHT))
     expected = gradient_of(lambda z: F.cross_entropy(z, LABELS, weight=WEIGHT), LOGITS)
     close(gradient_of(lambda z: loss(z, LABELS), LOGITS), expected)
@@ -193,7 +200,7 @@ def test_trap_12_focal_at_gamma_0_with_class_weights_is_weighted_cross_entropy()
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_trap_13_with_a_normalizer_micro_batches_are_the_batch(weight: Tensor | None) -> None:
     labels = LABELS.masked_fill(IGNORED, -100)
-    loss = nn.CrossEntropy(weight=weight)
+    loss = nn.CrossEntropyLoss(weight=weight)
     normalizer = (~IGNORED).sum() if weight is None else WEIGHT[LABELS[~IGNORED]].sum()
     whole = gradient_of(lambda z: loss(z, labels), LOGITS)
     leaf = LOGITS.clone().requires_grad_()
@@ -212,7 +219,7 @@ def test_trap_14_a_mean_is_over_examples_never_over_classes() -> None:
 
 
 def takes_labels(name: str) -> bool:
-    if name in ("binary_cross_entropy", "split_cross_entropy"):  # 0 or 1 for every class; needs processes
+    if name in ("binary_cross_entropy", "vocab_parallel_cross_entropy"):  # 0 or 1 for every class; needs processes
         return False
     _, *others = inspect.signature(getattr(losses, name)).parameters.values()
     needed = [p.name for p in others if p.default is p.empty]
@@ -231,7 +238,7 @@ def test_trap_15_a_label_out_of_range_is_named_with_its_place(name: str, label: 
 def on_each_process(rank: int, logits: Tensor, made: targets.Targets, expected: Tensor) -> None:
     here = slice(0, 3) if rank == 0 else slice(3, 4)
     leaf = logits[:, here].clone().requires_grad_()
-    value = losses.split_cross_entropy(leaf, made)
+    value = losses.vocab_parallel_cross_entropy(leaf, made)
     value.mean().backward()
     close(value, losses.cross_entropy(logits, made))
     close(leaf.grad, expected[:, here])
@@ -280,7 +287,7 @@ def test_trap_23_a_transposed_transition_is_refused_wherever_one_is_taken_and_tu
     for call in (
         lambda: losses.forward_corrected_cross_entropy(LOGITS, LABELS, rows.T),
         lambda: losses.backward_corrected_cross_entropy(LOGITS, LABELS, rows.T),
-        lambda: targets.backward(LABELS, rows.T),
+        lambda: targets.backward_corrected(LABELS, rows.T),
         lambda: losses.entropy_bound(rows.T),
         lambda: losses.volume_penalty(rows.T),
         lambda: noise.corrupt(LABELS, rows.T),
@@ -302,7 +309,7 @@ def test_trap_24_an_ill_conditioned_transition_is_not_inverted() -> None:
     assert noise.Transition.wrap(alike).condition() > 1e10
     for call in (
         lambda: noise.Transition.wrap(alike).inverse(),
-        lambda: targets.backward(torch.tensor([0]), alike),
+        lambda: targets.backward_corrected(torch.tensor([0]), alike),
         lambda: losses.backward_corrected_cross_entropy(LOGITS[:, :3], LABELS % 3, noise.symmetric(2 / 3 - 1e-12, 3)),
         lambda: noise.pair_flip(0.5, 4).inverse(),
     ):

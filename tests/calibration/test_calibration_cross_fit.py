@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from softtargets import metrics
-from softtargets.calibration import CrossFit, Histogram, Temperature, cross_fit
+from softtargets.calibration import CrossFit, HistogramBinning, TemperatureScaling, cross_fit
 
 generator = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(203, 5, generator=generator) * 3
@@ -42,11 +42,11 @@ def test_no_row_is_calibrated_by_what_has_seen_it(folds: int) -> None:
 
 
 def test_each_row_is_by_the_calibrator_of_its_fold() -> None:
-    crossed = cross_fit(Temperature.fit, LOGITS, LABELS, generator=seeded())
+    crossed = cross_fit(TemperatureScaling.fit, LOGITS, LABELS, generator=seeded())
     for k, calibrator in enumerate(crossed.calibrators):
         rows = crossed.fold == k
         torch.testing.assert_close(crossed.log_probs[rows], calibrator(LOGITS[rows]), rtol=0, atol=0)
-        assert float(calibrator.temperature) == float(Temperature.fit(LOGITS[~rows], LABELS[~rows]).temperature)
+        assert float(calibrator.temperature) == float(TemperatureScaling.fit(LOGITS[~rows], LABELS[~rows]).temperature)
     assert len({float(c.temperature) for c in crossed.calibrators}) == 5
 
 
@@ -66,7 +66,7 @@ def test_folds_follow_the_generator() -> None:
 
 def test_it_tells_what_fitting_on_the_same_rows_hides() -> None:
     # a histogram of 200 bins learns its rows by heart
-    fit = functools.partial(Histogram.fit, bins=200, binning="mass", uniform=0.01)
+    fit = functools.partial(HistogramBinning.fit, bins=200, binning="mass", uniform=0.01)
     crossed = cross_fit(fit, LOGITS, LABELS, generator=seeded())
     same = fit(LOGITS, LABELS)(LOGITS)
     naive, honest = (float(metrics.nll(None, LABELS, logits=log_probs)) for log_probs in (same, crossed.log_probs))
@@ -76,10 +76,10 @@ def test_it_tells_what_fitting_on_the_same_rows_hides() -> None:
 def test_errors() -> None:
     for folds in (1, 204, 2.0, True):
         with pytest.raises(ValueError, match=f"folds: an int from 2 to 203; got {folds}"):
-            cross_fit(Temperature.fit, LOGITS, LABELS, folds=folds)  # pyright: ignore[reportArgumentType]
+            cross_fit(TemperatureScaling.fit, LOGITS, LABELS, folds=folds)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"logits: shape \(N, K\) with K >= 2; got \(1, 203, 5\)"):
-        cross_fit(Temperature.fit, LOGITS[None], LABELS[None])
+        cross_fit(TemperatureScaling.fit, LOGITS[None], LABELS[None])
     with pytest.raises(TypeError, match="logits: a floating-point tensor; got list"):
-        cross_fit(Temperature.fit, LOGITS.tolist(), LABELS)  # pyright: ignore[reportArgumentType]
+        cross_fit(TemperatureScaling.fit, LOGITS.tolist(), LABELS)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"labels: labels of at least 0 and below 5.*; got 9 at row 1"):
-        cross_fit(Temperature.fit, LOGITS, LABELS.index_fill(0, torch.tensor([1]), 9))
+        cross_fit(TemperatureScaling.fit, LOGITS, LABELS.index_fill(0, torch.tensor([1]), 9))

@@ -8,13 +8,21 @@ import torch
 from safetensors.torch import save_file
 
 from softtargets import calibration
-from softtargets.calibration import EnsembleTemperature, Histogram, Isotonic, Temperature, Vector, load, save
+from softtargets.calibration import (
+    EnsembleTemperatureScaling,
+    HistogramBinning,
+    IsotonicCalibration,
+    TemperatureScaling,
+    VectorScaling,
+    load,
+    save,
+)
 from softtargets.calibration._calibrator import Calibrator
 
 generator = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(300, 4, generator=generator) * 3
 LABELS = torch.multinomial((LOGITS / 2).softmax(-1), 1, generator=generator)[:, 0]
-ALL = [EnsembleTemperature, Histogram, Isotonic, Temperature, Vector]
+ALL = [EnsembleTemperatureScaling, HistogramBinning, IsotonicCalibration, TemperatureScaling, VectorScaling]
 every = pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
 
 
@@ -90,30 +98,30 @@ def test_every_calibrator_of_the_room_can_be_saved() -> None:
 
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "calibrator"
-    save(Temperature(2.0), path)
+    save(TemperatureScaling(2.0), path)
 
     def broken(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr("os.replace", broken)
     with pytest.raises(OSError, match="disk full"):
-        save(Temperature(3.0), path)
+        save(TemperatureScaling(3.0), path)
     assert [file.name for file in tmp_path.iterdir()] == ["calibrator"]
     loaded = load(path)
-    assert isinstance(loaded, Temperature)
+    assert isinstance(loaded, TemperatureScaling)
     assert float(loaded.temperature) == 2
 
 
 def test_what_is_refused_is_named(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
-    state = Temperature(2.0).state_dict()
-    known = {"format": "softtargets.calibration", "version": "1", "class": "Temperature"}
+    state = TemperatureScaling(2.0).state_dict()
+    known = {"format": "softtargets.calibration", "version": "1", "class": "TemperatureScaling"}
 
     def refused(message: str) -> None:
         with pytest.raises(ValueError, match=rf"c.safetensors.*{message}"):
             load(path)
 
-    save(Temperature(2.0), path)
+    save(TemperatureScaling(2.0), path)
     whole = path.read_bytes()
     for damaged in (whole[:-1], whole[:20], b"", b"{}" * 40):
         path.write_bytes(damaged)
@@ -123,19 +131,25 @@ def test_what_is_refused_is_named(tmp_path: Path) -> None:
     save_file(state, path, metadata=known | {"version": "2"})
     refused("format version 1; got 2; use the softtargets that wrote it")
     save_file(state, path, metadata=known | {"class": "Temperatur"})
-    refused("class: one of .*; got 'Temperatur'; did you mean 'Temperature'")
-    save_file(state, path, metadata=known | {"class": "Vector"})
-    refused("the buffers of Vector; got others")
+    refused("class: one of .*; got 'Temperatur'; did you mean 'TemperatureScaling'")
+    save_file(state, path, metadata=known | {"class": "VectorScaling"})
+    refused("the buffers of VectorScaling; got others")
     save_file({"temperature": torch.ones(1)}, path, metadata=known)
-    refused("the buffers of Temperature; got others")
+    refused("the buffers of TemperatureScaling; got others")
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none")
-    with pytest.raises(TypeError, match=r"calibrator: one of EnsembleTemperature, .*; got Linear; save its state_dict"):
+    with pytest.raises(
+        TypeError, match=r"calibrator: one of EnsembleTemperatureScaling, .*; got Linear; save its state_dict"
+    ):
         save(torch.nn.Linear(2, 2), path)  # pyright: ignore[reportArgumentType]
 
 
 def test_nothing_is_pickled(tmp_path: Path) -> None:
-    save(Temperature(2.0), tmp_path / "c")
+    save(TemperatureScaling(2.0), tmp_path / "c")
     content = (tmp_path / "c").read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    assert header["__metadata__"] == {"format": "softtargets.calibration", "version": "1", "class": "Temperature"}
+    assert header["__metadata__"] == {
+        "format": "softtargets.calibration",
+        "version": "1",
+        "class": "TemperatureScaling",
+    }

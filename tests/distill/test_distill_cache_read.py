@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softtargets import losses, targets
-from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, knowledge_distillation, write_cache
+from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, kd_loss, write_cache
 
 N, K = 40, 12
 GENERATOR = torch.Generator().manual_seed(3)
@@ -194,7 +194,7 @@ def test_training_from_the_cache_is_training_from_the_live_teacher(tmp_path: Pat
                     loss = 4 * losses.cross_entropy(student(inputs[ids]) / 2, made).mean()
                 else:
                     signal = cache.log_probs(ids) if cached else live
-                    loss = knowledge_distillation(student(inputs[ids]), signal, temperature=2.0).mean()
+                    loss = kd_loss(student(inputs[ids]), signal, temperature=2.0).mean()
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

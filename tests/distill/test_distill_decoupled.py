@@ -24,7 +24,7 @@ def parts(temperature: float) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize(("target", "other", "temperature"), [(1.0, 8.0, 4.0), (1.0, 0.0, 1.0), (0.0, 2.0, 1.5)])
 def test_agrees_with_the_slow_loop(target: float, other: float, temperature: float) -> None:
-    values = distill.decoupled(
+    values = distill.dkd_loss(
         STUDENT, TEACHER, LABELS, target_weight=target, other_weight=other, temperature=temperature
     )
     expected = [temperature**2 * (target * a + other * b) for a, b in parts(temperature)]
@@ -33,14 +33,14 @@ def test_agrees_with_the_slow_loop(target: float, other: float, temperature: flo
 
 def test_the_defaults_are_the_authors() -> None:
     expected = [16 * (a + 8 * b) for a, b in parts(4.0)]
-    assert distill.decoupled(STUDENT, TEACHER, LABELS).tolist() == pytest.approx(expected, abs=1e-12)
+    assert distill.dkd_loss(STUDENT, TEACHER, LABELS).tolist() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_plain_distillation_weighs_the_others_by_what_the_teacher_leaves_them(temperature: float) -> None:
-    whole = distill.knowledge_distillation(STUDENT, TEACHER, temperature=temperature)
+    whole = distill.kd_loss(STUDENT, TEACHER, temperature=temperature)
     target, others = (
-        distill.decoupled(STUDENT, TEACHER, LABELS, target_weight=a, other_weight=1 - a, temperature=temperature)
+        distill.dkd_loss(STUDENT, TEACHER, LABELS, target_weight=a, other_weight=1 - a, temperature=temperature)
         for a in (1.0, 0.0)
     )
     probs = (TEACHER / temperature).softmax(-1)
@@ -50,10 +50,10 @@ def test_plain_distillation_weighs_the_others_by_what_the_teacher_leaves_them(te
 
 def test_two_classes_have_no_others() -> None:
     student, teacher, labels = STUDENT[:, :2], TEACHER[:, :2], LABELS % 2
-    others = distill.decoupled(student, teacher, labels, target_weight=0.0, temperature=2.0)
+    others = distill.dkd_loss(student, teacher, labels, target_weight=0.0, temperature=2.0)
     torch.testing.assert_close(others, torch.zeros_like(others), **CLOSE)
-    whole = distill.knowledge_distillation(student, teacher, temperature=2.0)
-    torch.testing.assert_close(distill.decoupled(student, teacher, labels, temperature=2.0), whole, **CLOSE)
+    whole = distill.kd_loss(student, teacher, temperature=2.0)
+    torch.testing.assert_close(distill.dkd_loss(student, teacher, labels, temperature=2.0), whole, **CLOSE)
 
 
 def test_the_others_are_heard_where_the_teacher_is_all_but_sure() -> None:
@@ -61,17 +61,17 @@ def test_the_others_are_heard_where_the_teacher_is_all_but_sure() -> None:
     teacher = torch.tensor([[200.0, math.log(3), 0.0]], dtype=torch.float64)
     student = torch.tensor([[200.0, 0.0, 0.0]], dtype=torch.float64)
     expected = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
-    loss = distill.decoupled(student, teacher, torch.tensor([0]), other_weight=1.0, temperature=1.0)
+    loss = distill.dkd_loss(student, teacher, torch.tensor([0]), other_weight=1.0, temperature=1.0)
     assert float(loss) == pytest.approx(expected, abs=1e-12)
-    assert float(distill.knowledge_distillation(student, teacher)) < 1e-15
+    assert float(distill.kd_loss(student, teacher)) < 1e-15
 
 
 def test_a_label_that_both_exclude_leaves_the_others() -> None:
     labels = torch.zeros(N, dtype=torch.int64)
     student, teacher = STUDENT.clone(), TEACHER.clone()
     student[:, 0], teacher[:, 0] = -INF, -INF
-    values = distill.decoupled(student, teacher, labels, other_weight=1.0, temperature=2.0)
-    expected = distill.knowledge_distillation(STUDENT[:, 1:], TEACHER[:, 1:], temperature=2.0)
+    values = distill.dkd_loss(student, teacher, labels, other_weight=1.0, temperature=2.0)
+    expected = distill.kd_loss(STUDENT[:, 1:], TEACHER[:, 1:], temperature=2.0)
     torch.testing.assert_close(values, expected, **CLOSE)
 
 
@@ -81,4 +81,4 @@ def test_a_class_that_the_student_alone_excludes_is_refused(excluded: int) -> No
     student[1, excluded] = -INF
     with pytest.raises(ValueError, match=f"student_logits: a probability .* got -inf for class {excluded} at row 1"):
         # 500 below the label: no probability at all, yet a share of the others
-        distill.decoupled(student, torch.tensor([[500.0, 0.0, 0.0]] * 2), torch.tensor([0, 0]))
+        distill.dkd_loss(student, torch.tensor([[500.0, 0.0, 0.0]] * 2), torch.tensor([0, 0]))

@@ -48,8 +48,8 @@ def test_it_is_a_teacher_whose_probabilities_at_its_temperature_are_the_average(
     student[:, 0] -= 2.0
     log_probs = distill.ensemble(MEMBERS, average=average, temperature=2.0)
     # softened once by the ensemble, and again to the same by T times the result
-    at_one = distill.knowledge_distillation(student / 2, log_probs)
-    at_two = distill.knowledge_distillation(student, 2 * log_probs, temperature=2.0, scale="none")
+    at_one = distill.kd_loss(student / 2, log_probs)
+    at_two = distill.kd_loss(student, 2 * log_probs, temperature=2.0, scale="none")
     torch.testing.assert_close(at_one, at_two, **CLOSE)
 
 

@@ -21,7 +21,7 @@ STUDENT, TEACHER = (torch.randn(N, K, dtype=torch.float64, generator=generator) 
 ASYMMETRIC = torch.tensor(
     [[0.7, 0.3, 0.0, 0.0], [0.1, 0.8, 0.1, 0.0], [0.0, 0.0, 0.6, 0.4], [0.05, 0.05, 0.0, 0.9]], dtype=torch.float64
 )
-KD = distill.knowledge_distillation
+KD = distill.kd_loss
 
 
 def corrected(z: Tensor, v: Tensor, y: Tensor, **settings: Any) -> Tensor:
@@ -38,11 +38,11 @@ LOSSES: dict[str, Loss] = {
     "kd, student at 1": lambda z, v, y, **k: KD(z, v, y, weight=0.4, temperature=3.0, student_temperature=1.0, **k),
     "kd without labels": lambda z, v, _, **k: KD(z, v, temperature=3.0, **k),
     "kd corrected": corrected,
-    "squared": lambda z, v, y, **k: distill.squared_logits(z, v, y, weight=0.4, **k),
-    "squared centred": lambda z, v, y, **k: distill.squared_logits(z, v, y, weight=0.4, centered=True, **k),
-    "standardised": distill.logit_standardized,
-    "decoupled": distill.decoupled,
-    "relational": lambda z, v, _, **k: distill.relational(z, v, temperature=2.0, **k),
+    "squared": lambda z, v, y, **k: distill.logit_mse_loss(z, v, y, weight=0.4, **k),
+    "squared centred": lambda z, v, y, **k: distill.logit_mse_loss(z, v, y, weight=0.4, centered=True, **k),
+    "standardised": distill.standardized_kd_loss,
+    "decoupled": distill.dkd_loss,
+    "relational": lambda z, v, _, **k: distill.dist_loss(z, v, temperature=2.0, **k),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
@@ -178,9 +178,9 @@ def test_labels_that_do_not_fit_are_refused(name: str) -> None:
 
 TAKES_TEMPERATURE: dict[str, Loss] = {
     "kd": KD,
-    "standardised": lambda z, v, **k: distill.logit_standardized(z, v, LABELS, **k),
-    "decoupled": lambda z, v, **k: distill.decoupled(z, v, LABELS, **k),
-    "relational": distill.relational,
+    "standardised": lambda z, v, **k: distill.standardized_kd_loss(z, v, LABELS, **k),
+    "decoupled": lambda z, v, **k: distill.dkd_loss(z, v, LABELS, **k),
+    "relational": distill.dist_loss,
     "ensemble": lambda z, v, **k: distill.ensemble([z, v], **k),
     "equivalent smoothing": lambda _, v, **k: distill.equivalent_smoothing(v, LABELS, **k),
 }
@@ -209,13 +209,13 @@ def test_a_temperature_is_a_finite_number_above_0(
     [
         (lambda **k: KD(STUDENT, TEACHER, label_weight=0.0, **k), "weight"),
         (lambda **k: KD(STUDENT, TEACHER, LABELS, **k), "label_weight"),
-        (lambda **k: distill.squared_logits(STUDENT, TEACHER, label_weight=0.0, **k), "weight"),
-        (lambda **k: distill.logit_standardized(STUDENT, TEACHER, LABELS, **k), "weight"),
-        (lambda **k: distill.logit_standardized(STUDENT, TEACHER, LABELS, **k), "label_weight"),
-        (lambda **k: distill.decoupled(STUDENT, TEACHER, LABELS, **k), "target_weight"),
-        (lambda **k: distill.decoupled(STUDENT, TEACHER, LABELS, **k), "other_weight"),
-        (lambda **k: distill.relational(STUDENT, TEACHER, **k), "inter_weight"),
-        (lambda **k: distill.relational(STUDENT, TEACHER, **k), "intra_weight"),
+        (lambda **k: distill.logit_mse_loss(STUDENT, TEACHER, label_weight=0.0, **k), "weight"),
+        (lambda **k: distill.standardized_kd_loss(STUDENT, TEACHER, LABELS, **k), "weight"),
+        (lambda **k: distill.standardized_kd_loss(STUDENT, TEACHER, LABELS, **k), "label_weight"),
+        (lambda **k: distill.dkd_loss(STUDENT, TEACHER, LABELS, **k), "target_weight"),
+        (lambda **k: distill.dkd_loss(STUDENT, TEACHER, LABELS, **k), "other_weight"),
+        (lambda **k: distill.dist_loss(STUDENT, TEACHER, **k), "inter_weight"),
+        (lambda **k: distill.dist_loss(STUDENT, TEACHER, **k), "intra_weight"),
     ],
 )
 def test_a_weight_is_a_finite_number_of_at_least_0(loss: Loss, argument: str) -> None:

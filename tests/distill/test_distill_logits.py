@@ -17,7 +17,7 @@ from softtargets.matrices import Transition
 N, K = 6, 4
 INF = torch.inf
 CLOSE: Any = {"rtol": 0, "atol": 1e-12}
-KD = distill.knowledge_distillation
+KD = distill.kd_loss
 LABELS = torch.tensor([2, 0, 3, 1, 2, 0])
 SOFT = targets.smooth(LABELS, 0.2)
 ASYMMETRIC = torch.tensor(
@@ -72,10 +72,10 @@ def test_distillation_agrees_with_the_slow_loop(labels: Any, transition: Transit
 
 def test_squared_logits_agree_with_the_slow_loop() -> None:
     rows = list(zip(STUDENT.tolist(), TEACHER.tolist(), LABELS.tolist(), strict=True))
-    values = distill.squared_logits(STUDENT, TEACHER, LABELS, weight=0.6)
+    values = distill.logit_mse_loss(STUDENT, TEACHER, LABELS, weight=0.6)
     expected = [0.4 * cross_entropy(z, slow.one_hot(y, K)) + 0.6 * slow.squared_logits(z, v) for z, v, y in rows]
     assert values.tolist() == pytest.approx(expected, abs=1e-12)
-    centred = distill.squared_logits(STUDENT, TEACHER, centered=True).tolist()
+    centred = distill.logit_mse_loss(STUDENT, TEACHER, centered=True).tolist()
     assert centred == pytest.approx([slow.squared_logits(slow.centred(z), slow.centred(v)) for z, v, _ in rows])
 
 
@@ -127,7 +127,7 @@ def test_the_gradient_is_the_scaled_difference_of_probabilities(
 
 
 def test_the_gradient_of_squared_logits_is_their_difference() -> None:
-    found = gradient(lambda z: distill.squared_logits(z, TEACHER, weight=2.0, label_weight=0.0), STUDENT)
+    found = gradient(lambda z: distill.logit_mse_loss(z, TEACHER, weight=2.0, label_weight=0.0), STUDENT)
     torch.testing.assert_close(found, 2 * (STUDENT - TEACHER), **CLOSE)
 
 
@@ -149,13 +149,13 @@ def test_at_temperature_1_it_is_cross_entropy_against_the_mixed_target_but_for_a
 def test_limits_of_the_weight() -> None:
     crossed = losses.cross_entropy(STUDENT, LABELS)
     torch.testing.assert_close(KD(STUDENT, TEACHER, LABELS, weight=0.0, temperature=5.0), crossed, **CLOSE)
-    torch.testing.assert_close(distill.squared_logits(STUDENT, TEACHER, LABELS, weight=0.0), crossed, **CLOSE)
+    torch.testing.assert_close(distill.logit_mse_loss(STUDENT, TEACHER, LABELS, weight=0.0), crossed, **CLOSE)
     shifted = STUDENT + torch.linspace(-50, 50, N, dtype=torch.float64)[:, None]
     torch.testing.assert_close(KD(STUDENT, shifted, temperature=3.0), torch.zeros(N, dtype=torch.float64), **CLOSE)
 
 
 def test_as_temperature_grows_it_is_half_the_squared_distance_of_centred_logits_over_classes() -> None:
-    expected = distill.squared_logits(STUDENT, TEACHER, centered=True) / K
+    expected = distill.logit_mse_loss(STUDENT, TEACHER, centered=True) / K
     errors = []
     for temperature in (1e2, 1e3):
         error = KD(STUDENT, TEACHER, temperature=temperature) - expected
@@ -221,7 +221,7 @@ def test_a_class_that_the_student_alone_excludes_may_have_no_probability() -> No
 )
 def test_squared_logits_refuse_a_class_that_one_side_alone_excludes(student: Any, teacher: Any, side: str) -> None:
     with pytest.raises(ValueError, match=f"on both sides or on neither; got the {side}'s for class 2 at row 0"):
-        distill.squared_logits(torch.tensor([student]), torch.tensor([teacher]))
+        distill.logit_mse_loss(torch.tensor([student]), torch.tensor([teacher]))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_squared_logits_refuse_a_class_that_one_side_alone_excludes(student: Any
         (lambda: KD(STUDENT, TEACHER, student_temperature=-1.0), ValueError, "^student_temperature: .* got -1"),
         (lambda: KD(STUDENT, TEACHER, LABELS, weight=1.5), ValueError, r"weight: in \[0, 1\].* give label_weight"),
         (lambda: KD(STUDENT, TEACHER, weight=0.5), ValueError, "labels: .* where label_weight is not 0; got None"),
-        (lambda: distill.squared_logits(STUDENT, TEACHER, weight=0.5), ValueError, "labels: .* got None"),
+        (lambda: distill.logit_mse_loss(STUDENT, TEACHER, weight=0.5), ValueError, "labels: .* got None"),
         (lambda: KD(STUDENT, TEACHER, transition=torch.eye(3)), ValueError, "transition: 4 classes, .* got 3"),
     ],
 )

@@ -13,7 +13,7 @@ from softtargets import distill
 
 N, K = 6, 4
 CLOSE: Any = {"rtol": 0, "atol": 1e-12}
-KD = distill.knowledge_distillation
+KD = distill.kd_loss
 LABELS = torch.tensor([2, 0, 3, 1, 2, 0])
 generator = torch.Generator().manual_seed(0)
 STUDENT, TEACHER = (torch.randn(N, K, dtype=torch.float64, generator=generator) * 2 for _ in range(2))
@@ -37,11 +37,11 @@ def test_agrees_with_the_slow_loop() -> None:
         + 0.1 * cross_entropy(z, slow.one_hot(y, K))
         for z, v, y in rows
     ]
-    assert distill.logit_standardized(STUDENT, TEACHER, LABELS).tolist() == pytest.approx(expected, abs=1e-5)
+    assert distill.standardized_kd_loss(STUDENT, TEACHER, LABELS).tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_trap_17_the_squared_temperature_stays_on_standardised_logits() -> None:
-    found = distill.logit_standardized(STUDENT, TEACHER, weight=1.0, label_weight=0.0, temperature=3.0)
+    found = distill.standardized_kd_loss(STUDENT, TEACHER, weight=1.0, label_weight=0.0, temperature=3.0)
     plain = KD(distill.standardize(STUDENT), distill.standardize(TEACHER), temperature=3.0, scale="none")
     torch.testing.assert_close(found, 9 * plain, **CLOSE)
 
@@ -53,7 +53,7 @@ def test_standardised_logits_know_neither_scale_nor_shift() -> None:
     rows = distill.standardize(STUDENT, eps=0.0)
     torch.testing.assert_close(rows.std(-1), torch.ones(N, dtype=torch.float64), **CLOSE)
     torch.testing.assert_close(rows.mean(-1), torch.zeros(N, dtype=torch.float64), **CLOSE)
-    assert float(distill.logit_standardized(STUDENT, moved, label_weight=0.0).abs().max()) < 1e-5
+    assert float(distill.standardized_kd_loss(STUDENT, moved, label_weight=0.0).abs().max()) < 1e-5
     assert distill.standardize(torch.full((2, 3), 5.0)).tolist() == [[0.0] * 3] * 2
     leaf = torch.zeros(2, 3, requires_grad=True)
     (gradient,) = torch.autograd.grad(distill.standardize(leaf)[:, 0].sum(), leaf)
@@ -61,7 +61,7 @@ def test_standardised_logits_know_neither_scale_nor_shift() -> None:
 
 
 def test_standardised_distillation_is_weighted_distillation_of_standardised_logits() -> None:
-    found = distill.logit_standardized(STUDENT, TEACHER, weight=2.0, label_weight=0.0, temperature=3.0)
+    found = distill.standardized_kd_loss(STUDENT, TEACHER, weight=2.0, label_weight=0.0, temperature=3.0)
     expected = 2 * KD(distill.standardize(STUDENT), distill.standardize(TEACHER), temperature=3.0)
     torch.testing.assert_close(found, expected, **CLOSE)
 
@@ -76,7 +76,7 @@ def test_excluded_classes_stay_excluded_and_count_for_neither_moment() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: distill.logit_standardized(STUDENT, TEACHER), ValueError, "labels: .* or label_weight=0"),
+        (lambda: distill.standardized_kd_loss(STUDENT, TEACHER), ValueError, "labels: .* or label_weight=0"),
         (lambda: distill.standardize(STUDENT[:, :1]), ValueError, "logits: .* K >= 2"),
         (lambda: distill.standardize(STUDENT, eps=-1.0), ValueError, "eps: .* got -1"),
         (lambda: distill.standardize(LABELS), TypeError, "logits: a floating-point tensor"),

@@ -26,7 +26,7 @@ def test_trap_18_new_classes_take_no_mass() -> None:
 
 def test_trap_18_padding_with_zeros_would_hold_the_student_back() -> None:
     leaf = LARGE.clone().requires_grad_()
-    loss = distill.knowledge_distillation(leaf, distill.pad_vocabulary(SMALL, SIZE), temperature=4.0)
+    loss = distill.kd_loss(leaf, distill.pad_vocabulary(SMALL, SIZE), temperature=4.0)
     (gradient,) = torch.autograd.grad(loss.sum(), leaf)
     # the student's own classes are learned down, for the teacher gives them nothing
     torch.testing.assert_close(gradient[:, K:], 4 * (LARGE / 4).softmax(-1)[:, K:], **CLOSE)
@@ -36,10 +36,10 @@ def test_a_padded_student_learns_labels_and_teacher_as_before() -> None:
     labels = torch.tensor([0, 3, 2, 1, 0])
     plain, padded = (SMALL.clone().requires_grad_() for _ in range(2))
     teacher = SMALL.flip(0)
-    found = distill.knowledge_distillation(
+    found = distill.kd_loss(
         distill.pad_vocabulary(padded, SIZE), distill.pad_vocabulary(teacher, SIZE), labels, weight=0.5, temperature=2.0
     )
-    expected = distill.knowledge_distillation(plain, teacher, labels, weight=0.5, temperature=2.0)
+    expected = distill.kd_loss(plain, teacher, labels, weight=0.5, temperature=2.0)
     torch.testing.assert_close(found, expected, **CLOSE)
     gradients = [torch.autograd.grad(values.sum(), leaf)[0] for values, leaf in ((found, padded), (expected, plain))]
     torch.testing.assert_close(*gradients, **CLOSE)
@@ -52,7 +52,7 @@ def test_a_padded_student_is_refused_where_the_teacher_has_probability() -> None
     with pytest.raises(
         ValueError, match="student_logits: a probability wherever the teacher has one; got -inf for class 4"
     ):
-        distill.knowledge_distillation(distill.pad_vocabulary(SMALL, SIZE), LARGE)
+        distill.kd_loss(distill.pad_vocabulary(SMALL, SIZE), LARGE)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])

@@ -52,17 +52,19 @@ def test_every_group_has_a_method_and_every_method_a_group() -> None:
 
 
 def test_titles_and_topics_that_do_not_fit_are_named(monkeypatch) -> None:
-    made = {"losses.focal": Method("What focal computes.", "", ("losses.focal",), topics=("soft label",))}
-    monkeypatch.setattr(generate, "described", lambda: {**made, "losses.peer": Method("CutMix", "", ("losses.peer",))})
-    monkeypatch.setattr(generate, "methods", lambda: {"focal": made["losses.focal"]})
+    made = {"losses.focal_loss": Method("What focal computes.", "", ("losses.focal_loss",), topics=("soft label",))}
+    monkeypatch.setattr(
+        generate, "described", lambda: {**made, "losses.peer_loss": Method("CutMix", "", ("losses.peer_loss",))}
+    )
+    monkeypatch.setattr(generate, "methods", lambda: {"focal": made["losses.focal_loss"]})
     monkeypatch.setattr(
         generate,
         "doc_of",
         lambda name: parse(name, COMPLETE.replace("Say what it computes, in one line.", "What focal computes.")),
     )
     assert generate.faults() == [
-        "losses.focal: a first line 'Title: what it computes.' with a title of its own; write it there",
-        "losses.peer: a first line 'Title: what it computes.' with a title of its own; write it there",
+        "losses.focal_loss: a first line 'Title: what it computes.' with a title of its own; write it there",
+        "losses.peer_loss: a first line 'Title: what it computes.' with a title of its own; write it there",
         "focal: topics of cards.TOPICS; got soft label; correct them",
     ]
 
@@ -118,21 +120,21 @@ Args:
 Returns:
     (N,) nats.
 
-Limits:
+Special cases:
     a=0 gives this; a=1 gives
     that.
     b=0 gives nothing.
 
-Conventions:
+Notes:
     ``a`` is *their* alpha * 2.
 
-Cost:
+Complexity:
     O(N K).
 
-When:
+When to use:
     always.
 
-Against:
+Limitations:
     nothing.
 
 Example:
@@ -159,16 +161,18 @@ def test_a_docstring_in_its_parts() -> None:
     assert doc.formula == "-log(p)        # Author 2020, Eq. 1"
     assert doc.paragraphs == ["Further words."]
     assert not generate.lacks("losses.f", doc, is_function=True)
-    assert section("Limits", doc.sections["Limits"]) == (
-        "**End points:**\n\n- a=0 gives this\n- a=1 gives that\n- b=0 gives nothing"
+    assert section("Special cases", doc.sections["Special cases"]) == (
+        "**Special cases:**\n\n- a=0 gives this\n- a=1 gives that\n- b=0 gives nothing"
     )
-    assert section("Conventions", doc.sections["Conventions"]) == r"**Conventions:** `a` is *their* alpha \* 2."
+    assert section("Notes", doc.sections["Notes"]) == r"**Notes:** `a` is *their* alpha \* 2."
     assert section("Args", doc.sections["Args"]).endswith(
         "- `logits`: (N, K) float, and more of it.\n- `a`, `b`: numbers."
     )
 
 
-@pytest.mark.parametrize("part", ["Args", "Returns", "Limits", "Conventions", "Cost", "When", "Against", "Example"])
+@pytest.mark.parametrize(
+    "part", ["Args", "Returns", "Special cases", "Notes", "Complexity", "When to use", "Limitations", "Example"]
+)
 def test_a_missing_section_is_named(part: str) -> None:
     doc = parse("losses.f", re.sub(rf"^{part}:\n(    .*\n)+", "", COMPLETE, flags=re.MULTILINE))
     assert generate.lacks("losses.f", doc, is_function=True) == [f"{part}:"]
@@ -177,13 +181,13 @@ def test_a_missing_section_is_named(part: str) -> None:
 def test_a_missing_formula_and_an_unknown_section_are_named() -> None:
     doc = parse("losses.f", COMPLETE.replace("    -log(p)        # Author 2020, Eq. 1\n\n", ""))
     assert generate.lacks("losses.f", doc, is_function=True) == ["a formula after the first line"]
-    with pytest.raises(ValueError, match=r"^losses\.f: docstring sections .*; got 'Costs:'; rename it$"):
-        parse("losses.f", COMPLETE.replace("Cost:", "Costs:"))
+    with pytest.raises(ValueError, match=r"^losses\.f: docstring sections .*; got 'Complexities:'; rename it$"):
+        parse("losses.f", COMPLETE.replace("Complexity:", "Complexities:"))
 
 
 def test_the_generator_says_what_to_write(monkeypatch) -> None:
     monkeypatch.setattr(generate, "doc_of", lambda name: parse(name, "Only a line."))
-    with pytest.raises(ValueError, match=r"losses\.cross_entropy: .*; lacks .*Cost:.*; write it there"):
+    with pytest.raises(ValueError, match=r"losses\.cross_entropy: .*; lacks .*Complexity:.*; write it there"):
         generate.pages()
 
 

@@ -188,9 +188,9 @@ def metrics_of(log_probs: Tensor, labels: Tensor, *, core: bool = False) -> tupl
         "excess_aurc": around(0.3 * float(risk.mean()), 0.2 / rows**0.5),
         "coverage_at_1": around(kept(0.01), 0.5 / rows**0.5),
         "coverage_at_5": around(kept(0.05), 0.5 / rows**0.5),
-        "error_auroc": around(1 - worse, 0.4 / rows**0.5),
+        "misclassification_auroc": around(1 - worse, 0.4 / rows**0.5),
     }
-    bounds = {"aurc": 0.0002, "error_auroc": 0.0004}
+    bounds = {"aurc": 0.0002, "misclassification_auroc": 0.0004}
     return tuple(
         MetricValue(
             name, value[0], value[1], "" if value[1] else "The bootstrap does not hold for it.", bounds.get(name, 0)

@@ -30,7 +30,16 @@ def test_a_better_model_is_really_better(evaluate, monkeypatch):
     # the least that 9 * 50 draws can show, for the eight of nine metrics that four classes have
     assert accuracy["p"] == 2 / 451
     assert accuracy["adjusted"] == pytest.approx(8 * 2 / 451)
-    assert list(found) == ["accuracy", "nll", "brier", "ece", "ece_mass", "smooth_ece", "aurc", "error_auroc"]
+    assert list(found) == [
+        "accuracy",
+        "nll",
+        "brier",
+        "ece",
+        "ece_mass",
+        "smooth_ece",
+        "aurc",
+        "misclassification_auroc",
+    ]
 
 
 def test_a_difference_that_sketches_cannot_tell_from_none_is_not_real(evaluate, monkeypatch):

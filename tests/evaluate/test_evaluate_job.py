@@ -13,7 +13,7 @@ import torch
 from evaluate.evaluation_files import simulate, values, write_arrays, write_by_hand, write_csv
 
 from softtargets._errors import InputError
-from softtargets.calibration import Temperature
+from softtargets.calibration import TemperatureScaling
 from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_predictions, job, page
 from softtargets.evaluate.calibrate import FOLDS, fold_of
 from softtargets.evaluate.files import as_json
@@ -49,7 +49,7 @@ def test_a_csv_by_hand_gives_the_numbers_by_hand(evaluate):
     assert found["overconfidence"] == pytest.approx((0.7 + 0.5 + 0.8 + 0.6 + 0.5) / 5 - 3 / 5, abs=1e-11)
     # .8, .7 and .6 are right, then two tied ones wrong: their risks are 1/4 and 2/5
     assert found["aurc"] == pytest.approx((1 / 4 + 2 / 5) / 5)
-    assert found["error_auroc"] == 1
+    assert found["misclassification_auroc"] == 1
     assert found["coverage_at_5"] == 3 / 5
     parts = [found[f"brier_{part}"] or 0.0 for part in ("reliability", "uncertainty", "within_bin", "resolution")]
     assert sum(parts[:3]) - parts[3] == pytest.approx(found["brier"])
@@ -126,7 +126,7 @@ def test_a_temperature_is_judged_on_rows_it_has_not_seen(evaluate):
     after = torch.empty(1000, 4, dtype=torch.float64)
     for fold, temperature in enumerate(scaled["temperatures"]):
         inside = folds == fold
-        assert temperature == pytest.approx(float(Temperature.fit(logits[~inside], labels[~inside]).temperature))
+        assert temperature == pytest.approx(float(TemperatureScaling.fit(logits[~inside], labels[~inside]).temperature))
         after[inside] = (logits[inside] / torch.tensor(temperature).float()).double().softmax(1)
     assert all(scaled["converged"])
     assert len({*scaled["temperatures"]}) == FOLDS
@@ -182,8 +182,8 @@ def test_two_classes_one_of_which_never_occurs(evaluate):
     assert model["metrics"]["ece"]["value"] == 0.25
     assert model["metrics"]["brier"]["value"] == pytest.approx(0.125)
     assert "top5_accuracy" not in model["metrics"]
-    assert model["metrics"]["error_auroc"]["value"] is None
-    assert "right rows and wrong ones" in model["metrics"]["error_auroc"]["why"]
+    assert model["metrics"]["misclassification_auroc"]["value"] is None
+    assert "right rows and wrong ones" in model["metrics"]["misclassification_auroc"]["why"]
     never = model["classes"][1]
     assert (never["labels"], never["predicted"], never["recall"], never["confidence"]) == (0, 0, None, None)
     assert never["ece"] == pytest.approx(0.25)

@@ -287,7 +287,7 @@ def test_a_model_that_is_always_right_has_a_page_too(tmp_path, check_page):
     main = results.main
     histogram = replace(main.histogram, wrong=(0,) * len(main.histogram.wrong))
     risk = replace(main.risk_coverage, risk=(0.0,) * len(main.risk_coverage.risk))
-    none = MetricValue("error_auroc", None, None, "No row is wrong.")
+    none = MetricValue("misclassification_auroc", None, None, "No row is wrong.")
     results = with_metrics(results, none)
     main = replace(results.main, histogram=histogram, risk_coverage=risk)
     page = evaluation.write_page(replace(results, models=(main,)), tmp_path)

@@ -23,8 +23,8 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from softtargets._errors import InputError, InputTypeError
-from softtargets.calibration import Temperature
-from softtargets.integrations.sklearn import TemperatureScaling
+from softtargets.calibration import TemperatureScaling
+from softtargets.integrations.sklearn import TemperatureScaledClassifier
 
 THREE: Any = make_classification(400, 8, n_informative=5, n_classes=3, flip_y=0.2, random_state=0)
 TWO: Any = make_classification(400, 6, n_informative=4, flip_y=0.2, random_state=1)
@@ -57,7 +57,7 @@ class ByProbabilities(ClassifierMixin, BaseEstimator):
 
 # blobs that are far apart have no best temperature
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([TemperatureScaling(LogisticRegression(), cv=2), TemperatureScaling(GaussianNB(), cv=2)])
+@parametrize_with_checks([TemperatureScaledClassifier(model, cv=2) for model in (LogisticRegression(), GaussianNB())])
 def test_the_estimator_checks_of_scikit_learn(estimator, check) -> None:
     check(estimator)
 
@@ -65,7 +65,7 @@ def test_the_estimator_checks_of_scikit_learn(estimator, check) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_temperature_is_that_of_scikit_learn(name: str) -> None:
     model, (x, y), times = MODELS[name]
-    ours = TemperatureScaling(model, cv=4).fit(x, y)
+    ours = TemperatureScaledClassifier(model, cv=4).fit(x, y)
     theirs: Any = CalibratedClassifierCV(model, method="temperature", cv=4).set_params(ensemble=False).fit(x, y)
     (pair,) = theirs.calibrated_classifiers_
     assert ours.temperature_ * times == pytest.approx(1 / pair.calibrators[0].beta_, rel=2e-6)
@@ -76,17 +76,17 @@ def test_the_temperature_is_that_of_scikit_learn(name: str) -> None:
 @pytest.mark.parametrize("data", [TWO, THREE])
 def test_scores_and_log_probabilities_are_one(data: Any) -> None:
     scores, probs = (
-        TemperatureScaling(LogisticRegression()).fit(*data),
-        TemperatureScaling(ByProbabilities()).fit(*data),
+        TemperatureScaledClassifier(LogisticRegression()).fit(*data),
+        TemperatureScaledClassifier(ByProbabilities()).fit(*data),
     )
     assert scores.temperature_ == pytest.approx(probs.temperature_, rel=1e-6)
     np.testing.assert_allclose(scores.predict_proba(data[0]), probs.predict_proba(data[0]), atol=1e-6)
 
 
 def test_it_is_the_temperature_of_predictions_held_out() -> None:
-    model = TemperatureScaling(LogisticRegression(), cv=4).fit(X, Y)
+    model = TemperatureScaledClassifier(LogisticRegression(), cv=4).fit(X, Y)
     held_out = cross_val_predict(LogisticRegression(), X, Y, cv=4, method="decision_function")
-    fitted = Temperature.fit(torch.from_numpy(held_out), torch.from_numpy(Y))
+    fitted = TemperatureScaling.fit(torch.from_numpy(held_out), torch.from_numpy(Y))
     assert model.temperature_ == float(fitted.temperature)
     assert model.converged_
     whole = LogisticRegression().fit(X, Y)
@@ -100,7 +100,7 @@ def test_a_frozen_classifier_stays_and_all_examples_serve_the_temperature() -> N
     """By hand: log-odds 4 each time, right in 3 of 4: sigmoid(4 / T) = 3/4, so T = 4 / log 3."""
     fitted = LogisticRegression().fit([[0.0], [1.0]], ["a", "b"])
     fitted.coef_, fitted.intercept_ = np.array([[4.0]]), np.array([0.0])
-    model = TemperatureScaling(FrozenEstimator(fitted)).fit([[1.0]] * 4, ["b", "b", "b", "a"])
+    model = TemperatureScaledClassifier(FrozenEstimator(fitted)).fit([[1.0]] * 4, ["b", "b", "b", "a"])
     assert model.temperature_ == pytest.approx(4 / math.log(3), rel=1e-6)
     assert model.estimator_.estimator is fitted
     np.testing.assert_allclose(model.predict_proba([[1.0], [0.0]]), [[0.25, 0.75], [0.5, 0.5]], atol=1e-6)
@@ -110,18 +110,19 @@ def test_a_frozen_classifier_stays_and_all_examples_serve_the_temperature() -> N
 def test_a_frozen_classifier_knows_classes_that_were_not_held_out() -> None:
     fitted = GaussianNB().fit(X, Y)
     known = Y < 2
-    model = TemperatureScaling(FrozenEstimator(fitted)).fit(X[known], Y[known])
+    model = TemperatureScaledClassifier(FrozenEstimator(fitted)).fit(X[known], Y[known])
     assert model.classes_.tolist() == [0, 1, 2]
     assert model.predict_proba(X).shape == (len(X), 3)
     with pytest.raises(InputError, match="y: classes that the estimator knows; got 3 at row 1; drop that example"):
-        TemperatureScaling(FrozenEstimator(fitted)).fit(X[:2], [0, 3])
+        TemperatureScaledClassifier(FrozenEstimator(fitted)).fit(X[:2], [0, 3])
 
 
 @pytest.mark.parametrize(
     "labels", [np.array(["red", "green", "blue"]), np.array([7, -1, 30]), np.array([0.0, 2.0, 1.0])]
 )
 def test_labels_may_be_anything(labels: np.ndarray) -> None:
-    plain, named = TemperatureScaling(GaussianNB()).fit(X, Y), TemperatureScaling(GaussianNB()).fit(X, labels[Y])
+    plain = TemperatureScaledClassifier(GaussianNB()).fit(X, Y)
+    named = TemperatureScaledClassifier(GaussianNB()).fit(X, labels[Y])
     assert named.classes_.tolist() == sorted(labels.tolist())
     assert named.temperature_ == pytest.approx(plain.temperature_, rel=1e-9)
     np.testing.assert_array_equal(named.predict(X), labels[plain.predict(X)])
@@ -131,14 +132,14 @@ def test_a_well_calibrated_logistic_regression_has_temperature_1() -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=(20_000, 1))
     y = generator.random(20_000) < 1 / (1 + np.exp(-2 * x[:, 0]))
-    assert TemperatureScaling(LogisticRegression(C=1e6)).fit(x, y).temperature_ == pytest.approx(1, abs=0.01)
+    assert TemperatureScaledClassifier(LogisticRegression(C=1e6)).fit(x, y).temperature_ == pytest.approx(1, abs=0.01)
 
 
 def test_held_out_probabilities_become_truer() -> None:
     x, y = load_breast_cancer(return_X_y=True)
     half = np.arange(len(y)) % 2 == 0
     plain = GaussianNB().fit(x[half], y[half])
-    model = TemperatureScaling(GaussianNB()).fit(x[half], y[half])
+    model = TemperatureScaledClassifier(GaussianNB()).fit(x[half], y[half])
 
     def nll(probs: np.ndarray) -> float:
         return float(-np.log(probs[np.arange(len(probs)), y[~half]].clip(1e-12)).mean())
@@ -148,7 +149,7 @@ def test_held_out_probabilities_become_truer() -> None:
 
 def test_where_no_temperature_is_best_it_warns() -> None:
     x = np.array([[-1.0], [-2.0], [-3.0], [1.0], [2.0], [3.0]])
-    model = TemperatureScaling(DecisionTreeClassifier(), cv=3)
+    model = TemperatureScaledClassifier(DecisionTreeClassifier(), cv=3)
     with pytest.warns(ConvergenceWarning, match=r"no temperature is best; 0.001 is used: .* all right"):
         model.fit(x, [0, 0, 0, 1, 1, 1])
     assert not model.converged_
@@ -157,7 +158,7 @@ def test_where_no_temperature_is_best_it_warns() -> None:
 
 def test_it_lives_in_pipelines_searches_and_pickles() -> None:
     search = GridSearchCV(
-        TemperatureScaling(make_pipeline(StandardScaler(), LogisticRegression())),
+        TemperatureScaledClassifier(make_pipeline(StandardScaler(), LogisticRegression())),
         {"estimator__logisticregression__C": [0.01, 1.0]},
         scoring="neg_log_loss",
         cv=2,
@@ -172,17 +173,17 @@ def test_it_lives_in_pipelines_searches_and_pickles() -> None:
 
 def test_folds_may_be_any_that_hold_out_every_example_once() -> None:
     groups = np.arange(len(Y)) % 7
-    by_group = TemperatureScaling(GaussianNB(), cv=GroupKFold(7).split(X, Y, groups)).fit(X, Y)
+    by_group = TemperatureScaledClassifier(GaussianNB(), cv=GroupKFold(7).split(X, Y, groups)).fit(X, Y)
     held_out = cross_val_predict(GaussianNB(), X, Y, cv=GroupKFold(7), groups=groups, method="predict_proba")
-    fitted = Temperature.fit(torch.from_numpy(held_out).clamp(min=1e-12).log(), torch.from_numpy(Y))
+    fitted = TemperatureScaling.fit(torch.from_numpy(held_out).clamp(min=1e-12).log(), torch.from_numpy(Y))
     assert by_group.temperature_ == float(fitted.temperature)
     with pytest.raises(ValueError, match="partitions"):
-        TemperatureScaling(GaussianNB(), cv=ShuffleSplit(3, random_state=0)).fit(X, Y)
+        TemperatureScaledClassifier(GaussianNB(), cv=ShuffleSplit(3, random_state=0)).fit(X, Y)
 
 
 def test_one_whose_fit_failed_is_not_fitted() -> None:
     X, y = load_iris(return_X_y=True)
-    model = TemperatureScaling(GaussianNB(), cv=[(np.arange(50, 150), np.arange(50))])
+    model = TemperatureScaledClassifier(GaussianNB(), cv=[(np.arange(50, 150), np.arange(50))])
     with pytest.raises(ValueError, match="cv: every class in every training part"):
         model.fit(X, y)
     with pytest.raises(NotFittedError):
@@ -194,14 +195,14 @@ def test_errors_say_what_to_do() -> None:
     with pytest.raises(
         InputTypeError, match="estimator: a classifier with decision_function or predict_proba; got Lin"
     ):
-        TemperatureScaling(LinearRegression()).fit(x, y)
+        TemperatureScaledClassifier(LinearRegression()).fit(x, y)
     with pytest.raises(InputError, match="y: at least two classes; got 1 class"):
-        TemperatureScaling(GaussianNB()).fit(x, np.zeros(len(y)))
+        TemperatureScaledClassifier(GaussianNB()).fit(x, np.zeros(len(y)))
     parts = [(np.arange(100), np.arange(100, 150)), (np.arange(50, 150), np.arange(50))]
     with pytest.raises(
         InputError, match="cv: every class in every training part; got class 2 missing in training part 0"
     ):
-        TemperatureScaling(GaussianNB(), cv=parts).fit(x, y)
+        TemperatureScaledClassifier(GaussianNB(), cv=parts).fit(x, y)
     four = SVC(decision_function_shape="ovo"), np.tile(x, (2, 1)), np.arange(300) % 4
     with pytest.raises(InputError, match=r"a score for each of 4 classes; got 6 columns; an SVC needs .*'ovr'"):
-        TemperatureScaling(four[0]).fit(*four[1:])
+        TemperatureScaledClassifier(four[0]).fit(*four[1:])

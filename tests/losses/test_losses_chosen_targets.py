@@ -60,22 +60,22 @@ def suppressed(z: Tensor, y: Tensor, r: Any) -> Tensor:
 
 CASES = {
     "max_suppression": Case(
-        lambda z, y, rows, **k: losses.max_suppression(z, y, smoothing=0.3, **k),
+        lambda z, y, rows, **k: losses.max_suppression_loss(z, y, smoothing=0.3, **k),
         lambda z, y, i: slow.max_suppression(z, y, 0.3),
         lambda z, y, rows: suppressed(z, y, 0.3),
     ),
     "max_suppression of each": Case(
-        lambda z, y, rows, **k: losses.max_suppression(z, y, smoothing=rates(rows), **k),
+        lambda z, y, rows, **k: losses.max_suppression_loss(z, y, smoothing=rates(rows), **k),
         lambda z, y, i: slow.max_suppression(z, y, float(RATES[i])),
         lambda z, y, rows: suppressed(z, y, rates(rows)[..., None].to(z.dtype)),
     ),
     "cores": Case(
-        lambda z, y, rows, **k: losses.cores(z, y, weight=0.7, **k),
+        lambda z, y, rows, **k: losses.cores_loss(z, y, weight=0.7, **k),
         lambda z, y, i: slow.cores(z, y, 0.7, UNIFORM),
         lambda z, y, rows: one_hot(y, z) - 0.7 / K,
     ),
     "cores of a prior": Case(
-        lambda z, y, rows, **k: losses.cores(z, y, weight=2 * rates(rows), prior=PRIOR, **k),
+        lambda z, y, rows, **k: losses.cores_loss(z, y, weight=2 * rates(rows), prior=PRIOR, **k),
         lambda z, y, i: slow.cores(z, y, 2 * float(RATES[i]), PRIOR.tolist()),
         lambda z, y, rows: one_hot(y, z) - (2 * rates(rows)[..., None] * PRIOR).to(z.dtype),
     ),
@@ -114,13 +114,13 @@ LN2 = math.log(2.0)
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
-        (losses.max_suppression(HAND, ONE, smoothing=0.3), 2 * LN2 + 0.3 * (LN2 - LN2 / 3)),
+        (losses.max_suppression_loss(HAND, ONE, smoothing=0.3), 2 * LN2 + 0.3 * (LN2 - LN2 / 3)),
         # all losses are (1, 2, 2) log 2
-        (losses.cores(HAND, ONE, weight=0.6), 2 * LN2 - 0.6 * 5 / 3 * LN2),
-        (losses.cores(HAND, ONE, weight=2.0, prior=torch.tensor([0.5, 0.25, 0.25])), 2 * LN2 - 2 * 1.5 * LN2),
+        (losses.cores_loss(HAND, ONE, weight=0.6), 2 * LN2 - 0.6 * 5 / 3 * LN2),
+        (losses.cores_loss(HAND, ONE, weight=2.0, prior=torch.tensor([0.5, 0.25, 0.25])), 2 * LN2 - 2 * 1.5 * LN2),
         (losses.bootstrapped_cross_entropy(HAND, ONE, weight=0.6), (0.6 * 2 + 0.4 * 1.5) * LN2),
         (losses.bootstrapped_cross_entropy(HAND, ONE, weight=0.8, kind="hard"), (0.8 * 2 + 0.2) * LN2),
-        (losses.peer(HAND, ONE, weight=0.5, pool=(HAND, torch.tensor([0]))), 2 * LN2 - 0.5 * LN2),
+        (losses.peer_loss(HAND, ONE, weight=0.5, pool=(HAND, torch.tensor([0]))), 2 * LN2 - 0.5 * LN2),
     ],
     ids=["max_suppression", "cores", "cores of a prior", "soft", "hard", "peer"],
 )
@@ -224,9 +224,9 @@ def test_function_transforms(name: str) -> None:
 
 
 LIMITS: dict[str, Callable[[Tensor], Tensor]] = {
-    "max_suppression at 0": lambda z: losses.max_suppression(z, LABELS, smoothing=0.0),
-    "cores at 0": lambda z: losses.cores(z, LABELS, weight=0.0),
-    "peer at 0": lambda z: losses.peer(z, LABELS, weight=0.0),
+    "max_suppression at 0": lambda z: losses.max_suppression_loss(z, LABELS, smoothing=0.0),
+    "cores at 0": lambda z: losses.cores_loss(z, LABELS, weight=0.0),
+    "peer at 0": lambda z: losses.peer_loss(z, LABELS, weight=0.0),
     "soft at 1": lambda z: losses.bootstrapped_cross_entropy(z, LABELS, weight=1.0),
     "soft, at 1": lambda z: losses.bootstrapped_cross_entropy(z, LABELS, weight=1.0),
     "hard at 1": lambda z: losses.bootstrapped_cross_entropy(z, LABELS, weight=1.0, kind="hard"),
@@ -242,9 +242,9 @@ def test_limits_that_are_cross_entropy(name: str, reduction: str, weight: Tensor
 
 def test_an_empty_batch_is_empty() -> None:
     nothing, none = torch.zeros(0, K), torch.zeros(0, dtype=torch.int64)
-    for loss in (losses.peer, losses.max_suppression, losses.bootstrapped_cross_entropy, losses.cores_sieve):
+    for loss in (losses.peer_loss, losses.max_suppression_loss, losses.bootstrapped_cross_entropy, losses.cores_sieve):
         assert loss(nothing, none).shape == (0,)
-    assert losses.cores(nothing, none, weight=1.0).shape == (0,)
+    assert losses.cores_loss(nothing, none, weight=1.0).shape == (0,)
 
 
 # where the minimum is
@@ -267,9 +267,9 @@ def expected(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Ten
 
 TOP = torch.tensor([1.0, 0, 0, 0], dtype=torch.float64)
 MINIMISERS = {
-    "max_suppression": (lambda z, y: losses.max_suppression(z, y, smoothing=0.1), CLEAN + 0.1 / K - 0.1 * TOP),
-    "cores": (lambda z, y: losses.cores(z, y, weight=0.15), (CLEAN - 0.15 / K) / 0.85),
-    "cores of a prior": (lambda z, y: losses.cores(z, y, weight=0.4, prior=PRIOR), (CLEAN - 0.4 * PRIOR) / 0.6),
+    "max_suppression": (lambda z, y: losses.max_suppression_loss(z, y, smoothing=0.1), CLEAN + 0.1 / K - 0.1 * TOP),
+    "cores": (lambda z, y: losses.cores_loss(z, y, weight=0.15), (CLEAN - 0.15 / K) / 0.85),
+    "cores of a prior": (lambda z, y: losses.cores_loss(z, y, weight=0.4, prior=PRIOR), (CLEAN - 0.4 * PRIOR) / 0.6),
     "soft detached": (lambda z, y: losses.bootstrapped_cross_entropy(z, y, weight=0.8, detach=True), CLEAN),
     "hard": (lambda z, y: losses.bootstrapped_cross_entropy(z, y, weight=0.8, kind="hard"), 0.8 * CLEAN + 0.2 * TOP),
 }
@@ -295,7 +295,7 @@ def test_a_soft_target_that_learns_ends_more_certain_than_the_labels() -> None:
 
 def test_cores_beyond_its_regime_is_unbounded() -> None:
     # 0.3 / 4 is more than the 0.05 of the last class: its logit falls for ever
-    risk = expected(lambda z, y: losses.cores(z, y, weight=0.3))
+    risk = expected(lambda z, y: losses.cores_loss(z, y, weight=0.3))
     values = [float(risk(torch.tensor([0.0, 0, 0, -depth], dtype=torch.float64))) for depth in (1e2, 1e4, 1e6)]
     assert values[0] > values[1] > values[2]
     assert values[2] < -1e4
@@ -305,11 +305,11 @@ def test_errors() -> None:
     logits, labels = torch.zeros(2, 3), torch.tensor([0, 1])
     out_of_range = torch.tensor([0, 3])
     for loss in (
-        losses.max_suppression,
-        losses.peer,
+        losses.max_suppression_loss,
+        losses.peer_loss,
         losses.cores_sieve,
         losses.bootstrapped_cross_entropy,
-        lambda z, y: losses.cores(z, y, weight=1.0),
+        lambda z, y: losses.cores_loss(z, y, weight=1.0),
         lambda z, y: losses.bootstrapped_cross_entropy(z, y, kind="hard"),
     ):
         with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; fix or drop"):
@@ -335,7 +335,7 @@ def test_reference_targets_are_what_they_are_called() -> None:
     ("loss", "expected"),
     [
         (losses.bootstrapped_cross_entropy, [False]),
-        (losses.peer, [False, True]),  # the label's own part is the mean's; the drawn one's is not
+        (losses.peer_loss, [False, True]),  # the label's own part is the mean's; the drawn one's is not
     ],
 )
 def test_a_gradient_that_is_not_the_means_is_computed_once(

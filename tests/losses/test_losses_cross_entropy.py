@@ -29,7 +29,7 @@ FORMS: dict[str, Callable[[], Targets]] = {
     "prior": lambda: targets.smooth(LABELS, 0.3, prior=PRIOR),
     "table": lambda: targets.from_table(TABLE, LABELS),
     "dense": lambda: targets.dense(3 * TABLE[LABELS] - 0.2),  # another mass, negative weights
-    "backward": lambda: targets.backward(LABELS, noise.symmetric(0.2, K)),
+    "backward": lambda: targets.backward_corrected(LABELS, noise.symmetric(0.2, K)),
     "mixed": lambda: targets.mix(targets.smooth(LABELS, 0.1), targets.smooth(LABELS.flip(0), 0.1), 0.3),
 }
 forms = pytest.mark.parametrize("form", sorted(FORMS))
@@ -424,7 +424,9 @@ WRONG = {
         "prior: mass on the valid classes; got none at row 0; fix the mask, or leave that example unsmoothed",
     ),
     "a smearing of fewer classes": (
-        lambda: losses.cross_entropy(torch.zeros(1, 12), targets.backward(torch.tensor([0]), noise.symmetric(0.2, 10))),
+        lambda: losses.cross_entropy(
+            torch.zeros(1, 12), targets.backward_corrected(torch.tensor([0]), noise.symmetric(0.2, 10))
+        ),
         "targets: 12 classes, as the logits; got 10; align them",
     ),
     "mixed label out of range": (

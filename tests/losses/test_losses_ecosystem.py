@@ -53,9 +53,9 @@ CALLS: dict[str, Call] = {
         (Z, LABELS),
     ),
     "a function of p_y": (losses.generalized_cross_entropy, (Z, LABELS)),
-    "focal": (losses.focal, (Z, LABELS)),
+    "focal": (losses.focal_loss, (Z, LABELS)),
     "penalty": (losses.confidence_penalty, (Z,)),
-    "running targets": (losses.early_learning_penalty, (Z, TABLE_OF_ROWS[LABELS])),
+    "running targets": (losses.elr_penalty, (Z, TABLE_OF_ROWS[LABELS])),
 }
 calls = pytest.mark.parametrize("name", sorted(CALLS))
 laws = pytest.mark.parametrize("name", sorted(name for name, law in TABLE.items() if isinstance(law, Loss)))
@@ -244,7 +244,7 @@ def test_whatever_is_floating_point_receives_its_gradient(name: str) -> None:
 
 def test_running_targets_receive_none() -> None:
     running = TABLE_OF_ROWS[LABELS].clone().requires_grad_()
-    assert not losses.early_learning_penalty(LOGITS, running).requires_grad
+    assert not losses.elr_penalty(LOGITS, running).requires_grad
 
 
 # copies

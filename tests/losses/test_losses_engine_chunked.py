@@ -204,12 +204,12 @@ def test_the_gradient_is_written_in_the_forward_pass_and_handed_over_without_a_c
 REDUCED: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda z: losses.cross_entropy(z, LABELS).mean(),
     "reduce": lambda z: losses.reduce(losses.cross_entropy(z, LABELS)),
-    "module": lambda z: nn.CrossEntropy(label_smoothing=0.1)(z, LABELS),
-    "module, ignoring": lambda z: nn.CrossEntropy()(z, WITH_IGNORED),
-    "module, weighted": lambda z: nn.CrossEntropy(weight=torch.tensor([0.3, 2.0, 0.0, 1.7, 0.1]))(z, WITH_IGNORED),
-    "module, normalized": lambda z: nn.CrossEntropy()(z, WITH_IGNORED, normalizer=torch.tensor(41)),
-    "module, summed": lambda z: nn.CrossEntropy(reduction="sum")(z, WITH_IGNORED),
-    "module, as torch": lambda z: nn.CrossEntropy(weight=torch.rand(K), weighting="torch")(z, WITH_IGNORED),
+    "module": lambda z: nn.CrossEntropyLoss(label_smoothing=0.1)(z, LABELS),
+    "module, ignoring": lambda z: nn.CrossEntropyLoss()(z, WITH_IGNORED),
+    "module, weighted": lambda z: nn.CrossEntropyLoss(weight=torch.tensor([0.3, 2.0, 0.0, 1.7, 0.1]))(z, WITH_IGNORED),
+    "module, normalized": lambda z: nn.CrossEntropyLoss()(z, WITH_IGNORED, normalizer=torch.tensor(41)),
+    "module, summed": lambda z: nn.CrossEntropyLoss(reduction="sum")(z, WITH_IGNORED),
+    "module, as torch": lambda z: nn.CrossEntropyLoss(weight=torch.rand(K), weighting="torch")(z, WITH_IGNORED),
 }
 
 
@@ -257,7 +257,7 @@ WRITTEN_TO: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "labels": lambda z, y: losses.cross_entropy(z, y).sum(),
     "a mean over three": lambda z, y: losses.cross_entropy(z, y).mean() / 3,
     "smoothed": lambda z, y: losses.cross_entropy(z, targets.smooth(y, 0.1)).sum(),
-    "log-odds": lambda z, y: losses.focal(z, y).mean(),
+    "log-odds": lambda z, y: losses.focal_loss(z, y).mean(),
     "forward": lambda z, y: losses.forward_corrected_cross_entropy(z, y, TestForwardCorrection.MATRIX).sum(),
     "linear": lambda z, y: (losses.linear_cross_entropy(z, torch.eye(K).double(), y) * RATES).sum(),
     "differentiated again": lambda z, y: torch.autograd.grad(losses.cross_entropy(z, y).mean(), z, create_graph=True)[

@@ -31,27 +31,27 @@ LOSSES: dict[str, tuple[Any, dict[str, Any], Plain]] = {
     ),
     "nce": (losses.normalized_cross_entropy, {}, lambda p, y: at(p, y).log() / p.log().sum(-1)),
     "apl": (
-        losses.active_passive,
+        losses.active_passive_loss,
         {"active_weight": 10.0, "passive_weight": 0.1},
         lambda p, y: 10 * at(p, y).log() / p.log().sum(-1) - 0.1 * math.log(1e-4) * (1 - at(p, y)),
     ),
     "relaxation": (
-        losses.label_relaxation,
+        losses.label_relaxation_loss,
         {"smoothing": 0.01},
         lambda p, y: torch.where(
             at(p, y) < 0.99, 0.99 * (0.99 / at(p, y)).log() + 0.01 * (0.01 / (1 - at(p, y))).log(), 0.0
         ),
     ),
-    "focal": (losses.focal, {}, lambda p, y: -((1 - at(p, y)) ** 3) * at(p, y).log()),
-    "focal 0.5": (losses.focal, {"gamma": 0.5}, lambda p, y: -((1 - at(p, y)) ** 0.5) * at(p, y).log()),
+    "focal": (losses.focal_loss, {}, lambda p, y: -((1 - at(p, y)) ** 3) * at(p, y).log()),
+    "focal 0.5": (losses.focal_loss, {"gamma": 0.5}, lambda p, y: -((1 - at(p, y)) ** 0.5) * at(p, y).log()),
     "flsd": (
-        losses.sample_dependent_focal,
+        losses.sample_dependent_focal_loss,
         {},
         lambda p, y: -((1 - at(p, y)) ** torch.where(at(p, y) < 0.2, 5.0, 3.0)) * at(p, y).log(),
     ),
-    "dual": (losses.dual_focal, {}, lambda p, y: -((1 - at(p, y) + below(p, y)) ** 5) * at(p, y).log()),
+    "dual": (losses.dual_focal_loss, {}, lambda p, y: -((1 - at(p, y) + below(p, y)) ** 5) * at(p, y).log()),
     "dual 0.5": (
-        losses.dual_focal,
+        losses.dual_focal_loss,
         {"gamma": 0.5},
         lambda p, y: -((1 - at(p, y) + below(p, y)) ** 0.5) * at(p, y).log(),
     ),

@@ -20,7 +20,7 @@ under_every_reduction = pytest.mark.parametrize("reduction", ["mean", "sum", "no
 with_and_without_weights = pytest.mark.parametrize(
     "weight", [None, torch.tensor([1.0, 0.0, 2.0, 0.5, 1.0, 3.0], dtype=torch.float64)]
 )
-both = pytest.mark.parametrize("loss", [losses.focal, losses.dual_focal])
+both = pytest.mark.parametrize("loss", [losses.focal_loss, losses.dual_focal_loss])
 
 
 def logits_of(seed: int = 0) -> Tensor:
@@ -42,31 +42,31 @@ def same(reduction: str, weight: Tensor | None, loss: Any, limit: Any, logits_at
 
 
 def test_numbers_by_hand() -> None:
-    assert float(losses.focal(HALF, SECOND, gamma=2.0)) == pytest.approx(9 / 16 * 2 * math.log(2), abs=1e-15)
+    assert float(losses.focal_loss(HALF, SECOND, gamma=2.0)) == pytest.approx(9 / 16 * 2 * math.log(2), abs=1e-15)
     # p_j is 1/4 beside the label's 1/2, and nothing below 1/4
-    assert float(losses.dual_focal(HALF, FIRST, gamma=2.0)) == pytest.approx(9 / 16 * math.log(2), abs=1e-15)
-    assert float(losses.dual_focal(HALF, SECOND, gamma=2.0)) == pytest.approx(9 / 16 * 2 * math.log(2), abs=1e-15)
-    low = losses.sample_dependent_focal(HALF, SECOND, threshold=0.3, gamma_low=2.0)
+    assert float(losses.dual_focal_loss(HALF, FIRST, gamma=2.0)) == pytest.approx(9 / 16 * math.log(2), abs=1e-15)
+    assert float(losses.dual_focal_loss(HALF, SECOND, gamma=2.0)) == pytest.approx(9 / 16 * 2 * math.log(2), abs=1e-15)
+    low = losses.sample_dependent_focal_loss(HALF, SECOND, threshold=0.3, gamma_low=2.0)
     assert float(low) == pytest.approx(9 / 16 * 2 * math.log(2), abs=1e-15)
-    high = losses.sample_dependent_focal(HALF, FIRST, threshold=0.3, gamma_high=1.0)
+    high = losses.sample_dependent_focal_loss(HALF, FIRST, threshold=0.3, gamma_high=1.0)
     assert float(high) == pytest.approx(0.5 * math.log(2), abs=1e-15)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 3.0, 5.0])
 def test_agrees_with_the_slow_loops(gamma: float) -> None:
-    found = losses.focal(logits_of(), LABELS, gamma=gamma)
+    found = losses.focal_loss(logits_of(), LABELS, gamma=gamma)
     assert found.tolist() == pytest.approx(slow(reference.focal, gamma), abs=1e-12)
-    found = losses.dual_focal(logits_of(), LABELS, gamma=gamma)
+    found = losses.dual_focal_loss(logits_of(), LABELS, gamma=gamma)
     assert found.tolist() == pytest.approx(slow(reference.dual_focal, gamma), abs=1e-12)
     for threshold in (0.0, 0.2, 0.7, 1.0):
-        found = losses.sample_dependent_focal(logits_of(), LABELS, gamma_high=gamma, threshold=threshold)
+        found = losses.sample_dependent_focal_loss(logits_of(), LABELS, gamma_high=gamma, threshold=threshold)
         expected = slow(reference.sample_dependent_focal, 5.0, gamma, threshold)
         assert found.tolist() == pytest.approx(expected, abs=1e-12)
 
 
 @both
 def test_a_gamma_for_every_example_and_one_that_learns(loss: Any) -> None:
-    each = reference.focal if loss is losses.focal else reference.dual_focal
+    each = reference.focal if loss is losses.focal_loss else reference.dual_focal
     rows = zip(logits_of().tolist(), LABELS.tolist(), GAMMAS.tolist(), strict=True)
     found = loss(logits_of(), LABELS, gamma=GAMMAS)
     assert found.tolist() == pytest.approx([each(z, y, gamma) for z, y, gamma in rows], abs=1e-12)
@@ -84,7 +84,7 @@ def test_trap_12_gamma_0_is_cross_entropy_with_weights_too(loss: Any, reduction:
 
 def test_trap_12_weights_of_classes_are_those_of_torch() -> None:
     class_weight = torch.tensor([1.0, 0.5, 20.0, 3.0], dtype=torch.float64)
-    found = losses.reduce(losses.focal(logits_of(), LABELS, gamma=0.0), weight=class_weight[LABELS])
+    found = losses.reduce(losses.focal_loss(logits_of(), LABELS, gamma=0.0), weight=class_weight[LABELS])
     expected = torch.nn.functional.cross_entropy(logits_of(), LABELS, weight=class_weight)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
 
@@ -96,15 +96,15 @@ def test_limits_of_the_threshold_and_of_a_label_below_all_others(reduction: str,
         same(
             reduction,
             weight,
-            lambda z, t=threshold: losses.sample_dependent_focal(z, LABELS, threshold=t),
-            lambda z, g=gamma: losses.focal(z, LABELS, gamma=g),
+            lambda z, t=threshold: losses.sample_dependent_focal_loss(z, LABELS, threshold=t),
+            lambda z, g=gamma: losses.focal_loss(z, LABELS, gamma=g),
         )
     lowest = logits_of().scatter(-1, LABELS[:, None], -9.0)
     same(
         reduction,
         weight,
-        lambda z: losses.dual_focal(z, LABELS, gamma=3.0),
-        lambda z: losses.focal(z, LABELS, gamma=3.0),
+        lambda z: losses.dual_focal_loss(z, LABELS, gamma=3.0),
+        lambda z: losses.focal_loss(z, LABELS, gamma=3.0),
         lowest,
     )
 
@@ -114,8 +114,10 @@ def test_dual_focal_passes_over_ties_with_the_label() -> None:
     logits = torch.tensor([[1.0, 1.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
     labels = torch.tensor([0, 1, 2])
     expected = [reference.dual_focal(z, y, 5.0) for z, y in zip(logits.tolist(), labels.tolist(), strict=True)]
-    assert losses.dual_focal(logits, labels).tolist() == pytest.approx(expected, abs=1e-13)
-    assert losses.dual_focal(logits, labels)[1:].tolist() == losses.focal(logits, labels, gamma=5.0)[1:].tolist()
+    assert losses.dual_focal_loss(logits, labels).tolist() == pytest.approx(expected, abs=1e-13)
+    assert (
+        losses.dual_focal_loss(logits, labels)[1:].tolist() == losses.focal_loss(logits, labels, gamma=5.0)[1:].tolist()
+    )
 
 
 def test_the_authors_listing_of_dual_focal_is_a_second_witness() -> None:
@@ -126,7 +128,7 @@ def test_the_authors_listing_of_dual_focal_is_a_second_witness() -> None:
     p_j = torch.topk(mask * probs, 1)[0].squeeze(1)
     log_prob = log_prob.squeeze(1)
     expected = -1 * (1 - log_prob.exp() + p_j) ** 5 * log_prob
-    found = losses.dual_focal(logits, LABELS)
+    found = losses.dual_focal_loss(logits, LABELS)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
     gradients = [torch.autograd.grad(v.sum(), z)[0] for v, z in ((found, logits), (expected, theirs))]
     torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=1e-13)
@@ -134,7 +136,7 @@ def test_the_authors_listing_of_dual_focal_is_a_second_witness() -> None:
 
 def test_the_threshold_itself_is_high() -> None:
     logits = torch.zeros(1, 2, dtype=torch.float64)  # p = 1/2
-    found = losses.sample_dependent_focal(logits, FIRST, threshold=0.5, gamma_low=1.0, gamma_high=2.0)
+    found = losses.sample_dependent_focal_loss(logits, FIRST, threshold=0.5, gamma_low=1.0, gamma_high=2.0)
     assert float(found) == pytest.approx(math.log(2) / 4, abs=1e-15)
 
 
@@ -156,19 +158,22 @@ def test_the_gradient_is_finite_where_the_label_is_certain(loss: Any, gamma: flo
 
 
 WRONG = {
-    "gamma": (lambda: losses.focal(HALF, FIRST, gamma=-1.0), r"gamma: in \[0, inf\]; got -1; choose 0 or more"),
+    "gamma": (lambda: losses.focal_loss(HALF, FIRST, gamma=-1.0), r"gamma: in \[0, inf\]; got -1; choose 0 or more"),
     "gamma of examples": (
-        lambda: losses.dual_focal(HALF, FIRST, gamma=torch.tensor([-2.0])),
+        lambda: losses.dual_focal_loss(HALF, FIRST, gamma=torch.tensor([-2.0])),
         r"gamma: in \[0, inf\]; got -2 at row 0; choose 0 or more",
     ),
     "gamma of others": (
-        lambda: losses.focal(logits_of(), LABELS, gamma=torch.ones(K)),
+        lambda: losses.focal_loss(logits_of(), LABELS, gamma=torch.ones(K)),
         r"gamma: a number or shape \(6,\), one per example; got shape \(4,\); reshape gamma",
     ),
-    "low": (lambda: losses.sample_dependent_focal(HALF, FIRST, gamma_low=-1.0), "gamma_low: .*; got -1; choose 0"),
-    "high": (lambda: losses.sample_dependent_focal(HALF, FIRST, gamma_high=-1.0), "gamma_high: .*; got -1; choose 0"),
+    "low": (lambda: losses.sample_dependent_focal_loss(HALF, FIRST, gamma_low=-1.0), "gamma_low: .*; got -1; choose 0"),
+    "high": (
+        lambda: losses.sample_dependent_focal_loss(HALF, FIRST, gamma_high=-1.0),
+        "gamma_high: .*; got -1; choose 0",
+    ),
     "threshold": (
-        lambda: losses.sample_dependent_focal(HALF, FIRST, threshold=20),
+        lambda: losses.sample_dependent_focal_loss(HALF, FIRST, threshold=20),
         r"threshold: in \[0, 1\]; got 20; choose a value between 0 and 1",
     ),
 }
@@ -182,7 +187,7 @@ def test_errors(case: str) -> None:
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["fast", "differentiable"])
-@pytest.mark.parametrize("loss", [losses.focal, losses.dual_focal, losses.sample_dependent_focal])
+@pytest.mark.parametrize("loss", [losses.focal_loss, losses.dual_focal_loss, losses.sample_dependent_focal_loss])
 def test_trap_04_a_masked_label_has_the_gradient_of_cross_entropy(loss: Any, twice: bool) -> None:
     made = []
     for of in (loss, losses.cross_entropy):
@@ -193,7 +198,7 @@ def test_trap_04_a_masked_label_has_the_gradient_of_cross_entropy(loss: Any, twi
     torch.testing.assert_close(made[0], made[1])
 
 
-@pytest.mark.parametrize("loss", [losses.focal, losses.dual_focal, losses.sample_dependent_focal])
+@pytest.mark.parametrize("loss", [losses.focal_loss, losses.dual_focal_loss, losses.sample_dependent_focal_loss])
 def test_a_weight_of_0_hides_a_masked_label(loss: Any) -> None:
     z = torch.tensor([[-math.inf, 1.0, 2.0], [0.0, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
     value = losses.reduce(loss(z, torch.tensor([0, 0])), weight=torch.tensor([0.0, 1.0]))

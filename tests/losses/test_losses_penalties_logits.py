@@ -17,12 +17,12 @@ WEIGHTS = torch.tensor([1.0, 0.0, 2.0, 0.5, 1.0, 3.0], dtype=torch.float64)
 every_reduction = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 with_or_without_weights = pytest.mark.parametrize("weight", [None, WEIGHTS], ids=["plain", "weighted"])
 
-ACLS = losses.adaptive_conditional_penalty
+ACLS = losses.acls_penalty
 PENALTIES: dict[str, tuple[Callable[..., Tensor], Callable[[list[float]], float]]] = {
     "logit": (losses.logit_penalty, slow.squares),
-    "margin": (lambda z, **k: losses.margin_penalty(z, margin=1.5, **k), lambda z: slow.margin(z, 1.5)),
-    "margin 0": (lambda z, **k: losses.margin_penalty(z, margin=0.0, **k), lambda z: slow.margin(z, 0.0)),
-    "margin 10": (losses.margin_penalty, lambda z: slow.margin(z, 10.0)),
+    "margin": (lambda z, **k: losses.mbls_penalty(z, margin=1.5, **k), lambda z: slow.margin(z, 1.5)),
+    "margin 0": (lambda z, **k: losses.mbls_penalty(z, margin=0.0, **k), lambda z: slow.margin(z, 0.0)),
+    "margin 10": (losses.mbls_penalty, lambda z: slow.margin(z, 10.0)),
     "acls": (
         lambda z, **k: ACLS(z, margin=1.5, largest_weight=0.7, others_weight=0.4, **k),
         lambda z: slow.adaptive_conditional(z, 1.5, 0.7, 0.4),
@@ -48,7 +48,7 @@ def reduced(values: Tensor, reduction: str, weight: Tensor | None) -> Tensor:
 def test_by_hand() -> None:
     logits = torch.tensor([[14.0, -2.0, 3.0]], dtype=torch.float64)
     assert float(losses.logit_penalty(logits)) == 196 + 4 + 9
-    assert float(losses.margin_penalty(logits)) == pytest.approx((6 + 1) / 3, abs=1e-15)
+    assert float(losses.mbls_penalty(logits)) == pytest.approx((6 + 1) / 3, abs=1e-15)
     assert float(ACLS(logits)) == pytest.approx(36 + 0.1 * (36 + 1) / 2, abs=1e-14)
 
 
@@ -152,7 +152,7 @@ def test_limits_of_the_logit_penalty(reduction: str, weight: Tensor | None) -> N
 def test_limits_logits_within_the_margin_are_free(reduction: str, weight: Tensor | None) -> None:
     spread = logits_of()
     spread = 9.9 * (spread - spread.amin(-1, keepdim=True)) / (spread.amax(-1) - spread.amin(-1))[:, None]
-    for penalty in (losses.margin_penalty, ACLS):
+    for penalty in (losses.mbls_penalty, ACLS):
         logits = spread.clone().requires_grad_()
         value = reduced(penalty(logits), reduction, weight)
         assert bool((value == 0).all())
@@ -165,8 +165,8 @@ def test_limits_logits_within_the_margin_are_free(reduction: str, weight: Tensor
 @with_or_without_weights
 def test_limits_no_margin_gives_the_push_of_max_suppression(reduction: str, weight: Tensor | None) -> None:
     logits, labels = logits_of(), torch.tensor([2, 0, 3, 1, 2, 0])
-    push = losses.max_suppression(logits, labels, smoothing=1.0) - losses.cross_entropy(logits, labels)
-    ours = reduced(losses.margin_penalty(logits, margin=0.0), reduction, weight)
+    push = losses.max_suppression_loss(logits, labels, smoothing=1.0) - losses.cross_entropy(logits, labels)
+    ours = reduced(losses.mbls_penalty(logits, margin=0.0), reduction, weight)
     torch.testing.assert_close(ours, reduced(push, reduction, weight), **CLOSE)
     torch.testing.assert_close(ours, reduced(logits.amax(-1) - logits.mean(-1), reduction, weight), **CLOSE)
 
@@ -182,7 +182,7 @@ def test_the_two_weights_are_of_the_two_terms() -> None:
 
 def test_errors() -> None:
     logits = torch.zeros(2, 3)
-    for penalty in (losses.margin_penalty, ACLS):
+    for penalty in (losses.mbls_penalty, ACLS):
         with pytest.raises(ValueError, match=r"margin: in \[0, inf\]; got -1; choose 0 or more"):
             penalty(logits, margin=-1.0)
         with pytest.raises(ValueError, match=r"margin: in \[0, inf\]; got nan; choose 0 or more"):
@@ -191,14 +191,14 @@ def test_errors() -> None:
         ACLS(logits, largest_weight=-1.0)
     with pytest.raises(ValueError, match=r"others_weight: in \[0, inf\]; got -1"):
         ACLS(logits, others_weight=-1.0)
-    for penalty in (losses.logit_penalty, losses.margin_penalty, ACLS):
+    for penalty in (losses.logit_penalty, losses.mbls_penalty, ACLS):
         with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
             penalty(logits.long())
         with pytest.raises(ValueError, match="logits: at least 2 classes; got 1 in dimension 1; set class_dim"):
             penalty(torch.zeros(2, 1, 3), class_dim=1)
 
 
-@pytest.mark.parametrize("penalty", [losses.margin_penalty, ACLS])
+@pytest.mark.parametrize("penalty", [losses.mbls_penalty, ACLS])
 def test_a_row_without_a_class_is_0_with_gradient_0(penalty: Any) -> None:
     z = torch.tensor([[-math.inf, -math.inf], [30.0, 0.0]], dtype=torch.float64, requires_grad=True)
     value = penalty(z)

@@ -18,7 +18,7 @@ def test_limits_cores_is_negative_smoothing_to_scale(reduction: str, weight: Ten
     same(
         reduction,
         weight,
-        lambda z: losses.cores(z, LABELS, weight=w),
+        lambda z: losses.cores_loss(z, LABELS, weight=w),
         lambda z: (1 - w) * losses.cross_entropy(z, negative),
         atol=1e-12,
     )
@@ -47,8 +47,8 @@ def test_errors() -> None:
     logits, labels = torch.zeros(2, 3), torch.tensor([0, 1])
     prior = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
     with pytest.raises(ValueError, match=r"weight: in \[0, inf\]; got -1; choose 0 or more"):
-        losses.cores(logits, labels, weight=-1)
+        losses.cores_loss(logits, labels, weight=-1)
     with pytest.raises(ValueError, match="targets: 3 classes, as the logits; got 4; align them"):
-        losses.cores(logits, labels, weight=1, prior=prior)
+        losses.cores_loss(logits, labels, weight=1, prior=prior)
     with pytest.raises(ValueError, match="prior: a sum of 1; got 2; divide it by its sum"):
-        losses.cores(logits, labels, weight=1, prior=2 * prior)
+        losses.cores_loss(logits, labels, weight=1, prior=2 * prior)

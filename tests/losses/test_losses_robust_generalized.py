@@ -100,7 +100,7 @@ def test_a_small_mean_absolute_error_keeps_its_digits() -> None:
     expected = math.exp(-40) * (1 + math.e)
     assert float(losses.mean_absolute_error(logits, FIRST)) == pytest.approx(expected, rel=1e-5)
     assert float(losses.generalized_cross_entropy(logits, FIRST, q=1.0)) == pytest.approx(expected, rel=1e-5)
-    assert float(losses.focal(logits, FIRST, gamma=1.0)) == pytest.approx(expected**2, rel=1e-5)
+    assert float(losses.focal_loss(logits, FIRST, gamma=1.0)) == pytest.approx(expected**2, rel=1e-5)
 
 
 def test_a_masked_label_costs_a_bounded_loss_its_bound() -> None:

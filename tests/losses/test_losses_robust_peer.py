@@ -20,10 +20,10 @@ def test_limits_the_expected_peer_loss_is_cores_with_the_batchs_label_frequencie
 ) -> None:
     logits, alpha = logits_of(), 0.7
     pairs = [(logits[j : j + 1], LABELS[k : k + 1]) for j in range(N) for k in range(N)]
-    peers = torch.stack([losses.peer(logits, LABELS, weight=alpha, pool=pair) for pair in pairs]).mean(0)
+    peers = torch.stack([losses.peer_loss(logits, LABELS, weight=alpha, pool=pair) for pair in pairs]).mean(0)
     frequencies = torch.bincount(LABELS, minlength=K).double() / N
     own = losses.cross_entropy(logits, LABELS)
-    correction = (losses.cores(logits, LABELS, weight=alpha, prior=frequencies) - own).mean()
+    correction = (losses.cores_loss(logits, LABELS, weight=alpha, prior=frequencies) - own).mean()
     torch.testing.assert_close(
         losses.reduce(peers, cast(Any, reduction), weight=weight),
         losses.reduce(own + correction, cast(Any, reduction), weight=weight),
@@ -35,7 +35,7 @@ def test_peers_are_drawn_evenly_and_independently() -> None:
     generator = torch.Generator().manual_seed(0)
     inputs, answers = logits_of()[:4], torch.tensor([0, 1, 3])
     draws = 24_000
-    loss = losses.peer(
+    loss = losses.peer_loss(
         torch.zeros(draws, K, dtype=torch.float64),
         torch.zeros(draws, dtype=torch.int64),
         generator=generator,
@@ -56,7 +56,7 @@ def test_a_generator_repeats_the_draws_and_every_layout_draws_alike() -> None:
     logits = logits_of()
 
     def drawn(seed: int, z: Tensor = logits, y: Tensor = LABELS, **settings: Any) -> Tensor:
-        return losses.peer(
+        return losses.peer_loss(
             z,
             y,
             weight=torch.linspace(0, 1, N).double().view(y.shape),
@@ -71,13 +71,15 @@ def test_a_generator_repeats_the_draws_and_every_layout_draws_alike() -> None:
     torch.testing.assert_close(drawn(0, logits + 37.5), drawn(0), **CLOSE)
     order = torch.tensor([3, 1, 0, 2])
     torch.testing.assert_close(drawn(0, logits[:, order], order.argsort()[LABELS]), drawn(0), **CLOSE)
-    assert losses.peer(logits, LABELS).shape == (N,)  # torch's own generator
+    assert losses.peer_loss(logits, LABELS).shape == (N,)  # torch's own generator
 
 
 def test_gradcheck_of_peers() -> None:
     def loss(z: Tensor, pool: Tensor) -> Tensor:
         draws = torch.Generator().manual_seed(3)
-        return losses.peer(z, LABELS, weight=0.5, generator=draws) + losses.peer(z, LABELS, pool=(pool, LABELS[:1]))
+        return losses.peer_loss(z, LABELS, weight=0.5, generator=draws) + losses.peer_loss(
+            z, LABELS, pool=(pool, LABELS[:1])
+        )
 
     pair = (logits_of().requires_grad_(), logits_of(1)[:1].requires_grad_())
     assert torch.autograd.gradcheck(loss, pair)
@@ -87,12 +89,12 @@ def test_gradcheck_of_peers() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_peers_in_half_precision_and_at_extreme_logits(dtype: torch.dtype) -> None:
     half, draws = logits_of(5).to(dtype), torch.Generator()
-    wide = losses.peer(half.float(), LABELS, generator=draws.manual_seed(0))
-    ours = losses.peer(half, LABELS, generator=draws.manual_seed(0))
+    wide = losses.peer_loss(half.float(), LABELS, generator=draws.manual_seed(0))
+    ours = losses.peer_loss(half, LABELS, generator=draws.manual_seed(0))
     assert ours.dtype == torch.float32
     torch.testing.assert_close(ours, wide, rtol=0, atol=1e-6)
     extreme = torch.tensor([[1e4, -1e4, 0.0, 1.0]], dtype=dtype).expand(4, K).clone().requires_grad_()
-    value = losses.peer(extreme, torch.arange(4))
+    value = losses.peer_loss(extreme, torch.arange(4))
     assert bool(value.isfinite().all())
     assert bool(torch.autograd.grad(value.sum(), extreme)[0].isfinite().all())
 
@@ -102,7 +104,7 @@ def test_a_peer_of_weight_0_may_be_masked() -> None:
     own = torch.tensor([[0.0, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
     pool = (z.requires_grad_(), torch.tensor([0]))
     for weight in (0.0, torch.zeros(1, dtype=torch.float64)):
-        loss = losses.peer(own, torch.tensor([1]), weight=weight, pool=pool)
+        loss = losses.peer_loss(own, torch.tensor([1]), weight=weight, pool=pool)
         assert torch.equal(loss, losses.cross_entropy(own, torch.tensor([1])))
         assert torch.autograd.grad(loss.sum(), z)[0].tolist() == [[0, 0, 0]]
 
@@ -110,9 +112,9 @@ def test_a_peer_of_weight_0_may_be_masked() -> None:
 def test_errors() -> None:
     logits, labels = torch.zeros(2, 3), torch.tensor([0, 1])
     with pytest.raises(ValueError, match=r"weight: in \[0, inf\]; got -1; choose 0 or more"):
-        losses.peer(logits, labels, weight=-1)
+        losses.peer_loss(logits, labels, weight=-1)
     pool = r"pool: \(M, 3\) logits and \(L,\) labels, not empty; got shapes \(2, 3\) and \(0,\); give one row"
     with pytest.raises(ValueError, match=pool):
-        losses.peer(logits, labels, pool=(logits, labels[:0]))
+        losses.peer_loss(logits, labels, pool=(logits, labels[:0]))
     with pytest.raises(ValueError, match=r"pool: .*below 3.*got 3 at row 1"):
-        losses.peer(logits, labels, pool=(logits, torch.tensor([0, 3])))
+        losses.peer_loss(logits, labels, pool=(logits, torch.tensor([0, 3])))

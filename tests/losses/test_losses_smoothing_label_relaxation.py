@@ -21,23 +21,23 @@ def slow(loss: Any, *numbers: float) -> list[float]:
 
 
 def test_numbers_by_hand() -> None:
-    relaxed = losses.label_relaxation(HALF, SECOND, smoothing=0.5)  # 1/2 log 2 + 1/2 log 2/3
+    relaxed = losses.label_relaxation_loss(HALF, SECOND, smoothing=0.5)  # 1/2 log 2 + 1/2 log 2/3
     assert float(relaxed) == pytest.approx(0.5 * math.log(4 / 3), abs=1e-15)
-    assert float(losses.label_relaxation(HALF, FIRST, smoothing=0.6)) == 0
+    assert float(losses.label_relaxation_loss(HALF, FIRST, smoothing=0.6)) == 0
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 1e-3, 0.1, 0.5, 0.9, 1.0])
 def test_relaxation_agrees_with_the_projection_of_the_paper(smoothing: float) -> None:
-    found = losses.label_relaxation(logits_of(), LABELS, smoothing=smoothing)
+    found = losses.label_relaxation_loss(logits_of(), LABELS, smoothing=smoothing)
     assert found.tolist() == pytest.approx(slow(reference.relaxed, smoothing), abs=1e-12)
 
 
 def test_a_relaxation_for_every_example() -> None:
-    found = losses.label_relaxation(logits_of(), LABELS, smoothing=RATES)
+    found = losses.label_relaxation_loss(logits_of(), LABELS, smoothing=RATES)
     rows = zip(logits_of().tolist(), LABELS.tolist(), RATES.tolist(), strict=True)
     assert found.tolist() == pytest.approx([reference.relaxed(z, y, a) for z, y, a in rows], abs=1e-12)
     a = torch.full((N,), 0.1, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda a: losses.label_relaxation(logits_of(), LABELS, smoothing=a), a)
+    assert torch.autograd.gradcheck(lambda a: losses.label_relaxation_loss(logits_of(), LABELS, smoothing=a), a)
 
 
 @every_reduction
@@ -47,14 +47,14 @@ def test_limits_of_relaxation(reduction: str, weight: Tensor | None) -> None:
         same(
             reduction,
             weight,
-            lambda z, a=none: losses.label_relaxation(z, LABELS, smoothing=a),
+            lambda z, a=none: losses.label_relaxation_loss(z, LABELS, smoothing=a),
             lambda z: losses.cross_entropy(z, LABELS),
         )
     for whole in (1.0, torch.ones(N)):
         same(
             reduction,
             weight,
-            lambda z, a=whole: losses.label_relaxation(z, LABELS, smoothing=a),
+            lambda z, a=whole: losses.label_relaxation_loss(z, LABELS, smoothing=a),
             lambda z: 0 * z.sum(-1),
             atol=0,
         )
@@ -67,7 +67,7 @@ def test_a_label_that_is_probable_enough_has_no_loss_and_no_gradient(dtype: torc
     odds[0] += 1e-5
     logits = torch.stack([odds, torch.zeros(4)], 0).to(dtype).view(1, 2, 2, 2).requires_grad_()
     labels = torch.zeros(1, 2, 2, dtype=torch.int64)
-    found = losses.label_relaxation(logits, labels, class_dim=1)
+    found = losses.label_relaxation_loss(logits, labels, class_dim=1)
     (gradient,) = torch.autograd.grad(found.sum(), logits)
     enough = torch.tensor([[True, True], [False, True]]) if dtype != torch.bfloat16 else found.detach()[0] == 0
     assert found.shape == (1, 2, 2)
@@ -78,7 +78,7 @@ def test_a_label_that_is_probable_enough_has_no_loss_and_no_gradient(dtype: torc
 
 def test_the_gradient_of_relaxation_is_p_less_the_projected_target() -> None:
     logits = logits_of().requires_grad_()
-    (gradient,) = torch.autograd.grad(losses.label_relaxation(logits, LABELS).sum(), logits)
+    (gradient,) = torch.autograd.grad(losses.label_relaxation_loss(logits, LABELS).sum(), logits)
     probs = logits.detach().softmax(-1)
     onehot = torch.nn.functional.one_hot(LABELS, K).double()
     others = probs * (1 - onehot)
@@ -117,11 +117,11 @@ WRONG = {
         "reverse_weight: .*; got -1; choose 0 or more",
     ),
     "smoothing": (
-        lambda: losses.label_relaxation(HALF, FIRST, smoothing=-0.1),
+        lambda: losses.label_relaxation_loss(HALF, FIRST, smoothing=-0.1),
         r"smoothing: in \[0, 1\]; got -0.1; choose a value between 0 and 1",
     ),
     "smoothing of others": (
-        lambda: losses.label_relaxation(logits_of(), LABELS, smoothing=torch.zeros(2)),
+        lambda: losses.label_relaxation_loss(logits_of(), LABELS, smoothing=torch.zeros(2)),
         r"smoothing: a number or shape \(6,\), one per example; got shape \(2,\)",
     ),
 }
@@ -129,11 +129,11 @@ WRONG = {
 
 WRONG = {
     "smoothing": (
-        lambda: losses.label_relaxation(HALF, FIRST, smoothing=-0.1),
+        lambda: losses.label_relaxation_loss(HALF, FIRST, smoothing=-0.1),
         r"smoothing: in \[0, 1\]; got -0.1; choose a value between 0 and 1",
     ),
     "smoothing of others": (
-        lambda: losses.label_relaxation(logits_of(), LABELS, smoothing=torch.zeros(2)),
+        lambda: losses.label_relaxation_loss(logits_of(), LABELS, smoothing=torch.zeros(2)),
         r"smoothing: a number or shape \(6,\), one per example; got shape \(2,\)",
     ),
 }

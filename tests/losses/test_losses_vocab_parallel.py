@@ -14,8 +14,8 @@ from torch import Tensor
 
 from softtargets import losses, targets
 from softtargets.losses._engine import chunked
-from softtargets.losses._vocab_parallel import is_split, split_cross_entropy, split_dtensor
-from softtargets.matrices import Smearing
+from softtargets.losses._vocab_parallel import is_split, split_dtensor, vocab_parallel_cross_entropy
+from softtargets.matrices import LabelMatrix
 from softtargets.targets import Targets
 
 N, K = 6, 7
@@ -48,7 +48,7 @@ def cases() -> dict[str, Case]:
         "labels": (z, LABELS),
         "smooth": (z, smooth(LABELS, 0.1)),
         "smooth, a rate each": (z, smooth(LABELS, RATES)),
-        "smooth, negative": (z, targets.from_table(Smearing(K, keep=1.4, rest=-0.4), LABELS)),
+        "smooth, negative": (z, targets.from_table(LabelMatrix(K, keep=1.4, rest=-0.4), LABELS)),
         "prior": (z, smooth(LABELS, 0.3, prior=PRIOR)),
         "table": (z, targets.from_table(TABLE, LABELS)),
         "dense": (z, targets.dense(3 * TABLE[LABELS] - 0.2)),
@@ -112,14 +112,14 @@ def check_every_target(rank: int, world: int, group: Any, names: Iterable[str] =
     for name in names:
         whole, made = CASES[name]
         z, upstream = whole[:, here].clone().requires_grad_(), UPSTREAM[: len(whole)]
-        loss = split_cross_entropy(z, made, group=group)
+        loss = vocab_parallel_cross_entropy(z, made, group=group)
         value, gradient = truth(whole, made, upstream)
         close(name, loss.detach(), value)
         close(name, torch.autograd.grad(loss, z, upstream)[0], gradient[:, here])
         with torch.no_grad():
-            close(name, split_cross_entropy(z, made, group=group, num_classes=K), value)
+            close(name, vocab_parallel_cross_entropy(z, made, group=group, num_classes=K), value)
         # every process goes backward from the same scalar: nothing is multiplied by their number
-        mean = losses.reduce(split_cross_entropy(z, made, group=group), normalizer=3.7)
+        mean = losses.reduce(vocab_parallel_cross_entropy(z, made, group=group), normalizer=3.7)
         mean.backward()
         assert z.grad is not None
         close(name, z.grad, truth(whole, made, torch.full_like(value, 1 / 3.7))[1][:, here])
@@ -131,7 +131,7 @@ def check_half_precision(rank: int, world: int) -> None:
         whole, made = CASES[name]
         whole = whole.bfloat16()
         z = whole[:, here].clone().requires_grad_()
-        loss = split_cross_entropy(z, made)
+        loss = vocab_parallel_cross_entropy(z, made)
         assert loss.dtype == torch.float32
         value, gradient = truth(whole, made, UPSTREAM)
         torch.testing.assert_close(loss.detach().double(), value, rtol=1e-5, atol=1e-5)
@@ -146,13 +146,13 @@ def check_other_layouts(rank: int, world: int) -> None:
     whole = torch.stack([logits_of(1), logits_of(2)], -1)  # (N, K, 2)
     made = targets.smooth(torch.stack([LABELS, LABELS.flip(0)], -1), 0.1)
     z = whole[:, here].clone().requires_grad_()
-    loss = split_cross_entropy(z, made, class_dim=1)
+    loss = vocab_parallel_cross_entropy(z, made, class_dim=1)
     full = whole.clone().requires_grad_()
     expected = losses.cross_entropy(full, made, class_dim=1)
     close("class_dim", loss.detach(), expected.detach())
     gradients = (torch.autograd.grad(value.square().sum(), leaf)[0] for value, leaf in ((loss, z), (expected, full)))
     close("class_dim", next(gradients), next(gradients)[:, here])
-    alone = split_cross_entropy(logits_of()[2, here], targets.smooth(LABELS[2], 0.1))
+    alone = vocab_parallel_cross_entropy(logits_of()[2, here], targets.smooth(LABELS[2], 0.1))
     close("one example", alone, losses.cross_entropy(logits_of()[2], targets.smooth(LABELS[2], 0.1)))
 
 
@@ -170,11 +170,11 @@ def check_what_is_said(rank: int) -> None:
         z = logits_of()[:, slice_of(rank, 2)].clone().requires_grad_()
         for made in (targets.hard(LABELS), targets.smooth(LABELS, 0.1), targets.dense(TABLE[LABELS])):
             said.clear()
-            loss = split_cross_entropy(z, made)
+            loss = vocab_parallel_cross_entropy(z, made)
             assert said == [N + 2, (3 if made.rest is None else 5) * N]
             loss.sum().backward()
             assert len(said) == 2
-        split_cross_entropy(z, targets.smooth(LABELS, 0.1, valid=VALID))
+        vocab_parallel_cross_entropy(z, targets.smooth(LABELS, 0.1, valid=VALID))
         assert len(said) == 2 + 3
     finally:
         dist.all_reduce = reduce_all
@@ -189,36 +189,56 @@ def check_errors(rank: int) -> None:
     z = logits_of()[:, slice_of(rank, 2)].clone().requires_grad_()
     short = "slice, or fix num_classes and the targets"
     raises(
-        lambda: split_cross_entropy(z, LABELS, num_classes=9),
+        lambda: vocab_parallel_cross_entropy(z, LABELS, num_classes=9),
         rf"^logits: slices of 9 classes in all; got 7, of sizes \[5, 2\]; give every process its own {short}$",
     )
-    raises(lambda: split_cross_entropy(z, targets.dense(torch.ones(N, 5))), "slices of 5 classes in all; got 7")
-    raises(lambda: split_cross_entropy(z, targets.smooth(LABELS, 0.1, valid=VALID[:6])), "slices of 6 classes in all")
-    raises(lambda: split_cross_entropy(z, targets.dense(torch.ones(N, 5)), num_classes=7), "targets: 7 classes.*got 5")
     raises(
-        lambda: split_cross_entropy(z[:, :0], LABELS), r"at least 2 classes in all; got sizes \[0, 0\]; set class_dim"
+        lambda: vocab_parallel_cross_entropy(z, targets.dense(torch.ones(N, 5))), "slices of 5 classes in all; got 7"
     )
-    raises(lambda: split_cross_entropy(z, LABELS + 2), "labels: .*below 7, the number of classes; got 8 at row 3; fix")
     raises(
-        lambda: split_cross_entropy(z, targets.smooth(LABELS + 1 - 6 * (LABELS == 6).long(), 0.1, valid=VALID)),
+        lambda: vocab_parallel_cross_entropy(z, targets.smooth(LABELS, 0.1, valid=VALID[:6])),
+        "slices of 6 classes in all",
+    )
+    raises(
+        lambda: vocab_parallel_cross_entropy(z, targets.dense(torch.ones(N, 5)), num_classes=7),
+        "targets: 7 classes.*got 5",
+    )
+    raises(
+        lambda: vocab_parallel_cross_entropy(z[:, :0], LABELS),
+        r"at least 2 classes in all; got sizes \[0, 0\]; set class_dim",
+    )
+    raises(
+        lambda: vocab_parallel_cross_entropy(z, LABELS + 2),
+        "labels: .*below 7, the number of classes; got 8 at row 3; fix",
+    )
+    raises(
+        lambda: vocab_parallel_cross_entropy(
+            z, targets.smooth(LABELS + 1 - 6 * (LABELS == 6).long(), 0.1, valid=VALID)
+        ),
         "labels: classes that `valid` says exist; got 1 at row 1",
     )
-    raises(lambda: split_cross_entropy(z, LABELS[:2]), r"targets: shape \(6,\), as the logits.*; got \(2,\)")
-    raises(lambda: split_cross_entropy(z, torch.ones(N, K)), r"got dtype torch.float32; wrap .* targets.dense\(...\)")
-    raises(lambda: split_cross_entropy(z.long(), LABELS), "logits: a floating-point tensor")
+    raises(lambda: vocab_parallel_cross_entropy(z, LABELS[:2]), r"targets: shape \(6,\), as the logits.*; got \(2,\)")
+    raises(
+        lambda: vocab_parallel_cross_entropy(z, torch.ones(N, K)),
+        r"got dtype torch.float32; wrap .* targets.dense\(...\)",
+    )
+    raises(lambda: vocab_parallel_cross_entropy(z.long(), LABELS), "logits: a floating-point tensor")
     learned = targets.from_table(TABLE.clone().requires_grad_(), LABELS)
     raises(
-        lambda: split_cross_entropy(z, learned), "targets: without a gradient .*; got a table that has one; detach it"
+        lambda: vocab_parallel_cross_entropy(z, learned),
+        "targets: without a gradient .*; got a table that has one; detach it",
     )
     with torch.no_grad():
-        split_cross_entropy(z, learned)
-    loss = split_cross_entropy(z, LABELS).sum()
+        vocab_parallel_cross_entropy(z, learned)
+    loss = vocab_parallel_cross_entropy(z, LABELS).sum()
     raises(
         lambda: torch.autograd.grad(loss, z, create_graph=True), "logits: differentiated once where split; got create"
     )
     of_one: Any = dist.new_group([0])
     if rank == 1:
-        raises(lambda: split_cross_entropy(z, LABELS, group=of_one), "group: a group of which this process is one")
+        raises(
+            lambda: vocab_parallel_cross_entropy(z, LABELS, group=of_one), "group: a group of which this process is one"
+        )
 
 
 def check_dtensor(mesh: Any, placements: list[Any], of_losses: list[Any], name: str, case: Case) -> None:
@@ -334,9 +354,9 @@ def test_without_a_process_group_it_says_what_to_call(monkeypatch: pytest.Monkey
         "^group: an initialised process group; got none; "
         "call torch.distributed.init_process_group first, or use cross_entropy on all classes$"
     )
-    raises(lambda: split_cross_entropy(logits_of(), LABELS), message)
+    raises(lambda: vocab_parallel_cross_entropy(logits_of(), LABELS), message)
     monkeypatch.setattr(dist, "is_available", lambda: False)
-    raises(lambda: split_cross_entropy(logits_of(), LABELS), message)
+    raises(lambda: vocab_parallel_cross_entropy(logits_of(), LABELS), message)
 
 
 def test_looking_for_a_dtensor_imports_nothing() -> None:

@@ -15,9 +15,9 @@ from softtargets.metrics import (
     SelectiveRisk,
     aurc,
     coverage_at_risk,
-    error_auroc,
     excess_aurc,
     interval,
+    misclassification_auroc,
     risk_coverage,
 )
 from softtargets.metrics._cells import NUM_CELLS, cell_of
@@ -50,7 +50,7 @@ def test_hand_computed() -> None:
     assert float(excess_aurc(probs, labels)) == pytest.approx((0.5 / 3 - 0 + 1 / 4 - 1 / 4) / 5, abs=1e-15)
     assert float(coverage_at_risk(probs, labels, risk=0.25)) == 0.8
     assert float(coverage_at_risk(probs, labels, risk=0.24)) == 0.4
-    assert float(error_auroc(probs, labels)) == (2 + 2 + 0.5 + 1) / 6
+    assert float(misclassification_auroc(probs, labels)) == (2 + 2 + 0.5 + 1) / 6
 
 
 @settings(deadline=None, database=None, max_examples=100)
@@ -75,7 +75,7 @@ def test_auroc_is_scikit_learns() -> None:
     probs = probs / probs.sum(1, keepdim=True)
     confidence, predicted = probs.max(1)
     expected = roc_auc_score((predicted == labels).numpy(), confidence.numpy())
-    assert float(error_auroc(probs, labels)) == pytest.approx(expected, abs=1e-12)
+    assert float(misclassification_auroc(probs, labels)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_scores_take_the_place_of_the_confidence() -> None:
@@ -84,9 +84,9 @@ def test_scores_take_the_place_of_the_confidence() -> None:
     scores = margins[:, 0] - margins[:, 1]
     predicted = probs.argmax(1)
     expected = roc_auc_score((predicted == labels).numpy(), scores.numpy())
-    assert float(error_auroc(probs, labels, scores=scores)) == pytest.approx(expected, abs=1e-12)
+    assert float(misclassification_auroc(probs, labels, scores=scores)) == pytest.approx(expected, abs=1e-12)
     # only the order counts
-    for measure in (aurc, excess_aurc, error_auroc):
+    for measure in (aurc, excess_aurc, misclassification_auroc):
         assert torch.equal(measure(probs, labels, scores=scores), measure(probs, labels, scores=3 * scores - 7))
     assert torch.equal(aurc(probs, labels, scores=probs.amax(1)), aurc(probs, labels))
     # infinite scores rank too
@@ -111,14 +111,14 @@ def test_masked_rows_do_not_count() -> None:
 def test_limits() -> None:
     flat, labels = predictions([0.7] * 4, [True, False, False, False])
     assert float(aurc(flat, labels)) == pytest.approx(0.25, abs=1e-15)
-    assert float(error_auroc(flat, labels)) == 0.5
+    assert float(misclassification_auroc(flat, labels)) == 0.5
     sorted_probs, labels = predictions([0.9, 0.8, 0.7, 0.6], [False, False, True, True])
     assert float(excess_aurc(sorted_probs, labels)) == pytest.approx(0, abs=1e-15)
     assert float(coverage_at_risk(sorted_probs, labels, risk=0.5)) == 1
     assert float(coverage_at_risk(sorted_probs, 1 - labels, risk=0.4)) == 0
     none_wrong, labels = predictions([0.9, 0.8], [False, False])
     assert float(aurc(none_wrong, labels)) == float(excess_aurc(none_wrong, labels)) == 0
-    assert bool(error_auroc(none_wrong, labels).isnan())
+    assert bool(misclassification_auroc(none_wrong, labels).isnan())
 
 
 def test_a_risk_that_is_reached_exactly_is_reached_also_where_its_product_is_rounded() -> None:
@@ -140,7 +140,7 @@ def test_a_risk_that_is_reached_exactly_is_reached_also_where_its_product_is_rou
 
 def exactly(probs: Tensor, labels: Tensor, risks: tuple[float, ...]) -> Tensor:
     coverages = [coverage_at_risk(probs, labels, risk=risk) for risk in risks]
-    measures = (measure(probs, labels) for measure in (aurc, excess_aurc, error_auroc))
+    measures = (measure(probs, labels) for measure in (aurc, excess_aurc, misclassification_auroc))
     return torch.stack([*measures, *coverages])
 
 
@@ -196,7 +196,13 @@ def test_any_split_and_order_gives_the_same_bits(shards: int) -> None:
 
 def test_names_say_what_the_entries_are() -> None:
     gathered = SelectiveRisk(risks=(0.01, 0.2), groups=50).update(*simulated(300))
-    assert gathered.names == ("aurc", "excess_aurc", "error_auroc", "coverage_at_risk_0.01", "coverage_at_risk_0.2")
+    assert gathered.names == (
+        "aurc",
+        "excess_aurc",
+        "misclassification_auroc",
+        "coverage_at_risk_0.01",
+        "coverage_at_risk_0.2",
+    )
     assert gathered.compute().shape == gathered.bound().shape == (5,)
     found = interval(gathered, draws=50, generator=torch.Generator().manual_seed(0))
     assert found.low.shape == (5,)
@@ -233,7 +239,7 @@ def test_cells_are_in_order_and_the_ends_alone() -> None:
 )
 def test_errors(arguments: dict[str, Tensor], message: str) -> None:
     probs, labels = predictions([0.9, 0.8], [False, True])
-    for measure in (risk_coverage, aurc, excess_aurc, error_auroc):
+    for measure in (risk_coverage, aurc, excess_aurc, misclassification_auroc):
         with pytest.raises(ValueError, match=message):
             measure(probs, labels, **arguments)
 

@@ -1,4 +1,4 @@
-"""nn.CrossEntropy: torch's numbers on whatever torch tries, and ours where torch's are a fault."""
+"""nn.CrossEntropyLoss: torch's numbers on whatever torch tries, and ours where torch's are a fault."""
 
 import copy
 import math
@@ -37,7 +37,7 @@ def torchs(logits: Tensor, target: Tensor, **keywords: Any) -> Tensor:
 
 
 def ours(logits: Tensor, target: Tensor, **keywords: Any) -> Tensor:
-    return nn.CrossEntropy(**keywords, weighting="torch")(logits, target)
+    return nn.CrossEntropyLoss(**keywords, weighting="torch")(logits, target)
 
 
 def compare(a: Call, b: Call, logits: Tensor, target: Tensor, **keywords: Any) -> None:
@@ -75,7 +75,7 @@ def test_without_class_weights_so_does_the_default(samples) -> None:
     for keywords, logits, target in samples["function"] + samples["module"]:
         soft = target.is_floating_point() and keywords.get("label_smoothing")
         if keywords.get("weight") is None and not soft and logits.dtype in (torch.float64, torch.float32):
-            compare(lambda z, t, **k: nn.CrossEntropy(**k)(z, t), torchs, logits, target, **keywords)
+            compare(lambda z, t, **k: nn.CrossEntropyLoss(**k)(z, t), torchs, logits, target, **keywords)
 
 
 def test_whatever_torch_refuses_is_refused(samples) -> None:
@@ -126,17 +126,17 @@ def test_torchs_weighting_is_torchs(
     compare(ours, torchs, logits, target, **keywords)
     counted = reduction != "mean" or (target != ignore_index).any()
     if not weighted and not (soft and label_smoothing) and counted and logits.numel():
-        compare(lambda z, t, **k: nn.CrossEntropy(**k)(z, t), torchs, logits, target, **keywords)
+        compare(lambda z, t, **k: nn.CrossEntropyLoss(**k)(z, t), torchs, logits, target, **keywords)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_the_dtype_of_the_result(dtype: torch.dtype) -> None:
     logits = LOGITS.to(dtype)
-    assert nn.CrossEntropy()(logits, LABELS).dtype == torch.float32
-    assert nn.CrossEntropy(weighting="torch")(logits, LABELS).dtype == dtype
+    assert nn.CrossEntropyLoss()(logits, LABELS).dtype == torch.float32
+    assert nn.CrossEntropyLoss(weighting="torch")(logits, LABELS).dtype == dtype
     with torch.autocast("cpu", dtype=torch.bfloat16):
         theirs = F.cross_entropy(logits, LABELS)
-        value = nn.CrossEntropy(weighting="torch")(logits, LABELS)
+        value = nn.CrossEntropyLoss(weighting="torch")(logits, LABELS)
     assert value.dtype == theirs.dtype == torch.float32
     torch.testing.assert_close(value, theirs)
 
@@ -151,21 +151,21 @@ def mean_of(weights: Sequence[float], values: Tensor) -> float:
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
 def test_a_class_weight_weighs_the_example_and_the_mean_divides_by_the_weights(label_smoothing: float) -> None:
     labels = LABELS.masked_fill(LABELS == 0, -100)
-    value = nn.CrossEntropy(weight=WEIGHT, label_smoothing=label_smoothing)(LOGITS, labels)
+    value = nn.CrossEntropyLoss(weight=WEIGHT, label_smoothing=label_smoothing)(LOGITS, labels)
     plain = F.cross_entropy(LOGITS, LABELS, label_smoothing=label_smoothing, reduction="none")
     weights = [0.0 if y == 0 else float(WEIGHT[y]) for y in LABELS.tolist()]
     assert float(value) == pytest.approx(mean_of(weights, plain), rel=1e-12)
 
 
 def test_a_soft_target_weighs_what_its_classes_do() -> None:
-    value = nn.CrossEntropy(weight=WEIGHT)(LOGITS, PROBS)
+    value = nn.CrossEntropyLoss(weight=WEIGHT)(LOGITS, PROBS)
     plain = F.cross_entropy(LOGITS, PROBS, reduction="none")
     weights = [sum(t * w for t, w in zip(row, WEIGHT.tolist(), strict=True)) for row in PROBS.tolist()]
     assert float(value) == pytest.approx(mean_of(weights, plain), rel=1e-12)
 
 
 def test_labels_and_their_one_hot_vectors_are_the_same() -> None:
-    loss = nn.CrossEntropy(weight=WEIGHT)
+    loss = nn.CrossEntropyLoss(weight=WEIGHT)
     one_hot = F.one_hot(LABELS, K).double()
     torch.testing.assert_close(loss(LOGITS, one_hot), loss(LOGITS, LABELS), rtol=0, atol=1e-14)
     torch.testing.assert_close(loss(LOGITS, targets.hard(LABELS)), loss(LOGITS, LABELS), rtol=0, atol=0)
@@ -178,8 +178,8 @@ def test_soft_targets_can_be_ignored(reduction: Any) -> None:
     ignored = torch.tensor([False, True, False, False, True])
     made = replace(targets.dense(PROBS), ignored=ignored)
     logits = LOGITS.clone().masked_fill(ignored[:, None], math.nan).requires_grad_()
-    value = nn.CrossEntropy(weight=WEIGHT, reduction=reduction)(logits, made)
-    kept = nn.CrossEntropy(weight=WEIGHT, reduction=reduction)(LOGITS[~ignored], PROBS[~ignored])
+    value = nn.CrossEntropyLoss(weight=WEIGHT, reduction=reduction)(logits, made)
+    kept = nn.CrossEntropyLoss(weight=WEIGHT, reduction=reduction)(LOGITS[~ignored], PROBS[~ignored])
     torch.testing.assert_close(value[~ignored] if reduction == "none" else value, kept, rtol=0, atol=1e-12)
     (gradient,) = torch.autograd.grad(value.sum(), logits)
     assert gradient[ignored].eq(0).all()
@@ -191,7 +191,7 @@ def test_soft_targets_can_be_ignored(reduction: Any) -> None:
 def test_a_batch_without_an_example_to_count_is_0(weight: Tensor | None, label_smoothing: float) -> None:
     logits = LOGITS.clone().requires_grad_()
     ignored = torch.full_like(LABELS, -100)
-    value = nn.CrossEntropy(weight=weight, label_smoothing=label_smoothing)(logits, ignored)
+    value = nn.CrossEntropyLoss(weight=weight, label_smoothing=label_smoothing)(logits, ignored)
     value.backward()
     assert value.item() == 0
     assert logits.grad is not None
@@ -201,27 +201,29 @@ def test_a_batch_without_an_example_to_count_is_0(weight: Tensor | None, label_s
 
 @pytest.mark.parametrize("weighting", ["example", "torch"])
 def test_with_a_normalizer_micro_batches_add_up(weighting: Any) -> None:
-    loss = nn.CrossEntropy(weight=WEIGHT, label_smoothing=0.1, weighting=weighting)
+    loss = nn.CrossEntropyLoss(weight=WEIGHT, label_smoothing=0.1, weighting=weighting)
     normalizer = WEIGHT[LABELS].sum()
     parts = [loss(LOGITS[rows], LABELS[rows], normalizer=normalizer) for rows in (slice(0, 2), slice(2, 5))]
     torch.testing.assert_close(sum(parts), loss(LOGITS, LABELS), rtol=0, atol=1e-14)
     with pytest.raises(ValueError, match="normalizer: None unless reduction='mean'; got 3"):
-        nn.CrossEntropy(reduction="sum", weighting=weighting)(LOGITS, LABELS, normalizer=3)
+        nn.CrossEntropyLoss(reduction="sum", weighting=weighting)(LOGITS, LABELS, normalizer=3)
 
 
 def test_the_convention_and_the_prior_of_smoothing() -> None:
     prior = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
-    value = nn.CrossEntropy(label_smoothing=0.3, convention="others", prior=prior)(LOGITS, LABELS)
+    value = nn.CrossEntropyLoss(label_smoothing=0.3, convention="others", prior=prior)(LOGITS, LABELS)
     made = targets.smooth(LABELS, 0.3 * K / (K - 1), prior=prior)
     torch.testing.assert_close(value, losses.cross_entropy(LOGITS, made).mean())
-    (smoothed,) = nn.CrossEntropy(label_smoothing=0.3, convention="others", reduction="none")(LOGITS[:1], LABELS[:1])
+    (smoothed,) = nn.CrossEntropyLoss(label_smoothing=0.3, convention="others", reduction="none")(
+        LOGITS[:1], LABELS[:1]
+    )
     log_p = LOGITS[0].log_softmax(-1).tolist()
     expected = -sum((0.7 if k == int(LABELS[0]) else 0.1) * log_p[k] for k in range(K))
     assert float(smoothed) == pytest.approx(expected, rel=1e-12)
 
 
 def test_smoothing_keeps_the_mass_of_a_soft_target() -> None:
-    loss = nn.CrossEntropy(label_smoothing=0.3)
+    loss = nn.CrossEntropyLoss(label_smoothing=0.3)
     torch.testing.assert_close(loss(LOGITS, 3 * PROBS), 3 * loss(LOGITS, PROBS))
     torch.testing.assert_close(loss(LOGITS, PROBS), F.cross_entropy(LOGITS, PROBS, label_smoothing=0.3))
 
@@ -229,7 +231,7 @@ def test_smoothing_keeps_the_mass_of_a_soft_target() -> None:
 def test_where_the_classes_are() -> None:
     logits = torch.randn(2, 3, 5, generator=generator, dtype=torch.float64)
     labels = torch.randint(5, (2, 3), generator=generator)
-    last = nn.CrossEntropy(class_dim=-1)
+    last = nn.CrossEntropyLoss(class_dim=-1)
     torch.testing.assert_close(last(logits, labels), F.cross_entropy(logits.movedim(-1, 1), labels))
     torch.testing.assert_close(last(logits[0, 0], labels[0, 0]), F.cross_entropy(logits[0, 0], labels[0, 0]))
     soft = logits.softmax(-1)
@@ -255,14 +257,14 @@ def trained(loss: torch.nn.Module, target: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("keywords", [{}, {"label_smoothing": 0.2}, {"reduction": "sum"}], ids=str)
 def test_changing_the_class_name_trains_the_same_network(keywords: dict[str, Any], target: Tensor) -> None:
     theirs = trained(torch.nn.CrossEntropyLoss(**keywords), target)
-    for parameter, other in zip(trained(nn.CrossEntropy(**keywords), target), theirs, strict=True):
+    for parameter, other in zip(trained(nn.CrossEntropyLoss(**keywords), target), theirs, strict=True):
         torch.testing.assert_close(parameter, other, rtol=0, atol=1e-13)
 
 
 def test_it_is_a_module_as_torchs() -> None:
-    loss, theirs = nn.CrossEntropy(weight=WEIGHT), torch.nn.CrossEntropyLoss(weight=WEIGHT)
+    loss, theirs = nn.CrossEntropyLoss(weight=WEIGHT), torch.nn.CrossEntropyLoss(weight=WEIGHT)
     assert loss.state_dict().keys() == theirs.state_dict().keys() == {"weight"}
-    assert nn.CrossEntropy().state_dict() == torch.nn.CrossEntropyLoss().state_dict() == {}
+    assert nn.CrossEntropyLoss().state_dict() == torch.nn.CrossEntropyLoss().state_dict() == {}
     loss.load_state_dict(theirs.state_dict())
     assert loss.to(torch.float32).get_buffer("weight").dtype == torch.float32
     assert loss.to("meta").get_buffer("weight").device.type == "meta"
@@ -271,20 +273,20 @@ def test_it_is_a_module_as_torchs() -> None:
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
 def test_copies_give_the_same(copied: Any) -> None:
-    loss = nn.CrossEntropy(weight=WEIGHT, prior=WEIGHT / WEIGHT.sum(), label_smoothing=0.2, ignore_index=3)
+    loss = nn.CrossEntropyLoss(weight=WEIGHT, prior=WEIGHT / WEIGHT.sum(), label_smoothing=0.2, ignore_index=3)
     assert torch.equal(copied(loss)(LOGITS, LABELS), loss(LOGITS, LABELS))
     assert repr(copied(loss)) == repr(loss)
 
 
 def test_a_network_in_half_precision_may_hold_it() -> None:
     prior = torch.rand(1000, generator=generator).softmax(-1)
-    loss = nn.CrossEntropy(prior=prior, label_smoothing=0.2).to(torch.bfloat16)
+    loss = nn.CrossEntropyLoss(prior=prior, label_smoothing=0.2).to(torch.bfloat16)
     assert loss(torch.zeros(3, 1000), torch.arange(3)).item() == pytest.approx(math.log(1000), rel=1e-3)
 
 
 def test_it_prints_what_it_is() -> None:
-    assert repr(nn.CrossEntropy(weight=WEIGHT, label_smoothing=0.1)) == (
-        "CrossEntropy(weight=(4,), ignore_index=-100, reduction='mean', label_smoothing=0.1, convention='all', "
+    assert repr(nn.CrossEntropyLoss(weight=WEIGHT, label_smoothing=0.1)) == (
+        "CrossEntropyLoss(weight=(4,), ignore_index=-100, reduction='mean', label_smoothing=0.1, convention='all', "
         "prior=None, weighting='example', class_dim=1)"
     )
 
@@ -305,7 +307,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("keywords", "message"), WRONG)
 def test_what_the_constructor_refuses(keywords: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=f"^{message}"):
-        nn.CrossEntropy(**keywords)
+        nn.CrossEntropyLoss(**keywords)
 
 
 WRONG_CALLS: list[tuple[dict[str, Any], Any, Any, str]] = [
@@ -326,4 +328,4 @@ WRONG_CALLS: list[tuple[dict[str, Any], Any, Any, str]] = [
 @pytest.mark.parametrize(("keywords", "logits", "target", "message"), WRONG_CALLS)
 def test_what_a_call_refuses(keywords: dict[str, Any], logits: Any, target: Any, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=f"^{message}"):
-        nn.CrossEntropy(**keywords)(logits, target)
+        nn.CrossEntropyLoss(**keywords)(logits, target)

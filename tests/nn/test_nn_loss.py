@@ -26,8 +26,8 @@ def distance(logits: Tensor, labels: Tensor, power: float, *, scale: float = 1.0
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_it_is_the_function_and_the_reduction(reduction: Any) -> None:
-    value = nn.Loss(losses.max_suppression, smoothing=0.3, reduction=reduction)(LOGITS, LABELS)
-    per_example = losses.max_suppression(LOGITS, LABELS, smoothing=0.3)
+    value = nn.Loss(losses.max_suppression_loss, smoothing=0.3, reduction=reduction)(LOGITS, LABELS)
+    per_example = losses.max_suppression_loss(LOGITS, LABELS, smoothing=0.3)
     torch.testing.assert_close(value, losses.reduce(per_example, reduction), rtol=0, atol=0)
 
 
@@ -43,7 +43,7 @@ def test_ones_own_function_will_do() -> None:
 def test_of_cross_entropy_it_is_cross_entropy(class_weight: Tensor | None, reduction: Any) -> None:
     labels = LABELS.masked_fill(LABELS == 0, -100)
     value = nn.Loss(losses.cross_entropy, class_weight=class_weight, reduction=reduction)(LOGITS, labels)
-    expected = nn.CrossEntropy(weight=class_weight, reduction=reduction)(LOGITS, labels)
+    expected = nn.CrossEntropyLoss(weight=class_weight, reduction=reduction)(LOGITS, labels)
     torch.testing.assert_close(value, expected, rtol=0, atol=1e-14)
 
 
@@ -108,26 +108,26 @@ def test_a_hyper_parameter_that_is_a_parameter_learns() -> None:
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
 def test_copies_give_the_same(copied: Any) -> None:
-    loss = nn.Loss(losses.cores, weight=0.5, prior=WEIGHT / WEIGHT.sum(), class_weight=WEIGHT, reduction="sum")
+    loss = nn.Loss(losses.cores_loss, weight=0.5, prior=WEIGHT / WEIGHT.sum(), class_weight=WEIGHT, reduction="sum")
     assert torch.equal(copied(loss)(LOGITS, LABELS), loss(LOGITS, LABELS))
     assert repr(copied(loss)) == repr(loss)
 
 
 def test_it_prints_what_it_is() -> None:
-    loss = nn.Loss(losses.cores, weight=0.5, prior=WEIGHT / WEIGHT.sum(), class_weight=WEIGHT, reduction="sum")
+    loss = nn.Loss(losses.cores_loss, weight=0.5, prior=WEIGHT / WEIGHT.sum(), class_weight=WEIGHT, reduction="sum")
     assert repr(loss) == (
-        "Loss(cores, weight=0.5, prior=(4,), reduction='sum', class_weight=(4,), ignore_index=-100, class_dim=1)"
+        "Loss(cores_loss, weight=0.5, prior=(4,), reduction='sum', class_weight=(4,), ignore_index=-100, class_dim=1)"
     )
 
 
 WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (
-        losses.max_suppression,
+        losses.max_suppression_loss,
         {"smoothin": 0.1},
-        r"Loss\(max_suppression\): one of .*'smoothin'; did you mean 'smoothing'",
+        r"Loss\(max_suppression_loss\): one of .*'smoothin'; did you mean 'smoothing'",
     ),
     (losses.cross_entropy, {"reducton": "sum"}, r"Loss\(cross_entropy\): .*'reducton'; did you mean 'reduction'\?"),
-    (losses.cores, {}, r"Loss\(cores\): a value for weight; got none; pass weight="),
+    (losses.cores_loss, {}, r"Loss\(cores_loss\): a value for weight; got none; pass weight="),
     (losses.logit_penalty, {}, r"function: a function of \(logits, labels\); got logit_penalty"),
     ("focal", {}, r"function: a function of \(logits, labels\); got 'focal'"),
     (losses.cross_entropy, {"reduction": "avg"}, "reduction: one of mean, sum, none; got 'avg'"),
@@ -165,11 +165,11 @@ def test_a_loss_that_is_not_finite_may_be_ignored() -> None:
     "loss",
     [
         losses.cross_entropy,
-        losses.focal,
-        losses.dual_focal,
-        losses.sample_dependent_focal,
+        losses.focal_loss,
+        losses.dual_focal_loss,
+        losses.sample_dependent_focal_loss,
         losses.normalized_cross_entropy,
-        losses.active_passive,
+        losses.active_passive_loss,
         losses.generalized_cross_entropy,
     ],
 )

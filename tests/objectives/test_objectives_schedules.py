@@ -49,7 +49,7 @@ def test_without_a_floor_it_is_the_librarys_loss(name) -> None:
     begun = {"negative_smoothing": {"smoothing": -0.5, "warmup": 0.0}, "cores": {"ramp_from": 0.0, "ramp_to": 0.0}}
     objective = _objective(1, name=name, floor=0.0, **begun[name])
     if name == "cores":
-        expected = losses.cores(LOGITS, LABELS, weight=2.0)
+        expected = losses.cores_loss(LOGITS, LABELS, weight=2.0)
     else:
         with pytest.warns(UserWarning, match="negative"):
             expected = losses.cross_entropy(LOGITS, targets.smooth(LABELS, -0.5, allow_negative=True))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from softtargets import targets
-from softtargets.targets import Ramp
+from softtargets.targets import LinearSchedule
 
 PROBS = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.2, 0.2, 0.6], [1.0, 0.0, 0.0]], dtype=torch.float64)
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.0, 3.0, 1.0], [1.0, 1.0, 0.0], [30.0, 0.0, 0.0]], dtype=torch.float64)
@@ -15,32 +15,32 @@ LABELS = torch.tensor([0, 2, 0, 0])
 
 
 def test_a_ramp_is_linear_between_its_epochs() -> None:
-    ramp = Ramp(0.1, 0.2, first_epoch=2, last_epoch=6)
+    ramp = LinearSchedule(0.1, 0.2, first_epoch=2, last_epoch=6)
     assert [ramp.value(epoch) for epoch in range(8)] == pytest.approx([0.1, 0.1, 0.1, 0.125, 0.15, 0.175, 0.2, 0.2])
     assert ramp(2.5) == pytest.approx(0.1125)
-    down = Ramp(1.0, 0.0, first_epoch=0, last_epoch=4)
+    down = LinearSchedule(1.0, 0.0, first_epoch=0, last_epoch=4)
     assert [down(epoch) for epoch in range(5)] == [1, 0.75, 0.5, 0.25, 0]
 
 
 def test_the_ends_are_exact() -> None:
-    ramp = Ramp(0.1, 0.3, first_epoch=10, last_epoch=40)
+    ramp = LinearSchedule(0.1, 0.3, first_epoch=10, last_epoch=40)
     assert {ramp(epoch) for epoch in (-1, 0, 10)} == {0.1}
     assert {ramp(epoch) for epoch in (40, 41, 1000)} == {0.3}
-    step = Ramp(0.0, 1.0, first_epoch=3, last_epoch=3)
+    step = LinearSchedule(0.0, 1.0, first_epoch=3, last_epoch=3)
     assert [step(epoch) for epoch in (2, 3, 4)] == [0, 1, 1]
 
 
 def test_a_ramp_has_no_state() -> None:
-    ramp = Ramp(0.1, 0.2, first_epoch=0, last_epoch=1)
-    assert ramp == Ramp(0.1, 0.2, first_epoch=0, last_epoch=1)
+    ramp = LinearSchedule(0.1, 0.2, first_epoch=0, last_epoch=1)
+    assert ramp == LinearSchedule(0.1, 0.2, first_epoch=0, last_epoch=1)
     with pytest.raises(FrozenInstanceError):
         ramp.start = 0.5  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(ValueError, match="last_epoch: at least first_epoch, 3; got 2; swap the two"):
-        Ramp(0.0, 1.0, first_epoch=3, last_epoch=2)
+        LinearSchedule(0.0, 1.0, first_epoch=3, last_epoch=2)
 
 
 def test_a_ramp_smooths() -> None:
-    ramp = Ramp(0.0, 0.3, first_epoch=0, last_epoch=10)
+    ramp = LinearSchedule(0.0, 0.3, first_epoch=0, last_epoch=10)
     assert targets.smooth(LABELS, ramp(5)).to_dense(3)[0].tolist() == pytest.approx([0.9, 0.05, 0.05])
 
 

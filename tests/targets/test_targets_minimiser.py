@@ -9,7 +9,7 @@ from softtargets.targets import Targets
 
 CLASS_WEIGHT = torch.tensor([0.5, 1.0, 3.0, 20.0], dtype=torch.float64)
 # their loss has no minimum: entries below 0
-UNBOUNDED = {"targets.backward", "targets.dense"}
+UNBOUNDED = {"targets.backward_corrected", "targets.dense"}
 
 
 def rules() -> dict[str, Targets]:
@@ -19,7 +19,7 @@ def rules() -> dict[str, Targets]:
     some = torch.tensor([True, True, False, True])
     return made | {
         "dense, of any mass": targets.dense(PROBS * (RATES[:, None] + 0.5)),
-        "disturb": targets.disturb(LABELS, 0.5, num_classes=K, generator=generator),
+        "disturb": targets.disturb_labels(LABELS, 0.5, num_classes=K, generator=generator),
         "example of one class table": targets.from_table(targets.localized_table(K, smoothing=0.4, width=1), LABELS),
         "sample": targets.sample(PROBS.log(), draws=3, proposal_temperature=2.0, generator=generator),
         "smooth by a prior": targets.smooth(LABELS, 0.3, prior=PROBS[0]),

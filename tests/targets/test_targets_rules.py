@@ -7,7 +7,7 @@ import torch
 from reference import losses as reference
 
 from softtargets import noise, targets
-from softtargets.matrices import Smearing
+from softtargets.matrices import LabelMatrix
 from softtargets.targets import Targets
 
 LABELS = torch.tensor([2, 0, 1, 3])
@@ -42,14 +42,14 @@ def test_from_table_takes_rows() -> None:
 @pytest.mark.parametrize(
     "smearing",
     [
-        Smearing.identity(4),
-        Smearing.uniform(0.3, 4),
-        Smearing(4, keep=0.5, rest=0.5, prior=PRIOR),
-        Smearing(4, keep=1.25, rest=-0.25),
-        Smearing(4, table=ASYMMETRIC),
+        LabelMatrix.identity(4),
+        LabelMatrix.uniform(0.3, 4),
+        LabelMatrix(4, keep=0.5, rest=0.5, prior=PRIOR),
+        LabelMatrix(4, keep=1.25, rest=-0.25),
+        LabelMatrix(4, table=ASYMMETRIC),
     ],
 )
-def test_from_table_keeps_the_structure_of_a_smearing(smearing: Smearing) -> None:
+def test_from_table_keeps_the_structure_of_a_smearing(smearing: LabelMatrix) -> None:
     made = targets.from_table(smearing, LABELS)
     close(made, smearing.to_dense()[LABELS].tolist())
     assert (made.value is None) == (smearing.table is not None)
@@ -57,8 +57,8 @@ def test_from_table_keeps_the_structure_of_a_smearing(smearing: Smearing) -> Non
 
 def test_backward_is_a_row_of_the_inverse() -> None:
     inverse = reference.inverse(ASYMMETRIC.tolist())
-    close(targets.backward(LABELS, ASYMMETRIC), [inverse[int(y)] for y in LABELS])
-    assert float((targets.backward(LABELS, ASYMMETRIC).mass() - 1).abs().max()) < 1e-12
+    close(targets.backward_corrected(LABELS, ASYMMETRIC), [inverse[int(y)] for y in LABELS])
+    assert float((targets.backward_corrected(LABELS, ASYMMETRIC).mass() - 1).abs().max()) < 1e-12
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.4])
@@ -66,13 +66,13 @@ def test_symmetric_backward_is_negative_smoothing(rate: float) -> None:
     transition, alpha = noise.symmetric(rate, 4), rate * 4 / 3
     with pytest.warns(UserWarning, match="unbounded below"):
         same = targets.smooth(LABELS, -alpha / (1 - alpha), allow_negative=True).to_dense(4)
-    close(targets.backward(LABELS, transition), same.tolist())
-    close(targets.backward(LABELS, transition.to_dense()), same.tolist())
+    close(targets.backward_corrected(LABELS, transition), same.tolist())
+    close(targets.backward_corrected(LABELS, transition.to_dense()), same.tolist())
 
 
 def test_symmetric_backward_beyond_redrawing_everything() -> None:
     inverse = reference.inverse(reference.symmetric_transition(0.9, 4))
-    close(targets.backward(LABELS, noise.symmetric(0.9, 4)), [inverse[int(y)] for y in LABELS])
+    close(targets.backward_corrected(LABELS, noise.symmetric(0.9, 4)), [inverse[int(y)] for y in LABELS])
 
 
 def test_dense_takes_any_mass_and_sign() -> None:
@@ -88,9 +88,9 @@ def test_trap_7_strict_targets_are_distributions(dtype: torch.dtype) -> None:
     assert targets.dense(probs, strict=True).values is probs
     assert targets.from_table(probs, torch.tensor([3, 49]), strict=True).table is probs
     for smearing in (
-        Smearing.uniform(0.3, 4),
-        Smearing(4, keep=0.5, rest=0.5, prior=PRIOR),
-        Smearing(4, table=ASYMMETRIC),
+        LabelMatrix.uniform(0.3, 4),
+        LabelMatrix(4, keep=0.5, rest=0.5, prior=PRIOR),
+        LabelMatrix(4, table=ASYMMETRIC),
     ):
         close(targets.from_table(smearing, LABELS, strict=True), smearing.to_dense()[LABELS].tolist())
 
@@ -106,10 +106,10 @@ def test_all_labels_ignored_are_targets_of_0() -> None:
     [
         targets.hard,
         lambda y, **key: targets.from_table(ASYMMETRIC, y, **key),
-        lambda y, **key: targets.from_table(Smearing.uniform(0.3, 4), y, **key),
-        lambda y, **key: targets.backward(y, noise.symmetric(0.2, 4), **key),
+        lambda y, **key: targets.from_table(LabelMatrix.uniform(0.3, 4), y, **key),
+        lambda y, **key: targets.backward_corrected(y, noise.symmetric(0.2, 4), **key),
         lambda y, **key: targets.smooth_by_scores(y, ASYMMETRIC, smoothing=0.3, **key),
-        lambda y, **key: targets.disturb(y, 0.0, num_classes=4, **key),
+        lambda y, **key: targets.disturb_labels(y, 0.0, num_classes=4, **key),
         lambda y, **key: targets.OnlineSmoothing(4).targets(y, **key),
     ],
     ids=["hard", "table", "smearing", "backward", "scores", "disturb", "online"],
@@ -122,8 +122,8 @@ def test_ignored_labels_have_no_target_and_leave_the_others_theirs(rule: Any) ->
     assert rule(LABELS, ignore_index=-100).ignored is None
 
 
-@pytest.mark.parametrize("rule", [Smearing.uniform(0.2, 4), noise.symmetric(0.2, 4).inverse()])
-def test_a_smearing_tells_its_number_of_classes(rule: Smearing) -> None:
+@pytest.mark.parametrize("rule", [LabelMatrix.uniform(0.2, 4), noise.symmetric(0.2, 4).inverse()])
+def test_a_smearing_tells_its_number_of_classes(rule: LabelMatrix) -> None:
     made = targets.from_table(rule, LABELS)
     for same in (made, made[1:], targets.smooth(made, 0.1), targets.mix(made, targets.hard(LABELS), 0.5)):
         assert same.num_classes == 4
@@ -154,7 +154,7 @@ WRONG: list[tuple[str, Any, str]] = [
         r"table: finite entries; got inf at index \(0, 1\)",
     ),
     ("table shape", lambda: targets.from_table(PRIOR, LABELS), r"table: shape \(R, K\) with K >= 2; got \(4,\)"),
-    ("smearing label", lambda: targets.from_table(Smearing(2), LABELS), "labels: .*below 2.*; got 2 at row 0"),
+    ("smearing label", lambda: targets.from_table(LabelMatrix(2), LABELS), "labels: .*below 2.*; got 2 at row 0"),
     (
         "dense nan",
         lambda: targets.dense(torch.tensor([0.5, float("nan")])),
@@ -178,18 +178,18 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     (
         "strict smearing",
-        lambda: targets.from_table(Smearing(4, keep=1.25, rest=-0.25), LABELS, strict=True),
+        lambda: targets.from_table(LabelMatrix(4, keep=1.25, rest=-0.25), LABELS, strict=True),
         r"table: entries of at least 0 under strict=True; got -0.0625 at index \(0, 1\)",
     ),
     (
         "strict smearing's table",
-        lambda: targets.from_table(Smearing(4, table=ASYMMETRIC / 2), LABELS, strict=True),
+        lambda: targets.from_table(LabelMatrix(4, table=ASYMMETRIC / 2), LABELS, strict=True),
         "table: rows that sum to 1 under strict=True; got 0.5 at row 0",
     ),
     ("dense int", lambda: targets.dense(LABELS), "values: a floating-point tensor; got dtype torch.int64"),
     (
         "backward singular",
-        lambda: targets.backward(LABELS, torch.full((4, 4), 0.25)),
+        lambda: targets.backward_corrected(LABELS, torch.full((4, 4), 0.25)),
         r"transition: a condition number below 1e\+10; got .*; use forward correction",
     ),
 ]

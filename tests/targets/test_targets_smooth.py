@@ -7,7 +7,7 @@ import torch
 from reference import losses as reference
 
 from softtargets import targets
-from softtargets.matrices import Smearing
+from softtargets.matrices import LabelMatrix
 from softtargets.targets import Targets
 
 LABELS = torch.tensor([2, 0, 1, 3])
@@ -62,7 +62,7 @@ def test_smoothing_targets_that_are_soft_already(form: str, prior: torch.Tensor 
         "smooth": targets.smooth(LABELS, 0.4),
         "prior": targets.smooth(LABELS, 0.4, prior=PRIOR),
         "table": targets.from_table(ASYMMETRIC, LABELS),
-        "factored": targets.from_table(Smearing(4, keep=1.0, rest=-0.3), LABELS),  # a mass of .7
+        "factored": targets.from_table(LabelMatrix(4, keep=1.0, rest=-0.3), LABELS),  # a mass of .7
         "dense": targets.dense(2 * ASYMMETRIC[LABELS] - 0.1),  # another mass, negative weights
         "mixed": targets.mix(targets.hard(LABELS), targets.smooth(LABELS.flip(0), 0.2), 0.3),
     }[form]
@@ -106,7 +106,7 @@ def test_nothing_is_said_or_refused_where_an_ingredient_is_learned(learned: str)
     made = {
         "smoothing": lambda: targets.smooth(LABELS, leaf),
         "prior": lambda: targets.smooth(LABELS, 0.1, prior=leaf),
-        "table": lambda: targets.backward(LABELS, leaf),
+        "table": lambda: targets.backward_corrected(LABELS, leaf),
         "weight": lambda: targets.mix(targets.hard(LABELS), targets.hard(LABELS.flip(0)), leaf),
     }[learned]()
     (gradient,) = torch.autograd.grad(made.to_dense(4).square().sum(), leaf)

@@ -8,7 +8,7 @@ from reference import rules as reference
 
 from softtargets import losses, targets
 from softtargets._checks import check_stochastic
-from softtargets.matrices import Smearing, Transition
+from softtargets.matrices import LabelMatrix, Transition
 
 DISTANCE = torch.tensor([[0.0, 1, 2, 2], [1, 0, 2, 2], [2, 2, 0, 1], [2, 2, 1, 0]], dtype=torch.float64)
 COUNTS = torch.tensor([[9, 3, 1, 0], [0, 5, 0, 0], [2, 2, 7, 4], [1, 0, 0, 0]])
@@ -34,11 +34,11 @@ def test_a_table_is_targets_a_smearing_and_a_transition(name: str) -> None:
     log_probs = logits.log_softmax(-1)
     loss = losses.cross_entropy(logits, targets.from_table(table, LABELS, strict=True))
     torch.testing.assert_close(loss, -(table[LABELS] * log_probs).sum(-1), rtol=0, atol=1e-12)
-    smeared = losses.cross_entropy(logits, targets.from_table(Smearing(4, table=table), LABELS))
+    smeared = losses.cross_entropy(logits, targets.from_table(LabelMatrix(4, table=table), LABELS))
     assert torch.equal(smeared, loss)
     forward = losses.forward_corrected_cross_entropy(logits, LABELS, table)
     torch.testing.assert_close(forward, -(log_probs.exp() @ table).gather(1, LABELS[:, None])[:, 0].log())
-    there = targets.backward(LABELS, Transition.wrap(table)).to_dense() @ table
+    there = targets.backward_corrected(LABELS, Transition.wrap(table)).to_dense() @ table
     torch.testing.assert_close(there, torch.eye(4, dtype=torch.float64)[LABELS], rtol=0, atol=1e-9)
     again = targets.smooth(targets.from_table(table, LABELS), 0.2).to_dense()
     torch.testing.assert_close(again, 0.8 * table[LABELS] + 0.05, rtol=0, atol=1e-12)

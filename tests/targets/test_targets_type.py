@@ -8,7 +8,7 @@ import torch
 from torch.utils import _pytree
 
 from softtargets import losses, targets
-from softtargets.matrices import Smearing
+from softtargets.matrices import LabelMatrix
 from softtargets.targets import Targets
 
 LABELS = torch.tensor([2, 0, 1, 2, 3])
@@ -26,7 +26,7 @@ def every_form() -> dict[str, Targets]:
         "table": targets.from_table(TABLE, LABELS),
         "dense": targets.dense(TABLE[LABELS]),
         "mixed": targets.mix(hard, targets.smooth(LABELS.flip(0), 0.3), 0.25),
-        "sized": targets.from_table(Smearing.uniform(0.3, 4), LABELS),
+        "sized": targets.from_table(LabelMatrix.uniform(0.3, 4), LABELS),
     }
 
 
@@ -186,7 +186,7 @@ def test_to_dense_says_when_it_needs_the_number_of_classes() -> None:
     [
         (targets.hard(torch.tensor([0, 7])), 3, "labels: .*below 3, .*; got 7 at row 1"),
         (targets.dense(TABLE), 7, "num_classes: 4, as the targets know it; got 7; leave it out"),
-        (targets.from_table(Smearing.uniform(0.3, 4), LABELS), 5, "num_classes: 4, as the targets know it; got 5"),
+        (targets.from_table(LabelMatrix.uniform(0.3, 4), LABELS), 5, "num_classes: 4, as the targets know it; got 5"),
     ],
 )
 def test_to_dense_is_over_the_classes_there_are(made: Targets, size: int, message: str) -> None:

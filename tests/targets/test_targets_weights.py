@@ -123,7 +123,7 @@ def test_a_hard_target_reweighted_is_an_example_weighted() -> None:
 
 
 def test_the_weight_under_correction_is_that_of_the_label() -> None:
-    made = targets.backward(LABELS, 0.6 * torch.eye(4) + 0.1)
+    made = targets.backward_corrected(LABELS, 0.6 * torch.eye(4) + 0.1)
     assert targets.example_weights(made, WEIGHT).tolist() == WEIGHT[LABELS].tolist()
 
 

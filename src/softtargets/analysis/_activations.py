@@ -48,7 +48,7 @@ def activations(
             activations of two batches differ in shape beyond the first axis, or there is no batch or no layer.
         TypeError: where layers are one name or batches one batch rather than several, or a layer's side is no tensor.
 
-    Limits:
+    Special cases:
         the sizes of the batches do not matter to a model that treats examples alone, which in evaluation mode most do.
 
     Example:

@@ -26,7 +26,7 @@ def class_means(probs: Tensor, labels: Tensor) -> Tensor:
         ValueError: where a row is no probability (the first is named), shapes differ or a label is out of range.
         TypeError: where probs are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         one-hot probabilities give the confusion matrix with rows divided by their sums.
 
     Example:
@@ -56,7 +56,7 @@ def minor_means(probs: Tensor, labels: Tensor) -> Tensor:
         ValueError: as :func:`class_means`.
         TypeError: as :func:`class_means`.
 
-    Limits:
+    Special cases:
         one-hot probabilities at the labels give 0.
 
     Example:

@@ -61,7 +61,7 @@ def neural_collapse(features: Tensor, labels: Tensor, weight: Tensor, *, bias: T
             mean, or of features, weight or bias a number is not finite or beyond 1e120, or all are below 1e-120.
         TypeError: where features, weight or bias are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         features at the corners of a regular simplex, one for each class, with the corners as weight give 0 five times;
         multiplying the features, or the weight and bias, by a positive number or rotating both changes nothing.
 

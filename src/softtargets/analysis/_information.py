@@ -79,7 +79,7 @@ def mutual_information(differences: Tensor, *, confidence: float = 0.95) -> Mutu
         ValueError: where the shape is another, a difference is not finite (first named) or confidence is out of range.
         TypeError: where differences are not floating-point.
 
-    Limits:
+    Special cases:
         examples of one distribution give 0 and N that lie far apart log N, as far as the standard error; two far
         clusters of half the examples log 2; no scatter and groups of n_g equal examples the entropy of n_g / N.
 

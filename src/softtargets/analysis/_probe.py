@@ -72,7 +72,7 @@ def linear_probe(
             1e-120, all training examples are of one class, l2 is not above 0, or steps < 1.
         TypeError: where features are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         l2 towards infinity gives weight 0 and the log shares of the training labels as bias; shifting and scaling a
         column in both sets changes no prediction.
 

@@ -59,7 +59,7 @@ def projection(
             number is not finite or beyond 1e120, all are below 1e-120, or the three templates lie on a line.
         TypeError: where features, weight or bias are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         a feature that is a template falls on that template; distances within the plane are kept; rotating features and
         weight together changes nothing, adding what is orthogonal to the plane to features neither.
 
@@ -152,7 +152,7 @@ def cluster_distances(
             not finite or beyond 1e120, all are below 1e-120, or the quantile is out of range.
         TypeError: where features are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         quantile=0.5 gives the median twice; clusters that are points have spread 0 and d1 = d2; rotating or moving all
         features changes nothing, and scaling them nothing in over_spread.
 

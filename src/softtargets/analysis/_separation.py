@@ -35,7 +35,7 @@ def class_separation(features: Tensor, labels: Tensor) -> Tensor:
             beyond 1e120 or all are below 1e-120, or all examples are of one class.
         TypeError: where features are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         rows of one class that point one way, and no two classes the same way, give 1; classes of equal means give 0;
         multiplying a row by a positive number or rotating all rows changes nothing.
 
@@ -64,7 +64,7 @@ def within_class_distance(features: Tensor, labels: Tensor) -> Tensor:
         ValueError: as :func:`class_separation`.
         TypeError: as :func:`class_separation`.
 
-    Limits:
+    Special cases:
         rows of one class that point one way give 0; two opposite rows in each class give 1.
 
     Example:

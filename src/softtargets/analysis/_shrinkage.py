@@ -37,7 +37,7 @@ def smoothed_least_squares(inputs: Tensor, labels: Tensor, *, smoothing: float, 
         ValueError: where inputs are not (N, D) and finite, shapes differ, or a number is out of range.
         TypeError: where inputs are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         smoothing=0 gives ordinary least squares; on centred inputs every smoothing gives 1 - smoothing times that, and
         smoothing=1 gives 0. Decisions, the largest of a row of X W^T, do not depend on smoothing below 1.
 

@@ -29,7 +29,7 @@ def epochs_to(values: Sequence[float] | Tensor, level: float, *, higher_is_bette
     Raises:
         ValueError: where level is NaN or values are not one per epoch.
 
-    Limits:
+    Special cases:
         the best of all values, as the level, gives the first epoch that has it.
 
     Example:

@@ -51,7 +51,7 @@ def stability(probs: Tensor, labels: Tensor, *, reading: Literal["norm", "square
             no example, the reading is unknown, or `listing` finds a class with one example.
         TypeError: where probs are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         equal predictions within each class give 1. Of two classes, norm is 1 less sqrt(2) times the mean absolute
         deviation of a class's probability, and squared 1 less twice its variance (n).
 
@@ -102,7 +102,7 @@ def inter_class_stability(
             no example, or the reading is unknown.
         TypeError: where probs are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         equal predictions of all examples give 1 by norm and squared. One-hot predictions at the labels, with K classes
         alike in size, give 1 - sqrt(1 - 1/K) by norm, 1/K by squared and 1 by scalar.
 

@@ -48,7 +48,8 @@ def cross_fit(
     example at most, in all and in each class.
 
     Args:
-        fit: (logits, labels) -> calibrator, as ``Temperature.fit``; arguments of its own by ``functools.partial``.
+        fit: (logits, labels) -> calibrator, as ``TemperatureScaling.fit``; arguments of its own by
+            ``functools.partial``.
         logits: (N, K) float, of examples that the model was not trained on.
         labels: (N,) int64 in [0, K).
         folds: how many, from 2 to N.
@@ -63,10 +64,11 @@ def cross_fit(
         TypeError: where logits are not floating-point or labels not integers.
 
     Example:
-        >>> from softtargets.calibration import Temperature
+        >>> from softtargets.calibration import TemperatureScaling
         >>> logits = torch.tensor([[0.0, 4.0], [0.0, 4.0], [4.0, 0.0], [4.0, 0.0]]).repeat(4, 1)
         >>> labels = torch.tensor([1, 0, 0, 0]).repeat(4)
-        >>> crossed = cross_fit(Temperature.fit, logits, labels, folds=4, generator=torch.Generator().manual_seed(0))
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> crossed = cross_fit(TemperatureScaling.fit, logits, labels, folds=4, generator=generator)
         >>> crossed.fold.bincount().tolist(), crossed.log_probs.shape
         ([4, 4, 4, 4], torch.Size([16, 2]))
     """

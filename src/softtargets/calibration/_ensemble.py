@@ -8,13 +8,13 @@ from torch import Tensor
 from softtargets._numerics import at_least_float32
 from softtargets.calibration._calibrator import Calibrator, check_given, saved
 from softtargets.calibration._inputs import Examples, examples
-from softtargets.calibration._temperature import Temperature
+from softtargets.calibration._temperature import TemperatureScaling
 
-__all__ = ["EnsembleTemperature"]
+__all__ = ["EnsembleTemperatureScaling"]
 
 
 @saved
-class EnsembleTemperature(Calibrator):
+class EnsembleTemperatureScaling(Calibrator):
     """Mix the predictions at a fitted temperature, the plain ones and the uniform ones (ETS; Zhang et al. 2020).
 
     log(w_1 softmax(z / T) + w_2 softmax(z) + w_3 / K)
@@ -24,8 +24,8 @@ class EnsembleTemperature(Calibrator):
     Buffers: `temperature` () float64; `weights` (3,) float64, at least 0, summing to 1; `converged` () bool;
     `left_out` () int64, rows without a part in the fit of T. A new object leaves the probabilities as they are.
 
-    Limits:
-        weights=(1, 0, 0) gives Temperature; (0, 1, 0) log_softmax.
+    Special cases:
+        weights=(1, 0, 0) gives TemperatureScaling; (0, 1, 0) log_softmax.
     """
 
     temperature: Tensor
@@ -37,7 +37,7 @@ class EnsembleTemperature(Calibrator):
 
     @classmethod
     def fit(cls, logits: Tensor, labels: Tensor, *, mask: Tensor | None = None) -> Self:
-        """Fit T by :meth:`Temperature.fit`, then the weights at which held-out labels are most likely.
+        """Fit T by :meth:`TemperatureScaling.fit`, then the weights at which held-out labels are most likely.
 
         minimise over w on the simplex:  mean_i -log(w_1 a_i + w_2 b_i + w_3 / K)
 
@@ -50,20 +50,20 @@ class EnsembleTemperature(Calibrator):
             mask: of the labels' shape, bool, True where a row counts. None: all count.
 
         Returns:
-            EnsembleTemperature, on the device of the logits; converged where both fits are.
+            EnsembleTemperatureScaling, on the device of the logits; converged where both fits are.
 
         Raises:
-            ValueError: as :meth:`Temperature.fit`.
+            ValueError: as :meth:`TemperatureScaling.fit`.
             TypeError: where logits are not floating-point, labels not integers, or mask not bool.
 
         Example:
             >>> logits = torch.tensor([[20.0, 0.0], [20.0, 0.0], [0.1, 0.0], [0.0, 0.1]])
-            >>> fitted = EnsembleTemperature.fit(logits, torch.tensor([0, 1, 0, 1]))
+            >>> fitted = EnsembleTemperatureScaling.fit(logits, torch.tensor([0, 1, 0, 1]))
             >>> float(fitted.weights.sum().round(decimals=6))
             1.0
         """
         rows = examples(logits, labels, mask)
-        scaled = Temperature.fit(rows.logits, rows.labels)
+        scaled = TemperatureScaling.fit(rows.logits, rows.labels)
         weights, converged = mixture_weights(_likelihoods(rows, float(scaled.temperature)))
         fitted = cls()
         fitted.fill(temperature=scaled.temperature, weights=weights, left_out=scaled.left_out)

@@ -11,13 +11,13 @@ from softtargets.calibration._calibrator import Calibrator, check_given, saved
 from softtargets.calibration._classwise import check_uniform, class_probs, normalised
 from softtargets.calibration._inputs import examples
 
-__all__ = ["Histogram"]
+__all__ = ["HistogramBinning"]
 
 BINNINGS = ("width", "mass")
 
 
 @saved
-class Histogram(Calibrator):
+class HistogramBinning(Calibrator):
     """Map each class's probability to the share of it in its bin (Zadrozny & Elkan 2001; Guo et al. 2017).
 
     p'_k = share of label k among examples with softmax(z)_k in the same bin, divided by the sum over k
@@ -61,7 +61,7 @@ class Histogram(Calibrator):
             uniform: share of the uniform distribution in every row, in [0, 1).
 
         Returns:
-            Histogram, on the device of the logits; converged, as there is nothing to iterate.
+            HistogramBinning, on the device of the logits; converged, as there is nothing to iterate.
 
         Raises:
             ValueError: where shapes differ, a label is out of range, a row holds NaN or +inf or has no finite logit
@@ -70,7 +70,7 @@ class Histogram(Calibrator):
 
         Example:
             >>> logits = torch.tensor([[0.75, 0.25], [0.75, 0.25], [0.25, 0.75]]).log()
-            >>> fitted = Histogram.fit(logits, torch.tensor([0, 1, 1]), bins=2)
+            >>> fitted = HistogramBinning.fit(logits, torch.tensor([0, 1, 1]), bins=2)
             >>> fitted.shares.tolist()        # of .25 said and of .75, by class
             [[0.0, 0.5], [0.5, 1.0]]
         """
@@ -93,7 +93,7 @@ class Histogram(Calibrator):
     def forward(self, logits: Tensor) -> Tensor:
         """Return calibrated log-probabilities, (..., K) float32 or wider, from (..., K) logits."""
         if len(self.shares) == 0:
-            raise fail("Histogram", "fitted", "a new object", "use Histogram.fit, or load its state")
+            raise fail("HistogramBinning", "fitted", "a new object", "use HistogramBinning.fit, or load its state")
         check_given(logits, self.shares.shape[0])
         # (K, n), in float64 as the counts were taken, so that an example stays in its bin
         probs = logits.double().softmax(-1).reshape(-1, logits.shape[-1]).T.contiguous()

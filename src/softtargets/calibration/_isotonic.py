@@ -9,11 +9,11 @@ from softtargets.calibration._calibrator import Calibrator, check_given, saved
 from softtargets.calibration._classwise import check_uniform, class_probs, normalised
 from softtargets.calibration._inputs import examples
 
-__all__ = ["Isotonic"]
+__all__ = ["IsotonicCalibration"]
 
 
 @saved
-class Isotonic(Calibrator):
+class IsotonicCalibration(Calibrator):
     """Map each class's probability by the best non-decreasing function (Zadrozny & Elkan 2002).
 
     p'_k = f_k(softmax(z)_k), divided by the sum over k; f_k joins its knots by lines and is constant beyond them
@@ -50,7 +50,7 @@ class Isotonic(Calibrator):
             uniform: share of the uniform distribution in every row, in [0, 1).
 
         Returns:
-            Isotonic, on the device of the logits; converged, as it is found in finitely many steps.
+            IsotonicCalibration, on the device of the logits; converged, as it is found in finitely many steps.
 
         Raises:
             ValueError: where shapes differ, a label is out of range, a row holds NaN or +inf or has no finite logit
@@ -60,7 +60,7 @@ class Isotonic(Calibrator):
 
         Example:
             >>> logits = torch.tensor([[0.5, 0.5], [0.75, 0.25], [0.75, 0.25], [0.25, 0.75]]).log()
-            >>> fitted = Isotonic.fit(logits, torch.tensor([1, 0, 1, 1]))        # 1 in 2 right where .75 was said
+            >>> fitted = IsotonicCalibration.fit(logits, torch.tensor([1, 0, 1, 1]))  # 1 in 2 right where .75 was said
             >>> fitted(logits).exp().round(decimals=4)[1].tolist()
             [0.5, 0.5]
         """

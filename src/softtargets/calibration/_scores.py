@@ -29,7 +29,7 @@ def max_probability(logits: Tensor) -> Tensor:
         ValueError: where a row holds NaN or +inf or has no finite logit (first bad row named), or K < 2.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         logits all alike give 1 / K.
 
     Example:
@@ -54,7 +54,7 @@ def margin(logits: Tensor) -> Tensor:
         ValueError: where a row holds NaN or +inf or has no finite logit (first bad row named), or K < 2.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         two classes equally likely and most likely give 0; with two classes it is 2 max_probability - 1.
 
     Example:
@@ -84,7 +84,7 @@ def negative_entropy(logits: Tensor) -> Tensor:
         ValueError: where a row holds NaN or +inf or has no finite logit (first bad row named), or K < 2.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         logits all alike give -log K.
 
     Example:
@@ -115,7 +115,7 @@ def logit_normalized(logits: Tensor, p: float) -> Tensor:
             K < 2.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         logits all alike give 0.
 
     Example:

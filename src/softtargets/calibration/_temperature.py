@@ -14,11 +14,11 @@ from softtargets.calibration._inputs import Examples, examples
 from softtargets.calibration._search import TemperatureNLL, search
 from softtargets.matrices import Transition
 
-__all__ = ["Temperature"]
+__all__ = ["TemperatureScaling"]
 
 
 @saved
-class Temperature(Calibrator):
+class TemperatureScaling(Calibrator):
     """Divide logits by one number, which keeps every prediction and changes how sure it is (Guo et al. 2017).
 
     log_softmax(z / T)
@@ -30,11 +30,11 @@ class Temperature(Calibrator):
     Args:
         temperature: T, a finite number above 0; above 1 makes predictions less sure.
 
-    Limits:
+    Special cases:
         temperature=1 gives log_softmax.
 
     Example:
-        >>> Temperature(2.0)(torch.tensor([[0.0, 2 * math.log(3.0)]])).exp().round(decimals=4).tolist()
+        >>> TemperatureScaling(2.0)(torch.tensor([[0.0, 2 * math.log(3.0)]])).exp().round(decimals=4).tolist()
         [[0.25, 0.75]]
     """
 
@@ -85,7 +85,7 @@ class Temperature(Calibrator):
             tolerance: the last step in log T is no longer; what is left of the error is about its square.
 
         Returns:
-            Temperature, on the device of the logits.
+            TemperatureScaling, on the device of the logits.
 
         Raises:
             ValueError: where shapes differ, a label is out of range, a row holds NaN or +inf or has no finite logit
@@ -94,7 +94,7 @@ class Temperature(Calibrator):
 
         Example:
             >>> logits = torch.tensor([[0.0, 4.0], [0.0, 4.0], [0.0, 4.0], [4.0, 0.0]])        # as sure each time
-            >>> fitted = Temperature.fit(logits, torch.tensor([1, 1, 1, 1]))        # 3 of 4: sigmoid(4/T) = 3/4
+            >>> fitted = TemperatureScaling.fit(logits, torch.tensor([1, 1, 1, 1]))        # 3 of 4: sigmoid(4/T) = 3/4
             >>> round(float(fitted.temperature), 6), round(4 / math.log(3), 6), bool(fitted.converged)
             (3.640957, 3.640957, True)
         """

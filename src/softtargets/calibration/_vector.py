@@ -10,13 +10,13 @@ from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
 from softtargets.calibration._calibrator import Calibrator, check_given, saved
 from softtargets.calibration._inputs import Examples, examples
-from softtargets.calibration._temperature import Temperature
+from softtargets.calibration._temperature import TemperatureScaling
 
-__all__ = ["Vector"]
+__all__ = ["VectorScaling"]
 
 
 @saved
-class Vector(Calibrator):
+class VectorScaling(Calibrator):
     """Give every class a scale and a bias (vector scaling; Guo et al. 2017).
 
     log_softmax(scale * z + bias)
@@ -27,7 +27,7 @@ class Vector(Calibrator):
     Buffers: `scale` (K,) and `bias` (K,) float64, biases summing to 0, since a common one changes nothing; `converged`
     () bool; `left_out` () int64. A new object leaves the logits as they are.
 
-    Limits:
+    Special cases:
         scale=1/T and bias=0 give Temperature.
     """
 
@@ -68,15 +68,15 @@ class Vector(Calibrator):
             steps: of L-BFGS, at most.
 
         Returns:
-            Vector, on the device of the logits.
+            VectorScaling, on the device of the logits.
 
         Raises:
-            ValueError: as :meth:`Temperature.fit`, and where steps < 1.
+            ValueError: as :meth:`TemperatureScaling.fit`, and where steps < 1.
             TypeError: where logits are not floating-point, labels not integers, or mask not bool.
 
         Example:
             >>> logits = torch.tensor([[1.0, 0.0]]).expand(4, 2)        # 1 in 4 of class 0: log odds of -log 3
-            >>> fitted = Vector.fit(logits, torch.tensor([0, 1, 1, 1]))
+            >>> fitted = VectorScaling.fit(logits, torch.tensor([0, 1, 1, 1]))
             >>> fitted(logits[:1]).exp().round(decimals=4).tolist()
             [[0.25, 0.75]]
         """
@@ -85,7 +85,7 @@ class Vector(Calibrator):
             raise fail("steps", "at least 1", steps, "500 are enough for most")
         rows = examples(logits, labels, mask)
         kept = rows.kept()
-        start = Temperature.fit(kept.logits, kept.labels)
+        start = TemperatureScaling.fit(kept.logits, kept.labels)
         # where one scale for all classes already grows without end, so do several
         endless = bool(start.temperature < 1) and not bool(start.converged)
         weights, converged = _minimise(kept, 1 / start.temperature, bias=bias, tolerance=tolerance, steps=steps)

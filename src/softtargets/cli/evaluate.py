@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from softtargets.evaluate import EvaluationResults
     from softtargets.evaluate.inputs import OnRows
 
-_SHOWN = ("accuracy", "nll", "brier", "ece", "ece_mass", "smooth_ece", "overconfidence", "aurc", "error_auroc")
+_SHOWN = (
+    "accuracy",
+    "nll",
+    "brier",
+    "ece",
+    "ece_mass",
+    "smooth_ece",
+    "overconfidence",
+    "aurc",
+    "misclassification_auroc",
+)
 
 
 def evaluate(

@@ -28,20 +28,20 @@ class MovingAverage(nn.Module):
     Raises:
         ValueError: where decay is outside [0, 1].
 
-    Limits:
+    Special cases:
         decay=0 gives the model as it is; decay=1 the model as it was.
 
-    Conventions:
+    Notes:
         no correction for the start: the first weights count decay^n after n updates. Some code begins with a smaller
         decay instead, or copies at the first update (torch's AveragedModel).
 
-    Cost:
+    Complexity:
         a second model in memory, one pass over the weights an update, one forward pass more where it teaches.
 
-    When:
+    When to use:
         self-distillation without a teacher of its own; also as the model to evaluate.
 
-    Against:
+    Limitations:
         1 / (1 - decay) updates is how far it lags; weights in half precision lose updates smaller than their last bit:
         keep the model in float32, under autocast if need be.
 

@@ -15,10 +15,10 @@ from softtargets.distill._inputs import (
 )
 from softtargets.losses.inputs import paired
 
-__all__ = ["decoupled"]
+__all__ = ["dkd_loss"]
 
 
-def decoupled(
+def dkd_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
     labels: Tensor,
@@ -53,27 +53,27 @@ def decoupled(
             student excludes a class (-inf) that the teacher does not.
         TypeError: where logits are not floating-point, labels not integers or the mask not boolean.
 
-    Limits:
-        target_weight=1 with other_weight = 1 - p_t,label(T) gives knowledge_distillation; with two classes the others
+    Special cases:
+        target_weight=1 with other_weight = 1 - p_t,label(T) gives kd_loss; with two classes the others
         have nothing to learn, and target_weight=1 gives it too.
 
-    Conventions:
+    Notes:
         their alpha and beta, 1 and 8; T^2 multiplies both terms, as in their code, which adds cross entropy and raises
         this loss from 0 over the first 20 epochs.
 
-    Cost:
+    Complexity:
         O(N K), six tensors of the size of the logits.
 
-    When:
+    When to use:
         a teacher so sure of its training examples that plain distillation hardly hears what it says of the others.
 
-    Against:
+    Limitations:
         other_weight wants tuning with the gap between label and rest, and an early rise: eight times the noise too.
         Wrong labels split the probabilities in the wrong place.
 
     Example:
         >>> student, teacher = torch.zeros(1, 3), torch.tensor([[2.0, 1.0, 1.0]]).log()
-        >>> loss = decoupled(student, teacher, torch.tensor([0]), temperature=1.0)        # the others' shares agree
+        >>> loss = dkd_loss(student, teacher, torch.tensor([0]), temperature=1.0)        # the others' shares agree
         >>> round(float(loss), 4)        # b_s = (1/3, 2/3), b_t = (1/2, 1/2): 1/2 log 3/2 + 1/2 log 3/4
         0.0589
     """

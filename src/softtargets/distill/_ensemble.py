@@ -28,7 +28,7 @@ def ensemble(
     "probs": log sum_m w_m softmax(z_m / T)        "logits": log_softmax(sum_m w_m z_m / T)
 
     T is `temperature`, at which each member is softened before the average. The result is log-probabilities: a teacher
-    for knowledge_distillation at temperature 1. What softens to them at T again is T times the result.
+    for kd_loss at temperature 1. What softens to them at T again is T times the result.
 
     Args:
         logits: M tensors of shape (..., K), or one of (M, ..., K), float; -inf for a class that a member excludes.
@@ -46,20 +46,20 @@ def ensemble(
             average is not one of those above.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         one member, or equal ones, give log_softmax(z / T); weight on one member alone gives that member.
 
-    Conventions:
+    Notes:
         Hinton et al. 2015 leave the choice of mean open; for "logits" the temperature commutes with the average, for
         "probs" it does not.
 
-    Cost:
+    Complexity:
         O(M N K).
 
-    When:
+    When to use:
         a student is to have the accuracy of several networks at the cost of one.
 
-    Against:
+    Limitations:
         every member runs on every example, or is kept. Members that agree only in being sure add nothing.
 
     Example:

@@ -9,10 +9,10 @@ from softtargets._checks import check_floating, check_mask
 from softtargets._errors import fail
 from softtargets.distill._inputs import counted, masked_rows
 
-__all__ = ["hidden"]
+__all__ = ["hidden_state_loss"]
 
 
-def hidden(
+def hidden_state_loss(
     student_hidden: Tensor,
     teacher_hidden: Tensor,
     *,
@@ -40,24 +40,24 @@ def hidden(
         ValueError: where rows or widths do not agree.
         TypeError: where activations are not floating-point or the mask not boolean.
 
-    Limits:
+    Special cases:
         the teacher's own activations give 0; with normalize it is 2 (1 - cosine) / D_t.
 
-    Conventions:
+    Notes:
         averaged over the width and not halved: torch's mse_loss with the rows kept apart.
 
-    Cost:
+    Complexity:
         O(N D_t) and the projection.
 
-    When:
+    When to use:
         a student with layers that correspond to its teacher's, beside a loss on the logits.
 
-    Against:
+    Limitations:
         the student spends capacity on what the label does not need; without normalize the scale of the activations sets
         the weight, and a few large units rule it.
 
     Example:
-        >>> hidden(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 5.0]])).tolist()        # 9 / 2
+        >>> hidden_state_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 5.0]])).tolist()        # 9 / 2
         [4.5]
     """
     check_floating("student_hidden", student_hidden)

@@ -22,12 +22,12 @@ from softtargets.losses.building_blocks import deferred_cross_entropy
 from softtargets.matrices import Transition
 from softtargets.targets import Targets
 
-__all__ = ["knowledge_distillation", "squared_logits"]
+__all__ = ["kd_loss", "logit_mse_loss"]
 
 SCALES = ("squared", "none")
 
 
-def knowledge_distillation(
+def kd_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
     labels: Tensor | Targets | None = None,
@@ -72,29 +72,29 @@ def knowledge_distillation(
             the student excludes a class (-inf) that the teacher gives probability.
         TypeError: where logits are not floating-point or the mask not boolean.
 
-    Limits:
+    Special cases:
         weight=0 gives cross_entropy; weight=1 with the teacher's own logits gives 0; T -> inf, scaled, gives half the
         squared distance of the centred logits over K; at T=1 it is cross_entropy against (1 - weight) onehot + weight
         p_t, less weight * H(p_t).
 
-    Conventions:
+    Notes:
         the divergence over classes is summed, and taken by its definition, entropy included. Müller et al.'s beta is
         `weight`, with student_temperature=1; Shen et al.'s lambda is `label_weight`. Born-again networks: a teacher of
         the student's own size at T=1. Without the scale the teacher's term fades as 1 / T^2.
 
-    Cost:
+    Complexity:
         O(N K), four tensors of the size of the logits; with a transition other than symmetric or none O(N K^2).
 
-    When:
+    When to use:
         a larger or better trained network, or an ensemble, is at hand and its logits can be computed or kept.
 
-    Against:
+    Limitations:
         a smoothed teacher's logits lose what tells its examples apart (Müller et al. 2019), the more so at a high
         temperature (Chandrasegaran et al. 2022).
 
     Example:
         >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]).log()        # 3/4 log 3/2 + 1/4 log 1/2
-        >>> round(float(knowledge_distillation(student, teacher)), 4)
+        >>> round(float(kd_loss(student, teacher)), 4)
         0.1308
     """
     student_temperature = temperature if student_temperature is None else student_temperature
@@ -115,7 +115,7 @@ def knowledge_distillation(
     return counted(with_labels(loss, z, labels, label_weight, mask, transition), mask)
 
 
-def squared_logits(
+def logit_mse_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
     labels: Tensor | Targets | None = None,
@@ -148,27 +148,27 @@ def squared_logits(
             -inf on one side alone.
         TypeError: where logits are not floating-point or the mask not boolean.
 
-    Limits:
-        weight=0 gives cross_entropy; centered, it is K times what knowledge_distillation tends to as T grows.
+    Special cases:
+        weight=0 gives cross_entropy; centered, it is K times what kd_loss tends to as T grows.
 
-    Conventions:
+    Notes:
         halved, and summed over classes, not averaged. Müller et al. do not centre; Hinton et al.'s limit of high
         temperatures does.
 
-    Cost:
+    Complexity:
         O(N K), two tensors of the size of the logits.
 
-    When:
+    When to use:
         all of the teacher's logits count, those of improbable classes as much as the rest: the limit of a high
         temperature.
 
-    Against:
+    Limitations:
         most of the distance may lie in classes that are hardly ever predicted; log-probabilities are not logits:
         centre them.
 
     Example:
         >>> student, teacher = torch.tensor([[1.0, 0.0]]), torch.tensor([[4.0, 2.0]])        # half of 9 + 4
-        >>> squared_logits(student, teacher).tolist(), squared_logits(student, teacher, centered=True).tolist()
+        >>> logit_mse_loss(student, teacher).tolist(), logit_mse_loss(student, teacher, centered=True).tolist()
         ([6.5], [0.25])
     """
     label_weight = _label_weight(weight, label_weight)

@@ -5,13 +5,13 @@ from torch import Tensor
 
 from softtargets.distill._inputs import check_temperature, check_weight, counted, pair
 
-__all__ = ["relational"]
+__all__ = ["dist_loss"]
 
 # as in the authors' code: keeps the correlation of a constant from being 0 / 0
 EPS = 1e-8
 
 
-def relational(
+def dist_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
     *,
@@ -44,29 +44,29 @@ def relational(
         ValueError: where shapes differ, or the temperature or a weight is out of range.
         TypeError: where logits are not floating-point or the mask not boolean.
 
-    Limits:
+    Special cases:
         the teacher's own logits give 0; probabilities that are a positive multiple of the teacher's plus a constant
         give 0 for the inter term.
 
-    Conventions:
+    Notes:
         their beta and gamma are inter_weight and intra_weight, 1 and 1 in their code, beside cross entropy of weight 1;
         1e-8 is added to the product of the norms, so that a constant row or class, as in a batch of one, has the
         correlation 0. T^2 is theirs.
 
-    Cost:
+    Complexity:
         O(N K), six tensors of the size of the logits.
 
-    When:
+    When to use:
         a teacher much stronger than its student, whose probabilities the student could not match in value.
 
-    Against:
+    Limitations:
         the intra term depends on the batch: small ones, or many classes, make it noise. Correlations alone do not fix
         a confidence, and a student of exactly equal logits (a head that begins at 0) has a gradient near 1e8 times its
         teacher's.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
-        >>> relational(logits, logits).abs().round(decimals=4).tolist(), relational(logits, -logits).tolist()
+        >>> dist_loss(logits, logits).abs().round(decimals=4).tolist(), dist_loss(logits, -logits).tolist()
         ([0.0, 0.0], [4.0, 4.0])
     """
     check_weight("inter_weight", inter_weight)

@@ -31,20 +31,20 @@ def equivalent_smoothing(
         ValueError: where shapes differ, a label is out of range, the temperature is not above 0, or no row counts.
         TypeError: where logits are not floating-point, labels not integers or the mask not boolean.
 
-    Limits:
+    Special cases:
         a teacher whose probabilities are targets smoothed by a gives a; T -> inf gives 1.
 
-    Conventions:
+    Notes:
         smoothing in the "all" convention, over all K classes, those of -inf included. Meant for training examples that
         the teacher has learned: a wrong prediction counts as mass on wrong classes.
 
-    Cost:
+    Complexity:
         O(N K).
 
-    When:
+    When to use:
         students of teachers at several temperatures are to be compared with students of smoothed labels.
 
-    Against:
+    Limitations:
         one number: it does not say whether the mass goes to like classes or evenly to all.
 
     Example:

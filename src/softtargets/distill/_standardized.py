@@ -6,10 +6,10 @@ from torch import Tensor
 from softtargets._checks import check_classes_last
 from softtargets._numerics import at_least_float32
 from softtargets.distill._inputs import check_weight, counted, pair
-from softtargets.distill._logits import knowledge_distillation, with_labels
+from softtargets.distill._logits import kd_loss, with_labels
 from softtargets.targets import Targets
 
-__all__ = ["logit_standardized", "standardize"]
+__all__ = ["standardize", "standardized_kd_loss"]
 
 
 def standardize(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
@@ -28,19 +28,19 @@ def standardize(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
         ValueError: where there are fewer than two classes or eps is negative.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         a positive factor and a shift of a row change nothing but for eps; a row of equal logits gives 0.
 
-    Conventions:
+    Notes:
         the sample's standard deviation, with K - 1, as in their code (torch's default).
 
-    Cost:
+    Complexity:
         O(N K), three tensors of the size of the logits.
 
-    When:
+    When to use:
         on both sides before any loss on logits, so that a student need not have its teacher's range of logits.
 
-    Against:
+    Limitations:
         how sure a teacher is of one example rather than another is lost with the scale. Of exactly equal logits (a head
         that begins at 0) the gradient is 1 / eps.
 
@@ -60,7 +60,7 @@ def standardize(logits: Tensor, *, eps: float = 1e-7) -> Tensor:
     return (centred / (deviation + eps)).masked_fill(absent, -torch.inf)
 
 
-def logit_standardized(
+def standardized_kd_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
     labels: Tensor | Targets | None = None,
@@ -93,31 +93,31 @@ def logit_standardized(
             range, or the student excludes a class (-inf) that the teacher gives probability.
         TypeError: where logits are not floating-point or the mask not boolean.
 
-    Limits:
-        label_weight=0 gives weight times knowledge_distillation of standardised logits; a student whose logits are a
+    Special cases:
+        label_weight=0 gives weight times kd_loss of standardised logits; a student whose logits are a
         positive multiple of the teacher's, shifted or not, has nothing to learn from it.
 
-    Conventions:
+    Notes:
         T^2 is kept, though standardised logits have no scale of their own; 9, 0.1 and 2 are theirs for CIFAR-100.
 
-    Cost:
-        that of knowledge_distillation and four more tensors of the size of the logits.
+    Complexity:
+        that of kd_loss and four more tensors of the size of the logits.
 
-    When:
+    When to use:
         a student too small for its teacher's range of logits, or a teacher whose range differs (smoothed, say).
 
-    Against:
+    Limitations:
         the labels alone hold the student's confidence: weigh them too low, and it is poorly calibrated. A head that
         begins at exactly 0 gets a gradient near 1e7 at its first step.
 
     Example:
         >>> student, teacher = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 5.0]])        # +-(.7071, -.7071)
-        >>> loss = logit_standardized(student, teacher, weight=1.0, label_weight=0.0)
+        >>> loss = standardized_kd_loss(student, teacher, weight=1.0, label_weight=0.0)
         >>> round(float(loss), 4)        # 4 * .7071 * tanh(.7071 / 2)
         0.9603
     """
     check_weight("weight", weight)
     check_weight("label_weight", label_weight)
     z, v = pair(student_logits, teacher_logits, mask)
-    loss = weight * knowledge_distillation(standardize(z), standardize(v), temperature=temperature)
+    loss = weight * kd_loss(standardize(z), standardize(v), temperature=temperature)
     return counted(with_labels(loss, z, labels, label_weight, mask), mask)

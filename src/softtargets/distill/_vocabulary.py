@@ -25,20 +25,20 @@ def pad_vocabulary(logits: Tensor, size: int) -> Tensor:
         ValueError: where size is below K.
         TypeError: where logits are not floating-point or size is not an int.
 
-    Limits:
+    Special cases:
         size=K gives the logits; the probabilities of the K classes, and their gradient, stay as they are.
 
-    Conventions:
+    Notes:
         -inf, never 0: that is a logit like any other, which takes probability from the classes there are.
 
-    Cost:
+    Complexity:
         one copy.
 
-    When:
+    When to use:
         a teacher that was trained on the first classes of the student's, or tokenizers of which one adds tokens at the
         end.
 
-    Against:
+    Limitations:
         vocabularies that order their classes differently: reindex those. A student that lacks classes of its teacher is
         refused where the teacher gives them probability; take those of the teacher off, or mask them there.
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from softtargets._numerics import at_least_float32
-from softtargets.calibration import Temperature
+from softtargets.calibration import TemperatureScaling
 from softtargets.evaluate.accumulate import AccumulatedModel
 from softtargets.evaluate.inputs import OnRows, read_blocks
 from softtargets.evaluate.sample import LEAST, RowSample
@@ -91,7 +91,7 @@ def fit_temperatures(sample: RowSample) -> FoldTemperatures | None:
         return None
     values, labels, ids = sample.rows()
     logits, folds = as_logits(values, sample.kind), fold_of(ids, sample.seed)
-    fitted = [Temperature.fit(logits, labels, mask=folds != fold) for fold in range(FOLDS)]
+    fitted = [TemperatureScaling.fit(logits, labels, mask=folds != fold) for fold in range(FOLDS)]
     return FoldTemperatures(
         sample.kind,
         sample.seed,

@@ -120,7 +120,7 @@ METRICS: dict[str, EvaluationMetric] = {
     "coverage_at_5": EvaluationMetric(
         RANKING, "Coverage at 5 % risk", "Largest share that can be kept with at most 5 % wrong.", better="higher"
     ),
-    "error_auroc": EvaluationMetric(
+    "misclassification_auroc": EvaluationMetric(
         RANKING,
         "AUROC of errors",
         "Probability that a wrong row is less confident than a right one.",

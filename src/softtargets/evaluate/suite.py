@@ -27,7 +27,7 @@ LEAST = 20
 BRIER_PARTS = ("brier_reliability", "brier_resolution", "brier_uncertainty", "brier_within_bin")
 # Their intervals are known even where no draw can differ: if all rows are right, or all wrong.
 SHARES = ("accuracy", "top5_accuracy")
-SELECTIVE = ("aurc", "excess_aurc", "error_auroc", "coverage_at_1", "coverage_at_5")
+SELECTIVE = ("aurc", "excess_aurc", "misclassification_auroc", "coverage_at_1", "coverage_at_5")
 
 
 class MetricSuite:

@@ -3,9 +3,9 @@
 Example:
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.naive_bayes import GaussianNB
-    >>> from softtargets.integrations.sklearn import TemperatureScaling
+    >>> from softtargets.integrations.sklearn import TemperatureScaledClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = TemperatureScaling(GaussianNB()).fit(X, y)
+    >>> model = TemperatureScaledClassifier(GaussianNB()).fit(X, y)
     >>> model.temperature_ > 1, model.converged_                        # it was too sure
     (True, True)
     >>> round(float(model.predict_proba(X[:1]).sum()), 6)
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail, fail_type
-from softtargets.calibration import Temperature
+from softtargets.calibration import TemperatureScaling
 from softtargets.integrations._late import late_classes
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 else:
     _Estimator = object  # see the end of the file
 
-__all__ = ["TemperatureScaling"]
+__all__ = ["TemperatureScaledClassifier"]
 
 _METHODS = ("decision_function", "predict_proba")
 # What a probability of 0 is taken for, as scikit-learn does: forests give it, and no temperature undoes it.
 _FLOOR = 1e-12
 
 
-class TemperatureScaling(_Estimator):
+class TemperatureScaledClassifier(_Estimator):
     """Make a classifier's probabilities true by one temperature (Guo et al. 2017).
 
     softmax(scores / temperature_), scores = decision_function(X), or log predict_proba(X) where there is none
@@ -49,7 +49,8 @@ class TemperatureScaling(_Estimator):
     temperature_ 1, where `CalibratedClassifierCV(method="temperature", ensemble=False)`, with (-d, d), has 2 for the
     same probabilities. Probabilities below 1e-12 count as that.
 
-    Labels that are wrong at times make temperature_ too high: see :meth:`softtargets.calibration.Temperature.fit`.
+    Labels that are wrong at times make temperature_ too high: see
+    :meth:`softtargets.calibration.TemperatureScaling.fit`.
 
     Args:
         estimator: a classifier with `decision_function` or `predict_proba`.
@@ -61,7 +62,7 @@ class TemperatureScaling(_Estimator):
         temperature_: above 1 where the classifier was too sure.
         converged_: False where there is no best temperature inside its bounds: all held-out predictions right, or none
             better than chance. `fit` then warns with `ConvergenceWarning`.
-        calibrator_: the :class:`softtargets.calibration.Temperature`.
+        calibrator_: the :class:`softtargets.calibration.TemperatureScaling`.
         estimator_: the fitted classifier.
         classes_: (K,) its classes.
         n_features_in_: as `estimator_` has it; likewise `feature_names_in_`.
@@ -107,7 +108,7 @@ class TemperatureScaling(_Estimator):
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
-        self.calibrator_ = Temperature.fit(self._logits(scores), self._numbered(y))
+        self.calibrator_ = TemperatureScaling.fit(self._logits(scores), self._numbered(y))
         self.temperature_ = float(self.calibrator_.temperature)
         self.converged_ = bool(self.calibrator_.converged)
         if not self.converged_:

@@ -46,20 +46,20 @@ def binary_cross_entropy(
             [0, 1] or the convention unknown.
         TypeError: where logits are not floating-point or labels not a real tensor.
 
-    Limits:
+    Special cases:
         smoothing=0 gives the hard labels' loss in either convention; smoothing=1 gives that of labels of 1/2 or 1/K.
 
-    Conventions:
+    Notes:
         torch's binary_cross_entropy_with_logits(reduction="none").sum(-1); its mean is ours / K. "binary" is Keras's,
         "all" timm's, for one-hot labels, whose sum it keeps.
 
-    Cost:
+    Complexity:
         O(N K) time and memory, some tensors of the size of the logits.
 
-    When:
+    When to use:
         an example may have several labels or none, or classes are told apart one by one.
 
-    Against:
+    Limitations:
         where K is large most labels are 0 and most of the loss is theirs; "binary" smoothing then adds up to r K / 2
         labels that are not there.
 

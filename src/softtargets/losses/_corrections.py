@@ -13,7 +13,7 @@ from softtargets.losses._engine.kernel import Index
 from softtargets.losses._engine.log_odds import label_log_odds
 from softtargets.losses.inputs import classes_last, paired
 from softtargets.matrices import Transition
-from softtargets.targets import backward
+from softtargets.targets import backward_corrected
 
 __all__ = ["backward_corrected_cross_entropy", "forward_corrected_cross_entropy"]
 
@@ -42,20 +42,20 @@ def forward_corrected_cross_entropy(
     Raises:
         ValueError: where shapes differ, a label is out of range, or the rows of T do not sum to 1.
 
-    Limits:
+    Special cases:
         no noise gives cross_entropy; redraw = 1, where the label says nothing, gives log K.
 
-    Conventions:
+    Notes:
         T as Patrini et al.: row = clean, column = observed; cleanlab and some ports hold the transpose. Lukasik et
         al.'s alpha is `redraw`, of which (K - 1) / K are flipped.
 
-    Cost:
+    Complexity:
         O(N K) with one column of T per example, gradient included; no softmax is multiplied by T.
 
-    When:
+    When to use:
         labels are wrong at a rate that is known or can be estimated; the minimiser is the clean posterior.
 
-    Against:
+    Limitations:
         no better than its T; a network that can learn every wrong label by heart still does, only later.
 
     Aliases:
@@ -158,7 +158,7 @@ def backward_corrected_cross_entropy(
 
     (T^-1 losses)[label]        # Patrini et al. 2017, Thm. 1; Lukasik et al. 2020, Eq. 4
 
-    The same as ``cross_entropy(logits, targets.backward(labels, transition))``.
+    The same as ``cross_entropy(logits, targets.backward_corrected(labels, transition))``.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
@@ -172,19 +172,19 @@ def backward_corrected_cross_entropy(
     Raises:
         ValueError: where shapes differ, a label is out of range, or T is singular or ill-conditioned.
 
-    Limits:
+    Special cases:
         no noise gives cross_entropy; symmetric noise gives smoothing of -redraw / (1 - redraw).
 
-    Conventions:
+    Notes:
         T as in :func:`forward_corrected_cross_entropy`; symmetric noise in closed form, any other T solved for.
 
-    Cost:
+    Complexity:
         O(N K) for any T, symmetric ones O(N) more than plain cross entropy; a Transition keeps its inverse.
 
-    When:
+    When to use:
         an unbiased estimate of the clean loss is wanted, as in theory or with a loss other than cross entropy.
 
-    Against:
+    Limitations:
         unbounded below: with its negative weights a network of much capacity drives it down on wrong labels; T must be
         well conditioned.
 
@@ -197,7 +197,7 @@ def backward_corrected_cross_entropy(
     """
     transition = Transition.wrap(transition)
     _check_classes(transition, classes_last(logits, class_dim))
-    return cross_entropy(logits, backward(labels, transition), class_dim=class_dim)
+    return cross_entropy(logits, backward_corrected(labels, transition), class_dim=class_dim)
 
 
 def _check_classes(transition: Transition, logits: Tensor) -> None:

@@ -35,22 +35,22 @@ def cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int =
         ValueError: where shapes differ, K < 2, or a label is out of range or not valid (first bad index named).
         TypeError: where logits are not floating-point, or targets are a floating-point tensor: say ``targets.dense``.
 
-    Limits:
+    Special cases:
         hard targets give minus the log-probability of the label; uniform logits give sum(t) * log K.
 
-    Conventions:
+    Notes:
         F.cross_entropy(reduction="none") in torch; natural logarithm; half precision is summed in float32.
 
-    Cost:
+    Complexity:
         one pass over the logits in chunks that fit the cache, gradient included, where the losses go into a mean, which
         may be scaled by a power of two; else a second one in the backward pass. Extra memory is the gradient alone (in
         place: nothing). Where the gradient is differentiated again, a target learns, or the code is compiled or
         vmapped, the plain path is taken: more passes, the same numbers.
 
-    When:
+    When to use:
         always: every target of this package goes in here.
 
-    Against:
+    Limitations:
         wrong labels are learned by heart and probabilities end too extreme (Guo et al. 2017; Lukasik et al. 2020).
 
     Example:

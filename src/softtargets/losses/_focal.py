@@ -11,10 +11,10 @@ from softtargets._numerics import as_like, at_least_float32, times
 from softtargets.losses._engine.log_odds import apart, label_log_odds
 from softtargets.losses.inputs import paired
 
-__all__ = ["dual_focal", "focal", "poly1_loss", "sample_dependent_focal"]
+__all__ = ["dual_focal_loss", "focal_loss", "poly1_loss", "sample_dependent_focal_loss"]
 
 
-def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_dim: int = -1) -> Tensor:
+def focal_loss(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_dim: int = -1) -> Tensor:
     """Focal loss: cross entropy scaled by (1 - p_label)^gamma.
 
     -(1 - p_label)^gamma log p_label        # Lin et al. 2017
@@ -32,20 +32,20 @@ def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_
         ValueError: where shapes differ, a label is out of range, or gamma is negative.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         gamma=0 gives cross_entropy.
 
-    Conventions:
+    Notes:
         gamma is 2 in Lin et al. (from memory) and 3 in Mukhoti et al. 2020. Their alpha, a weight per class, is not
         here: weigh the examples in :func:`reduce`. Ours is softmax's; detection sums sigmoid ones over classes.
 
-    Cost:
+    Complexity:
         two passes over the logits, one of them for the gradient; no N x K tensor beside it.
 
-    When:
+    When to use:
         calibration: it holds back confidence where the label is already probable; easy examples outnumber hard ones.
 
-    Against:
+    Limitations:
         not proper: its minimiser is not the true probabilities (Charoenphakdee et al. 2021, from memory): usually less
         certain, more certain where no class is likely. Wrong labels, being hard, count more.
 
@@ -60,7 +60,7 @@ def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_
         *Calibrating Deep Neural Networks using Focal Loss*, NeurIPS
 
     Example:
-        >>> loss = focal(torch.zeros(1, 2), torch.tensor([0]), gamma=2.0)        # 1/4 of log 2
+        >>> loss = focal_loss(torch.zeros(1, 2), torch.tensor([0]), gamma=2.0)        # 1/4 of log 2
         >>> round(float(loss), 4)
         0.1733
     """
@@ -70,7 +70,7 @@ def focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_
     return _focal(odds, as_like(gamma, odds))
 
 
-def sample_dependent_focal(
+def sample_dependent_focal_loss(
     logits: Tensor,
     labels: Tensor,
     *,
@@ -100,19 +100,19 @@ def sample_dependent_focal(
         ValueError: where shapes differ, a label is out of range, a gamma is negative or the threshold outside [0, 1].
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         threshold=0 gives focal with gamma_high; threshold=1 gives focal with gamma_low.
 
-    Conventions:
+    Notes:
         53 are the two gammas, 5 and 3, either side of 0.2.
 
-    Cost:
+    Complexity:
         that of focal.
 
-    When:
+    When to use:
         calibration, where one gamma is too small for improbable labels or too large for probable ones.
 
-    Against:
+    Limitations:
         the loss jumps at the threshold, upwards as the label becomes more probable; else as focal.
 
     Aliases:
@@ -125,7 +125,7 @@ def sample_dependent_focal(
         Mukhoti et al. 2020, *Calibrating Deep Neural Networks using Focal Loss*, NeurIPS
 
     Example:
-        >>> loss = sample_dependent_focal(torch.zeros(1, 2), torch.tensor([0]))        # 1/8 of log 2
+        >>> loss = sample_dependent_focal_loss(torch.zeros(1, 2), torch.tensor([0]))        # 1/8 of log 2
         >>> round(float(loss), 4)
         0.0866
     """
@@ -136,7 +136,7 @@ def sample_dependent_focal(
     return _focal(odds, torch.where(low, as_like(gamma_low, odds), as_like(gamma_high, odds)))
 
 
-def dual_focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, class_dim: int = -1) -> Tensor:
+def dual_focal_loss(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, class_dim: int = -1) -> Tensor:
     """Dual focal loss: focal loss that also widens the gap between the label and the class next below it.
 
     -(1 - p_label + p_j)^gamma log p_label, with p_j = max{p_k : p_k < p_label}, 0 where no class is below
@@ -156,19 +156,19 @@ def dual_focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, c
         ValueError: where shapes differ, a label is out of range, or gamma is negative.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         gamma=0 gives cross_entropy; a label below all other classes gives focal.
 
-    Conventions:
+    Notes:
         gamma is 5 (their code), larger than focal's since the base is larger.
 
-    Cost:
+    Complexity:
         O(N K), with some tensors of the size of the logits.
 
-    When:
+    When to use:
         calibration, where focal loss leaves a model underconfident.
 
-    Against:
+    Limitations:
         the loss jumps where the label overtakes a class, and j is the runner-up only where the prediction is right.
 
     Aliases:
@@ -182,7 +182,7 @@ def dual_focal(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, c
 
     Example:
         >>> logits = torch.tensor([[2.0, 1.0, 1.0]]).log()        # (1 - 1/2 + 1/4) log 2
-        >>> round(float(dual_focal(logits, torch.tensor([0]), gamma=1.0)), 4)
+        >>> round(float(dual_focal_loss(logits, torch.tensor([0]), gamma=1.0)), 4)
         0.5199
     """
     logits, labels = paired(logits, labels, class_dim)
@@ -216,20 +216,20 @@ def poly1_loss(logits: Tensor, labels: Tensor, *, epsilon: float | Tensor = 2.0,
         ValueError: where shapes differ, a label is out of range, or epsilon is below -1.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         epsilon=0 gives cross_entropy; the gradient is that of cross_entropy times 1 + epsilon p_label.
 
-    Conventions:
+    Notes:
         their epsilon_1, 2 for image classification (from memory), as in optax; ports to PyTorch have 1 as default.
 
-    Cost:
+    Complexity:
         two passes over the logits, one of them for the gradient; no N x K tensor beside it.
 
-    When:
+    When to use:
         one more number to tune beside cross entropy. Above 0 it counts examples more that are already predicted right,
         below 0 less, as the focal loss does.
 
-    Against:
+    Limitations:
         not proper for epsilon other than 0: its minimiser is not the true probabilities. Above 0 it is more certain
         than they are.
 

@@ -38,19 +38,19 @@ def ghost_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim:
         ValueError: where shapes differ, or targets are not factored, have a prior, a negative weight or a mass above 1.
         TypeError: where logits are not floating-point, or targets are a floating-point tensor.
 
-    Limits:
+    Special cases:
         targets of mass 1 give cross_entropy; no class named with weight gives -log(1 - sum_named p).
 
-    Conventions:
+    Notes:
         the ghost token of Anshumann et al. 2025 (second-hand); sum_topk p of the teacher is `targets.mass()`.
 
-    Cost:
+    Complexity:
         cross_entropy and one more pass over the logits.
 
-    When:
+    When to use:
         a teacher's top-k alone is cached, and nothing is to be assumed about its tail.
 
-    Against:
+    Limitations:
         the student's tail keeps its own shape, whatever the teacher's; :func:`softtargets.targets.sample` is unbiased.
 
     Example:

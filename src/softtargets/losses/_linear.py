@@ -46,22 +46,22 @@ def linear_cross_entropy(
         ValueError: where shapes differ, K < 2, chunk < 1, or a label is out of range (first bad index named).
         TypeError: where a tensor is not floating-point.
 
-    Limits:
+    Special cases:
         the identity as weight gives cross_entropy(hidden, targets).
 
-    Conventions:
+    Notes:
         torch.nn.functional.linear_cross_entropy, Liger's fused linear cross entropy; under autocast the products are
         taken in its precision and the sums over classes in float32.
 
-    Cost:
+    Complexity:
         the three products of matrices that the layer costs anyway; memory for the gradients of hidden and weight and a
         chunk of logits. Where the losses that count do not all count alike, the products are taken again in the
         backward pass; an accelerator's host waits for that to be known, unless it is a plain mean or sum.
 
-    When:
+    When to use:
         there are very many classes, as in language models and translation.
 
-    Against:
+    Limitations:
         logits that are needed elsewhere (accuracy, distillation) are cheaper made once.
 
     Aliases:

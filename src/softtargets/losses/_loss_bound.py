@@ -28,19 +28,19 @@ def loss_bound(losses: Tensor, bound: float | Tensor) -> Tensor:
         ValueError: where the bound is negative or not one number.
         TypeError: where the losses are not floating-point.
 
-    Limits:
+    Special cases:
         bound=0 gives the mean of losses that are at least 0; a mean above the bound is left as it is.
 
-    Conventions:
+    Notes:
         their b, or B. The absolute value is of the mean of a batch, as in flooding, not of each loss.
 
-    Cost:
+    Complexity:
         nothing beside the losses.
 
-    When:
+    When to use:
         noise of a known rate: a training loss below the entropy of the noise can only be memory.
 
-    Against:
+    Limitations:
         acts on the mean alone: some examples may be learned by heart while others pay for it. A mean over a small
         batch crosses the bound by chance.
 
@@ -72,19 +72,19 @@ def entropy_bound(transition: Transition | Tensor, *, class_prior: Tensor | None
     Raises:
         ValueError: where T's rows do not sum to 1, or the prior has another number of classes or sum.
 
-    Limits:
+    Special cases:
         no noise gives 0; labels that say nothing give log K.
 
-    Conventions:
+    Notes:
         their B. For exclusive symmetric noise of .2, .4, .6, .8 over ten classes: .940, 1.552, 1.991, 2.258.
 
-    Cost:
+    Complexity:
         O(K^2), once.
 
-    When:
+    When to use:
         as the bound of :func:`loss_bound`, or to read a training loss on noisy labels.
 
-    Against:
+    Limitations:
         holds for the risk: the loss of a batch varies around it. Classes that overlap cost more than the noise.
 
     Example:

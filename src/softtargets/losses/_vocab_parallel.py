@@ -22,7 +22,7 @@ from softtargets.losses._engine.kernel import Index
 from softtargets.losses.inputs import as_targets, check_fit, check_shape
 from softtargets.targets import Targets
 
-__all__ = ["split_cross_entropy"]
+__all__ = ["vocab_parallel_cross_entropy"]
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 
-def split_cross_entropy(
+def vocab_parallel_cross_entropy(
     logits: Tensor,
     targets: Targets | Tensor,
     *,
@@ -62,24 +62,24 @@ def split_cross_entropy(
             of range or not valid (first bad index named), or a target requires a gradient.
         TypeError: where logits are not floating-point, or targets are a floating-point tensor: say ``targets.dense``.
 
-    Limits:
+    Special cases:
         one process gives cross_entropy; a process without classes agrees with the others.
 
-    Conventions:
+    Notes:
         Megatron's vocab_parallel_cross_entropy, torch's loss_parallel. Every process computes the same scalar from the
         same losses and calls backward on it: the gradient is that of this one scalar, *not* times the number of
         processes, so average over data-parallel groups only, never over `group`.
 
-    Cost:
+    Complexity:
         two reductions, of 1 and of at most 5 numbers per example (and one of the slices' sizes where `valid` masks
         classes), none in the backward pass; O(N K_local) work; extra memory is the gradient, of the size of the slice.
         Not differentiable twice, nor inside torch.func.
 
-    When:
+    When to use:
         the last layer is split over the classes (tensor parallel), and gathering N x K logits would not fit. A DTensor
         that is sharded over its classes goes to cross_entropy as it is.
 
-    Against:
+    Limitations:
         with PyTorch 2.13, loss_parallel refuses smoothing and has wrong gradients for soft targets; Megatron's
         smoothing was wrong over a split vocabulary (its issues 737 and 7464).
 
@@ -95,7 +95,7 @@ def split_cross_entropy(
 
     Example:
         >>> torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
-        >>> split_cross_entropy(torch.zeros(1, 4), torch.tensor([2])).exp().tolist()
+        >>> vocab_parallel_cross_entropy(torch.zeros(1, 4), torch.tensor([2])).exp().tolist()
         [4.0]
         >>> torch.distributed.destroy_process_group()
     """

@@ -10,7 +10,7 @@ from softtargets._errors import fail
 
 
 @dataclass(frozen=True)
-class Smearing:
+class LabelMatrix:
     """A matrix that acts on targets: row y is the target of label y (Lukasik et al. 2020, Sec. 3.1, Table 1).
 
     Structured: ``keep * I + rest * 1 prior^T``, with the uniform prior where `prior` is None. Or any class table.
@@ -39,12 +39,12 @@ class Smearing:
             check_prior("prior", self.prior, self.num_classes)
 
     @classmethod
-    def identity(cls, num_classes: int) -> "Smearing":
+    def identity(cls, num_classes: int) -> "LabelMatrix":
         """Standard training: every label is its own target."""
         return cls(num_classes)
 
     @classmethod
-    def uniform(cls, smoothing: float | Tensor, num_classes: int) -> "Smearing":
+    def uniform(cls, smoothing: float | Tensor, num_classes: int) -> "LabelMatrix":
         """Label smoothing, ``(1 - smoothing) I + smoothing / K J``; `smoothing` in [0, 1]."""
         check_fraction("smoothing", smoothing)
         return cls(num_classes, keep=1 - smoothing, rest=smoothing)

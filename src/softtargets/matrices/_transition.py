@@ -16,7 +16,7 @@ from softtargets._checks import (
 )
 from softtargets._errors import fail
 from softtargets.matrices._forms import check_sparse
-from softtargets.matrices._smearing import Smearing
+from softtargets.matrices._smearing import LabelMatrix
 
 LARGEST_CONDITION = 1e10
 
@@ -99,7 +99,7 @@ class Transition:
             diagonal = torch.diag_embed(self.diagonal(dtype))
             return diagonal.scatter_add(1, self.others, self.shares.to(dtype))
         # at the largest redraw the diagonal is 0, and rounding must not make it a negative probability
-        return Smearing(self.num_classes, 1 - self.redraw, self.redraw).to_dense(dtype).clamp(min=0.0)
+        return LabelMatrix(self.num_classes, 1 - self.redraw, self.redraw).to_dense(dtype).clamp(min=0.0)
 
     def diagonal(self, dtype: torch.dtype = torch.float64) -> Tensor:
         """Return the (K,) shares of labels that stay, by clean class."""
@@ -176,7 +176,7 @@ class Transition:
         redraws = self.redraw.detach().flatten().tolist() if isinstance(self.redraw, Tensor) else [self.redraw]
         return max(_symmetric_condition(redraw, self.num_classes) for redraw in redraws)
 
-    def inverse(self) -> Smearing:
+    def inverse(self) -> LabelMatrix:
         """Return the smearing that undoes this noise: backward correction (Patrini et al. 2017, Thm. 1).
 
         Symmetric noise has ``keep = 1 / (1 - redraw)`` and ``rest = -redraw / (1 - redraw)``, which is label smoothing
@@ -193,15 +193,15 @@ class Transition:
                 if condition == math.inf:
                     raise fail("transition", "invertible", "redraw = 1, where the label says nothing", remedy)
                 _check_condition(condition, remedy)
-            return Smearing(self.num_classes, 1 / stays, -self.redraw / stays)
+            return LabelMatrix(self.num_classes, 1 / stays, -self.redraw / stays)
         given = self.matrix if self.shares is None else self.shares
         assert given is not None
         if not eager(given) or given.requires_grad or given.is_inference():
-            return Smearing(self.num_classes, table=_solved(self.to_dense(), remedy))
+            return LabelMatrix(self.num_classes, table=_solved(self.to_dense(), remedy))
         # K^3 work for every batch, if it were not kept; the version tells of a tensor written to since
         kept = vars(self).get("_inverse")
         if kept is None or kept[0] != given._version:
-            kept = (given._version, Smearing(self.num_classes, table=_solved(self.to_dense(), remedy)))
+            kept = (given._version, LabelMatrix(self.num_classes, table=_solved(self.to_dense(), remedy)))
             object.__setattr__(self, "_inverse", kept)
         return kept[1]
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from softtargets.calibration import Temperature
+from softtargets.calibration import TemperatureScaling
 from softtargets.measures.registry import measure
 from softtargets.metrics import Bins, ece, nll, reliability_bins
 from softtargets.runs.record import Predictions, Record
@@ -84,10 +84,10 @@ def _test_logits(predictions: Predictions, *, scaled: bool) -> Tensor | None:
     return None if fitted is None else fitted(logits)
 
 
-def _fitted(predictions: Predictions) -> Temperature | None:
+def _fitted(predictions: Predictions) -> TemperatureScaling | None:
     """Fit a temperature to the observed labels of the validation split; None without any, or with no optimum."""
     logits = predictions.get("validation.logits")
     if logits is None or len(logits) == 0:
         return None
-    fitted = Temperature.fit(logits, predictions["validation.observed"])
+    fitted = TemperatureScaling.fit(logits, predictions["validation.observed"])
     return fitted if bool(fitted.converged) else None

@@ -35,7 +35,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Bleu:
         TypeError: where one text is given in the place of several.
         ImportError: where sacrebleu is not installed.
 
-    Limits:
+    Special cases:
         the references themselves give 100.
     """
     from sacrebleu.metrics.bleu import BLEU

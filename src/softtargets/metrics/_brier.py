@@ -138,7 +138,7 @@ def brier(
             label is out of range (first bad row named), or there is no row.
         TypeError: where values are not floating-point, labels not integers, or mask not bool.
 
-    Limits:
+    Special cases:
         certain and right gives 0; certain and wrong gives 2; uniform gives 1 - 1 / K.
 
     Example:
@@ -182,7 +182,7 @@ def brier_decomposition(
         ValueError: as :func:`brier`, or where bins < 1.
         TypeError: as :func:`brier`, or where bins is no int.
 
-    Limits:
+    Special cases:
         one forecast for all gives resolution 0; forecasts on the middles of the bins give within_bin 0.
 
     Example:

@@ -249,7 +249,7 @@ def ece(
         ValueError: as :func:`reliability_bins`, or for another norm.
         TypeError: as :func:`reliability_bins`.
 
-    Limits:
+    Special cases:
         certain and always right gives 0; certain and always wrong gives 1.
 
     Example:

@@ -90,7 +90,7 @@ def accuracy(
             label is out of range (first bad row named), there is no row, or `top_k` is out of range.
         TypeError: where values are not floating-point, labels not integers, or mask not bool.
 
-    Limits:
+    Special cases:
         top_k=K gives 1.
 
     Example:
@@ -128,7 +128,7 @@ def nll(
             label is out of range (first bad row named), or there is no row.
         TypeError: where values are not floating-point, labels not integers, or mask not bool.
 
-    Limits:
+    Special cases:
         certain and right gives 0; uniform gives log K; a label that was held impossible gives infinity.
 
     Example:

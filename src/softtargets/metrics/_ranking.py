@@ -25,7 +25,7 @@ def auroc(scores: Tensor, positives: Tensor) -> Tensor:
         ValueError: where shapes differ, a score is NaN, or there is no positive or no negative.
         TypeError: where scores are not floating-point or positives not bool.
 
-    Limits:
+    Special cases:
         a perfect ranking gives 1, its reverse 0, and one score for all 1/2.
 
     Example:

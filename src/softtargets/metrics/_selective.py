@@ -21,7 +21,7 @@ from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
 
-__all__ = ["SelectiveRisk", "aurc", "coverage_at_risk", "error_auroc", "excess_aurc", "risk_coverage"]
+__all__ = ["SelectiveRisk", "aurc", "coverage_at_risk", "excess_aurc", "misclassification_auroc", "risk_coverage"]
 
 
 class SelectiveRisk(Accumulator):
@@ -45,7 +45,12 @@ class SelectiveRisk(Accumulator):
     @property
     def names(self) -> tuple[str, ...]:
         """What the entries of :meth:`compute` are, in order."""
-        return ("aurc", "excess_aurc", "error_auroc", *(f"coverage_at_risk_{risk:g}" for risk in self.risks))
+        return (
+            "aurc",
+            "excess_aurc",
+            "misclassification_auroc",
+            *(f"coverage_at_risk_{risk:g}" for risk in self.risks),
+        )
 
     def bound(self) -> Tensor:
         """Return how far at most each entry of :meth:`compute` is from that of the examples themselves.
@@ -155,7 +160,7 @@ def aurc(
         ValueError: as :func:`risk_coverage`.
         TypeError: as :func:`risk_coverage`.
 
-    Limits:
+    Special cases:
         one score for all gives the error rate.
 
     Example:
@@ -196,7 +201,7 @@ def excess_aurc(
         ValueError: as :func:`risk_coverage`.
         TypeError: as :func:`risk_coverage`.
 
-    Limits:
+    Special cases:
         every right one surer than every wrong one gives 0.
 
     Example:
@@ -234,7 +239,7 @@ def coverage_at_risk(
         ValueError: as :func:`risk_coverage`, and for a `risk` outside [0, 1].
         TypeError: as :func:`risk_coverage`, and for a `risk` that is no number.
 
-    Limits:
+    Special cases:
         risk of at least the error rate gives 1.
 
     Example:
@@ -247,7 +252,7 @@ def coverage_at_risk(
     return coverage_of(right[None], wrong[None], risk)[0]
 
 
-def error_auroc(
+def misclassification_auroc(
     probs: Tensor | None = None,
     labels: Tensor | None = None,
     *,
@@ -273,7 +278,7 @@ def error_auroc(
 
     Example:
         >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
-        >>> float(error_auroc(probs, torch.tensor([0, 1, 1])))  # one of two right ones above the wrong one
+        >>> float(misclassification_auroc(probs, torch.tensor([0, 1, 1])))  # one of two right ones above the wrong one
         0.5
     """
     right, wrong = _ranked(probs, labels, logits, mask, scores)

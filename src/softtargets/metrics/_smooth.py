@@ -143,7 +143,7 @@ def smooth_ece(
         ValueError: where `probs` are not probabilities (first bad row named), a label is out of range, or none counts.
         TypeError: where values are not floating-point, labels not integers, or mask not bool.
 
-    Limits:
+    Special cases:
         one confidence for all gives |accuracy - confidence|, whatever the width.
 
     Example:

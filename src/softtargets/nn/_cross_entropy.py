@@ -15,10 +15,10 @@ from softtargets.nn._examples import check_fits, class_dim_of, shape_of, weights
 from softtargets.targets import Targets, convert_smoothing, dense, hard, reweight, smooth
 from softtargets.targets.conventions import CONVENTIONS
 
-__all__ = ["CrossEntropy"]
+__all__ = ["CrossEntropyLoss"]
 
 
-class CrossEntropy(nn.Module):
+class CrossEntropyLoss(nn.Module):
     """Cross entropy of logits against labels, probabilities or Targets, with torch.nn.CrossEntropyLoss's keywords.
 
     mean = sum_i w_i * loss_i / sum_i w_i        over the examples that are not ignored
@@ -50,24 +50,24 @@ class CrossEntropy(nn.Module):
         ValueError: where a hyper-parameter is out of range or unknown.
         TypeError: where a tensor is not floating-point.
 
-    Limits:
+    Special cases:
         weight=None gives the numbers of torch.nn.CrossEntropyLoss, smoothed or not.
 
-    Conventions:
+    Notes:
         keywords and defaults of torch.nn.CrossEntropyLoss, without its deprecated size_average and reduce.
 
-    Cost:
+    Complexity:
         as :func:`softtargets.losses.cross_entropy`: one pass, gradient included; no N x K target is made of labels.
 
-    When:
+    When to use:
         in place of torch.nn.CrossEntropyLoss.
 
-    Against:
+    Limitations:
         a mean over a small weighted batch has the batch's own normaliser: give `normalizer`.
 
     Example:
         >>> logits, labels = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), torch.tensor([0, -100])
-        >>> round(float(CrossEntropy(label_smoothing=0.3)(logits, labels)), 4)        # log(e^2 + 2) - 0.8 * 2
+        >>> round(float(CrossEntropyLoss(label_smoothing=0.3)(logits, labels)), 4)        # log(e^2 + 2) - 0.8 * 2
         0.6395
     """
 

@@ -22,19 +22,19 @@ class LearnedSmoothing(nn.Module):
         num_classes: K, at least 2.
         smoothing: between 0 and 1, both excluded; the label keeps 1 - smoothing.
 
-    Limits:
+    Special cases:
         at first, all other classes are alike.
 
-    Conventions:
+    Notes:
         `table` is their C-matrix, with a diagonal that plays no part.
 
-    Cost:
+    Complexity:
         K x K parameters; a step as the function's.
 
-    When:
+    When to use:
         the function is wanted with a table that is saved, moved and trained with the model.
 
-    Against:
+    Limitations:
         as the function.
     """
 

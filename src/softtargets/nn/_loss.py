@@ -42,27 +42,27 @@ class Loss(nn.Module):
             registered is called as an attribute that modules have.
         TypeError: where `function` is no function of (logits, labels).
 
-    Limits:
-        Loss(cross_entropy) gives CrossEntropy(); class weights of 1 change nothing.
+    Special cases:
+        Loss(cross_entropy) gives CrossEntropyLoss(); class weights of 1 change nothing.
 
-    Conventions:
-        as :class:`CrossEntropy` with weighting="example", whose `weight` is `class_weight` here: the functions have
+    Notes:
+        as :class:`CrossEntropyLoss` with weighting="example", whose `weight` is `class_weight` here: the functions have
         weights of their own.
 
-    Cost:
+    Complexity:
         nothing beside the function's, and a copy of the logits where some examples are ignored (or may be, on an
         accelerator, where labels are not looked at).
 
-    When:
+    When to use:
         a framework wants a module.
 
-    Against:
+    Limitations:
         a loss that mixes the examples of its batch, as a peer loss does, sees ignored ones too: logits of 0, label 0.
 
     Example:
         >>> from softtargets import losses
-        >>> Loss(losses.max_suppression, smoothing=0.2)
-        Loss(max_suppression, smoothing=0.2, reduction='mean', class_weight=None, ignore_index=-100, class_dim=1)
+        >>> Loss(losses.max_suppression_loss, smoothing=0.2)
+        Loss(max_suppression_loss, smoothing=0.2, reduction='mean', class_weight=None, ignore_index=-100, class_dim=1)
     """
 
     class_weight: Tensor | None

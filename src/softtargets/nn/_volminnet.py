@@ -31,19 +31,19 @@ class VolMinNet(nn.Module):
         initial: the score that every entry starts from; at -2 each is 0.12 of the diagonal. Their `init` is its
             negative. Choose less for more classes: the label stays with probability 1 / (1 + (K - 1) sigmoid(initial)).
 
-    Limits:
+    Special cases:
         weight=0 gives forward_corrected_cross_entropy under `transition()`.
 
-    Conventions:
+    Notes:
         T as everywhere here: row = clean, column = observed. Logits are of the clean class: predict with them.
 
-    Cost:
+    Complexity:
         forward correction, O(N K), and O(K^3) a step for the determinant.
 
-    When:
+    When to use:
         labels are wrong by class, at rates that are not known, and no clean examples are at hand to estimate T from.
 
-    Against:
+    Limitations:
         identifies T only where clean posteriors are scattered widely enough (Li et al. 2021), and not where noise
         depends on the example; with many classes T is a large thing to learn.
     """

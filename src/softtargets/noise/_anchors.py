@@ -35,20 +35,20 @@ def anchor_points(probs: Tensor, *, percentile: float | None = None) -> Transiti
     Raises:
         ValueError: where a row is no probability (the first is named) or the percentile is outside [0, 100].
 
-    Limits:
+    Special cases:
         percentile=None gives the rows of the examples with the largest probability of each class.
 
-    Conventions:
+    Notes:
         97 in the authors' code (from memory); the percentile is the value at or above it, and of the values strictly
         below it the largest is taken, the lowest value where there is none below. Ties go to the first row.
 
-    Cost:
+    Complexity:
         one pass to check, one strided read and, with a percentile, one selection a class; a column of N beside probs.
 
-    When:
+    When to use:
         probabilities are calibrated and every class has examples that are of it for certain.
 
-    Against:
+    Limitations:
         one example a class decides: an over-confident model has T too near to the identity, a timid one, or classes
         without an anchor, too far from it.
 
@@ -86,21 +86,21 @@ def anchor_counts(probs: Tensor, labels: Tensor, *, share: float = 0.2) -> Trans
         ValueError: where a row is no probability (the first is named), shapes differ, a label is out of range or share
             is not in (0, 1].
 
-    Limits:
+    Special cases:
         one-hot probs of the labels give the identity.
 
-    Conventions:
+    Notes:
         ours: anchor points (Patrini et al. 2017) in the plural, counted as dual-T counts. Examples that tie with the
         last one count too. A class that is no example's label keeps its label.
 
-    Cost:
+    Complexity:
         one pass to check, and a strided read and a selection a class; a column of N beside probs.
 
-    When:
+    When to use:
         classes overlap, so that confident_joint counts the model's confusions as noise, and there are some hundred
         examples a class to count: the sampling error of an entry is sqrt(T (1 - T) / (share * n_j)).
 
-    Against:
+    Limitations:
         the surest examples speak for all: where hard ones are labelled wrong more often, as by people, T comes out too
         near to the identity (on CIFAR-10N's worse_label, with a small network's probabilities, rows were .09 off on
         average, and the rate .33 for .40). Without examples that are surely of a class there are none to count.

@@ -76,21 +76,21 @@ def bootstrap_transition(
         ValueError: where shapes differ, draws, confidence or rows are out of range, and as the estimator does.
         TypeError: where draws or rows are no whole numbers, and as the estimator does.
 
-    Limits:
+    Special cases:
         examples that are all alike give an interval without width.
 
-    Conventions:
+    Notes:
         ends are entry by entry, kept in [0, 1]: K x K statements, not one on the whole matrix. Of a biased estimator
         all draws can lie on one side of the estimate, as of confident_joint with few labels a class: the end on the
         other side is then the estimate itself, which so lies in its interval always.
 
-    Cost:
+    Complexity:
         `draws` estimates from m rows, and one from all; m x K numbers beside probs.
 
-    When:
+    When to use:
         it is to be known whether two entries, or two rates, differ by more than the sample explains.
 
-    Against:
+    Limitations:
         only the sample's part of the error: what an estimator is wrong by with infinitely many examples is in no
         interval, nor is the training of the model. Extremes, as of anchor_points without a percentile, do not obey the
         square root.

@@ -37,23 +37,23 @@ def confident_joint(probs: Tensor, labels: Tensor) -> ConfidentJoint:
         ValueError: where a row is no probability (the first is named), shapes differ or a label is out of range.
         TypeError: where probs are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         one-hot probs of the labels give a diagonal joint, and no noise.
 
-    Conventions:
+    Notes:
         row = clean, column = observed: the transpose of cleanlab's array, and equal to it count for count (2.9). As
         there, thresholds are met to within 1e-6, are 2e-6 at least, no diagonal count is below 1, and where several
         classes are met the largest of all probabilities decides; the paper takes the largest of those met. The joint is
         not rounded; `calibrated_counts` are, as cleanlab's but for ties, which its sort breaks in any way. No
         multi-label joint.
 
-    Cost:
+    Complexity:
         one number a row for the thresholds, then one pass in chunks: no N x K tensor beside probs.
 
-    When:
+    When to use:
         probabilities are held out; their calibration may be off by a factor per class, which the thresholds take up.
 
-    Against:
+    Limitations:
         confusions of the model between classes that are alike are counted as noise, so that T comes out too far from
         the identity; unsure examples are left out, as if they were noisy like the others. On CIFAR-10N's worse_label,
         with a small network's probabilities, rows were .05 off on average, and the rate .45 for .40.

@@ -58,21 +58,21 @@ def corrupt(
         ValueError: where a label is out of range, the rows of T do not sum to 1, or noise by instance was made for
             other labels.
 
-    Limits:
+    Special cases:
         no noise returns the labels.
 
-    Conventions:
+    Notes:
         every label is drawn from the clean ones, once. Code that goes through the classes and overwrites labels as it
         goes flips some of them twice (ELR's of CIFAR-10, whose 40 % between cat and dog are 24 and 40).
 
-    Cost:
+    Complexity:
         O(N + K^2): a permutation, a sort by class and two passes; independent draws look N of them up in T. Beside the
         labels a few tensors of N and of K x K numbers, never N x K.
 
-    When:
+    When to use:
         noise of a known kind and rate is to be studied: exact rates leave one source less of variance between seeds.
 
-    Against:
+    Limitations:
         noise by class is easier than that of people, who err where the input is ambiguous: see
         :func:`instance_dependent`, and labels that people gave.
 

@@ -31,21 +31,21 @@ def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) ->
     Raises:
         ValueError: as :func:`anchor_points`, and where shapes differ or a label is out of range.
 
-    Limits:
+    Special cases:
         labels that are always the predicted class give anchor_points.
 
-    Conventions:
+    Notes:
         the predicted class is their intermediate class y'. One that is never predicted keeps its label: row l of C is
         that of the identity.
 
-    Cost:
+    Complexity:
         that of anchor_points, and a pass for the predictions.
 
-    When:
+    When to use:
         probabilities are sharper than the noise allows, as those of networks are: A is then near the identity, and C,
         which is counted, carries the noise.
 
-    Against:
+    Limitations:
         with calibrated probabilities A alone is right, and C blurs it by the noise once more; the model's own
         confusions of classes are counted as noise.
 

@@ -25,21 +25,21 @@ class TrainingDynamics:
         num_classes: K, at least 2.
         early_epochs: how many epochs are early, at least 1.
 
-    Limits:
+    Special cases:
         a label that is predicted in every epoch has forgetting 0 and early_agreement 1.
 
-    Conventions:
+    Notes:
         low area_under_margin and early_agreement are suspect, high forgetting is. An example that was never predicted
         right is forgotten most: it counts the epochs it was observed in, which no number of events reaches. An example
         that was never observed has NaN, and forgetting 0. A tie of the label with another class is not right.
 
-    Cost:
+    Complexity:
         27 bytes an example in host memory; O(N K) an epoch. Each process keeps what it observed itself.
 
-    When:
+    When to use:
         a training on the observed labels is under way anyway: no held-out predictions are needed.
 
-    Against:
+    Limitations:
         it follows one training: long ones learn wrong labels by heart, and the first epochs say more than the last; how
         hard an example is and how wrong its label show alike.
 

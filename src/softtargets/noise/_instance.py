@@ -110,20 +110,20 @@ def instance_dependent(
     Raises:
         ValueError: where shapes differ, an input is not finite, a label is out of range, or a rate is outside [0, 1].
 
-    Limits:
+    Special cases:
         rate=0 leaves every label; inputs of 0 and spread=0 give symmetric noise.
 
-    Conventions:
+    Notes:
         the flip rates are then moved so that their mean is `rate`: scaled towards 0 where it is above, towards 1 where
         it is below. Theirs are not, and cutting leaves a mean of .101 at a rate of .05.
 
-    Cost:
+    Complexity:
         N D K multiplications and K D K random numbers for each time that labels are drawn; memory in chunks.
 
-    When:
+    When to use:
         methods are to be tried where noise is no matter of the class alone, and the truth is known.
 
-    Against:
+    Limitations:
         the projections are random, so that similar inputs err alike but what they become has no meaning; a T by class,
         however well known, explains such noise in part only.
 

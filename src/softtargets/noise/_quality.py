@@ -26,19 +26,19 @@ def self_confidence(probs: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ValueError: where a row is no probability (the first is named), shapes differ or a label is out of range.
 
-    Limits:
+    Special cases:
         a label of probability 1 has 1, one of probability 0 has 0.
 
-    Conventions:
+    Notes:
         cleanlab's "self_confidence".
 
-    Cost:
+    Complexity:
         a pass to check, and one number a row.
 
-    When:
+    When to use:
         as a first ranking: it needs no transition, and finds inputs that look like no class too.
 
-    Against:
+    Limitations:
         hard examples are low with right labels: of classes that are alike it ranks the unsure beside the wrong.
 
     Example:
@@ -66,19 +66,19 @@ def normalized_margin(probs: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ValueError: as :func:`self_confidence`.
 
-    Limits:
+    Special cases:
         K=2 gives self_confidence; a tie of the label with the best other class gives 1/2.
 
-    Conventions:
+    Notes:
         cleanlab's "normalized_margin".
 
-    Cost:
+    Complexity:
         one pass, in chunks.
 
-    When:
+    When to use:
         labels were mistaken for one other class: it looks for a class that is clearly better.
 
-    Against:
+    Limitations:
         it sees two classes alone: inputs that look like no class are not low.
 
     Example:
@@ -127,20 +127,20 @@ def label_posterior(
             probabilities, or rounds is below 1.
         TypeError: where rounds is no whole number.
 
-    Limits:
+    Special cases:
         the identity gives 1; labels that say nothing (all rows of T alike) give class_prior[y].
 
-    Conventions:
+    Notes:
         T as everywhere here: row = clean, column = observed. An observed label that T and q hold impossible has 0.
 
-    Cost:
+    Complexity:
         `rounds` times two products of N x K by K x K, in chunks.
 
-    When:
+    When to use:
         T is known or estimated: classes whose labels are often wrong are then trusted less than others, and 1 minus it
         is a probability that can be added up (:func:`expected_wrong`).
 
-    Against:
+    Limitations:
         it takes probs for calibrated and noise for independent of the example given its class; where T is near to
         singular q says little more than the prior.
 
@@ -186,19 +186,19 @@ def suspect_order(quality: Tensor, *, suspects: Tensor | None = None) -> Tensor:
         ValueError: where shapes differ or a quality is NaN (the first is named).
         TypeError: where quality is not floating-point.
 
-    Limits:
+    Special cases:
         equal qualities give the rows as they stand; no mark gives no row.
 
-    Conventions:
+    Notes:
         cleanlab's order_label_issues, which leaves ties to its sort.
 
-    Cost:
+    Complexity:
         one stable sort of the rows ranked.
 
-    When:
+    When to use:
         a list to look through from its top is wanted.
 
-    Against:
+    Limitations:
         a rank is no probability: see :func:`expected_wrong` for how far down to go.
 
     Example:

@@ -31,20 +31,20 @@ def confident_suspects(probs: Tensor, labels: Tensor, joint: ConfidentJoint) -> 
     Raises:
         ValueError: as :func:`confident_joint`.
 
-    Limits:
+    Special cases:
         one-hot probs of the labels give no suspect.
 
-    Conventions:
+    Notes:
         cleanlab's filter_by="confident_learning" (2.9): a label that has the largest probability, to within 1e-6, is
         no suspect, even where another class alone reaches its threshold.
 
-    Cost:
+    Complexity:
         one pass, in chunks.
 
-    When:
+    When to use:
         a set of examples to look at, or to drop, is wanted rather than a ranking.
 
-    Against:
+    Limitations:
         how many it marks follows from the model's errors too: a weak model has many.
 
     Example:
@@ -114,20 +114,20 @@ def expected_wrong(
         ValueError: where a probability is outside [0, 1], a row is out of range, the rate or confidence is no fraction,
             or the rate lies outside its interval.
 
-    Limits:
+    Special cases:
         probabilities of 0 and 1 are certain: their interval has no width; all N together give noise_rate * N.
 
-    Conventions:
+    Notes:
         the interval is normal, and its two parts add as squares: labels wrong independently of each other with the
         probabilities given, and the rate. Certain examples have odds that no factor moves.
 
-    Cost:
+    Complexity:
         some 60 passes over the N probabilities for each of the three rates.
 
-    When:
+    When to use:
         it is to be said beforehand how many of the first m suspects will turn out wrong.
 
-    Against:
+    Limitations:
         it knows of no error of the probabilities but a common factor: where the model is wrongly sure of a region of
         the inputs, expected and interval are both wrong, and near the top it mostly is: of CIFAR-10N's worse_label,
         with a small network's probabilities, it expected 9,885 of the first 10,000 suspects to be wrong, and 9,231

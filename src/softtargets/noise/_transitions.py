@@ -32,19 +32,19 @@ def symmetric(rate: float | Tensor, num_classes: int, *, inclusive: bool = False
     Raises:
         ValueError: where the rate is outside [0, 1].
 
-    Limits:
+    Special cases:
         rate=0 is the identity; the inclusive rate of 1 makes labels that say nothing.
 
-    Conventions:
+    Notes:
         "50 % symmetric" over ten classes is 50 % wrong labels if exclusive and 45 % if inclusive.
 
-    Cost:
+    Complexity:
         none: two numbers stand for the matrix.
 
-    When:
+    When to use:
         as the noise that theory and most tables are about; the least informative about the classes.
 
-    Against:
+    Limitations:
         people confuse classes that are alike: a method that is good here may not be on their labels.
 
     Example:
@@ -71,19 +71,19 @@ def pair_flip(rate: float, num_classes: int) -> Transition:
     Raises:
         ValueError: where the rate is outside [0, 1].
 
-    Limits:
+    Special cases:
         rate=0 is the identity; rate=1 renames every class.
 
-    Conventions:
+    Notes:
         their "pair 45 %" is rate=0.45.
 
-    Cost:
+    Complexity:
         O(K).
 
-    When:
+    When to use:
         the hardest noise that still leaves each class the majority of its labels, below a rate of one half.
 
-    Against:
+    Limitations:
         at one half and above no method can tell the classes by the labels alone. The order of the classes decides what
         becomes what, and in most data sets it means nothing.
 
@@ -110,20 +110,20 @@ def asymmetric_cifar10(rate: float) -> Transition:
     Raises:
         ValueError: where the rate is outside [0, 1].
 
-    Limits:
+    Special cases:
         rate=0 is the identity.
 
-    Conventions:
+    Notes:
         classes in CIFAR-10's own order: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck. Half of
         `rate` is wrong over all: "asymmetric 40 %" is 20 % wrong labels.
 
-    Cost:
+    Complexity:
         none.
 
-    When:
+    When to use:
         tables of others are compared with.
 
-    Against:
+    Limitations:
         another data set, or another order of its classes: :func:`superclass_flip`, :func:`from_confusion`.
 
     Example:
@@ -151,19 +151,19 @@ def superclass_flip(rate: float, superclasses: Sequence[int] | Tensor) -> Transi
     Raises:
         ValueError: where the rate is outside [0, 1] or a superclass negative.
 
-    Limits:
+    Special cases:
         one superclass for all gives pair_flip; a superclass for each is the identity.
 
-    Conventions:
+    Notes:
         their CIFAR-100 noise, whose classes are in alphabetical order within each superclass.
 
-    Cost:
+    Complexity:
         O(K log K).
 
-    When:
+    When to use:
         classes have a known hierarchy, and those that are alike are confused.
 
-    Against:
+    Limitations:
         as of :func:`pair_flip`.
 
     Example:
@@ -205,19 +205,19 @@ def from_confusion(confusion: Tensor, *, keep_empty: bool = False) -> Transition
     Raises:
         ValueError: where it is not square, an entry is negative or not finite, or a class has no examples.
 
-    Limits:
+    Special cases:
         counts on the diagonal alone give the identity; a transition gives itself.
 
-    Conventions:
+    Notes:
         scikit-learn's confusion_matrix(clean, observed) has the same rows.
 
-    Cost:
+    Complexity:
         O(K^2).
 
-    When:
+    When to use:
         some labels were checked, or two people labelled the same examples and one is to be believed.
 
-    Against:
+    Limitations:
         few counts a row make a rough one: its error is sqrt(T (1 - T) / n).
 
     Example:
@@ -260,19 +260,19 @@ def random_transition(
     Raises:
         ValueError: where the rate is outside [0, 1] or the prior is none of K classes.
 
-    Limits:
+    Special cases:
         rate=0 is the identity; rate=1 leaves no label as it is.
 
-    Conventions:
+    Notes:
         rates of classes are scaled towards 0 where their mean is above `rate`, towards 1 where it is below.
 
-    Cost:
+    Complexity:
         O(K^2).
 
-    When:
+    When to use:
         a method is to be tried on noise that nobody designed.
 
-    Against:
+    Limitations:
         a row's own class need not be the most frequent of it: some draws cannot be undone.
 
     Example:

@@ -28,19 +28,19 @@ def trusted_set(probs: Tensor, clean_labels: Tensor) -> Transition:
         ValueError: where a row is no probability, shapes differ, a label is out of range, or a class has no example
             (the first is named).
 
-    Limits:
+    Special cases:
         one-hot probs of the observed labels give their confusion counts, as shares of each row.
 
-    Conventions:
+    Notes:
         gold loss correction's C hat; the trusted examples are not to be among those the model was trained on.
 
-    Cost:
+    Complexity:
         one pass; K x K sums in float64.
 
-    When:
+    When to use:
         a few dozen examples a class were checked by hand: no assumption on anchors or on the noise is needed.
 
-    Against:
+    Limitations:
         sampling error of the trusted set, sqrt(T (1 - T) / n) at the most; a model that hedges blurs the rows, and one
         whose calibration is off shifts them.
 

@@ -8,7 +8,7 @@ A file of this folder is imported because it is here; nothing lists it. A new me
         gamma: NonNegative = 3.0
 
         def losses(self, logits, batch):
-            return losses.focal(logits, batch.labels, gamma=self.gamma)
+            return losses.focal_loss(logits, batch.labels, gamma=self.gamma)
 """
 
 import importlib

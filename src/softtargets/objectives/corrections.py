@@ -11,7 +11,7 @@ from softtargets import losses, nn, targets
 from softtargets._errors import fail
 from softtargets._spec import Fraction, NonNegative
 from softtargets.losses import loss_bound
-from softtargets.matrices import Smearing, Transition
+from softtargets.matrices import LabelMatrix, Transition
 from softtargets.objectives.context import Batch, ObjectiveContext
 from softtargets.objectives.objective import Objective, objective
 from softtargets.objectives.transitions import AnyTransition, EstimatedTransition, SymmetricTransition
@@ -66,7 +66,7 @@ class Forward(Correction):
 class Backward(Correction):
     """Backward correction: the losses of all labels, weighted by the inverse of the transition."""
 
-    _inverse: Smearing = PrivateAttr()
+    _inverse: LabelMatrix = PrivateAttr()
 
     def begin(self, context: ObjectiveContext) -> None:
         super().begin(context)

@@ -144,13 +144,13 @@ class Distillation(Objective):
         if teacher_logits is None:
             taught = self._of_targets(logits, batch.teacher_targets)
         elif self.loss == "squared":
-            return distill.squared_logits(
+            return distill.logit_mse_loss(
                 logits, teacher_logits, batch.labels, weight=self.weight, label_weight=self.share_of_labels
             )
         elif self.loss == "decoupled":
-            taught = distill.decoupled(logits, teacher_logits, batch.labels, temperature=self.temperature)
+            taught = distill.dkd_loss(logits, teacher_logits, batch.labels, temperature=self.temperature)
         elif self.loss == "relational":
-            taught = distill.relational(logits, teacher_logits, temperature=self.temperature)
+            taught = distill.dist_loss(logits, teacher_logits, temperature=self.temperature)
         else:
             taught = self._divergence(logits, teacher_logits)
         own, share = self.weight * taught, self.share_of_labels
@@ -188,7 +188,7 @@ class Distillation(Objective):
             probs = (teacher_logits / self.temperature).softmax(-1)
             mixed = (1 - self.smoothing) * probs + self.smoothing / teacher_logits.shape[-1]
             teacher_logits = mixed.log() * self.temperature
-        return distill.knowledge_distillation(
+        return distill.kd_loss(
             logits,
             teacher_logits,
             temperature=self.temperature,

@@ -15,4 +15,4 @@ class Focal(Objective):
     gamma: NonNegative = 3.0
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        return losses.focal(logits, batch.labels, gamma=self.gamma)
+        return losses.focal_loss(logits, batch.labels, gamma=self.gamma)

@@ -37,7 +37,7 @@ class EarlyLearning(Objective):
         self._running.observe(batch.ids, logits.float().softmax(-1))
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        penalty = losses.early_learning_penalty(logits, self._running.of(batch.ids))
+        penalty = losses.elr_penalty(logits, self._running.of(batch.ids))
         return losses.cross_entropy(logits, batch.labels) + self.weight * penalty
 
     def end_epoch(self, epoch: int) -> None:
@@ -58,5 +58,5 @@ class MarginPenalty(Objective):
     margin: NonNegative = 10.0
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        penalty = losses.margin_penalty(logits, margin=self.margin)
+        penalty = losses.mbls_penalty(logits, margin=self.margin)
         return losses.cross_entropy(logits, batch.labels) + self.weight * penalty

@@ -23,7 +23,7 @@ class ActivePassive(Objective):
     passive_weight: NonNegative = 1.0
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        return losses.active_passive(
+        return losses.active_passive_loss(
             logits, batch.labels, active_weight=self.active_weight, passive_weight=self.passive_weight
         )
 
@@ -106,7 +106,7 @@ class Peer(Ramped):
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         pool = (floored_log_probs(logits, self.floor), batch.labels)
-        return losses.peer(logits, batch.labels, weight=self.current_weight, generator=self._generator, pool=pool)
+        return losses.peer_loss(logits, batch.labels, weight=self.current_weight, generator=self._generator, pool=pool)
 
 
 @objective("symmetric_cross_entropy")

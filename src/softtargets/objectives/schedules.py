@@ -11,7 +11,7 @@ from softtargets._errors import fail
 from softtargets._spec import Fraction, NonNegative
 from softtargets.objectives.floor import Floor
 from softtargets.objectives.objective import Objective
-from softtargets.targets import Ramp
+from softtargets.targets import LinearSchedule
 
 
 class Scheduled(Objective):
@@ -55,4 +55,4 @@ class Ramped(Scheduled):
     @property
     def current_weight(self) -> float:
         """The weight in the current epoch."""
-        return Ramp(0.0, self.weight, first_epoch=self.ramp_from, last_epoch=self.ramp_to)(self.share)
+        return LinearSchedule(0.0, self.weight, first_epoch=self.ramp_from, last_epoch=self.ramp_to)(self.share)

@@ -21,8 +21,8 @@ class MaxSuppression(Scheduled):
     final_smoothing: Fraction = 0.2
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        ramp = targets.Ramp(self.smoothing, self.final_smoothing, first_epoch=0, last_epoch=1)
-        return losses.max_suppression(logits, batch.labels, smoothing=ramp(self.share))
+        ramp = targets.LinearSchedule(self.smoothing, self.final_smoothing, first_epoch=0, last_epoch=1)
+        return losses.max_suppression_loss(logits, batch.labels, smoothing=ramp(self.share))
 
 
 @objective("negative_smoothing")

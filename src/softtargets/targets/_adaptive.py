@@ -16,11 +16,11 @@ from softtargets._checks import (
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32
 
-__all__ = ["Ramp", "smoothing_from_confidence", "smoothing_from_margin"]
+__all__ = ["LinearSchedule", "smoothing_from_confidence", "smoothing_from_margin"]
 
 
 @dataclass(frozen=True)
-class Ramp:
+class LinearSchedule:
     """A number that goes linearly from one value to another, told the epoch by whoever asks.
 
     value = start + (end - start) * clamp((epoch - first_epoch) / (last_epoch - first_epoch), 0, 1)
@@ -34,23 +34,23 @@ class Ramp:
         first_epoch: last epoch at `start`.
         last_epoch: first epoch at `end`; equal to `first_epoch` it is a step, taken there.
 
-    Limits:
+    Special cases:
         up to first_epoch it is start, from last_epoch on it is end.
 
-    Conventions:
+    Notes:
         epochs count from 0; a fraction of an epoch is one too, and so are steps if both ends are given in steps.
 
-    Cost:
+    Complexity:
         none.
 
-    When:
+    When to use:
         smoothing or a weight is to grow while training goes on.
 
-    Against:
+    Limitations:
         two more numbers to tune.
 
     Example:
-        >>> ramp = Ramp(0.0, 2.0, first_epoch=10, last_epoch=40)
+        >>> ramp = LinearSchedule(0.0, 2.0, first_epoch=10, last_epoch=40)
         >>> [ramp(epoch) for epoch in (0, 10, 25, 40, 100)]
         [0.0, 0.0, 1.0, 2.0, 2.0]
     """
@@ -94,19 +94,19 @@ def smoothing_from_confidence(probs: Tensor, *, maximum: float, labels: Tensor |
     Raises:
         ValueError: where probabilities do not sum to 1, shapes differ, or maximum or a label is out of range.
 
-    Limits:
+    Special cases:
         a uniform prediction gives 0; a certain one gives maximum.
 
-    Conventions:
+    Notes:
         the smoothing is in the "all" convention unless ``smooth`` is told another.
 
-    Cost:
+    Complexity:
         one look at (N, K) probabilities that exist already.
 
-    When:
+    When to use:
         over-confidence is to be held down where it is, and easy examples alone are over-confident.
 
-    Against:
+    Limitations:
         the target moves with the model, so that the minimiser is not known beforehand.
 
     Example:
@@ -145,19 +145,19 @@ def smoothing_from_margin(logits: Tensor, *, maximum: float, margin: float, labe
     Raises:
         ValueError: where shapes differ, or maximum, margin or a label is out of range.
 
-    Limits:
+    Special cases:
         a tie, or a label that is behind, gives 0; a lead of `margin` or more gives maximum.
 
-    Conventions:
+    Notes:
         a margin of 10 is that of margin-based smoothing (Liu et al. 2022), which is a penalty instead.
 
-    Cost:
+    Complexity:
         one look at (N, K) logits that exist already.
 
-    When:
+    When to use:
         logits run away on easy examples; wrong labels, which the model is behind on, stay unsmoothed.
 
-    Against:
+    Limitations:
         the target moves with the model, and the margin has the scale of the logits.
 
     Example:

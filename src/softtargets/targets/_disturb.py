@@ -10,10 +10,10 @@ from softtargets.targets._rules import hard
 from softtargets.targets._shared import apart_from_ignored
 from softtargets.targets._targets import Targets
 
-__all__ = ["disturb"]
+__all__ = ["disturb_labels"]
 
 
-def disturb(
+def disturb_labels(
     labels: Tensor,
     rate: float | Tensor,
     *,
@@ -40,19 +40,19 @@ def disturb(
     Raises:
         ValueError: where a label or the rate is out of range, or the rate is not one per example.
 
-    Limits:
+    Special cases:
         rate=0 gives hard(labels).
 
-    Conventions:
+    Notes:
         their noise rate alpha is inclusive as here; a label differs with probability rate * (K - 1) / K.
 
-    Cost:
+    Complexity:
         O(N), no N x K target.
 
-    When:
+    When to use:
         a stochastic smoothing is wanted, fresh for every batch; call it in the training step, not once.
 
-    Against:
+    Limitations:
         label smoothing has the same expected gradient without the noise.
 
     Aliases:
@@ -65,7 +65,7 @@ def disturb(
         Xie et al. 2016, *DisturbLabel: Regularizing CNN on the Loss Layer*, CVPR
 
     Example:
-        >>> disturb(torch.tensor([2, 0]), 0.0, num_classes=3).to_dense(3).tolist()
+        >>> disturb_labels(torch.tensor([2, 0]), 0.0, num_classes=3).to_dense(3).tolist()
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     check_num_classes(num_classes)

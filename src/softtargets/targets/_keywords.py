@@ -39,19 +39,19 @@ class ClassKeywords:
         num_classes: K.
         size: most keywords a class may have.
 
-    Limits:
+    Special cases:
         a text with all keywords of a class scores 1 there, one with none 0.
 
-    Conventions:
+    Notes:
         keywords as in KWLS; ties go to the word that comes first in the alphabet.
 
-    Cost:
+    Complexity:
         O(words) each for fit and scores.
 
-    When:
+    When to use:
         texts are classified by topic, and what is smoothed should go by what the text says.
 
-    Against:
+    Limitations:
         words without their meaning; fit it on the training texts alone.
 
     Example:
@@ -129,19 +129,19 @@ def smooth_by_scores(
     Raises:
         ValueError: where shapes differ, scores are not finite, or a label, smoothing or temperature is out of range.
 
-    Limits:
+    Special cases:
         smoothing=0 gives hard(labels); equal scores, or a high temperature, give smooth(labels, smoothing).
 
-    Conventions:
+    Notes:
         "all": the label has a part in what is spread.
 
-    Cost:
+    Complexity:
         an N x K target, as the scores are.
 
-    When:
+    When to use:
         something that is not the model says which classes an example resembles.
 
-    Against:
+    Limitations:
         scores in [0, 1] at temperature 1 are nearly uniform: lower it, as 0.1.
 
     Example:

@@ -34,19 +34,19 @@ def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
         ValueError: where shapes, numbers of classes or valid classes differ, or a weight is outside [0, 1] or
             not one per example.
 
-    Limits:
+    Special cases:
         weight=1 gives a; weight=0 gives b.
 
-    Conventions:
+    Notes:
         lambda of mixup and CutMix; 1 - w of distillation, beta of Müller et al. 2019 being w.
 
-    Cost:
+    Complexity:
         O(N) where both are factored; else an N x K target.
 
-    When:
+    When to use:
         inputs are mixed, or a teacher is cached and its temperature is 1.
 
-    Against:
+    Limitations:
         mixup's predictions are underconfident on unmixed inputs (Thulasidasan et al. 2019 see better calibration,
         Wang et al. 2023 worse after temperature scaling; both from memory); a smoothed teacher distils worse (Müller
         et al. 2019, Sec. 4), which Shen et al. 2021 dispute.

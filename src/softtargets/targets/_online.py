@@ -25,19 +25,19 @@ class OnlineSmoothing:
         num_classes: K.
         weight: share of the soft label, in [0, 1]; 0.5 in the paper.
 
-    Limits:
+    Special cases:
         weight=0 gives hard(labels); before the first epoch ends, it is smooth(labels, weight).
 
-    Conventions:
+    Notes:
         their loss, alpha times that of labels plus 1 - alpha times that of the table, is this t: weight = 1 - alpha.
 
-    Cost:
+    Complexity:
         a K x K table and K x K sums; a batch costs O(N K) to observe and no N x K target.
 
-    When:
+    When to use:
         classes are alike in ways nobody wrote down, and training is long enough for an epoch to teach them.
 
-    Against:
+    Limitations:
         under label noise the rows are of the examples that the model has learned, right or wrong.
 
     Aliases:
@@ -122,19 +122,19 @@ class RunningTargets:
         num_classes: K.
         momentum: their beta, in [0, 1).
 
-    Limits:
+    Special cases:
         momentum=0 gives the last probabilities observed.
 
-    Conventions:
+    Notes:
         beta of the paper, 0.7 on CIFAR-10 and 0.9 on CIFAR-100.
 
-    Cost:
+    Complexity:
         num_examples x K float32 in host memory; a merge sends as much.
 
-    When:
-        labels are wrong and the early epochs are to be trusted: see ``losses.early_learning_penalty``.
+    When to use:
+        labels are wrong and the early epochs are to be trusted: see ``losses.elr_penalty``.
 
-    Against:
+    Limitations:
         an example seen once per epoch moves slowly, and memory grows with the data set.
 
     Example:

@@ -13,11 +13,11 @@ from softtargets._checks import (
     values_visible,
 )
 from softtargets._errors import fail
-from softtargets.matrices import Smearing, Transition
+from softtargets.matrices import LabelMatrix, Transition
 from softtargets.targets._shared import apart_from_ignored
 from softtargets.targets._targets import Targets
 
-__all__ = ["backward", "dense", "from_table", "hard"]
+__all__ = ["backward_corrected", "dense", "from_table", "hard"]
 
 
 def hard(labels: Tensor, *, ignore_index: int | None = None) -> Targets:
@@ -35,19 +35,19 @@ def hard(labels: Tensor, *, ignore_index: int | None = None) -> Targets:
     Raises:
         ValueError: at the first negative label that is not `ignore_index`.
 
-    Limits:
+    Special cases:
         every label ignored gives targets of 0.
 
-    Conventions:
+    Notes:
         y, one-hot labels, the 0/1 targets of every paper; ignore_index as in torch.
 
-    Cost:
+    Complexity:
         O(N), no N x K target.
 
-    When:
+    When to use:
         the labels are right and confidence is not the question.
 
-    Against:
+    Limitations:
         cross entropy on them never stops growing the logits (Szegedy et al. 2016, Sec. 7) and fits wrong labels too.
 
     Example:
@@ -64,7 +64,7 @@ def hard(labels: Tensor, *, ignore_index: int | None = None) -> Targets:
 
 
 def from_table(
-    table: Tensor | Smearing, labels: Tensor, *, strict: bool = False, ignore_index: int | None = None
+    table: Tensor | LabelMatrix, labels: Tensor, *, strict: bool = False, ignore_index: int | None = None
 ) -> Targets:
     """Take row ``labels`` of a class table as the target.
 
@@ -83,27 +83,27 @@ def from_table(
         ValueError: where the table is not a finite (R, K) tensor or a label is out of range; under `strict` at the
             first negative entry and the first row that does not sum to 1.
 
-    Limits:
+    Special cases:
         table = identity gives hard(labels).
 
-    Conventions:
+    Notes:
         M of Lukasik et al. 2020, Table 1; rows are labels, columns classes, as in a transition.
 
-    Cost:
+    Complexity:
         O(N) and the table; the kernel gathers its rows chunk by chunk.
 
-    When:
+    When to use:
         classes are alike in known ways: see :func:`hierarchical_table`, :func:`localized_table`,
         :func:`confusion_table` and :func:`tfidf_table`.
 
-    Against:
+    Limitations:
         the table is a guess that every example of a class shares, and K^2 numbers.
 
     Example:
         >>> from_table(torch.tensor([[0.75, 0.25], [0.0, 1.0]]), torch.tensor([0, 1, 0])).to_dense().tolist()
         [[0.75, 0.25], [0.0, 1.0], [0.75, 0.25]]
     """
-    if isinstance(table, Smearing):
+    if isinstance(table, LabelMatrix):
         if table.table is not None:
             return from_table(table.table, labels, strict=strict, ignore_index=ignore_index)
         labels, ignored = apart_from_ignored(labels, ignore_index)
@@ -131,7 +131,7 @@ def from_table(
     return Targets(row=labels.long(), table=table, labels=labels.long(), ignored=ignored)
 
 
-def backward(labels: Tensor, transition: Transition | Tensor, *, ignore_index: int | None = None) -> Targets:
+def backward_corrected(labels: Tensor, transition: Transition | Tensor, *, ignore_index: int | None = None) -> Targets:
     """Backward correction as a target: the label's row of the inverse transition matrix.
 
     t = T^-1[labels], so that the expectation over observed labels of the loss is the loss on the clean ones
@@ -147,24 +147,25 @@ def backward(labels: Tensor, transition: Transition | Tensor, *, ignore_index: i
     Raises:
         ValueError: where T is singular or ill-conditioned.
 
-    Limits:
+    Special cases:
         no noise gives hard(labels); symmetric noise gives smoothing of -redraw / (1 - redraw).
 
-    Conventions:
+    Notes:
         T of Patrini et al. and Lukasik et al., rows clean, columns observed; cleanlab's noise matrix is its transpose.
 
-    Cost:
+    Complexity:
         a K x K system is solved, O(K^3), unless the noise is symmetric: then O(N) and no table.
 
-    When:
+    When to use:
         T is known or well estimated, and an unbiased risk is wanted more than a low variance.
 
-    Against:
+    Limitations:
         unbounded below, and a poor T is amplified; forward correction needs no inverse, and smoothing is often
         competitive (Lukasik et al. 2020, Sec. 4.1).
 
     Example:
-        >>> backward(torch.tensor([0]), torch.tensor([[0.8, 0.2], [0.2, 0.8]])).to_dense().round(decimals=4).tolist()
+        >>> corrected = backward_corrected(torch.tensor([0]), torch.tensor([[0.8, 0.2], [0.2, 0.8]]))
+        >>> corrected.to_dense().round(decimals=4).tolist()
         [[1.3333, -0.3333]]
     """
     return from_table(Transition.wrap(transition).inverse(), labels, ignore_index=ignore_index)
@@ -187,19 +188,19 @@ def dense(values: Tensor, *, strict: bool = False) -> Targets:
             first negative entry and the first row that does not sum to 1.
         TypeError: where they are not floating-point.
 
-    Limits:
+    Special cases:
         one-hot rows give hard(labels).
 
-    Conventions:
+    Notes:
         the probabilities that torch's cross entropy takes as target.
 
-    Cost:
+    Complexity:
         the N x K tensor that was handed over, and no copy of it.
 
-    When:
+    When to use:
         a distribution per example is at hand: a teacher's probabilities, annotators' (see :func:`votes`).
 
-    Against:
+    Limitations:
         N x K numbers: for a large vocabulary see :func:`top_k` and :func:`sample`.
 
     Example:

@@ -57,20 +57,20 @@ def smooth(
             the prior no mass.
         TypeError: where `valid` is not boolean.
 
-    Limits:
+    Special cases:
         smoothing=0 gives hard(labels); smoothing=1 gives the prior.
 
-    Conventions:
+    Notes:
         Szegedy's epsilon, Müller's alpha; torch's label_smoothing is "all", fairseq's is "others" (see
         :func:`convert_smoothing`). smoothing=0.1 is the usual choice.
 
-    Cost:
+    Complexity:
         O(N) on labels and factored targets, no N x K target.
 
-    When:
+    When to use:
         labels are noisy, or calibration matters and no held-out set allows a temperature.
 
-    Against:
+    Limitations:
         a smoothed teacher distils worse (Müller et al. 2019; Shen et al. 2021 dispute it); many classes or a long tail
         undo the gain (Shen et al. 2021, Sec. 7); a negative one is unbounded below and wants a warm-up.
 

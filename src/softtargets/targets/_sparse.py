@@ -42,20 +42,20 @@ def top_k(teacher_log_probs: Tensor, *, k: int, residual: str = "uniform", prior
         ValueError: where the rows are not log-probabilities, k or `residual` is out of range, or a prior is missing,
             given to another residual, or empty outside the k.
 
-    Limits:
+    Special cases:
         k=K gives the teacher's probabilities, whatever `residual`.
 
-    Conventions:
+    Notes:
         Anshumann et al. 2025 name the variants (second-hand). Their ghost token is no target, since what it compares
         depends on the student: see ``losses.ghost_cross_entropy``, which takes what "drop" makes.
 
-    Cost:
+    Complexity:
         one pass over the teacher's (N, K); the targets are N x k.
 
-    When:
+    When to use:
         a teacher's outputs are cached and K is large.
 
-    Against:
+    Limitations:
         biased: the student is taught a tail that the teacher does not have (Anshumann et al. 2025); :func:`sample`
         is not.
 
@@ -117,19 +117,19 @@ def sample(
     Raises:
         ValueError: where the rows are not log-probabilities, or draws or the temperature is not positive and finite.
 
-    Limits:
+    Special cases:
         a certain teacher gives its class, whatever the draws.
 
-    Conventions:
+    Notes:
         Random Sampling Knowledge Distillation (Anshumann et al. 2025, second-hand).
 
-    Cost:
+    Complexity:
         one pass over the teacher's (N, K); the targets are N x draws. They report that a dozen draws do.
 
-    When:
+    When to use:
         a teacher's outputs are cached and K is large.
 
-    Against:
+    Limitations:
         noise in the gradient, most of it for few draws and a flat teacher; the same draw is reused where it is cached.
 
     Example:
@@ -164,19 +164,19 @@ def votes(counts: Tensor) -> Targets:
             row without votes.
         TypeError: where counts are no tensor of real numbers.
 
-    Limits:
+    Special cases:
         one vote gives hard(labels).
 
-    Conventions:
+    Notes:
         soft labels of Peterson et al. 2019 (from memory); no smoothing: add a constant to the counts for that.
 
-    Cost:
+    Complexity:
         an N x K target, as the counts are.
 
-    When:
+    When to use:
         several annotators labelled each example.
 
-    Against:
+    Limitations:
         few votes are a noisy estimate, and annotators are not equally reliable.
 
     Aliases:

@@ -34,19 +34,19 @@ def hierarchical_table(distance: Tensor, *, sharpness: float) -> Tensor:
     Raises:
         ValueError: where distances are not (K, K), finite and non-negative, or sharpness is negative.
 
-    Limits:
+    Special cases:
         sharpness=0 gives the uniform table; large ones give the identity where classes are apart.
 
-    Conventions:
+    Notes:
         their beta is `sharpness`; with all distances 1, smoothing in "others" is (K - 1) / (exp(sharpness) + K - 1).
 
-    Cost:
+    Complexity:
         O(K^2), once.
 
-    When:
+    When to use:
         classes form a tree, and a mistake within a branch is the lesser one.
 
-    Against:
+    Limitations:
         fewer grave mistakes are bought with a few more mistakes.
 
     Example:
@@ -79,19 +79,19 @@ def localized_table(num_classes: int, *, smoothing: float, width: int) -> Tensor
     Raises:
         ValueError: where an argument is out of range.
 
-    Limits:
+    Special cases:
         smoothing=0 gives the identity; width=K-1 gives ``smooth`` in the convention "others".
 
-    Conventions:
+    Notes:
         "others", among the neighbours.
 
-    Cost:
+    Complexity:
         O(K^2), once.
 
-    When:
+    When to use:
         classes are ordered: ages, grades, ratings, bins of a number.
 
-    Against:
+    Limitations:
         a loss for ordered outcomes says the same without a table.
 
     Example:
@@ -124,19 +124,19 @@ def confusion_table(counts: Tensor, *, smoothing: float) -> Tensor:
         ValueError: where counts are not (K, K), finite and non-negative, or smoothing is outside [0, 1].
         TypeError: where counts are no tensor of real numbers.
 
-    Limits:
+    Special cases:
         smoothing=0 gives the identity; equal counts give ``smooth`` in the convention "others".
 
-    Conventions:
+    Notes:
         "others"; rows are true classes, as in scikit-learn's confusion matrix.
 
-    Cost:
+    Complexity:
         O(K^2), once.
 
-    When:
+    When to use:
         a model of the same task was evaluated on held-out data.
 
-    Against:
+    Limitations:
         counts from the training set are of memorised examples, and under label noise they are the noise's.
 
     Example:
@@ -182,19 +182,19 @@ def tfidf_table(
         ValueError: where texts and labels do not pair, a label is out of range, or smoothing or temperature is.
         TypeError: where the labels are no ints.
 
-    Limits:
+    Special cases:
         smoothing=0 gives the identity; a high temperature gives ``smooth`` in the convention "all".
 
-    Conventions:
+    Notes:
         "all": the label has a part in what is spread, the largest.
 
-    Cost:
+    Complexity:
         O(words) and O(K^2 vocabulary), once.
 
-    When:
+    When to use:
         texts are classified and the names of classes overlap in meaning.
 
-    Against:
+    Limitations:
         words in common are not mistakes in common; classes without texts are smoothed evenly.
 
     Example:

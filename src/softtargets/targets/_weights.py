@@ -33,19 +33,19 @@ def example_weights(targets: Targets, class_weight: Tensor) -> Tensor:
     Raises:
         ValueError: where shapes differ, a class weight is negative, or targets without a label have a negative entry.
 
-    Limits:
+    Special cases:
         class weights of 1 give the mass of soft targets; a hard target and its one-hot vector weigh the same.
 
-    Conventions:
+    Notes:
         torch weighs the classes instead, see :func:`reweight`; for hard labels both are the same.
 
-    Cost:
+    Complexity:
         O(N) with labels or factored targets, O(R K + N) with a class table, O(N K) for dense ones.
 
-    When:
+    When to use:
         classes are imbalanced and targets are smoothed, corrected or soft.
 
-    Against:
+    Limitations:
         the mean over a batch has the batch's own normaliser: give `normalizer` where batches are small.
 
     Example:
@@ -81,20 +81,20 @@ def reweight(targets: Targets, class_weight: Tensor) -> Targets:
         ValueError: where shapes differ, a class weight is negative where it may not be, or none of the classes that
             smoothing is spread over has weight.
 
-    Limits:
+    Special cases:
         class weights of 1 change nothing; on hard targets the loss is example_weights times the unweighted one.
 
-    Conventions:
+    Notes:
         ``torch.nn.CrossEntropyLoss(weight=)``, which divides the mean by the sum of class_weight[label] for integer
         labels and by N for soft ones (pytorch#107680): give that as `normalizer` to ``losses.reduce``.
 
-    Cost:
+    Complexity:
         O(N), no N x K target unless they are dense.
 
-    When:
+    When to use:
         torch's numbers are to be met.
 
-    Against:
+    Limitations:
         it teaches the wrong class as soon as a target is soft (pytorch#104776).
 
     Example:

@@ -40,19 +40,19 @@ def convert_smoothing(
         ValueError: where a convention or the number of classes does not fit, or smoothing is beyond what "classy" can
             say: above -1 there, below 1 in "all".
 
-    Limits:
+    Special cases:
         0 is 0 in every convention; there and back again is where it began.
 
-    Conventions:
+    Notes:
         Szegedy's epsilon and Müller's alpha are "all"; Shen et al. 2021, Eq. 1, is "others".
 
-    Cost:
+    Complexity:
         a few operations, whatever K.
 
-    When:
+    When to use:
         a number printed for one library is to be used with another.
 
-    Against:
+    Limitations:
         the names hide that the same number is another target: at K = 2, 0.1 of "others" is 0.2 of "all".
 
     Aliases:

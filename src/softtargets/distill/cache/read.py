@@ -31,20 +31,20 @@ class TeacherCache:
         folder: of the cache.
         manifest: what stands in its manifest: use :meth:`open`.
 
-    Limits:
+    Special cases:
         k = K in float32 gives the teacher's own softmax.
 
-    Conventions:
+    Notes:
         targets are at the temperature the cache was written at, ``cache.plan.keep.temperature``; the student's
         temperature and the factor T^2 are the loss's.
 
-    Cost:
+    Complexity:
         a binary search and a copy per example; the ids and rows of the index, 16 bytes each, and the pages looked at.
 
-    When:
+    When to use:
         a teacher is run once and taught from many times, or does not fit beside its student.
 
-    Against:
+    Limitations:
         the teacher is asked of the inputs as they were: under augmentation it would answer otherwise (Beyer et al.
         2022, from memory); with few classes or a small teacher, ask it again.
 

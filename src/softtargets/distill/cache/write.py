@@ -51,24 +51,24 @@ def write_cache(
             few or too many; the folder holds anything else, or another process writes there.
         TypeError: where ids are not integers, or logits not floating-point.
 
-    Limits:
+    Special cases:
         k = K in float32 gives the teacher's own softmax, to the bit; draws without end give it too.
 
-    Conventions:
+    Notes:
         a float16 is off by 2^-11 of what it holds, so what it holds is the distance to the largest logit: no class is
         lost, and sum_j |error of p_j| <= 2^-10 * sum_j p_j log(max p / p_j) to first order; measured 1e-4 to 5e-4 for
         Gaussian logits of standard deviation 1 to 8 over 1000 classes. Of draws' weights it holds the
         logarithm. "sampled" is Random Sampling Knowledge Distillation (Anshumann et al. 2025, second-hand).
 
-    Cost:
+    Complexity:
         bytes per example: 24 + 2k + 2(k + 1) for k < K <= 32768, 24 + 2K for k = K, 24 + 2 * draws at a proposal
         temperature of 1; 106 for k = 20 of 1000 classes. Draws take some tenths of a millisecond each
         example; ids take 8 bytes of memory each.
 
-    When:
+    When to use:
         a teacher is run once and taught from many times, or does not fit beside its student.
 
-    Against:
+    Limitations:
         k < K teaches a tail that the teacher does not have, or none: a biased gradient. Draws are unbiased over seeds,
         but each example keeps its draw for as long as the cache is used.
 

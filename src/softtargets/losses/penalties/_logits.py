@@ -7,7 +7,7 @@ from softtargets._checks import check_not_negative
 from softtargets._numerics import at_least_float32
 from softtargets.losses.inputs import classes_last
 
-__all__ = ["adaptive_conditional_penalty", "logit_penalty", "margin_penalty"]
+__all__ = ["acls_penalty", "logit_penalty", "mbls_penalty"]
 
 
 def logit_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
@@ -26,19 +26,19 @@ def logit_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
         ValueError: where there are fewer than two classes.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         logits of 0 give 0; logits times c give c^2 as much.
 
-    Conventions:
+    Notes:
         added times their beta, 6e-4 on ImageNet (from memory). With a half or a mean, weigh by 2 or K instead.
 
-    Cost:
+    Complexity:
         O(N K) time, two tensors of the size of the logits.
 
-    When:
+    When to use:
         to hold logits down whatever the label; also a guard against drift of their common level.
 
-    Against:
+    Limitations:
         the only term here that a shift of all logits changes, though it leaves the probabilities alone. Features
         transfer worse than those of plain cross entropy (Kornblith et al. 2021).
 
@@ -60,7 +60,7 @@ def logit_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
     return z.masked_fill(z == -torch.inf, 0.0).square().sum(-1)
 
 
-def margin_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1) -> Tensor:
+def mbls_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1) -> Tensor:
     """Margin-based label smoothing: a penalty on logits more than a margin below the largest.
 
     mean_k relu(z_max - z_k - margin)
@@ -77,20 +77,20 @@ def margin_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1)
         ValueError: where the margin is negative or there are fewer than two classes.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         logits within the margin give 0; margin=0 gives z_max - mean(z), which is what MaxSup adds to cross entropy.
 
-    Conventions:
+    Notes:
         added times their alpha, 0.1, with margin 10; the mean is over all K classes, the largest included, as in their
         code.
 
-    Cost:
+    Complexity:
         O(N K) time and memory, two tensors of the size of the logits.
 
-    When:
+    When to use:
         calibration: like label smoothing, but logits that are close enough are left free.
 
-    Against:
+    Limitations:
         does nothing until logits are further apart than the margin: at 10 with ten classes, a confidence of .9996.
 
     Aliases:
@@ -103,7 +103,7 @@ def margin_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1)
         Liu et al. 2022, *The Devil Is in the Margin: Margin-based Label Smoothing for Network Calibration*, CVPR
 
     Example:
-        >>> round(float(margin_penalty(torch.tensor([[12.0, 0.0, 0.0]]))), 4)        # 2/3 of 2
+        >>> round(float(mbls_penalty(torch.tensor([[12.0, 0.0, 0.0]]))), 4)        # 2/3 of 2
         1.3333
     """
     check_not_negative(margin=margin)
@@ -111,7 +111,7 @@ def margin_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1)
     return (below - margin).relu().sum(-1) / classes.clamp(min=1)
 
 
-def adaptive_conditional_penalty(
+def acls_penalty(
     logits: Tensor,
     *,
     margin: float = 10.0,
@@ -140,20 +140,20 @@ def adaptive_conditional_penalty(
         ValueError: where the margin or a weight is negative or there are fewer than two classes.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         logits within the margin give 0; weights of 0 give 0.
 
-    Conventions:
+    Notes:
         largest_weight and others_weight are their lambda_1 and lambda_2, 1 and 0.1; all of it is added times their
         alpha, 0.1.
 
-    Cost:
+    Complexity:
         O(N K) time and memory, three tensors of the size of the logits.
 
-    When:
+    When to use:
         calibration, where the linear penalty of MbLS is too weak on extreme logits.
 
-    Against:
+    Limitations:
         four numbers to tune; quadratic in logits, so one far outlier can rule a batch.
 
     Aliases:
@@ -167,7 +167,7 @@ def adaptive_conditional_penalty(
 
     Example:
         >>> logits = torch.tensor([[12.0, 0.0, 0.0]])        # 2^2 and, of both others, 2^2
-        >>> round(float(adaptive_conditional_penalty(logits)), 4)
+        >>> round(float(acls_penalty(logits)), 4)
         4.4
     """
     check_not_negative(margin=margin, largest_weight=largest_weight, others_weight=others_weight)

@@ -10,10 +10,10 @@ from softtargets.losses.building_blocks import deferred_cross_entropy
 from softtargets.losses.inputs import classes_last, paired
 from softtargets.targets import Targets
 
-__all__ = ["confidence_penalty", "early_learning_penalty", "smoothing_regularizer", "zipf_penalty"]
+__all__ = ["confidence_penalty", "elr_penalty", "smoothing_regularizer", "zipf_penalty"]
 
 
-def early_learning_penalty(logits: Tensor, running_targets: Tensor, *, eps: float = 1e-4) -> Tensor:
+def elr_penalty(logits: Tensor, running_targets: Tensor, *, eps: float = 1e-4) -> Tensor:
     """Early-learning regularization: keeps predictions close to a running mean of the model's own.
 
     log(1 - <p, running_targets>)
@@ -29,24 +29,24 @@ def early_learning_penalty(logits: Tensor, running_targets: Tensor, *, eps: floa
     Raises:
         ValueError: where shapes differ.
 
-    Limits:
+    Special cases:
         running targets of 0 give 0.
 
-    Conventions:
+    Notes:
         added times their lambda; ``targets.RunningTargets`` keeps the running targets with their beta.
 
-    Cost:
+    Complexity:
         O(N K) time, two tensors of the size of the logits, and one float per class and example of the data set.
 
-    When:
+    When to use:
         noisy labels and long training: what was learned first, before labels are learned by heart, is held on to.
 
-    Against:
+    Limitations:
         what was believed early is held on to where it was wrong, too; two numbers to tune for each data set.
 
     Example:
         >>> running = torch.tensor([[0.75, 0.25]])
-        >>> round(float(early_learning_penalty(torch.zeros(1, 2), running)), 4)        # log(1 - 1/2)
+        >>> round(float(elr_penalty(torch.zeros(1, 2), running)), 4)        # log(1 - 1/2)
         -0.6931
     """
     check_floating("logits", logits)
@@ -73,19 +73,19 @@ def confidence_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
         ValueError: where there are fewer than two classes.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         uniform logits give -log K; a certain prediction gives 0.
 
-    Conventions:
+    Notes:
         added times their beta, 0.1. KL(p || uniform) = log K - H(p); label smoothing has KL(uniform || p).
 
-    Cost:
+    Complexity:
         O(N K) time and memory, two tensors of the size of the logits.
 
-    When:
+    When to use:
         in label smoothing's place, where classes should not be pushed to equal shares.
 
-    Against:
+    Limitations:
         its gradient fades as the prediction becomes certain, where it is needed; label smoothing's does not.
 
     Aliases:
@@ -125,20 +125,20 @@ def zipf_penalty(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tens
         ValueError: where shapes differ, K < 2 or a label is out of range.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         two classes give 0; non-target probabilities proportional to 1 / rank give 0.
 
-    Conventions:
+    Notes:
         added times their lambda, 0.1, exponent 1. Their code can also rank by a vote of the dense features and leave
         out wrong predictions; ours ranks by the logits, the variant without either.
 
-    Cost:
+    Complexity:
         O(N K log K): sorts every row.
 
-    When:
+    When to use:
         fine-grained classes, where the order of the wrong ones means something.
 
-    Against:
+    Limitations:
         gains are disputed; the label's own logit is left free.
 
     Aliases:
@@ -184,19 +184,19 @@ def smoothing_regularizer(logits: Tensor, *, class_dim: int = -1) -> Tensor:
         ValueError: where there are fewer than two classes.
         TypeError: where logits are not floating-point.
 
-    Limits:
+    Special cases:
         uniform logits give K log K, the least there is; (1 - r) (cross entropy + beta * this) is label smoothing.
 
-    Conventions:
+    Notes:
         their Omega(f), L classes, alpha = r. K (KL(uniform || p) + log K) in other words.
 
-    Cost:
+    Complexity:
         three passes over the logits, one to count the classes and one for the gradient; no N x K target.
 
-    When:
+    When to use:
         to weigh the two parts of label smoothing apart, or to smooth examples without a label.
 
-    Against:
+    Limitations:
         unbounded above: one logit far below the others costs without end. Of a linear model it pulls the classes' rows
         of weights to each other; Thm. 1 has them at zero and nowhere else, but equal rows cost as little.
 

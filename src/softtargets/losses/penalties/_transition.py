@@ -24,19 +24,19 @@ def volume_penalty(transition: Transition | Tensor) -> Tensor:
     Raises:
         ValueError: where T is not square or its rows do not sum to 1.
 
-    Limits:
+    Special cases:
         no noise gives 0; symmetric noise gives (K - 1) log |1 - redraw|.
 
-    Conventions:
+    Notes:
         added times their lambda, 1e-4. The sign of the determinant is dropped, as in their code.
 
-    Cost:
+    Complexity:
         O(K^3) a step, whatever the batch.
 
-    When:
+    When to use:
         T is unknown and learned with the model; see ``nn.VolMinNet``.
 
-    Against:
+    Limitations:
         identifies T only where clean posteriors are scattered widely enough (Li et al. 2021); on its own it drives T
         to a singular one.
 

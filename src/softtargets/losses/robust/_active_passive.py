@@ -12,7 +12,7 @@ from softtargets.losses.inputs import paired
 from softtargets.losses.penalties._probabilities import smoothing_regularizer
 from softtargets.losses.robust._symmetric import reverse_cross_entropy
 
-__all__ = ["active_passive", "normalized_cross_entropy"]
+__all__ = ["active_passive_loss", "normalized_cross_entropy"]
 
 PerExample = Callable[[Tensor, Tensor], Tensor]
 
@@ -34,20 +34,20 @@ def normalized_cross_entropy(logits: Tensor, labels: Tensor, *, class_dim: int =
         ValueError: where shapes differ or a label is out of range.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         uniform logits give 1/K; over all K labels it sums to 1, whatever the logits.
 
-    Conventions:
+    Notes:
         the sum is smoothing_regularizer, Lukasik et al.'s Omega.
 
-    Cost:
+    Complexity:
         five passes over the logits, two of them for the gradient and one to count the classes.
 
-    When:
-        as the active part of :func:`active_passive`: robust to symmetric noise, as any normalised loss is (Ma et al.
-        2020).
+    When to use:
+        as the active part of :func:`active_passive_loss`: robust to symmetric noise, as any normalised loss is (Ma et
+        al. 2020).
 
-    Against:
+    Limitations:
         on its own it underfits (Ma et al. 2020): it also falls where the other labels' losses grow.
 
     Aliases:
@@ -73,7 +73,7 @@ def normalized_cross_entropy(logits: Tensor, labels: Tensor, *, class_dim: int =
     return share.masked_fill(masked, 1.0)
 
 
-def active_passive(
+def active_passive_loss(
     logits: Tensor,
     labels: Tensor,
     *,
@@ -103,21 +103,21 @@ def active_passive(
         ValueError: where shapes differ, a label is out of range, or a weight is negative.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         passive_weight=0 gives active_weight * normalized_cross_entropy; active_weight=0 gives passive_weight *
         reverse_cross_entropy.
 
-    Conventions:
+    Notes:
         their alpha and beta: 1 and 1 for CIFAR-10, 10 and 0.1 for CIFAR-100. The defaults are their NCE+RCE; NCE+MAE is
         passive=mean_absolute_error, where a factor 2 is dropped.
 
-    Cost:
+    Complexity:
         that of both losses.
 
-    When:
+    When to use:
         wrong labels of unknown rate, many of them.
 
-    Against:
+    Limitations:
         weights that change with the data set; slower on clean labels than cross entropy.
 
     Aliases:
@@ -131,7 +131,7 @@ def active_passive(
 
     Example:
         >>> import torch
-        >>> loss = active_passive(torch.zeros(1, 4), torch.tensor([2]))        # 1/4 + 3/4 of 9.2103
+        >>> loss = active_passive_loss(torch.zeros(1, 4), torch.tensor([2]))        # 1/4 + 3/4 of 9.2103
         >>> round(float(loss), 4)
         7.1578
     """

@@ -51,20 +51,20 @@ def bootstrapped_cross_entropy(
         ValueError: where shapes differ, a label is out of range, a weight outside [0, 1] or the kind another.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         weight=1 gives cross_entropy; a detached soft target gives weight times the gradient of cross_entropy.
 
-    Conventions:
+    Notes:
         their beta: 0.95 soft, 0.8 hard. Soft is cross entropy with minimum entropy, as the paper says (from memory);
         ports disagree on whether the target is detached.
 
-    Cost:
+    Complexity:
         soft: cross_entropy and two tensors of the size of the logits; hard: cross_entropy and an argmax.
 
-    When:
+    When to use:
         mild label noise; with weight 0 on unlabelled examples, semi-supervised learning.
 
-    Against:
+    Limitations:
         the model confirms its own errors; the entropy term draws predictions to certainty. Detached and soft, it is
         cross entropy at another learning rate.
 

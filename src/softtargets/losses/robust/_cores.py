@@ -8,10 +8,10 @@ from softtargets._checks import check_not_negative, check_per_example, check_pri
 from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.targets import hard
 
-__all__ = ["cores", "cores_sieve"]
+__all__ = ["cores_loss", "cores_sieve"]
 
 
-def cores(
+def cores_loss(
     logits: Tensor, labels: Tensor, *, weight: float | Tensor, prior: Tensor | None = None, class_dim: int = -1
 ) -> Tensor:
     """CORES loss: cross entropy minus a multiple of the expected loss under a prior over the labels.
@@ -32,24 +32,24 @@ def cores(
         ValueError: where shapes differ, a label is out of range, the weight is negative or the prior no distribution.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         weight=0 gives cross_entropy; a weight of w with the uniform prior is smoothing by -w/(1 - w), times 1 - w.
 
-    Conventions:
+    Notes:
         their beta rises from 0 to 2 over epochs 10 to 40 (their code); :func:`cores_sieve` picks examples after 30.
 
-    Cost:
+    Complexity:
         that of cross_entropy; no N x K target.
 
-    When:
+    When to use:
         label noise of unknown rate, after a warm-up with cross entropy.
 
-    Against:
+    Limitations:
         bounded, in expectation, only while weight * prior_k is at most the probability of label k, for every class;
         its minimiser, (that probability - weight * prior_k) / (1 - weight), overstates confidence.
 
     Example:
-        >>> loss = cores(torch.tensor([[2.0, 0.0]]), torch.tensor([0]), weight=1.0)
+        >>> loss = cores_loss(torch.tensor([[2.0, 0.0]]), torch.tensor([0]), weight=1.0)
         >>> loss.tolist()        # mean(z) - z_label
         [-1.0]
     """
@@ -79,23 +79,23 @@ def cores_sieve(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tenso
         ValueError: where shapes differ or a label is out of range.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         uniform logits keep every example; a label that is predicted is kept.
 
-    Conventions:
+    Notes:
         their v_i = 1; used after epoch 30 (their code). The same as z_label >= mean(z).
 
-    Cost:
+    Complexity:
         that of cross_entropy.
 
-    When:
+    When to use:
         as the weight of ``losses.reduce``, once the model has learned something.
 
-    Against:
+    Limitations:
         the more classes, the milder: a label need only beat the mean logit.
 
     Example:
         >>> cores_sieve(torch.tensor([[2.0, 0.0, 0.0], [2.0, 0.0, 0.0]]), torch.tensor([0, 1])).tolist()
         [True, False]
     """
-    return cores(logits.detach(), labels, weight=1.0, class_dim=class_dim) <= 0
+    return cores_loss(logits.detach(), labels, weight=1.0, class_dim=class_dim) <= 0

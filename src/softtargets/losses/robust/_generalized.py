@@ -31,19 +31,19 @@ def generalized_cross_entropy(
         ValueError: where shapes differ, a label is out of range, or q is outside [0, 1].
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         q=0 gives cross_entropy; q=1 gives mean_absolute_error.
 
-    Conventions:
+    Notes:
         their q, 0.7; also called L_q loss. Their truncated form, constant below a probability k, is not this one.
 
-    Cost:
+    Complexity:
         two passes over the logits, one of them for the gradient; no N x K tensor beside it.
 
-    When:
+    When to use:
         wrong labels of unknown rate: an example counts p_label^q times what it counts in cross entropy.
 
-    Against:
+    Limitations:
         towards q=1 it is slow to learn and underfits many classes (Zhang & Sabuncu 2018); hard examples fade with the
         wrong ones.
 
@@ -85,20 +85,20 @@ def mean_absolute_error(logits: Tensor, labels: Tensor, *, class_dim: int = -1) 
         ValueError: where shapes differ or a label is out of range.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         uniform logits give 1 - 1/K; over all K labels it sums to K - 1, whatever the logits.
 
-    Conventions:
+    Notes:
         the factor 2 of the vector form is dropped, so that this is GCE with q=1.
 
-    Cost:
+    Complexity:
         two passes over the logits, one of them for the gradient; no N x K tensor beside it.
 
-    When:
-        as the passive part of :func:`active_passive`. That its sum over labels is constant makes it robust to symmetric
-        noise (Ghosh et al. 2017).
+    When to use:
+        as the passive part of :func:`active_passive_loss`. That its sum over labels is constant makes it robust to
+        symmetric noise (Ghosh et al. 2017).
 
-    Against:
+    Limitations:
         on its own it hardly learns with many classes: an example with p_label near 0 has almost no gradient (Zhang &
         Sabuncu 2018).
 

@@ -10,10 +10,10 @@ from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.losses.building_blocks import label_log_prob
 from softtargets.losses.inputs import paired
 
-__all__ = ["peer"]
+__all__ = ["peer_loss"]
 
 
-def peer(
+def peer_loss(
     logits: Tensor,
     labels: Tensor,
     *,
@@ -41,20 +41,20 @@ def peer(
         ValueError: where shapes differ, a label is out of range, the weight is negative or the pool empty.
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         weight=0 gives cross_entropy; the expected mean over draws is that of cores with the batch's label frequencies.
 
-    Conventions:
+    Notes:
         their alpha; j indexes inputs and k labels. Theirs draws from the whole training set, ours from the batch
         unless a pool is given.
 
-    Cost:
+    Complexity:
         twice cross_entropy and a copy of the drawn logits, N x K.
 
-    When:
-        label noise of unknown rate. :func:`cores` is its expectation, without the variance of the draws.
+    When to use:
+        label noise of unknown rate. :func:`cores_loss` is its expectation, without the variance of the draws.
 
-    Against:
+    Limitations:
         noisy gradients; unbounded below, so it needs a warm-up with cross entropy and a small weight.
 
     Aliases:
@@ -67,7 +67,7 @@ def peer(
         Liu & Guo 2020, *Peer Loss Functions: Learning from Noisy Labels without Knowing Noise Rates*, ICML
 
     Example:
-        >>> peer(torch.zeros(2, 3), torch.tensor([0, 1])).tolist()        # nothing learned, nothing lost
+        >>> peer_loss(torch.zeros(2, 3), torch.tensor([0, 1])).tolist()        # nothing learned, nothing lost
         [0.0, 0.0]
     """
     check_not_negative(weight=weight)

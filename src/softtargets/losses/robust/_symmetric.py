@@ -34,19 +34,19 @@ def reverse_cross_entropy(
         ValueError: where shapes differ, a label is out of range, or the floor is not in [1e-30, 1].
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         log_floor=1/e gives mean_absolute_error; log_floor=1 gives 0.
 
-    Conventions:
+    Notes:
         their A is log(log_floor), -9.2103 at 1e-4. Code that also raises the prediction to a floor differs by that.
 
-    Cost:
+    Complexity:
         that of mean_absolute_error.
 
-    When:
-        as a part of :func:`symmetric_cross_entropy` and :func:`active_passive`.
+    When to use:
+        as a part of :func:`symmetric_cross_entropy` and :func:`active_passive_loss`.
 
-    Against:
+    Limitations:
         it is mean absolute error times a constant, 9.2103 by default, with its slow learning.
 
     Example:
@@ -87,20 +87,20 @@ def symmetric_cross_entropy(
         ValueError: where shapes differ, a label is out of range, a weight is negative or the floor not in [1e-30, 1].
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         reverse_weight=0 gives cross_entropy_weight * cross_entropy; cross_entropy_weight=0 gives reverse_weight *
         reverse_cross_entropy.
 
-    Conventions:
+    Notes:
         their alpha and beta: 0.1 and 1 for CIFAR-10, 6 and 0.1 for CIFAR-100 (from memory).
 
-    Cost:
+    Complexity:
         two passes over the logits, one of them for the gradient; no N x K tensor beside it.
 
-    When:
+    When to use:
         wrong labels of unknown rate, where GCE learns too slowly.
 
-    Against:
+    Limitations:
         two weights that change with the data set, and a floor that is a factor of the second; cross entropy's part
         still learns wrong labels by heart.
 

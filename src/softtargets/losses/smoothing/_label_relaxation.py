@@ -8,10 +8,12 @@ from softtargets._checks import check_fraction, check_per_example
 from softtargets._numerics import as_like
 from softtargets.losses._engine.log_odds import label_log_odds
 
-__all__ = ["label_relaxation"]
+__all__ = ["label_relaxation_loss"]
 
 
-def label_relaxation(logits: Tensor, labels: Tensor, *, smoothing: float | Tensor = 0.1, class_dim: int = -1) -> Tensor:
+def label_relaxation_loss(
+    logits: Tensor, labels: Tensor, *, smoothing: float | Tensor = 0.1, class_dim: int = -1
+) -> Tensor:
     """Label relaxation: asks for a probability of at least 1 - smoothing and leaves the other classes free.
 
     (1 - a) log((1 - a) / p_label) + a log(a / (1 - p_label)), and 0 once p_label >= 1 - a; a is `smoothing`
@@ -32,19 +34,19 @@ def label_relaxation(logits: Tensor, labels: Tensor, *, smoothing: float | Tenso
         ValueError: where shapes differ, a label is out of range, or smoothing is outside [0, 1].
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         smoothing=0 gives cross_entropy; smoothing=1 gives 0.
 
-    Conventions:
+    Notes:
         their alpha, 0.1: the mass that may leave the label, so smoothing in the "others" convention.
 
-    Cost:
+    Complexity:
         two passes over the logits, one of them for the gradient; no N x K tensor beside it.
 
-    When:
+    When to use:
         in label smoothing's place, where the wrong classes should not be pushed to equal shares.
 
-    Against:
+    Limitations:
         examples that are probable enough teach nothing, so confidence above 1 - smoothing is left as it is.
 
     Aliases:
@@ -57,7 +59,7 @@ def label_relaxation(logits: Tensor, labels: Tensor, *, smoothing: float | Tenso
         Lienen & Hüllermeier 2021, *From Label Smoothing to Label Relaxation*, AAAI
 
     Example:
-        >>> loss = label_relaxation(torch.zeros(2, 2), torch.tensor([0, 1]), smoothing=torch.tensor([0.0, 0.5]))
+        >>> loss = label_relaxation_loss(torch.zeros(2, 2), torch.tensor([0, 1]), smoothing=torch.tensor([0.0, 0.5]))
         >>> loss.exp().round(decimals=4).tolist()        # cross entropy is log 2
         [2.0, 1.0]
     """

@@ -40,21 +40,21 @@ def learned_smoothing_cross_entropy(
         ValueError: where shapes differ, a label is out of range, or smoothing is not between 0 and 1.
         TypeError: where logits or table are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         a table of zeros gives the model half the gradient of smoothing by r in the "others" convention.
 
-    Conventions:
+    Notes:
         their alpha, 0.1, and C-matrix, which they store as K x (K - 1) from zeros; the half is in their code, and
         halves the learning rate of the model.
 
-    Cost:
+    Complexity:
         that of cross_entropy against a K x K table, and two tensors of the size of the logits for the second term.
 
-    When:
+    When to use:
         the wrong classes of a class are not alike, and no table of their likeness is at hand; see
         ``nn.LearnedSmoothing``.
 
-    Against:
+    Limitations:
         K^2 parameters; the table follows the model's own confusions, right or wrong.
 
     Example:

@@ -9,10 +9,12 @@ from softtargets._checks import check_fraction
 from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.losses.building_blocks import label_and_largest
 
-__all__ = ["max_suppression"]
+__all__ = ["max_suppression_loss"]
 
 
-def max_suppression(logits: Tensor, labels: Tensor, *, smoothing: float | Tensor = 0.1, class_dim: int = -1) -> Tensor:
+def max_suppression_loss(
+    logits: Tensor, labels: Tensor, *, smoothing: float | Tensor = 0.1, class_dim: int = -1
+) -> Tensor:
     """Max suppression: label smoothing that takes its mass from the largest logit, not from the label's.
 
     cross entropy + smoothing * (z_max - mean(z)), that is t = onehot(label) + r/K - r * onehot(argmax z)
@@ -32,20 +34,20 @@ def max_suppression(logits: Tensor, labels: Tensor, *, smoothing: float | Tensor
         ValueError: where shapes differ, a label is out of range, or smoothing is outside [0, 1].
         TypeError: where logits are not floating-point or labels not integers.
 
-    Limits:
+    Special cases:
         smoothing=0 gives cross_entropy; where the prediction is right it is label smoothing.
 
-    Conventions:
+    Notes:
         their alpha, in the "all" convention, which they raise from 0.1 to 0.2 over training. Other libraries return
         the batch's mean on every row.
 
-    Cost:
+    Complexity:
         that of cross_entropy and an argmax; no N x K target.
 
-    When:
+    When to use:
         label smoothing helps but holds on to wrong predictions: there smoothing pushes the label down, this the error.
 
-    Against:
+    Limitations:
         where two classes tie for the largest it has a kink, and its minimiser can lie on one. The evidence is its
         authors' own.
 
@@ -59,7 +61,7 @@ def max_suppression(logits: Tensor, labels: Tensor, *, smoothing: float | Tensor
         Zhou et al. 2025, *MaxSup: Overcoming Representation Collapse in Label Smoothing*, NeurIPS
 
     Example:
-        >>> loss = max_suppression(torch.tensor([[0.0, 3.0, 0.0]]), torch.tensor([0]), smoothing=0.5)
+        >>> loss = max_suppression_loss(torch.tensor([[0.0, 3.0, 0.0]]), torch.tensor([0]), smoothing=0.5)
         >>> cross = cross_entropy(torch.tensor([[0.0, 3.0, 0.0]]), torch.tensor([0]))
         >>> round(float(loss - cross), 4)        # (3 - 1) / 2
         1.0

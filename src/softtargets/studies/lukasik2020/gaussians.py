@@ -70,7 +70,7 @@ def separators(smoothings: tuple[float, ...], penalties: tuple[float, ...]) -> t
     Raises:
         ValueError: where a number is out of range.
 
-    Limits:
+    Special cases:
         level 0 is the same line in all three arms. No level gives the Bayes-optimal one, distance 0. With F the flipped
         share, the distance goes to -F / ((1 - F) sqrt(2)) towards an infinite penalty on both, and to 2 + 0.1^2
         times that towards smoothing 1, which is least squares' line. With a penalty on the weights alone it goes to
