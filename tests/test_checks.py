@@ -179,3 +179,51 @@ def test_rows_of_a_matrix(index: torch.Tensor) -> None:
     matrix = torch.arange(12.0).reshape(3, 4)
     assert torch.equal(numerics.rows_of(matrix, index), matrix[index])
     assert torch.equal(numerics.rows_of(matrix[:, 0], index), matrix[:, 0][index])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool])
+def test_labels_of_every_integer_dtype_become_int64(dtype: torch.dtype) -> None:
+    found, left_out = checks.read_labels(
+        "labels", torch.tensor([0, 1, 1]).to(dtype), num_classes=300, ignore_index=-100
+    )
+    assert found.dtype == torch.int64
+    assert left_out is None
+
+
+def test_a_narrow_dtype_does_not_wrap_around() -> None:
+    """uint8 156 is -100 modulo 256, and 256 classes are 0 (trap 39)."""
+    labels = torch.tensor([156, 255, 0], dtype=torch.uint8)
+    found, left_out = checks.read_labels("labels", labels, num_classes=256, ignore_index=-100)
+    assert left_out is None
+    assert found.tolist() == [156, 255, 0]
+    with pytest.raises(ValueError, match="got -1 at row 0"):
+        checks.read_labels("labels", torch.tensor([-1, 3], dtype=torch.int8), num_classes=256, ignore_index=255)
+
+
+def test_ignored_and_masked_labels_are_left_out() -> None:
+    labels, mask = torch.tensor([2, -100, 9, 1]), torch.tensor([True, True, False, True])
+    found, left_out = checks.read_labels("labels", labels, num_classes=3, ignore_index=-100, mask=mask)
+    assert found.tolist() == [2, 0, 0, 1]
+    assert left_out is not None
+    assert left_out.tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([0, 3]), "labels: labels of at least 0 and below 3, the number of classes; got 3 at row 1; fix"),
+        (torch.tensor([[0], [1]]), r"labels: shape \(2,\); got \(2, 1\); use labels.squeeze\(-1\)"),
+        (torch.tensor([0.0, 1.0]), "labels: labels as integers .*; got dtype torch.float32; if they are whole"),
+        ([0, 1], r"labels: labels as integers .*; got list; use torch.as_tensor\(labels\)"),
+    ],
+)
+def test_labels_that_are_refused(labels: object, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"^{message}"):
+        checks.read_labels("labels", labels, num_classes=3, shape=(2,), ignore_index=-100)
+
+
+def test_ids_are_called_ids() -> None:
+    with pytest.raises(
+        ValueError, match=r"^ids: ids of at least 0 and below 3, the number of examples; got 5 at row 0;"
+    ):
+        checks.read_ids("ids", torch.tensor([5]), 3)

@@ -13,6 +13,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "softtargets"
 LIBRARY = (
     "_errors",
     "_exports",
+    "_arrays",
     "_checks",
     "_numerics",
     "_storage",

@@ -1,6 +1,7 @@
 """Checks of tensors and numbers."""
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Literal
 
@@ -85,15 +86,16 @@ def check_entries(
 
 def check_int(argument: str, value: object, *, least: int, remedy: str) -> None:
     """Require an int, or a type error says so, of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise fail_type(argument, f"an int of at least {least}", repr(value), remedy)
-    if value < least:
+    if int(value) < least:
         raise fail(argument, f"at least {least}", value, remedy)
 
 
 def check_count(argument: str, value: object, *, least: int = 1, most: int | None = None, remedy: str) -> None:
     """Require an int from `least` to `most`; any other value or type is a bad value."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+    whole = int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else None
+    if whole is None or whole < least or (most is not None and whole > most):
         required = f"an int of at least {least}" if most is None else f"an int from {least} to {most}"
         raise fail(argument, required, repr(value), remedy)
 
@@ -166,6 +168,89 @@ def check_labels(
         )
 
 
+LABEL_KINDS = "labels as integers (int8 to int64, unsigned or bool)"
+
+
+def read_labels(
+    argument: str,
+    labels: object,
+    *,
+    num_classes: int | None = None,
+    shape: tuple[int, ...] | None = None,
+    ignore_index: int | None = None,
+    mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Return labels as int64, and which of them are left out.
+
+    They are converted before anything is compared: in a narrower dtype -100 or the number of classes wraps around.
+
+    Args:
+        argument: name of the argument, for the error.
+        labels: (...) integer or bool tensor.
+        num_classes: K; None: any label of at least 0 is valid.
+        shape: the required shape; None: any.
+        ignore_index: label that marks an example to leave out; None: no label does.
+        mask: (...) bool, False for an example to leave out; its label may be anything.
+
+    Returns:
+        (...) int64 labels, 0 where an example is left out, and (...) bool, True where it is, or None if none is.
+
+    Raises:
+        ValueError: if the shape differs or a label that counts is outside [0, num_classes) (first bad index named).
+        TypeError: if labels are not integers, or mask is not bool.
+    """
+    whole = _as_int64(argument, labels, shape, LABEL_KINDS)
+    check_mask(mask, tuple(whole.shape))
+    left_out = None if mask is None else ~mask
+    visible = values_visible(whole) and whole.numel() > 0
+    lowest, highest = (int(end) for end in whole.aminmax()) if visible else (0, 0)
+    may_ignore = ignore_index is not None and (not visible or lowest <= ignore_index <= highest)
+    if may_ignore:
+        ignored = whole == ignore_index
+        left_out = ignored if left_out is None else left_out | ignored
+    if left_out is not None and values_visible(left_out) and not bool(left_out.any()):
+        left_out = None
+    if left_out is not None:
+        whole = whole.masked_fill(left_out, 0)
+    if visible and (lowest < 0 or (num_classes is not None and highest >= num_classes)):
+        _check_range(argument, whole, num_classes, "labels", _left_out_advice(ignore_index))
+    return whole, left_out
+
+
+def read_ids(argument: str, ids: object, size: int, shape: tuple[int, ...] | None = None) -> Tensor:
+    """Return ids as int64: integers in [0, size), of a shape where one is given."""
+    whole = _as_int64(argument, ids, shape, "integer ids of examples")
+    if values_visible(whole):
+        _check_range(argument, whole, size, "ids", "use the ids that the examples were counted with", what="examples")
+    return whole
+
+
+def _as_int64(argument: str, labels: object, shape: tuple[int, ...] | None, required: str) -> Tensor:
+    if not isinstance(labels, Tensor):
+        raise fail_type(argument, required, type(labels).__name__, f"use torch.as_tensor({argument})")
+    if labels.is_floating_point() or labels.is_complex():
+        remedy = f"if they are whole numbers use {argument}.long(); this argument takes no probabilities"
+        raise fail_type(argument, required, f"dtype {labels.dtype}", remedy)
+    if shape is not None and tuple(labels.shape) != tuple(shape):
+        column = tuple(labels.shape) == (*shape, 1)
+        remedy = f"use {argument}.squeeze(-1)" if column else "give one per example"
+        raise fail(argument, f"shape {tuple(shape)}", tuple(labels.shape), remedy)
+    return labels.long()
+
+
+def _check_range(
+    argument: str, whole: Tensor, size: int | None, noun: str, remedy: str, *, what: str = "classes"
+) -> None:
+    index = first_bad(whole < 0 if size is None else (whole < 0) | (whole >= size))
+    if index is not None:
+        high = "" if size is None else f" and below {size}, the number of {what}"
+        raise fail(argument, f"{noun} of at least 0{high}", f"{int(whole[index])} at {where(index)}", remedy)
+
+
+def _left_out_advice(ignore_index: int | None) -> str:
+    return "fix or drop that example" + ("" if ignore_index is None else f", or set its label to {ignore_index}")
+
+
 def check_num_classes(num_classes: int) -> None:
     """Require at least two classes."""
     check_int("num_classes", num_classes, least=2, remedy="pass the number of classes")
@@ -181,10 +266,10 @@ def check_fraction(argument: str, value: object, *, low: float = 0.0, high: floa
                 place = f" at {where(index)}" if index else ""
                 raise fail(argument, f"in [{low:g}, {high:g}]", entry(value, index) + place, advice)
         return
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise fail_type(argument, "a number or a tensor", type(value).__name__, advice)
-    if not low <= value <= high:
-        raise fail(argument, f"in [{low:g}, {high:g}]", f"{value:g}", advice)
+    if not low <= float(value) <= high:
+        raise fail(argument, f"in [{low:g}, {high:g}]", f"{float(value):g}", advice)
 
 
 def check_not_negative(**values: object) -> None:

@@ -1,0 +1,72 @@
+"""Losses that are a function of the probability of the label, for labels and for soft targets.
+
+Such a loss is ``phi(odds)``, with the log-odds of the label. Its value for a target `t` is the expectation
+``sum_k t_k * phi(odds_k)``, which is what mixing two labels with the weights of mixup gives.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from softtargets._numerics import as_like, at_least_float32, times
+from softtargets.losses._engine.log_odds import label_log_odds
+from softtargets.losses.inputs import LossInputs
+from softtargets.targets import Targets
+
+
+def expected_loss(examples: LossInputs, phi: Callable[..., Tensor], *settings: float | Tensor) -> Tensor:
+    """Return ``phi(odds_label, *settings)``, or ``sum_k t_k * phi(odds_k, *settings)`` for soft targets.
+
+    Args:
+        examples: the batch.
+        phi: elementwise function of the log-odds and of the settings.
+        settings: numbers, or (...) tensors with one number per example; phi gets tensors that broadcast.
+
+    Returns:
+        (...) float32 or wider; not yet 0 for examples that are left out: see :meth:`LossInputs.finish`.
+    """
+    if examples.labels is not None:
+        odds = label_log_odds(examples.logits, examples.labels)
+        return phi(odds, *(as_like(value, odds) for value in settings))
+    odds = log_odds(examples.logits)
+    wide = [as_like(value, odds) for value in settings]
+    values = phi(odds, *(value[..., None] if value.ndim else value for value in wide))
+    return expectation(examples.targets, values, examples.logits != -torch.inf)
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    """Return ``z_k - logsumexp(z of the others)`` of every class, (..., K) float32 or wider.
+
+    Finite above; -inf for a class whose own logit is. No digits are lost close to a probability of 0 or 1.
+    """
+    z = at_least_float32(logits)
+    log_probs = z.log_softmax(-1)
+    # at most one class is above a half; the others have 1 - p without cancellation
+    top = z.argmax(-1, keepdim=True)
+    others = z.scatter(-1, top, -torch.inf)
+    alone = (others == -torch.inf).all(-1, keepdim=True)
+    rest = others.masked_fill(alone, 0.0).logsumexp(-1, keepdim=True)
+    of_top = (z.gather(-1, top) - rest).masked_fill(alone, torch.inf).clamp(max=torch.finfo(z.dtype).max)
+    small = log_probs.scatter(-1, top, -torch.inf)
+    odds = small - torch.log1p(-small.exp())
+    return odds.scatter(-1, top, of_top)
+
+
+def expectation(targets: Targets, values: Tensor, there: Tensor) -> Tensor:
+    """Return ``sum_k t_k * values_k``, (...); a class without weight has no part, whatever its value.
+
+    Args:
+        targets: of (...) examples.
+        values: (..., K) float.
+        there: (..., K) bool, classes that can be; smoothing is spread over them alone.
+    """
+    if targets.index is None:
+        return times(targets.gathered().to(values.dtype), values).sum(-1)
+    index, weight = targets.factors()
+    total = times(weight.to(values.dtype), values.gather(-1, index)).sum(-1)
+    if targets.rest is None:
+        return total
+    prior = targets.prior_over(values.shape[-1], values.dtype, values.device) * there
+    mean = times(prior / prior.sum(-1, keepdim=True), values).sum(-1)
+    return total + times(targets.rest.to(values.dtype), mean)
