@@ -42,7 +42,9 @@ def __getattr__(name: str) -> ModuleType | str | Callable:
         from importlib.metadata import version
 
         return version("softtargets")
-    raise AttributeError(f"module 'softtargets' has no attribute '{name}'")
+    from softtargets._exports import advise
+
+    raise advise(__name__, name)
 
 
 def __dir__() -> list[str]:

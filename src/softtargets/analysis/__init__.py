@@ -1,5 +1,8 @@
 """What training did to the model."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from softtargets._exports import advice as _advice
 from softtargets._exports import exported as _exported
 from softtargets.analysis._activations import *
 from softtargets.analysis._class_means import *
@@ -14,3 +17,6 @@ from softtargets.analysis._speed import *
 from softtargets.analysis._stability import *
 
 __all__ = _exported(globals())
+
+if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+    __getattr__ = _advice(__name__)

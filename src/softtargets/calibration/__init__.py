@@ -1,5 +1,8 @@
 """Maps fitted on held-out logits that make a model's probabilities true, and scores of how sure it is."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from softtargets._exports import advice as _advice
 from softtargets._exports import exported as _exported
 from softtargets.calibration._cross_fit import *
 from softtargets.calibration._ensemble import *
@@ -11,3 +14,6 @@ from softtargets.calibration._temperature import *
 from softtargets.calibration._vector import *
 
 __all__ = _exported(globals())
+
+if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+    __getattr__ = _advice(__name__)

@@ -1,5 +1,8 @@
 """A teacher's signal to one loss per example; teachers that are kept, averaged or made of several."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from softtargets._exports import advice as _advice
 from softtargets._exports import exported as _exported
 from softtargets.distill._average import *
 from softtargets.distill._decoupled import *
@@ -15,3 +18,6 @@ from softtargets.distill.cache.read import *
 from softtargets.distill.cache.write import *
 
 __all__ = _exported(globals())
+
+if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+    __getattr__ = _advice(__name__)

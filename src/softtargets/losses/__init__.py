@@ -1,5 +1,8 @@
 """Losses: (logits, labels or targets) to one loss per example."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from softtargets._exports import advice as _advice
 from softtargets._exports import exported as _exported
 from softtargets.losses._binary import *
 from softtargets.losses._corrections import *
@@ -15,3 +18,6 @@ from softtargets.losses.robust import *
 from softtargets.losses.smoothing import *
 
 __all__ = _exported(globals())
+
+if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+    __getattr__ = _advice(__name__)

@@ -1,5 +1,8 @@
 """(probabilities or logits, labels) to numbers, as functions and as accumulators, and intervals of them."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from softtargets._exports import advice as _advice
 from softtargets._exports import exported as _exported
 from softtargets.metrics._brier import *
 from softtargets.metrics._calibration_error import *
@@ -12,3 +15,6 @@ from softtargets.metrics._smooth import *
 from softtargets.metrics.accumulators import *
 
 __all__ = _exported(globals())
+
+if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+    __getattr__ = _advice(__name__)

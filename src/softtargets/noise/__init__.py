@@ -1,5 +1,8 @@
 """Clean labels to observed labels: transitions by name, exact corruption, estimating T, finding wrong labels."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from softtargets._exports import advice as _advice
 from softtargets._exports import exported as _exported
 from softtargets.matrices import Transition as Transition
 from softtargets.noise._anchors import *
@@ -17,3 +20,6 @@ from softtargets.noise._trusted import *
 from softtargets.noise.estimators import *
 
 __all__ = _exported(globals())
+
+if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+    __getattr__ = _advice(__name__)

@@ -1,5 +1,8 @@
 """Labels to targets: the vector `t` of ``loss(z, t) = sum(t) * logsumexp(z) - <t, z>``, kept factored."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from softtargets._exports import advice as _advice
 from softtargets._exports import exported as _exported
 from softtargets.targets._adaptive import *
 from softtargets.targets._disturb import *
@@ -15,3 +18,6 @@ from softtargets.targets._weights import *
 from softtargets.targets.conventions import *
 
 __all__ = _exported(globals())
+
+if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+    __getattr__ = _advice(__name__)
