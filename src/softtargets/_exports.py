@@ -61,7 +61,7 @@ def _look_up(own: str, name: str) -> str | None:
             if room == own or _folded(alias) not in aliases:
                 aliases[_folded(alias)] = place
     ours = [folded for folded, place in (known | aliases).items() if place.startswith(f"{own}.")]
-    for names, cutoff in (([*known, *aliases], 1.0), (ours, 0.75), ([*known, *aliases], 0.75)):
+    for names, cutoff in ((ours, 0.8), ([*known, *aliases], 1.0), (ours, 0.7), ([*known, *aliases], 0.75)):
         close = nearest(_folded(name), names, cutoff=cutoff)
         if close is not None:
             break
