@@ -614,23 +614,5 @@ CARDS = {
     ),
 }
 
-# public names that are no method
-HELPERS = (
-    "distill.CacheSource",
-    "distill.Sampled",
-    "distill.TopK",
-    "losses.reduce",
-    "nn.CrossEntropyLoss",
-    "nn.Loss",
-    "noise.ConfidentJoint",
-    "noise.Corrupted",
-    "noise.ExpectedWrong",
-    "noise.InstanceTransitions",
-    "noise.Transition",
-    "noise.TransitionInterval",
-    "noise.estimate_transition",
-    "targets.Targets",
-)
-
 # methods without a parameter that could be taken to an end
 NO_END_POINTS = ("targets.dense", "targets.hard")

@@ -10,6 +10,8 @@ from softtargets._errors import fail
 # a docstring's section -> its heading on the page
 HEADINGS = {
     "Args": "Arguments",
+    "Shape": "Shape",
+    "Attributes": "Attributes",
     "Returns": "Returns",
     "Raises": "Raises",
     "Special cases": "Special cases",
@@ -18,6 +20,7 @@ HEADINGS = {
     "When to use": "When to use",
     "Limitations": "Limitations",
     "Example": "Example",
+    "Yields": "Yields",
 }
 # sections about the method as a whole, which stand at the top of its page: other names, keys of TOPICS, source
 FACTS = ("Aliases", "Topics", "References")
@@ -68,7 +71,7 @@ def section(part: str, body: str) -> str:
     """One section under its heading; lists and code stand below it, prose beside it."""
     heading = f"**{HEADINGS[part]}:**"
     match part:
-        case "Args" | "Raises":  # `name: text`, continuation lines indented
+        case "Args" | "Raises" | "Attributes":  # `name: text`, continuation lines indented
             entries = [prose(entry) for entry in re.split(r"\n(?!\s)", body)]
             entries = [re.sub(r"^([\w*, ]+): ", lambda m: f"`{m[1].replace(', ', '`, `')}`: ", e) for e in entries]
         case "Special cases":  # ended by a semicolon, or by a full stop at the end of a line

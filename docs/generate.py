@@ -1,6 +1,7 @@
 """Make the pages of docs/methods from the docstrings and from cards.py: `make docs`.
 
-A public name whose docstring has a References section is a method, and gets its page without being listed anywhere.
+A public name whose docstring has a References section is a method: its page is named after its title and says what the
+method is for. Every other public name has a page of its reference. Neither is listed anywhere by hand.
 
 With --check nothing is written; pages that are out of date are named and the exit code is 1.
 """
@@ -14,18 +15,19 @@ import os
 import re
 import sys
 import textwrap
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from cards import CARDS, GROUPS, HELPERS, NO_END_POINTS, TOPICS, Method
+from cards import CARDS, GROUPS, NO_END_POINTS, TOPICS, Method
 from docstrings import FACTS, HEADINGS, Doc, fence, paragraphs, parse, prose, section
 
+from softtargets import integrations
 from softtargets._errors import fail
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "methods"
-ROOMS = ("targets", "losses", "distill", "nn", "noise")
+ROOMS = ("targets", "losses", "distill", "nn", "noise", "metrics", "calibration", "analysis", "matrices")
 MADE = "<!-- Made by `make docs` from the docstrings and docs/cards.py: change those. -->\n"
 REQUIRED = ("Args", "Special cases", "Notes", "Complexity", "When to use", "Limitations")
 
@@ -34,7 +36,12 @@ REQUIRED = ("Args", "Special cases", "Notes", "Complexity", "When to use", "Limi
 def public() -> dict[str, Any]:
     """Every public name of the rooms, as `room.name`."""
     rooms = {room: importlib.import_module(f"softtargets.{room}") for room in ROOMS}
-    return {f"{room}.{name}": getattr(module, name) for room, module in rooms.items() for name in module.__all__}
+    places = ((room, name, getattr(module, name)) for room, module in rooms.items() for name in module.__all__)
+    # a name that a room passes on from another has its page in the room that defines it
+    own = {f"{room}.{name}": thing for room, name, thing in places if thing.__module__.split(".")[1] == room}
+    modules = [importlib.import_module(f"softtargets.integrations.{name}") for name in integrations.__all__]
+    found = {f"{module.__name__}.{name}": getattr(module, name) for module in modules for name in module.__all__}
+    return own | {name.removeprefix("softtargets."): thing for name, thing in found.items()}
 
 
 @cache
@@ -68,6 +75,19 @@ def methods() -> dict[str, Method]:
     """Return every method, by the name of its page, in the order of their titles."""
     found = {**{slug_of(method.title): method for method in described().values()}, **CARDS}
     return dict(sorted(found.items(), key=lambda item: item[1].title.lower()))
+
+
+@cache
+def references() -> dict[str, tuple[str, ...]]:
+    """Return the names that no method's page describes, by the name of their page: a function beside its class."""
+    of_methods = {name for method in methods().values() for name in method.code}
+    pages: dict[str, list[str]] = {}
+    for name in sorted(set(public()) - of_methods, key=lambda name: (name.replace("_", "").lower(), name.isupper())):
+        pages.setdefault(name.replace("_", "").lower(), []).append(name)
+    return {
+        slug_of(max(names, key=lambda name: (name.count("_"), name.islower()))): tuple(names)
+        for names in pages.values()
+    }
 
 
 def slug_of(title: str) -> str:
@@ -125,6 +145,10 @@ def faults() -> list[str]:
                 found.append(f"{name}: all that a method's docstring says; lacks {', '.join(wanting)}; write it there")
             if not tests_of(name).exists():
                 found.append(f"{name}: tests in {tests_of(name).relative_to(ROOT)}; got no such file; write them")
+    for name in (name for names in references().values() for name in names):
+        needed = ("Args", "Returns", "Raises", "Example") if inspect.isfunction(public()[name]) else ()
+        if wanting := [part for part in needed if not doc_of(name).sections.get(part)]:
+            found.append(f"{name}: a docstring with {', '.join(wanting)}; write it there")
     return list(dict.fromkeys(found))
 
 
@@ -136,11 +160,15 @@ def code_link(name: str) -> str:
     return link(f"`{name}`", source_of(name))
 
 
+def arguments(function: Any) -> str:
+    plain = inspect.signature(function)
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in plain.parameters.values() if p.name != "self"]
+    text = str(plain.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    return re.sub(r"<function (\w+) at \w+>", r"\1", text)
+
+
 def signature(name: str) -> str:
-    plain = inspect.signature(public()[name])
-    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in plain.parameters.values()]
-    text = f"{name}{plain.replace(parameters=bare, return_annotation=inspect.Signature.empty)}"
-    text = re.sub(r"<function (\w+) at \w+>", r"\1", text)
+    text = f"{name}{arguments(public()[name])}"
     return textwrap.fill(text, 100, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
@@ -169,7 +197,7 @@ def with_imports(example: str, room: str) -> str:
 
 def block(name: str, method: Method) -> str:
     """What the docstring of one name says; what the card says of the method itself is not said again."""
-    doc, thing = doc_of(name), public()[name]
+    doc = doc_of(name)
     parts = [f"## `{name}`", fence(signature(name), "python"), prose(doc.summary)]
     parts += [fence(doc.formula)] * bool(doc.formula)
     parts += paragraphs(doc.paragraphs)
@@ -177,13 +205,45 @@ def block(name: str, method: Method) -> str:
         if part in doc.sections and not (getattr(method, CARD_FIELDS.get(part, ""), "")):
             body = doc.sections[part]
             parts.append(section(part, with_imports(body, name.split(".")[0]) if part == "Example" else body))
-    if inspect.isclass(thing):
-        documented = {key: value.__doc__ for key, value in vars(thing).items() if inspect.isfunction(value)}
-        lines = [
-            f"- `{key}`: {prose(text.splitlines()[0])}" for key, text in documented.items() if text and key[0] != "_"
-        ]
-        parts += ["\n".join(["**Methods:**\n", *lines])]
+    return "\n\n".join([*parts, *(member(name, *found) for found in members(name))])
+
+
+def members(name: str) -> list[tuple[str, Any]]:
+    """Return the documented public methods and properties of a class and of its bases in this package."""
+    thing = public()[name]
+    if not inspect.isclass(thing):
+        return []
+    found: dict[str, Any] = {}
+    for base in reversed([base for base in thing.__mro__ if base.__module__.startswith("softtargets.")]):
+        found |= {key: value for key, value in vars(base).items() if not key.startswith("_")}
+    functions = (property, classmethod, staticmethod, cached_property)
+    return [
+        (k, v) for k, v in found.items() if (inspect.isfunction(v) or isinstance(v, functions)) and inspect.getdoc(v)
+    ]
+
+
+def member(name: str, key: str, value: Any) -> str:
+    """Return what the docstring of one method or property says."""
+    doc = parse(f"{name}.{key}", inspect.getdoc(value) or "")
+    called = "" if isinstance(value, property | cached_property) else arguments(getattr(value, "__func__", value))
+    parts = [f"### `{key}{called}`", prose(doc.summary)]
+    parts += [fence(doc.formula)] * bool(doc.formula)
+    parts += paragraphs(doc.paragraphs)
+    for part, body in doc.sections.items():
+        parts.append(section(part, with_imports(body, name.split(".")[0]) if part == "Example" else body))
     return "\n\n".join(parts)
+
+
+def reference(names: tuple[str, ...]) -> str:
+    """Return the page of the names that are no method by themselves."""
+    tests = sorted({tests_of(name) for name in names if tests_of(name).exists()})
+    facts = [f"**Code:** {', '.join(map(code_link, names))}"]
+    facts += [f"**Tests:** {', '.join(link(f'`{path.name}`', path) for path in tests)}"] * bool(tests)
+    also = "; ".join(text for name in names if (text := doc_of(name).sections.get("Aliases")))
+    parts = [f"{MADE}# {' and '.join(f'`{name}`' for name in names)}"]
+    parts += [f"Also: {prose(also).replace(';', ',')}."] * bool(also)
+    parts += ["  \n".join(facts), *(block(name, Method("", "")) for name in names)]
+    return "\n\n".join([*parts, "[All methods](README.md)"]) + "\n"
 
 
 def page(method: Method) -> str:
@@ -226,8 +286,14 @@ def index() -> str:
     for topic, text in TOPICS.items():
         found = [f"[{method.title}]({slug}.md)" for slug, method in methods().items() if topic in method.topics]
         parts.append(f"**{text}** {', '.join(found)}.")
-    helpers = [f"- {code_link(name)}: {prose(doc_of(name).summary)}" for name in HELPERS]
-    parts += ["## What serves every method", "\n".join(helpers)]
+    parts.append("## Reference of every other public name")
+    for room in (*ROOMS, "integrations"):
+        lines = [
+            f"- {', '.join(f'[`{name}`]({slug}.md)' for name in names)}: {prose(doc_of(names[0]).summary)}"
+            for slug, names in references().items()
+            if names[0].startswith(f"{room}.")
+        ]
+        parts += [f"### `{room}`", "\n".join(lines)] * bool(lines)
     return "\n\n".join(parts) + "\n"
 
 
@@ -239,7 +305,9 @@ def pages() -> dict[str, str]:
     """
     if found := faults():
         raise ValueError("\n".join(found))
-    return {"README.md": index(), **{f"{slug}.md": page(method) for slug, method in methods().items()}}
+    made = {f"{slug}.md": page(method) for slug, method in methods().items()}
+    made |= {f"{slug}.md": reference(names) for slug, names in references().items()}
+    return {"README.md": index(), **made}
 
 
 def out_of_date(made: dict[str, str]) -> list[str]:

@@ -5,8 +5,10 @@ import re
 
 import generate
 import pytest
-from cards import CARDS, GROUPS, HELPERS, TOPICS, Method
+from cards import CARDS, GROUPS, TOPICS, Method
 from docstrings import parse, section
+
+import softtargets
 
 METHODS = generate.methods()
 
@@ -19,12 +21,22 @@ def test_pages_are_what_the_docstrings_make() -> None:
     assert not generate.out_of_date(generate.pages()), "run `make docs`"
 
 
-def test_every_public_name_is_a_method_or_a_helper() -> None:
-    methods = {name for method in METHODS.values() for name in method.code}
-    assert not methods & set(HELPERS)
-    assert set(generate.public()) - methods == set(HELPERS), (
-        "give the docstring of the new name a section References and run `make docs`"
-    )
+def test_every_public_name_of_every_room_has_a_page() -> None:
+    pages = generate.pages()
+    described = {name for method in METHODS.values() for name in method.code}
+    referenced = [name for names in generate.references().values() for name in names]
+    assert len(referenced) == len(set(referenced))
+    assert described | set(referenced) == set(generate.public())
+    assert {name.split(".")[0] for name in generate.public()} == {*softtargets.__all__} - {"synchronising_checks"}
+    for slug, names in generate.references().items():
+        assert all(f"## `{name}`" in pages[f"{slug}.md"] for name in names)
+        assert f"]({slug}.md)" in pages["README.md"]
+
+
+def test_the_page_of_a_class_shows_its_methods_in_full() -> None:
+    page = generate.reference(("nn.Loss",))
+    assert "### `forward(logits, " in page
+    assert "`normalizer`: " in page
 
 
 def test_a_docstring_with_references_is_a_method_without_a_card() -> None:
@@ -86,7 +98,7 @@ def text_of(page: str) -> str:
     return (generate.PAGES / f"{page}.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README", *METHODS])
+@pytest.mark.parametrize("page", ["README", *METHODS, *generate.references()])
 def test_links_lead_somewhere(page: str) -> None:
     targets = re.findall(r"\]\(([^)]+)\)", re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL))
     assert targets
@@ -96,10 +108,10 @@ def test_links_lead_somewhere(page: str) -> None:
 
 # negative smoothing says of itself that it is unbounded
 @pytest.mark.filterwarnings("ignore:smoothing.*is negative:UserWarning")
-@pytest.mark.parametrize("slug", METHODS)
+@pytest.mark.parametrize("slug", [*METHODS, *generate.references()])
 def test_examples_run_as_they_are_pasted(slug: str) -> None:
     blocks = re.findall(r"```pycon\n(.*?)```", text_of(slug), re.DOTALL)
-    assert blocks
+    assert blocks or slug not in METHODS
     for block in blocks:
         example = doctest.DocTestParser().get_doctest(block, {}, slug, None, None)
         report: list[str] = []
