@@ -2,7 +2,7 @@
 
 import doctest
 import re
-from typing import overload
+from typing import Any, overload
 
 import generate
 import pytest
@@ -44,8 +44,8 @@ def test_the_page_of_a_class_describes_its_methods() -> None:
 @overload
 def overloaded(probs: int, *, bins: int = ..., **options: int) -> int: ...
 @overload
-def overloaded(*, logits: int, bins: int = ..., **options: int) -> int: ...
-def overloaded(probs=None, *, logits=None, mask=None, bins: int = 15):
+def overloaded(*, logits: str, bins: int = ..., **options: int) -> str: ...
+def overloaded(probs: Any = None, *, logits: Any = None, mask: Any = None, bins: Any = 15) -> Any:  # pyright: ignore
     return (probs, logits, mask, bins)
 
 
