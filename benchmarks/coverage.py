@@ -277,8 +277,8 @@ interval contains the true value; bold from {GOAL[0]:.0%} to {GOAL[1]:.0%}. Its 
 ±{_chance(sums)} (±{_chance(others)}). K = {K}. Logits are drawn from N(0, {SPREAD:g}²) and labels from their softmax.
 A model predicts the softmax of *sharpness* times the logits: 1 is calibrated, above 1 is overconfident. True values
 are computed on {EXAMPLES:,} other examples; the calibration error of the calibrated model is 0. *Noise* is the mean
-calibration error of a calibrated model at that size. "above" marks true values of more than {ABOVE:g} times the noise, for which the
-intervals must have the stated coverage. The other rows are shown for information.
+calibration error of a calibrated model at that size. "above" marks true values of more than {ABOVE:g} times the
+noise, for which the intervals must have the stated coverage. The other rows are shown for information.
 
 The estimated calibration error is biased upwards, and a bootstrap replicate is biased again. `percentile` includes
 both biases. `basic` (Davison & Hinkley 1997, Sec. 5.2), `bias-corrected` (Efron 1981) and `normal` correct for them.
