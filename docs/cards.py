@@ -221,7 +221,7 @@ CARDS = {
         topics=("unknown label noise",),
     ),
     "pseudo-labels": Method(
-        title="Pseudo-labels",
+        title="Pseudo-labels (loss)",
         also=("self-training", "bootstrapping of unlabelled data"),
         source="Lee 2013, *Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural "
         "Networks*, ICML workshop",
@@ -232,7 +232,9 @@ CARDS = {
         formula="t = onehot(label) if the example has a label, else onehot(argmax z)",
         when="Many examples have no label, and most of the model's confident predictions are correct.",
         limitations="The model reinforces its own errors. Without a threshold or a ramp-up, early mistakes become "
-        "labels. Only the loss is provided: the lab has no data sets with unlabelled examples.",
+        "labels.",
+        note="Only the loss is provided. Batches of labelled and unlabelled examples come from your own data loader; "
+        "specifications of `softtargets train` and of studies have no unlabelled examples.",
         example="""
             >>> logits, labels = torch.tensor([[0.0, 2.0], [0.0, 2.0]]), torch.tensor([0, 0])
             >>> known = torch.tensor([1.0, 0.0])  # the second label is a placeholder
@@ -256,6 +258,8 @@ CARDS = {
         "input.",
         limitations="Mixed inputs are not samples of the data distribution. If a mixture of two classes resembles a "
         "third class, its label is wrong.",
+        note="This function mixes the targets. In your own training loop, mix the inputs yourself or with "
+        "`torchvision.transforms.v2.MixUp`; in `softtargets train`, the objective `mixup` mixes both.",
         example="""
             >>> labels, partner = torch.tensor([0, 2]), torch.tensor([1, 0])
             >>> mixed = targets.mix(targets.hard(labels), targets.hard(labels[partner]), 0.75)
@@ -265,7 +269,7 @@ CARDS = {
         topics=("overconfidence", "soft labels"),
     ),
     "cutmix": Method(
-        title="CutMix",
+        title="CutMix (targets)",
         source="Yun et al. 2019, *CutMix: Regularization Strategy to Train Strong Classifiers with Localizable "
         "Features*, ICCV",
         code=("targets.mix",),
@@ -273,8 +277,9 @@ CARDS = {
         "fraction of each image's area that was kept, drawn from Beta(1, 1)",
         formula="t = kept * onehot(label) + (1 - kept) * onehot(partner's label)",
         when="Inputs are images, and a rectangle of one image is pasted into another.",
-        limitations="The area fraction is not the fraction of the object: pasted background counts as its class. Only "
-        "the targets are provided: cut and paste the images in your data pipeline.",
+        limitations="The area fraction is not the fraction of the object: pasted background counts as its class.",
+        note="Only the targets are provided. Paste the rectangles in your training loop, or with `timm.data.Mixup` or "
+        "`torchvision.transforms.v2.CutMix`; specifications of `softtargets train` and of studies have no CutMix.",
         example="""
             >>> labels, kept = torch.tensor([0, 1]), torch.tensor([0.75, 0.5])
             >>> targets.mix(targets.hard(labels), targets.hard(labels.flip(0)), kept).to_dense(2).tolist()

@@ -38,7 +38,7 @@ def test_the_page_of_a_class_describes_its_methods() -> None:
     page = generate.reference(("nn.Loss",))
     assert "### `forward`\n\n```python\nforward(logits, " in page
     assert "`normalizer`: " in page
-    assert "extra_repr" not in page  # torch's, whose docstring is torch's too
+    assert "extra_repr" not in page  # its docstring is inherited from torch
 
 
 @overload
