@@ -138,7 +138,7 @@ CARDS = {
     "class-tables": Method(
         title="Class tables",
         also=("asymmetric smoothing", "structured smoothing", "class-wise soft labels"),
-        source="no single source; the general form of the other class tables (Lukasik et al. 2020, Sec. 3.1, call it "
+        source="No single source; the general form of the other class tables (Lukasik et al. 2020, Sec. 3.1, call it "
         "label smearing)",
         code=("targets.from_table",),
         settings="`targets.from_table(labels, table)` with any (K, K) tensor whose row y is the target of label y",
@@ -163,7 +163,7 @@ CARDS = {
     "localized-smoothing": Method(
         title="Localized smoothing",
         also=("neighbourhood smoothing", "ordinal smoothing"),
-        source="no single source; mentioned without a formula in the overview *Understanding Label Smoothing* "
+        source="No single source; mentioned without a formula in the overview *Understanding Label Smoothing* "
         "(OpenGenus); the formula is our interpretation",
         code=("targets.localized_table",),
         settings="`targets.from_table(labels, table)` with this table",
@@ -172,7 +172,7 @@ CARDS = {
     "confusion-smoothing": Method(
         title="Confusion smoothing",
         also=("confusion table",),
-        source="no single source; a class table computed from a model's confusion matrix",
+        source="No single source; a class table computed from a model's confusion matrix",
         code=("targets.confusion_table",),
         settings="`targets.from_table(labels, table)` with this table",
         topics=("similar classes",),
@@ -189,7 +189,7 @@ CARDS = {
     "keyword-smoothing": Method(
         title="Keyword-based smoothing",
         also=("KWLS",),
-        source="after Liu et al. 2022, *Label Smoothing for Text Mining*, COLING; the paper was not available to us, "
+        source="After Liu et al. 2022, *Label Smoothing for Text Mining*, COLING; the paper was not available to us, "
         "so the formula is our interpretation",
         code=("targets.smooth_by_scores", "targets.ClassKeywords"),
         settings="`targets.smooth_by_scores(labels, keywords.scores(texts), smoothing=0.1)`, where `keywords` is a "
@@ -199,7 +199,7 @@ CARDS = {
     "adaptive-smoothing": Method(
         title="Adaptive smoothing",
         also=("per-example smoothing", "smoothing schedules"),
-        source="no single source; three ways to choose the smoothing of `targets.smooth` per epoch or per example",
+        source="No single source; three ways to choose the smoothing of `targets.smooth` per epoch or per example",
         code=("targets.LinearSchedule", "targets.smoothing_from_confidence", "targets.smoothing_from_margin"),
         settings="`targets.smooth(labels, smoothing)`, where `smoothing` is the number for the epoch or one number per "
         "example, (N,)",
@@ -325,7 +325,7 @@ CARDS = {
     "class-weights": Method(
         title="Class weights",
         also=("weighted cross entropy",),
-        source="no single source; torch's definition is discussed in pytorch#104776",
+        source="No single source; torch's definition is discussed in pytorch#104776",
         code=("targets.example_weights", "targets.reweight"),
         topics=("class imbalance",),
     ),
@@ -402,7 +402,7 @@ CARDS = {
     "symmetric-noise": Method(
         title="Symmetric noise",
         also=("uniform noise",),
-        source="no single source; the two definitions of the noise rate are in Lukasik et al. 2020, Eq. 3",
+        source="No single source; the two definitions of the noise rate are in Lukasik et al. 2020, Eq. 3",
         code=("noise.symmetric",),
         topics=("noise generation",),
     ),
@@ -433,13 +433,13 @@ CARDS = {
     "confusion-noise": Method(
         title="Noise from a confusion matrix",
         also=("empirical transition",),
-        source="no single source; counts of clean and observed labels, normalised by row",
+        source="No single source; counts of clean and observed labels, normalised by row",
         code=("noise.from_confusion",),
         topics=("noise generation", "noise estimation"),
     ),
     "random-noise": Method(
         title="Random transition matrix",
-        source="introduced in this package",
+        source="Introduced in this package",
         code=("noise.random_transition",),
         topics=("noise generation",),
     ),
@@ -453,7 +453,7 @@ CARDS = {
     "corruption": Method(
         title="Corruption at an exact rate",
         also=("label flipping",),
-        source="introduced in this package",
+        source="Introduced in this package",
         code=("noise.corrupt",),
         topics=("noise generation",),
     ),
@@ -467,7 +467,7 @@ CARDS = {
     ),
     "anchor-counts": Method(
         title="Anchor counts",
-        source="introduced in this package, after Patrini et al. 2017 and Yao et al. 2020",
+        source="Introduced in this package, after Patrini et al. 2017 and Yao et al. 2020",
         code=("noise.anchor_counts",),
         topics=("noise estimation",),
     ),
@@ -519,7 +519,7 @@ CARDS = {
     "label-posterior": Method(
         title="Label posterior",
         also=("P(clean = observed)",),
-        source="no single source; Bayes' rule under class-conditional noise; the clean probabilities come from the "
+        source="No single source; Bayes' rule under class-conditional noise; the clean probabilities come from the "
         "multiplicative update of Richardson 1972 and Lucy 1974 (from memory, not checked)",
         code=("noise.label_posterior",),
         topics=("label issues",),
@@ -543,13 +543,13 @@ CARDS = {
     ),
     "suspect-order": Method(
         title="Ranking of suspect labels",
-        source="no single source; a sort by score",
+        source="No single source; a sort by score",
         code=("noise.suspect_order",),
         topics=("label issues",),
     ),
     "expected-wrong": Method(
         title="Expected number of wrong labels",
-        source="introduced in this package; the mean and interval of a Poisson binomial distribution",
+        source="Introduced in this package; the mean and interval of a Poisson binomial distribution",
         code=("noise.expected_wrong",),
         topics=("label issues",),
     ),
@@ -615,14 +615,14 @@ CARDS = {
     "teacher-cache": Method(
         title="Teacher cache",
         also=("offline distillation", "top-k logits", "Random Sampling Knowledge Distillation", "RS-KD"),
-        source="no single source; sampling follows Anshumann et al. 2025 (read in a secondary source)",
+        source="No single source; sampling follows Anshumann et al. 2025 (read in a secondary source)",
         code=("distill.write_cache", "distill.TeacherCache"),
         note="A cache returns [sparse teacher targets](sparse-teacher.md).",
         topics=("distillation", "soft labels", "many classes"),
     ),
     "vocabulary-padding": Method(
         title="Vocabulary padding",
-        source="no single source; pads with -inf, where other code pads with zeros",
+        source="No single source; pads with -inf, where other code pads with zeros",
         code=("distill.pad_vocabulary",),
         topics=("distillation", "many classes"),
     ),

@@ -45,10 +45,13 @@ def parse(name: str, text: str) -> Doc:
     parts = re.split(rf"^({'|'.join(SECTIONS)}):", text, flags=re.MULTILINE)
     sections = {key: textwrap.dedent(body).strip() for key, body in zip(parts[1::2], parts[2::2], strict=True)}
     summary, *rest = [paragraph.rstrip() for paragraph in re.split(r"\n\s*\n", parts[0].strip())]
-    # the paragraph after the summary is the formula unless it is a sentence
-    is_formula = bool(rest) and (rest[0].startswith(" ") or not rest[0].endswith((".", ":")))
-    formula = textwrap.dedent(rest.pop(0)) if is_formula else ""
+    formula = textwrap.dedent(rest.pop(0)) if rest and is_code(rest[0]) else ""
     return Doc(" ".join(summary.split()), formula, rest, sections)
+
+
+def is_code(paragraph: str) -> bool:
+    """Whether a paragraph is a formula, a table or code: it is indented, or not a list and not a sentence."""
+    return paragraph.startswith(" ") or not (paragraph.startswith("- ") or paragraph.endswith((".", ":")))
 
 
 def fence(text: str, language: str = "text") -> str:
@@ -63,9 +66,9 @@ def prose(text: str) -> str:
 
 
 def paragraphs(texts: list[str]) -> Iterator[str]:
-    """Render paragraphs as Markdown: indented ones as code, lists as lists, others as prose."""
+    """Render paragraphs as Markdown: code, lists and prose."""
     for text in texts:
-        if text.startswith(" "):
+        if is_code(text):
             yield fence(textwrap.dedent(text))
         elif text.startswith("- "):
             yield "\n".join(f"- {prose(item)}" for item in re.split(r"^- ", text, flags=re.MULTILINE)[1:])

@@ -259,7 +259,8 @@ def member(name: str, key: str, value: Any) -> str:
     doc = parse(f"{name}.{key}", inspect.getdoc(value) or "")
     parts = [f"### `{key}`"]
     if not isinstance(value, property | cached_property):
-        parts.append(fence(signature(key, getattr(value, "__func__", value)), "python"))
+        owner = f"{name.split('.')[-1]}." if isinstance(value, classmethod | staticmethod) else ""
+        parts.append(fence(signature(f"{owner}{key}", getattr(value, "__func__", value)), "python"))
     parts.append(prose(doc.summary))
     parts += [fence(doc.formula)] * bool(doc.formula)
     parts += paragraphs(doc.paragraphs)

@@ -233,6 +233,10 @@ def test_a_missing_formula_and_an_unknown_section_are_reported() -> None:
 
 def test_lists_and_references_keep_their_markdown() -> None:
     assert list(paragraphs(["- one *a* b\n  more.\n- two"])) == ["- one *a* b more.\n- two"]
+    assert list(paragraphs(["a: x = 1\nb: x = 2", "A sentence."])) == [
+        "```text\na: x = 1\nb: x = 2\n```",
+        "A sentence.",
+    ]
     assert (
         section("References", "Author 2020, *A Long\nTitle*, ICML")
         == "**References:** Author 2020, *A Long Title*, ICML"
