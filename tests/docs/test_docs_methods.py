@@ -5,6 +5,7 @@ import re
 from typing import Any, overload
 
 import generate
+import public_names
 import pytest
 from cards import CARDS, GROUPS, TOPICS, Method
 from docstrings import HEADINGS, paragraphs, parse, section
@@ -59,15 +60,15 @@ def test_a_signature_has_a_line_for_each_overload() -> None:
 
 def test_a_function_and_its_class_share_a_page() -> None:
     assert generate.references()["metrics-smooth-ece"] == ("metrics.smooth_ece", "metrics.SmoothECE")
-    assert generate.slug_of_name("distill.CacheSource") == "distill-cache-source"
-    assert generate.slug_of_name("integrations.torchmetrics.ECEMetric") == "integrations-torchmetrics-ece-metric"
+    assert public_names.slug_of_name("distill.CacheSource") == "distill-cache-source"
+    assert public_names.slug_of_name("integrations.torchmetrics.ECEMetric") == "integrations-torchmetrics-ece-metric"
 
 
 def test_a_docstring_with_references_is_a_method_without_a_card() -> None:
     doc = parse(
         "losses.f", COMPLETE.replace("Say what it computes, in one line.", "Some loss: what it computes.") + FACTS
     )
-    assert generate._described("losses.f", doc) == Method(
+    assert public_names._described("losses.f", doc) == Method(
         title="Some loss",
         source="Author 2020, *A Title: With a Colon*, NeurIPS",
         code=("losses.f",),
