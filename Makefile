@@ -1,7 +1,7 @@
-# Everything sets itself up: `make demo`, `make test`, `make check`.
+# Every target creates .venv first if it does not exist.
 PYTHON ?= python3
 BIN := .venv/bin
-# peers that are measured and never depended on, in an environment of their own
+# libraries that benchmarks compare with, in a separate environment because they are not dependencies
 PEERS := .venv-peers/bin
 STAMP := .venv/.installed
 
@@ -9,18 +9,18 @@ STAMP := .venv/.installed
 .PHONY: help install demo test check format docs bench
 
 help:
-	@echo "make demo    set up, run the study lukasik2020 on the embedded data, and say where its page is"
-	@echo "make test    set up and run all tests"
-	@echo "make check   format, lint, types, tests: what CI runs"
-	@echo "make format  put the code in order"
-	@echo "make docs    make the pages of docs/methods from the docstrings"
-	@echo "make bench   measure time and memory against the peers, in some 25 minutes on a quiet machine"
-	@echo "make install set up alone"
+	@echo "make install  create .venv with all dependencies"
+	@echo "make demo     run the study lukasik2020 on scikit-learn's digits and print the path of its page"
+	@echo "make test     run all tests"
+	@echo "make check    run everything that CI runs: format, lint, types, tests"
+	@echo "make format   format the code and fix lint errors"
+	@echo "make docs     regenerate docs/methods from the docstrings"
+	@echo "make bench    measure time and memory against other libraries (about 25 minutes on an idle machine)"
 
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is required: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab,dev]'
 	touch $(STAMP)
@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/softtargets run lukasik2020 --scale desk
 
-# a worker for every core: with more threads than one each, they wait for one another
+# pytest-xdist starts one worker per core, so each worker uses one thread
 test: export OMP_NUM_THREADS = 1
 test: export MKL_NUM_THREADS = 1
 test: install

@@ -1,1 +1,1 @@
-"""Time and memory of the losses against the peers: ``python -m benchmarks``."""
+"""``python -m benchmarks``: time and memory of the losses compared with other libraries."""

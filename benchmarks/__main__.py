@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure and write the tables."""
+"""``python -m benchmarks``: measure the losses and write the tables."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ WARMUP = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what the arguments ask for, print rows as they come, and write results.csv and RESULTS.md."""
+    """Run the selected benchmarks, print each row when it is ready, and write results.csv and RESULTS.md."""
     options = _parser().parse_args(arguments)
     setting = Setting(torch.device(options.device), options.quick, options.long)
     rounds = 2 if options.quick else options.rounds
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for row in found:
                 print(_line(row), flush=True)
     table.write(rows, origin, folder, rounds=rounds, warmup=WARMUP)
-    print(f"{folder / 'RESULTS.md'} and results.csv, after {(time.monotonic() - start) / 60:.1f} min")
+    print(f"Wrote {folder / 'RESULTS.md'} and results.csv in {(time.monotonic() - start) / 60:.1f} min")
     return 0
 
 
@@ -43,14 +43,16 @@ def _line(row: Row) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny shapes and 2 rounds, to see that it works")
-    parser.add_argument("--long", action="store_true", help="time also what takes most of a minute a round on a CPU")
-    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES), help="default: all")
-    parser.add_argument("--rounds", type=int, default=9, help="timed rounds (default 9)")
-    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--quick", action="store_true", help="smoke test: tiny shapes and 2 rounds")
     parser.add_argument(
-        "--out", type=Path, help="folder to write to (default benchmarks; with --quick a temporary one)"
+        "--long", action="store_true", help="also time cases that take most of a minute per round on a CPU"
     )
+    parser.add_argument(
+        "--cases", nargs="+", choices=list(CASES), default=list(CASES), help="cases to run (default: all)"
+    )
+    parser.add_argument("--rounds", type=int, default=9, help="number of timed rounds (default: 9)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--out", type=Path, help="output folder (default: benchmarks; with --quick a temporary folder)")
     return parser
 
 

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.calibration``: calibration error, temperature and smooth calibration error beside the peers.
+"""``python -m benchmarks.calibration``: calibration errors and temperature scaling compared with other libraries.
 
-Writes its parts of RESULTS.md; `--quick` shows on small shapes that it works and writes nothing.
+Writes its sections of RESULTS.md. `--quick` is a smoke test on small shapes that writes nothing.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from softtargets import calibration, metrics
 
 BINS = 15
 CHUNK = 1_000_000
-CONFIDENT = 0.6  # labels are drawn at this share of the logits: the model is too sure of itself
+CONFIDENT = 0.6  # labels are drawn from the logits times this factor, which makes the model overconfident
 PARTS = ("ece", "temperature", "smooth-ece")
 PEERS = ("torchmetrics", "netcal", "relplot", "numpy")
 
 
 def simulate(examples: int, num_classes: int, *, spread: float = 2.0) -> tuple[Tensor, Tensor]:
-    """Return (N, K) float32 logits of an over-confident model, and labels."""
+    """Return (N, K) float32 logits of an overconfident model, and labels."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.empty(examples, num_classes)
     labels = torch.empty(examples, dtype=torch.int64)
@@ -36,7 +36,7 @@ def simulate(examples: int, num_classes: int, *, spread: float = 2.0) -> tuple[T
 
 
 def ece(examples: int, rounds: int) -> str:
-    """Measure ECE of probabilities that come in chunks of a million rows."""
+    """Measure ECE of probabilities in chunks of a million rows."""
     import netcal.metrics
     from torchmetrics.classification import MulticlassCalibrationError
 
@@ -68,31 +68,31 @@ def ece(examples: int, rounds: int) -> str:
     contenders: dict[str, Call] = {
         "softtargets": ours,
         "torchmetrics": lambda: theirs("torchmetrics", True),
-        "torchmetrics, without its checks": lambda: theirs("torchmetrics, without its checks", False),
+        "torchmetrics, without validation": lambda: theirs("torchmetrics, without validation", False),
         "netcal": netcals,
-        "the maxima alone": lambda: [chunk.max(1) for chunk, _ in pairs],
+        "row maxima only": lambda: [chunk.max(1) for chunk, _ in pairs],
     }
     places = race(contenders, rounds=rounds)
     true = _ece_by_hand(probs, labels)
     lines = [
-        f"{examples:,} × 10 float32 probabilities, {BINS} bins of equal width, {len(pairs)} chunks (netcal: one).",
+        f"{examples:,} × 10 float32 probabilities, {BINS} equal-width bins, {len(pairs)} chunks (netcal: one chunk).",
         "",
-        "| contender | seconds | times ours | ECE | off by | kept between chunks |",
+        "| contender | seconds | time ÷ ours | ECE | error | state between chunks |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, place in places.items():
         value = values.get(name)
         shown = ["–", "–"] if value is None else [f"{value:.6f}", f"{abs(value - true):.1e}"]
         lines.append(_row(name, place, *shown, _bytes(kept.get(name))))
-    fast = places["torchmetrics, without its checks"].times_first
-    floor = places["the maxima alone"].seconds / places["torchmetrics"].seconds
+    fast = places["torchmetrics, without validation"].times_first
+    floor = places["row maxima only"].seconds / places["torchmetrics"].seconds
     lines += [
         "",
-        f"The maxima alone take {floor:.0%} of torchmetrics' time. “Off by” is against a loop over bins in float64.",
+        f"The row maxima take {floor:.0%} of torchmetrics' time. The error is relative to a loop over bins in float64.",
         _goals(
-            (places["torchmetrics"].times_first >= 3, "torchmetrics at least 3 times ours"),
-            (fast >= 3, "also without its checks"),
-            (places["netcal"].times_first >= 10, "netcal at least 10 times ours"),
+            (places["torchmetrics"].times_first >= 3, "torchmetrics takes at least 3 times as long as ours"),
+            (fast >= 3, "also without validation"),
+            (places["netcal"].times_first >= 10, "netcal takes at least 10 times as long as ours"),
         ),
     ]
     return _page("Calibration error", lines, rounds)
@@ -109,7 +109,7 @@ def _ece_by_hand(probs: Tensor, labels: Tensor) -> float:
 
 
 def temperature(examples: int, num_classes: int, rounds: int) -> str:
-    """Measure the fit of one temperature."""
+    """Measure temperature scaling."""
     logits, labels = simulate(examples, num_classes)
     found: dict[str, float] = {}
 
@@ -119,7 +119,7 @@ def temperature(examples: int, num_classes: int, rounds: int) -> str:
     def theirs(name: str, search: str | None, rate: float) -> None:
         found[name] = by_lbfgs(logits, labels, search=search, rate=rate)
 
-    line, plain = "L-BFGS, 50 steps, strong Wolfe", "L-BFGS, 50 steps at rate .01"
+    line, plain = "L-BFGS, 50 steps, strong Wolfe", "L-BFGS, 50 steps, learning rate .01"
     contenders: dict[str, Call] = {
         "softtargets": ours,
         line: lambda: theirs(line, "strong_wolfe", 1.0),
@@ -128,9 +128,9 @@ def temperature(examples: int, num_classes: int, rounds: int) -> str:
     places = race(contenders, rounds=rounds)
     best = _optimum(logits, labels, found["softtargets"])
     lines = [
-        f"{examples:,} × {num_classes} float32 logits. “Off by” is T less the zero of the slope in float64.",
+        f"{examples:,} × {num_classes} float32 logits. The error is relative to the optimum in float64.",
         "",
-        "| contender | seconds | times ours | T | off by |",
+        "| contender | seconds | time ÷ ours | T | error |",
         "|---|---:|---:|---:|---:|",
     ]
     lines += [
@@ -139,16 +139,19 @@ def temperature(examples: int, num_classes: int, rounds: int) -> str:
     lines += [
         "",
         _goals(
-            (places[line].times_first >= 3, "L-BFGS with a line search at least 3 times ours"),
-            (places[plain].times_first >= 3, "as temperature scaling's first public code calls it, at least 3 times"),
-            (abs(found["softtargets"] - best) <= 1e-6, "our optimum right to 1e-6"),
+            (places[line].times_first >= 3, "L-BFGS with line search takes at least 3 times as long as ours"),
+            (
+                places[plain].times_first >= 3,
+                "L-BFGS as in the original public implementation takes at least 3 times as long as ours",
+            ),
+            (abs(found["softtargets"] - best) <= 1e-6, "error of our optimum at most 1e-6"),
         ),
     ]
     return _page("Temperature", lines, rounds)
 
 
 def by_lbfgs(logits: Tensor, labels: Tensor, *, search: str | None, rate: float) -> float:
-    """Fit T as public code does: cross entropy of logits / T, torch's L-BFGS, at most 50 steps."""
+    """Fit T as common implementations do: cross entropy of logits / T, torch's L-BFGS, at most 50 steps."""
     value = torch.nn.Parameter(torch.full((1,), 1.5))
     optimizer = torch.optim.LBFGS([value], lr=rate, max_iter=50, line_search_fn=search)
 
@@ -163,7 +166,7 @@ def by_lbfgs(logits: Tensor, labels: Tensor, *, search: str | None, rate: float)
 
 
 def _optimum(logits: Tensor, labels: Tensor, near: float) -> float:
-    """Bisect for the zero of the slope, in float64, between 1 % below and above."""
+    """Find the root of the derivative in float64 by bisection, within 1 % of `near`."""
 
     def slope(beta: float) -> float:
         total = 0.0
@@ -181,7 +184,7 @@ def _optimum(logits: Tensor, labels: Tensor, near: float) -> float:
 
 
 def smooth_ece(examples: int, rounds: int) -> str:
-    """Measure the smooth calibration error."""
+    """Measure smooth ECE."""
     import relplot
 
     logits, labels = simulate(examples, 10)
@@ -199,15 +202,15 @@ def smooth_ece(examples: int, rounds: int) -> str:
     places = race({"softtargets": ours, "relplot": theirs}, rounds=rounds)
     apart = abs(values["softtargets"] - values["relplot"])
     lines = [
-        f"{examples:,} × 10 float32 probabilities; both find the largest of each row.",
+        f"{examples:,} × 10 float32 probabilities. The time includes the row maxima for both.",
         "",
-        "| contender | seconds | times ours | smooth ECE |",
+        "| contender | seconds | time ÷ ours | smooth ECE |",
         "|---|---:|---:|---:|",
         *(_row(name, place, f"{values[name]:.6f}") for name, place in places.items()),
         "",
         _goals(
-            (places["relplot"].times_first >= 5, "relplot at least 5 times ours"),
-            (apart < 1e-3, f"less than 1e-3 apart ({apart:.1e})"),
+            (places["relplot"].times_first >= 5, "relplot takes at least 5 times as long as ours"),
+            (apart < 1e-3, f"the values differ by less than 1e-3 ({apart:.1e})"),
         ),
     ]
     return _page("Smooth calibration error", lines, rounds)
@@ -229,11 +232,11 @@ def _goals(*goals: tuple[bool, str]) -> str:
 def _page(title: str, lines: list[str], rounds: int) -> str:
     described = machine.describe(torch.device("cpu"), PEERS)
     origin = [f"- {name}: {value}" for name, value in described.items()]
-    return "\n".join([f"# {title}", "", *origin, f"- n = {rounds} rounds, interleaved: median (quartiles)", "", *lines])
+    return "\n".join([f"# {title}", "", *origin, f"- n = {rounds} interleaved rounds: median (quartiles)", "", *lines])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what the arguments ask for and write it."""
+    """Run the selected benchmarks and write their sections."""
     options = _parser().parse_args(arguments)
     small = options.quick
     rounds = 2 if small else options.rounds
@@ -252,10 +255,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__)
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="default: all")
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default 5)")
-    parser.add_argument("--quick", action="store_true", help="small shapes and 2 rounds, printed alone")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder to write to (default benchmarks)")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="sections to run (default: all)")
+    parser.add_argument("--rounds", type=int, default=5, help="number of timed rounds (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="smoke test: small shapes, 2 rounds, only printed")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="output folder (default: benchmarks)")
     return parser
 
 

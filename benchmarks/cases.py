@@ -1,4 +1,4 @@
-"""What is measured: each problem with its inputs and contenders, the reference first."""
+"""The benchmark problems: inputs and contenders of each, the reference first."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ ROWS_TO_CHECK = 512
 
 @dataclass(frozen=True)
 class Problem:
-    """Inputs, and contenders for one loss of them.
+    """The inputs of one loss, and the contenders that compute it.
 
     Args:
         case: key in CASES.
-        shape: as the table prints it.
-        inputs: leaves that learn.
-        logits: (N, C) of the logits, the unit of memory being their buffer.
-        contenders: the first is the reference: ratios are to its time, and its loss in float64 is the truth.
-        small: the same with fewer rows, for a check that would take minutes on all.
-        timed: whether time is measured beside memory.
+        shape: as printed in the table.
+        inputs: leaf tensors that require gradients.
+        logits: shape (N, C) of the logits; their buffer is the unit of memory.
+        contenders: the first is the reference: ratios are relative to its time, and its float64 loss is the true value.
+        small: the same problem with fewer rows, if the check of errors would take minutes on all rows.
+        timed: whether time is measured in addition to memory.
     """
 
     case: str
@@ -45,13 +45,13 @@ class Problem:
 
     @property
     def buffer(self) -> int:
-        """Bytes of the logits."""
+        """Size of the logits in bytes."""
         return self.logits[0] * self.logits[1] * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how much: the device, tiny shapes, and time where a call takes many seconds."""
+    """The device, whether to use tiny shapes, and whether to time slow calls."""
 
     device: torch.device
     quick: bool = False
@@ -60,7 +60,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Case:
-    """One table: its title, a sentence on it and the problems, made one at a time."""
+    """One table: its title, a description, and its problems, created one at a time."""
 
     title: str
     about: str
@@ -99,7 +99,7 @@ def correction(setting: Setting, kind: str, usual: Callable[..., Loss], ours: Ca
         moves = torch.rand(size, size, dtype=torch.float64, device=setting.device, generator=_generator(setting))
         matrix = (0.7 * stays + 0.3 * moves / moves.sum(-1, keepdim=True)).float()
         both = (
-            Contender("usual code", partial(usual, labels, matrix)),
+            Contender("common implementation", partial(usual, labels, matrix)),
             Contender("ours", partial(ours, labels, matrix), time=0.25 if size >= 1000 else None),
         )
         yield Problem(f"{kind}-correction", f"{rows}×{size}", (z,), (rows, size), both)
@@ -129,7 +129,7 @@ def _linear(rows: int, width: int, size: int, dtype: torch.dtype, setting: Setti
     hidden = torch.randn(rows, width, device=setting.device, generator=generator)
     weight = torch.randn(size, width, device=setting.device, generator=generator) * (2 / width**0.5)
     labels = _labels(rows, size, setting)
-    # on a CPU torch's call in chunks takes most of a minute here
+    # torch's chunked call takes most of a minute on a CPU
     heavy = size > 100_000 and setting.device.type == "cpu" and dtype == torch.bfloat16
     every = [
         Contender("linear, then cross_entropy", partial(contenders.linear_usual, labels)),
@@ -138,7 +138,9 @@ def _linear(rows: int, width: int, size: int, dtype: torch.dtype, setting: Setti
             partial(contenders.linear_torch, labels),
             truth=contenders.linear_usual(labels, smoothing=0.0),
         ),
-        Contender("torch linear_cross_entropy, which falls back", partial(contenders.linear_torch_smoothed, labels)),
+        Contender(
+            "torch linear_cross_entropy, smoothed (unchunked)", partial(contenders.linear_torch_smoothed, labels)
+        ),
         Contender("Liger fused", partial(contenders.linear_liger, labels)),
         Contender("ours", partial(contenders.linear_ours, labels), memory=0.2),
     ]
@@ -169,29 +171,29 @@ def _labels(rows: int, size: int, setting: Setting) -> Tensor:
 CASES = {
     "smoothing": Case(
         "Label smoothing of 0.1",
-        "Logits N×C to the mean loss and the gradient of the logits; targets are built in every step.",
+        "Computes the mean loss of N×C logits and the gradient of the logits. Targets are built in every call.",
         smoothing,
     ),
     "forward-correction": Case(
         "Forward correction with a dense transition",
-        "Usual code: -log((softmax(z) @ T)[y]); T is made once, outside the clock.",
+        "Common implementation: -log((softmax(z) @ T)[y]). T is created once and not timed.",
         partial(correction, kind="forward", usual=contenders.forward_usual, ours=contenders.forward_ours),
     ),
     "backward-correction": Case(
         "Backward correction with a dense transition",
-        "Usual code: (-log_softmax(z) @ inv(T).T)[y]; T and the usual code's inverse are made once, outside the clock.",
+        "Common implementation: (-log_softmax(z) @ inv(T).T)[y]. T and this inverse are computed once and not timed.",
         partial(correction, kind="backward", usual=contenders.backward_usual, ours=contenders.backward_ours),
     ),
     "mixup": Case(
-        "Mixup by two labels",
-        "The logits' loss against two labels mixed 0.3 to 0.7; targets are built in every step.",
+        "Mixup of two labels",
+        "Cross entropy with two labels mixed with weights 0.3 and 0.7. Targets are built in every call.",
         mixup,
     ),
     "linear": Case(
-        "A linear layer with its cross entropy, smoothed by 0.1",
-        "Hidden N×H and weight C×H (N×H×C below) to the mean loss and both gradients, which alone are H/N + H/C of the "
-        "N×C logits. torch's own linear_cross_entropy falls back on the reference's code where labels are smoothed, "
-        "so its chunks are measured without smoothing too; errors are those on the first 512 rows.",
+        "Linear layer and cross entropy with label smoothing of 0.1",
+        "Computes the mean loss of N×H hidden states and C×H weights (shape N×H×C below) and both gradients. The "
+        "gradients alone take H/N + H/C of the N×C logits' memory. torch's linear_cross_entropy does not use chunks if "
+        "labels are smoothed, so it is also measured without smoothing. Errors are computed on the first 512 rows.",
         linear,
     ),
 }

@@ -1,6 +1,7 @@
-"""``python -m benchmarks.confident --cleanlab PYTHON``: the confident joint and a ranking, ours beside cleanlab's.
+"""``python -m benchmarks.confident --cleanlab PYTHON``: confident joint and ranking, compared with cleanlab.
 
-PYTHON is that of an environment with cleanlab, which is no dependency of this package; without it ours runs alone.
+PYTHON is the interpreter of an environment with cleanlab, which is not a dependency of this package. Without it only
+our implementation is measured.
 """
 
 import argparse
@@ -23,13 +24,13 @@ WORKER = Path(__file__).with_name("confident_worker.py")
 TASKS = {
     "joint": "confident joint",
     "ranking": "ranking by self-confidence",
-    "suspects": "suspects, joint included",
+    "suspects": "suspects, including the joint",
 }
 TIME_GOAL, MEMORY_GOAL = 3.0, 1.2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the problem, run both in turn, and print or write the page."""
+    """Create the problem, run both alternately, and print or write the page."""
     options = _parser().parse_args(arguments)
     pythons = {"ours": sys.executable} | ({"cleanlab": options.cleanlab} if options.cleanlab else {})
     runs: dict[str, list[dict[str, Any]]] = {who: [] for who in pythons}
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_problem(folder: Path, rows: int, classes: int) -> None:
-    """Write float32 probabilities and labels, a fifth of them redrawn, in chunks."""
+    """Write float32 probabilities and labels, a fifth of them redrawn uniformly, in chunks."""
     generator = torch.Generator().manual_seed(0)
     with (folder / "probs").open("wb") as probs, (folder / "labels").open("wb") as labels:
         for start in range(0, rows, 2**16):
@@ -59,16 +60,16 @@ def write_problem(folder: Path, rows: int, classes: int) -> None:
 
 
 def page(runs: dict[str, list[dict[str, Any]]], rows: int, classes: int, *, threads: int = 2) -> str:
-    """Render seconds, their ratio within rounds, peak memory and whether the results agree, as Markdown."""
+    """Return times, their ratio within rounds, peak memory and whether the results agree, as Markdown."""
     size = rows * classes * 4
     lines = [
         f"# Confident joint and ranking, {rows:,} × {classes} float32",
         "",
         *(f"- {key}: {value}" for key, value in machine.describe(torch.device("cpu")).items()),
-        f"- rounds: n = {len(runs['ours'])}, one process each, in an order drawn anew; threads: {threads}",
+        f"- rounds: n = {len(runs['ours'])}, one process each, in random order; threads: {threads}",
         "",
-        "Seconds are medians (and extremes). Memory is the most the process has held since before it read the "
-        "probabilities, over their size: 1 is the probabilities alone.",
+        "Seconds are medians (minimum–maximum). Memory is the peak of the process beyond its memory before it read the "
+        "probabilities, divided by the size of the probabilities: 1 is the probabilities alone.",
         "",
         "| task | ours, s | cleanlab, s | cleanlab / ours | memory, ours | memory, cleanlab | same result |",
         "|---|---:|---:|---:|---:|---:|---|",
@@ -76,7 +77,7 @@ def page(runs: dict[str, list[dict[str, Any]]], rows: int, classes: int, *, thre
     lines += [_row(label, [task], runs, size) for task, label in TASKS.items()]
     lines += [_row("**joint and ranking**", ["joint", "ranking"], runs, size)]
     if "cleanlab" not in runs:
-        lines += ["", "cleanlab was not run: give the Python of an environment that has it by --cleanlab."]
+        lines += ["", "cleanlab was not run: pass the Python of an environment that has it as --cleanlab."]
         return "\n".join([*lines, ""])
     ratio = statistics.median(_ratios(["joint", "ranking"], runs))
     most = max(run["held"]["ranking"] for run in runs["ours"]) / size
@@ -95,7 +96,7 @@ def _row(label: str, tasks: list[str], runs: dict[str, list[dict[str, Any]]], si
         f"{statistics.median(_ratios(tasks, runs)):.1f}" if there else "–",
         f"{max(run['held'][tasks[-1]] for run in runs['ours']) / size:.2f}",
         f"{max(run['held'][tasks[-1]] for run in runs['cleanlab']) / size:.2f}" if there else "–",
-        "–" if not there or "ranking" in tasks else "yes, to the last" if len(digests) == 1 else "**no**",
+        "–" if not there or "ranking" in tasks else "yes, exactly" if len(digests) == 1 else "**no**",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -120,18 +121,20 @@ def _run(python: str, who: str, folder: str, classes: int, threads: int) -> dict
         [python, str(WORKER), who, folder, str(classes)], capture_output=True, text=True, env=os.environ | limits
     )
     if done.returncode:
-        sys.exit(f"{who}, run by {python}: {done.stderr.strip().splitlines()[-1]}")
+        sys.exit(f"{who}, run with {python}: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.confident", description=__doc__)
-    parser.add_argument("--cleanlab", metavar="PYTHON", help="python of an environment with cleanlab")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--classes", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, help="file to write to (default: print)")
+    parser.add_argument(
+        "--cleanlab", metavar="PYTHON", help="Python of an environment with cleanlab (default: do not run cleanlab)"
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000, help="number of examples (default: 1,000,000)")
+    parser.add_argument("--classes", type=int, default=100, help="number of classes (default: 100)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default: 3)")
+    parser.add_argument("--threads", type=int, default=2, help="threads per process (default: 2)")
+    parser.add_argument("--out", type=Path, help="output file (default: print)")
     return parser
 
 

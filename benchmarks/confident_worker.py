@@ -1,6 +1,7 @@
-"""One run of the confident joint, a ranking and the suspects, by ours or by cleanlab, timed and weighed.
+"""One run of the confident joint, a ranking and the suspects, with our implementation or cleanlab's.
 
-``python confident_worker.py ours|cleanlab FOLDER CLASSES`` prints one JSON object. Each is imported only where it runs.
+``python confident_worker.py ours|cleanlab FOLDER CLASSES`` prints times and memory as one JSON object. Only the
+library that is measured is imported.
 """
 
 import hashlib
@@ -59,13 +60,13 @@ def main(which: str, folder: str, classes: str) -> None:
         found = call(probs, labels)
         seconds[name] = time.perf_counter() - start
         held[name] = _most_resident() - before
-        # rankings break ties in different ways
+        # rankings break ties differently
         digests[name] = "" if name == "ranking" else hashlib.sha256(json.dumps(found.tolist()).encode()).hexdigest()
     print(json.dumps({"seconds": seconds, "held": held, "digests": digests}))
 
 
 def _resident() -> int:
-    """Return the bytes that this process holds, where the system says so; else the most it has held."""
+    """Return the resident memory of this process in bytes; its peak, if the system does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -73,7 +74,7 @@ def _resident() -> int:
 
 
 def _most_resident() -> int:
-    """Return the most bytes that this process has held so far."""
+    """Return the peak resident memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -1,4 +1,4 @@
-"""The ways to compute one loss that are measured against each other, the peers' as their users write them."""
+"""The implementations that are compared; those of other libraries as their users write them."""
 
 import shutil
 import warnings
@@ -18,22 +18,22 @@ Loss = Callable[..., Tensor]
 
 
 class Skipped(Exception):
-    """A contender that cannot run here, and why."""
+    """A contender cannot run on this machine; the message says why."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to compute the loss of a problem.
+    """One implementation of the loss of a problem.
 
     Args:
-        name: as the table prints it.
-        make: what is prepared once, outside the clock; returns the function of the inputs that is measured.
-        overwrites: it writes over its inputs, and gets a copy of its own before the clock starts.
-        learns: it has a backward pass; only the floor has none.
-        truth: its loss in float64, where that is not the reference's.
-        time: goal, share of the reference's time.
-        memory: goal, buffers of the size of the logits.
-        most: goal that three of five shapes have to reach, share of the reference's time.
+        name: as printed in the table.
+        make: prepares what is not timed and returns the function of the inputs that is measured.
+        overwrites: whether it overwrites its inputs; it then gets a copy of them, which is not timed.
+        learns: whether it has a backward pass; only the lower bound has none.
+        truth: its loss in float64, if that differs from the reference's.
+        time: goal, as a fraction of the reference's time.
+        memory: goal, in buffers of the size of the logits.
+        most: goal for at least three of the five shapes, as a fraction of the reference's time.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Contender:
 
 
 def floor(logits: Tensor) -> Loss:
-    """No loss: the logits written once to another place, which is the least that a gradient costs."""
+    """No loss: copies the logits once, which is the lower bound of computing a gradient."""
     buffer = torch.empty_like(logits)
     return lambda z: buffer.copy_(z.detach())
 
 
 def floor_anew() -> Loss:
-    """No loss: the logits written once to memory that is new, as every gradient is."""
+    """No loss: copies the logits once to newly allocated memory, as every gradient is."""
     return lambda z: z.detach().clone()
 
 
-# -- cross entropy, smoothed
+# -- cross entropy with label smoothing
 
 
 def smoothed(labels: Tensor) -> Loss:
@@ -66,13 +66,13 @@ def smoothed(labels: Tensor) -> Loss:
 
 def smoothed_compiled(labels: Tensor) -> Loss:
     if labels.device.type == "cpu" and shutil.which("g++") is None:
-        raise Skipped("torch.compile needs g++, which is not there")
-    torch.compiler.reset()  # every problem is its first, or the limit of recompilations is met
+        raise Skipped("torch.compile needs g++, which is not installed")
+    torch.compiler.reset()  # otherwise the recompilation limit would be reached
     return torch.compile(smoothed(labels), dynamic=False)
 
 
 def smoothed_timm(labels: Tensor) -> Loss:
-    """timm.loss.LabelSmoothingCrossEntropy (Ross Wightman, Apache 2.0), written out."""
+    """The formula of timm.loss.LabelSmoothingCrossEntropy (Ross Wightman, Apache 2.0)."""
 
     def loss(z: Tensor) -> Tensor:
         log_probs = F.log_softmax(z, dim=-1)
@@ -106,11 +106,11 @@ def smoothed_ours_module(labels: Tensor) -> Loss:
     return lambda z: module(z, labels)
 
 
-# -- known noise
+# -- loss correction with a known transition matrix
 
 
 def forward_usual(labels: Tensor, matrix: Tensor) -> Loss:
-    """Patrini et al. 2017, Eq. 8, as it is usually written."""
+    """Forward correction as commonly implemented (Patrini et al. 2017, Eq. 8)."""
 
     def loss(z: Tensor) -> Tensor:
         noisy = z.softmax(-1) @ matrix.to(z.dtype)
@@ -120,7 +120,7 @@ def forward_usual(labels: Tensor, matrix: Tensor) -> Loss:
 
 
 def backward_usual(labels: Tensor, matrix: Tensor) -> Loss:
-    """Patrini et al. 2017, Thm. 1, as it is usually written; the inverse is made once."""
+    """Backward correction as commonly implemented (Patrini et al. 2017, Thm. 1); the inverse is computed once."""
     inverse = matrix.double().inverse()
 
     def loss(z: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ def mixed_dense(a: Tensor, b: Tensor, weight: float) -> Loss:
 
 
 def mixed_twice(a: Tensor, b: Tensor, weight: float) -> Loss:
-    """As the code of Zhang et al. 2018 has it: the loss of both labels, weighted."""
+    """The weighted sum of the losses of both labels, as in the code of Zhang et al. 2018."""
     return lambda z: weight * F.cross_entropy(z, a) + (1 - weight) * F.cross_entropy(z, b)
 
 
@@ -164,7 +164,7 @@ def mixed_ours(a: Tensor, b: Tensor, weight: float) -> Loss:
     return loss
 
 
-# -- a linear layer and its cross entropy
+# -- linear layer and cross entropy
 
 
 def linear_usual(labels: Tensor, *, smoothing: float = SMOOTHING) -> Loss:
@@ -172,15 +172,15 @@ def linear_usual(labels: Tensor, *, smoothing: float = SMOOTHING) -> Loss:
 
 
 def linear_torch(labels: Tensor) -> Loss:
-    """torch's own in chunks, which it has for hard labels alone."""
+    """torch's chunked implementation, which supports hard labels only."""
     options = getattr(torch.nn, "LinearCrossEntropyOptions", None)
     if options is None:
-        raise Skipped("torch.nn.functional.linear_cross_entropy is not in this torch")
+        raise Skipped("this version of torch has no torch.nn.functional.linear_cross_entropy")
     return lambda hidden, weight: F.linear_cross_entropy(hidden, weight, labels, options=options())
 
 
 def linear_torch_smoothed(labels: Tensor) -> Loss:
-    """torch's own with smoothing, for which it makes all logits, and warns of it."""
+    """torch's implementation with smoothing, which materialises all logits and warns about it."""
     linear_torch(labels)
     options = torch.nn.LinearCrossEntropyOptions()
 

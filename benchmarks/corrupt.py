@@ -1,4 +1,4 @@
-"""Drawing wrong labels for 1.3 million examples of 1000 classes, beside loops as public code has them.
+"""Corrupting the labels of 1.3 million examples of 1000 classes, compared with the loops of public code.
 
 `python -m benchmarks.corrupt` prints the table.
 """
@@ -14,15 +14,15 @@ from softtargets import noise
 from softtargets.matrices import Transition
 
 EXAMPLES, CLASSES, RATE = 1_300_000, 1000, 0.4
-LEAST = 20.0  # how many times faster than a loop over classes
+LEAST = 20.0  # goal: speed-up over a loop over classes
 MOST_SECONDS = 0.2
 LOOP_OVER_LABELS = "loop over labels"
-PART = 100  # the loop over labels goes through one in so many of them, and its time is multiplied
+PART = 100  # the loop over labels processes one label in PART, and its time is multiplied by PART
 
 
 @dataclass(frozen=True)
 class CorruptRow:
-    """One contender under one kind of noise; `place.times_first` is its time over that of ours."""
+    """One contender under one kind of noise; `place.times_first` is its time relative to ours."""
 
     noise: str
     contender: str
@@ -30,7 +30,7 @@ class CorruptRow:
 
 
 def transitions(num_classes: int) -> dict[str, Transition]:
-    """Return what is measured: closed form, sparse and dense."""
+    """Return the transitions that are measured: closed form, sparse and dense."""
     dense = noise.random_transition(RATE, num_classes, generator=torch.Generator().manual_seed(1))
     return {
         "symmetric": noise.symmetric(RATE, num_classes),
@@ -40,7 +40,7 @@ def transitions(num_classes: int) -> dict[str, Transition]:
 
 
 def by_class(labels: np.ndarray, matrix: np.ndarray, draws: np.random.Generator) -> np.ndarray:
-    """Find the rows of each class and draw theirs in one call: the best of the loops over classes."""
+    """Draw the noisy labels of each class in one call: the fastest loop over classes."""
     noisy = labels.copy()
     for label, row in enumerate(matrix):
         rows = np.where(labels == label)[0]
@@ -49,7 +49,7 @@ def by_class(labels: np.ndarray, matrix: np.ndarray, draws: np.random.Generator)
 
 
 def by_class_and_label(labels: np.ndarray, matrix: np.ndarray, draws: np.random.Generator) -> np.ndarray:
-    """Find the rows of each class, shuffle them, and go through them one by one, as ELR's code (from memory)."""
+    """Shuffle the rows of each class and process them one by one, as in ELR's code (from memory)."""
     noisy = labels.copy()
     for label, row in enumerate(matrix):
         rows = draws.permutation(np.where(labels == label)[0])
@@ -64,7 +64,7 @@ def by_class_and_label(labels: np.ndarray, matrix: np.ndarray, draws: np.random.
 
 
 def by_label(labels: np.ndarray, matrix: np.ndarray, draws: np.random.Generator) -> np.ndarray:
-    """Draw every label from a multinomial of its own, as co-teaching's code (from memory)."""
+    """Draw every label from its own multinomial, as in co-teaching's code (from memory)."""
     noisy = labels.copy()
     for index, label in enumerate(labels):
         noisy[index] = np.where(draws.multinomial(1, matrix[label], 1)[0] == 1)[0][0]
@@ -74,7 +74,7 @@ def by_label(labels: np.ndarray, matrix: np.ndarray, draws: np.random.Generator)
 def measure(
     *, examples: int = EXAMPLES, num_classes: int = CLASSES, rounds: int = 5, warmup: int = 1
 ) -> list[CorruptRow]:
-    """Measure every contender under every kind of noise, one call each per round in an order of the round's own."""
+    """Measure every contender under every kind of noise, one call each per round, in random order."""
     labels = torch.randint(num_classes, (examples,), generator=torch.Generator().manual_seed(0))
     rows = []
     for name, transition in transitions(num_classes).items():
@@ -84,7 +84,7 @@ def measure(
 
 
 def _contenders(labels: torch.Tensor, transition: Transition) -> dict[str, Call]:
-    """Return calls; ours comes first."""
+    """Return the calls, ours first."""
     plain, matrix = labels.numpy(), transition.to_dense().numpy()
     ours, theirs = torch.Generator().manual_seed(2), np.random.default_rng(2)
     return {
@@ -97,14 +97,14 @@ def _contenders(labels: torch.Tensor, transition: Transition) -> dict[str, Call]
 
 
 def table(rows: list[CorruptRow]) -> str:
-    """Return the rows as a Markdown table, and how they stand to the goals."""
-    lines = ["| noise | contender | seconds | times ours |", "|---|---|---|---|"]
+    """Return the rows as a Markdown table, followed by the goals."""
+    lines = ["| noise | contender | seconds | time ÷ ours |", "|---|---|---|---|"]
     for row in rows:
         place = row.place
         spread = f"{place.seconds:.3f} ({place.seconds_q1:.3f}–{place.seconds_q3:.3f})"
         lines.append(f"| {row.noise} | {row.contender} | {spread} | {place.times_first:.1f} |")
-    goals = f"Goals: softtargets at most {MOST_SECONDS:g} s, and a loop over classes at least {LEAST:g} times ours."
-    scaled = f"The loop over labels goes through one label in {PART}; its time is multiplied by that."
+    goals = f"Goals: softtargets at most {MOST_SECONDS:g} s; a loop over classes at least {LEAST:g} times as long."
+    scaled = f"The loop over labels processes one label in {PART}; its time is multiplied by {PART}."
     return "\n".join([*lines, "", f"n = {rows[0].place.rounds} rounds, median (quartiles). {goals} {scaled}"])
 
 

@@ -1,10 +1,11 @@
-"""``python -m benchmarks.coverage``: how often 95 % intervals hold the truth, where it is known; as Markdown.
+"""``python -m benchmarks.coverage``: coverage of 95 % intervals for known true values, as Markdown.
 
-The models, the sizes, four candidates and what "well above its noise" means were fixed before a number was seen; the
-fifth, `ours`, was made after the four had been seen on other seeds. How much is done was cut to what a run can take.
+The models, the sizes, four methods and the definition of "above" were fixed before any result was seen. The fifth
+method, `ours`, was developed after the results of these four on other seeds. The number of simulations is limited by
+running time.
 
-Each row is printed when it is known and the page is written again, so that a run that is stopped keeps what it has:
-`--rows FILE`, with what was printed, goes on from there, and `--only-rows` writes the page alone.
+Each row is printed as soon as it is known, and the page is rewritten. `--rows FILE`, a file with the printed rows,
+resumes an interrupted run. `--only-rows` only writes the page.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from softtargets.metrics import Accumulator, SelectiveRisk
 K = 10
 SPREAD = 2.0
 SHARPNESS = (1.0, 1.1, 1.25, 1.5, 2.0)
-# of metrics whose interval does not depend on how far the model is off
+# for metrics whose interval does not depend on the miscalibration of the model
 FEW = (1.0, 1.5)
 CALIBRATION = ("ECE-15", "smooth ECE")
 SIZES = (200, 1_000, 5_000)
@@ -40,12 +41,12 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done of a kind of metric.
+    """The amount of computation for a kind of metric.
 
     Args:
-        simulations: data sets for each model and size.
-        draws: replicates of the bootstrap.
-        groups: of the accumulators.
+        simulations: number of data sets for each model and size.
+        draws: number of bootstrap replicates.
+        groups: number of groups of the accumulators.
     """
 
     simulations: int
@@ -53,7 +54,7 @@ class Size:
     groups: int
 
 
-# A ranking or a smooth error of a replicate takes a hundred times longer than a sum.
+# a replicate of a ranking metric or of smooth ECE takes a hundred times longer than one of a sum
 LIGHT, HEAVY = Size(1000, 1000, 1000), Size(300, 200, 200)
 MAKE: dict[str, tuple[Callable[[int], Accumulator], Size, tuple[float, ...]]] = {
     "accuracy": (lambda groups: metrics.Accuracy(groups=groups), LIGHT, FEW),
@@ -68,17 +69,17 @@ NAMES = {"selective": ("AURC", "excess AURC", "error AUROC", "coverage at 5 % ri
 
 @dataclass
 class Found:
-    """One metric on one model at one size.
+    """The coverage of one metric for one model and size.
 
     Args:
-        sharpness: of the model.
-        size: examples of a data set.
-        metric: its name.
-        truth: its value on very many examples.
-        noise: of a calibration error, its mean where the model's confidences are right; else 0.
-        simulations: data sets.
-        hits: intervals that held the truth, for each kind of interval.
-        width: the mean width of the first kind.
+        sharpness: sharpness of the model.
+        size: number of examples of a data set.
+        metric: name of the metric.
+        truth: its value on a very large sample.
+        noise: for a calibration error, its mean if the model is calibrated; otherwise 0.
+        simulations: number of data sets.
+        hits: number of intervals that contain the truth, by method.
+        width: mean width of the first method's intervals.
     """
 
     sharpness: float
@@ -92,18 +93,19 @@ class Found:
 
     @property
     def above(self) -> bool:
-        """Whether the truth is well above the noise."""
+        """Whether the truth is more than ABOVE times the noise."""
         return self.truth > ABOVE * self.noise
 
 
 def draw(size: int, sharpness: float, generator: torch.Generator, *, calibrated: bool = False) -> tuple[Tensor, Tensor]:
-    """Draw logits of a model and labels: sharpness 1 knows p(label | x) exactly, above 1 it is overconfident.
+    """Draw the logits of a model, and labels.
 
     Args:
-        size: examples.
-        sharpness: what the true logits are multiplied with.
-        generator: source of the draws.
-        calibrated: draw the labels from the model instead, so that its confidences are right.
+        size: number of examples.
+        sharpness: factor by which the true logits are multiplied; 1 gives p(label | x) exactly, above 1 the model is
+            overconfident.
+        generator: random number generator.
+        calibrated: draw the labels from the model instead, so that it is calibrated.
     """
     true = SPREAD * torch.randn(size, K, generator=generator)
     logits = sharpness * true
@@ -112,7 +114,7 @@ def draw(size: int, sharpness: float, generator: torch.Generator, *, calibrated:
 
 
 def truths(sharpness: float, examples: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """Return every metric on very many examples; the calibration error of the exact model is 0."""
+    """Return every metric on a very large sample; the calibration error of the exact model is 0."""
     gathered = {name: make(1) for name, (make, *_) in MAKE.items()}
     for start in range(0, examples, 1_000_000):
         logits, labels = draw(min(1_000_000, examples - start), sharpness, generator)
@@ -124,9 +126,9 @@ def truths(sharpness: float, examples: int, generator: torch.Generator) -> dict[
 
 
 def candidates(estimate: Tensor, replicates: Tensor, confidence: float) -> dict[str, Interval]:
-    """Return the intervals that were compared for ECE, of one estimate and its (R,) replicates.
+    """Return the intervals that are compared for ECE, from an estimate and its (R,) bootstrap replicates.
 
-    percentile: quantiles of the replicates. basic: 2 * estimate - those (Davison & Hinkley 1997, Sec. 5.2).
+    percentile: quantiles of the replicates. basic: 2 * estimate - these quantiles (Davison & Hinkley 1997, Sec. 5.2).
     bias-corrected: quantiles at Phi(2 z0 +- z), z0 = Phi^-1(share of replicates below the estimate) (Efron 1981).
     normal: estimate - bias +- z * sd of the replicates (Davison & Hinkley 1997, Sec. 5.2.1).
     """
@@ -142,7 +144,7 @@ def candidates(estimate: Tensor, replicates: Tensor, confidence: float) -> dict[
 
 
 def places() -> list[tuple[str, float, int]]:
-    """Return every metric, model and size there is to measure, in order."""
+    """Return every metric, model and size to measure, in order."""
     return [
         (name, sharpness, size)
         for sharpness in SHARPNESS
@@ -158,7 +160,7 @@ def every(
     heavy: Size = HEAVY,
     known: Collection[tuple[str, float, int]] = (),
 ) -> Iterator[Found]:
-    """Yield what is found for every metric, model and size that is not known."""
+    """Yield the results for every metric, model and size that is not known yet."""
     truth: dict[float, dict[str, Tensor]] = {}
     for name, sharpness, size in places():
         if (NAMES.get(name, (name,))[0], sharpness, size) in known:
@@ -173,16 +175,16 @@ def every(
 def measured(
     name: str, sharpness: float, size: int, truth: Tensor, work: Size, *, compare: bool = False, seed: int = 0
 ) -> list[Found]:
-    """Return how often the intervals of a metric held its truth; `compare`: of all candidates too.
+    """Return how often the intervals of a metric contain its true value.
 
     Args:
-        name: in MAKE.
-        sharpness: of the model.
-        size: examples of a data set.
+        name: key of MAKE.
+        sharpness: sharpness of the model.
+        size: number of examples of a data set.
         truth: from :func:`truths`.
-        work: how much to do.
-        compare: whether every candidate is tried.
-        seed: of data and draws.
+        work: number of simulations, draws and groups.
+        compare: whether to measure all methods of :func:`candidates`.
+        seed: seed of data and bootstrap draws.
     """
     make = MAKE[name][0]
     generator = torch.Generator().manual_seed(seed)
@@ -231,8 +233,8 @@ def _count(found: Found, kind: str, ends: Interval) -> None:
 
 
 def table(found: list[Found]) -> str:
-    """Render what was found: a table of all metrics, and one of the candidates for each calibration error."""
-    head = "| metric | sharpness | examples | truth | truth / noise | held | mean width |"
+    """Return a table of all metrics, and one that compares the methods for ECE, as Markdown."""
+    head = "| metric | sharpness | examples | true value | true value / noise | coverage | mean width |"
     parts = [_about(found), head, "|---|---:|---:|---:|---:|---:|---:|"]
     for metric in dict.fromkeys(one.metric for one in found):
         for one in (one for one in found if one.metric == metric):
@@ -240,16 +242,18 @@ def table(found: list[Found]) -> str:
     compared = [one for one in found if len(one.hits) > 1]
     kinds = list(compared[0].hits) if compared else []
     if compared:
-        head = f"| sharpness | examples | truth | truth / noise | {' | '.join(kinds)} |"
-        parts += ["\n## ECE-15: the candidates\n", head, "|---:|---:|---:|---:|" + "---:|" * len(kinds)]
+        head = f"| sharpness | examples | true value | true value / noise | {' | '.join(kinds)} |"
+        parts += ["\n## ECE-15: comparison of methods\n", head, "|---:|---:|---:|---:|" + "---:|" * len(kinds)]
     parts += [f"{_row(one)} | {' | '.join(_share(one, kind) for kind in kinds)} |" for one in compared]
     where = machine.describe(torch.device("cpu"))
     parts.append(f"\n{where['device']}; torch {where['torch']}; {where['date']}.")
     rows = [(label, sharpness, size) for name, sharpness, size in places() for label in NAMES.get(name, (name,))]
     missing = [row for row in rows if row not in {(one.metric, one.sharpness, one.size) for one in found}]
     if missing:
-        parts.append(f"\nOf {len(rows)} rows {len(missing)} are not measured yet, from {missing[0][0]} at sharpness ")
-        parts[-1] += f"{missing[0][1]:g} on."
+        parts.append(
+            f"\n{len(missing)} of {len(rows)} rows are not measured yet, starting with {missing[0][0]} at sharpness "
+        )
+        parts[-1] += f"{missing[0][1]:g}."
     return "\n".join(parts)
 
 
@@ -266,20 +270,21 @@ def _share(one: Found, kind: str) -> str:
 def _about(found: list[Found]) -> str:
     few = {one.metric: one.simulations for one in found}
     sums, others = few.get("accuracy", LIGHT.simulations), few.get("smooth ECE", HEAVY.simulations)
-    return f"""# How often intervals hold the truth
+    return f"""# Coverage of confidence intervals
 
-Of {sums:,} data sets ({others:,} of smooth ECE and selective risk) the share whose {CONFIDENCE:.0%} interval holds the
-truth, in bold from {GOAL[0]:.0%} to {GOAL[1]:.0%}; chance alone moves it by {_chance(sums)} ({_chance(others)}).
-K = {K}: logits are drawn from N(0, {SPREAD:g}²), labels from their softmax, and a model gives the softmax of
-*sharpness* times the logits: 1 is calibrated, above it overconfident. The truth comes from {EXAMPLES:,} other
-examples; the calibration error of the calibrated model is 0. *Noise* is the mean calibration error at that size where
-the confidences are right, and "above" a truth of more than {ABOVE:g} times that: there an interval must hold; the rest
-is published beside it.
+*Coverage* is the fraction of {sums:,} data sets ({others:,} for smooth ECE and selective risk) whose {CONFIDENCE:.0%}
+interval contains the true value; bold from {GOAL[0]:.0%} to {GOAL[1]:.0%}. Its sampling error (95 %) is
+±{_chance(sums)} (±{_chance(others)}). K = {K}. Logits are drawn from N(0, {SPREAD:g}²) and labels from their softmax.
+A model predicts the softmax of *sharpness* times the logits: 1 is calibrated, above 1 is overconfident. True values
+are computed on {EXAMPLES:,} other examples; the calibration error of the calibrated model is 0. *Noise* is the mean
+calibration error of a calibrated model at that size. "above" marks true values of more than {ABOVE:g} times the
+noise, for which the intervals must have the stated coverage. The other rows are shown for information.
 
-A calibration error is biased upwards and a replicate is biased again: `percentile` adds that. `basic` (Davison &
-Hinkley 1997, Sec. 5.2), `bias-corrected` (Efron 1981) and `normal` take it off. Where gaps are of one or two standard
-errors replicates show more bias than there is, and taking it off puts the upper end too low: `ours` is basic with an
-upper end that is not lowered. It was chosen after the others had been seen, on other seeds than these.
+The estimated calibration error is biased upwards, and a bootstrap replicate is biased again. `percentile` includes
+both biases. `basic` (Davison & Hinkley 1997, Sec. 5.2), `bias-corrected` (Efron 1981) and `normal` correct for them.
+If the gaps are only one or two standard errors, the replicates overestimate the bias, and correcting for it makes the
+upper end too low. `ours` is `basic` with an upper end that is not lowered. It was chosen after the results of the
+other methods had been seen on other seeds.
 """
 
 
@@ -288,7 +293,7 @@ def _chance(simulations: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is not known, and write the part and the page of all parts after every row."""
+    """Measure the missing rows; write the section and the page after every row."""
     options = _parser().parse_args(arguments)
     found = [] if options.rows is None else read(options.rows)
     known = {(one.metric, one.sharpness, one.size) for one in found}
@@ -301,16 +306,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read(path: Path) -> list[Found]:
-    """Return the rows that a run printed."""
+    """Return the rows that an earlier run printed."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [Found(**json.loads(line)) for line in lines if line.startswith("{")]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__)
-    parser.add_argument("--rows", type=Path, metavar="FILE", help="rows that an earlier run printed")
-    parser.add_argument("--only-rows", action="store_true", help="measure nothing")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder to write to (default benchmarks)")
+    parser.add_argument("--rows", type=Path, metavar="FILE", help="file with the rows that an earlier run printed")
+    parser.add_argument("--only-rows", action="store_true", help="only write the page, measure nothing")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="output folder (default: benchmarks)")
     return parser
 
 

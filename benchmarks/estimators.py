@@ -1,4 +1,4 @@
-"""``python -m benchmarks.estimators``: how near each estimator comes to a transition that is known, as Markdown."""
+"""``python -m benchmarks.estimators``: error of each estimator of a known transition matrix, as Markdown."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -18,12 +18,13 @@ TRUSTED = 1_000
 GOAL = 0.02
 NEAR, APART = 2.0, 5.0
 SHARP, FLAT = 0.5, 2.0
-ABOUT = f"""# How near estimators come to the transition
+ABOUT = f"""# Accuracy of transition matrix estimators
 
-Total variation between a row of the estimated and of the true transition, K = {K}: mean (and largest) over rows, mean
-over {SEEDS} seeds. Labels are drawn from a known transition, probabilities are p(observed | x) exactly (*exact*), too
-sharp (*sharp*, temperature {SHARP:g}) or too flat (*flat*, {FLAT:g}). Classes are *apart* (all can be told) or *near*
-(two thirds can). In bold: a mean of at most {GOAL:g}. `trusted_set` knows the clean labels of {TRUSTED} examples.
+Total variation distance between a row of the estimated and of the true transition matrix, K = {K}: mean (and maximum)
+over rows, averaged over {SEEDS} seeds. Labels are drawn from a known transition matrix. Probabilities are exactly
+p(observed | x) (*exact*), too sharp (*sharp*, temperature {SHARP:g}) or too flat (*flat*, temperature {FLAT:g}).
+Classes are *apart* (all examples can be classified) or *near* (two thirds can). Bold: a mean of at most {GOAL:g}.
+`trusted_set` uses the clean labels of {TRUSTED} examples.
 """
 
 
@@ -31,7 +32,7 @@ def _by_name(name: str, probs: Tensor, data: Known) -> noise.Transition:
     return noise.estimate_transition(probs, data.labels, method=name)
 
 
-# all that are registered, and one that needs clean labels
+# all registered estimators, and one that needs clean labels
 ESTIMATORS: dict[str, Callable[[Tensor, Known], noise.Transition]] = {
     **{name: partial(_by_name, name) for name in estimators.ESTIMATORS},
     "trusted_set": lambda probs, data: noise.trusted_set(probs[:TRUSTED], data.clean[:TRUSTED]),
@@ -40,7 +41,7 @@ ESTIMATORS: dict[str, Callable[[Tensor, Known], noise.Transition]] = {
 
 @dataclass(frozen=True)
 class Found:
-    """One estimator on one problem."""
+    """The error of one estimator on one problem."""
 
     noise: str
     classes: str
@@ -52,7 +53,7 @@ class Found:
 
 
 def transitions() -> dict[str, Tensor]:
-    """The noises: asymmetric and symmetric of 40 %, and rows drawn at random with as much."""
+    """Return asymmetric and symmetric noise of 40 %, and a random matrix with the same rate."""
     drawn = torch.rand(K, K, generator=seeded(0), dtype=torch.float64).square().fill_diagonal_(0)
     random = 0.6 * torch.eye(K, dtype=torch.float64) + 0.4 * drawn / drawn.sum(1, keepdim=True)
     return {
@@ -63,7 +64,7 @@ def transitions() -> dict[str, Tensor]:
 
 
 def measured(sizes: tuple[int, ...] = SIZES, seeds: int = SEEDS) -> Iterator[Found]:
-    """Yield the error of every estimator for every noise, distance of the classes, kind of probabilities and size."""
+    """Yield the error of every estimator for every noise, class distance, kind of probabilities and size."""
     for label, transition in transitions().items():
         for classes, apart in (("apart", APART), ("near", NEAR)):
             for size in sizes:
@@ -81,7 +82,7 @@ def measured(sizes: tuple[int, ...] = SIZES, seeds: int = SEEDS) -> Iterator[Fou
 
 
 def table(found: list[Found]) -> str:
-    """Render a table for each noise: a row for each kind of problem and size, a column for each estimator."""
+    """Return a table for each noise, with a row per problem and size and a column per estimator."""
     parts = [ABOUT]
     for label in dict.fromkeys(one.noise for one in found):
         parts += [f"## {label}\n", f"| classes | probabilities | examples | {' | '.join(ESTIMATORS)} |"]

@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""Hardware and versions of a measurement."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def describe(device: torch.device, peers: Sequence[str] = ("timm", "liger-kernel")) -> dict[str, str]:
-    """Return hardware, versions (also of the peers) and the day, each with its name."""
+    """Return hardware, versions (including those of other libraries) and the date, by name."""
     return {
         "device": _gpu(device) if device.type == "cuda" else _cpu(),
         "torch": torch.__version__,
@@ -65,4 +65,4 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "not there"
+        return "not installed"

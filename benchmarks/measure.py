@@ -1,4 +1,4 @@
-"""Contenders of one problem to rows of the table: errors, then memory, then time in rounds."""
+"""Measure the contenders of a problem: errors, then memory, then time in rounds."""
 
 import gc
 import random
@@ -17,10 +17,11 @@ from benchmarks.contenders import Contender, Loss, Skipped
 
 @dataclass
 class Row:
-    """What is known of one contender of one problem; None where it is not.
+    """The measurements of one contender on one problem; None if not measured.
 
-    Ratios are to the reference's time in the same round, `memory` is in buffers of the logits, `loss_error` in nats and
-    `gradient_error` a share of the gradient's largest entry; `q1` and `q3` are quartiles over rounds.
+    Ratios are relative to the reference's time in the same round. `memory` is in buffers of the size of the logits,
+    `loss_error` in nats, `gradient_error` a fraction of the gradient's largest entry. `q1` and `q3` are quartiles over
+    rounds.
     """
 
     case: str
@@ -51,18 +52,18 @@ class _Run:
     seconds: list[float] = field(default_factory=list)
 
     def attempt(self, call: Callable[[], Any]) -> Any:
-        """Return what the call returns; where it raises, write down why and leave the contender out from here on."""
+        """Return the result of the call. If it raises, note the reason and skip the contender from then on."""
         try:
             return call()
         except Skipped as reason:
             self.row.note = f"skipped: {reason}"
-        except Exception as error:  # whatever it is, the others are to be measured
+        except Exception as error:  # the other contenders are still measured
             self.row.note = f"failed: {type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
         return None
 
 
 def measure(problem: Problem, *, rounds: int, warmup: int = 1) -> list[Row]:
-    """Measure every contender; one that raises keeps what it had, and its row says why it ended."""
+    """Measure every contender; if one raises, its row keeps the earlier measurements and states the reason."""
     runs = [_Run(contender, _row(problem, contender)) for contender in problem.contenders]
     for run in runs:
         run.loss = run.attempt(run.contender.make)
@@ -74,7 +75,7 @@ def measure(problem: Problem, *, rounds: int, warmup: int = 1) -> list[Row]:
             _race(runs, problem, rounds, warmup)
             _summarise(runs, rounds)
     for run in _going(runs) if not problem.timed else ():
-        run.row.note = "time only with --long"
+        run.row.note = "timed only with --long"
     return [run.row for run in runs]
 
 
@@ -89,7 +90,7 @@ def _going(runs: list[_Run]) -> list[_Run]:
 
 
 def _step(contender: Contender, loss: Loss | None, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
-    """Return what is measured, the loss and its gradients; what has to be done before is done here."""
+    """Return the call that is measured (loss and gradients); preparation happens here."""
     assert loss is not None
     for leaf in inputs:
         leaf.grad = None
@@ -107,7 +108,7 @@ def _step(contender: Contender, loss: Loss | None, inputs: tuple[Tensor, ...]) -
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Collect between calls alone, and quickly: what is there already is not looked at again."""
+    """Disable garbage collection during calls; objects that exist already are not scanned again."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -122,7 +123,7 @@ def _without_collector() -> Iterator[None]:
 
 
 def _check(runs: list[_Run], problem: Problem) -> None:
-    """Compare every contender with its truth, where that takes minutes with fewer rows."""
+    """Compare every contender with the ground truth, on fewer rows if all rows would take minutes."""
     small = problem.small or problem
     reference = small.contenders[0].make()
     truths: dict[Loss, tuple[Tensor, ...]] = {}
@@ -162,7 +163,7 @@ def _memory(run: _Run, problem: Problem) -> float:
 
 
 def _race(runs: list[_Run], problem: Problem, rounds: int, warmup: int) -> None:
-    """Let every contender run once per round, in an order of the round's own: none always follows the same other."""
+    """Run every contender once per round, in a new random order in each round."""
     order = random.Random(0)
     for i in range(warmup + rounds):
         going = _going(runs)

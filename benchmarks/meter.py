@@ -1,4 +1,4 @@
-"""Seconds and bytes of one call."""
+"""Time and peak memory of one call."""
 
 import os
 import time
@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-# the profiler's log of its own starts and stops
+# silences the profiler's log
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 Call = Callable[[], object]
 
 
 def seconds(call: Call, device: torch.device) -> float:
-    """Return the wall-clock time of one call, on a GPU until it has finished."""
+    """Return the wall-clock time of one call, including the wait for the GPU."""
     _wait(device)
     start = time.perf_counter()
     call()
@@ -23,7 +23,7 @@ def seconds(call: Call, device: torch.device) -> float:
 
 
 def peak_bytes(call: Call, device: torch.device) -> int:
-    """Return the most memory that torch held during the call beyond what it held before."""
+    """Return the peak memory that torch allocated during the call, beyond what was allocated before."""
     return _peak_on_cuda(call, device) if device.type == "cuda" else _peak_on_cpu(call)
 
 
@@ -37,12 +37,12 @@ def _peak_on_cuda(call: Call, device: torch.device) -> int:
 
 
 def _peak_on_cpu(call: Call) -> int:
-    """Add up what torch's allocator gave and took back, in the order of time; what it gave before plays no part."""
+    """Sum the allocator's allocations and frees in order of time, ignoring memory allocated before."""
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True
     ) as profile:
         call()
-    # the public lists give allocations as sums over operations, without their order
+    # the public API only gives sums per operation, without the order
     profiler: Any = profile.profiler
     events = profiler.kineto_results.events()
     changes = [(event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"]

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.noise``: label noise drawn, estimated and found; writes its parts of RESULTS.md.
+"""``python -m benchmarks.noise``: drawing and estimating label noise and finding wrong labels; writes to RESULTS.md.
 
-`--audit` takes the folder of an audit that was judged by a reference (``softtargets audit --labels FILE:COLUMN``).
+`--audit` takes the folder of an audit with reference labels (``softtargets audit --labels FILE:COLUMN``).
 """
 
 import argparse
@@ -19,13 +19,11 @@ DISTANCE_GOAL = 0.1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what the arguments ask for and write it."""
+    """Run the selected benchmarks and write their sections."""
     options = _parser().parse_args(arguments)
     for part in options.parts:
         if part == "corrupt":
-            pages.put(
-                options.out, part, "\n".join([*_origin("Drawing wrong labels"), corrupt.table(corrupt.measure())])
-            )
+            pages.put(options.out, part, "\n".join([*_origin("Corrupting labels"), corrupt.table(corrupt.measure())]))
         elif part == "estimators":
             pages.put(options.out, part, estimators.table(list(estimators.measured())))
         else:
@@ -41,17 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def audit_page(found: dict[str, Any]) -> str:
-    """Render how an audit's estimates and rankings stand to the reference that judged it."""
+    """Return the estimates and rankings of an audit compared with reference labels, as Markdown."""
     reference = found["reference"]
-    lines = [f"# An audit judged: {found['labels']}", "", f"- command: `{found['command']}`"]
+    lines = [f"# An audit compared with reference labels: {found['labels']}", "", f"- command: `{found['command']}`"]
     lines += [f"- {name}: {value}" for name, value in found["versions"].items()]
     lines += [
         f"- {found['rows']:,} labels; held-out predictions ({found['predictions']}) agree with "
-        f"{found['held_out_agreement']:.1%} of them; by the reference {reference['noise_rate']:.1%} are wrong",
+        f"{found['held_out_agreement']:.1%} of them; by the reference labels, {reference['noise_rate']:.1%} are wrong",
         "",
-        "Total variation between rows of the estimated and of the reference's transition:",
+        "Total variation distance between rows of the estimated and of the reference transition matrix:",
         "",
-        "| estimator | mean | largest | noise rate |",
+        "| estimator | mean | maximum | noise rate |",
         "|---|---:|---:|---:|",
     ]
     means = {}
@@ -69,14 +67,14 @@ def audit_page(found: dict[str, Any]) -> str:
     )
     rate = found["noise_rate"]
     lines += ["", f"By row, {chosen['name']}: {by_row}."]
-    lines += [f"Interval of its rate: {rate['low']:.3f} to {rate['high']:.3f}, of sampling alone.", ""]
-    lines += ["| score | AUROC of wrong labels | wrong among the first 200 |", "|---|---:|---:|"]
+    lines += [f"Interval of its noise rate: {rate['low']:.3f} to {rate['high']:.3f} (sampling error only).", ""]
+    lines += ["| score | AUROC for wrong labels | wrong among the first 200 |", "|---|---:|---:|"]
     lines += [f"| {s['name']} | {s['auroc']:.4f} | {s['precision']:.1%} |" for s in found["scores"]]
     aurocs = {score["name"]: score["auroc"] for score in found["scores"]}
     top = max(aurocs, key=lambda name: aurocs[name])
     goals = [
-        (means[best] <= DISTANCE_GOAL, f"mean distance at most {DISTANCE_GOAL:g} for the best, {best}"),
-        (aurocs[top] > aurocs["self_confidence"], f"the best score, {top}, above self-confidence"),
+        (means[best] <= DISTANCE_GOAL, f"mean distance of the best estimator, {best}, at most {DISTANCE_GOAL:g}"),
+        (aurocs[top] > aurocs["self_confidence"], f"AUROC of the best score, {top}, above that of self-confidence"),
     ]
     lines += ["", "Goals: " + "; ".join(f"{what}: {'met' if met else '**missed**'}" for met, what in goals) + "."]
     return "\n".join(lines)
@@ -89,10 +87,10 @@ def _origin(title: str) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.noise", description=__doc__)
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="default: all")
-    parser.add_argument("--cleanlab", metavar="PYTHON", help="python of an environment with cleanlab")
-    parser.add_argument("--audit", type=Path, help="folder of an audit judged by a reference")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder to write to (default benchmarks)")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="sections to run (default: all)")
+    parser.add_argument("--cleanlab", metavar="PYTHON", help="Python of an environment with cleanlab")
+    parser.add_argument("--audit", type=Path, help="folder of an audit with reference labels")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="output folder (default: benchmarks)")
     return parser
 
 

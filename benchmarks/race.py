@@ -1,4 +1,4 @@
-"""Several calls timed in turn, so that what the machine does meanwhile falls on all of them."""
+"""Time several calls alternately, so that other load on the machine affects all of them equally."""
 
 import random
 import statistics
@@ -13,9 +13,9 @@ from benchmarks.meter import Call
 
 @dataclass(frozen=True)
 class Place:
-    """Seconds of one contender: median and quartiles over rounds.
+    """The time of one contender in seconds: median and quartiles over rounds.
 
-    `times_first` is the median over rounds of its time over that of the first contender in the same round.
+    `times_first` is its time relative to the first contender's in the same round, as a median over rounds.
     """
 
     seconds: float
@@ -28,13 +28,13 @@ class Place:
 def race(
     contenders: Mapping[str, Call], *, rounds: int, warmup: int = 1, parts: Mapping[str, int] | None = None
 ) -> dict[str, Place]:
-    """Call each contender once per round, in an order of the round's own.
+    """Call each contender once per round, in a new random order in each round.
 
     Args:
-        contenders: calls by name; the first is what the others are compared with.
-        rounds: timed ones, at least 2.
-        warmup: rounds before them.
-        parts: contenders that do one in so many parts of the work; their time is multiplied by it.
+        contenders: calls by name; the others are compared with the first.
+        rounds: number of timed rounds, at least 2.
+        warmup: number of untimed rounds before them.
+        parts: for contenders that do only 1/n of the work, the factor n by which their time is multiplied.
     """
     order, spent = random.Random(0), {name: [] for name in contenders}
     for i in range(warmup + rounds):

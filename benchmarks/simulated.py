@@ -1,4 +1,4 @@
-"""Examples whose posteriors and transition are known exactly, so that estimators have a truth to meet."""
+"""Simulated examples whose posteriors and transition matrix are known exactly."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def known(examples: int, transition: Tensor, *, distance: float, seed: int = 0) -> Known:
-    """Draw one Gaussian a class, on its own axis: at 5 they are apart, at 2 a third of the examples is mistaken."""
+    """Draw one Gaussian per class on its own axis. At distance 5 they are separate; at 2 a third is misclassified."""
     generator = seeded(seed)
     size = len(transition)
     clean = torch.randint(size, (examples,), generator=generator)
@@ -38,7 +38,7 @@ def known(examples: int, transition: Tensor, *, distance: float, seed: int = 0) 
 
 
 def asymmetric(rate: float = 0.4) -> Tensor:
-    """CIFAR-10's: truck to automobile, bird to airplane, deer to horse, cat and dog to each other."""
+    """Return CIFAR-10's noise: truck to automobile, bird to airplane, deer to horse, cat and dog to each other."""
     matrix = torch.eye(K, dtype=torch.float64)
     for clean, observed in {9: 1, 2: 0, 4: 7, 3: 5, 5: 3}.items():
         matrix[clean, clean], matrix[clean, observed] = 1 - rate, rate
@@ -46,10 +46,10 @@ def asymmetric(rate: float = 0.4) -> Tensor:
 
 
 def tempered(probs: Tensor, temperature: float) -> Tensor:
-    """Return the probabilities of a model that is too sure (below 1) or too unsure (above 1)."""
+    """Return the probabilities of an overconfident (temperature below 1) or underconfident (above 1) model."""
     return (probs.log() / temperature).softmax(1)
 
 
 def distance(found: noise.Transition, truth: Tensor) -> Tensor:
-    """Total variation, row by row."""
+    """Return the total variation distance of each row."""
     return (found.to_dense() - truth).abs().sum(1) / 2

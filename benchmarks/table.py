@@ -1,4 +1,4 @@
-"""Rows to one CSV file and one page."""
+"""Write the rows to a CSV file and a page."""
 
 import csv
 from collections.abc import Iterable
@@ -10,21 +10,21 @@ from benchmarks import pages
 from benchmarks.cases import CASES
 from benchmarks.measure import Row
 
-MOST = 3  # shapes that have to reach the goal of most
+MOST = 3  # number of shapes that must reach the goal `most`
 METHOD = (
-    "One call is the loss and its gradients; all contenders of a problem run in one process, one call each per round, "
-    "in an order drawn anew for every round, with gradients cleared and garbage collected before the clock starts; "
-    "ratios are taken within a round, and what is printed is the median over rounds (with its quartiles). "
-    "Memory is the most that torch's allocator held beyond the inputs, gradients counted, in a call of its own, in "
-    "buffers of N×C logits of their dtype; what a library allocates past torch is not seen. "
-    "Errors are against the reference's formula in float64 on the same inputs: of the mean loss, in nats, and of the "
-    "gradient, as a share of its largest entry."
+    "One call computes the loss and its gradients. All contenders of a problem run in one process, one call each per "
+    "round, in a new random order in each round. Gradients are cleared and garbage is collected before each call. "
+    "Ratios are computed within a round; the tables show the median over rounds and the quartiles. "
+    "Memory is the peak of torch's allocator beyond the inputs, including gradients, in a separate call, in units of "
+    "the buffer of the N×C logits. Memory that a library allocates outside torch is not included. "
+    "Errors are relative to the reference's formula in float64 on the same inputs: of the mean loss in nats, and of "
+    "the gradient as a fraction of its largest entry."
 )
 HEADER = ("N×C", "dtype", "contender", "time ÷ reference", "ms", "memory", "loss error", "gradient error", "goal")
 
 
 def write(rows: list[Row], machine: dict[str, str], folder: Path, *, rounds: int, warmup: int) -> None:
-    """Write results.csv and the losses' part of RESULTS.md."""
+    """Write results.csv and the section on losses of RESULTS.md."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "results.csv").open("w", newline="", encoding="utf-8") as file:
         names = [item.name for item in fields(Row)]
@@ -35,10 +35,10 @@ def write(rows: list[Row], machine: dict[str, str], folder: Path, *, rounds: int
 
 
 def page(rows: list[Row], machine: dict[str, str], *, rounds: int, warmup: int) -> str:
-    """Return the page: what it was measured on, the goals, and a table per case."""
-    lines = ["# Losses", "", "Where the time goes: [PROFILE.md](PROFILE.md).", ""]
+    """Return the page: hardware and versions, the goals, and a table per case."""
+    lines = ["# Losses", "", "Time by operation: [PROFILE.md](PROFILE.md).", ""]
     lines += [f"- {name}: {value}" for name, value in machine.items()]
-    lines += [f"- rounds: n = {rounds}, after {warmup} for warming up", "", METHOD, ""]
+    lines += [f"- rounds: n = {rounds}, after {warmup} warm-up", "", METHOD, ""]
     lines += ["## Goals", "", *_summary(rows), ""]
     for case, group in groupby(rows, key=lambda row: row.case):
         lines += [f"## {CASES[case].title}", "", CASES[case].about, "", *_table(list(group)), ""]
@@ -46,13 +46,13 @@ def page(rows: list[Row], machine: dict[str, str], *, rounds: int, warmup: int) 
 
 
 def verdicts(row: Row) -> list[tuple[str, str]]:
-    """Return each goal of a row with "met", "missed" or "not measured"."""
+    """Return each goal of a row and whether it is "met", "missed" or "not measured"."""
     goals = (("time", row.time_goal, row.ratio, "×"), ("memory", row.memory_goal, row.memory, ""))
     return [(f"{name} {goal:g}{unit}", _verdict(got, goal)) for name, goal, got, unit in goals if goal is not None]
 
 
 def most_verdicts(rows: Iterable[Row]) -> list[tuple[str, str]]:
-    """Return the goals that most of a contender's shapes have to reach, one for each dtype."""
+    """Return the goals for most shapes of a contender, one for each dtype."""
     found: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         if row.most_goal is not None:

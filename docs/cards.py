@@ -1,8 +1,8 @@
 """Methods that one docstring cannot describe: settings of a shared function, and methods of several functions.
 
-A public function whose docstring has a References section is a method by itself: its page and its row in the index are
-made from the docstring, and it is not listed here. The key of a card is the name of its page; a setting of a shared
-function says here what is its own (formula, when, limitations, example).
+A public function whose docstring has a References section is a method by itself. Its page and its row in the index are
+generated from the docstring, and it is not listed here. The key of a card is the file name of its page. A setting of a
+shared function states its own formula, when, limitations and example here.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ class Method:
     """One method.
 
     Args:
-        title: what the field calls it.
-        source: who proposed it, where; or that nobody did.
+        title: the usual name of the method.
+        source: who proposed it and where, or a statement that it has no single source.
         code: public names, as ``room.name``.
         also: abbreviations and other names.
-        settings: how the code is called to be this method, in Markdown.
-        formula, when, limitations, example: of the method, where it is a setting of a shared function.
-        note: anything else, in Markdown.
+        settings: the call that gives this method, in Markdown.
+        formula, when, limitations, example: of the method, if it is a setting of a shared function.
+        note: other remarks, in Markdown.
         topics: keys of TOPICS.
-        group: heading of the index, where the method has no code.
+        group: heading of the index, if the method has no code.
     """
 
     title: str
@@ -38,36 +38,41 @@ class Method:
     group: str = ""
 
 
-# what a reader looks for -> how the index introduces the methods for it
+# topic -> its heading in the index
 TOPICS = {
-    "known label noise": "Labels are wrong, and how is known:",
-    "unknown label noise": "Labels are wrong, and how is not known:",
-    "noise generation": "Labels are to be made wrong, in a way that is known:",
-    "noise estimation": "How labels are wrong is to be estimated:",
-    "label issues": "Wrong labels are to be found:",
-    "overconfidence": "The network is over-confident:",
-    "similar classes": "Some classes are more alike than others:",
-    "soft labels": "Labels are soft: votes, teachers, mixtures:",
-    "class imbalance": "Classes are imbalanced:",
-    "unlabelled examples": "Some examples have no label:",
-    "many classes": "There are very many classes:",
-    "distillation": "A network is to learn from another:",
+    "known label noise": "Label noise with a known transition matrix",
+    "unknown label noise": "Label noise with an unknown transition matrix",
+    "noise generation": "Generating label noise",
+    "noise estimation": "Estimating the transition matrix",
+    "label issues": "Finding wrong labels",
+    "overconfidence": "Overconfident predictions",
+    "similar classes": "Similar classes",
+    "soft labels": "Soft labels from annotators, teachers or mixing",
+    "class imbalance": "Class imbalance",
+    "unlabelled examples": "Unlabelled examples",
+    "many classes": "Very many classes",
+    "distillation": "Knowledge distillation",
 }
 
-# heading of the index -> the modules whose methods stand under it; the longest prefix wins
+# heading of the index -> the modules whose methods are listed under it; the longest prefix wins
 GROUPS = {
     "Targets": ("targets",),
     "Cross entropy": ("losses", "nn"),
-    "Correction of known label noise": ("losses._corrections", "losses._loss_bound", "nn._volminnet"),
-    "Losses robust to label noise": ("losses.robust",),
+    "Loss correction for label noise": ("losses._corrections", "losses._loss_bound", "nn._volminnet"),
+    "Robust losses": ("losses.robust",),
     "Focal losses": ("losses._focal",),
-    "Label smoothing as a loss": ("losses.smoothing",),
+    "Losses related to label smoothing": ("losses.smoothing",),
     "Penalties": ("losses.penalties",),
-    "Many classes": ("losses._linear", "losses._vocab_parallel"),
-    "Distillation": ("distill",),
-    "Making labels wrong": ("noise._transitions", "noise._instance", "noise._corrupt"),
-    "Estimating how labels are wrong": ("noise",),
+    "Very many classes": ("losses._linear", "losses._vocab_parallel"),
+    "Knowledge distillation": ("distill",),
+    "Generating label noise": ("noise._transitions", "noise._instance", "noise._corrupt"),
+    "Estimating the transition matrix": ("noise",),
     "Finding wrong labels": ("noise._suspects", "noise._quality", "noise._dynamics"),
+    "Metrics": ("metrics",),
+    "Calibration": ("calibration",),
+    "Analysis of networks": ("analysis",),
+    "Transition and label matrices": ("matrices",),
+    "Integrations": ("integrations",),
 }
 
 HINTON = "Hinton et al. 2015, *Distilling the Knowledge in a Neural Network*, arXiv:1503.02531"
@@ -100,12 +105,12 @@ CARDS = {
         also=("NLS", "generalised label smoothing", "GLS"),
         source="Wei et al. 2022, *To Smooth or Not? When Label Smoothing Meets Noisy Labels*, ICML",
         code=("targets.smooth",),
-        settings="`targets.smooth(labels, smoothing, allow_negative=True)` with `smoothing` below 0",
+        settings="`targets.smooth(labels, smoothing, allow_negative=True)` with `smoothing < 0`",
         formula="t = (1 - r) * onehot(label) + r / K        with r < 0",
-        when="labels are noisy and smoothing of a known strength is to be undone: with r = -redraw / (1 - redraw) it "
-        "is backward correction for symmetric noise.",
-        limitations="the loss is unbounded below, so it needs a warm-up with plain cross entropy and a small learning "
-        "rate; `losses.cross_entropy(...).clamp(min=0)` bounds it, and an example at the bound learns no more.",
+        when="The label noise is symmetric with a known rate. With r = -redraw / (1 - redraw), where redraw is the "
+        "probability that a label is redrawn uniformly, negative smoothing equals backward correction.",
+        limitations="The loss is unbounded below. Start with plain cross entropy and use a small learning rate. "
+        "`losses.cross_entropy(...).clamp(min=0)` bounds the loss, but an example at the bound has zero gradient.",
         example="""
             >>> targets.smooth(torch.tensor([0]), -0.3, allow_negative=True).to_dense(3).round(decimals=3).tolist()
             [[1.2, -0.1, -0.1]]
@@ -120,9 +125,9 @@ CARDS = {
         code=("targets.smooth",),
         settings="`targets.smooth(labels, smoothing, prior=frequencies)`",
         formula="t = (1 - r) * onehot(label) + r * prior",
-        when="class frequencies are far from uniform, as those of words are, and smoothing should not favour rare "
-        "ones.",
-        limitations="the prior is the training set's: where the classes are balanced later, it is a bias.",
+        when="Class frequencies are far from uniform, as in language modelling, and uniform smoothing would give too "
+        "much probability to rare classes.",
+        limitations="The prior comes from the training set. If the test classes are balanced, it biases predictions.",
         example="""
             >>> prior = torch.tensor([0.7, 0.2, 0.1])
             >>> targets.smooth(torch.tensor([2]), 0.1, prior=prior).to_dense(3).round(decimals=3).tolist()
@@ -133,15 +138,15 @@ CARDS = {
     "class-tables": Method(
         title="Class tables",
         also=("asymmetric smoothing", "structured smoothing", "class-wise soft labels"),
-        source="no single source; the general form of the tables below (Lukasik et al. 2020, Sec. 3.1, calls it "
-        "smearing)",
+        source="No single source; the general form of the other class tables (Lukasik et al. 2020, Sec. 3.1, call it "
+        "label smearing)",
         code=("targets.from_table",),
-        settings="any (K, K) tensor whose row y is the target of label y",
-        when="which classes are alike is known, or a soft label per class is to be tried.",
-        limitations="a table is one opinion for every example of a class; one that is wrong is learned as faithfully.",
+        settings="`targets.from_table(labels, table)` with any (K, K) tensor whose row y is the target of label y",
+        when="It is known which classes are similar, or each class should have its own soft label.",
+        limitations="All examples of a class get the same target. Errors in the table are learned by the model.",
         example="""
             >>> table = torch.tensor([[0.75, 0.25, 0.0], [0.125, 0.875, 0.0], [0.0, 0.0, 1.0]])
-            >>> targets.from_table(table, torch.tensor([1, 2])).to_dense().tolist()
+            >>> targets.from_table(torch.tensor([1, 2]), table).to_dense().tolist()
             [[0.125, 0.875, 0.0], [0.0, 0.0, 1.0]]
         """,
         topics=("similar classes",),
@@ -150,53 +155,54 @@ CARDS = {
         title="Hierarchical smoothing",
         also=("soft labels of a hierarchy", "structured label smoothing"),
         source="Bertinetto et al. 2020, *Making Better Mistakes: Leveraging Class Hierarchies with Deep Networks*, "
-        "CVPR (formula from memory)",
+        "CVPR (formula from memory, not checked against the paper)",
         code=("targets.hierarchical_table",),
-        settings="`targets.from_table(table, labels)` with this table",
+        settings="`targets.from_table(labels, table)` with this table",
         topics=("similar classes",),
     ),
     "localized-smoothing": Method(
         title="Localized smoothing",
         also=("neighbourhood smoothing", "ordinal smoothing"),
-        source="no single source; named by the overview *Understanding Label Smoothing* (OpenGenus) without a formula, "
-        "so this is our reading",
+        source="No single source; mentioned without a formula in the overview *Understanding Label Smoothing* "
+        "(OpenGenus); the formula is our interpretation",
         code=("targets.localized_table",),
-        settings="`targets.from_table(table, labels)` with this table",
+        settings="`targets.from_table(labels, table)` with this table",
         topics=("similar classes",),
     ),
     "confusion-smoothing": Method(
         title="Confusion smoothing",
         also=("confusion table",),
-        source="no single source; a class table from a model's own confusions",
+        source="No single source; a class table computed from a model's confusion matrix",
         code=("targets.confusion_table",),
-        settings="`targets.from_table(table, labels)` with this table",
+        settings="`targets.from_table(labels, table)` with this table",
         topics=("similar classes",),
     ),
     "tfidf-smoothing": Method(
         title="TF-IDF smoothing",
         also=("LS-TFIDF",),
-        source="named by Liu et al. 2022, *Label Smoothing for Text Mining*, COLING; their text was not at hand, so "
-        "this is our reading",
+        source="Liu et al. 2022, *Label Smoothing for Text Mining*, COLING; the paper was not available to us, so the "
+        "formula is our interpretation",
         code=("targets.tfidf_table",),
-        settings="`targets.from_table(table, labels)` with this table",
+        settings="`targets.from_table(labels, table)` with this table",
         topics=("similar classes",),
     ),
     "keyword-smoothing": Method(
         title="Keyword-based smoothing",
-        also=("KWLS-style",),
-        source="after Liu et al. 2022, *Label Smoothing for Text Mining*, COLING; their text was not at hand, so this "
-        "is our reading",
+        also=("KWLS",),
+        source="After Liu et al. 2022, *Label Smoothing for Text Mining*, COLING; the paper was not available to us, "
+        "so the formula is our interpretation",
         code=("targets.smooth_by_scores", "targets.ClassKeywords"),
-        settings="`targets.smooth_by_scores(labels, keywords.scores(texts), smoothing=0.1)`, `keywords` being a fitted "
-        "`targets.ClassKeywords`",
+        settings="`targets.smooth_by_scores(labels, keywords.scores(texts), smoothing=0.1)`, where `keywords` is a "
+        "fitted `targets.ClassKeywords`",
         topics=("similar classes",),
     ),
     "adaptive-smoothing": Method(
         title="Adaptive smoothing",
         also=("per-example smoothing", "smoothing schedules"),
-        source="no single source; three ways to give `targets.smooth` one smoothing per epoch or per example",
+        source="No single source; three ways to choose the smoothing of `targets.smooth` per epoch or per example",
         code=("targets.LinearSchedule", "targets.smoothing_from_confidence", "targets.smoothing_from_margin"),
-        settings="`targets.smooth(labels, smoothing)` with the number of the epoch or one number per example, (N,)",
+        settings="`targets.smooth(labels, smoothing)`, where `smoothing` is the number for the epoch or one number per "
+        "example, (N,)",
         topics=("overconfidence",),
     ),
     "backward-correction": Method(
@@ -215,16 +221,20 @@ CARDS = {
         topics=("unknown label noise",),
     ),
     "pseudo-labels": Method(
-        title="Pseudo-labels",
+        title="Pseudo-labels (loss)",
         also=("self-training", "bootstrapping of unlabelled data"),
         source="Lee 2013, *Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural "
         "Networks*, ICML workshop",
         code=("losses.bootstrapped_cross_entropy",),
-        settings='`weight=` 1 on labelled and 0 on unlabelled examples, with `kind="hard"`; a threshold and a ramp-up '
-        "are the weights of `losses.reduce`",
-        formula="t = onehot(label) where there is one, else onehot(argmax z)",
-        when="many examples have no label and the model is already right on most of those it is sure of.",
-        limitations="the model confirms its own errors: without a threshold or a ramp-up early mistakes become labels.",
+        settings='`losses.bootstrapped_cross_entropy(logits, labels, weight=weight, kind="hard")` with weight 1 for '
+        "labelled and 0 for unlabelled examples; pass a confidence threshold or a ramp-up as the weights of "
+        "`losses.reduce`",
+        formula="t = onehot(label) if the example has a label, else onehot(argmax z)",
+        when="Many examples have no label, and most of the model's confident predictions are correct.",
+        limitations="The model reinforces its own errors. Without a threshold or a ramp-up, early mistakes become "
+        "labels.",
+        note="Only the loss is provided. Batches of labelled and unlabelled examples come from your own data loader; "
+        "specifications of `softtargets train` and of studies have no unlabelled examples.",
         example="""
             >>> logits, labels = torch.tensor([[0.0, 2.0], [0.0, 2.0]]), torch.tensor([0, 0])
             >>> known = torch.tensor([1.0, 0.0])  # the second label is a placeholder
@@ -241,11 +251,15 @@ CARDS = {
         title="mixup",
         source="Zhang et al. 2018, *mixup: Beyond Empirical Risk Minimization*, ICLR",
         code=("targets.mix",),
-        settings="`targets.mix(targets.hard(labels), targets.hard(labels[partner]), weight)`, the inputs mixed by the "
+        settings="`targets.mix(targets.hard(labels), targets.hard(labels[partner]), weight)`; mix the inputs with the "
         "same weight, drawn from Beta(0.2, 0.2)",
         formula="t = weight * onehot(label) + (1 - weight) * onehot(partner's label)",
-        when="data are few or labels noisy, and a convex combination of two inputs still looks like an input.",
-        limitations="mixed inputs lie off the data: mixtures of two classes around a third are mislabelled.",
+        when="The training set is small or its labels are noisy, and a convex combination of two inputs is a plausible "
+        "input.",
+        limitations="Mixed inputs are not samples of the data distribution. If a mixture of two classes resembles a "
+        "third class, its label is wrong.",
+        note="This function mixes the targets. In your own training loop, mix the inputs yourself or with "
+        "`torchvision.transforms.v2.MixUp`; in `softtargets train`, the objective `mixup` mixes both.",
         example="""
             >>> labels, partner = torch.tensor([0, 2]), torch.tensor([1, 0])
             >>> mixed = targets.mix(targets.hard(labels), targets.hard(labels[partner]), 0.75)
@@ -255,14 +269,17 @@ CARDS = {
         topics=("overconfidence", "soft labels"),
     ),
     "cutmix": Method(
-        title="CutMix",
+        title="CutMix (targets)",
         source="Yun et al. 2019, *CutMix: Regularization Strategy to Train Strong Classifiers with Localizable "
         "Features*, ICCV",
         code=("targets.mix",),
-        settings="as mixup, with the share of the image that was kept as the weight of every example, from Beta(1, 1)",
+        settings="`targets.mix(targets.hard(labels), targets.hard(labels[partner]), kept)`, where `kept` is the "
+        "fraction of each image's area that was kept, drawn from Beta(1, 1)",
         formula="t = kept * onehot(label) + (1 - kept) * onehot(partner's label)",
-        when="inputs are images: a rectangle of one is pasted into the other.",
-        limitations="the share of the area need not be the share of the object: pasted background counts as its class.",
+        when="Inputs are images, and a rectangle of one image is pasted into another.",
+        limitations="The area fraction is not the fraction of the object: pasted background counts as its class.",
+        note="Only the targets are provided. Paste the rectangles in your training loop, or with `timm.data.Mixup` or "
+        "`torchvision.transforms.v2.CutMix`; specifications of `softtargets train` and of studies have no CutMix.",
         example="""
             >>> labels, kept = torch.tensor([0, 1]), torch.tensor([0.75, 0.5])
             >>> targets.mix(targets.hard(labels), targets.hard(labels.flip(0)), kept).to_dense(2).tolist()
@@ -274,14 +291,14 @@ CARDS = {
         title="Distillation at temperature 1",
         also=("LS-Distill", "born-again networks", "self-distillation"),
         source="Hinton et al. 2015, *Distilling the Knowledge in a Neural Network*, arXiv:1503.02531; Furlanello et "
-        "al. 2018, *Born-Again Neural Networks*, ICML, where the teacher is the same network, trained before",
+        "al. 2018, *Born-Again Neural Networks*, ICML, where the teacher has the same architecture",
         code=("targets.mix", "targets.dense"),
         settings="`targets.mix(targets.hard(labels), targets.dense(teacher_logits.softmax(-1)), 1 - weight)`",
         formula="t = (1 - weight) * onehot(label) + weight * softmax(teacher_logits)",
-        when="a better network, or an earlier one of the same size, is at hand for the same classes.",
-        limitations="a teacher trained with label smoothing has lost how classes resemble each other (Müller et al. "
-        "2019, Sec. 4; contested by Shen et al. 2021); with noisy labels smoothing the teacher helps (Lukasik et al. "
-        "2020, Sec. 5).",
+        when="A better network for the same classes, or a previously trained one of the same size, is available.",
+        limitations="A teacher trained with label smoothing loses information about similarities between classes "
+        "(Müller et al. 2019, Sec. 4; disputed by Shen et al. 2021). With noisy labels, smoothing the teacher's "
+        "targets helps (Lukasik et al. 2020, Sec. 5).",
         example="""
             >>> teacher = torch.tensor([[0.5, 0.25, 0.25]])
             >>> targets.mix(targets.hard(torch.tensor([0])), targets.dense(teacher), 0.5).to_dense(3).tolist()
@@ -298,30 +315,32 @@ CARDS = {
         topics=("similar classes",),
     ),
     "sparse-teacher": Method(
-        title="Sparse teacher",
+        title="Sparse teacher targets",
         also=("top-k distillation", "sampled distillation", "random sampling KD"),
         source="Anshumann et al. 2025, *Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs*, ACL "
-        "(second-hand)",
+        "(read in a secondary source)",
         code=("targets.top_k", "targets.sample", "losses.ghost_cross_entropy"),
         topics=("many classes", "soft labels"),
     ),
     "class-weights": Method(
         title="Class weights",
         also=("weighted cross entropy",),
-        source="no single source; torch's reading is pytorch#104776",
+        source="No single source; torch's definition is discussed in pytorch#104776",
         code=("targets.example_weights", "targets.reweight"),
         topics=("class imbalance",),
     ),
     "symmetric-forward-correction": Method(
         title="Symmetric forward correction",
         also=("forward correction for uniform noise",),
-        source="Patrini et al. 2017; the form of Lukasik et al. 2020, Eq. 5 under Eq. 3",
+        source="Patrini et al. 2017; in the form of Lukasik et al. 2020, Eq. 5 with the noise of Eq. 3",
         code=("losses.forward_corrected_cross_entropy",),
         settings="`losses.forward_corrected_cross_entropy(logits, labels, noise.symmetric(noise_rate, K))`; the closed "
-        "form is taken by itself",
+        "form is used automatically",
         formula="-log((1 - a) p_label + a / K)        a = noise_rate * K / (K - 1)",
-        when="labels are flipped to any other class alike, at a rate that is known roughly: no matrix is needed.",
-        limitations="it cannot prefer one confusion over another; a bounded loss learns slowly from mistakes.",
+        when="Labels are flipped to every other class with equal probability, and the rate is known approximately. No "
+        "matrix is needed.",
+        limitations="All confusions are equally likely. The loss is bounded, so misclassified examples have small "
+        "gradients.",
         example="""
             >>> loss = losses.forward_corrected_cross_entropy(
             ...     torch.tensor([[-50.0, 0.0]]), torch.tensor([0]), noise.symmetric(0.25, 2)
@@ -353,15 +372,17 @@ CARDS = {
         source="Guo et al. 2017, *On Calibration of Modern Neural Networks*, ICML",
         settings="`logits / temperature`",
         formula="p = softmax(z / temperature)",
-        when="probabilities are to be softer (above 1) or sharper (below 1) with the same ranking of the classes.",
-        limitations="one number for all examples: it corrects the average confidence, not the order of the examples.",
+        when="Probabilities should be softer (temperature above 1) or sharper (below 1) without changing the ranking "
+        "of the classes.",
+        limitations="One number for all examples: it corrects the average confidence, not the ranking of examples by "
+        "confidence.",
         example="""
             >>> logits, temperature = torch.tensor([16.0, 1.0]).log(), 2.0
             >>> [round(p, 4) for p in (logits / temperature).softmax(-1).tolist()]  # odds of 16 become odds of 4
             [0.8, 0.2]
         """,
-        note="There is no function: a division needs no name. Fitting the temperature on held-out logits is a matter "
-        "of calibration, not of this list.",
+        note="There is no function for the division. `calibration.TemperatureScaling` fits the temperature on held-out "
+        "logits.",
         topics=("overconfidence",),
     ),
     "symmetric-cross-entropy": Method(
@@ -381,7 +402,7 @@ CARDS = {
     "symmetric-noise": Method(
         title="Symmetric noise",
         also=("uniform noise",),
-        source="no single source; the two readings of its rate in Lukasik et al. 2020, Eq. 3",
+        source="No single source; the two definitions of the noise rate are in Lukasik et al. 2020, Eq. 3",
         code=("noise.symmetric",),
         topics=("noise generation",),
     ),
@@ -394,7 +415,7 @@ CARDS = {
         topics=("noise generation",),
     ),
     "asymmetric-cifar10": Method(
-        title="Asymmetric noise of CIFAR-10",
+        title="Asymmetric CIFAR-10 noise",
         also=("class-dependent noise",),
         source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
         "CVPR",
@@ -402,23 +423,23 @@ CARDS = {
         topics=("noise generation",),
     ),
     "superclass-flip": Method(
-        title="Flip within superclasses",
-        also=("asymmetric noise of CIFAR-100",),
+        title="Noise within superclasses",
+        also=("asymmetric CIFAR-100 noise",),
         source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
         "CVPR",
         code=("noise.superclass_flip",),
         topics=("noise generation",),
     ),
     "confusion-noise": Method(
-        title="Noise of a confusion matrix",
+        title="Noise from a confusion matrix",
         also=("empirical transition",),
-        source="no single source; counts of clean and observed labels, divided by their row",
+        source="No single source; counts of clean and observed labels, normalised by row",
         code=("noise.from_confusion",),
         topics=("noise generation", "noise estimation"),
     ),
     "random-noise": Method(
-        title="Random transition",
-        source="no single source; ours",
+        title="Random transition matrix",
+        source="Introduced in this package",
         code=("noise.random_transition",),
         topics=("noise generation",),
     ),
@@ -432,7 +453,7 @@ CARDS = {
     "corruption": Method(
         title="Corruption at an exact rate",
         also=("label flipping",),
-        source="no single source; ours",
+        source="Introduced in this package",
         code=("noise.corrupt",),
         topics=("noise generation",),
     ),
@@ -445,8 +466,8 @@ CARDS = {
         topics=("noise estimation",),
     ),
     "anchor-counts": Method(
-        title="Counted anchors",
-        source="ours, after Patrini et al. 2017 and Yao et al. 2020",
+        title="Anchor counts",
+        source="Introduced in this package, after Patrini et al. 2017 and Yao et al. 2020",
         code=("noise.anchor_counts",),
         topics=("noise estimation",),
     ),
@@ -475,7 +496,7 @@ CARDS = {
         topics=("noise estimation",),
     ),
     "bootstrap-interval": Method(
-        title="Bootstrap interval of a transition",
+        title="Bootstrap intervals for a transition matrix",
         also=("percentile bootstrap", "m out of n bootstrap"),
         source="Efron 1979, *Bootstrap Methods: Another Look at the Jackknife*, Annals of Statistics",
         code=("noise.bootstrap_transition",),
@@ -496,15 +517,15 @@ CARDS = {
         topics=("label issues",),
     ),
     "label-posterior": Method(
-        title="Posterior of the label",
+        title="Label posterior",
         also=("P(clean = observed)",),
-        source="no single source; Bayes' rule under class-conditional noise, the clean probabilities by the "
-        "multiplicative step of Richardson 1972 and Lucy 1974 (from memory)",
+        source="No single source; Bayes' rule under class-conditional noise; the clean probabilities come from the "
+        "multiplicative update of Richardson 1972 and Lucy 1974 (from memory, not checked)",
         code=("noise.label_posterior",),
         topics=("label issues",),
     ),
     "confident-suspects": Method(
-        title="Suspects of the confident joint",
+        title="Wrong labels from the confident joint",
         also=("confident learning", "off-diagonal examples"),
         source="Northcutt et al. 2021, *Confident Learning: Estimating Uncertainty in Dataset Labels*, Journal of "
         "Artificial Intelligence Research",
@@ -521,14 +542,14 @@ CARDS = {
         topics=("label issues",),
     ),
     "suspect-order": Method(
-        title="Ranking of suspects",
-        source="no single source; a sort",
+        title="Ranking of suspect labels",
+        source="No single source; a sort by score",
         code=("noise.suspect_order",),
         topics=("label issues",),
     ),
     "expected-wrong": Method(
-        title="How many suspects are wrong",
-        source="ours; a Poisson binomial sum",
+        title="Expected number of wrong labels",
+        source="Introduced in this package; the mean and interval of a Poisson binomial distribution",
         code=("noise.expected_wrong",),
         topics=("label issues",),
     ),
@@ -537,12 +558,12 @@ CARDS = {
         also=("KD", "soft targets", "dark knowledge"),
         source=HINTON,
         code=("distill.kd_loss",),
-        note="As targets, and born again, by a teacher that is a network like the student: [at temperature "
-        "1](distillation-at-temperature-1.md).",
+        note="Distillation at temperature 1 can also be written with [targets](distillation-at-temperature-1.md); this "
+        "includes born-again networks, whose teacher has the student's architecture.",
         topics=("distillation", "soft labels"),
     ),
     "squared-logits": Method(
-        title="Squared loss on logits",
+        title="Squared error on logits",
         also=("logit matching", "logit regression"),
         source="Ba & Caruana 2014, *Do Deep Nets Really Need to be Deep?*, NIPS; Müller et al. 2019, *When Does Label "
         "Smoothing Help?*, NeurIPS, A.5",
@@ -557,28 +578,28 @@ CARDS = {
         topics=("distillation",),
     ),
     "decoupled-distillation": Method(
-        title="Decoupled distillation",
+        title="Decoupled knowledge distillation",
         also=("DKD", "TCKD", "NCKD"),
         source="Zhao et al. 2022, *Decoupled Knowledge Distillation*, CVPR, arXiv:2203.08679",
         code=("distill.dkd_loss",),
         topics=("distillation",),
     ),
     "relational-distillation": Method(
-        title="Distillation of relations",
+        title="Relational distillation",
         also=("DIST", "inter-class and intra-class correlation"),
         source="Huang et al. 2022, *Knowledge Distillation from A Stronger Teacher*, NeurIPS",
         code=("distill.dist_loss",),
         topics=("distillation",),
     ),
     "hidden-states": Method(
-        title="Distillation of hidden states",
+        title="Hidden-state distillation",
         also=("hints", "FitNets", "feature distillation"),
         source="Romero et al. 2015, *FitNets: Hints for Thin Deep Nets*, ICLR",
         code=("distill.hidden_state_loss",),
         topics=("distillation",),
     ),
     "teacher-ensemble": Method(
-        title="Ensemble of teachers",
+        title="Teacher ensemble",
         also=("multi-teacher distillation",),
         source=HINTON,
         code=("distill.ensemble",),
@@ -594,14 +615,14 @@ CARDS = {
     "teacher-cache": Method(
         title="Teacher cache",
         also=("offline distillation", "top-k logits", "Random Sampling Knowledge Distillation", "RS-KD"),
-        source="no single source; the draws are those of Anshumann et al. 2025 (second-hand)",
+        source="No single source; sampling follows Anshumann et al. 2025 (read in a secondary source)",
         code=("distill.write_cache", "distill.TeacherCache"),
-        note="The targets it gives are those of a [sparse teacher](sparse-teacher.md).",
+        note="A cache returns [sparse teacher targets](sparse-teacher.md).",
         topics=("distillation", "soft labels", "many classes"),
     ),
     "vocabulary-padding": Method(
-        title="Padding of a vocabulary",
-        source="no single source; -inf, where zeros are seen",
+        title="Vocabulary padding",
+        source="No single source; pads with -inf, where other code pads with zeros",
         code=("distill.pad_vocabulary",),
         topics=("distillation", "many classes"),
     ),
@@ -614,23 +635,5 @@ CARDS = {
     ),
 }
 
-# public names that are no method
-HELPERS = (
-    "distill.CacheSource",
-    "distill.Sampled",
-    "distill.TopK",
-    "losses.reduce",
-    "nn.CrossEntropyLoss",
-    "nn.Loss",
-    "noise.ConfidentJoint",
-    "noise.Corrupted",
-    "noise.ExpectedWrong",
-    "noise.InstanceTransitions",
-    "noise.Transition",
-    "noise.TransitionInterval",
-    "noise.estimate_transition",
-    "targets.Targets",
-)
-
-# methods without a parameter that could be taken to an end
-NO_END_POINTS = ("targets.dense", "targets.hard")
+# functions without a parameter that has special cases
+NO_SPECIAL_CASES = ("targets.dense", "targets.hard")

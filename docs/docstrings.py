@@ -1,4 +1,4 @@
-"""A docstring of the house in its parts, and its parts as Markdown."""
+"""Parse a docstring into its sections, and render them as Markdown."""
 
 import re
 import textwrap
@@ -7,26 +7,30 @@ from dataclasses import dataclass
 
 from softtargets._errors import fail
 
-# a docstring's section -> its heading on the page
+# section of a docstring -> its heading on the page, in the order of the page
 HEADINGS = {
     "Args": "Arguments",
+    "Shape": "Shape",
+    "Attributes": "Attributes",
     "Returns": "Returns",
+    "Yields": "Yields",
     "Raises": "Raises",
     "Special cases": "Special cases",
     "Notes": "Notes",
-    "Complexity": "Complexity",
     "When to use": "When to use",
     "Limitations": "Limitations",
+    "Complexity": "Complexity",
+    "References": "References",
     "Example": "Example",
 }
-# sections about the method as a whole, which stand at the top of its page: other names, keys of TOPICS, source
-FACTS = ("Aliases", "Topics", "References")
+# sections that are shown elsewhere: other names at the top of the page, keys of TOPICS in the index
+FACTS = ("Aliases", "Topics")
 SECTIONS = (*HEADINGS, *FACTS)
 
 
 @dataclass(frozen=True)
 class Doc:
-    """A docstring in its parts: summary, formula, further paragraphs, sections by name."""
+    """A parsed docstring: summary, formula, further paragraphs, sections by name."""
 
     summary: str
     formula: str
@@ -35,16 +39,19 @@ class Doc:
 
 
 def parse(name: str, text: str) -> Doc:
-    """Split a docstring; `name` is for the error."""
+    """Parse a docstring; `name` is used in the error."""
     if stray := set(re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE)) - set(SECTIONS):
-        raise fail(name, f"docstring sections {', '.join(SECTIONS)}", f"'{stray.pop()}:'", "rename it")
+        raise fail(name, f"a docstring with the sections {', '.join(SECTIONS)}", f"'{stray.pop()}:'", "rename it")
     parts = re.split(rf"^({'|'.join(SECTIONS)}):", text, flags=re.MULTILINE)
     sections = {key: textwrap.dedent(body).strip() for key, body in zip(parts[1::2], parts[2::2], strict=True)}
     summary, *rest = [paragraph.rstrip() for paragraph in re.split(r"\n\s*\n", parts[0].strip())]
-    # the paragraph after the summary is the formula, unless it is a sentence
-    is_formula = bool(rest) and (rest[0].startswith(" ") or not rest[0].endswith((".", ":")))
-    formula = textwrap.dedent(rest.pop(0)) if is_formula else ""
+    formula = textwrap.dedent(rest.pop(0)) if rest and is_code(rest[0]) else ""
     return Doc(" ".join(summary.split()), formula, rest, sections)
+
+
+def is_code(paragraph: str) -> bool:
+    """Whether a paragraph is a formula, a table or code: it is indented, or not a list and not a sentence."""
+    return paragraph.startswith(" ") or not (paragraph.startswith("- ") or paragraph.endswith((".", ":")))
 
 
 def fence(text: str, language: str = "text") -> str:
@@ -52,27 +59,34 @@ def fence(text: str, language: str = "text") -> str:
 
 
 def prose(text: str) -> str:
-    """One paragraph of a docstring as Markdown: literals become code, mathematics keeps its stars."""
+    """Return a paragraph of a docstring as Markdown: literals become code, asterisks in formulas are escaped."""
     text = re.sub(r":\w+:`([^`]*)`", r"`\1`", " ".join(text.split())).replace("``", "`")
     kept = re.split(r"(`[^`]*`|(?<!\S)\*\w+\*(?!\w))", text)  # code and *emphasis*
     return "".join(part if place % 2 else re.sub(r"([*<])", r"\\\1", part) for place, part in enumerate(kept))
 
 
 def paragraphs(texts: list[str]) -> Iterator[str]:
-    """Indented paragraphs are code, the others prose."""
+    """Render paragraphs as Markdown: code, lists and prose."""
     for text in texts:
-        yield fence(textwrap.dedent(text)) if text.startswith(" ") else prose(re.sub("::$", ":", text))
+        if is_code(text):
+            yield fence(textwrap.dedent(text))
+        elif text.startswith("- "):
+            yield "\n".join(f"- {prose(item)}" for item in re.split(r"^- ", text, flags=re.MULTILINE)[1:])
+        else:
+            yield prose(re.sub("::$", ":", text))
 
 
 def section(part: str, body: str) -> str:
-    """One section under its heading; lists and code stand below it, prose beside it."""
+    """Render one section: lists and code below its heading, prose on the same line."""
     heading = f"**{HEADINGS[part]}:**"
     match part:
-        case "Args" | "Raises":  # `name: text`, continuation lines indented
+        case "Args" | "Raises" | "Attributes":  # `name: text` with indented continuation lines
             entries = [prose(entry) for entry in re.split(r"\n(?!\s)", body)]
             entries = [re.sub(r"^([\w*, ]+): ", lambda m: f"`{m[1].replace(', ', '`, `')}`: ", e) for e in entries]
-        case "Special cases":  # ended by a semicolon, or by a full stop at the end of a line
+        case "Special cases":  # items end with a semicolon, or with a full stop at the end of a line
             entries = [prose(limit).removesuffix(".") for limit in re.split(r";\s|(?<=\.)\n", body)]
+        case "References":  # Markdown as it is
+            return f"{heading} {' '.join(body.split())}"
         case "Example":
             return f"{heading}\n\n{fence(body, 'pycon')}"
         case _:

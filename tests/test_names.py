@@ -43,8 +43,8 @@ def test_the_test_finds_what_it_looks_for() -> None:
 
 def test_every_path_that_contributing_names_exists() -> None:
     text = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    house, rest = text.split("## One run, from command to page")
-    rooms = re.findall(r"^\| (.*?) \| .*? \| (.*) \|$", house, re.MULTILINE)
+    layout, rest = text.split("### From command to page")
+    rooms = re.findall(r"^\| (.*?) \| .*? \| (.*) \|$", layout, re.MULTILINE)
     for room, files in rooms:
         places = [SOURCE / name for name in re.findall(r"`([\w/]+)/`", room)] or [SOURCE]
         for name in re.findall(r"`([\w/]+(?:\.py|/))`", files):

@@ -1,4 +1,4 @@
-"""The README's code runs, and says nothing that is not so."""
+"""The README's code runs, and the files and commands it names exist."""
 
 import re
 import tomllib
@@ -13,41 +13,64 @@ from softtargets.studies.catalog import shipped
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECTIONS = {part.partition("\n")[0]: part for part in README.split("\n## ")[1:]}
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def _blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_library_in_ten_lines(capsys) -> None:
-    exec(compile(_blocks("python")[0], "README.md", "exec"), {})
+def _run(section: str) -> dict:
+    """Run the Python blocks of a section one after the other and return their names."""
+    made: dict = {}
+    for block in _blocks("python", SECTIONS[section]):
+        exec(compile(block, "README.md", "exec"), made)
+    return made
+
+
+def test_quickstart(capsys) -> None:
+    assert _run("Quickstart")["loss"].shape == ()
     rate, error = map(float, capsys.readouterr().out.split())
     assert rate == 0.2
     assert 0 < error < 1
 
 
-def test_whether_to_distil_from_a_teacher() -> None:
-    made: dict = {}
-    exec(compile(_blocks("python")[1], "README.md", "exec"), made)
-    assert made["loss"].shape == (100,)
-    # of logits that know nothing of the labels nine tenths of the mass is on wrong classes, which is all there is: 1
-    assert 0.9 < made["how_soft"] < 1.1
-    assert 0 < made["how_erased"] < 1
+def test_which_loss() -> None:
+    made = _run("Which loss, and how much smoothing?")
+    assert all(loss.shape == (8,) for loss in made["per_example"].values())
+    assert float(made["smoothing"]) == pytest.approx(0.1 * 10 / 9)
+    assert made["logits"].grad is not None
 
 
-def test_how_far_a_model_can_be_trusted() -> None:
-    made: dict = {}
-    exec(compile(_blocks("python")[2], "README.md", "exec"), made)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_is_my_model_calibrated() -> None:
+    made = _run("Is my model calibrated?")
     logits, labels = made["logits"], made["labels"]
-    assert made["fitted"].converged
-    before, after = (metrics.ece(logits=z[500:], labels=labels[500:]) for z in (logits, made["fitted"](logits)))
+    assert made["scaling"].converged
+    assert 1.5 < float(made["scaling"].temperature) < 2.5
+    before, after = (metrics.ece(logits=z[500:], labels=labels[500:]) for z in (logits, made["scaling"](logits)))
     assert after < before
     assert torch.equal(made["gathered"].compute(), metrics.ece(logits=logits, labels=labels))
+    assert made["probs"].shape == (150, 3)
 
 
-def test_what_the_commands_return_in_python() -> None:
-    made: dict = {}
-    exec(compile(_blocks("python")[3], "README.md", "exec"), made)
+def test_are_my_labels_wrong() -> None:
+    made = _run("Are my labels wrong?")
+    assert made["loss"].shape == ()
+    assert (made["transition"].to_dense().diagonal() > 0.5).all()
+    assert repr(made["issues"])
+
+
+def test_may_i_distil_from_this_teacher() -> None:
+    made = _run("May I distil from this teacher?")
+    assert made["loss"].shape == made["standardized"].shape == (100,)
+    # these logits are independent of the labels: nine tenths of the mass is on wrong classes, which is smoothing 1
+    assert 0.9 < made["gamma"] < 1.1
+    assert 0 < made["stability"] < 1
+
+
+def test_the_commands_in_python() -> None:
+    made = _run("Command line")
     found = made["audit"].noise.rate
     assert found.low < 0.2 < found.high
     assert made["evaluation"].main.metric("accuracy").value > 0.9
@@ -58,13 +81,24 @@ def test_specifications_are_valid(block) -> None:
     RunSpec.parse(tomllib.loads(block))
 
 
-def test_there_are_blocks_to_run() -> None:
-    assert (len(_blocks("python")), len(_blocks("toml"))) == (4, 1)
+def test_every_block_is_run() -> None:
+    tested = (
+        "Quickstart",
+        "Which loss, and how much smoothing?",
+        "Is my model calibrated?",
+        "Are my labels wrong?",
+        "May I distil from this teacher?",
+        "Command line",
+    )
+    assert sum(len(_blocks("python", SECTIONS[section])) for section in tested) == len(_blocks("python")) == 7
+    assert len(_blocks("toml")) == 1
 
 
 def test_what_it_names_exists() -> None:
     for path in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / path).exists(), path
+    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in SECTIONS}
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"make (\w+)", README)) <= set(targets)
     assert set(re.findall(r"softtargets (?:run|show|report) ([\w-]+)", README)) <= set(shipped())

@@ -36,15 +36,15 @@ def test_parts_stand_in_their_order_whatever_was_measured_first(tmp_path) -> Non
     assert text.startswith("# Benchmarks\n")
     assert text.index("# Losses\n\nnew\n") < text.index("# An audit\n")
     assert "old" not in text
-    with pytest.raises(ValueError, match="name: one of losses"):
+    with pytest.raises(ValueError, match="name: must be one of losses"):
         pages.put(tmp_path, "loses", "")
 
 
 def test_an_audit_is_held_against_its_goals() -> None:
     text = audit_page(AUDIT)
     assert "| joint | 0.080 | 0.110 | 0.400 |" in text
-    assert "Interval of its rate: 0.300 to 0.500" in text
+    assert "Interval of its noise rate: 0.300 to 0.500" in text
     assert "By row, joint: cat 0.050, dog 0.110." in text
     assert "| label_posterior | 0.8900 | 98.5% |" in text
-    assert "mean distance at most 0.1 for the best, joint: met" in text
-    assert "the best score, self_confidence, above self-confidence: **missed**" in text
+    assert "mean distance of the best estimator, joint, at most 0.1: met" in text
+    assert "AUROC of the best score, self_confidence, above that of self-confidence: **missed**" in text

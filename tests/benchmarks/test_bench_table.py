@@ -10,7 +10,7 @@ def _row(contender: str, ratio: float | None, memory: float | None) -> Row:
     return row
 
 
-def test_a_missed_goal_stands_at_the_top_of_the_page() -> None:
+def test_missed_goals_are_at_the_top_of_the_page() -> None:
     rows = [
         _row("a", 0.5, 1.0),
         _row("b", None, 1.2),

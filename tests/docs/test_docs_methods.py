@@ -1,37 +1,74 @@
-"""The pages of docs/methods say what the docstrings say, name every method, and what is on them runs."""
+"""The pages of docs/methods match the docstrings, cover every public name, and their examples run."""
 
 import doctest
 import re
+from typing import Any, overload
 
 import generate
+import public_names
 import pytest
-from cards import CARDS, GROUPS, HELPERS, TOPICS, Method
-from docstrings import parse, section
+from cards import CARDS, GROUPS, TOPICS, Method
+from docstrings import HEADINGS, paragraphs, parse, section
+
+import softtargets
 
 METHODS = generate.methods()
 
 
-def test_every_docstring_of_a_method_is_complete() -> None:
+def test_every_docstring_is_complete() -> None:
     assert not generate.faults()
 
 
-def test_pages_are_what_the_docstrings_make() -> None:
+def test_pages_are_up_to_date() -> None:
     assert not generate.out_of_date(generate.pages()), "run `make docs`"
 
 
-def test_every_public_name_is_a_method_or_a_helper() -> None:
-    methods = {name for method in METHODS.values() for name in method.code}
-    assert not methods & set(HELPERS)
-    assert set(generate.public()) - methods == set(HELPERS), (
-        "give the docstring of the new name a section References and run `make docs`"
-    )
+def test_every_public_name_of_every_room_has_a_page() -> None:
+    pages = generate.pages()
+    described = {name for method in METHODS.values() for name in method.code}
+    referenced = [name for names in generate.references().values() for name in names]
+    assert len(referenced) == len(set(referenced))
+    assert described | set(referenced) == set(generate.public())
+    assert {name.split(".")[0] for name in generate.public()} == {*softtargets.__all__} - {"synchronising_checks"}
+    for slug, names in generate.references().items():
+        assert all(f"## `{name}`" in pages[f"{slug}.md"] for name in names)
+        assert f"]({slug}.md)" in pages["README.md"]
+
+
+def test_the_page_of_a_class_describes_its_methods() -> None:
+    page = generate.reference(("nn.Loss",))
+    assert "### `forward`\n\n```python\nforward(logits, " in page
+    assert "`normalizer`: " in page
+    assert "extra_repr" not in page  # its docstring is inherited from torch
+
+
+@overload
+def overloaded(probs: int, *, bins: int = ..., **options: int) -> int: ...
+@overload
+def overloaded(*, logits: str, bins: int = ..., **options: int) -> str: ...
+def overloaded(probs: Any = None, *, logits: Any = None, mask: Any = None, bins: Any = 15) -> Any:  # pyright: ignore
+    return (probs, logits, mask, bins)
+
+
+def test_a_signature_has_a_line_for_each_overload() -> None:
+    assert generate.signature("f", overloaded).splitlines() == [
+        "f(probs, *, bins=15, mask=None)",
+        "f(*, logits, bins=15, mask=None)",
+    ]
+    assert generate.signature("fit", lambda self, logits, *, mask=None: None) == "fit(logits, *, mask=None)"
+
+
+def test_a_function_and_its_class_share_a_page() -> None:
+    assert generate.references()["metrics-smooth-ece"] == ("metrics.smooth_ece", "metrics.SmoothECE")
+    assert public_names.slug_of_name("distill.CacheSource") == "distill-cache-source"
+    assert public_names.slug_of_name("integrations.torchmetrics.ECEMetric") == "integrations-torchmetrics-ece-metric"
 
 
 def test_a_docstring_with_references_is_a_method_without_a_card() -> None:
     doc = parse(
         "losses.f", COMPLETE.replace("Say what it computes, in one line.", "Some loss: what it computes.") + FACTS
     )
-    assert generate._described("losses.f", doc) == Method(
+    assert public_names._described("losses.f", doc) == Method(
         title="Some loss",
         source="Author 2020, *A Title: With a Colon*, NeurIPS",
         code=("losses.f",),
@@ -44,33 +81,41 @@ def test_a_docstring_with_references_is_a_method_without_a_card() -> None:
     }
 
 
-def test_every_group_has_a_method_and_every_method_a_group() -> None:
-    assert {generate.group_of(method) for method in METHODS.values()} == set(GROUPS)
-    modules = {generate.public()[name].__module__ for method in METHODS.values() for name in method.code}
+def test_every_method_has_a_group_and_every_group_a_module() -> None:
+    assert {generate.group_of(method) for method in METHODS.values()} <= set(GROUPS)
+    modules = {thing.__module__ for thing in generate.public().values()}
     for prefix in (prefix for prefixes in GROUPS.values() for prefix in prefixes):
-        assert any(f"{module}.".startswith(f"softtargets.{prefix}.") for module in modules), f"no method in {prefix}"
+        assert any(f"{module}.".startswith(f"softtargets.{prefix}.") for module in modules), f"no name in {prefix}"
+    index = generate.index()
+    assert all(f"## {title}\n" in index and f"(#{generate.slug_of(title)})" in index for title in generate.groups())
 
 
-def test_titles_and_topics_that_do_not_fit_are_named(monkeypatch) -> None:
+def test_a_method_of_any_room_has_a_group() -> None:
+    for room in generate.ROOMS:
+        name = next(name for name in generate.public() if name.startswith(f"{room}."))
+        assert generate.group_of(Method("", "", (name,))) in GROUPS
+
+
+def test_invalid_titles_and_topics_are_reported(monkeypatch) -> None:
     made = {"losses.focal_loss": Method("What focal computes.", "", ("losses.focal_loss",), topics=("soft label",))}
     monkeypatch.setattr(
         generate, "described", lambda: {**made, "losses.peer_loss": Method("CutMix", "", ("losses.peer_loss",))}
     )
     monkeypatch.setattr(generate, "methods", lambda: {"focal": made["losses.focal_loss"]})
+    monkeypatch.setattr(generate, "references", dict)
     monkeypatch.setattr(
         generate,
         "doc_of",
         lambda name: parse(name, COMPLETE.replace("Say what it computes, in one line.", "What focal computes.")),
     )
     assert generate.faults() == [
-        "losses.focal_loss: a first line 'Title: what it computes.' with a title of its own; write it there",
-        "losses.peer_loss: a first line 'Title: what it computes.' with a title of its own; write it there",
-        "focal: topics of cards.TOPICS; got soft label; correct them",
+        "losses.focal_loss: the docstring must start with 'Title: what it computes.' and a unique title; add it",
+        "losses.peer_loss: the docstring must start with 'Title: what it computes.' and a unique title; add it",
+        "focal: topics must be keys of cards.TOPICS; got soft label; correct them",
     ]
 
 
-def test_the_index_leads_from_a_name_to_its_code() -> None:
-    """One row for each method, which links its page and the file of each function."""
+def test_the_index_links_every_method_to_its_page_and_code() -> None:
     rows = generate.index().splitlines()
     for slug, method in METHODS.items():
         (row,) = (row for row in rows if row.startswith(f"| [{method.title}]({slug}.md)"))
@@ -78,7 +123,7 @@ def test_the_index_leads_from_a_name_to_its_code() -> None:
         assert all(name in row for name in method.also)
 
 
-def test_every_question_has_an_answer_and_every_answer_a_question() -> None:
+def test_every_topic_is_used() -> None:
     assert {topic for method in METHODS.values() for topic in method.topics} == set(TOPICS)
 
 
@@ -86,20 +131,20 @@ def text_of(page: str) -> str:
     return (generate.PAGES / f"{page}.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README", *METHODS])
-def test_links_lead_somewhere(page: str) -> None:
+@pytest.mark.parametrize("page", ["README", *METHODS, *generate.references()])
+def test_links_exist(page: str) -> None:
     targets = re.findall(r"\]\(([^)]+)\)", re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL))
     assert targets
     for target in targets:
-        assert (generate.PAGES / target).exists(), target
+        assert target.startswith("#") or (generate.PAGES / target).exists(), target
 
 
-# negative smoothing says of itself that it is unbounded
+# negative smoothing warns that its loss is unbounded
 @pytest.mark.filterwarnings("ignore:smoothing.*is negative:UserWarning")
-@pytest.mark.parametrize("slug", METHODS)
-def test_examples_run_as_they_are_pasted(slug: str) -> None:
+@pytest.mark.parametrize("slug", [*METHODS, *generate.references()])
+def test_examples_run_when_pasted(slug: str) -> None:
     blocks = re.findall(r"```pycon\n(.*?)```", text_of(slug), re.DOTALL)
-    assert blocks
+    assert blocks or slug not in METHODS
     for block in blocks:
         example = doctest.DocTestParser().get_doctest(block, {}, slug, None, None)
         report: list[str] = []
@@ -155,7 +200,7 @@ References:
 """
 
 
-def test_a_docstring_in_its_parts() -> None:
+def test_a_docstring_is_parsed_and_rendered() -> None:
     doc = parse("losses.f", COMPLETE)
     assert doc.summary == "Say what it computes, in one line."
     assert doc.formula == "-log(p)        # Author 2020, Eq. 1"
@@ -173,25 +218,56 @@ def test_a_docstring_in_its_parts() -> None:
 @pytest.mark.parametrize(
     "part", ["Args", "Returns", "Special cases", "Notes", "Complexity", "When to use", "Limitations", "Example"]
 )
-def test_a_missing_section_is_named(part: str) -> None:
+def test_a_missing_section_is_reported(part: str) -> None:
     doc = parse("losses.f", re.sub(rf"^{part}:\n(    .*\n)+", "", COMPLETE, flags=re.MULTILINE))
     assert generate.lacks("losses.f", doc, is_function=True) == [f"{part}:"]
 
 
-def test_a_missing_formula_and_an_unknown_section_are_named() -> None:
+def test_a_missing_formula_and_an_unknown_section_are_reported() -> None:
     doc = parse("losses.f", COMPLETE.replace("    -log(p)        # Author 2020, Eq. 1\n\n", ""))
     assert generate.lacks("losses.f", doc, is_function=True) == ["a formula after the first line"]
-    with pytest.raises(ValueError, match=r"^losses\.f: docstring sections .*; got 'Complexities:'; rename it$"):
+    with pytest.raises(
+        ValueError, match=r"^losses\.f: a docstring with the sections .*; got 'Complexities:'; rename it$"
+    ):
         parse("losses.f", COMPLETE.replace("Complexity:", "Complexities:"))
 
 
-def test_the_generator_says_what_to_write(monkeypatch) -> None:
+def test_lists_and_references_keep_their_markdown() -> None:
+    assert list(paragraphs(["- one *a* b\n  more.\n- two"])) == ["- one *a* b more.\n- two"]
+    assert list(paragraphs(["a: x = 1\nb: x = 2", "A sentence."])) == [
+        "```text\na: x = 1\nb: x = 2\n```",
+        "A sentence.",
+    ]
+    assert (
+        section("References", "Author 2020, *A Long\nTitle*, ICML")
+        == "**References:** Author 2020, *A Long Title*, ICML"
+    )
+
+
+def test_the_order_of_the_sections() -> None:
+    assert list(HEADINGS)[-6:] == ["Notes", "When to use", "Limitations", "Complexity", "References", "Example"]
+    page = generate.page(next(iter(generate.described().values())))
+    shown = re.findall(r"^\*\*([\w ]+):\*\*", page[page.index("\n## ") :], re.MULTILINE)
+    assert shown == [heading for heading in HEADINGS.values() if heading in shown]
+
+
+def test_an_example_gets_the_imports_it_needs() -> None:
+    example = generate.with_imports(">>> losses.focal_loss(torch.zeros(1, 2), hard, gamma=math.e)", "targets")
+    assert example.splitlines()[:-1] == [
+        ">>> import math",
+        ">>> import torch",
+        ">>> from softtargets import losses",
+        ">>> from softtargets.targets import hard",
+    ]
+
+
+def test_the_generator_lists_what_is_missing(monkeypatch) -> None:
     monkeypatch.setattr(generate, "doc_of", lambda name: parse(name, "Only a line."))
-    with pytest.raises(ValueError, match=r"losses\.cross_entropy: .*; lacks .*Complexity:.*; write it there"):
+    with pytest.raises(ValueError, match=r"losses\.cross_entropy: .*; it lacks .*Complexity:.*; add it"):
         generate.pages()
 
 
-def test_check_names_stale_pages_and_writing_mends_them(monkeypatch, tmp_path, capsys) -> None:
+def test_check_reports_stale_pages_and_writing_updates_them(monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.setattr(generate, "PAGES", tmp_path)
     monkeypatch.setattr(generate, "pages", lambda: {"a.md": "new", "b.md": "same"})
     for name in ("b.md", "stray.md"):
