@@ -248,11 +248,11 @@ def test_repeats_and_other_integers_are_looked_up(tmp_path: Path) -> None:
 
 def test_an_id_that_is_not_there_is_named(tmp_path: Path) -> None:
     cache = written(tmp_path)
-    with pytest.raises(ValueError, match=r"^ids: examples of the cache in .*; got 1000000 at row 1; write a cache"):
+    with pytest.raises(ValueError, match=r"^ids: ids of the cache in .*; got 1000000 at row 1; write a cache"):
         cache.targets(torch.tensor([int(IDS[0]), 10**6, -(10**6)]))
-    with pytest.raises(TypeError, match=r"^ids: an int64 tensor.*float32"):
+    with pytest.raises(TypeError, match=r"^ids: an integer tensor.*float32"):
         cache.targets(IDS.float())
-    with pytest.raises(TypeError, match=r"^ids: an int64 tensor.*list"):
+    with pytest.raises(TypeError, match=r"^ids: an integer tensor.*list"):
         cache.targets([1])  # pyright: ignore[reportArgumentType]
 
 

@@ -11,6 +11,13 @@ from softtargets import losses, noise, targets
 LABELS = torch.tensor([2, 0, 1])
 
 
+def test_trap_42_the_number_of_classes_is_recorded() -> None:
+    made = targets.disturb_labels(LABELS, 0.5, num_classes=3)
+    assert made.num_classes == 3
+    with pytest.raises(ValueError, match="targets: 5 classes, as the logits; got 3"):
+        losses.cross_entropy(torch.zeros(3, 5), made)
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
 def test_the_expectation_is_label_smoothing_outcome_by_outcome(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
     mean = torch.zeros(3, 3, dtype=torch.float64)

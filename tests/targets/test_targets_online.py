@@ -125,7 +125,7 @@ def test_errors() -> None:
     running = RunningTargets(2, 3)
     with pytest.raises(ValueError, match=r"ids: .* below 2.*; got 2 at row 1"):
         running.observe(torch.tensor([0, 2]), torch.ones(2, 3))
-    with pytest.raises(ValueError, match=r"probs: shape \(2, 3\); got \(3,\); give one row of K per id"):
+    with pytest.raises(ValueError, match=r"probs: shape \(2, 3\); got \(3,\); pass one row of K probabilities per id"):
         running.observe(torch.tensor([0, 1]), torch.ones(3))
     with pytest.raises(ValueError, match=r"weight: in \[0, 1\]; got 2"):
         OnlineSmoothing(3, weight=2.0)
@@ -150,12 +150,12 @@ def test_the_ends_of_online_smoothing() -> None:
 @pytest.mark.parametrize(("bad", "said"), [(1.5, "1.5"), (-0.5, "-0.5"), (float("nan"), "nan")])
 def test_what_is_no_probability_is_not_observed(bad: float, said: str) -> None:
     probs = torch.tensor([[0.5, 0.5], [0.5, bad]])
-    message = rf"probs: probabilities, in \[0, 1\]; got {said} at index \(1, 1\); take logits.softmax\(-1\)"
+    message = rf"probs: probabilities, in \[0, 1\]; got {said} at index \(1, 1\); use logits.softmax\(-1\)"
     with pytest.raises(ValueError, match=message):
         targets.OnlineSmoothing(2).observe(probs, torch.tensor([0, 1]))
     with pytest.raises(ValueError, match=message):
         targets.RunningTargets(2, 2).observe(torch.tensor([0, 1]), probs)
-    with pytest.raises(TypeError, match=r"labels: an int64 tensor .* use labels.long"):
+    with pytest.raises(TypeError, match=r"labels: labels as integers .* use labels.long"):
         targets.OnlineSmoothing(2).observe(probs[:1], torch.tensor([0.0]))
 
 
@@ -179,7 +179,9 @@ def test_no_momentum_is_the_last_prediction() -> None:
 
 def test_online_smoothing_refuses_rows_and_labels_that_do_not_fit() -> None:
     online = OnlineSmoothing(3)
-    with pytest.raises(ValueError, match=r"probs: shape \(2, 3\); got \(2, 2\); give one row of K per label"):
+    with pytest.raises(
+        ValueError, match=r"probs: 3 classes in dimension -1; got \(2, 2\); pass one probability per class"
+    ):
         online.observe(torch.ones(2, 2), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match=r"labels: .* below 3.*; got 3 at row 1"):
         online.observe(torch.ones(2, 3), torch.tensor([0, 3]))
