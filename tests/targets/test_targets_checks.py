@@ -36,7 +36,7 @@ TABLE: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
     "backward_corrected": (
         targets.backward_corrected,
         {"labels": LABELS, "transition": torch.eye(K)},
-        {"labels": SIZED},
+        {"labels": SIZED, "transition": "scores"},
     ),
     "dense": (targets.dense, {"values": PROBS}, {"values": "scores", "class_dim": "class_dim"}),
     "smooth": (
@@ -174,7 +174,7 @@ TABLE: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
         targets.tfidf_table,
         {"texts": TEXTS, "labels": LABELS, "num_classes": K, "smoothing": 0.1},
         {
-            "labels": "labels, but not: a list, an array",
+            "labels": "labels, but not: a list",
             "texts": "labels",
             "num_classes": "count",
             "smoothing": "number",
@@ -185,7 +185,7 @@ TABLE: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
     "ClassKeywords.fit": (
         targets.ClassKeywords(K).fit,
         {"texts": TEXTS, "labels": LABELS},
-        {"labels": "labels, but not: a list, an array", "texts": "labels"},
+        {"labels": "labels, but not: a list", "texts": "labels"},
     ),
     "ClassKeywords.scores": (targets.ClassKeywords(K).fit(TEXTS, LABELS).scores, {"texts": TEXTS}, {"texts": "labels"}),
 }

@@ -9,7 +9,7 @@ from softtargets._checks import check_entries, read_labels, values_visible
 from softtargets._errors import fail, fail_type
 from softtargets.matrices import LabelMatrix, Transition
 from softtargets.targets._targets import Targets
-from softtargets.targets.checks import check_scores, classes_last
+from softtargets.targets.checks import check_scores, check_tensor, classes_last
 
 __all__ = ["backward_corrected", "dense", "from_table", "hard"]
 
@@ -166,6 +166,8 @@ def backward_corrected(labels: Tensor, transition: Transition | Tensor, *, ignor
         >>> corrected.to_dense().round(decimals=4).tolist()
         [[1.3333, -0.3333]]
     """
+    if not isinstance(transition, Transition):
+        check_tensor("transition", transition, "a Transition or a floating-point (K, K) tensor")
     return from_table(labels, Transition.wrap(transition).inverse(), ignore_index=ignore_index)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from softtargets._checks import check_num_classes, read_labels
 from softtargets._errors import fail_type
+from softtargets.targets.checks import check_tensor
 
 WORD = re.compile(r"\w+")
 
@@ -43,6 +44,8 @@ def class_tf_idf(texts: Sequence[str], labels: Tensor | Sequence[int], num_class
 def check_texts(texts: Sequence[str], labels: Tensor | Sequence[int], num_classes: int) -> list[int]:
     """Return the labels as a list, once there is one label in [0, K) per text."""
     check_is_texts(texts)
+    if hasattr(labels, "__array__"):
+        check_tensor("labels", labels, "a tensor or a sequence of integers")
     if not isinstance(labels, Tensor):
         try:
             # without a dtype, which would truncate floats
