@@ -50,6 +50,7 @@ MISUSE: dict[str, dict[str, Any]] = {
         "a column": torch.ones(N, 1, dtype=torch.bool),
         "too few": torch.ones(2, dtype=torch.bool),
     },
+    "generator": {"a seed": 0, "text": "cpu", "a random state": np.random.default_rng(0)},
     "choice": {"unknown": "avg", "None": None, "a number": 3},
 }
 

@@ -451,7 +451,7 @@ def test_a_finished_cache_that_is_anothers_is_not_handed_out(tmp_path: Path) -> 
     for name in ("t", "u"):
         write_cache(tmp_path / name, batches(), **{**OPTIONS, "source": CacheSource(name, "d", K)})
     (tmp_path / "u" / "plan.json").write_bytes((tmp_path / "t" / "plan.json").read_bytes())
-    with pytest.raises(ValueError, match=r"manifest.json: the plan that stands in plan.json; got another"):
+    with pytest.raises(ValueError, match=r"manifest.json: the plan in plan.json; got a different plan"):
         write_cache(tmp_path / "u", batches(), **OPTIONS)
 
 

@@ -1,5 +1,6 @@
 """Plausible misuse of every argument of the room, which is refused by name, and what is accepted instead."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,30 @@ def test_the_advice_names_the_right_call() -> None:
         distill.kd_loss(STUDENT, LABELS, TEACHER)
 
 
+@pytest.mark.parametrize("argument", ["teacher_logits", "labels", "mask"])
+def test_tensors_on_another_device_are_named(argument: str) -> None:
+    given: dict[str, Any] = {**TAUGHT, "mask": LABELS == 1}
+    given[argument] = given[argument].to("meta")
+    message = rf"^{argument}: tensors on cpu, as student_logits; got meta; use {argument}.to\(student_logits.device\)"
+    with pytest.raises(ValueError, match=message):
+        distill.kd_loss(**given, kd_weight=0.5)
+    with pytest.raises(ValueError, match=r"^teacher_logits: tensors on cpu, as student_logits; got meta"):
+        distill.kd_loss(STUDENT, targets.dense(TEACHER.softmax(-1)).to("meta"))
+
+
+def test_other_calls_are_refused_by_name() -> None:
+    average = distill.MovingAverage(nn.Linear(1, 1), decay=0.5)
+    with pytest.raises(TypeError, match=r"^model: a torch.nn.Module; got OrderedDict; pass the model that was copied"):
+        average.update(average.state_dict())  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"^projection: a callable that returns a tensor; got list; "):
+        distill.hidden_state_loss(STUDENT, TEACHER, projection=lambda h: h.tolist())  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"^logits: tensors, or one .*; got ndarray; use torch.from_numpy\(logits\)"):
+        distill.ensemble(STUDENT.numpy())  # pyright: ignore[reportArgumentType]
+    made = replace(targets.dense(TEACHER.softmax(-1)), temperature=1.0)
+    with pytest.raises(ValueError, match=r"^temperature: 1, .*or pass the cache's log_probs\(ids\) as teacher_logits"):
+        distill.kd_loss(STUDENT, made, temperature=4.0)
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     made = distill.kd_loss(STUDENT, TEACHER, LABELS, kd_weight=np.float32(0.5), temperature=np.int64(2))  # pyright: ignore
     torch.testing.assert_close(made, distill.kd_loss(STUDENT, TEACHER, LABELS, kd_weight=0.5, temperature=2.0))
@@ -249,6 +274,7 @@ def test_batches_that_are_no_pairs_of_tensors_are_refused(batches: Any, tmp_path
         ({"folder": [1]}, "^folder: a path; got list; "),
         ({"folder": SOURCE}, "^folder: a path; got CacheSource; "),
         ({"source": "t"}, r"^source: a CacheSource; got str; pass CacheSource\(teacher="),
+        ({"generator": 0}, r"^generator: a torch.Generator or None; got int; use torch.Generator\(\).manual_seed"),
         ({"keep": 3}, r"^keep: TopK or Sampled; got int; pass TopK\(k="),
     ],
 )

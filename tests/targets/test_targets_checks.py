@@ -42,13 +42,20 @@ TABLE: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
     "smooth": (
         targets.smooth,
         {"labels_or_targets": LABELS, "smoothing": 0.1, "num_classes": K},
-        {"labels_or_targets": SIZED, "smoothing": "number", "num_classes": "count", "convention": "choice"},
+        {
+            "labels_or_targets": SIZED,
+            "smoothing": "number",
+            "num_classes": "count",
+            "convention": "choice",
+            "prior": "scores, but not: None",
+            "valid": "mask, but not: a column",
+        },
     ),
     "convert_smoothing": (
         targets.convert_smoothing,
         {"smoothing": 0.1, "num_classes": K},
         {
-            "smoothing": "number, but not: nan, a column, negative",
+            "smoothing": "number, but not: a column, negative",
             "num_classes": "count",
             "source": "choice",
             "target": "choice",
@@ -57,7 +64,7 @@ TABLE: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
     "disturb_labels": (
         targets.disturb_labels,
         {"labels": LABELS, "rate": 0.1, "num_classes": K},
-        {"labels": SIZED, "rate": "number", "num_classes": "count"},
+        {"labels": SIZED, "rate": "number", "num_classes": "count", "generator": "generator"},
     ),
     "smooth_by_scores": (
         targets.smooth_by_scores,
@@ -69,6 +76,11 @@ TABLE: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
             "temperature": "number",
             "class_dim": "class_dim",
         },
+    ),
+    "top_k's prior": (
+        targets.top_k,
+        {"teacher_log_probs": PROBS.log(), "k": 1, "residual": "prior", "prior": PROBS[0]},
+        {"prior": "scores"},
     ),
     "top_k": (
         targets.top_k,
@@ -83,6 +95,7 @@ TABLE: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
             "n_draws": "count",
             "proposal_temperature": "number",
             "class_dim": "class_dim",
+            "generator": "generator",
         },
     ),
     "votes": (targets.votes, {"counts": PROBS}, {"counts": "scores, but not: labels", "class_dim": "class_dim"}),
@@ -277,7 +290,7 @@ PER_EXAMPLE = [name for name, (_, valid, _) in TABLE.items() if not {"num_classe
 @pytest.mark.parametrize("name", [name for name in PER_EXAMPLE if "Table" not in name and "Linear" not in name])
 def test_an_empty_batch_gives_an_empty_result(name: str) -> None:
     call, valid, _ = TABLE[name]
-    shared = ("table", "transition", "class_weight", "distance", "counts" if "table" in name else "")
+    shared = ("table", "prior", "transition", "class_weight", "distance", "counts" if "table" in name else "")
     empty = {
         key: value[:0] if isinstance(value, torch.Tensor) and key not in shared else value
         for key, value in valid.items()

@@ -1,6 +1,7 @@
 """Targets that are learned: OLS's class table and ELR's running mean."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -304,3 +305,23 @@ def test_a_row_of_several_processes_is_their_mean(size: int) -> None:
 
 def test_a_group_keeps_to_itself() -> None:
     run_on_processes(4, merge_in_a_group)
+
+
+@pytest.mark.parametrize("made", [targets.OnlineSmoothing(3), targets.RunningTargets(4, 3)], ids=["online", "running"])
+def test_a_state_of_another_object_is_refused(made: Any) -> None:
+    made.load_state_dict(made.state_dict())
+    other = targets.OnlineSmoothing(5) if isinstance(made, targets.OnlineSmoothing) else targets.RunningTargets(4, 5)
+    with pytest.raises(ValueError, match=r"^state: '\w+' of shape \(\d, 3\); got \(\d, 5\); pass what state"):
+        made.load_state_dict(other.state_dict())
+    with pytest.raises(ValueError, match=r"^state: a tensor '\w+'; got the keys \[\]; "):
+        made.load_state_dict({})
+    with pytest.raises(TypeError, match=r"^state: a dict; got list; "):
+        made.load_state_dict([])  # pyright: ignore[reportArgumentType]
+
+
+def test_a_mask_is_no_ids() -> None:
+    running = targets.RunningTargets(4, 2)
+    with pytest.raises(TypeError, match=r"^ids: integer ids of examples; got dtype torch.bool; .*nonzero"):
+        running.of(torch.tensor([True, False, True, True]))
+    with pytest.raises(ValueError, match=r"^ids: ids of at least 0 and below 4, .* examples; got 4 at row 1"):
+        running.of(torch.tensor([0, 4]))

@@ -74,6 +74,8 @@ class MovingAverage(nn.Module):
             ValueError: if a parameter or buffer is missing, new or of another shape (the first is named). The average
                 is then unchanged.
         """
+        if not isinstance(model, nn.Module):
+            raise fail_type("model", "a torch.nn.Module", type(model).__name__, "pass the model that was copied")
         # named_parameters lists a tied parameter once, and so it is averaged once
         weights, buffers = dict(model.named_parameters()), dict(model.named_buffers())
         averages, kept = dict(self.average.named_parameters()), dict(self.average.named_buffers())

@@ -10,7 +10,7 @@ from softtargets._checks import check_entries, values_visible
 from softtargets._errors import fail, fail_type, unknown
 from softtargets._numerics import at_least_float32, times
 from softtargets.distill._inputs import check_temperature
-from softtargets.targets.checks import check_scores, classes_last, describe
+from softtargets.targets.checks import check_scores, check_tensor, classes_last, describe
 
 __all__ = ["ensemble"]
 
@@ -91,6 +91,8 @@ def _stacked(logits: Sequence[Tensor] | Tensor, class_dim: int) -> Tensor:
             raise fail("logits", required, got, "put the members in front and the classes last")
         # of one member, so that class_dim is the same for a tensor and a list
         return torch.stack([classes_last("logits", member, class_dim) for member in logits])
+    if hasattr(logits, "__array__"):
+        check_tensor("logits", logits, "tensors, or one tensor with the members in front")
     if not isinstance(logits, Sequence) or isinstance(logits, str):
         remedy = "pass a list of the teachers' logits"
         raise fail_type("logits", "tensors, or one tensor with the members in front", describe(logits), remedy)

@@ -82,6 +82,9 @@ def hidden_state_loss(
         # not widened: the projection's weights have the student's dtype
         known = student_hidden if left_out is None else student_hidden.masked_fill(left_out[..., None], 0.0)
         student_hidden = projection(known)
+        if not isinstance(student_hidden, Tensor):
+            remedy = "return the projected activations"
+            raise fail_type("projection", "a callable that returns a tensor", describe(student_hidden), remedy)
     if tuple(student_hidden.shape) != other:
         argument = "student_hidden" if projection is None else "projection"
         required = f"shape {other}, as teacher_hidden"

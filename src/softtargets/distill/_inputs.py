@@ -71,6 +71,8 @@ def read_pair(
     student = classes_last("student_logits", student_logits, class_dim)
     shape, num_classes = tuple(student.shape[:-1]), student.shape[-1]
     check_mask(mask, shape)
+    for argument, given in (("teacher_logits", teacher_logits), ("labels", labels), ("mask", mask)):
+        check_device(argument, given, student)
     left_out = None if mask is None else ~mask
     if isinstance(teacher_logits, Targets) and teacher_targets:
         teacher = teacher_logits
@@ -88,6 +90,15 @@ def read_pair(
     if soft is not None and left_out is not None:
         soft = replace(soft, ignored=left_out)
     return Pair(z, teacher, whole, soft, left_out)
+
+
+def check_device(argument: str, given: object, like: Tensor) -> None:
+    """Require a tensor, or the tensors of Targets, on the device of the student's logits."""
+    tensors = given.tensors().values() if isinstance(given, Targets) else [given]
+    for tensor in tensors:
+        if isinstance(tensor, Tensor) and tensor.device != like.device:
+            remedy = f"use {argument}.to(student_logits.device)"
+            raise fail(argument, f"tensors on {like.device}, as student_logits", tensor.device, remedy)
 
 
 def _teacher(teacher: object, student_logits: Tensor, class_dim: int) -> Tensor:

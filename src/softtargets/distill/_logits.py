@@ -247,6 +247,8 @@ def _check_cached(teacher: Targets, temperature: float) -> None:
     if teacher.temperature is not None and teacher.temperature != temperature:
         required = f"{teacher.temperature:g}, at which the teacher's targets were softened"
         remedy = f"pass temperature={teacher.temperature:g}, or write a cache with temperature={temperature:g}"
+        if teacher.index is None and teacher.temperature == 1:  # all classes, which can be softened again
+            remedy += ", or pass the cache's log_probs(ids) as teacher_logits"
         raise fail("temperature", required, f"{temperature:g}", remedy)
 
 

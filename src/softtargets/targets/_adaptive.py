@@ -24,8 +24,8 @@ class LinearSchedule:
     value = start + (end - start) * clamp((now - begin) / (until - begin), 0, 1)
 
     The schedule has no state: call it with the current epoch, or with the fraction of training that is done. MaxSup
-    raises its smoothing from 0.1 to 0.2 over the whole training (Zhou et al. 2025). CORES raises its weight from 0 at
-    epoch 10 to 2 at epoch 40 (Cheng et al. 2021).
+    raises its smoothing from 0.1 to 0.2 over the whole training (Zhou et al. 2025). The code of CORES raises its weight
+    from 0 at epoch 10 to 2 at epoch 39 (Cheng et al. 2021).
 
     Args:
         start: value up to `begin`.

@@ -8,7 +8,7 @@ from torch import Tensor
 from softtargets._checks import check_num_classes, read_labels
 from softtargets.targets._rules import one_hot
 from softtargets.targets._targets import Targets
-from softtargets.targets.checks import per_example
+from softtargets.targets.checks import check_generator, per_example
 
 __all__ = ["disturb_labels"]
 
@@ -75,6 +75,7 @@ def disturb_labels(
     check_num_classes(num_classes)
     labels, ignored = read_labels("labels", labels, num_classes=num_classes, ignore_index=ignore_index)
     rate = per_example("rate", rate, labels.shape)
+    check_generator(generator, labels.device)
     redrawn = torch.rand(labels.shape, generator=generator, device=labels.device) < rate
     others = torch.randint(num_classes, labels.shape, generator=generator, device=labels.device)
     drawn = one_hot("labels", torch.where(redrawn, others, labels), ignore_index=None, num_classes=num_classes)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from softtargets._checks import check_count, check_entries, check_num_classes, read_labels
-from softtargets._errors import fail
+from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32
 from softtargets.targets._shared import column
 from softtargets.targets._targets import Targets
@@ -90,6 +90,9 @@ class ClassKeywords:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state returned by :meth:`state_dict`."""
+        if not isinstance(state, dict) or "keywords" not in state:
+            remedy = "pass what state_dict() returned"
+            raise fail_type("state", "a dict with the key 'keywords'", type(state).__name__, remedy)
         found = len(state["keywords"])
         if found not in (0, self.num_classes):
             remedy = "create ClassKeywords with the num_classes of the state"

@@ -115,6 +115,7 @@ class OnlineSmoothing:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore a state returned by :meth:`state_dict`."""
+        _check_state(state, self.state_dict())
         self.table.copy_(state["table"])
         self._sums.copy_(state["sums"])
         self._counts.copy_(state["counts"])
@@ -211,6 +212,7 @@ class RunningTargets:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore a state returned by :meth:`state_dict`."""
+        _check_state(state, self.state_dict())
         self.values.copy_(state["values"])
         self._observed.copy_(state["observed"])
 
@@ -224,6 +226,19 @@ def _checked_probs(probs: Tensor, num_classes: int, class_dim: int) -> Tensor:
     required, remedy = "probabilities, in [0, 1]", "use logits.softmax(-1)"
     check_entries("probs", moved, lambda p: (p >= 0) & (p <= 1), required, remedy)
     return moved
+
+
+def _check_state(state: object, own: dict[str, Tensor]) -> None:
+    """Require a state with the same tensors, of the same shapes."""
+    remedy = "pass what state_dict() of an object with the same arguments returned"
+    if not isinstance(state, dict):
+        raise fail_type("state", "a dict", type(state).__name__, remedy)
+    for name, tensor in own.items():
+        if not isinstance(state.get(name), Tensor):
+            raise fail("state", f"a tensor '{name}'", f"the keys {sorted(map(str, state))}", remedy)
+        if state[name].shape != tensor.shape:
+            required = f"'{name}' of shape {tuple(tensor.shape)}"
+            raise fail("state", required, tuple(state[name].shape), remedy)
 
 
 def _check_ids(ids: object) -> None:

@@ -11,7 +11,7 @@ from softtargets._errors import fail
 from softtargets._numerics import scaled
 from softtargets.targets._shared import as_targets, as_wide, column, priors_differ, same_mask
 from softtargets.targets._targets import Targets, check_mask
-from softtargets.targets.checks import check_spread, per_example
+from softtargets.targets.checks import check_spread, check_tensor, per_example
 from softtargets.targets.conventions import check_convention, convert_smoothing
 
 __all__ = ["smooth"]
@@ -85,6 +85,7 @@ def smooth(
         check_num_classes(num_classes)
     check_convention(convention)
     if prior is not None:
+        check_tensor("prior", prior, "a floating-point tensor")
         check_prior("prior", prior)
     targets = as_targets("labels_or_targets", labels_or_targets, ignore_index=ignore_index, num_classes=num_classes)
     targets = _sized(targets, num_classes)

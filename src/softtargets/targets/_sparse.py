@@ -8,7 +8,7 @@ from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32, rows_of
 from softtargets.targets._rules import dense
 from softtargets.targets._targets import Targets
-from softtargets.targets.checks import check_residual, check_tensor, classes_last, positive
+from softtargets.targets.checks import check_generator, check_residual, check_tensor, classes_last, positive
 
 __all__ = ["sample", "top_k", "votes"]
 
@@ -64,6 +64,8 @@ def top_k(
     log_probs = _checked(teacher_log_probs, class_dim)
     size = log_probs.shape[-1]
     check_count("k", k, most=size, remedy="k is the number of classes to keep")
+    if prior is not None:
+        check_tensor("prior", prior, "a floating-point tensor")
     check_residual(residual, prior, size)
     top, index = log_probs.topk(k, dim=-1)
     value = top.exp()
@@ -142,6 +144,7 @@ def sample(
     log_probs = _checked(teacher_log_probs, class_dim).detach()
     check_count("n_draws", n_draws, remedy="a dozen or more is usual")
     temperature = positive("proposal_temperature", proposal_temperature, "1 draws from the teacher's probabilities")
+    check_generator(generator, log_probs.device)
     size = log_probs.shape[-1]
     log_proposal = (log_probs / temperature).log_softmax(-1)
     flat = log_proposal.exp().reshape(-1, size)

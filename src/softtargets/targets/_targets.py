@@ -230,7 +230,8 @@ def check_mask(valid: Tensor, shape: torch.Size) -> None:
 def _check_bool(argument: str, mask: Tensor) -> None:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         got = f"dtype {mask.dtype}" if isinstance(mask, Tensor) else type(mask).__name__
-        raise fail_type(argument, "a bool tensor", got, f"use {argument}.bool()")
+        remedy = f"use {argument}.bool()" if isinstance(mask, Tensor) else f"use torch.as_tensor({argument})"
+        raise fail_type(argument, "a bool tensor", got, remedy)
 
 
 def _flatten(targets: Targets) -> tuple[list[Any], tuple[tuple[str, ...], int | None, float | None]]:

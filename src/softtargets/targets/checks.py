@@ -116,6 +116,18 @@ def number(argument: str, value: object, required: str, remedy: str) -> float:
     return float(value)
 
 
+def check_generator(generator: object, device: torch.device) -> None:
+    """Require a generator on the device of the draws, or None."""
+    if generator is None:
+        return
+    if not isinstance(generator, torch.Generator):
+        remedy = "use torch.Generator().manual_seed(0) for a seed of 0"
+        raise fail_type("generator", "a torch.Generator or None", describe(generator), remedy)
+    if generator.device.type != device.type:
+        remedy = f"use torch.Generator('{device.type}')"
+        raise fail("generator", f"a generator on {device.type}", f"one on {generator.device.type}", remedy)
+
+
 def check_targets(argument: str, targets: object) -> None:
     """Require Targets; the error says which function makes them from what was given."""
     if isinstance(targets, Targets):

@@ -72,6 +72,7 @@ def convert_smoothing(
     check_convention(target)
     if not isinstance(smoothing, Tensor):
         smoothing = number("smoothing", smoothing, "a number or a tensor", "pass the smoothing as a float")
+    _check(smoothing, required="finite", remedy="choose a finite value")
     return _from_all(_to_all(smoothing, num_classes, source), num_classes, target)
 
 

@@ -11,6 +11,7 @@ from softtargets.distill.cache.format import HEAD, MANIFEST, PLAN, held, json_by
 from softtargets.distill.cache.plan import CacheSource, Plan, Sampled, TopK
 from softtargets.distill.cache.read import TeacherCache, path_of
 from softtargets.distill.cache.shards import Batches, write
+from softtargets.targets.checks import check_generator
 
 __all__ = ["write_cache"]
 
@@ -87,6 +88,7 @@ def write_cache(
         [[0.5, 0.25, 0.25]]
     """
     path, keep = path_of(folder), TopK() if keep is None else keep
+    check_generator(generator, torch.device("cpu"))
     seed = int(torch.randint(2**62, (), generator=generator)) if isinstance(keep, Sampled) else None
     plan = Plan(source, keep, seed, rows_per_shard)
     path.mkdir(parents=True, exist_ok=True)
@@ -97,7 +99,7 @@ def write_cache(
     cache = TeacherCache.open(path)
     if cache.plan.record() != plan.record():
         remedy = "remove its folder, and call write_cache again"
-        raise fail(str(path / MANIFEST), f"the plan that stands in {PLAN}", "another", remedy)
+        raise fail(str(path / MANIFEST), f"the plan in {PLAN}", "a different plan", remedy)
     return cache
 
 
