@@ -1,4 +1,4 @@
-"""A model's moving average: the recurrence, batch normalisation, modes, checkpoints and what is refused."""
+"""Moving average of a model: recurrence, batch normalisation, modes, checkpoints and errors."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Teacher caches, written: killed and gone on with, refused, and what is wrong with a folder said by name."""
+"""Writing teacher caches: interruption and resumption, invalid arguments, damaged folders."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ SAMPLED: dict[str, Any] = {**OPTIONS, "keep": DRAWS}
 
 
 class Stopped(Exception):
-    """The teacher's process ends."""
+    """The teacher's process is stopped."""
 
 
 def batches(stop: int | None = None, size: int = 4) -> Iterator[tuple[Tensor, Tensor]]:
@@ -129,7 +129,7 @@ def test_killed_anywhere_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
         [sys.executable, "-c", KILLED, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=120
     )
     assert run.returncode == 0, run.stderr
-    assert int(run.stdout) >= 3, "of the ten at random, too, some were killed at work"
+    assert int(run.stdout) >= 3, "some of the ten random kills hit a running writer"
 
 
 @pytest.mark.parametrize("written", range(8))
@@ -148,7 +148,7 @@ def test_a_disk_that_fails_leaves_no_half_of_a_file(
         with pytest.raises(OSError, match="no space left"):
             write_cache(tmp_path / "a", batches(), **OPTIONS)
     there = {name: content for name, content in files(tmp_path / "a").items() if not name.endswith(".part")}
-    assert len(there) == 1 + written, "the lock, and what was written before"
+    assert len(there) == 1 + written, "only the lock and the earlier files"
     assert all(whole[name] == content for name, content in there.items())
     write_cache(tmp_path / "a", batches(), **OPTIONS)
     assert files(tmp_path / "a") == whole
@@ -337,7 +337,7 @@ def test_bad_batches_are_named(tmp_path: Path) -> None:
             write_cache(tmp_path, [(IDS, logits)], **OPTIONS)
     with pytest.raises(TypeError, match=r"^teacher_logits: a floating-point tensor; got dtype torch.int64"):
         write_cache(tmp_path, [(IDS, LOGITS.long())], **OPTIONS)
-    assert len(write_cache(tmp_path, batches(), **OPTIONS)) == N, "and the folder can still be used"
+    assert len(write_cache(tmp_path, batches(), **OPTIONS)) == N, "the folder is still usable"
 
 
 def test_a_prior_needs_mass_outside_the_k(tmp_path: Path) -> None:

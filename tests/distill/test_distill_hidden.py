@@ -1,4 +1,4 @@
-"""Distillation on activations: hand-worked numbers, projections, masks and what is refused."""
+"""Distillation of hidden states: hand-computed numbers, projections, masks and errors."""
 
 import math
 from typing import Any

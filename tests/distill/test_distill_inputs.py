@@ -1,4 +1,4 @@
-"""What holds for every loss of a student: gradients, masks, excluded classes, precision and what is refused."""
+"""Properties of every distillation loss: gradients, masks, excluded classes, precision and errors."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Distillation on logits: hand-worked numbers, slow loops, limits and closed-form gradients."""
+"""Distillation on logits: hand-computed numbers, slow loops, limits, gradients and cached teachers."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Plausible misuse of every argument of the room, which is refused by name, and what is accepted instead."""
+"""Arguments of the whole room: a table of plausible misuse, and what is accepted."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -265,7 +265,7 @@ BATCHES: dict[str, Any] = {
 def test_batches_that_are_no_pairs_of_tensors_are_refused(batches: Any, tmp_path: Path) -> None:
     with pytest.raises(InputTypeError):
         distill.write_cache(tmp_path / "c", batches, SOURCE)
-    assert len(distill.write_cache(tmp_path / "c", [(IDS, TEACHER)], SOURCE)) == N, "and the folder can still be used"
+    assert len(distill.write_cache(tmp_path / "c", [(IDS, TEACHER)], SOURCE)) == N, "the folder is still usable"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The smoothing that a teacher's targets are worth: slow loop, limits, masks and what is refused."""
+"""Equivalent smoothing: slow loop, limits, masks and errors."""
 
 import math
 from typing import Any

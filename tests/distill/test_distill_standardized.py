@@ -1,4 +1,4 @@
-"""Standardised logits: slow loop, what they do not know, and distillation on them."""
+"""Standardised logits: slow loop, invariances, and distillation on them."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Padding of vocabularies: new classes take no mass, whichever side lacks them."""
+"""Padding vocabularies: new classes get no probability on either side."""
 
 from typing import Any
 

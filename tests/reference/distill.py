@@ -1,4 +1,4 @@
-"""Distillation as the equations have it: slow loops over plain floats, independent of the package."""
+"""Distillation losses written from the equations: slow loops over floats, independent of the package."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Smoothings that follow the epoch, the confidence or the margin."""
+"""Schedules, and smoothing that depends on confidence or margin."""
 
 from dataclasses import FrozenInstanceError
 from typing import Any

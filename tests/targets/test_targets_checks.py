@@ -1,4 +1,4 @@
-"""Arguments of the target rules: what is converted, and plausible misuse of each, which is refused by name."""
+"""Arguments of all target rules: accepted dtypes and layouts, and a table of plausible misuse."""
 
 from typing import Any
 

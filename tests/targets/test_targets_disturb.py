@@ -1,4 +1,4 @@
-"""DisturbLabel: a fresh draw whose expectation is label smoothing."""
+"""DisturbLabel: random labels whose expectation is label smoothing."""
 
 import itertools
 from typing import Any

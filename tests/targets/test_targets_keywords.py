@@ -1,4 +1,4 @@
-"""Keywords of classes, and smoothing by any scores."""
+"""Class keywords, and smoothing by scores."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is learned: free logits that minimise the loss predict the targets, whatever the weights of the examples."""
+"""Free logits that minimise the loss predict the targets, whatever the example weights are."""
 
 import pytest
 import torch

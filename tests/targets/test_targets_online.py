@@ -1,4 +1,4 @@
-"""Targets that are learned: OLS's class table and ELR's running mean."""
+"""Targets learned during training: online label smoothing and ELR's running mean."""
 
 from pathlib import Path
 from typing import Any

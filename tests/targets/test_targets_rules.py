@@ -1,4 +1,4 @@
-"""The target rules that take what is given, against numbers worked out by hand and the slow loops."""
+"""One-hot, table, backward-corrected and dense targets, against hand-computed numbers and slow loops."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Label smoothing against numbers worked out by hand and the slow loops."""
+"""Label smoothing, against hand-computed numbers and slow loops."""
 
 from typing import Any
 

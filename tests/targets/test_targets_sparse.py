@@ -1,4 +1,4 @@
-"""Targets of a few classes: a teacher's top k, a teacher's draws, annotators' votes."""
+"""Targets of few classes: top k, sampled classes, annotators' votes."""
 
 import itertools
 from typing import Any

@@ -1,4 +1,4 @@
-"""Class tables: against the slow loops, and within the algebra."""
+"""Class tables, against slow loops and within the algebra of targets."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Targets: its three forms, its mass, its life as a pytree, and what it refuses."""
+"""The Targets class: its three forms, mass, pytree behaviour, indexing and validation."""
 
 from dataclasses import FrozenInstanceError, replace
 from typing import Any

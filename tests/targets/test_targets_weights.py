@@ -1,4 +1,4 @@
-"""Class weights as the weights of examples, and as torch has them."""
+"""Class weights as example weights, and as torch applies them."""
 
 from dataclasses import replace
 from typing import Any
