@@ -74,19 +74,19 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "targets.RunningTargets": Other("targets/test_targets_online.py"),
     "targets.backward_corrected": TargetRule(lambda rows: targets.backward_corrected(LABELS[rows], ASYMMETRIC)),
     "targets.confusion_table": TargetRule(
-        lambda rows: targets.from_table(targets.confusion_table(PROBS[:K], smoothing=0.3), LABELS[rows])
+        lambda rows: targets.from_table(LABELS[rows], targets.confusion_table(PROBS[:K], smoothing=0.3))
     ),
     "targets.convert_smoothing": Other("targets/test_targets_conventions.py"),
     "targets.dense": TargetRule(lambda rows: targets.dense(2 * PROBS[rows] - 0.1)),
     "targets.disturb_labels": Other("targets/test_targets_disturb.py"),
     "targets.example_weights": Other("targets/test_targets_weights.py"),
-    "targets.from_table": TargetRule(lambda rows: targets.from_table(ASYMMETRIC, LABELS[rows])),
+    "targets.from_table": TargetRule(lambda rows: targets.from_table(LABELS[rows], ASYMMETRIC)),
     "targets.hard": TargetRule(lambda rows: targets.hard(LABELS[rows], ignore_index=2)),
     "targets.hierarchical_table": TargetRule(
-        lambda rows: targets.from_table(targets.hierarchical_table(PROBS[:K], sharpness=2.0), LABELS[rows])
+        lambda rows: targets.from_table(LABELS[rows], targets.hierarchical_table(PROBS[:K], sharpness=2.0))
     ),
     "targets.localized_table": TargetRule(
-        lambda rows: targets.from_table(targets.localized_table(K, smoothing=0.3, width=1), LABELS[rows])
+        lambda rows: targets.from_table(LABELS[rows], targets.localized_table(K, smoothing=0.3, width=1))
     ),
     "targets.mix": TargetRule(
         lambda rows: targets.mix(targets.hard(LABELS[rows]), targets.smooth(LABELS.flip(0)[rows], 0.1), RATES[rows])
@@ -109,7 +109,7 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     ),
     "targets.tfidf_table": TargetRule(
         lambda rows: targets.from_table(
-            targets.tfidf_table(["a b", "b c", "c d", "d"], [0, 1, 2, 3], num_classes=K, smoothing=0.3), LABELS[rows]
+            LABELS[rows], targets.tfidf_table(["a b", "b c", "c d", "d"], [0, 1, 2, 3], num_classes=K, smoothing=0.3)
         )
     ),
     "targets.top_k": TargetRule(lambda rows: targets.top_k(PROBS.log()[rows], k=2)),
@@ -272,7 +272,7 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "distill.equivalent_smoothing": Other("distill/test_distill_smoothness.py"),
     "distill.hidden_state_loss": Other("distill/test_distill_hidden.py"),
     "distill.kd_loss": Loss(
-        lambda z, rows: distill.kd_loss(z, LOGITS.roll(1, 0)[rows], LABELS[rows], weight=0.4, temperature=3.0)
+        lambda z, rows: distill.kd_loss(z, LOGITS.roll(1, 0)[rows], LABELS[rows], kd_weight=0.4, temperature=3.0)
     ),
     "distill.standardized_kd_loss": Loss(
         lambda z, rows: distill.standardized_kd_loss(z, LOGITS.roll(1, 0)[rows], LABELS[rows])

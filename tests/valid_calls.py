@@ -85,7 +85,7 @@ CALLS: dict[str, dict[str, Callable[[], Any]]] = {
     "calibration.logit_normalized": {"p": lambda: 2.0},
     "distill.ensemble": {"logits": lambda: [LOGITS, LOGITS.flip(0)]},
     "distill.standardized_kd_loss": {"labels": LABELS.clone},
-    "distill.pad_vocabulary": {"size": lambda: K + 2},
+    "distill.pad_vocabulary": {"num_classes": lambda: K + 2},
     "losses.binary_cross_entropy": {
         "labels": lambda: torch.nn.functional.one_hot(LABELS, K),
         "targets": lambda: torch.nn.functional.one_hot(LABELS, K),

@@ -27,7 +27,7 @@ def fail_type(argument: str, required: str, got: object, remedy: str) -> InputTy
     return InputTypeError(sentence(argument, required, got, remedy))
 
 
-def unknown(argument: str, got: str, known: Iterable[str]) -> InputError:
+def unknown(argument: str, got: object, known: Iterable[str]) -> InputError:
     """Build the error of an unknown name: the nearest known name first, then all of them.
 
     Example:
@@ -35,9 +35,11 @@ def unknown(argument: str, got: str, known: Iterable[str]) -> InputError:
         "study: one of lukasik2020, shen2021; got 'lukasik'; did you mean 'lukasik2020'?"
     """
     names = list(dict.fromkeys(known))
-    close = nearest(got, names)
+    close = nearest(got, names) if isinstance(got, str) else None
     remedy = f"did you mean '{close}'?" if close is not None else "use one of these names"
-    return fail(argument, f"one of {', '.join(names) or '(none)'}", f"'{got}'", remedy)
+    return fail(
+        argument, f"one of {', '.join(names) or '(none)'}", f"'{got}'" if isinstance(got, str) else repr(got), remedy
+    )
 
 
 def nearest(got: str, known: Iterable[str], *, cutoff: float = 0.5) -> str | None:

@@ -1,4 +1,4 @@
-"""A model's moving average: the recurrence, batch normalisation, modes, checkpoints and what is refused."""
+"""Moving average of a model: recurrence, batch normalisation, modes, checkpoints and errors."""
 
 import copy
 from typing import Any
@@ -128,7 +128,10 @@ def test_a_decay_outside_0_and_1_is_refused(decay: float) -> None:
     ("other", "message"),
     [
         (nn.Linear(2, 3), r"model: shape \(2, 2\) for 'weight'; got \(3, 2\)"),
-        (nn.Linear(2, 2, bias=False), "model: the names it was copied with; got no 'bias'; .* without a wrapper"),
+        (
+            nn.Linear(2, 2, bias=False),
+            "model: the parameter and buffer names at construction; got no 'bias'; .* without a wrapper",
+        ),
         (nn.Bilinear(2, 2, 2), "model: shape"),
         (nn.Sequential(nn.Linear(2, 2)), "got no 'weight'"),
     ],

@@ -1,4 +1,4 @@
-"""Teacher caches, read: the targets they give, the gradients of those, and what float16 costs."""
+"""Reading teacher caches: targets, their gradients, and the error of float16."""
 
 import pickle
 from pathlib import Path
@@ -105,7 +105,7 @@ def test_the_gradient_of_plain_top_k_is_biased_by_what_it_cuts_off(tmp_path: Pat
             cut = row[j] - share if j in tail else 0.0
             predicted[j] += (cut - (left * own[j] if residual == "drop" else 0.0)) / N
     torch.testing.assert_close((plain - live).mean(0), predicted, rtol=0, atol=1e-4)
-    assert predicted.abs().max() > 30 * 1e-4, "and it is no rounding"
+    assert predicted.abs().max() > 30 * 1e-4, "far above rounding"
 
 
 @pytest.mark.parametrize("proposal_temperature", [1.0, 2.0])
@@ -130,7 +130,7 @@ def test_the_gradient_of_draws_is_unbiased(tmp_path: Path, proposal_temperature:
     assert ((drawn.mean(0) - exact).abs() <= 4.5 * error + 1e-3).all()
     plain = written(tmp_path / "plain", TopK(3), LOGITS[:rows], torch.arange(rows)).targets(torch.arange(rows))
     bias = (gradient(plain, STUDENT[:rows]).double() - exact).abs()
-    assert (bias > 4.5 * error + 1e-3).any(), "the same look tells the bias of plain top-k"
+    assert (bias > 4.5 * error + 1e-3).any(), "the same tolerance detects the bias of plain top-k"
 
 
 def test_draws_are_those_of_the_example_whatever_the_order_and_the_batches(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_draws_are_those_of_the_example_whatever_the_order_and_the_batches(tmp_p
     assert torch.equal(first, second)
     assert not torch.equal(first, cache("c", torch.arange(N), 7, seed=6).targets(IDS).to_dense())
     alike = written(tmp_path / "d", Sampled(4), LOGITS[:1].repeat(N, 1), generator=torch.Generator().manual_seed(5))
-    assert alike.targets(IDS).to_dense().unique(dim=0).shape[0] > 5, "and examples do not share them"
+    assert alike.targets(IDS).to_dense().unique(dim=0).shape[0] > 5, "different examples get different draws"
 
 
 def test_draws_weigh_what_targets_sample_weighs_them(tmp_path: Path) -> None:
@@ -248,11 +248,11 @@ def test_repeats_and_other_integers_are_looked_up(tmp_path: Path) -> None:
 
 def test_an_id_that_is_not_there_is_named(tmp_path: Path) -> None:
     cache = written(tmp_path)
-    with pytest.raises(ValueError, match=r"^ids: examples of the cache in .*; got 1000000 at row 1; write a cache"):
+    with pytest.raises(ValueError, match=r"^ids: ids of the cache in .*; got 1000000 at row 1; write a cache"):
         cache.targets(torch.tensor([int(IDS[0]), 10**6, -(10**6)]))
-    with pytest.raises(TypeError, match=r"^ids: an int64 tensor.*float32"):
+    with pytest.raises(TypeError, match=r"^ids: an integer tensor.*float32"):
         cache.targets(IDS.float())
-    with pytest.raises(TypeError, match=r"^ids: an int64 tensor.*list"):
+    with pytest.raises(TypeError, match=r"^ids: an integer tensor.*list"):
         cache.targets([1])  # pyright: ignore[reportArgumentType]
 
 
@@ -266,6 +266,6 @@ def test_it_pickles_as_its_folder(tmp_path: Path) -> None:
     cache = written(tmp_path, TopK(3))
     cache.targets(IDS)
     content = pickle.dumps(cache)
-    assert len(content) < 3000, "no shard travels with it"
+    assert len(content) < 3000, "no shard is pickled"
     assert torch.equal(pickle.loads(content).targets(IDS).to_dense(), cache.targets(IDS).to_dense())
     assert repr(cache) == f"TeacherCache({str(tmp_path)!r}, 40 examples, 12 classes, k=3)"

@@ -1,4 +1,4 @@
-"""Teacher caches, written: killed and gone on with, refused, and what is wrong with a folder said by name."""
+"""Writing teacher caches: interruption and resumption, invalid arguments, damaged folders."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ SAMPLED: dict[str, Any] = {**OPTIONS, "keep": DRAWS}
 
 
 class Stopped(Exception):
-    """The teacher's process ends."""
+    """The teacher's process is stopped."""
 
 
 def batches(stop: int | None = None, size: int = 4) -> Iterator[tuple[Tensor, Tensor]]:
@@ -129,7 +129,7 @@ def test_killed_anywhere_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
         [sys.executable, "-c", KILLED, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=120
     )
     assert run.returncode == 0, run.stderr
-    assert int(run.stdout) >= 3, "of the ten at random, too, some were killed at work"
+    assert int(run.stdout) >= 3, "some of the ten random kills hit a running writer"
 
 
 @pytest.mark.parametrize("written", range(8))
@@ -148,7 +148,7 @@ def test_a_disk_that_fails_leaves_no_half_of_a_file(
         with pytest.raises(OSError, match="no space left"):
             write_cache(tmp_path / "a", batches(), **OPTIONS)
     there = {name: content for name, content in files(tmp_path / "a").items() if not name.endswith(".part")}
-    assert len(there) == 1 + written, "the lock, and what was written before"
+    assert len(there) == 1 + written, "only the lock and the earlier files"
     assert all(whole[name] == content for name, content in there.items())
     write_cache(tmp_path / "a", batches(), **OPTIONS)
     assert files(tmp_path / "a") == whole
@@ -180,7 +180,7 @@ def test_a_finished_cache_is_opened_and_no_batch_asked_for(tmp_path: Path) -> No
     [
         (
             {"source": CacheSource("other", "d", K)},
-            r"^teacher: 't', as .* was begun with; got 'other'; give the same, or choose",
+            r"^teacher: 't', as .* was started with; got 'other'; pass the same value, or choose",
         ),
         ({"source": CacheSource("t", "other", K)}, r"^data: 'd', as "),
         ({"source": CacheSource("t", "d", K + 1)}, r"^num_classes: 6, as .*; got 7;"),
@@ -212,7 +212,7 @@ def test_other_arguments_are_refused(tmp_path: Path, changed: dict[str, Any], me
 def test_draws_go_on_with_the_seed_they_were_begun_with(tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         write_cache(tmp_path / "a", batches(3), **options_of("sampled"))
-    with pytest.raises(ValueError, match=r"^generator: \d+, as .* was begun with; got \d+; give the same"):
+    with pytest.raises(ValueError, match=r"^generator: \d+, as .* was started with; got \d+; pass the same"):
         write_cache(tmp_path / "a", batches(), **options_of("sampled", seed=8))
     write_cache(tmp_path / "a", batches(), **SAMPLED)
     write_cache(tmp_path / "b", batches(), **options_of("sampled"))
@@ -222,7 +222,7 @@ def test_draws_go_on_with_the_seed_they_were_begun_with(tmp_path: Path) -> None:
 def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     def meddled() -> Iterator[tuple[Tensor, Tensor]]:
         for pair in batches():
-            with pytest.raises(ValueError, match=r"a folder that no other process writes to; got one that is held"):
+            with pytest.raises(ValueError, match=r"a folder that no other process writes to; got one that is locked"):
                 write_cache(tmp_path / "a", batches(), **OPTIONS)
             yield pair
 
@@ -235,9 +235,9 @@ def test_another_order_is_refused_where_it_goes_on(tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         write_cache(tmp_path, batches(4), **OPTIONS)
     shuffled = [(IDS.flip(0), LOGITS.flip(0))]
-    with pytest.raises(ValueError, match=r"^batches: the ids in the order of .*; got others after 0 examples; give"):
+    with pytest.raises(ValueError, match=r"^batches: the ids in the order of .*; got others after 0 examples; pass"):
         write_cache(tmp_path, shuffled, **OPTIONS)
-    with pytest.raises(ValueError, match=r"^batches: 15 examples or more; got 4; give all of them"):
+    with pytest.raises(ValueError, match=r"^batches: 15 examples or more; got 4; pass all examples"):
         write_cache(tmp_path, itertools.islice(batches(), 1), **OPTIONS)
     assert len(write_cache(tmp_path, batches(), **OPTIONS)) == N
 
@@ -245,8 +245,8 @@ def test_another_order_is_refused_where_it_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [None, N + 1, N - 1])
 def test_too_few_or_too_many_examples(tmp_path: Path, count: int | None) -> None:
     message = {
-        None: r"^batches: 1 examples or more; got 0; give all of them",
-        N + 1: r"^batches: 24 examples or more; got 23; give all of them \(does a loader drop",
+        None: r"^batches: 1 examples or more; got 0; pass all examples",
+        N + 1: r"^batches: 24 examples or more; got 23; pass all examples \(does the data loader drop",
         N - 1: r"^batches: 22 examples, num_examples; got 23 or more; set num_examples",
     }[count]
     with pytest.raises(ValueError, match=message):
@@ -258,7 +258,7 @@ def test_too_few_or_too_many_examples(tmp_path: Path, count: int | None) -> None
 def test_an_id_that_comes_twice_is_named(tmp_path: Path, at: tuple[int, int]) -> None:
     ids = IDS.clone()
     ids[at[1]] = ids[at[0]]
-    with pytest.raises(ValueError, match=rf"^batches: each id once; got {int(ids[at[0]])} twice; number"):
+    with pytest.raises(ValueError, match=rf"^batches: each id once; got {int(ids[at[0]])} twice; give every"):
         write_cache(tmp_path, [(ids, LOGITS)], **OPTIONS)
 
 
@@ -272,7 +272,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: TopK(2, "prior", torch.ones(K)), r"^prior: a sum of 1; got 6"),
     (lambda: TopK(2, "prior", torch.full((2,), 0.5)), r"^prior: 6 classes; got 2"),
     (lambda: TopK(2, temperature=0.0), r"^temperature: a finite number above 0; got 0;"),
-    (lambda: Sampled(0), r"^draws: an int of at least 1; got 0;"),
+    (lambda: Sampled(0), r"^n_draws: an int of at least 1; got 0;"),
     (lambda: Sampled(2, proposal_temperature=0.0), r"^proposal_temperature: a finite number above 0; got 0;"),
     (lambda: Sampled(2, temperature=-1.0), r"^temperature: a finite number above 0; got -1;"),
     (lambda: Sampled(2, dtype="half"), r"^dtype: one of float16, float32; got 'half'"),
@@ -337,7 +337,7 @@ def test_bad_batches_are_named(tmp_path: Path) -> None:
             write_cache(tmp_path, [(IDS, logits)], **OPTIONS)
     with pytest.raises(TypeError, match=r"^teacher_logits: a floating-point tensor; got dtype torch.int64"):
         write_cache(tmp_path, [(IDS, LOGITS.long())], **OPTIONS)
-    assert len(write_cache(tmp_path, batches(), **OPTIONS)) == N, "and the folder can still be used"
+    assert len(write_cache(tmp_path, batches(), **OPTIONS)) == N, "the folder is still usable"
 
 
 def test_a_prior_needs_mass_outside_the_k(tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def cache(tmp_path: Path) -> TeacherCache:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ({"teacher": "a"}, r"cache: teacher: 'a'; got 't'; name the folder of a cache that fits"),
+        ({"teacher": "a"}, r"cache: teacher: 'a'; got 't'; pass the folder of a matching cache"),
         ({"data": "b"}, r"cache: data: 'b'; got 'd';"),
         ({"num_classes": 7}, r"cache: num_classes: 7; got 6;"),
     ],
@@ -395,7 +395,11 @@ def test_a_harmed_file_is_named_and_can_be_mended(cache: TeacherCache, name: str
             opened.verify()
         path.unlink()
     else:
-        got = "no such file" if harm == "gone" else rf"{len(content) - 1}: the file is cut off or another's"
+        got = (
+            "no such file"
+            if harm == "gone"
+            else rf"{len(content) - 1}: the file is truncated or belongs to another cache"
+        )
         for look in (lambda: TeacherCache.open(cache.folder), lambda: TeacherCache(*cache.__reduce__()[1]).verify()):
             with pytest.raises(ValueError, match=rf"{name}: .*; got {got}; {remedy}"):
                 look()
@@ -410,7 +414,7 @@ def test_a_harmed_file_is_named_and_can_be_mended(cache: TeacherCache, name: str
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "else"}, r"manifest.json: format 'softtargets.teacher-cache'; got 'else'; name a folder"),
+        ({"format": "else"}, r"manifest.json: format 'softtargets.teacher-cache'; got 'else'; pass a folder"),
         ({"version": 2}, r"manifest.json: format version 1; got 2; use the softtargets that wrote it"),
         ({"byteorder": "big"}, r"manifest.json: numbers in little-endian order; got big; write the cache again"),
         ({"num_examples": 22}, r"manifest.json: a manifest as it was written; got a changed one"),
@@ -447,7 +451,7 @@ def test_a_finished_cache_that_is_anothers_is_not_handed_out(tmp_path: Path) -> 
     for name in ("t", "u"):
         write_cache(tmp_path / name, batches(), **{**OPTIONS, "source": CacheSource(name, "d", K)})
     (tmp_path / "u" / "plan.json").write_bytes((tmp_path / "t" / "plan.json").read_bytes())
-    with pytest.raises(ValueError, match=r"manifest.json: the plan that stands in plan.json; got another"):
+    with pytest.raises(ValueError, match=r"manifest.json: the plan in plan.json; got a different plan"):
         write_cache(tmp_path / "u", batches(), **OPTIONS)
 
 

@@ -1,4 +1,4 @@
-"""Decoupled distillation: slow loop, the identity with plain distillation, its limits and edges."""
+"""DKD: slow loop, identity with plain distillation, limits and edge cases."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ensembles of teachers: slow loop, limits, excluded classes, and their use as one teacher."""
+"""Ensembles of teachers: slow loop, limits, excluded classes, and use as one teacher."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Distillation on activations: hand-worked numbers, projections, masks and what is refused."""
+"""Distillation of hidden states: hand-computed numbers, projections, masks and errors."""
 
 import math
 from typing import Any
@@ -98,7 +98,7 @@ def test_half_precision_is_projected_as_it_is_and_compared_in_float32() -> None:
             r"student_hidden: shape \(5, 4\), as teacher_hidden; got \(5, 3\); give a projection",
         ),
         (STUDENT, {"projection": lambda h: h}, ValueError, r"projection: shape \(5, 4\).* the teacher's width"),
-        (SAME[:2], {}, ValueError, r"teacher_hidden: the rows of student_hidden, .* \(2, 4\); got shape \(5, 4\)"),
+        (SAME[:2], {}, ValueError, r"teacher_hidden: the examples of student_hidden, .* \(2, 4\); got shape \(5, 4\)"),
         (SAME.long(), {}, TypeError, "student_hidden: a floating-point tensor"),
         (SAME, {"mask": MASK.float()}, TypeError, "mask: a bool tensor"),
         (SAME, {"mask": MASK[:1]}, ValueError, r"mask: shape \(5,\)"),

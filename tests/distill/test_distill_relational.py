@@ -1,4 +1,4 @@
-"""Relational distillation: slow loop, what correlations do not see, and how rows share the classes' term."""
+"""DIST: slow loop, invariances of correlations, and the term shared by the batch."""
 
 from typing import Any
 

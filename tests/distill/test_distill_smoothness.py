@@ -1,4 +1,4 @@
-"""The smoothing that a teacher's targets are worth: slow loop, limits, masks and what is refused."""
+"""Equivalent smoothing: slow loop, limits, masks and errors."""
 
 import math
 from typing import Any
@@ -64,8 +64,8 @@ def test_half_precision_and_gradients() -> None:
         ((TEACHER, LABELS + 1), {}, ValueError, "labels: .* below 5.* got 5 at row 4"),
         ((TEACHER, LABELS[:2]), {}, ValueError, r"labels: shape \(6,\)"),
         ((TEACHER, LABELS), {"mask": MASK[:2]}, ValueError, r"mask: shape \(6,\)"),
-        ((TEACHER, LABELS), {"mask": torch.zeros(N, dtype=torch.bool)}, ValueError, "labels: a row that counts"),
-        ((TEACHER[:0], LABELS[:0]), {}, ValueError, "labels: a row that counts; got none"),
+        ((TEACHER, LABELS), {"mask": torch.zeros(N, dtype=torch.bool)}, ValueError, "labels: an example that counts"),
+        ((TEACHER[:0], LABELS[:0]), {}, ValueError, "labels: an example that counts; got none"),
     ],
 )
 def test_what_is_refused(arguments: Any, settings: Any, error: type[Exception], message: str) -> None:

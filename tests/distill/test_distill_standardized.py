@@ -1,4 +1,4 @@
-"""Standardised logits: slow loop, what they do not know, and distillation on them."""
+"""Standardised logits: slow loop, invariances, and distillation on them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ def test_agrees_with_the_slow_loop() -> None:
             slow.standardized(z),
             slow.standardized(v),
             [0.0] * K,
-            weight=9,
+            kd_weight=9,
             label_weight=0,
             temperature=2,
             student_temperature=2,
@@ -41,7 +41,7 @@ def test_agrees_with_the_slow_loop() -> None:
 
 
 def test_trap_17_the_squared_temperature_stays_on_standardised_logits() -> None:
-    found = distill.standardized_kd_loss(STUDENT, TEACHER, weight=1.0, label_weight=0.0, temperature=3.0)
+    found = distill.standardized_kd_loss(STUDENT, TEACHER, kd_weight=1.0, label_weight=0.0, temperature=3.0)
     plain = KD(distill.standardize(STUDENT), distill.standardize(TEACHER), temperature=3.0, scale="none")
     torch.testing.assert_close(found, 9 * plain, **CLOSE)
 
@@ -61,7 +61,7 @@ def test_standardised_logits_know_neither_scale_nor_shift() -> None:
 
 
 def test_standardised_distillation_is_weighted_distillation_of_standardised_logits() -> None:
-    found = distill.standardized_kd_loss(STUDENT, TEACHER, weight=2.0, label_weight=0.0, temperature=3.0)
+    found = distill.standardized_kd_loss(STUDENT, TEACHER, kd_weight=2.0, label_weight=0.0, temperature=3.0)
     expected = 2 * KD(distill.standardize(STUDENT), distill.standardize(TEACHER), temperature=3.0)
     torch.testing.assert_close(found, expected, **CLOSE)
 

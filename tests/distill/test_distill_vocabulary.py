@@ -1,4 +1,4 @@
-"""Padding of vocabularies: new classes take no mass, whichever side lacks them."""
+"""Padding vocabularies: new classes get no probability on either side."""
 
 from typing import Any
 
@@ -37,9 +37,13 @@ def test_a_padded_student_learns_labels_and_teacher_as_before() -> None:
     plain, padded = (SMALL.clone().requires_grad_() for _ in range(2))
     teacher = SMALL.flip(0)
     found = distill.kd_loss(
-        distill.pad_vocabulary(padded, SIZE), distill.pad_vocabulary(teacher, SIZE), labels, weight=0.5, temperature=2.0
+        distill.pad_vocabulary(padded, SIZE),
+        distill.pad_vocabulary(teacher, SIZE),
+        labels,
+        kd_weight=0.5,
+        temperature=2.0,
     )
-    expected = distill.kd_loss(plain, teacher, labels, weight=0.5, temperature=2.0)
+    expected = distill.kd_loss(plain, teacher, labels, kd_weight=0.5, temperature=2.0)
     torch.testing.assert_close(found, expected, **CLOSE)
     gradients = [torch.autograd.grad(values.sum(), leaf)[0] for values, leaf in ((found, padded), (expected, plain))]
     torch.testing.assert_close(*gradients, **CLOSE)
@@ -67,9 +71,9 @@ def test_dtype_and_leading_shape_stay(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(
     ("logits", "size", "error", "message"),
     [
-        (SMALL, 3, ValueError, r"size: at least the number of classes, .* got 3 for shape \(5, 4\)"),
-        (SMALL, 5.0, TypeError, r"size: an int; got 5\.0"),
-        (SMALL, True, TypeError, "size: an int; got True"),
+        (SMALL, 3, ValueError, r"num_classes: at least 4, the number of classes of the logits; got 3"),
+        (SMALL, 5.0, TypeError, r"num_classes: an int of at least 2; got 5\.0"),
+        (SMALL, True, TypeError, "num_classes: an int of at least 2; got True"),
         (SMALL.long(), 5, TypeError, "logits: a floating-point tensor"),
     ],
 )

@@ -316,7 +316,7 @@ def test_errors() -> None:
             loss(logits, out_of_range)
         with pytest.raises(ValueError, match=r": shape \(2,\), as the logits without classes; got \(3,\); align them"):
             loss(logits, torch.tensor([0, 1, 2]))
-        with pytest.raises(TypeError, match="labels: an int64 tensor of labels; got Targets"):
+        with pytest.raises(TypeError, match=r"labels: .*; got Targets"):
             loss(logits, cast(Any, targets.hard(labels)))
         with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
             loss(logits.long(), labels)

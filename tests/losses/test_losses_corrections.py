@@ -234,7 +234,7 @@ def test_errors(loss: Any) -> None:
         loss(logits, torch.tensor([0, 3]), noise.symmetric(0.1, 3))
     with pytest.raises(ValueError, match=r"(targets|labels): shape \(2,\).*; got \(1,\)"):
         loss(logits, torch.tensor([0]), torch.eye(3))
-    with pytest.raises(TypeError, match="labels: an int64 tensor of labels; got Targets"):
+    with pytest.raises(TypeError, match=r"labels: .*; got Targets"):
         loss(logits, cast(Any, targets.hard(good)), torch.eye(3))
     with pytest.raises(TypeError, match="logits: a floating-point tensor"):
         loss(logits.long(), good, torch.eye(3))

@@ -27,7 +27,7 @@ FORMS: dict[str, Callable[[], Targets]] = {
     "smooth": lambda: targets.smooth(LABELS, 0.3),
     "each": lambda: targets.smooth(LABELS, RATES),
     "prior": lambda: targets.smooth(LABELS, 0.3, prior=PRIOR),
-    "table": lambda: targets.from_table(TABLE, LABELS),
+    "table": lambda: targets.from_table(LABELS, TABLE),
     "dense": lambda: targets.dense(3 * TABLE[LABELS] - 0.2),  # another mass, negative weights
     "backward": lambda: targets.backward_corrected(LABELS, noise.symmetric(0.2, K)),
     "mixed": lambda: targets.mix(targets.smooth(LABELS, 0.1), targets.smooth(LABELS.flip(0), 0.1), 0.3),
@@ -82,7 +82,7 @@ def test_gradcheck_of_what_makes_the_target() -> None:
     weight, prior = torch.full((N,), 0.4, dtype=torch.float64, requires_grad=True), PRIOR.clone().requires_grad_()
     other = targets.hard(LABELS.flip(0))
     for loss, leaf in (
-        (lambda t: losses.cross_entropy(z, targets.from_table(t, LABELS)), table),
+        (lambda t: losses.cross_entropy(z, targets.from_table(LABELS, t)), table),
         (lambda r: losses.cross_entropy(z, targets.smooth(LABELS, r)), rates),
         (lambda q: losses.cross_entropy(z, targets.smooth(LABELS, 0.3, prior=q)), prior),
         (lambda w: losses.cross_entropy(z, targets.mix(targets.hard(LABELS), other, w)), weight),
@@ -113,7 +113,7 @@ def test_limits_hard_is_the_log_probability_and_uniform_logits_give_log_k() -> N
 @pytest.mark.parametrize("weight", [None, torch.tensor([1.0, 0.0, 2.0, 0.5, 1.0, 3.0], dtype=torch.float64)])
 def test_limits_no_smoothing_is_hard_under_every_reduction(reduction: str, weight: Tensor | None) -> None:
     made: list[Tensor] = []
-    for soft in (targets.hard(LABELS), targets.smooth(LABELS, 0.0), targets.from_table(torch.eye(K), LABELS)):
+    for soft in (targets.hard(LABELS), targets.smooth(LABELS, 0.0), targets.from_table(LABELS, torch.eye(K))):
         logits = logits_of().requires_grad_()
         value = losses.reduce(losses.cross_entropy(logits, soft), reduction, weight=weight)  # pyright: ignore[reportArgumentType]
         made.append(torch.cat([value.reshape(-1), torch.autograd.grad(value.sum(), logits)[0].reshape(-1)]))
@@ -161,7 +161,7 @@ def test_layouts_agree(form: str) -> None:
         "smooth": lambda: targets.smooth(LABELS.view(2, 3), 0.3),
         "each": lambda: targets.smooth(LABELS.view(2, 3), RATES.view(2, 3)),
         "prior": lambda: targets.smooth(LABELS.view(2, 3), 0.3, prior=PRIOR),
-        "table": lambda: targets.from_table(TABLE, LABELS.view(2, 3)),
+        "table": lambda: targets.from_table(LABELS.view(2, 3), TABLE),
     }.get(form, lambda: targets.dense(made.to_dense(K).view(2, 3, K)))
     channels_second = flat.view(2, 3, K).movedim(-1, 1)  # (2, K, 3), not contiguous
     for logits, dim in ((flat.view(2, 3, K), -1), (channels_second, 1), (channels_second.contiguous(), 1)):
@@ -262,7 +262,7 @@ def test_trap_04_masked_logit_gets_no_smoothing_and_no_gradient(form: str, how: 
 def test_trap_04_a_dense_weight_of_0_on_a_masked_logit_is_finite() -> None:
     logits = torch.tensor([[1.0, -torch.inf, 0.0]], dtype=torch.float64, requires_grad=True)
     weights = torch.tensor([[0.4, 0.0, 0.6]], dtype=torch.float64)
-    for made in (targets.dense(weights), targets.from_table(weights, torch.tensor([0]))):
+    for made in (targets.dense(weights), targets.from_table(torch.tensor([0]), weights)):
         loss = losses.cross_entropy(logits, made)
         assert float(loss.detach()) == pytest.approx(reference.cross_entropy([1.0, 0.0], [0.4, 0.6]), abs=1e-14)
         (gradient,) = torch.autograd.grad(loss.sum(), logits)
@@ -376,7 +376,7 @@ WRONG = {
         lambda: losses.cross_entropy(torch.zeros(3, 2), torch.tensor([0, 1, 2])),
         "labels: labels of at least 0 and below 2, the number of classes; got 2 at row 2; fix or drop that example",
     ),
-    "ignored unsaid": (lambda: losses.cross_entropy(torch.zeros(2, 2), torch.tensor([0, -100])), "got -100 at row 1"),
+    "negative": (lambda: losses.cross_entropy(torch.zeros(2, 2), torch.tensor([0, -7])), "got -7 at row 1"),
     "not valid": (
         lambda: losses.cross_entropy(
             torch.zeros(2, 3), targets.smooth(torch.tensor([0, 2]), 0.1, valid=torch.tensor([True, True, False]))
@@ -407,7 +407,7 @@ WRONG = {
         lambda: losses.cross_entropy(
             torch.zeros(2, 3),
             replace(
-                targets.from_table(torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]), torch.tensor([0, 1])),
+                targets.from_table(torch.tensor([0, 1]), torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])),
                 valid=torch.tensor([True, True, False]),
             ),
         ),
@@ -463,7 +463,7 @@ WRONG = {
 def test_a_class_that_is_not_valid_may_have_weight_where_an_example_is_ignored(form: str, rows: bool) -> None:
     labels, valid = torch.tensor([0, 2, 1]), torch.tensor([True, True, False, False])
     table = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.25, 0.75, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])
-    made = targets.from_table(table, labels) if form == "table" else targets.dense(table[labels])
+    made = targets.from_table(labels, table) if form == "table" else targets.dense(table[labels])
     made = replace(made, valid=valid.expand(3, 4) if rows else valid, ignored=labels == 2)
     expected = torch.tensor([math.log(2), 0.0, math.log(2)])
     torch.testing.assert_close(losses.cross_entropy(torch.zeros(3, 4), made), expected)

@@ -40,7 +40,7 @@ CALLS: dict[str, Call] = {
     "smooth, a rate each": (lambda z, y, r: losses.cross_entropy(z, targets.smooth(y, r)), (Z, LABELS, RATES)),
     "prior": (lambda z, y, q: losses.cross_entropy(z, targets.smooth(y, 0.1, prior=q)), (Z, LABELS, PRIOR)),
     "valid": (lambda z, y, v: losses.cross_entropy(z, targets.smooth(y, 0.1, valid=v)), (Z, LABELS, VALID)),
-    "table": (lambda z, y, t: losses.cross_entropy(z, targets.from_table(t, y)), (Z, LABELS, TABLE_OF_ROWS)),
+    "table": (lambda z, y, t: losses.cross_entropy(z, targets.from_table(y, t)), (Z, LABELS, TABLE_OF_ROWS)),
     "dense": (lambda z, t: losses.cross_entropy(z, targets.dense(t)), (Z, TABLE_OF_ROWS[LABELS])),
     "mixup": (
         lambda z, y, w: losses.cross_entropy(z, targets.mix(targets.smooth(y, 0.1), targets.smooth(y.flip(0), 0.1), w)),
@@ -95,7 +95,7 @@ def several(z: Tensor, labels: Tensor, table: Tensor, weight: Tensor) -> Tensor:
     made = [
         targets.hard(labels),
         targets.smooth(labels, 0.1),
-        targets.from_table(table, labels),
+        targets.from_table(labels, table),
         targets.dense(table.index_select(0, labels)),
         targets.mix(targets.smooth(labels, 0.1), targets.smooth(labels.flip(0), 0.1), weight),
     ]
@@ -256,7 +256,7 @@ def forms() -> dict[str, Targets]:
         "hard": hard,
         "smooth": targets.smooth(hard, RATES, valid=VALID),
         "prior": targets.smooth(LABELS, 0.1, prior=PRIOR),
-        "table": targets.from_table(TABLE_OF_ROWS, LABELS),
+        "table": targets.from_table(LABELS, TABLE_OF_ROWS),
         "dense": targets.dense(TABLE_OF_ROWS[LABELS]),
         "mixed": targets.mix(hard, targets.smooth(LABELS.flip(0), 0.3), 0.25),
         "out of a tree": _pytree.tree_map(lambda leaf: leaf, targets.smooth(LABELS, 0.1)),

@@ -32,7 +32,7 @@ MAKERS: dict[str, Callable[[], Targets]] = {
     "mixed": lambda: targets.mix(targets.smooth(LABELS, 0.2), targets.hard(OTHERS), RATES),
     "valid": lambda: targets.smooth(LABELS, 0.3, valid=VALID),
     "valid and prior": lambda: targets.smooth(LABELS, 0.3, valid=VALID[0] | True, prior=PRIOR),
-    "table": lambda: targets.from_table(TABLE, LABELS),
+    "table": lambda: targets.from_table(LABELS, TABLE),
     "dense": lambda: targets.dense(DENSE),
     "ignored": lambda: targets.smooth(targets.hard(WITH_IGNORED, ignore_index=-100), 0.1),
 }

@@ -119,7 +119,7 @@ MINIMISERS = {
         lambda z, y: losses.cross_entropy(z, targets.smooth(y, 0.2, prior=PRIOR)),
         0.8 * CLEAN + 0.2 * PRIOR,
     ),
-    "table": (CLEAN, lambda z, y: losses.cross_entropy(z, targets.from_table(ASYMMETRIC, y)), NOISY),
+    "table": (CLEAN, lambda z, y: losses.cross_entropy(z, targets.from_table(y, ASYMMETRIC)), NOISY),
     "mix": (
         CLEAN,
         lambda z, y: losses.cross_entropy(z, targets.mix(targets.hard(y), targets.dense(PRIOR.expand(K, K)), 0.7)),

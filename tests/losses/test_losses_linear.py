@@ -23,7 +23,7 @@ IGNORED = LABELS.masked_fill(torch.arange(N) % 3 == 1, -100)
 MAKERS: dict[str, Callable[[], Targets]] = {
     "hard": lambda: targets.hard(LABELS),
     "smoothed": lambda: targets.smooth(LABELS, RATES),
-    "table": lambda: targets.from_table(TABLE, LABELS),
+    "table": lambda: targets.from_table(LABELS, TABLE),
     "ignored": lambda: targets.smooth(targets.hard(IGNORED, ignore_index=-100), 0.1),
     "all ignored": lambda: targets.hard(torch.full((N,), -100), ignore_index=-100),
 }

@@ -173,7 +173,7 @@ def test_errors() -> None:
         LOSS(logits, labels, table, smoothing=1.5)
     with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; fix or drop"):
         LOSS(logits, torch.tensor([0, 3]), table)
-    with pytest.raises(TypeError, match="labels: an int64 tensor of labels; got Targets"):
+    with pytest.raises(TypeError, match=r"labels: .*; got Targets"):
         LOSS(logits, cast(Any, targets.hard(labels)), table)
     with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
         LOSS(logits.long(), labels, table)

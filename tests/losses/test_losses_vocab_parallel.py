@@ -48,9 +48,9 @@ def cases() -> dict[str, Case]:
         "labels": (z, LABELS),
         "smooth": (z, smooth(LABELS, 0.1)),
         "smooth, a rate each": (z, smooth(LABELS, RATES)),
-        "smooth, negative": (z, targets.from_table(LabelMatrix(K, keep=1.4, rest=-0.4), LABELS)),
+        "smooth, negative": (z, targets.from_table(LABELS, LabelMatrix(K, keep=1.4, rest=-0.4))),
         "prior": (z, smooth(LABELS, 0.3, prior=PRIOR)),
-        "table": (z, targets.from_table(TABLE, LABELS)),
+        "table": (z, targets.from_table(LABELS, TABLE)),
         "dense": (z, targets.dense(3 * TABLE[LABELS] - 0.2)),
         "mixed": (z, targets.mix(smooth(LABELS, 0.1), smooth(LABELS.flip(0), 0.1), 0.3)),
         "valid": (z, smooth(LABELS, 0.3, valid=VALID)),
@@ -64,7 +64,7 @@ def cases() -> dict[str, Case]:
         "ignored": (bad, ignored),
         "ignored, smooth": (bad, smooth(ignored, 0.2)),
         "ignored, valid": (bad, smooth(ignored, 0.2, valid=nowhere)),
-        "ignored, table": (bad, replace(targets.from_table(TABLE, LABELS), ignored=IGNORED)),
+        "ignored, table": (bad, replace(targets.from_table(LABELS, TABLE), ignored=IGNORED)),
         "extreme": (z * 1e4, smooth(LABELS, 0.1)),
         "no examples": (z[:0], smooth(LABELS[:0], 0.1)),
     }
@@ -223,7 +223,7 @@ def check_errors(rank: int) -> None:
         r"got dtype torch.float32; wrap .* targets.dense\(...\)",
     )
     raises(lambda: vocab_parallel_cross_entropy(z.long(), LABELS), "logits: a floating-point tensor")
-    learned = targets.from_table(TABLE.clone().requires_grad_(), LABELS)
+    learned = targets.from_table(LABELS, TABLE.clone().requires_grad_())
     raises(
         lambda: vocab_parallel_cross_entropy(z, learned),
         "targets: without a gradient .*; got a table that has one; detach it",

@@ -146,7 +146,7 @@ def test_what_the_constructor_refuses(function: Any, keywords: dict[str, Any], m
     [
         ({"class_weight": WEIGHT[:3]}, LABELS, r"class_weight: shape \(4,\), one weight per class of the logits"),
         ({"ignore_index": -1}, LABELS - 3, "labels: labels of at least 0; got -3 at row 1"),
-        ({}, LABELS.double(), "labels: an int64 tensor of labels; got dtype torch.float64"),
+        ({}, LABELS.double(), "labels: .*; got dtype torch.float64"),
     ],
 )
 def test_what_a_call_refuses(keywords: dict[str, Any], labels: Tensor, message: str) -> None:

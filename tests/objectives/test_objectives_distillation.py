@@ -24,7 +24,7 @@ def _cross(logits: list[float], label: int) -> float:
 def _kd(z, v, y, **settings) -> float:
     both = {"weight": 1.0, "label_weight": 0.0, "temperature": 1.0, **settings}
     both.setdefault("student_temperature", both["temperature"])
-    return reference.knowledge_distillation(z, v, reference.one_hot(y, K), **both)
+    return reference.knowledge_distillation(z, v, reference.one_hot(y, K), kd_weight=both.pop("weight"), **both)
 
 
 def _standardised(z, v, y) -> float:

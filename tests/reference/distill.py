@@ -1,4 +1,4 @@
-"""Distillation as the equations have it: slow loops over plain floats, independent of the package."""
+"""Distillation losses written from the equations: slow loops over floats, independent of the package."""
 
 import math
 from collections.abc import Sequence
@@ -29,19 +29,19 @@ def knowledge_distillation(
     teacher: Vector,
     target: Vector,
     *,
-    weight: float,
+    kd_weight: float,
     label_weight: float,
     temperature: float,
     student_temperature: float,
     transition: Matrix | None = None,
 ) -> float:
-    """Return label_weight H(t, p) + weight T T_s KL(p_t(T) || p_s(T_s)), p and p_s corrected by T where it is given."""
+    """Return label_weight H(t, p) + kd_weight T T_s KL(p_t(T) || p_s(T_s)), both corrected by T if it is given."""
     plain, soft = softmax(student), softened(student, student_temperature)
     if transition is not None:
         plain, soft = observed(plain, transition), observed(soft, transition)
     of_label = -math.fsum(t * math.log(p) for t, p in zip(target, plain, strict=True) if t != 0)
     taught = divergence(softened(teacher, temperature), soft)
-    return label_weight * of_label + weight * temperature * student_temperature * taught
+    return label_weight * of_label + kd_weight * temperature * student_temperature * taught
 
 
 def squared_logits(student: Vector, teacher: Vector) -> float:

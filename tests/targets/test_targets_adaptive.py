@@ -1,4 +1,4 @@
-"""Smoothings that follow the epoch, the confidence or the margin."""
+"""Schedules, and smoothing that depends on confidence or margin."""
 
 from dataclasses import FrozenInstanceError
 from typing import Any
@@ -15,33 +15,57 @@ LABELS = torch.tensor([0, 2, 0, 0])
 
 
 def test_a_ramp_is_linear_between_its_epochs() -> None:
-    ramp = LinearSchedule(0.1, 0.2, first_epoch=2, last_epoch=6)
-    assert [ramp.value(epoch) for epoch in range(8)] == pytest.approx([0.1, 0.1, 0.1, 0.125, 0.15, 0.175, 0.2, 0.2])
+    ramp = LinearSchedule(0.1, 0.2, begin=2, until=6)
+    assert [ramp(epoch) for epoch in range(8)] == pytest.approx([0.1, 0.1, 0.1, 0.125, 0.15, 0.175, 0.2, 0.2])
     assert ramp(2.5) == pytest.approx(0.1125)
-    down = LinearSchedule(1.0, 0.0, first_epoch=0, last_epoch=4)
+    down = LinearSchedule(1.0, 0.0, begin=0, until=4)
     assert [down(epoch) for epoch in range(5)] == [1, 0.75, 0.5, 0.25, 0]
 
 
 def test_the_ends_are_exact() -> None:
-    ramp = LinearSchedule(0.1, 0.3, first_epoch=10, last_epoch=40)
+    ramp = LinearSchedule(0.1, 0.3, begin=10, until=40)
     assert {ramp(epoch) for epoch in (-1, 0, 10)} == {0.1}
     assert {ramp(epoch) for epoch in (40, 41, 1000)} == {0.3}
-    step = LinearSchedule(0.0, 1.0, first_epoch=3, last_epoch=3)
+    step = LinearSchedule(0.0, 1.0, begin=3, until=3)
     assert [step(epoch) for epoch in (2, 3, 4)] == [0, 1, 1]
 
 
 def test_a_ramp_has_no_state() -> None:
-    ramp = LinearSchedule(0.1, 0.2, first_epoch=0, last_epoch=1)
-    assert ramp == LinearSchedule(0.1, 0.2, first_epoch=0, last_epoch=1)
+    ramp = LinearSchedule(0.1, 0.2, begin=0, until=1)
+    assert ramp == LinearSchedule(0.1, 0.2, begin=0, until=1)
     with pytest.raises(FrozenInstanceError):
         ramp.start = 0.5  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(ValueError, match="last_epoch: at least first_epoch, 3; got 2; swap the two"):
-        LinearSchedule(0.0, 1.0, first_epoch=3, last_epoch=2)
+    with pytest.raises(ValueError, match="until: at least begin, 3; got 2; swap begin and until"):
+        LinearSchedule(0.0, 1.0, begin=3, until=2)
 
 
 def test_a_ramp_smooths() -> None:
-    ramp = LinearSchedule(0.0, 0.3, first_epoch=0, last_epoch=10)
+    ramp = LinearSchedule(0.0, 0.3, begin=0, until=10)
     assert targets.smooth(LABELS, ramp(5)).to_dense(3)[0].tolist() == pytest.approx([0.9, 0.05, 0.05])
+
+
+def test_a_schedule_in_fractions_refuses_epochs() -> None:
+    schedule = LinearSchedule(0.1, 0.2, begin=0.25, until=0.75, unit="fraction")
+    assert [schedule(now) for now in (0, 0.25, 0.5, 1)] == pytest.approx([0.1, 0.1, 0.15, 0.2])
+    with pytest.raises(ValueError, match=r"^now: a fraction of the training, in \[0, 1\]; got 5; divide the epoch by"):
+        schedule(5)
+    with pytest.raises(ValueError, match=r"^until: a fraction of the training, in \[0, 1\]; got 40; "):
+        LinearSchedule(0.1, 0.2, begin=0.25, until=40, unit="fraction")
+
+
+def test_a_maximum_per_example_is_one_number_each() -> None:
+    maximum = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    rates = targets.smoothing_from_confidence(PROBS, maximum=maximum)
+    torch.testing.assert_close(rates, maximum * targets.smoothing_from_confidence(PROBS, maximum=1.0))
+    rates = targets.smoothing_from_margin(LOGITS, maximum=maximum, margin=10.0)
+    torch.testing.assert_close(rates, maximum * targets.smoothing_from_margin(LOGITS, maximum=1.0, margin=10.0))
+    for call in (
+        lambda: targets.smoothing_from_confidence(PROBS, maximum=maximum[:, None]),
+        lambda: targets.smoothing_from_margin(LOGITS, maximum=maximum[:, None], margin=10.0),
+    ):
+        message = r"^maximum: a number or shape \(4,\), one per example; got shape \(4, 1\); use maximum.squeeze"
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_smoothing_follows_the_confidence() -> None:
@@ -99,7 +123,7 @@ def test_any_shape_and_precision_without_gradient(dtype: torch.dtype) -> None:
     [
         (
             lambda: targets.smoothing_from_confidence(LOGITS, maximum=0.3),
-            r"probs: probabilities that sum to 1; got 1.5 at row 0; take logits.softmax\(-1\)",
+            r"probs: probabilities that sum to 1; got 1.5 at row 0; use logits.softmax\(-1\)",
         ),
         (lambda: targets.smoothing_from_confidence(PROBS, maximum=1.3), r"maximum: in \[0, 1\]; got 1.3"),
         (
@@ -107,7 +131,10 @@ def test_any_shape_and_precision_without_gradient(dtype: torch.dtype) -> None:
             r"labels: shape \(4,\); got \(2,\)",
         ),
         (lambda: targets.smoothing_from_confidence(PROBS[:, :1], maximum=0.3), r"probs: shape \(..., K\) with K >= 2"),
-        (lambda: targets.smoothing_from_margin(LOGITS, maximum=0.3, margin=0.0), "margin: above 0; got 0.0"),
+        (
+            lambda: targets.smoothing_from_margin(LOGITS, maximum=0.3, margin=0.0),
+            "margin: a finite number above 0; got 0",
+        ),
         (
             lambda: targets.smoothing_from_margin(LOGITS[:, :2], maximum=0.3, margin=1.0, labels=LABELS),
             "labels: .* below 2.*; got 2 at row 1",

@@ -1,4 +1,4 @@
-"""What a smoothing means: every convention as the libraries define it, and the way from each to each."""
+"""Smoothing conventions: the definitions of the libraries, and conversion between all of them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""DisturbLabel: a fresh draw whose expectation is label smoothing."""
+"""DisturbLabel: random labels whose expectation is label smoothing."""
 
 import itertools
 from typing import Any
@@ -9,6 +9,13 @@ import torch
 from softtargets import losses, noise, targets
 
 LABELS = torch.tensor([2, 0, 1])
+
+
+def test_trap_42_the_number_of_classes_is_recorded() -> None:
+    made = targets.disturb_labels(LABELS, 0.5, num_classes=3)
+    assert made.num_classes == 3
+    with pytest.raises(ValueError, match="targets: 5 classes, as the logits; got 3"):
+        losses.cross_entropy(torch.zeros(3, 5), made)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])

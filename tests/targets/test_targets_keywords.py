@@ -1,4 +1,4 @@
-"""Keywords of classes, and smoothing by any scores."""
+"""Class keywords, and smoothing by scores."""
 
 import json
 from typing import Any
@@ -122,7 +122,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "not fitted",
         lambda: ClassKeywords(2).scores(["a"]),
-        r"keywords: fitted ones; got none; call fit\(texts, labels\)",
+        r"ClassKeywords: a fitted object; got one without keywords; call fit\(texts, labels\)",
     ),
     ("one text", lambda: fitted().scores("a text"), "texts: a sequence of texts; got one text"),
     ("one text to fit", lambda: ClassKeywords(2).fit("a", [0]), "texts: a sequence of texts; got one text"),
@@ -132,7 +132,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "another's state",
         lambda: ClassKeywords(2).load_state_dict(fitted().state_dict()),
-        "state: keywords of 2 classes; got 4; fix num_classes",
+        "state: keywords of 2 classes; got 4; create ClassKeywords with the num_classes of the state",
     ),
     (
         "scores",
@@ -154,7 +154,11 @@ WRONG: list[tuple[str, Any, str]] = [
         lambda: targets.smooth_by_scores(LABELS, SCORES, smoothing=-0.1),
         r"smoothing: in \[0, 1\]; got -0.1",
     ),
-    ("cold", lambda: targets.smooth_by_scores(LABELS, SCORES, smoothing=0.1, temperature=0.0), "temperature: above 0"),
+    (
+        "cold",
+        lambda: targets.smooth_by_scores(LABELS, SCORES, smoothing=0.1, temperature=0.0),
+        "temperature: a finite number above 0",
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What is learned: free logits that minimise the loss predict the targets, whatever the weights of the examples."""
+"""Free logits that minimise the loss predict the targets, whatever the example weights are."""
 
 import pytest
 import torch
@@ -20,8 +20,8 @@ def rules() -> dict[str, Targets]:
     return made | {
         "dense, of any mass": targets.dense(PROBS * (RATES[:, None] + 0.5)),
         "disturb": targets.disturb_labels(LABELS, 0.5, num_classes=K, generator=generator),
-        "example of one class table": targets.from_table(targets.localized_table(K, smoothing=0.4, width=1), LABELS),
-        "sample": targets.sample(PROBS.log(), draws=3, proposal_temperature=2.0, generator=generator),
+        "example of one class table": targets.from_table(LABELS, targets.localized_table(K, smoothing=0.4, width=1)),
+        "sample": targets.sample(PROBS.log(), n_draws=3, proposal_temperature=2.0, generator=generator),
         "smooth by a prior": targets.smooth(LABELS, 0.3, prior=PROBS[0]),
         "smooth the others": targets.smooth(LABELS, 0.3, num_classes=K, convention="others"),
         "smooth what is valid": targets.smooth(LABELS.where(some[LABELS], torch.tensor(0)), 0.3, valid=some),

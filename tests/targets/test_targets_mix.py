@@ -31,7 +31,7 @@ def test_mix_is_the_convex_combination(first: str, second: str, weight: float | 
             "hard": lambda: targets.hard(labels),
             "smooth": lambda: targets.smooth(labels, 0.4),
             "prior": lambda: targets.smooth(labels, 0.4, prior=PRIOR),
-            "table": lambda: targets.from_table(ASYMMETRIC, labels),
+            "table": lambda: targets.from_table(labels, ASYMMETRIC),
             "dense": lambda: targets.dense(ASYMMETRIC[labels]),
         }
         return rules[form]()
@@ -54,7 +54,7 @@ def test_mix_stays_factored_where_it_can() -> None:
 
 
 def test_mixing_unlike_uniform_targets_finds_the_number_of_classes() -> None:
-    made = targets.mix(targets.smooth(LABELS, 0.4), targets.from_table(ASYMMETRIC, LABELS), 0.5)
+    made = targets.mix(targets.smooth(LABELS, 0.4), targets.from_table(LABELS, ASYMMETRIC), 0.5)
     close(made, (0.5 * targets.smooth(LABELS, 0.4).to_dense(4) + 0.5 * ASYMMETRIC[LABELS]).tolist())
 
 
@@ -83,7 +83,7 @@ def test_the_ends_are_either_of_the_two() -> None:
 def test_the_one_label_there_is_is_kept_and_two_are_none() -> None:
     hard = targets.hard(LABELS)
     assert targets.mix(hard, targets.smooth(LABELS, 0.3), 0.5).labels is LABELS
-    assert targets.mix(hard, targets.from_table(ASYMMETRIC, LABELS), 0.5).labels is LABELS
+    assert targets.mix(hard, targets.from_table(LABELS, ASYMMETRIC), 0.5).labels is LABELS
     assert targets.mix(hard, targets.hard(LABELS.flip(0)), 0.5).labels is None
     assert (
         targets.mix(targets.mix(hard, targets.hard(LABELS.flip(0)), 0.5), targets.dense(ASYMMETRIC), 0.5).labels is None
@@ -106,6 +106,15 @@ def test_a_weight_in_half_precision_keeps_the_mass() -> None:
         rtol=0,
         atol=1e-15,
     )
+
+
+def test_labels_are_mixed_as_hard_targets() -> None:
+    other = LABELS.flip(0)
+    made = targets.mix(LABELS, other, 0.3)
+    assert torch.equal(made.to_dense(4), targets.mix(targets.hard(LABELS), targets.hard(other), 0.3).to_dense(4))
+    ignored = targets.mix(LABELS.masked_fill(LABELS == 0, -100), other, 0.3)
+    assert ignored.ignored is not None
+    assert ignored.ignored.tolist() == [False, True, False, False]
 
 
 WRONG: list[tuple[str, Any, str]] = [

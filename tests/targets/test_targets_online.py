@@ -1,6 +1,7 @@
-"""Targets that are learned: OLS's class table and ELR's running mean."""
+"""Targets learned during training: online label smoothing and ELR's running mean."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -125,7 +126,7 @@ def test_errors() -> None:
     running = RunningTargets(2, 3)
     with pytest.raises(ValueError, match=r"ids: .* below 2.*; got 2 at row 1"):
         running.observe(torch.tensor([0, 2]), torch.ones(2, 3))
-    with pytest.raises(ValueError, match=r"probs: shape \(2, 3\); got \(3,\); give one row of K per id"):
+    with pytest.raises(ValueError, match=r"probs: shape \(2, 3\); got \(3,\); pass one row of K probabilities per id"):
         running.observe(torch.tensor([0, 1]), torch.ones(3))
     with pytest.raises(ValueError, match=r"weight: in \[0, 1\]; got 2"):
         OnlineSmoothing(3, weight=2.0)
@@ -150,12 +151,12 @@ def test_the_ends_of_online_smoothing() -> None:
 @pytest.mark.parametrize(("bad", "said"), [(1.5, "1.5"), (-0.5, "-0.5"), (float("nan"), "nan")])
 def test_what_is_no_probability_is_not_observed(bad: float, said: str) -> None:
     probs = torch.tensor([[0.5, 0.5], [0.5, bad]])
-    message = rf"probs: probabilities, in \[0, 1\]; got {said} at index \(1, 1\); take logits.softmax\(-1\)"
+    message = rf"probs: probabilities, in \[0, 1\]; got {said} at index \(1, 1\); use logits.softmax\(-1\)"
     with pytest.raises(ValueError, match=message):
         targets.OnlineSmoothing(2).observe(probs, torch.tensor([0, 1]))
     with pytest.raises(ValueError, match=message):
         targets.RunningTargets(2, 2).observe(torch.tensor([0, 1]), probs)
-    with pytest.raises(TypeError, match=r"labels: an int64 tensor .* use labels.long"):
+    with pytest.raises(TypeError, match=r"labels: labels as integers .* use labels.long"):
         targets.OnlineSmoothing(2).observe(probs[:1], torch.tensor([0.0]))
 
 
@@ -179,7 +180,9 @@ def test_no_momentum_is_the_last_prediction() -> None:
 
 def test_online_smoothing_refuses_rows_and_labels_that_do_not_fit() -> None:
     online = OnlineSmoothing(3)
-    with pytest.raises(ValueError, match=r"probs: shape \(2, 3\); got \(2, 2\); give one row of K per label"):
+    with pytest.raises(
+        ValueError, match=r"probs: 3 classes in dimension -1; got \(2, 2\); pass one probability per class"
+    ):
         online.observe(torch.ones(2, 2), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match=r"labels: .* below 3.*; got 3 at row 1"):
         online.observe(torch.ones(2, 3), torch.tensor([0, 3]))
@@ -302,3 +305,23 @@ def test_a_row_of_several_processes_is_their_mean(size: int) -> None:
 
 def test_a_group_keeps_to_itself() -> None:
     run_on_processes(4, merge_in_a_group)
+
+
+@pytest.mark.parametrize("made", [targets.OnlineSmoothing(3), targets.RunningTargets(4, 3)], ids=["online", "running"])
+def test_a_state_of_another_object_is_refused(made: Any) -> None:
+    made.load_state_dict(made.state_dict())
+    other = targets.OnlineSmoothing(5) if isinstance(made, targets.OnlineSmoothing) else targets.RunningTargets(4, 5)
+    with pytest.raises(ValueError, match=r"^state: '\w+' of shape \(\d, 3\); got \(\d, 5\); pass what state"):
+        made.load_state_dict(other.state_dict())
+    with pytest.raises(ValueError, match=r"^state: a tensor '\w+'; got the keys \[\]; "):
+        made.load_state_dict({})
+    with pytest.raises(TypeError, match=r"^state: a dict; got list; "):
+        made.load_state_dict([])  # pyright: ignore[reportArgumentType]
+
+
+def test_a_mask_is_no_ids() -> None:
+    running = targets.RunningTargets(4, 2)
+    with pytest.raises(TypeError, match=r"^ids: integer ids of examples; got dtype torch.bool; .*nonzero"):
+        running.of(torch.tensor([True, False, True, True]))
+    with pytest.raises(ValueError, match=r"^ids: ids of at least 0 and below 4, .* examples; got 4 at row 1"):
+        running.of(torch.tensor([0, 4]))

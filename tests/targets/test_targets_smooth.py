@@ -1,4 +1,4 @@
-"""Label smoothing against numbers worked out by hand and the slow loops."""
+"""Label smoothing, against hand-computed numbers and slow loops."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from reference import losses as reference
 
-from softtargets import targets
+from softtargets import losses, targets
 from softtargets.matrices import LabelMatrix
 from softtargets.targets import Targets
 
@@ -61,8 +61,8 @@ def test_smoothing_targets_that_are_soft_already(form: str, prior: torch.Tensor 
         "hard": targets.hard(LABELS),
         "smooth": targets.smooth(LABELS, 0.4),
         "prior": targets.smooth(LABELS, 0.4, prior=PRIOR),
-        "table": targets.from_table(ASYMMETRIC, LABELS),
-        "factored": targets.from_table(LabelMatrix(4, keep=1.0, rest=-0.3), LABELS),  # a mass of .7
+        "table": targets.from_table(LABELS, ASYMMETRIC),
+        "factored": targets.from_table(LABELS, LabelMatrix(4, keep=1.0, rest=-0.3)),  # a mass of .7
         "dense": targets.dense(2 * ASYMMETRIC[LABELS] - 0.1),  # another mass, negative weights
         "mixed": targets.mix(targets.hard(LABELS), targets.smooth(LABELS.flip(0), 0.2), 0.3),
     }[form]
@@ -131,11 +131,41 @@ def test_smoothing_under_another_mask_leaves_the_first_where_it_was() -> None:
     assert targets.smooth(first, 0.3, valid=a.clone()).values is None, "the same mask again"
 
 
+def test_trap_42_the_number_of_classes_is_recorded_and_other_logits_are_refused() -> None:
+    labels = torch.tensor([2, 0])
+    made = targets.smooth(labels, 0.1, convention="others", num_classes=3)
+    assert made.num_classes == 3
+    assert targets.smooth(made, 0.1).num_classes == 3
+    with pytest.raises(ValueError, match="targets: 10 classes, as the logits; got 3"):
+        losses.cross_entropy(torch.zeros(2, 10), made)
+    with pytest.raises(ValueError, match="num_classes: 3, the number of classes of the targets; got 4; leave it out"):
+        targets.smooth(made, 0.1, num_classes=4)
+    with pytest.raises(ValueError, match=r"labels_or_targets: labels of at least 0 and below 3.*; got 3 at row 1"):
+        targets.smooth(torch.tensor([0, 3]), 0.1, num_classes=3)
+    with pytest.raises(ValueError, match=r"labels_or_targets: .* below 2.*; got 2 at index \(0, 0\)"):
+        targets.smooth(targets.hard(labels), 0.1, num_classes=2)
+    with pytest.raises(ValueError, match="prior: 3 classes, as the targets; got 4"):
+        targets.smooth(labels, 0.1, num_classes=3, prior=PRIOR)
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        (torch.tensor([0.0, 1.0]), r"use labels_or_targets.long\(\) if these are class numbers"),
+        (torch.tensor([[0.0, 2.0], [1.0, 3.0]]), r"use labels_or_targets.long\(\) if these are class numbers"),
+        (torch.tensor([[0.25, 0.75]]), r"use targets.dense\(labels_or_targets\) if these are probabilities"),
+    ],
+)
+def test_float_labels_get_the_advice_that_fits(given: torch.Tensor, advice: str) -> None:
+    with pytest.raises(TypeError, match=rf"labels_or_targets: integer labels or Targets; got a tensor of .*; {advice}"):
+        targets.smooth(given, 0.1)
+
+
 WRONG: list[tuple[str, Any, str]] = [
     (
         "endless smoothing",
         lambda: targets.smooth(LABELS, -float("inf"), allow_negative=True),
-        "smoothing: finite; got -inf; choose a finite one",
+        "smoothing: finite; got -inf; choose a finite value",
     ),
     (
         "a mask of another shape",
@@ -169,8 +199,12 @@ WRONG: list[tuple[str, Any, str]] = [
         ),
         "prior: mass on the valid classes; got none at row 0",
     ),
-    ("smoothing above 1", lambda: targets.smooth(LABELS, 1.5), r"smoothing: in \[0, 1\]; got 1.5; choose within it"),
-    ("negative smoothing", lambda: targets.smooth(LABELS, -0.1), "got -0.1; .*negative one needs allow_negative=True"),
+    (
+        "smoothing above 1",
+        lambda: targets.smooth(LABELS, 1.5),
+        r"smoothing: in \[0, 1\]; got 1.5; choose a value between 0 and 1",
+    ),
+    ("negative smoothing", lambda: targets.smooth(LABELS, -0.1), "got -0.1; .*or set allow_negative=True"),
     ("smoothing nan", lambda: targets.smooth(LABELS, float("nan")), "smoothing: .*; got nan"),
     ("allowed above 1", lambda: targets.smooth(LABELS, 2.0, allow_negative=True), "got 2; choose at most 1"),
     (
@@ -184,7 +218,7 @@ WRONG: list[tuple[str, Any, str]] = [
         r"smoothing: a number or shape \(4,\), one per example; got shape \(2,\)",
     ),
     ("a column", lambda: targets.smooth(LABELS, torch.full((4, 1), 0.1)), r"smoothing: .*; got shape \(4, 1\)"),
-    ("smoothing a str", lambda: targets.smooth(LABELS, "0.1"), "smoothing: a number or a tensor; got str"),  # pyright: ignore
+    ("smoothing a str", lambda: targets.smooth(LABELS, "0.1"), "smoothing: a number, or a tensor .*; got str"),  # pyright: ignore
     ("prior sum", lambda: targets.smooth(LABELS, 0.1, prior=PRIOR * 2), "prior: a sum of 1; got 2; divide it by its"),
     (
         "prior sign",

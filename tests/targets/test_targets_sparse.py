@@ -1,4 +1,4 @@
-"""Targets of a few classes: a teacher's top k, a teacher's draws, annotators' votes."""
+"""Targets of few classes: top k, sampled classes, annotators' votes."""
 
 import itertools
 from typing import Any
@@ -28,6 +28,24 @@ def test_top_k_is_the_teacher_there_and_the_residual_elsewhere(k: int, residual:
     assert residual == "drop" or mass.tolist() == pytest.approx([1] * 5)
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        targets.top_k(TEACHER, k=2),
+        targets.top_k(TEACHER, k=2, residual="drop"),
+        targets.top_k(TEACHER, k=2, residual="prior", prior=PRIOR),
+        targets.top_k(TEACHER, k=6),
+        targets.sample(TEACHER, n_draws=3),
+    ],
+    ids=["uniform", "drop", "prior", "all", "sample"],
+)
+def test_trap_42_the_number_of_classes_is_recorded_and_a_wider_student_refused(made: targets.Targets) -> None:
+    assert made.num_classes == made[:2].num_classes == 6
+    for student in (torch.zeros(5, 7), torch.zeros(5, 5)):
+        with pytest.raises(ValueError, match=f"targets: {student.shape[-1]} classes, as the logits; got 6"):
+            losses.cross_entropy(student, made)
+
+
 @pytest.mark.parametrize("residual", ["uniform", "drop"])
 def test_all_classes_are_the_teacher(residual: str) -> None:
     made = targets.top_k(TEACHER, k=6, residual=residual)
@@ -55,7 +73,7 @@ def test_half_precision_is_widened(dtype: torch.dtype) -> None:
     made = targets.top_k(TEACHER.to(dtype), k=2)
     assert made.value is not None
     assert made.value.dtype == torch.float32
-    assert targets.sample(TEACHER.to(dtype), draws=2).mass().dtype == torch.float32
+    assert targets.sample(TEACHER.to(dtype), n_draws=2).mass().dtype == torch.float32
 
 
 def test_masked_classes_get_a_share_of_the_residual_but_no_infinity() -> None:
@@ -69,10 +87,10 @@ def test_any_leading_shape() -> None:
     assert torch.equal(
         targets.top_k(teacher, k=3).to_dense(6), targets.top_k(TEACHER[:4], k=3).to_dense(6).view_as(teacher)
     )
-    drawn = targets.sample(teacher, draws=3, generator=torch.Generator().manual_seed(0))
-    flat = targets.sample(TEACHER[:4], draws=3, generator=torch.Generator().manual_seed(0))
+    drawn = targets.sample(teacher, n_draws=3, generator=torch.Generator().manual_seed(0))
+    flat = targets.sample(TEACHER[:4], n_draws=3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(drawn.to_dense(6), flat.to_dense(6).view_as(teacher))
-    assert targets.sample(TEACHER[0], draws=3).to_dense(6).shape == (6,)
+    assert targets.sample(TEACHER[0], n_draws=3).to_dense(6).shape == (6,)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -84,7 +102,7 @@ def test_trap_19_sampling_is_unbiased_and_top_k_is_not(temperature: float, monke
     square = torch.zeros(1, 3, dtype=torch.float64)
     for outcome in itertools.product(range(3), repeat=2):
         monkeypatch.setattr(torch, "multinomial", lambda *_, drawn=outcome, **__: torch.tensor([drawn]))
-        t = targets.sample(teacher.log(), draws=2, proposal_temperature=temperature).to_dense(3)
+        t = targets.sample(teacher.log(), n_draws=2, proposal_temperature=temperature).to_dense(3)
         chance = float(proposal[list(outcome)].prod())
         mean += chance * t
         square += chance * t**2
@@ -101,7 +119,7 @@ def test_the_draws_follow_the_proposal(temperature: float) -> None:
     number, draws = 20_000, 3
     generator = torch.Generator().manual_seed(1)
     many = TEACHER[:1].expand(number, 6)
-    t = targets.sample(many, draws=draws, proposal_temperature=temperature, generator=generator).to_dense(6)
+    t = targets.sample(many, n_draws=draws, proposal_temperature=temperature, generator=generator).to_dense(6)
     p = TEACHER[0].exp()
     q = torch.tensor(reference.tempered(TEACHER[0].tolist(), temperature), dtype=torch.float64)
     deviation = (p**2 * (1 / q - 1) / draws).sqrt()
@@ -110,7 +128,7 @@ def test_the_draws_follow_the_proposal(temperature: float) -> None:
 
 
 def test_at_temperature_1_a_draw_is_a_vote() -> None:
-    t = targets.sample(TEACHER, draws=4).to_dense(6) * 4
+    t = targets.sample(TEACHER, n_draws=4).to_dense(6) * 4
     torch.testing.assert_close(t, t.round(), rtol=0, atol=1e-12)
     assert t.sum(-1).tolist() == pytest.approx([4] * 5)
 
@@ -118,12 +136,12 @@ def test_at_temperature_1_a_draw_is_a_vote() -> None:
 def test_a_certain_teacher_gives_its_class() -> None:
     certain = torch.eye(3)[[2, 0]].log()
     for temperature in (0.5, 1.0, 3.0):
-        made = targets.sample(certain, draws=2, proposal_temperature=temperature)
+        made = targets.sample(certain, n_draws=2, proposal_temperature=temperature)
         assert made.to_dense(3).tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
 def test_the_generator_is_the_only_randomness() -> None:
-    a, b = (targets.sample(TEACHER, draws=3, generator=torch.Generator().manual_seed(7)) for _ in range(2))
+    a, b = (targets.sample(TEACHER, n_draws=3, generator=torch.Generator().manual_seed(7)) for _ in range(2))
     assert torch.equal(a.to_dense(6), b.to_dense(6))
 
 
@@ -131,7 +149,7 @@ def test_the_sampled_gradient_is_right_in_expectation() -> None:
     teacher = TEACHER[:1].expand(20_000, 6)
     z = LOGITS[:1].clone().requires_grad_()
     loss = losses.cross_entropy(
-        z.expand(20_000, 6), targets.sample(teacher, draws=4, generator=torch.Generator().manual_seed(2))
+        z.expand(20_000, 6), targets.sample(teacher, n_draws=4, generator=torch.Generator().manual_seed(2))
     )
     (gradient,) = torch.autograd.grad(loss.mean(), z)
     torch.testing.assert_close(gradient, z.softmax(-1).detach() - TEACHER[:1].exp(), rtol=0, atol=0.01)
@@ -157,13 +175,13 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "logits",
         lambda: targets.top_k(LOGITS, k=2),
-        r"teacher_log_probs: logarithms of probabilities that sum to 1; got a sum of .* at row 0; take teacher_logits",
+        r"teacher_log_probs: logarithms of probabilities that sum to 1; got a sum of .* at row 0; use teacher_logits",
     ),
-    ("probabilities", lambda: targets.sample(TEACHER.exp(), draws=2), "teacher_log_probs: logarithms of .* at row 0"),
+    ("probabilities", lambda: targets.sample(TEACHER.exp(), n_draws=2), "teacher_log_probs: logarithms of .* at row 0"),
     ("nan", lambda: targets.top_k(TEACHER / 0, k=2), "got a sum of"),
     ("one class", lambda: targets.top_k(torch.zeros(2, 1), k=1), r"teacher_log_probs: shape \(..., K\) with K >= 2"),
     ("ints", lambda: targets.top_k(torch.zeros(2, 2).long(), k=1), "teacher_log_probs: a floating-point tensor"),
-    ("k", lambda: targets.top_k(TEACHER, k=7), "k: an int from 1 to 6; got 7; choose at most"),
+    ("k", lambda: targets.top_k(TEACHER, k=7), "k: an int from 1 to 6; got 7; k is the number of classes to keep"),
     ("no k", lambda: targets.top_k(TEACHER, k=0), "k: an int from 1 to 6"),
     ("half a k", lambda: targets.top_k(TEACHER, k=1.5), "k: an int from 1 to 6.*; got 1.5"),  # pyright: ignore
     (
@@ -192,16 +210,16 @@ WRONG: list[tuple[str, Any, str]] = [
         lambda: targets.top_k(HALF, k=1, residual="prior", prior=torch.eye(4)[int(HALF.topk(1).indices)]),
         "prior: mass outside the k largest classes; got none at row 0; use 'uniform' or 'drop'",
     ),
-    ("no draws", lambda: targets.sample(TEACHER, draws=0), "draws: an int of at least 1; got 0"),
+    ("no draws", lambda: targets.sample(TEACHER, n_draws=0), "n_draws: an int of at least 1; got 0"),
     (
         "cold",
-        lambda: targets.sample(TEACHER, draws=1, proposal_temperature=0.0),
-        "proposal_temperature: above 0, finite; got 0.0",
+        lambda: targets.sample(TEACHER, n_draws=1, proposal_temperature=0.0),
+        "proposal_temperature: a finite number above 0; got 0",
     ),
     (
         "endless",
-        lambda: targets.sample(TEACHER, draws=1, proposal_temperature=float("inf")),
-        "proposal_temperature: above 0, finite; got inf; 1 draws as the teacher would",
+        lambda: targets.sample(TEACHER, n_draws=1, proposal_temperature=float("inf")),
+        "proposal_temperature: a finite number above 0; got inf; 1 draws from the teacher",
     ),
     (
         "a negative vote",
@@ -214,13 +232,13 @@ WRONG: list[tuple[str, Any, str]] = [
         r"counts: at least 0, finite; got inf at index \(0, 1\); fix that count",
     ),
     ("votes for one class", lambda: targets.votes(torch.ones(3, 1)), r"counts: shape \(..., K\) .*; got \(3, 1\); put"),
-    ("one vote alone", lambda: targets.votes(torch.tensor(3)), r"counts: shape \(..., K\) .*; got \(\); put"),
+    ("one vote alone", lambda: targets.votes(torch.tensor(3)), r"counts: shape \(..., K\) .*; got \(\); pass"),
     (
         "no votes",
         lambda: targets.votes(torch.tensor([[1, 2], [0, 0], [0, 0]])),
         "counts: a vote in every row; got 0 at row 1; drop that example",
     ),
-    ("votes by list", lambda: targets.votes([[1, 2]]), "counts: a tensor of numbers of votes; got list"),  # pyright: ignore
+    ("votes by list", lambda: targets.votes([[1, 2]]), "counts: .*; got list; use torch.as_tensor"),  # pyright: ignore
     ("votes in bool", lambda: targets.votes(torch.ones(2, 2).bool()), "counts: .*; got dtype torch.bool"),
 ]
 

@@ -1,4 +1,4 @@
-"""Targets: its three forms, its mass, its life as a pytree, and what it refuses."""
+"""The Targets class: its three forms, mass, pytree behaviour, indexing and validation."""
 
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
@@ -23,10 +23,10 @@ def every_form() -> dict[str, Targets]:
         "hard": hard,
         "smooth": targets.smooth(LABELS, 0.2, valid=torch.tensor([True, True, True, True])),
         "prior": targets.smooth(LABELS, torch.linspace(0, 1, 5), prior=prior),
-        "table": targets.from_table(TABLE, LABELS),
+        "table": targets.from_table(LABELS, TABLE),
         "dense": targets.dense(TABLE[LABELS]),
         "mixed": targets.mix(hard, targets.smooth(LABELS.flip(0), 0.3), 0.25),
-        "sized": targets.from_table(LabelMatrix.uniform(0.3, 4), LABELS),
+        "sized": targets.from_table(LABELS, LabelMatrix.uniform(0.3, 4)),
     }
 
 
@@ -70,7 +70,7 @@ def test_vmap_may_make_targets_from_labels_and_smoothings() -> None:
     made = torch.func.vmap(lambda rate: targets.smooth(LABELS, rate).to_dense(4))(rates)
     for row, rate in zip(made, rates, strict=True):
         torch.testing.assert_close(row, targets.smooth(LABELS, float(rate)).to_dense(4), rtol=0, atol=1e-15)
-    one = torch.func.vmap(lambda label: targets.from_table(TABLE, label).to_dense())(LABELS)
+    one = torch.func.vmap(lambda label: targets.from_table(label, TABLE).to_dense())(LABELS)
     assert torch.equal(one, TABLE[LABELS])
 
 
@@ -129,9 +129,9 @@ def test_an_index_takes_examples_as_it_would_from_the_dense_form(form: str, at: 
     for name in ("labels", "ignored"):
         there = getattr(whole, name)
         assert getattr(part, name) is None if there is None else torch.equal(getattr(part, name), there[at])
-    names, size = _pytree.tree_structure(part).context
+    names, size, temperature = _pytree.tree_structure(part).context
     assert set(names) == set(whole.tensors())
-    assert size == whole.size
+    assert (size, temperature) == (whole.size, whole.temperature)
 
 
 @pytest.mark.parametrize("mask", [VALID[:4], torch.ones(1, 4).bool(), torch.tensor([[True] * 4, [True] * 3 + [False]])])
@@ -149,6 +149,20 @@ def test_a_slice_is_a_view_and_too_many_indices_are_refused() -> None:
     assert part.values.data_ptr() == TABLE[1:3].data_ptr()
     with pytest.raises(IndexError):
         whole[0, 0]
+
+
+def test_targets_compare_by_identity_and_can_be_keys() -> None:
+    one, other = targets.hard(LABELS), targets.hard(LABELS)
+    assert one == one
+    assert one != other
+    assert {one: 1, other: 2}[one] == 1
+
+
+def test_a_repr_is_one_short_line() -> None:
+    assert repr(targets.hard(LABELS, ignore_index=1)) == (
+        "Targets(factored, shape=(5,), num_classes=None, with ignored examples)"
+    )
+    assert repr(targets.from_table(LABELS, TABLE)) == "Targets(table, shape=(5,), num_classes=4)"
 
 
 def test_targets_are_frozen() -> None:
@@ -186,7 +200,7 @@ def test_to_dense_says_when_it_needs_the_number_of_classes() -> None:
     [
         (targets.hard(torch.tensor([0, 7])), 3, "labels: .*below 3, .*; got 7 at row 1"),
         (targets.dense(TABLE), 7, "num_classes: 4, as the targets know it; got 7; leave it out"),
-        (targets.from_table(LabelMatrix.uniform(0.3, 4), LABELS), 5, "num_classes: 4, as the targets know it; got 5"),
+        (targets.from_table(LABELS, LabelMatrix.uniform(0.3, 4)), 5, "num_classes: 4, as the targets know it; got 5"),
     ],
 )
 def test_to_dense_is_over_the_classes_there_are(made: Targets, size: int, message: str) -> None:
@@ -200,6 +214,9 @@ def test_to_dense_is_over_the_classes_there_are(made: Targets, size: int, messag
         ({}, "Targets: exactly one of index, table and values; got 0"),
         ({"values": TABLE, "index": LABELS[:, None], "value": TABLE[:, :1]}, "exactly one .*; got 2"),
         ({"index": LABELS[:, None]}, "Targets: index with value, table with row; got one of a pair"),
+        ({"index": LABELS[:, None], "value": TABLE}, r"value: shape \(5, 1\), as index; got \(4, 4\); align them"),
+        ({"values": [[0.5, 0.5]]}, "values: a tensor; got list; create targets with targets.hard"),
+        ({"values": torch.tensor(0.5)}, "values: at least one dimension; got a 0-d tensor"),
         ({"values": TABLE, "row": LABELS}, "index with value, table with row"),
         ({"values": TABLE, "prior": torch.ones(5) / 5}, "values: 5 classes, as the targets; got 4; align them"),
         ({"values": TABLE, "size": 3}, "values: 3 classes, as the targets; got 4; align them"),

@@ -1,4 +1,4 @@
-"""Class weights as the weights of examples, and as torch has them."""
+"""Class weights as example weights, and as torch applies them."""
 
 from dataclasses import replace
 from typing import Any
@@ -28,7 +28,7 @@ def forms() -> dict[str, Targets]:
         "prior": targets.smooth(LABELS, 0.3, prior=PRIOR),
         "mask": targets.smooth(torch.tensor([1, 0, 1, 3, 3]), 0.3, valid=MASK),
         "masks": targets.smooth(LABELS, 0.3, valid=MASKS, prior=PRIOR),
-        "table": targets.from_table(TABLE, LABELS),
+        "table": targets.from_table(LABELS, TABLE),
         "dense": targets.dense(TABLE[LABELS]),
         "mixed": targets.mix(hard, targets.smooth(LABELS.flip(0), 0.3), 0.25),
         "factored, negative": Targets(
@@ -144,13 +144,22 @@ def test_gradients_reach_the_class_weights() -> None:
         assert torch.autograd.gradcheck(lambda w, made=made: targets.example_weights(made, w), weight)
 
 
+def test_labels_are_weighed_as_hard_targets() -> None:
+    assert targets.example_weights(LABELS, WEIGHT).tolist() == WEIGHT[LABELS].tolist()
+    made, expected = targets.reweight(LABELS, WEIGHT), targets.reweight(targets.hard(LABELS), WEIGHT)
+    assert torch.equal(made.to_dense(4), expected.to_dense(4))
+    assert targets.example_weights(LABELS.masked_fill(LABELS == 3, -100), WEIGHT).tolist()[3:] == [0, 0]
+    with pytest.raises(ValueError, match="targets: labels of at least 0; got -1 at row 0"):
+        targets.example_weights(LABELS - 3, WEIGHT)
+
+
 NAMELESS = targets.dense(torch.tensor([[0.5, 0.5], [1.2, -0.2]]))
 
 WRONG: list[tuple[str, Any, str]] = [
     (
         "negative without a label",
         lambda: targets.example_weights(NAMELESS, torch.ones(2)),
-        r"targets: labels, or entries of at least 0; got -0.2 at index \(1, 1\); make them from labels",
+        r"targets: labels, or entries of at least 0; got -0.2 at index \(1, 1\); create them from integer labels",
     ),
     (
         "as many weights as classes",

@@ -1,4 +1,4 @@
-"""A teacher's signal to one loss per example; teachers that are kept, averaged or made of several."""
+"""Knowledge distillation: losses of a student, and teachers that are cached, averaged or combined."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 

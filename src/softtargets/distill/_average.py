@@ -1,4 +1,4 @@
-"""A student's own average as its teacher."""
+"""A moving average of the student's weights as its teacher."""
 
 import copy
 from typing import Any
@@ -6,44 +6,45 @@ from typing import Any
 import torch
 from torch import nn
 
-from softtargets._checks import check_fraction
-from softtargets._errors import fail
+from softtargets._errors import fail, fail_type
+from softtargets.targets.checks import fraction
 
 __all__ = ["MovingAverage"]
 
 
 class MovingAverage(nn.Module):
-    """A running average of a model's weights, which predicts without learning.
+    """An exponential moving average of a model's weights, for use as a teacher.
 
     average <- decay * average + (1 - decay) * weights        # Tarvainen & Valpola 2017, mean teacher
 
-    The average begins as a copy of the model. Parameters are averaged; buffers, which are counts or averages of their
-    own (batch normalisation), are copied. It is always in eval mode, whatever mode the module that holds it is in, and
-    its forward pass keeps no gradient. Its state_dict is all there is to keep: that of the model, under ``average.``.
+    The average starts as a copy of the model. Parameters are averaged. Buffers, such as the running statistics of batch
+    normalisation, are copied. The module always stays in eval mode, even inside a module that is in train mode, and its
+    forward pass computes no gradient. Its state_dict holds that of the model, under ``average.``.
 
     Args:
-        model: the model to follow; it is copied and not kept.
-        decay: in [0, 1]; weight of the average so far.
+        model: the model to average; it is copied.
+        decay: weight of the previous average, in [0, 1].
 
     Raises:
-        ValueError: where decay is outside [0, 1].
+        ValueError: if decay is outside [0, 1].
+        TypeError: if model is not a torch.nn.Module or decay is not a number.
 
     Special cases:
-        decay=0 gives the model as it is; decay=1 the model as it was.
+        decay=0 gives the current model; decay=1 gives the initial model.
 
     Notes:
-        no correction for the start: the first weights count decay^n after n updates. Some code begins with a smaller
-        decay instead, or copies at the first update (torch's AveragedModel).
+        No bias correction: after n updates the initial weights have weight decay^n. Other implementations start with a
+        smaller decay, or copy at the first update (torch's AveragedModel).
 
     Complexity:
-        a second model in memory, one pass over the weights an update, one forward pass more where it teaches.
+        A second model in memory, and one pass over the weights per update.
 
     When to use:
-        self-distillation without a teacher of its own; also as the model to evaluate.
+        Self-distillation without a separate teacher. Also as the model to evaluate.
 
     Limitations:
-        1 / (1 - decay) updates is how far it lags; weights in half precision lose updates smaller than their last bit:
-        keep the model in float32, under autocast if need be.
+        The average lags by about 1 / (1 - decay) updates. Half-precision weights lose small updates to rounding: keep
+        the model in float32, with autocast if needed.
 
     Example:
         >>> model = torch.nn.Linear(1, 1, bias=False)
@@ -57,21 +58,24 @@ class MovingAverage(nn.Module):
 
     def __init__(self, model: nn.Module, *, decay: float) -> None:
         super().__init__()
-        check_fraction("decay", decay)
-        self.decay = decay
+        if not isinstance(model, nn.Module):
+            raise fail_type("model", "a torch.nn.Module", type(model).__name__, "pass the model to average")
+        self.decay = fraction("decay", decay)
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the model's weights as they are now; call it after each step of the optimizer.
+        """Add the model's current weights to the average; call it after each optimizer step.
 
         Args:
-            model: the model, with the names and shapes it had when it was copied.
+            model: the model, with the names and shapes that it had when it was copied.
 
         Raises:
-            ValueError: where a parameter or buffer is missing, new or of another shape (first one named); nothing is
-                changed.
+            ValueError: if a parameter or buffer is missing, new or of another shape (the first is named). The average
+                is then unchanged.
         """
+        if not isinstance(model, nn.Module):
+            raise fail_type("model", "a torch.nn.Module", type(model).__name__, "pass the model that was copied")
         # named_parameters lists a tied parameter once, and so it is averaged once
         weights, buffers = dict(model.named_parameters()), dict(model.named_buffers())
         averages, kept = dict(self.average.named_parameters()), dict(self.average.named_buffers())
@@ -83,11 +87,11 @@ class MovingAverage(nn.Module):
 
     @torch.no_grad()
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what the averaged model does, without a gradient."""
+        """Return the output of the averaged model, without a gradient."""
         return self.average(*args, **kwargs)
 
     def train(self, mode: bool = True) -> "MovingAverage":
-        """Stay in eval mode: a teacher drops no units and counts no statistics of its own."""
+        """Stay in eval mode, whatever `mode` is: a teacher uses no dropout and updates no statistics."""
         del mode
         return super().train(False)
 
@@ -100,7 +104,9 @@ def _check_same(given: dict[str, torch.Tensor], known: dict[str, torch.Tensor]) 
     for name in [*known, *given]:
         if name not in given or name not in known:
             got = f"{'no' if name in known else 'a new'} '{name}'"
-            raise fail("model", "the names it was copied with", got, "pass the bare model, without a wrapper")
+            raise fail(
+                "model", "the parameter and buffer names at construction", got, "pass the bare model, without a wrapper"
+            )
         if given[name].shape != known[name].shape:
             required = f"shape {tuple(known[name].shape)} for '{name}'"
             raise fail("model", required, tuple(given[name].shape), "pass the model that was copied")

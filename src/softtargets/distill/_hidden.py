@@ -1,13 +1,16 @@
-"""What a student learns from a teacher's activations."""
+"""Distillation of hidden states (activations)."""
 
 from collections.abc import Callable
 
 from torch import Tensor
 from torch.nn import functional
 
-from softtargets._checks import check_floating, check_mask
-from softtargets._errors import fail
-from softtargets.distill._inputs import counted, masked_rows
+from softtargets._checks import check_mask
+from softtargets._errors import fail, fail_type
+from softtargets.distill._inputs import zeroed
+from softtargets.losses import reduce
+from softtargets.losses.reduction import Reduction
+from softtargets.targets.checks import check_scores, describe
 
 __all__ = ["hidden_state_loss"]
 
@@ -19,65 +22,76 @@ def hidden_state_loss(
     projection: Callable[[Tensor], Tensor] | None = None,
     normalize: bool = False,
     mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
-    """Learn a teacher's activations by their squared distance.
+    """Match a teacher's hidden states by their mean squared distance, as in FitNets.
 
-    mean_d (projection(h_s)_d - h_t,d)^2        # after the hints of Romero et al. 2015
+    mean_d (projection(h_s)_d - h_t,d)^2        # the hints of Romero et al. 2015, up to a constant factor
 
     Args:
         student_hidden: (..., D_s) float activations.
-        teacher_hidden: (..., D_t) float activations of the same rows. No gradient goes to them.
-        projection: from (..., D_s) to (..., D_t), such as a torch.nn.Linear, which learns with the student; None where
+        teacher_hidden: (..., D_t) float activations of the same examples. No gradient flows to them.
+        projection: maps (..., D_s) to (..., D_t), such as a torch.nn.Linear that is trained with the student; None if
             the widths agree.
-        normalize: divide each vector by its Euclidean norm first, so that direction alone counts.
-        mask: (...) bool, False for rows that do not count: loss 0, gradient 0, whatever stands in them; the projection
-            sees zeros there.
+        normalize: divide each vector by its Euclidean norm first, so that only the direction counts.
+        mask: (...) bool, False for examples to leave out, whatever their activations are; the projection gets zeros
+            there.
+        reduction: "none", "mean" over the examples that count, or "sum".
 
     Returns:
-        (...) float32 or wider, at least 0.
+        (...) float32 or wider, at least 0, one value per example, 0 for examples that are left out; or () if reduced.
 
     Raises:
-        ValueError: where rows or widths do not agree.
-        TypeError: where activations are not floating-point or the mask not boolean.
+        ValueError: if the examples or widths differ.
+        TypeError: if activations are not floating-point tensors, the projection is not callable, or the mask is not
+            boolean.
 
     Special cases:
         the teacher's own activations give 0; with normalize it is 2 (1 - cosine) / D_t.
 
     Notes:
-        averaged over the width and not halved: torch's mse_loss with the rows kept apart.
+        Averaged over the width and not halved, like torch's mse_loss per example and common FitNets code. The paper's
+        loss is half the sum: multiply by D_t / 2 to match it.
 
     Complexity:
         O(N D_t) and the projection.
 
     When to use:
-        a student with layers that correspond to its teacher's, beside a loss on the logits.
+        The student has layers that correspond to the teacher's. Add it to a loss on the logits.
 
     Limitations:
-        the student spends capacity on what the label does not need; without normalize the scale of the activations sets
-        the weight, and a few large units rule it.
+        The student spends capacity on information that the label does not need. Without `normalize`, the scale of the
+        activations sets the weight of the loss, and a few large units dominate it.
 
     Example:
+        >>> import torch
         >>> hidden_state_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 5.0]])).tolist()        # 9 / 2
         [4.5]
     """
-    check_floating("student_hidden", student_hidden)
-    check_floating("teacher_hidden", teacher_hidden)
+    check_scores("student_hidden", student_hidden)
+    check_scores("teacher_hidden", teacher_hidden)
     shape, other = tuple(student_hidden.shape), tuple(teacher_hidden.shape)
     if not shape or not other or shape[:-1] != other[:-1]:
-        required = f"the rows of student_hidden, which has shape {shape}"
+        required = f"the examples of student_hidden, which has shape {shape}"
         raise fail("teacher_hidden", required, f"shape {other}", "align them, the width last")
     check_mask(mask, shape[:-1])
+    left_out = None if mask is None else ~mask
     if projection is not None:
-        # in the student's dtype, which the projection's weights have
-        known = student_hidden if mask is None else student_hidden.masked_fill(~mask[..., None], 0.0)
+        if not callable(projection):
+            raise fail_type("projection", "a callable, or None", describe(projection), "pass a torch.nn.Linear")
+        # not widened: the projection's weights have the student's dtype
+        known = student_hidden if left_out is None else student_hidden.masked_fill(left_out[..., None], 0.0)
         student_hidden = projection(known)
+        if not isinstance(student_hidden, Tensor):
+            remedy = "return the projected activations"
+            raise fail_type("projection", "a callable that returns a tensor", describe(student_hidden), remedy)
     if tuple(student_hidden.shape) != other:
         argument = "student_hidden" if projection is None else "projection"
         required = f"shape {other}, as teacher_hidden"
         remedy = "give a projection" if projection is None else "let it end with the teacher's width"
         raise fail(argument, required, tuple(student_hidden.shape), remedy)
-    student = masked_rows(student_hidden, mask)
-    teacher = masked_rows(teacher_hidden.detach(), mask).to(student.dtype)
+    student = zeroed(student_hidden, left_out)
+    teacher = zeroed(teacher_hidden.detach(), left_out).to(student.dtype)
     if normalize:
         student, teacher = functional.normalize(student, dim=-1), functional.normalize(teacher, dim=-1)
-    return counted((student - teacher).square().mean(-1), mask)
+    return reduce((student - teacher).square().mean(-1), reduction, weight=mask)

@@ -1,13 +1,14 @@
-"""Distillation of how probabilities go together, rather than of their values."""
+"""Distillation of correlations between probabilities, rather than of their values (DIST)."""
 
 import torch
 from torch import Tensor
 
-from softtargets.distill._inputs import check_temperature, check_weight, counted, pair
+from softtargets.distill._inputs import check_temperature, check_weight, read_pair
+from softtargets.losses.reduction import Reduction
 
 __all__ = ["dist_loss"]
 
-# as in the authors' code: keeps the correlation of a constant from being 0 / 0
+# as in the authors' code: makes the correlation of a constant 0 instead of 0 / 0
 EPS = 1e-8
 
 
@@ -18,66 +19,72 @@ def dist_loss(
     inter_weight: float = 1.0,
     intra_weight: float = 1.0,
     temperature: float = 1.0,
+    class_dim: int = -1,
     mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
-    """Match a teacher's correlations, over the classes of an example and over the examples of a class (DIST).
+    """Match a teacher's correlations: over the classes of each example, and over the examples of each class (DIST).
 
     T^2 * (inter_weight * (1 - r(p_s,i, p_t,i)) + intra_weight * mean_k (1 - r(p_s[:, k], p_t[:, k])))
 
-    r is Pearson's correlation, p the probabilities at T, which is `temperature` (Huang et al. 2022 and their code). The
-    second term is one number of the batch, added to every row, so that the mean over rows is the paper's loss.
+    r is Pearson's correlation and p the probabilities at T, which is `temperature` (Huang et al. 2022 and their code).
+    The second term is one number for the batch and is added to every example, so that the mean over examples is the
+    paper's loss.
 
     Args:
-        student_logits: (..., K) float; a class of -inf has probability 0 and counts as any other.
-        teacher_logits: (..., K) float, likewise. No gradient goes to them.
-        inter_weight: at least 0, of each example's correlation over its classes.
-        intra_weight: at least 0, of each class's correlation over the rows, all leading axes as one.
+        student_logits: (..., K) float; a class of -inf has probability 0 and counts like any other.
+        teacher_logits: (..., K) float, likewise. No gradient flows to them.
+        inter_weight: weight of each example's correlation over the classes, at least 0.
+        intra_weight: weight of each class's correlation over all examples of the batch, at least 0.
         temperature: T, above 0, on both sides.
-        mask: (...) bool, False for rows that do not count: loss 0, gradient 0, whatever their logits; they have no part
-            in the classes' correlations.
+        class_dim: dimension of the classes in the logits.
+        mask: (...) bool, False for examples to leave out, whatever their logits are; they do not enter the correlations
+            over examples.
+        reduction: "none", "mean" over the examples that count, or "sum".
 
     Returns:
-        (...) float32 or wider, from 0 to 2 T^2 (inter_weight + intra_weight); cross entropy with the labels is not in
-        it.
+        (...) float32 or wider, from 0 to 2 T^2 (inter_weight + intra_weight), one value per example, 0 for examples
+        that are left out; or () if reduced. Cross entropy with the labels is not included.
 
     Raises:
-        ValueError: where shapes differ, or the temperature or a weight is out of range.
-        TypeError: where logits are not floating-point or the mask not boolean.
+        ValueError: if shapes differ, or the temperature or a weight is out of range.
+        TypeError: if logits are not floating-point tensors or the mask is not boolean.
 
     Special cases:
         the teacher's own logits give 0; probabilities that are a positive multiple of the teacher's plus a constant
         give 0 for the inter term.
 
     Notes:
-        their beta and gamma are inter_weight and intra_weight, 1 and 1 in their code, beside cross entropy of weight 1;
-        1e-8 is added to the product of the norms, so that a constant row or class, as in a batch of one, has the
-        correlation 0. T^2 is theirs.
+        beta and gamma of the paper are `inter_weight` and `intra_weight`. 1, 1, T = 1 and the factor T^2 are those of
+        the authors' code, which adds cross entropy. 1e-8 is added to the product of the norms, so that a constant
+        example or class has correlation 0, as in a batch of one.
 
     Complexity:
         O(N K), six tensors of the size of the logits.
 
     When to use:
-        a teacher much stronger than its student, whose probabilities the student could not match in value.
+        The teacher is much stronger than the student, which could not match its probabilities.
 
     Limitations:
-        the intra term depends on the batch: small ones, or many classes, make it noise. Correlations alone do not fix
-        a confidence, and a student of exactly equal logits (a head that begins at 0) has a gradient near 1e8 times its
-        teacher's.
+        The intra term depends on the batch and is noisy for small batches or many classes. Correlations do not
+        determine the confidence. For a student with exactly equal logits (an output layer initialised at 0) the
+        gradient is scaled by about 1e8.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
         >>> dist_loss(logits, logits).abs().round(decimals=4).tolist(), dist_loss(logits, -logits).tolist()
         ([0.0, 0.0], [4.0, 4.0])
     """
-    check_weight("inter_weight", inter_weight)
-    check_weight("intra_weight", intra_weight)
-    check_temperature("temperature", temperature)
-    z, v = pair(student_logits, teacher_logits, mask)
-    student, teacher = (z / temperature).softmax(-1), (v / temperature).softmax(-1)
+    inter_weight = check_weight("inter_weight", inter_weight)
+    intra_weight = check_weight("intra_weight", intra_weight)
+    temperature = check_temperature("temperature", temperature)
+    pair = read_pair(student_logits, teacher_logits, class_dim=class_dim, mask=mask)
+    student = (pair.student / temperature).softmax(-1)
+    teacher = (pair.teacher_logits / temperature).softmax(-1)
     inter = 1 - _correlation(student, teacher)
     rows = None if mask is None else mask.flatten()
     intra = (1 - _correlation(_columns(student), _columns(teacher), rows)).mean()
-    return counted(temperature**2 * (inter_weight * inter + intra_weight * intra), mask)
+    return pair.finish(temperature**2 * (inter_weight * inter + intra_weight * intra), reduction)
 
 
 def _columns(probs: Tensor) -> Tensor:

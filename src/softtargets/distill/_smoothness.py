@@ -1,65 +1,76 @@
-"""How smooth a teacher's targets are."""
+"""How much label smoothing a teacher's targets amount to."""
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_mask, known_labels
+from softtargets._checks import check_mask, read_labels
 from softtargets._errors import fail
-from softtargets.distill._inputs import check_temperature, masked_rows
-from softtargets.losses.inputs import paired
+from softtargets.distill._inputs import check_temperature, zeroed
+from softtargets.targets.checks import classes_last
 
 __all__ = ["equivalent_smoothing"]
 
 
 def equivalent_smoothing(
-    teacher_logits: Tensor, labels: Tensor, *, temperature: float = 1.0, mask: Tensor | None = None
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float = 1.0,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
 ) -> Tensor:
-    """Say which label smoothing gives the wrong classes the mass that a teacher gives them.
+    """Label smoothing that gives the wrong classes as much mass as a teacher does.
 
     mean_i K / (K - 1) * (1 - p_t,label(T))        # Müller et al. 2019, Sec. 4, their gamma
 
     Args:
-        teacher_logits: (..., K) float, of the examples to distil on. No gradient goes to them.
-        labels: (...) int64 in [0, K).
+        teacher_logits: (..., K) float, of the examples to distil on. No gradient flows to them.
+        labels: (...) integers in [0, K).
         temperature: T, above 0.
-        mask: (...) bool, False for rows that do not count, whatever their logits and labels.
+        class_dim: dimension of the classes in the logits.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for examples to leave out, whatever their logits and labels are.
 
     Returns:
-        () float64, from 0 to K / (K - 1); 1 where a teacher knows nothing.
+        () float64, from 0 to K / (K - 1); 1 for a teacher with uniform probabilities.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, the temperature is not above 0, or no row counts.
-        TypeError: where logits are not floating-point, labels not integers or the mask not boolean.
+        ValueError: if shapes differ, a label is out of range, the temperature is not above 0, or no example counts.
+        TypeError: if logits are not a floating-point tensor, labels not integers, or the mask is not boolean.
 
     Special cases:
         a teacher whose probabilities are targets smoothed by a gives a; T -> inf gives 1.
 
     Notes:
-        smoothing in the "all" convention, over all K classes, those of -inf included. Meant for training examples that
-        the teacher has learned: a wrong prediction counts as mass on wrong classes.
+        Smoothing in the "all" convention over all K classes, including those of -inf. Intended for training examples
+        that the teacher has fitted: a wrong prediction counts as mass on wrong classes.
 
     Complexity:
         O(N K).
 
     When to use:
-        students of teachers at several temperatures are to be compared with students of smoothed labels.
+        To compare students of teachers at several temperatures with students trained on smoothed labels.
 
     Limitations:
-        one number: it does not say whether the mass goes to like classes or evenly to all.
+        One number does not say whether the mass goes to similar classes or is spread evenly.
 
     Example:
         >>> probs = torch.tensor([[0.925, 0.025, 0.025, 0.025]])        # smoothed by .1
         >>> round(float(equivalent_smoothing(probs.log(), torch.tensor([0]))), 4)
         0.1
     """
-    check_temperature("temperature", temperature)
-    check_floating("teacher_logits", teacher_logits)
-    check_mask(mask, tuple(teacher_logits.shape[:-1]))
-    z, labels = paired(masked_rows(teacher_logits.detach(), mask), known_labels(labels, mask), -1)
-    z = z.double() / temperature
+    temperature = check_temperature("temperature", temperature)
+    z = classes_last("teacher_logits", teacher_logits, class_dim).detach()
+    shape, size = tuple(z.shape[:-1]), z.shape[-1]
+    check_mask(mask, shape)
+    labels, left_out = read_labels(
+        "labels", labels, num_classes=size, shape=shape, ignore_index=ignore_index, mask=mask
+    )
+    z = zeroed(z, left_out).double() / temperature
     odds = z.gather(-1, labels[..., None])[..., 0] - z.scatter(-1, labels[..., None], -torch.inf).logsumexp(-1)
     wrong = torch.sigmoid(-odds)
-    wrong = wrong.flatten() if mask is None else wrong[mask]
+    wrong = wrong.flatten() if left_out is None else wrong[~left_out]
     if wrong.numel() == 0:
-        raise fail("labels", "a row that counts", "none", "give at least one example")
-    return wrong.mean() * z.shape[-1] / (z.shape[-1] - 1)
+        raise fail("labels", "an example that counts", "none", "pass at least one example that is not left out")
+    return wrong.mean() * size / (size - 1)

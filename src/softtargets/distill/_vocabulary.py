@@ -3,53 +3,55 @@
 from torch import Tensor
 from torch.nn import functional
 
-from softtargets._checks import check_floating
-from softtargets._errors import fail, fail_type
+from softtargets._checks import check_int
+from softtargets._errors import fail
+from softtargets.targets.checks import classes_last
 
 __all__ = ["pad_vocabulary"]
 
 
-def pad_vocabulary(logits: Tensor, size: int) -> Tensor:
-    """Append classes that have no probability, so that logits over a smaller vocabulary fit a larger one.
+def pad_vocabulary(logits: Tensor, num_classes: int, *, class_dim: int = -1) -> Tensor:
+    """Append classes without probability, so that logits over a smaller vocabulary fit a larger one.
 
     (z_1, ..., z_K) -> (z_1, ..., z_K, -inf, ..., -inf)
 
     Args:
         logits: (..., K) float, of classes 0 to K - 1 of the larger vocabulary.
-        size: its number of classes, at least K.
+        num_classes: number of classes of the larger vocabulary, at least K.
+        class_dim: dimension of the classes.
 
     Returns:
-        (..., size) of the dtype of the logits, -inf for the new classes.
+        (..., num_classes) in the dtype and layout of the logits, -inf for the new classes.
 
     Raises:
-        ValueError: where size is below K.
-        TypeError: where logits are not floating-point or size is not an int.
+        ValueError: if num_classes is below K.
+        TypeError: if logits are not a floating-point tensor or num_classes is not an int.
 
     Special cases:
-        size=K gives the logits; the probabilities of the K classes, and their gradient, stay as they are.
+        num_classes=K gives the logits; the probabilities of the K classes, and their gradient, do not change.
 
     Notes:
-        -inf, never 0: that is a logit like any other, which takes probability from the classes there are.
+        -inf instead of 0: a logit of 0 would take probability from the existing classes.
 
     Complexity:
-        one copy.
+        One copy.
 
     When to use:
-        a teacher that was trained on the first classes of the student's, or tokenizers of which one adds tokens at the
-        end.
+        The teacher was trained on the first classes of the student's, or one tokenizer appends tokens to the other's.
 
     Limitations:
-        vocabularies that order their classes differently: reindex those. A student that lacks classes of its teacher is
-        refused where the teacher gives them probability; take those of the teacher off, or mask them there.
+        Vocabularies with a different order must be reindexed first. If the student lacks classes of its teacher, remove
+        or mask those in the teacher's logits: losses refuse a class that only the teacher gives probability.
 
     Example:
+        >>> import torch
         >>> pad_vocabulary(torch.zeros(1, 2), 4).softmax(-1).tolist()
         [[0.5, 0.5, 0.0, 0.0]]
     """
-    check_floating("logits", logits)
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise fail_type("size", "an int", repr(size), "pass the number of classes")
-    if logits.ndim == 0 or size < logits.shape[-1]:
-        got = f"{size} for shape {tuple(logits.shape)}"
-        raise fail("size", "at least the number of classes, (..., K)", got, "pass the larger vocabulary's size")
-    return functional.pad(logits, (0, size - logits.shape[-1]), value=-float("inf"))
+    moved = classes_last("logits", logits, class_dim)
+    check_int("num_classes", num_classes, least=2, remedy="pass the number of classes of the larger vocabulary")
+    if num_classes < moved.shape[-1]:
+        required = f"at least {moved.shape[-1]}, the number of classes of the logits"
+        raise fail("num_classes", required, num_classes, "pass the size of the larger vocabulary")
+    padded = functional.pad(moved, (0, int(num_classes) - moved.shape[-1]), value=-float("inf"))
+    return padded.movedim(-1, class_dim)

@@ -73,7 +73,7 @@ class Backward(Correction):
         self._inverse = self._transition.inverse()
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        return losses.cross_entropy(logits, targets.from_table(self._inverse, batch.labels))
+        return losses.cross_entropy(logits, targets.from_table(batch.labels, self._inverse))
 
 
 @objective("learned_transition")

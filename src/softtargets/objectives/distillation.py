@@ -145,7 +145,7 @@ class Distillation(Objective):
             taught = self._of_targets(logits, batch.teacher_targets)
         elif self.loss == "squared":
             return distill.logit_mse_loss(
-                logits, teacher_logits, batch.labels, weight=self.weight, label_weight=self.share_of_labels
+                logits, teacher_logits, batch.labels, kd_weight=self.weight, label_weight=self.share_of_labels
             )
         elif self.loss == "decoupled":
             taught = distill.dkd_loss(logits, teacher_logits, batch.labels, temperature=self.temperature)

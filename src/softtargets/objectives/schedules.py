@@ -31,7 +31,7 @@ class Scheduled(Objective):
         return {"epochs_done": self._done}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._done = state["epochs_done"]
+        self._done = int(state["epochs_done"])
 
 
 class Ramped(Scheduled):
@@ -55,4 +55,4 @@ class Ramped(Scheduled):
     @property
     def current_weight(self) -> float:
         """The weight in the current epoch."""
-        return LinearSchedule(0.0, self.weight, first_epoch=self.ramp_from, last_epoch=self.ramp_to)(self.share)
+        return LinearSchedule(0.0, self.weight, self.ramp_from, self.ramp_to, unit="fraction")(self.share)

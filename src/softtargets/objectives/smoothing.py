@@ -21,7 +21,7 @@ class MaxSuppression(Scheduled):
     final_smoothing: Fraction = 0.2
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        ramp = targets.LinearSchedule(self.smoothing, self.final_smoothing, first_epoch=0, last_epoch=1)
+        ramp = targets.LinearSchedule(self.smoothing, self.final_smoothing, 0, 1, unit="fraction")
         return losses.max_suppression_loss(logits, batch.labels, smoothing=ramp(self.share))
 
 

@@ -1,4 +1,4 @@
-"""Labels to targets: the vector `t` of ``loss(z, t) = sum(t) * logsumexp(z) - <t, z>``, kept factored."""
+"""Rules that turn labels into targets: the vector `t` of ``loss(z, t) = sum(t) * logsumexp(z) - <t, z>``."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 

@@ -1,14 +1,14 @@
-"""Labels that are redrawn while training goes on."""
+"""Labels that are redrawn at random during training."""
 
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_labels, check_num_classes, check_per_example
-from softtargets.targets._rules import hard
-from softtargets.targets._shared import apart_from_ignored
+from softtargets._checks import check_num_classes, read_labels
+from softtargets.targets._rules import one_hot
 from softtargets.targets._targets import Targets
+from softtargets.targets.checks import check_generator, per_example
 
 __all__ = ["disturb_labels"]
 
@@ -18,42 +18,46 @@ def disturb_labels(
     rate: float | Tensor,
     *,
     num_classes: int,
-    ignore_index: int | None = None,
+    ignore_index: int | None = -100,
     generator: torch.Generator | None = None,
 ) -> Targets:
-    """DisturbLabel: redraws labels at random, anew at every call.
+    """DisturbLabel: redraws labels at random, with new draws at every call.
 
-    t = onehot(redrawn label), which is the label with probability 1 - rate, else any of the K classes alike
+    t = onehot(redrawn label)
 
-    In expectation this is label smoothing with smoothing = rate.
+    The redrawn label is the label with probability 1 - rate, and otherwise uniform over all K classes. In expectation
+    this is label smoothing with smoothing = rate.
 
     Args:
-        labels: (...) int64 in [0, K).
-        rate: a number or a (...) tensor, share of labels redrawn, in [0, 1]; inclusive: the label may be drawn again.
+        labels: (...) integers in [0, K).
+        rate: a number, or a (...) tensor with one number per example: probability of a redraw, in [0, 1]. A redraw may
+            return the label itself.
         num_classes: K.
-        ignore_index: label that marks an example without a target, which stays without.
-        generator: of the labels' device; the only source of randomness. None: torch's global one.
+        ignore_index: label of an example to leave out, which is not redrawn; None: no label is special.
+        generator: on the device of the labels; None: torch's global generator.
 
     Returns:
-        Targets as of ``hard``, whose labels are the redrawn ones.
+        Targets as from ``hard``, of the redrawn labels.
 
     Raises:
-        ValueError: where a label or the rate is out of range, or the rate is not one per example.
+        ValueError: if a label or the rate is out of range, or the rate is not one per example.
+        TypeError: if labels are not integers.
 
     Special cases:
         rate=0 gives hard(labels).
 
     Notes:
-        their noise rate alpha is inclusive as here; a label differs with probability rate * (K - 1) / K.
+        The paper's noise rate alpha, which includes redrawing the label; a label changes with probability
+        rate * (K - 1) / K.
 
     Complexity:
-        O(N), no N x K target.
+        O(N); no N x K target is built.
 
     When to use:
-        a stochastic smoothing is wanted, fresh for every batch; call it in the training step, not once.
+        Stochastic smoothing is wanted. Call it in every training step, not once.
 
     Limitations:
-        label smoothing has the same expected gradient without the noise.
+        Label smoothing has the same expected gradient without the noise.
 
     Aliases:
         label dropout
@@ -69,10 +73,10 @@ def disturb_labels(
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     check_num_classes(num_classes)
-    labels, ignored = apart_from_ignored(labels, ignore_index)
-    check_labels("labels", labels, num_classes)
-    check_fraction("rate", rate)
-    check_per_example("rate", rate, labels.shape)
+    labels, ignored = read_labels("labels", labels, num_classes=num_classes, ignore_index=ignore_index)
+    rate = per_example("rate", rate, labels.shape)
+    check_generator(generator, labels.device)
     redrawn = torch.rand(labels.shape, generator=generator, device=labels.device) < rate
     others = torch.randint(num_classes, labels.shape, generator=generator, device=labels.device)
-    return replace(hard(torch.where(redrawn, others, labels.long())), ignored=ignored)
+    drawn = one_hot("labels", torch.where(redrawn, others, labels), ignore_index=None, num_classes=num_classes)
+    return replace(drawn, ignored=ignored)

@@ -1,4 +1,4 @@
-"""Soft labels for texts from the words they share with the classes (after KWLS)."""
+"""Soft labels for texts, from the words that they share with the classes (KWLS-style)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,57 +6,49 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softtargets._checks import (
-    check_classes_last,
-    check_count,
-    check_entries,
-    check_fraction,
-    check_labels,
-    check_num_classes,
-    check_per_example,
-)
+from softtargets._checks import check_count, check_entries, check_num_classes, read_labels
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32
-from softtargets.targets._shared import apart_from_ignored, column
+from softtargets.targets._shared import column
 from softtargets.targets._targets import Targets
-from softtargets.targets._text import class_tf_idf, words
+from softtargets.targets._text import check_is_texts, class_tf_idf, words
+from softtargets.targets.checks import classes_last, per_example, positive
 
 __all__ = ["ClassKeywords", "smooth_by_scores"]
 
 
 class ClassKeywords:
-    """The words that tell a class from the others, and how many of them a text has.
+    """Find the keywords of each class, and score texts by the keywords that they contain.
 
     score[i, k] = weight of the keywords of class k that text i has / weight of all keywords of class k
 
-    The keywords of a class are its `size` words of largest TF-IDF weight, where all texts of the class are one
-    document: weight = share of the class's words * log(K / classes that have the word). Words of every class weigh
-    nothing and are none, so no list of stop words is needed. A word is a run of letters, digits and underscores, case
-    folded; a script without spaces has to come split by them. "KWLS-style": the text of Liu et al. 2022 was not to be
-    had, and this is a documented reading.
+    The keywords of a class are its `size` words with the largest TF-IDF weight, where all texts of the class count as
+    one document: weight = share of the class's words * log(K / number of classes that have the word). Words that occur
+    in every class have weight 0 and are never keywords, so no stop-word list is needed. A word is a run of letters,
+    digits and underscores, case-folded; scripts without spaces must be segmented first. The text of Liu et al. 2022 was
+    not available: this is our reading of KWLS.
 
     Args:
         num_classes: K.
-        size: most keywords a class may have.
+        size: maximum number of keywords per class.
 
     Special cases:
-        a text with all keywords of a class scores 1 there, one with none 0.
+        a text with all keywords of a class has score 1 for it, a text with none has score 0.
 
     Notes:
-        keywords as in KWLS; ties go to the word that comes first in the alphabet.
+        Keywords as in KWLS; ties are broken alphabetically.
 
     Complexity:
-        O(words) each for fit and scores.
+        O(words) for both fit and scores.
 
     When to use:
-        texts are classified by topic, and what is smoothed should go by what the text says.
+        Texts are classified by topic, and smoothing should depend on what the text says.
 
     Limitations:
-        words without their meaning; fit it on the training texts alone.
+        Words without context. Fit on the training texts only.
 
     Example:
-        >>> keywords = ClassKeywords(2, size=2)
-        >>> keywords.fit(["a goal, a match", "the match", "a star"], [0, 0, 1])
+        >>> keywords = ClassKeywords(2, size=2).fit(["a goal, a match", "the match", "a star"], [0, 0, 1])
         >>> list(keywords.keywords[0])
         ['match', 'goal']
         >>> keywords.scores(["Stars, no goals", "The star match!"]).round(decimals=3).tolist()
@@ -65,25 +57,25 @@ class ClassKeywords:
 
     def __init__(self, num_classes: int, *, size: int = 20) -> None:
         check_num_classes(num_classes)
-        check_count("size", size, remedy="20 is a start")
+        check_count("size", size, remedy="20 is usual")
         self.num_classes = num_classes
         self.size = size
         self.keywords: list[dict[str, float]] = []
 
-    def fit(self, texts: Sequence[str], labels: Tensor | Sequence[int]) -> None:
-        """Find the keywords of every class in (N,) texts and their labels."""
+    def fit(self, texts: Sequence[str], labels: Tensor | Sequence[int]) -> "ClassKeywords":
+        """Find the keywords of every class in N texts with (N,) integer labels, and return the object itself."""
         vocabulary, weights = class_tf_idf(texts, labels, self.num_classes)
         self.keywords = []
         for row in weights.tolist():
             ranked = sorted((-weight, word) for weight, word in zip(row, vocabulary, strict=True) if weight > 0)
             self.keywords.append({word: -weight for weight, word in ranked[: self.size]})
+        return self
 
     def scores(self, texts: Sequence[str]) -> Tensor:
-        """Return the (N, K) float64 scores of texts, in [0, 1]; a class without keywords scores 0."""
+        """Return the (N, K) float64 scores of N texts, in [0, 1]; 0 for a class without keywords."""
         if not self.keywords:
-            raise fail("keywords", "fitted ones", "none", "call fit(texts, labels) first")
-        if isinstance(texts, str):
-            raise fail_type("texts", "a sequence of texts", "one text", "put it in a list")
+            raise fail("ClassKeywords", "a fitted object", "one without keywords", "call fit(texts, labels) first")
+        check_is_texts(texts)
         totals = [sum(weights.values()) for weights in self.keywords]
         result = torch.zeros(len(texts), self.num_classes, dtype=torch.float64)
         for row, text in zip(result, texts, strict=True):
@@ -93,14 +85,18 @@ class ClassKeywords:
         return result
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the keywords and their weights, which JSON can hold."""
+        """Return the keywords and their weights, JSON-serialisable."""
         return {"keywords": [dict(weights) for weights in self.keywords]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of :meth:`state_dict`."""
+        """Restore a state returned by :meth:`state_dict`."""
+        if not isinstance(state, dict) or "keywords" not in state:
+            remedy = "pass what state_dict() returned"
+            raise fail_type("state", "a dict with the key 'keywords'", type(state).__name__, remedy)
         found = len(state["keywords"])
         if found not in (0, self.num_classes):
-            raise fail("state", f"keywords of {self.num_classes} classes", found, "fix num_classes")
+            remedy = "create ClassKeywords with the num_classes of the state"
+            raise fail("state", f"keywords of {self.num_classes} classes", found, remedy)
         self.keywords = [dict(weights) for weights in state["keywords"]]
 
 
@@ -110,53 +106,53 @@ def smooth_by_scores(
     *,
     smoothing: float | Tensor,
     temperature: float = 1.0,
-    ignore_index: int | None = None,
+    class_dim: int = -1,
+    ignore_index: int | None = -100,
 ) -> Targets:
-    """Smooth every label by how well each class fits the example, as KWLS does: a documented reading.
+    """Smooth every label by how well each class fits the example, as KWLS does (our reading).
 
     t = (1 - r) * onehot(label) + r * softmax(scores / temperature)
 
     Args:
-        labels: (...) int64 in [0, K).
+        labels: (...) integers in [0, K).
         scores: (..., K) float, such as ``ClassKeywords.scores``; no gradient passes through them.
-        smoothing: a number or a (...) tensor in [0, 1].
-        temperature: above 0; the smaller, the more goes to the class that fits best.
-        ignore_index: label that marks an example without a target.
+        smoothing: a number, or a (...) tensor with one number per example, in [0, 1].
+        temperature: above 0; lower values give more weight to the class that fits best.
+        class_dim: dimension of the classes in `scores`.
+        ignore_index: label of an example to leave out; None: no label is special.
 
     Returns:
         Targets, dense, of mass 1, float32 or wider.
 
     Raises:
-        ValueError: where shapes differ, scores are not finite, or a label, smoothing or temperature is out of range.
+        ValueError: if shapes differ, scores are not finite, or a label, smoothing or temperature is out of range.
+        TypeError: if labels are not integers or scores not floating-point.
 
     Special cases:
         smoothing=0 gives hard(labels); equal scores, or a high temperature, give smooth(labels, smoothing).
 
     Notes:
-        "all": the label has a part in what is spread.
+        The "all" convention: the label's class also receives smoothing.
 
     Complexity:
-        an N x K target, as the scores are.
+        An N x K target, as large as the scores.
 
     When to use:
-        something that is not the model says which classes an example resembles.
+        A source other than the model says which classes an example resembles.
 
     Limitations:
-        scores in [0, 1] at temperature 1 are nearly uniform: lower it, as 0.1.
+        Scores in [0, 1] at temperature 1 are nearly uniform: use a lower temperature, such as 0.1.
 
     Example:
         >>> smooth_by_scores(torch.tensor([0]), torch.zeros(1, 4), smoothing=0.5).to_dense().tolist()
         [[0.625, 0.125, 0.125, 0.125]]
     """
-    check_classes_last("scores", scores)
-    labels, ignored = apart_from_ignored(labels, ignore_index)
-    check_labels("labels", labels, scores.shape[-1], scores.shape[:-1])
-    check_fraction("smoothing", smoothing)
-    check_per_example("smoothing", smoothing, labels.shape)
-    if not temperature > 0:
-        raise fail("temperature", "above 0", temperature, "1 is the plain softmax of the scores")
+    scores = classes_last("scores", scores, class_dim)
+    shape, size = tuple(scores.shape[:-1]), scores.shape[-1]
+    labels, ignored = read_labels("labels", labels, num_classes=size, shape=shape, ignore_index=ignore_index)
+    smoothing = per_example("smoothing", smoothing, shape)
+    temperature = positive("temperature", temperature, "1 is the plain softmax of the scores")
     check_entries("scores", scores, torch.isfinite, "finite", "fix that score")
-    labels = labels.long()
     likeness = (at_least_float32(scores.detach()) / temperature).softmax(-1)
     if isinstance(smoothing, Tensor):
         smoothing = smoothing.to(torch.promote_types(smoothing.dtype, likeness.dtype))

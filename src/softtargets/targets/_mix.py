@@ -3,63 +3,66 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_per_example
 from softtargets._errors import fail
-from softtargets.targets._shared import as_wide, column, priors_differ, same_mask
+from softtargets.targets._shared import as_targets, as_wide, column, priors_differ, same_mask
 from softtargets.targets._targets import Targets
+from softtargets.targets.checks import per_example
 
 __all__ = ["mix"]
 
 
-def mix(a: Targets, b: Targets, weight: float | Tensor) -> Targets:
+def mix(
+    a: Targets | Tensor, b: Targets | Tensor, weight: float | Tensor, *, ignore_index: int | None = -100
+) -> Targets:
     """Mix two sets of targets: mixup, CutMix, distillation at temperature 1.
 
     t = weight * a + (1 - weight) * b
 
-    Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) draw the weight from Beta(c, c), with c of 0.2 (ImageNet)
-    and 1, and mix the inputs alike; CutMix takes as weight the share of the image that is left of `a`. Distillation at
-    temperature 1, LS-Distill and born-again networks (Furlanello et al. 2018) are ``mix(hard(labels),
-    dense(teacher_probs), 1 - w)``, w being the teacher's share.
+    Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) draw the weight from Beta(c, c), with c = 0.2 (ImageNet) and
+    c = 1, and mix the inputs accordingly. In CutMix the weight is the fraction of the image that still shows `a`.
+    Distillation at temperature 1, LS-Distill and born-again networks (Furlanello et al. 2018) are ``mix(labels,
+    dense(teacher_probs), 1 - w)``, where w is the weight of the teacher.
 
     Args:
-        a, b: Targets of the same shape.
-        weight: a number or a (...) tensor in [0, 1].
+        a, b: (...) integer labels or Targets, of the same shape.
+        weight: a number, or a (...) tensor with one number per example, in [0, 1].
+        ignore_index: label of an example to leave out; None: no label is special.
 
     Returns:
-        Targets; factored if both are and their priors agree, else dense. An example ignored in either is ignored.
-        Labels are kept where one alone has them, as in distillation, or both hold the same tensor: two that differ are
-        no label.
+        Targets: factored if both are and their priors agree, otherwise dense. An example ignored in `a` or `b` is
+        ignored. The labels are kept if only one side has labels, as in distillation, or both hold the same tensor.
 
     Raises:
-        ValueError: where shapes, numbers of classes or valid classes differ, or a weight is outside [0, 1] or
-            not one per example.
+        ValueError: if shapes, numbers of classes or valid classes differ, or a weight is outside [0, 1] or not one per
+            example.
+        TypeError: if `a` or `b` are neither integer labels nor Targets.
 
     Special cases:
         weight=1 gives a; weight=0 gives b.
 
     Notes:
-        lambda of mixup and CutMix; 1 - w of distillation, beta of Müller et al. 2019 being w.
+        lambda of mixup and CutMix; 1 - w in distillation, where w is beta of Müller et al. 2019.
 
     Complexity:
-        O(N) where both are factored; else an N x K target.
+        O(N) if both are factored, otherwise an N x K target.
 
     When to use:
-        inputs are mixed, or a teacher is cached and its temperature is 1.
+        Inputs are mixed, or a teacher's probabilities are stored and its temperature is 1.
 
     Limitations:
-        mixup's predictions are underconfident on unmixed inputs (Thulasidasan et al. 2019 see better calibration,
-        Wang et al. 2023 worse after temperature scaling; both from memory); a smoothed teacher distils worse (Müller
-        et al. 2019, Sec. 4), which Shen et al. 2021 dispute.
+        Predictions of a model trained with mixup are underconfident on unmixed inputs (Thulasidasan et al. 2019 report
+        better calibration, Wang et al. 2023 worse after temperature scaling; both from memory). A teacher trained with
+        smoothing distils worse (Müller et al. 2019, Sec. 4; disputed by Shen et al. 2021).
 
     Example:
-        >>> from softtargets.targets import hard
-        >>> mix(hard(torch.tensor([0])), hard(torch.tensor([2])), 0.75).to_dense(3).tolist()
+        >>> mix(torch.tensor([0]), torch.tensor([2]), 0.75).to_dense(3).tolist()
         [[0.75, 0.0, 0.25]]
     """
-    check_fraction("weight", weight)
+    a = as_targets("a", a, ignore_index=ignore_index)
+    b = as_targets("b", b, ignore_index=ignore_index)
     if a.shape != b.shape:
         raise fail("b", f"the shape of a, {tuple(a.shape)}", tuple(b.shape), "pair the examples")
-    check_per_example("weight", weight, a.shape)
+    weight = per_example("weight", weight, a.shape)
     sizes = a.num_classes, b.num_classes
     if None not in sizes and sizes[0] != sizes[1]:
         raise fail("b", f"{sizes[0]} classes, as a", sizes[1], "make both for the same classes")

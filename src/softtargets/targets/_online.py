@@ -1,44 +1,46 @@
-"""Targets that are learned while training goes on: state per class (OLS) and per example (ELR)."""
+"""Targets that are learned during training: per class (online label smoothing) and per example (ELR)."""
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from softtargets._checks import check_entries, check_floating, check_fraction, check_labels, check_num_classes
-from softtargets._errors import fail
+from softtargets._checks import check_count, check_entries, check_num_classes, read_ids, read_labels
+from softtargets._errors import fail, fail_type
 from softtargets.targets._rules import from_table
 from softtargets.targets._targets import Targets
+from softtargets.targets.checks import classes_last, fraction
 
 __all__ = ["OnlineSmoothing", "RunningTargets"]
 
 
 class OnlineSmoothing:
-    """Online label smoothing: class-wise soft labels from the correct predictions of the last epoch.
+    """Online label smoothing: soft labels per class, from the correct predictions of the last epoch.
 
     t = (1 - weight) * onehot(label) + weight * table[label]
 
-    `table[y]` is the mean probability over the last epoch's correctly classified examples of class y; a class with
-    none gets the uniform row, as at first and as in the authors' code. Sums are kept in float64. Where
-    torch.distributed is initialised every process observes its own examples, and `end_epoch` makes one table of all.
+    `table[y]` is the mean predicted probability over the examples of class y that were classified correctly in the last
+    epoch. A class without any gets the uniform row, as initially and as in the authors' code. Sums are kept in float64.
+    With torch.distributed each process observes its own examples, and `end_epoch` makes one table from all.
 
     Args:
         num_classes: K.
-        weight: share of the soft label, in [0, 1]; 0.5 in the paper.
+        weight: weight of the soft label, in [0, 1]; 0.5 in the paper.
 
     Special cases:
-        weight=0 gives hard(labels); before the first epoch ends, it is smooth(labels, weight).
+        weight=0 gives hard(labels); until the first epoch ends, the targets are smooth(labels, weight).
 
     Notes:
-        their loss, alpha times that of labels plus 1 - alpha times that of the table, is this t: weight = 1 - alpha.
+        The paper's loss, alpha times the loss on the labels plus 1 - alpha times the loss on the table, is the loss on
+        this t with weight = 1 - alpha.
 
     Complexity:
-        a K x K table and K x K sums; a batch costs O(N K) to observe and no N x K target.
+        A K x K table and K x K sums. Observing a batch costs O(N K); no N x K target is built.
 
     When to use:
-        classes are alike in ways nobody wrote down, and training is long enough for an epoch to teach them.
+        Similarities between classes are unknown, and training is long enough to learn them within an epoch.
 
     Limitations:
-        under label noise the rows are of the examples that the model has learned, right or wrong.
+        With label noise, the rows average over the examples that the model has fitted, including wrong labels.
 
     Aliases:
         OLS
@@ -59,32 +61,45 @@ class OnlineSmoothing:
 
     def __init__(self, num_classes: int, *, weight: float = 0.5) -> None:
         check_num_classes(num_classes)
-        check_fraction("weight", weight)
-        self.weight = weight
+        self.weight = fraction("weight", weight)
         self.table = torch.full((num_classes, num_classes), 1 / num_classes)
         self._sums = torch.zeros(num_classes, num_classes, dtype=torch.float64)
         self._counts = torch.zeros(num_classes, dtype=torch.int64)
         self._blend()
 
-    def targets(self, labels: Tensor, *, ignore_index: int | None = None) -> Targets:
-        """Return the targets of (...) labels under the table of the last epoch; none for those to be ignored."""
-        self._blended = self._blended.to(labels.device)
-        return from_table(self._blended, labels, ignore_index=ignore_index)
+    def targets(self, labels: Tensor, *, ignore_index: int | None = -100) -> Targets:
+        """Return the targets of (...) integer labels, from the table of the last epoch.
 
-    def observe(self, probs: Tensor, labels: Tensor) -> None:
-        """Count (N, K) probabilities of (N,) labels towards the next epoch's table, where the prediction is right."""
-        check_labels("labels", labels, len(self.table))
-        _check_rows(probs, labels.shape, len(self.table), "label")
-        probs = probs.detach()
+        Labels equal to `ignore_index` have no target (None: no label is special).
+        """
+        if isinstance(labels, Tensor):
+            self._blended = self._blended.to(labels.device)
+        return from_table(labels, self._blended, ignore_index=ignore_index)
+
+    def observe(self, probs: Tensor, labels: Tensor, *, class_dim: int = -1, ignore_index: int | None = -100) -> None:
+        """Add correctly classified examples to the sums for the next epoch's table.
+
+        Args:
+            probs: (..., K) float, the model's probabilities.
+            labels: (...) integers in [0, K).
+            class_dim: dimension of the classes in `probs`.
+            ignore_index: label of an example to leave out; None: no label is special.
+        """
+        size = len(self.table)
+        probs = _checked_probs(probs, size, class_dim)
+        shape = tuple(probs.shape[:-1])
+        labels, ignored = read_labels("labels", labels, num_classes=size, shape=shape, ignore_index=ignore_index)
         right = probs.argmax(-1) == labels
-        rows = labels[right].long().cpu()
+        if ignored is not None:
+            right &= ~ignored
+        rows = labels[right].cpu()
         self._sums.index_add_(0, rows, probs[right].cpu().double())
         self._counts += torch.bincount(rows, minlength=len(self._counts))
 
     def end_epoch(self, group: "dist.ProcessGroup | None" = None) -> None:
-        """Make the sums of this epoch, of all processes in `group`, the table of the next.
+        """Compute the next epoch's table from this epoch's sums over all processes in `group`, and reset the sums.
 
-        Every process of the group has to call it. None: all there are.
+        Every process of the group must call it. None: the default group.
         """
         sums, counts = _summed(self._sums, group), _summed(self._counts, group)
         seen = counts > 0
@@ -95,11 +110,12 @@ class OnlineSmoothing:
         self._blend()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the state, as tensors: every process's after `end_epoch`, in the middle of an epoch each one's own."""
+        """Return the state as tensors. It is the same in all processes only right after `end_epoch`."""
         return {"table": self.table.clone(), "sums": self._sums.clone(), "counts": self._counts.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up a state of :meth:`state_dict`."""
+        """Restore a state returned by :meth:`state_dict`."""
+        _check_state(state, self.state_dict())
         self.table.copy_(state["table"])
         self._sums.copy_(state["sums"])
         self._counts.copy_(state["counts"])
@@ -110,32 +126,33 @@ class OnlineSmoothing:
 
 
 class RunningTargets:
-    """A running mean of the model's probabilities for every example (ELR; Liu et al. 2020, Eq. 9).
+    """Keep a running mean of the model's probabilities for every example (ELR; Liu et al. 2020, Eq. 9).
 
     t_i <- momentum * t_i + (1 - momentum) * p_i, from t_i = 0
 
-    Where torch.distributed is initialised every process observes its own examples, and `end_epoch` merges them: a row
-    that processes observed since the last merge becomes the mean of theirs, others stay.
+    With torch.distributed each process observes its own examples, and `end_epoch` merges them: a row that several
+    processes have observed since the last merge becomes the mean of theirs.
 
     Args:
-        num_examples: rows of the data set; `ids` index them.
+        num_examples: number of examples in the data set; `ids` index them.
         num_classes: K.
-        momentum: their beta, in [0, 1).
+        momentum: beta of the paper, in [0, 1).
 
     Special cases:
-        momentum=0 gives the last probabilities observed.
+        momentum=0 gives the last observed probabilities.
 
     Notes:
-        beta of the paper, 0.7 on CIFAR-10 and 0.9 on CIFAR-100.
+        beta is 0.7 on CIFAR-10 and 0.9 on CIFAR-100 in the paper. The authors' code clamps and renormalises the
+        probabilities before it averages them; do so before :meth:`observe` to match it.
 
     Complexity:
-        num_examples x K float32 in host memory; a merge sends as much.
+        num_examples x K float32 numbers in host memory; a merge sends as many.
 
     When to use:
-        labels are wrong and the early epochs are to be trusted: see ``losses.elr_penalty``.
+        Labels are noisy and predictions from early epochs are reliable: see ``losses.elr_penalty``.
 
     Limitations:
-        an example seen once per epoch moves slowly, and memory grows with the data set.
+        A target changes slowly if its example is seen once per epoch, and memory grows with the data set.
 
     Example:
         >>> running = RunningTargets(3, 2, momentum=0.5)
@@ -145,26 +162,37 @@ class RunningTargets:
     """
 
     def __init__(self, num_examples: int, num_classes: int, *, momentum: float = 0.7) -> None:
+        check_count("num_examples", num_examples, remedy="pass the number of examples in the data set")
         check_num_classes(num_classes)
-        check_fraction("momentum", momentum)
-        if momentum == 1:
-            raise fail("momentum", "below 1", momentum, "at 1 nothing is ever learned")
-        self.momentum = momentum
+        self.momentum = fraction("momentum", momentum)
+        if self.momentum == 1:
+            raise fail("momentum", "below 1", "1", "with 1 the targets stay 0")
         self.values = torch.zeros(num_examples, num_classes)
         self._observed = torch.zeros(num_examples, dtype=torch.bool)
 
-    def observe(self, ids: Tensor, probs: Tensor) -> None:
-        """Move the targets of the examples (N,) `ids` towards (N, K) `probs`."""
-        check_labels("ids", ids, len(self.values))
-        _check_rows(probs, ids.shape, self.values.shape[1], "id")
-        ids, probs = ids.long().cpu(), probs.detach().float().cpu()
-        self.values[ids] = self.momentum * self.values[ids] + (1 - self.momentum) * probs
+    def observe(self, ids: Tensor, probs: Tensor, *, class_dim: int = -1) -> None:
+        """Update the targets of some examples.
+
+        Args:
+            ids: (...) integers in [0, num_examples).
+            probs: (..., K) float, the model's probabilities for them.
+            class_dim: dimension of the classes in `probs`.
+        """
+        _check_ids(ids)
+        probs = _checked_probs(probs, self.values.shape[1], class_dim)
+        ids = read_ids("ids", ids, len(self.values))
+        if probs.shape[:-1] != ids.shape:
+            required = f"shape {(*ids.shape, probs.shape[-1])}"
+            raise fail("probs", required, tuple(probs.shape), "pass one row of K probabilities per id")
+        ids = ids.reshape(-1).cpu()
+        rows = probs.float().cpu().reshape(-1, probs.shape[-1])
+        self.values[ids] = self.momentum * self.values[ids] + (1 - self.momentum) * rows
         self._observed[ids] = True
 
     def end_epoch(self, group: "dist.ProcessGroup | None" = None) -> None:
-        """Merge what the processes in `group` have observed; on one process there is nothing to merge.
+        """Merge the observations of all processes in `group`; does nothing with a single process.
 
-        Every process of the group has to call it. None: all there are.
+        Every process of the group must call it. None: the default group.
         """
         if _is_shared(group):
             observers = _summed(self._observed.float(), group)
@@ -174,27 +202,50 @@ class RunningTargets:
         self._observed.zero_()
 
     def of(self, ids: Tensor) -> Tensor:
-        """Return the (N, K) float32 running targets of (N,) `ids`, on their device."""
-        check_labels("ids", ids, len(self.values))
-        return self.values[ids.long().cpu()].to(ids.device)
+        """Return the (..., K) float32 running targets of (...) integer `ids`, on the device of the ids."""
+        _check_ids(ids)
+        return self.values[read_ids("ids", ids, len(self.values)).cpu()].to(ids.device)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the state, as tensors: every process's after `end_epoch`, in the middle of an epoch each one's own."""
+        """Return the state as tensors. It is the same in all processes only right after `end_epoch`."""
         return {"values": self.values.clone(), "observed": self._observed.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up a state of :meth:`state_dict`."""
+        """Restore a state returned by :meth:`state_dict`."""
+        _check_state(state, self.state_dict())
         self.values.copy_(state["values"])
         self._observed.copy_(state["observed"])
 
 
-def _check_rows(probs: Tensor, shape: torch.Size, num_classes: int, per: str) -> None:
-    check_floating("probs", probs)
-    if probs.shape != (*shape, num_classes):
-        required = f"shape {(*shape, num_classes)}"
-        raise fail("probs", required, tuple(probs.shape), f"give one row of K per {per}")
-    required, remedy = "probabilities, in [0, 1]", "take logits.softmax(-1)"
-    check_entries("probs", probs, lambda p: (p >= 0) & (p <= 1), required, remedy)
+def _checked_probs(probs: Tensor, num_classes: int, class_dim: int) -> Tensor:
+    """Return probabilities as (..., K), detached."""
+    moved = classes_last("probs", probs, class_dim).detach()
+    if moved.shape[-1] != num_classes:
+        remedy = "pass one probability per class"
+        raise fail("probs", f"{num_classes} classes in dimension {class_dim}", tuple(probs.shape), remedy)
+    required, remedy = "probabilities, in [0, 1]", "use logits.softmax(-1)"
+    check_entries("probs", moved, lambda p: (p >= 0) & (p <= 1), required, remedy)
+    return moved
+
+
+def _check_state(state: object, own: dict[str, Tensor]) -> None:
+    """Require a state with the same tensors, of the same shapes."""
+    remedy = "pass what state_dict() of an object with the same arguments returned"
+    if not isinstance(state, dict):
+        raise fail_type("state", "a dict", type(state).__name__, remedy)
+    for name, tensor in own.items():
+        if not isinstance(state.get(name), Tensor):
+            raise fail("state", f"a tensor '{name}'", f"the keys {sorted(map(str, state))}", remedy)
+        if state[name].shape != tensor.shape:
+            required = f"'{name}' of shape {tuple(tensor.shape)}"
+            raise fail("state", required, tuple(state[name].shape), remedy)
+
+
+def _check_ids(ids: object) -> None:
+    """Refuse a bool mask, which indexing would take for one, and probabilities passed as ids."""
+    if isinstance(ids, Tensor) and (ids.is_floating_point() or ids.dtype == torch.bool):
+        remedy = "pass the integer ids first; for a mask use mask.nonzero()[:, 0]"
+        raise fail_type("ids", "integer ids of examples", f"dtype {ids.dtype}", remedy)
 
 
 def _is_shared(group: "dist.ProcessGroup | None") -> bool:
@@ -202,7 +253,7 @@ def _is_shared(group: "dist.ProcessGroup | None") -> bool:
 
 
 def _summed(tensor: Tensor, group: "dist.ProcessGroup | None") -> Tensor:
-    """Return the sum over the processes; NCCL adds what is on its GPU alone."""
+    """Return the sum over all processes. NCCL only reduces tensors on the GPU."""
     if not _is_shared(group):
         return tensor
     total = tensor.to("cuda") if dist.get_backend(group) == "nccl" else tensor.clone()

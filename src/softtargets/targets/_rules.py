@@ -1,213 +1,219 @@
-"""Target rules that take what is given: one-hot labels, rows of a table or of an inverse transition, dense weights."""
+"""Target rules that look something up: one-hot labels, rows of a class table or an inverse transition, dense values."""
 
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import (
-    check_classes_last,
-    check_entries,
-    check_floating,
-    check_labels,
-    values_visible,
-)
-from softtargets._errors import fail
+from softtargets._checks import check_entries, read_labels, values_visible
+from softtargets._errors import fail, fail_type
 from softtargets.matrices import LabelMatrix, Transition
-from softtargets.targets._shared import apart_from_ignored
 from softtargets.targets._targets import Targets
+from softtargets.targets.checks import check_scores, check_tensor, classes_last
 
 __all__ = ["backward_corrected", "dense", "from_table", "hard"]
 
 
-def hard(labels: Tensor, *, ignore_index: int | None = None) -> Targets:
-    """Make one-hot targets.
+def hard(labels: Tensor, *, ignore_index: int | None = -100) -> Targets:
+    """One-hot targets of integer labels.
 
     t = onehot(labels)
 
     Args:
-        labels: (...) int64 in [0, K).
-        ignore_index: label that marks an example without a target.
+        labels: (...) integers in [0, K).
+        ignore_index: label of an example to leave out; None: no label is special.
 
     Returns:
         Targets of mass 1.
 
     Raises:
         ValueError: at the first negative label that is not `ignore_index`.
+        TypeError: if labels are not an integer tensor.
 
     Special cases:
-        every label ignored gives targets of 0.
+        if every label is ignored, all targets are 0.
 
     Notes:
-        y, one-hot labels, the 0/1 targets of every paper; ignore_index as in torch.
+        The usual 0/1 targets. `ignore_index` is that of ``torch.nn.CrossEntropyLoss``.
 
     Complexity:
-        O(N), no N x K target.
+        O(N); no N x K tensor is built.
 
     When to use:
-        the labels are right and confidence is not the question.
+        Labels are correct and overconfidence is not a concern.
 
     Limitations:
-        cross entropy on them never stops growing the logits (Szegedy et al. 2016, Sec. 7) and fits wrong labels too.
+        Cross entropy with one-hot targets keeps increasing the logits (Szegedy et al. 2016, Sec. 7) and also fits
+        wrong labels.
 
     Example:
         >>> hard(torch.tensor([2, 0])).to_dense(3).tolist()
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    labels, ignored = apart_from_ignored(labels, ignore_index)
-    check_labels("labels", labels)
-    labels = labels.long()
+    return one_hot("labels", labels, ignore_index=ignore_index)
+
+
+def one_hot(argument: str, labels: Tensor, *, ignore_index: int | None, num_classes: int | None = None) -> Targets:
+    """Return one-hot targets of labels, which errors call by the name of the argument."""
+    labels, ignored = read_labels(argument, labels, num_classes=num_classes, ignore_index=ignore_index)
     # float64 keeps 1 - r exact for float64 logits; expanded, it costs no memory. Apple's GPUs have no float64.
     dtype = torch.float32 if labels.device.type == "mps" else torch.float64
     one = torch.ones((), dtype=dtype, device=labels.device)
-    return Targets(index=labels[..., None], value=one.expand(*labels.shape, 1), labels=labels, ignored=ignored)
+    value = one.expand(*labels.shape, 1)
+    return Targets(index=labels[..., None], value=value, labels=labels, ignored=ignored, size=num_classes)
 
 
 def from_table(
-    table: Tensor | LabelMatrix, labels: Tensor, *, strict: bool = False, ignore_index: int | None = None
+    labels: Tensor, table: Tensor | LabelMatrix, *, strict: bool = False, ignore_index: int | None = -100
 ) -> Targets:
-    """Take row ``labels`` of a class table as the target.
+    """Targets from a class table: the row of each label.
 
     t = table[labels]
 
     Args:
-        table: (R, K) float, or a Smearing, whose structure is kept.
-        labels: (...) int64 in [0, R).
-        strict: require every row of the table to be a distribution.
-        ignore_index: label that marks an example without a target.
+        labels: (...) integers in [0, R).
+        table: (R, K) float, or a LabelMatrix, whose structure is kept.
+        strict: require every row of the table to be a probability distribution.
+        ignore_index: label of an example to leave out; None: no label is special.
 
     Returns:
-        Targets; mass as the rows have it.
+        Targets; the mass is the row sum of the table.
 
     Raises:
-        ValueError: where the table is not a finite (R, K) tensor or a label is out of range; under `strict` at the
+        ValueError: if the table is not a finite (R, K) tensor or a label is out of range; if `strict`, also at the
             first negative entry and the first row that does not sum to 1.
+        TypeError: if labels are not integers or the table is not floating-point.
 
     Special cases:
-        table = identity gives hard(labels).
+        an identity table gives hard(labels).
 
     Notes:
-        M of Lukasik et al. 2020, Table 1; rows are labels, columns classes, as in a transition.
+        The matrix M of Lukasik et al. 2020, Table 1. Rows are labels, columns are classes, as in a transition matrix.
 
     Complexity:
-        O(N) and the table; the kernel gathers its rows chunk by chunk.
+        O(N) plus the table; the loss gathers rows chunk by chunk.
 
     When to use:
-        classes are alike in known ways: see :func:`hierarchical_table`, :func:`localized_table`,
+        It is known which classes are similar: see :func:`hierarchical_table`, :func:`localized_table`,
         :func:`confusion_table` and :func:`tfidf_table`.
 
     Limitations:
-        the table is a guess that every example of a class shares, and K^2 numbers.
+        All examples of a class share one target. The table has K^2 entries.
 
     Example:
-        >>> from_table(torch.tensor([[0.75, 0.25], [0.0, 1.0]]), torch.tensor([0, 1, 0])).to_dense().tolist()
+        >>> from_table(torch.tensor([0, 1, 0]), torch.tensor([[0.75, 0.25], [0.0, 1.0]])).to_dense().tolist()
         [[0.75, 0.25], [0.0, 1.0], [0.75, 0.25]]
     """
+    if isinstance(labels, LabelMatrix) or (isinstance(labels, Tensor) and labels.is_floating_point()):
+        got = "a LabelMatrix" if isinstance(labels, LabelMatrix) else f"dtype {labels.dtype}"
+        raise fail_type("labels", "integer labels", got, "call from_table(labels, table), with labels.long() if needed")
     if isinstance(table, LabelMatrix):
         if table.table is not None:
-            return from_table(table.table, labels, strict=strict, ignore_index=ignore_index)
-        labels, ignored = apart_from_ignored(labels, ignore_index)
-        check_labels("labels", labels, table.num_classes)
+            return from_table(labels, table.table, strict=strict, ignore_index=ignore_index)
+        base = one_hot("labels", labels, ignore_index=ignore_index, num_classes=table.num_classes)
         if strict:
             _check_distributions("table", table.to_dense())
-        base = hard(labels)
-        ones = base.mass()
-        return replace(
-            base,
-            value=(table.keep * ones)[..., None],
-            rest=table.rest * ones,
-            prior=table.prior,
-            ignored=ignored,
-            size=table.num_classes,
-        )
-    check_floating("table", table)
+        ones = base._total()
+        return replace(base, value=(table.keep * ones)[..., None], rest=table.rest * ones, prior=table.prior)
+    check_scores("table", table)
     if table.ndim != 2 or table.shape[1] < 2:
         raise fail("table", "shape (R, K) with K >= 2", tuple(table.shape), "give one row of K weights per label")
     check_entries("table", table, torch.isfinite, "finite entries", "fix that entry")
     if strict:
         _check_distributions("table", table)
-    labels, ignored = apart_from_ignored(labels, ignore_index)
-    check_labels("labels", labels, table.shape[0])
-    return Targets(row=labels.long(), table=table, labels=labels.long(), ignored=ignored)
+    labels, ignored = read_labels("labels", labels, num_classes=table.shape[0], ignore_index=ignore_index)
+    return Targets(row=labels, table=table, labels=labels, ignored=ignored)
 
 
-def backward_corrected(labels: Tensor, transition: Transition | Tensor, *, ignore_index: int | None = None) -> Targets:
-    """Backward correction as a target: the label's row of the inverse transition matrix.
+def backward_corrected(labels: Tensor, transition: Transition | Tensor, *, ignore_index: int | None = -100) -> Targets:
+    """Backward-corrected targets: the label's row of the inverse transition matrix.
 
-    t = T^-1[labels], so that the expectation over observed labels of the loss is the loss on the clean ones
+    t = T^-1[labels]
+
+    The expected loss over observed labels then equals the loss on the clean labels.
 
     Args:
-        labels: (...) int64 *observed* labels.
-        transition: clean -> observed, Transition or (K, K) float with rows that sum to 1.
-        ignore_index: label that marks an example without a target.
+        labels: (...) integers, the *observed* labels.
+        transition: clean -> observed, a Transition or (K, K) float with rows that sum to 1.
+        ignore_index: label of an example to leave out; None: no label is special.
 
     Returns:
         Targets of mass 1 with negative entries; the loss is unbounded below.
 
     Raises:
-        ValueError: where T is singular or ill-conditioned.
+        ValueError: if T is singular or ill-conditioned, or a label is out of range.
+        TypeError: if labels are not integers or T is not floating-point.
 
     Special cases:
         no noise gives hard(labels); symmetric noise gives smoothing of -redraw / (1 - redraw).
 
     Notes:
-        T of Patrini et al. and Lukasik et al., rows clean, columns observed; cleanlab's noise matrix is its transpose.
+        T as in Patrini et al. 2017 and Lukasik et al. 2020: rows are clean, columns are observed classes. cleanlab's
+        noise matrix is the transpose.
 
     Complexity:
-        a K x K system is solved, O(K^3), unless the noise is symmetric: then O(N) and no table.
+        O(K^3) to solve a K x K system; O(N) and no table if the noise is symmetric.
 
     When to use:
-        T is known or well estimated, and an unbiased risk is wanted more than a low variance.
+        T is known or well estimated, and an unbiased risk matters more than a low variance.
 
     Limitations:
-        unbounded below, and a poor T is amplified; forward correction needs no inverse, and smoothing is often
-        competitive (Lukasik et al. 2020, Sec. 4.1).
+        The loss is unbounded below, and errors of T are amplified. Forward correction needs no inverse, and label
+        smoothing is often competitive (Lukasik et al. 2020, Sec. 4.1).
 
     Example:
         >>> corrected = backward_corrected(torch.tensor([0]), torch.tensor([[0.8, 0.2], [0.2, 0.8]]))
         >>> corrected.to_dense().round(decimals=4).tolist()
         [[1.3333, -0.3333]]
     """
-    return from_table(Transition.wrap(transition).inverse(), labels, ignore_index=ignore_index)
+    if not isinstance(transition, Transition):
+        check_tensor("transition", transition, "a Transition or a floating-point (K, K) tensor")
+    return from_table(labels, Transition.wrap(transition).inverse(), ignore_index=ignore_index)
 
 
-def dense(values: Tensor, *, strict: bool = False) -> Targets:
-    """Take weights over the classes as they are; negative ones and any mass are allowed unless `strict`.
+def dense(values: Tensor, *, class_dim: int = -1, strict: bool = False) -> Targets:
+    """Targets given as one weight per class, such as probabilities.
 
     t = values
 
+    Negative weights and any sum are allowed unless `strict`.
+
     Args:
-        values: (..., K) float.
-        strict: require every row to be a distribution.
+        values: (..., K) float, or with the classes at `class_dim`.
+        class_dim: dimension of the classes.
+        strict: require every row to be a probability distribution.
 
     Returns:
         Targets, dense.
 
     Raises:
-        ValueError: where the shape is not (..., K) with K >= 2, at the first NaN or infinity, and under `strict` at the
-            first negative entry and the first row that does not sum to 1.
-        TypeError: where they are not floating-point.
+        ValueError: if there are fewer than two classes, at the first NaN or infinity, and if `strict` at the first
+            negative entry and the first row that does not sum to 1.
+        TypeError: if values are not floating-point.
 
     Special cases:
         one-hot rows give hard(labels).
 
     Notes:
-        the probabilities that torch's cross entropy takes as target.
+        The class probabilities that ``torch.nn.CrossEntropyLoss`` accepts as target.
 
     Complexity:
-        the N x K tensor that was handed over, and no copy of it.
+        No copy of the N x K tensor.
 
     When to use:
-        a distribution per example is at hand: a teacher's probabilities, annotators' (see :func:`votes`).
+        Each example has a distribution: a teacher's probabilities, or annotators' votes (see :func:`votes`).
 
     Limitations:
-        N x K numbers: for a large vocabulary see :func:`top_k` and :func:`sample`.
+        N x K numbers. For a large vocabulary see :func:`top_k` and :func:`sample`.
 
     Example:
         >>> dense(torch.tensor([[0.5, 0.25, 0.0]])).mass().tolist()
         [0.75]
     """
-    check_classes_last("values", values)
+    if isinstance(values, Tensor) and not values.is_floating_point() and not values.is_complex():
+        remedy = "use targets.hard(values) for class numbers, or values.float() for one-hot rows"
+        raise fail_type("values", "a floating-point tensor", f"dtype {values.dtype}", remedy)
+    values = classes_last("values", values, class_dim)
     check_entries("values", values, torch.isfinite, "finite weights", "fix that entry")
     if strict:
         _check_distributions("values", values)
@@ -215,7 +221,7 @@ def dense(values: Tensor, *, strict: bool = False) -> Targets:
 
 
 def _check_distributions(argument: str, values: Tensor) -> None:
-    """Require rows of probabilities: what strict targets are."""
+    """Require rows that are probability distributions."""
     if not values_visible(values):
         return
     required, remedy = "entries of at least 0 under strict=True", "fix it, or allow it without strict"

@@ -1,4 +1,4 @@
-"""Label smoothing, in every convention, of labels and of targets that are already soft."""
+"""Label smoothing of labels and of targets that are already soft, in every convention."""
 
 import warnings
 from dataclasses import replace
@@ -6,14 +6,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_per_example, check_prior, values_visible
+from softtargets._checks import check_num_classes, check_prior, read_labels, values_visible
 from softtargets._errors import fail
 from softtargets._numerics import scaled
-from softtargets.targets._rules import hard
-from softtargets.targets._shared import as_wide, column, priors_differ, same_mask
+from softtargets.targets._shared import as_targets, as_wide, column, priors_differ, same_mask
 from softtargets.targets._targets import Targets, check_mask
-from softtargets.targets.checks import check_spread
-from softtargets.targets.conventions import convert_smoothing
+from softtargets.targets.checks import check_spread, check_tensor, per_example
+from softtargets.targets.conventions import check_convention, convert_smoothing
 
 __all__ = ["smooth"]
 
@@ -27,69 +26,77 @@ def smooth(
     prior: Tensor | None = None,
     valid: Tensor | None = None,
     allow_negative: bool = False,
+    ignore_index: int | None = -100,
 ) -> Targets:
     """Smooth labels, or targets that are already soft.
 
     t = (1 - r) * target + r * prior        # Szegedy et al. 2016, Sec. 7; r is `smoothing` in the "all" convention
 
-    With a prior, such as the class frequencies, this is unigram smoothing (Pereyra et al. 2017); with r < 0 it is
-    negative, or generalised, label smoothing (Wei et al. 2022), which is backward correction under symmetric noise of
-    redraw rate -r / (1 - r). Targets of a mass other than 1 keep it: r * mass is spread.
+    With a prior such as the class frequencies this is unigram smoothing (Pereyra et al. 2017). With r < 0 it is
+    negative, or generalised, label smoothing (Wei et al. 2022), which equals backward correction under symmetric noise
+    of redraw rate -r / (1 - r). Targets of a mass other than 1 keep their mass: r * mass is spread.
 
     Args:
-        labels_or_targets: (...) int64 labels, or Targets.
-        smoothing: a number or a (...) float tensor, one per example; 0 leaves the target, 1 gives the prior. In [0, 1]
-            in the stated convention.
-        num_classes: K; needed for every convention but "all", unless `valid` says it.
+        labels_or_targets: (...) integer labels, or Targets.
+        smoothing: a number, or a (...) float tensor with one number per example. 0 leaves the target unchanged, 1 gives
+            the prior. In [0, 1] in the stated convention.
+        num_classes: K. Required by every convention but "all", unless `valid` or the targets tell it. If given, the
+            targets record it, and logits with another number of classes are refused.
         convention: what `smoothing` means; see :func:`convert_smoothing`.
-        prior: (K,) probabilities (Pereyra et al. 2017); None: uniform over the valid classes.
-        valid: (K,) or (..., K) bool, the classes that exist, which are those that "others" counts;
-            "others-but-padding" needs it, False at the padding class. What targets under another mask had smoothed
-            stays where it was.
-        allow_negative: permit smoothing < 0 (Wei et al. 2022), whose loss is unbounded below.
+        prior: (K,) float, probabilities (Pereyra et al. 2017); None: uniform over the valid classes.
+        valid: (K,) or (..., K) bool, True for classes that exist. Only those are smoothed over, and only those count as
+            "others". Required by "others-but-padding", with False at the padding class. Smoothing that the targets
+            already have under another mask is not moved.
+        allow_negative: permit smoothing < 0 (Wei et al. 2022); the loss is then unbounded below.
+        ignore_index: label of an example to leave out; None: no label is special. Targets carry ``Targets.ignored``.
 
     Returns:
         Targets of the same mass.
 
     Raises:
-        ValueError: where smoothing is outside its range or not one per example, or num_classes is needed and missing,
-            or a padding class is spoken of and no mask leaves it out, or `valid` does not fit the examples, or leaves
-            the prior no mass.
-        TypeError: where `valid` is not boolean.
+        ValueError: if smoothing is out of range or not one per example, K is required and missing or differs from that
+            of the targets, a label is out of range, "others-but-padding" is used without a mask that excludes the
+            padding class, or `valid` does not fit the examples or leaves the prior without mass.
+        TypeError: if labels are not integers, or `valid` is not boolean.
 
     Special cases:
         smoothing=0 gives hard(labels); smoothing=1 gives the prior.
 
     Notes:
-        Szegedy's epsilon, Müller's alpha; torch's label_smoothing is "all", fairseq's is "others" (see
-        :func:`convert_smoothing`). smoothing=0.1 is the usual choice.
+        Szegedy's epsilon, Müller's alpha. torch's label_smoothing is "all", fairseq's is "others" (see
+        :func:`convert_smoothing`). 0.1 is the usual value.
 
     Complexity:
-        O(N) on labels and factored targets, no N x K target.
+        O(N) for labels and factored targets; no N x K tensor is built.
 
     When to use:
-        labels are noisy, or calibration matters and no held-out set allows a temperature.
+        Labels are noisy, or calibration matters and no held-out set is available for temperature scaling.
 
     Limitations:
-        a smoothed teacher distils worse (Müller et al. 2019; Shen et al. 2021 dispute it); many classes or a long tail
-        undo the gain (Shen et al. 2021, Sec. 7); a negative one is unbounded below and wants a warm-up.
+        A teacher trained with smoothing distils worse (Müller et al. 2019; disputed by Shen et al. 2021). Many classes
+        or a long tail remove the gain (Shen et al. 2021, Sec. 7). Negative smoothing is unbounded below and needs a
+        warm-up.
 
     Example:
         >>> smooth(torch.tensor([0]), 0.3).to_dense(3).round(decimals=3).tolist()
         [[0.8, 0.1, 0.1]]
     """
-    _check_smoothing(smoothing, allow_negative=allow_negative)
+    if num_classes is not None:
+        check_num_classes(num_classes)
+    check_convention(convention)
     if prior is not None:
+        check_tensor("prior", prior, "a floating-point tensor")
         check_prior("prior", prior)
-    targets = labels_or_targets if isinstance(labels_or_targets, Targets) else hard(labels_or_targets)
-    check_per_example("smoothing", smoothing, targets.shape)
+    targets = as_targets("labels_or_targets", labels_or_targets, ignore_index=ignore_index, num_classes=num_classes)
+    targets = _sized(targets, num_classes)
+    smoothing = _checked(smoothing, targets.shape, allow_negative=allow_negative)
     if valid is not None:
         check_mask(valid, targets.shape)
     before, valid = targets.valid, targets.valid if valid is None else valid
     elsewhere = targets.rest is not None and before is not None and not same_mask(before, valid)
     smoothing = as_wide(smoothing, targets)
     if convention != "all":
-        smoothing = _over_all(smoothing, convention, num_classes, valid)
+        smoothing = _over_all(smoothing, convention, targets.num_classes, valid)
     keep = 1 - smoothing
     if targets.value is None or priors_differ(targets, prior) or elsewhere:
         values = targets.to_dense(num_classes if prior is None else len(prior))
@@ -98,7 +105,9 @@ def smooth(
         check_spread(over)
         spread = over.prior_over(values.shape[-1], values.dtype, values.device)
         values = column(keep) * values + share[..., None] * spread
-        return Targets(values=values, labels=targets.labels, valid=valid, ignored=targets.ignored)
+        return replace(
+            over, values=values, rest=None, prior=None, labels=targets.labels, temperature=targets.temperature
+        )
     rest = scaled(targets._total(), smoothing)
     rest = rest if targets.rest is None else rest + keep * targets.rest
     made = replace(targets, value=scaled(targets.value, column(keep)), rest=rest, prior=prior, valid=valid)
@@ -106,10 +115,22 @@ def smooth(
     return made
 
 
+def _sized(targets: Targets, num_classes: int | None) -> Targets:
+    """Record the number of classes in targets that do not know it, and check their labels against it."""
+    if num_classes is None or targets.size == num_classes:
+        return targets
+    known = targets.num_classes
+    if known is not None and known != num_classes:
+        raise fail("num_classes", f"{known}, the number of classes of the targets", num_classes, "leave it out")
+    if targets.index is not None:
+        read_labels("labels_or_targets", targets.index, num_classes=num_classes)
+    return replace(targets, size=num_classes)
+
+
 def _over_all(
     smoothing: float | Tensor, convention: str, num_classes: int | None, valid: Tensor | None
 ) -> float | Tensor:
-    """Convert a smoothing to "all", over the classes that are valid."""
+    """Convert a smoothing to the convention "all", over the valid classes."""
     if convention == "others-but-padding" and (valid is None or (values_visible(valid) and bool(valid.all()))):
         required = "a mask that leaves the padding class out, for convention 'others-but-padding'"
         raise fail("valid", required, valid if valid is None else "all True", "pass valid=, False at that class")
@@ -123,16 +144,18 @@ def _over_all(
     return convert_smoothing(smoothing, num_classes=num_classes, source=convention, target="all")
 
 
-def _check_smoothing(smoothing: float | Tensor, *, allow_negative: bool) -> None:
-    """Require smoothing in [0, 1], or at most 1 with permission; a negative one is warned about."""
-    advice = "choose at most 1" if allow_negative else "choose within it; a negative one needs allow_negative=True"
-    check_fraction("smoothing", smoothing, low=-float("inf") if allow_negative else 0.0, remedy=advice)
-    if allow_negative and (not isinstance(smoothing, Tensor) or values_visible(smoothing)):
+def _checked(smoothing: float | Tensor, shape: torch.Size, *, allow_negative: bool) -> float | Tensor:
+    """Require smoothing in [0, 1], or at most 1 if it may be negative; warn about negative smoothing."""
+    advice = "choose at most 1" if allow_negative else "choose a value between 0 and 1, or set allow_negative=True"
+    low = -float("inf") if allow_negative else 0.0
+    smoothing = per_example("smoothing", smoothing, shape, low=low, remedy=advice)
+    if allow_negative and (not isinstance(smoothing, Tensor) or (smoothing.numel() and values_visible(smoothing))):
         lowest = float(smoothing.detach().min()) if isinstance(smoothing, Tensor) else smoothing
         if lowest == -float("inf"):
-            raise fail("smoothing", "finite", f"{lowest:g}", "choose a finite one")
+            raise fail("smoothing", "finite", f"{lowest:g}", "choose a finite value")
         if lowest < 0:
             warnings.warn(
                 f"smoothing: {lowest:g} is negative, so the loss is unbounded below; warm up with cross entropy",
                 stacklevel=3,
             )
+    return smoothing

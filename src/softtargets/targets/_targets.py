@@ -1,4 +1,4 @@
-"""The type of all targets: factored, a class table, or dense; never an N x K tensor unless handed over."""
+"""The type of all targets: factored, rows of a class table, or dense. No rule builds an N x K tensor unless it must."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -7,42 +7,50 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
-from softtargets._checks import check_labels
+from softtargets._checks import check_num_classes, read_labels
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import rows_of
 
 __all__ = ["Targets"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Targets:
-    """One real vector over the classes per example; entries may be negative and the mass need not be 1.
+    """Soft targets: one real vector over the classes per example.
 
-    One of three forms::
+    Entries may be negative and need not sum to 1. A target has one of three forms::
 
-        t_i = sum_s value[i, s] * onehot(index[i, s]) + rest[i] * prior
-        t_i = table[row[i], :]
-        t_i = values[i, :]
+        t_i = sum_s value[i, s] * onehot(index[i, s]) + rest[i] * prior        factored
+        t_i = table[row[i], :]                                                rows of a class table
+        t_i = values[i, :]                                                    dense
 
-    Build it with the functions of this room rather than by hand. It is a pytree of its tensors.
+    Create targets with the functions of ``softtargets.targets`` rather than by hand. Targets are a pytree of their
+    tensors. ``==`` compares identity, as for modules, and targets can be dict keys; to compare the numbers, use
+    ``torch.equal(a.to_dense(), b.to_dense())``.
 
     Args:
-        index: (..., S) int64 classes.
-        value: (..., S) float weights of those classes.
-        rest: (...) float weight of the prior, or None for 0.
-        prior: (K,) probabilities; None: uniform over the valid classes.
-        row: (...) int64 rows of `table`.
+        index: (..., S) int64, classes.
+        value: (..., S) float, weights of those classes.
+        rest: (...) float, weight of the prior; None: 0.
+        prior: (K,) float, probabilities; None: uniform over the valid classes.
+        row: (...) int64, rows of `table`.
         table: (R, K) float.
-        values: (..., K) float, dense.
-        labels: (...) int64, the label that a target was made from, where there is one.
-        valid: (K,) or (..., K) bool: classes that exist; the others get no smoothing and no gradient.
-        ignored: (...) bool: examples without a target: loss 0, gradient 0.
-        size: K, where no tensor of them says it, or None.
+        values: (..., K) float.
+        labels: (...) int64, the labels that the targets were made from; None: unknown.
+        valid: (K,) or (..., K) bool, True for classes that exist; the others get no smoothing and no gradient.
+        ignored: (...) bool, True for examples to leave out: their loss and gradient are 0.
+        size: K, the number of classes, if no tensor tells it; None: unknown.
+        temperature: the temperature at which a teacher's probabilities were softened; None: unknown. Set by
+            ``TeacherCache.targets`` and checked by ``distill.kd_loss``.
 
     Raises:
-        ValueError: where the tensors are of no one form, differ in the number of classes, or `valid` or `ignored` does
-            not fit the examples.
-        TypeError: where `valid` or `ignored` is not boolean.
+        ValueError: if the tensors do not make exactly one form, differ in the number of classes, or `valid` or
+            `ignored` does not fit the examples.
+        TypeError: if a field is not a tensor, or `valid` or `ignored` is not boolean.
+
+    Example:
+        >>> Targets(values=torch.tensor([[0.5, 0.25, 0.25]]))
+        Targets(dense, shape=(1,), num_classes=3)
     """
 
     index: Tensor | None = None
@@ -56,13 +64,24 @@ class Targets:
     valid: Tensor | None = None
     ignored: Tensor | None = None
     size: int | None = None
+    temperature: float | None = None
 
     def __post_init__(self) -> None:
+        for name, tensor in self.tensors().items():
+            if not isinstance(tensor, Tensor):
+                remedy = "create targets with targets.hard, targets.dense or another target rule"
+                raise fail_type(name, "a tensor", type(tensor).__name__, remedy)
         forms = [self.index is not None, self.table is not None, self.values is not None]
         if sum(forms) != 1:
             raise fail("Targets", "exactly one of index, table and values", f"{sum(forms)}", "use targets.hard(...)")
         if (self.index is None) != (self.value is None) or (self.table is None) != (self.row is None):
             raise fail("Targets", "index with value, table with row", "one of a pair", "use targets.hard(...)")
+        if self.index is not None and self.value is not None and self.index.shape != self.value.shape:
+            raise fail("value", f"shape {tuple(self.index.shape)}, as index", tuple(self.value.shape), "align them")
+        for name in ("index", "table", "values"):
+            holder = getattr(self, name)
+            if holder is not None and holder.ndim == 0:
+                raise fail(name, "at least one dimension", "a 0-d tensor", "use targets.hard(...)")
         known = self.num_classes
         for name in ("prior", "table", "values", "valid"):
             holder = getattr(self, name)
@@ -76,9 +95,16 @@ class Targets:
                 required = f"shape {tuple(self.shape)}, one per example"
                 raise fail("ignored", required, tuple(self.ignored.shape), "mark every example")
 
+    def __repr__(self) -> str:
+        form = "factored" if self.index is not None else "table" if self.table is not None else "dense"
+        parts = [form, f"shape={tuple(self.shape)}", f"num_classes={self.num_classes}"]
+        if self.ignored is not None:
+            parts.append("with ignored examples")
+        return f"Targets({', '.join(parts)})"
+
     @property
     def shape(self) -> torch.Size:
-        """The shape of the examples, without classes."""
+        """Shape of the examples, without the class dimension."""
         if self.index is not None:
             return self.index.shape[:-1]
         if self.row is not None:
@@ -87,7 +113,7 @@ class Targets:
 
     @property
     def num_classes(self) -> int | None:
-        """K where the targets know it: told, or from a prior, a table, dense values or a valid-class mask."""
+        """K, from `size` or from the shape of a tensor; None if the targets do not know it."""
         if self.size is not None:
             return self.size
         for holder in (self.prior, self.table, self.values, self.valid):
@@ -96,12 +122,12 @@ class Targets:
         return None
 
     def __getitem__(self, at: Any) -> "Targets":
-        """Return the targets of some examples: `at` indexes the dimensions before the classes, as it would a tensor's.
+        """Return the targets of some examples; `at` indexes the example dimensions as it would a tensor's.
 
-        Views where a tensor's would be; `prior`, `table` and a mask for all examples are shared. Nothing is checked.
+        The result shares memory wherever indexing a tensor would. `prior`, `table` and a (K,) mask are shared.
         """
         examples = at if isinstance(at, tuple) else (at,)
-        # a slice of its own for the classes keeps them from being indexed, behind an ellipsis too
+        # an explicit slice keeps the class dimension from being indexed, also after an ellipsis
         with_classes = (*examples, slice(None))
         taken: dict[str, Tensor] = {}
         for name, tensor in self.tensors().items():
@@ -111,16 +137,16 @@ class Targets:
                 taken[name] = tensor.expand(*self.shape, -1)[with_classes]
             else:
                 taken[name] = tensor[with_classes if name in ("index", "value", "values") else examples]
-        return _unchecked(taken, self.size)
+        return _unchecked(taken, self.size, self.temperature)
 
     def mass(self) -> Tensor:
-        """Return the sum over classes of each target, (...) float; ignored ones 0."""
+        """Return the sum over classes of each target, (...) float; 0 for ignored examples."""
         total = self._total()
         return total if self.ignored is None else total.masked_fill(self.ignored, 0.0)
 
     def _total(self) -> Tensor:
         if self.value is not None:
-            # one class per example, whose weight is often one number expanded, is left as it is
+            # with one class per example the weight is often one expanded number: summing would materialise it
             total = self.value[..., 0] if self.value.shape[-1] == 1 else self.value.sum(-1)
             return total if self.rest is None else total + self.rest
         if self.table is not None:
@@ -128,7 +154,7 @@ class Targets:
         return self.values.sum(-1)  # pyright: ignore[reportOptionalMemberAccess]
 
     def prior_over(self, num_classes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Return the prior that `rest` is spread by, (K,) or (..., K): over the valid classes, with a sum of 1."""
+        """Return the prior that `rest` is spread by: (K,) or (..., K), 0 for invalid classes, with a sum of 1."""
         if self.prior is None and self.valid is None:
             return torch.full((num_classes,), 1 / num_classes, dtype=dtype, device=device)
         weights = torch.ones((), dtype=dtype, device=device)
@@ -139,25 +165,27 @@ class Targets:
         return weights / weights.sum(-1, keepdim=True)
 
     def to_dense(self, num_classes: int | None = None) -> Tensor:
-        """Return the targets as (..., K) float; ignored rows are 0.
+        """Return the targets as (..., K) float; rows of ignored examples are 0.
 
         Args:
-            num_classes: K; needed where the targets do not know it.
+            num_classes: K; required if the targets do not know it.
 
         Raises:
-            ValueError: where K is needed and missing, is not what the targets know, or a label is beyond it.
+            ValueError: if K is required and missing, differs from the K of the targets, or a label is out of range.
         """
         known = self.num_classes
         size = num_classes if num_classes is not None else known
         if size is None:
             raise fail("num_classes", "a number, since these targets do not know it", None, "pass num_classes=")
+        if num_classes is not None:
+            check_num_classes(num_classes)
         if known is not None and size != known:
             raise fail("num_classes", f"{known}, as the targets know it", size, "leave it out")
         if self.index is None:
             result = self.gathered()
         else:
             index, value = self.factors()
-            check_labels("labels", index[..., 0] if index.shape[-1] == 1 else index, size)
+            read_labels("labels", index[..., 0] if index.shape[-1] == 1 else index, num_classes=size)
             result = value.new_zeros((*self.shape, size)).scatter_add(-1, index, value)
             if self.rest is not None:
                 result = result + self.rest[..., None] * self.prior_over(size, value.dtype, value.device)
@@ -166,7 +194,7 @@ class Targets:
         return result
 
     def gathered(self) -> Tensor:
-        """Return the (..., K) weights of targets that are a table or dense, ignored rows like the others."""
+        """Return the (..., K) weights of table or dense targets; rows of ignored examples are not set to 0."""
         if self.table is not None and self.row is not None:
             return rows_of(self.table, self.row)
         if self.values is None:
@@ -179,19 +207,19 @@ class Targets:
         return replace(self, **moved)
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """Return `index` and `value` of factored targets; the prior's part is `rest`."""
+        """Return `index` and `value` of factored targets, whose remaining weight is `rest`."""
         if self.index is None or self.value is None:
             raise fail("targets", "factored", "a table or dense values", "use targets.hard or targets.smooth")
         return self.index, self.value
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors that the targets are made of, by the name of their field."""
+        """Return the tensors of the targets, by field name."""
         pairs = ((name, getattr(self, name)) for name in NAMES)
         return {name: tensor for name, tensor in pairs if tensor is not None}
 
 
 def check_mask(valid: Tensor, shape: torch.Size) -> None:
-    """Require a mask of classes for examples of this shape, or one that broadcasts to it."""
+    """Require a mask of classes that fits, or broadcasts to, examples of this shape."""
     _check_bool("valid", valid)
     pairs = zip(valid.shape[-2::-1], shape[::-1], strict=False)
     if not 1 <= valid.ndim <= len(shape) + 1 or valid.shape[-1] < 2 or any(own not in (1, n) for own, n in pairs):
@@ -202,31 +230,33 @@ def check_mask(valid: Tensor, shape: torch.Size) -> None:
 def _check_bool(argument: str, mask: Tensor) -> None:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         got = f"dtype {mask.dtype}" if isinstance(mask, Tensor) else type(mask).__name__
-        raise fail_type(argument, "a bool tensor", got, f"use {argument}.bool()")
+        remedy = f"use {argument}.bool()" if isinstance(mask, Tensor) else f"use torch.as_tensor({argument})"
+        raise fail_type(argument, "a bool tensor", got, remedy)
 
 
-def _flatten(targets: Targets) -> tuple[list[Any], tuple[tuple[str, ...], int | None]]:
+def _flatten(targets: Targets) -> tuple[list[Any], tuple[tuple[str, ...], int | None, float | None]]:
     # A tree of the same structure may hold None in a tensor's place, as in_dims does for what vmap shares.
     names = vars(targets).get("_leaves") or tuple(targets.tensors())
-    return [getattr(targets, name) for name in names], (names, targets.size)
+    return [getattr(targets, name) for name in names], (names, targets.size, targets.temperature)
 
 
 def _unflatten(leaves: Any, context: Any) -> Targets:
-    names, size = context
+    names, size, temperature = context
     # Transforms pass placeholders through here, so nothing is checked.
-    targets = _unchecked(dict(zip(names, leaves, strict=True)), size)
+    targets = _unchecked(dict(zip(names, leaves, strict=True)), size, temperature)
     object.__setattr__(targets, "_leaves", tuple(names))
     return targets
 
 
-def _unchecked(tensors: dict[str, Any], size: int | None) -> Targets:
+def _unchecked(tensors: dict[str, Any], size: int | None, temperature: float | None) -> Targets:
     targets = object.__new__(Targets)
     for name in NAMES:
         object.__setattr__(targets, name, tensors.get(name))
     object.__setattr__(targets, "size", size)
+    object.__setattr__(targets, "temperature", temperature)
     return targets
 
 
-NAMES = tuple(item.name for item in fields(Targets) if item.name != "size")
+NAMES = tuple(item.name for item in fields(Targets) if item.name not in ("size", "temperature"))
 
 _pytree.register_pytree_node(Targets, _flatten, _unflatten, serialized_type_name="softtargets.targets.Targets")

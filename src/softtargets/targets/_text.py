@@ -1,4 +1,4 @@
-"""Words and their weight for a class. Plain Python: a text is what it is, and no other package is needed."""
+"""Words and their TF-IDF weights per class, in plain Python."""
 
 import re
 from collections import Counter
@@ -7,22 +7,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_labels, check_num_classes
+from softtargets._checks import check_num_classes, read_labels
 from softtargets._errors import fail_type
+from softtargets.targets.checks import check_tensor
 
 WORD = re.compile(r"\w+")
 
 
 def words(text: str) -> list[str]:
-    """Split a text: case folded, every run of letters, digits and underscores is a word."""
+    """Split a case-folded text into words: runs of letters, digits and underscores."""
     return WORD.findall(text.casefold())
 
 
 def class_tf_idf(texts: Sequence[str], labels: Tensor | Sequence[int], num_classes: int) -> tuple[list[str], Tensor]:
-    """Return the vocabulary in alphabetical order and the (K, V) float64 weights of its words for every class.
+    """Return the vocabulary in alphabetical order, and the (K, V) float64 weights of its words in every class.
 
-    The texts of a class are one document: weight = share of its words * log(K / classes that have the word), so that a
-    word of every class weighs nothing. A class without texts has no weights.
+    All texts of a class count as one document: weight = share of its words * log(K / classes that have the word), so
+    that a word of every class has weight 0. A class without texts has only weights of 0.
     """
     check_num_classes(num_classes)
     classes = check_texts(texts, labels, num_classes)
@@ -41,11 +42,28 @@ def class_tf_idf(texts: Sequence[str], labels: Tensor | Sequence[int], num_class
 
 
 def check_texts(texts: Sequence[str], labels: Tensor | Sequence[int], num_classes: int) -> list[int]:
-    """Require one label per text; return the labels."""
+    """Return the labels as a list, once there is one label in [0, K) per text."""
+    check_is_texts(texts)
+    if hasattr(labels, "__array__"):
+        check_tensor("labels", labels, "a tensor or a sequence of integers")
+    if not isinstance(labels, Tensor):
+        try:
+            # without a dtype, which would truncate floats
+            labels = torch.as_tensor(labels) if len(labels) else torch.empty(0, dtype=torch.int64)
+        except (TypeError, ValueError, RuntimeError):
+            required = "a tensor or a sequence of integers"
+            raise fail_type("labels", required, type(labels).__name__, "pass one class number per text") from None
+    whole, _ = read_labels("labels", labels, num_classes=num_classes, shape=(len(texts),))
+    return whole.tolist()
+
+
+def check_is_texts(texts: object) -> None:
+    """Require a sequence of strings."""
     if isinstance(texts, str):
         raise fail_type("texts", "a sequence of texts", "one text", "put it in a list")
-    if not isinstance(labels, Tensor):
-        # without a dtype, which would cut what is no int
-        labels = torch.tensor(list(labels)) if len(labels) else torch.empty(0, dtype=torch.int64)
-    check_labels("labels", labels, num_classes, (len(texts),))
-    return labels.tolist()
+    if isinstance(texts, Tensor) or not hasattr(texts, "__len__") or getattr(texts, "ndim", 1) == 0:
+        raise fail_type("texts", "a sequence of texts", type(texts).__name__, "use list(texts)")
+    for place, text in enumerate(texts):  # pyright: ignore[reportArgumentType]
+        if not isinstance(text, str):
+            got = f"{type(text).__name__} at index {place}"
+            raise fail_type("texts", "a sequence of texts", got, "pass strings; are texts and labels swapped?")

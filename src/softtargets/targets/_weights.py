@@ -1,58 +1,64 @@
-"""Class weights: what they mean for an example, and what torch makes of them."""
+"""Class weights: as weights of examples, and as torch applies them within the target."""
 
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_class_weight, check_labels, entry, first_bad, values_visible, where
+from softtargets._checks import check_class_weight, entry, first_bad, read_labels, values_visible, where
 from softtargets._errors import fail
 from softtargets._numerics import rows_of
+from softtargets.targets._shared import as_targets
 from softtargets.targets._targets import Targets
+from softtargets.targets.checks import check_tensor
 
 __all__ = ["example_weights", "reweight"]
 
-# A weight of a class that rounding made negative is not a negative weight.
+# A class weight that rounding made slightly negative does not count as negative.
 ROUNDING = 1e-6
 
 
-def example_weights(targets: Targets, class_weight: Tensor) -> Tensor:
-    """Weigh every example by its class, which leaves its target, and so what is learned, alone.
+def example_weights(targets: Targets | Tensor, class_weight: Tensor, *, ignore_index: int | None = -100) -> Tensor:
+    """Weigh each example by its class. Its target, and so what the model learns, stays the same.
 
-    class_weight[label] where the label is known, else sum_k t_k class_weight_k
+    class_weight[label] if the label is known, else sum_k t_k class_weight_k
 
-    Hand it to ``losses.reduce(..., weight=)``, whose mean divides by the sum of these weights.
+    Pass the result to ``losses.reduce(..., weight=)``, whose mean divides by the sum of these weights.
 
     Args:
-        targets: Targets; without labels they must be non-negative.
+        targets: (...) integer labels or Targets; Targets without labels must be non-negative.
         class_weight: (K,) non-negative float.
+        ignore_index: label of an example to leave out; None: no label is special.
 
     Returns:
-        (...) float; ignored examples 0.
+        (...) float; 0 for ignored examples.
 
     Raises:
-        ValueError: where shapes differ, a class weight is negative, or targets without a label have a negative entry.
+        ValueError: if shapes differ, a label is out of range, a class weight is negative, or targets without a label
+            have a negative entry.
+        TypeError: if targets are neither integer labels nor Targets, or class_weight is not floating-point.
 
     Special cases:
-        class weights of 1 give the mass of soft targets; a hard target and its one-hot vector weigh the same.
+        class weights of 1 give the mass of soft targets; a hard target and its one-hot vector get the same weight.
 
     Notes:
-        torch weighs the classes instead, see :func:`reweight`; for hard labels both are the same.
+        torch weighs the classes within the target instead, see :func:`reweight`; for hard labels both are the same.
 
     Complexity:
-        O(N) with labels or factored targets, O(R K + N) with a class table, O(N K) for dense ones.
+        O(N) with labels or factored targets, O(R K + N) with a class table, O(N K) for dense targets.
 
     When to use:
-        classes are imbalanced and targets are smoothed, corrected or soft.
+        Classes are imbalanced and targets are smoothed, corrected or soft.
 
     Limitations:
-        the mean over a batch has the batch's own normaliser: give `normalizer` where batches are small.
+        The mean over a batch is divided by the weights of that batch: pass `normalizer` if batches are small.
 
     Example:
         >>> from softtargets.targets import smooth
         >>> example_weights(smooth(torch.tensor([0, 2]), 0.3), torch.tensor([1.0, 1.0, 20.0])).tolist()
         [1.0, 20.0]
     """
+    targets = as_targets("targets", targets, ignore_index=ignore_index)
     weight = _checked(targets, class_weight)
     if targets.labels is not None:
         result = rows_of(weight, targets.labels)
@@ -62,40 +68,42 @@ def example_weights(targets: Targets, class_weight: Tensor) -> Tensor:
     return result if targets.ignored is None else result.masked_fill(targets.ignored, 0.0)
 
 
-def reweight(targets: Targets, class_weight: Tensor) -> Targets:
+def reweight(targets: Targets | Tensor, class_weight: Tensor, *, ignore_index: int | None = -100) -> Targets:
     """Weigh the classes within every target, as torch's cross entropy does with ``weight=``.
 
     t_k <- class_weight_k * t_k
 
-    The minimiser moves with it: smoothing 0.3 under weights 1, 1, 20 teaches label 0 to be predicted as
-    [.276, .034, .690] (pytorch#104776). :func:`example_weights` is what is usually meant.
+    This changes the minimiser: with smoothing 0.3 and weights 1, 1, 20, a model learns to predict [.276, .034, .690]
+    for label 0 (pytorch#104776). Usually :func:`example_weights` is what is wanted.
 
     Args:
-        targets: Targets.
-        class_weight: (K,) float, non-negative where `rest` is spread over the classes.
+        targets: (...) integer labels or Targets.
+        class_weight: (K,) float; must be non-negative if the targets have smoothing (`rest`).
+        ignore_index: label of an example to leave out; None: no label is special.
 
     Returns:
-        Targets of the same form, whose mass is sum_k t_k class_weight_k.
+        Targets of the same form, with mass sum_k t_k class_weight_k.
 
     Raises:
-        ValueError: where shapes differ, a class weight is negative where it may not be, or none of the classes that
-            smoothing is spread over has weight.
+        ValueError: if shapes differ, a label is out of range, a class weight is negative where it may not be, or all
+            classes that smoothing is spread over have weight 0.
+        TypeError: if targets are neither integer labels nor Targets, or class_weight is not floating-point.
 
     Special cases:
-        class weights of 1 change nothing; on hard targets the loss is example_weights times the unweighted one.
+        class weights of 1 change nothing; for hard targets the loss is example_weights times the unweighted loss.
 
     Notes:
         ``torch.nn.CrossEntropyLoss(weight=)``, which divides the mean by the sum of class_weight[label] for integer
-        labels and by N for soft ones (pytorch#107680): give that as `normalizer` to ``losses.reduce``.
+        labels and by N for soft targets (pytorch#107680): pass that as `normalizer` to ``losses.reduce``.
 
     Complexity:
-        O(N), no N x K target unless they are dense.
+        O(N); no N x K target is built unless the targets are dense.
 
     When to use:
-        torch's numbers are to be met.
+        The numbers must match torch's.
 
     Limitations:
-        it teaches the wrong class as soon as a target is soft (pytorch#104776).
+        It teaches the wrong class as soon as a target is soft (pytorch#104776).
 
     Example:
         >>> from softtargets.targets import smooth
@@ -103,7 +111,8 @@ def reweight(targets: Targets, class_weight: Tensor) -> Targets:
         >>> (t.to_dense(3) / t.mass()).round(decimals=3).tolist()
         [[0.276, 0.034, 0.69]]
     """
-    # over negative weights there is no prior to spread `rest` by
+    targets = as_targets("targets", targets, ignore_index=ignore_index)
+    # negative weights would make the prior negative that spreads `rest`
     weight = _checked(targets, class_weight, negative=targets.rest is None)
     result = _weighted(targets, weight)
     if targets.rest is None or result.rest is None:
@@ -115,22 +124,23 @@ def reweight(targets: Targets, class_weight: Tensor) -> Targets:
             required = "a weight above 0 among the classes that smoothing is spread over"
             raise fail("class_weight", required, f"none for {where(index)}", "give one of them weight")
     prior = prior.to(weight) * weight
-    # over the classes of a mask it is normalised where it is used
+    # with a mask, the prior is normalised over the valid classes where it is used
     return replace(result, prior=prior / prior.sum())
 
 
 def _checked(targets: Targets, class_weight: Tensor, *, negative: bool = False) -> Tensor:
-    """Return the class weights beside the targets, once both fit."""
+    """Return the class weights on the device of the targets, checked against them."""
+    check_tensor("class_weight", class_weight, "a floating-point tensor")
     check_class_weight("class_weight", class_weight, num_classes=targets.num_classes, negative=negative)
     for labels in (targets.labels, targets.index):
         if labels is not None:
-            check_labels("labels", labels, len(class_weight))
+            read_labels("labels", labels, num_classes=len(class_weight))
     holder = next(tensor for tensor in (targets.value, targets.table, targets.values) if tensor is not None)
     return class_weight.to(device=holder.device, dtype=torch.promote_types(class_weight.dtype, holder.dtype))
 
 
 def _weighted(targets: Targets, weight: Tensor) -> Targets:
-    """Multiply every class with its weight; what `rest` is spread by is left to the caller."""
+    """Multiply every class by its weight; the caller reweights the prior that spreads `rest`."""
     if targets.values is not None:
         return replace(targets, values=targets.values * weight)
     if targets.table is not None:
@@ -144,15 +154,20 @@ def _weighted(targets: Targets, weight: Tensor) -> Targets:
 
 
 def _check_non_negative(targets: Targets, num_classes: int) -> None:
-    """Require targets whose weights can be averaged over."""
+    """Require targets without negative entries."""
     parts = [tensor for tensor in (targets.value, targets.rest, targets.table, targets.values) if tensor is not None]
     if not values_visible(*parts):
         return
     if not any(bool((part < 0).any()) for part in parts):
         return
-    # a negative part may still leave every class a weight of at least 0: look at the sums
+    # a negative part may still leave every class a weight of at least 0: check the dense form
     weights = targets.to_dense(num_classes)
     bad = first_bad(weights < -ROUNDING)
     if bad is not None:
         got = f"{entry(weights, bad)} at {where(bad)}"
-        raise fail("targets", "labels, or entries of at least 0", got, "make them from labels")
+        raise fail(
+            "targets",
+            "labels, or entries of at least 0",
+            got,
+            "create them from integer labels, so that the label is known",
+        )

@@ -1,10 +1,11 @@
-"""What a smoothing means: the conventions in the wild, and the way from each to each."""
+"""Label-smoothing conventions of the common libraries, and conversion between them."""
 
 import torch
 from torch import Tensor
 
 from softtargets._checks import check_num_classes, entry, first_bad, values_visible, where
 from softtargets._errors import fail, unknown
+from softtargets.targets.checks import number
 
 __all__ = ["convert_smoothing"]
 
@@ -14,7 +15,7 @@ CONVENTIONS = ("all", "others", "others-but-padding", "classy", "binary")
 def convert_smoothing(
     smoothing: float | Tensor, *, num_classes: int, source: str = "all", target: str = "all"
 ) -> float | Tensor:
-    """Smoothing conventions: converts a smoothing from one convention to another, for the same target.
+    """Smoothing conventions: converts a smoothing between conventions so that the targets stay the same.
 
     Weight of the label, and of each other class, at smoothing r::
 
@@ -25,35 +26,36 @@ def convert_smoothing(
         classy              (1+r/K)/(1+r)   (r/K)/(1+r) ClassyVision
         binary              1 - r/2         r/2         Keras' binary smoothing; K = 2
 
-    For "others-but-padding" the "all" side smooths over the K-1 valid classes: mask the padding class out with `valid`.
+    For "others-but-padding" the "all" side smooths over the K-1 valid classes: exclude the padding class with `valid`.
 
     Args:
-        smoothing: a number or a tensor, in the `source` convention.
+        smoothing: a number or a tensor of any shape, in the `source` convention.
         num_classes: K, at least 2 (3 with padding; exactly 2 for "binary").
         source: convention of `smoothing`.
         target: convention of the result.
 
     Returns:
-        The smoothing in the `target` convention, of the type that was given.
+        The smoothing in the `target` convention: a float or a tensor, as given.
 
     Raises:
-        ValueError: where a convention or the number of classes does not fit, or smoothing is beyond what "classy" can
-            say: above -1 there, below 1 in "all".
+        ValueError: if a convention is unknown or does not fit the number of classes, or "classy" cannot express the
+            smoothing: it must be above -1 in "classy" and below 1 in "all".
+        TypeError: if smoothing is not a number or a tensor.
 
     Special cases:
-        0 is 0 in every convention; there and back again is where it began.
+        0 is 0 in every convention; converting there and back gives the smoothing again.
 
     Notes:
         Szegedy's epsilon and Müller's alpha are "all"; Shen et al. 2021, Eq. 1, is "others".
 
     Complexity:
-        a few operations, whatever K.
+        O(1) per number.
 
     When to use:
-        a number printed for one library is to be used with another.
+        A smoothing was published for one library and is to be used with another.
 
     Limitations:
-        the names hide that the same number is another target: at K = 2, 0.1 of "others" is 0.2 of "all".
+        The same number means different targets: at K = 2, 0.1 in "others" is 0.2 in "all".
 
     Aliases:
         all classes; other classes; fairseq; OpenNMT; ClassyVision
@@ -66,7 +68,18 @@ def convert_smoothing(
         0.25
     """
     check_num_classes(num_classes)
+    check_convention(source)
+    check_convention(target)
+    if not isinstance(smoothing, Tensor):
+        smoothing = number("smoothing", smoothing, "a number or a tensor", "pass the smoothing as a float")
+    _check(smoothing, required="finite", remedy="choose a finite value")
     return _from_all(_to_all(smoothing, num_classes, source), num_classes, target)
+
+
+def check_convention(convention: str) -> None:
+    """Require a known convention."""
+    if convention not in CONVENTIONS:
+        raise unknown("convention", convention, CONVENTIONS)
 
 
 def _to_all(smoothing: float | Tensor, num_classes: int, convention: str) -> float | Tensor:

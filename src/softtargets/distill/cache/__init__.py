@@ -1,1 +1,1 @@
-"""Teacher caches: what a teacher says of every example, kept in a folder and read by example id."""
+"""Teacher caches: a teacher's probabilities for every example, stored in a folder and read by example id."""

@@ -1,12 +1,12 @@
-"""The folder of a teacher cache: what stands in which file, and how a file comes to be there whole or not at all.
+"""The files of a teacher cache, and how they are written atomically.
 
-plan.json         what the cache is asked to hold, written first
-shard-00000.bin   columns of numbers, one after the other, without a header: the examples in the order they came
+plan.json         what the cache shall hold, written first
+shard-00000.bin   columns of numbers, one after the other, without a header; examples in the order of the batches
 index.bin         the ids in ascending order, and the row of each
 manifest.json     the plan, and the size and SHA-256 of every other file, written last
-.lock             held by the process that writes
+.lock             locked by the process that writes
 
-Nothing is pickled. Numbers are in the byte order of the machine, which the manifest names.
+Nothing is pickled. Numbers are in the byte order of the machine, which is stored in the manifest.
 """
 
 import ctypes
@@ -40,19 +40,19 @@ def shard_name(number: int) -> str:
 
 
 def row_bytes(layout: Layout) -> int:
-    """Return the bytes that an example takes."""
+    """Return the number of bytes per example."""
     return sum(dtype.itemsize * math.prod(shape) for dtype, shape in layout.values())
 
 
 def encoded(layout: Layout, columns: Mapping[str, Tensor]) -> Iterator[bytes]:
-    """Yield the columns as they stand in a file."""
+    """Yield the columns as bytes of a file."""
     for name, (dtype, _) in layout.items():
         tensor = columns[name].to(dtype).contiguous()
         yield ctypes.string_at(tensor.data_ptr(), tensor.nbytes)  # not through numpy, which torch does not need
 
 
 def mapped(path: Path, layout: Layout, rows: int) -> dict[str, Tensor]:
-    """Return the columns of a file, mapped into memory: what is not looked at is not read."""
+    """Return the columns of a memory-mapped file; only the pages that are used are read."""
     size = rows * row_bytes(layout)
     check_size(path, size)
     whole = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
@@ -72,11 +72,11 @@ def check_size(path: Path, size: int) -> None:
     except FileNotFoundError:
         raise fail(str(path), "a file of the teacher cache", "no such file", AGAIN) from None
     if found != size:
-        raise fail(str(path), f"{size} bytes", f"{found}: the file is cut off or another's", AGAIN)
+        raise fail(str(path), f"{size} bytes", f"{found}: the file is truncated or belongs to another cache", AGAIN)
 
 
 def sealed(content: dict[str, Any]) -> bytes:
-    """Return the JSON of a manifest, with a checksum of its own."""
+    """Return the JSON of a manifest, including its own checksum."""
     return json_bytes({**content, "checksum": _checksum(content)})
 
 
@@ -84,7 +84,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a finished cache.
 
     Raises:
-        ValueError: where there is none, it is damaged, or of a format, version or byte order that is not ours.
+        ValueError: if it is missing or damaged, or its format, version or byte order is not supported.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -98,7 +98,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON file of a teacher cache, once it is known that this version can read it on this machine."""
+    """Return a JSON file of a teacher cache, after checking format, version and byte order."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -106,51 +106,51 @@ def read_json(path: Path) -> dict[str, Any]:
     found = content if isinstance(content, dict) else {}
     if found.get("format") != FORMAT:
         got = f"'{found.get('format')}'"
-        raise fail(str(path), f"format '{FORMAT}'", got, "name a folder that distill.write_cache wrote")
+        raise fail(str(path), f"format '{FORMAT}'", got, "pass a folder that distill.write_cache wrote")
     if found.get("version") != VERSION:
         remedy = "use the softtargets that wrote it, or write the cache again in another folder"
         raise fail(str(path), f"format version {VERSION}", found.get("version"), remedy)
     if found.get("byteorder") != sys.byteorder:
-        remedy = "write the cache again on a machine like this one"
+        remedy = "write the cache again on a machine with this byte order"
         raise fail(str(path), f"numbers in {sys.byteorder}-endian order", found.get("byteorder"), remedy)
     return found
 
 
 def _absent(folder: Path) -> Exception:
     if (folder / PLAN).exists():
-        remedy = "call write_cache again with the same arguments: it goes on after the shards that are whole"
+        remedy = "call write_cache again with the same arguments: it resumes after the complete shards"
         return fail(
-            str(folder), "a finished teacher cache", f"one without {MANIFEST}, whose writing ended early", remedy
+            str(folder), "a finished teacher cache", f"one without {MANIFEST}, whose writing was interrupted", remedy
         )
     got = f"a folder without {MANIFEST}" if folder.is_dir() else "no such folder"
     return fail(str(folder), "the folder of a teacher cache", got, "write it with distill.write_cache")
 
 
 def write_file(path: Path, content: Iterable[bytes]) -> None:
-    """Write a file of a cache, whole or not at all; under the lock of the folder one name beside it is enough."""
+    """Write a file of a cache atomically; the folder's lock makes one temporary name sufficient."""
     write_atomically(path, content, beside=path.with_name(f".{path.name}.part"))
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a folder for writing; the operating system lets go of it when the process dies.
+    """Lock a folder for writing; the operating system releases the lock when the process ends.
 
     Raises:
-        ValueError: at once, where another process writes there.
+        ValueError: if another process holds the lock.
     """
-    import fcntl  # POSIX: elsewhere a cache can be read, not written
+    import fcntl  # POSIX only: on other systems caches can be read but not written
 
     with (folder / LOCK).open("wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             remedy = "wait for it, or write to another folder"
-            raise fail(str(folder), "a folder that no other process writes to", "one that is held", remedy) from None
+            raise fail(str(folder), "a folder that no other process writes to", "one that is locked", remedy) from None
         yield
 
 
 def json_bytes(content: Any) -> bytes:
-    """Return JSON for people and programs, the same bytes for the same content."""
+    """Return readable JSON, the same bytes for the same content."""
     return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 

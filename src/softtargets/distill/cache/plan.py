@@ -1,4 +1,4 @@
-"""What a teacher cache holds: of whom, which classes of each example, and the columns that follow from it."""
+"""What a teacher cache holds: whose probabilities, which classes of each example, and in which columns."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,7 +10,7 @@ from softtargets._checks import check_count, check_num_classes, check_prior
 from softtargets._errors import fail, fail_type, unknown
 from softtargets.distill._inputs import check_temperature
 from softtargets.distill.cache.format import Layout
-from softtargets.targets.checks import check_residual
+from softtargets.targets.checks import check_residual, check_tensor
 
 __all__ = ["CacheSource", "Sampled", "TopK"]
 
@@ -19,17 +19,17 @@ DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 @dataclass(frozen=True)
 class CacheSource:
-    """Whose answers a teacher cache holds; a folder begun with one source is refused for another.
+    """Teacher and data of a teacher cache. A folder that was started with one source is refused for another.
 
     Args:
-        teacher: what the teacher is called: a run's id, or a checksum of its weights.
-        data: what the data are called.
+        teacher: name of the teacher, such as a run's id or a checksum of its weights.
+        data: name of the data set.
         num_classes: K.
-        num_examples: how many examples there must be; None: as many as come.
+        num_examples: required number of examples; None: any number.
 
     Raises:
-        ValueError: where a number is out of range.
-        TypeError: where a name is empty or not a string.
+        ValueError: if a number is out of range.
+        TypeError: if a name is empty or not a string, or a number is not an int.
     """
 
     teacher: str
@@ -42,22 +42,24 @@ class CacheSource:
         _check_name("data", self.data)
         check_num_classes(self.num_classes)
         if self.num_examples is not None:
-            check_count("num_examples", self.num_examples, remedy="give a whole number")
+            check_count("num_examples", self.num_examples, remedy="pass the number of examples, or None")
 
 
 @dataclass(frozen=True, eq=False)
 class TopK:
-    """Keep the k largest probabilities of each example, and the mass of all others as one number.
+    """Keep the k largest probabilities of each example, and the total mass of the others.
 
     Args:
-        k: classes kept of each example; None: all K.
-        residual: where the mass of the others goes: "uniform", "prior" or "drop", as in ``targets.top_k``.
-        prior: (K,) probabilities, for the residual "prior" alone, at least 1e-6 of them outside any example's k.
-        temperature: of the teacher, above 0.
-        dtype: "float16" or "float32".
+        k: number of classes to keep per example; None: all K.
+        residual: what happens to the mass of the others: "uniform", "prior" or "drop", as in ``targets.top_k``.
+        prior: (K,) float, probabilities, only with residual="prior"; at least 1e-6 must lie outside any example's k
+            classes.
+        temperature: T, above 0, at which the teacher's probabilities are softened.
+        dtype: storage type, "float16" or "float32".
 
     Raises:
-        ValueError: where an argument is out of range.
+        ValueError: if an argument is out of range.
+        TypeError: if an argument has the wrong type.
     """
 
     k: int | None = None
@@ -68,46 +70,48 @@ class TopK:
 
     def __post_init__(self) -> None:
         if self.k is not None:
-            check_count("k", self.k, remedy="give a whole number")
+            check_count("k", self.k, remedy="pass the number of classes to keep, or None for all")
         if self.prior is not None:
+            check_tensor("prior", self.prior, "a floating-point tensor")
             check_prior("prior", self.prior)
         _check_numbers(self.temperature, self.dtype)
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """Keep classes drawn from each example's probabilities, as ``targets.sample`` draws them.
+    """Keep classes sampled from each example's probabilities, as ``targets.sample`` does.
 
     Args:
-        draws: of each example.
-        proposal_temperature: of the draws, as in ``targets.sample``.
-        temperature: of the teacher, above 0.
-        dtype: "float16" or "float32".
+        n_draws: number of draws per example.
+        proposal_temperature: temperature of the draws, as in ``targets.sample``.
+        temperature: T, above 0, at which the teacher's probabilities are softened.
+        dtype: storage type, "float16" or "float32".
 
     Raises:
-        ValueError: where an argument is out of range.
+        ValueError: if an argument is out of range.
+        TypeError: if an argument has the wrong type.
     """
 
-    draws: int
+    n_draws: int
     proposal_temperature: float = 1.0
     temperature: float = 1.0
     dtype: str = "float16"
 
     def __post_init__(self) -> None:
-        check_count("draws", self.draws, remedy="give a whole number")
+        check_count("n_draws", self.n_draws, remedy="pass the number of draws per example")
         check_temperature("proposal_temperature", self.proposal_temperature)
         _check_numbers(self.temperature, self.dtype)
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Everything that the bytes of a cache depend on, besides the teacher's logits.
+    """Everything that determines the bytes of a cache, besides the teacher's logits.
 
     Args:
-        source: whose answers.
+        source: teacher and data.
         keep: what is kept of each example.
-        seed: of the draws; None of the k largest.
-        rows_per_shard: examples in a file.
+        seed: seed of the draws; None for TopK.
+        rows_per_shard: examples per file.
     """
 
     source: CacheSource
@@ -116,9 +120,13 @@ class Plan:
     rows_per_shard: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.source, CacheSource):
+            remedy = "pass CacheSource(teacher=..., data=..., num_classes=...) as the third argument"
+            raise fail_type("source", "a CacheSource", type(self.source).__name__, remedy)
         if not isinstance(self.keep, TopK | Sampled):
-            raise fail_type("keep", "TopK or Sampled", type(self.keep).__name__, "choose one of both")
-        check_count("rows_per_shard", self.rows_per_shard, remedy="give a whole number")
+            remedy = "pass TopK(k=...) or Sampled(n_draws=...)"
+            raise fail_type("keep", "TopK or Sampled", type(self.keep).__name__, remedy)
+        check_count("rows_per_shard", self.rows_per_shard, remedy="pass the number of examples per file")
         if isinstance(self.keep, TopK):
             size = self.source.num_classes
             if self.keep.k is not None and self.keep.k > size:
@@ -127,10 +135,10 @@ class Plan:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Read what :meth:`record` returned.
+        """Create a plan from what :meth:`record` returned.
 
         Raises:
-            KeyError, TypeError, ValueError: for anything else.
+            KeyError, TypeError, ValueError: if it is anything else.
         """
         source = CacheSource(record["teacher"], record["data"], record["num_classes"], record["num_examples"])
         numbers = {"temperature": record["temperature"], "dtype": record["dtype"]}
@@ -145,7 +153,7 @@ class Plan:
         return plan
 
     def record(self) -> dict[str, Any]:
-        """Return the plan as it stands in a cache's files: one flat dictionary for both kinds."""
+        """Return the plan as it is written to a cache's files: one flat dictionary for both kinds."""
         top, drawn = (self.keep, None) if isinstance(self.keep, TopK) else (None, self.keep)
         prior = None if top is None else _in_float64(top.prior)
         return {
@@ -155,7 +163,7 @@ class Plan:
             "num_examples": self.source.num_examples,
             "kind": "sampled" if top is None else "top_k",
             "k": self.k,
-            "draws": self.draws,
+            "draws": self.n_draws,
             "residual": "uniform" if top is None else top.residual,
             "prior": None if prior is None else prior.tolist(),
             "temperature": self.keep.temperature,
@@ -167,32 +175,32 @@ class Plan:
 
     @property
     def k(self) -> int | None:
-        """Number of classes kept of each example; None of draws."""
+        """Number of classes kept per example; None for draws."""
         return (self.keep.k or self.source.num_classes) if isinstance(self.keep, TopK) else None
 
     @property
-    def draws(self) -> int | None:
-        """Number of draws of each example; None of the k largest."""
-        return self.keep.draws if isinstance(self.keep, Sampled) else None
+    def n_draws(self) -> int | None:
+        """Number of draws per example; None for TopK."""
+        return self.keep.n_draws if isinstance(self.keep, Sampled) else None
 
     @property
     def prior(self) -> Tensor | None:
-        """The (K,) float64 prior of the residual, divided by its sum."""
+        """The (K,) float64 prior of the residual, normalised."""
         prior = _in_float64(self.keep.prior) if isinstance(self.keep, TopK) else None
         return None if prior is None else prior / prior.sum()
 
     @property
     def complete(self) -> bool:
-        """Whether every class of the teacher is kept."""
+        """Whether all classes are kept."""
         return self.k == self.source.num_classes
 
     def layout(self) -> Layout:
-        """Return the columns of a shard, wide numbers first, so that each column begins where its type may."""
-        number, width = DTYPES[self.keep.dtype], self.k or self.draws or 0
+        """Return the columns of a shard, widest dtype first, so that every column is aligned."""
+        number, width = DTYPES[self.keep.dtype], self.k or self.n_draws or 0
         columns: Layout = {"ids": (torch.int64, ())}
         if isinstance(self.keep, TopK):
             columns["logits"] = (number, (width if self.complete else width + 1,))
-        elif self.keep.proposal_temperature != 1:  # else every draw weighs 1 / draws
+        elif self.keep.proposal_temperature != 1:  # otherwise every draw has weight 1 / n_draws
             columns["log_weights"] = (number, (width,))
         if not self.complete:
             columns["classes"] = (torch.int16 if self.source.num_classes <= 2**15 else torch.int32, (width,))
@@ -205,10 +213,10 @@ def _in_float64(prior: Tensor | None) -> Tensor | None:
 
 def _check_name(argument: str, value: object) -> None:
     if not isinstance(value, str) or not value:
-        raise fail_type(argument, "a name", repr(value), "name it, so that no other is taken for it")
+        raise fail_type(argument, "a name", repr(value), "pass a non-empty string that identifies it")
 
 
 def _check_numbers(temperature: float, dtype: str) -> None:
     check_temperature("temperature", temperature)
     if dtype not in DTYPES:
-        raise unknown("dtype", str(dtype), tuple(DTYPES))
+        raise unknown("dtype", str(dtype).removeprefix("torch."), tuple(DTYPES))

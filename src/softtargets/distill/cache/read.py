@@ -1,5 +1,6 @@
-"""A teacher cache, opened: targets of examples by their ids."""
+"""Reading a teacher cache: targets of examples by their ids."""
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -14,39 +15,40 @@ from softtargets._storage import checksum_file
 from softtargets.distill.cache.format import AGAIN, INDEX, INDEX_LAYOUT, check_size, mapped, read_manifest, shard_name
 from softtargets.distill.cache.plan import Plan, TopK
 from softtargets.targets import Targets, dense
+from softtargets.targets.checks import check_tensor
 
 __all__ = ["TeacherCache"]
 
 
 class TeacherCache:
-    """What a teacher says of each example, read from a folder that :func:`write_cache` wrote.
+    """A teacher's probabilities for each example, read from a folder that :func:`write_cache` wrote.
 
     top_k:    t = sum_j p_j onehot(class_j) + (1 - sum_j p_j) * residual, over the k classes kept
-    sampled:  t = mean_d p_d / q_d * onehot(class_d), over the draws, q what they were drawn from
+    sampled:  t = mean_d p_d / q_d * onehot(class_d), over the draws, which come from q
 
-    Files are mapped into memory as they are asked for: opening reads the manifest alone, and processes that read the
-    same cache share its pages. It pickles as its folder's name, so that the workers of a loader may have it.
+    Files are memory-mapped on first use: opening reads only the manifest, and processes that read the same cache share
+    its pages. Pickling stores only the folder's name, so that the workers of a data loader can use the cache.
 
     Args:
-        folder: of the cache.
-        manifest: what stands in its manifest: use :meth:`open`.
+        folder: folder of the cache.
+        manifest: content of its manifest. Use :meth:`open` instead of the constructor.
 
     Special cases:
-        k = K in float32 gives the teacher's own softmax.
+        k = K in float32 gives the teacher's softmax exactly.
 
     Notes:
-        targets are at the temperature the cache was written at, ``cache.plan.keep.temperature``; the student's
-        temperature and the factor T^2 are the loss's.
+        The targets are softened at the temperature of the cache, ``cache.plan.keep.temperature``. Pass them to
+        ``kd_loss`` as teacher_logits with that temperature; it applies the factor T^2.
 
     Complexity:
-        a binary search and a copy per example; the ids and rows of the index, 16 bytes each, and the pages looked at.
+        A binary search and a copy per example. Memory: the index, 16 bytes per example, and the pages that are read.
 
     When to use:
-        a teacher is run once and taught from many times, or does not fit beside its student.
+        A teacher is run once and used many times, or does not fit into memory beside the student.
 
     Limitations:
-        the teacher is asked of the inputs as they were: under augmentation it would answer otherwise (Beyer et al.
-        2022, from memory); with few classes or a small teacher, ask it again.
+        The targets belong to the inputs that the teacher saw. Under augmentation the teacher would answer differently
+        (Beyer et al. 2022, from memory): if it is cheap, run it on the augmented inputs instead.
 
     Example:
         >>> import tempfile
@@ -74,24 +76,25 @@ class TeacherCache:
         data: str | None = None,
         num_classes: int | None = None,
     ) -> Self:
-        """Open a finished cache; its files are looked for, none but the manifest is read.
+        """Open a finished cache. Checks that all files exist, but reads only the manifest.
 
         Args:
-            folder: of the cache.
-            teacher: what the teacher must be called; None: any.
-            data: what the data must be called; None: any.
-            num_classes: what K must be; None: any.
+            folder: folder of the cache.
+            teacher: required name of the teacher; None: any.
+            data: required name of the data set; None: any.
+            num_classes: required K; None: any.
 
         Raises:
-            ValueError: where the folder, its manifest or a file is missing, unfinished, cut off, of another format, or
-                of another teacher, other data or another number of classes; it is named.
+            ValueError: if the folder, its manifest or a file is missing, unfinished, truncated, of another format, or
+                of another teacher, data set or number of classes; it is named.
+            TypeError: if folder is not a path.
         """
-        path = Path(folder)
+        path = path_of(folder)
         cache = cls(path, read_manifest(path))
         for name, expected in (("teacher", teacher), ("data", data), ("num_classes", num_classes)):
             found = getattr(cache.plan.source, name)
             if expected is not None and found != expected:
-                remedy = "name the folder of a cache that fits, or write one in a folder of its own"
+                remedy = "pass the folder of a matching cache, or write one to another folder"
                 raise fail(f"{path}: {name}", repr(expected), repr(found), remedy)
         for name, entry in cache.manifest["files"].items():
             check_size(path / name, entry["bytes"])
@@ -103,7 +106,7 @@ class TeacherCache:
 
     def __repr__(self) -> str:
         plan = self.plan
-        what = f"k={plan.k}" if plan.k is not None else f"draws={plan.draws}"
+        what = f"k={plan.k}" if plan.k is not None else f"n_draws={plan.n_draws}"
         return f"TeacherCache({str(self.folder)!r}, {len(self)} examples, {plan.source.num_classes} classes, {what})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -118,42 +121,42 @@ class TeacherCache:
         """Return the teacher's targets of some examples.
 
         Args:
-            ids: (...) int64, in any order, repeats allowed; for sequences one for each token.
+            ids: (...) integers, in any order, repeats allowed; for sequences one id per token.
 
         Returns:
-            Targets of shape (...), float32, on the CPU; dense where k = K, else factored: those of ``targets.top_k`` of
-            the residual that was asked for, or of ``targets.sample``.
+            Targets of shape (...), float32, on the CPU, with the cache's temperature. Dense if k = K, otherwise
+            factored, as from ``targets.top_k`` with the residual of the cache or from ``targets.sample``.
 
         Raises:
-            ValueError: where an id is not in the cache (the first is named), or a file is missing or cut off.
-            TypeError: where ids are not integers.
+            ValueError: if an id is not in the cache (the first is named), or a file is missing or truncated.
+            TypeError: if ids are not an integer tensor.
         """
         plan, columns = self.plan, self._gathered(ids)
         if plan.complete:
-            return dense(columns["logits"].float().softmax(-1))
+            return replace(dense(columns["logits"].float().softmax(-1)), temperature=plan.keep.temperature)
         index = columns["classes"].long()
-        if plan.draws is not None:
-            value = torch.full(index.shape, 1 / plan.draws)
+        if plan.n_draws is not None:
+            value = torch.full(index.shape, 1 / plan.n_draws)
             if "log_weights" in columns:
-                value = columns["log_weights"].float().exp() / plan.draws
-            return Targets(index=index, value=value, size=plan.source.num_classes)
-        # the k kept and, last, all others together: their softmax is the teacher's, rounding or not of mass 1
+                value = columns["log_weights"].float().exp() / plan.n_draws
+            return self._sparse(index=index, value=value)
+        # the k kept classes and, last, the total of the others: normalising them gives mass 1 despite rounding
         probs = columns["logits"].float().softmax(-1)
         return self._with_residual(index, probs[..., :-1], probs[..., -1])
 
     def log_probs(self, ids: Tensor) -> Tensor:
-        """Return the teacher's log-probabilities of some examples, where all of its classes are kept.
+        """Return the teacher's log-probabilities for some examples, from a cache of all classes.
 
-        Where the cache's temperature is 1 they serve as ``teacher_logits``, at any temperature of the loss.
+        If the cache's temperature is 1, use them as ``teacher_logits`` of a loss at any temperature.
 
         Args:
-            ids: (...) int64, as for :meth:`targets`.
+            ids: (...) integers, as for :meth:`targets`.
 
         Returns:
             (..., K) float32, nats, on the CPU.
 
         Raises:
-            ValueError: where k < K or the cache holds draws; and as for :meth:`targets`.
+            ValueError: if k < K or the cache holds draws; and as for :meth:`targets`.
         """
         if not self.plan.complete:
             got = f"{self.plan.k if self.plan.k is not None else 'draws'} of {self.plan.source.num_classes}"
@@ -165,7 +168,7 @@ class TeacherCache:
         """Read every file and compare its checksum.
 
         Raises:
-            ValueError: where one differs, or is missing or cut off; it is named.
+            ValueError: if a checksum differs or a file is missing or truncated; the file is named.
         """
         for name, entry in self.manifest["files"].items():
             path = self.folder / name
@@ -174,17 +177,20 @@ class TeacherCache:
                 raise fail(str(path), "the bytes that were written", "others (its checksum differs)", AGAIN)
 
     def _with_residual(self, index: Tensor, value: Tensor, left: Tensor) -> Targets:
-        """Return the targets of k classes that leave a mass, as ``targets.top_k`` makes them of all K."""
+        """Return the targets of k classes and the residual mass, as ``targets.top_k`` makes them from all K."""
         size, prior = self.plan.source.num_classes, self.plan.prior
         if isinstance(self.plan.keep, TopK) and self.plan.keep.residual == "drop":
-            return Targets(index=index, value=value, size=size)
+            return self._sparse(index=index, value=value)
         if prior is None:
             rest = left * size / (size - index.shape[-1])
-            return Targets(index=index, value=value - rest[..., None] / size, rest=rest, size=size)
+            return self._sparse(index=index, value=value - rest[..., None] / size, rest=rest)
         at_top = rows_of(prior, index)
-        rest = left / (1 - at_top.sum(-1))  # in float64; write_cache has seen to it that this is not near 0
+        rest = left / (1 - at_top.sum(-1))  # in float64; write_cache checks that the divisor is not near 0
         value = (value - rest[..., None] * at_top).float()
-        return Targets(index=index, value=value, rest=rest.float(), prior=prior.float(), size=size)
+        return self._sparse(index=index, value=value, rest=rest.float(), prior=prior.float())
+
+    def _sparse(self, **tensors: Tensor) -> Targets:
+        return Targets(**tensors, size=self.plan.source.num_classes, temperature=self.plan.keep.temperature)
 
     def _gathered(self, ids: Tensor) -> dict[str, Tensor]:
         """Return the columns of some examples, (..., *) each."""
@@ -200,14 +206,14 @@ class TeacherCache:
         return {name: column.reshape(*ids.shape, *column.shape[1:]) for name, column in columns.items()}
 
     def _rows(self, ids: Tensor) -> Tensor:
-        """Return the rows of the cache that hold these examples, (n,)."""
+        """Return the (n,) rows of the cache that hold these examples."""
         flat = integer_ids(ids)
         index = self._file(INDEX)
         place = torch.searchsorted(index["ids"], flat).clamp_(max=len(self) - 1)
         bad = first_bad((index["ids"][place] != flat).reshape(ids.shape))
         if bad is not None:
             got = f"{int(ids[bad])} at {where(bad)}"
-            raise fail("ids", f"examples of the cache in {self.folder}", got, "write a cache that has them all")
+            raise fail("ids", f"ids of the cache in {self.folder}", got, "write a cache that contains all examples")
         return index["rows"][place]
 
     def _file(self, name: str) -> dict[str, Tensor]:
@@ -222,9 +228,18 @@ class TeacherCache:
         return (len(self) - 1) % step + 1 if name == last else step
 
 
+def path_of(folder: object) -> Path:
+    """Return a folder's path."""
+    if not isinstance(folder, str | PathLike):
+        raise fail_type("folder", "a path", type(folder).__name__, "pass the folder first, as a str or pathlib.Path")
+    return Path(folder)
+
+
 def integer_ids(ids: object) -> Tensor:
-    """Return ids as (n,) int64 on the CPU, checked."""
-    if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        got = f"dtype {ids.dtype}" if isinstance(ids, Tensor) else type(ids).__name__
-        raise fail_type("ids", "an int64 tensor, one id per example", got, "number the examples")
+    """Return ids as (n,) int64 on the CPU, checked; they may be negative."""
+    check_tensor("ids", ids, "an integer tensor, one id per example")
+    assert isinstance(ids, Tensor)
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        remedy = "pass integer ids; write_cache takes batches of (ids, logits), in this order"
+        raise fail_type("ids", "an integer tensor, one id per example", f"dtype {ids.dtype}", remedy)
     return ids.detach().reshape(-1).cpu().long()

@@ -1,14 +1,15 @@
-"""The writing of a teacher cache: shards, index, manifest."""
+"""Writing the files of a teacher cache: shards, index and manifest."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, first_bad
-from softtargets._errors import fail
+from softtargets._checks import first_bad
+from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32, shifted
 from softtargets._storage import checksum_file, sync
 from softtargets.distill.cache.format import (
@@ -26,6 +27,7 @@ from softtargets.distill.cache.format import (
 from softtargets.distill.cache.plan import Plan, Sampled
 from softtargets.distill.cache.read import integer_ids
 from softtargets.targets import sample
+from softtargets.targets.checks import check_scores
 
 LEAST_OTHERS = 1e-6
 
@@ -33,19 +35,20 @@ Batches = Iterable[tuple[Tensor, Tensor | Callable[[], Tensor]]]
 
 
 def write(folder: Path, plan: Plan, batches: Batches) -> None:
-    """Write the shards that are not there yet, the index and, last, the manifest."""
+    """Write the shards that are missing, the index and, last, the manifest."""
     shards = _Shards(folder, plan)
     there, count = len(shards.ids), 0
-    for ids, logits in batches:
-        ids = integer_ids(ids)
+    for batch in _checked(batches):
+        ids, logits = integer_ids(batch[0]), batch[1]
         skipped = min(max(there - count, 0), len(ids))
         if not torch.equal(ids[:skipped], shards.ids[count : count + skipped]):
-            remedy = "give the batches in the same order, or choose another folder"
+            remedy = "pass the batches in the same order, or choose another folder"
             raise fail("batches", f"the ids in the order of {folder}", f"others after {count} examples", remedy)
         count += len(ids)
         _check_count(count, 0, plan)
         if skipped < len(ids):
-            rows = _rows(logits if isinstance(logits, Tensor) else logits(), len(ids), plan)[skipped:]
+            given: Any = logits() if callable(logits) else logits
+            rows = _rows(given, len(ids), plan)[skipped:]
             shards.add(_columns(ids[skipped:], rows, plan))
     _check_count(count, plan.source.num_examples or max(there, 1), plan)
     shards.flush()
@@ -59,9 +62,20 @@ def write(folder: Path, plan: Plan, batches: Batches) -> None:
     sync(folder)
 
 
+def _checked(batches: object) -> Iterator[tuple[Any, Any]]:
+    """Yield pairs of ids and logits."""
+    required, remedy = "an iterable of pairs (ids, logits)", "pass [(ids, logits)] for a single batch"
+    if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
+        raise fail_type("batches", required, type(batches).__name__, remedy)
+    for batch in batches:
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise fail_type("batches", required, f"an item of type {type(batch).__name__}", remedy)
+        yield batch[0], batch[1]
+
+
 def _check_count(count: int, least: int, plan: Plan) -> None:
     if count < least:
-        remedy = "give all of them (does a loader drop its last batch?), or choose another folder"
+        remedy = "pass all examples (does the data loader drop its last batch?), or choose another folder"
         raise fail("batches", f"{least} examples or more", count, remedy)
     most = plan.source.num_examples
     if most is not None and count > most:
@@ -70,9 +84,9 @@ def _check_count(count: int, least: int, plan: Plan) -> None:
 
 
 class _Shards:
-    """The shards of a cache in the making: those that are whole already, and one in memory.
+    """The shards of a cache that is being written: the complete ones on disk, and one in memory.
 
-    A shard of fewer rows, the last of a writer that was killed before its manifest, is written again.
+    A shard with fewer rows was the last of a writer that was killed before the manifest. It is written again.
     """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
@@ -88,7 +102,7 @@ class _Shards:
         return path.exists() and path.stat().st_size == self.step * row_bytes(self.layout)
 
     def add(self, columns: dict[str, Tensor]) -> None:
-        """Take some examples, and write each shard that they fill."""
+        """Add some examples, and write each shard that is full."""
         start, count = 0, len(columns["ids"])
         while start < count:
             taken = min(count - start, self.step - self.filled)
@@ -99,14 +113,14 @@ class _Shards:
                 self.flush()
 
     def flush(self) -> None:
-        """Write what is in memory, where there is anything."""
+        """Write the shard in memory, if it is not empty."""
         if not self.filled:
             return
         columns = {name: column[: self.filled] for name, column in self.columns.items()}
         ids, counts = columns["ids"].unique(return_counts=True)
         twice = ids[(counts > 1) | torch.isin(ids, self.ids)]
         if len(twice):
-            remedy = "number the examples through, and give no example a second time"
+            remedy = "give every example an id of its own, and pass each example once"
             raise fail("batches", "each id once", f"{int(twice[0])} twice", remedy)
         write_file(self.folder / shard_name(self.number), encoded(self.layout, columns))
         self.ids = torch.cat([self.ids, columns["ids"]])
@@ -114,30 +128,33 @@ class _Shards:
 
 
 def _rows(logits: Tensor, count: int, plan: Plan) -> Tensor:
-    """Return teacher's logits at the cache's temperature, less their largest, (n, K) on the CPU."""
-    check_floating("teacher_logits", logits)
+    """Return the teacher's logits at the cache's temperature, minus their largest, as (n, K) on the CPU."""
+    check_scores("teacher_logits", logits)
     size = plan.source.num_classes
     if logits.ndim < 1 or logits.shape[-1] != size:
         got = f"shape {tuple(logits.shape)}"
         raise fail("teacher_logits", f"{size} classes, num_classes, last", got, "set num_classes")
     rows = logits.detach().reshape(-1, size).cpu()
     if len(rows) != count:
-        raise fail("batches", "one row of logits for each id", f"{len(rows)} rows, {count} ids", "align them")
+        raise fail(
+            "batches", "one row of logits for each id", f"{len(rows)} rows, {count} ids", "pass as many ids as rows"
+        )
     return shifted(at_least_float32(rows) / plan.keep.temperature)
 
 
 def _columns(ids: Tensor, rows: Tensor, plan: Plan) -> dict[str, Tensor]:
-    """Return what is kept of some examples."""
-    bad = first_bad(rows.amax(-1) != 0)  # the largest is 0 unless it was infinite or not a number
+    """Return the columns of some examples."""
+    bad = first_bad(rows.amax(-1) != 0)  # the largest is 0 unless it was infinite or NaN
     if bad is not None:
         required = "numbers, -inf for classes that do not exist"
-        raise fail("teacher_logits", required, f"a NaN, +inf or only -inf for id {int(ids[bad])}", "look at its input")
+        got = f"a NaN, +inf or only -inf for id {int(ids[bad])}"
+        raise fail("teacher_logits", required, got, "check the input of that example")
     if isinstance(plan.keep, Sampled):
         return {"ids": ids, **_drawn(ids, rows.log_softmax(-1), plan.keep, plan.seed)}
     if plan.complete:
         return {"ids": ids, "logits": rows}
     top, index = rows.topk(plan.k or 0, dim=-1)
-    # a sum over the others, since 1 - sum_topk p would be rounding where little is left
+    # summed over the others: 1 - sum_topk p would cancel if little mass is left
     left = rows.scatter(-1, index, -torch.inf).logsumexp(-1, keepdim=True)
     if (prior := plan.prior) is not None:
         others = 1 - prior[index].sum(-1)
@@ -150,15 +167,17 @@ def _columns(ids: Tensor, rows: Tensor, plan: Plan) -> dict[str, Tensor]:
 
 
 def _drawn(ids: Tensor, log_probs: Tensor, keep: Sampled, seed: int | None) -> dict[str, Tensor]:
-    """Return the draws of some examples, each by a seed of its own: order and batches have no part in them."""
-    draws, generator = keep.draws, torch.Generator()
+    """Return the draws of some examples, each with its own seed, so that order and batches do not matter."""
+    draws, generator = keep.n_draws, torch.Generator()
     classes = torch.empty((len(ids), draws), dtype=torch.int64)
     log_weights = torch.empty((len(ids), draws))
     for row, (example, row_log_probs) in enumerate(zip(ids.tolist(), log_probs, strict=True)):
-        # hashed: neighbouring seeds would share draws, as 0 + 1 is 1 + 0
+        # hashed: seed + id would give the same draws for (0, 1) and (1, 0)
         digest = hashlib.sha256(f"{seed}:{example}".encode()).digest()
         generator.manual_seed(int.from_bytes(digest[:4], "little"))
-        drawn = sample(row_log_probs, draws=draws, proposal_temperature=keep.proposal_temperature, generator=generator)
+        drawn = sample(
+            row_log_probs, n_draws=draws, proposal_temperature=keep.proposal_temperature, generator=generator
+        )
         classes[row], value = drawn.factors()
         log_weights[row] = (value * draws).log()
     return {"classes": classes} if keep.proposal_temperature == 1 else {"classes": classes, "log_weights": log_weights}

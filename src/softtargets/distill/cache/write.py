@@ -1,4 +1,4 @@
-"""Teacher caches: what a teacher says of every example, written once."""
+"""Writing a teacher cache: a teacher's probabilities for every example, computed once."""
 
 from dataclasses import replace
 from os import PathLike
@@ -9,10 +9,14 @@ import torch
 from softtargets._errors import fail
 from softtargets.distill.cache.format import HEAD, MANIFEST, PLAN, held, json_bytes, read_json, write_file
 from softtargets.distill.cache.plan import CacheSource, Plan, Sampled, TopK
-from softtargets.distill.cache.read import TeacherCache
+from softtargets.distill.cache.read import TeacherCache, path_of
 from softtargets.distill.cache.shards import Batches, write
+from softtargets.targets.checks import check_generator
 
 __all__ = ["write_cache"]
+
+# keys of a plan's record whose argument has another name
+ARGUMENTS = {"seed": "generator", "draws": "n_draws"}
 
 
 def write_cache(
@@ -24,53 +28,55 @@ def write_cache(
     generator: torch.Generator | None = None,
     rows_per_shard: int = 65536,
 ) -> TeacherCache:
-    """Write a teacher's probabilities, its k largest or some draws, to a folder that is read by example id.
+    """Write a teacher's probabilities, its k largest or sampled ones, to a folder that is read by example id.
 
     top_k:    z_j - max z for the k largest z = teacher_logits / temperature, and the log of the sum of the others
-    sampled:  classes drawn as targets.sample draws them, and log(p_j / q_j), by a seed of each example's own
+    sampled:  classes sampled as by targets.sample, and log(p_j / q_j), with one seed per example
 
-    Killed anywhere and called again with the same arguments, it goes on after the shards that are whole and ends with
-    the same bytes. Where the cache is finished already it is opened, and no batch is asked for.
+    If the process is killed, call the function again with the same arguments: it resumes after the complete shards, and
+    the files end up with the same bytes. If the cache is already finished, it is opened and no batch is requested.
 
     Args:
-        folder: made where it is missing; empty, or of the same cache.
-        batches: pairs of (...) int64 ids and (..., K) float teacher's logits, or a function that returns them, which
-            is not called for what is written already. Ids come in any order, but in the same order each time; each id
-            once. For sequences each token has an id of its own.
-        source: whose answers they are: names of the teacher and the data, K and the number of examples.
-        keep: what is kept of each example, a :class:`TopK` or a :class:`Sampled`; None: all classes in float16.
-        generator: source of the draws' seed; None: torch's global one, or the seed of a cache that was begun.
-        rows_per_shard: examples in a file; as many are held in memory: choose fewer where k = K is large.
+        folder: created if missing; must be empty or hold the same cache.
+        batches: pairs (ids, logits): (...) integer ids and the teacher's (..., K) float logits. Instead of the logits a
+            function that returns them may be given, which is not called for examples that are already written. Ids may
+            come in any order, but in the same order on every call, and each id once. For sequences each token has its
+            own id. Tensors only: convert NumPy arrays with torch.from_numpy.
+        source: names of the teacher and the data, K, and the number of examples.
+        keep: what to keep of each example, a :class:`TopK` or a :class:`Sampled`; None: all classes in float16.
+        generator: source of the seed of the draws; None: torch's global generator, or the seed of a cache that was
+            started before.
+        rows_per_shard: examples per file. As many are held in memory: choose fewer if all classes of many are kept.
 
     Returns:
-        The cache, opened.
+        The opened cache.
 
     Raises:
-        ValueError: where an argument is out of range or another than the folder was begun with (it is named); an id
-            comes twice, in another order, or with logits that are not of K classes or not numbers; examples are too
-            few or too many; the folder holds anything else, or another process writes there.
-        TypeError: where ids are not integers, or logits not floating-point.
+        ValueError: if an argument is out of range or differs from what the folder was started with (it is named), an id
+            comes twice or in another order, logits do not have K classes or are not finite, there are too few or too
+            many examples, or the folder holds other files or is being written by another process.
+        TypeError: if batches are not pairs of tensors, ids not integers, or logits not floating-point.
 
     Special cases:
-        k = K in float32 gives the teacher's own softmax, to the bit; draws without end give it too.
+        k = K in float32 gives the teacher's softmax exactly; as n_draws grows, the sampled targets converge to it.
 
     Notes:
-        a float16 is off by 2^-11 of what it holds, so what it holds is the distance to the largest logit: no class is
-        lost, and sum_j |error of p_j| <= 2^-10 * sum_j p_j log(max p / p_j) to first order; measured 1e-4 to 5e-4 for
-        Gaussian logits of standard deviation 1 to 8 over 1000 classes. Of draws' weights it holds the
-        logarithm. "sampled" is Random Sampling Knowledge Distillation (Anshumann et al. 2025, second-hand).
+        float16 has a relative error of 2^-11. What is stored is the difference to the largest logit, so that no class
+        underflows, and sum_j |error of p_j| <= 2^-10 * sum_j p_j log(max p / p_j) to first order; measured 1e-4 to 5e-4
+        for Gaussian logits of standard deviation 1 to 8 over 1000 classes. Of the draws, the logarithm of the weights
+        is stored. "sampled" is Random Sampling Knowledge Distillation (Anshumann et al. 2025, second-hand).
 
     Complexity:
-        bytes per example: 24 + 2k + 2(k + 1) for k < K <= 32768, 24 + 2K for k = K, 24 + 2 * draws at a proposal
-        temperature of 1; 106 for k = 20 of 1000 classes. Draws take some tenths of a millisecond each
-        example; ids take 8 bytes of memory each.
+        Bytes per example: 24 + 2k + 2(k + 1) for k < K <= 32768, 24 + 2K for k = K, 24 + 2 * n_draws at a proposal
+        temperature of 1; for example 106 for k = 20 of 1000 classes. Sampling takes some tenths of a millisecond per
+        example. Ids take 8 bytes of memory each.
 
     When to use:
-        a teacher is run once and taught from many times, or does not fit beside its student.
+        A teacher is run once and used many times, or does not fit into memory beside the student.
 
     Limitations:
-        k < K teaches a tail that the teacher does not have, or none: a biased gradient. Draws are unbiased over seeds,
-        but each example keeps its draw for as long as the cache is used.
+        With k < K the gradient is biased, because the tail is spread or dropped. Draws are unbiased over seeds, but
+        each example keeps its draws for as long as the cache is used.
 
     Example:
         >>> import tempfile
@@ -81,7 +87,8 @@ def write_cache(
         ...     cache.targets(torch.tensor([7])).to_dense().round(decimals=3).tolist()
         [[0.5, 0.25, 0.25]]
     """
-    path, keep = Path(folder), TopK() if keep is None else keep
+    path, keep = path_of(folder), TopK() if keep is None else keep
+    check_generator(generator, torch.device("cpu"))
     seed = int(torch.randint(2**62, (), generator=generator)) if isinstance(keep, Sampled) else None
     plan = Plan(source, keep, seed, rows_per_shard)
     path.mkdir(parents=True, exist_ok=True)
@@ -92,12 +99,12 @@ def write_cache(
     cache = TeacherCache.open(path)
     if cache.plan.record() != plan.record():
         remedy = "remove its folder, and call write_cache again"
-        raise fail(str(path / MANIFEST), f"the plan that stands in {PLAN}", "another", remedy)
+        raise fail(str(path / MANIFEST), f"the plan in {PLAN}", "a different plan", remedy)
     return cache
 
 
 def _begun(folder: Path, plan: Plan, *, keep_seed: bool) -> Plan:
-    """Return the plan of the folder, which is this one; write it where the folder is empty."""
+    """Return the plan of the folder, which must be this one; write it if the folder is empty."""
     path = folder / PLAN
     if not path.exists():
         foreign = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
@@ -111,8 +118,8 @@ def _begun(folder: Path, plan: Plan, *, keep_seed: bool) -> Plan:
         plan = replace(plan, seed=old.seed)
     for (name, value), begun in zip(plan.record().items(), old.record().values(), strict=True):
         if value != begun:
-            argument, remedy = "generator" if name == "seed" else name, "give the same, or choose another folder"
-            raise fail(argument, f"{_short(begun)}, as {folder} was begun with", _short(value), remedy)
+            argument, remedy = ARGUMENTS.get(name, name), "pass the same value, or choose another folder"
+            raise fail(argument, f"{_short(begun)}, as {folder} was started with", _short(value), remedy)
     return plan
 
 

@@ -73,7 +73,7 @@ def learned_smoothing_cross_entropy(
     label = torch.eye(size, dtype=torch.bool, device=table.device)
     shares = at_least_float32(table).masked_fill(label, -torch.inf).log_softmax(-1)
     log_targets = torch.where(label, math.log(1 - smoothing), shares + math.log(smoothing))
-    loss_of_model = deferred_cross_entropy(logits, from_table(log_targets.detach().exp(), labels))
+    loss_of_model = deferred_cross_entropy(logits, from_table(labels, log_targets.detach().exp()))
     probs = at_least_float32(logits.detach()).softmax(-1)
     loss_of_table = -times(probs, rows_of(log_targets, labels)).sum(-1)
     return (loss_of_model + loss_of_table) / 2
