@@ -91,7 +91,7 @@ def read_rows(
         ValueError: if shapes differ, a label is out of range (first one named), or no example counts.
         TypeError: if scores are not floating-point, labels not integers, or the mask not bool.
     """
-    _refuse_swapped(argument, scores, labels)
+    refuse_swapped(argument, scores, labels)
     moved = classes_last(argument, scores, class_dim)
     shape = tuple(moved.shape[:-1])
     _advise_class_dim(moved, labels, class_dim)
@@ -143,7 +143,8 @@ def check_probs(probs: Tensor) -> None:
         pass
 
 
-def _refuse_swapped(argument: str, scores: object, labels: object) -> None:
+def refuse_swapped(argument: str, scores: object, labels: object) -> None:
+    """Raise an error that says so if floating-point scores and integer labels were given in the wrong order."""
     if not isinstance(scores, Tensor) or not isinstance(labels, Tensor):
         return
     if labels.is_floating_point() and not scores.is_floating_point() and labels.ndim == scores.ndim + 1:
