@@ -75,6 +75,9 @@ def confident_joint(
         others. On CIFAR-10N's worse_label, with the probabilities of a small network, rows were off by .05 on average,
         and the noise rate was .45 instead of .40.
 
+    Aliases:
+        compute_confident_joint; estimate_joint
+
     Example:
         >>> probs = torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.1, 0.9]])
         >>> found = confident_joint(probs, torch.tensor([0, 1, 1, 1]))        # thresholds .9 and (.3 + .8 + .9) / 3

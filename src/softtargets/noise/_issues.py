@@ -1,7 +1,6 @@
 """Finding wrong labels in one call."""
 
 import math
-import warnings
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -74,7 +73,8 @@ class LabelIssues(TensorResult):
         worst = ", ".join(str(int(index)) for index in self.indices[:3])
         more = "" if len(self) <= 3 else ", ..."
         found = f"{len(self):,} of {counted:,} labels flagged, expected wrong {self.expected_wrong:.0f} {ends}"
-        return f"LabelIssues({found}, agreement={self.agreement:.3f}, indices=[{worst}{more}])"
+        weak = ": many of them may be errors of the model" if self.agreement < WEAK else ""
+        return f"LabelIssues({found}, predictions agree with {self.agreement:.1%}{weak}, indices=[{worst}{more}])"
 
 
 @array_function
@@ -124,11 +124,11 @@ def find_label_issues(
     Notes:
         The interval of the expected number covers three errors, added in quadrature: which labels are wrong given the
         rate, the sampling error of the rate, and the difference between the two rates, taken to both sides. If the
-        predictions agree with fewer than half of the labels, a warning is issued and the lower end is that of rate 0,
-        since ambiguous inputs and wrong labels then look the same. cleanlab's default (filter_by="prune_by_noise_rate",
-        2.9) flags as many labels as the confident joint counts off its diagonal, cell by cell, and returns a mask;
-        ``filter_by="confident_learning"`` is :func:`confident_suspects`. Like cleanlab, this function never flags a
-        label that is the predicted class.
+        predictions agree with fewer than half of the labels, the lower end is that of rate 0, since ambiguous inputs
+        and wrong labels then look the same, and the text of the result says so. cleanlab's default
+        (filter_by="prune_by_noise_rate", 2.9) flags as many labels as the confident joint counts off its diagonal, cell
+        by cell, and returns a mask; ``filter_by="confident_learning"`` is :func:`confident_suspects`. Like cleanlab,
+        this function never flags a label that is the predicted class.
 
     Complexity:
         O(N K) for the scores and the confident joint, O(N K^2) for the posterior, in chunks; a few numbers per example
@@ -144,7 +144,7 @@ def find_label_issues(
         wrong. Noise that concentrates on hard examples, as that of people does, is underestimated.
 
     Aliases:
-        find_label_errors; label_errors; prune_by_noise_rate; CleanLearning; get_label_quality_scores
+        find_label_errors; label_errors; prune_by_noise_rate; CleanLearning
 
     Topics: label issues
 
@@ -234,13 +234,7 @@ def _estimate_noise(
     (transition, prior, rate), (_, _, larger) = found
     rate = min(max(rate, 0.0), 1.0)
     low, high = _interval(rate, larger - rate, z=z, count=max(1, round(ANCHOR_SHARE * len(labels))))
-    if agreement < WEAK:
-        warnings.warn(
-            f"probs agree with only {agreement:.0%} of the labels: many flagged labels may be errors of the model",
-            stacklevel=4,
-        )
-        low = 0.0
-    return _Noise(transition, prior, rate, low, high)
+    return _Noise(transition, prior, rate, 0.0 if agreement < WEAK else low, high)
 
 
 def _interval(rate: float, difference: float, *, z: float, count: int) -> tuple[float, float]:

@@ -59,6 +59,9 @@ def self_confidence(
     Limitations:
         Hard examples with right labels score low too: among similar classes, uncertain examples rank beside wrong ones.
 
+    Aliases:
+        get_label_quality_scores
+
     Example:
         >>> probs = torch.tensor([[0.75, 0.25], [0.5, 0.5]])
         >>> self_confidence(probs, torch.tensor([1, 0])).tolist()
@@ -242,6 +245,9 @@ def suspect_order(quality: ArrayLike, *, mask: ArrayLike | None = None) -> Tenso
 
     Limitations:
         A rank is no probability: :func:`expected_wrong` says how many of the first are wrong.
+
+    Aliases:
+        order_label_issues
 
     Example:
         >>> quality, counts = torch.tensor([0.5, 0.25, 0.5, 0.125]), torch.tensor([True, True, True, False])
