@@ -150,7 +150,7 @@ def test_narrow_ids_and_labels(dtype: torch.dtype) -> None:
 
 def test_numpy_and_a_short_text() -> None:
     dynamics = noise.TrainingDynamics(N, K)
-    dynamics.observe(np.arange(N), LOGITS[0].numpy(), LABELS.numpy())
+    dynamics.observe(np.arange(N), LOGITS[0].numpy().T, LABELS.numpy(), class_dim=0)
     assert not bool(dynamics.area_under_margin.isnan().any())
     assert repr(dynamics) == f"TrainingDynamics({N} examples, {K} classes, epoch 0)"
 

@@ -84,7 +84,7 @@ def test_no_example_that_counts(name: str, case: str) -> None:
         FUNCTIONS[name](probs, labels, **options)
 
 
-WITH_CLASS_DIM = sorted(FUNCTIONS.keys() - {"TrainingDynamics.observe", "instance_dependent"})
+WITH_CLASS_DIM = sorted(FUNCTIONS.keys() - {"instance_dependent"})
 
 
 @pytest.mark.parametrize("name", WITH_CLASS_DIM)

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from softtargets._arrays import ArrayLike, array_function
-from softtargets._checks import check_floating, check_int, check_num_classes, first_bad, read_ids, read_labels
+from softtargets._checks import check_int, check_num_classes, first_bad, read_ids, read_labels
 from softtargets._errors import fail
+from softtargets._rows import classes_last, refuse_swapped
 
 __all__ = ["TrainingDynamics"]
 
@@ -75,6 +76,7 @@ class TrainingDynamics:
         logits: ArrayLike,
         labels: ArrayLike,
         *,
+        class_dim: int = -1,
         ignore_index: int = -100,
         mask: ArrayLike | None = None,
     ) -> None:
@@ -84,10 +86,12 @@ class TrainingDynamics:
             ids: (N,) integers in [0, num_examples), each at most once per epoch.
             logits: (N, K) float.
             labels: (N,) integer observed labels in [0, K).
+            class_dim: axis of the classes in logits.
             ignore_index: label of examples to leave out.
             mask: (N,) bool, False for examples to leave out; None: all count.
         """
-        check_floating("logits", logits)
+        refuse_swapped("logits", logits, labels)
+        logits = classes_last("logits", logits, class_dim)
         if logits.ndim != 2 or logits.shape[1] != self.num_classes:
             required = f"shape (N, {self.num_classes})"
             raise fail("logits", required, tuple(logits.shape), "pass one row of K logits per id")

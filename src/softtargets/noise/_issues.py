@@ -13,10 +13,11 @@ from softtargets._errors import fail, unknown
 from softtargets._results import TensorResult
 from softtargets._rows import read_rows
 from softtargets.matrices import Transition
+from softtargets.noise._confident import confident_joint
 from softtargets.noise._estimation import estimate_with_prior
 from softtargets.noise._posterior import fit_prior
 from softtargets.noise._quality import label_posterior, normalized_margin, self_confidence, suspect_order
-from softtargets.noise._suspects import expected_wrong
+from softtargets.noise._suspects import confident_suspects, expected_wrong
 from softtargets.noise.estimators.registry import find_estimator
 
 __all__ = ["LabelIssues", "find_label_issues"]
@@ -123,7 +124,9 @@ def find_label_issues(
 
     Notes:
         The interval of the expected number covers three errors, added in quadrature: which labels are wrong given the
-        rate, the sampling error of the rate, and the difference between the two rates, taken to both sides. If the
+        rate, the sampling error of the rate, and its systematic error. The latter is the difference between the two
+        rates, to both sides, or, below, the difference to the fraction of labels that :func:`confident_suspects` marks,
+        if that is larger. It does not cover predictions that are confidently wrong for many examples. If the
         predictions agree with fewer than half of the labels, the lower end is that of rate 0, since ambiguous inputs
         and wrong labels then look the same, and the text of the result says so. cleanlab's default
         (filter_by="prune_by_noise_rate", 2.9) flags as many labels as the confident joint counts off its diagonal, cell
@@ -183,7 +186,7 @@ def find_label_issues(
     is_issue = torch.zeros_like(differs)
     is_issue[flagged] = True
     places = flagged if read.kept is None else read.kept.nonzero().flatten()[flagged]
-    suggested = labels.long().flatten().clone()
+    suggested = labels.long().flatten().to(rows.device, copy=True)
     suggested[places] = predicted[flagged]
     return LabelIssues(
         indices=places,
@@ -223,7 +226,7 @@ def _estimate_noise(
             raise fail("method", required, known.num_classes, "pass the transition of these classes")
         prior = fit_prior(known, labels)
         rate = min(max(float(known.noise_rate(prior)), 0.0), 1.0)
-        return _Noise(known, prior, rate, *_interval(rate, 0.0, z=z, count=len(labels)))
+        return _Noise(known, prior, rate, *_interval(rate, 0.0, 0.0, z=z, count=len(labels)))
     estimator = find_estimator(method)
     if estimator.uses_labels == "clean":
         required, got = "an estimator from observed labels", f"'{method}', which needs clean labels"
@@ -233,13 +236,17 @@ def _estimate_noise(
     found = sorted((estimate_with_prior(one(probs, labels), labels) for one in (estimator, other)), key=lambda e: e[2])
     (transition, prior, rate), (_, _, larger) = found
     rate = min(max(rate, 0.0), 1.0)
-    low, high = _interval(rate, larger - rate, z=z, count=max(1, round(ANCHOR_SHARE * len(labels))))
+    # labels that the predictions contradict one by one: the rates also count labels of uncertain predictions
+    suspects = confident_suspects(probs, labels, confident_joint(probs, labels))
+    below = max(larger - rate, rate - float(suspects.double().mean()))
+    count = max(1, round(ANCHOR_SHARE * len(labels)))
+    low, high = _interval(rate, below, larger - rate, z=z, count=count)
     return _Noise(transition, prior, rate, 0.0 if agreement < WEAK else low, high)
 
 
-def _interval(rate: float, difference: float, *, z: float, count: int) -> tuple[float, float]:
-    """Return the ends of a rate's interval: its sampling error and a difference of estimates, added in quadrature."""
+def _interval(rate: float, below: float, above: float, *, z: float, count: int) -> tuple[float, float]:
+    """Return the ends of a rate's interval: sampling error and systematic errors on both sides, added in quadrature."""
     # as in the interval of Agresti and Coull: at a rate of 0 the error is not 0
     shrunk = (rate * count + z * z / 2) / (count + z * z)
-    width = math.hypot(difference, z * math.sqrt(shrunk * (1 - shrunk) / (count + z * z)))
-    return max(rate - width, 0.0), min(rate + width, 1.0)
+    sampling = z * math.sqrt(shrunk * (1 - shrunk) / (count + z * z))
+    return max(rate - math.hypot(below, sampling), 0.0), min(rate + math.hypot(above, sampling), 1.0)
