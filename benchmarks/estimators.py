@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.simulated import K, Known, asymmetric, distance, known, seeded, tempered
 from softtargets import noise
-from softtargets.noise import estimators
+from softtargets.noise.estimators.registry import observed_label_estimators
 
 SIZES = (2_000, 20_000, 200_000)
 SEEDS = 3
@@ -24,7 +24,7 @@ Total variation distance between a row of the estimated and of the true transiti
 over rows, averaged over {SEEDS} seeds. Labels are drawn from a known transition matrix. Probabilities are exactly
 p(observed | x) (*exact*), too sharp (*sharp*, temperature {SHARP:g}) or too flat (*flat*, temperature {FLAT:g}).
 Classes are *apart* (all examples can be classified) or *near* (two thirds can). Bold: a mean of at most {GOAL:g}.
-`trusted_set` uses the clean labels of {TRUSTED} examples.
+`trusted` uses the clean labels of {TRUSTED} examples.
 """
 
 
@@ -34,8 +34,8 @@ def _by_name(name: str, probs: Tensor, data: Known) -> noise.Transition:
 
 # all registered estimators, and one that needs clean labels
 ESTIMATORS: dict[str, Callable[[Tensor, Known], noise.Transition]] = {
-    **{name: partial(_by_name, name) for name in estimators.ESTIMATORS},
-    "trusted_set": lambda probs, data: noise.trusted_set(probs[:TRUSTED], data.clean[:TRUSTED]),
+    **{name: partial(_by_name, name) for name in observed_label_estimators()},
+    "trusted": lambda probs, data: noise.estimate_transition(probs[:TRUSTED], data.clean[:TRUSTED], method="trusted"),
 }
 
 

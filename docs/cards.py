@@ -67,7 +67,7 @@ GROUPS = {
     "Knowledge distillation": ("distill",),
     "Generating label noise": ("noise._transitions", "noise._instance", "noise._corrupt"),
     "Estimating the transition matrix": ("noise",),
-    "Finding wrong labels": ("noise._suspects", "noise._quality", "noise._dynamics"),
+    "Finding wrong labels": ("noise._suspects", "noise._issues", "noise._quality", "noise._dynamics"),
     "Metrics": ("metrics",),
     "Calibration": ("calibration",),
     "Analysis of networks": ("analysis",),
@@ -462,13 +462,13 @@ CARDS = {
         also=("T estimator",),
         source="Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach*, "
         "CVPR",
-        code=("noise.anchor_points",),
+        code=("noise.estimators.anchor_points",),
         topics=("noise estimation",),
     ),
     "anchor-counts": Method(
         title="Anchor counts",
         source="Introduced in this package, after Patrini et al. 2017 and Yao et al. 2020",
-        code=("noise.anchor_counts",),
+        code=("noise.estimators.anchor_counts",),
         topics=("noise estimation",),
     ),
     "trusted-set": Method(
@@ -476,7 +476,7 @@ CARDS = {
         also=("GLC", "gold loss correction"),
         source="Hendrycks et al. 2018, *Using Trusted Data to Train Deep Networks on Labels Corrupted by Severe "
         "Noise*, NeurIPS",
-        code=("noise.trusted_set",),
+        code=("noise.estimators.trusted_set",),
         topics=("noise estimation",),
     ),
     "confident-joint": Method(
@@ -492,7 +492,7 @@ CARDS = {
         also=("dual-T estimator",),
         source="Yao et al. 2020, *Dual T: Reducing Estimation Error for Transition Matrix in Label-noise Learning*, "
         "NeurIPS",
-        code=("noise.dual_t",),
+        code=("noise.estimators.dual_t",),
         topics=("noise estimation",),
     ),
     "bootstrap-interval": Method(

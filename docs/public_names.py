@@ -13,7 +13,18 @@ from docstrings import FACTS, Doc, parse
 from softtargets import integrations
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("targets", "losses", "distill", "nn", "noise", "metrics", "calibration", "analysis", "matrices")
+ROOMS = (
+    "targets",
+    "losses",
+    "distill",
+    "nn",
+    "noise",
+    "noise.estimators",
+    "metrics",
+    "calibration",
+    "analysis",
+    "matrices",
+)
 
 
 @cache
@@ -22,7 +33,9 @@ def public() -> dict[str, Any]:
     rooms = {room: importlib.import_module(f"softtargets.{room}") for room in ROOMS}
     places = ((room, name, getattr(module, name)) for room, module in rooms.items() for name in module.__all__)
     # a name that is re-exported has its page in the room that defines it
-    own = {f"{room}.{name}": thing for room, name, thing in places if thing.__module__.split(".")[1] == room}
+    own = {
+        f"{room}.{name}": thing for room, name, thing in places if thing.__module__.split(".")[1] == room.split(".")[0]
+    }
     modules = [importlib.import_module(f"softtargets.integrations.{name}") for name in integrations.__all__]
     found = {f"{module.__name__}.{name}": getattr(module, name) for module in modules for name in module.__all__}
     return own | {name.removeprefix("softtargets."): thing for name, thing in found.items()}
@@ -88,7 +101,7 @@ def group_of(method: Method) -> str:
 
 
 def source_of(name: str) -> Path:
-    return Path(inspect.getfile(public()[name]))
+    return Path(inspect.getfile(inspect.unwrap(public()[name])))
 
 
 def tests_of(name: str) -> Path:

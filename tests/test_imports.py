@@ -13,9 +13,11 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "softtargets"
 LIBRARY = (
     "_errors",
     "_exports",
+    "_results",
     "_arrays",
     "_checks",
     "_numerics",
+    "_rows",
     "_storage",
     "_interruption",
     "matrices",

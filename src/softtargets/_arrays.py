@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail_type
+from softtargets._results import TensorResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,7 +22,7 @@ def array_function(function: Callable[P, R]) -> Callable[P, R]:
 
     Arrays, and other objects with ``__array__``, are converted to tensors that share their memory where possible. A
     NumPy scalar becomes a Python number. If at least one argument was an array and none was a tensor, tensors in the
-    result (also within a tuple, a list or a dict) are returned as NumPy arrays.
+    result (also within a tuple, a list, a dict or a result of the package) are returned as NumPy arrays.
     """
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
 
@@ -74,4 +75,4 @@ def _as_arrays(result: Any) -> Any:
         return type(result)(_as_arrays(part) for part in result)
     if type(result) is dict:
         return {name: _as_arrays(part) for name, part in result.items()}
-    return result
+    return result.with_arrays() if isinstance(result, TensorResult) else result

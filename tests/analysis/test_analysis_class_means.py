@@ -60,9 +60,11 @@ def test_sequences_and_half_precision() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match=r"labels: .*below 4.*; got 4 at row 1"):
         class_means(PROBS[:2], torch.tensor([0, 4]))
-    with pytest.raises(ValueError, match=r"probs: rows of probabilities; got a sum of 2 .*row 0"):
+    with pytest.raises(
+        ValueError, match=r"probs: probabilities, each row summing to 1; got a sum of 2 at row 0; .*softmax"
+    ):
         minor_means(torch.ones(1, 2), torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"probs: shape \(..., K\) with K >= 2; got \(\)"):
+    with pytest.raises(ValueError, match=r"probs: shape \(N, K\) with K >= 2; got \(\)"):
         class_means(torch.tensor(0.5), torch.tensor(0))
     with pytest.raises(TypeError, match="probs: a floating-point tensor"):
         class_means(torch.ones(2, 2, dtype=torch.int64), torch.tensor([0, 1]))

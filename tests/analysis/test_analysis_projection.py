@@ -1,10 +1,12 @@
 """Müller's projection and Shen's distances: by hand, by numpy, and what they do not depend on."""
 
+import sys
 from dataclasses import astuple
 
 import numpy as np
 import pytest
 import torch
+from matplotlib import pyplot
 from torch import Tensor
 
 from softtargets.analysis import ClusterDistances, Projection, cluster_distances, projection
@@ -254,3 +256,21 @@ def test_distance_errors() -> None:
         cluster_distances(features, labels, similar=(1, 1), different=2)
     with pytest.raises(ValueError, match=r"quantile: in \[0, 0.5\]; got 0.95"):
         cluster_distances(features, labels, similar=(0, 1), different=2, quantile=0.95)
+
+
+@pytest.mark.parametrize("of", [lambda x: x, lambda x: x.numpy()], ids=["tensors", "arrays"])
+def test_the_picture_shows_every_point_and_the_templates(of) -> None:
+    found = projection(of(FEATURES), of(LABELS), of(WEIGHT), classes=CLASSES)
+    ax = found.plot()
+    points = np.concatenate([drawn.get_offsets() for drawn in ax.collections[:3]])
+    assert sorted(map(tuple, points.tolist())) == sorted(map(tuple, found.points.tolist()))
+    np.testing.assert_allclose(ax.collections[3].get_offsets(), found.templates)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["class 0", "class 3", "class 4", "templates"]
+    assert found.plot(ax) is ax
+    pyplot.close(ax.figure)
+
+
+def test_without_matplotlib_the_picture_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ModuleNotFoundError, match=r"^plot: matplotlib; .*; run pip install matplotlib"):
+        projection(FEATURES, LABELS, WEIGHT, classes=CLASSES).plot()

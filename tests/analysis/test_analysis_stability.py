@@ -1,4 +1,4 @@
-"""Shen's stability: each reading by hand and by a slow loop, its limits, and which reading can be Table 10's."""
+"""Shen's stability: each variant by hand and by a slow loop, its limits, and which variant can be Table 10's."""
 
 import math
 from statistics import stdev
@@ -23,8 +23,8 @@ def test_within_by_hand() -> None:
     labels = torch.tensor([0, 0, 1, 1])
     # class 0 lies 0.25 from its mean in both entries, class 1 nowhere
     assert float(stability(probs, labels)) == pytest.approx(1 - math.sqrt(2) * 0.25 / 2)
-    assert float(stability(probs, labels, reading="squared")) == pytest.approx(1 - 0.125 / 2)
-    assert float(stability(probs, labels, reading="listing")) == pytest.approx(1 - math.sqrt(2 * 0.25**2) / 2)
+    assert float(stability(probs, labels, variant="eq2_squared")) == pytest.approx(1 - 0.125 / 2)
+    assert float(stability(probs, labels, variant="appendix_c")) == pytest.approx(1 - math.sqrt(2 * 0.25**2) / 2)
 
 
 def test_within_agrees_with_the_slow_loops() -> None:
@@ -35,18 +35,18 @@ def test_within_agrees_with_the_slow_loops() -> None:
         squared.append(sum(d * d for d in distances) / len(rows))
         listing.append(stdev(row[c] for row in rows))
     assert float(stability(PROBS, LABELS)) == pytest.approx(1 - sum(norm) / 4, abs=1e-14)
-    assert float(stability(PROBS, LABELS, reading="squared")) == pytest.approx(1 - sum(squared) / 4, abs=1e-14)
-    assert float(stability(PROBS, LABELS, reading="listing")) == pytest.approx(1 - sum(listing) / 4, abs=1e-14)
+    assert float(stability(PROBS, LABELS, variant="eq2_squared")) == pytest.approx(1 - sum(squared) / 4, abs=1e-14)
+    assert float(stability(PROBS, LABELS, variant="appendix_c")) == pytest.approx(1 - sum(listing) / 4, abs=1e-14)
 
 
-def test_listing_is_the_papers_code() -> None:
+def test_appendix_c_is_the_papers_code() -> None:
     """Algorithm 1, which goes batch by batch: one batch is one class."""
     probs, labels = PROBS[:50].reshape(5, 10, 5), torch.arange(5)[:, None].expand(5, 10)
     all_std = torch.zeros((), dtype=torch.float64)
     for softmax_p, target in zip(probs, labels, strict=True):
         predict = softmax_p[:, target[0]]
         all_std += predict.std(dim=0)
-    torch.testing.assert_close(stability(probs, labels, reading="listing"), 1 - all_std / 5, rtol=0, atol=1e-14)
+    torch.testing.assert_close(stability(probs, labels, variant="appendix_c"), 1 - all_std / 5, rtol=0, atol=1e-14)
 
 
 def test_of_two_classes() -> None:
@@ -56,13 +56,13 @@ def test_of_two_classes() -> None:
     expected = 1 - math.sqrt(2) * deviation.abs().mean()
     torch.testing.assert_close(stability(probs, labels), expected, rtol=0, atol=1e-14)
     expected = 1 - 2 * q.var(correction=0)
-    torch.testing.assert_close(stability(probs, labels, reading="squared"), expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(stability(probs, labels, variant="eq2_squared"), expected, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("reading", ["norm", "squared", "listing"])
-def test_equal_predictions_within_each_class_give_1(reading: str) -> None:
+@pytest.mark.parametrize("variant", ["eq2", "eq2_squared", "appendix_c"])
+def test_equal_predictions_within_each_class_give_1(variant: str) -> None:
     probs = PROBS[:4][LABELS]
-    assert float(stability(probs, LABELS, reading=reading)) == pytest.approx(1, abs=1e-14)  # pyright: ignore[reportArgumentType]
+    assert float(stability(probs, LABELS, variant=variant)) == pytest.approx(1, abs=1e-14)  # pyright: ignore[reportArgumentType]
 
 
 def test_between_agrees_with_the_slow_loops() -> None:
@@ -71,20 +71,20 @@ def test_between_agrees_with_the_slow_loops() -> None:
     own = [_mean(rows)[c] for c, rows in enumerate(ROWS)]
     overall = sum(p[y] for p, y in zip(PROBS.tolist(), LABELS.tolist(), strict=True)) / 60
     expected = {
-        "norm": 1 - sum(distances) / 4,
-        "squared": 1 - sum(d * d for d in distances) / 4,
-        "scalar": 1 - sum(abs(q - overall) for q in own) / 4,
+        "eq5": 1 - sum(distances) / 4,
+        "eq5_squared": 1 - sum(d * d for d in distances) / 4,
+        "own_class": 1 - sum(abs(q - overall) for q in own) / 4,
     }
-    for reading, value in expected.items():
-        found = inter_class_stability(PROBS, LABELS, reading=reading)  # pyright: ignore[reportArgumentType]
+    for variant, value in expected.items():
+        found = inter_class_stability(PROBS, LABELS, variant=variant)  # pyright: ignore[reportArgumentType]
         assert float(found) == pytest.approx(value, abs=1e-14)
 
 
 def test_one_hot_predictions_at_the_labels() -> None:
     probs, labels = torch.eye(5).repeat(3, 1), torch.arange(5).repeat(3)
     assert float(inter_class_stability(probs, labels)) == pytest.approx(1 - math.sqrt(1 - 1 / 5))
-    assert float(inter_class_stability(probs, labels, reading="squared")) == pytest.approx(1 / 5)
-    assert float(inter_class_stability(probs, labels, reading="scalar")) == pytest.approx(1)
+    assert float(inter_class_stability(probs, labels, variant="eq5_squared")) == pytest.approx(1 / 5)
+    assert float(inter_class_stability(probs, labels, variant="own_class")) == pytest.approx(1)
 
 
 def test_table_10_cannot_be_the_norm() -> None:
@@ -94,24 +94,26 @@ def test_table_10_cannot_be_the_norm() -> None:
     probs = ((1 - own) / (classes - 1))[:, None].expand(-1, classes).clone()
     probs.diagonal().copy_(own)
     labels = torch.arange(classes)
-    assert 0.14 < 1 - float(inter_class_stability(probs, labels, reading="scalar")) < 0.16
+    assert 0.14 < 1 - float(inter_class_stability(probs, labels, variant="own_class")) < 0.16
     assert 1 - float(inter_class_stability(probs, labels)) > 0.65
-    assert 1 - float(inter_class_stability(probs, labels, reading="squared")) > 0.45
+    assert 1 - float(inter_class_stability(probs, labels, variant="eq5_squared")) > 0.45
 
 
 def test_equal_predictions_of_all_give_1() -> None:
     probs = PROBS[:1].expand(60, 5)
     assert float(inter_class_stability(probs, LABELS)) == pytest.approx(1, abs=1e-14)
-    assert float(inter_class_stability(probs, LABELS, reading="squared")) == pytest.approx(1, abs=1e-14)
+    assert float(inter_class_stability(probs, LABELS, variant="eq5_squared")) == pytest.approx(1, abs=1e-14)
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match=r"reading: one of norm, squared, listing; got 'norms'; did you mean 'norm'\?"):
-        stability(PROBS, LABELS, reading="norms")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match=r"reading: one of norm, squared, scalar; got 'listing'"):
-        inter_class_stability(PROBS, LABELS, reading="listing")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(
+        ValueError, match=r"variant: one of eq2, eq2_squared, appendix_c; got 'eq'; did you mean 'eq2'\?"
+    ):
+        stability(PROBS, LABELS, variant="eq")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"variant: one of eq5, eq5_squared, own_class; got 'appendix_c'"):
+        inter_class_stability(PROBS, LABELS, variant="appendix_c")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"labels: at least 2 examples of a class; got 1 of class 4"):
-        stability(PROBS[:3], torch.tensor([2, 2, 4]), reading="listing")
+        stability(PROBS[:3], torch.tensor([2, 2, 4]), variant="appendix_c")
     for function in (stability, inter_class_stability):
-        with pytest.raises(ValueError, match=r"labels: at least one example; got 0"):
+        with pytest.raises(ValueError, match=r"probs: at least one example that counts; got none"):
             function(PROBS[:0], LABELS[:0])

@@ -1,7 +1,9 @@
 """Corruption: exact where it says so, unbiased, from its own generator, and from the clean labels only."""
 
+import json
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -232,7 +234,7 @@ def test_trap_23_a_transposed_transition_is_refused_with_the_remedy() -> None:
     ("labels", "transition", "message"),
     [
         (torch.tensor([0, 3]), noise.symmetric(0.1, 3), r"labels: .*below 3.*; got 3 at row 1"),
-        (torch.tensor([[0, 1]]), noise.symmetric(0.1, 3), r"labels: shape \(N,\); got \(1, 2\); flatten them"),
+        (torch.tensor([[0, 1]]), noise.symmetric(0.1, 3), r"labels: shape \(N,\); got \(1, 2\); use labels.flatten"),
         (torch.tensor([0, 1]), torch.full((2, 2), 0.4), "got 0.8 in row 0; divide each row by its sum"),
         (torch.tensor([0, 1]), torch.tensor([[1.5, -0.5], [0, 1]]), r"at least 0; got -0.5 at index \(0, 1\)"),
     ],
@@ -240,3 +242,38 @@ def test_trap_23_a_transposed_transition_is_refused_with_the_remedy() -> None:
 def test_errors(labels: Tensor, transition: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         noise.corrupt(labels, transition)
+
+
+def test_left_out_labels_stay() -> None:
+    clean = torch.tensor([-100, 7, 0, 1, 2, 0])
+    mask = torch.tensor([True, False, True, True, True, True])
+    result = noise.corrupt(clean, noise.pair_flip(1.0, 3), mask=mask, generator=seeded(0))
+    assert result.noisy_labels.tolist() == [-100, 7, 1, 2, 0, 1]
+    assert result.flipped.tolist() == [False, False, True, True, True, True]
+    assert result.noise_rate == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16])
+def test_trap_39_narrow_labels(dtype: torch.dtype) -> None:
+    """In uint8 class 156 is -100, and 256 classes are none."""
+    clean = torch.tensor([156, 255]).to(dtype)
+    result = noise.corrupt(clean, noise.pair_flip(1.0, 256), generator=seeded(0))
+    assert result.noisy_labels.tolist() == [157, 0]
+
+
+def test_numpy_in_and_out() -> None:
+    result = noise.corrupt(np.array([0, 1, 2]), noise.pair_flip(1.0, 3))
+    assert isinstance(result.noisy_labels, np.ndarray)
+    assert result.noisy_labels.tolist() == [1, 2, 0]
+    assert isinstance(result.transition, noise.Transition)
+
+
+def test_the_text_and_the_dict() -> None:
+    result = noise.corrupt(torch.tensor([0, 1]), noise.pair_flip(1.0, 2))
+    assert repr(result) == "Corrupted(2 of 2 labels flipped, noise_rate=1, 2 classes)"
+    assert json.loads(json.dumps(result.to_dict())) == {
+        "noisy_labels": [1, 0],
+        "flipped": [True, True],
+        "transition": [[0.0, 1.0], [1.0, 0.0]],
+        "noise_rate": 1.0,
+    }

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from reference import noise as reference
@@ -77,13 +78,13 @@ def test_a_state_within_an_epoch_remembers_who_was_seen() -> None:
     dynamics.observe(torch.tensor([3]), LOGITS[0][3:4], LABELS[3:4])
     again = noise.TrainingDynamics(N, K)
     again.load_state_dict(dynamics.state_dict())
-    with pytest.raises(ValueError, match="each example once an epoch; got example 3 again at row 1; call end_epoch"):
+    with pytest.raises(ValueError, match="each example once per epoch; got example 3 again at row 1; call end_epoch"):
         again.observe(torch.tensor([2, 3]), LOGITS[1][2:4], LABELS[2:4])
 
 
 def test_an_example_counts_once_an_epoch() -> None:
     dynamics = noise.TrainingDynamics(N, K)
-    with pytest.raises(ValueError, match="ids: each example once an epoch; got example 3 again at row 0"):
+    with pytest.raises(ValueError, match="ids: each example once per epoch; got example 3 again at row 0"):
         dynamics.observe(torch.tensor([3, 3]), LOGITS[0][3:5], LABELS[3:5])
     dynamics.observe(torch.tensor([3]), LOGITS[0][3:4], LABELS[3:4])
     dynamics.end_epoch()
@@ -105,9 +106,9 @@ def test_gradients_and_half_precision_are_left_behind() -> None:
             [0, 1],
             LOGITS[0][:1],
             LABELS[:2],
-            r"logits: ids \(N,\), logits \(N, 4\), labels \(N,\); got \(2,\), \(1, 4\)",
+            r"ids: shape \(1,\); got \(2,\); give one per example",
         ),
-        ([0], LOGITS[0][:1, :3], LABELS[:1], r"logits \(N, 4\), .*got \(1,\), \(1, 3\) and \(1,\)"),
+        ([0], LOGITS[0][:1, :3], LABELS[:1], r"logits: shape \(N, 4\); got \(1, 3\)"),
     ],
 )
 def test_errors(ids: list[int], logits: Tensor, labels: Tensor, message: str) -> None:
@@ -121,3 +122,43 @@ def test_sizes() -> None:
         noise.TrainingDynamics(0, K)
     with pytest.raises(ValueError, match=r"early_epochs: .*got 0"):
         noise.TrainingDynamics(N, K, early_epochs=0)
+
+
+def test_left_out_examples_are_not_observed() -> None:
+    dynamics, expected = noise.TrainingDynamics(N, K), noise.TrainingDynamics(N, K)
+    mask = torch.arange(N) != 1
+    labels = LABELS.clone()
+    labels[0] = -100
+    dynamics.observe(torch.arange(N), LOGITS[0], labels, mask=mask)
+    expected.observe(torch.arange(2, N), LOGITS[0][2:], LABELS[2:])
+    torch.testing.assert_close(dynamics.area_under_margin, expected.area_under_margin, equal_nan=True)
+    assert dynamics.area_under_margin[:2].isnan().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int16])
+def test_narrow_ids_and_labels(dtype: torch.dtype) -> None:
+    dynamics = noise.TrainingDynamics(300, 300)
+    dynamics.observe(torch.arange(100, dtype=dtype), torch.zeros(100, 300), torch.arange(100, dtype=dtype))
+    assert int(dynamics.area_under_margin.isnan().sum()) == 200
+    with pytest.raises(
+        ValueError, match="ids: ids of at least 0 and below 50, the number of examples; got 50 at row 50"
+    ):
+        noise.TrainingDynamics(50, 300).observe(
+            torch.arange(100, dtype=dtype), torch.zeros(100, 300), torch.arange(100, dtype=dtype)
+        )
+
+
+def test_numpy_and_a_short_text() -> None:
+    dynamics = noise.TrainingDynamics(N, K)
+    dynamics.observe(np.arange(N), LOGITS[0].numpy().T, LABELS.numpy(), class_dim=0)
+    assert not bool(dynamics.area_under_margin.isnan().any())
+    assert repr(dynamics) == f"TrainingDynamics({N} examples, {K} classes, epoch 0)"
+
+
+def test_a_state_of_another_size_is_refused() -> None:
+    state = noise.TrainingDynamics(N, K).state_dict()
+    with pytest.raises(ValueError, match=rf"^state: {N + 1} examples; got {N} examples"):
+        noise.TrainingDynamics(N + 1, K).load_state_dict(state)
+    del state["early"]
+    with pytest.raises(ValueError, match=r"^state: .*without 'early'"):
+        noise.TrainingDynamics(N, K).load_state_dict(state)

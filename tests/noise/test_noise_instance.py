@@ -1,7 +1,9 @@
 """Noise by instance: its rows by hand and by a slow loop, its rates, and that it is the labels' own."""
 
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def made(rate: float = 0.3, seed: int = 0, **more: float) -> noise.InstanceTransitions:
+def made(rate: float = 0.3, seed: int = 0, **more: Any) -> noise.InstanceTransitions:
     return noise.instance_dependent(ROWS, LABELS, rate, SIZE, generator=seeded(seed), **more)
 
 
@@ -127,9 +129,9 @@ def test_no_labels() -> None:
     [
         (
             lambda: noise.instance_dependent(ROWS[0], LABELS, 0.3, SIZE),
-            r"inputs: shape \(N, D\) with labels \(N,\); got \(5,\) with labels \(600,\); flatten each input",
+            r"inputs: shape \(N, D\); got \(5,\); flatten each input",
         ),
-        (lambda: noise.instance_dependent(ROWS, LABELS[:3], 0.3, SIZE), r"inputs: shape .* with labels \(3,\)"),
+        (lambda: noise.instance_dependent(ROWS, LABELS[:3], 0.3, SIZE), r"labels: shape \(600,\); got \(3,\)"),
         (lambda: noise.instance_dependent(ROWS, LABELS, 1.3, SIZE), r"rate: in \[0, 1\]; got 1.3"),
         (lambda: noise.instance_dependent(ROWS, LABELS, 0.3, SIZE, spread=-1.0), r"spread: in \[0, 1\]; got -1"),
         (lambda: noise.instance_dependent(ROWS, LABELS, 0.3, 3), "labels: .* below 3.*; got 3 at row 3"),
@@ -143,11 +145,43 @@ def test_no_labels() -> None:
         ),
         (
             lambda: noise.corrupt(LABELS.flip(0), made()),
-            "labels: those that the noise was made for; got others; call instance_dependent with these",
+            "labels: the labels that the noise was made for; got other labels; call instance_dependent with these",
         ),
-        (lambda: noise.corrupt(LABELS[:5], made()), "labels: those that the noise was made for; got others"),
+        (lambda: noise.corrupt(LABELS[:5], made()), "labels: the labels that the noise was made for; got other labels"),
     ],
 )
 def test_errors(call, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+def test_rows_by_mask_by_ids_and_by_numpy() -> None:
+    model = made()
+    mask = torch.zeros(len(LABELS), dtype=torch.bool)
+    mask[[3, 7]] = True
+    expected = model.rows(torch.tensor([3, 7]))
+    assert torch.equal(model.rows(mask), expected)
+    assert torch.equal(model.rows(torch.tensor([3, 7], dtype=torch.uint8)), expected)
+    found = model.rows(np.array([3, 7]))
+    assert isinstance(found, np.ndarray)
+    assert np.array_equal(found, expected.numpy())
+    with pytest.raises(ValueError, match=r"^index: a mask of shape \(600,\)"):
+        model.rows(mask[:3])
+    with pytest.raises(ValueError, match=r"^index: ids of .*below 600.*; got 600 at row 0"):
+        model.rows(torch.tensor([600]))
+
+
+def test_left_out_examples_keep_their_label() -> None:
+    labels = LABELS.clone()
+    labels[:10] = -100
+    mask = torch.arange(len(labels)) != 10
+    model = noise.instance_dependent(ROWS, labels, 0.9, SIZE, mask=mask, generator=seeded(0))
+    assert float(model.flip_rates[:11].max()) == 0
+    assert float(model.flip_rates[11:].mean()) == pytest.approx(0.9)
+    found = noise.corrupt(labels, model, mask=mask, generator=seeded(0))
+    assert torch.equal(found.noisy_labels[:11], labels[:11])
+    assert found.noise_rate == pytest.approx(0.9, abs=1 / len(labels))
+
+
+def test_a_short_text() -> None:
+    assert repr(made()).startswith("InstanceTransitions(600 examples, ")

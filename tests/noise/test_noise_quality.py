@@ -107,23 +107,23 @@ def test_an_impossible_label_has_probability_0() -> None:
 
 def test_the_posterior_needs_a_transition_and_a_prior_of_its_classes() -> None:
     probs, labels, transition, _ = problem(4, 0)
-    with pytest.raises(ValueError, match=r"transition: 4 classes, as in probs; got 3; estimate it for these"):
+    with pytest.raises(ValueError, match=r"transition: 4 classes, as in probs; got 3; estimate it for these classes"):
         noise.label_posterior(probs, labels, noise.symmetric(0.1, 3))
     with pytest.raises(ValueError, match=r"class_prior: 4 classes; got 2"):
         noise.label_posterior(probs, labels, transition, class_prior=torch.tensor([0.5, 0.5]))
     with pytest.raises(ValueError, match=r"class_prior: a sum of 1; got 2"):
         noise.label_posterior(probs, labels, transition, class_prior=torch.full((4,), 0.5))
-    with pytest.raises(ValueError, match=r"rounds: .*got 0; take 1 step or more"):
+    with pytest.raises(ValueError, match=r"rounds: .*got 0; use at least 1 step"):
         noise.label_posterior(probs, labels, transition, rounds=0)
-    with pytest.raises(TypeError, match=r"rounds: an int of at least 1; got 2.5; take 1 step or more"):
+    with pytest.raises(TypeError, match=r"rounds: an int of at least 1; got 2.5; use at least 1 step"):
         noise.label_posterior(probs, labels, transition, rounds=2.5)  # pyright: ignore[reportArgumentType]
 
 
 def test_order_goes_by_quality_then_by_row() -> None:
     quality = torch.tensor([0.5, 0.1, 0.5, 0.1, 0.9])
     assert noise.suspect_order(quality).tolist() == [1, 3, 0, 2, 4]
-    assert noise.suspect_order(quality, suspects=torch.tensor([True, False, True, True, False])).tolist() == [3, 0, 2]
-    assert noise.suspect_order(quality, suspects=torch.zeros(5, dtype=torch.bool)).tolist() == []
+    assert noise.suspect_order(quality, mask=torch.tensor([True, False, True, True, False])).tolist() == [3, 0, 2]
+    assert noise.suspect_order(quality, mask=torch.zeros(5, dtype=torch.bool)).tolist() == []
     assert noise.suspect_order(torch.ones(1000)).tolist() == list(range(1000))
 
 
@@ -135,14 +135,53 @@ def test_order_is_that_of_the_numbers_whatever_their_sign(dtype: torch.dtype) ->
 
 
 @pytest.mark.parametrize(
-    ("quality", "suspects", "message"),
+    ("quality", "mask", "message"),
     [
-        (torch.tensor([0.1, torch.nan]), None, "quality: numbers; got nan at row 1"),
+        (torch.tensor([0.1, torch.nan]), None, "quality: numbers; got nan at row 1; leave such examples out by mask"),
         (torch.ones(2, 2), None, r"quality: shape \(N,\); got \(2, 2\)"),
-        (torch.ones(2), torch.ones(3, dtype=torch.bool), r"suspects: bool of shape \(2,\); got torch.bool \(3,\)"),
-        (torch.ones(2), torch.ones(2), r"suspects: bool of shape \(2,\); got torch.float32"),
+        (torch.ones(2), torch.ones(3, dtype=torch.bool), r"mask: shape \(2,\), one per row; got \(3,\)"),
+        (torch.ones(2), torch.ones(2), "mask: a bool tensor.*; got dtype torch.float32"),
     ],
 )
-def test_errors_of_the_order(quality: Tensor, suspects: Tensor | None, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        noise.suspect_order(quality, suspects=suspects)
+def test_errors_of_the_order(quality: Tensor, mask: Tensor | None, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        noise.suspect_order(quality, mask=mask)
+
+
+SCORES = {
+    "self_confidence": noise.self_confidence,
+    "normalized_margin": noise.normalized_margin,
+    "label_posterior": lambda probs, labels, **options: noise.label_posterior(
+        probs, labels, noise.symmetric(0.2, probs.shape[options.get("class_dim", -1)]), **options
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_left_out_examples_have_no_score(name: str) -> None:
+    probs, labels, _, _ = problem(4, 0)
+    expected = SCORES[name](probs, labels)
+    given, mask = labels.clone(), torch.arange(20) != 3
+    probs = probs.clone()
+    given[0], probs[0] = -100, torch.nan
+    found = SCORES[name](probs, given, mask=mask)
+    assert found.isnan().nonzero().flatten().tolist() == [0, 3]
+    kept = ~found.isnan()
+    torch.testing.assert_close(found[kept], expected[kept])
+    order = noise.suspect_order(found, mask=kept)
+    assert order.tolist() == [row for row in noise.suspect_order(expected).tolist() if row not in (0, 3)]
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_of_images(name: str) -> None:
+    probs, labels, _, _ = problem(4, 0)
+    expected = SCORES[name](probs, labels)
+    found = SCORES[name](probs.view(2, 10, 4).movedim(-1, 1), labels.view(2, 10), class_dim=1)
+    torch.testing.assert_close(found, expected.view(2, 10))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_narrow_labels(dtype: torch.dtype) -> None:
+    probs = torch.full((2, 300), 1 / 300)
+    for score in SCORES.values():
+        assert score(probs, torch.tensor([156, 200]).to(dtype)).isnan().sum() == 0

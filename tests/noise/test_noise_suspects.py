@@ -42,7 +42,7 @@ def test_limits_one_hot_probabilities_of_the_labels_have_no_suspect() -> None:
 
 def test_the_joint_is_of_the_same_classes() -> None:
     joint = noise.confident_joint(torch.full((2, 2), 0.5), torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match=r"joint: 3 classes, as in probs; got 2; make it from these probs"):
+    with pytest.raises(ValueError, match=r"joint: 3 classes, as in probs; got 2; pass confident_joint"):
         noise.confident_suspects(torch.full((2, 3), 1 / 3), torch.tensor([0, 1]), joint)
 
 
@@ -100,7 +100,7 @@ def test_the_interval_covers_what_is_wrong_where_probabilities_are_true() -> Non
     [
         ({"wrong": torch.tensor([0.5, 1.5])}, r"wrong: in \[0, 1\]; got 1.5 at row 1"),
         ({"wrong": torch.ones(2, 2)}, r"wrong: shape \(N,\); got \(2, 2\)"),
-        ({"order": torch.tensor([0, 2])}, "order: rows below 2; got 2"),
+        ({"order": torch.tensor([0, 2])}, "order: ids of .*below 2.*; got 2 at row 1"),
         ({"noise_rate": 1.2}, r"noise_rate: in \[0, 1\]; got 1.2"),
         ({"confidence": -1.0}, r"confidence: in \[0, 1\]; got -1"),
         (
@@ -117,3 +117,30 @@ def test_errors_of_expected_wrong(arguments: dict, message: str) -> None:
 
 def test_the_parts_of_the_result() -> None:
     assert isinstance(noise.expected_wrong(torch.tensor([0.5]), torch.arange(1)), noise.ExpectedWrong)
+
+
+def test_certain_probabilities_at_full_confidence() -> None:
+    found = noise.expected_wrong(torch.tensor([1.0, 0.0]), torch.arange(2), confidence=1.0)
+    assert found.low.tolist() == found.high.tolist() == [1, 1]
+
+
+def test_a_row_stands_once_in_the_order() -> None:
+    with pytest.raises(ValueError, match=r"^order: each row once; got a row twice"):
+        noise.expected_wrong(torch.tensor([0.5, 0.5]), torch.tensor([1, 1]))
+
+
+def test_left_out_examples_are_not_marked() -> None:
+    probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.1, 0.9], [0.9, 0.1]])
+    labels = torch.tensor([0, 0, 1, 1, -100])
+    joint = noise.confident_joint(probs, labels)
+    assert noise.confident_suspects(probs, labels, joint).tolist() == [False, False, True, False, False]
+
+
+def test_results_are_readable() -> None:
+    found = noise.expected_wrong(torch.tensor([0.5, 0.5]), torch.arange(2))
+    assert repr(found) == "ExpectedWrong(1 [0, 2] of 2 suspects, confidence=0.95)"
+    assert found.to_dict()["expected"] == [0.5, 1.0]
+    assert (
+        repr(noise.confident_joint(torch.eye(2), torch.arange(2)))
+        == "ConfidentJoint(2 classes, 2 labels, noise_rate=0)"
+    )

@@ -1,5 +1,6 @@
 """Transitions by name."""
 
+import numpy as np
 import pytest
 import torch
 from reference import losses as reference
@@ -168,7 +169,7 @@ def test_dirichlet_rows_have_the_moments_of_their_distribution() -> None:
         (lambda: noise.superclass_flip(0.1, [0]), "num_classes: at least 2; got 1"),
         (lambda: noise.superclass_flip(0.1, [0, -1]), "superclasses: labels of at least 0; got -1 at row 1"),
         (lambda: noise.superclass_flip(0.1, torch.zeros(2, 2).long()), r"superclasses: shape \(K,\); got \(2, 2\)"),
-        (lambda: noise.superclass_flip(0.1, torch.zeros(3)), "superclasses: an int64 tensor of labels; got dtype"),
+        (lambda: noise.superclass_flip(0.1, torch.zeros(3)), "superclasses: labels as integers .*; got dtype"),
         (lambda: noise.from_confusion([[1, 2]]), r"confusion: a \(K, K\) tensor of counts; got list"),  # pyright: ignore
         (lambda: noise.from_confusion(torch.ones(2, 3)), r"confusion: a \(K, K\) matrix; got shape \(2, 3\)"),
         (lambda: noise.from_confusion(torch.ones(1, 1)), "num_classes: at least 2; got 1"),
@@ -188,3 +189,26 @@ def test_dirichlet_rows_have_the_moments_of_their_distribution() -> None:
 def test_errors_of_the_named_transitions(make, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         make()
+
+
+def test_a_rate_of_symmetric_noise_is_one_number() -> None:
+    """A rate for each class would make a matrix whose rows do not sum to 1."""
+    for function in (noise.symmetric, noise.pair_flip, noise.random_transition):
+        with pytest.raises(ValueError, match=r"^rate: one number in \[0, 1\]; got a tensor of shape \(3,\)"):
+            function(torch.tensor([0.1, 0.2, 0.3]), 3)  # pyright: ignore[reportArgumentType]
+    assert float(noise.symmetric(torch.tensor(0.2), 3).noise_rate()) == pytest.approx(0.2)
+
+
+def test_numpy_numbers_and_arrays() -> None:
+    expected = noise.symmetric(0.25, 4).to_dense()
+    torch.testing.assert_close(noise.symmetric(np.float32(0.25), np.int64(4)).to_dense(), expected)  # pyright: ignore[reportArgumentType]
+    assert torch.equal(noise.from_confusion(np.eye(3)).to_dense(), torch.eye(3, dtype=torch.float64))
+    assert torch.equal(
+        noise.superclass_flip(0.5, np.array([0, 1, 0], dtype=np.uint8)).to_dense(),
+        noise.superclass_flip(0.5, [0, 1, 0]).to_dense(),
+    )
+
+
+def test_a_seed_in_place_of_a_generator_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^generator: .*; got int; use torch\.Generator"):
+        noise.random_transition(0.2, 3, generator=0)  # pyright: ignore[reportArgumentType]

@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from softtargets._errors import InputError
-from softtargets.noise.estimators import ESTIMATORS
+from softtargets.noise.estimators.registry import observed_label_estimators
 from softtargets.objectives import AnyObjective, Objective
 from softtargets.objectives.transitions import EstimatedTransition
 from softtargets.runs.spec import RunSpec
@@ -50,8 +50,8 @@ def _parse(**objective) -> Objective:
         ),
         (
             {"name": "forward", "transition": {"name": "estimated", "estimator": "anchors"}},
-            f"objective.transition.estimator: one of {', '.join(ESTIMATORS)}; got 'anchors'; "
-            "did you mean 'anchor_points'?",
+            f"objective.transition.estimator: one of {', '.join(observed_label_estimators())}; got 'anchors'; "
+            "did you mean 'anchor'?",
         ),
         (
             {

@@ -81,7 +81,7 @@ def test_forward_correction_says_where_its_transition_comes_from() -> None:
     needs = {arm: run.objective.needs_transition() for arm, run in _one_run_per_arm().items()}
     assert [arm for arm, need in needs.items() if need == "known"] == ["FC", "BC", "LB"]
     estimated = {arm: need.estimator for arm, need in needs.items() if isinstance(need, EstimatedTransition)}
-    assert estimated == {"FE": "anchor_points", "FD": "dual_t", "FJ": "confident_joint"}
+    assert estimated == {"FE": "anchor", "FD": "dual_t", "FJ": "confident_joint"}
 
 
 def _one_run_per_arm():

@@ -1,4 +1,4 @@
-"""What training did to the model."""
+"""Analysis of trained models: activations, neural collapse, projections, stability, probes."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 

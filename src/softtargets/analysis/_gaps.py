@@ -1,33 +1,42 @@
-"""How far a label's logit stands out."""
+"""Difference between the logit of the label and the mean logit."""
+
+import math
 
 from torch import Tensor
 
-from softtargets._checks import check_labels, check_rows
+from softtargets._arrays import ArrayLike, array_function
 from softtargets._numerics import at_least_float32
+from softtargets._rows import read_rows
 
 __all__ = ["logit_gap"]
 
 
-def logit_gap(logits: Tensor, labels: Tensor) -> Tensor:
+@array_function
+def logit_gap(
+    logits: ArrayLike, labels: ArrayLike, *, ignore_index: int = -100, mask: ArrayLike | None = None
+) -> Tensor:
     """Difference between the logit of a label and the mean logit (Lukasik et al. 2020, Sec. 4.1 and Fig. 3).
 
     z[label] - mean_k z[k]
 
     Args:
-        logits: (N, K) float.
-        labels: (N,) int64 in [0, K): the true or the observed ones.
+        logits: (..., K) float.
+        labels: (...) integers in [0, K): the true or the observed labels.
+        ignore_index: label of examples to leave out; their gap is NaN.
+        mask: (...) bool, False for examples to leave out; None: all count.
 
     Returns:
-        (N,) float32 or wider.
+        (...) float32 or wider.
 
     Raises:
-        ValueError: where shapes differ or a label is out of range.
+        ValueError: if shapes differ, a label is out of range, or no example counts.
+        TypeError: if logits are not floating-point or labels not integers.
 
     Example:
         >>> logit_gap(torch.tensor([[3.0, 0.0, 0.0]]), torch.tensor([0])).tolist()
         [2.0]
     """
-    check_rows("logits", logits)
-    check_labels("labels", labels, logits.shape[1], logits.shape[:1])
-    wide = at_least_float32(logits)
-    return wide.gather(1, labels.long()[:, None])[:, 0] - wide.mean(1)
+    read = read_rows(logits, labels, argument="logits", ignore_index=ignore_index, mask=mask)
+    rows, given = read.counted
+    wide = at_least_float32(rows)
+    return read.spread(wide.gather(1, given[:, None])[:, 0] - wide.mean(1), math.nan)

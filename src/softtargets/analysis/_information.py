@@ -1,4 +1,4 @@
-"""What the difference of two logits tells of which example it comes from, when images are augmented at random."""
+"""Mutual information between an example and a difference of two of its logits under random augmentation."""
 
 import math
 from collections.abc import Iterator
@@ -8,30 +8,32 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
+from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_entries, check_floating, check_fraction
 from softtargets._errors import fail
 from softtargets._numerics import times
+from softtargets._results import TensorResult
 
 __all__ = ["MutualInformation", "mutual_information"]
 
-# The normal density is integrated by the trapezoid rule, which for it converges faster than any power of the step: at
-# this one the information of two clusters is right to 1e-9, whatever their distance.
+# The normal density is integrated by the trapezoid rule, which converges faster than any power of the step here: with
+# this step the information of two clusters is right to 1e-9 at any distance.
 STEP, REACH = 1 / 4, 8
-# Numbers worked on at a time.
+# Numbers processed at a time.
 _NUMBERS = 2**21
 
 
-@dataclass(frozen=True)
-class MutualInformation:
-    """Information about the example in the difference of two logits, in nats.
+@dataclass(frozen=True, repr=False)
+class MutualInformation(TensorResult):
+    """Mutual information between the example and the difference of two logits, in nats.
 
     Args:
         value: the estimate, in [0, ceiling].
-        standard_error: of the value, from the random augmentations alone.
-        low: lower end of the interval, normal and cut to [0, ceiling].
+        standard_error: of the value, from the random augmentations only.
+        low: lower end of the normal interval, truncated to [0, ceiling].
         high: upper end.
-        uncorrected: before the bias is taken off, in [0, ceiling]: means of few draws look further apart than they are.
-        sampled: the paper's own estimate, signs corrected: over the draws, and with the bias; at most ceiling.
+        uncorrected: before the bias correction, in [0, ceiling]: means of few draws look further apart than they are.
+        sampled: the paper's own estimate with corrected signs: averaged over the draws, with the bias; at most ceiling.
         ceiling: log N.
     """
 
@@ -44,59 +46,62 @@ class MutualInformation:
     ceiling: float
 
 
-def mutual_information(differences: Tensor, *, confidence: float = 0.95) -> MutualInformation:
-    """Estimate the information between an example and a logit difference of it (Müller et al. 2019, Sec. 4, Fig. 6).
+@array_function
+def mutual_information(differences: ArrayLike, *, confidence: float = 0.95) -> MutualInformation:
+    """Estimate the mutual information of an example and its logit difference (Müller et al. 2019, Sec. 4, Fig. 6).
 
     I(X; Y) = log N + E[log p(Y | X) - log sum_x p(Y | x)],  X uniform over N examples,
     Y | x normal around mean_x with one variance for all x
 
-    Their draws of Y come from random augmentation, L = S of them per example (5 in the paper, of N = 600).
+    Their draws of Y come from random augmentation: L = S draws per example (5 in the paper, with N = 600).
 
-    What we read otherwise than printed: both lines lack log N, without which I would lie in [-log N, 0] and not, as
-    they say, in [0, log N]; both exponents lack a minus; the outer sum lacks 1 / N; inside the inner sum only the mean
-    runs over x. The variance is shared, as printed; printed is one draw per example around the mean of all, here it is
-    all draws, over N (S - 1), so that it is unbiased.
+    Corrections of the printed formula: both lines lack log N, without which I would lie in [-log N, 0] instead of
+    [0, log N], as they say; both exponents lack a minus; the outer sum lacks 1 / N; inside the inner sum only the mean
+    depends on x. The variance is shared, as printed. They print one draw per example around the mean of all; here it is
+    computed from all draws, divided by N (S - 1), so that it is unbiased.
 
     `value` integrates the fitted mixture exactly (quadrature, error below 1e-8) instead of averaging over the draws
-    that fitted it, so that it is never negative. Means of S draws scatter by variance / S around the true ones, which
-    looks like information: up to about log(1 + 1 / S) / 2, .09 for S = 5, where there is none. `value` is `uncorrected`
-    less that, in second order; `sampled` is left as the paper has it. The standard error is the delta method's, over
-    the draws. Of simulated 95 % intervals, N = 40, 91 to 100 % held the true value for S = 20, 80 to 100 % for S = 5
-    and 71 to 100 % for S = 3. The examples are all that X can be: none of this speaks of others.
+    that it was fitted to, so it is never negative. Means of S draws scatter by variance / S around the true ones, which
+    looks like information: up to about log(1 + 1 / S) / 2, .09 for S = 5, if there is none. `value` is `uncorrected`
+    minus that bias, to second order; `sampled` is not corrected, as in the paper. The standard error is that of the
+    delta method, over the draws. Of simulated 95 % intervals with N = 40, 91 to 100 % contained the true value for
+    S = 20, 80 to 100 % for S = 5 and 71 to 100 % for S = 3. X takes these N examples only: nothing here generalises to
+    others.
 
-    A number of the model: augmented logit differences are hardly normal, nor of one variance. A common scale and shift
-    of the differences changes nothing. Where augmentation changes nothing, the value is that of telling apart unequal
-    differences, however little they differ.
+    The result is a property of the normal model: augmented logit differences are neither exactly normal nor of equal
+    variance. A common scale and shift of the differences changes nothing. If augmentation changes nothing, any two
+    unequal differences are told apart, however little they differ.
 
     Args:
-        differences: (N, S) float, logit of one class less that of the other: N >= 2 examples, S >= 2 augmentations.
+        differences: (N, S) float, logit of one class minus that of the other: N >= 2 examples, S >= 2 augmentations.
         confidence: of the interval, in [0.5, 0.999].
 
     Returns:
         MutualInformation, in nats.
 
     Raises:
-        ValueError: where the shape is another, a difference is not finite (first named) or confidence is out of range.
-        TypeError: where differences are not floating-point.
+        ValueError: if the shape differs, a difference is not finite (first one named) or confidence is out of range.
+        TypeError: if differences are not floating-point.
 
     Special cases:
-        examples of one distribution give 0 and N that lie far apart log N, as far as the standard error; two far
-        clusters of half the examples log 2; no scatter and groups of n_g equal examples the entropy of n_g / N.
+        examples with the same distribution give 0, and N examples far apart give log N, up to the standard error. Two
+        distant clusters of half the examples give log 2. Without scatter, groups of n_g equal examples give the entropy
+        of n_g / N.
 
     Example:
         >>> draws = torch.tensor([[-9.0, -7.0], [-7.0, -9.0], [7.0, 9.0], [9.0, 7.0]])
         >>> found = mutual_information(draws)
-        >>> round(found.uncorrected, 4)        # log 2: of which pair it is
+        >>> round(found.uncorrected, 4)        # log 2: which of the two pairs
         0.6931
     """
     _check(differences, confidence)
-    # a common scale changes nothing, and of quarters two are never further apart than a number reaches
+    # a common scale changes nothing, and differences of quarters cannot overflow
     draws = differences.detach().double() / 4
     examples, count = draws.shape
-    # around the first draw, so that equal draws have exactly their own value as mean
+    # relative to the first draw, so that the mean of equal draws is exactly their value
     means = draws[:, 0] + (draws - draws[:, :1]).mean(1)
     residuals = draws - means[:, None]
-    top = residuals.abs().max()  # whose squares neither overflow nor vanish once divided by it
+    top = residuals.abs().max()  # divided by it, squares neither overflow nor vanish
     deviation = top * (_in_units(residuals, top).square().sum() / (examples * (count - 1))).sqrt()
     residuals = _in_units(residuals, deviation)
 
@@ -105,13 +110,13 @@ def mutual_information(differences: Tensor, *, confidence: float = 0.95) -> Mutu
     ambiguity, slope, bend, sampled = [], [], [], []
     for rows, delta in _blocks(means, deviation, len(nodes) + count):
         at = torch.cat([nodes.expand(len(delta), -1), residuals[rows]], 1)
-        # log sum_j p(y | j) / p(y | x) at y = mean_x + deviation * at; x is among the j, so that it is at least 0
+        # log sum_j p(y | j) / p(y | x) at y = mean_x + deviation * at; at least 0, since x is one of the j
         ratios = -delta[:, None] * (delta[:, None] / 2 + at[..., None])
         there, drawn = ratios.logsumexp(-1).split([len(nodes), count], 1)
         ambiguity.append(there @ weights)
         sampled.append(drawn.mean(1))
-        # first and second derivative of the information by the mean of x in deviations, times N. Of the first the odd
-        # part alone counts; so taken, what is even adds exactly nothing.
+        # first and second derivative of the information by the mean of x in deviations, times N. Only the odd part of
+        # the first contributes; computed like this the even part cancels exactly.
         slope.append((there.flip(1) - there) @ (weights * nodes) / 2)
         bend.append(1 - there @ (weights * (nodes.square() - 1)) - (-there).exp() @ (weights * nodes.square()))
 
@@ -126,7 +131,7 @@ def mutual_information(differences: Tensor, *, confidence: float = 0.95) -> Mutu
 
 
 def _blocks(means: Tensor, deviation: Tensor, points: int) -> Iterator[tuple[slice, Tensor]]:
-    """Yield rows and how far their means are from all means, (n, N) in deviations."""
+    """Yield rows and the distances of their means from all means, (n, N) in deviations."""
     step = max(1, _NUMBERS // (len(means) * points))
     for start in range(0, len(means), step):
         rows = slice(start, start + step)
@@ -134,7 +139,7 @@ def _blocks(means: Tensor, deviation: Tensor, points: int) -> Iterator[tuple[sli
 
 
 def _in_units(length: Tensor, unit: Tensor) -> Tensor:
-    """Divide, with 0 / 0 = 0: without scatter two means are equal or infinitely far apart."""
+    """Divide with 0 / 0 = 0: without scatter two means are equal or infinitely far apart."""
     return (length / unit).masked_fill(length == 0, 0.0)
 
 
@@ -154,5 +159,5 @@ def _check(differences: Tensor, confidence: float) -> None:
     check_fraction("confidence", confidence, low=0.5, high=0.999)
     if differences.ndim != 2 or min(differences.shape) < 2:
         required = "shape (N, S), N >= 2 examples and S >= 2 augmentations"
-        raise fail("differences", required, tuple(differences.shape), "give one row of draws per example")
+        raise fail("differences", required, tuple(differences.shape), "pass one row of draws per example")
     check_entries("differences", differences, torch.isfinite, "finite numbers", "fix or drop that example")

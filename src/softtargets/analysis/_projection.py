@@ -1,26 +1,31 @@
-"""Activations seen in the plane of three classes, and distances between their clusters."""
+"""Activations projected on the plane of three classes, and distances between their clusters."""
 
+import numbers
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_labels
-from softtargets._errors import fail
-from softtargets.analysis._features import check_features, check_last_layer
+from softtargets._arrays import ArrayLike, array_function
+from softtargets._checks import check_fraction, read_labels
+from softtargets._errors import fail, fail_type
+from softtargets._results import TensorResult, new_axes, plain
+from softtargets.analysis._features import check_last_layer, read_features
 
 __all__ = ["ClusterDistances", "Projection", "cluster_distances", "projection"]
 
 
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """Examples of three classes and the classes' templates, in the plane of the templates; all but labels float64.
+@dataclass(frozen=True, eq=False, repr=False)
+class Projection(TensorResult):
+    """Examples of three classes and the templates of the classes, in the plane of the templates.
 
     Args:
-        points: (M, 2), the projected examples, in their order.
+        points: (M, 2) float64, the projected examples, in their order.
         labels: (M,) int64, each one of the three classes.
-        templates: (3, 2), the projected templates, in the order in which the classes were given.
-        basis: (2, D) orthonormal rows, or (2, D + 1) where a bias was given.
+        templates: (3, 2) float64, the projected templates, in the order in which the classes were given.
+        basis: (2, D) float64, orthonormal rows, or (2, D + 1) if a bias was given.
     """
 
     points: Tensor
@@ -28,40 +33,72 @@ class Projection:
     templates: Tensor
     basis: Tensor
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the points, one colour per class, and the templates as crosses.
 
+        Args:
+            ax: matplotlib axes; None: those of a new figure.
+
+        Returns:
+            The matplotlib axes.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+        """
+        ax = new_axes(ax)
+        points, labels = plain(self.points), plain(self.labels)
+        for name in sorted(set(labels)):
+            own = [point for point, label in zip(points, labels, strict=True) if label == name]
+            ax.scatter(*zip(*own, strict=True), s=8, label=f"class {name}")
+        ax.scatter(*zip(*plain(self.templates), strict=True), marker="x", color="black", label="templates")
+        ax.set(xlabel="first axis of the plane", ylabel="second axis of the plane", aspect="equal")
+        ax.legend()
+        return ax
+
+
+@array_function
 def projection(
-    features: Tensor, labels: Tensor, weight: Tensor, *, classes: tuple[int, int, int], bias: Tensor | None = None
+    features: ArrayLike,
+    labels: ArrayLike,
+    weight: ArrayLike,
+    *,
+    classes: Sequence[int],
+    bias: ArrayLike | None = None,
+    ignore_index: int = -100,
+    mask: ArrayLike | None = None,
 ) -> Projection:
-    """Project examples of three classes on the plane through the classes' templates (Müller et al. 2019, Sec. 2).
+    """Project examples of three classes on the plane through the templates of the classes (Müller et al. 2019, Sec. 2).
 
     template of class k: w_k, its row of the last layer's weight
     basis[0] = (w_b - w_a) / |w_b - w_a|
-    basis[1] = r / |r|,  r = what is left of w_c - w_a once its part along basis[0] is taken off
-    point    = basis x,  in the coordinates of the plane; not moved, so that 0 stays 0
+    basis[1] = r / |r|,  r = w_c - w_a minus its component along basis[0]
+    point    = basis x,  in the coordinates of the plane; not shifted, so 0 stays 0
 
-    The paper asks for any orthonormal basis, which leaves a rotation and the signs open. Here b lies from a along the
-    first axis, and c on the positive side of the second: one basis, the same in every run, and for training and
-    validation examples alike, since it hangs on the weight alone. Sec. 1.1 counts the bias among the weights and puts a
-    1 beside the features; with `bias` so is done here: templates (w_k, b_k), examples (x, 1).
+    The paper uses any orthonormal basis, which leaves a rotation and the signs undetermined. Here b lies in the
+    direction of the first axis from a, and c on the positive side of the second. The basis depends on the weight only,
+    so it is the same for training and validation examples. Sec. 1.1 includes the bias in the weights and appends a 1 to
+    the features; with `bias` this is done here: templates (w_k, b_k), examples (x, 1).
 
     Args:
-        features: (N, D) float, what the last layer acts on.
-        labels: (N,) int64 in [0, K).
-        weight: (K, D) float of the last layer.
-        classes: (a, b, c), three different ones; for Fig. 1 of Shen et al. 2021 two similar ones and another.
-        bias: (K,) float of the last layer, None: templates without it.
+        features: (N, D) float, the input of the last layer.
+        labels: (N,) integers in [0, K).
+        weight: (K, D) float, of the last layer.
+        classes: (a, b, c), three different classes; for Fig. 1 of Shen et al. 2021 two similar ones and another.
+        bias: (K,) float, of the last layer; None: templates without it.
+        ignore_index: label of examples to leave out.
+        mask: (N,) bool, False for examples to leave out; None: all count.
 
     Returns:
         Projection, of the M examples of these classes.
 
     Raises:
-        ValueError: where shapes differ, a label or class is out of range, classes are not three different ones, a
-            number is not finite or beyond 1e120, all are below 1e-120, or the three templates lie on a line.
-        TypeError: where features, weight or bias are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label or class is out of range, classes are not three different ones, a number
+            is not finite or beyond 1e120, all are below 1e-120, or the three templates lie on a line.
+        TypeError: if features, weight or bias are not floating-point, or labels or classes not integers.
 
     Special cases:
-        a feature that is a template falls on that template; distances within the plane are kept; rotating features and
-        weight together changes nothing, adding what is orthogonal to the plane to features neither.
+        a feature equal to a template is projected on that template; distances within the plane are kept. Rotating
+        features and weight together changes nothing, nor does adding a vector orthogonal to the plane to the features.
 
     Example:
         >>> weight = torch.tensor([[0.0, 0.0, 1.0], [2.0, 0.0, 1.0], [1.0, -3.0, 1.0]])
@@ -69,17 +106,17 @@ def projection(
         >>> found.points.tolist(), found.templates.tolist()
         ([[1.0, 1.0]], [[0.0, 0.0], [2.0, 0.0], [1.0, 3.0]])
     """
-    check_last_layer(features, labels, weight, bias)
-    _check_classes("classes", classes, 3, len(weight))
-    chosen = torch.tensor(classes, device=labels.device)
-    kept = torch.isin(labels, chosen)
-    points, templates = features.detach()[kept.to(features.device)].double(), weight.detach()[list(classes)].double()
+    check_last_layer(features, weight, bias)
+    features, labels = read_features(features, labels, len(weight), ignore_index=ignore_index, mask=mask)
+    chosen = _read_classes("classes", classes, 3, len(weight))
+    kept = torch.isin(labels, torch.tensor(chosen, device=labels.device))
+    points, templates = features.detach()[kept].double(), weight.detach()[chosen].double()
     if bias is not None:
         points = torch.cat([points, points.new_ones(len(points), 1)], 1)
-        templates = torch.cat([templates, bias.detach()[list(classes), None].double()], 1)
+        templates = torch.cat([templates, bias.detach()[chosen, None].double()], 1)
     templates = templates.to(points.device)
     basis = _basis(templates)
-    return Projection(points @ basis.T, labels[kept].long(), templates @ basis.T, basis)
+    return Projection(points @ basis.T, labels[kept], templates @ basis.T, basis)
 
 
 def _basis(templates: Tensor) -> Tensor:
@@ -88,24 +125,24 @@ def _basis(templates: Tensor) -> Tensor:
     longest = torch.maximum(along.norm(), aside.norm())
     first = along / along.norm()
     second = aside - (aside @ first) * first
-    # in single precision, too, a line is not quite one; where a and b are one point, NaN
+    # in single precision, points of a line are not exactly on it; NaN if a and b are one point
     if not bool(torch.minimum(along.norm(), second.norm()) > 1e-6 * longest):
         raise fail("weight", "templates that span a plane", "three on a line", "choose other classes")
     second = second / second.norm()
-    # once more, where little was left to divide by
+    # orthogonalise once more, in case little was left to divide by
     second = second - (second @ first) * first
     return torch.stack([first, second / second.norm()])
 
 
-@dataclass(frozen=True, eq=False)
-class ClusterDistances:
-    """Distances of two similar classes and a different one, each () float64.
+@dataclass(frozen=True, eq=False, repr=False)
+class ClusterDistances(TensorResult):
+    """Distances between two similar classes and a different one, each () float64.
 
     Args:
-        d1: of the nearest examples of the different class to the centre of the similar ones.
-        d2: of the farthest.
-        dc: of the centroids of the two similar classes.
-        spread: of examples to the centroid of their own class, root of the mean square.
+        d1: from the nearest examples of the different class to the centre of the similar ones.
+        d2: from the farthest examples.
+        dc: between the centroids of the two similar classes.
+        spread: root mean square distance of examples to the centroid of their own class.
     """
 
     d1: Tensor
@@ -115,46 +152,56 @@ class ClusterDistances:
 
     @property
     def over_spread(self) -> "ClusterDistances":
-        """The same in units of the spread; infinite or NaN where that is 0."""
+        """The same in units of the spread; infinite or NaN if the spread is 0."""
         unit = self.spread
         return ClusterDistances(self.d1 / unit, self.d2 / unit, self.dc / unit, unit / unit)
 
 
+@array_function
 def cluster_distances(
-    features: Tensor, labels: Tensor, *, similar: tuple[int, int], different: int, quantile: float = 0.05
+    features: ArrayLike,
+    labels: ArrayLike,
+    *,
+    similar: Sequence[int],
+    different: int,
+    quantile: float = 0.05,
+    ignore_index: int = -100,
+    mask: ArrayLike | None = None,
 ) -> ClusterDistances:
-    """Measure the three distances that are drawn in Fig. 1 of Shen et al. 2021.
+    """Measure the three distances drawn in Fig. 1 of Shen et al. 2021.
 
     centre = (m_a + m_b) / 2,  m_k: mean of class k
     D1, D2 = quantiles `quantile` and 1 - `quantile` of |x_i - centre| over the examples of the different class
     Dc     = |m_a - m_b|
     spread = sqrt(mean over the three classes of mean_i |x_i - m_k|^2)
 
-    This is our reading: the paper draws arrows and gives no formula. Its D1 and D2 are "how much a tench is similar to
-    poodle", and come "closer" under smoothing; Dc is the distance between the clusters of the two similar classes, and
-    grows. Quantiles stand for the nearest and the farthest example, which hang on one example each.
+    This is our interpretation: the paper draws arrows and gives no formula. Its D1 and D2 are "how much a tench is
+    similar to poodle", and get "closer" under smoothing; Dc is the distance between the clusters of the two similar
+    classes, and grows. Quantiles replace the nearest and the farthest example, each of which is a single example.
 
-    Smoothing shrinks all activations, and a network may have any scale: compare networks by ratios, d1 / d2 or
+    Smoothing shrinks all activations, and the scale of a network is arbitrary: compare networks by ratios, d1 / d2 or
     `over_spread`, not by the distances.
 
     Args:
         features: (N, D) float, as the points of :func:`projection` (the figure) or the activations themselves.
-        labels: (N,) int64; examples of classes other than the three have no part.
+        labels: (N,) integers of at least 0; examples of other classes than the three are left out.
         similar: (a, b), the two similar classes.
-        different: the third.
-        quantile: in [0, 0.5], interpolated between examples; 0: the nearest and the farthest one.
+        different: the third class.
+        quantile: in [0, 0.5], interpolated between examples; 0: the nearest and the farthest example.
+        ignore_index: label of examples to leave out.
+        mask: (N,) bool, False for examples to leave out; None: all count.
 
     Returns:
         ClusterDistances.
 
     Raises:
-        ValueError: where shapes differ, the classes are not three different ones or one has no example, a feature is
-            not finite or beyond 1e120, all are below 1e-120, or the quantile is out of range.
-        TypeError: where features are not floating-point or labels not integers.
+        ValueError: if shapes differ, the classes are not three different ones or one has no example, a feature is not
+            finite or beyond 1e120, all are below 1e-120, or the quantile is out of range.
+        TypeError: if features are not floating-point, or labels or classes not integers.
 
     Special cases:
-        quantile=0.5 gives the median twice; clusters that are points have spread 0 and d1 = d2; rotating or moving all
-        features changes nothing, and scaling them nothing in over_spread.
+        quantile=0.5 gives the median twice. Clusters that are points have spread 0 and d1 = d2. Rotating or shifting
+        all features changes nothing, and scaling them changes nothing in over_spread.
 
     Example:
         >>> features = torch.tensor([[-1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [0.0, 3.0], [0.0, 5.0]])
@@ -163,14 +210,11 @@ def cluster_distances(
         >>> [float(value) for value in (found.d1, found.d2, found.dc)], round(float(found.spread) ** 2, 6)
         ([3.0, 5.0, 2.0], 0.333333)
     """
-    check_features(features, labels)
+    features, labels = read_features(features, labels, ignore_index=ignore_index, mask=mask)
     check_fraction("quantile", quantile, high=0.5)
-    _check_classes("similar", similar, 2)
-    _check_classes("different", (*similar, different), 3)
-    # as int64: a narrower type would take 256 for 0
-    labels = labels.to(features.device, torch.int64)
-    clusters = [features.detach()[labels == name].double() for name in (*similar, different)]
-    for name, cluster in zip((*similar, different), clusters, strict=True):
+    names = _read_classes("different", [*_read_classes("similar", similar, 2), different], 3)
+    clusters = [features.detach()[labels == name].double() for name in names]
+    for name, cluster in zip(names, clusters, strict=True):
         if len(cluster) == 0:
             raise fail("labels", f"an example of class {name}", "none", "choose classes that have examples")
     centroids = [cluster.mean(0) for cluster in clusters]
@@ -184,8 +228,13 @@ def cluster_distances(
     )
 
 
-def _check_classes(argument: str, classes: tuple[int, ...], count: int, num_classes: int | None = None) -> None:
-    """Require so many different classes."""
-    if len(classes) != count or len(set(classes)) != count:
-        raise fail(argument, f"{count} different classes", classes, "name each once")
-    check_labels(argument, torch.tensor(classes), num_classes)
+def _read_classes(argument: str, classes: object, count: int, num_classes: int | None = None) -> list[int]:
+    """Return that many different classes as a list."""
+    given = plain(classes) if isinstance(classes, Tensor | tuple) else classes
+    if not isinstance(given, list) or not all(isinstance(name, numbers.Integral) for name in given):
+        got = repr(given) if isinstance(given, list) else type(classes).__name__
+        raise fail_type(argument, f"{count} classes as integers", got, "name each class once")
+    if len(given) != count or len(set(given)) != count:
+        raise fail(argument, f"{count} different classes", tuple(given), "name each class once")
+    read_labels(argument, torch.tensor(given), num_classes=num_classes)
+    return [int(name) for name in given]

@@ -12,7 +12,7 @@ from softtargets.audit.request import OnStage
 from softtargets.audit.results import ReferenceLabels, TransitionEstimate
 from softtargets.matrices import Transition
 from softtargets.noise import ConfidentJoint, TransitionInterval
-from softtargets.noise.estimators import ESTIMATORS
+from softtargets.noise.estimators.registry import observed_label_estimators
 
 CONFIDENCE = 0.95
 DRAWS = 100
@@ -62,10 +62,10 @@ def fit_transition(evidence: LabelEvidence, *, seed: int, on_stage: OnStage) -> 
     reference = _reference(evidence)
     on_stage("estimating T", 0.0)
     interval = noise.bootstrap_transition(
-        ESTIMATORS[CHOSEN],
         evidence.probs,
         evidence.labels,
-        draws=DRAWS,
+        method=CHOSEN,
+        n_draws=DRAWS,
         confidence=CONFIDENCE,
         generator=torch.Generator().manual_seed(seed),
     )
@@ -87,7 +87,8 @@ def _estimates(
 ) -> Iterator[TransitionEstimate]:
     """Yield what every estimator says of T."""
     # the chosen one first, and those that look at no label last
-    order = sorted(ESTIMATORS.values(), key=lambda one: (one.name != CHOSEN, not one.uses_labels))
+    estimators = observed_label_estimators()
+    order = sorted(estimators.values(), key=lambda one: (one.name != CHOSEN, not one.uses_labels))
     for done, estimator in enumerate(order, start=1):
         found = estimator(evidence.probs, evidence.labels)
         transition = found.transition if isinstance(found, ConfidentJoint) else found
@@ -99,4 +100,4 @@ def _estimates(
             condition=transition.condition(),
             distance=tuple(transition.total_variation(reference.transition).tolist()) if reference else None,
         )
-        on_stage("estimating T", done / len(ESTIMATORS))
+        on_stage("estimating T", done / len(estimators))

@@ -12,32 +12,32 @@ from softtargets.analysis import inter_class_stability, stability
 from softtargets.measures.registry import measure
 from softtargets.runs.record import Record
 
-# What each reading of a stability measures, by its name.
+# name of the measure -> variant of the stability, and what it measures
 WITHIN = {
-    "norm": "mean distance of a prediction to the mean of its class (Eq. 2 as printed)",
-    "squared": "mean squared distance of a prediction to the mean of its class",
-    "listing": "standard deviation of its own class's probability (App. C)",
+    "norm": ("eq2", "mean distance of a prediction to the mean of its class (Eq. 2 as printed)"),
+    "squared": ("eq2_squared", "mean squared distance of a prediction to the mean of its class"),
+    "listing": ("appendix_c", "standard deviation of its own class's probability (App. C)"),
 }
 BETWEEN = {
-    "norm": "distance of its mean prediction to the mean of all (Eq. 5 as printed)",
-    "squared": "squared distance of its mean prediction to the mean of all",
-    "scalar": "distance of its own mean probability of the label to that of all examples",
+    "norm": ("eq5", "distance of its mean prediction to the mean of all (Eq. 5 as printed)"),
+    "squared": ("eq5_squared", "squared distance of its mean prediction to the mean of all"),
+    "scalar": ("own_class", "distance of its own mean probability of the label to that of all examples"),
 }
 _MEAN = "Mean over the classes of the test split of the"
 
 
-def _within(record: Record, reading: Any) -> float | None:
+def _within(record: Record, variant: Any) -> float | None:
     probs, labels = _test(record)
     # one example has no standard deviation
-    kept = labels.bincount()[labels] > (1 if reading == "listing" else 0)
+    kept = labels.bincount()[labels] > (1 if variant == "appendix_c" else 0)
     if not bool(kept.any()):
         return None
-    return 1 - float(stability(probs[kept], labels[kept], reading=reading))
+    return 1 - float(stability(probs[kept], labels[kept], variant=variant))
 
 
-def _between(record: Record, reading: Any) -> float | None:
+def _between(record: Record, variant: Any) -> float | None:
     probs, labels = _test(record)
-    return 1 - float(inter_class_stability(probs, labels, reading=reading)) if len(labels) else None
+    return 1 - float(inter_class_stability(probs, labels, variant=variant)) if len(labels) else None
 
 
 def _test(record: Record) -> tuple[Tensor, Tensor]:
@@ -45,21 +45,21 @@ def _test(record: Record) -> tuple[Tensor, Tensor]:
     return record.predictions["test.logits"].double().softmax(-1), record.predictions["test.labels"]
 
 
-for _reading, _what in WITHIN.items():
+for _name, (_variant, _what) in WITHIN.items():
     measure(
-        f"stability.{_reading}",
-        label=f"1 − stability ({_reading})",
+        f"stability.{_name}",
+        label=f"1 − stability ({_name})",
         unit="fraction",
         describes=f"{_MEAN} {_what}: 1 - S of Shen et al. 2021.",
-    )(partial(_within, reading=_reading))
+    )(partial(_within, variant=_variant))
 
-for _reading, _what in BETWEEN.items():
+for _name, (_variant, _what) in BETWEEN.items():
     measure(
-        f"stability.inter.{_reading}",
-        label=f"1 − stability between classes ({_reading})",
+        f"stability.inter.{_name}",
+        label=f"1 − stability between classes ({_name})",
         unit="fraction",
         describes=f"{_MEAN} {_what}: 1 - S of Shen et al. 2021, App. G.",
-    )(partial(_between, reading=_reading))
+    )(partial(_between, variant=_variant))
 
 
 @measure("test.minor", label="probability of other classes", unit="fraction")

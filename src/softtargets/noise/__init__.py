@@ -1,23 +1,21 @@
-"""Clean labels to observed labels: transitions by name, exact corruption, estimating T, finding wrong labels."""
+"""Label noise: transition matrices, exact corruption of labels, estimation of T, and finding wrong labels."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from softtargets._exports import advice as _advice
 from softtargets._exports import exported as _exported
 from softtargets.matrices import Transition as Transition
-from softtargets.noise._anchors import *
 from softtargets.noise._bootstrap import *
 from softtargets.noise._confident import *
 from softtargets.noise._corrupt import *
-from softtargets.noise._dual import *
 from softtargets.noise._dynamics import *
+from softtargets.noise._estimation import *
 from softtargets.noise._instance import *
+from softtargets.noise._issues import *
 from softtargets.noise._joint import *
 from softtargets.noise._quality import *
 from softtargets.noise._suspects import *
 from softtargets.noise._transitions import *
-from softtargets.noise._trusted import *
-from softtargets.noise.estimators import *
 
 __all__ = _exported(globals())
 

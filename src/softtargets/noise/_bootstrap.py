@@ -1,4 +1,4 @@
-"""How far an estimated transition would be off for the sample's sake."""
+"""Sampling error of an estimated transition."""
 
 import math
 from collections.abc import Callable
@@ -7,29 +7,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_fraction, check_int
+from softtargets._errors import fail_type
+from softtargets._results import TensorResult
+from softtargets._rows import read_rows
 from softtargets.matrices import Transition
-from softtargets.noise._inputs import check_shapes
+from softtargets.noise._estimation import estimate_with_prior
 from softtargets.noise._joint import ConfidentJoint
-from softtargets.noise._quality import unmixed
+from softtargets.noise._rates import check_generator
+from softtargets.noise.estimators.registry import find_estimator
 
 __all__ = ["TransitionInterval", "bootstrap_transition"]
 
-Estimator = Callable[[Tensor, Tensor], Transition | ConfidentJoint]
+Method = str | Callable[[Tensor, Tensor], Transition | ConfidentJoint]
 
 
-@dataclass(frozen=True)
-class TransitionInterval:
-    """An estimated transition and noise rate with percentile intervals of the bootstrap.
+@dataclass(frozen=True, eq=False, repr=False)
+class TransitionInterval(TensorResult):
+    """An estimated transition and noise rate with bootstrap percentile intervals.
 
     Args:
         estimate: from all examples.
         low: (K, K) float64, lower ends, entry by entry.
         high: (K, K) float64, upper ends.
-        noise_rate: estimated share of wrong labels, a fraction.
+        noise_rate: estimated fraction of wrong labels.
         noise_rate_low: its lower end.
         noise_rate_high: its upper end.
         confidence: of each interval, a fraction.
+        stratified_draws: number of draws that were drawn within each class, because a class was missing otherwise.
     """
 
     estimate: Transition
@@ -39,97 +45,133 @@ class TransitionInterval:
     noise_rate_low: float
     noise_rate_high: float
     confidence: float
+    stratified_draws: int = 0
+
+    def __repr__(self) -> str:
+        rate = f"noise_rate={self.noise_rate:.4g} [{self.noise_rate_low:.4g}, {self.noise_rate_high:.4g}]"
+        return f"TransitionInterval({self.estimate.num_classes} classes, {rate}, confidence={self.confidence:g})"
 
 
+@array_function
 def bootstrap_transition(
-    estimator: Estimator,
-    probs: Tensor,
-    labels: Tensor,
+    probs: ArrayLike,
+    labels: ArrayLike,
     *,
-    draws: int = 100,
+    method: Method = "confident_joint",
+    n_draws: int = 100,
     confidence: float = 0.95,
-    rows: int = 50_000,
+    max_rows: int = 50_000,
     generator: torch.Generator | None = None,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: ArrayLike | None = None,
 ) -> TransitionInterval:
-    """Estimate a transition, and again from examples drawn with replacement, and say how far the estimates lie apart.
+    """Estimate a transition with bootstrap intervals of its entries and of the noise rate.
 
-    ends = estimate + sqrt(m / N) (quantiles of the draws - estimate),  m = min(N, rows) examples a draw
+    ends = estimate + sqrt(m / N) (quantiles of the draws - estimate),  m = min(N, max_rows) examples per draw
 
-    With m = N that is the percentile bootstrap (Efron 1979); a draw of m < N examples varies more by sqrt(N / m), which
-    is taken back (the m out of n bootstrap), so that a draw costs no more however many examples there are.
+    With m = N this is the percentile bootstrap (Efron 1979). Draws of m < N examples vary more by sqrt(N / m), which
+    the factor corrects (the m out of n bootstrap), so the cost of a draw is bounded.
 
     Args:
-        estimator: (probs, labels) -> Transition or ConfidentJoint: ``confident_joint``, ``dual_t``, ``trusted_set``, or
-            ``lambda probs, labels: anchor_points(probs)``.
-        probs: (N, K) float, as the estimator takes them.
-        labels: (N,) int64, as the estimator takes them.
-        draws: at least 2; 100 give ends that are themselves uncertain by a fifth of the width.
+        probs: (..., K) float, as the method takes them.
+        labels: (...) integer labels in [0, K), as the method takes them: observed labels, or the clean labels of a
+            trusted set for method="trusted".
+        method: a name as in :func:`estimate_transition`, or a function (probs, labels) -> Transition or ConfidentJoint,
+            such as ``lambda probs, labels: estimate_transition(probs, labels, method="dual_t", percentile=97)``.
+        n_draws: at least 2; with 100 the ends themselves are uncertain by about a fifth of the width.
         confidence: in [0, 1].
-        rows: the most examples of a draw, at least 1.
-        generator: of the CPU; the only source of randomness. None: torch's global one.
+        max_rows: the largest number of examples per draw, at least 1.
+        generator: on the CPU; the only source of randomness. None: torch's global one.
+        class_dim: axis of the classes in probs.
+        ignore_index: label of examples to leave out.
+        mask: (...) bool, False for examples to leave out; None: all count.
 
     Returns:
-        TransitionInterval. The noise rate is the joint's own, or 1 - sum_k prior_k T[k, k] with the clean prior that
-        best explains the frequencies of the labels.
+        TransitionInterval. The noise rate is that of the joint if the method returns one; otherwise it is
+        1 - sum_k prior_k T[k, k] with the clean prior that best explains the frequencies of the labels.
 
     Raises:
-        ValueError: where shapes differ, draws, confidence or rows are out of range, and as the estimator does.
-        TypeError: where draws or rows are no whole numbers, and as the estimator does.
+        ValueError: if shapes differ, the method is unknown, n_draws, confidence or max_rows is out of range, and as the
+            method does.
+        TypeError: if n_draws or max_rows is not an int, and as the method does.
 
     Special cases:
-        examples that are all alike give an interval without width.
+        examples that are all alike give an interval of width 0.
 
     Notes:
-        ends are entry by entry, kept in [0, 1]: K x K statements, not one on the whole matrix. Of a biased estimator
-        all draws can lie on one side of the estimate, as of confident_joint with few labels a class: the end on the
-        other side is then the estimate itself, which so lies in its interval always.
+        A draw that lacks a class of `labels` is replaced by a draw within each class (stratified, each class as
+        frequent as in the data and at least once), because a method may need every class, as "trusted" does.
+        `stratified_draws` counts them. Ends are entry by entry, within [0, 1]: K x K separate statements. All draws of
+        a biased estimator can lie on one side of the estimate, as with confident_joint and few labels per class; the
+        other end is then the estimate itself, so the interval always contains the estimate.
 
     Complexity:
-        `draws` estimates from m rows, and one from all; m x K numbers beside probs.
+        `n_draws` estimates from m rows, and one from all; m x K numbers of memory beside probs.
 
     When to use:
-        it is to be known whether two entries, or two rates, differ by more than the sample explains.
+        To know whether two entries, or two noise rates, differ by more than the sampling error.
 
     Limitations:
-        only the sample's part of the error: what an estimator is wrong by with infinitely many examples is in no
-        interval, nor is the training of the model. Extremes, as of anchor_points without a percentile, do not obey the
-        square root.
+        Sampling error only: the bias of the estimator and the randomness of training the model are in no interval.
+        Extremes, as in method="anchor", do not follow the square root law.
 
     Example:
         >>> probs = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
-        >>> from softtargets.noise import confident_joint
-        >>> found = bootstrap_transition(confident_joint, probs, torch.tensor([0, 0, 1, 1]), draws=5)
+        >>> found = bootstrap_transition(probs, torch.tensor([0, 0, 1, 1]), n_draws=5)
         >>> found.noise_rate_low, found.noise_rate_high
         (0.0, 0.0)
     """
-    check_shapes(probs, labels)
+    estimator = method if callable(method) else find_estimator(method)
     check_fraction("confidence", confidence)
-    check_int("draws", draws, least=2, remedy="draw twice or more")
-    check_int("rows", rows, least=1, remedy="draw one row or more")
-    estimate, rate = _estimated(estimator, probs, labels)
-    size, drawn = len(labels), min(len(labels), rows)
-    samples = []
-    for _ in range(draws):
-        chosen = torch.randint(size, (drawn,), generator=generator)
-        found, found_rate = _estimated(estimator, probs[chosen], labels[chosen])
-        samples.append(torch.cat([found.to_dense().flatten(), torch.tensor([found_rate], dtype=torch.float64)]))
-    centre = torch.cat([estimate.to_dense().flatten(), torch.tensor([rate], dtype=torch.float64)])
-    tails = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=torch.float64)
+    check_int("n_draws", n_draws, least=2, remedy="use at least 2 draws")
+    check_int("max_rows", max_rows, least=1, remedy="use at least 1 row per draw")
+    check_generator(generator)
+    read = read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    rows, given = read.counted_probs
+    estimate, _, rate = estimate_with_prior(_checked(estimator(rows, given)), given)
+    size, drawn = len(given), min(len(given), int(max_rows))
+    samples, stratified = [], 0
+    for _ in range(n_draws):
+        chosen, within = _draw(given, drawn, read.num_classes, generator)
+        stratified += within
+        found, _, found_rate = estimate_with_prior(estimator(rows[chosen], given[chosen]), given[chosen])
+        samples.append(_flat(found, found_rate))
+    centre = _flat(estimate, rate)
+    tails = centre.new_tensor([(1 - confidence) / 2, (1 + confidence) / 2])
     quantiles = torch.stack(samples).quantile(tails, dim=0)
     ends = (centre + math.sqrt(drawn / size) * (quantiles - centre)).clamp(0, 1)
     low, high = ends[0].minimum(centre), ends[1].maximum(centre)
     shape = (estimate.num_classes, estimate.num_classes)
-    return TransitionInterval(
-        estimate, low[:-1].view(shape), high[:-1].view(shape), rate, float(low[-1]), float(high[-1]), confidence
-    )
+    bounds = (low[:-1].view(shape), high[:-1].view(shape))
+    return TransitionInterval(estimate, *bounds, rate, float(low[-1]), float(high[-1]), float(confidence), stratified)
 
 
-def _estimated(estimator: Estimator, probs: Tensor, labels: Tensor) -> tuple[Transition, float]:
-    found = estimator(probs, labels)
-    if isinstance(found, ConfidentJoint):
-        return found.transition, found.noise_rate
-    matrix = found.to_dense()
-    frequencies = torch.bincount(labels.long(), minlength=len(matrix)).double() / len(labels)
-    uniform = torch.full_like(frequencies, 1 / len(matrix))
-    prior = unmixed(frequencies[None], matrix, uniform, rounds=1000)[0]
-    return found, float(found.noise_rate(prior))
+def _checked(found: object) -> Transition | ConfidentJoint:
+    if not isinstance(found, Transition | ConfidentJoint):
+        required = "a function that returns a Transition or a ConfidentJoint"
+        remedy = "wrap a matrix by noise.Transition.wrap(matrix)"
+        raise fail_type("method", required, type(found).__name__, remedy)
+    return found
+
+
+def _flat(transition: Transition, rate: float) -> Tensor:
+    entries = transition.to_dense().detach().cpu().flatten()
+    return torch.cat([entries, entries.new_tensor([rate])])
+
+
+def _draw(labels: Tensor, count: int, num_classes: int, generator: torch.Generator | None) -> tuple[Tensor, bool]:
+    """Draw rows with replacement, and say whether they were drawn within each class since one was missing."""
+    chosen = torch.randint(len(labels), (count,), generator=generator)
+    present = torch.bincount(labels, minlength=num_classes).cpu()
+    drawn = torch.bincount(labels[chosen], minlength=num_classes).cpu()
+    if bool(((present == 0) | (drawn > 0)).all()):
+        return chosen, False
+    wanted = (present * count / len(labels)).round().long().clamp(min=1) * (present > 0)
+    places = [(labels == name).nonzero().flatten().cpu() for name in range(num_classes)]
+    drawn_rows = [
+        own[torch.randint(len(own), (int(number),), generator=generator)]
+        for own, number in zip(places, wanted, strict=True)
+        if number > 0
+    ]
+    return torch.cat(drawn_rows), True

@@ -5,24 +5,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_labels
+from softtargets._arrays import ArrayLike, array_function
+from softtargets._checks import read_labels
 from softtargets._errors import fail
+from softtargets._results import TensorResult
 from softtargets.matrices import Transition
 from softtargets.noise._instance import InstanceTransitions
-from softtargets.noise._rates import rounded, shuffled_by_class
+from softtargets.noise._rates import check_generator, rounded, shuffled_by_class
 
 __all__ = ["Corrupted", "corrupt"]
 
 
-@dataclass(frozen=True)
-class Corrupted:
+@dataclass(frozen=True, eq=False, repr=False)
+class Corrupted(TensorResult):
     """Labels after noise.
 
     Args:
-        noisy_labels: (N,) int64, observed.
-        flipped: (N,) bool, where the observed label differs from the clean one.
-        transition: the realised transition: observed frequencies; a class without examples keeps the asked-for row.
-        noise_rate: realised share of labels that differ, a fraction.
+        noisy_labels: (N,) int64, observed labels.
+        flipped: (N,) bool, True where the observed label differs from the clean one.
+        transition: the realised transition: observed frequencies; a class without examples keeps its row of the given
+            transition.
+        noise_rate: realised fraction of labels that differ.
     """
 
     noisy_labels: Tensor
@@ -30,51 +33,61 @@ class Corrupted:
     transition: Transition
     noise_rate: float
 
+    def __repr__(self) -> str:
+        counts = f"{int(self.flipped.sum()):,} of {len(self.flipped):,} labels flipped"
+        return f"Corrupted({counts}, noise_rate={self.noise_rate:.4g}, {self.transition.num_classes} classes)"
 
+
+@array_function
 def corrupt(
-    labels: Tensor,
-    transition: Transition | Tensor | InstanceTransitions,
+    labels: ArrayLike,
+    transition: Transition | InstanceTransitions | ArrayLike,
     *,
     exact: bool = True,
     generator: torch.Generator | None = None,
+    ignore_index: int = -100,
+    mask: ArrayLike | None = None,
 ) -> Corrupted:
-    """Draw every observed label from its clean one, all at once.
+    """Draw every observed label from its clean label, all at once.
 
-    observed_i ~ T[labels_i, :],  or T_i[:] of the example itself where noise depends on the input
+    observed_i ~ T[labels_i, :],  or T_i[:] of the example itself if the noise depends on the input
 
     Args:
-        labels: (N,) int64 clean labels in [0, K).
-        transition: clean -> observed, Transition or (K, K) float with rows that sum to 1, or what
-            :func:`instance_dependent` made for these labels.
-        exact: meet the rates instead of drawing independently: flips are rounded per class so that both each class
-            and the whole are within one example of their rate, and spread over the other classes to within one. Of
-            noise by instance the flips alone are so rounded.
-        generator: of the CPU; the only source of randomness. None: torch's global one.
+        labels: (N,) integer clean labels in [0, K).
+        transition: clean -> observed, Transition or (K, K) float with rows that sum to 1, or the result of
+            :func:`instance_dependent` for these labels.
+        exact: meet the rates instead of drawing independently. The number of flips is rounded per class so that each
+            class and the whole are within one example of their rate, and spread over the other classes to within one.
+            For instance-dependent noise only the number of flips is rounded.
+        generator: on the CPU; the only source of randomness. None: torch's global one.
+        ignore_index: label of examples to leave out: they keep it.
+        mask: (N,) bool, False for examples to leave out, which keep their label; None: all count.
 
     Returns:
-        Corrupted, with the realised transition and rate.
+        Corrupted, with the realised transition and noise rate of the examples that count.
 
     Raises:
-        ValueError: where a label is out of range, the rows of T do not sum to 1, or noise by instance was made for
+        ValueError: if a label is out of range, the rows of T do not sum to 1, or instance-dependent noise was made for
             other labels.
+        TypeError: if labels are not integers, T is not floating-point, or generator is not a torch.Generator.
 
     Special cases:
         no noise returns the labels.
 
     Notes:
-        every label is drawn from the clean ones, once. Code that goes through the classes and overwrites labels as it
-        goes flips some of them twice (ELR's of CIFAR-10, whose 40 % between cat and dog are 24 and 40).
+        Every label is drawn from the clean ones, once. Code that loops over the classes and overwrites labels in place
+        flips some of them twice (ELR's for CIFAR-10, where the 40 % between cat and dog become 24 % and 40 %).
 
     Complexity:
-        O(N + K^2): a permutation, a sort by class and two passes; independent draws look N of them up in T. Beside the
-        labels a few tensors of N and of K x K numbers, never N x K.
+        O(N + K^2): a permutation, a sort by class and two passes; independent draws look up N of them in T. A few
+        tensors of N and of K x K numbers beside the labels, never N x K.
 
     When to use:
-        noise of a known kind and rate is to be studied: exact rates leave one source less of variance between seeds.
+        To study noise of a known kind and rate. Exact rates remove one source of variance between seeds.
 
     Limitations:
-        noise by class is easier than that of people, who err where the input is ambiguous: see
-        :func:`instance_dependent`, and labels that people gave.
+        Class-dependent noise is easier than that of people, who err where the input is ambiguous: see
+        :func:`instance_dependent`, and data sets with labels given by people.
 
     Example:
         >>> made = corrupt(torch.tensor([0, 0, 0, 0, 1]), torch.tensor([[0.5, 0.5], [0.0, 1.0]]))
@@ -83,13 +96,18 @@ def corrupt(
     """
     if not isinstance(transition, InstanceTransitions):
         transition = Transition.wrap(transition)
+    check_generator(generator)
     size = transition.num_classes
-    check_labels("labels", labels, size)
-    if labels.ndim != 1:
-        raise fail("labels", "shape (N,)", tuple(labels.shape), "flatten them")
-    clean = labels.long().cpu()
+    whole, left_out = read_labels("labels", labels, num_classes=size, ignore_index=ignore_index, mask=mask)
+    if whole.ndim != 1:
+        column = whole.ndim == 2 and whole.shape[1] == 1
+        remedy = "use labels.squeeze(-1)" if column else "use labels.flatten()"
+        raise fail("labels", "shape (N,)", tuple(whole.shape), remedy)
+    kept = slice(None) if left_out is None else ~left_out.cpu()
+    every = whole.cpu()
+    clean = every[kept]
     if isinstance(transition, InstanceTransitions):
-        noisy = transition.draw(clean, exact=exact, generator=generator)
+        noisy = transition.draw(every, exact=exact, generator=generator)[kept]
         cells = _cells(clean, noisy, size)
         asked = Transition.identity(size)
     else:
@@ -99,18 +117,21 @@ def corrupt(
     realised = cells / totals.clamp(min=1).double()
     if not bool(totals.all()):
         realised = torch.where(totals > 0, realised, asked.to_dense().detach().cpu())
-    flipped = noisy != clean
+    result = labels.long().cpu().clone()
+    result[kept] = noisy
+    flipped = result != labels.long().cpu()
     rate = int(flipped.sum()) / max(len(clean), 1)
-    return Corrupted(noisy.to(labels.device), flipped.to(labels.device), Transition(size, matrix=realised), rate)
+    device = labels.device
+    return Corrupted(result.to(device), flipped.to(device), Transition(size, matrix=realised), rate)
 
 
 def _others(transition: Transition, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Return the classes that each class may become, in a random order, and their shares: (K, W) both."""
+    """Return the classes that each class can become, in random order, and their shares: both (K, W)."""
     size = transition.num_classes
     if transition.others is not None and transition.shares is not None:
         order = torch.randperm(transition.others.shape[1], generator=generator)
         return transition.others.long().cpu()[:, order], transition.shares.detach().cpu().double()[:, order]
-    # row k is k + 1, ..., k + K - 1, all but k: a view, of which one copy is made
+    # row k is k + 1, ..., k + K - 1 (mod K), all classes but k: a view, of which one copy is made
     others = (torch.arange(2 * size) % size).unfold(0, size - 1, 1)[1 : size + 1]
     others = others.index_select(1, torch.randperm(size - 1, generator=generator))
     if transition.matrix is not None:
@@ -119,16 +140,16 @@ def _others(transition: Transition, generator: torch.Generator | None) -> tuple[
 
 
 def _exact(clean: Tensor, transition: Transition, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Lay out how many labels of each class become which, and deal them out in a random order."""
+    """Fix how many labels of each class become which class, and assign them in random order."""
     size = transition.num_classes
     counts = torch.bincount(clean, minlength=size)
     others, shares = _others(transition, generator)
     bounds = shares.cumsum(1)
-    flips = rounded(counts * bounds[:, -1], generator).minimum(counts)  # rows may sum to a little more than 1
-    # systematic sampling: evenly spaced draws, from an offset of each class's own, meet every share to within one
+    flips = rounded(counts * bounds[:, -1], generator).minimum(counts)  # rounding may make a row sum to more than 1
+    # systematic sampling: evenly spaced draws from one random offset per class meet every share to within one
     bounds /= bounds[:, -1:].clamp(min=torch.finfo(torch.float64).tiny)
     bounds *= flips[:, None]
-    # an offset next to 1 must not be rounded into one flip more
+    # an offset close to 1 must not be rounded up to one more flip
     bounds += torch.rand(size, 1, generator=generator, dtype=torch.float64) * (1 - 1e-9)
     cells = torch.diff(bounds.long(), prepend=torch.zeros(size, 1, dtype=torch.int64))
     labels = torch.cat([torch.arange(size)[:, None], others], 1)
@@ -139,14 +160,14 @@ def _exact(clean: Tensor, transition: Transition, generator: torch.Generator | N
 
 
 def _independent(clean: Tensor, transition: Transition, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Look each draw up among the running shares of all classes, one row after the other."""
+    """Look up each draw in the cumulative shares of all classes, concatenated row by row."""
     size = transition.num_classes
     others, shares = _others(transition, generator)
     stays = transition.diagonal().detach().cpu()[:, None]
     labels = torch.cat([torch.arange(size)[:, None], others], 1)
     bounds = torch.cat([stays, shares], 1).cumsum(1)
     bounds = bounds / bounds[:, -1:] + torch.arange(size)[:, None]
-    # a draw next to 1 must not be rounded into the row that follows
+    # a draw close to 1 must not be rounded up into the next row
     draws = torch.rand(len(clean), generator=generator, dtype=torch.float64).mul_(1 - 1e-9).add_(clean)
     noisy = labels.flatten()[torch.searchsorted(bounds.flatten(), draws, right=True)]
     return noisy, _cells(clean, noisy, size)

@@ -1,47 +1,48 @@
-"""What a training history says of each example's label."""
-
-import math
+"""Label quality from the history of a training run."""
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, check_labels, check_num_classes, first_bad
+from softtargets._arrays import ArrayLike, array_function
+from softtargets._checks import check_int, check_num_classes, first_bad, read_ids, read_labels
 from softtargets._errors import fail
+from softtargets._rows import classes_last, refuse_swapped
 
 __all__ = ["TrainingDynamics"]
 
 
 class TrainingDynamics:
-    """Margins, forgetting and early agreement of every example's observed label, over the epochs of one training.
+    """Margins, forgetting events and early agreement of every example's observed label, over one training run.
 
     area_under_margin = mean over epochs of z_y - max_{k != y} z_k        # Pleiss et al. 2020
-    forgetting = number of epochs whose prediction is wrong after one that was right        # Toneva et al. 2019
-    early_agreement = share of the first epochs whose prediction is the label        # after Liu et al. 2020
+    forgetting = number of epochs whose prediction is wrong after a right one        # Toneva et al. 2019
+    early_agreement = fraction of the first epochs whose prediction is the label        # after Liu et al. 2020
 
-    Each example is observed once an epoch, with the logits it has at that moment of training.
+    Each example is observed once per epoch, with the logits that it has at that moment of training.
 
     Args:
-        num_examples: rows of the data set; `ids` index them.
+        num_examples: number of rows of the data set; `ids` index them.
         num_classes: K, at least 2.
-        early_epochs: how many epochs are early, at least 1.
+        early_epochs: number of early epochs, at least 1.
 
     Special cases:
         a label that is predicted in every epoch has forgetting 0 and early_agreement 1.
 
     Notes:
-        low area_under_margin and early_agreement are suspect, high forgetting is. An example that was never predicted
-        right is forgotten most: it counts the epochs it was observed in, which no number of events reaches. An example
-        that was never observed has NaN, and forgetting 0. A tie of the label with another class is not right.
+        Low area_under_margin, low early_agreement and high forgetting are suspect. An example that was never predicted
+        right gets the number of epochs in which it was observed as its forgetting, which no number of events reaches.
+        An example that was never observed has NaN, and forgetting 0. A tie of the label with another class does not
+        count as right.
 
     Complexity:
-        27 bytes an example in host memory; O(N K) an epoch. Each process keeps what it observed itself.
+        27 bytes per example in host memory; O(N K) per epoch. Each process keeps what it observed itself.
 
     When to use:
-        a training on the observed labels is under way anyway: no held-out predictions are needed.
+        A model is being trained on the observed labels anyway: no out-of-sample predictions are needed.
 
     Limitations:
-        it follows one training: long ones learn wrong labels by heart, and the first epochs say more than the last; how
-        hard an example is and how wrong its label show alike.
+        It follows one training run. Long runs memorise wrong labels, so the first epochs say more than the last. Hard
+        examples and wrong labels look alike.
 
     Example:
         >>> dynamics = TrainingDynamics(2, 2)
@@ -54,9 +55,9 @@ class TrainingDynamics:
 
     def __init__(self, num_examples: int, num_classes: int, *, early_epochs: int = 10) -> None:
         check_num_classes(num_classes)
-        check_fraction("num_examples", num_examples, low=1, high=math.inf, remedy="give the rows of the data set")
-        check_fraction("early_epochs", early_epochs, low=1, high=math.inf, remedy="choose 1 or more")
-        self.num_classes, self.early_epochs = num_classes, early_epochs
+        check_int("num_examples", num_examples, least=1, remedy="pass the number of rows of the data set")
+        check_int("early_epochs", early_epochs, least=1, remedy="choose 1 or more")
+        self.num_classes, self.early_epochs = int(num_classes), int(early_epochs)
         self.epoch = 0
         self._margins = torch.zeros(num_examples, dtype=torch.float64)
         self._observed, self._early, self._agreed, self._forgotten = (
@@ -65,18 +66,51 @@ class TrainingDynamics:
         self._right, self._learned = (torch.zeros(num_examples, dtype=torch.bool) for _ in range(2))
         self._seen = torch.zeros(num_examples, dtype=torch.bool)
 
-    def observe(self, ids: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count (N, K) logits of the examples (N,) `ids`, with their (N,) observed labels, towards this epoch."""
-        check_floating("logits", logits)
-        check_labels("ids", ids, len(self._seen))
-        check_labels("labels", labels, self.num_classes)
-        if logits.shape != (*ids.shape, self.num_classes) or labels.shape != ids.shape or ids.ndim != 1:
-            got = f"{tuple(ids.shape)}, {tuple(logits.shape)} and {tuple(labels.shape)}"
-            raise fail("logits", f"ids (N,), logits (N, {self.num_classes}), labels (N,)", got, "give one row an id")
-        ids, logits, labels = ids.long().cpu(), logits.detach().float(), labels.long()[:, None]
+    def __repr__(self) -> str:
+        return f"TrainingDynamics({len(self._seen):,} examples, {self.num_classes} classes, epoch {self.epoch})"
+
+    @array_function
+    def observe(
+        self,
+        ids: ArrayLike,
+        logits: ArrayLike,
+        labels: ArrayLike,
+        *,
+        class_dim: int = -1,
+        ignore_index: int = -100,
+        mask: ArrayLike | None = None,
+    ) -> None:
+        """Add the logits of some examples to this epoch.
+
+        Args:
+            ids: (N,) integers in [0, num_examples), each at most once per epoch.
+            logits: (N, K) float.
+            labels: (N,) integer observed labels in [0, K).
+            class_dim: axis of the classes in logits.
+            ignore_index: label of examples to leave out.
+            mask: (N,) bool, False for examples to leave out; None: all count.
+        """
+        refuse_swapped("logits", logits, labels)
+        logits = classes_last("logits", logits, class_dim)
+        if logits.ndim != 2 or logits.shape[1] != self.num_classes:
+            required = f"shape (N, {self.num_classes})"
+            raise fail("logits", required, tuple(logits.shape), "pass one row of K logits per id")
+        ids = read_ids("ids", ids, len(self._seen), shape=logits.shape[:1]).cpu()
+        labels, left_out = read_labels(
+            "labels",
+            labels,
+            num_classes=self.num_classes,
+            shape=logits.shape[:1],
+            ignore_index=ignore_index,
+            mask=mask,
+        )
+        logits, labels = logits.detach().float(), labels.to(logits.device)
+        if left_out is not None:
+            kept = ~left_out.to(logits.device)
+            ids, logits, labels = ids[kept.cpu()], logits[kept], labels[kept]
         self._mark(ids)
-        others = logits.scatter(1, labels, -torch.inf).amax(1)
-        margin = (logits.gather(1, labels)[:, 0] - others).cpu()
+        others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+        margin = (logits.gather(1, labels[:, None])[:, 0] - others).cpu()
         right = margin > 0
         self._margins[ids] += margin.double()
         self._observed[ids] += 1
@@ -88,13 +122,13 @@ class TrainingDynamics:
             self._agreed[ids] += right.int()
 
     def end_epoch(self) -> None:
-        """Let every example be observed once more."""
+        """End the epoch: every example may be observed once more."""
         self.epoch += 1
         self._seen.zero_()
 
     @property
     def area_under_margin(self) -> Tensor:
-        """(N,) float64, in logits; low is suspect."""
+        """(N,) float64, in logits; low is suspect. NaN for an example that was never observed."""
         return self._margins / self._observed
 
     @property
@@ -104,7 +138,7 @@ class TrainingDynamics:
 
     @property
     def early_agreement(self) -> Tensor:
-        """(N,) float64 in [0, 1]; low is suspect."""
+        """(N,) float64 in [0, 1]; low is suspect. NaN for an example that was not observed in the early epochs."""
         return self._agreed.double() / self._early
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -112,7 +146,12 @@ class TrainingDynamics:
         return {"epoch": torch.tensor(self.epoch), **{name: getattr(self, f"_{name}").clone() for name in STATE}}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up a state of :meth:`state_dict`."""
+        """Restore a state of :meth:`state_dict`, of the same number of examples."""
+        if missing := sorted({"epoch", *STATE} - set(state)):
+            raise fail("state", "a state of state_dict()", f"one without '{missing[0]}'", "pass an unchanged state")
+        if state["seen"].shape != self._seen.shape:
+            got = f"{len(state['seen'])} examples"
+            raise fail("state", f"{len(self._seen)} examples", got, "construct TrainingDynamics with that number")
         self.epoch = int(state["epoch"])
         for name in STATE:
             getattr(self, f"_{name}").copy_(state[name])
@@ -122,7 +161,7 @@ class TrainingDynamics:
         times = torch.bincount(ids)[ids] > 1
         if (index := first_bad(again | times)) is not None:
             got = f"example {int(ids[index])} again at row {index[0]}"
-            raise fail("ids", "each example once an epoch", got, "call end_epoch() between epochs")
+            raise fail("ids", "each example once per epoch", got, "call end_epoch() between epochs")
         self._seen[ids] = True
 
 

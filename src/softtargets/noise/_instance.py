@@ -1,4 +1,4 @@
-"""Noise that depends on the input: what is seen decides how likely a label is wrong, and what it becomes."""
+"""Noise that depends on the input: the input decides how likely a label is wrong, and which class it becomes."""
 
 import math
 from collections.abc import Iterator
@@ -7,27 +7,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, check_labels, check_num_classes, first_bad
+from softtargets._arrays import ArrayLike, array_function
+from softtargets._checks import check_floating, check_fraction, check_num_classes, first_bad, read_ids, read_labels
 from softtargets._errors import fail
-from softtargets.noise._rates import rounded, shuffled_by_class, with_mean
+from softtargets._results import TensorResult
+from softtargets.noise._rates import check_generator, check_rate, rounded, shuffled_by_class, with_mean
 
 __all__ = ["InstanceTransitions", "instance_dependent"]
 
-# entries of the inputs, or of the rows made of them, that are worked on at once
+# Entries of the inputs, or of the rows made of them, that are processed at once.
 CHUNK = 2**22
 
 
-@dataclass(frozen=True)
-class InstanceTransitions:
-    """A row of transition for each example, made when it is asked for: see :func:`instance_dependent`.
+@dataclass(frozen=True, eq=False, repr=False)
+class InstanceTransitions(TensorResult):
+    """One transition row per example, computed on request: see :func:`instance_dependent`.
 
     Args:
         inputs: (N, D) float.
-        labels: (N,) int64 clean labels.
-        flip_rates: (N,) float64, how likely each label is to become another one.
+        labels: (N,) int64 clean labels; 0 for an example that is left out.
+        flip_rates: (N,) float64, probability that each label becomes another one; 0 for an example that is left out.
         num_classes: K, at least 2.
-        seed: of the (D, K) projections, one for each clean class; they are drawn anew each time, as K of them may be
-            larger than the inputs.
+        seed: of the (D, K) projections, one for each clean class. They are drawn anew each time, because K of them may
+            be larger than the inputs.
     """
 
     inputs: Tensor
@@ -36,23 +38,41 @@ class InstanceTransitions:
     num_classes: int
     seed: int
 
-    def rows(self, index: Tensor) -> Tensor:
-        """Return the (M, K) float64 probabilities of the observed labels of the (M,) examples at `index`."""
+    def __repr__(self) -> str:
+        size, rate = len(self.labels), float(self.flip_rates.double().mean()) if len(self.labels) else 0.0
+        return f"InstanceTransitions({size:,} examples, {self.num_classes} classes, mean flip rate {rate:.4g})"
+
+    @array_function
+    def rows(self, index: ArrayLike) -> Tensor:
+        """Return the probabilities of the observed labels of some examples, (M, K) float64.
+
+        Args:
+            index: (M,) integer ids of the examples, or (N,) bool, True for the examples.
+        """
+        size = len(self.labels)
+        if isinstance(index, Tensor) and index.dtype == torch.bool:
+            if tuple(index.shape) != (size,):
+                raise fail("index", f"a mask of shape ({size},), or integer ids", tuple(index.shape), "align them")
+            index = index.nonzero().flatten()
+        index = read_ids("index", index, size).cpu()
+        if index.ndim != 1:
+            raise fail("index", "shape (M,)", tuple(index.shape), "use index.flatten()")
         result = torch.zeros(len(index), self.num_classes, dtype=torch.float64)
         for places, shares in self._others(index):
             result[places] = shares.double() * self.flip_rates[index[places], None]
         return result.scatter_(1, self.labels[index, None], 1 - self.flip_rates[index, None])
 
     def draw(self, labels: Tensor, *, exact: bool, generator: torch.Generator | None) -> Tensor:
-        """Return (N,) observed labels of the labels that this was made for.
+        """Return (N,) observed labels for the labels that this noise was made for.
 
         Args:
-            labels: (N,) int64, the clean labels again.
-            exact: round the flips of each class, and of the whole, to within one example of their expectation.
-            generator: of the CPU.
+            labels: (N,) int64, the same clean labels.
+            exact: round the number of flips of each class, and of the whole, to within one example of its expectation.
+            generator: on the CPU.
         """
         if labels.shape != self.labels.shape or not torch.equal(labels, self.labels):
-            raise fail("labels", "those that the noise was made for", "others", "call instance_dependent with these")
+            remedy = "call instance_dependent with these labels"
+            raise fail("labels", "the labels that the noise was made for", "other labels", remedy)
         if exact:
             order = shuffled_by_class(labels, self.num_classes, generator)
             flipped = order[rounded(self.flip_rates[order], generator) > 0]
@@ -63,13 +83,13 @@ class InstanceTransitions:
         draws = torch.rand(len(flipped), generator=generator, dtype=torch.float64)
         for places, shares in self._others(flipped):
             bounds = shares.double().cumsum(1)
-            # a share of 0 is never met, and the last sum, 1 but for rounding, never exceeded
+            # scaling by the last sum, which is 1 up to rounding, keeps a draw within the row
             found = torch.searchsorted(bounds, (draws[places] * bounds[:, -1])[:, None], right=True)
             noisy[flipped[places]] = found[:, 0]
         return noisy
 
     def _others(self, index: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield places in `index` and the shares of the other classes, given that the label flips: 0 for its own."""
+        """Yield places in `index`, and the probabilities of the other classes given that the label flips."""
         projections = torch.Generator().manual_seed(self.seed)
         width = self.inputs.shape[1]
         for label in range(self.num_classes):
@@ -81,51 +101,58 @@ class InstanceTransitions:
                 yield part, scores.softmax(1)
 
 
+@array_function
 def instance_dependent(
-    inputs: Tensor,
-    labels: Tensor,
+    inputs: ArrayLike,
+    labels: ArrayLike,
     rate: float,
     num_classes: int,
     *,
     spread: float = 0.1,
     generator: torch.Generator | None = None,
+    ignore_index: int = -100,
+    mask: ArrayLike | None = None,
 ) -> InstanceTransitions:
-    """Make noise that depends on the input, by a random projection of it for each class.
+    """Make noise that depends on the input, by one random projection per class.
 
     q_i ~ N(rate, spread^2) within [0, 1]
     T_i[k] = q_i * softmax over k != labels_i of (inputs_i W[labels_i])_k;  T_i[labels_i] = 1 - q_i
-    W ~ N(0, 1) of shape (K, D, K)        # Xia et al. 2020, Alg. 2, as their code has it, both from memory
+    W ~ N(0, 1) of shape (K, D, K)        # Xia et al. 2020, Alg. 2, as in their code, both from memory
 
     Args:
-        inputs: (N, D) float, best standardised: the larger they are, the more an input has one class that it becomes.
-        labels: (N,) int64 clean labels in [0, K).
+        inputs: (N, D) float, preferably standardised: the larger they are, the more an input becomes one particular
+            class.
+        labels: (N,) integer clean labels in [0, K).
         rate: mean of the flip rates, a fraction in [0, 1].
         num_classes: K, at least 2.
-        spread: standard deviation of the flip rates before they are cut to [0, 1], in [0, 1].
-        generator: of the CPU; draws the flip rates and the projections. None: torch's global one.
+        spread: standard deviation of the flip rates before truncation to [0, 1], in [0, 1].
+        generator: on the CPU; draws the flip rates and the projections. None: torch's global one.
+        ignore_index: label of examples to leave out: their labels never flip.
+        mask: (N,) bool, False for examples to leave out; None: all count.
 
     Returns:
-        InstanceTransitions, for :func:`corrupt`. They refer to the inputs and make rows when asked for them.
+        InstanceTransitions, for :func:`corrupt`. They refer to the inputs and compute rows on request.
 
     Raises:
-        ValueError: where shapes differ, an input is not finite, a label is out of range, or a rate is outside [0, 1].
+        ValueError: if shapes differ, an input is not finite, a label is out of range, or a rate is outside [0, 1].
+        TypeError: if inputs are not floating-point, labels not integers or generator not a torch.Generator.
 
     Special cases:
         rate=0 leaves every label; inputs of 0 and spread=0 give symmetric noise.
 
     Notes:
-        the flip rates are then moved so that their mean is `rate`: scaled towards 0 where it is above, towards 1 where
-        it is below. Theirs are not, and cutting leaves a mean of .101 at a rate of .05.
+        The flip rates are then moved such that their mean is `rate`: scaled towards 0 if it is above, towards 1 if it
+        is below. Theirs are not, and truncation gives a mean of .101 at a rate of .05.
 
     Complexity:
-        N D K multiplications and K D K random numbers for each time that labels are drawn; memory in chunks.
+        N D K multiplications and K D K random numbers each time that labels are drawn; memory in chunks.
 
     When to use:
-        methods are to be tried where noise is no matter of the class alone, and the truth is known.
+        To test methods where noise does not depend on the class alone, and the truth is known.
 
     Limitations:
-        the projections are random, so that similar inputs err alike but what they become has no meaning; a T by class,
-        however well known, explains such noise in part only.
+        The projections are random: similar inputs get similar errors, but the classes that they become have no meaning.
+        A class-dependent T, however well estimated, explains such noise only in part.
 
     Example:
         >>> inputs = torch.zeros(4, 2)
@@ -135,26 +162,30 @@ def instance_dependent(
     """
     check_num_classes(num_classes)
     check_floating("inputs", inputs)
-    check_labels("labels", labels, num_classes)
-    if inputs.ndim != 2 or labels.shape != inputs.shape[:1]:
-        got = f"{tuple(inputs.shape)} with labels {tuple(labels.shape)}"
-        raise fail("inputs", "shape (N, D) with labels (N,)", got, "flatten each input, and give one label for each")
-    check_fraction("rate", rate)
+    if inputs.ndim != 2:
+        raise fail("inputs", "shape (N, D)", tuple(inputs.shape), "flatten each input")
+    clean, left_out = read_labels(
+        "labels", labels, num_classes=num_classes, shape=inputs.shape[:1], ignore_index=ignore_index, mask=mask
+    )
+    check_rate(rate)
     check_fraction("spread", spread)
-    inputs = inputs.detach().cpu()
-    row = first_bad(~inputs.isfinite().all(1))
+    check_generator(generator)
+    inputs, clean = inputs.detach().cpu(), clean.cpu()
+    kept = torch.ones(len(clean), dtype=torch.bool) if left_out is None else ~left_out.cpu()
+    row = first_bad(~inputs.isfinite().all(1) & kept)
     if row is not None:
         raise fail("inputs", "finite numbers", f"another one in row {row[0]}", "fix or drop that example")
     seed = int(torch.randint(2**62, (), generator=generator))
-    rates = _flip_rates(len(labels), rate, spread, generator)
-    return InstanceTransitions(inputs, labels.long().cpu(), rates, num_classes, seed)
+    rates = torch.zeros(len(clean), dtype=torch.float64)
+    rates[kept] = _flip_rates(int(kept.sum()), float(rate), float(spread), generator)
+    return InstanceTransitions(inputs, clean, rates, int(num_classes), seed)
 
 
 def _flip_rates(count: int, rate: float, spread: float, generator: torch.Generator | None) -> Tensor:
     draws = torch.rand(count, generator=generator, dtype=torch.float64)
     if spread == 0 or count == 0:
         return torch.full_like(draws, rate)
-    # the distribution function of the normal distribution between the cuts, inverted
+    # inverse of the distribution function of a truncated normal distribution
     low, high = torch.special.ndtr(torch.tensor([-rate / spread, (1 - rate) / spread], dtype=torch.float64))
     rates = (rate + spread * torch.special.ndtri(low + draws * (high - low))).clamp(0.0, 1.0)
     return with_mean(rates, torch.full_like(rates, 1 / count), rate)

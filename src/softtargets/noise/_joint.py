@@ -4,21 +4,22 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from softtargets._results import TensorResult
 from softtargets.matrices import Transition
 from softtargets.noise._transitions import from_confusion
 
 __all__ = ["ConfidentJoint"]
 
 
-@dataclass(frozen=True)
-class ConfidentJoint:
+@dataclass(frozen=True, eq=False, repr=False)
+class ConfidentJoint(TensorResult):
     """How often each clean class was confidently found under each observed label.
 
     Args:
-        counts: (K, K) int64, row = clean, column = observed, as counted; at least 1 on the diagonal.
-        class_counts: (K,) int64, examples of each observed label, confident or not.
-        thresholds: (K,) float64, the probability from which on an example may belong to a class; infinite for a class
-            that is no example's label.
+        counts: (K, K) int64, row = clean class, column = observed label; at least 1 on the diagonal.
+        class_counts: (K,) int64, number of examples of each observed label, confident or not.
+        thresholds: (K,) float64, the least probability with which an example may belong to a class; infinite for a
+            class that no example is labelled with.
     """
 
     counts: Tensor
@@ -27,7 +28,7 @@ class ConfidentJoint:
 
     @property
     def joint(self) -> Tensor:
-        """P(clean, observed), (K, K) float64 that sums to 1: each column scaled to its share of the labels."""
+        """P(clean, observed), (K, K) float64 that sums to 1: each column scaled to the fraction of its labels."""
         return self._scaled() / self.class_counts.sum()
 
     @property
@@ -37,7 +38,7 @@ class ConfidentJoint:
         whole = exact.round()
         for given, (column, total) in enumerate(zip(whole.unbind(1), self.class_counts.tolist(), strict=True)):
             missing = round(total - float(column.sum()))
-            # those that rounding took most from come first; of ties, the last class
+            # entries that rounding reduced most come first; of ties, the last class
             order = (exact[:, given] - column).sort(stable=True).indices
             chosen = order.flip(0)[:missing] if missing > 0 else order[:-missing]
             column[chosen] += 1 if missing > 0 else -1
@@ -45,18 +46,22 @@ class ConfidentJoint:
 
     @property
     def class_prior(self) -> Tensor:
-        """Shares of the clean classes, (K,) float64."""
+        """Fractions of the clean classes, (K,) float64."""
         return self.joint.sum(1)
 
     @property
     def transition(self) -> Transition:
-        """P(observed | clean); a class that nothing was counted for keeps its label."""
+        """P(observed | clean); a class without counts keeps its label."""
         return from_confusion(self.joint, keep_empty=True)
 
     @property
     def noise_rate(self) -> float:
-        """Share of examples whose observed label is not the clean one."""
+        """Fraction of examples whose observed label is not the clean one."""
         return float(1 - self.joint.trace())
+
+    def __repr__(self) -> str:
+        size, total = len(self.class_counts), int(self.class_counts.sum())
+        return f"ConfidentJoint({size} classes, {total:,} labels, noise_rate={self.noise_rate:.4g})"
 
     def _scaled(self) -> Tensor:
         counts = self.counts.double()

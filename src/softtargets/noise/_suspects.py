@@ -1,4 +1,4 @@
-"""Which labels are suspect, and how many of them are wrong."""
+"""Suspect labels by the confident joint, and the expected number of wrong labels."""
 
 import math
 from dataclasses import dataclass
@@ -6,46 +6,62 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_fraction, check_labels, first_bad
-from softtargets._errors import fail
+from softtargets._arrays import ArrayLike, array_function
+from softtargets._checks import check_floating, check_fraction, read_ids
+from softtargets._errors import fail, fail_type
+from softtargets._results import TensorResult
+from softtargets._rows import read_rows
 from softtargets.noise._confident import confident_classes
-from softtargets.noise._inputs import check_shapes
 from softtargets.noise._joint import ConfidentJoint
 
 __all__ = ["ExpectedWrong", "confident_suspects", "expected_wrong"]
 
 
-def confident_suspects(probs: Tensor, labels: Tensor, joint: ConfidentJoint) -> Tensor:
-    """Mark the examples that are confidently of another class than their label.
+@array_function
+def confident_suspects(
+    probs: ArrayLike,
+    labels: ArrayLike,
+    joint: ConfidentJoint,
+    *,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: ArrayLike | None = None,
+) -> Tensor:
+    """Mark examples whose confident class differs from their label: off the diagonal of the confident joint.
 
-    suspect_i = clean_i is not labels[i], nor is argmax probs[i]        # off-diagonal of the confident joint
+    suspect_i = clean_i is not labels[i], nor is argmax probs[i]
 
     Args:
-        probs: (N, K) float, probabilities of the observed label, held out.
-        labels: (N,) int64 observed labels in [0, K).
+        probs: (..., K) float, out-of-sample probabilities of the observed label.
+        labels: (...) integer observed labels in [0, K).
         joint: ``confident_joint(probs, labels)``.
+        class_dim: axis of the classes in probs.
+        ignore_index: label of examples to leave out; they are not marked.
+        mask: (...) bool, False for examples to leave out; None: all count.
 
     Returns:
-        (N,) bool.
+        (...) bool.
 
     Raises:
-        ValueError: as :func:`confident_joint`.
+        ValueError: as :func:`confident_joint`, and if the joint has another number of classes.
+        TypeError: as :func:`confident_joint`, and if joint is not a ConfidentJoint.
 
     Special cases:
         one-hot probs of the labels give no suspect.
 
     Notes:
-        cleanlab's filter_by="confident_learning" (2.9): a label that has the largest probability, to within 1e-6, is
-        no suspect, even where another class alone reaches its threshold.
+        The same as cleanlab's filter_by="confident_learning" (2.9): a label with the largest probability, to within
+        1e-6, is not marked, even if another class alone reaches its threshold.
 
     Complexity:
-        one pass, in chunks.
+        O(N K): one pass, in chunks.
 
     When to use:
-        a set of examples to look at, or to drop, is wanted rather than a ranking.
+        To get a set of examples rather than a ranking, as cleanlab's users know it; :func:`find_label_issues` has a
+        more careful rule.
 
     Limitations:
-        how many it marks follows from the model's errors too: a weak model has many.
+        The number of marked examples includes errors of the model: a weak model marks many.
 
     Example:
         >>> from softtargets.noise import confident_joint
@@ -54,25 +70,29 @@ def confident_suspects(probs: Tensor, labels: Tensor, joint: ConfidentJoint) -> 
         >>> confident_suspects(probs, labels, confident_joint(probs, labels)).tolist()
         [False, False, True, False]
     """
-    check_shapes(probs, labels)
-    labels, thresholds = labels.long(), joint.thresholds
-    if len(thresholds) != probs.shape[1]:
-        raise fail("joint", f"{probs.shape[1]} classes, as in probs", len(thresholds), "make it from these probs")
-    found = torch.zeros(len(labels), dtype=torch.bool)
-    for rows, clean in confident_classes(probs, labels, thresholds):
-        suspects = ((clean >= 0) & (clean != labels[rows])).nonzero().flatten()
-        chosen, given = probs.detach()[rows][suspects], labels[rows][suspects]
-        favoured = chosen.gather(1, given[:, None])[:, 0] + 1e-6 >= chosen.amax(1)
-        found[rows][suspects[~favoured]] = True
-    return found
+    if not isinstance(joint, ConfidentJoint):
+        raise fail_type("joint", "a ConfidentJoint", type(joint).__name__, "pass confident_joint(probs, labels)")
+    read = read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    rows, given = read.counted_probs
+    thresholds = joint.thresholds.to(rows.device)
+    if len(thresholds) != read.num_classes:
+        remedy = "pass confident_joint(probs, labels)"
+        raise fail("joint", f"{read.num_classes} classes, as in probs", len(thresholds), remedy)
+    found = torch.zeros(len(given), dtype=torch.bool, device=rows.device)
+    for part, clean in confident_classes(rows, given, thresholds):
+        suspects = ((clean >= 0) & (clean != given[part])).nonzero().flatten()
+        chosen, own = rows.detach()[part][suspects], given[part][suspects]
+        favoured = chosen.gather(1, own[:, None])[:, 0] + 1e-6 >= chosen.amax(1)
+        found[part][suspects[~favoured]] = True
+    return read.spread(found, False)
 
 
-@dataclass(frozen=True)
-class ExpectedWrong:
-    """How many labels are expected to be wrong among the first m suspects, for every m.
+@dataclass(frozen=True, eq=False, repr=False)
+class ExpectedWrong(TensorResult):
+    """The expected number of wrong labels among the first m suspects, for every m.
 
     Args:
-        expected: (M,) float64, entry m - 1 is that of the first m.
+        expected: (M,) float64, entry m - 1 is for the first m.
         low: (M,) float64, lower end of the interval.
         high: (M,) float64, upper end.
         confidence: of the interval, a fraction.
@@ -83,27 +103,36 @@ class ExpectedWrong:
     high: Tensor
     confidence: float
 
+    def __repr__(self) -> str:
+        if len(self.expected) == 0:
+            return "ExpectedWrong(no suspects)"
+        ends = [float(values[-1]) for values in (self.expected, self.low, self.high)]
+        text = "{:.4g} [{:.4g}, {:.4g}]".format(*ends)
+        return f"ExpectedWrong({text} of {len(self.expected):,} suspects, confidence={self.confidence:g})"
 
+
+@array_function
 def expected_wrong(
-    wrong: Tensor,
-    order: Tensor,
+    wrong: ArrayLike,
+    order: ArrayLike,
     *,
     noise_rate: float | None = None,
     noise_rate_interval: tuple[float, float] | None = None,
     confidence: float = 0.95,
 ) -> ExpectedWrong:
-    """Add up how probably each suspect is wrong, down the ranking.
+    """Sum the probabilities that labels are wrong, down a ranking, with an interval.
 
     expected_m = sum_{i <= m} w_i,  variance_m = sum_{i <= m} w_i (1 - w_i)        # Poisson binomial
 
-    w are the probabilities in the order of suspicion. Where a noise rate is given, every w has its odds multiplied by
-    the one factor that makes all N sum to noise_rate * N: what an estimate of the whole knows better than the parts.
+    w are the probabilities in the order of the ranking. If a noise rate is given, the odds of every w are first
+    multiplied by one common factor such that all N sum to noise_rate * N: an estimate of the whole is usually better
+    than the sum of the parts.
 
     Args:
-        wrong: (N,) float in [0, 1], probability of each label of being wrong, ``1 - label_posterior(...)``, of all
+        wrong: (N,) float in [0, 1], probability that each label is wrong, ``1 - label_posterior(...)``, of all
             examples.
-        order: (M,) int64 rows of the suspects, most suspect first, as :func:`suspect_order` gives them.
-        noise_rate: estimated share of wrong labels among the N, a fraction. None: the sum of `wrong` stands.
+        order: (M,) integer rows of the suspects, most suspect first, as :func:`suspect_order` returns them.
+        noise_rate: estimated fraction of wrong labels among the N. None: `wrong` is used as it is.
         noise_rate_interval: its low and high ends at the same confidence; they widen the interval.
         confidence: of the interval, in [0, 1].
 
@@ -111,66 +140,83 @@ def expected_wrong(
         ExpectedWrong, of M entries each.
 
     Raises:
-        ValueError: where a probability is outside [0, 1], a row is out of range, the rate or confidence is no fraction,
-            or the rate lies outside its interval.
+        ValueError: if a probability is outside [0, 1], a row is out of range or occurs twice, the rate or confidence is
+            not a fraction, or the rate lies outside its interval.
+        TypeError: if wrong is not floating-point or order not integers.
 
     Special cases:
-        probabilities of 0 and 1 are certain: their interval has no width; all N together give noise_rate * N.
+        probabilities of 0 and 1 are certain: their interval has width 0; all N together give noise_rate * N.
 
     Notes:
-        the interval is normal, and its two parts add as squares: labels wrong independently of each other with the
-        probabilities given, and the rate. Certain examples have odds that no factor moves.
+        The interval is normal, and its two parts add in quadrature: labels that are wrong independently of each other
+        with the given probabilities, and the uncertainty of the rate. No factor changes probabilities of 0 and 1.
 
     Complexity:
         some 60 passes over the N probabilities for each of the three rates.
 
     When to use:
-        it is to be said beforehand how many of the first m suspects will turn out wrong.
+        To say in advance how many of the first m suspects will turn out wrong.
 
     Limitations:
-        it knows of no error of the probabilities but a common factor: where the model is wrongly sure of a region of
-        the inputs, expected and interval are both wrong, and near the top it mostly is: of CIFAR-10N's worse_label,
-        with a small network's probabilities, it expected 9,885 of the first 10,000 suspects to be wrong, and 9,231
-        were.
+        Errors of the probabilities other than a common factor are not included. If the model is confidently wrong in
+        some region of the inputs, so are the expected number and its interval, especially near the top of the ranking:
+        on CIFAR-10N's worse_label, with the probabilities of a small network, 9,885 of the first 10,000 suspects were
+        expected to be wrong, and 9,231 were.
 
     Example:
         >>> found = expected_wrong(torch.tensor([0.5, 0.9, 0.1]), torch.tensor([1, 0]))
         >>> [round(value, 4) for value in found.expected.tolist()]
         [0.9, 1.4]
     """
-    _check_wrong(wrong, order, confidence)
-    low, high = (None, None) if noise_rate_interval is None else noise_rate_interval
-    for rate in (low, noise_rate, high):
-        if rate is not None:
-            check_fraction("noise_rate", rate)
-    if low is not None and high is not None and not (noise_rate is not None and low <= noise_rate <= high):
-        raise fail("noise_rate", f"between {low:g} and {high:g}, its interval", noise_rate, "give the estimate itself")
+    order = _read_order(wrong, order, confidence)
+    low, high = _read_interval(noise_rate, noise_rate_interval)
     wrong = wrong.detach().double()
     middle = _ranked(wrong, order, noise_rate)
     below, above = (_ranked(wrong, order, rate) if rate is not None else middle for rate in (low, high))
-    z = math.sqrt(2) * torch.erfinv(torch.tensor(confidence, dtype=torch.float64))
-    chance = z * (middle * (1 - middle)).cumsum(0).sqrt()
+    z = math.sqrt(2) * float(torch.erfinv(torch.tensor(confidence, dtype=torch.float64)))
+    # at confidence 1 a certain probability still has no spread
+    chance = (z * (middle * (1 - middle)).cumsum(0).sqrt()).nan_to_num(nan=0.0, posinf=math.inf)
     expected = middle.cumsum(0)
     down, up = (torch.hypot(chance, part.cumsum(0) - expected) for part in (below, above))
-    most = torch.arange(1, len(expected) + 1, dtype=torch.float64)
-    return ExpectedWrong(expected, (expected - down).clamp(min=0), (expected + up).minimum(most), confidence)
+    most = torch.arange(1, len(expected) + 1, dtype=torch.float64, device=expected.device)
+    return ExpectedWrong(expected, (expected - down).clamp(min=0), (expected + up).minimum(most), float(confidence))
 
 
-def _check_wrong(wrong: Tensor, order: Tensor, confidence: float) -> None:
+def _read_order(wrong: Tensor, order: Tensor, confidence: float) -> Tensor:
     check_floating("wrong", wrong)
+    if wrong.ndim != 1:
+        raise fail("wrong", "shape (N,)", tuple(wrong.shape), "pass one probability per example")
     check_fraction("wrong", wrong)
     check_fraction("confidence", confidence)
-    if wrong.ndim != 1:
-        raise fail("wrong", "shape (N,)", tuple(wrong.shape), "give one probability per example")
-    check_labels("order", order)
-    if (index := first_bad(order >= len(wrong))) is not None:
-        raise fail("order", f"rows below {len(wrong)}", int(order[index]), "take suspect_order of the same examples")
+    rows = read_ids("order", order, len(wrong)).to(wrong.device)
+    if rows.ndim != 1:
+        raise fail("order", "shape (M,)", tuple(rows.shape), "pass suspect_order of the same examples")
+    if len(rows) != len(rows.unique()):
+        raise fail("order", "each row once", "a row twice", "pass suspect_order of the same examples")
+    return rows
+
+
+def _read_interval(noise_rate: float | None, interval: tuple[float, float] | None) -> tuple[float | None, float | None]:
+    if noise_rate is not None:
+        check_fraction("noise_rate", noise_rate)
+    if interval is None:
+        return None, None
+    if not isinstance(interval, tuple | list) or len(interval) != 2:
+        remedy = "pass (noise_rate_low, noise_rate_high)"
+        raise fail_type("noise_rate_interval", "two numbers, low and high", repr(interval), remedy)
+    low, high = interval
+    for end in (low, high):
+        check_fraction("noise_rate_interval", end)
+    if not (noise_rate is not None and low <= noise_rate <= high):
+        remedy = "pass the estimate that the interval belongs to"
+        raise fail("noise_rate", f"between {low:g} and {high:g}, its interval", noise_rate, remedy)
+    return float(low), float(high)
 
 
 def _ranked(wrong: Tensor, order: Tensor, noise_rate: float | None) -> Tensor:
     odds = torch.logit(wrong)
     if noise_rate is not None:
-        # the sum grows with the shift: halving the interval finds the shift to the last bit
+        # the sum grows with the shift: bisection finds the shift to the last bit
         low, high = -750.0, 750.0
         while low < (middle := (low + high) / 2) < high:
             less = float(torch.sigmoid(odds + middle).mean()) < noise_rate

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -11,9 +11,10 @@ from softtargets import noise
 from softtargets._errors import fail
 from softtargets._spec import Fraction, NamedSpec, register, union_of
 from softtargets.matrices import Transition
-from softtargets.noise.estimators import ESTIMATORS
+from softtargets.noise.estimators.registry import observed_label_estimators
 from softtargets.objectives.context import ObjectiveContext, Predictions
 
+ESTIMATORS = observed_label_estimators()
 if TYPE_CHECKING:
     EstimatorName = str
 else:
@@ -76,7 +77,7 @@ class EstimatedTransition(TransitionSource):
     As in Patrini et al. 2017, Sec. 4; `percentile` says which example stands for a class, and None the surest.
     """
 
-    estimator: EstimatorName = "anchor_points"
+    estimator: EstimatorName = "anchor"
     percentile: Annotated[float, Field(ge=0, le=100)] | None = None
 
     @model_validator(mode="after")
@@ -100,7 +101,7 @@ class EstimatedTransition(TransitionSource):
         split = "validation" if len(predictions["validation.labels"]) else "train"
         logits = predictions.get(f"selected.{split}.logits", predictions[f"{split}.logits"])
         probs = torch.softmax(logits.double(), dim=-1)
-        settings = {"percentile": self.percentile} if self.percentile is not None else {}
+        settings: dict[str, Any] = {"percentile": self.percentile} if self.percentile is not None else {}
         return noise.estimate_transition(probs, predictions[f"{split}.observed"], method=self.estimator, **settings)
 
 

@@ -1,0 +1,144 @@
+"""Transition from anchors: examples that belong to one class with (near) certainty."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from softtargets._checks import check_fraction
+from softtargets._errors import fail
+from softtargets._rows import check_probs, classes_last, read_rows
+from softtargets.matrices import Transition
+from softtargets.noise._transitions import from_confusion
+from softtargets.noise.estimators.registry import estimator
+
+__all__ = ["anchor_counts", "anchor_points"]
+
+
+@estimator("anchor_97", label="anchor points, 97th percentile", percentile=97.0)
+@estimator("anchor", label="anchor points")
+def anchor_points(probs: Tensor, *, percentile: float | None = None) -> Transition:
+    """Estimate each row of the transition by the probabilities of one example of that class.
+
+    T[j, :] = probs[a_j, :],  a_j = argmax_i probs[i, j]        # Patrini et al. 2017
+
+    If probs[i] is p(observed | x_i) and the anchor a_j certainly belongs to class j, this is P(observed | clean = j).
+    Call it as ``estimate_transition(probs, labels, method="anchor")``.
+
+    Args:
+        probs: (N, K) float, probabilities of the observed label, from a model trained on observed labels. No label is
+            used, so the probabilities need not be out of sample.
+        percentile: in [0, 100]. The anchor is then the example with the largest probability strictly below that
+            percentile of column j, so that outliers do not decide. None: the example with the largest probability.
+
+    Returns:
+        Transition, rows renormalised.
+
+    Raises:
+        ValueError: if a row does not hold probabilities (first one named) or the percentile is outside [0, 100].
+
+    Special cases:
+        percentile=None gives the rows of the examples with the largest probability of each class.
+
+    Notes:
+        The authors' code uses percentile 97 (from memory), the method "anchor_97". The percentile is the value at or
+        above it (NumPy's "higher"). If no value lies below it, the example with the lowest value is used. Ties go to
+        the first row.
+
+    Complexity:
+        O(N K): one pass to check and one selection per class; N numbers of memory beside probs.
+
+    When to use:
+        Probabilities are calibrated, and every class has examples that certainly belong to it.
+
+    Limitations:
+        A single example per class decides. Overconfident probabilities give a T too close to the identity;
+        underconfident ones, or classes without an anchor, give a T too far from it.
+
+    Example:
+        >>> from softtargets.noise import estimate_transition
+        >>> probs = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.125, 0.875]])
+        >>> estimate_transition(probs, torch.tensor([0, 1, 1]), method="anchor").to_dense().tolist()
+        [[0.75, 0.25], [0.125, 0.875]]
+    """
+    rows = classes_last("probs", probs)
+    if len(rows) == 0:
+        raise fail("probs", "at least one example that counts", "none", "pass one row per example")
+    if percentile is not None:
+        check_fraction("percentile", percentile, high=100)
+    check_probs(rows)
+    anchors = torch.stack([_anchor(column, percentile) for column in rows.detach().unbind(1)])
+    return from_confusion(rows.detach()[anchors])
+
+
+@estimator("anchor_counts", label="anchor counts")
+def anchor_counts(probs: Tensor, labels: Tensor, *, share: float = 0.2) -> Transition:
+    """Estimate each row of the transition by the observed labels of the most confident examples of that class.
+
+    T[j, o] = fraction with label o among the `share` * n_j examples with the largest probs[:, j]
+
+    n_j is the number of labels j. Out-of-sample probabilities do not depend on an example's own label, so the labels of
+    the selected examples are fair draws from P(observed | x). Only the order of the probabilities matters.
+    Call it as ``estimate_transition(probs, labels, method="anchor_counts")``.
+
+    Args:
+        probs: (N, K) float, out-of-sample probabilities of the observed label.
+        labels: (N,) integer observed labels in [0, K).
+        share: in (0, 1], how many examples represent a class, as a fraction of its labels. Smaller values count fewer
+            examples; larger values include examples of other classes.
+
+    Returns:
+        Transition.
+
+    Raises:
+        ValueError: if a row does not hold probabilities (first one named), shapes differ, a label is out of range, or
+            share is not in (0, 1].
+
+    Special cases:
+        one-hot probs of the labels give the identity.
+
+    Notes:
+        Our method: anchor points (Patrini et al. 2017) in the plural, counted as in dual-T. Examples that tie with the
+        last selected one are counted too. A class that no example is labelled with keeps its labels.
+
+    Complexity:
+        O(N K): one pass to check and one selection per class; N numbers of memory beside probs.
+
+    When to use:
+        Classes overlap, so that confident_joint counts the model's errors as noise, and each class has some hundred
+        examples: the sampling error of an entry is sqrt(T (1 - T) / (share * n_j)).
+
+    Limitations:
+        The most confident examples represent all. If hard examples are mislabelled more often, as by people, T is too
+        close to the identity (on CIFAR-10N's worse_label, with the probabilities of a small network, rows were off by
+        .09 on average, and the noise rate was .33 instead of .40). If no example certainly belongs to a class, its row
+        is too far from the identity.
+
+    Example:
+        >>> from softtargets.noise import estimate_transition
+        >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])
+        >>> labels = torch.tensor([0, 1, 0, 1])
+        >>> estimate_transition(probs, labels, method="anchor_counts", share=1.0).to_dense().tolist()
+        [[0.5, 0.5], [0.5, 0.5]]
+    """
+    check_fraction("share", share, low=1e-9)
+    rows, labels = read_rows(probs, labels).counted_probs
+    check_probs(rows)
+    size = rows.shape[1]
+    wanted = (float(share) * torch.bincount(labels, minlength=size).double().cpu()).ceil().long().tolist()
+    counts = torch.zeros(size, size, dtype=torch.int64)
+    for row, count, column in zip(counts, wanted, rows.detach().unbind(1), strict=True):
+        if count > 0:
+            bound = column.kthvalue(len(column) - count + 1).values
+            row.copy_(torch.bincount(labels[column >= bound], minlength=size))
+    return from_confusion(counts, keep_empty=True)
+
+
+def _anchor(column: Tensor, percentile: float | None) -> Tensor:
+    if percentile is None:
+        return column.argmax()
+    rank = math.ceil(percentile / 100 * (len(column) - 1))
+    bound = column.kthvalue(rank + 1).values
+    below = column.masked_fill(column >= bound, -1.0)
+    # no value lies below the percentile if all values up to it are equal
+    return torch.where(below.amax() >= 0, below.argmax(), column.argmin())

@@ -1,0 +1,68 @@
+"""Transition in two steps: anchor points of the predicted class, then counts of the observed labels."""
+
+import torch
+from torch import Tensor
+
+from softtargets._rows import read_rows
+from softtargets.matrices import Transition
+from softtargets.noise._transitions import from_confusion
+from softtargets.noise.estimators.anchors import anchor_points
+from softtargets.noise.estimators.registry import estimator
+
+__all__ = ["dual_t"]
+
+
+@estimator("dual_t", label="dual-T")
+def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) -> Transition:
+    """Estimate the transition as the product of anchor points and counts of the labels by predicted class (dual-T).
+
+    T = A C        # Yao et al. 2020: their T-club and T-spade
+    A = anchor_points(probs)
+    C[l, o] = fraction with observed label o among the examples whose predicted class is l
+
+    Call it as ``estimate_transition(probs, labels, method="dual_t")``.
+
+    Args:
+        probs: (N, K) float, probabilities of the observed label, preferably out of sample.
+        labels: (N,) integer observed labels in [0, K).
+        percentile: of the anchors, in [0, 100], see :func:`anchor_points`. None: the example with the largest
+            probability, as in the paper.
+
+    Returns:
+        Transition.
+
+    Raises:
+        ValueError: as :func:`anchor_points`, and if shapes differ or a label is out of range.
+
+    Special cases:
+        labels that always equal the predicted class give anchor_points.
+
+    Notes:
+        The predicted class is their intermediate class y'. A class that is never predicted keeps its label: its row of
+        C is that of the identity. The paper takes the largest probability as the anchor, and so does the default here;
+        the authors' code can leave out the top 3 % of each class as outliers instead: that is percentile=97.
+
+    Complexity:
+        O(N K): that of anchor_points, and a pass for the predictions.
+
+    When to use:
+        Probabilities are sharper than the noise allows, as those of networks are: A is then close to the identity, and
+        C, which is counted, carries the noise.
+
+    Limitations:
+        With calibrated probabilities A alone is right, and C applies the noise a second time. The model's own
+        confusion of classes counts as noise.
+
+    Example:
+        >>> from softtargets.noise import estimate_transition
+        >>> probs = torch.tensor([[1.0, 0.0], [0.75, 0.25], [0.0, 1.0], [0.125, 0.875]])
+        >>> estimate_transition(probs, torch.tensor([0, 1, 1, 1]), method="dual_t").to_dense().tolist()
+        [[0.5, 0.5], [0.0, 1.0]]
+    """
+    rows, labels = read_rows(probs, labels).counted_probs
+    size = rows.shape[1]
+    first = anchor_points(rows, percentile=percentile).to_dense()
+    cells = rows.detach().argmax(1) * size + labels
+    counts = torch.bincount(cells, minlength=size * size).view(size, size)
+    second = from_confusion(counts, keep_empty=True).to_dense()
+    return Transition(size, matrix=first @ second.to(first.device))
