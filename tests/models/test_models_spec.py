@@ -6,14 +6,14 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from softtargets._errors import InputError
-from softtargets._spec import tags
+from softtargets._spec_errors import members
 from softtargets.models import MODELS, AnyModel
 from softtargets.models.mlp import MlpSpec
 from softtargets.models.resnet import ResNetSpec
 
 
 def test_every_name_has_a_class_whose_arguments_are_the_fields() -> None:
-    specs = tags(AnyModel)
+    specs = members(AnyModel)
     assert set(MODELS) == set(specs)
     for name, spec in specs.items():
         arguments = inspect.signature(MODELS[name].network).parameters
