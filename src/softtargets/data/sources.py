@@ -55,7 +55,7 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
     if absent is not None:
         limited = spec.limit is not None and spec.limit.train is not None
         remedy = "raise limit.train" if limited else "add examples of it, or leave the class out"
-        raise no_training_example(absent, content.class_names[absent], remedy)
+        raise no_training_example(absent, content.class_names[absent], f"'{spec.name}'", remedy)
     fingerprint = identity if isinstance(source, Files) else content.fingerprint()
     return Dataset(
         source.name,
