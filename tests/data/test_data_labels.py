@@ -106,7 +106,7 @@ def test_class_names_of_the_file(tmp_path: Path, png: Callable[..., bytes], writ
     write("test", [1, 0])
     assert loaded(tmp_path).class_names == ("ant", "bee")
     assert loaded(tmp_path, num_classes=2).labels.tolist() == [0, 1, 1, 1, 0]
-    refused("num_classes: 2, the number of class names in b.parquet; got 3", tmp_path, num_classes=3)
+    refused("num_classes: 2, the number of class names in train.parquet, test.parquet; got 3", tmp_path, num_classes=3)
     write("test", [1, 2])
     refused("label: at least 0 and below 2, the number of classes; got 2 in test.parquet, row 1", tmp_path)
     write("test", [1, -1])

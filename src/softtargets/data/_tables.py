@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import glob
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 from softtargets._errors import InputError, fail, nearest
 from softtargets._storage import open_regular, shown_bytes
 from softtargets.data._files import File, Files
-from softtargets.data.limits import MAX_LINE_BYTES, MAX_ROWS, check_bytes, check_rows
+from softtargets.data.limits import MAX_LINE_BYTES, check_raw_bytes, check_rows
 from softtargets.data.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -192,7 +191,7 @@ def reading(file: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = error.__cause__ or error
-        remedy = "check that it is whole and of the type its name says"
+        remedy = "check that it is complete and of the type that its name says"
         raise fail("name", "data that can be read", f"{file}: {_one_line(reason)}", remedy) from error
     finally:
         datasets.logging.set_verbosity(verbosity)
@@ -221,7 +220,7 @@ def _csv_schema(file: File) -> "datasets.Features":
     with reading(file.inner):
         import datasets
 
-        _check_csv_size(file)
+        _check_csv_lines(file)
         with file.path.open(encoding="utf-8-sig", newline="") as stream:
             lines = (line for line in csv.reader(limited_lines(stream)) if line)
             header, first = next(lines, []), next(lines, [])
@@ -255,13 +254,11 @@ def limited_lines(stream: TextIO) -> Iterator[str]:
         yield line
 
 
-def _check_csv_size(file: File) -> None:
-    """Require a size and a number of lines that can be held in memory."""
-    lines, size = 0, 0
+def _check_csv_lines(file: File) -> None:
+    """Require a number of lines that can be held in memory."""
+    lines = 0
     with open_regular(file.path) as stream:
-        size = os.fstat(stream.fileno()).st_size
-        check_bytes("name", size, file.inner)
-        while lines <= MAX_ROWS and (block := stream.read(2**22)):
+        while block := stream.read(2**22):
             lines += block.count(b"\n")
     check_rows("name", lines - 1, file.inner)
 
@@ -274,7 +271,7 @@ def _read_parquet(file: File, features: "datasets.Features", names: list[str]) -
         for batch in parquet.iter_batches(_CELLS if plain else _LONG_CELLS, columns=names):
             batches.append(_decoded(batch))
             size += batches[-1].nbytes
-            check_bytes("name", size, file.inner)
+            check_raw_bytes("name", size, file.inner)
     return pa.Table.from_batches(batches).select(names)
 
 

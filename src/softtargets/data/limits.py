@@ -27,11 +27,19 @@ def check_rows(argument: str, rows: int, source: str) -> None:
 
 
 def check_bytes(argument: str, size: int, source: str) -> None:
-    """Require data of a size that can be held in memory."""
+    """Require decoded data of a size that can be held in memory."""
     limit = data_bytes()
     if size > limit:
         required = f"data of at most {shown_bytes(limit)} in memory, a quarter of this machine's"
         raise fail(argument, required, f"{shown_bytes(size)} for {source}", "use fewer rows, columns or pixels")
+
+
+def check_raw_bytes(argument: str, size: int, source: str) -> None:
+    """Require stored data of a size that can be held in memory beside the decoded data."""
+    limit = data_bytes() // 2
+    if size > limit:
+        required = f"files of at most {shown_bytes(limit)} once decompressed, an eighth of this machine's memory"
+        raise fail(argument, required, f"more in {source}", "use fewer rows or columns")
 
 
 def unreadable(argument: str, path: Path, error: Exception) -> InputError:
