@@ -88,7 +88,7 @@ def test_a_bad_specification_is_refused_by_name(change, words) -> None:
         ),
         (
             {"schedule": {"name": "step", "milestones": [0.7, 0.5]}},
-            "schedule.milestones: increasing shares; got [0.7, 0.5]; sort them",
+            "schedule.milestones: increasing fractions; got [0.7, 0.5]; sort them",
         ),
         ({"seeds": -1}, "seeds: at least 0; got -1; raise it"),
         ({"seeds": True}, "seeds: a whole number or a table of them; got True; write one number, such as 3"),
@@ -145,22 +145,22 @@ TAUGHT = {"objective": {"name": "distillation"}, "teachers": [BASE]}
     [
         (
             {"teachers": [BASE]},
-            "teachers: given where the objective is distillation from runs, and only there; "
+            "teachers: given if the objective is distillation from runs, and only then; "
             "got some with 'cross_entropy'; fix one of the two",
         ),
         (
             {"objective": {"name": "distillation"}},
-            "teachers: given where the objective is distillation from runs, and only there; "
+            "teachers: given if the objective is distillation from runs, and only then; "
             "got none with 'distillation'; fix one of the two",
         ),
         (
             {**TAUGHT, "teachers": [BASE, BASE]},
-            "teachers.1: another run than those before it; got the same; change its seeds",
+            "teachers.1: a run that differs from the others; got an equal one; change its seeds",
         ),
         ({**TAUGHT, "teachers": []}, "teachers: a length of at least 1; got []; add to it"),
         (
             {"objective": {"name": "distillation", "source": "average"}},
-            "training.average_decay: given where a running average teaches; got None; give one, such as 0.999",
+            "training.average_decay: given if a running average is the teacher; got None; give one, such as 0.999",
         ),
         (
             {**TAUGHT, "teachers": [BASE, {**BASE, "data": {"name": "digits", "split_seed": 1}}]},
@@ -169,8 +169,8 @@ TAUGHT = {"objective": {"name": "distillation"}, "teachers": [BASE]}
         ),
         (
             {**TAUGHT, "objective": {"name": "distillation", "cache": {}}, "augmentation": {"shift": 1}},
-            "objective.cache: none with augmentation; got one; "
-            "drop one of the two: the teacher would have to see every augmented batch",
+            "objective.cache: no cache with augmentation; got one; "
+            "drop one of the two: a cache has no outputs for augmented inputs",
         ),
     ],
 )

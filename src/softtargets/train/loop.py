@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,12 @@ class Trainer:
     def _keep_snapshot(self) -> None:
         if self.snapshots is not None:
             self.snapshots.keep(self.epoch, self.final_model)
+
+    def run_steps(self, steps: int) -> None:
+        """Train this many steps, or to the end of an epoch, and record nothing: to measure how long they take."""
+        self.length = Length(self.step + steps, self.length.steps_per_epoch)
+        with suppress(DivergedError):
+            self._train_epoch()
 
     def _train_epoch(self) -> dict[str, Any]:
         seeds, training, epoch = self.run.seeds, self.run.training, self.epoch
