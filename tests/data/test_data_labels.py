@@ -65,7 +65,7 @@ def test_what_is_read(tmp_path: Path, labels: object, expected: list[int], names
         ([0, 1, -1], "label: at least 0; got -1 in set.parquet, row 2; fix or drop that row"),
         (
             [0, 1, 3],
-            "label: at least one training example of every class; got none of class 2 in set.parquet; number the classes",
+            "at least one training example of every class; got none of class 2 in set.parquet; number the classes",
         ),
         ([0, 10**9], "got none of class 1 in set.parquet;"),
         (

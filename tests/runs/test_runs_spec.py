@@ -271,3 +271,24 @@ def test_merging_replaces_a_table_that_changes_its_name() -> None:
     base = {"objective": {"name": "forward", "noise_rate": 0.2}, "training": {"epochs": 1, "threads": 2}}
     change = {"objective": {"name": "mixup"}, "training": {"epochs": 3}}
     assert merged(base, change) == {"objective": {"name": "mixup"}, "training": {"epochs": 3, "threads": 2}}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"training": {"epochs": 2**63 - 1}}, "training.epochs: at most 1000000"),
+        ({"training": {"epochs": 2**63}}, "training.epochs: an integer of at most 64 bits"),
+        ({"training": {"steps": 10**12}}, "training.steps: at most 1000000000"),
+        ({"training": {"epochs": 1, "batch_size": 10**9}}, "training.batch_size: at most 1048576"),
+        ({"training": {"epochs": 1, "threads": 10**6}}, "training.threads: at most 1024"),
+        ({"seeds": 2**64}, "seeds: an integer of at most 64 bits"),
+        ({"seeds": {"order": -1}}, "seeds.order: at least 0"),
+        ({"augmentation": {"shift": 10**9}}, "augmentation.shift: at most 4096"),
+        ({"schedule": {"warmup_steps": 10**15}}, "schedule.warmup_steps: at most 1000000000"),
+        ({"data": {"name": "digits", "num_classes": 10**9}}, "data.num_classes: at most 1000000"),
+        ({"data": {"name": "digits", "fold": {"index": 0, "count": 10**6}}}, "data.fold.count: at most 10000"),
+    ],
+)
+def test_absurd_sizes_are_refused_before_anything_is_built(change, text) -> None:
+    with pytest.raises(InputError, match=text):
+        RunSpec.parse({"model": {"name": "mlp"}, "training": {"epochs": 1}, **change})

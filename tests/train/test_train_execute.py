@@ -401,7 +401,7 @@ def test_a_set_without_a_split_has_no_measures_of_it(small_run, tmp_path, split)
     [
         ({"data": {"limit": None, "validation": 0.0}, "training": {"evaluate_every": 1}}, "training.evaluate_every"),
         ({"schedule": {"name": "cosine", "warmup_steps": 16}}, "schedule.warmup_steps: fewer than the steps"),
-        ({"augmentation": {"shift": 8}}, "augmentation: moves below 8 pixels"),
+        ({"augmentation": {"shift": 8}}, "augmentation: distances below 8 pixels"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_before_training(small_run, tmp_path, change, words) -> None:

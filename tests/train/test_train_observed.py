@@ -47,7 +47,7 @@ def test_the_known_transition_is_the_one_that_labels_were_drawn_from(small_run, 
     assert torch.equal(used, noise.pair_flip(0.3, 10).to_dense())
     assert measure_record(store, resolved.identity)["transition.distance"] < 0.1
     unknown = small_run(objective=known, noise={"name": "instance", "rate": 0.3})
-    with pytest.raises(InputError, match="whose transition nobody knows"):
+    with pytest.raises(InputError, match="whose transition is unknown"):
         train(unknown, store)
 
 

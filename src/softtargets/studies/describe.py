@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -81,14 +82,12 @@ def describe(request: StudyRequest) -> Description:
     first = made.planned[0].run
     expected = made.study.scales[request.scale].expects  # pyright: ignore[reportArgumentType]
     if expected is None or request.data is not None or all(_at_hand(item.run.data) for item in made.planned):
-        tables = [spec for spec in {item.run.data for item in made.planned} if _is_table(spec, store)]
+        tables = [spec for spec in dict.fromkeys(item.run.data for item in made.planned) if _is_table(spec, store)]
         made = made.with_tables(tables)
         resolved = resolve_all([item.run for item in made.planned], store)
         present = sum(store.result(name) is not None for name in {run.identity for run in resolved})
         missing, note = RunGraph.build(resolved, store).missing, ""
-
-        def dataset_of(run: RunSpec) -> Dataset:
-            return load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+        dataset_of = partial(_loaded, store)
     else:
         if len(expected.input_shape) == 1:
             made = replace(made, planned=tuple(without_augmentation(made.planned)))
@@ -103,6 +102,10 @@ def describe(request: StudyRequest) -> Description:
         workers=max(1, cores // first.training.threads),
         note=note,
     )
+
+
+def _loaded(store: RunStore, run: RunSpec) -> Dataset:
+    return load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
 
 
 def _needed(runs: Iterable[RunSpec]) -> list[RunSpec]:

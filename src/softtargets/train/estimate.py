@@ -25,8 +25,8 @@ from softtargets.train.progress import steps_so_far
 # Seconds of measured steps for one kind of run, and for all kinds of a study; the set-up and first step come on top.
 BUDGET, TOTAL_BUDGET = 1.0, 4.0
 LEAST_SAMPLES = 3
-# Seconds that a worker process takes to import torch and to load the data.
-WORKER_START = 4.0
+# Seconds of computing that a worker process takes to start, which is mostly the import of torch.
+WORKER_START = 5.0
 # Kinds of runs that are measured.
 MOST_KINDS = 12
 
@@ -123,7 +123,7 @@ def estimate_total_seconds(
     # the most frequent kinds are measured, and the others take the mean time of these
     measured = sorted(kinds.values(), key=len, reverse=True)[:MOST_KINDS]
     budget = min(BUDGET, TOTAL_BUDGET / len(measured))
-    known = 0.0
+    known, load = 0.0, _Load()
     for members in measured:
         first = members[0].run
         time_of = estimate_run_time(first, dataset_of(first), workers=count, budget=budget)
@@ -132,7 +132,9 @@ def estimate_total_seconds(
             steps = length_of(run.run, examples).steps - steps_so_far(store, run.identity)
             known += time_of.seconds + (max(0, steps) - time_of.steps) * time_of.step_seconds
     total = known * len(runs) / sum(map(len, measured))
-    return total / count + (WORKER_START if count > 1 else 0.0)
+    if count == 1:
+        return total
+    return total / count + WORKER_START * load.stretch() * load.slowdown(threads, count)
 
 
 def without_noise(run: RunSpec) -> RunSpec:
@@ -211,6 +213,11 @@ class _Load:
 
     def __init__(self) -> None:
         self._busy, self._own, self._started = _busy_seconds(), time.process_time(), time.perf_counter()
+
+    def stretch(self) -> float:
+        """Return the wall-clock seconds that one second of computing took, at least 1."""
+        own = time.process_time() - self._own
+        return max(1.0, (time.perf_counter() - self._started) / own) if own > 0 else 1.0
 
     def slowdown(self, threads: int, workers: int) -> float:
         """Return how much slower a run is when `workers` of them share the machine than it was when measured."""

@@ -55,15 +55,21 @@ class RowBuffer:
 
     def whole(self) -> Tensor:
         """Return all rows as one tensor; the buffer must not be used afterwards."""
-        return joined(self._blocks) if self._file is None else self._mapped(self._file)
+        if self._file is None:
+            return joined(self._blocks)
+        with self._file as file:  # the mapping outlives it
+            return self._mapped(file)
 
     def _move(self, blocks: list[Tensor]) -> None:
         """Write these blocks to a new file."""
         # shorter types are stored as float32, which holds their values exactly
         wide = any(block.dtype == torch.float64 for block in blocks)
-        self._file, self._rows, self._dtype = tempfile.TemporaryFile(), 0, np.dtype(np.float64 if wide else np.float32)
+        former, self._file = self._file, tempfile.TemporaryFile()  # noqa: SIM115 (`whole` closes it)
+        self._rows, self._dtype = 0, np.dtype(np.float64 if wide else np.float32)
         for block in blocks:
             self._write(block)
+        if former is not None:
+            former.close()
 
     def _write(self, block: Tensor) -> None:
         assert self._file is not None
@@ -72,6 +78,7 @@ class RowBuffer:
         if rows.nbytes > free - GIB:
             required = f"predictions that fit into the temporary folder '{tempfile.gettempdir()}'"
             got = f"more than {shown_bytes(self._file.tell())}, with {shown_bytes(free)} left there"
+            self._file.close()
             raise fail(ARGUMENT, required, got, "set TMPDIR to a folder with more room, or give fewer rows")
         self._file.write(rows.data)
         self._rows += len(block)
