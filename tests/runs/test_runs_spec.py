@@ -72,7 +72,7 @@ def test_a_bad_specification_is_refused_by_name(change, words) -> None:
         ({"training": {"threads": 1025}}, "training.threads: at most 1024; got 1025; lower it"),
         (
             {"noise": {"name": "symmetric", "rate": 0.1, "splits": ["train", "train"]}},
-            "noise.splits: each split once; got ['train', 'train']; drop what is repeated",
+            "noise.splits: each split once; got ['train', 'train']; remove the repeated ones",
         ),
         (
             {"optimizer": {"name": "adamw", "nesterov": True}},

@@ -152,7 +152,7 @@ class RunStore:
         A folder that holds anything but regular files is set aside.
         """
         folder = self.partial(resolved.identity)
-        if os.path.lexists(folder) and not _holds_regular_files_only(folder):
+        if os.path.lexists(folder) and not holds_regular_files_only(folder):
             set_aside(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / SPEC, (resolved.model_dump_json(indent=2) + "\n").encode())
@@ -242,7 +242,8 @@ def _clear(path: Path) -> None:
         set_aside(path)
 
 
-def _holds_regular_files_only(folder: Path) -> bool:
+def holds_regular_files_only(folder: Path) -> bool:
+    """Return whether a path is a folder, and no link to one, in which everything is a regular file."""
     if folder.is_symlink() or not folder.is_dir():
         return False
     with os.scandir(folder) as entries:

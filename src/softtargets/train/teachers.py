@@ -1,5 +1,6 @@
 """Teachers' outputs for a batch: computed online, precomputed for all rows, or read from a cache."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, write_
 from softtargets.objectives import TeacherFn
 from softtargets.runs.network import ROWS, TrainedModel, load_trained
 from softtargets.runs.spec import ResolvedRun, canonical_json
-from softtargets.runs.store import RunStore, set_aside
+from softtargets.runs.store import RunStore, holds_regular_files_only, set_aside
 from softtargets.runs.streams import generator
 
 # The most rows that an interrupted writer loses; it does not change the outputs.
@@ -78,6 +79,8 @@ def _cache_of(teacher: ResolvedRun, resolved: ResolvedRun, dataset: Dataset, sto
         return cache
 
     with store.lock(f"teachers-{folder.name}", wait=True):
+        if os.path.lexists(folder) and not holds_regular_files_only(folder):
+            set_aside(folder)
         try:
             return written()
         except InputError:
