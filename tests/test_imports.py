@@ -32,6 +32,7 @@ LIBRARY = (
     "integrations",
 )
 LAB = (
+    "_spec_errors",
     "_spec",
     "data",
     "models",

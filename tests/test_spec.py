@@ -1,13 +1,16 @@
 """The base of specifications: strict types, and one sentence for everything that is refused."""
 
 import datetime
+import os
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from softtargets._errors import InputError
-from softtargets._spec import Spec, read_toml
+from softtargets._spec import NamedSpec, Spec, read_toml, register, union_of
 from softtargets.models import AnyModel
 
 
@@ -121,8 +124,10 @@ def test_specifications_may_stand_in_what_is_parsed_and_in_what_is_changed() -> 
     spec = Outer.parse({"inner": Inner(count=3)})
     assert spec.inner.count == 3
     assert spec.changed(inner=Inner(count=4), numbers=(1,)) == Outer(inner=Inner(count=4), numbers=(1,))
-    with pytest.raises(ValidationError):
+    with pytest.raises(InputError, match=rf"numbers\.0: a whole number; got 'a'; {WHOLE}"):
         spec.changed(numbers=("a",))
+    with pytest.raises(InputError, match=r"key: one of inner, .*; got 'iner'; did you mean 'inner'\?"):
+        spec.changed(iner=Inner())
 
 
 def test_a_long_value_is_cut() -> None:
@@ -136,3 +141,90 @@ def test_a_toml_file_that_is_not_one_names_its_line(tmp_path) -> None:
         read_toml(path)
     with pytest.raises(InputError, match="existing file"):
         read_toml(tmp_path / "none.toml")
+
+
+def test_paths_and_numpy_values_are_taken_as_text_and_numbers() -> None:
+    given = {
+        "inner": {"text": Path("a/b"), "count": np.int64(3), "share": np.float32(0.5), "flag": np.bool_(True)},
+        "numbers": np.arange(2),
+    }
+    spec = Outer.parse(given)
+    assert spec == Outer.parse({"inner": {"text": "a/b", "count": 3, "share": 0.5, "flag": True}, "numbers": [0, 1]})
+    assert type(spec.inner.count) is int
+
+
+def test_a_class_that_is_registered_later_is_taken_and_serialised() -> None:
+    shapes: dict[str, type[NamedSpec]] = {}
+
+    @register(shapes, "square")
+    class Square(NamedSpec):
+        side: float = 1.0
+
+    class Drawing(Spec):
+        shape: union_of(shapes) | None = None  # pyright: ignore[reportInvalidTypeForm]
+        others: tuple[union_of(shapes), ...] = ()  # pyright: ignore[reportInvalidTypeForm]
+
+    @register(shapes, "circle")
+    class Circle(NamedSpec):
+        radius: float = 1.0
+
+    drawing = Drawing.parse({"shape": {"name": "circle", "radius": 2}, "others": [{"name": "square"}]})
+    assert drawing == Drawing(shape=Circle(radius=2.0), others=(Square(),))
+    assert drawing.model_dump(mode="json", exclude_none=True) == {
+        "shape": {"name": "circle", "radius": 2.0},
+        "others": [{"name": "square", "side": 1.0}],
+    }
+    assert Drawing.model_validate_json(drawing.model_dump_json()) == drawing
+    with pytest.raises(InputError, match=r"others\.0\.radius: a number; got '2'"):
+        Drawing.parse({"others": [{"name": "circle", "radius": "2"}]})
+    with pytest.raises(InputError, match=r"shape\.name: one of square, circle; got 'cirle'; did you mean 'circle'\?"):
+        Drawing.parse({"shape": {"name": "cirle"}})
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a = " + b"[" * DEEP + b"]" * DEEP, "nested more than 64 levels deep"),
+        (b"a = " + b"[" * 200 + b"]" * 200, "nested more than 64 levels deep"),
+        (b"a = " + b"1" * 5000, "digits"),
+        (b"a = '\xff'", "decode"),
+        (b"\0" * 64, "not TOML"),
+    ],
+    ids=["nested", "nested a little", "digits", "not UTF-8", "zeros"],
+)
+def test_a_malicious_toml_file_is_one_sentence(tmp_path, content, said) -> None:
+    path = tmp_path / "run.toml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        read_toml(path)
+
+
+def test_only_regular_files_of_a_sane_size_are_read(tmp_path, monkeypatch) -> None:
+    with pytest.raises(InputError, match=r"a TOML file; got '/dev/zero', a device"):
+        read_toml(Path("/dev/zero"))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a pipe, not a regular file"):
+        read_toml(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a folder"):
+        read_toml(tmp_path)
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(2**33)
+    with pytest.raises(InputError, match=r"a file of 8.0 GiB; the limit is 64.0 MiB"):
+        read_toml(tmp_path / "sparse")
+    with pytest.raises(InputError, match=r"path: .*too long"):
+        read_toml(tmp_path / ("a" * 5000))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run.toml").write_text("a = 1\n")
+    assert read_toml("~/run.toml") == {"a": 1}
+
+
+def test_values_of_absurd_size_are_one_sentence() -> None:
+    deep: list = []
+    for _ in range(DEEP):
+        deep = [deep]
+    assert "at most 64 levels" in _refusal({"free": {"a": deep}})
+    assert "an integer of at most 64 bits" in _refusal({"inner": {"count": 10**5000}})
+    assert "text in Unicode" in _refusal({"inner": {"text": "\udcff"}})

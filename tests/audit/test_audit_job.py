@@ -346,7 +346,7 @@ def test_predictions_must_belong_to_the_data(audit, with_reference):
         ({"predictions": (Path("held.npz"),), "features": ("a",)}, "features: used together with data"),
         ({"predictions": (Path("held.npz"),), "folds": 5}, "folds: not used with predictions; got 5"),
         ({"predictions": (Path("held.npz"),), "epochs": 3}, "epochs: not used with predictions; got 3"),
-        ({"data": "true.csv", "text": "label"}, "another column than the label column"),
+        ({"data": "true.csv", "text": "label"}, "a column other than the label column"),
         ({"data": "true.csv", "features": ("x0", "x9")}, "x9"),
         ({"data": "true.csv", "labels": "observed.csv:lable"}, "did you mean 'label'"),
     ],

@@ -1,6 +1,7 @@
 """Calibrators live in modules and files: state, export, safetensors, and files that are refused by name."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,10 @@ def test_nothing_is_pickled(tmp_path: Path) -> None:
         "version": "1",
         "class": "TemperatureScaling",
     }
+
+
+def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place, kind in ((tmp_path / "pipe", "a pipe"), ("/dev/zero", "a device"), (tmp_path, "a folder")):
+        with pytest.raises(ValueError, match=f"{kind}, not a regular file"):
+            calibration.load(place)

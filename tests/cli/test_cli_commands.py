@@ -86,6 +86,7 @@ def test_debug_lets_python_show_the_traceback(tmp_path, monkeypatch) -> None:
     ("error", "code", "words"),
     [
         (OSError(28, "No space left on device"), MACHINE, "what was finished is kept"),
+        (OSError(36, "File name too long", "a" * 5000), BAD_INPUT, "(5000 characters)', a path that is too long"),
         (MemoryError(), MACHINE, "MemoryError"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 4 EB"), MACHINE, "what was finished is kept"),
         (
@@ -153,7 +154,7 @@ def test_an_unknown_key_of_a_specification_names_the_nearest(tmp_path, monkeypat
     ("addition", "words"),
     [
         ("[[optimizer.groups]]\nmatch = 'haed.*'\nweight_decay = 0.0", "did you mean 'head."),
-        ("[augmentation]\nflip = true", "augmentation: images; got a table"),
+        ("[augmentation]\nflip = true", "augmentation: a data set of images; got a table"),
     ],
 )
 def test_what_cannot_work_is_said_before_training(tmp_path, monkeypatch, capsys, addition, words) -> None:
@@ -181,13 +182,14 @@ def test_show_says_what_a_scale_costs(tmp_path, monkeypatch, capsys) -> None:
 @pytest.mark.slow
 def test_show_estimates_the_paper_scale_without_its_data(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("softtargets.studies.describe.TIMED_EPOCHS", 2)
-    monkeypatch.setattr("softtargets.studies.describe.STEPS_PER_EPOCH", 1)
+    for name in ("BUDGET", "TOTAL_BUDGET"):
+        monkeypatch.setattr(f"softtargets.train.estimate.{name}", 0.0)
+    monkeypatch.setattr("softtargets.train.estimate.LEAST_SAMPLES", 1)
     assert run_safely(["show", "lukasik2020", "--scale", "paper"]) == DONE
     printed = capsys.readouterr().out
     assert "130 runs on uoft-cs/cifar100" in printed
     assert "8,320,000 steps" in printed
-    assert "not at hand" in printed
+    assert "is not available" in printed
 
 
 @pytest.mark.slow

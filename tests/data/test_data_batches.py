@@ -48,5 +48,5 @@ def test_tf_idf_is_that_of_scikit_learn() -> None:
 
 def test_texts_are_not_augmented() -> None:
     data = texts(torch.ones(3, 2, dtype=torch.uint8), [0, 1])
-    with pytest.raises(InputError, match=r"augmentation: images; got texts \('mine'\); drop the augmentation"):
+    with pytest.raises(InputError, match=r"augmentation: a data set of images; got texts \('mine'\); remove"):
         check_augmentation(AugmentationSpec(flip=True), data)

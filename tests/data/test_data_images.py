@@ -105,7 +105,7 @@ def test_which_column(tmp_path: Path, png: Png) -> None:
     table = pa.table({"left": cells, "right": cells, "size": [1.0, 2.0], "label": [0, 1]})
     pq.write_table(table, tmp_path / "set.parquet")
     path = tmp_path / "set.parquet"
-    refused("image: one of left, right; got nothing; say which column to read", path)
+    refused("image: one of left, right; got nothing; name the column to read", path)
     refused(
         "image: a column of images, each {bytes, path}; got 'size' of set.parquet; use one of left, right",
         path,

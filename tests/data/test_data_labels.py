@@ -63,9 +63,15 @@ def test_what_is_read(tmp_path: Path, labels: object, expected: list[int], names
         ([[0], [1]], "got a value of type list in set.parquet, row 0"),
         (["0", "1", "x"], "got 'x' in set.parquet, row 2 beside 0 in set.parquet, row 0; fix or drop that row"),
         ([0, 1, -1], "label: at least 0; got -1 in set.parquet, row 2; fix or drop that row"),
-        ([0, 1, 3], "label: at least one training example of every class; got none of class 2; number the classes"),
-        ([0, 10**9], "got none of class 1;"),
-        ([0, 0, 0], "label: at least 2 classes; got only '0'; add examples of another class"),
+        (
+            [0, 1, 3],
+            "at least one training example of every class; got none of class 2 in set.parquet; number the classes",
+        ),
+        ([0, 10**9], "got none of class 1 in set.parquet;"),
+        (
+            [0, 0, 0],
+            "label: at least 2 classes; got only '0' in set.parquet, column 'label'; add examples of another class",
+        ),
     ],
 )
 def test_what_is_refused(tmp_path: Path, labels: object, text: str) -> None:
@@ -76,8 +82,12 @@ def test_declared_number_of_classes(tmp_path: Path) -> None:
     numbers, names = parquet(tmp_path / "a.parquet", [0, 1, 2, 1]), parquet(tmp_path / "b.parquet", ["x", "y", "x"])
     assert loaded(numbers, num_classes=3).num_classes == 3
     refused("label: at least 0 and below 2, the number of classes; got 2 in a.parquet, row 2;", numbers, num_classes=2)
-    refused("got none of class 3;", numbers, num_classes=4)
-    refused("num_classes: 2, the number of class names; got 3; leave it out or fix it", names, num_classes=3)
+    refused("got none of class 3 in a.parquet;", numbers, num_classes=4)
+    refused(
+        "num_classes: 2, the number of class names in b.parquet; got 3; leave it out or fix it",
+        names,
+        num_classes=3,
+    )
 
 
 def test_rows_are_counted_within_their_file(tmp_path: Path, write_csv: Callable[..., Path]) -> None:
@@ -96,7 +106,7 @@ def test_class_names_of_the_file(tmp_path: Path, png: Callable[..., bytes], writ
     write("test", [1, 0])
     assert loaded(tmp_path).class_names == ("ant", "bee")
     assert loaded(tmp_path, num_classes=2).labels.tolist() == [0, 1, 1, 1, 0]
-    refused("num_classes: 2, the number of class names; got 3", tmp_path, num_classes=3)
+    refused("num_classes: 2, the number of class names in train.parquet, test.parquet; got 3", tmp_path, num_classes=3)
     write("test", [1, 2])
     refused("label: at least 0 and below 2, the number of classes; got 2 in test.parquet, row 1", tmp_path)
     write("test", [1, -1])
@@ -107,20 +117,25 @@ def test_class_names_of_the_file(tmp_path: Path, png: Callable[..., bytes], writ
     refused("label: the same class names in every file; got ant, bee ... in train.parquet and bee, ant", tmp_path)
     write("test", [1, 0])
     write("train", [0, 0])
-    refused("label: at least one training example of every class; got none of class 1 ('bee'); add", tmp_path)
+    refused(f"at least one training example of every class; got none of class 1 ('bee') in '{tmp_path}'; add", tmp_path)
 
 
 def test_a_class_that_a_split_or_limit_leaves_without_example(tmp_path: Path, write_csv: Callable[..., Path]) -> None:
     path = write_csv(tmp_path / "set.csv", ["a", "b"] * 10 + ["c"])
     assert loaded(path, test=0.3, validation=0.3).num_classes == 3
-    refused("got none of class 2 ('c'); raise limit.train", path, limit={"train": 2})
+    refused(f"got none of class 2 ('c') in '{path}'; raise limit.train", path, limit={"train": 2})
 
 
 def test_a_class_that_a_fold_leaves_without_example(tmp_path: Path, write_csv: Callable[..., Path]) -> None:
     path = write_csv(tmp_path / "set.csv", ["a", "b"] * 10 + ["c"])
     folds = [loaded(path, fold={"index": index, "count": 3}) for index in range(3)]
     assert sorted(int((data.labels[data.splits["train"]] == 2).sum()) for data in folds) == [0, 1, 1]
-    refused("got none of class 2 ('c'); raise limit.train", path, limit={"train": 2}, fold={"index": 0, "count": 2})
+    refused(
+        f"got none of class 2 ('c') in '{path}'; raise limit.train",
+        path,
+        limit={"train": 2},
+        fold={"index": 0, "count": 2},
+    )
 
 
 def test_labels_are_checked_before_images(tmp_path: Path, write_images: Callable[..., Path]) -> None:
@@ -142,7 +157,7 @@ def test_unknown_label_column(tmp_path: Path, write_csv: Callable[..., Path]) ->
 
 def test_no_rows(tmp_path: Path, write_csv: Callable[..., Path], write_images: Callable[..., Path]) -> None:
     refused(
-        "name: at least one row in every file; got none in set.csv; add examples or take",
+        "name: at least one row in every file; got none in set.csv; add examples or remove",
         write_csv(tmp_path / "set.csv", []),
     )
     refused(

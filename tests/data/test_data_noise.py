@@ -183,7 +183,7 @@ def test_labels_of_people_are_not_asked_for_where_the_file_has_none(tmp_path) ->
     people.write_text("worse\n" + "1\n" * 8)
     dataset = load(DataSpec(name=str(folder), test=0))
     spec = {"name": "recorded", "file": str(people), "column": "worse"}
-    with pytest.raises(InputError, match=r"noise.splits: .*; got 'validation', which it has of its own; leave it out"):
+    with pytest.raises(InputError, match=r"noise.splits: .*; got 'validation', a split of its own; leave it out"):
         _observed(run_with(**spec), dataset)
     seen = _observed(run_with(**spec, splits=["train"]), dataset)
     assert seen.rates == {"train": 0.5}

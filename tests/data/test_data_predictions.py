@@ -154,7 +154,7 @@ def test_rows_that_are_no_probabilities(tmp_path: Path, form: str) -> None:
     name = WRITERS[form][1]
     required = "probs of at least 0 whose rows sum to 1, to within 0.001; got"
     refused(f"{required} a sum of 1.0625 in {name}, row 2; divide each row by its sum", with_row([0, 0.0625, 1]))
-    unclear = "that is neither probabilities nor surely logits: fix that row, or pass --logits probs if they are"
+    unclear = "fix that row, or pass --logits probs if these are logits"
     refused(f"{required} a sum of 1.3 in {name}, row 2; {unclear}", with_row([0.5, 0.5, 0.3]))
     refused(f"{required} a sum of 1 and -1 in {name}, row 2; these look like logits", with_row([1, 1, -1]))
     assert len(read_predictions([with_row([0.3331, 0.3331, 0.333])])) == 4
@@ -220,7 +220,7 @@ def test_the_number_of_classes(tmp_path: Path, form: str) -> None:
 @every_format
 def test_a_file_without_rows(tmp_path: Path, form: str) -> None:
     path = written(tmp_path, form, {"probs": PROBS[:0], "labels": LABELS[:0]})
-    refused(f"at least one row in every file; got none in {path.name}; take the file away", path)
+    refused(f"at least one row in every file; got none in {path.name}; remove the file", path)
 
 
 @pytest.mark.parametrize("form", ["npz", "safetensors", "lists", "csv"])
@@ -390,7 +390,7 @@ def test_a_header_that_promises_more_than_there_is(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    refused("a file that can be read; got p.npz: 96 bytes of 'logits', where its header promises 120; check", path)
+    refused("a file that can be read; got p.npz: 96 bytes of 'logits', but its header says 120; check", path)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])

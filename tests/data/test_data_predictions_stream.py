@@ -99,7 +99,7 @@ def test_only_an_array_that_is_held_whole_has_a_note(tmp_path: Path) -> None:
     for name in FILES:
         notes = open_predictions([save(tmp_path / name, {"logits": LOGITS, "labels": LABELS})]).notes
         if name == "packed_columns.npz":
-            assert notes == (f"'logits' in {name} is compressed column by column, so it is held in memory whole",)
+            assert notes == (f"'logits' in {name} is compressed in column-major order, so all of it is held in memory",)
         else:
             assert notes == ()
 

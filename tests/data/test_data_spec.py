@@ -55,7 +55,7 @@ def test_a_fold_that_there_is_not() -> None:
     with pytest.raises(InputError, match=r"fold.index: below 3, the number of folds; got 3; count the folds from 0"):
         DataSpec.parse({"name": "digits", "fold": {"index": 3, "count": 3}})
     limited = {"name": "digits", "fold": {"index": 1, "count": 3}, "limit": {"validation": 9}}
-    with pytest.raises(InputError, match="limit: nothing for validation beside a fold, which is kept whole; got 9; "):
+    with pytest.raises(InputError, match=r"limit: no limit\.validation with a fold, which is used completely; got 9; "):
         DataSpec.parse(limited)
 
 

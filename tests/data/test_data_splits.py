@@ -36,7 +36,7 @@ def test_quotas_by_largest_remainder_sum_to_the_total() -> None:
 
 @given(
     counts=st.lists(st.integers(2, 40), min_size=2, max_size=6),
-    share=st.floats(0.05, 0.6),
+    share=st.floats(0.05, 0.5),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_every_row_is_in_one_split_and_the_total_is_rounded(counts: list[int], share: float, seed: int) -> None:
@@ -100,11 +100,30 @@ def test_limits_are_stratified_and_leave_the_other_splits_alone() -> None:
 
 
 def test_a_share_too_small_for_one_example_is_named() -> None:
-    with pytest.raises(InputError, match=r"test: a share that holds out at least one example; got 0\.05 of 4; give"):
+    with pytest.raises(
+        InputError, match=r"test: a share that holds out at least one example; got 0\.05 of 4 in 'digits'; give"
+    ):
         divided(labels_of(2, 2), test=0.05)
 
 
-def test_no_share_leaves_a_split_empty() -> None:
+@pytest.mark.parametrize("name", ["validation", "test"])
+@pytest.mark.parametrize(("share", "left", "largest"), [(0.999, 0, 0.9), (0.95, 5, 0.9), (0.91, 9, 0.9)])
+def test_a_share_that_leaves_next_to_nothing_is_refused_with_the_largest_that_works(name, share, left, largest) -> None:
+    shares = {"test": 0.0, "validation": 0.0}
+    labels = labels_of(50, 50)
+    text = rf"{name}: .* 10 training examples, 5 per class; got {share} of 100 in 'digits', which leaves {left}; .* 0.9"
+    with pytest.raises(InputError, match=text):
+        divided(labels, **{**shares, name: share})
+    assert len(divided(labels, **{**shares, name: largest})["train"]) == 10
+
+
+def test_a_share_of_at_most_one_half_is_always_kept() -> None:
+    assert len(divided(labels_of(2, 2), test=0.5, validation=0)["train"]) == 2
+    with pytest.raises(InputError, match=r"which leaves 1; use at most 0\.5"):
+        divided(labels_of(2, 2), test=0.7, validation=0)
+
+
+def test_a_share_of_zero_holds_out_nothing() -> None:
     assert len(divided(labels_of(2, 2), test=0, validation=0)["test"]) == 0
 
 

@@ -117,7 +117,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     refused("name: at least one row in every file; got none in set.csv", path)
     (tmp_path / "set.parquet").write_bytes(b"PAR1 no more of it")
     refused("name: data that can be read; got set.parquet: ", tmp_path / "set.parquet")
-    refused("; check that it is whole and of the type its name says", tmp_path / "set.parquet")
+    refused("; check that it is complete and of the type that its name says", tmp_path / "set.parquet")
 
 
 def test_text_in_a_late_chunk_of_another_column_does_no_harm(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [{"text": "label"}, {"image": "x", "text": "y"}, {"text": "x", "features": ("y",)}])
 def test_specifications_that_contradict_themselves(values: dict) -> None:
-    with pytest.raises(InputError, match=r"another column than|leave out either this or"):
+    with pytest.raises(InputError, match=r"a column other than|leave one of the two out"):
         DataSpec.parse({"name": "a.csv", **values})
 
 

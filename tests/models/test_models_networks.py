@@ -118,7 +118,7 @@ def test_what_is_refused() -> None:
     with pytest.raises(InputError, match=r"input_shape: positive sizes; got \(\); give"):
         Mlp((), 10)
     with pytest.raises(
-        InputError, match=r"widths: images of at least 8 pixels either way; got \(1, 8, 7\); drop a stage"
+        InputError, match=r"widths: images of at least 8x8 pixels for 3 stages; got \(1, 8, 7\); remove a stage"
     ):
         ConvNet((1, 8, 7), 10)
     with pytest.raises(InputError, match=r"depth: 6n \+ 2 with n >= 1; got 21; use 20 or 26"):

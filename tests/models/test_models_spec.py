@@ -1,19 +1,22 @@
 """Specifications of networks."""
 
 import inspect
+import re
 
 import pytest
+import torch
 from pydantic import TypeAdapter, ValidationError
 
 from softtargets._errors import InputError
-from softtargets._spec import tags
+from softtargets._spec_errors import members
 from softtargets.models import MODELS, AnyModel
 from softtargets.models.mlp import MlpSpec
 from softtargets.models.resnet import ResNetSpec
+from softtargets.runs.spec import RunSpec
 
 
 def test_every_name_has_a_class_whose_arguments_are_the_fields() -> None:
-    specs = tags(AnyModel)
+    specs = members(AnyModel)
     assert set(MODELS) == set(specs)
     for name, spec in specs.items():
         arguments = inspect.signature(MODELS[name].network).parameters
@@ -47,3 +50,36 @@ def test_mlp_ranges(values: dict) -> None:
 def test_resnet_width() -> None:
     with pytest.raises(ValidationError):
         ResNetSpec(width=0)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"name": "mlp", "hidden": [10**9]}, "model.hidden.0: at most 1048576; got 1000000000; lower it"),
+        ({"name": "mlp", "hidden": [8] * 1000}, "model.hidden: a length of at most 256"),
+        ({"name": "resnet", "depth": 6 * 10**8 + 2}, "model.depth: at most 1202; got 600000002; lower it"),
+        ({"name": "convnet", "widths": [10**9]}, "model.widths.0: at most 1048576"),
+        ({"name": "alexnet", "channels": 2**62}, "model.channels: at most 1048576"),
+    ],
+)
+def test_absurd_sizes_are_refused(data, text) -> None:
+    with pytest.raises(InputError, match=re.escape(text)):
+        RunSpec.parse({"model": data, "training": {"epochs": 1}})
+
+
+def test_a_network_that_is_too_large_is_refused_with_its_memory_before_it_is_built() -> None:
+    spec = MODELS["mlp"].parse({"hidden": [2**20, 2**20]})
+    assert spec.parameters((64,), 10) == 64 * 2**20 + 2**40 + 2 * 2**20 + 10 * (2**20 + 1)
+    text = r"model: a network of at most 268,435,456 parameters .*; got 1,099,.* \(4.0 TiB in float32, about four times"
+    with pytest.raises(InputError, match=text):
+        spec.build((64,), 10)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_are_counted_without_drawing_random_numbers(name) -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    counted = MODELS[name]().parameters((3, 32, 32), 10)
+    assert torch.equal(torch.get_rng_state(), before)
+    network = MODELS[name]().build((3, 32, 32), 10)
+    assert counted == sum(parameter.numel() for parameter in network.parameters())

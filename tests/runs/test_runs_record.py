@@ -65,7 +65,7 @@ def test_a_teacher_whose_record_is_not_whole_is_named(store, student, damage) ->
         shutil.rmtree(folder)
     else:
         (folder / PREDICTIONS).write_bytes((folder / PREDICTIONS).read_bytes()[:-1] + b"?")
-    words = rf"teachers: a whole record in '{folder}'; got none, or a damaged one; train that run again"
+    words = rf"teachers: an intact record in '{folder}'; got none, or a damaged one; train that run again"
     for reading in (read_record, measure_record):
         with pytest.raises(InputError, match=words):
             reading(store, student.identity)

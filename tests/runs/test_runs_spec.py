@@ -72,7 +72,7 @@ def test_a_bad_specification_is_refused_by_name(change, words) -> None:
         ({"training": {"threads": 1025}}, "training.threads: at most 1024; got 1025; lower it"),
         (
             {"noise": {"name": "symmetric", "rate": 0.1, "splits": ["train", "train"]}},
-            "noise.splits: each split once; got ['train', 'train']; drop what is repeated",
+            "noise.splits: each split once; got ['train', 'train']; remove the repeated ones",
         ),
         (
             {"optimizer": {"name": "adamw", "nesterov": True}},
@@ -88,7 +88,7 @@ def test_a_bad_specification_is_refused_by_name(change, words) -> None:
         ),
         (
             {"schedule": {"name": "step", "milestones": [0.7, 0.5]}},
-            "schedule.milestones: increasing shares; got [0.7, 0.5]; sort them",
+            "schedule.milestones: increasing fractions; got [0.7, 0.5]; sort them",
         ),
         ({"seeds": -1}, "seeds: at least 0; got -1; raise it"),
         ({"seeds": True}, "seeds: a whole number or a table of them; got True; write one number, such as 3"),
@@ -145,22 +145,22 @@ TAUGHT = {"objective": {"name": "distillation"}, "teachers": [BASE]}
     [
         (
             {"teachers": [BASE]},
-            "teachers: given where the objective is distillation from runs, and only there; "
+            "teachers: given if the objective is distillation from runs, and only then; "
             "got some with 'cross_entropy'; fix one of the two",
         ),
         (
             {"objective": {"name": "distillation"}},
-            "teachers: given where the objective is distillation from runs, and only there; "
+            "teachers: given if the objective is distillation from runs, and only then; "
             "got none with 'distillation'; fix one of the two",
         ),
         (
             {**TAUGHT, "teachers": [BASE, BASE]},
-            "teachers.1: another run than those before it; got the same; change its seeds",
+            "teachers.1: a run that differs from the others; got an equal one; change its seeds",
         ),
         ({**TAUGHT, "teachers": []}, "teachers: a length of at least 1; got []; add to it"),
         (
             {"objective": {"name": "distillation", "source": "average"}},
-            "training.average_decay: given where a running average teaches; got None; give one, such as 0.999",
+            "training.average_decay: given if a running average is the teacher; got None; give one, such as 0.999",
         ),
         (
             {**TAUGHT, "teachers": [BASE, {**BASE, "data": {"name": "digits", "split_seed": 1}}]},
@@ -169,8 +169,8 @@ TAUGHT = {"objective": {"name": "distillation"}, "teachers": [BASE]}
         ),
         (
             {**TAUGHT, "objective": {"name": "distillation", "cache": {}}, "augmentation": {"shift": 1}},
-            "objective.cache: none with augmentation; got one; "
-            "drop one of the two: the teacher would have to see every augmented batch",
+            "objective.cache: no cache with augmentation; got one; "
+            "drop one of the two: a cache has no outputs for augmented inputs",
         ),
     ],
 )
@@ -271,3 +271,24 @@ def test_merging_replaces_a_table_that_changes_its_name() -> None:
     base = {"objective": {"name": "forward", "noise_rate": 0.2}, "training": {"epochs": 1, "threads": 2}}
     change = {"objective": {"name": "mixup"}, "training": {"epochs": 3}}
     assert merged(base, change) == {"objective": {"name": "mixup"}, "training": {"epochs": 3, "threads": 2}}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"training": {"epochs": 2**63 - 1}}, "training.epochs: at most 1000000"),
+        ({"training": {"epochs": 2**63}}, "training.epochs: an integer of at most 64 bits"),
+        ({"training": {"steps": 10**12}}, "training.steps: at most 1000000000"),
+        ({"training": {"epochs": 1, "batch_size": 10**9}}, "training.batch_size: at most 1048576"),
+        ({"training": {"epochs": 1, "threads": 10**6}}, "training.threads: at most 1024"),
+        ({"seeds": 2**64}, "seeds: an integer of at most 64 bits"),
+        ({"seeds": {"order": -1}}, "seeds.order: at least 0"),
+        ({"augmentation": {"shift": 10**9}}, "augmentation.shift: at most 4096"),
+        ({"schedule": {"warmup_steps": 10**15}}, "schedule.warmup_steps: at most 1000000000"),
+        ({"data": {"name": "digits", "num_classes": 10**9}}, "data.num_classes: at most 1000000"),
+        ({"data": {"name": "digits", "fold": {"index": 0, "count": 10**6}}}, "data.fold.count: at most 10000"),
+    ],
+)
+def test_absurd_sizes_are_refused_before_anything_is_built(change, text) -> None:
+    with pytest.raises(InputError, match=text):
+        RunSpec.parse({"model": {"name": "mlp"}, "training": {"epochs": 1}, **change})

@@ -1,6 +1,7 @@
 """A run is a pure function of its specification: killed and resumed, beside others, again and again."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, SELE
 from softtargets.train import execute as executes
 from softtargets.train import loop
 from softtargets.train.execute import execute, resolve, validate_setup
+from softtargets.train.progress import steps_so_far
 
 # Everything with state of its own: batch statistics, averaged weights, dropout, augmentation, objectives.
 STATEFUL = {
@@ -101,11 +103,7 @@ def _count_epochs(monkeypatch) -> list[int]:
     return trained
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
-def test_a_damaged_checkpoint_starts_the_run_again(small_run, tmp_path, monkeypatch, damage) -> None:
-    resolved = small_run()
-    whole, store = RunStore(tmp_path / "whole"), RunStore(tmp_path / "damaged")
-    execute(resolved, whole)
+def _kill_in_third_epoch(resolved, store, monkeypatch) -> None:
     original = loop.Trainer._train_epoch
 
     def dies(self):
@@ -117,11 +115,49 @@ def test_a_damaged_checkpoint_starts_the_run_again(small_run, tmp_path, monkeypa
     with pytest.raises(KilledError):
         execute(resolved, store, checkpoint_seconds=0)
     monkeypatch.setattr(loop.Trainer, "_train_epoch", original)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
+def test_a_damaged_checkpoint_starts_the_run_again(small_run, tmp_path, monkeypatch, damage) -> None:
+    resolved = small_run()
+    whole, store = RunStore(tmp_path / "whole"), RunStore(tmp_path / "damaged")
+    execute(resolved, whole)
+    _kill_in_third_epoch(resolved, store, monkeypatch)
     path = store.partial(resolved.identity) / CHECKPOINT
     content = path.read_bytes()
     changed = bytearray(content)
     changed[len(changed) // 2] ^= 1
     path.write_bytes({"cut": content[: len(content) // 2], "changed": bytes(changed), "empty": b""}[damage])
+    assert execute(resolved, store).status == "trained"
+    assert _files(store, resolved.identity) == _files(whole, resolved.identity)
+
+
+def test_an_edited_history_starts_an_interrupted_run_again(small_run, tmp_path, monkeypatch) -> None:
+    resolved = small_run()
+    whole, store = RunStore(tmp_path / "whole"), RunStore(tmp_path / "edited")
+    execute(resolved, whole)
+    _kill_in_third_epoch(resolved, store, monkeypatch)
+    path = store.partial(resolved.identity) / HISTORY
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"epoch": 1,', b'"epoch": 7,'))
+    assert len(path.read_bytes()) == len(content)
+    assert execute(resolved, store).status == "trained"
+    assert _files(store, resolved.identity) == _files(whole, resolved.identity)
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, HISTORY, "spec.json"])
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_an_interrupted_run_with_anything_but_regular_files_is_set_aside(
+    small_run, tmp_path, monkeypatch, name, kind
+) -> None:
+    resolved = small_run()
+    whole, store = RunStore(tmp_path / "whole"), RunStore(tmp_path / "odd")
+    execute(resolved, whole)
+    _kill_in_third_epoch(resolved, store, monkeypatch)
+    path = store.partial(resolved.identity) / name
+    path.unlink()
+    {"device": lambda: path.symlink_to("/dev/zero"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    assert steps_so_far(store, resolved.identity) in (0, 8)
     assert execute(resolved, store).status == "trained"
     assert _files(store, resolved.identity) == _files(whole, resolved.identity)
 
@@ -364,8 +400,8 @@ def test_a_set_without_a_split_has_no_measures_of_it(small_run, tmp_path, split)
     ("change", "words"),
     [
         ({"data": {"limit": None, "validation": 0.0}, "training": {"evaluate_every": 1}}, "training.evaluate_every"),
-        ({"schedule": {"name": "cosine", "warmup_steps": 16}}, "schedule.warmup_steps: fewer than all steps"),
-        ({"augmentation": {"shift": 8}}, "augmentation: moves below 8 pixels"),
+        ({"schedule": {"name": "cosine", "warmup_steps": 16}}, "schedule.warmup_steps: fewer than the steps"),
+        ({"augmentation": {"shift": 8}}, "augmentation: distances below 8 pixels"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_before_training(small_run, tmp_path, change, words) -> None:

@@ -47,7 +47,7 @@ def test_the_known_transition_is_the_one_that_labels_were_drawn_from(small_run, 
     assert torch.equal(used, noise.pair_flip(0.3, 10).to_dense())
     assert measure_record(store, resolved.identity)["transition.distance"] < 0.1
     unknown = small_run(objective=known, noise={"name": "instance", "rate": 0.3})
-    with pytest.raises(InputError, match="whose transition nobody knows"):
+    with pytest.raises(InputError, match="whose transition is unknown"):
         train(unknown, store)
 
 
@@ -145,5 +145,5 @@ def test_a_transition_is_not_estimated_from_clean_labels(small_run, tmp_path) ->
 
 
 def test_an_epoch_is_selected_among_those_there_are(small_run, tmp_path) -> None:
-    with pytest.raises(InputError, match=r"training.evaluate_every: at most 4, the epochs there are; got 5"):
+    with pytest.raises(InputError, match=r"training.evaluate_every: at most 4, the number of epochs; got 5"):
         validate_setup([small_run(training={"evaluate_every": 5})], RunStore(tmp_path))

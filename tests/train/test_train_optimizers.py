@@ -206,5 +206,5 @@ def test_a_number_without_measure_in_the_training_rows_is_refused() -> None:
 
 
 def test_tables_cannot_be_flipped() -> None:
-    with pytest.raises(InputError, match="augmentation: images; got a table"):
+    with pytest.raises(InputError, match="augmentation: a data set of images; got a table"):
         check_augmentation(AugmentationSpec(flip=True), _dataset(torch.randn(5, 3)))

@@ -69,7 +69,7 @@ def test_keeping_snapshots_changes_no_number_of_the_run(small_run, tmp_path) -> 
         assert execute(resolved, store).status == "trained"
     assert with_them.identity != without.identity
     assert (store.path(with_them.identity) / MODEL).read_bytes() == (store.path(without.identity) / MODEL).read_bytes()
-    with pytest.raises(InputError, match="snapshot_every: a run that keeps its weights"):
+    with pytest.raises(InputError, match="snapshot_every: given, for a run whose weights"):
         next(read_snapshots(store.path(without.identity)))
 
 

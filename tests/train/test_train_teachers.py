@@ -1,6 +1,7 @@
 """Caches of teachers: with all classes the live teacher, shared by students, corrected where they are damaged."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,20 @@ def test_a_damaged_cache_is_set_aside_and_made_again(student, tmp_path, name, da
     aside = [path.name for path in _caches(store) if path != folder]
     # without its manifest a cache is one in the making, which is gone on with
     assert aside == ([] if (name, damage) == ("manifest.json", "gone") else [f"{folder.name}.damaged-1"])
+
+
+@pytest.mark.parametrize("name", [".lock", "shard-00001.bin", "index.bin", "manifest.json", "plan.json"])
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_a_cache_with_anything_but_regular_files_is_set_aside(student, tmp_path, name, kind) -> None:
+    store = RunStore(tmp_path)
+    _trained(student(cache=FLOAT32), store)
+    (folder,) = _caches(store)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    path = folder / name
+    path.unlink()
+    {"device": lambda: path.symlink_to("/dev/zero"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    _trained(student({"seeds": {"order": 1}}, cache=FLOAT32), store)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_anothers_cache_in_its_place_is_set_aside(student, tmp_path) -> None:

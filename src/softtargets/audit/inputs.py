@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from softtargets._checks import first_bad
@@ -14,12 +13,12 @@ from softtargets.audit.request import AuditRequest, OnStage
 from softtargets.audit.results import CrossValidatedModel
 from softtargets.data import read_observed
 from softtargets.data.dataset import Dataset
-from softtargets.data.predictions import Predictions, read_predictions
+from softtargets.data.predictions import Predictions, RowBuffer, read_predictions
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec
 from softtargets.runs.store import RunStore
 
-_CHUNK = 65_536
+_CHUNK, _NUMBERS = 65_536, 2**22
 OTHER_PARTS = "The training part is audited. The data set’s own validation and test splits are not."
 
 
@@ -168,12 +167,11 @@ def _check_fit(given: Predictions, labels: Tensor, dataset: Dataset) -> None:
 
 
 def _probabilities(given: Predictions, on_stage: OnStage) -> Tensor:
-    """Return the probabilities: as they are stored, which may be mapped, or of logits once, in float32."""
+    """Return the probabilities: as stored, or the softmax of logits in float32. Large ones are memory-mapped."""
     if given.kind == "probs":
         return given.values
-    probs = torch.empty(given.values.shape)
-    for start in range(0, len(given), _CHUNK):
+    probs, step = RowBuffer(), max(1, min(_CHUNK, _NUMBERS // given.num_classes))
+    for start in range(0, len(given), step):
         on_stage("reading", start / len(given))
-        rows = slice(start, start + _CHUNK)
-        probs[rows] = given.probs(rows)
-    return probs
+        probs.add(given.probs(slice(start, start + step)))
+    return probs.whole()

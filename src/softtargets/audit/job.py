@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from softtargets._storage import user_path
 from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmetry_of
 from softtargets.audit.classes import audit_classes, find_confusions
 from softtargets.audit.evidence import measure_agreement
@@ -92,7 +93,7 @@ def audit_labels(
         data=None if data is None else str(data),
         predictions=tuple(map(Path, paths)),
         arrays=predictions_of(**arrays, class_names=options.class_names) if arrays else None,
-        output=None if output is None else Path(output),
+        output=None if output is None else user_path("output", output),
         options=options,
         **names,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from softtargets._errors import fail
+from softtargets._storage import user_path
 from softtargets.data.predictions import Predictions
 from softtargets.train.progress import Progress
 
@@ -57,9 +58,9 @@ class AuditOptions:
     on_progress: Callable[[AuditStage | Progress], None] = lambda state: None
 
     def __post_init__(self) -> None:
-        # text is taken for paths, as everywhere in Python
-        object.__setattr__(self, "runs", Path(self.runs))
-        object.__setattr__(self, "reports", None if self.reports is None else Path(self.reports))
+        # paths may be given as text
+        object.__setattr__(self, "runs", user_path("runs", self.runs))
+        object.__setattr__(self, "reports", None if self.reports is None else user_path("reports", self.reports))
 
 
 @dataclass(frozen=True)

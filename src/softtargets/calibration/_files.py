@@ -4,7 +4,7 @@ from os import PathLike
 from pathlib import Path
 
 from softtargets._errors import fail, fail_type, unknown
-from softtargets._storage import write_atomically
+from softtargets._storage import UnfitFileError, open_regular, write_atomically
 from softtargets.calibration._calibrator import CALIBRATORS, Calibrator
 
 __all__ = ["load", "save"]
@@ -54,9 +54,14 @@ def load(path: str | PathLike[str]) -> Calibrator:
     place = Path(path)
     remedy = "save the calibrator again"
     try:
+        open_regular(place).close()
         with safe_open(place, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except UnfitFileError as error:
+        raise fail(
+            str(place), "a calibrator in safetensors", str(error), "name a file that calibration.save wrote"
+        ) from None
     except SafetensorError as error:
         raise fail(str(place), "a calibrator in safetensors", f"a damaged file ({error})", remedy) from None
     kind, version, name = (metadata.get(key) for key in ("format", "version", "class"))

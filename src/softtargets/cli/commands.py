@@ -145,10 +145,14 @@ def train(
     """Train one run of your own from a specification."""
     from softtargets.cli.progress import shown_progress
     from softtargets.cli.render import show_metrics
+    from softtargets.report.numbers import duration
     from softtargets.train import train_run
 
+    def say_estimate(seconds: float) -> None:
+        typer.echo(f"about {duration(seconds)} on this machine, from steps measured just now", err=True)
+
     with shown_progress() as on_progress:
-        trained = train_run(specification, runs=runs, on_progress=on_progress)
+        trained = train_run(specification, runs=runs, on_progress=on_progress, on_estimate=say_estimate)
     if trained.status == "failed":
         typer.echo(f"failed: {trained.message}", err=True)
         return RUNS_FAILED

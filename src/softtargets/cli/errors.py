@@ -1,8 +1,10 @@
 """Exit codes, and errors as one readable paragraph."""
 
+import errno
 import sys
 
 from softtargets._errors import InputError, InputTypeError
+from softtargets._storage import bad_path
 
 DONE = 0
 UNEXPECTED = 1
@@ -30,6 +32,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"{describe()} (see softtargets --help)", BAD_INPUT
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("softtargets"):
         return f"'{error.name}' is not installed; install the lab: pip install 'softtargets[lab]'", BAD_INPUT
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return str(bad_path("path", error.filename, error)), BAD_INPUT
     # By name: importing what defines them costs more than help may; a failed CPU allocation has no class at all.
     exhausted = type(error).__name__ in EXHAUSTED or "can't allocate memory" in str(error)
     if isinstance(error, MemoryError | OSError) or exhausted:

@@ -63,8 +63,8 @@ def show_description(description: Description) -> str:
         seeds = len({item.seed for item in planned})
         lines.append(f"  {seeds} seeds{known}")
         lines.append(
-            f"  about {duration(description.seconds)} here: {description.total_steps:,} steps of "
-            f"{1000 * description.step_seconds:.2f} ms (timed just now), {description.workers} at a time"
+            f"  about {duration(description.seconds)} on this machine, from steps measured just now: "
+            f"{description.total_steps:,} steps, {description.workers} runs at a time"
         )
     lines += [f"  {description.note}"] if description.note else []
     return "\n".join(lines)

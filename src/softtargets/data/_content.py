@@ -1,4 +1,4 @@
-"""Decoded data, before it is split, and its cache."""
+"""Decoded data before it is split, and its cache."""
 
 import contextlib
 import hashlib
@@ -15,9 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from softtargets._storage import open_regular, parse_json
 from softtargets.data.spec import DataSpec
 
-# Raise when the decoding changes, so that what was decoded before is not read.
+# Raise when the decoding changes, so that cached copies of an earlier version are not used.
 _FORMAT = 3
 
 
@@ -32,7 +33,7 @@ class Content:
     texts: tuple[str, ...] | None = None
 
     def fingerprint(self) -> str:
-        """SHA-256 of every value, type, shape and name."""
+        """Return the SHA-256 of every value, type, shape and name."""
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
         for tensor in (self.inputs, self.labels, self.origin, *_packed(self.texts).values()):
             digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
@@ -41,13 +42,13 @@ class Content:
 
 
 def key(source: str, spec: DataSpec) -> str:
-    """Name what decoding `source` under `spec` gives: only what changes it is in the name."""
+    """Return the cache key of `source` decoded under `spec`; it depends only on what changes the result."""
     chosen = [_FORMAT, source, spec.label, spec.image, spec.text, spec.features, spec.num_classes]
     return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:32]
 
 
 def store(cache: Path, name: str, content: Content) -> None:
-    """Write `content` beside its place and move it there; where that is not possible, do without."""
+    """Write `content` to the cache atomically; an error leaves the cache without it."""
     tensors = {"inputs": content.inputs, "labels": content.labels, "origin": content.origin, **_packed(content.texts)}
     metadata = {"class_names": json.dumps(content.class_names), "checksum": _checksum(tensors)}
     part = cache / f".{name}.{os.getpid()}-{uuid.uuid4().hex}.part"
@@ -61,8 +62,9 @@ def store(cache: Path, name: str, content: Content) -> None:
 
 
 def restore(cache: Path, name: str) -> Content | None:
-    """Read what :func:`store` wrote; None where it is not there or not whole."""
+    """Read what :func:`store` wrote; None if it is absent or damaged."""
     try:
+        open_regular(_path(cache, name)).close()
         with safe_open(_path(cache, name), framework="pt") as file:
             names = ["inputs", "labels", "origin", *({"text", "ends"} & set(file.keys()))]
             tensors = {part: file.get_tensor(part) for part in names}
@@ -70,7 +72,7 @@ def restore(cache: Path, name: str) -> Content | None:
         if metadata.get("checksum") != _checksum(tensors):
             return None
         texts = _unpacked(tensors.pop("text"), tensors.pop("ends")) if "text" in tensors else None
-        return Content(**tensors, class_names=tuple(json.loads(metadata["class_names"])), texts=texts)
+        return Content(**tensors, class_names=tuple(parse_json(metadata["class_names"])), texts=texts)
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
 
@@ -80,7 +82,7 @@ def _path(cache: Path, name: str) -> Path:
 
 
 def _packed(texts: tuple[str, ...] | None) -> dict[str, Tensor]:
-    """Return all texts as UTF-8 one after the other, (bytes,) uint8, and where each ends, (N,) int64."""
+    """Return all texts joined as UTF-8, (bytes,) uint8, and the end of each, (N,) int64."""
     if texts is None:
         return {}
     encoded = [text.encode() for text in texts]

@@ -1,4 +1,4 @@
-"""Which files a name stands for, and what their bytes hash to."""
+"""The files of a data set, by its path, and the hash of their content."""
 
 import hashlib
 import os
@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from softtargets._errors import InputError, fail, nearest
+from softtargets._storage import UnfitFileError, kind_of, memory_bytes, open_regular
 from softtargets.data.dataset import SPLITS
+from softtargets.data.limits import data_bytes, unreadable
 
 Kind = Literal["parquet", "csv", "images"]
 
@@ -23,14 +25,14 @@ ALIASES = {
 }
 _TABLES: dict[str, Kind] = {".parquet": "parquet", ".csv": "csv"}
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"}
-# Paths share suffixes and parts of words, so that unlike names are half alike: nofile.csv and one.csv are to 0.7.
+# Paths share suffixes and parts of words, so unrelated names are similar too: nofile.csv and one.csv have 0.7.
 _PATH_CUTOFF = 0.75
 _SPLIT_FILE = re.compile(rf"({'|'.join(ALIASES)})(?:-(\d+)-of-(\d+)(?:-\w+)?)?")
 
 
 @dataclass(frozen=True)
 class File:
-    """One file: the split it belongs to, its path, its path inside the data set, and the class of an image."""
+    """One file: its split, its path, its path inside the data set, and the class of an image."""
 
     split: str
     path: Path
@@ -40,7 +42,7 @@ class File:
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a data set in a fixed order, and of a folder of images its classes, sorted."""
+    """The files of a data set in a fixed order, and the sorted classes of a folder of images."""
 
     name: str
     kind: Kind
@@ -48,13 +50,14 @@ class Files:
     class_names: tuple[str, ...] = ()
 
     def identity(self) -> str:
-        """SHA-256 of the bytes of every file with its split, or for a folder of images its path inside it."""
+        """Return the SHA-256 of every file's bytes with its split, or with its path in a folder of images."""
         digest = hashlib.sha256(self.kind.encode())
         for name in self.class_names:
             digest.update(b"\0class " + os.fsencode(name))
+        limit = data_bytes() if self.kind == "csv" else memory_bytes()
         for file in self.files:
             label = file.inner if self.kind == "images" else file.split
-            digest.update(b"\0" + os.fsencode(label) + b"\0" + _hash(file.path))
+            digest.update(b"\0" + os.fsencode(label) + b"\0" + _hash(file.path, limit))
         return digest.hexdigest()
 
 
@@ -62,8 +65,12 @@ def find(path: Path) -> Files:
     """Find the data files of an existing file or folder.
 
     Raises:
-        InputError: where there are none, or where they can be read in two ways.
+        InputError: if there are none, or if they can be read in two ways.
     """
+    if not path.is_file() and not path.is_dir():
+        got = f"'{path}', {kind_of(path.stat().st_mode)}"
+        raise fail("name", "a file or a folder", got, "give the path of a data file")
+    _check_name(path)
     if path.is_file():
         kind = _TABLES.get(path.suffix.lower())
         if kind is None:
@@ -74,14 +81,14 @@ def find(path: Path) -> Files:
 
 
 def missing(name: str) -> InputError:
-    """Build the error of a name that is no file, no folder and no set on the hub."""
+    """Build the error of a name that is neither a file, nor a folder, nor a data set of the hub."""
     close = suggestion(name)
     remedy = f"did you mean '{close}'?" if close else "give the path of an existing file or folder"
     return fail("name", "'digits', an existing file or folder, or a hub name 'user/set'", f"'{name}'", remedy)
 
 
 def suggestion(name: str, *, folders_only: bool = False) -> str | None:
-    """Return the existing name or path most like `name`, or None; for a name of the hub only a folder will do."""
+    """Return the existing name or path most similar to `name`, or None."""
     path = Path(name).expanduser()
     while not path.parent.is_dir():
         path = path.parent
@@ -93,10 +100,12 @@ def suggestion(name: str, *, folders_only: bool = False) -> str | None:
     return str(path.parent / close)
 
 
-def _hash(path: Path) -> bytes:
+def _hash(path: Path, max_bytes: int) -> bytes:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, max_bytes=max_bytes) as stream:
             return hashlib.file_digest(stream, "sha256").digest()
+    except UnfitFileError as error:
+        raise unreadable("name", path, error) from None
     except OSError as error:
         raise fail("name", "files that can be read", f"{path}: {error.strerror}", "check its permissions") from error
 
@@ -104,11 +113,23 @@ def _hash(path: Path) -> bytes:
 def _visible(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    for entry in entries:
+        _check_name(entry)
+    return entries
+
+
+def _check_name(path: Path) -> None:
+    """Require a name that can be shown and stored as text."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        got = repr(os.fsencode(path.name))
+        raise fail("name", "file names in UTF-8", got, "rename that file or folder") from None
 
 
 def _split_tables(folder: Path) -> tuple[Kind, tuple[File, ...]] | None:
-    """Find Parquet or CSV files named by split, whole or in shards."""
+    """Find Parquet or CSV files that are named by split, one file or shards per split."""
     named: dict[str, list[tuple[Path, re.Match[str]]]] = {}
     for entry in _visible(folder):
         match = _SPLIT_FILE.fullmatch(entry.stem.lower())
@@ -125,7 +146,7 @@ def _split_tables(folder: Path) -> tuple[Kind, tuple[File, ...]] | None:
 
 
 def _whole(split: str, group: list[tuple[Path, re.Match[str]]]) -> list[Path]:
-    """Return one file, or every shard in order."""
+    """Return the file of a split, or its shards in order."""
     numbers = [(match[1], int(match[2] or 0), int(match[3] or 1)) for _, match in group]
     shards = sorted(zip(numbers, (entry for entry, _ in group), strict=True))
     if shards and sorted(numbers) != [(numbers[0][0], index, numbers[0][2]) for index in range(numbers[0][2])]:
@@ -139,7 +160,7 @@ def _whole(split: str, group: list[tuple[Path, re.Match[str]]]) -> list[Path]:
 
 
 def _image_folder(folder: Path) -> Files:
-    """Find one folder of images for each class, in `folder` or in its train, validation and test folders."""
+    """Find one folder of images per class, in `folder` or in its train, validation and test folders."""
     inside = [entry for entry in _visible(folder) if entry.is_dir()]
     roots = [(ALIASES[entry.name.lower()], entry) for entry in inside if entry.name.lower() in ALIASES]
     splits = [split for split, _ in roots]
@@ -154,6 +175,7 @@ def _image_folder(folder: Path) -> Files:
         classes |= {entry.name for entry in _visible(root) if entry.is_dir()}
         for path in sorted(root.rglob("*")):
             inner = path.relative_to(root)
+            _check_name(path)
             if path.suffix.lower() not in _IMAGES or any(name.startswith(".") for name in inner.parts):
                 continue
             if len(inner.parts) < 2:

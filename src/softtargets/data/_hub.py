@@ -1,4 +1,4 @@
-"""Sets of the Hugging Face hub."""
+"""Data sets of the Hugging Face hub."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ _TIMEOUT_SECONDS = 10
 
 @dataclass(frozen=True)
 class Hub:
-    """A set by its name "user/set", downloaded once into the hub's own cache, which knows of newer versions."""
+    """A data set by its name "user/set", downloaded once into the hub's own cache."""
 
     name: str
 
     def identity(self) -> str:
-        """Name the version that is read."""
+        """Return the name and version that is read."""
         return " ".join([self.name, *(f"{split} {data._fingerprint}" for split, data in self._splits.items())])
 
     def parts(self, spec: DataSpec) -> list[Part]:
-        """Read the chosen columns, a part for each split."""
+        """Read the chosen columns, one part per split."""
         parts: list[Part] = []
         for split, data in self._splits.items():
             file = f"{self.name} ({split})"
@@ -46,16 +46,16 @@ class Hub:
             raise fail(
                 "name", "a set with a train split", f"{', '.join(map(str, found))} in {self.name}", "choose another"
             )
-        # Spelled val, valid, dev or validation: the first of them.
+        # the first of val, valid, dev and validation
         first = {split: name for name, split in reversed(known.items())}
         return {split: found[first[split]] for split in ("train", "validation", "test") if split in first}
 
 
 @contextlib.contextmanager
 def _reachable_or_cached(name: str) -> Iterator[None]:
-    """Ask the hub once; where it cannot be reached, read what was downloaded earlier.
+    """Ask the hub once; if it cannot be reached, use what was downloaded earlier.
 
-    Without this the reader tries again for half a minute before it says that there is no network.
+    Without this the reader retries for half a minute before it reports that there is no network.
     """
     import datasets.config
     from huggingface_hub import HfApi, constants

@@ -1,6 +1,7 @@
-"""Encoded images, in columns or in folders, to one uint8 tensor."""
+"""Decoding images, from columns or folders, into one uint8 tensor."""
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,13 +13,14 @@ from torch import Tensor
 from softtargets._errors import fail
 from softtargets.data._files import Files
 from softtargets.data._tables import Columns, Part, choose
+from softtargets.data.limits import check_bytes
 from softtargets.data.spec import DataSpec
 
 _GREY = {"L", "1", "I;16", "I;16B", "I;16L", "I;16N", "I"}
 
 
 def image_columns(spec: DataSpec, name: str) -> Columns:
-    """Return the columns that a set without columns of its own is said to have: image and label."""
+    """Return the columns of a data set that has none in its files: image and label."""
     if spec.features is not None:
         raise fail("features", f"nothing, as {name} holds images and no columns", spec.features, "leave it out")
     if spec.text is not None:
@@ -27,7 +29,7 @@ def image_columns(spec: DataSpec, name: str) -> Columns:
 
 
 def image_parts(source: Files, spec: DataSpec) -> list[Part]:
-    """List a folder of images as parts, one for each split; the files are read when they are decoded."""
+    """List a folder of images as parts, one per split. The files are read when they are decoded."""
     columns = image_columns(spec, source.name)
     number = {name: index for index, name in enumerate(source.class_names)}
     parts = []
@@ -46,20 +48,22 @@ def image_parts(source: Files, spec: DataSpec) -> list[Part]:
 
 
 def decode(parts: Sequence[Part], column: str) -> Tensor:
-    """Decode every image: one grey channel where all of them are grey, else RGB.
+    """Decode every image, to one grey channel if all of them are grey, else to RGB.
 
-    Sixteen-bit grey is divided by 257, so that 65535 becomes 255; transparency is dropped.
+    16-bit grey is divided by 257, so that 65535 becomes 255. Transparency is dropped.
 
     Returns:
         (N, C, H, W) uint8, C = 1 or 3.
 
     Raises:
-        InputError: an image that cannot be decoded or is of another size than the first, with its file and row.
+        InputError: an image that cannot be decoded or differs in size from the first, with its file and row; more
+            pixels than fit into memory.
     """
     images = torch.empty(0)
     total = sum(len(part.table) for part in parts)
     for row, (place, pixels) in enumerate(_decoded(parts, column)):
         if row == 0:
+            check_bytes("image", total * pixels.numel(), f"{total:,} images of {_size(pixels)}")
             images = torch.empty(total, *pixels.shape, dtype=torch.uint8)
         if pixels.shape[1:] != images.shape[2:]:
             raise fail(
@@ -69,7 +73,8 @@ def decode(parts: Sequence[Part], column: str) -> Tensor:
                 "resize or crop the images to one size beforehand",
             )
         if pixels.shape[0] > images.shape[1]:
-            # The first colour image among grey ones: grey as RGB is the same value three times.
+            # the first colour image among grey ones: grey as RGB is the same value three times
+            check_bytes("image", total * pixels.numel(), f"{total:,} images of {_size(pixels)} in colour")
             images = images.expand(-1, 3, -1, -1).contiguous()
         images[row] = pixels
     return images
@@ -92,9 +97,10 @@ def _decoded(parts: Sequence[Part], column: str) -> Iterator[tuple[str, Tensor]]
                 if source is None:
                     raise fail("image", "the bytes of an image in every row", f"none in {place}", "drop that row")
                 try:
-                    with Image.open(source) as image:
+                    with warnings.catch_warnings(), Image.open(source) as image:
+                        warnings.simplefilter("error", Image.DecompressionBombWarning)
                         pixels = torch.from_numpy(_pixels(image))
-                # Decoders raise errors of many types for damaged files.
+                # decoders raise errors of many types for damaged files, and for images of absurd size
                 except Exception as error:
                     reason = " ".join(str(error).split())[:200]
                     remedy = "replace or drop that image"
@@ -105,14 +111,14 @@ def _decoded(parts: Sequence[Part], column: str) -> Iterator[tuple[str, Tensor]]
 
 def _pixels(image: Image.Image) -> np.ndarray:
     """Return (1, H, W) of a grey image, (3, H, W) of any other."""
-    # Cameras store pictures lying on their side and say so here.
+    # cameras store the orientation of a picture here
     upright = ImageOps.exif_transpose(image) if image.getexif() else image
     if upright.mode == "L":
         return np.array(upright)[None]
     if upright.mode == "1":
         return np.array(upright.convert("L"))[None]
     if upright.mode in _GREY:
-        # Pillow's own conversion to eight bits clips instead of scaling.
+        # Pillow's conversion to eight bits clips instead of scaling
         return np.rint(np.clip(np.array(upright, dtype=np.float64), 0, 65535) / 257).astype(np.uint8)[None]
     if "transparency" in upright.info:
         upright = upright.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Label columns to class indices."""
+"""Reading label columns as class indices."""
 
 import math
 from collections.abc import Sequence
@@ -16,26 +16,27 @@ _FIX = "fix or drop that row"
 
 
 def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> tuple[Tensor, tuple[str, ...]]:
-    """Read the labels of all parts, one after the other.
+    """Read the labels of all parts, one part after the other.
 
-    Whole numbers (also written 3.0, or as text) are class indices. Text of which nothing is a number is class names,
-    numbered in sorted order; True and False are such names.
+    Whole numbers (also written as 3.0, or as text) are class indices. A column without any number holds class names,
+    which are numbered in sorted order; True and False are class names.
 
     Args:
         parts: Every file of the data set.
         column: The label column.
-        num_classes: What the specification declares.
+        num_classes: The number of classes that the specification declares, or None.
 
     Returns:
-        (N,) int64 labels and one name for each class.
+        (N,) int64 labels and the name of each class.
 
     Raises:
-        InputError: a label that is missing, no class or out of range, with its file and row.
+        InputError: a label that is missing, not a class or out of range, with its file and row; fewer than 2 classes; a
+            class without an example.
     """
     cells = read_cells(parts, column)
     if not any(cells):
         raise no_rows(parts[0].file)
-    declared = declared_names(parts)
+    declared, files = declared_names(parts), files_of(parts)
     text = _first(str, cells, parts)
     number = _first(int, cells, parts)
     if text is not None and number is not None:
@@ -50,15 +51,23 @@ def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> 
     else:
         names = _numbered(cells, parts, declared, num_classes)
     if num_classes is not None and len(names) != num_classes:
-        raise fail("num_classes", f"{len(names)}, the number of class names", num_classes, "leave it out or fix it")
+        required = f"{len(names)}, the number of class names in {files}"
+        raise fail("num_classes", required, num_classes, "leave it out or fix it")
     if len(names) < 2:
-        raise fail("label", "at least 2 classes", f"only '{''.join(names)}'", "add examples of another class")
+        got = f"only '{''.join(names)}' in {files}, column '{column}'"
+        raise fail("label", "at least 2 classes", got, "add examples of another class")
     return torch.tensor([int(cell) for part in cells for cell in part]), names
 
 
 def read_cells(parts: Sequence[Part], column: str) -> list[list[int | str]]:
-    """Read every cell as a class index or a class name; the files' own class names are not looked at."""
-    return [[_cell(value, part, row) for row, value in enumerate(part.table[column].to_pylist())] for part in parts]
+    """Read every cell as a class index or a class name; class names declared by the files are not used."""
+    return [[_cell(value, part, row) for row, value in enumerate(part.values(column))] for part in parts]
+
+
+def files_of(parts: Sequence[Part]) -> str:
+    """Return the names of the files, for an error; of many the first and the last."""
+    names = list(dict.fromkeys(part.file for part in parts))
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} to {names[-1]}"
 
 
 def _cell(value: Any, part: Part, row: int) -> int | str:
@@ -76,7 +85,7 @@ def _cell(value: Any, part: Part, row: int) -> int | str:
         raise _bad(part, row, f"a value of type {type(value).__name__}")
     if math.isnan(number):
         raise _bad(part, row, "a missing label")
-    # Beyond any number of classes, and within what floating point tells from its neighbours.
+    # above any number of classes, and well within the integers that float64 represents
     if not (math.isfinite(number) and abs(number) < 2**31 and number == int(number)):
         raise _bad(part, row, f"{value}")
     return int(number)
@@ -95,7 +104,7 @@ def _first(kind: type, cells: list[list[int | str]], parts: Sequence[Part]) -> t
 
 
 def declared_names(parts: Sequence[Part]) -> tuple[str, ...] | None:
-    """Return the class names that the files themselves give, or None."""
+    """Return the class names that the files declare, or None."""
     declared = {part.class_names: part.file for part in parts if part.class_names is not None}
     if len(declared) > 1:
         (names, file), (others, other) = list(declared.items())[:2]
@@ -121,5 +130,5 @@ def _numbered(
     count = limit or max(present) + 1
     if len(present) < count:
         absent = next(index for index in range(count) if index not in present)
-        raise no_training_example(absent, str(absent), "number the classes from 0 without gaps")
+        raise no_training_example(absent, str(absent), files_of(parts), "number the classes from 0 without gaps")
     return tuple(str(index) for index in range(count))

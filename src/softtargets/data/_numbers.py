@@ -1,9 +1,10 @@
-"""Columns of numbers to one float64 tensor."""
+"""Reading columns of numbers as one float64 tensor."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.data._tables import Part
+from softtargets.data.limits import check_bytes
 
 
 def read_features(parts: Sequence[Part], columns: Sequence[str]) -> Tensor:
@@ -20,11 +22,18 @@ def read_features(parts: Sequence[Part], columns: Sequence[str]) -> Tensor:
         (N, D) float64, D = len(columns).
 
     Raises:
-        InputError: a value that is missing, no number or not finite, with its file, row and column.
+        InputError: a value that is missing, not a number or not finite, with its file, row and column; more numbers
+            than fit into memory.
     """
-    blocks = []
+    rows = sum(len(part.table) for part in parts)
+    check_bytes("features", 8 * rows * len(columns), f"{rows:,} rows of {len(columns):,} columns")
+    whole = torch.empty(rows, len(columns), dtype=torch.float64)
+    start = 0
     for part in parts:
-        block = torch.stack([_numbers(part.table[name]) for name in columns], dim=1)
+        block = whole[start : start + len(part.table)]
+        for place, name in enumerate(columns):
+            block[:, place] = _numbers(part, name)
+        start += len(block)
         index = first_bad(~block.isfinite())
         if index is not None:
             row, name = index[0], columns[index[1]]
@@ -36,17 +45,18 @@ def read_features(parts: Sequence[Part], columns: Sequence[str]) -> Tensor:
                 f"{shown} in {part.place(row)}, column '{name}'",
                 "fix or drop that row, or name the columns to use in features, or one of texts in text",
             )
-        blocks.append(block)
-    return torch.cat(blocks)
+    return whole
 
 
-def _numbers(column: pa.ChunkedArray) -> Tensor:
-    """Return (n,) float64; what is no number is NaN."""
+def _numbers(part: Part, name: str) -> Tensor:
+    """Return a column as (n,) float64; cells that are not numbers become NaN."""
+    column = part.table[name]
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        # A copy: Arrow's memory may not be written to.
+        # a copy, since Arrow's memory is read-only
         return torch.tensor(column.cast(pa.float64(), safe=False).to_numpy())
-    return torch.tensor([_written(value) for value in column.to_pylist()], dtype=torch.float64)
+    numbers = (_written(value) for value in part.values(name))
+    return torch.from_numpy(np.fromiter(numbers, np.float64, len(column)))
 
 
 def _written(value: Any) -> float:
@@ -55,10 +65,10 @@ def _written(value: Any) -> float:
 
 
 def number_of(value: Any) -> float | None:
-    """Return a number, also one that is written as text; None for anything else."""
+    """Return a number, including one written as text; None for anything else."""
     if not isinstance(value, str | int | float | Decimal):
         return None
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

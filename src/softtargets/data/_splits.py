@@ -1,5 +1,6 @@
 """Stratified splits and subsamples, the same on every machine."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,26 +10,29 @@ from softtargets._errors import InputError, fail
 from softtargets.data.dataset import SPLITS
 from softtargets.data.spec import DataSpec, Fold
 
+# A share of more than one half must leave this many training examples per class.
+KEPT_PER_CLASS = 5
 _STREAMS = {"validation": 0, "test": 1, "limit": 2}
 
 
 def split(labels: Tensor, origin: Tensor, spec: DataSpec) -> dict[str, Tensor]:
     """Divide the rows into train, validation and test.
 
-    A split that the set has of its own is kept. Otherwise test is a share of the rows that are not validation,
-    and validation a share of the training rows that then remain. Limits are applied last. With a fold, the training
-    rows that the limit keeps are dealt into folds, and validation is one of these.
+    A split that the data set already has is kept. Otherwise test is a share of the rows that are not validation, and
+    validation is a share of the remaining training rows. Limits are applied last. With a fold, the training rows that
+    the limit keeps are divided into folds, and validation is one of them.
 
     Args:
         labels: (N,) int64.
-        origin: (N,) uint8, index into SPLITS: which of the set's own splits the row comes from.
+        origin: (N,) uint8, index into SPLITS: the data set's own split that the row comes from.
         spec: The shares, the seed and the limits.
 
     Returns:
         (n,) int64 rows in ascending order for each name in SPLITS.
 
     Raises:
-        InputError: a share above 0 that is less than half an example, or more folds than training rows.
+        InputError: a share above 0 that is less than half an example; a share above 1/2 that leaves fewer than 5
+            training examples per class; more folds than training rows.
     """
     rows = {name: torch.nonzero(origin == index).flatten() for index, name in enumerate(SPLITS)}
     own = {name for name in SPLITS if len(rows[name])}
@@ -38,11 +42,11 @@ def split(labels: Tensor, origin: Tensor, spec: DataSpec) -> dict[str, Tensor]:
         if name in own or share == 0:
             continue
         train = rows["train"]
+        _check_share(name, share, labels[train], spec.name)
         chosen = _hold_out(labels[train], share, _generator(spec.split_seed, name))
         if not bool(chosen.any()):
-            raise fail(
-                name, "a share that holds out at least one example", f"{share:g} of {len(train)}", "give a larger share"
-            )
+            got = f"{share:g} of {len(train)} in '{spec.name}'"
+            raise fail(name, "a share that holds out at least one example", got, "give a larger share")
         rows["train"], rows[name] = train[~chosen], train[chosen]
     if spec.limit is not None:
         for name in SPLITS:
@@ -56,25 +60,37 @@ def split(labels: Tensor, origin: Tensor, spec: DataSpec) -> dict[str, Tensor]:
     return rows
 
 
+def _check_share(name: str, share: float, labels: Tensor, data: str) -> None:
+    """Require that a share above one half leaves enough examples to train on."""
+    count, classes = len(labels), len(labels.unique())
+    held_out, least = int(share * count + 0.5), KEPT_PER_CLASS * classes
+    if share <= 0.5 or count - held_out >= least:
+        return
+    largest = max(0.5, math.floor(1000 * (count - least) / count) / 1000)
+    required = f"a share that leaves at least {least} training examples, {KEPT_PER_CLASS} per class"
+    got = f"{share:g} of {count} in '{data}', which leaves {count - held_out}"
+    raise fail(name, required, got, f"use at most {largest:g}")
+
+
 def missing_class(labels: Tensor, class_names: Sequence[str]) -> int | None:
-    """Return the first class that has no example among `labels`, or None."""
+    """Return the first class without an example in `labels`, or None."""
     present = set(labels.unique().tolist())
     return next((index for index in range(len(class_names)) if index not in present), None)
 
 
-def no_training_example(index: int, name: str, remedy: str) -> InputError:
-    """Build the error of a class that cannot be learned."""
+def no_training_example(index: int, name: str, data: str, remedy: str) -> InputError:
+    """Build the error of a class without a training example; `data` is the file or data set."""
     shown = f"class {index}" if name == str(index) else f"class {index} ('{name}')"
-    return fail("label", "at least one training example of every class", f"none of {shown}", remedy)
+    return fail("label", "at least one training example of every class", f"none of {shown} in {data}", remedy)
 
 
 def _generator(seed: int, stream: str) -> torch.Generator:
-    # A stream for each purpose: another validation share leaves the test rows as they are.
+    # One stream per purpose, so that changing the validation share does not change the test rows.
     return torch.Generator().manual_seed(seed * len(_STREAMS) + _STREAMS[stream])
 
 
 def _deal(count: int, fold: Fold, generator: torch.Generator) -> Tensor:
-    """Deal rows into folds whose sizes differ by one at most; say which rows, (count,) bool, are in this fold."""
+    """Divide rows at random into folds whose sizes differ by at most 1; return the (count,) bool mask of this fold."""
     if fold.count > count:
         raise fail("fold", f"at most {count} folds, one for each training row", fold.count, "lower fold.count")
     held_out = torch.zeros(count, dtype=torch.bool)
@@ -83,14 +99,14 @@ def _deal(count: int, fold: Fold, generator: torch.Generator) -> Tensor:
 
 
 def _hold_out(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Choose round(share * n) rows, per class by largest remainder, and never the last row of a class.
+    """Choose round(share * n) rows, stratified by largest remainder, and never the last row of a class.
 
     Returns:
-        (n,) bool. Fewer rows are chosen only where every class would lose its last one.
+        (n,) bool. Fewer rows are chosen only if every class would otherwise lose its last one.
     """
     counts = labels.bincount().tolist()
     total = int(share * len(labels) + 0.5)
-    # Whole numbers throughout: 0.2 * 15 is not 3 in floating point.
+    # integers throughout, since 0.2 * 15 is not 3 in floating point
     quotas = [min(total * count // len(labels), max(count - 1, 0)) for count in counts]
     by_remainder = sorted(range(len(counts)), key=lambda k: -(total * counts[k] % len(labels)))
     spare = [k for k in by_remainder if quotas[k] + 1 < counts[k]]
@@ -104,10 +120,10 @@ def _hold_out(labels: Tensor, share: float, generator: torch.Generator) -> Tenso
 
 
 def _spread(labels: Tensor, generator: torch.Generator) -> Tensor:
-    """Order the rows so that every beginning of the order holds the classes in proportion.
+    """Order the rows so that every prefix of the order is stratified.
 
-    The r-th row of a class with n rows comes at (r + 1/2) / n (Sainte-Lague's divisors): unlike largest
-    remainders these are monotone in the total, so that a smaller subsample lies within a larger one.
+    The r-th row of a class with n rows is placed at (r + 1/2) / n (Sainte-Lague's divisors). Unlike largest remainders
+    these are monotone in the total, so a smaller subsample is a subset of a larger one.
     """
     position = torch.empty(len(labels), dtype=torch.float64)
     for k in labels.unique().tolist():

@@ -1,4 +1,4 @@
-"""Columns of Parquet files, CSV files and hub sets, as Arrow tables read by Hugging Face's datasets."""
+"""Columns of Parquet files, CSV files and data sets of the hub, as Arrow tables."""
 
 import contextlib
 import csv
@@ -7,22 +7,29 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from softtargets._errors import InputError, fail, nearest
+from softtargets._storage import open_regular, shown_bytes
 from softtargets.data._files import File, Files
+from softtargets.data.limits import MAX_LINE_BYTES, check_raw_bytes, check_rows
 from softtargets.data.spec import DataSpec
 
 if TYPE_CHECKING:
     import datasets
 
+# Cells of a column that are Python values at a time, and rows of Parquet that are read at a time: of numbers, and of
+# texts or images.
+_CELLS = 8192
+_LONG_CELLS = 256
+
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are read: the labels, and either an image column, or one of texts, or features."""
+    """The columns that are read: the labels, and either an image column, a text column or features."""
 
     label: str
     image: str | None
@@ -31,22 +38,22 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """All of them, the labels first."""
+        """All columns, the labels first."""
         return [self.label, *(name for name in (self.image, self.text) if name), *self.features]
 
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one file (or of one split of a hub set), or of one split of a folder of images.
+    """The rows of one file, of one split of a hub data set, or of one split of a folder of images.
 
     Attributes:
         split: "train", "validation" or "test".
-        file: What an error calls it.
-        table: The chosen columns, an image as a struct of bytes and path.
-        columns: Which they are.
-        class_names: The names that the file gives to its labels.
-        image_files: Where each row is a file of its own, the name of that file.
-        opens_paths: Whether an image without bytes is read from its path (never where a stranger wrote the path).
+        file: Its name in errors.
+        table: The chosen columns; an image is a struct of bytes and path.
+        columns: The chosen columns by their role.
+        class_names: The class names that the file declares, or None.
+        image_files: The file of each row in a folder of images, else None.
+        opens_paths: Whether an image without bytes is read from its path. Never for a path written in a data file.
     """
 
     split: str
@@ -58,20 +65,25 @@ class Part:
     opens_paths: bool = False
 
     def place(self, row: int) -> str:
-        """Where a row is, for an error."""
+        """Return where a row is, for an error."""
         return self.image_files[row] if self.image_files else f"{self.file}, row {row}"
+
+    def values(self, column: str) -> Iterator[Any]:
+        """Yield the cells of a column as Python values, of which a limited number exist at a time."""
+        for batch in self.table.select([column]).to_batches(max_chunksize=_CELLS):
+            yield from batch.column(0).to_pylist()
 
 
 def is_image(feature: Any) -> bool:
-    """Say whether a column has the hub's schema of images."""
+    """Return whether a column has the hub's schema of images."""
     return type(feature).__name__ == "Image" or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
 
 
 def choose(features: Mapping[str, Any], spec: DataSpec, file: str, earlier: Sequence[Part] = ()) -> Columns:
-    """Choose the columns to read from those there are: the same as of the parts read earlier.
+    """Choose the columns to read; for later files the same as for the first one.
 
     Raises:
-        InputError: a column that is not there, or image columns to choose from.
+        InputError: a column that does not exist, or several image columns and none named.
     """
     require([spec.label], "label", features, file)
     if earlier:
@@ -98,7 +110,7 @@ def choose(features: Mapping[str, Any], spec: DataSpec, file: str, earlier: Sequ
             )
         return Columns(spec.label, spec.image, ())
     if len(images) > 1:
-        raise fail("image", f"one of {', '.join(images)}", "nothing", "say which column to read")
+        raise fail("image", f"one of {', '.join(images)}", "nothing", "name the column to read")
     if images:
         return Columns(spec.label, images[0], ())
     others = tuple(name for name in features if name != spec.label)
@@ -144,16 +156,16 @@ def _read_parts(source: Files, chosen: Callable[[Mapping[str, Any], str, Sequenc
     for file in source.files:
         features = schema(file)
         columns = chosen(features, file.inner, parts)
-        # A cache of its own that goes at once: an edited file is never served as it was before.
-        with reading(file.inner), tempfile.TemporaryDirectory() as cache:
-            table = read(file, features, columns.names, cache)
+        with reading(file.inner):
+            table = read(file, features, columns.names)
+        check_rows("name", sum(len(part.table) for part in parts) + len(table), file.inner)
         parts.append(Part(file.split, file.inner, table, columns, names_of(features[columns.label])))
     return parts
 
 
 def no_rows(file: str) -> InputError:
     """Build the error of a file without examples."""
-    return fail("name", "at least one row in every file", f"none in {file}", "add examples or take the file away")
+    return fail("name", "at least one row in every file", f"none in {file}", "add examples or remove the file")
 
 
 def names_of(feature: Any) -> tuple[str, ...] | None:
@@ -164,12 +176,12 @@ def names_of(feature: Any) -> tuple[str, ...] | None:
 
 @contextlib.contextmanager
 def reading(file: str) -> Iterator[None]:
-    """Silence the reader's progress and log, restore both, and turn what it raises into one error."""
+    """Silence the reader's progress bars and log, and turn what it raises into an InputError."""
     import datasets
 
     verbosity, silent = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
     try:
-        # The switch of the progress bars warns where an environment variable has fixed it.
+        # switching the progress bars warns if an environment variable has fixed them
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             datasets.disable_progress_bars()
@@ -179,7 +191,7 @@ def reading(file: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = error.__cause__ or error
-        remedy = "check that it is whole and of the type its name says"
+        remedy = "check that it is complete and of the type that its name says"
         raise fail("name", "data that can be read", f"{file}: {_one_line(reason)}", remedy) from error
     finally:
         datasets.logging.set_verbosity(verbosity)
@@ -200,6 +212,7 @@ def _parquet_schema(file: File) -> "datasets.Features":
         with pq.ParquetFile(file.path) as parquet:
             if parquet.metadata.num_rows == 0:
                 raise no_rows(file.inner)
+            check_rows("name", parquet.metadata.num_rows, file.inner)
             return datasets.Features.from_arrow_schema(parquet.schema_arrow)
 
 
@@ -207,8 +220,9 @@ def _csv_schema(file: File) -> "datasets.Features":
     with reading(file.inner):
         import datasets
 
+        _check_csv_lines(file)
         with file.path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = (line for line in csv.reader(stream) if line)
+            lines = (line for line in csv.reader(limited_lines(stream)) if line)
             header, first = next(lines, []), next(lines, [])
         if len(header) == 1 and any(separator in header[0] for separator in ";\t"):
             got = f"{file.inner} with one column, {header[0]!r:.100}"
@@ -218,7 +232,7 @@ def _csv_schema(file: File) -> "datasets.Features":
         if not first:
             raise no_rows(file.inner)
         if len(first) != len(header):
-            # The reader would take the first column for an index and shift the others.
+            # pandas would take the first column for an index and shift the others
             raise fail(
                 "name",
                 f"{len(header)} values in every row, one for each column",
@@ -228,34 +242,62 @@ def _csv_schema(file: File) -> "datasets.Features":
         return datasets.Features({name: datasets.Value("string") for name in header})
 
 
-def _read_parquet(file: File, features: "datasets.Features", names: list[str], cache: str) -> pa.Table:
+def limited_lines(stream: TextIO) -> Iterator[str]:
+    """Yield the lines of a text file.
+
+    Raises:
+        ValueError: for a line above the limit; a file of zeros is one line.
+    """
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        if len(line) > MAX_LINE_BYTES:
+            raise ValueError(f"a line of more than {shown_bytes(MAX_LINE_BYTES)}")
+        yield line
+
+
+def _check_csv_lines(file: File) -> None:
+    """Require a number of lines that can be held in memory."""
+    lines = 0
+    with open_regular(file.path) as stream:
+        while block := stream.read(2**22):
+            lines += block.count(b"\n")
+    check_rows("name", lines - 1, file.inner)
+
+
+def _read_parquet(file: File, features: "datasets.Features", names: list[str]) -> pa.Table:
+    # Rows of texts and images may be long, and few of them take as much memory as many numbers.
+    plain = all(getattr(features[name], "dtype", "string") not in ("string", "large_string") for name in names)
+    batches, size = [], 0
+    with pq.ParquetFile(file.path, pre_buffer=False) as parquet:
+        for batch in parquet.iter_batches(_CELLS if plain else _LONG_CELLS, columns=names):
+            batches.append(_decoded(batch))
+            size += batches[-1].nbytes
+            check_raw_bytes("name", size, file.inner)
+    return pa.Table.from_batches(batches).select(names)
+
+
+def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch whose columns hold values instead of indices into a dictionary."""
+    columns = [column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in batch]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+def _read_csv(file: File, features: "datasets.Features", names: list[str]) -> pa.Table:
     import datasets
 
-    # As stored: the reader's own check of labels and images names no row.
-    image = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
-    stored = {name: image if is_image(features[name]) else features[name] for name in names}
-    stored = {name: datasets.Value("int64") if names_of(kind) else kind for name, kind in stored.items()}
-    data = datasets.Dataset.from_parquet(
-        _literal(file), features=datasets.Features(stored), cache_dir=cache, keep_in_memory=True, columns=names
-    )
-    return data.data.table
-
-
-def _read_csv(file: File, features: "datasets.Features", names: list[str], cache: str) -> pa.Table:
-    import datasets
-
-    # Text throughout, so that a cell that is no number can be shown as it was written, with its row.
-    data = datasets.Dataset.from_csv(
-        _literal(file),
-        features=features,
-        cache_dir=cache,
-        keep_in_memory=True,
-        keep_default_na=False,
-        na_filter=False,
-    )
-    return data.data.table.select(names)
+    # All columns as text, so that a cell that is not a number can be shown as it was written, with its row. The cache
+    # is temporary: an edited file must never be served as it was before.
+    with tempfile.TemporaryDirectory() as cache:
+        data = datasets.Dataset.from_csv(
+            _literal(file),
+            features=features,
+            cache_dir=cache,
+            keep_in_memory=True,
+            keep_default_na=False,
+            na_filter=False,
+        )
+        return data.data.table.select(names)
 
 
 def _literal(file: File) -> str:
-    # The reader takes brackets and stars in a path for a pattern.
+    # the reader takes brackets and stars in a path for a pattern
     return glob.escape(str(file.path.resolve()))

@@ -10,38 +10,40 @@ from torch import Tensor
 from softtargets._errors import fail
 from softtargets.data._numbers import number_of
 from softtargets.data._tables import Columns, Part
+from softtargets.data.limits import check_bytes
 from softtargets.data.spec import DataSpec
 
-# Counts of words and of pairs of neighbouring words share this many places: a model of them stays small, and no
-# vocabulary has to be kept.
+# Hashed features of words and word pairs. A fixed number keeps models small, and no vocabulary has to be stored.
 _PLACES = 4096
 _CHUNK = 4096
 
 
 def find_text(parts: Sequence[Part], spec: DataSpec) -> Columns:
-    """Return the columns of the parts, with one of texts where they are read as numbers for want of a word.
+    """Return the columns to read, with a text column if one is found among columns not named by the specification.
 
-    It is the column named "text", or the only one beside the label, where most of its values are no numbers: a few
-    such values among numbers are mistakes, which the reader of numbers names.
+    A text column is the column named "text", or the only one besides the label, if most of its values are not numbers.
+    A few such values among numbers are taken for mistakes, which the reader of numbers reports.
     """
     columns = parts[0].columns
     candidates = columns.features if len(columns.features) == 1 else tuple({"text"} & set(columns.features))
     if spec.features is not None or not candidates:
         return columns
-    values = parts[0].table[candidates[0]].to_pylist()
+    values = parts[0].values(candidates[0])
     words = sum(isinstance(value, str) and number_of(value) is None for value in values)
-    return replace(columns, text=candidates[0], features=()) if 2 * words > len(values) else columns
+    return replace(columns, text=candidates[0], features=()) if 2 * words > len(parts[0].table) else columns
 
 
 def read_texts(parts: Sequence[Part], column: str) -> tuple[str, ...]:
-    """Read the texts of all parts, one after the other.
+    """Read the texts of all parts, one part after the other.
 
     Raises:
-        InputError: a row without a text, with its file.
+        InputError: a row without a text, with its file; more texts than fit into memory once their words are counted.
     """
+    rows = sum(len(part.table) for part in parts)
+    check_bytes("text", rows * _PLACES, f"{rows:,} rows of {_PLACES:,} word counts")
     texts: list[str] = []
     for part in parts:
-        for row, value in enumerate(part.table[column].to_pylist()):
+        for row, value in enumerate(part.values(column)):
             if not isinstance(value, str) or not value.strip():
                 empty = value is None or isinstance(value, str)
                 got = "nothing" if empty else f"a value of type {type(value).__name__}"
@@ -52,10 +54,10 @@ def read_texts(parts: Sequence[Part], column: str) -> tuple[str, ...]:
 
 
 def count_words(texts: Sequence[str]) -> Tensor:
-    """Count the words and the pairs of neighbouring words of every text, in lower case, by their hash.
+    """Count hashed words and pairs of neighbouring words in every text, in lower case.
 
     Returns:
-        (N, 4096) uint8; what occurs more often than 255 times is counted as 255.
+        (N, 4096) uint8; counts above 255 become 255.
     """
     from sklearn.feature_extraction.text import HashingVectorizer
 

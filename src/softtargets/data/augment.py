@@ -1,4 +1,4 @@
-"""Random changes to batches of images: crops, shifts and flips, all drawn from one generator."""
+"""Random crops, shifts and flips of batches of images, drawn from one generator."""
 
 import torch
 from torch import Tensor
@@ -6,14 +6,14 @@ from torch.nn import functional as F
 
 
 def random_shift(images: Tensor, distance: int, generator: torch.Generator) -> Tensor:
-    """Move every image by up to `distance` pixels along each axis, each of the (2 distance + 1)^2 moves alike.
+    """Shift every image by up to `distance` pixels along each axis; all (2 distance + 1)^2 shifts are equally likely.
 
-    What comes in at the border is 0. A crop after zero padding of `distance` is the same thing.
+    Pixels that come in at the border are 0. This equals a random crop after zero padding of `distance`.
 
     Args:
         images: (N, C, H, W), any dtype.
         distance: pixels, at least 0.
-        generator: of the CPU.
+        generator: a CPU generator.
 
     Returns:
         (N, C, H, W) of the same dtype.
@@ -21,7 +21,7 @@ def random_shift(images: Tensor, distance: int, generator: torch.Generator) -> T
     count, _, height, width = images.shape
     windows = F.pad(images, (distance,) * 4).unfold(2, height, 1).unfold(3, width, 1)
     places = torch.randint(0, 2 * distance + 1, (2, count), generator=generator).to(images.device)
-    # one view of every window, and one look-up per image
+    # a view of every window, and one look-up per image
     return windows[torch.arange(count, device=images.device), :, places[0], places[1]]
 
 

@@ -1,4 +1,4 @@
-"""From rows of a data set to what a model sees."""
+"""Batches of model inputs from the rows of a data set."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,19 +15,18 @@ from softtargets.data.spec import AugmentationSpec
 
 
 class Inputs:
-    """Batches of normalised inputs on a device, gathered from tensors.
+    """Batches of normalised inputs on a device.
 
-    Images and tables are standardised. Of texts, whose words are counted, a model sees the TF-IDF, rows of length 1:
+    Images and tables are standardised. Texts become TF-IDF vectors of their word counts, normalised to length 1:
 
-    (1 + log count) (1 + log((1 + n) / (1 + df)))            # df of the n training texts hold the word
+    (1 + log count) (1 + log((1 + n) / (1 + df)))            # df of the n training texts contain the word
 
     Args:
-        dataset: images or the words of texts (uint8, kept so until they are asked for), or a table (normalised here,
-            once).
-        device: where batches go; the data go there once.
+        dataset: images or word counts (uint8, converted per batch), or a table (normalised once).
+        device: the device of the batches; the data are moved there once.
 
     Raises:
-        InputError: a number of a table so far from the training rows that it is infinite in float32 once normalised.
+        InputError: if a number of a table is infinite in float32 after normalisation.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
@@ -48,7 +47,7 @@ class Inputs:
         augmentation: AugmentationSpec | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Return the inputs of rows `ids`, (N, ...) float32, augmented where an augmentation is given."""
+        """Return the inputs of rows `ids`, (N, ...) float32, augmented if an augmentation is given."""
         rows = self._data[ids.to(self.device)]
         if augmentation is not None and augmentation.active:
             if generator is None:
@@ -67,12 +66,12 @@ def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
 
 def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:
     counts = counts.float()
-    # a text without a word stays 0
+    # a text without words stays 0
     return F.normalize(torch.where(counts > 0, 1 + counts.log(), 0.0) * idf, dim=1)
 
 
 def _idf(dataset: Dataset) -> Tensor:
-    """Return the weight of each word, (D,) float32, from the training texts alone."""
+    """Return the inverse document frequency of each word in the training texts, (D,) float32."""
     rows = dataset.splits["train"]
     held = torch.zeros(dataset.input_shape, dtype=torch.float64)
     for chunk in rows.split(4096):
@@ -83,7 +82,7 @@ def _idf(dataset: Dataset) -> Tensor:
 def _standardised(dataset: Dataset) -> Tensor:
     """Return the rows of a table normalised, (N, D) float32."""
     mean, std = normalization(dataset)
-    # Rounded to float32 last: before, a spread of 10 around 1.7e9 would be gone. Halves, as a difference may overflow.
+    # float32 comes last, since it cannot resolve a spread of 10 around 1.7e9; halves, since a difference may overflow
     inputs = ((dataset.inputs.double() / 2 - mean / 2) / std * 2).float()
     index = first_bad(~inputs.isfinite())
     if index is not None:
@@ -97,11 +96,11 @@ def _standardised(dataset: Dataset) -> Tensor:
 
 
 def check_augmentation(augmentation: AugmentationSpec, dataset: Dataset) -> None:
-    """Require images where images are to be augmented, and moves that leave something of them."""
+    """Require images for augmentation, and distances smaller than the images."""
     if augmentation.active and not dataset.is_image:
         got = f"{'texts' if dataset.is_text else 'a table'} ('{dataset.name}')"
-        raise fail("augmentation", "images", got, "drop the augmentation")
+        raise fail("augmentation", "a data set of images", got, "remove the augmentation")
     farthest = max(augmentation.crop_padding, augmentation.shift)
     smallest = min(dataset.input_shape[-2:])
     if farthest >= smallest:
-        raise fail("augmentation", f"moves below {smallest} pixels, the images' size", farthest, "move them by less")
+        raise fail("augmentation", f"distances below {smallest} pixels, the images' size", farthest, "lower it")

@@ -11,19 +11,18 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Inputs, labels and splits; the rows of all splits lie in one tensor.
+    """Inputs, labels and splits. The rows of all splits are in one tensor.
 
     Attributes:
-        name: The specification's name; of a path, the last part without its suffix.
-        fingerprint: SHA-256 (hex) of the content, whatever its path and its splits.
-        inputs: (N, C, H, W) uint8 of images, C = 1 grey or 3 RGB; (N, D) float64 of a table; (N, D) uint8 of texts, the
-            counts of their words by hash.
+        name: The specification's name; for a path, its last part without the suffix.
+        fingerprint: SHA-256 (hex) of the content, independent of its path and splits.
+        inputs: (N, C, H, W) uint8 for images, C = 1 grey or 3 RGB; (N, D) float64 for a table; (N, D) uint8 for texts,
+            the hashed counts of their words.
         labels: (N,) int64 in [0, num_classes).
-        class_names: One name for each class.
+        class_names: The name of each class.
         splits: "train", "validation" and "test", each (n,) int64 rows of `inputs` in ascending order.
-        origin: (N,) uint8, index into SPLITS: which of the source's own splits a row comes from. Left out, every row
-            comes from the source's training part.
-        texts: Where the inputs count the words of texts, these texts, else None.
+        origin: (N,) uint8, index into SPLITS: the source's own split of each row. Default: all from its training part.
+        texts: The texts, if the inputs are word counts, else None.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(C, H, W) of images, (D,) of a table or of texts."""
+        """(C, H, W) for images, (D,) for a table or texts."""
         return tuple(self.inputs.shape[1:])
 
     @property
@@ -56,18 +55,18 @@ class Dataset:
 
     @property
     def is_text(self) -> bool:
-        """Whether the inputs count the words of texts."""
+        """Whether the inputs are word counts of texts."""
         return self.texts is not None
 
 
 def normalization(dataset: Dataset) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the training inputs, and of no others.
+    """Return the mean and standard deviation of the training inputs.
 
-    The deviation is the population's (divided by n). A constant channel or column has deviation 1, so that
-    ``(inputs - mean) / std`` is finite; so has a column whose deviation is too small to divide by (1 / std overflows).
+    The deviation is the population's (divided by n). It is 1 for a constant channel or column, and for a column whose
+    deviation is so small that 1 / std overflows, so that ``(inputs - mean) / std`` is finite.
 
     Returns:
-        mean and std: of images (C,) float32 on the scale in which 255 is 1; of a table (D,) float64 in its own units.
+        mean and std: for images (C,) float32, scaled so that 255 is 1; for a table (D,) float64 in its own units.
 
     Example:
         >>> rows = torch.tensor([[1.0, 5.0], [3.0, 5.0], [99.0, 99.0]], dtype=torch.float64)
@@ -82,12 +81,12 @@ def normalization(dataset: Dataset) -> tuple[Tensor, Tensor]:
 def _of_columns(rows: Tensor) -> tuple[Tensor, Tensor]:
     rows = rows.double()
     low, high = torch.aminmax(rows, dim=0)
-    # In units of a power of two, which is exact: the squares of 1e200 or 1e-200 are no float64.
+    # in units of a power of two, which is exact: the squares of 1e200 and 1e-200 overflow and underflow
     peaks = torch.maximum(low.abs(), high.abs()).tolist()
     unit = torch.tensor([math.ldexp(1.0, math.frexp(peak)[1] - 1) for peak in peaks], dtype=torch.float64)
     std, mean = torch.std_mean(rows / unit, dim=0, correction=0)
     std, mean = std * unit, mean * unit
-    # Not std == 0 alone: the mean of equal values is rounded, which leaves a deviation of 1e-17 or so of them.
+    # std == 0 is not enough: rounding of the mean of equal values leaves a relative deviation of about 1e-17
     equal = low == high
     return torch.where(equal, high, mean), torch.where(equal | (1 / std).isinf(), 1.0, std)
 
@@ -99,7 +98,7 @@ def _of_images(images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         totals[0] += values.sum((0, 2, 3))
         totals[1] += values.square().sum((0, 2, 3))
     count = len(rows) * images.shape[2] * images.shape[3]
-    # Python's integers are exact, so that a constant channel is seen as such.
+    # Python's integers are exact, so that a constant channel is recognised
     moments = [(first, count * second - first * first) for first, second in zip(*totals.tolist(), strict=True)]
     mean = [first / count / 255 for first, _ in moments]
     std = [spread**0.5 / count / 255 if spread else 1.0 for _, spread in moments]

@@ -1,4 +1,4 @@
-"""Labels that were observed, such as those that people gave, read from a file beside the data set."""
+"""Observed labels, for example from annotators, read from a file other than the data set."""
 
 import contextlib
 import dataclasses
@@ -7,40 +7,40 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from softtargets._errors import InputError, fail, nearest
+from softtargets._storage import user_path
 from softtargets.data._files import find, suggestion
 from softtargets.data._labels import declared_names, read_cells
 from softtargets.data._tables import Part, read_column
 from softtargets.data.dataset import SPLITS, Dataset
 
 _FIX = "fix that row"
-# What the readers of data sets call their arguments, and what they are called here.
+# argument names of the data set readers -> argument names in this file
 _ARGUMENTS = {"name": "file", "label": "column"}
 
 
 def read_observed(file: str, column: str, dataset: Dataset) -> Tensor:
     """Read one observed label for each row of the data set's own training part, in its order.
 
-    Whole numbers are class indices, as the data set numbers its classes. Text is a class name of the data set; so is
-    a number where the file gives names to its labels and the data set has names too.
+    Whole numbers are class indices of the data set. Text is a class name of the data set. If both the file and the data
+    set name their classes, a number stands for the file's class name.
 
     Args:
         file: A .parquet or .csv file, or a folder with train.parquet or train.csv (or its shards).
         column: The column of the labels.
-        dataset: The data set that the labels belong to. Its own training part is what its source calls train (all
-            rows, where the source has no splits), before a test split, a limit or a fold is taken from it.
+        dataset: The data set that the labels belong to. Its own training part is its source's train split (all rows
+            if the source has no splits), before a test split, a limit or a fold is taken from it.
 
     Returns:
-        (N,) int64 over the whole data set in [0, num_classes); rows of the other parts keep their label.
+        (N,) int64 over the whole data set in [0, num_classes). Rows of the other splits keep their label.
 
     Raises:
-        InputError: no such file or column; a file that cannot be read; another number of rows; a label that is
-            missing, no class or out of range, with its file and row.
+        InputError: no such file or column; a file that cannot be read; a wrong number of rows; a label that is missing,
+            not a class or out of range, with its file and row.
     """
     parts = _parts(file, column)
     with _in_our_words():
@@ -60,12 +60,12 @@ def read_observed(file: str, column: str, dataset: Dataset) -> Tensor:
 
 
 def observed_fingerprint(file: str, column: str) -> str:
-    """SHA-256 (hex) of what a column of observed labels says, wherever its file lies.
+    """Return the SHA-256 (hex) of the cells of a column of observed labels, wherever its file is.
 
-    A CSV and a Parquet file that hold the same cells have the same.
+    A CSV and a Parquet file with the same cells have the same hash.
 
     Raises:
-        InputError: as :func:`read_observed`, but for what only the data set tells.
+        InputError: as :func:`read_observed`, except for checks that need the data set.
     """
     parts = _parts(file, column)
     with _in_our_words():
@@ -74,9 +74,9 @@ def observed_fingerprint(file: str, column: str) -> str:
 
 
 def _parts(file: str, column: str) -> list[Part]:
-    path = Path(file).expanduser()
+    path = user_path("file", file)
     if not path.exists():
-        # Joined, so that it is taken for a path and never for the name of an embedded set.
+        # joined, so that it is taken for a path and not for the name of an embedded data set
         close = suggestion(os.path.join(os.curdir, file))
         remedy = f"did you mean '{close}'?" if close else "give the path of one"
         raise fail("file", "an existing .parquet or .csv file, or a folder of them", f"'{file}'", remedy)
@@ -90,12 +90,12 @@ def _parts(file: str, column: str) -> list[Part]:
 
 @contextlib.contextmanager
 def _in_our_words() -> Iterator[None]:
-    """Let the errors of the shared readers name the arguments of this file's functions."""
+    """Rename the arguments in errors of the shared readers to those of this file's functions."""
     try:
         yield
     except InputError as error:
         argument, colon, rest = str(error).partition(": ")
-        # A row that is dropped would shift all that follow.
+        # dropping a row would shift all that follow
         rest = rest.replace("fix or drop that row", _FIX)
         raise InputError(f"{_ARGUMENTS.get(argument, argument)}{colon}{rest}") from error
 
@@ -103,9 +103,9 @@ def _in_our_words() -> Iterator[None]:
 def _indices(
     parts: Sequence[Part], cells: Sequence[Sequence[int | str]], names: tuple[str, ...] | None, dataset: Dataset
 ) -> list[int]:
-    """Turn class indices and class names into the data set's class indices."""
+    """Convert class indices and class names to the data set's class indices."""
     number_of = {name: index for index, name in enumerate(dataset.class_names)}
-    # Of a data set whose classes are numbers alone, the numbers are all that can be meant.
+    # if the data set's classes have no names, numbers can only be indices
     named = names if all(not re.fullmatch(r"\d+", name) for name in number_of) else None
     indices: list[int] = []
     for part, column in zip(parts, cells, strict=True):

@@ -1,4 +1,4 @@
-"""From a specification to a data set: the embedded digits, files, folders and hub sets."""
+"""Loading a data set from its specification: the embedded digits, files, folders, and data sets of the hub."""
 
 import functools
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from softtargets._errors import fail
+from softtargets._storage import user_path
 from softtargets.data import _content
 from softtargets.data._content import Content
 from softtargets.data._files import Files, find, missing
@@ -27,18 +28,20 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
     """Read a data set, decode it and divide it into train, validation and test.
 
-    A split that the set has of its own is kept. The others are drawn stratified from the training rows: first test,
-    then validation, then the limits, all from the specification's own seed. With a fold, validation is that fold.
+    Splits that the data set already has are kept. The others are stratified samples of the training rows: first test,
+    then validation, then the limits, all drawn with the specification's `split_seed`. With a fold, validation is that
+    fold.
 
     Args:
         spec: The data set, its columns and its splits.
-        cache: A folder for decoded data. What lies there is used only while the content it was decoded from is the
-            same; where it is damaged or cannot be written, the data are decoded again.
+        cache: A folder for decoded data. A cached copy is used only if it was decoded from the same content; if it is
+            damaged or cannot be written, the data are decoded again.
 
     Raises:
-        InputError: no such set or column; a label that is missing, no class or out of range; a number, a text or an
-            image that cannot be read; images of several sizes; a class without a training example. Files are named with
-            their row, counted from 0.
+        InputError: no such data set or column; a label that is missing, not a class or out of range; a number, a text
+            or an image that cannot be read; images of several sizes; a class without a training example; a share that
+            leaves too little to train on; more data than fit into memory. Errors name the file and the row, counted
+            from 0.
 
     Example:
         >>> digits = load(DataSpec(name="digits"))
@@ -49,13 +52,13 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
     identity = source.identity()
     content = _decoded(source, identity, spec, cache)
     splits = split(content.labels, content.origin, spec)
-    # All folds together: which of them a rare class falls into is chance.
+    # all folds together, since a rare class may be missing from one of them by chance
     learned = splits["train"] if spec.fold is None else torch.cat([splits["train"], splits["validation"]])
     absent = missing_class(content.labels[learned], content.class_names)
     if absent is not None:
         limited = spec.limit is not None and spec.limit.train is not None
         remedy = "raise limit.train" if limited else "add examples of it, or leave the class out"
-        raise no_training_example(absent, content.class_names[absent], remedy)
+        raise no_training_example(absent, content.class_names[absent], f"'{spec.name}'", remedy)
     fingerprint = identity if isinstance(source, Files) else content.fingerprint()
     return Dataset(
         source.name,
@@ -70,10 +73,11 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
 
 
 def fingerprint(spec: DataSpec, *, cache: Path | None = None) -> str:
-    """SHA-256 (hex) of a data set's content, which moving or renaming it does not change.
+    """Return the SHA-256 (hex) of a data set's content, which does not change when it is moved or renamed.
 
-    Of files their bytes, of a folder of images also the paths inside it; of the digits and of a hub set the decoded
-    inputs and labels, for which `cache` saves decoding again. The splits are not in it: the specification holds them.
+    It covers the bytes of files, and the paths inside a folder of images; for the digits and hub data sets it covers
+    the decoded inputs and labels, which `cache` saves decoding again. Splits are not covered, since the specification
+    defines them.
     """
     source = _source(spec.name)
     identity = source.identity()
@@ -94,7 +98,7 @@ _Source = _Digits | Files | Hub
 def _source(name: str) -> _Source:
     if name == "digits":
         return _Digits()
-    path = Path(name).expanduser()
+    path = user_path("name", name)
     if path.exists():
         return find(path)
     if _HUB_NAME.fullmatch(name) and path.suffix.lower() not in (".parquet", ".csv"):
@@ -119,7 +123,7 @@ def _parts(source: Files | Hub, spec: DataSpec) -> list[Part]:
 
 
 def _assembled(parts: list[Part], spec: DataSpec) -> Content:
-    # Labels first: they are quick to check, and an error in them should not wait for 60,000 images.
+    # labels first, so that an error in them is reported before 60,000 images are decoded
     labels, class_names = read_labels(parts, spec.label, spec.num_classes)
     columns = find_text(parts, spec)
     texts = None
@@ -140,7 +144,7 @@ def _digits(spec: DataSpec) -> Content:
     if spec.num_classes not in (None, 10):
         raise fail("num_classes", "10, the number of digits", spec.num_classes, "leave it out")
     values, target = load_digits(return_X_y=True)
-    # Its grey values are 0 to 16.
+    # grey values are 0 to 16
     inputs = (torch.tensor(values) * 255 / 16).round().to(torch.uint8).reshape(-1, 1, 8, 8)
     labels = torch.tensor(target, dtype=torch.int64)
     origin = torch.zeros(len(labels), dtype=torch.uint8)

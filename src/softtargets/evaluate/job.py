@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from softtargets._errors import fail, fail_type
+from softtargets._storage import user_path
 from softtargets.data.predictions import ArrayLike
 from softtargets.evaluate.accumulate import accumulate
 from softtargets.evaluate.calibrate import calibrate
@@ -98,7 +99,7 @@ def evaluate_predictions(
     request = None if predictions is None else _request(predictions, against, probs, labels, logits, options)
     folder = output or (request and request.output)
     if folder is not None:
-        folder = Path(folder)
+        folder = user_path("output", folder)
         # before anything is read, which may take long
         _require_writable(folder)
     if request is None:

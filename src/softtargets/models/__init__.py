@@ -1,6 +1,6 @@
-"""The small networks of the papers, built from a specification: each network and its specification in one file.
+"""The small networks of the papers, each in one file with its specification.
 
-A file of this folder is imported because it is here; nothing lists it.
+Every file of this folder is imported automatically.
 """
 
 import importlib

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from softtargets._checks import check_num_classes
 from softtargets._errors import fail
-from softtargets.models.network import ModelSpec, Width, check_inputs, checked_shape, model
+from softtargets.models.network import MAX_LAYERS, ModelSpec, Width, check_inputs, checked_shape, model
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -19,23 +19,24 @@ class AlexNet(nn.Module):
 
         b_c = a_c / (1 + alpha / size · sum of a_j^2 over |j - c| <= 4)^beta,  size 9, alpha .001, beta .75
 
-    conv, pool, norm, conv, norm, pool, as in the tutorial (tensorflow/models, `cifar10.py`), without its average of
-    the weights, which the paper leaves out. Pooling is 3x3 with stride 2 and padded as TensorFlow's "SAME": n pixels
-    become n/2, rounded up. The tutorial cuts 24x24 images out of 32x32 ones; the paper does not say whether it did.
+    The order is conv, pool, norm, conv, norm, pool, as in the tutorial (tensorflow/models, `cifar10.py`). The
+    tutorial's average of the weights is left out, as in the paper. Pooling is 3x3 with stride 2 and TensorFlow's "SAME"
+    padding: n pixels become n/2, rounded up. The tutorial crops 24x24 images from 32x32 ones; the paper does not say
+    whether it does.
 
-    Weights start as its normals cut at two deviations: .05 for convolutions, .04 for dense layers, one over its inputs
-    for the head; biases at 0 in the first convolution and the head, at .1 elsewhere. Nothing depends on the fan-in, so
-    images much larger than 32x32 start with large activations.
+    Initial weights are normal, truncated at two standard deviations: .05 for convolutions, .04 for dense layers, one
+    over the number of inputs for the head. Biases are 0 in the first convolution and the head, .1 elsewhere. The
+    deviations do not depend on the fan-in, so images much larger than 32x32 give large initial activations.
 
-    The dense layers are `hidden.0`, `hidden.2`, ...: ``match = "hidden.*.weight"`` in `optimizer.groups` gives their
-    weights a decay of their own. That is how the paper's .04 "in the last two dense layers" is read, since the tutorial
-    decays these two (by .004) and neither biases nor head. Its penalty is the decay times half the sum of squares: the
-    same number in torch's weight_decay gives the same gradient.
+    The dense layers are `hidden.0`, `hidden.2`, ...: ``match = "hidden.*.weight"`` in `optimizer.groups` sets a weight
+    decay for them alone. The paper's .04 "in the last two dense layers" is read this way, since the tutorial decays
+    these two (by .004) and neither biases nor the head. Its penalty is the decay times half the sum of squares, so the
+    same number as torch's weight_decay gives the same gradient.
 
     Args:
         input_shape: (C, H, W) of one image, of any size.
         num_classes: At least 2.
-        channels: Of either convolution.
+        channels: Number of channels of each convolution.
         hidden: Widths of the dense layers before the head, at least one.
 
     Raises:
@@ -86,7 +87,7 @@ class AlexNetSpec(ModelSpec):
     network = AlexNet
 
     channels: Width = 64
-    hidden: tuple[Width, ...] = Field(default=(384, 192), min_length=1)
+    hidden: tuple[Width, ...] = Field(default=(384, 192), min_length=1, max_length=MAX_LAYERS)
 
 
 def _half(size: int) -> int:
@@ -94,12 +95,12 @@ def _half(size: int) -> int:
 
 
 def _pool(height: int, width: int) -> nn.MaxPool2d:
-    # "SAME" pads an odd side by one pixel at both ends and an even one at its far end alone, which ceil_mode does
+    # "SAME" pads an odd size by one pixel at both ends, and an even size at its far end only, as ceil_mode does
     return nn.MaxPool2d(3, stride=2, padding=(height % 2, width % 2), ceil_mode=True)
 
 
 def _norm() -> nn.LocalResponseNorm:
-    # TensorFlow's alpha = .001 / 9 multiplies the sum of squares, torch's their mean over the window of 9
+    # TensorFlow's alpha = .001 / 9 multiplies the sum of squares; torch's multiplies their mean over the window of 9
     return nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0)
 
 

@@ -1,4 +1,4 @@
-"""A plain convolutional network: small, quick on a processor without a GPU."""
+"""A plain convolutional network that is small and fast on a CPU."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,13 +12,13 @@ from softtargets.models.network import ModelSpec, Width, check_inputs, checked_s
 
 
 class ConvNet(nn.Module):
-    """Stages of a 3x3 convolution, max pooling that halves the resolution, batch normalisation and ReLU; then the mean.
+    """Stages of 3x3 convolution, max pooling that halves the resolution, batch normalisation and ReLU; then the mean.
 
-    Pooling stands before the normalisation, which then works on a quarter of the pixels: the pair commutes but for the
-    sign of the normalisation's weight.
+    Pooling comes before the normalisation, which then processes a quarter of the pixels. The two commute unless the
+    normalisation's weight is negative.
 
     Args:
-        input_shape: (C, H, W) of one image, of at least 2^stages pixels either way.
+        input_shape: (C, H, W) of one image; H and W at least 2^stages.
         num_classes: At least 2.
         widths: Channels of each stage.
 
@@ -32,7 +32,8 @@ class ConvNet(nn.Module):
         self.input_shape = checked_shape(input_shape, "(C, H, W), the shape of an image", ndim=3)
         least = 2 ** len(widths)
         if min(self.input_shape[1:]) < least:
-            raise fail("widths", f"images of at least {least} pixels either way", tuple(input_shape), "drop a stage")
+            required = f"images of at least {least}x{least} pixels for {len(widths)} stages"
+            raise fail("widths", required, tuple(input_shape), "remove a stage")
         stages: list[nn.Module] = []
         for fan_in, fan_out in pairwise((self.input_shape[0], *widths)):
             convolution = nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=False)
@@ -53,8 +54,8 @@ class ConvNet(nn.Module):
 
 @model("convnet")
 class ConvNetSpec(ModelSpec):
-    """A plain convolutional network: a stage of each width, each halving the resolution."""
+    """A plain convolutional network with one stage per width, each of which halves the resolution."""
 
     network = ConvNet
 
-    widths: tuple[Width, ...] = Field(default=(32, 64, 128), min_length=1)
+    widths: tuple[Width, ...] = Field(default=(32, 64, 128), min_length=1, max_length=32)

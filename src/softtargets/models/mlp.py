@@ -8,19 +8,19 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softtargets._checks import check_num_classes
-from softtargets.models.network import ModelSpec, Width, check_inputs, checked_shape, model
+from softtargets.models.network import MAX_LAYERS, ModelSpec, Width, check_inputs, checked_shape, model
 
 
 class Mlp(nn.Module):
-    """Flatten, then linear layers with ReLU and dropout between them.
+    """Flattens its input and applies linear layers with ReLU and dropout between them.
 
     Args:
         input_shape: Shape of one input, of any number of axes.
         num_classes: At least 2.
-        hidden: Widths of the hidden layers; none gives softmax regression.
+        hidden: Widths of the hidden layers; an empty sequence gives softmax regression.
         dropout: In [0, 1), after each hidden layer.
-        initial_deviation: Standard deviation of the normal distribution of all initial weights, biases being 0; None:
-            as torch has it.
+        initial_deviation: Standard deviation of the normal distribution of all initial weights, with biases 0. None:
+            torch's initialisation.
 
     Raises:
         InputError: a shape without positive sizes, fewer than 2 classes, or inputs of another shape.
@@ -61,13 +61,13 @@ class Mlp(nn.Module):
 
 @model("mlp")
 class MlpSpec(ModelSpec):
-    """A multilayer perceptron on the flattened input: `hidden` widths, and dropout in [0, 1) after each.
+    """A multilayer perceptron on the flattened input, with `hidden` widths and dropout in [0, 1) after each layer.
 
-    With an `initial_deviation` all weights begin as draws from N(0, initial_deviation²) and all biases at 0.
+    With `initial_deviation`, all initial weights are drawn from N(0, initial_deviation²) and all biases are 0.
     """
 
     network = Mlp
 
-    hidden: tuple[Width, ...] = (256, 256)
+    hidden: tuple[Width, ...] = Field(default=(256, 256), max_length=MAX_LAYERS)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     initial_deviation: float | None = Field(default=None, gt=0)

@@ -1,43 +1,62 @@
-"""The base of every network's specification, and what all networks require of their arguments and inputs."""
+"""The base of every network's specification, and checks of arguments and inputs that all networks share."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, TypeVar
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from softtargets._checks import check_floating
 from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register
+from softtargets._storage import shown_bytes
 
-Width = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=2**20)]
+# Bounds what training takes: about four times the parameters, for weights, gradients, momentum and a saved copy.
+MAX_PARAMETERS = 2**28
+MAX_LAYERS = 256
 
 
 class ModelSpec(NamedSpec):
-    """Which network: its fields, but for the name, are the arguments of `network`."""
+    """The specification of a network: its fields except `name` are the arguments of `network`."""
 
     network: ClassVar[type[nn.Module]]
 
     def build(self, input_shape: Sequence[int], num_classes: int) -> nn.Module:
-        """Build the network; its initial weights come from torch's global generator.
+        """Build the network; its initial weights are drawn from torch's global generator.
 
         Args:
             input_shape: Shape of one input without the batch: (C, H, W) of an image, (D,) of a row of a table.
             num_classes: At least 2.
 
         Returns:
-            A module with ``features(inputs)`` -> (N, D), ``head``, its last linear layer, and ``forward``, the head of
-            the features: (N, K) logits.
+            A module with ``features(inputs)`` -> (N, D), the last linear layer ``head``, and ``forward``, which
+            applies the head to the features: (N, K) logits.
 
         Raises:
-            InputError: an input shape that the network cannot take.
+            InputError: if the network cannot take this input shape, or has more than 268,435,456 parameters. The size
+                is checked before any memory is allocated.
 
         Example:
             >>> from softtargets.models.mlp import MlpSpec
             >>> MlpSpec(hidden=(5,)).build((1, 8, 8), 10).head
             Linear(in_features=5, out_features=10, bias=True)
         """
+        parameters = self.parameters(tuple(input_shape), num_classes)
+        if parameters > MAX_PARAMETERS:
+            shown = f"{parameters:,} ({shown_bytes(4 * parameters)} in float32, about four times that in training)"
+            required = f"a network of at most {MAX_PARAMETERS:,} parameters for inputs of shape {tuple(input_shape)}"
+            raise fail("model", required, shown, "lower its widths, or use smaller inputs")
         return self.network(input_shape, num_classes, **self.model_dump(exclude={"name"}))
+
+    @functools.lru_cache(maxsize=256)  # noqa: B019 (specifications are small values)
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the number of parameters of the network, without allocating any."""
+        with torch.device("meta"):
+            network = self.network(input_shape, num_classes, **self.model_dump(exclude={"name"}))
+        return sum(parameter.numel() for parameter in network.parameters())
 
 
 MODELS: dict[str, type[ModelSpec]] = {}
@@ -50,7 +69,7 @@ def model(name: str) -> Callable[[type[Registered]], type[Registered]]:
 
 
 def checked_shape(input_shape: Sequence[int], required: str, ndim: int | None = None) -> tuple[int, ...]:
-    """Return the shape of one input as a tuple, required to hold positive sizes (and `ndim` of them)."""
+    """Return the shape of one input as a tuple; require positive sizes, and `ndim` of them if it is given."""
     shape = tuple(input_shape)
     whole = all(isinstance(size, int) and size >= 1 for size in shape)
     if not shape or not whole or (ndim is not None and len(shape) != ndim):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
@@ -10,12 +10,15 @@ from softtargets._checks import check_num_classes
 from softtargets._errors import fail
 from softtargets.models.network import ModelSpec, Width, check_inputs, checked_shape, model
 
+# The paper's deepest network has 1202 layers.
+MAX_DEPTH = 1202
+
 
 class ResNet(nn.Module):
     """A 3x3 stem, three stages of n basic blocks, global average pooling and a linear layer; depth = 6n + 2.
 
-    The stages have width, 2 width and 4 width channels, and the second and third halve the resolution. Shortcuts are
-    free of parameters (the paper's option A): every second pixel, and zeros for the new channels.
+    The stages have width, 2 width and 4 width channels, and the second and third halve the resolution. Shortcuts have
+    no parameters (the paper's option A): they take every second pixel and fill new channels with zeros.
 
     Args:
         input_shape: (C, H, W) of one image, of any size.
@@ -57,7 +60,7 @@ class ResNetSpec(ModelSpec):
 
     network = ResNet
 
-    depth: int = 20
+    depth: int = Field(default=20, le=MAX_DEPTH)
     width: Width = 16
 
     @field_validator("depth")
@@ -69,7 +72,7 @@ class ResNetSpec(ModelSpec):
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut; where the channels grow, the resolution is halved."""
+    """Two 3x3 convolutions and a shortcut. A block that adds channels halves the resolution."""
 
     def __init__(self, fan_in: int, fan_out: int) -> None:
         super().__init__()
@@ -91,7 +94,7 @@ def _conv(fan_in: int, fan_out: int, stride: int) -> nn.Conv2d:
 
 
 def _nearest_depths(depth: int) -> tuple[int, ...]:
-    """Return the depths of the form 6n + 2 on either side of a depth that is not; nothing where it is.
+    """Return the nearest depths of the form 6n + 2 below and above a depth; nothing if it has this form.
 
     Example:
         >>> _nearest_depths(20), _nearest_depths(18), _nearest_depths(3)

@@ -1,1 +1,1 @@
-"""Run specifications, their identity, and the run store."""
+"""Run specifications, their identities, and the run store."""

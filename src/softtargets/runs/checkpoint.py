@@ -1,4 +1,4 @@
-"""Nested state as one safetensors file: tensors as tensors, the rest as JSON, nothing pickled."""
+"""Nested state in one safetensors file: tensors as tensors, everything else as JSON. Nothing is pickled."""
 
 import hashlib
 import json
@@ -7,17 +7,18 @@ from typing import Any
 
 from torch import Tensor
 
-from softtargets._storage import write_atomically
+from softtargets._errors import fail_type
+from softtargets._storage import memory_bytes, parse_json, read_regular, write_atomically
 
 FORMAT = "softtargets-state-1"
 
 
 def save_state(path: Path, state: Any) -> None:
-    """Write nested dicts and lists of tensors, numbers, strings, booleans and None, all or nothing.
+    """Write nested dicts and lists of tensors, numbers, strings, booleans and None, atomically.
 
     Raises:
-        TypeError: for anything else.
-        OSError: where it cannot be written; a former file is left as it was.
+        TypeError: for any other type.
+        OSError: if it cannot be written. An existing file is left unchanged.
     """
     from safetensors.torch import save
 
@@ -28,37 +29,37 @@ def save_state(path: Path, state: Any) -> None:
 
 
 def load_state(path: Path) -> Any | None:
-    """Read what :func:`save_state` wrote; None where the file is not there or damaged."""
+    """Read what :func:`save_state` wrote; None if the file is absent or damaged."""
     from safetensors.torch import load
 
     try:
-        content = path.read_bytes()
+        content = read_regular(path, max_bytes=memory_bytes() // 2)
         payload = content[32:]
         if hashlib.sha256(payload).digest() != content[:32]:
             return None
         size = int.from_bytes(payload[:8], "little")
-        metadata = json.loads(payload[8 : 8 + size])["__metadata__"]
+        metadata = parse_json(payload[8 : 8 + size])["__metadata__"]
         if metadata["format"] != FORMAT:
             return None
-        return _put_together(json.loads(metadata["skeleton"]), load(payload))
-    except (OSError, ValueError, KeyError):
+        return _put_together(parse_json(metadata["skeleton"]), load(payload))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _take_apart(state: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(state, Tensor):
         name = str(len(tensors))
-        # clone: safetensors refuses tensors that share memory
+        # a clone, since safetensors refuses tensors that share memory
         tensors[name] = state.detach().cpu().contiguous().clone()
         return {"tensor": name}
     if isinstance(state, dict):
-        # keys may be numbers (torch's optimizers number their parameters), which JSON would turn into text
+        # pairs, since JSON would turn keys that are numbers (torch's optimizers have them) into text
         return {"items": [[key, _take_apart(value, tensors)] for key, value in state.items()]}
     if isinstance(state, list | tuple):
         return {"list": [_take_apart(value, tensors) for value in state]}
     if state is None or isinstance(state, str | int | float | bool):
         return {"plain": state}
-    raise TypeError(f"state: tensors, numbers, text, lists and dicts; got {type(state).__name__}; leave it out")
+    raise fail_type("state", "tensors, numbers, text, lists and dicts", type(state).__name__, "leave it out")
 
 
 def _put_together(skeleton: Any, tensors: dict[str, Tensor]) -> Any:

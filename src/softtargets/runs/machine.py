@@ -1,4 +1,4 @@
-"""The machine that runs are made on: its settings while one is made, what it is good at, and what it is called."""
+"""The machine that trains runs: its thread and precision settings, and its description for the record."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from softtargets.runs.spec import ResolvedRun
 
 
 def fast_bfloat16(backend: str) -> bool:
-    """Say whether this machine multiplies matrices in bfloat16 faster than in float32."""
+    """Return whether this machine multiplies matrices faster in bfloat16 than in float32."""
     if backend == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -21,7 +21,7 @@ def fast_bfloat16(backend: str) -> bool:
 
 @contextmanager
 def quiet_machine(threads: int) -> Iterator[None]:
-    """Run with this many intra-op threads and deterministic kernels, and leave the caller's settings as they were."""
+    """Run with this many intra-op threads and deterministic kernels; restore the caller's settings afterwards."""
     before = torch.get_num_threads(), torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
@@ -34,7 +34,7 @@ def quiet_machine(threads: int) -> Iterator[None]:
 
 
 def environment(resolved: ResolvedRun) -> dict[str, str]:
-    """Return versions and hardware, for the record."""
+    """Return software versions and hardware, for the record."""
     device = torch.cuda.get_device_name() if resolved.backend == "cuda" else processor_name()
     return {
         "softtargets": version("softtargets"),
@@ -58,5 +58,5 @@ def processor_name() -> str:
 
 
 def available_cores() -> int:
-    """Return the cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

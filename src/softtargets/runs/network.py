@@ -1,4 +1,4 @@
-"""The network of a finished run, for its predictions on any rows of its data: of a teacher, or for an analysis."""
+"""The trained network of a finished run, used as a teacher or for analysis."""
 
 import torch
 from safetensors import SafetensorError
@@ -6,6 +6,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from softtargets._errors import fail
+from softtargets._storage import open_regular
 from softtargets.data.dataset import Dataset
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import MODEL, RunStore
@@ -14,11 +15,11 @@ ROWS = 1024
 
 
 class TrainedModel:
-    """A trained network in evaluation mode, in the precision that it was trained in; it takes no gradient.
+    """A trained network in evaluation mode, without gradients, in the precision it was trained in.
 
     Args:
-        network: with `features` and `head`.
-        resolved: what it was trained from.
+        network: a module with `features` and `head`.
+        resolved: the run that trained it.
     """
 
     def __init__(self, network: nn.Module, resolved: ResolvedRun) -> None:
@@ -26,7 +27,7 @@ class TrainedModel:
         self.resolved = resolved
 
     def to(self, device: torch.device) -> "TrainedModel":
-        """Move it, and return it."""
+        """Move the network to a device and return this object."""
         self.network.to(device)
         return self
 
@@ -38,17 +39,18 @@ class TrainedModel:
 
 
 def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> TrainedModel:
-    """Load the network of a finished run, as it was after its last step.
+    """Load the network of a finished run, with the weights after its last step.
 
     Raises:
-        InputError: where the store has no whole record of that run.
+        InputError: if the store has no intact record of that run.
     """
     path = store.path(resolved.identity) / MODEL
     network = resolved.run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
     try:
+        open_regular(path).close()
         network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        got = " ".join(str(error).split())  # torch names every mismatch on a line of its own
+    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+        got = " ".join(str(error).split())  # torch puts every mismatch on its own line
         raise fail("runs", f"the network of a finished run in '{path}'", got, "train that run again") from None
     layout = torch.channels_last if dataset.is_image else torch.preserve_format
     return TrainedModel(network.to(memory_format=layout), resolved)  # pyright: ignore[reportCallIssue]

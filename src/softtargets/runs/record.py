@@ -1,6 +1,5 @@
-"""What a finished run left behind, and its teachers with it."""
+"""The record of a finished run, with the records of its teachers."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,20 +8,21 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from softtargets._errors import fail
+from softtargets._storage import open_regular, parse_json, read_regular
 from softtargets.runs.spec import ResolvedRun, RunSpec
-from softtargets.runs.store import HISTORY, PREDICTIONS, SPEC, RunStore
+from softtargets.runs.store import HISTORY, HISTORY_BYTES, PREDICTIONS, SPEC, RunStore
 
 Predictions = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run as numbers.
+    """The numbers that a finished run recorded.
 
     Args:
-        predictions: for every split its ids, logits, labels and observed labels.
-        history: a row for each epoch: its number, from 1, the mean of what was minimised, and validation numbers.
-        run: what was trained.
+        predictions: ids, logits, labels and observed labels of every split.
+        history: one row per epoch: its number (from 1), the mean objective, and validation metrics.
+        run: the specification.
         teachers: the records of its teachers.
     """
 
@@ -36,14 +36,14 @@ def read_record(store: RunStore, identity: str) -> Record:
     """Read the record of a finished run, and those of its teachers.
 
     Raises:
-        OSError: where the store has no such run.
-        InputError: where the record of a teacher is gone or damaged.
+        OSError: if the store has no such run.
+        InputError: if the record of a teacher is missing or damaged.
     """
     folder = store.path(identity)
-    resolved = ResolvedRun.model_validate_json((folder / SPEC).read_text(encoding="utf-8"))
+    resolved = ResolvedRun.model_validate_json(read_regular(folder / SPEC))
     for teacher in resolved.teachers or ():
         if store.result(teacher.identity) is None:
-            required = f"a whole record in '{store.path(teacher.identity)}'"
+            required = f"an intact record in '{store.path(teacher.identity)}'"
             raise fail("teachers", required, "none, or a damaged one", "train that run again")
     return Record(
         predictions=read_predictions(folder),
@@ -54,10 +54,11 @@ def read_record(store: RunStore, identity: str) -> Record:
 
 
 def read_predictions(folder: Path) -> Predictions:
-    """Return a run's predictions: for every split its ids, logits, labels and observed labels."""
+    """Return a run's predictions: ids, logits, labels and observed labels of every split."""
+    open_regular(folder / PREDICTIONS).close()
     return load_file(folder / PREDICTIONS)
 
 
 def read_history(folder: Path) -> tuple[dict[str, Any], ...]:
-    """Return the rows of a run's history, one for each epoch."""
-    return tuple(json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines())
+    """Return the rows of a run's history, one per epoch."""
+    return tuple(parse_json(line) for line in read_regular(folder / HISTORY, max_bytes=HISTORY_BYTES).splitlines())

@@ -1,4 +1,4 @@
-"""Run specifications: frozen, validated values. A run is a pure function of its specification as resolved."""
+"""Run specifications: frozen, validated values. A run is a pure function of its resolved specification."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from softtargets._errors import fail
-from softtargets._spec import NonNegative, Positive, Share, Spec
+from softtargets._spec import NonNegative, Positive, Seed, Share, Spec
 from softtargets.data.noise import AnyNoise
 from softtargets.data.spec import AugmentationSpec, DataSpec
 from softtargets.models import AnyModel
@@ -15,12 +15,14 @@ from softtargets.objectives import AnyObjective
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.objectives.transitions import EstimatedTransition
 
-# Raised by hand when a change alters the results of a specification; runs of an older recipe are trained again.
+# Raise when a change alters the results of a specification: runs of an older recipe are then trained again.
 RECIPE = 3
+MAX_EPOCHS = 1_000_000
+MAX_STEPS = 1_000_000_000
 
 
 class GroupSpec(Spec):
-    """Settings of the parameters whose names match a shell-style pattern; the first group that matches counts."""
+    """Settings for parameters whose names match a shell-style pattern. The first matching group applies."""
 
     match: str
     learning_rate: Positive | None = None
@@ -28,7 +30,7 @@ class GroupSpec(Spec):
 
 
 class OptimizerSpec(Spec):
-    """Stochastic gradient descent as torch has it, or AdamW."""
+    """torch's SGD or AdamW."""
 
     name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Positive = 0.1
@@ -55,39 +57,40 @@ class OptimizerSpec(Spec):
 
 
 class ScheduleSpec(Spec):
-    """Factor on every learning rate, as a function of the share of steps that are done."""
+    """A factor on every learning rate, as a function of the fraction of steps done."""
 
     name: Literal["constant", "step", "linear", "cosine"] = "constant"
-    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    milestones: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=1000)] = ()
     factor: Annotated[float, Field(gt=0, le=1)] = 0.1
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Annotated[int, Field(ge=0, le=MAX_STEPS)] = 0
 
     @model_validator(mode="after")
     def _milestones_belong_to_step(self) -> Self:
         if (self.name == "step") != bool(self.milestones):
             got = list(self.milestones)
-            raise fail("milestones", "given for 'step' and for nothing else", got, "shares such as [0.5, 0.75]")
+            required = "given with the schedule 'step', and only there"
+            raise fail("milestones", required, got, "give fractions of the steps, such as [0.5, 0.75]")
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise fail("milestones", "increasing shares", list(self.milestones), "sort them")
+            raise fail("milestones", "increasing fractions", list(self.milestones), "sort them")
         return self
 
 
 class TrainingSpec(Spec):
-    """Length, batches, precision and what else the loop does.
+    """Length, batch size, precision and other settings of the training loop.
 
-    `evaluate_every` so many epochs the validation split is predicted and the epoch that does best on its *observed*
-    labels, the first of equals, is kept beside the last one. `dynamics` records how each training label was learned.
-    `snapshot_every` so many epochs the weights are kept as they are, before the first epoch and after the last as well.
+    Every `evaluate_every` epochs the validation split is predicted; the epoch with the best accuracy on its *observed*
+    labels (the first of equals) is saved in addition to the last one. `dynamics` records how each training label was
+    learned. Every `snapshot_every` epochs, before the first epoch and after the last, the weights are saved.
     """
 
-    epochs: Annotated[int, Field(gt=0)] | None = None
-    steps: Annotated[int, Field(gt=0)] | None = None
-    batch_size: Annotated[int, Field(gt=0)] = 128
+    epochs: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
+    steps: Annotated[int, Field(gt=0, le=MAX_STEPS)] | None = None
+    batch_size: Annotated[int, Field(gt=0, le=2**20)] = 128
     loss_factor: Positive = 1.0
     clip_norm: Positive | None = None
     average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    evaluate_every: Annotated[int, Field(gt=0)] | None = None
-    snapshot_every: Annotated[int, Field(gt=0)] | None = None
+    evaluate_every: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
+    snapshot_every: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
     dynamics: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -102,14 +105,14 @@ class TrainingSpec(Spec):
 
 
 class Seeds(Spec):
-    """One seed per stream of randomness, so that changing one leaves the draws of the others alone."""
+    """One seed per stream of random numbers: changing one does not change the draws of the others."""
 
-    initialisation: Annotated[int, Field(ge=0)] = 0
-    order: Annotated[int, Field(ge=0)] = 0
-    augmentation: Annotated[int, Field(ge=0)] = 0
-    noise: Annotated[int, Field(ge=0)] = 0
-    method: Annotated[int, Field(ge=0)] = 0
-    dropout: Annotated[int, Field(ge=0)] = 0
+    initialisation: Seed = 0
+    order: Seed = 0
+    augmentation: Seed = 0
+    noise: Seed = 0
+    method: Seed = 0
+    dropout: Seed = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -124,10 +127,10 @@ class Seeds(Spec):
 
 
 class RunSpec(Spec):
-    """Everything a run is a function of, but for the content of its data.
+    """Everything that a run depends on, except the content of its data.
 
-    `teachers` are whole specifications, of runs on the same data; those of an ensemble are averaged:
-    their probabilities at the temperature, or, where the loss is of logits, those.
+    `teachers` are complete specifications of runs on the same data. The outputs of several teachers are averaged: their
+    probabilities at the temperature, or their logits if the loss compares logits.
     """
 
     data: DataSpec = DataSpec(name="digits")
@@ -139,21 +142,21 @@ class RunSpec(Spec):
     augmentation: AugmentationSpec = AugmentationSpec()
     training: TrainingSpec
     seeds: Seeds = Seeds()
-    teachers: Annotated[tuple["RunSpec", ...], Field(min_length=1)] | None = None
+    teachers: Annotated[tuple["RunSpec", ...], Field(min_length=1, max_length=100)] | None = None
 
     @model_validator(mode="after")
     def _teachers_are_used(self) -> Self:
         taught_by = self.objective.taught_by
         if (taught_by == "runs") != (self.teachers is not None):
-            required = "given where the objective is distillation from runs, and only there"
+            required = "given if the objective is distillation from runs, and only then"
             got = f"{'some' if self.teachers else 'none'} with '{self.objective.name}'"
             raise fail("teachers", required, got, "fix one of the two")
         if taught_by == "average" and self.training.average_decay is None:
-            required = "given where a running average teaches"
+            required = "given if a running average is the teacher"
             raise fail("training.average_decay", required, None, "give one, such as 0.999")
         if self.objective.caches_teachers and self.augmentation.active:
-            remedy = "drop one of the two: the teacher would have to see every augmented batch"
-            raise fail("objective.cache", "none with augmentation", "one", remedy)
+            remedy = "drop one of the two: a cache has no outputs for augmented inputs"
+            raise fail("objective.cache", "no cache with augmentation", "one", remedy)
         return self
 
     @model_validator(mode="after")
@@ -161,20 +164,21 @@ class RunSpec(Spec):
         teachers = self.teachers or ()
         for place, teacher in enumerate(teachers):
             if teacher in teachers[:place]:
-                raise fail(f"teachers.{place}", "another run than those before it", "the same", "change its seeds")
+                raise fail(
+                    f"teachers.{place}", "a run that differs from the others", "an equal one", "change its seeds"
+                )
             if teacher.data != self.data:
                 remedy = "train the teacher on the same data, splits and limits"
                 raise fail(f"teachers.{place}.data", "the student's own data", f"'{teacher.data.name}'", remedy)
         return self
 
     def pretraining(self) -> Self | None:
-        """Return the run whose predictions the transition is estimated from; None where none is estimated.
+        """Return the run whose predictions the transition is estimated from; None if none is estimated.
 
-        It is the same run with cross entropy, a run like any other, so that every arm and study that needs it shares
-        one.
+        It is the same run with cross entropy. It is stored like any other run, so all runs that need it share it.
 
         Raises:
-            InputError: where the labels that T is to be estimated from are clean though those of training are not.
+            InputError: if training labels are noisy but the validation labels, which T is estimated from, are clean.
         """
         if not isinstance(self.objective.needs_transition(), EstimatedTransition):
             return None
@@ -185,11 +189,11 @@ class RunSpec(Spec):
 
 
 class ResolvedRun(Spec):
-    """A run specification with nothing left open: what "auto" became, the data's content and the recipe.
+    """A run specification with the values of "auto" settings, the fingerprint of the data and the recipe.
 
-    `identity` is the SHA-256 of its canonical JSON. The data set's name or path is left out of it, as is the file of
-    recorded labels: the same content under another name is the same run, and an edited file under the same name is
-    another. Teachers stand in it by their identities.
+    `identity` is the SHA-256 of its canonical JSON. The names or paths of the data set and of the file of recorded
+    labels are left out of it: the same content under another name is the same run, and an edited file under the same
+    name is another run. Teachers are represented by their identities.
     """
 
     run: RunSpec
@@ -215,5 +219,5 @@ class ResolvedRun(Spec):
 
 
 def canonical_json(content: Any) -> str:
-    """Return JSON with sorted keys and no spaces; equal content gives equal text."""
+    """Return JSON with sorted keys and without spaces; equal content gives equal text."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

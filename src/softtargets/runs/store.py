@@ -1,15 +1,16 @@
-"""The run store: which runs exist, and how one comes to exist without ever being half there.
+"""The run store: a folder of finished runs, each written completely or not at all.
 
 runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions, model; selected, snapshots
-runs/<id>.partial/    a run in the making: its history so far, a checkpoint and snapshots
+runs/<id>.partial/    a run that is being trained: its history so far, a checkpoint and snapshots
 runs/<id>.failed.json why a run failed
-runs/<id>.damaged-N/  a record that no longer matches its checksums, kept aside
-runs/teachers/<key>/  what a teacher says of all training examples, shared by its students
-runs/derived/         numbers computed from finished runs, keyed by a hash of their own
+runs/<name>.damaged-N what could not be read or did not match its checksums, moved out of the way
+runs/teachers/<key>/  a teacher's outputs on all training examples, shared by its students
+runs/derived/         numbers computed from finished runs, under a hash of what they depend on
 runs/cache/           decoded data sets
-runs/locks/           one lock file per run or teacher's cache, held by the process that makes it
+runs/locks/           one lock file per run or teacher cache, held by the process that writes it
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -22,7 +23,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from softtargets._storage import checksum_file, sync, write_atomically
+from softtargets._storage import (
+    checksum_file,
+    open_regular,
+    parse_json,
+    read_regular,
+    sync,
+    user_path,
+    write_atomically,
+)
 from softtargets.runs.spec import ResolvedRun, canonical_json
 
 RESULT = "result.json"
@@ -33,29 +42,38 @@ MODEL = "model.safetensors"
 SELECTED = "selected.safetensors"
 SNAPSHOTS = "snapshots.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
+# A history has about 200 bytes per epoch.
+HISTORY_BYTES = 2**30
+
+
+# What reading a damaged file of the store raises. Errors of the disk itself are not among them.
+DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, AttributeError, TypeError)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that failed. `final` where training it again would only fail again (a loss that is not a number)."""
+    """A run that failed. `final`: training it again would fail in the same way (a loss that is not finite)."""
 
     message: str
     final: bool
 
 
 class RunStore:
-    """A folder of runs. It holds no state of its own, so any number of processes may use one folder.
+    """A folder of runs. The object has no state of its own, so any number of processes may use one folder.
 
     Args:
-        folder: made when first written to.
+        folder: created when it is first written to; ``~`` is expanded.
+
+    Raises:
+        InputError: if no folder can have this path.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = user_path("runs", folder)
 
     @property
     def cache(self) -> Path:
-        """Where decoded data sets are kept."""
+        """Folder of decoded data sets."""
         return self.folder / "cache"
 
     def path(self, identity: str) -> Path:
@@ -63,71 +81,90 @@ class RunStore:
         return self.folder / identity
 
     def teacher(self, key: str) -> Path:
-        """Return the folder of what a teacher says of all training examples; `key` says all that this depends on."""
+        """Return the folder of a teacher's outputs on all training examples; `key` names all that they depend on."""
         return self.folder / "teachers" / _checksum_text(key)
 
     def partial(self, identity: str) -> Path:
-        """Return the folder of a run in the making."""
+        """Return the folder of a run that is being trained."""
         return self.folder / f"{identity}.partial"
 
     def result(self, identity: str) -> dict[str, Any] | None:
-        """Return the result of a finished run; None where there is none, or its record is damaged.
+        """Return the result of a finished run; None if there is none or its record is damaged.
+
+        A record is damaged if a file is missing, is not a regular file or does not match its size or checksum, or if
+        its specification is that of another run (a folder that was copied, renamed or linked).
 
         Raises:
-            OSError: where the disk cannot be read: that is no damage to the record.
+            OSError: if the disk cannot be read, which is not taken for damage.
         """
         folder = self.path(identity)
         try:
-            result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+            result = _read_json(folder / RESULT)
             checksum = result.pop("checksum")
-            whole = checksum == _checksum_text(canonical_json(result)) and all(
-                checksum_file(folder / name) == expected for name, expected in result["files"].items()
+            if checksum != _checksum_text(canonical_json(result)):
+                return None
+            if _identity_of(read_regular(folder / SPEC)) != identity:
+                return None
+            whole = all(
+                # records of earlier versions have no sizes; comparing them first is what makes a huge file cheap
+                result.get("sizes", {}).get(name, size := _size(folder / name)) == size
+                and checksum_file(folder / name) == expected
+                for name, expected in result["files"].items()
             )
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, AttributeError, TypeError):
+        except DAMAGE:
             return None
         return result if whole else None
 
     def recorded(self) -> Iterator[ResolvedRun]:
-        """Yield what the finished runs were made from; records that cannot be read are passed over."""
+        """Yield what the finished runs were made from; records that cannot be read or moved are skipped."""
         for path in sorted(self.folder.glob(f"*/{SPEC}")):
             if path.parent.name.isalnum():
                 with suppress(OSError, ValueError):
-                    yield ResolvedRun.model_validate_json(path.read_text(encoding="utf-8"))
+                    resolved = ResolvedRun.model_validate_json(read_regular(path))
+                    if resolved.identity == path.parent.name:
+                        yield resolved
 
     def set_damaged_aside(self, identity: str) -> Path | None:
-        """Move a damaged record out of the way and return where to; None where the record is whole or absent."""
+        """Move a damaged record out of the way and return where to; None if the record is intact or absent."""
         folder = self.path(identity)
-        if not folder.exists() or self.result(identity) is not None:
+        if not os.path.lexists(folder) or self.result(identity) is not None:
             return None
         return set_aside(folder)
 
     def failure(self, identity: str) -> Failure | None:
-        """Return how a run failed; None where it did not, or where it has been finished since."""
+        """Return how a run failed; None if it did not, or has been finished since."""
         try:
-            content = json.loads(self._failed(identity).read_text(encoding="utf-8"))
+            content = _read_json(self._failed(identity))
             return Failure(str(content["message"]), bool(content["final"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *DAMAGE):
             return None
 
     def fail(self, identity: str, failure: Failure) -> None:
         """Record that a run failed."""
         content = {"message": failure.message, "final": failure.final}
-        write_atomically(self._failed(identity), (canonical_json(content) + "\n").encode())
+        path = self._failed(identity)
+        _clear(path)
+        write_atomically(path, (canonical_json(content) + "\n").encode())
 
     def begin(self, resolved: ResolvedRun) -> Path:
-        """Make, or find, the folder of a run in the making. The caller holds the run's lock."""
+        """Create, or find, the folder of a run that is being trained. The caller holds the run's lock.
+
+        A folder that holds anything but regular files is set aside.
+        """
         folder = self.partial(resolved.identity)
+        if os.path.lexists(folder) and not holds_regular_files_only(folder):
+            set_aside(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / SPEC, (resolved.model_dump_json(indent=2) + "\n").encode())
         return folder
 
     def finish(self, identity: str, result: dict[str, Any]) -> None:
-        """Seal the folder of a run in the making with its result and rename it into place."""
+        """Seal a partial run: write its result with the size and checksum of every file, and rename the folder."""
         folder = self.partial(identity)
         optional = [name for name in (SELECTED, SNAPSHOTS) if (folder / name).exists()]
         names = [SPEC, HISTORY, PREDICTIONS, MODEL, *optional]
         files = {name: checksum_file(folder / name) for name in names}
-        result = {**result, "files": files}
+        result = {**result, "files": files, "sizes": {name: _size(folder / name) for name in names}}
         sealed = {**result, "checksum": _checksum_text(canonical_json(result))}
         write_atomically(folder / RESULT, (json.dumps(sealed, indent=2, sort_keys=True) + "\n").encode())
         for path in folder.iterdir():
@@ -137,23 +174,26 @@ class RunStore:
                 sync(path)
         os.replace(folder, self.path(identity))
         sync(self.folder)
-        self._failed(identity).unlink(missing_ok=True)
+        failed = self._failed(identity)
+        _clear(failed)
+        failed.unlink(missing_ok=True)
 
     def discard_partial(self, identity: str) -> None:
-        """Remove a run in the making."""
+        """Remove a partial run."""
         shutil.rmtree(self.partial(identity), ignore_errors=True)
 
     @contextmanager
     def lock(self, identity: str, *, wait: bool) -> Iterator[bool]:
-        """Hold the lock of a run, or of a teacher's cache.
+        """Hold the lock of a run, or of a teacher cache.
 
-        Yields False, at once, where another process holds it and `wait` is False.
-
-        The operating system releases it when the process that holds it dies.
+        Yields False, at once, if another process holds it and `wait` is False. The operating system releases the lock
+        when the process that holds it dies.
         """
         folder = self.folder / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{identity}.lock", timeout=-1 if wait else 0)
+        path = folder / f"{identity}.lock"
+        _clear(path)
+        lock = FileLock(path, timeout=-1 if wait else 0)
         try:
             lock.acquire()
         except Timeout:
@@ -165,18 +205,19 @@ class RunStore:
             lock.release()
 
     def derived(self, identity: str, key: str) -> Any | None:
-        """Return a value computed from a finished run; None where it is not there or damaged."""
+        """Return a value computed from a finished run; None if it is absent or damaged."""
         try:
-            content = json.loads(self._derived(identity, key).read_text(encoding="utf-8"))
+            content = _read_json(self._derived(identity, key))
             return content["value"] if content["checksum"] == _checksum_text(canonical_json(content["value"])) else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *DAMAGE):
             return None
 
     def put_derived(self, identity: str, key: str, value: Any) -> None:
-        """Keep a value computed from a finished run. `key` says all it depends on besides the run."""
+        """Keep a value computed from a finished run. `key` names all that it depends on besides the run."""
         content = {"key": key, "checksum": _checksum_text(canonical_json(value)), "value": value}
         path = self._derived(identity, key)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear(path)
         write_atomically(path, (canonical_json(content) + "\n").encode())
 
     def _derived(self, identity: str, key: str) -> Path:
@@ -186,13 +227,44 @@ class RunStore:
         return self.folder / f"{identity}.failed.json"
 
 
-def set_aside(folder: Path) -> Path:
-    """Move a damaged folder out of the way, and return where to."""
+def set_aside(path: Path) -> Path:
+    """Move a damaged file or folder out of the way, and return where to."""
     number = 1
-    while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+    while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
         number += 1
-    os.replace(folder, aside)
+    os.replace(path, aside)
     return aside
+
+
+def _clear(path: Path) -> None:
+    """Set aside what lies in the place of a file without being a regular file."""
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        set_aside(path)
+
+
+def holds_regular_files_only(folder: Path) -> bool:
+    """Return whether a path is a folder, and no link to one, in which everything is a regular file."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return all(entry.is_file(follow_symlinks=False) for entry in entries)
+
+
+def _size(path: Path) -> int:
+    with open_regular(path) as file:
+        return os.fstat(file.fileno()).st_size
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content = parse_json(read_regular(path))
+    if not isinstance(content, dict):
+        raise ValueError("not a table")
+    return content
+
+
+@functools.lru_cache(maxsize=4096)
+def _identity_of(specification: bytes) -> str:
+    return ResolvedRun.model_validate_json(specification).identity
 
 
 def _checksum_text(text: str) -> str:

@@ -1,6 +1,7 @@
-"""Streams of randomness: a generator for each purpose and epoch, derived from its own seed alone.
+"""Streams of random numbers: one generator per purpose and epoch, derived from its own seed only.
 
-A generator is made anew for every epoch, so that a run resumed at an epoch's end draws what it would have drawn.
+Every epoch has a new generator, so a run that is resumed after an epoch draws the same numbers as one that was never
+interrupted.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import torch
 
 
 def derived_seed(stream: str, seed: int, epoch: int = 0) -> int:
-    """Return a 63-bit seed; different streams, seeds and epochs have unrelated ones.
+    """Return a 63-bit seed. Different streams, seeds and epochs give unrelated seeds.
 
     Example:
         >>> derived_seed("order", 0) == derived_seed("noise", 0)
@@ -20,5 +21,5 @@ def derived_seed(stream: str, seed: int, epoch: int = 0) -> int:
 
 
 def generator(stream: str, seed: int, epoch: int = 0) -> torch.Generator:
-    """Return a CPU generator of a stream, for one epoch."""
+    """Return a CPU generator for one stream and epoch."""
     return torch.Generator().manual_seed(derived_seed(stream, seed, epoch))

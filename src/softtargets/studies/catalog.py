@@ -8,6 +8,7 @@ from pathlib import Path
 
 from softtargets._errors import fail, unknown
 from softtargets._spec import read_toml
+from softtargets._storage import user_path
 from softtargets.studies.schema import Study
 from softtargets.studies.templating import expand_templates
 
@@ -29,7 +30,7 @@ def find(study: str) -> Path:
     known = shipped()
     if study in known:
         return known[study]
-    folder = Path(study)
+    folder = user_path("study", study)
     folder = folder.parent if folder.name == STUDY else folder
     if (folder / STUDY).is_file():
         return folder

@@ -1,31 +1,31 @@
-"""What `softtargets show` says: the runs that a scale expands to, and how long they would take here."""
+"""What `softtargets show` prints: the runs of a study at a scale, and an estimate of their time on this machine."""
 
-import math
-import tempfile
-import time
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Unpack
 
 import torch
 
 from softtargets.data.dataset import Dataset
-from softtargets.data.noise import clean_labels
-from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
-from softtargets.runs.machine import available_cores, quiet_machine
+from softtargets.data.sources import load_cached
+from softtargets.data.spec import DataSpec
+from softtargets.runs.machine import available_cores
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.studies.arms import Expected
 from softtargets.studies.expand import without_augmentation
 from softtargets.studies.plan import StudyPlan, draft, resolve_all, summarise
 from softtargets.studies.request import StudyOptions, StudyRequest
+from softtargets.train.estimate import estimate_total_seconds, without_noise
 from softtargets.train.execute import resolve
-from softtargets.train.loop import Trainer, length_of
+from softtargets.train.graph import RunGraph
+from softtargets.train.loop import length_of
 
-TIMED_EPOCHS, STEPS_PER_EPOCH = 4, 4
+# Part of the rows of a stand-in data set that are predicted but not trained on.
+HELD_OUT = 0.4
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,16 @@ class Description:
 
     Args:
         plan: the study, expanded into runs.
-        present: runs that the store has; None where the data are not at hand.
-        step_seconds: seconds per training step, timed here just now.
-        total_steps: steps of the runs that are missing.
-        workers: processes the estimate reckons with.
-        note: why something is not known; else empty.
+        present: number of runs that the store has; None if the data are not available.
+        seconds: estimated time of the missing runs and the runs that they need, from measured steps.
+        total_steps: steps of these runs.
+        workers: number of worker processes that the estimate assumes.
+        note: why something is not known, else empty.
     """
 
     plan: StudyPlan
     present: int | None
-    step_seconds: float
+    seconds: float
     total_steps: int
     workers: int
     note: str
@@ -55,20 +55,15 @@ class Description:
         )
 
     @property
-    def seconds(self) -> float:
-        """Estimated time of the missing runs."""
-        return self.step_seconds * self.total_steps / self.workers
-
-    @property
     def by_arm(self) -> dict[str, int]:
         """Runs per arm."""
         return dict(Counter(item.key.arm for item in self.plan.planned))
 
 
 def describe_study(study: str | Path, output: str | None = None, **options: Unpack[StudyOptions]) -> Description:
-    """Read a study, expand it and time a few steps of its model on this machine.
+    """Read a study, expand it and measure a few steps of each kind of run on this machine.
 
-    Data on a hub are not fetched for this: the scale's expected shape stands in for them.
+    Data sets of the hub are not downloaded: random data of the scale's expected shape are used instead.
 
     Args:
         study, output, options: as of :func:`softtargets.studies.run_study`.
@@ -81,58 +76,72 @@ def describe_study(study: str | Path, output: str | None = None, **options: Unpa
 
 def describe(request: StudyRequest) -> Description:
     """Describe what was requested; see :func:`describe_study`."""
-    made = draft(request)
-    cores = available_cores()
+    made, store, cores = draft(request), RunStore(request.runs), available_cores()
     if not made.planned:
         return Description(made, 0, 0.0, 0, cores, "")
-    run = made.planned[0].run
+    first = made.planned[0].run
     expected = made.study.scales[request.scale].expects  # pyright: ignore[reportArgumentType]
-    missing, note, present = [item.run for item in made.planned], "", None
-    if expected is None or request.data is not None or _at_hand(run):
-        store = RunStore(request.runs)
-        data = summarise(run.data, store)
-        if len(data.input_shape) == 1:
-            made = replace(made, planned=tuple(without_augmentation(made.planned)))
-            run, missing = made.planned[0].run, [item.run for item in made.planned]
-        expected = Expected(input_shape=data.input_shape, num_classes=data.num_classes, train=data.sizes["train"])
-        resolved = {item.identity: item for item in resolve_all(missing, store)}
-        missing = [item.run for name, item in resolved.items() if store.result(name) is None]
-        present = len(resolved) - len(missing)
+    if expected is None or request.data is not None or all(_at_hand(item.run.data) for item in made.planned):
+        tables = [spec for spec in dict.fromkeys(item.run.data for item in made.planned) if _is_table(spec, store)]
+        made = made.with_tables(tables)
+        resolved = resolve_all([item.run for item in made.planned], store)
+        present = sum(store.result(name) is not None for name in {run.identity for run in resolved})
+        missing, note = RunGraph.build(resolved, store).missing, ""
+        dataset_of = partial(_loaded, store)
     else:
-        note = f"'{run.data.name}' is not at hand; the estimate takes inputs of shape {expected.input_shape}"
+        if len(expected.input_shape) == 1:
+            made = replace(made, planned=tuple(without_augmentation(made.planned)))
+        present, dataset_of = None, _stand_in(expected)
+        note = f"'{first.data.name}' is not available; the estimate assumes inputs of shape {expected.input_shape}"
+        missing = [resolve(without_noise(run), "random") for run in _needed(item.run for item in made.planned)]
     return Description(
         plan=made,
         present=present,
-        step_seconds=_time_steps(run, expected),
-        total_steps=sum(length_of(item, expected.train).steps for item in missing),
-        workers=max(1, cores // run.training.threads),
+        seconds=estimate_total_seconds(missing, dataset_of, store),
+        total_steps=sum(length_of(run.run, len(dataset_of(run.run).splits["train"])).steps for run in missing),
+        workers=max(1, cores // first.training.threads),
         note=note,
     )
 
 
-def _at_hand(run: RunSpec) -> bool:
-    return run.data.name == "digits" or Path(run.data.name).exists()
+def _loaded(store: RunStore, run: RunSpec) -> Dataset:
+    return load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
 
 
-def _time_steps(run: RunSpec, expected: Expected) -> float:
-    """Return the median seconds of a step on random inputs of the expected shape."""
-    count = run.training.batch_size * STEPS_PER_EPOCH
-    labels = torch.arange(count) % expected.num_classes
-    inputs = torch.randint(0, 256, (count, *expected.input_shape), dtype=torch.uint8)
-    rows = torch.arange(count)
+def _needed(runs: Iterable[RunSpec]) -> list[RunSpec]:
+    """Return these runs, their teachers and their pre-training, each once."""
+    found: dict[RunSpec, None] = {}
+    for run in runs:
+        first = run.pretraining()
+        before = (*(run.teachers or ()), *(() if first is None else (first,)))
+        found.update(dict.fromkeys([*_needed(before), run]))
+    return list(found)
+
+
+def _at_hand(data: DataSpec) -> bool:
+    return data.name == "digits" or Path(data.name).expanduser().exists()
+
+
+def _is_table(data: DataSpec, store: RunStore) -> bool:
+    return len(summarise(data, store).input_shape) == 1
+
+
+def _stand_in(expected: Expected) -> Callable[[RunSpec], Dataset]:
+    """Return a function that gives every run a data set of the expected shape, all rows of which are one example."""
+    count = expected.train + round(HELD_OUT * expected.train)
+    example = torch.randint(0, 256, (1, *expected.input_shape), dtype=torch.uint8)
+    example = example if len(expected.input_shape) == 3 else example.double()
+    rows, held_out = torch.arange(count), (count - expected.train) // 2
     dataset = Dataset(
         name="random",
         fingerprint="random",
-        inputs=inputs if len(expected.input_shape) == 3 else inputs.double(),
-        labels=labels,
+        inputs=example.expand(count, *expected.input_shape),
+        labels=rows % expected.num_classes,
         class_names=tuple(str(label) for label in range(expected.num_classes)),
-        splits={"train": rows, "validation": rows[:1], "test": rows[:1]},
+        splits={
+            "train": rows[: expected.train],
+            "validation": rows[expected.train : expected.train + held_out],
+            "test": rows[expected.train + held_out :],
+        },
     )
-    # a student is timed by cross entropy: who would teach it is not there yet
-    taught = {} if run.teachers is None else {"objective": SmoothedCrossEntropy(), "teachers": None}
-    timed = run.changed(**taught, training=run.training.changed(epochs=TIMED_EPOCHS, steps=None, evaluate_every=None))
-    times: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, quiet_machine(run.training.threads):
-        trainer = Trainer(resolve(timed, "random"), dataset, clean_labels(dataset), Path(folder))
-        trainer.train(math.inf, report=lambda step: times.append(time.perf_counter()))
-    return median(later - earlier for earlier, later in pairwise(times)) / STEPS_PER_EPOCH
+    return lambda run: dataset

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self, TypedDict
 
 from softtargets._errors import fail
+from softtargets._storage import user_path
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class StudyOptions(TypedDict, total=False):
 
     scale: str
     seeds: int | None
-    data: str | None
+    data: str | Path | None
     label: str | None
-    places: Mapping[str, str]
+    places: Mapping[str, str | Path]
     runs: str | Path
     reports: str | Path
 
@@ -67,8 +68,11 @@ class StudyRequest:
     @classmethod
     def of(cls, study: str | Path, output: str | None, options: StudyOptions) -> Self:
         """Return a request from the arguments of a public function, which may be text for paths."""
-        runs, reports = Path(options.get("runs", cls.runs)), Path(options.get("reports", cls.reports))
-        return cls(str(study), output, **{**options, "runs": runs, "reports": reports})
+        runs, reports = (user_path(name, options.get(name, getattr(cls, name))) for name in ("runs", "reports"))
+        data = options.get("data")
+        places = {name: str(place) for name, place in options.get("places", {}).items()}
+        given = {"runs": runs, "reports": reports, "data": None if data is None else str(data), "places": places}
+        return cls(str(study), output, **{**options, **given})
 
     @property
     def choice(self) -> DataChoice | None:

@@ -1,4 +1,4 @@
-"""One run, made exactly once: idempotent, picklable, safe to kill and safe beside others on the same store."""
+"""Training one run. Idempotent, safe to interrupt, and safe to call from several processes on one store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHECKPOINT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: trained now, present already, failed, or busy in another process."""
+    """The outcome of a run: trained now, already present, failed, or busy in another process."""
 
     identity: str
     status: Literal["trained", "present", "failed", "busy"]
@@ -41,10 +41,10 @@ class Outcome:
 
 
 def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
-    """Settle what a specification leaves open, on this machine.
+    """Replace "auto" settings by their values on this machine.
 
-    Precision "auto" is bfloat16 where the processor multiplies matrices in it (AVX-512 BF16 or AMX; on a GPU, Ampere
-    or later) and the model has convolutions to gain from it; else float32.
+    Precision "auto" is bfloat16 if the processor multiplies matrices in it (AVX-512 BF16 or AMX; on a GPU, Ampere or
+    later) and the model has convolutions, else float32.
     """
     device = run.training.device
     if device == "cuda" and not torch.cuda.is_available():
@@ -71,15 +71,15 @@ def execute(
 ) -> Outcome:
     """Train a run unless the store has it.
 
-    A run that was killed goes on from its checkpoint and ends bit for bit where it would have ended. A damaged record
-    is set aside and made again. A failure is recorded and returned, not raised; a loss that was not finite is not
-    tried again, anything else is.
+    An interrupted run resumes from its checkpoint, with bit-identical results. A damaged record is set aside and
+    trained again. A failure is recorded and returned, not raised. A run whose loss was not finite is not tried again;
+    other failures are.
 
     Args:
         resolved: the run.
-        store: where it goes.
-        wait: wait for another process that is training the same run; else return "busy" at once.
-        checkpoint_seconds: least time between checkpoints; it changes no result.
+        store: the run store.
+        wait: whether to wait for another process that is training the same run, or return "busy" at once.
+        checkpoint_seconds: minimum time between checkpoints; it does not change results.
     """
     identity = resolved.identity
     with store.lock(identity, wait=wait) as held:
@@ -103,7 +103,7 @@ def execute(
 
 
 def validate_setup(runs: Iterable[ResolvedRun], store: RunStore) -> None:
-    """Set up each distinct model, optimiser, objective and augmentation once, so that errors come before training.
+    """Set up each distinct model, optimiser, objective and augmentation once, to report errors before training.
 
     Raises:
         InputError: naming the argument, before anything is trained.
@@ -114,7 +114,7 @@ def validate_setup(runs: Iterable[ResolvedRun], store: RunStore) -> None:
         dataset = load_cached(resolved.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
         observe(resolved.run.noise, dataset, generator("noise", resolved.run.seeds.noise))
         resolved.run.pretraining()
-        # what is estimated is not known yet; any transition shows that the objective takes one
+        # an estimated transition is not known yet; any transition shows that the objective accepts one
         stand_in = _known_transition(resolved.run, dataset) or Transition.symmetric(0.1, dataset.num_classes)
         with quiet_machine(resolved.run.training.threads):
             Trainer(resolved, dataset, clean_labels(dataset), store.partial(resolved.identity), stand_in, None)
@@ -124,7 +124,7 @@ def _failed(store: RunStore, identity: str, failure: Failure) -> Outcome:
     try:
         store.fail(identity, failure)
     except OSError as error:
-        # A full disk: the message still reaches the user, and the run counts as missing next time.
+        # a full disk: the user still sees the message, and the run counts as missing next time
         return Outcome(identity, "failed", f"{failure.message} (not recorded: {error})")
     return Outcome(identity, "failed", failure.message)
 
@@ -180,7 +180,7 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
 
 
 def _finite(logits: torch.Tensor, split: str, steps: int) -> torch.Tensor:
-    # The loss of the last step says nothing of the weights that this step made.
+    # the loss of the last step was computed before its update of the weights
     bad = first_bad(~torch.isfinite(logits))
     if bad is not None:
         remedy = "lower the learning rate or clip gradients"
@@ -208,7 +208,7 @@ def _estimated_transition(resolved: ResolvedRun, store: RunStore) -> Transition 
 
 
 def _require(needed: ResolvedRun, store: RunStore, role: str) -> None:
-    """Require a finished run; the scheduler trains it before the runs that need it."""
+    """Require a finished run, which the scheduler trains before the runs that need it."""
     if store.result(needed.identity) is not None:
         return
     failure = store.failure(needed.identity)

@@ -1,4 +1,4 @@
-"""The dependency graph of runs. Teachers and pre-training are runs like any other, trained before what needs them."""
+"""The dependency graph of runs. Teachers and pre-training are runs too, trained before the runs that need them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from softtargets.runs.store import RunStore
 
 
 def pretraining_of(resolved: ResolvedRun) -> ResolvedRun | None:
-    """Return the run whose predictions a transition is estimated from; None where none is estimated."""
+    """Return the run whose predictions a transition is estimated from; None if none is estimated."""
     first = resolved.run.pretraining()
     return None if first is None else resolved.changed(run=first, teachers=None)
 
@@ -21,11 +21,11 @@ def prerequisites(resolved: ResolvedRun) -> tuple[ResolvedRun, ...]:
 
 @dataclass(frozen=True)
 class RunGraph:
-    """The runs that a store lacks, in an order in which they can be trained.
+    """The runs that are missing from a store, in an order in which they can be trained.
 
     Args:
-        waves: missing runs. Everything that a run of one wave needs is present or in an earlier wave.
-        present: identities of the runs asked for that the store has.
+        waves: missing runs. All that a run of a wave needs is present or in an earlier wave.
+        present: identities of the requested runs that the store has.
     """
 
     waves: tuple[tuple[ResolvedRun, ...], ...]
@@ -38,9 +38,9 @@ class RunGraph:
 
     @classmethod
     def build(cls, runs: Sequence[ResolvedRun], store: RunStore) -> "RunGraph":
-        """Build the graph of some runs and everything that they need.
+        """Build the graph of some runs and all runs that they need.
 
-        A finished run still needs its teachers: it is measured against them.
+        A finished run still needs its teachers, since it is measured against them.
         """
         depths: dict[str, int] = {}  # -1 for a run that is present
         waves: list[list[ResolvedRun]] = []

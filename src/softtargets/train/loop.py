@@ -1,10 +1,12 @@
-"""The training loop: one for every classifier, data set and objective."""
+"""The training loop, the same for every classifier, data set and objective."""
 
+import hashlib
 import json
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from torch.func import functional_call
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from softtargets._errors import InputError, fail
+from softtargets._storage import UnfitFileError, read_regular
 from softtargets.data.batches import Inputs, check_augmentation
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
@@ -27,7 +30,7 @@ from softtargets.runs.checkpoint import load_state, save_state
 from softtargets.runs.network import TrainedModel
 from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun, RunSpec
-from softtargets.runs.store import CHECKPOINT, HISTORY
+from softtargets.runs.store import CHECKPOINT, HISTORY, HISTORY_BYTES
 from softtargets.runs.streams import derived_seed, generator
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
 from softtargets.train.teachers import precompute_logits, query_online, read_cache
@@ -37,25 +40,25 @@ FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 class DivergedError(RuntimeError):
-    """The loss was not a finite number; training this specification again would end the same way."""
+    """The loss was not finite. Training the same specification again would end in the same way."""
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long a run is."""
+    """The length of a run in steps and epochs."""
 
     steps: int
     steps_per_epoch: int
 
     @property
     def epochs(self) -> int:
-        """Epochs begun."""
+        """Number of epochs, counting one that is cut short."""
         return math.ceil(self.steps / self.steps_per_epoch)
 
 
 @dataclass(frozen=True)
 class Selected:
-    """The epoch, from 1, that did best on the observed labels of the validation split, and its weights."""
+    """The epoch (from 1) with the best accuracy on the observed validation labels, and its weights."""
 
     epoch: int
     accuracy: float
@@ -67,35 +70,35 @@ def _copied(model: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def length_of(run: RunSpec, train_examples: int) -> Length:
-    """Return the length of a run on a training split of this size; the last batch of an epoch may be smaller."""
+    """Return the length of a run on a training split of this size. The last batch of an epoch may be smaller."""
     per_epoch = math.ceil(train_examples / run.training.batch_size)
     return Length(run.training.steps or (run.training.epochs or 0) * per_epoch, per_epoch)
 
 
 def _check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
-    """Refuse settings that make no sense for this data set and this length."""
+    """Refuse settings that do not fit the data set or the length of the run."""
     check_augmentation(run.augmentation, dataset)
     if run.training.evaluate_every is not None and len(dataset.splits["validation"]) == 0:
         raise fail("training.evaluate_every", "a validation split", "none", "set data.validation or drop the key")
     if (run.training.evaluate_every or 1) > length.epochs:
-        required = f"at most {length.epochs}, the epochs there are"
+        required = f"at most {length.epochs}, the number of epochs"
         raise fail("training.evaluate_every", required, run.training.evaluate_every, "lower it or drop the key")
     if run.schedule.warmup_steps >= length.steps:
         got = f"{run.schedule.warmup_steps} of {length.steps}"
-        raise fail("schedule.warmup_steps", "fewer than all steps", got, "warm up for less or train longer")
+        raise fail("schedule.warmup_steps", "fewer than the steps of the run", got, "lower it or train longer")
 
 
 class Trainer:
-    """A run in the making: model, optimiser, objective and where they stand.
+    """The state of a run during training: model, optimiser, objective, and the current step.
 
     Args:
         resolved: what to train.
-        dataset: with clean labels, which training never sees.
-        observed: the labels that training sees.
-        folder: where history, checkpoint and snapshots go.
-        transition: what an objective that goes by a known or estimated transition is given.
-        teachers: the trained networks of the run's teachers, or what was kept of their answers; None, where only its
-            parts are to be set up: none yet.
+        dataset: with clean labels, which training never uses.
+        observed: the labels that training uses.
+        folder: folder for the history, the checkpoint and snapshots.
+        transition: the transition for an objective that needs a known or estimated one.
+        teachers: the trained networks of the run's teachers, or caches of their outputs. None: without teachers, to
+            check the set-up only.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class Trainer:
         self.run, self.dataset, self.folder = run, dataset, folder
         self.length = length_of(run, len(dataset.splits["train"]))
         _check_fit(run, dataset, self.length)
-        # Its import takes a second that reading records can do without; its remarks on precision are ours to make.
+        # Imported here: it takes a second, which reading records should not cost.
         from lightning_fabric import Fabric
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -172,16 +175,16 @@ class Trainer:
         return model.to(self.device, memory_format=layout)  # pyright: ignore[reportCallIssue]
 
     def train(self, checkpoint_seconds: float, report: Callable[[int], None] = lambda step: None) -> None:
-        """Train to the end from where the folder's checkpoint stands, or from the beginning.
+        """Train to the end, starting from the folder's checkpoint if there is one.
 
         Args:
-            checkpoint_seconds: save a checkpoint at an epoch's end when this long has passed since the last.
-            report: called after every epoch with the steps done.
+            checkpoint_seconds: save a checkpoint after an epoch if at least this much time has passed since the last.
+            report: called after every epoch with the number of steps done.
 
         Raises:
-            DivergedError: where the loss is not finite, naming the step.
+            DivergedError: if the loss is not finite, naming the step.
         """
-        self._resume()
+        written = self._resume()
         if self.epoch == 0:
             self._keep_snapshot()
         saved = time.monotonic()
@@ -190,24 +193,32 @@ class Trainer:
                 started = time.monotonic()
                 row = self._train_epoch()
                 self.seconds += time.monotonic() - started
-                history.write((json.dumps(row, sort_keys=True) + "\n").encode())
+                line = (json.dumps(row, sort_keys=True) + "\n").encode()
+                history.write(line)
                 history.flush()
-                # before the checkpoint, which says that all snapshots up to its epoch are there
+                written.update(line)
+                # before the checkpoint, which requires all snapshots up to its epoch
                 self._keep_snapshot()
                 report(self.step)
                 last = self.step >= self.length.steps
                 if not last and time.monotonic() - saved >= checkpoint_seconds:
-                    self._save(history.tell())
+                    self._save(history.tell(), written.hexdigest())
                     saved = time.monotonic()
 
     def _keep_snapshot(self) -> None:
         if self.snapshots is not None:
             self.snapshots.keep(self.epoch, self.final_model)
 
+    def run_steps(self, steps: int) -> None:
+        """Train this many steps, or to the end of an epoch, and record nothing: to measure how long they take."""
+        self.length = Length(self.step + steps, self.length.steps_per_epoch)
+        with suppress(DivergedError):
+            self._train_epoch()
+
     def _train_epoch(self) -> dict[str, Any]:
         seeds, training, epoch = self.run.seeds, self.run.training, self.epoch
         self.model.train()
-        # Each stream begins anew with every epoch; the global generator is left to dropout.
+        # Every epoch has new generators; only dropout uses the global one.
         self._seed_dropout(derived_seed("dropout", seeds.dropout, epoch))
         method = generator("method", seeds.method, epoch)
         augmentation = generator("augmentation", seeds.augmentation, epoch)
@@ -238,7 +249,7 @@ class Trainer:
         return self._history_row(first, torch.stack(risks).double())
 
     def _risk(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """The training step as a function of parameters, buffers and batch."""
+        """Return the scalar to minimise, given parameters, buffers and a batch."""
         with self.fabric.autocast():
             logits = functional_call(self.model, {**parameters, **buffers}, (batch.inputs,), tie_weights=False)
         self.objective.observe(batch, logits.detach())
@@ -247,13 +258,13 @@ class Trainer:
         try:
             return self.objective.risk(self.objective.losses(logits, batch))
         except InputError:
-            # some losses refuse what others answer with a loss that is no number
+            # some losses refuse logits that are not finite, where others return a loss that is not finite
             if bool(torch.isfinite(logits).all()):
                 raise
             return logits.sum() * torch.nan
 
     def _seed_dropout(self, seed: int) -> None:
-        # torch.manual_seed would do, but formats the stack for devices that it has not started: as long as two steps.
+        # torch.manual_seed does the same, but takes as long as two steps: it formats the stack for lazy devices.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -278,7 +289,7 @@ class Trainer:
         if every is not None and self.epoch % every == 0:
             validation = self.dataset.splits["validation"]
             logits, labels = self.predict(validation), self.labels[validation.to(self.device)].cpu()
-            # Against the labels that a user would have.
+            # against the observed labels: a user has no others
             reached = float(accuracy(logits=logits, labels=labels))
             row["validation_accuracy"] = reached
             row["validation_nll"] = float(nll(logits=logits, labels=labels))
@@ -288,16 +299,16 @@ class Trainer:
 
     @property
     def final_model(self) -> torch.nn.Module:
-        """The model that is evaluated and kept: the averaged one where weights are averaged."""
+        """The model that is evaluated and saved: the average, if weights are averaged."""
         return self.model if self.average is None else self.average.module
 
     def use_selected(self) -> None:
-        """Put the weights of the selected epoch in the place of the last one's; training is over."""
+        """Load the weights of the selected epoch; training must be over."""
         if self.selected is not None:
             self.final_model.load_state_dict(self.selected.model)
 
     def predict(self, rows: Tensor) -> Tensor:
-        """Return the logits of rows of the data set, (N, K) float32 on the CPU."""
+        """Return the logits of some rows of the data set, (N, K) float32 on the CPU."""
         if len(rows) == 0:
             return torch.zeros(0, self.dataset.num_classes)
         model = self.final_model.eval()
@@ -305,12 +316,13 @@ class Trainer:
             parts = [model(self.inputs.batch(ids)).float().cpu() for ids in rows.split(EVALUATION_BATCH)]
         return torch.cat(parts)
 
-    def _save(self, history_bytes: int) -> None:
+    def _save(self, history_bytes: int, history_checksum: str) -> None:
         state = {
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self.seconds,
             "history_bytes": history_bytes,
+            "history_checksum": history_checksum,
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
             "objective": self.objective.state_dict(),
@@ -320,19 +332,14 @@ class Trainer:
         }
         save_state(self.folder / CHECKPOINT, state)
 
-    def _resume(self) -> None:
+    def _resume(self) -> "hashlib._Hash":
+        """Restore the checkpoint if it and all that belongs to it are intact, and return the hash of the history."""
         state = load_state(self.folder / CHECKPOINT)
-        history = self.folder / HISTORY
-        if (
-            state is None
-            or not history.exists()
-            or history.stat().st_size < state["history_bytes"]
-            or not (self.snapshots is None or self.snapshots.whole(state["epoch"]))
-        ):
-            history.write_bytes(b"")
-            return
-        with history.open("r+b") as file:
-            file.truncate(state["history_bytes"])
+        rows = None if state is None else self._history_at(state)
+        if state is None or rows is None or not (self.snapshots is None or self.snapshots.whole(state["epoch"])):
+            (self.folder / HISTORY).write_bytes(b"")
+            return hashlib.sha256()
+        (self.folder / HISTORY).write_bytes(rows)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.load_state_dict(state["objective"])
@@ -342,3 +349,12 @@ class Trainer:
             self.dynamics.load_state_dict(state["dynamics"])
         self.selected = None if state["selected"] is None else Selected(**state["selected"])
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        return hashlib.sha256(rows)
+
+    def _history_at(self, state: dict[str, Any]) -> bytes | None:
+        """Return the history as it was when a checkpoint was saved; None if it is missing or was edited."""
+        try:
+            rows = read_regular(self.folder / HISTORY, max_bytes=HISTORY_BYTES)[: state["history_bytes"]]
+        except (OSError, UnfitFileError):
+            return None
+        return rows if hashlib.sha256(rows).hexdigest() == state.get("history_checksum") else None

@@ -1,4 +1,4 @@
-"""Optimisers with settings per parameter group, and schedules as a factor on every learning rate."""
+"""Optimisers with settings per parameter group, and learning-rate schedules."""
 
 import math
 from collections.abc import Iterable
@@ -14,15 +14,15 @@ NamedParameters = Iterable[tuple[str, torch.nn.Parameter]]
 
 
 def build_optimizer(spec: OptimizerSpec, named_parameters: NamedParameters) -> torch.optim.Optimizer:
-    """Make the optimiser; parameters with the same settings share a group, which remembers its `base_rate`.
+    """Build the optimiser. Parameters with the same settings share a group, which stores its `base_rate`.
 
     Raises:
-        InputError: where a group's pattern matches no parameter, naming the nearest one; a pattern that begins with
+        InputError: if a group's pattern matches no parameter, naming the nearest one. A pattern that begins with
             "objective." may match none.
     """
     named = list(named_parameters)
     for group in spec.groups:
-        # the arms of a study share one optimiser, and most objectives have no parameters of their own
+        # the arms of a study share one optimiser, and most objectives have no parameters
         if not group.match.startswith(OBJECTIVE) and not any(fnmatchcase(name, group.match) for name, _ in named):
             raise unknown("optimizer.groups.match", group.match, [name for name, _ in named])
     settings: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
@@ -48,8 +48,8 @@ def _settings(spec: OptimizerSpec, name: str) -> tuple[float, float]:
 def schedule_factor(spec: ScheduleSpec, step: int, total: int) -> float:
     """Return the factor on the learning rate of step `step`, from 0, of `total`.
 
-    constant: 1 · step: factor ** (milestones passed) · linear: 1 - step/total · cosine: (1 + cos(pi step/total)) / 2;
-    over the warm-up the factor also rises linearly, from 1/warmup_steps to 1.
+    constant: 1; step: factor ** (milestones passed); linear: 1 - step/total; cosine: (1 + cos(pi step/total)) / 2.
+    During warm-up it is also multiplied by a factor that rises linearly from 1/warmup_steps to 1.
 
     Example:
         >>> [schedule_factor(ScheduleSpec(name="step", milestones=(0.5,)), step, 4) for step in range(4)]

@@ -1,24 +1,24 @@
-"""How far a set of runs has come, seen from outside: by what the runs themselves have written."""
+"""Progress of a set of runs, read from the files that the runs write."""
 
-import json
 import threading
 import time
 from dataclasses import dataclass, field
 
+from softtargets._storage import open_regular, parse_json
 from softtargets.runs.store import HISTORY, RunStore
 from softtargets.train.execute import Outcome
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One look.
+    """Progress at one moment.
 
     Args:
-        done: share of the work that was missing at the start, in [0, 1].
-        remaining: seconds, by the speed so far; None while there is nothing to judge by.
-        finished, total: runs trained in this command, and runs that were missing at its start.
-        present: runs that were there already.
-        failed: runs that failed so far.
+        done: fraction of the missing steps that are done, in [0, 1].
+        remaining: estimated seconds left, from the speed so far; None before there is a speed.
+        finished, total: runs finished by this command, and runs that were missing when it started.
+        present: runs that the store already had.
+        failed: runs that have failed.
     """
 
     done: float
@@ -31,7 +31,7 @@ class Progress:
 
 @dataclass
 class Tracker:
-    """Counts steps of finished runs, and of those in the making by the last line of their history."""
+    """Counts the steps of finished runs, and of unfinished ones from the last line of their history."""
 
     store: RunStore
     steps: dict[str, int]
@@ -42,12 +42,12 @@ class Tracker:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def done(self, outcome: Outcome) -> None:
-        """Note that a run has ended, one way or another."""
+        """Record that a run has ended, whether it succeeded or not."""
         with self._lock:
             self._finished[outcome.identity] = outcome
 
     def look(self) -> Progress:
-        """Return how far it is now."""
+        """Return the progress now."""
         with self._lock:
             finished = dict(self._finished)
         total = sum(self.steps.values())
@@ -55,7 +55,7 @@ class Tracker:
         steps += sum(self._steps_so_far(name) for name in self.steps if name not in finished)
         share = steps / total
         if self._first is None:
-            # What earlier commands left half done costs nothing now.
+            # steps of an earlier, interrupted command take no time now
             self._first = share
         gained, elapsed = share - self._first, time.monotonic() - self._begun
         return Progress(
@@ -68,11 +68,16 @@ class Tracker:
         )
 
     def _steps_so_far(self, identity: str) -> int:
-        try:
-            with (self.store.partial(identity) / HISTORY).open("rb") as file:
-                file.seek(0, 2)
-                file.seek(max(0, file.tell() - 1024))
-                lines = file.read().splitlines()
-            return min(int(json.loads(lines[-1])["step"]), self.steps[identity])
-        except (OSError, ValueError, IndexError, KeyError, TypeError):
-            return 0
+        return min(steps_so_far(self.store, identity), self.steps[identity])
+
+
+def steps_so_far(store: RunStore, identity: str) -> int:
+    """Return the steps of an unfinished run that its history records; 0 if there is none."""
+    try:
+        with open_regular(store.partial(identity) / HISTORY) as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 1024))
+            lines = file.read().splitlines()
+        return max(0, int(parse_json(lines[-1])["step"]))
+    except (OSError, ValueError, IndexError, KeyError, TypeError):
+        return 0

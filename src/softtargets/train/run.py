@@ -1,32 +1,36 @@
-"""One training run of the user's own."""
+"""Training a single run from a user's specification."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from softtargets._errors import fail, fail_type
 from softtargets._spec import read_toml
 from softtargets.data import fingerprint
+from softtargets.data.dataset import Dataset
 from softtargets.data.sources import load_cached
 from softtargets.measures import measure_record
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
-from softtargets.train.execute import resolve
+from softtargets.train.estimate import estimate_total_seconds
+from softtargets.train.execute import resolve, validate_setup
+from softtargets.train.graph import RunGraph
 from softtargets.train.progress import Progress
 from softtargets.train.schedule import train_all
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run that was trained, or found in the store.
+    """A run that was trained, or was already in the store.
 
     Args:
-        resolved: what was trained.
-        folder: the run's record, where it did not fail.
-        status: trained, present (in the store already) or failed.
-        metrics: name -> value; fractions and nats. Empty where the run failed.
-        message: why it failed; else empty.
+        resolved: the resolved specification.
+        folder: folder of the run's record, unless it failed.
+        status: "trained", "present" (already in the store) or "failed".
+        metrics: name -> value, in fractions and nats. Empty if the run failed.
+        message: why it failed, else empty.
     """
 
     resolved: ResolvedRun
@@ -45,32 +49,42 @@ def train_run(
     *,
     runs: Path | str = "runs",
     on_progress: Callable[[Progress], None] = lambda state: None,
+    on_estimate: Callable[[float], None] | None = None,
 ) -> TrainedRun:
-    """Train the run that a specification describes, unless the store has it.
+    """Train the run that a specification describes, unless the store has it. Resumes an interrupted run.
 
     Args:
         specification: a :class:`RunSpec`, its content as a mapping, or the path of a TOML file with that content. A
             relative path of its data set is resolved from the working directory.
         runs: folder of the run store.
-        on_progress: called about twice a second while the run trains, from a thread of its own.
+        on_progress: called about twice a second during training, from a separate thread.
+        on_estimate: called with the estimated seconds of training, which takes some seconds to measure; not called if
+            the store has the run.
 
     Returns:
         The run's status, measures and folder.
 
     Raises:
         InputError: for a bad file, key, data set, column or label, before anything is trained.
-        InputTypeError: where the specification is none of these.
+        InputTypeError: if the specification is of another type.
     """
-    run, store = _read(specification), RunStore(Path(runs))
+    run, store = _read(specification), RunStore(runs)
     if store.folder.exists() and not store.folder.is_dir():
         raise fail("runs", "a folder", f"the file '{store.folder}'", "name another folder")
-    load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+    _data_of(store, run)
     resolved = resolve(run, fingerprint(run.data, cache=store.cache))
+    if on_estimate is not None and (missing := RunGraph.build([resolved], store).missing):
+        validate_setup(missing, store)
+        on_estimate(estimate_total_seconds(missing, partial(_data_of, store), store, workers=1))
     outcomes = train_all([resolved], store, workers=1, on_progress=on_progress)
     outcome = next(found for found in outcomes if found.identity == resolved.identity)
     assert outcome.status != "busy"
     metrics = {} if outcome.status == "failed" else measure_record(store, resolved.identity)
     return TrainedRun(resolved, store.path(resolved.identity), outcome.status, metrics, outcome.message)
+
+
+def _data_of(store: RunStore, run: RunSpec) -> Dataset:
+    return load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
 
 
 def _read(specification: RunSpec | Mapping[str, Any] | Path | str) -> RunSpec:
@@ -81,4 +95,4 @@ def _read(specification: RunSpec | Mapping[str, Any] | Path | str) -> RunSpec:
     if not isinstance(specification, str | Path):
         required = "a RunSpec, a mapping or the path of a TOML file"
         raise fail_type("specification", required, type(specification).__name__, "pass one of these")
-    return RunSpec.parse(read_toml(Path(specification)), source=str(specification))
+    return RunSpec.parse(read_toml(specification), source=str(specification))

@@ -1,4 +1,4 @@
-"""Many runs trained, several at a time."""
+"""Training many runs, several at a time."""
 
 import threading
 import warnings
@@ -29,13 +29,23 @@ def train_all(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Callable[[Progress], None] = lambda state: None,
 ) -> list[Outcome]:
-    """Train the runs that the store lacks, each once and several at a time.
+    """Train the runs that are missing from the store, several at a time.
 
-    Teachers and pre-training are trained before the runs that need them. A teacher whose record was lost is trained
-    again even where its students are present. A run that another process is training is waited for at the end.
+    Teachers and pre-training are trained before the runs that need them. A teacher whose record is missing is trained
+    again even if its students are present. Runs that another process is training are waited for at the end.
+
+    Args:
+        resolved: the runs.
+        store: the run store.
+        workers: number of worker processes (default: as many as the cores allow).
+        checkpoint_seconds: minimum time between a run's checkpoints; it does not change results.
+        on_progress: called about twice a second, from a separate thread.
 
     Returns:
-        One outcome for each run asked for, and for each missing run that one of them needs.
+        One outcome for each requested run, and for each missing run that one of them needs.
+
+    Raises:
+        InputError: for a run that cannot be set up, before anything is trained.
     """
     if workers is not None and (type(workers) is not int or workers < 1):
         raise fail("workers", "a whole number of at least 1", repr(workers), "leave it out for one per core")
@@ -89,15 +99,15 @@ def _each(
             yield outcome
     finally:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that tasks were cancelled is what was asked for
+            warnings.simplefilter("ignore", UserWarning)  # cancelled tasks are expected here
             outcomes.close()
-        # else the workers, and the memory of torch in each, stay for minutes
+        # otherwise the workers and their memory stay for minutes
         get_reusable_executor(reuse=True).shutdown(wait=True)  # pyright: ignore[reportArgumentType]
 
 
 @contextmanager
 def _reported(tracker: Tracker, on_progress: Callable[[Progress], None]) -> Iterator[None]:
-    """Report progress from a thread of its own, so that a long run does not silence the display."""
+    """Report progress from a separate thread, so that the display is updated during a long run."""
     over = threading.Event()
 
     def report_often() -> None:

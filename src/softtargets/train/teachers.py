@@ -1,5 +1,6 @@
-"""The teachers' outputs on a batch: queried online, computed once for all rows, or read from a cache."""
+"""Teachers' outputs for a batch: computed online, precomputed for all rows, or read from a cache."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -14,20 +15,20 @@ from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, write_
 from softtargets.objectives import TeacherFn
 from softtargets.runs.network import ROWS, TrainedModel, load_trained
 from softtargets.runs.spec import ResolvedRun, canonical_json
-from softtargets.runs.store import RunStore, set_aside
+from softtargets.runs.store import RunStore, holds_regular_files_only, set_aside
 from softtargets.runs.streams import generator
 
-# What a writer that is killed loses at most; it changes no answer.
+# The most rows that an interrupted writer loses; it does not change the outputs.
 ROWS_PER_SHARD = 8192
 
 
 def query_online(teachers: Sequence[TrainedModel]) -> Callable[[Tensor, Tensor], Tensor]:
-    """Query the teachers on each batch, as the student sees it (augmented alike)."""
+    """Query the teachers on each batch, with the same augmentation as the student's."""
     return lambda ids, inputs: torch.stack([teacher.logits(inputs) for teacher in teachers])
 
 
 def precompute_logits(teachers: Sequence[TrainedModel], inputs: Inputs, rows: Tensor, num_examples: int) -> TeacherFn:
-    """Query all training rows before training, for students whose inputs never change."""
+    """Query the teachers on all training rows before training, for students without augmentation."""
     parts = [query_online(teachers)(chunk, inputs.batch(chunk)) for chunk in rows.split(ROWS)]
     logits = torch.cat(parts, dim=1)
     place = torch.full((num_examples,), -1, device=logits.device)
@@ -36,17 +37,17 @@ def precompute_logits(teachers: Sequence[TrainedModel], inputs: Inputs, rows: Te
 
 
 def read_cache(caches: Sequence[TeacherCache], device: torch.device) -> TeacherFn:
-    """Read from caches: log-probabilities where all classes were kept, which serve as logits, else targets."""
+    """Read from caches: log-probabilities (used as logits) if all classes were kept, else targets."""
     if all(cache.plan.complete for cache in caches):
         return lambda ids, inputs: torch.stack([cache.log_probs(ids) for cache in caches]).to(device)
     return lambda ids, inputs: tuple(cache.targets(ids).to(device) for cache in caches)
 
 
 def caches_of(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> list[TeacherCache]:
-    """Return a cache of each teacher of a run, written where the store has none, or none that is whole.
+    """Return a cache of each teacher of a run, and write those that are missing, incomplete or damaged.
 
-    Draws are of the stream of the method's seed. A folder that is damaged, or of another cache, is set aside. A cache
-    whose writer was killed is continued.
+    Samples are drawn with the seed of the run's method. A damaged folder, or one of another cache, is set aside. An
+    interrupted cache is continued.
     """
     return [_cache_of(teacher, resolved, dataset, store) for teacher in resolved.teachers or ()]
 
@@ -58,7 +59,7 @@ def _cache_of(teacher: ResolvedRun, resolved: ResolvedRun, dataset: Dataset, sto
         "data": resolved.fingerprint,
     }
     seed = resolved.run.seeds.method if settings["kind"] == "sampled" else None
-    # the last bits of an answer may depend on where it was computed
+    # the last bits of an output may depend on where it was computed
     place = {"backend": resolved.backend, "threads": resolved.run.training.threads}
     folder = store.teacher(canonical_json({**settings, **place, "seed": seed}))
     keep = _keep(settings)
@@ -78,6 +79,8 @@ def _cache_of(teacher: ResolvedRun, resolved: ResolvedRun, dataset: Dataset, sto
         return cache
 
     with store.lock(f"teachers-{folder.name}", wait=True):
+        if os.path.lexists(folder) and not holds_regular_files_only(folder):
+            set_aside(folder)
         try:
             return written()
         except InputError:
@@ -97,7 +100,7 @@ def _keep(settings: dict[str, Any]) -> TopK | Sampled:
 def _answers(
     teacher: ResolvedRun, resolved: ResolvedRun, dataset: Dataset, store: RunStore
 ) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
-    """Yield training rows and what to call for the teacher's logits; where nothing is asked for, nothing is loaded."""
+    """Yield training rows, each with a function that computes the teacher's logits."""
     device = torch.device(resolved.backend)
     model, inputs = load_trained(teacher, dataset, store).to(device), Inputs(dataset, device)
 

@@ -1,1 +1,1 @@
-"""Named arrays of numbers in .npz, .safetensors, .parquet and .csv files, read a block of rows at a time."""
+"""Named arrays of numbers in .npz, .safetensors, .parquet and .csv files, read in blocks of rows."""

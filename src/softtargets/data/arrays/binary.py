@@ -1,4 +1,4 @@
-"""Arrays in .npz and .safetensors files; nothing in them is unpickled."""
+"""Arrays in .npz and .safetensors files. Nothing is unpickled."""
 
 import math
 import struct
@@ -14,12 +14,17 @@ from safetensors import safe_open
 from torch import Tensor
 
 from softtargets._errors import fail
+from softtargets._storage import shown_bytes
 from softtargets.data.arrays.file import ARGUMENT, CHUNK_BYTES, ArrayFile, Wanted, reading
+from softtargets.data.limits import MAX_WHOLE_BYTES
+
+# NumPy refuses headers above this size too, but reads them first.
+_HEADER_BYTES = 10_000
 
 
 @dataclass(frozen=True)
 class _Header:
-    """What the .npz file says of one array before its numbers."""
+    """The header of one array in an .npz file."""
 
     info: zipfile.ZipInfo
     start: int
@@ -33,7 +38,7 @@ class _Header:
 
 
 class NpzFile(ArrayFile):
-    """An .npz file, whose checksums are compared once its rows are read to the end."""
+    """An .npz file. Its checksums are compared when its rows have been read to the end."""
 
     def __init__(self, path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
@@ -57,7 +62,9 @@ class NpzFile(ArrayFile):
             header = self._header(wanted)
         if header.is_stored or not header.columns_first:
             return None
-        return f"'{wanted.columns[0]}' in {self.path} is compressed column by column, so it is held in memory whole"
+        return (
+            f"'{wanted.columns[0]}' in {self.path} is compressed in column-major order, so all of it is held in memory"
+        )
 
     def _header(self, wanted: Wanted) -> _Header:
         (name,) = wanted.columns
@@ -65,6 +72,12 @@ class NpzFile(ArrayFile):
             info = archive.getinfo(f"{name}.npy")
             with archive.open(info) as stream:
                 version = np.lib.format.read_magic(stream)
+                field = "<H" if version == (1, 0) else "<I"
+                (length,) = struct.unpack(field, stream.read(struct.calcsize(field)))
+            if length > _HEADER_BYTES:
+                raise ValueError(f"a header of {shown_bytes(length)}; the limit is {shown_bytes(_HEADER_BYTES)}")
+            with archive.open(info) as stream:
+                np.lib.format.read_magic(stream)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, columns_first, dtype = read(stream)
                 start = stream.tell()
@@ -74,7 +87,12 @@ class NpzFile(ArrayFile):
             raise fail(ARGUMENT, "numbers", f"{dtype} as '{name}' in {self.path}", "save class indices and numbers")
         held, promised = info.file_size - start, math.prod(shape) * dtype.itemsize
         if held != promised:
-            raise ValueError(f"{held} bytes of '{name}', where its header promises {promised}")
+            raise ValueError(f"{held} bytes of '{name}', but its header says {promised}")
+        if columns_first and info.compress_type != zipfile.ZIP_STORED and promised > MAX_WHOLE_BYTES:
+            # the values of a row are spread over all of it, which cannot be read in blocks
+            required = f"at most {shown_bytes(MAX_WHOLE_BYTES)} of a compressed array in column-major order"
+            got = f"{shown_bytes(promised)} as '{name}' in {self.path}"
+            raise fail(ARGUMENT, required, got, "save numpy.ascontiguousarray of it, or save it with numpy.savez")
         return _Header(info, start, shape, columns_first, dtype)
 
     def _rows(self, header: _Header, rows: int) -> Iterator[Tensor]:
@@ -90,30 +108,30 @@ class NpzFile(ArrayFile):
             elif not header.is_stored:
                 whole = _tensor(np.lib.format.read_array(stream, allow_pickle=False))
                 yield from whole.split(rows)
-            # The archive's checksum is compared at the end: memory that is mapped is checked by nobody else.
+            # reading to the end compares the archive's checksum, also for an array that is mapped
             while stream.read(CHUNK_BYTES):
                 pass
         if header.columns_first and header.is_stored:
             for start in starts:
-                # Mapped anew for each block: what was read for the last one is given back.
+                # mapped anew for each block, which releases the memory of the last one
                 yield _tensor(np.ascontiguousarray(self._map(header)[start : start + rows]))
 
     def _map(self, header: _Header) -> np.ndarray:
         with self.path.open("rb") as stream:
             stream.seek(header.info.header_offset + 26)
             start = header.info.header_offset + 30 + sum(struct.unpack("<HH", stream.read(4))) + header.start
-        # Pages are read when they are looked at, and a change would stay in memory.
+        # copy-on-write: pages are read on access, and changes never reach the file
         return np.memmap(self.path, header.dtype, "c", start, header.shape, "F" if header.columns_first else "C")
 
 
 def _fill(stream: IO[bytes], block: np.ndarray) -> None:
-    """Read an array in pieces: what a compressed stream hands over at once is copied more than once."""
+    """Read an array in pieces, since a compressed stream copies each piece more than once."""
     view = block.reshape(-1).view(np.uint8).data
     filled = 0
     while filled < len(view):
         piece = stream.read(min(CHUNK_BYTES, len(view) - filled))
         if not piece:
-            raise EOFError("it ends before its last row")
+            raise EOFError("the file ends before its last row")
         view[filled : filled + len(piece)] = piece
         filled += len(piece)
 
@@ -135,7 +153,7 @@ class SafetensorsFile(ArrayFile):
 
     def blocks(self, wanted: Sequence[Wanted], rows: int) -> Iterator[tuple[Tensor, ...]]:
         for start in range(0, self.shape(wanted[0])[0] or 0, rows):
-            # Opened anew for each block: what was mapped for the last one is given back.
+            # opened anew for each block, which releases the memory of the last one
             with reading(self.path), safe_open(self.path, framework="pt") as file:
                 block = tuple(file.get_slice(array.columns[0])[start : start + rows] for array in wanted)
             yield block

@@ -1,4 +1,4 @@
-"""Named arrays of numbers in a file, read a block of rows at a time: what all types of files have in common."""
+"""The base of files of named arrays, which are read in blocks of rows."""
 
 import contextlib
 from abc import ABC, abstractmethod
@@ -17,11 +17,11 @@ CHUNK_BYTES = 2**22
 
 @dataclass(frozen=True)
 class Wanted:
-    """An array that is asked for.
+    """An array to read.
 
     Attributes:
-        columns: Its name, or the columns that make it up side by side.
-        classes: Names that its cells may carry, each of which stands for its place among them.
+        columns: The name of the array, or the names of the columns that form it side by side.
+        classes: Class names that cells may hold; each stands for its index. None: cells are numbers.
     """
 
     columns: tuple[str, ...]
@@ -29,12 +29,12 @@ class Wanted:
 
 
 class ArrayFile(ABC):
-    """A file of named arrays, of which some rows are read when they are asked for.
+    """A file of named arrays that is read in blocks of rows.
 
     Attributes:
-        path: Where it lies.
-        names: The arrays or columns there are.
-        is_table: Whether what it holds are columns, of which several can make one array.
+        path: The path of the file.
+        names: The names of its arrays or columns.
+        is_table: Whether the file holds columns, several of which can form one array.
     """
 
     is_table = False
@@ -45,36 +45,36 @@ class ArrayFile(ABC):
 
     @abstractmethod
     def shape(self, wanted: Wanted) -> tuple[int | None, ...]:
-        """Return the shape of an array; None for the number of rows where only reading tells it.
+        """Return the shape of an array; the number of rows is None if it is unknown before the file is read.
 
         Raises:
-            InputError: for what holds no numbers, and a file that cannot be read.
+            InputError: if the array does not hold numbers or the file cannot be read.
         """
 
     @abstractmethod
     def blocks(self, wanted: Sequence[Wanted], rows: int) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the same rows of several arrays as long as each other, in order, their types as stored.
+        """Yield the same rows of several arrays of equal length, in order, in the stored data types.
 
         Args:
             wanted: The arrays.
-            rows: About how many rows are wanted at a time.
+            rows: The approximate number of rows in a block.
 
         Raises:
-            InputError: a file that cannot be read, a cell that is no number.
+            InputError: if the file cannot be read or a cell is not a number.
         """
 
     def mapped(self, wanted: Wanted) -> Tensor | None:
-        """Return the whole array so that only what is looked at is in memory, or None where that cannot be done."""
+        """Return the whole array memory-mapped, or None if the file does not allow it."""
         return None
 
     def note(self, wanted: Wanted) -> str | None:
-        """Return what a reader must know of how this array is read, or None."""
+        """Return a remark for the user on how this array is read, or None."""
         return None
 
     def columns(self, name: str) -> tuple[str, ...]:
-        """Return the column of this name, else those named ``name_...`` or ``name....``; none where there are none.
+        """Return the column of this name, else the columns named ``name_...`` or ``name....``, which may be none.
 
-        Numbered columns come in the order of their numbers, which count from 0 without gaps; named ones in the file's.
+        Numbered columns are ordered by their numbers, which must run from 0 without gaps; others keep the file's order.
         """
         if name in self.names or not self.is_table:
             return (name,) if name in self.names else ()
@@ -89,7 +89,7 @@ class ArrayFile(ABC):
         return tuple(numbers[number] for number in expected)
 
     def class_names(self, name: str) -> tuple[str, ...] | None:
-        """Return the names of classes that the columns of `name` carry, or None where they are numbered."""
+        """Return the class names in the names of the columns of `name`, or None if the columns are numbered."""
         columns = self.columns(name)
         suffixes = tuple(self._suffix(name, column) for column in columns)
         return None if columns == (name,) or "0" in suffixes else suffixes
@@ -100,7 +100,7 @@ class ArrayFile(ABC):
 
 
 class BlockReader:
-    """Rows that come in blocks of any length, taken as many at a time as are wanted.
+    """Cuts a stream of blocks of any length into blocks of the requested length.
 
     Example:
         >>> rows = BlockReader(iter([(torch.arange(3),), (torch.arange(3, 5),)]))
@@ -113,7 +113,7 @@ class BlockReader:
         self._held: list[tuple[Tensor, ...]] = []
 
     def take(self, rows: int) -> tuple[Tensor, ...] | None:
-        """Return the next rows, fewer at the end, and then None; no block is asked for before it is needed."""
+        """Return the next rows, fewer at the end, then None. Blocks are read only when they are needed."""
         held = sum(len(block[0]) for block in self._held)
         while held < rows and (block := next(self._blocks, None)) is not None:
             self._held.append(block)
@@ -127,20 +127,20 @@ class BlockReader:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what a reader raises for a file that is damaged or of another type into one error."""
+    """Turn what a reader raises for a damaged file, or one of another type, into an InputError."""
     try:
         yield
     except InputError:
         raise
-    # Readers raise errors of many types for damaged files.
+    # readers raise errors of many types for damaged files
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        remedy = "check that it is whole and of the type its name says"
+        remedy = "check that it is complete and of the type that its name says"
         raise fail(ARGUMENT, "a file that can be read", f"{path}: {reason}", remedy) from error
 
 
 def joined(blocks: list[Tensor]) -> Tensor:
-    """Join blocks of rows, emptying the list on the way, so that no more than one block is held twice."""
+    """Join blocks of rows. The list is emptied on the way, so that at most one block is held twice."""
     if len(blocks) == 1:
         return blocks.pop()
     dtype = blocks[0].dtype

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from softtargets._errors import fail
+from softtargets._storage import kind_of, user_path
 from softtargets.data._files import suggestion
 from softtargets.data.arrays.binary import NpzFile, SafetensorsFile
 from softtargets.data.arrays.file import ARGUMENT, ArrayFile, reading
@@ -18,16 +19,18 @@ _TYPES: dict[str, Callable[[Path], ArrayFile]] = {
 
 
 def open_arrays(path: Path) -> ArrayFile:
-    """Look into a file without reading its numbers.
+    """Open a file and read its header, not its numbers.
 
     Raises:
-        InputError: no such file, one of another type, or one that cannot be read.
+        InputError: if the file does not exist, is not a regular file, has another type, or cannot be read.
     """
-    path = path.expanduser()
-    if not path.is_file():
+    path = user_path(ARGUMENT, path)
+    if not path.exists():
         close = suggestion(str(path.absolute()))
-        remedy = f"did you mean '{close}'?" if close and not path.exists() else "give the paths of files"
-        raise fail(ARGUMENT, "an existing file", f"'{path}'{', a folder' if path.exists() else ''}", remedy)
+        remedy = f"did you mean '{close}'?" if close else "give the paths of files"
+        raise fail(ARGUMENT, "an existing file", f"'{path}'", remedy)
+    if not path.is_file():
+        raise fail(ARGUMENT, "an existing file", f"'{path}', {kind_of(path.stat().st_mode)}", "give the paths of files")
     opener = _TYPES.get(path.suffix.lower())
     if opener is None:
         raise fail(ARGUMENT, f"files of type {', '.join(_TYPES)}", f"'{path}'", "save the predictions as one of these")

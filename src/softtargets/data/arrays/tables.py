@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,11 +16,17 @@ from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import InputError, fail, nearest
+from softtargets._storage import parse_json
+from softtargets.data._tables import limited_lines
 from softtargets.data.arrays.file import ARGUMENT, ArrayFile, Wanted, reading
+from softtargets.data.limits import MAX_CLASSES
 
-# What all the columns of a Parquet file are buffered in.
+# Read buffer of all columns of a Parquet file, and block size of a CSV file.
 _BUFFER_BYTES = 2**25
 _BLOCK_BYTES = 2**18
+_MOST_BLOCK_BYTES = 2**24
+# Values of a column of lists that can be read to name the row that is wrong.
+_FEW_VALUES = 2**24
 
 
 class TableFile(ArrayFile):
@@ -31,7 +36,7 @@ class TableFile(ArrayFile):
     num_rows: int | None = None
 
     def shape(self, wanted: Wanted) -> tuple[int | None, ...]:
-        # The first column stands for all: those of a thousand take seconds to open.
+        # only the first column is read, since opening a thousand takes seconds
         first = next(self.blocks((Wanted(wanted.columns[:1], wanted.classes),), rows=1), None)
         width = (len(wanted.columns),) if len(wanted.columns) > 1 else ()
         return (0,) if first is None else (self.num_rows, *width, *first[0].shape[1:])
@@ -52,7 +57,7 @@ class TableFile(ArrayFile):
 
     @abstractmethod
     def _batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield these columns of some rows at a time, in order."""
+        """Yield these columns in blocks of rows, in order."""
 
 
 class ParquetFile(TableFile):
@@ -63,6 +68,26 @@ class ParquetFile(TableFile):
             super().__init__(path, file.schema_arrow.names)
             self.num_rows = file.metadata.num_rows
 
+    def shape(self, wanted: Wanted) -> tuple[int | None, ...]:
+        with reading(self.path):
+            self._check_lists(wanted)
+        return super().shape(wanted)
+
+    def _check_lists(self, wanted: Wanted) -> None:
+        """Refuse long lists that cannot be rows of predictions, before one of them is read."""
+        starts = tuple(f"{name}.list." for name in wanted.columns)
+        with pq.ParquetFile(self.path) as file:
+            groups = [file.metadata.row_group(place) for place in range(file.metadata.num_row_groups)]
+        for group in groups:
+            for column in (group.column(number) for number in range(group.num_columns)):
+                values, rows = column.num_values, group.num_rows
+                if values <= _FEW_VALUES or not column.path_in_schema.startswith(starts):
+                    continue
+                if values % rows or values // rows > MAX_CLASSES:
+                    required = f"lists of one length of at most {MAX_CLASSES:,} values"
+                    got = f"{values:,} values in {rows:,} rows of {self.path}"
+                    raise fail(ARGUMENT, required, got, "write one value for each class in every row")
+
     def _batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         size = max(2**14, _BUFFER_BYTES // len(columns))
         with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=size) as file:
@@ -70,13 +95,15 @@ class ParquetFile(TableFile):
 
 
 class CsvFile(TableFile):
-    """A .csv file, read as text, so that a cell that is no number can be shown as it was written, with its row."""
+    """A .csv file, read as text, so that a cell that is not a number can be shown as written, with its row."""
 
     def __init__(self, path: Path) -> None:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            header = next(csv.reader(stream), [])
-            # The reader holds 32 blocks ahead, each of which must hold a row at least.
-            self._block_bytes = max(_BLOCK_BYTES, 64 * len(stream.readline()))
+            lines = limited_lines(stream)
+            header = next(csv.reader(lines), [])
+            # Arrow holds 32 blocks ahead, and each must hold at least one row.
+            line = len(next(lines, ""))
+            self._block_bytes = max(_BLOCK_BYTES, min(64 * line, _MOST_BLOCK_BYTES), 2 * line)
         if len(set(header)) < len(header):
             raise fail(ARGUMENT, "columns with names of their own", f"{path}: {', '.join(header)}", "rename one")
         super().__init__(path, header)
@@ -91,9 +118,9 @@ class CsvFile(TableFile):
         convert = pa_csv.ConvertOptions(
             include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
         )
-        # a blank line is a row too, or those that follow would be called by other numbers
+        # a blank line counts as a row, so that the numbers of later rows are right
         parse = pa_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=stop)
-        # several threads would not know the number of a row
+        # with several threads the number of a row is unknown
         read = pa_csv.ReadOptions(use_threads=False, block_size=self._block_bytes)
         try:
             with pa_csv.open_csv(self.path, read, parse, convert) as batches:
@@ -103,9 +130,9 @@ class CsvFile(TableFile):
                 raise
             row = uneven[0]
             required = f"{row.expected_columns} fields in every row, as in the first line"
-            # rows are counted from 1 there, the first line among them
+            # Arrow counts rows from 1 and includes the header
             got = f"{row.actual_columns} in {self.path}, row {row.number - 2}"
-            raise fail(ARGUMENT, required, got, "fix that row, or write the file anew if it was cut short") from None
+            raise fail(ARGUMENT, required, got, "fix that row, or write the file again if it was cut short") from None
 
 
 def _array(batch: pa.RecordBatch, wanted: Wanted, path: Path, start: int) -> Tensor:
@@ -114,7 +141,7 @@ def _array(batch: pa.RecordBatch, wanted: Wanted, path: Path, start: int) -> Ten
 
 
 def _numbers(column: pa.Array, path: Path, start: int, name: str, classes: tuple[str, ...] | None) -> Tensor:
-    """Return (n,) of a column of numbers or names of classes, (n, K) of one of lists; what is missing is NaN."""
+    """Return (n,) for a column of numbers or class names, (n, K) for a column of lists; missing cells are NaN."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.dictionary_decode()
@@ -129,14 +156,14 @@ def _numbers(column: pa.Array, path: Path, start: int, name: str, classes: tuple
         raise fail(ARGUMENT, "numbers", f"{kind} as '{name}' in {path}", "save class indices and numbers")
     if column.null_count or pa.types.is_boolean(kind):
         column = column.cast(pa.float64())
-    # A copy: Arrow's memory may not be written to.
+    # a copy, since Arrow's memory is read-only
     return torch.tensor(column.to_numpy(zero_copy_only=False))
 
 
 def _parsed(column: pa.Array, path: Path, start: int, name: str, classes: tuple[str, ...] | None) -> Tensor:
-    """Return the numbers, names of classes or JSON lists of numbers that a column of text says."""
+    """Return the numbers in a column of text that holds numbers, class names or JSON lists of numbers."""
     if classes is not None:
-        # A name becomes its index as text, which is read like one that was written.
+        # a name is replaced by its index as text, which is then read like an index that was written
         names = pc.SetLookupOptions(pa.array(classes, column.type))
         index = pc.call_function("index_in", [column], names)
         column = pc.call_function("coalesce", [index.cast(column.type), column])
@@ -152,7 +179,7 @@ def _cell(text: str | None, path: Path, row: int, name: str, classes: tuple[str,
     with contextlib.suppress(ValueError, TypeError):
         return float(text or "")
     with contextlib.suppress(ValueError, TypeError):
-        value = json.loads(text or "")
+        value = parse_json(text or "")
         if isinstance(value, list) and value and all(type(entry) in (int, float) for entry in value):
             return value
     shown = repr(text)[:60] if text else "nothing"

@@ -1,6 +1,6 @@
-"""Wrong labels of a data set: one class per kind of noise, with its specification, its behaviour and its name.
+"""Label noise for data sets: one class per kind of noise, with its specification, behaviour and name.
 
-A file of this folder is imported because it is here; nothing lists it.
+Every file of this folder is imported automatically.
 """
 
 import importlib
@@ -35,28 +35,28 @@ __all__ = [
 
 
 def clean_labels(dataset: Dataset) -> ObservedLabels:
-    """Return the labels as they are."""
+    """Return the clean labels as observed labels."""
     return ObservedLabels(dataset.labels, torch.zeros_like(dataset.labels, dtype=torch.bool), {})
 
 
 def observe(noise: NoiseKind | None, dataset: Dataset, generator: torch.Generator) -> ObservedLabels:
-    """Return the observed labels: read where people gave them, else drawn once from the clean ones.
+    """Return the observed labels, either drawn from the clean labels or read from a file.
 
     Args:
-        noise: None: the clean labels.
-        dataset: with clean labels.
-        generator: the stream of the label noise.
+        noise: the kind of noise. None: the clean labels.
+        dataset: the data set, with clean labels.
+        generator: the generator of the label noise.
 
     Raises:
-        InputError: where the noise does not fit the data set, or its file cannot be read.
+        InputError: if the noise does not fit the data set, or its file cannot be read.
     """
     return clean_labels(dataset) if noise is None else noise.observe(dataset, generator)
 
 
 def drawn_from(noise: NoiseKind | None, num_classes: int) -> Transition:
-    """Return the transition that labels are drawn from; without noise the identity.
+    """Return the transition that labels are drawn from; without noise, the identity.
 
     Raises:
-        InputError: for noise that does not depend on the class alone, or does not fit the number of classes.
+        InputError: if the noise depends on more than the class, or does not fit the number of classes.
     """
     return Transition.identity(num_classes) if noise is None else noise.transition(num_classes)

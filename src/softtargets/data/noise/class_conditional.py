@@ -1,4 +1,4 @@
-"""Noise that depends on the class alone: labels are drawn from a transition, at the exact rate."""
+"""Noise that depends only on the class: labels are drawn from a transition, at the exact rate."""
 
 from abc import abstractmethod
 from typing import Annotated
@@ -15,7 +15,7 @@ from softtargets.matrices import Transition
 
 
 class ClassConditionalNoise(NoiseKind):
-    """What kinds of noise share that depend on the class alone."""
+    """The base of kinds of noise that depend only on the class."""
 
     rate: Fraction
 
@@ -36,7 +36,7 @@ class ClassConditionalNoise(NoiseKind):
 
 @noise_kind("symmetric")
 class SymmetricNoise(ClassConditionalNoise):
-    """A label becomes any other with equal probability; inclusive: it is redrawn over all classes."""
+    """A label becomes any other class with equal probability. Inclusive: it is redrawn over all classes."""
 
     inclusive: bool = False
 
@@ -65,7 +65,7 @@ class AsymmetricCifar10Noise(ClassConditionalNoise):
 
 @noise_kind("superclass_flip")
 class SuperclassFlipNoise(ClassConditionalNoise):
-    """A label becomes the next class of its superclass; `superclasses` holds one number for each class."""
+    """A label becomes the next class of its superclass. `superclasses` has the superclass number of each class."""
 
     superclasses: tuple[Annotated[int, Field(ge=0)], ...]
 

@@ -11,7 +11,7 @@ from softtargets.data.noise.kind import NoiseKind, ObservedLabels, noise_kind
 
 @noise_kind("instance")
 class InstanceNoise(NoiseKind):
-    """Noise that depends on the input (Xia et al. 2020); rates vary between examples by `spread`."""
+    """Noise that depends on the input (Xia et al. 2020). `spread` is the standard deviation of the examples' rates."""
 
     rate: Fraction
     spread: Fraction = 0.1
@@ -19,7 +19,7 @@ class InstanceNoise(NoiseKind):
     def observe(self, dataset: Dataset, generator: torch.Generator) -> ObservedLabels:
         rows = torch.cat([dataset.splits[split] for split in self.splits])
         model = noise.instance_dependent(
-            Inputs(dataset, torch.device("cpu")).batch(rows).flatten(1),  # as a model sees them
+            Inputs(dataset, torch.device("cpu")).batch(rows).flatten(1),  # the inputs of a model
             dataset.labels[rows],
             self.rate,
             dataset.num_classes,

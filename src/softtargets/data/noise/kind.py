@@ -1,4 +1,4 @@
-"""The base of every kind of noise, and what it makes of a data set's labels."""
+"""The base of every kind of noise, and the observed labels that it returns."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -19,11 +19,11 @@ Split = Literal["train", "validation"]
 
 @dataclass(frozen=True)
 class ObservedLabels:
-    """The labels that training and model selection see.
+    """The labels that training and model selection use.
 
     Args:
-        labels: (N,) int64 over the whole data set; rows of clean splits keep their label.
-        flipped: (N,) bool.
+        labels: (N,) int64 for the whole data set; rows of clean splits keep their label.
+        flipped: (N,) bool, True where the label differs from the clean one.
         rates: realised noise rate by split, fractions.
     """
 
@@ -33,16 +33,16 @@ class ObservedLabels:
 
     @classmethod
     def compare(cls, labels: Tensor, dataset: Dataset, splits: tuple[str, ...]) -> Self:
-        """Return observed labels with what the clean ones say of them; a split without rows has no rate."""
+        """Return observed labels, compared with the clean ones; a split without rows has no rate."""
         flipped = labels != dataset.labels
         rates = {split: float(flipped[rows].double().mean()) for split in splits if len(rows := dataset.splits[split])}
         return cls(labels, flipped, rates)
 
 
 class NoiseKind(NamedSpec):
-    """Noise of the splits that training and model selection see; the test split keeps its labels."""
+    """Noise in the splits that training and model selection use; the test split keeps its labels."""
 
-    # fields that say where a file lies, whose content `fingerprint` stands for
+    # fields with the place of a file, whose content `fingerprint` represents
     places: ClassVar[tuple[str, ...]] = ()
 
     splits: tuple[Split, ...] = Field(default=("train", "validation"), min_length=1)
@@ -50,36 +50,36 @@ class NoiseKind(NamedSpec):
     @model_validator(mode="after")
     def _splits_differ(self) -> Self:
         if len(set(self.splits)) < len(self.splits):
-            raise fail("splits", "each split once", list(self.splits), "drop what is repeated")
+            raise fail("splits", "each split once", list(self.splits), "remove the repeated ones")
         return self
 
     @abstractmethod
     def observe(self, dataset: Dataset, generator: torch.Generator) -> ObservedLabels:
-        """Return the labels of a data set as they are observed under this noise.
+        """Return the observed labels of a data set under this noise.
 
         Args:
-            dataset: with clean labels.
-            generator: the stream of the label noise.
+            dataset: the data set, with clean labels.
+            generator: the generator of the label noise.
 
         Raises:
-            InputError: where the noise does not fit the data set.
+            InputError: if the noise does not fit the data set.
         """
 
     def transition(self, num_classes: int) -> Transition:
         """Return the transition, clean -> observed, that labels are drawn from.
 
         Raises:
-            InputError: where the noise does not depend on the class alone, or does not fit the number of classes.
+            InputError: if the noise depends on more than the class, or does not fit the number of classes.
         """
         known = [name for name, kind in KINDS.items() if kind.transition is not NoiseKind.transition]
         required = f"noise drawn from a transition: {', '.join(known)}"
-        raise fail("noise", required, f"'{self.name}', whose transition nobody knows", "estimate the transition")
+        raise fail("noise", required, f"'{self.name}', whose transition is unknown", "estimate the transition")
 
     def fingerprint(self) -> str | None:
-        """Return the SHA-256 (hex) of the labels that this noise reads from a file; None where it reads none.
+        """Return the SHA-256 (hex) of the labels that this noise reads from a file; None if it reads none.
 
         Raises:
-            InputError: where the file cannot be read.
+            InputError: if the file cannot be read.
         """
         return None
 

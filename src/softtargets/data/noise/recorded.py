@@ -1,4 +1,4 @@
-"""Labels that people gave."""
+"""Labels from annotators."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from softtargets.data.observed import observed_fingerprint, read_observed
 
 @noise_kind("recorded")
 class RecordedNoise(NoiseKind):
-    """Labels that people gave: a column of a file with a row for each row of the data set's own training part."""
+    """Labels from annotators: a column of a file with one row per row of the data set's own training part."""
 
     places: ClassVar[tuple[str, ...]] = ("file", "column")
 
@@ -27,7 +27,7 @@ class RecordedNoise(NoiseKind):
             rows = dataset.splits[split]
             if bool((dataset.origin[rows] != SPLITS.index("train")).any()):
                 required = "splits taken from the data set's own training part, whose labels the file holds"
-                raise fail("noise.splits", required, f"'{split}', which it has of its own", "leave it out")
+                raise fail("noise.splits", required, f"'{split}', a split of its own", "leave it out")
             labels[rows] = recorded[rows]
         return ObservedLabels.compare(labels, dataset, self.splits)
 

@@ -1,4 +1,4 @@
-"""Predictions in memory: what files are read into, and what arrays are taken as."""
+"""Predictions in memory, read from files or given as arrays."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from softtargets._errors import fail, fail_type
 from softtargets.data.predictions.checks import check_values, checked_labels, floating
 from softtargets.metrics.rows import Kind
 
-# NumPy arrays, tensors, and what NumPy makes arrays of, such as lists and tables
+# NumPy arrays, tensors, and what NumPy converts to arrays, such as lists and tables
 ArrayLike = Any
 _CHUNK_ROWS = 65_536
 _CHUNK_NUMBERS = 2**22
@@ -20,14 +20,14 @@ _CHUNK_NUMBERS = 2**22
 
 @dataclass(frozen=True, eq=False)
 class PredictionChunk:
-    """Some rows that follow one another in one file, checked.
+    """Consecutive rows of one file, checked.
 
     Attributes:
         values: (n, K) floating point, as stored.
         labels: (n,) int64 in [0, K), or None.
-        first_row: The number of the first of them, counted from 0 over all files.
-        file: Where they lie; "memory" where they were given as arrays.
-        file_row: The number of the first of them in that file.
+        first_row: The index of the first row, counted from 0 over all files.
+        file: The file; "memory" for arrays.
+        file_row: The index of the first row in that file.
     """
 
     values: Tensor
@@ -42,14 +42,14 @@ class PredictionChunk:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model said of every row.
+    """The predictions of a model for every row.
 
     Attributes:
-        values: (N, K) floating point, as stored; of one .npz (not compressed) or .safetensors file it is mapped, so
-            that only the rows looked at are in memory.
-        kind: What the values are.
-        labels: (N,) int64 in [0, K) where the files hold labels, else None.
-        class_names: What the columns call the classes, in the order of the values, where they carry names.
+        values: (N, K) floating point, as stored. Memory-mapped if they come from a single uncompressed .npz or
+            .safetensors file, or exceed 1 GiB.
+        kind: Whether the values are logits or probabilities.
+        labels: (N,) int64 in [0, K) if the files hold labels, else None.
+        class_names: The class names in the column names, in the order of the values, or None.
     """
 
     values: Tensor
@@ -80,9 +80,9 @@ class Predictions:
         return self.labels is not None
 
     def probs(self, rows: slice | Tensor) -> Tensor:
-        """Return the probabilities of some rows, (n, K) float32, whose rows are divided by their sum.
+        """Return the probabilities of some rows, (n, K) float32, normalised to a sum of 1.
 
-        Computed in float64: softmax of logits; probabilities may have been rounded when they were written.
+        Computed in float64: the softmax of logits, or probabilities divided by their sum to undo rounding.
 
         Example:
             >>> Predictions(torch.tensor([[0.0, 0.0], [9.0, 9.0]]), "logits", None).probs(slice(1, 2))
@@ -92,7 +92,7 @@ class Predictions:
         return (values.softmax(1) if self.kind == "logits" else values / values.sum(1, keepdim=True)).float()
 
     def chunks(self, rows: int | None = None) -> Iterator[PredictionChunk]:
-        """Yield all rows in order, by default as many at a time as :meth:`PredictionFiles.chunks` does."""
+        """Yield all rows in order, by default in chunks of the size that :meth:`PredictionFiles.chunks` uses."""
         size = rows or chunk_rows(self.num_classes)
         for start in range(0, len(self), size):
             some = slice(start, start + size)
@@ -101,7 +101,7 @@ class Predictions:
 
 
 def chunk_rows(num_classes: int) -> int:
-    """Return how many rows make a chunk: at most 65,536 rows and about 4 million numbers."""
+    """Return the number of rows in a chunk: at most 65,536 rows and about 4 million numbers."""
     return max(1, min(_CHUNK_ROWS, _CHUNK_NUMBERS // num_classes))
 
 
@@ -113,18 +113,18 @@ def predictions_of(
     class_names: Sequence[str] | None = None,
     argument: str | None = None,
 ) -> Predictions:
-    """Return arrays as predictions that were read from a file are returned, checked alike.
+    """Check arrays of predictions as files of predictions are checked, and return them as `Predictions`.
 
     Args:
         probs, logits: (N, K) values, N >= 1 and K >= 2; one of the two.
         labels: (N,) whole numbers in [0, K), or None.
         class_names: K names, or None.
-        argument: How errors name the values (default: probs or logits).
+        argument: The name of the values in errors (default: probs or logits).
 
     Raises:
         InputError: neither or both of `probs` and `logits`; a wrong shape; a value that is not finite; a row of
-            probabilities that is negative or does not sum to 1; a label that is not a class.
-        InputTypeError: for what is not an array of numbers.
+            probabilities with a negative value or a sum other than 1; a label that is not a class.
+        InputTypeError: a value that is not an array of numbers.
     """
     if (probs is None) == (logits is None):
         got = "neither" if probs is None else "both"
@@ -134,7 +134,7 @@ def predictions_of(
     values = floating(as_tensor(argument, given))
     if values.ndim != 2 or values.shape[1] < 2 or not len(values):
         required, got = "shape (N, K) with N of at least 1 and K of at least 2", f"shape {tuple(values.shape)}"
-        raise fail(argument, required, got, "give one value for each class, also of two classes")
+        raise fail(argument, required, got, "give one value for each class, also for two classes")
     num_rows, num_classes = values.shape
     for start in range(0, num_rows, size := chunk_rows(num_classes)):
         check_values(values[start : start + size], kind, "logits=", None, start, argument)
@@ -152,10 +152,10 @@ def predictions_of(
 
 
 def as_tensor(argument: str, array: ArrayLike) -> Tensor:
-    """Return an array of numbers as a tensor on the CPU, of the same type and without a copy where possible.
+    """Return an array of numbers as a tensor on the CPU, with the same data type and without a copy if possible.
 
     Raises:
-        InputTypeError: for what is not an array of real numbers.
+        InputTypeError: if it is not an array of real numbers.
     """
     if not isinstance(array, Tensor):
         try:
@@ -164,7 +164,7 @@ def as_tensor(argument: str, array: ArrayLike) -> Tensor:
             raise fail_type(argument, "an array of numbers", f"{type(array).__name__} ({error})", "fix it") from error
         if found.dtype.kind not in "biuf":
             raise fail_type(argument, "an array of numbers", f"{type(array).__name__} of {found.dtype}", "convert it")
-        # rows in order, in memory that torch may share
+        # contiguous and writable, so that torch can share the memory
         array = from_numpy(np.require(found, found.dtype.newbyteorder("="), ["C", "W"]))
     elif array.is_complex():
         raise fail_type(argument, "an array of real numbers", f"dtype {array.dtype}", "convert it")

@@ -1,4 +1,4 @@
-"""What every row of predictions and every label must be."""
+"""Checks of every row of predictions and every label."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from softtargets._errors import fail
 from softtargets.data.arrays.file import ARGUMENT
 from softtargets.metrics.rows import Kind
 
-# How far a row of probabilities may be from a sum of 1; coarser types are allowed their own rounding.
+# How far the sum of a row of probabilities may be from 1; coarser types are allowed their own rounding error.
 _TOLERANCE = 1e-3
-# A sum that no rounding explains.
+# a difference that rounding cannot explain
 _FAR = 0.1
 
 
 def floating(values: Tensor) -> Tensor:
-    """Return numbers as floating point: counts as probabilities (0 and 1) or as logits are numbers too."""
+    """Return numbers as floating point; integers become float64."""
     return values if values.is_floating_point() else values.double()
 
 
@@ -28,21 +28,21 @@ def check_values(
 
     Args:
         values: (n, K) floating point.
-        kind: What they are.
+        kind: Whether they are logits or probabilities.
         option: How to pass them as logits instead, for the error.
-        file: Where they lie, for the error; None in memory.
-        start: Row of the file that is their first.
-        argument: What the error names.
+        file: The file they come from, for the error; None for arrays in memory.
+        start: The row of the file that is their first.
+        argument: The argument that the error names.
 
     Raises:
-        InputError: a value that is no finite number; a row of probabilities with a negative one, or whose sum is
-            further from 1 than 1e-3 (or than the precision of its type).
+        InputError: a value that is not finite; a row of probabilities with a negative value, or whose sum differs from
+            1 by more than 1e-3 (or the precision of its type).
     """
     tolerance = max(_TOLERANCE, torch.finfo(values.dtype).eps)
     values = values if values.dtype == torch.float64 else values.float()
-    # In single precision these are off by far less than the tolerance, and cost far less.
+    # single precision is far more accurate than the tolerance, and much faster
     sums = values.sum(1)
-    # A value that is not finite makes no finite sum, but neither do the largest that are.
+    # a value that is not finite makes the sum not finite, but so may large finite values
     index = None if bool(sums.isfinite().all()) else first_bad(~values.isfinite())
     if index is not None:
         got = f"{values[index].item():g} in {_place(file, start + index[0])}, class {index[1]}"
@@ -57,15 +57,15 @@ def _place(file: Path | None, row: int) -> str:
 
 
 def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, option: str) -> tuple[int, str, str, str]:
-    """Return the first row that is no probabilities, what is required, what was got and what to do."""
+    """Return the first row that is not probabilities, what is required, what was got and how to fix it."""
     lowest = values.amin(1)
     off = (sums - 1).abs()
     row = int(((off > tolerance) | (lowest < 0)).nonzero()[0])
-    # A little below 0 is rounding, and one row that is far off a slip; most rows far off are something else.
+    # slightly negative values are rounding errors, and one bad row is a mistake; many bad rows are not probabilities
     if lowest[row] < -tolerance or (off > _FAR).double().mean() > 0.5:
         remedy = f"these look like logits: pass {option}"
     elif off[row] > _FAR:
-        remedy = f"that is neither probabilities nor surely logits: fix that row, or pass {option} if they are"
+        remedy = f"fix that row, or pass {option} if these are logits"
     else:
         remedy = "divide each row by its sum"
     negative = f" and {float(lowest[row]):g}" if lowest[row] < 0 else ""
@@ -74,18 +74,18 @@ def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, option: st
 
 
 def checked_labels(labels: Tensor, num_classes: int, name: str, file: Path | None, start: int) -> Tensor:
-    """Return (n,) int64 of labels written as any type, also as 3.0; other arguments as in `check_values`.
+    """Return labels as (n,) int64, from any numeric type (3.0 is 3). Other arguments are those of `check_values`.
 
     Args:
         labels: (n,) numbers.
         num_classes: K.
-        name: What they are called.
+        name: The name of the labels.
 
     Raises:
-        InputError: a label that is no whole number in [0, K).
+        InputError: a label that is not a whole number in [0, K).
     """
     whole = labels.long()
-    # NaN is in no range.
+    # NaN fails the comparisons
     fits = (whole >= 0) & (whole < num_classes) & ((labels == whole) if labels.is_floating_point() else True)
     index = first_bad(~fits)
     if index is not None:

@@ -1,17 +1,20 @@
-"""Predictions that were made elsewhere, read from files and checked row by row."""
+"""Predictions of any model, read from files in chunks and checked row by row."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from softtargets._errors import InputError, fail
-from softtargets.data.arrays.file import ARGUMENT, joined
+from softtargets.data.arrays.file import ARGUMENT
 from softtargets.data.arrays.opening import open_arrays
+from softtargets.data.limits import check_rows
 from softtargets.data.predictions.arrays import PredictionChunk, Predictions, chunk_rows
 from softtargets.data.predictions.checks import check_values, checked_labels, floating
 from softtargets.data.predictions.parts import PredictionPart, chosen, labels_of, unequal, values_of
+from softtargets.data.predictions.spill import RowBuffer
 from softtargets.metrics.rows import Kind
 
 _LABELS = "labels"
@@ -19,19 +22,19 @@ _LABELS = "labels"
 
 @dataclass(frozen=True, eq=False)
 class PredictionFiles:
-    """Files of predictions that fit together, read chunk by chunk, as often as is wanted.
+    """Files of predictions that belong together, read in chunks, as often as needed.
 
-    Memory holds a chunk or two and what the reader of the file needs beside them (of .parquet a page of every column,
-    of .csv some megabytes read ahead), however many rows there are; an array as a whole only where `notes` says so.
+    Memory use does not grow with the number of rows: it holds one or two chunks and the buffers of the file's reader (a
+    page of every column of .parquet, some megabytes of .csv). An array is held whole only if `notes` says so.
 
     Attributes:
-        paths: The files, whose rows follow one another.
-        kind: What the values are.
+        paths: The files, in the order of their rows.
+        kind: Whether the values are logits or probabilities.
         num_classes: K.
-        num_rows: N, or None where a .csv file tells it only once it is read.
-        class_names: What the columns call the classes, in the order of the values, where they carry names.
+        num_rows: N, or None if it is unknown before a .csv file is read.
+        class_names: The class names in the column names, in the order of the values, or None.
         has_labels: Whether there are labels.
-        notes: What a user should know of how the files are read.
+        notes: Remarks for the user on how the files are read.
     """
 
     paths: tuple[Path, ...]
@@ -49,18 +52,18 @@ class PredictionFiles:
         """Yield all rows in order; nothing is read before it is needed.
 
         Args:
-            rows: How many to a chunk, at least 1; the last one of each file has fewer. By default at most 65,536 rows
-                and about 4 million numbers.
+            rows: The number of rows in a chunk, at least 1; the last chunk of each file may have fewer. By default at
+                most 65,536 rows and about 4 million numbers.
 
         Raises:
-            InputError: a file that is damaged, a row with fields too many or missing, a cell that is no number; a value
-                that is not finite; a row of probabilities with a negative one, or whose sum is further from 1 than
-                1e-3 (or than the precision of its type); a label that is no class; more or fewer labels than rows.
+            InputError: a damaged file; a row with too many or too few fields; a cell that is not a number; a value that
+                is not finite; a row of probabilities with a negative value, or whose sum differs from 1 by more than
+                1e-3 (or the precision of its type); a label that is not a class; more or fewer labels than rows.
         """
         if rows is None:
             rows = chunk_rows(self.num_classes)
         if rows < 1:
-            raise fail("rows", "at least 1", rows, "give the number of rows to a chunk")
+            raise fail("rows", "at least 1", rows, "give the number of rows in a chunk")
         apart = None if self._apart is None else (self._apart, self._apart.rows(rows))
         first_row = 0
         for part in self._parts:
@@ -98,29 +101,29 @@ def open_predictions(
     labels_from: tuple[Path, str] | None = None,
     num_classes: int | None = None,
 ) -> PredictionFiles:
-    """Look into files of logits or probabilities, and labels where there are any: one file, or shards in order.
+    """Open files of logits or probabilities, and of labels if there are any: one file, or shards in order.
 
-    An .npz or .safetensors file holds arrays: (N, K) values and (N,) labels; nothing in it is unpickled. A .parquet
-    or .csv file holds columns: the labels, and the values as one column of lists (in CSV a JSON list) or as K columns
-    ``probs_0``, ``probs_1``, ... (also ``probs.0``), or ``probs_cat``, ``probs_dog``, ... in the file's order of
-    classes; where these carry names, a column of labels may carry them too. What the values are is said by their name
-    and never concluded from the numbers.
+    An .npz or .safetensors file holds arrays: (N, K) values and (N,) labels. Nothing is unpickled. A .parquet or .csv
+    file holds columns: the labels, and the values as one column of lists (JSON lists in CSV), or as K columns
+    ``probs_0``, ``probs_1``, ... (also ``probs.0``), or as ``probs_cat``, ``probs_dog``, ... in the order of the
+    classes. In the last case a column of labels may hold class names too. Whether the values are logits or
+    probabilities follows from their name, never from the numbers.
 
-    Checked here is what the headers say, and the first row of .parquet and .csv files; all rows are when they are read.
+    This function checks headers, and the first row of .parquet and .csv files. All rows are checked when they are read.
 
     Args:
-        paths: .npz, .safetensors, .parquet or .csv files; their rows follow one another.
-        logits: The name of logits; with neither this nor `probs`, what is named "logits" or "probs" is read.
-        probs: The name of probabilities.
-        labels: The name of the labels. "labels" may be absent, another name may not; None reads no labels.
-        labels_from: A file of its own for the labels of all rows, and the name of the array or column there; what
-            `labels` names is then not looked at.
-        num_classes: K, where it is known.
+        paths: .npz, .safetensors, .parquet or .csv files, in the order of their rows.
+        logits: The name of the logits. Without this and `probs`, the array named "logits" or "probs" is read.
+        probs: The name of the probabilities.
+        labels: The name of the labels. "labels" may be absent, another name may not. None: no labels are read.
+        labels_from: A separate file for the labels of all rows, and the name of the array or column in it; `labels` is
+            then ignored.
+        num_classes: K, if it is known.
 
     Raises:
-        InputError: a file that is missing, damaged or of another type; no such array, or logits beside probabilities
-            and neither named; K that differs from `num_classes` or between files; classes in another order; fewer or
-            more labels than rows. Files are named, and rows counted from 0 in each.
+        InputError: a file that is missing, damaged or of another type; a missing array; logits beside probabilities
+            with neither named; a K that differs from `num_classes` or between files; classes in another order; fewer or
+            more labels than rows. Errors name the file and the row, counted from 0 in each file.
     """
     if not paths:
         raise fail(ARGUMENT, "at least one file", "none", "name the files of the predictions")
@@ -167,22 +170,32 @@ def read_predictions(
     labels: str | None = _LABELS,
     num_classes: int | None = None,
 ) -> Predictions:
-    """Read and check all rows at once; arguments and errors as in `open_predictions` and its chunks."""
+    """Read and check all rows. Arguments and errors are those of `open_predictions` and its chunks.
+
+    Values above 1 GiB are memory-mapped: from the file itself if it allows that, else from a temporary file. Labels are
+    held in memory.
+
+    Raises:
+        InputError: also for more than 20 million rows, and for values that do not fit into the temporary folder.
+    """
     files = open_predictions(paths, logits=logits, probs=probs, labels=labels, num_classes=num_classes)
+    source = f"'{files.paths[0]}'{'' if len(files.paths) == 1 else ' and the other files'}"
+    check_rows(ARGUMENT, files.num_rows or 0, source)
     mapped = _mapped(files)
-    values: list[Tensor] = []
+    values = RowBuffer()
     observed: list[Tensor] = []
     for chunk in files.chunks():
+        check_rows(ARGUMENT, chunk.first_row + len(chunk), source)
         if mapped is None:
-            values.append(chunk.values)
+            values.add(chunk.values)
         if chunk.labels is not None:
             observed.append(chunk.labels)
-    labelled = joined(observed) if files.has_labels else None
-    return Predictions(joined(values) if mapped is None else mapped, files.kind, labelled, files.class_names)
+    labelled = torch.cat(observed) if files.has_labels else None
+    return Predictions(values.whole() if mapped is None else mapped, files.kind, labelled, files.class_names)
 
 
 def _mapped(files: PredictionFiles) -> Tensor | None:
-    """Return all values so that only the rows looked at are in memory, where one file allows it."""
+    """Return all values memory-mapped, if they are in one file that allows it."""
     first, *others = files._parts
     whole = None if others else first.file.mapped(first.wanted[0])
     return None if whole is None else floating(whole)

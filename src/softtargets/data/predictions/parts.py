@@ -1,10 +1,11 @@
-"""Which arrays of a file are the predictions and which the labels, as far as its header or first row tells."""
+"""Finding the arrays of predictions and labels in a file, from its header or first row."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from softtargets._errors import InputError, fail, nearest
 from softtargets.data.arrays.file import ARGUMENT, ArrayFile, BlockReader, Wanted
+from softtargets.data.limits import MAX_CLASSES
 from softtargets.metrics.rows import Kind
 
 _KINDS: tuple[Kind, Kind] = ("logits", "probs")
@@ -13,12 +14,12 @@ _COUNTED_AT_A_TIME = 65_536
 
 @dataclass(frozen=True)
 class PredictionPart:
-    """Arrays of one file that are read side by side.
+    """Arrays of one file that are read together.
 
     Attributes:
-        file: Where they lie.
-        wanted: The values, and the labels where they lie beside them; or labels alone.
-        num_rows: How many rows each has, or None where only reading tells it.
+        file: The file.
+        wanted: The values, and the labels if they are in the same file; or labels alone.
+        num_rows: The number of rows, or None if it is unknown before the file is read.
     """
 
     file: ArrayFile
@@ -26,18 +27,18 @@ class PredictionPart:
     num_rows: int | None
 
     def rows(self, at_a_time: int) -> BlockReader:
-        """Return them from the first row on."""
+        """Return a reader that starts at the first row."""
         return BlockReader(self.file.blocks(self.wanted, at_a_time))
 
     def counted(self) -> int:
-        """Return the number of rows, for which a .csv file is read."""
+        """Return the number of rows; a .csv file is read for it."""
         if self.num_rows is not None:
             return self.num_rows
         return sum(len(block[0]) for block in self.file.blocks(self.wanted, _COUNTED_AT_A_TIME))
 
 
 class Values(NamedTuple):
-    """Values of one file: which arrays, how many rows where that is known, and how many classes."""
+    """The values of one file: the array, the number of rows if it is known, and the number of classes."""
 
     wanted: Wanted
     num_rows: int | None
@@ -45,10 +46,10 @@ class Values(NamedTuple):
 
 
 def chosen(file: ArrayFile, logits: str | None, probs: str | None) -> tuple[Kind, str]:
-    """Return what the values are and what they are called.
+    """Return the kind of the values and their name.
 
     Raises:
-        InputError: both or neither of logits and probabilities, where none or both are named.
+        InputError: if both or neither of logits and probabilities are named or found.
     """
     if logits is not None and probs is not None:
         raise fail(ARGUMENT, "either logits or probabilities", f"both '{logits}' and '{probs}'", "name one of them")
@@ -62,7 +63,7 @@ def chosen(file: ArrayFile, logits: str | None, probs: str | None) -> tuple[Kind
     if present:
         required = "either logits or probs, or one of them named"
         raise fail(ARGUMENT, required, f"both in {file.path}", "pass --logits logits or --probs probs")
-    remedy = "pass --logits NAME or --probs NAME to say what it is called"
+    remedy = "pass the name of the array as --logits NAME or --probs NAME"
     raise fail(ARGUMENT, "an array or columns named logits or probs", _listed(file), remedy)
 
 
@@ -70,7 +71,7 @@ def values_of(file: ArrayFile, kind: Kind, name: str) -> Values:
     """Return the values of this name.
 
     Raises:
-        InputError: none of this name, no rows, or no K of at least 2.
+        InputError: if there are none of this name, no rows, fewer than 2 classes, or absurdly many.
     """
     columns = file.columns(name)
     if not columns:
@@ -78,22 +79,25 @@ def values_of(file: ArrayFile, kind: Kind, name: str) -> Values:
     wanted = Wanted(columns)
     shape = file.shape(wanted)
     if shape[:1] == (0,):
-        raise fail(ARGUMENT, "at least one row in every file", f"none in {file.path}", "take the file away")
+        raise fail(ARGUMENT, "at least one row in every file", f"none in {file.path}", "remove the file")
     width = shape[1] if len(shape) == 2 else None
     if width is None or width < 2:
         required = f"{kind} of shape (N, K) with K of at least 2"
         got = f"shape {_shown(shape)} as '{name}' in {file.path}"
-        raise fail(ARGUMENT, required, got, "write one value for each class, also where there are two")
+        raise fail(ARGUMENT, required, got, "write one value for each class, also for two classes")
+    if width > MAX_CLASSES:
+        got = f"{width:,} in each row of '{name}' in {file.path}"
+        raise fail(ARGUMENT, f"at most {MAX_CLASSES:,} values in a row", got, "write one row for each example")
     return Values(wanted, shape[0], width)
 
 
 def labels_of(
     file: ArrayFile, name: str, class_names: tuple[str, ...] | None, num_rows: int | None
 ) -> tuple[Wanted, int | None]:
-    """Return the labels of this name, and their number where it is known.
+    """Return the labels of this name, and their number if it is known.
 
     Raises:
-        InputError: none of this name, or of another shape than (`num_rows`,).
+        InputError: if there are none of this name, or their shape is not (`num_rows`,).
     """
     if name not in file.names:
         raise _missing(file, name)
@@ -105,7 +109,7 @@ def labels_of(
 
 
 def unequal(num_rows: int | None, got: str, file: ArrayFile, name: str) -> InputError:
-    """Build the error of more or fewer labels than rows."""
+    """Build the error of a number of labels that differs from the number of rows."""
     required = f"{'N' if num_rows is None else num_rows} labels, one for each row of predictions"
     return fail(ARGUMENT, required, f"{got} as '{name}' in {file.path}", "write one class index for each row")
 

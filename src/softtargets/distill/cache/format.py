@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail
-from softtargets._storage import write_atomically
+from softtargets._storage import parse_json, read_regular, write_atomically
 
 FORMAT, VERSION = "softtargets.teacher-cache", 1
 PLAN, MANIFEST, INDEX, LOCK = "plan.json", "manifest.json", "index.bin", ".lock"
@@ -100,7 +100,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON file of a teacher cache, after checking format, version and byte order."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_regular(path))
     except ValueError:
         raise fail(str(path), "JSON", "a damaged file", "remove it, and write the cache again") from None
     found = content if isinstance(content, dict) else {}

@@ -1,0 +1,241 @@
+"""How long training will take on this machine, from a few measured steps."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+from softtargets._storage import write_atomically
+from softtargets.data.dataset import Dataset
+from softtargets.data.noise import clean_labels
+from softtargets.matrices import Transition
+from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
+from softtargets.runs.machine import available_cores, quiet_machine
+from softtargets.runs.network import TrainedModel
+from softtargets.runs.spec import ResolvedRun, RunSpec
+from softtargets.runs.store import RunStore
+from softtargets.train.execute import resolve
+from softtargets.train.loop import EVALUATION_BATCH, Trainer, length_of
+from softtargets.train.progress import steps_so_far
+
+# Seconds of measured steps for one kind of run, and for all kinds of a study; the set-up and first step come on top.
+BUDGET, TOTAL_BUDGET = 1.0, 4.0
+LEAST_SAMPLES = 3
+# Seconds of computing that a worker process takes to start, which is mostly the import of torch.
+WORKER_START = 5.0
+# Kinds of runs that are measured.
+MOST_KINDS = 12
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class RunTime:
+    """The time that a run takes on this machine.
+
+    Args:
+        setup_seconds: building the network, preparing the data, and saving the run.
+        step_seconds: one training step, with its share of the work that is done once per epoch.
+        steps: number of steps.
+        evaluation_seconds: all predictions of the run: of the validation split in training, of every split at the end.
+    """
+
+    setup_seconds: float
+    step_seconds: float
+    steps: int
+    evaluation_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Estimated seconds in total."""
+        return self.setup_seconds + self.steps * self.step_seconds + self.evaluation_seconds
+
+    def __repr__(self) -> str:
+        return f"<RunTime: about {self.seconds:.1f} s, {self.steps:,} steps of {1000 * self.step_seconds:.2f} ms>"
+
+
+def estimate_run_time(run: RunSpec, dataset: Dataset, *, workers: int = 1, budget: float = BUDGET) -> RunTime:
+    """Measure a few training steps of a run on this machine, and estimate the time of the whole run.
+
+    The steps are real ones: the network, batch size, augmentation, objective, precision and threads of the run, on its
+    data. Untrained networks stand in for teachers, and a known transition for an estimated one. Takes about one second,
+    or the time of three steps where that is longer.
+
+    Args:
+        run: the specification.
+        dataset: its data set, or one of the same shapes.
+        workers: number of runs that will be trained at a time. Where they and the machine's other processes need more
+            cores than there are, the estimate is longer.
+        budget: seconds that the measured steps take; at least three samples are taken.
+
+    Returns:
+        The estimate. Expect it to be right within a factor of two, if the load of the machine stays as it is.
+
+    Raises:
+        InputError: if the run does not fit the data set.
+    """
+    with tempfile.TemporaryDirectory() as folder, quiet_machine(run.training.threads):
+        resolved = resolve(without_noise(run), dataset.fingerprint)
+        load = _Load()
+        _trainer(resolved, dataset, Path(folder))  # the first one imports what later ones need
+        trainer, setup = _timed(lambda: _trainer(resolved, dataset, Path(folder)))
+        step_seconds = _time_steps(trainer, budget)
+        split = max(dataset.splits.values(), key=len)[:EVALUATION_BATCH]
+        trainer.predict(split[:8])
+        _, seconds = _timed(lambda: trainer.predict(split))
+        per_row = seconds / max(1, len(split))
+        saving = _time_saving(trainer, Path(folder))
+        slower = load.slowdown(run.training.threads, workers)
+    steps = length_of(run, len(dataset.splits["train"])).steps
+    rows = _predicted_rows(run, dataset)
+    return RunTime(slower * (setup + saving), slower * step_seconds, steps, slower * rows * per_row)
+
+
+def estimate_total_seconds(
+    runs: Sequence[ResolvedRun],
+    dataset_of: Callable[[RunSpec], Dataset],
+    store: RunStore,
+    *,
+    workers: int | None = None,
+) -> float:
+    """Estimate the wall-clock seconds of training runs, several at a time.
+
+    Runs that differ only in seeds, noise, optimiser, schedule, length or the numbers of their objective are measured
+    once. Takes a few seconds.
+
+    Args:
+        runs: the runs that the store lacks, with the runs that they need.
+        dataset_of: (run) -> its data set, or one of the same shapes.
+        store: where interrupted runs have recorded the steps that they have done.
+        workers: number of runs at a time (default: as many as the cores allow).
+    """
+    if not runs:
+        return 0.0
+    threads = max(run.run.training.threads for run in runs)
+    count = min(len(runs), workers or max(1, available_cores() // threads))
+    kinds: dict[str, list[ResolvedRun]] = {}
+    for run in runs:
+        kinds.setdefault(_kind(run.run), []).append(run)
+    # the most frequent kinds are measured, and the others take the mean time of these
+    measured = sorted(kinds.values(), key=len, reverse=True)[:MOST_KINDS]
+    budget = min(BUDGET, TOTAL_BUDGET / len(measured))
+    known, load = 0.0, _Load()
+    for members in measured:
+        first = members[0].run
+        time_of = estimate_run_time(first, dataset_of(first), workers=count, budget=budget)
+        for run in members:
+            examples = len(dataset_of(run.run).splits["train"])
+            steps = length_of(run.run, examples).steps - steps_so_far(store, run.identity)
+            known += time_of.seconds + (max(0, steps) - time_of.steps) * time_of.step_seconds
+    total = known * len(runs) / sum(map(len, measured))
+    if count == 1:
+        return total
+    return total / count + WORKER_START * load.stretch() * load.slowdown(threads, count)
+
+
+def without_noise(run: RunSpec) -> RunSpec:
+    """Return a run and its teachers without label noise, which costs no time and may be in a file that is not there."""
+    teachers = None if run.teachers is None else tuple(without_noise(teacher) for teacher in run.teachers)
+    return run.model_copy(update={"noise": None, "teachers": teachers})
+
+
+def _kind(run: RunSpec) -> str:
+    """Return what the time of a step depends on."""
+    parts = [
+        run.model_dump_json(include={"data", "model", "augmentation"}),
+        run.training.model_dump_json(exclude={"epochs", "steps"}),
+        run.objective.name,
+        *(teacher.model.model_dump_json() for teacher in run.teachers or ()),
+    ]
+    return "|".join(parts)
+
+
+def _timed(function: Callable[[], Value]) -> tuple[Value, float]:
+    started = time.perf_counter()
+    return function(), time.perf_counter() - started
+
+
+def _trainer(resolved: ResolvedRun, dataset: Dataset, folder: Path) -> Trainer:
+    # evaluations and snapshots are counted apart
+    training = resolved.run.training.changed(evaluate_every=None, snapshot_every=None)
+    run = resolved.run.changed(training=training)
+    resolved = resolved.changed(run=run)
+    stand_ins = [_untrained(teacher, dataset) for teacher in resolved.teachers or ()]
+    if run.objective.caches_teachers:
+        # a step that reads a cache costs hardly more than one of cross entropy
+        plain = run.changed(objective=SmoothedCrossEntropy(), teachers=None)
+        resolved, stand_ins = resolved.changed(run=plain, teachers=None), []
+    transition = Transition.symmetric(0.1, dataset.num_classes)
+    return Trainer(resolved, dataset, clean_labels(dataset), folder, transition, stand_ins)
+
+
+def _untrained(resolved: ResolvedRun, dataset: Dataset) -> TrainedModel:
+    network = resolved.run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+    return TrainedModel(network, resolved)
+
+
+def _time_steps(trainer: Trainer, budget: float) -> float:
+    """Return the median seconds of a step, over whole epochs if these are short."""
+    per_epoch = trainer.length.steps_per_epoch
+    trainer.run_steps(1)  # the first step allocates memory and chooses kernels
+    _, seconds = _timed(lambda: trainer.run_steps(1))
+    block = min(per_epoch, max(1, round(budget / 5 / max(seconds, 1e-6))))
+    samples: list[float] = []
+    started = time.perf_counter()
+    while len(samples) < LEAST_SAMPLES or (time.perf_counter() - started < budget and len(samples) < 50):
+        _, seconds = _timed(lambda: trainer.run_steps(block))
+        samples.append(seconds / block)
+    return median(samples)
+
+
+def _time_saving(trainer: Trainer, folder: Path) -> float:
+    """Return the seconds of writing a finished run: some files of the size of its weights, each flushed to the disk."""
+    size = sum(4 * parameter.numel() for parameter in trainer.model.parameters())
+    _, seconds = _timed(lambda: write_atomically(folder / "weights", bytes(size)))
+    return 6 * seconds
+
+
+def _predicted_rows(run: RunSpec, dataset: Dataset) -> int:
+    """Return how many rows a run predicts: every split at the end, and the validation split while it trains."""
+    every, total = run.training.evaluate_every, sum(map(len, dataset.splits.values()))
+    if every is None:
+        return total
+    epochs = length_of(run, len(dataset.splits["train"])).epochs
+    return 2 * total + epochs // every * len(dataset.splits["validation"])
+
+
+class _Load:
+    """The load that other processes put on the machine while something is measured."""
+
+    def __init__(self) -> None:
+        self._busy, self._own, self._started = _busy_seconds(), time.process_time(), time.perf_counter()
+
+    def stretch(self) -> float:
+        """Return the wall-clock seconds that one second of computing took, at least 1."""
+        own = time.process_time() - self._own
+        return max(1.0, (time.perf_counter() - self._started) / own) if own > 0 else 1.0
+
+    def slowdown(self, threads: int, workers: int) -> float:
+        """Return how much slower a run is when `workers` of them share the machine than it was when measured."""
+        busy = _busy_seconds()
+        elapsed = time.perf_counter() - self._started
+        others = 0.0
+        if busy is not None and self._busy is not None and elapsed > 0:
+            others = max(0.0, busy - self._busy - (time.process_time() - self._own)) / elapsed
+        cores = available_cores()
+        return max(1.0, (others + workers * threads) / cores) / max(1.0, (others + threads) / cores)
+
+
+def _busy_seconds() -> float | None:
+    """Return the seconds that all cores have been busy since the machine started; None if it does not say."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+        user, nice, system, _idle, _iowait, irq, softirq = (int(field) for field in fields[:7])
+        ticks = user + nice + system + irq + softirq
+        return ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return None
