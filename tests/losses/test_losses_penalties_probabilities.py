@@ -63,7 +63,7 @@ def test_the_belief_gets_no_gradient() -> None:
 def test_the_floor() -> None:
     sure = torch.tensor([[1e4, 0.0, -1e4]], requires_grad=True)
     penalty = losses.elr_penalty(sure, torch.tensor([[1.0, 0.0, 0.0]]))
-    assert float(penalty.detach()) == pytest.approx(math.log(1e-4), rel=1e-6)
+    assert float(penalty.detach()) == pytest.approx(math.log(1e-4), rel=1e-4)
     assert bool(torch.autograd.grad(penalty.sum(), sure)[0].isfinite().all())
     higher = losses.elr_penalty(sure, torch.tensor([[1.0, 0.0, 0.0]]), eps=0.1)
     assert float(higher.detach()) == pytest.approx(math.log(0.1))
@@ -90,7 +90,9 @@ def test_a_masked_logit_has_no_part() -> None:
 
 
 def test_errors_of_early_learning() -> None:
-    with pytest.raises(ValueError, match=r"running_targets: shape \(5, 4\); got \(5,\); align them"):
+    with pytest.raises(
+        ValueError, match=r"running_targets: shape \(5, 4\), as the logits; got \(5,\); pass the running"
+    ):
         losses.elr_penalty(torch.zeros(5, 4), torch.zeros(5))
     with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
         losses.elr_penalty(torch.zeros(5, 4, dtype=torch.int64), torch.zeros(5, 4))
@@ -262,9 +264,7 @@ def test_errors() -> None:
     logits, labels = torch.zeros(2, 3), torch.tensor([0, 1])
     with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; fix or drop"):
         losses.zipf_penalty(logits, torch.tensor([0, 3]))
-    with pytest.raises(
-        ValueError, match=r"labels: shape \(2,\), as the logits without classes; got \(1,\); align them"
-    ):
+    with pytest.raises(ValueError, match=r"labels: shape \(2,\); got \(1,\); give one per example"):
         losses.zipf_penalty(logits, labels[:1])
     for penalty in (losses.confidence_penalty, losses.smoothing_regularizer):
         with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
