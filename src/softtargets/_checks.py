@@ -282,7 +282,8 @@ def check_per_example(argument: str, value: float | Tensor, shape: torch.Size) -
     """Require a number, or a tensor with one number per example: broadcasting would pair the wrong ones."""
     if isinstance(value, Tensor) and value.ndim > 0 and value.shape != shape:
         required = f"a number or shape {tuple(shape)}, one per example"
-        raise fail(argument, required, f"shape {tuple(value.shape)}", f"reshape {argument}")
+        remedy = f"use {argument}.squeeze(-1)" if value.shape == (*shape, 1) else f"reshape {argument}"
+        raise fail(argument, required, f"shape {tuple(value.shape)}", remedy)
 
 
 def sum_tolerance(probs: Tensor) -> float:

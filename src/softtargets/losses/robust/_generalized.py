@@ -24,7 +24,7 @@ def generalized_cross_entropy(
     mask: Tensor | None = None,
     reduction: Reduction = "none",
 ) -> Tensor:
-    """Generalized cross entropy (L_q loss): between cross entropy (q=0) and mean absolute error (q=1).
+    """Generalized cross entropy: the L_q loss, between cross entropy (q=0) and mean absolute error (q=1).
 
     (1 - p_label^q) / q        # Zhang & Sabuncu 2018
     soft targets: sum_k t_k * (loss of label k), the expected loss

@@ -95,11 +95,10 @@ def symmetric_cross_entropy(
 ) -> Tensor:
     """Symmetric cross entropy: a weighted sum of cross entropy and reverse cross entropy.
 
-    cross_entropy_weight * (-sum_k t_k log p_k) + reverse_weight * (-sum_k p_k log(max(t_k, log_floor)))
-    # Wang et al. 2019
+    a * (-sum_k t_k log p_k) + b * (-sum_k p_k log(max(t_k, log_floor)))        # Wang et al. 2019
 
-    Labels are one-hot targets. Soft targets follow the same definition, which the authors give for distributions; the
-    reverse part is not linear in the target.
+    with a the `cross_entropy_weight` and b the `reverse_weight`. Labels are one-hot targets. Soft targets follow the
+    same definition, which the authors give for distributions; the reverse part is not linear in the target.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.

@@ -29,8 +29,7 @@ def max_suppression_loss(
 ) -> Tensor:
     """Max suppression: label smoothing that takes its mass from the largest logit instead of the label's.
 
-    cross entropy + smoothing * (z_max - mean(z)), that is t = onehot(label) + r/K - r * onehot(argmax z)
-    # Zhou et al. 2025
+    cross entropy + r * (z_max - mean(z)), that is t = onehot(label) + r/K - r * onehot(argmax z)    # Zhou et al. 2025
 
     One value per example; the argmax gets no gradient. The second term does not depend on the target, so that soft
     targets follow the same formula.
