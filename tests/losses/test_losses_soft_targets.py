@@ -235,3 +235,9 @@ def test_the_table_of_learned_smoothing_gets_the_gradient_of_the_mixture() -> No
     rows = 0.9 * torch.eye(K, dtype=torch.float64) + 0.1 * leaf.masked_fill(torch.eye(K) == 1, -torch.inf).softmax(-1)
     (by_hand,) = torch.autograd.grad(-(probs * (SOFT @ rows).log()).sum() / 2, leaf)
     torch.testing.assert_close(found, by_hand, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["rce", "sce", "apl", "learned"])
+def test_logarithms_of_targets_need_targets_of_at_least_0(name: str) -> None:
+    with pytest.raises(ValueError, match="targets: weights of at least 0; got -0.1 at index"):
+        CASES[name].loss(logits_of(), torch.tensor([[1.1, -0.1, 0.0, 0.0]]).double().expand(N, K))

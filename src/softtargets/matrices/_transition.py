@@ -117,8 +117,9 @@ class Transition:
         ones = torch.ones(self.num_classes, dtype=dtype, device=device)
         return (ones - self.redraw + self.redraw / self.num_classes).clamp(min=0.0)
 
-    def __matmul__(self, then: "Transition") -> "Transition":
+    def __matmul__(self, then: "Transition | Tensor") -> "Transition":
         """Return the transition of this noise followed by another one."""
+        then = Transition.wrap(then)
         _check_same_classes(self, then)
         if self.closed and then.closed:
             return Transition(self.num_classes, self.redraw + then.redraw - self.redraw * then.redraw)

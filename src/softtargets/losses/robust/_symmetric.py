@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from softtargets._checks import check_entries
 from softtargets._numerics import as_like, at_least_float32, times
 from softtargets.losses._engine.expectation import dense_weights, valid_logits
 from softtargets.losses._engine.log_odds import label_log_odds
@@ -49,7 +50,8 @@ def reverse_cross_entropy(
         out have loss 0.
 
     Raises:
-        ValueError: if shapes differ, a label is out of range, or the floor is outside [1e-30, 1].
+        ValueError: if shapes differ, a label is out of range, a soft target is negative, or the floor is outside
+            [1e-30, 1].
         TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
@@ -115,7 +117,8 @@ def symmetric_cross_entropy(
         (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
 
     Raises:
-        ValueError: if shapes differ, a label is out of range, a weight is negative, or the floor is outside [1e-30, 1].
+        ValueError: if shapes differ, a label is out of range, a soft target or a weight is negative, or the floor is
+            outside [1e-30, 1].
         TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
@@ -160,4 +163,5 @@ def _reverse(examples: LossInputs, floor: float | Tensor) -> Tensor:
     logits = valid_logits(examples)
     probs = at_least_float32(logits).softmax(-1)
     weights = dense_weights(examples, logits)
+    check_entries("targets", weights, lambda t: t >= 0, "weights of at least 0", "pass probabilities", axis="example")
     return -(probs * weights.maximum(as_like(over_classes(floor), weights)).log()).sum(-1)
