@@ -239,5 +239,5 @@ def test_the_table_of_learned_smoothing_gets_the_gradient_of_the_mixture() -> No
 
 @pytest.mark.parametrize("name", ["rce", "sce", "apl", "learned"])
 def test_logarithms_of_targets_need_targets_of_at_least_0(name: str) -> None:
-    with pytest.raises(ValueError, match="targets: weights of at least 0; got -0.1 at index"):
+    with pytest.raises(ValueError, match=r"targets: weights of at least 0; got -0\.1 at index"):
         CASES[name].loss(logits_of(), torch.tensor([[1.1, -0.1, 0.0, 0.0]]).double().expand(N, K))

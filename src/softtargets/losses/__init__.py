@@ -1,6 +1,6 @@
 """Losses: (logits, labels or targets) to one loss per example.
 
-Every loss takes tensors, and the keywords `class_dim`, `ignore_index`, `mask` and `reduction`. Targets are integer labels
+Losses take tensors, and the keywords `class_dim`, `ignore_index`, `mask` and `reduction`. Targets are integer labels
 (...), float probabilities in the layout of the logits, or :class:`softtargets.targets.Targets`.
 
 Soft targets: if a loss is defined per label, its value for a target t is the expectation sum_k t_k * (loss of label k),
