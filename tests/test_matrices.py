@@ -118,7 +118,7 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
         (lambda: Transition.wrap(ASYMMETRIC - 0.05), r"transition: entries of at least 0; got -0.05 at index \(0, 2\)"),
         (lambda: Transition.wrap(ASYMMETRIC * 0.9), "transition: .*; got 0.9 in row 0; divide each row by its sum"),
         (lambda: Transition.wrap(ASYMMETRIC / 0), r"transition: finite entries; got inf at index \(0, 0\)"),
-        (lambda: Transition.wrap([[1.0]]), "transition: a floating-point tensor; got list; use torch.tensor"),  # pyright: ignore
+        (lambda: Transition.wrap([[1.0]]), "transition: a floating-point tensor; got list; pass a torch.Tensor"),  # pyright: ignore
         (lambda: Transition(3, others=NEXT), "others: given with shares and without a matrix; got only others"),
         (lambda: sparse(matrix=ASYMMETRIC), "others: given with shares and without a matrix"),
         (lambda: sparse(num_classes=4), r"others: shape \(4, W\), as shares; got shapes \(3, 2\) and \(3, 2\)"),

@@ -103,19 +103,10 @@ def check_count(argument: str, value: object, *, least: int = 1, most: int | Non
 def check_floating(argument: str, tensor: object) -> None:
     """Require a floating-point tensor."""
     if not isinstance(tensor, Tensor):
-        remedy = tensor_advice(argument, tensor)
+        remedy = f"use torch.from_numpy({argument})" if hasattr(tensor, "__array__") else "pass a torch.Tensor"
         raise fail_type(argument, "a floating-point tensor", type(tensor).__name__, remedy)
     if not tensor.is_floating_point():
         raise fail_type(argument, "a floating-point tensor", f"dtype {tensor.dtype}", f"use {argument}.float()")
-
-
-def tensor_advice(argument: str, got: object) -> str:
-    """Return advice on how to make a tensor of what was passed."""
-    if hasattr(got, "__array__"):
-        return f"use torch.from_numpy({argument})"
-    if isinstance(got, list | tuple | int | float):
-        return f"use torch.tensor({argument})"
-    return f"pass {argument} as a torch.Tensor"
 
 
 def check_classes_last(argument: str, scores: Tensor) -> None:

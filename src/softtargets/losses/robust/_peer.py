@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, read_labels, tensor_advice
+from softtargets._checks import check_floating, read_labels
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import as_like, rows_of, times
 from softtargets.losses._cross_entropy import cross_entropy
@@ -124,7 +124,7 @@ def _of_pool(pool: object, size: int) -> tuple[Tensor, Targets | Tensor]:
     inputs, answers = pool
     check_floating("pool", inputs)
     if not isinstance(answers, Tensor | Targets):
-        required, remedy = "labels as a tensor, or Targets", tensor_advice("labels", answers)
+        required, remedy = "labels as a tensor, or Targets", "use torch.as_tensor(labels)"
         raise fail_type("pool", required, type(answers).__name__, remedy)
     length = tuple(answers.shape[:1] if isinstance(answers, Tensor) and answers.is_floating_point() else answers.shape)
     if inputs.ndim != 2 or inputs.shape[1] != size or len(length) != 1 or 0 in (len(inputs), *length):
