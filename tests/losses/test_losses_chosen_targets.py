@@ -314,7 +314,7 @@ def test_errors() -> None:
     ):
         with pytest.raises(ValueError, match=r"(labels|targets): .*below 3.*; got 3 at row 1; fix or drop"):
             loss(logits, out_of_range)
-        with pytest.raises(ValueError, match=r": shape \(2,\); got \(3,\); give one per example"):
+        with pytest.raises(ValueError, match=r": shape \(2,\).*; got \(3,\); give one"):
             loss(logits, torch.tensor([0, 1, 2]))
         with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
             loss(logits.long(), labels)

@@ -252,7 +252,7 @@ def test_trap_15_errors(name: str) -> None:
     message = r"(labels|targets): .*below 2, the number of classes; got 2 at row 1; fix or drop that example"
     with pytest.raises(ValueError, match=message):
         value(name, torch.zeros(3, 2), torch.tensor([0, 2, 5]))
-    with pytest.raises(ValueError, match=r"(labels|targets): shape \(3,\); got \(2,\); give one per example"):
+    with pytest.raises(ValueError, match=r"(labels|targets): shape \(3,\).*; got \(2,\); give one"):
         value(name, torch.zeros(3, 2), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="logits: at least 2 classes; got 1 in dimension -1; set class_dim"):
         value(name, torch.zeros(3, 1), torch.tensor([0, 0, 0]))

@@ -282,7 +282,7 @@ def test_errors() -> None:
     logits, labels = torch.zeros(2, 3), torch.tensor([0, 1])
     with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; fix or drop"):
         losses.zipf_penalty(logits, torch.tensor([0, 3]))
-    with pytest.raises(ValueError, match=r"labels: shape \(2,\); got \(1,\); give one per example"):
+    with pytest.raises(ValueError, match=r"labels: shape \(2,\).*; got \(1,\); give one"):
         losses.zipf_penalty(logits, labels[:1])
     for penalty in (losses.confidence_penalty, losses.smoothing_regularizer):
         with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
