@@ -54,12 +54,12 @@ class Other:
 
 
 def default_law(function: Any) -> Loss | None:
-    """Return the law of a loss that is called with logits, or logits and labels, and nothing else; None for others."""
+    """Return the law of a loss that is called with logits, or with logits and labels, alone; None for others."""
     parameters = inspect.signature(function).parameters.values() if inspect.isfunction(function) else ()
     match [parameter.name for parameter in parameters if parameter.default is parameter.empty]:
         case ["logits"]:
             return Loss(lambda z, rows: function(z))
-        case ["logits", "labels"]:
+        case ["logits", "labels" | "targets"]:
             return Loss(lambda z, rows: function(z, LABELS[rows]))
     return None
 

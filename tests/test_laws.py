@@ -63,7 +63,7 @@ def test_a_loss_of_logits_and_labels_needs_no_row_and_any_other_name_does() -> N
     assert made is not None
     torch.testing.assert_close(made.value(LOGITS, ALL), 2 * LOGITS[ALL, LABELS])
     assert default_law(losses.confidence_penalty) is not None
-    for other in (of_transition, losses.reduce, losses.cross_entropy, public()["nn.Loss"]):
+    for other in (of_transition, losses.reduce, losses.backward_corrected_cross_entropy, public()["nn.Loss"]):
         assert default_law(other) is None
 
 

@@ -1,5 +1,8 @@
-"""Smearings and transitions: their dense forms, their inverses, and what they refuse."""
+"""Label matrices and transitions: their dense forms, their inverses, and what they refuse."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from reference import losses as reference
@@ -38,7 +41,7 @@ def close(made: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(made, expected, rtol=0, atol=1e-12)
 
 
-def test_smearings_of_table_1_of_lukasik() -> None:
+def test_label_matrices_of_table_1_of_lukasik() -> None:
     eye, ones = torch.eye(3, dtype=torch.float64), torch.ones(3, 3, dtype=torch.float64)
     alpha = 0.3
     close(LabelMatrix.identity(3).to_dense(), eye)
@@ -116,23 +119,27 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
         (lambda: Transition.wrap(ASYMMETRIC * 0.9), "transition: .*; got 0.9 in row 0; divide each row by its sum"),
         (lambda: Transition.wrap(ASYMMETRIC / 0), r"transition: finite entries; got inf at index \(0, 0\)"),
         (lambda: Transition.wrap([[1.0]]), "transition: a floating-point tensor; got list; pass a torch.Tensor"),  # pyright: ignore
-        (lambda: Transition(3, others=NEXT), "others: given with shares and without a matrix; got another mixture"),
+        (lambda: Transition(3, others=NEXT), "others: given with shares and without a matrix; got only others"),
         (lambda: sparse(matrix=ASYMMETRIC), "others: given with shares and without a matrix"),
         (lambda: sparse(num_classes=4), r"others: shape \(4, W\), as shares; got shapes \(3, 2\) and \(3, 2\)"),
         (lambda: sparse(others=NEXT[:, :1]), r"others: shape \(3, W\), as shares; got shapes \(3, 1\) and \(3, 2\)"),
-        (lambda: sparse(others=NEXT + 1), "others: labels of at least 0 and below 3.*; got 3 at index"),
+        (lambda: sparse(others=NEXT + 1), r"others: classes in \[0, 3\); got 3 at index"),
         (lambda: sparse(shares=-SHARES), r"shares: entries of at least 0; got -0.25 at index \(0, 0\); fix"),
-        (lambda: sparse(shares=SHARES * 2), r"shares: rows \(clean class\) of at most 1; got 1.5 at row 0; leave"),
+        (
+            lambda: sparse(shares=SHARES * 2),
+            r"shares: rows \(clean class\) with a sum of at most 1; got 1.5 at row 0; leave",
+        ),
         (
             lambda: sparse(shares=SHARES / 0),
             r"shares: entries of at least 0; got nan at index \(1, 0\); fix that entry",
         ),
         (
             lambda: sparse(others=TWICE),
-            "others: in each row other.*; got class 1 in row 0; name each once, and fill up",
+            "others: in each row classes other than its own.*; got class 1 in row 0; name each class once",
         ),
-        (lambda: sparse(others=OWN), "others: in each row other classes than its own.*; got class 0 in row 0"),
+        (lambda: sparse(others=OWN), "others: in each row classes other than its own.*; got class 0 in row 0"),
         (lambda: Transition(3) @ Transition(4), "other: 3 classes; got 4; align the two transitions"),
+        (lambda: Transition(3) @ "T", "transition: a floating-point tensor; got str"),  # pyright: ignore
         (lambda: Transition(3).total_variation(torch.eye(4)), "other: 3 classes; got 4; align the two transitions"),
         (lambda: Transition(3).noise_rate(PRIOR[:2] * 2), "class_prior: 3 classes; got 2; give one"),
         (lambda: Transition(3).observed_prior(PRIOR * 2), "class_prior: a sum of 1; got 2; divide it by its sum"),
@@ -152,6 +159,27 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
             lambda: Transition.columns_sum_to_one(ASYMMETRIC.T - 0.1),
             r"matrix: entries of at least 0; got -0.1 at index \(0, 2\); fix that entry",
         ),
+        (
+            lambda: Transition(3, torch.full((3,), 0.2)),
+            r"redraw: one number; got shape \(3,\); for one number per class",
+        ),
+        (lambda: Transition(3, torch.full((1, 1), 0.2)), r"redraw: one number; got shape \(1, 1\); use redraw.squeeze"),
+        (lambda: Transition.symmetric(torch.full((3,), 0.2), 3), r"rate: one number; got shape \(3,\); for one number"),
+        (
+            lambda: Transition(3, torch.tensor(1)),
+            "redraw: a floating-point tensor; got dtype torch.int64; use redraw.fl",
+        ),
+        (lambda: Transition(3, "0.2"), "redraw: a number or a tensor; got str"),  # pyright: ignore
+        (lambda: Transition(3, 0.2, ASYMMETRIC), "redraw: 0 beside a matrix or others; got 0.2; drop redraw"),
+        (lambda: Transition(3, matrix=ASYMMETRIC.numpy()), "transition: a floating-point tensor; got ndarray"),  # pyright: ignore
+        (lambda: Transition(3, others=NEXT.numpy(), shares=SHARES), "others: .*; got ndarray"),  # pyright: ignore
+        (
+            lambda: LabelMatrix(3, torch.full((3,), 0.5)),
+            r"keep: one number; got shape \(3,\); for one number per class",
+        ),
+        (lambda: LabelMatrix(3, 0.5, torch.full((3,), 0.5)), r"rest: one number; got shape \(3,\)"),
+        (lambda: LabelMatrix(3, float("nan")), "keep: a finite number; got nan"),
+        (lambda: LabelMatrix(3, keep=0.5, table=ASYMMETRIC), "keep: not given beside a table; got 0.5; drop keep"),
         (lambda: LabelMatrix(3, table=ASYMMETRIC[:2]), r"table: a \(K, K\) matrix"),
         (lambda: LabelMatrix(4, table=ASYMMETRIC), "table: 4 rows, one per class; got 3; fix num_classes"),
         (lambda: LabelMatrix(3, 0.5, 0.5, PRIOR * 2), "prior: a sum of 1; got 2; divide it by its sum"),
@@ -272,3 +300,42 @@ def test_the_forms_compile() -> None:
 
     compiled = torch.compile(observed, backend="eager", fullgraph=True)
     close(compiled(PRIOR, SHARES), observed(PRIOR, SHARES))
+
+
+def test_matrices_compare_by_their_dense_forms() -> None:
+    for one, other in (
+        (Transition(3, 0.25), Transition(3, torch.tensor(0.25))),
+        (Transition.wrap(ASYMMETRIC), Transition.wrap(ASYMMETRIC.clone())),
+        (sparse(), Transition.wrap(torch.tensor(SPARSE, dtype=torch.float64))),
+        (LabelMatrix(3, 0.5, 0.5), LabelMatrix(3, 0.5, 0.5, torch.full((3,), 1 / 3, dtype=torch.float64))),
+        (LabelMatrix(3, table=ASYMMETRIC), LabelMatrix(3, table=ASYMMETRIC.clone())),
+    ):
+        assert one == other
+        assert hash(one) == hash(other)
+    for one, other in (
+        (Transition(3, 0.25), Transition(3, 0.5)),
+        (Transition(3), Transition(4)),
+        (Transition.wrap(ASYMMETRIC), Transition(3)),
+        (LabelMatrix(3, 0.5, 0.5), LabelMatrix(3, 0.5, 0.25)),
+        (Transition(3), LabelMatrix(3)),
+        (Transition(3), "identity"),
+    ):
+        assert one != other
+
+
+def test_matrices_print_in_a_line() -> None:
+    assert repr(Transition(10, 0.25)) == "Transition(10, redraw=0.25)"
+    assert repr(Transition(3, torch.tensor(0.25).requires_grad_())) == "Transition(3, redraw=0.25)"
+    assert repr(Transition.wrap(ASYMMETRIC)) == "Transition(3, matrix=<3 x 3 float64>)"
+    assert repr(sparse()) == "Transition(3, others=<3 x 2 int64>, shares=<3 x 2 float64>)"
+    assert repr(LabelMatrix(3, 1.25, -0.25)) == "LabelMatrix(3, keep=1.25, rest=-0.25)"
+    assert repr(LabelMatrix(3, table=ASYMMETRIC)) == "LabelMatrix(3, table=<3 x 3 float64>)"
+
+
+def test_numpy_numbers_and_narrow_classes_are_accepted() -> None:
+    three: Any = np.int64(3)
+    quarter: Any = np.float32(0.25)
+    assert Transition(three, quarter) == Transition(3, 0.25)
+    assert LabelMatrix(three, quarter, three) == LabelMatrix(3, 0.25, 3.0)
+    assert Transition.symmetric(quarter, three) == Transition.symmetric(0.25, 3)
+    assert sparse(others=NEXT.to(torch.uint8)) == sparse()

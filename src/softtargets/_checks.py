@@ -103,7 +103,8 @@ def check_count(argument: str, value: object, *, least: int = 1, most: int | Non
 def check_floating(argument: str, tensor: object) -> None:
     """Require a floating-point tensor."""
     if not isinstance(tensor, Tensor):
-        raise fail_type(argument, "a floating-point tensor", type(tensor).__name__, "pass a torch.Tensor")
+        remedy = f"use torch.from_numpy({argument})" if hasattr(tensor, "__array__") else "pass a torch.Tensor"
+        raise fail_type(argument, "a floating-point tensor", type(tensor).__name__, remedy)
     if not tensor.is_floating_point():
         raise fail_type(argument, "a floating-point tensor", f"dtype {tensor.dtype}", f"use {argument}.float()")
 
@@ -282,7 +283,8 @@ def check_per_example(argument: str, value: float | Tensor, shape: torch.Size) -
     """Require a number, or a tensor with one number per example: broadcasting would pair the wrong ones."""
     if isinstance(value, Tensor) and value.ndim > 0 and value.shape != shape:
         required = f"a number or shape {tuple(shape)}, one per example"
-        raise fail(argument, required, f"shape {tuple(value.shape)}", f"reshape {argument}")
+        remedy = f"use {argument}.squeeze(-1)" if value.shape == (*shape, 1) else f"reshape {argument}"
+        raise fail(argument, required, f"shape {tuple(value.shape)}", remedy)
 
 
 def sum_tolerance(probs: Tensor) -> float:

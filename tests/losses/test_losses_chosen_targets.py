@@ -7,7 +7,7 @@ of them stands in the tests of its file.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ from small_batch import (
 )
 from torch import Tensor
 
-from softtargets import losses, targets
+from softtargets import losses
 
 PRIOR = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
 UNIFORM = [1 / K] * K
@@ -312,12 +312,10 @@ def test_errors() -> None:
         lambda z, y: losses.cores_loss(z, y, weight=1.0),
         lambda z, y: losses.bootstrapped_cross_entropy(z, y, kind="hard"),
     ):
-        with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; fix or drop"):
+        with pytest.raises(ValueError, match=r"(labels|targets): .*below 3.*; got 3 at row 1; fix or drop"):
             loss(logits, out_of_range)
-        with pytest.raises(ValueError, match=r": shape \(2,\), as the logits without classes; got \(3,\); align them"):
+        with pytest.raises(ValueError, match=r": shape \(2,\).*; got \(3,\); give one"):
             loss(logits, torch.tensor([0, 1, 2]))
-        with pytest.raises(TypeError, match=r"labels: .*; got Targets"):
-            loss(logits, cast(Any, targets.hard(labels)))
         with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
             loss(logits.long(), labels)
 

@@ -230,12 +230,10 @@ def test_errors(loss: Any) -> None:
     good = torch.tensor([0, 1])
     with pytest.raises(ValueError, match="transition: 3 classes, as the logits; got 4; align them"):
         loss(logits, good, noise.symmetric(0.1, 4))
-    with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 1; fix or drop"):
+    with pytest.raises(ValueError, match=r"targets: .*below 3.*; got 3 at row 1; fix or drop"):
         loss(logits, torch.tensor([0, 3]), noise.symmetric(0.1, 3))
     with pytest.raises(ValueError, match=r"(targets|labels): shape \(2,\).*; got \(1,\)"):
         loss(logits, torch.tensor([0]), torch.eye(3))
-    with pytest.raises(TypeError, match=r"labels: .*; got Targets"):
-        loss(logits, cast(Any, targets.hard(good)), torch.eye(3))
     with pytest.raises(TypeError, match="logits: a floating-point tensor"):
         loss(logits.long(), good, torch.eye(3))
 
@@ -286,3 +284,73 @@ def test_a_label_that_is_never_observed_has_a_finite_gradient(learned: bool) -> 
     loss = FORWARD(z, torch.tensor([0, 0]), transition)
     assert loss.tolist() == [math.inf, math.inf]
     torch.testing.assert_close(torch.autograd.grad(loss.sum(), z)[0], z.detach().softmax(-1))
+
+
+MASKED = torch.tensor([[1.0, -torch.inf, 0.5, -1.0], [0.3, 0.2, -torch.inf, -torch.inf]], dtype=torch.float64)
+WRITTEN_OUT = noise.symmetric(0.3, K).to_dense()
+
+
+@pytest.mark.parametrize("targets_of_masked", [torch.tensor([0, 1]), torch.eye(K, dtype=torch.float64)[:2]])
+def test_a_masked_class_takes_no_part_in_backward_correction(targets_of_masked: Tensor) -> None:
+    """Its weight in the row of the inverse is dropped, whatever the form of the transition."""
+    inverse, log_probs = torch.linalg.inv(WRITTEN_OUT), MASKED.log_softmax(-1)
+    there = log_probs.isfinite()
+    expected = -(inverse[[0, 1]] * log_probs.masked_fill(~there, 0.0)).sum(-1)
+    for transition in (noise.symmetric(0.3, K), WRITTEN_OUT):
+        logits = MASKED.clone().requires_grad_()
+        found = BACKWARD(logits, targets_of_masked, transition)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+        (gradient,) = torch.autograd.grad(found.sum(), logits)
+        assert bool(gradient.isfinite().all())
+        assert bool((gradient[~there] == 0).all())
+
+
+def test_backward_correction_stays_unbiased_for_the_classes_that_are_not_masked() -> None:
+    kept = MASKED[:1].expand(K, K)
+    every = BACKWARD(kept, torch.arange(K).clamp(max=K - 1), ASYMMETRIC)
+    every = torch.where(every.isfinite(), every, _of_masked_label(kept[0], 1))
+    clean = ASYMMETRIC @ every
+    expected = -MASKED[0].log_softmax(-1)
+    torch.testing.assert_close(clean[[0, 2, 3]], expected[[0, 2, 3]], rtol=0, atol=1e-12)
+
+
+def _of_masked_label(logits: Tensor, label: int) -> Tensor:
+    weights = torch.linalg.inv(ASYMMETRIC)[label]
+    return -(weights * logits.log_softmax(-1).masked_fill(logits == -torch.inf, 0.0)).sum()
+
+
+@pytest.mark.parametrize("transition", [noise.symmetric(0.3, K), WRITTEN_OUT, torch.eye(K)])
+def test_a_masked_label_is_impossible_to_backward_correction_as_to_cross_entropy(transition: Any) -> None:
+    for given in (torch.tensor([1, 2]), torch.eye(K, dtype=torch.float64)[[1, 2]]):
+        assert bool((BACKWARD(MASKED, given, transition) == torch.inf).all())
+
+
+def test_only_the_label_is_not_masked() -> None:
+    alone = torch.full((1, K), -torch.inf).double()
+    alone[0, 2] = 3.0
+    for transition in (noise.symmetric(0.3, K), WRITTEN_OUT):
+        assert float(BACKWARD(alone, torch.tensor([2]), transition)) == 0
+
+
+@pytest.mark.parametrize("transition", [noise.symmetric(0.3, K), ASYMMETRIC])
+def test_masked_classes_in_forward_correction_of_soft_targets(transition: Any) -> None:
+    weights = torch.tensor([[0.4, 0.3, 0.2, 0.1], [0.0, 0.5, 0.5, 0.0]], dtype=torch.float64)
+    logits = MASKED.clone().requires_grad_()
+    matrix = transition if isinstance(transition, Tensor) else transition.to_dense()
+    expected = -torch.xlogy(weights, MASKED.softmax(-1) @ matrix).sum(-1)
+    found = FORWARD(logits, weights, transition)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert bool(torch.autograd.grad(found.sum(), logits)[0].isfinite().all())
+
+
+def test_forward_correction_of_soft_targets_keeps_its_bits_where_all_but_one_class_vanish() -> None:
+    matrix = torch.tensor([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.0, 0.5, 0.5]])
+    logits = torch.tensor([[900.0, 0.0, -300.0], [0.0, 1.0, 2.0]], requires_grad=True)
+    weights = torch.tensor([[0.2, 0.3, 0.5], [0.2, 0.3, 0.5]])
+    found = FORWARD(logits, weights, matrix)
+    apart = torch.stack([FORWARD(logits, torch.full((2,), k), matrix) for k in range(3)], -1)
+    torch.testing.assert_close(found, (weights * apart).sum(-1))
+    (gradient,) = torch.autograd.grad(found.sum(), logits)
+    assert bool(gradient.isfinite().all())
+    close_to = torch.autograd.grad((weights * apart).sum(), logits)[0]
+    torch.testing.assert_close(gradient, close_to, rtol=1e-4, atol=1e-5)

@@ -60,10 +60,10 @@ def test_a_small_q_is_exact() -> None:
 def test_limits_of_generalized(reduction: str, weight: Tensor | None) -> None:
     for q, limit in (
         (0.0, partial(losses.cross_entropy, targets=LABELS)),
-        (1.0, partial(losses.mean_absolute_error, labels=LABELS)),
+        (1.0, partial(losses.mean_absolute_error, targets=LABELS)),
     ):
         for given in (q, torch.tensor(q), torch.full((N,), q)):
-            loss = partial(losses.generalized_cross_entropy, labels=LABELS, q=given)
+            loss = partial(losses.generalized_cross_entropy, targets=LABELS, q=given)
             same(reduction, weight, loss, limit)
 
 

@@ -118,3 +118,36 @@ def test_errors() -> None:
         losses.peer_loss(logits, labels, pool=(logits, labels[:0]))
     with pytest.raises(ValueError, match=r"pool: .*below 3.*got 3 at row 1"):
         losses.peer_loss(logits, labels, pool=(logits, torch.tensor([0, 3])))
+
+
+def test_a_pair_whose_loss_is_infinite_subtracts_nothing() -> None:
+    """A drawn label that the drawn input rules out; the own label, too, gave NaN."""
+    logits = torch.tensor([[-torch.inf, 0.0, 1.0], [2.0, 0.0, -torch.inf]], dtype=torch.float64, requires_grad=True)
+    for labels in (torch.tensor([1, 0]), torch.eye(3, dtype=torch.float64)[[1, 0]]):
+        pool = (logits[:1], torch.tensor([0]))  # every pair: input 0 with label 0
+        found = losses.peer_loss(logits, labels, pool=pool)
+        torch.testing.assert_close(found, losses.cross_entropy(logits, torch.tensor([1, 0])), rtol=0, atol=1e-14)
+        (gradient,) = torch.autograd.grad(found.sum(), logits)
+        assert bool(gradient.isfinite().all())
+    impossible = losses.peer_loss(logits, torch.tensor([0, 2]), generator=torch.Generator().manual_seed(1))
+    assert impossible.tolist() == [math.inf, math.inf]
+
+
+WRONG_POOLS = {
+    "one tensor": (torch.zeros(2, 3), "pool: a pair .*; got Tensor"),
+    "three": ((torch.zeros(2, 3),) * 3, "pool: a pair .*; got 3 entries"),
+    "a list of labels": ((torch.zeros(2, 3), [0, 1]), "pool: labels as a tensor, or Targets; got list"),
+    "numpy": ((torch.zeros(2, 3).numpy(), torch.tensor([0])), "pool: a floating-point tensor; got ndarray"),
+    "a column": ((torch.zeros(2, 3), torch.zeros(2, 1).long()), r"pool: \(M, 3\) logits and \(L,\) labels"),
+    "other classes": ((torch.zeros(2, 4), torch.tensor([0])), r"pool: \(M, 3\) logits and \(L,\) labels"),
+    "a label that is no class": ((torch.zeros(2, 3), torch.tensor([3])), "pool: labels of at least 0 and below 3"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_POOLS)
+def test_wrong_pools(case: str) -> None:
+    pool, message = WRONG_POOLS[case]
+    with pytest.raises((ValueError, TypeError), match=message):
+        losses.peer_loss(torch.zeros(2, 3), torch.tensor([0, 1]), pool=cast(Any, pool))
+    with pytest.raises(TypeError, match=r"generator: a torch.Generator or None; got int"):
+        losses.peer_loss(torch.zeros(2, 3), torch.tensor([0, 1]), generator=cast(Any, 0))

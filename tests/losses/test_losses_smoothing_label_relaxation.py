@@ -144,3 +144,10 @@ def test_errors(case: str) -> None:
     call, message = WRONG[case]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_nan_logits_give_nan() -> None:
+    logits = torch.tensor([[torch.nan, 0.0, 1.0], [5.0, 0.0, 0.0]])
+    found = losses.label_relaxation_loss(logits, torch.tensor([0, 0]))
+    assert bool(found[0].isnan())
+    assert float(found[1]) == 0

@@ -78,8 +78,8 @@ def test_targets_that_are_smoothed_again_are_counted_as_such() -> None:
     "objective",
     [
         {"weight": 0.5},
-        {"loss": "squared"},
-        {"loss": "decoupled"},
+        {"loss": "mse"},
+        {"loss": "dkd"},
         {"members": 2},
         # what of the teacher's probabilities is left stands in its cache alone
         {"cache": {"kind": "top_k", "k": 2}},

@@ -61,9 +61,9 @@ BY_HAND: list[tuple[dict, Callable[[list[float], list[float], int], float]]] = [
         {"weight": 0.5, "transition": {"name": "symmetric", "rate": FLIP}},
         lambda z, v, y: _kd(z, v, y, **CORRECTED),
     ),
-    ({"loss": "squared"}, lambda z, v, y: reference.squared_logits(z, v)),
-    ({"loss": "squared", "weight": 0.6}, lambda z, v, y: 0.6 * reference.squared_logits(z, v) + 0.4 * _cross(z, y)),
-    ({"loss": "decoupled", "temperature": 4.0}, _decoupled),
+    ({"loss": "mse"}, lambda z, v, y: reference.squared_logits(z, v)),
+    ({"loss": "mse", "weight": 0.6}, lambda z, v, y: 0.6 * reference.squared_logits(z, v) + 0.4 * _cross(z, y)),
+    ({"loss": "dkd", "temperature": 4.0}, _decoupled),
 ]
 
 
@@ -97,14 +97,14 @@ def test_the_loss_is_that_of_the_equations(settings, expected) -> None:
 
 def test_relations_are_of_the_whole_batch() -> None:
     batch, student, answers = _batch()
-    got = _losses(_objective(_context(answers), loss="relational", temperature=2.0, weight=0.5), batch, student)
+    got = _losses(_objective(_context(answers), loss="dist", temperature=2.0, weight=0.5), batch, student)
     rows, columns = reference.relational_parts(student.tolist(), answers[0].tolist(), 2.0)
     labels = [_cross(z, y) for z, y in zip(student.tolist(), batch.labels.tolist(), strict=True)]
     expected = [0.5 * 4 * (row + columns) + label for row, label in zip(rows, labels, strict=True)]
     assert got.tolist() == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("settings", [{}, {"loss": "decoupled"}, {"weight": 0.3}])
+@pytest.mark.parametrize("settings", [{}, {"loss": "dkd"}, {"weight": 0.3}])
 def test_two_teachers_are_the_mean_of_their_probabilities(settings) -> None:
     batch, student, answers = _batch(members=2)
     mean = torch.tensor([reference.ensemble(both, [1, 1], "probs", 3.0) for both in answers.transpose(0, 1).tolist()])
@@ -117,7 +117,7 @@ def test_the_logits_of_two_teachers_are_averaged_where_logits_are_learnt() -> No
     """Log-probabilities would be other numbers: (2, 0) and (4, 2) are alike to them."""
     batch, _, _ = _batch()
     answers = torch.tensor([[[1.0, 0.0, 0.0, 0.0]] * N, [[5.0, 2.0, 0.0, 0.0]] * N])
-    got = _losses(_objective(_context(answers), loss="squared"), batch, torch.zeros(N, K))
+    got = _losses(_objective(_context(answers), loss="mse"), batch, torch.zeros(N, K))
     assert got.tolist() == pytest.approx([0.5 * (9 + 1)] * N)
 
 

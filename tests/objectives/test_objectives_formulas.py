@@ -53,7 +53,7 @@ BY_HAND = [
     ({"name": "focal", "gamma": 2.0}, lambda p, y: (1 - p[y]) ** 2 * _cross(p, y)),
     ({"name": "confidence_penalty", "weight": 0.3}, lambda p, y: _cross(p, y) - 0.3 * _entropy(p)),
     (
-        {"name": "margin_penalty", "weight": 0.5, "margin": 1.5},
+        {"name": "mbls_penalty", "weight": 0.5, "margin": 1.5},
         lambda p, y: _cross(p, y) + 0.5 * sum(max(math.log(max(p) / q) - 1.5, 0) for q in p) / 4,
     ),
     ({"name": "bootstrapping"}, lambda p, y: 0.95 * _cross(p, y) + 0.05 * _entropy(p)),
@@ -83,9 +83,11 @@ def test_early_learning_keeps_a_running_target_for_every_example() -> None:
     objective = _objective(name="early_learning", weight=2.0, momentum=0.5)
     batch, logits = _batch()
     probs = logits.softmax(-1)
+    clamped = probs.clamp(1e-4, 1 - 1e-4)
+    running = clamped / clamped.sum(-1, keepdim=True)
     for factor in (0.5, 0.75):  # running targets after one and two looks at the same logits: 1/2 p, 3/4 p
         objective.observe(batch, logits)
-        penalty = torch.log(1 - (probs * factor * probs).sum(-1))
+        penalty = torch.log(1 - (clamped * factor * running).sum(-1))
         expected = losses.cross_entropy(logits, batch.labels) + 2.0 * penalty
         assert torch.allclose(objective.losses(logits, batch), expected, atol=1e-6)
 

@@ -30,15 +30,15 @@ def _parse(**objective) -> Objective:
         ),
         (
             {"name": "forward", "inclusive": True, "transition": {"name": "known"}},
-            "objective.inclusive: false where transition is given; got True; write it into the transition",
+            "objective.inclusive: false if transition is given; got True; set it in the transition",
         ),
         (
             {"name": "loss_bound"},
-            "objective.bound: either this or transition, whose entropy it is then; got neither; give one of the two",
+            "objective.bound: either this or transition; got neither; give one of the two",
         ),
         (
             {"name": "loss_bound", "bound": 0.5, "transition": {"name": "known"}},
-            "objective.bound: either this or transition, whose entropy it is then; got both; give one of the two",
+            "objective.bound: either this or transition; got both; give one of the two",
         ),
         (
             {"name": "forward", "transition": {"name": "know"}},
@@ -66,38 +66,38 @@ def _parse(**objective) -> Objective:
         ),
         (
             {"name": "cores", "ramp_from": 0.5},
-            "objective.ramp_to: at least ramp_from, 0.5; got 0.4; raise it, or lower ramp_from",
+            "objective.ramp_to: at least ramp_from, 0.5; got 0.39; raise it, or lower ramp_from",
         ),
         ({"name": "generalized_cross_entropy", "q": 1.2}, "objective.q: at most 1; got 1.2; lower it"),
         (
             {"name": "distillation", "weight": 9.0},
-            "objective.weight: at most 1 without label_weight; got 9; give label_weight too",
+            "objective.weight: at most 1 if label_weight is not given; got 9; give label_weight too",
         ),
         (
-            {"name": "distillation", "loss": "decoupled", "standardized": True},
-            "objective.standardized: nothing with loss = 'decoupled'; got True; drop it or use 'kl'",
+            {"name": "distillation", "loss": "dkd", "standardized": True},
+            "objective.standardized: not given with loss = 'dkd'; got True; drop it or use 'kl'",
         ),
         (
-            {"name": "distillation", "loss": "squared", "temperature": 2.0},
-            "objective.temperature: 1 with loss = 'squared'; got 2; drop it or use 'kl'",
+            {"name": "distillation", "loss": "mse", "temperature": 2.0},
+            "objective.temperature: 1 with loss = 'mse'; got 2; drop it or use 'kl'",
         ),
         (
-            {"name": "distillation", "loss": "relational", "scale": "none"},
-            "objective.scale: left out with loss = 'relational'; got 'none'; drop it or use 'kl'",
+            {"name": "distillation", "loss": "dist", "scale": "none"},
+            "objective.scale: not given with loss = 'dist'; got 'none'; drop it or use 'kl'",
         ),
         (
             {"name": "distillation", "source": "average", "cache": {}},
             "objective.cache: none with source = 'average'; got one; "
-            "drop the cache: a running average answers otherwise after every step",
+            "drop the cache: a running average changes after every step",
         ),
         (
-            {"name": "distillation", "loss": "squared", "cache": {}},
-            "objective.cache: none with loss = 'squared'; got one; "
-            "drop the cache, which keeps probabilities and no logits, or use another loss",
+            {"name": "distillation", "loss": "mse", "cache": {}},
+            "objective.cache: none with loss = 'mse'; got one; "
+            "drop the cache, which keeps probabilities but no logits, or use another loss",
         ),
         (
-            {"name": "distillation", "loss": "relational", "cache": {"k": 5}},
-            "objective.cache: one of all classes with loss = 'relational'; got fewer; "
+            {"name": "distillation", "loss": "dist", "cache": {"k": 5}},
+            "objective.cache: one of all classes with loss = 'dist'; got fewer; "
             "use 'top_k' without k, or the loss 'kl'",
         ),
         (
@@ -106,7 +106,7 @@ def _parse(**objective) -> Objective:
         ),
         (
             {"name": "distillation", "cache": {"kind": "sampled"}},
-            "objective.cache.draws: given with kind = 'sampled'; got None; say how many, such as 50",
+            "objective.cache.draws: required with kind = 'sampled'; got None; give a number, such as 50",
         ),
         (
             {"name": "distillation", "cache": {"kind": "sampled", "draws": 5, "k": 3}},

@@ -83,6 +83,7 @@ def backward_corrected(logits: Vector, observed: int, transition: Matrix) -> flo
     return math.fsum(-w * log_p for w, log_p in zip(weights, log_softmax(logits), strict=True))
 
 
-def early_learning(logits: Vector, running: Vector) -> float:
-    """log(1 - <p, t>)."""
-    return math.log(1 - math.fsum(p * t for p, t in zip(softmax(logits), running, strict=True)))
+def early_learning(logits: Vector, running: Vector, eps: float = 1e-4) -> float:
+    """log(1 - <p, t>), p clamped to [eps, 1 - eps] as in the code of Liu et al. 2020."""
+    clamped = [min(max(p, eps), 1 - eps) for p in softmax(logits)]
+    return math.log(1 - math.fsum(p * t for p, t in zip(clamped, running, strict=True)))

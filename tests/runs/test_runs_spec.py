@@ -234,7 +234,7 @@ IDENTITIES = [
     ),
     (
         {"objective": {"name": "early_learning"}, "noise": FLIPPED},
-        "b6a556277265650e83c256df74f894f6ebfac8db0bdcf647c55a8c624d04e658",
+        "7111a46485348a3634a251f1dcb1bc1b29aa478d52e80a5993605903325d3d29",
     ),
     (
         {"objective": ESTIMATED, "noise": FLIPPED, "model": RESNET},
@@ -242,7 +242,7 @@ IDENTITIES = [
     ),
     (
         {"objective": {"name": "cores"}, "noise": {"name": "instance", "rate": 0.4}},
-        "529a3b71ec4729613ea84b03ad0863a007ba0e727212007c453e33134d3393a8",
+        "11985ab7e7a5ee85626cc36175b2ee6ae8cca611702d3526bad275b421ec09be",
     ),
     (
         {"objective": {"name": "backward", "noise_rate": 0.2}, "noise": {"name": "symmetric", "rate": 0.2}},

@@ -71,7 +71,7 @@ def test_a_student_of_a_cache_of_all_classes_is_the_live_teachers(student, tmp_p
     assert _history(store, cached) == pytest.approx(_history(store, live), abs=1e-6)
 
 
-@pytest.mark.parametrize("objective", [{"loss": "relational"}, {"standardized": True}, {"smoothing": 0.2}])
+@pytest.mark.parametrize("objective", [{"loss": "dist"}, {"standardized": True}, {"smoothing": 0.2}])
 def test_so_it_is_by_other_losses_of_all_classes(student, tmp_path, objective) -> None:
     store = RunStore(tmp_path)
     expected = _trained(student(temperature=2.0, **objective), store)
@@ -102,7 +102,7 @@ def test_a_teacher_is_asked_once_for_all_students(student, tmp_path, monkeypatch
     monkeypatch.setattr(TrainedModel, "logits", counts)
     store = RunStore(tmp_path)
     runs = [student(temperature=t, cache=FLOAT32) for t in (1.0, 4.0)]
-    runs.append(student({"model": {"hidden": [8]}}, loss="decoupled", cache=FLOAT32))
+    runs.append(student({"model": {"hidden": [8]}}, loss="dkd", cache=FLOAT32))
     for run in runs:
         _trained(run, store)
     assert asked == [25, 25, 25, 25, 20]
@@ -252,7 +252,7 @@ def test_a_cache_that_cannot_be_written_is_no_damage(student, tmp_path, monkeypa
 
 
 def test_more_classes_than_there_are_are_refused_before_training(student, tmp_path) -> None:
-    words = r"objective\.cache\.k: at most 10, the number of classes; got 11; leave it out to keep them all"
+    words = r"objective\.cache\.k: at most 10, the number of classes; got 11; drop it to keep all classes"
     with pytest.raises(InputError, match=words):
         validate_setup([student(cache={"k": 11})], RunStore(tmp_path))
 

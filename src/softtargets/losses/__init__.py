@@ -1,4 +1,13 @@
-"""Losses: (logits, labels or targets) to one loss per example."""
+"""Losses: (logits, labels or targets) to one loss per example.
+
+Losses take tensors, and the keywords `class_dim`, `ignore_index`, `mask` and `reduction`. Targets are integer labels
+(...), float probabilities in the layout of the logits, or :class:`softtargets.targets.Targets`.
+
+Soft targets: if a loss is defined per label, its value for a target t is the expectation sum_k t_k * (loss of label k),
+which is what mixup computes for two labels. Losses that their authors define for distributions follow the authors, and
+their docstrings say so: cross entropy, reverse and symmetric cross entropy, forward and backward correction,
+bootstrapping, MaxSup, CORES, peer loss and learned smoothing. Losses for which neither exists take labels only.
+"""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 

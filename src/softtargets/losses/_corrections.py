@@ -1,62 +1,80 @@
-"""Losses that know how labels went wrong (Patrini et al. 2017)."""
+"""Losses that are corrected by a known noise transition (Patrini et al. 2017)."""
+
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from softtargets._checks import values_visible
 from softtargets._errors import fail
-from softtargets._numerics import as_like, at_least_float32, rows_of, shifted, times
+from softtargets._numerics import accumulating, at_least_float32, rows_of, shifted, times
 from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.losses._engine.chunked import possible, run
+from softtargets.losses._engine.expectation import dense_weights, expectation, expected_loss, valid_logits
 from softtargets.losses._engine.fused import deliver, shift, workspace
 from softtargets.losses._engine.kernel import Index
-from softtargets.losses._engine.log_odds import label_log_odds
-from softtargets.losses.inputs import classes_last, paired
-from softtargets.matrices import Transition
-from softtargets.targets import backward_corrected
+from softtargets.losses.inputs import LossInputs, read_examples
+from softtargets.losses.reduction import Reduction, upstream
+from softtargets.matrices import LabelMatrix, Transition
+from softtargets.targets import Targets, backward_corrected
 
 __all__ = ["backward_corrected_cross_entropy", "forward_corrected_cross_entropy"]
 
 
 def forward_corrected_cross_entropy(
-    logits: Tensor, labels: Tensor, transition: Transition | Tensor, *, class_dim: int = -1
+    logits: Tensor,
+    targets: Targets | Tensor,
+    transition: Transition | Tensor,
+    *,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
-    """Forward correction: cross entropy of the noisy probabilities against observed labels.
+    """Forward correction: cross entropy of the noisy predictions against observed labels.
 
     -log (T^T softmax(z))[label]        # Patrini et al. 2017, Eq. 8; Lukasik et al. 2020, Eq. 5, which prints T
+    soft targets: -sum_k t_k log (T^T softmax(z))_k, cross entropy of the noisy predictions
 
-    Computed in log space from the one column of T that the label needs. Symmetric noise has a closed form,
-    -log((1 - redraw) p_label + redraw / K), bounded by -log(redraw / K). The gradient is p minus the posterior of the
-    clean label.
+    For labels it is computed in log space from the one column of T that the label needs. Symmetric noise has a closed
+    form, -log((1 - redraw) p_label + redraw / K), bounded by -log(redraw / K). The gradient is p minus the posterior of
+    the clean label.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 *observed* labels.
+        targets: (...) *observed* integer labels, float probabilities of the shape of the logits, or Targets.
         transition: clean -> observed, Transition or (K, K) float with rows that sum to 1.
-        class_dim: where the classes are.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats; infinite, with the gradient of cross_entropy, where masked classes alone explain
-        the label.
+        (...) float32 or wider, nats; () unless reduction is "none". Examples that are left out have loss 0. The loss is
+        infinite, with the gradient of cross_entropy, if only classes of logit -inf can produce the label.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, or the rows of T do not sum to 1.
+        ValueError: if shapes differ, a label is out of range, or the rows of T do not sum to 1.
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
         no noise gives cross_entropy; redraw = 1, where the label says nothing, gives log K.
 
     Notes:
-        T as Patrini et al.: row = clean, column = observed; cleanlab and some ports hold the transpose. Lukasik et
+        T as in Patrini et al.: row = clean, column = observed. cleanlab and some ports store the transpose. Lukasik et
         al.'s alpha is `redraw`, of which (K - 1) / K are flipped.
 
     Complexity:
-        O(N K) with one column of T per example, gradient included; no softmax is multiplied by T.
+        labels: O(N K) with one column of T per example, gradient included; no softmax is multiplied by T. Soft targets:
+        O(N K^2), a product with T.
 
     When to use:
         labels are wrong at a rate that is known or can be estimated; the minimiser is the clean posterior.
 
     Limitations:
-        no better than its T; a network that can learn every wrong label by heart still does, only later.
+        only as good as T. A network that can memorise every wrong label still does, only later.
 
     Aliases:
         FC; loss correction
@@ -73,15 +91,44 @@ def forward_corrected_cross_entropy(
         [2.0]
     """
     transition = Transition.wrap(transition)
-    _check_classes(transition, classes_last(logits, class_dim))
-    moved, labels = paired(logits, labels, class_dim)
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    _check_classes(transition, examples.logits)
     if transition.closed:
-        return _symmetric(logits, labels, transition, class_dim)
-    matrix = transition.to_dense().to(logits.device) if transition.matrix is None else transition.matrix
-    kernel = _Forward(labels, matrix)
-    if possible(logits, labels, matrix):
-        return run(kernel, logits, class_dim=class_dim)
-    return kernel.plain(moved)
+        phi = partial(_symmetric, num_classes=transition.num_classes)
+        return examples.finish(expected_loss(examples, phi, transition.redraw), reduction)
+    matrix = transition.to_dense().to(examples.logits.device) if transition.matrix is None else transition.matrix
+    if examples.labels is not None:
+        return examples.finish(_of_labels(examples, examples.labels, matrix), reduction)
+    logits = valid_logits(examples)
+    each = -_log_observed(logits, matrix)
+    return examples.finish(expectation(examples.targets, each, logits != -torch.inf), reduction)
+
+
+def _of_labels(examples: LossInputs, labels: Tensor, matrix: Tensor) -> Tensor:
+    kernel, logits = _Forward(labels, matrix), examples.logits
+    if not possible(logits, labels, matrix):
+        return kernel.plain(logits)
+    expected = None
+    if examples.left_out is not None:  # the gradient that a mean over the examples that count will bring
+        like = torch.empty((), dtype=accumulating(logits.dtype), device=logits.device).expand(labels.shape)
+        expected = upstream(like, "mean", weight=~examples.left_out)
+    return run(kernel, logits, expected=expected)
+
+
+def _log_observed(logits: Tensor, matrix: Tensor) -> Tensor:
+    """Return log (T^T softmax(z)), the log-probabilities of all observed classes."""
+    z = shifted(at_least_float32(logits))
+    matrix, log_total = matrix.to(z), z.logsumexp(-1, keepdim=True)
+    if not values_visible(z, matrix):
+        return _log_mean_exp(matrix.T, z[..., None, :]) - log_total
+    observed = z.exp() @ matrix
+    # Where the classes that lead to an observed class have all but vanished, their exponentials have lost their bits.
+    faint = observed < 1e-20
+    log_observed = observed.masked_fill(faint, 1.0).log()
+    rows = faint.any(-1)
+    if bool(rows.any()):
+        log_observed = log_observed.index_put((rows,), _log_mean_exp(matrix.T, z[rows][..., None, :]))
+    return log_observed - log_total
 
 
 class _Forward:
@@ -142,51 +189,67 @@ def _shares(weights: Tensor) -> Tensor:
     return functional.normalize(weights, p=1.0, dim=-1)
 
 
-def _symmetric(logits: Tensor, labels: Tensor, transition: Transition, class_dim: int) -> Tensor:
-    """-log of what is kept of p_label and what comes from the others; redraw may be beyond 1."""
-    odds = label_log_odds(logits, labels, class_dim=class_dim)
+def _symmetric(odds: Tensor, redraw: Tensor, *, num_classes: int) -> Tensor:
+    """-log of what is kept of p_label plus what comes from the others; redraw may exceed 1."""
     log_probs = torch.stack([functional.logsigmoid(odds), functional.logsigmoid(-odds)], -1)
-    share = as_like(transition.redraw, odds)
-    from_others = share / transition.num_classes
-    return -_log_mean_exp(torch.stack([(1 - share + from_others).clamp(min=0.0), from_others], -1), log_probs)
+    from_others = redraw / num_classes
+    weights = torch.stack([(1 - redraw + from_others).clamp(min=0.0), from_others], -1)
+    return -_log_mean_exp(weights, log_probs)
 
 
 def backward_corrected_cross_entropy(
-    logits: Tensor, labels: Tensor, transition: Transition | Tensor, *, class_dim: int = -1
+    logits: Tensor,
+    targets: Targets | Tensor,
+    transition: Transition | Tensor,
+    *,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
     """Backward correction: an unbiased estimate, from observed labels, of the cross entropy on clean labels.
 
     (T^-1 losses)[label]        # Patrini et al. 2017, Thm. 1; Lukasik et al. 2020, Eq. 4
+    soft targets: cross entropy against t T^-1
 
-    The same as ``cross_entropy(logits, targets.backward_corrected(labels, transition))``.
+    A class of logit -inf takes no part: its weight in t T^-1 is dropped, so that the estimate stays unbiased for the
+    other clean classes. If t itself has weight on it, the loss is infinite, as that of cross_entropy. If no class is
+    masked, this is ``cross_entropy(logits, targets.backward_corrected(labels, transition))``.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 *observed* labels.
+        targets: (...) *observed* integer labels, float probabilities of the shape of the logits, or Targets.
         transition: clean -> observed, Transition or (K, K) float with rows that sum to 1.
-        class_dim: where the classes are.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats; unbounded below.
+        (...) float32 or wider, nats, unbounded below; () unless reduction is "none". Examples that are left out have
+        loss 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, or T is singular or ill-conditioned.
+        ValueError: if shapes differ, a label is out of range, or T is singular or ill-conditioned.
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
         no noise gives cross_entropy; symmetric noise gives smoothing of -redraw / (1 - redraw).
 
     Notes:
-        T as in :func:`forward_corrected_cross_entropy`; symmetric noise in closed form, any other T solved for.
+        T as in :func:`forward_corrected_cross_entropy`. Symmetric noise is inverted in closed form, any other T by
+        solving a linear system.
 
     Complexity:
-        O(N K) for any T, symmetric ones O(N) more than plain cross entropy; a Transition keeps its inverse.
+        labels: O(N K) for any T; symmetric noise adds O(N) to cross_entropy. Soft targets: O(N K^2). A Transition keeps
+        its inverse, O(K^3), for later calls.
 
     When to use:
         an unbiased estimate of the clean loss is wanted, as in theory or with a loss other than cross entropy.
 
     Limitations:
-        unbounded below: with its negative weights a network of much capacity drives it down on wrong labels; T must be
-        well conditioned.
+        unbounded below: a network of large capacity exploits the negative weights on wrong labels. T must be well
+        conditioned.
 
     Example:
         >>> transition = torch.tensor([[0.75, 0.25], [0.25, 0.75]])        # its inverse: 1.5 and -0.5
@@ -196,8 +259,44 @@ def backward_corrected_cross_entropy(
         -1.0
     """
     transition = Transition.wrap(transition)
-    _check_classes(transition, classes_last(logits, class_dim))
-    return cross_entropy(logits, backward_corrected(labels, transition), class_dim=class_dim)
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    _check_classes(transition, examples.logits)
+    logits = valid_logits(examples)
+    if examples.labels is not None and not _may_be_masked(logits):
+        made = backward_corrected(examples.labels, transition)
+    elif examples.labels is not None and transition.closed:
+        made = _over_unmasked(backward_corrected(examples.labels, transition), logits)
+    else:
+        made = Targets(values=_dense_corrected(examples, logits, transition.inverse()))
+    return examples.finish(cross_entropy(logits, replace(made, ignored=examples.left_out)), reduction)
+
+
+def _over_unmasked(targets: Targets, logits: Tensor) -> Targets:
+    """Drop what the targets spread over masked classes; a masked label keeps weight 1, so that its loss is infinite."""
+    index, value = targets.factors()
+    assert targets.rest is not None
+    masked = logits == -torch.inf
+    value = torch.where(masked.gather(-1, index), 1.0, value)
+    return replace(targets, value=value, rest=targets.rest * (1 - masked.double().mean(-1)))
+
+
+def _dense_corrected(examples: LossInputs, logits: Tensor, inverse: LabelMatrix) -> Tensor:
+    """Return t T^-1, (..., K), with t itself for the classes that are masked."""
+    weights = dense_weights(examples, logits)
+    if inverse.table is None:
+        made = inverse.keep * weights + inverse.rest / inverse.num_classes * weights.sum(-1, keepdim=True)
+    elif examples.labels is not None:
+        made = rows_of(inverse.table.to(logits.device), examples.labels)
+    else:  # in the precision of the inverse, whose entries cancel
+        made = weights.to(inverse.table.dtype) @ inverse.table.to(logits.device)
+    return torch.where(logits == -torch.inf, weights.to(made.dtype), made)
+
+
+def _may_be_masked(logits: Tensor) -> bool:
+    """Say whether some logit is -inf, or may be where a look would make the host wait."""
+    if logits.device.type != "cpu" or not values_visible(logits):
+        return True
+    return logits.numel() > 0 and bool(logits.amin() == -torch.inf)
 
 
 def _check_classes(transition: Transition, logits: Tensor) -> None:

@@ -1,53 +1,71 @@
 """Cross entropy reweighted by the probability of the label: the focal losses and Poly-1."""
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from softtargets._checks import check_fraction, check_not_negative, check_per_example
 from softtargets._numerics import as_like, at_least_float32, times
+from softtargets.losses._engine.expectation import expectation, expected_loss, log_odds, valid_logits
 from softtargets.losses._engine.log_odds import apart, label_log_odds
-from softtargets.losses.inputs import paired
+from softtargets.losses.inputs import LossInputs, read_examples
+from softtargets.losses.reduction import Reduction
+from softtargets.losses.settings import over_classes, read_setting
+from softtargets.targets import Targets
 
 __all__ = ["dual_focal_loss", "focal_loss", "poly1_loss", "sample_dependent_focal_loss"]
 
 
-def focal_loss(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, class_dim: int = -1) -> Tensor:
+def focal_loss(
+    logits: Tensor,
+    targets: Targets | Tensor,
+    *,
+    gamma: float | Tensor = 3.0,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
+) -> Tensor:
     """Focal loss: cross entropy scaled by (1 - p_label)^gamma.
 
     -(1 - p_label)^gamma log p_label        # Lin et al. 2017
+    soft targets: sum_k t_k * (loss of label k), the expected loss
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 in [0, K).
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets.
         gamma: a number or a (...) float tensor, one per example, at least 0.
-        class_dim: where the classes are.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, at least 0.
+        (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, or gamma is negative.
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label is out of range, or gamma is negative.
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        gamma=0 gives cross_entropy.
+        gamma=0 gives cross_entropy; one-hot soft targets give the loss of the label.
 
     Notes:
-        gamma is 2 in Lin et al. (from memory) and 3 in Mukhoti et al. 2020. Their alpha, a weight per class, is not
-        here: weigh the examples in :func:`reduce`. Ours is softmax's; detection sums sigmoid ones over classes.
+        gamma is 2 in Lin et al. (from memory) and 3 in Mukhoti et al. 2020. Their alpha, a weight per class, is left
+        out: weight the examples in :func:`reduce` instead. This is the softmax form; object detectors sum a sigmoid
+        form over classes.
 
     Complexity:
-        two passes over the logits, one of them for the gradient; no N x K tensor beside it.
+        labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
+        O(N K) with several tensors of the size of the logits.
 
     When to use:
-        calibration: it holds back confidence where the label is already probable; easy examples outnumber hard ones.
+        to calibrate confidence, since it reduces the gradient of labels that are already probable, or when easy
+        examples outnumber hard ones.
 
     Limitations:
-        not proper: its minimiser is not the true probabilities (Charoenphakdee et al. 2021, from memory): usually less
-        certain, more certain where no class is likely. Wrong labels, being hard, count more.
+        not proper: its minimiser is not the true distribution (Charoenphakdee et al. 2021, from memory). It is usually
+        less certain than the truth, and more certain if no class is likely. Wrong labels are hard examples and get
+        more weight.
 
     Aliases:
         FL
@@ -64,56 +82,63 @@ def focal_loss(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 3.0, c
         >>> round(float(loss), 4)
         0.1733
     """
-    odds = label_log_odds(logits, labels, class_dim=class_dim)
-    check_not_negative(gamma=gamma)
-    check_per_example("gamma", gamma, odds.shape)
-    return _focal(odds, as_like(gamma, odds))
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    gamma = read_setting("gamma", gamma, examples.logits.shape[:-1])
+    return examples.finish(expected_loss(examples, _focal, gamma), reduction)
 
 
 def sample_dependent_focal_loss(
     logits: Tensor,
-    labels: Tensor,
+    targets: Targets | Tensor,
     *,
-    gamma_low: float = 5.0,
-    gamma_high: float = 3.0,
-    threshold: float = 0.2,
+    gamma_low: float | Tensor = 5.0,
+    gamma_high: float | Tensor = 3.0,
+    threshold: float | Tensor = 0.2,
     class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
-    """Sample-dependent focal loss: focal loss with a gamma of its own for improbable labels.
+    """Sample-dependent focal loss: focal loss with a different gamma for improbable labels.
 
-    -(1 - p_label)^gamma log p_label, with gamma_low where p_label < threshold and gamma_high elsewhere
+    -(1 - p_label)^gamma log p_label, with gamma_low if p_label < threshold and gamma_high otherwise
+    soft targets: sum_k t_k * (loss of label k), the expected loss
 
     After Mukhoti et al. 2020. The choice of gamma gets no gradient.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 in [0, K).
-        gamma_low: gamma of low probabilities, at least 0.
-        gamma_high: gamma of high ones, at least 0.
-        threshold: the probability where the one ends and the other begins, in [0, 1].
-        class_dim: where the classes are.
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets.
+        gamma_low: gamma of labels below the threshold, at least 0; a number or a (...) tensor, one per example.
+        gamma_high: gamma of the other labels, likewise.
+        threshold: probability that separates the two, in [0, 1], likewise.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, at least 0.
+        (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, a gamma is negative or the threshold outside [0, 1].
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label is out of range, a gamma is negative, or the threshold is outside [0, 1].
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
         threshold=0 gives focal with gamma_high; threshold=1 gives focal with gamma_low.
 
     Notes:
-        53 are the two gammas, 5 and 3, either side of 0.2.
+        "53" in FLSD-53 stands for the two gammas, 5 below and 3 above a probability of 0.2.
 
     Complexity:
-        that of focal.
+        that of focal_loss.
 
     When to use:
-        calibration, where one gamma is too small for improbable labels or too large for probable ones.
+        calibration, if one gamma is too small for improbable labels or too large for probable ones.
 
     Limitations:
-        the loss jumps at the threshold, upwards as the label becomes more probable; else as focal.
+        the loss is discontinuous at the threshold, where it increases as the label becomes more probable. Otherwise
+        those of focal_loss.
 
     Aliases:
         FLSD-53
@@ -129,47 +154,63 @@ def sample_dependent_focal_loss(
         >>> round(float(loss), 4)
         0.0866
     """
-    check_not_negative(gamma_low=gamma_low, gamma_high=gamma_high)
-    check_fraction("threshold", threshold)
-    odds = label_log_odds(logits, labels, class_dim=class_dim)
-    low = odds < torch.logit(as_like(threshold, odds))
-    return _focal(odds, torch.where(low, as_like(gamma_low, odds), as_like(gamma_high, odds)))
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    shape = examples.logits.shape[:-1]
+    low = read_setting("gamma_low", gamma_low, shape)
+    high = read_setting("gamma_high", gamma_high, shape)
+    bound = read_setting("threshold", threshold, shape, high=1.0)
+    return examples.finish(expected_loss(examples, _sample_dependent_focal, low, high, bound), reduction)
 
 
-def dual_focal_loss(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5.0, class_dim: int = -1) -> Tensor:
-    """Dual focal loss: focal loss that also widens the gap between the label and the class next below it.
+def dual_focal_loss(
+    logits: Tensor,
+    targets: Targets | Tensor,
+    *,
+    gamma: float | Tensor = 5.0,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
+) -> Tensor:
+    """Dual focal loss: focal loss that also widens the gap between the label and the next less probable class.
 
-    -(1 - p_label + p_j)^gamma log p_label, with p_j = max{p_k : p_k < p_label}, 0 where no class is below
+    -(1 - p_label + p_j)^gamma log p_label, with p_j = max{p_k : p_k < p_label}, or 0 if no class is less probable
+    soft targets: sum_k t_k * (loss of label k), the expected loss
 
-    After Tao et al. 2023 and their code: a class as probable as the label is not below it, and p_j gets a gradient.
+    After Tao et al. 2023 and their code: classes as probable as the label are not candidates for j, and p_j gets a
+    gradient.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 in [0, K).
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets.
         gamma: a number or a (...) float tensor, one per example, at least 0.
-        class_dim: where the classes are.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, at least 0.
+        (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, or gamma is negative.
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label is out of range, or gamma is negative.
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        gamma=0 gives cross_entropy; a label below all other classes gives focal.
+        gamma=0 gives cross_entropy; a label that is the least probable class gives focal.
 
     Notes:
-        gamma is 5 (their code), larger than focal's since the base is larger.
+        the default gamma of 5 is that of their code. It is larger than for the focal loss since the base is larger.
 
     Complexity:
-        O(N K), with some tensors of the size of the logits.
+        labels: O(N K), with several tensors of the size of the logits. Soft targets: O(N K log K), each row is sorted.
 
     When to use:
-        calibration, where focal loss leaves a model underconfident.
+        calibration, if the focal loss leaves a model underconfident.
 
     Limitations:
-        the loss jumps where the label overtakes a class, and j is the runner-up only where the prediction is right.
+        the loss is discontinuous where the label overtakes a class. Class j is the runner-up only if the prediction is
+        right.
 
     Aliases:
         DFL
@@ -185,53 +226,62 @@ def dual_focal_loss(logits: Tensor, labels: Tensor, *, gamma: float | Tensor = 5
         >>> round(float(dual_focal_loss(logits, torch.tensor([0]), gamma=1.0)), 4)
         0.5199
     """
-    logits, labels = paired(logits, labels, class_dim)
-    logits = at_least_float32(logits)  # so that the two gradients are added before they are rounded
-    odds = label_log_odds(logits, labels)
-    check_not_negative(gamma=gamma)
-    check_per_example("gamma", gamma, odds.shape)
-    label, others = apart(logits, labels)
-    below = others.masked_fill(others >= label[..., None], -torch.inf).amax(-1)
-    others = others.masked_fill((others == -torch.inf).all(-1, keepdim=True), 0.0)
-    share = (below - others.logsumexp(-1)).exp()  # p_j / (1 - p_label)
-    return _weighed(odds, as_like(gamma, odds) * (logsigmoid(-odds) + share.log1p()))
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    gamma = read_setting("gamma", gamma, examples.logits.shape[:-1])
+    if examples.labels is not None:
+        return examples.finish(_dual_focal_of_labels(examples.logits, examples.labels, gamma), reduction)
+    return examples.finish(_expected_dual_focal(examples, gamma), reduction)
 
 
-def poly1_loss(logits: Tensor, labels: Tensor, *, epsilon: float | Tensor = 2.0, class_dim: int = -1) -> Tensor:
-    """Poly-1 loss: cross entropy plus epsilon times the probability that the label does not get.
+def poly1_loss(
+    logits: Tensor,
+    targets: Targets | Tensor,
+    *,
+    epsilon: float | Tensor = 2.0,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
+) -> Tensor:
+    """Poly-1 loss: cross entropy plus epsilon times (1 - p_label).
 
-    -log p_label + epsilon (1 - p_label)        # Leng et al. 2022: the first coefficient of sum_j (1 - p_label)^j / j
+    -log p_label + epsilon (1 - p_label)        # Leng et al. 2022: changes the first term of sum_j (1 - p_label)^j / j
+    soft targets: sum_k t_k * (loss of label k), the expected loss
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 in [0, K).
-        epsilon: a number or a (...) float tensor, one per example, at least -1, where the first term of the series is
-            gone.
-        class_dim: where the classes are.
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets.
+        epsilon: a number or a (...) float tensor, one per example, at least -1, which removes the first term of the
+            series.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, at least 0.
+        (...) float32 or wider, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, or epsilon is below -1.
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label is out of range, or epsilon is below -1.
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
         epsilon=0 gives cross_entropy; the gradient is that of cross_entropy times 1 + epsilon p_label.
 
     Notes:
-        their epsilon_1, 2 for image classification (from memory), as in optax; ports to PyTorch have 1 as default.
+        their epsilon_1, 2 for image classification (from memory), as in optax; PyTorch ports use 1 by default.
 
     Complexity:
-        two passes over the logits, one of them for the gradient; no N x K tensor beside it.
+        labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
+        O(N K) with several tensors of the size of the logits.
 
     When to use:
-        one more number to tune beside cross entropy. Above 0 it counts examples more that are already predicted right,
-        below 0 less, as the focal loss does.
+        to tune one more number beside cross entropy. A positive epsilon gives more weight to examples that are already
+        predicted well; a negative one gives them less, as the focal loss does.
 
     Limitations:
-        not proper for epsilon other than 0: its minimiser is not the true probabilities. Above 0 it is more certain
-        than they are.
+        not proper unless epsilon is 0: its minimiser is not the true distribution. With a positive epsilon it is more
+        certain than the truth.
 
     Aliases:
         PolyLoss, Poly-1 cross entropy
@@ -244,17 +294,58 @@ def poly1_loss(logits: Tensor, labels: Tensor, *, epsilon: float | Tensor = 2.0,
         >>> round(float(loss), 4)
         1.6931
     """
-    odds = label_log_odds(logits, labels, class_dim=class_dim)
-    check_fraction("epsilon", epsilon, low=-1.0, high=math.inf, remedy="choose -1 or more")
-    check_per_example("epsilon", epsilon, odds.shape)
-    return -logsigmoid(odds) + times(as_like(epsilon, odds), torch.sigmoid(-odds))
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    epsilon = read_setting("epsilon", epsilon, examples.logits.shape[:-1], low=-1.0)
+    return examples.finish(expected_loss(examples, _poly1, epsilon), reduction)
 
 
 def _focal(odds: Tensor, gamma: Tensor) -> Tensor:
     # Through the logarithm of 1 - p_label, the gradient of a power below 1 stays finite where 1 - p_label vanishes.
-    return _weighed(odds, gamma * logsigmoid(-odds))
+    return _scaled_cross_entropy(odds, gamma * logsigmoid(-odds))
 
 
-def _weighed(odds: Tensor, log_factor: Tensor) -> Tensor:
-    """Multiply cross entropy with a factor, which is 1 and constant where the label is masked and the loss infinite."""
+def _sample_dependent_focal(odds: Tensor, gamma_low: Tensor, gamma_high: Tensor, threshold: Tensor) -> Tensor:
+    return _focal(odds, torch.where(odds < torch.logit(threshold), gamma_low, gamma_high))
+
+
+def _poly1(odds: Tensor, epsilon: Tensor) -> Tensor:
+    return -logsigmoid(odds) + times(epsilon, torch.sigmoid(-odds))
+
+
+def _dual_focal_of_labels(logits: Tensor, labels: Tensor, gamma: float | Tensor) -> Tensor:
+    logits = at_least_float32(logits)  # so that the two gradients are added before they are rounded
+    odds = label_log_odds(logits, labels)
+    label, others = apart(logits, labels)
+    below = others.masked_fill(others >= label[..., None], -torch.inf).amax(-1)
+    others = others.masked_fill((others == -torch.inf).all(-1, keepdim=True), 0.0)
+    return _dual_focal(odds, (below - others.logsumexp(-1)).exp(), as_like(gamma, odds))
+
+
+def _expected_dual_focal(examples: LossInputs, gamma: float | Tensor) -> Tensor:
+    logits = at_least_float32(valid_logits(examples))
+    odds = log_odds(logits)
+    share = (_log_prob_of_next_below(logits) - logsigmoid(-odds)).exp()
+    values = _dual_focal(odds, share, as_like(over_classes(gamma), odds))
+    return expectation(examples.targets, values, logits != -torch.inf)
+
+
+def _dual_focal(odds: Tensor, share: Tensor, gamma: Tensor) -> Tensor:
+    """Dual focal loss from the log-odds of the label and ``share = p_j / (1 - p_label)``."""
+    return _scaled_cross_entropy(odds, gamma * (logsigmoid(-odds) + share.log1p()))
+
+
+def _log_prob_of_next_below(logits: Tensor) -> Tensor:
+    """Return, for each class, the log-probability of the most probable class below it, or -inf if there is none."""
+    order = logits.argsort(-1)
+    ordered = logits.gather(-1, order)
+    place = torch.arange(logits.shape[-1], device=logits.device).expand(logits.shape)
+    starts = torch.cat([place[..., :1], place[..., 1:] * (ordered[..., 1:] != ordered[..., :-1])], -1)
+    first_equal = starts.cummax(-1).values  # in the sorted row, where the run of equal logits begins
+    below = order.gather(-1, (first_equal - 1).clamp(min=0))
+    log_probs = logits.log_softmax(-1).gather(-1, below).masked_fill(first_equal == 0, -torch.inf)
+    return log_probs.gather(-1, order.argsort(-1))
+
+
+def _scaled_cross_entropy(odds: Tensor, log_factor: Tensor) -> Tensor:
+    """Multiply cross entropy by a factor; the factor is 1 and constant for a masked label, whose loss is infinite."""
     return -log_factor.exp().masked_fill(odds == -torch.inf, 1.0) * logsigmoid(odds)

@@ -1,64 +1,69 @@
-"""What is done to the risk, the mean over examples, rather than to each loss."""
+"""Bounds on the risk, the mean loss over examples."""
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_not_negative, check_prior
+from softtargets._checks import check_floating, check_mask, check_prior
 from softtargets._errors import fail
 from softtargets._numerics import as_like
 from softtargets.losses.reduction import reduce
+from softtargets.losses.settings import read_setting
 from softtargets.matrices import Transition
 
 __all__ = ["entropy_bound", "loss_bound"]
 
 
-def loss_bound(losses: Tensor, bound: float | Tensor) -> Tensor:
-    """Loss bound: reverses the gradient where the training loss falls below a bound.
+def loss_bound(losses: Tensor, bound: float | Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Loss bound: reverses the gradient if the training loss falls below a bound.
 
     |mean(losses) - bound| + bound        # Ishida et al. 2020 (flooding); Toner & Storkey 2024, in our form
 
     Args:
-        losses: (...) float, one per example, or () where they are already reduced.
-        bound: nats, at least 0, a number or a () tensor; :func:`entropy_bound` is what noise alone costs.
+        losses: (...) float, one per example, or () if they are already reduced.
+        bound: nats, at least 0, a number or a () tensor; :func:`entropy_bound` is the loss that label noise alone
+            causes.
+        mask: (...) bool, False for an example to leave out of the mean.
 
     Returns:
         () in the dtype of the losses, at least `bound`.
 
     Raises:
-        ValueError: where the bound is negative or not one number.
-        TypeError: where the losses are not floating-point.
+        ValueError: if the bound is negative or not one number, or the mask has another shape.
+        TypeError: if the losses are not floating-point.
 
     Special cases:
-        bound=0 gives the mean of losses that are at least 0; a mean above the bound is left as it is.
+        bound=0 gives the mean of losses that are at least 0; a mean above the bound is unchanged.
 
     Notes:
-        their b, or B. The absolute value is of the mean of a batch, as in flooding, not of each loss.
+        their b, or B. As in flooding, the absolute value is taken of the mean of a batch, not of each loss.
 
     Complexity:
-        nothing beside the losses.
+        O(N).
 
     When to use:
-        noise of a known rate: a training loss below the entropy of the noise can only be memory.
+        noise of a known rate: a training loss below the entropy of the noise is only possible by memorisation.
 
     Limitations:
-        acts on the mean alone: some examples may be learned by heart while others pay for it. A mean over a small
-        batch crosses the bound by chance.
+        it acts on the mean only: some examples may be memorised while the loss of others grows. The mean of a small
+        batch can fall below the bound by chance.
 
     Example:
         >>> loss_bound(torch.tensor([0.25, 0.75]), 0.75).item()
         1.0
     """
     check_floating("losses", losses)
-    check_not_negative(bound=bound)
+    check_mask(mask, tuple(losses.shape))
     if isinstance(bound, Tensor) and bound.ndim > 0:
-        raise fail("bound", "one number", f"shape {tuple(bound.shape)}", "bound the mean, or bound each group apart")
-    risk = reduce(losses)
-    bound = as_like(bound, risk)
-    return (risk - bound).abs() + bound
+        remedy = "call it once per group of examples" if bound.numel() != 1 else "use bound.squeeze()"
+        raise fail("bound", "one number", f"shape {tuple(bound.shape)}", remedy)
+    level = read_setting("bound", bound, ())
+    risk = reduce(losses, weight=mask)
+    level = as_like(level, risk)
+    return (risk - level).abs() + level
 
 
 def entropy_bound(transition: Transition | Tensor, *, class_prior: Tensor | None = None) -> Tensor:
-    """Entropy bound: the loss that label noise alone costs a model that knows the clean labels and the noise.
+    """Entropy bound: the expected loss on noisy labels of a model that knows the clean labels and the noise.
 
     sum_c class_prior_c H(T_c)        # Toner & Storkey 2024, in our form
 
@@ -70,7 +75,8 @@ def entropy_bound(transition: Transition | Tensor, *, class_prior: Tensor | None
         () float64, nats, from 0 to log K.
 
     Raises:
-        ValueError: where T's rows do not sum to 1, or the prior has another number of classes or sum.
+        ValueError: if the rows of T do not sum to 1, or the prior is not a distribution over its K classes.
+        TypeError: if T is neither a Transition nor a floating-point tensor.
 
     Special cases:
         no noise gives 0; labels that say nothing give log K.
@@ -85,7 +91,7 @@ def entropy_bound(transition: Transition | Tensor, *, class_prior: Tensor | None
         as the bound of :func:`loss_bound`, or to read a training loss on noisy labels.
 
     Limitations:
-        holds for the risk: the loss of a batch varies around it. Classes that overlap cost more than the noise.
+        it holds for the expected loss: the loss of a batch varies around it. Classes that overlap add to it.
 
     Example:
         >>> round(float(entropy_bound(Transition.symmetric(0.2, 10))), 3)

@@ -1,9 +1,9 @@
-"""The two structured K x K matrices of the algebra: transitions act on probabilities, smearings on targets."""
+"""Two structured K x K matrices: transitions act on probabilities, label matrices on targets."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from softtargets._exports import advice as _advice
-from softtargets.matrices._smearing import LabelMatrix
+from softtargets.matrices._label_matrix import LabelMatrix
 from softtargets.matrices._transition import Transition
 
 __all__ = ["LabelMatrix", "Transition"]

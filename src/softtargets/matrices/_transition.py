@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from softtargets._checks import (
-    check_fraction,
     check_num_classes,
     check_prior,
     check_stochastic,
@@ -15,27 +14,28 @@ from softtargets._checks import (
     values_visible,
 )
 from softtargets._errors import fail
-from softtargets.matrices._forms import check_sparse
-from softtargets.matrices._smearing import LabelMatrix
+from softtargets.matrices._forms import read_number, read_sparse, rendered, same_matrix
+from softtargets.matrices._label_matrix import LabelMatrix
 
 LARGEST_CONDITION = 1e10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Transition:
-    """``T[clean, observed] = P(observed | clean)``: rows are clean classes and sum to 1. It acts on probabilities.
+    """A noise transition, ``T[clean, observed] = P(observed | clean)``: rows are clean classes and sum to 1.
 
-    In one of three forms, the least that says it: symmetric, ``(1 - redraw) I + redraw / K J``, in closed form, the
-    identity among them; sparse, a few other classes for each class; or any row-stochastic matrix.
+    It acts on probabilities and is stored in one of three forms: symmetric, ``(1 - redraw) I + redraw / K J``, in
+    closed form (the identity included); sparse, a few other classes for each class; or any row-stochastic matrix. Two
+    transitions are equal if their dense forms are, to the bit; :meth:`total_variation` measures how much they differ.
 
     Args:
         num_classes: K, at least 2.
-        redraw: share of labels redrawn uniformly over all K classes (the inclusive rate; Lukasik et al.'s alpha),
-            in [0, K / (K - 1)]: beyond 1 a label is less likely to stay than to become any one other.
-        matrix: (K, K) float, rows sum to 1; if given, `redraw` plays no part.
-        others: (K, W) int64, classes that a label of each class may become; a row of fewer is filled up with its own
-            class at share 0. If given, `redraw` plays no part.
-        shares: (K, W) float, their probabilities; what a row of them lacks to 1 is the share that stays.
+        redraw: share of labels redrawn uniformly over all K classes (the inclusive rate; Lukasik et al.'s alpha), one
+            number in [0, K / (K - 1)]. Above 1 a label is less likely to stay than to become any one other class.
+        matrix: (K, K) float, rows sum to 1; in place of `redraw`.
+        others: (K, W) integers, classes that a label of each class may become, in place of `redraw`. A row with fewer
+            is filled up with its own class at share 0.
+        shares: (K, W) float, their probabilities; the rest of each row to 1 is the share that stays.
     """
 
     num_classes: int
@@ -46,14 +46,20 @@ class Transition:
 
     def __post_init__(self) -> None:
         check_num_classes(self.num_classes)
+        size = int(self.num_classes)
+        object.__setattr__(self, "num_classes", size)
+        object.__setattr__(self, "redraw", read_number("redraw", self.redraw, low=0.0, high=size / (size - 1)))
         if self.others is not None or self.shares is not None:
-            check_sparse(self.num_classes, self.others, self.shares, self.matrix)
-        elif self.matrix is None:
-            check_fraction("redraw", self.redraw, high=self.num_classes / (self.num_classes - 1))
-        else:
+            object.__setattr__(self, "others", read_sparse(size, self.others, self.shares, self.matrix))
+        elif self.matrix is not None:
             check_stochastic("transition", self.matrix)
-            if self.matrix.shape[0] != self.num_classes:
-                raise fail("transition", f"{self.num_classes} rows", self.matrix.shape[0], "fix num_classes")
+            if self.matrix.shape[0] != size:
+                raise fail("transition", f"{size} rows", self.matrix.shape[0], "fix num_classes")
+        else:
+            return
+        if isinstance(self.redraw, Tensor) or self.redraw != 0:
+            remedy = "drop redraw, or the other form"
+            raise fail("redraw", "0 beside a matrix or others", self.redraw, remedy)
 
     @classmethod
     def identity(cls, num_classes: int) -> "Transition":
@@ -64,7 +70,7 @@ class Transition:
     def symmetric(cls, rate: float | Tensor, num_classes: int, *, inclusive: bool = False) -> "Transition":
         """Symmetric noise in closed form; see :func:`softtargets.noise.symmetric`."""
         check_num_classes(num_classes)
-        check_fraction("rate", rate)
+        rate = read_number("rate", rate, low=0.0, high=1.0)
         return cls(num_classes, rate if inclusive else rate * num_classes / (num_classes - 1))
 
     @classmethod
@@ -88,11 +94,11 @@ class Transition:
 
     @property
     def closed(self) -> bool:
-        """Whether this is symmetric noise in closed form, which `redraw` says wholly."""
+        """Whether this is symmetric noise in closed form, described by `redraw` alone."""
         return self.matrix is None and self.others is None
 
     def to_dense(self, dtype: torch.dtype = torch.float64) -> Tensor:
-        """Return the (K, K) matrix."""
+        """Return the transition as a (K, K) tensor."""
         if self.matrix is not None:
             return self.matrix.to(dtype)
         if self.others is not None and self.shares is not None:
@@ -102,7 +108,7 @@ class Transition:
         return LabelMatrix(self.num_classes, 1 - self.redraw, self.redraw).to_dense(dtype).clamp(min=0.0)
 
     def diagonal(self, dtype: torch.dtype = torch.float64) -> Tensor:
-        """Return the (K,) shares of labels that stay, by clean class."""
+        """Return the (K,) shares of labels that stay, by clean class: the diagonal."""
         if self.matrix is not None:
             return self.matrix.diagonal().to(dtype)
         if self.shares is not None:
@@ -111,8 +117,9 @@ class Transition:
         ones = torch.ones(self.num_classes, dtype=dtype, device=device)
         return (ones - self.redraw + self.redraw / self.num_classes).clamp(min=0.0)
 
-    def __matmul__(self, then: "Transition") -> "Transition":
-        """Return the transition of labels that go through this noise first and another after it."""
+    def __matmul__(self, then: "Transition | Tensor") -> "Transition":
+        """Return the transition of this noise followed by another one."""
+        then = Transition.wrap(then)
         _check_same_classes(self, then)
         if self.closed and then.closed:
             return Transition(self.num_classes, self.redraw + then.redraw - self.redraw * then.redraw)
@@ -142,15 +149,15 @@ class Transition:
         return prior @ self.to_dense()
 
     def is_stationary(self, class_prior: Tensor | None = None, *, tolerance: float = 1e-6) -> bool:
-        """Say whether the observed classes are as frequent as the clean ones, each to within `tolerance`."""
+        """Say whether the observed classes have the probabilities of the clean ones, each to within `tolerance`."""
         change = self.observed_prior(class_prior) - self._prior(class_prior)
         return float(change.abs().max()) <= tolerance
 
     def stationary(self) -> Tensor:
-        """Return the one class prior that this noise leaves as it is, (K,) float64.
+        """Return the class prior that this noise does not change, (K,) float64.
 
         Raises:
-            InputError: where it leaves more than one, as where some class always keeps its labels and another does too.
+            ValueError: if there is more than one, for example because two classes always keep their labels.
         """
         dense = self.to_dense()
         left, values, _ = torch.linalg.svd(dense - torch.eye(self.num_classes).to(dense))
@@ -161,29 +168,32 @@ class Transition:
         return left[:, -1] / left[:, -1].sum()
 
     def total_variation(self, other: "Transition | Tensor") -> Tensor:
-        """Return half the absolute difference to another transition, summed over each row: (K,) float64 in [0, 1]."""
+        """Return the total variation distance to another transition by row: (K,) float64 in [0, 1].
+
+        It is half the sum over the row of the absolute differences.
+        """
         other = Transition.wrap(other)
         _check_same_classes(self, other)
         return (self.to_dense() - other.to_dense()).abs().sum(1) / 2
 
     def condition(self) -> float:
-        """Return the condition number in the norm of row sums, in which T has norm 1; infinite where T is singular.
+        """Return the condition number in the maximum row sum norm, in which T has norm 1; infinite if T is singular.
 
         It is the largest sum of absolute weights that backward correction gives to an example's losses.
         """
         if not self.closed:
             return _condition(*_solve(self.to_dense()))
-        redraws = self.redraw.detach().flatten().tolist() if isinstance(self.redraw, Tensor) else [self.redraw]
-        return max(_symmetric_condition(redraw, self.num_classes) for redraw in redraws)
+        redraw = self.redraw.detach() if isinstance(self.redraw, Tensor) else self.redraw
+        return _symmetric_condition(float(redraw), self.num_classes)
 
     def inverse(self) -> LabelMatrix:
-        """Return the smearing that undoes this noise: backward correction (Patrini et al. 2017, Thm. 1).
+        """Return the label matrix that undoes this noise: backward correction (Patrini et al. 2017, Thm. 1).
 
         Symmetric noise has ``keep = 1 / (1 - redraw)`` and ``rest = -redraw / (1 - redraw)``, which is label smoothing
-        with a negative smoothing (Lukasik et al. 2020, Table 1). Otherwise T is solved for, never inverted blindly.
+        with a negative smoothing (Lukasik et al. 2020, Table 1). Otherwise a linear system is solved.
 
         Raises:
-            InputError: where T is singular, or so ill-conditioned that its inverse would amplify rounding to noise.
+            ValueError: if T is singular, or so ill-conditioned that its inverse would amplify rounding errors.
         """
         remedy = "use forward correction, which needs no inverse"
         if self.closed:
@@ -198,7 +208,7 @@ class Transition:
         assert given is not None
         if not eager(given) or given.requires_grad or given.is_inference():
             return LabelMatrix(self.num_classes, table=_solved(self.to_dense(), remedy))
-        # K^3 work for every batch, if it were not kept; the version tells of a tensor written to since
+        # Kept, since it is K^3 work per batch; the version changes if the tensor is modified in place.
         kept = vars(self).get("_inverse")
         if kept is None or kept[0] != given._version:
             kept = (given._version, LabelMatrix(self.num_classes, table=_solved(self.to_dense(), remedy)))
@@ -206,12 +216,25 @@ class Transition:
         return kept[1]
 
     def _prior(self, class_prior: Tensor | None) -> Tensor:
-        """Return a class prior, uniform where None, in float64 beside the transition."""
+        """Return a class prior (None: uniform) in float64, on the device of the transition."""
         stays = self.diagonal().detach()
         if class_prior is None:
             return torch.full_like(stays, 1 / self.num_classes)
         check_prior("class_prior", class_prior, self.num_classes)
         return class_prior.to(stays)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Transition):
+            return NotImplemented
+        return self is other or same_matrix(self.to_dense(), other.to_dense())
+
+    def __hash__(self) -> int:
+        return hash((Transition, self.num_classes))
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return rendered("Transition", self.num_classes, redraw=self.redraw)
+        return rendered("Transition", self.num_classes, matrix=self.matrix, others=self.others, shares=self.shares)
 
 
 def _check_same_classes(transition: Transition, other: Transition) -> None:
@@ -220,7 +243,7 @@ def _check_same_classes(transition: Transition, other: Transition) -> None:
 
 
 def _solve(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the inverse and whether there is none."""
+    """Return the inverse, and a number that is not 0 if there is none."""
     eye = torch.eye(matrix.shape[0], dtype=matrix.dtype, device=matrix.device)
     return torch.linalg.solve_ex(matrix, eye)
 
@@ -231,7 +254,7 @@ def _condition(inverse: Tensor, singular: Tensor) -> float:
 
 
 def _symmetric_condition(redraw: float, num_classes: int) -> float:
-    # up to the sign of 1 - redraw, its inverse has 1 - share on the diagonal and -share beside it, over 1 - redraw
+    # the inverse has (1 - share) / (1 - redraw) on the diagonal and -share / (1 - redraw) off it
     share = redraw / num_classes
     return (1 - share + (num_classes - 1) * share) / abs(1 - redraw) if redraw != 1 else math.inf
 

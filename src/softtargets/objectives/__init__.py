@@ -1,6 +1,6 @@
 """What a run minimises: one class per method, with its specification, its behaviour and its name.
 
-A file of this folder is imported because it is here; nothing lists it. A new method is a class that derives from
+All files of this folder are imported, without a list of them. A new method is a class that derives from
 :class:`Objective`, decorated with the name that selects it:
 
     @objective("focal")

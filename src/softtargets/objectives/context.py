@@ -1,4 +1,4 @@
-"""What an objective is given: the data and the training once, and a batch at every step."""
+"""What an objective is given: facts about the data and the training once, and a batch at every step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,23 +9,23 @@ from torch import Tensor
 from softtargets.matrices import Transition
 from softtargets.targets import Targets
 
-# (ids, inputs) -> (M, n, K) logits of M teachers, or M targets where less is kept of them
+# (ids, inputs) -> (M, n, K) logits of M teachers, or M Targets if a cache keeps less than the logits
 TeacherFn = Callable[[Tensor, Tensor], Tensor | tuple[Targets, ...]]
-# what a run records of its trained network: "train.logits", "train.observed" and the like
+# what a run records of its trained network, by name, such as "train.logits" and "train.observed"
 Predictions = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees.
+    """The data of one step.
 
     Args:
         inputs: (N, ...) float, normalised and augmented.
         labels: (N,) int64, observed.
         ids: (N,) int64, rows of the data set.
         targets: made by an objective that mixes or redraws labels; None: the objective uses `labels`.
-        teacher_logits: (n, K), of a teacher that was queried with these inputs; None without one.
-        teacher_targets: what was kept of each teacher's probabilities, where that is not all of them.
+        teacher_logits: (n, K), of a teacher that was queried with these inputs; None if there is no teacher.
+        teacher_targets: for each teacher, the part of its probabilities that a cache keeps.
     """
 
     inputs: Tensor
@@ -38,16 +38,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class ObjectiveContext:
-    """What an objective may know of the data and of the training when it is started.
+    """Facts about the data and the training that an objective is started with.
 
     Args:
         num_examples: rows of the whole data set; `ids` are below it.
         num_classes: K.
-        device: where batches, and parameters of the objective's own, are.
+        device: the device of the batches and of the objective's own parameters.
         transition: clean -> observed, for a specification that needs the known or an estimated one.
-        epochs: of the whole training; schedules are shares of them.
-        teacher: (ids, inputs) -> (M, n, K) logits of the run's M teachers, or M targets where a cache keeps less; None
-            where there are none.
+        epochs: number of epochs of the whole training; schedules are shares of it.
+        teacher: (ids, inputs) -> (M, n, K) logits of the run's M teachers, or M Targets if a cache keeps less; None if
+            there are no teachers.
     """
 
     num_examples: int

@@ -18,7 +18,7 @@ from softtargets.objectives.transitions import AnyTransition, EstimatedTransitio
 
 
 class TransitionObjective(Objective):
-    """What objectives that use a transition share."""
+    """Base class of objectives that use a transition."""
 
     transition: AnyTransition | None = None
 
@@ -27,7 +27,7 @@ class TransitionObjective(Objective):
 
 
 class Correction(TransitionObjective):
-    """What corrections share: the transition, symmetric at `noise_rate`, or from elsewhere."""
+    """Base class of corrections: the transition is symmetric noise of `noise_rate`, or given by `transition`."""
 
     noise_rate: Fraction | None = None
     inclusive: bool = False
@@ -41,7 +41,7 @@ class Correction(TransitionObjective):
         if self.noise_rate is not None and self.transition is not None:
             raise fail("noise_rate", "either this or transition", "both", "drop one of the two")
         if self.inclusive and self.transition is not None:
-            raise fail("inclusive", "false where transition is given", True, "write it into the transition")
+            raise fail("inclusive", "false if transition is given", True, "set it in the transition")
         return self
 
     def begin(self, context: ObjectiveContext) -> None:
@@ -56,7 +56,7 @@ class Correction(TransitionObjective):
 
 @objective("forward")
 class Forward(Correction):
-    """Forward correction: the negative log-likelihood of the observed label under the noisy predictions."""
+    """Forward correction: cross entropy of the predictions multiplied by the transition, against observed labels."""
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         return losses.forward_corrected_cross_entropy(logits, batch.labels, self._transition)
@@ -80,7 +80,7 @@ class Backward(Correction):
 class LearnedTransition(Objective):
     """VolMinNet: forward correction by a learned transition (Li et al. 2021).
 
-    To optimiser groups its scores are `objective.scores`.
+    Optimiser groups match its parameters by the name `objective.scores`.
     """
 
     weight: NonNegative = 1e-4
@@ -109,7 +109,7 @@ class LearnedTransition(Objective):
 
 @objective("loss_bound")
 class LossBound(TransitionObjective):
-    """Cross entropy whose mean over a batch is kept above a bound in nats, given or the entropy of a transition."""
+    """Cross entropy whose batch mean is kept above a bound in nats: a number, or the entropy of a transition."""
 
     bound: NonNegative | None = None
     _bound: float = PrivateAttr()
@@ -119,7 +119,7 @@ class LossBound(TransitionObjective):
     def _one_source(self) -> Self:
         if (self.bound is None) == (self.transition is None):
             got = "neither" if self.bound is None else "both"
-            raise fail("bound", "either this or transition, whose entropy it is then", got, "give one of the two")
+            raise fail("bound", "either this or transition", got, "give one of the two")
         return self
 
     def begin(self, context: ObjectiveContext) -> None:

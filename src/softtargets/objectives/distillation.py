@@ -21,18 +21,19 @@ from softtargets.targets import Targets
 
 @objective("distillation")
 class Distillation(Objective):
-    """Distillation from the run's teachers: `weight` times their term plus `label_weight` times cross entropy.
+    """Distillation from the run's teachers: `weight` times the teachers' term plus `label_weight` times cross entropy.
 
-    The default of `label_weight` is 1 - weight, and 1 with "decoupled" and "relational". "kl" is the divergence between
-    softened probabilities, times the product of both temperatures where `scale` is "squared"; "squared" is half the
-    squared distance of logits. `standardized` logits are z-scored first, on both sides. `smoothing` mixes the teachers'
-    probabilities with uniform ones, and a `transition` corrects the student's side: label smoothing and forward
-    correction on the student of Lukasik et al. 2020, Table 6, as we read them. With a `cache` the teachers are queried
-    once for all students; of classes that are left out, or drawn, the cross entropy is minimised, which differs from
-    the divergence by a constant.
+    The default of `label_weight` is 1 - weight, and 1 with "dkd" and "dist". `loss` is "kl", the KL divergence between
+    softened probabilities, times the product of both temperatures if `scale` is "squared"; "mse", half the squared
+    distance between logits; "dkd", decoupled distillation; or "dist", relational distillation. `standardized` z-scores
+    the logits of student and teacher first. `smoothing` mixes the teachers' probabilities with uniform ones, and a
+    `transition` corrects the student's predictions: our reading of label smoothing and forward correction on the
+    student in Lukasik et al. 2020, Table 6. With a `cache` the teachers are queried once for all students. If the cache
+    keeps only some classes, or samples, the cross entropy is minimised, which differs from the divergence by a
+    constant.
     """
 
-    loss: Literal["kl", "squared", "decoupled", "relational"] = "kl"
+    loss: Literal["kl", "mse", "dkd", "dist"] = "kl"
     weight: NonNegative = 1.0
     label_weight: NonNegative | None = None
     temperature: Positive = 1.0
@@ -47,8 +48,8 @@ class Distillation(Objective):
 
     @model_validator(mode="after")
     def _weights_add_up(self) -> Self:
-        if self.label_weight is None and self.weight > 1 and self.loss in ("kl", "squared"):
-            raise fail("weight", "at most 1 without label_weight", f"{self.weight:g}", "give label_weight too")
+        if self.label_weight is None and self.weight > 1 and self.loss in ("kl", "mse"):
+            raise fail("weight", "at most 1 if label_weight is not given", f"{self.weight:g}", "give label_weight too")
         return self
 
     @model_validator(mode="after")
@@ -57,11 +58,11 @@ class Distillation(Objective):
             return self
         for name in ("student_temperature", "standardized", "smoothing", "transition"):
             if getattr(self, name):
-                raise fail(name, f"nothing with loss = '{self.loss}'", getattr(self, name), "drop it or use 'kl'")
+                raise fail(name, f"not given with loss = '{self.loss}'", getattr(self, name), "drop it or use 'kl'")
         if self.scale != "squared":
-            raise fail("scale", f"left out with loss = '{self.loss}'", f"'{self.scale}'", "drop it or use 'kl'")
-        if self.loss == "squared" and self.temperature != 1:
-            raise fail("temperature", "1 with loss = 'squared'", f"{self.temperature:g}", "drop it or use 'kl'")
+            raise fail("scale", f"not given with loss = '{self.loss}'", f"'{self.scale}'", "drop it or use 'kl'")
+        if self.loss == "mse" and self.temperature != 1:
+            raise fail("temperature", "1 with loss = 'mse'", f"{self.temperature:g}", "drop it or use 'kl'")
         return self
 
     @model_validator(mode="after")
@@ -69,11 +70,11 @@ class Distillation(Objective):
         if self.cache is None:
             return self
         if self.source == "average":
-            remedy = "drop the cache: a running average answers otherwise after every step"
+            remedy = "drop the cache: a running average changes after every step"
             raise fail("cache", "none with source = 'average'", "one", remedy)
-        if self.loss == "squared":
-            remedy = "drop the cache, which keeps probabilities and no logits, or use another loss"
-            raise fail("cache", "none with loss = 'squared'", "one", remedy)
+        if self.loss == "mse":
+            remedy = "drop the cache, which keeps probabilities but no logits, or use another loss"
+            raise fail("cache", "none with loss = 'mse'", "one", remedy)
         if not self.cache.all_of():
             got = "draws" if self.cache.kind == "sampled" else "fewer"
             if self.loss != "kl":
@@ -91,10 +92,10 @@ class Distillation(Objective):
 
     @property
     def share_of_labels(self) -> float:
-        """What the cross entropy with the labels is multiplied by."""
+        """Weight of the cross entropy with the labels."""
         if self.label_weight is not None:
             return self.label_weight
-        return 1 - self.weight if self.loss in ("kl", "squared") else 1.0
+        return 1 - self.weight if self.loss in ("kl", "mse") else 1.0
 
     def needs_transition(self) -> Literal["known"] | EstimatedTransition | None:
         return None if self.transition is None else self.transition.needed()
@@ -111,25 +112,25 @@ class Distillation(Objective):
         return {**self.cache.model_dump(), "temperature": self.temperature}
 
     def equivalent_smoothing(self, predictions: Predictions, teachers: Sequence[Predictions]) -> float | None:
-        # With a part of the labels in the targets, the scale of the teacher's term would decide.
+        # If labels are part of the targets, the result depends on the scale of the teacher's term.
         if len(teachers) != 1 or self.loss != "kl" or self.share_of_labels != 0:
             return None
         logits = teachers[0]["train.logits"].double()
         if self.cache is not None and not self.cache.all_of(logits.shape[1]):
-            return None  # of some classes, or of draws: not the teacher's own probabilities
+            return None  # some classes, or samples, are not the teacher's own probabilities
         if self.standardized:
             logits = distill.standardize(logits)
-        # against the labels that the student was given, as α is; it has its teacher's examples, in their order
+        # against the student's labels, as α is; student and teacher have the same examples, in the same order
         labels = predictions["train.observed"]
         teachers_own = float(distill.equivalent_smoothing(logits, labels, temperature=self.temperature))
         return (1 - self.smoothing) * teachers_own + self.smoothing
 
     def begin(self, context: ObjectiveContext) -> None:
         if context.teacher is None:
-            raise fail("teacher", "given to an objective that distils", None, "give the run teachers")
+            raise fail("teacher", "required by the distillation objective", None, "give the run teachers")
         if self.cache is not None and (self.cache.k or 0) > context.num_classes:
             required = f"at most {context.num_classes}, the number of classes"
-            raise fail("objective.cache.k", required, self.cache.k, "leave it out to keep them all")
+            raise fail("objective.cache.k", required, self.cache.k, "drop it to keep all classes")
         self._transition = None if self.transition is None else self.transition.resolve(context)
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> Batch:
@@ -143,25 +144,25 @@ class Distillation(Objective):
         teacher_logits = batch.teacher_logits
         if teacher_logits is None:
             taught = self._of_targets(logits, batch.teacher_targets)
-        elif self.loss == "squared":
+        elif self.loss == "mse":
             return distill.logit_mse_loss(
                 logits, teacher_logits, batch.labels, kd_weight=self.weight, label_weight=self.share_of_labels
             )
-        elif self.loss == "decoupled":
+        elif self.loss == "dkd":
             taught = distill.dkd_loss(logits, teacher_logits, batch.labels, temperature=self.temperature)
-        elif self.loss == "relational":
+        elif self.loss == "dist":
             taught = distill.dist_loss(logits, teacher_logits, temperature=self.temperature)
         else:
             taught = self._divergence(logits, teacher_logits)
         own, share = self.weight * taught, self.share_of_labels
-        # the labels' term is of the logits themselves, standardised or not, as in the code of Sun et al. 2024
+        # the term of the labels uses the logits themselves, as in the code of Sun et al. 2024
         return own if share == 0 else own + share * self._of_labels(logits, batch.labels)
 
     def _joined(self, logits: Tensor) -> Tensor:
-        """Return one teacher's logits for several: the mean of probabilities at T, or of logits where those count."""
-        if self.loss == "squared":
+        """Return the logits of an ensemble: of the mean probabilities at T, or the mean logits if loss = "mse"."""
+        if self.loss == "mse":
             return logits.mean(0)
-        # log p at T times T is what softens to p at T again
+        # T log p, softened at T, gives p again
         return distill.ensemble(logits, temperature=self.temperature) * self.temperature
 
     def _of_labels(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -170,10 +171,10 @@ class Distillation(Objective):
         return losses.forward_corrected_cross_entropy(logits, labels, self._transition)
 
     def _of_targets(self, logits: Tensor, kept: tuple[Targets, ...]) -> Tensor:
-        """Cross entropy with what a cache keeps of the teachers' probabilities.
+        """Cross entropy against the part of the teachers' probabilities that a cache keeps.
 
-        It is linear in the targets, so that draws give the gradient of all classes on average; the entropy that would
-        make a divergence of it has no part in the gradient and, of draws, no such property.
+        It is linear in the targets, so that samples give the gradient of all classes in expectation. The entropy term
+        of the divergence has no gradient and is left out.
         """
         temperature = self.temperature if self.student_temperature is None else self.student_temperature
         scale = self.temperature * temperature if self.scale == "squared" else 1.0
@@ -184,7 +185,7 @@ class Distillation(Objective):
         if self.standardized:
             logits, teacher_logits = distill.standardize(logits), distill.standardize(teacher_logits)
         if self.smoothing > 0:
-            # logits whose probabilities at the temperature are the old ones, mixed with uniform ones
+            # logits whose probabilities at this temperature are the teacher's, mixed with uniform ones
             probs = (teacher_logits / self.temperature).softmax(-1)
             mixed = (1 - self.smoothing) * probs + self.smoothing / teacher_logits.shape[-1]
             teacher_logits = mixed.log() * self.temperature

@@ -35,6 +35,6 @@ class Mixup(Objective):
 
 
 def draw_beta(concentration: float, generator: torch.Generator) -> float:
-    """Draw from the symmetric Beta; torch's own sampler takes no generator, so this seeds one that does."""
+    """Draw from a symmetric beta distribution, with NumPy, since torch's own sampler takes no generator."""
     seed = int(torch.randint(2**62, (), generator=generator))
     return float(np.random.default_rng(seed).beta(concentration, concentration))

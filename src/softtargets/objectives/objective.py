@@ -15,12 +15,12 @@ from softtargets.objectives.transitions import EstimatedTransition
 
 
 class Objective(NamedSpec):
-    """A method: its fields are the specification, its methods the behaviour.
+    """A training method: its fields are the specification, its methods the behaviour.
 
-    Before it is started it is data, equal to another with the same fields. :meth:`started` returns a copy that has
-    state, kept in private attributes, and that trains. A step calls ``prepare``, then on the logits ``observe``,
-    ``losses`` and ``risk``; an epoch ends with ``end_epoch``. Every hook but ``losses`` does nothing unless a method
-    overrides it.
+    An objective that is not started is plain data and equals another one with the same fields. :meth:`started` returns
+    a copy with state, in private attributes, that can train. A step calls ``prepare``, and then with the logits
+    ``observe``, ``losses`` and ``risk``. An epoch ends with ``end_epoch``. All hooks except ``losses`` have a default
+    that does nothing.
     """
 
     _context: ObjectiveContext = PrivateAttr()
@@ -29,7 +29,7 @@ class Objective(NamedSpec):
         """Return a copy that is ready to train.
 
         Raises:
-            InputError: where the context lacks what this objective needs, or does not fit it.
+            InputError: if the context lacks something that this objective needs, or does not fit it.
         """
         copy = self.model_copy()
         copy._context = context
@@ -40,54 +40,54 @@ class Objective(NamedSpec):
         """Set up the state of a copy that is being started."""
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Change inputs or make targets; `generator` is the stream of the method's own draws."""
+        """Change inputs or make targets; `generator` is the source of the method's random draws."""
         return batch
 
     def observe(self, batch: Batch, logits: Tensor) -> None:
-        """See the (N, K) logits, without gradient, before the losses are taken."""
+        """Update state from the (N, K) logits, without gradient, before the losses are computed."""
 
     @abstractmethod
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return (N,) losses, with the whole batch in view."""
+        """Return the (N,) losses of a batch."""
 
     def risk(self, losses: Tensor) -> Tensor:
         """Return the scalar that is minimised."""
         return reduce(losses)
 
     def end_epoch(self, epoch: int) -> None:
-        """Note that an epoch, counted from 0, is over."""
+        """Update state at the end of an epoch, counted from 0."""
 
     def parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        """Yield parameters of the method's own, by name; they get optimiser settings by groups like the model's."""
+        """Yield the method's own parameters by name; optimiser groups apply to them as to the model's."""
         yield from ()
 
     def current_transition(self) -> Tensor | None:
-        """Return the (K, K) transition, clean -> observed, that the losses use now; None where there is none."""
+        """Return the (K, K) transition, clean -> observed, that the losses use now, or None."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all state, for the checkpoint."""
+        """Return all state, for a checkpoint."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore a state of :meth:`state_dict`."""
+        """Restore the state that :meth:`state_dict` returned."""
 
     def needs_transition(self) -> Literal["known"] | EstimatedTransition | None:
-        """Return which transition the context must hold: the known one, one estimated like this, or none."""
+        """Return which transition the context must have: the known one, an estimated one, or none (None)."""
         return None
 
     @property
     def taught_by(self) -> Literal["runs", "average"] | None:
-        """Who the teachers are: other runs, the running average of this run's own weights, or None without teachers."""
+        """The teachers: other runs, the running average of this run's own weights, or None."""
         return None
 
     @property
     def caches_teachers(self) -> bool:
-        """Whether its teachers are queried once for all students, and not during training."""
+        """Whether the teachers are queried once for all students instead of during training."""
         return False
 
     def cache_settings(self, num_classes: int) -> dict[str, Any]:
-        """Return what a cache of its teachers' outputs keeps and its temperature; they make its key."""
+        """Return what a cache of the teachers' outputs keeps, and its temperature; both are part of its key."""
         raise NotImplementedError
 
     def equivalent_smoothing(self, predictions: Predictions, teachers: Sequence[Predictions]) -> float | None:
@@ -98,7 +98,7 @@ class Objective(NamedSpec):
             teachers: those of each teacher, on the same rows.
 
         Returns:
-            A fraction; None where the targets are not smoothed labels, or depend on more than this.
+            A fraction; None if the targets are not smoothed labels, or depend on something else.
         """
         return None
 

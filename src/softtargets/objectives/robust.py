@@ -17,7 +17,7 @@ from softtargets.objectives.schedules import Ramped
 
 @objective("active_passive")
 class ActivePassive(Objective):
-    """APL: normalised plus reverse cross entropy; weights 1 and 1 on CIFAR-10, 10 and 0.1 on CIFAR-100."""
+    """APL: normalized plus reverse cross entropy; weights 1 and 1 on CIFAR-10, 10 and 0.1 on CIFAR-100."""
 
     active_weight: NonNegative = 1.0
     passive_weight: NonNegative = 1.0
@@ -28,15 +28,15 @@ class ActivePassive(Objective):
         )
 
 
-# weights of the label in Reed et al. 2015
+# weights of the label of Reed et al. 2015
 WEIGHTS = {"soft": 0.95, "hard": 0.8}
 
 
 @objective("bootstrapping")
 class Bootstrapping(Objective):
-    """Bootstrapping: targets that mix the label with the prediction itself, as probabilities or as the predicted class.
+    """Bootstrapping: targets that mix the label with the prediction, as probabilities or as its most probable class.
 
-    Without `weight` the label has weight 0.95 for "soft" and 0.8 for "hard".
+    The default weight of the label is 0.95 for "soft" and 0.8 for "hard".
     """
 
     kind: Literal["soft", "hard"] = "soft"
@@ -49,13 +49,16 @@ class Bootstrapping(Objective):
 
 @objective("cores")
 class Cores(Ramped):
-    """CORES: cross entropy minus a growing multiple of the mean loss over all labels (Cheng et al. 2021).
+    """CORES: cross entropy minus an increasing multiple of the mean loss over all labels (Cheng et al. 2021).
 
-    From the share `sieve_from` of training on (1 for never) a sieve drops examples that look mislabelled.
+    After the share `sieve_from` of the training (1: never) a sieve drops examples that look mislabelled. The defaults
+    are the schedule of the authors' code for 100 epochs, counted from 0: weight 0 until epoch 10, full from epoch 39,
+    and the sieve from epoch 31.
     """
 
     weight: NonNegative = 2.0
-    sieve_from: Fraction = 0.3
+    ramp_to: Fraction = 0.39
+    sieve_from: Fraction = 0.31
     _kept: Tensor | None = PrivateAttr(default=None)
 
     def observe(self, batch: Batch, logits: Tensor) -> None:
@@ -83,7 +86,7 @@ class GeneralizedCrossEntropy(Objective):
 
 @objective("mean_absolute_error")
 class MeanAbsoluteError(Objective):
-    """Mean absolute error, 1 - p_label."""
+    """Mean absolute error: 1 - p_label."""
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         return losses.mean_absolute_error(logits, batch.labels)
@@ -91,16 +94,16 @@ class MeanAbsoluteError(Objective):
 
 @objective("peer")
 class Peer(Ramped):
-    """Peer loss: cross entropy minus that of inputs and labels of the batch paired at random (Liu & Guo 2020).
+    """Peer loss: cross entropy minus that of randomly paired inputs and labels of the batch (Liu & Guo 2020).
 
-    The weight is full after a tenth of the training, as in CIFAR-10N's code.
+    The weight is full after a tenth of the training, as in the code of CIFAR-10N.
     """
 
     ramp_to: Fraction = 0.1
     _generator: torch.Generator | None = PrivateAttr(default=None)
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> Batch:
-        # The pairs are drawn with the losses, from whose logits they are made.
+        # The pairs are drawn when the losses are computed, since they need the logits.
         self._generator = generator
         return batch
 

@@ -1,6 +1,6 @@
-"""What objectives share that change as training goes on.
+"""Base classes of objectives that change during training.
 
-Schedules are shares of the training that is done, so that they fit runs of any length.
+Schedules are given as shares of the training, so that they apply to runs of any length.
 """
 
 from typing import Any, Self
@@ -15,13 +15,13 @@ from softtargets.targets import LinearSchedule
 
 
 class Scheduled(Objective):
-    """An objective that depends on the share of the training that is done, in whole epochs."""
+    """An objective that depends on the share of the training that is completed, in whole epochs."""
 
     _done: int = PrivateAttr(default=0)
 
     @property
     def share(self) -> float:
-        """Epochs that are over, of all: in [0, 1), and 1 at the end."""
+        """Completed epochs divided by all epochs: in [0, 1), and 1 at the end."""
         return self._done / self._context.epochs
 
     def end_epoch(self, epoch: int) -> None:
@@ -35,9 +35,9 @@ class Scheduled(Objective):
 
 
 class Ramped(Scheduled):
-    """Cross entropy until `ramp_from`, then minus a term whose weight grows until `ramp_to`.
+    """Cross entropy until `ramp_from`, then minus a term whose weight increases linearly until `ramp_to`.
 
-    Without a floor the objective is unbounded.
+    The floor of the probabilities bounds it; with floor = 0 it is unbounded below.
     """
 
     weight: NonNegative = 1.0

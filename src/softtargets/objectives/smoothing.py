@@ -1,4 +1,4 @@
-"""Smoothing that changes in the course of training: scheduled, negative, or learned from the predictions."""
+"""Smoothing that changes during training: scheduled, negative, or learned from the predictions."""
 
 from typing import Annotated, Any
 
@@ -15,7 +15,10 @@ from softtargets.objectives.schedules import Scheduled
 
 @objective("max_suppression")
 class MaxSuppression(Scheduled):
-    """MaxSup: smoothing that lowers the largest logit, changed linearly to `final_smoothing` over training."""
+    """MaxSup: smoothing that lowers the largest logit, changed linearly to `final_smoothing` over the training.
+
+    The authors reach the final value in the last epoch; here it would be reached at the end of it.
+    """
 
     smoothing: Fraction = 0.1
     final_smoothing: Fraction = 0.2
@@ -27,9 +30,9 @@ class MaxSuppression(Scheduled):
 
 @objective("negative_smoothing")
 class NegativeSmoothing(Scheduled):
-    """NLS: cross entropy for the share `warmup` of training, then label smoothing below 0.
+    """NLS: cross entropy for the share `warmup` of the training, then label smoothing with a negative smoothing.
 
-    Without a floor the objective is unbounded.
+    The floor of the probabilities bounds it; with floor = 0 it is unbounded below.
     """
 
     smoothing: Annotated[float, Field(lt=0)] = -0.4
@@ -45,7 +48,7 @@ class NegativeSmoothing(Scheduled):
 
 @objective("online_smoothing")
 class OnlineLabelSmoothing(Objective):
-    """OLS: cross entropy with a soft label per class, estimated in the last epoch (Zhang et al. 2021)."""
+    """OLS: cross entropy with a soft label per class, estimated in the previous epoch (Zhang et al. 2021)."""
 
     weight: Fraction = 0.5
     _online: targets.OnlineSmoothing = PrivateAttr()

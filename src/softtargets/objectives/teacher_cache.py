@@ -1,4 +1,4 @@
-"""What is kept of teachers that are queried once for all students."""
+"""Specification of a cache of teacher outputs."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,10 +9,11 @@ from softtargets._spec import Positive, Spec
 
 
 class CacheSpec(Spec):
-    """Teachers that are queried once, before any student, and read from the store by every student after that.
+    """Teachers are queried once, before any student; every student reads their outputs from the store.
 
-    Of each training example all classes are kept, or the `k` largest, whose `residual` goes to the others evenly or
-    nowhere, or as many `draws` from the teacher's probabilities, raised to 1 / `proposal_temperature`.
+    For each training example the cache keeps all classes, the `k` most probable ones, or `draws` samples. With top_k
+    the remaining mass, the `residual`, is spread uniformly over the other classes or dropped. Samples are drawn from
+    the teacher's probabilities raised to 1 / `proposal_temperature`.
     """
 
     kind: Literal["top_k", "sampled"] = "top_k"
@@ -25,7 +26,7 @@ class CacheSpec(Spec):
     @model_validator(mode="after")
     def _settings_belong_to_the_kind(self) -> Self:
         if self.kind == "sampled" and self.draws is None:
-            raise fail("draws", "given with kind = 'sampled'", None, "say how many, such as 50")
+            raise fail("draws", "required with kind = 'sampled'", None, "give a number, such as 50")
         unused = ("k", "residual") if self.kind == "sampled" else ("draws", "proposal_temperature")
         for name in unused:
             if getattr(self, name) != type(self).model_fields[name].default:
@@ -33,5 +34,5 @@ class CacheSpec(Spec):
         return self
 
     def all_of(self, num_classes: int | None = None) -> bool:
-        """Say whether all classes are kept, where there are so many of them."""
+        """Say whether all of `num_classes` classes are kept."""
         return self.kind == "top_k" and self.k in (None, num_classes)

@@ -1,4 +1,4 @@
-"""Where an objective gets its transition from."""
+"""Sources of the transition of an objective."""
 
 from abc import abstractmethod
 from dataclasses import replace
@@ -22,21 +22,21 @@ else:
 
 
 class TransitionSource(NamedSpec):
-    """Where a transition comes from: made here, or passed in the context by the caller."""
+    """Source of a transition: constructed here, or passed in the context by the caller."""
 
     @abstractmethod
     def needed(self) -> "Literal['known'] | EstimatedTransition | None":
-        """Return which transition the context must hold."""
+        """Return which transition the context must have."""
 
     def resolve(self, context: ObjectiveContext) -> Transition:
         """Return the transition on the context's device.
 
         Raises:
-            InputError: where the context must hold one and holds none, or one of other classes.
+            InputError: if the context must have one and has none, or one of another number of classes.
         """
         given = context.transition
         if given is None:
-            required = "a transition from the caller, for one that is known or estimated"
+            required = "a transition in the context, if it is known or estimated"
             raise fail("objective.transition", required, "none", "pass ObjectiveContext(transition=...)")
         if given.num_classes != context.num_classes:
             required = f"{context.num_classes} classes, as the data set"
@@ -50,7 +50,7 @@ SOURCES: dict[str, type[TransitionSource]] = {}
 
 @register(SOURCES, "symmetric")
 class SymmetricTransition(TransitionSource):
-    """Symmetric noise of this rate; inclusive: labels are redrawn over all classes."""
+    """Symmetric noise of this rate; with inclusive = true labels are redrawn over all classes."""
 
     rate: Fraction
     inclusive: bool = False
@@ -64,7 +64,7 @@ class SymmetricTransition(TransitionSource):
 
 @register(SOURCES, "known")
 class KnownTransition(TransitionSource):
-    """The transition that the run's own noise was drawn from."""
+    """The transition that the noise of the run was drawn from."""
 
     def needed(self) -> Literal["known"]:
         return "known"
@@ -74,7 +74,8 @@ class KnownTransition(TransitionSource):
 class EstimatedTransition(TransitionSource):
     """Estimated from the predictions of a first model, trained with cross entropy on the noisy labels.
 
-    As in Patrini et al. 2017, Sec. 4; `percentile` says which example stands for a class, and None the surest.
+    As in Patrini et al. 2017, Sec. 4. `percentile` selects the anchor example of a class by its probability; the
+    default is the most probable one.
     """
 
     estimator: EstimatorName = "anchor"
@@ -92,8 +93,8 @@ class EstimatedTransition(TransitionSource):
     def estimate(self, predictions: Predictions) -> Transition:
         """Estimate from the predictions of the first model on the validation split, which it was not fitted to.
 
-        Where an epoch was selected, by the observed labels of that split, its predictions are taken. Without a
-        validation split those of the training split are, which memorised labels bias towards no noise.
+        If an epoch was selected by the observed labels of that split, its predictions are used. Without a validation
+        split the predictions on the training split are used, which memorised labels bias towards no noise.
 
         Args:
             predictions: logits and observed labels by split, as a run records them.

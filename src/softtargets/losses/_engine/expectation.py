@@ -5,6 +5,7 @@ Such a loss is ``phi(odds)``, with the log-odds of the label. Its value for a ta
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -29,10 +30,25 @@ def expected_loss(examples: LossInputs, phi: Callable[..., Tensor], *settings: f
     if examples.labels is not None:
         odds = label_log_odds(examples.logits, examples.labels)
         return phi(odds, *(as_like(value, odds) for value in settings))
-    odds = log_odds(examples.logits)
+    logits = valid_logits(examples)
+    odds = log_odds(logits)
     wide = [as_like(value, odds) for value in settings]
     values = phi(odds, *(value[..., None] if value.ndim else value for value in wide))
-    return expectation(examples.targets, values, examples.logits != -torch.inf)
+    return expectation(examples.targets, values, logits != -torch.inf)
+
+
+def valid_logits(examples: LossInputs) -> Tensor:
+    """Return the logits, -inf for the classes that the targets say do not exist."""
+    valid = None if examples.soft is None else examples.soft.valid
+    return examples.logits if valid is None else examples.logits.masked_fill(~valid, -torch.inf)
+
+
+def dense_weights(examples: LossInputs, logits: Tensor) -> Tensor:
+    """Return the targets as (..., K) weights; smoothing is spread over the classes whose logit is not -inf."""
+    targets = examples.targets
+    if targets.rest is not None:
+        targets = replace(targets, valid=logits != -torch.inf)
+    return targets.to_dense(logits.shape[-1]).to(at_least_float32(logits).dtype)
 
 
 def log_odds(logits: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The log-odds of the label, for losses that are a function of its probability.
 
-With ``odds = z_label - logsumexp(z of the others)``, p_label is sigmoid(odds) and 1 - p_label is sigmoid(-odds):
-neither loses digits, however close to 0 or 1 it is, which 1 - p does.
+With ``odds = z_label - logsumexp(z of the others)``, p_label is sigmoid(odds) and 1 - p_label is sigmoid(-odds). Both
+keep their digits close to 0 and 1, where the difference 1 - p would lose them.
 """
 
 import torch
@@ -11,20 +11,24 @@ from softtargets._numerics import at_least_float32
 from softtargets.losses._engine.chunked import possible, run
 from softtargets.losses._engine.fused import deliver, workspace
 from softtargets.losses._engine.kernel import Index
-from softtargets.losses.inputs import paired
 
 
-def label_log_odds(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Return the (...) log-odds of the label: finite above, -inf where its own logit is."""
-    moved, labels = paired(logits, labels, class_dim)
+def label_log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the (...) log-odds of the label, bounded above, and -inf where the label's logit is -inf.
+
+    Args:
+        logits: (..., K) float, checked.
+        labels: (...) int64, checked.
+    """
     kernel = _LogOdds(labels)
-    if possible(logits, labels):
-        return run(kernel, logits, class_dim=class_dim, ahead=False)
-    return kernel.plain(moved)
+    return run(kernel, logits, ahead=False) if possible(logits, labels) else kernel.plain(logits)
 
 
 def apart(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the label's logit, (...), and the others' with -inf in its place, (..., K), less the others' largest."""
+    """Return the label's logit, (...), and the other logits, (..., K), -inf for the label.
+
+    The largest of the others is subtracted from both.
+    """
     z, index = at_least_float32(logits), labels[..., None]
     top = z.detach().scatter(-1, index, -torch.inf).amax(-1, keepdim=True)
     z = z - top.masked_fill(~top.isfinite(), 0.0)

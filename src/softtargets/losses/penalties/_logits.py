@@ -1,46 +1,52 @@
-"""Terms that are added to a loss: of the distances between logits."""
+"""Penalties on the distances between logits, added to a loss."""
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_not_negative
 from softtargets._numerics import at_least_float32
-from softtargets.losses.inputs import classes_last
+from softtargets.losses.penalties._inputs import read_logits
+from softtargets.losses.reduction import Reduction
+from softtargets.losses.settings import over_classes, read_setting
 
 __all__ = ["acls_penalty", "logit_penalty", "mbls_penalty"]
 
 
-def logit_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
+def logit_penalty(
+    logits: Tensor, *, class_dim: int = -1, mask: Tensor | None = None, reduction: Reduction = "none"
+) -> Tensor:
     """Logit penalty: the sum of the squared logits.
 
     sum_k z_k^2        # Kornblith et al. 2021, from memory: neither halved nor averaged over classes
 
     Args:
-        logits: (..., K) float, or with the classes at `class_dim`; classes masked by -inf are left out.
-        class_dim: where the classes are.
+        logits: (..., K) float, or with the classes at `class_dim`; classes of logit -inf are left out.
+        class_dim: the dimension of the classes.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, at least 0; add it times a weight.
+        (...) float32 or wider, at least 0; () unless reduction is "none". Add it times a weight.
 
     Raises:
-        ValueError: where there are fewer than two classes.
-        TypeError: where logits are not floating-point.
+        ValueError: if there are fewer than two classes.
+        TypeError: if logits are not floating-point.
 
     Special cases:
-        logits of 0 give 0; logits times c give c^2 as much.
+        logits of 0 give 0; multiplying the logits by c multiplies it by c^2.
 
     Notes:
-        added times their beta, 6e-4 on ImageNet (from memory). With a half or a mean, weigh by 2 or K instead.
+        added times their beta, 6e-4 on ImageNet (from memory). Implementations with a half or a mean need 2 or K times
+        the weight.
 
     Complexity:
         O(N K) time, two tensors of the size of the logits.
 
     When to use:
-        to hold logits down whatever the label; also a guard against drift of their common level.
+        to keep logits small whatever the label; it also prevents a drift of their common level.
 
     Limitations:
-        the only term here that a shift of all logits changes, though it leaves the probabilities alone. Features
-        transfer worse than those of plain cross entropy (Kornblith et al. 2021).
+        the only penalty here that depends on a common shift of the logits, which does not change the probabilities.
+        Features transfer worse than those of plain cross entropy (Kornblith et al. 2021).
 
     Aliases:
         logit norm penalty
@@ -56,42 +62,54 @@ def logit_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
         >>> logit_penalty(torch.tensor([[1.0, -2.0]])).tolist()
         [5.0]
     """
-    z = at_least_float32(classes_last(logits, class_dim))
-    return z.masked_fill(z == -torch.inf, 0.0).square().sum(-1)
+    examples = read_logits(logits, class_dim=class_dim, mask=mask)
+    z = at_least_float32(examples.logits)
+    return examples.finish(z.masked_fill(z == -torch.inf, 0.0).square().sum(-1), reduction)
 
 
-def mbls_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1) -> Tensor:
+def mbls_penalty(
+    logits: Tensor,
+    *,
+    margin: float | Tensor = 10.0,
+    class_dim: int = -1,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
+) -> Tensor:
     """Margin-based label smoothing: a penalty on logits more than a margin below the largest.
 
-    mean_k relu(z_max - z_k - margin)
+    mean_k relu(z_max - z_k - margin)        # Liu et al. 2022
 
     Args:
-        logits: (..., K) float, or with the classes at `class_dim`; classes masked by -inf are left out of the mean.
-        margin: distance, in logits, that costs nothing; at least 0.
-        class_dim: where the classes are.
+        logits: (..., K) float, or with the classes at `class_dim`; classes of logit -inf are left out of the mean.
+        margin: distance between logits that is not penalised, at least 0; a number or a (...) float tensor, one per
+            example.
+        class_dim: the dimension of the classes.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, at least 0; add it times a weight.
+        (...) float32 or wider, at least 0; () unless reduction is "none". Add it times a weight.
 
     Raises:
-        ValueError: where the margin is negative or there are fewer than two classes.
-        TypeError: where logits are not floating-point.
+        ValueError: if the margin is negative, or there are fewer than two classes.
+        TypeError: if logits are not floating-point.
 
     Special cases:
         logits within the margin give 0; margin=0 gives z_max - mean(z), which is what MaxSup adds to cross entropy.
 
     Notes:
-        added times their alpha, 0.1, with margin 10; the mean is over all K classes, the largest included, as in their
+        added times their alpha, 0.1, with margin 10. The mean is over all K classes, the largest included, as in their
         code.
 
     Complexity:
         O(N K) time and memory, two tensors of the size of the logits.
 
     When to use:
-        calibration: like label smoothing, but logits that are close enough are left free.
+        calibration: it acts like label smoothing, but not on logits that are within the margin.
 
     Limitations:
-        does nothing until logits are further apart than the margin: at 10 with ten classes, a confidence of .9996.
+        it is 0 until logits differ by more than the margin: for a margin of 10 and ten classes, up to a confidence of
+        .9996.
 
     Aliases:
         MbLS
@@ -106,55 +124,61 @@ def mbls_penalty(logits: Tensor, *, margin: float = 10.0, class_dim: int = -1) -
         >>> round(float(mbls_penalty(torch.tensor([[12.0, 0.0, 0.0]]))), 4)        # 2/3 of 2
         1.3333
     """
-    check_not_negative(margin=margin)
-    below, classes = _below_largest(logits, class_dim)
-    return (below - margin).relu().sum(-1) / classes.clamp(min=1)
+    examples = read_logits(logits, class_dim=class_dim, mask=mask)
+    margin = over_classes(read_setting("margin", margin, examples.logits.shape[:-1]))
+    below, classes = _below_largest(examples.logits)
+    return examples.finish((below - margin).relu().sum(-1) / classes.clamp(min=1), reduction)
 
 
 def acls_penalty(
     logits: Tensor,
     *,
-    margin: float = 10.0,
-    largest_weight: float = 1.0,
-    others_weight: float = 0.1,
+    margin: float | Tensor = 10.0,
+    largest_weight: float | Tensor = 1.0,
+    others_weight: float | Tensor = 0.1,
     class_dim: int = -1,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
     """Adaptive and conditional label smoothing: a penalty on squared distances beyond a margin.
 
     largest_weight * relu(z_max - z_min - margin)^2 + others_weight * mean_{k != predicted} relu(z_max - z_k - margin)^2
 
-    After Park et al. 2023, in our form, which a shift of the logits leaves alone: their code has relu(z_max - margin)
-    in the first term, and stops the gradient of z_max in the second, where ours lets it through.
+    After Park et al. 2023, with two deviations from their code. Its first term is relu(z_max - margin)^2, which depends
+    on a common shift of the logits. It also stops the gradient of z_max in the second term, which is kept here.
 
     Args:
-        logits: (..., K) float, or with the classes at `class_dim`; classes masked by -inf are left out.
-        margin: distance, in logits, that costs nothing; at least 0.
-        largest_weight: weight of the term of the predicted class, at least 0.
-        others_weight: weight of the mean over the others, at least 0.
-        class_dim: where the classes are.
+        logits: (..., K) float, or with the classes at `class_dim`; classes of logit -inf are left out.
+        margin: distance between logits that is not penalised, at least 0; a number or a (...) float tensor, one per
+            example.
+        largest_weight: weight of the term of the predicted class, at least 0, likewise.
+        others_weight: weight of the mean over the other classes, at least 0, likewise.
+        class_dim: the dimension of the classes.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, at least 0; add it times a weight.
+        (...) float32 or wider, at least 0; () unless reduction is "none". Add it times a weight.
 
     Raises:
-        ValueError: where the margin or a weight is negative or there are fewer than two classes.
-        TypeError: where logits are not floating-point.
+        ValueError: if the margin or a weight is negative, or there are fewer than two classes.
+        TypeError: if logits are not floating-point.
 
     Special cases:
         logits within the margin give 0; weights of 0 give 0.
 
     Notes:
-        largest_weight and others_weight are their lambda_1 and lambda_2, 1 and 0.1; all of it is added times their
-        alpha, 0.1.
+        largest_weight and others_weight are their lambda_1 and lambda_2, 1 and 0.1; the sum is added times their alpha,
+        0.1.
 
     Complexity:
         O(N K) time and memory, three tensors of the size of the logits.
 
     When to use:
-        calibration, where the linear penalty of MbLS is too weak on extreme logits.
+        calibration, if the linear penalty of MbLS is too weak on extreme logits.
 
     Limitations:
-        four numbers to tune; quadratic in logits, so one far outlier can rule a batch.
+        four numbers to tune. It is quadratic in the logits, so that one outlier can dominate a batch.
 
     Aliases:
         ACLS
@@ -170,16 +194,20 @@ def acls_penalty(
         >>> round(float(acls_penalty(logits)), 4)
         4.4
     """
-    check_not_negative(margin=margin, largest_weight=largest_weight, others_weight=others_weight)
-    below, classes = _below_largest(logits, class_dim)
+    examples = read_logits(logits, class_dim=class_dim, mask=mask)
+    shape = examples.logits.shape[:-1]
+    margin = over_classes(read_setting("margin", margin, shape))
+    on_largest = read_setting("largest_weight", largest_weight, shape)
+    on_others = read_setting("others_weight", others_weight, shape)
+    below, classes = _below_largest(examples.logits)
     beyond = (below - margin).relu()
     # the predicted class is 0 below itself and adds nothing to the sum over the others
     others = beyond.square().sum(-1) / (classes - 1).clamp(min=1)
-    return largest_weight * beyond.amax(-1).square() + others_weight * others
+    return examples.finish(on_largest * beyond.amax(-1).square() + on_others * others, reduction)
 
 
-def _below_largest(logits: Tensor, class_dim: int) -> tuple[Tensor, Tensor]:
+def _below_largest(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return how far each logit lies below the largest, 0 where masked, and how many classes are not masked."""
-    z = at_least_float32(classes_last(logits, class_dim))
+    z = at_least_float32(logits)
     masked = z == -torch.inf
     return (z.amax(-1, keepdim=True) - z).masked_fill(masked, 0.0), (~masked).sum(-1)

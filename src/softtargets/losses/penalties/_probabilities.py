@@ -3,75 +3,118 @@
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating
+from softtargets._checks import check_entries, check_floating, sum_tolerance
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32, times
 from softtargets.losses.building_blocks import deferred_cross_entropy
-from softtargets.losses.inputs import classes_last, paired
+from softtargets.losses.inputs import read_labelled
+from softtargets.losses.penalties._inputs import read_logits
+from softtargets.losses.reduction import Reduction
+from softtargets.losses.settings import over_classes, read_setting
 from softtargets.targets import Targets
 
 __all__ = ["confidence_penalty", "elr_penalty", "smoothing_regularizer", "zipf_penalty"]
 
 
-def elr_penalty(logits: Tensor, running_targets: Tensor, *, eps: float = 1e-4) -> Tensor:
-    """Early-learning regularization: keeps predictions close to a running mean of the model's own.
+def elr_penalty(
+    logits: Tensor,
+    running_targets: Tensor,
+    *,
+    eps: float | Tensor = 1e-4,
+    class_dim: int = -1,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
+) -> Tensor:
+    """Early-learning regularization: keeps predictions close to a running mean of the model's own predictions.
 
-    log(1 - <p, running_targets>)
+    log(1 - <clamp(p, eps, 1 - eps), running_targets>)        # Liu et al. 2020, as in their code
 
     Args:
-        logits: (..., K) float.
-        running_targets: (..., K) float, running means of the model's probabilities; no gradient passes through them.
-        eps: floor of the difference, where p and the running target agree on one class.
+        logits: (..., K) float, or with the classes at `class_dim`.
+        running_targets: float of the shape of the logits: running means of the model's probabilities, at least 0 and
+            with a sum of at most 1 over the classes. No gradient passes through them.
+        eps: p is clamped to [eps, 1 - eps], without a gradient outside; in [1e-6, 0.5]. A number or a (...) float
+            tensor, one per example.
+        class_dim: the dimension of the classes.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, at most 0; add it times a weight (3 for CIFAR-10, 7 for CIFAR-100).
+        (...) float32 or wider, nats, from log(eps) to 0; () unless reduction is "none". Add it times a weight (3 for
+        CIFAR-10, 7 for CIFAR-100).
 
     Raises:
-        ValueError: where shapes differ.
+        ValueError: if shapes differ, running targets are negative or sum to more than 1, or eps is out of range.
+        TypeError: if logits or running targets are not floating-point.
 
     Special cases:
-        running targets of 0 give 0.
+        running targets of 0 give 0; a class of logit -inf has probability 0 and is not clamped.
 
     Notes:
-        added times their lambda; ``targets.RunningTargets`` keeps the running targets with their beta.
+        added times their lambda. ``targets.RunningTargets`` keeps the running targets with their beta; the authors
+        update them with the clamped probabilities divided by their sum, before the loss of the same step.
 
     Complexity:
-        O(N K) time, two tensors of the size of the logits, and one float per class and example of the data set.
+        O(N K) time, three tensors of the size of the logits, and one float per class and example of the data set.
 
     When to use:
-        noisy labels and long training: what was learned first, before labels are learned by heart, is held on to.
+        noisy labels and long training: it preserves what was learned first, before labels are memorised.
 
     Limitations:
-        what was believed early is held on to where it was wrong, too; two numbers to tune for each data set.
+        early predictions are preserved where they are wrong, too. Two numbers to tune for each data set.
 
     Example:
         >>> running = torch.tensor([[0.75, 0.25]])
         >>> round(float(elr_penalty(torch.zeros(1, 2), running)), 4)        # log(1 - 1/2)
         -0.6931
     """
-    check_floating("logits", logits)
-    if running_targets.shape != logits.shape:
-        raise fail("running_targets", f"shape {tuple(logits.shape)}", tuple(running_targets.shape), "align them")
-    probs = at_least_float32(logits).softmax(-1)
-    agreement = (probs * running_targets.detach().to(probs.dtype)).sum(-1)
-    return torch.log((1 - agreement).clamp(min=eps))
+    examples = read_logits(logits, class_dim=class_dim, mask=mask)
+    running = _read_running(running_targets, logits, class_dim)
+    eps = over_classes(read_setting("eps", eps, examples.logits.shape[:-1], low=1e-6, high=0.5))
+    probs = at_least_float32(examples.logits).softmax(-1)
+    floor = torch.as_tensor(eps, dtype=probs.dtype, device=probs.device)
+    clamped = probs.clamp(min=floor, max=1 - floor).masked_fill(examples.logits == -torch.inf, 0.0)
+    if examples.left_out is not None:
+        running = running.masked_fill(examples.left_out[..., None], 0.0)
+    agreement = (clamped * running.to(probs.dtype)).sum(-1)
+    # at most 1 - eps but for the rounding of the sum of the running targets
+    agreement = agreement.minimum(1 - (floor[..., 0] if floor.ndim else floor))
+    return examples.finish(torch.log1p(-agreement), reduction)
 
 
-def confidence_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
+def _read_running(running: Tensor, logits: Tensor, class_dim: int) -> Tensor:
+    check_floating("running_targets", running)
+    if running.shape != logits.shape:
+        remedy = "pass the running targets of the examples of this batch"
+        raise fail("running_targets", f"shape {tuple(logits.shape)}, as the logits", tuple(running.shape), remedy)
+    running = running.detach().movedim(class_dim, -1)
+    remedy = "pass running means of probabilities"
+    check_entries("running_targets", running, lambda t: t >= 0, "probabilities of at least 0", remedy)
+    limit, sums = 1 + sum_tolerance(running), running.sum(-1, dtype=torch.promote_types(running.dtype, torch.float32))
+    check_entries("running_targets", sums, lambda total: total <= limit, "a sum of at most 1 over the classes", remedy)
+    return running
+
+
+def confidence_penalty(
+    logits: Tensor, *, class_dim: int = -1, mask: Tensor | None = None, reduction: Reduction = "none"
+) -> Tensor:
     """Confidence penalty: the negative entropy of the prediction.
 
     -H(p) = sum_k p_k log p_k        # Pereyra et al. 2017
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        class_dim: where the classes are.
+        class_dim: the dimension of the classes.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, from -log K (uniform) to 0 (certain); add it times a weight.
+        (...) float32 or wider, nats, from -log K (uniform) to 0 (certain); () unless reduction is "none". Add it times
+        a weight.
 
     Raises:
-        ValueError: where there are fewer than two classes.
-        TypeError: where logits are not floating-point.
+        ValueError: if there are fewer than two classes.
+        TypeError: if logits are not floating-point.
 
     Special cases:
         uniform logits give -log K; a certain prediction gives 0.
@@ -83,10 +126,10 @@ def confidence_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
         O(N K) time and memory, two tensors of the size of the logits.
 
     When to use:
-        in label smoothing's place, where classes should not be pushed to equal shares.
+        as an alternative to label smoothing, if classes should not be pushed to equal probabilities.
 
     Limitations:
-        its gradient fades as the prediction becomes certain, where it is needed; label smoothing's does not.
+        its gradient vanishes as the prediction becomes certain, where it is needed; that of label smoothing does not.
 
     Aliases:
         entropy regularisation; CP
@@ -102,44 +145,57 @@ def confidence_penalty(logits: Tensor, *, class_dim: int = -1) -> Tensor:
         >>> round(float(confidence_penalty(torch.zeros(1, 2))), 4)
         -0.6931
     """
-    log_probs = at_least_float32(classes_last(logits, class_dim)).log_softmax(-1)
-    return times(log_probs.exp(), log_probs).sum(-1)
+    examples = read_logits(logits, class_dim=class_dim, mask=mask)
+    log_probs = at_least_float32(examples.logits).log_softmax(-1)
+    return examples.finish(times(log_probs.exp(), log_probs).sum(-1), reduction)
 
 
-def zipf_penalty(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Zipf label smoothing: a penalty that draws the probabilities of the other classes towards Zipf's law.
+def zipf_penalty(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
+) -> Tensor:
+    """Zipf label smoothing: a penalty that pulls the probabilities of the other classes towards Zipf's law.
 
-    KL(1 / rank || p over the non-targets), both with a sum of 1        # Liang et al. 2022
+    KL(1 / rank || p over the other classes), both normalised to a sum of 1        # Liang et al. 2022
 
-    Ranks are by the non-target logits and get no gradient; a masked class, of logit -inf, has no rank.
+    Ranks are by the logits of the other classes and get no gradient. A class of logit -inf has no rank.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 in [0, K).
-        class_dim: where the classes are.
+        labels: (...) integers in [0, K). Not defined for soft targets.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, at least 0; 0 where no class is left beside the label. Add it times a weight.
+        (...) float32 or wider, nats, at least 0; () unless reduction is "none". 0 if no class is left beside the label.
+        Add it times a weight.
 
     Raises:
-        ValueError: where shapes differ, K < 2 or a label is out of range.
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, K < 2, or a label is out of range.
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        two classes give 0; non-target probabilities proportional to 1 / rank give 0.
+        two classes give 0; probabilities of the other classes proportional to 1 / rank give 0.
 
     Notes:
-        added times their lambda, 0.1, exponent 1. Their code can also rank by a vote of the dense features and leave
-        out wrong predictions; ours ranks by the logits, the variant without either.
+        added times their lambda, 0.1, with exponent 1. Their code can also rank by a vote of the dense features and
+        leave out wrong predictions. This is the variant without either, which ranks by the logits.
 
     Complexity:
         O(N K log K): sorts every row.
 
     When to use:
-        fine-grained classes, where the order of the wrong ones means something.
+        fine-grained classes, if the order of the wrong classes is informative.
 
     Limitations:
-        gains are disputed; the label's own logit is left free.
+        gains are disputed; the label's own logit is not constrained.
 
     Aliases:
         Zipf-LS; Zipf's label smoothing
@@ -155,50 +211,57 @@ def zipf_penalty(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tens
         >>> round(float(zipf_penalty(logits, torch.tensor([0]))), 4)
         0.0566
     """
-    logits, labels = paired(logits, labels, class_dim)
-    others = at_least_float32(logits).scatter(-1, labels[..., None], -torch.inf)
+    examples = read_labelled(logits, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    assert examples.labels is not None
+    others = at_least_float32(examples.logits).scatter(-1, examples.labels[..., None], -torch.inf)
     ordered = others.sort(-1, descending=True).values[..., :-1]  # the label is last, or as good as any masked class
     ranks = torch.arange(1, ordered.shape[-1] + 1, device=ordered.device)
     masked = ordered == -torch.inf
     weights = ~masked / ranks.to(ordered.dtype)
     weights = weights / weights.sum(-1, keepdim=True).clamp(min=1.0)  # the first rank adds 1
     ordered = ordered.masked_fill(masked.all(-1, keepdim=True), 0.0)
-    return -(times(weights, ordered.log_softmax(-1)) + torch.special.entr(weights)).sum(-1)
+    return examples.finish(-(times(weights, ordered.log_softmax(-1)) + torch.special.entr(weights)).sum(-1), reduction)
 
 
-def smoothing_regularizer(logits: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Smoothing regularizer: the sum of the losses of all classes, which label smoothing adds to cross entropy.
+def smoothing_regularizer(
+    logits: Tensor, *, class_dim: int = -1, mask: Tensor | None = None, reduction: Reduction = "none"
+) -> Tensor:
+    """Smoothing regularizer: the sum of the losses of all labels, which label smoothing adds to cross entropy.
 
     sum_k (-log p_k) = K * logsumexp(z) - sum_k z_k        # Lukasik et al. 2020, Eq. 8
 
-    so that smoothing by r is (1 - r) * (cross entropy + beta * this), with beta = r / ((1 - r) K).
+    Smoothing by r is (1 - r) * (cross entropy + beta * this), with beta = r / ((1 - r) K).
 
     Args:
-        logits: (..., K) float, or with the classes at `class_dim`; classes masked by -inf are left out of sum and K.
-        class_dim: where the classes are.
+        logits: (..., K) float, or with the classes at `class_dim`; classes of logit -inf are left out of the sum
+            and of K.
+        class_dim: the dimension of the classes.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, at least K log K; add it times a weight.
+        (...) float32 or wider, nats, at least K log K; () unless reduction is "none". Add it times a weight.
 
     Raises:
-        ValueError: where there are fewer than two classes.
-        TypeError: where logits are not floating-point.
+        ValueError: if there are fewer than two classes.
+        TypeError: if logits are not floating-point.
 
     Special cases:
-        uniform logits give K log K, the least there is; (1 - r) (cross entropy + beta * this) is label smoothing.
+        uniform logits give K log K, the minimum; (1 - r) (cross entropy + beta * this) is label smoothing.
 
     Notes:
-        their Omega(f), L classes, alpha = r. K (KL(uniform || p) + log K) in other words.
+        their Omega(f), with L classes and alpha = r. It equals K (KL(uniform || p) + log K).
 
     Complexity:
         three passes over the logits, one to count the classes and one for the gradient; no N x K target.
 
     When to use:
-        to weigh the two parts of label smoothing apart, or to smooth examples without a label.
+        to weight the two parts of label smoothing separately, or to smooth examples without a label.
 
     Limitations:
-        unbounded above: one logit far below the others costs without end. Of a linear model it pulls the classes' rows
-        of weights to each other; Thm. 1 has them at zero and nowhere else, but equal rows cost as little.
+        unbounded above: it grows with the distance of one logit below the others. In a linear model it pulls the weight
+        vectors of the classes towards each other. Thm. 1 gives zero weights as the only minimum, but equal ones are
+        minima too.
 
     Aliases:
         Ω(f)
@@ -213,7 +276,8 @@ def smoothing_regularizer(logits: Tensor, *, class_dim: int = -1) -> Tensor:
         >>> round(float(smoothing_regularizer(torch.zeros(1, 4))), 4)        # 4 log 4
         5.5452
     """
-    counted = (classes_last(logits, class_dim) != -torch.inf).sum(-1)
+    examples = read_logits(logits, class_dim=class_dim, mask=mask)
+    counted = (examples.logits != -torch.inf).sum(-1)
     none = counted[..., None][..., :0]
     every = Targets(index=none, value=none.double(), rest=counted.double())
-    return deferred_cross_entropy(logits, every, class_dim=class_dim)  # its weight is not known yet
+    return examples.finish(deferred_cross_entropy(examples.logits, every), reduction)  # its weight is not known yet

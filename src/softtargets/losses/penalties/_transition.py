@@ -10,7 +10,7 @@ __all__ = ["volume_penalty"]
 
 
 def volume_penalty(transition: Transition | Tensor) -> Tensor:
-    """Volume penalty: the log-determinant of a transition matrix, which keeps a learned one tight.
+    """Volume penalty: the log-determinant of a transition matrix, which keeps a learned matrix close to the identity.
 
     log |det T|        # Li et al. 2021 (VolMinNet)
 
@@ -18,27 +18,27 @@ def volume_penalty(transition: Transition | Tensor) -> Tensor:
         transition: clean -> observed, Transition or (K, K) float with rows that sum to 1.
 
     Returns:
-        () float32 or wider, at most 0, and -inf where T is singular: one number for all examples. Add it times a
-        weight.
+        () float32 or wider, at most 0, and -inf if T is singular: one number for all examples. Add it times a weight.
 
     Raises:
-        ValueError: where T is not square or its rows do not sum to 1.
+        ValueError: if T is not square or its rows do not sum to 1.
+        TypeError: if T is neither a Transition nor a floating-point tensor.
 
     Special cases:
         no noise gives 0; symmetric noise gives (K - 1) log |1 - redraw|.
 
     Notes:
-        added times their lambda, 1e-4. The sign of the determinant is dropped, as in their code.
+        added times their lambda, 1e-4. The absolute value of the determinant is taken, as in their code.
 
     Complexity:
-        O(K^3) a step, whatever the batch.
+        O(K^3) per step, independent of the batch.
 
     When to use:
         T is unknown and learned with the model; see ``nn.VolMinNet``.
 
     Limitations:
-        identifies T only where clean posteriors are scattered widely enough (Li et al. 2021); on its own it drives T
-        to a singular one.
+        it identifies T only if the clean posteriors are sufficiently scattered (Li et al. 2021). Without a loss it
+        makes T singular.
 
     Example:
         >>> round(float(volume_penalty(torch.tensor([[0.75, 0.25], [0.25, 0.75]]))), 4)        # log(1/2)

@@ -4,13 +4,16 @@ from typing import Literal
 
 from torch import Tensor
 
-from softtargets._checks import check_fraction, check_per_example
 from softtargets._errors import unknown
 from softtargets._numerics import as_like, times
 from softtargets.losses._cross_entropy import cross_entropy
+from softtargets.losses._engine.expectation import valid_logits
 from softtargets.losses.building_blocks import deferred_cross_entropy, label_and_largest
+from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.penalties._probabilities import confidence_penalty
-from softtargets.targets import hard
+from softtargets.losses.reduction import Reduction
+from softtargets.losses.settings import read_setting
+from softtargets.targets import Targets
 
 KINDS = ("soft", "hard")
 
@@ -19,44 +22,51 @@ __all__ = ["bootstrapped_cross_entropy"]
 
 def bootstrapped_cross_entropy(
     logits: Tensor,
-    labels: Tensor,
+    targets: Targets | Tensor,
     *,
     weight: float | Tensor = 0.95,
     kind: Literal["soft", "hard"] = "soft",
     detach: bool = False,
     class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
-    """Bootstrapping: the target is partly the label and partly the model's own prediction.
+    """Bootstrapping: cross entropy against a mixture of the target and the model's own prediction.
 
-    soft:  t = weight * onehot(label) + (1 - weight) * p
-    hard:  t = weight * onehot(label) + (1 - weight) * onehot(argmax z)
+    soft:  weight * t + (1 - weight) * p
+    hard:  weight * t + (1 - weight) * onehot(argmax z)        # Reed et al. 2015
 
-    The soft loss is weight * cross entropy + (1 - weight) * H(p), and has that gradient. With ``detach=True`` the p of
-    the target is a constant and the gradient is p - t = weight * (p - onehot(label)): that of cross entropy, times
-    `weight`.
+    Labels are one-hot t; soft targets are mixed in the same way. The soft loss is weight * cross entropy +
+    (1 - weight) * H(p), and has its gradient. With ``detach=True`` the p of the target is a constant, and for a target
+    of mass 1 the gradient is weight * (p - t): that of cross entropy, times `weight`.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 in [0, K); where the weight is 0 any class will do.
-        weight: their beta, a number or a (...) float tensor, one per example, in [0, 1]; 0 on examples without a
-            label, which then learn from the model's own prediction, a pseudo-label.
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets. Any label will do for
+            an example of weight 0.
+        weight: weight of the target, a number or a (...) float tensor, one per example, in [0, 1]. Give 0 to examples
+            without a label: they learn from the model's own prediction, a pseudo-label.
         kind: "soft" or "hard".
         detach: stop the gradient through the p of the target; matters for "soft" only.
-        class_dim: where the classes are.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, at least 0.
+        (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, a weight outside [0, 1] or the kind another.
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label is out of range, a weight is outside [0, 1], or the kind is unknown.
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
         weight=1 gives cross_entropy; a detached soft target gives weight times the gradient of cross_entropy.
 
     Notes:
-        their beta: 0.95 soft, 0.8 hard. Soft is cross entropy with minimum entropy, as the paper says (from memory);
-        ports disagree on whether the target is detached.
+        their beta: 0.95 soft, 0.8 hard. The soft form is cross entropy with entropy minimisation, as the paper says
+        (from memory). Ports disagree on whether the prediction in the target is detached.
 
     Complexity:
         soft: cross_entropy and two tensors of the size of the logits; hard: cross_entropy and an argmax.
@@ -65,7 +75,7 @@ def bootstrapped_cross_entropy(
         mild label noise; with weight 0 on unlabelled examples, semi-supervised learning.
 
     Limitations:
-        the model confirms its own errors; the entropy term draws predictions to certainty. Detached and soft, it is
+        the model confirms its own errors, and the entropy term makes predictions more certain. Detached and soft, it is
         cross entropy at another learning rate.
 
     Aliases:
@@ -84,13 +94,24 @@ def bootstrapped_cross_entropy(
         True
     """
     if kind not in KINDS:
-        raise unknown("kind", kind, KINDS)
-    check_fraction("weight", weight)
+        raise unknown("kind", str(kind), KINDS)
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    weight = read_setting("weight", weight, examples.logits.shape[:-1], high=1.0)
     if kind == "hard":
-        made = label_and_largest(logits, labels, weight, 1 - weight, class_dim, name="weight")
-        return cross_entropy(logits, made, class_dim=class_dim)
-    own = deferred_cross_entropy(logits, hard(labels), class_dim=class_dim)
-    check_per_example("weight", weight, own.shape)
+        return examples.finish(_hard(examples, weight), reduction)
+    own = deferred_cross_entropy(examples.logits, examples.targets)
     weight = as_like(weight, own)
-    entropy = -confidence_penalty(logits, class_dim=class_dim)
-    return times(weight, own) + (1 - weight) * (entropy.detach() if detach else entropy)
+    entropy = -confidence_penalty(valid_logits(examples))
+    losses = times(weight, own) + (1 - weight) * (entropy.detach() if detach else entropy)
+    return examples.finish(losses, reduction)
+
+
+def _hard(examples: LossInputs, weight: float | Tensor) -> Tensor:
+    if examples.labels is not None:  # one pass over the logits, against targets of two classes
+        made = label_and_largest(examples.logits, examples.labels, weight, 1 - weight, -1, name="weight")
+        return cross_entropy(examples.logits, made)
+    logits = valid_logits(examples)
+    own = deferred_cross_entropy(logits, examples.targets)
+    of_predicted = deferred_cross_entropy(logits, logits.detach().argmax(-1))
+    weight = as_like(weight, own)
+    return times(weight, own) + (1 - weight) * of_predicted

@@ -1,51 +1,67 @@
-"""Generalized cross entropy, and mean absolute error, which is its end at q=1."""
+"""Generalized cross entropy, and mean absolute error, its special case q=1."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from softtargets._checks import check_fraction, check_per_example
-from softtargets._numerics import as_like, times
-from softtargets.losses._engine.log_odds import label_log_odds
+from softtargets._numerics import times
+from softtargets.losses._engine.expectation import expected_loss
+from softtargets.losses.inputs import read_examples
+from softtargets.losses.reduction import Reduction
+from softtargets.losses.settings import read_setting
+from softtargets.targets import Targets
 
 __all__ = ["generalized_cross_entropy", "mean_absolute_error"]
 
 
 def generalized_cross_entropy(
-    logits: Tensor, labels: Tensor, *, q: float | Tensor = 0.7, class_dim: int = -1
+    logits: Tensor,
+    targets: Targets | Tensor,
+    *,
+    q: float | Tensor = 0.7,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
-    """Generalized cross entropy: from cross entropy (q=0) to mean absolute error (q=1).
+    """Generalized cross entropy: the L_q loss, between cross entropy (q=0) and mean absolute error (q=1).
 
     (1 - p_label^q) / q        # Zhang & Sabuncu 2018
+    soft targets: sum_k t_k * (loss of label k), the expected loss
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 in [0, K).
-        q: a number or a (...) float tensor, one per example, in [0, 1]. A tensor that learns gets no gradient at 0.
-        class_dim: where the classes are.
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets.
+        q: a number or a (...) float tensor, one per example, in [0, 1]. A tensor that is learned gets no gradient at 0.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, from 0 to 1 / q.
+        (...) float32 or wider, from 0 to 1 / q; () unless reduction is "none". Examples that are left out have loss 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, or q is outside [0, 1].
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label is out of range, or q is outside [0, 1].
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
         q=0 gives cross_entropy; q=1 gives mean_absolute_error.
 
     Notes:
-        their q, 0.7; also called L_q loss. Their truncated form, constant below a probability k, is not this one.
+        the default q of 0.7 is theirs. Their truncated variant, which is constant below a probability k, is not
+        implemented.
 
     Complexity:
-        two passes over the logits, one of them for the gradient; no N x K tensor beside it.
+        labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
+        O(N K) with several tensors of the size of the logits.
 
     When to use:
-        wrong labels of unknown rate: an example counts p_label^q times what it counts in cross entropy.
+        wrong labels at an unknown rate. The gradient of an example is that of cross entropy times p_label^q.
 
     Limitations:
-        towards q=1 it is slow to learn and underfits many classes (Zhang & Sabuncu 2018); hard examples fade with the
-        wrong ones.
+        as q approaches 1 it learns slowly and underfits data with many classes (Zhang & Sabuncu 2018). Hard examples
+        lose weight along with wrong ones.
 
     Aliases:
         GCE; L_q loss
@@ -61,29 +77,40 @@ def generalized_cross_entropy(
         >>> generalized_cross_entropy(torch.zeros(1, 4), torch.tensor([2]), q=0.5).tolist()        # (1 - 1/2) / .5
         [1.0]
     """
-    odds = label_log_odds(logits, labels, class_dim=class_dim)
-    check_fraction("q", q)
-    check_per_example("q", q, odds.shape)
-    log_prob, q = logsigmoid(odds), as_like(q, odds)
-    return torch.where(q == 0, -log_prob, -torch.expm1(times(q, log_prob)) / q.masked_fill(q == 0, 1.0))
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    q = read_setting("q", q, examples.logits.shape[:-1], high=1.0)
+    return examples.finish(expected_loss(examples, _generalized, q), reduction)
 
 
-def mean_absolute_error(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Mean absolute error: the probability that the label does not get.
+def mean_absolute_error(
+    logits: Tensor,
+    targets: Targets | Tensor,
+    *,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
+) -> Tensor:
+    """Mean absolute error: one minus the probability of the label.
 
     1 - p_label        # Ghosh et al. 2017: half of their sum_k |onehot(label)_k - p_k|
+    soft targets: sum_k t_k * (loss of label k) = sum_k t_k (1 - p_k), the expected loss; not sum_k |t_k - p_k| / 2
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 in [0, K).
-        class_dim: where the classes are.
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, from 0 to 1; a small one keeps its digits.
+        (...) float32 or wider, from 0 to 1; () unless reduction is "none". Examples that are left out have loss 0.
+        Small values keep their digits.
 
     Raises:
-        ValueError: where shapes differ or a label is out of range.
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, or a label is out of range.
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
         uniform logits give 1 - 1/K; over all K labels it sums to K - 1, whatever the logits.
@@ -92,14 +119,15 @@ def mean_absolute_error(logits: Tensor, labels: Tensor, *, class_dim: int = -1) 
         the factor 2 of the vector form is dropped, so that this is GCE with q=1.
 
     Complexity:
-        two passes over the logits, one of them for the gradient; no N x K tensor beside it.
+        labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
+        O(N K) with several tensors of the size of the logits.
 
     When to use:
-        as the passive part of :func:`active_passive_loss`. That its sum over labels is constant makes it robust to
-        symmetric noise (Ghosh et al. 2017).
+        as the passive part of :func:`active_passive_loss`. Its sum over all labels is constant, which makes it robust
+        to symmetric noise (Ghosh et al. 2017).
 
     Limitations:
-        on its own it hardly learns with many classes: an example with p_label near 0 has almost no gradient (Zhang &
+        used alone it hardly learns with many classes: an example with p_label near 0 has almost no gradient (Zhang &
         Sabuncu 2018).
 
     Aliases:
@@ -115,4 +143,14 @@ def mean_absolute_error(logits: Tensor, labels: Tensor, *, class_dim: int = -1) 
         >>> round(float(mean_absolute_error(torch.zeros(1, 4), torch.tensor([2]))), 4)
         0.75
     """
-    return torch.sigmoid(-label_log_odds(logits, labels, class_dim=class_dim))
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    return examples.finish(expected_loss(examples, _wrong), reduction)
+
+
+def _generalized(odds: Tensor, q: Tensor) -> Tensor:
+    log_prob = logsigmoid(odds)
+    return torch.where(q == 0, -log_prob, -torch.expm1(times(q, log_prob)) / q.masked_fill(q == 0, 1.0))
+
+
+def _wrong(odds: Tensor) -> Tensor:
+    return torch.sigmoid(-odds)

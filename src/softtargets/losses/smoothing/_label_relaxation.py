@@ -1,53 +1,66 @@
-"""Label relaxation: any target that gives the label enough probability."""
+"""Label relaxation: a loss that is 0 once the label is probable enough."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from softtargets._checks import check_fraction, check_per_example
 from softtargets._numerics import as_like
 from softtargets.losses._engine.log_odds import label_log_odds
+from softtargets.losses.inputs import read_labelled
+from softtargets.losses.reduction import Reduction
+from softtargets.losses.settings import read_setting
 
 __all__ = ["label_relaxation_loss"]
 
 
 def label_relaxation_loss(
-    logits: Tensor, labels: Tensor, *, smoothing: float | Tensor = 0.1, class_dim: int = -1
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    smoothing: float | Tensor = 0.1,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
-    """Label relaxation: asks for a probability of at least 1 - smoothing and leaves the other classes free.
+    """Label relaxation: requires a label probability of at least 1 - smoothing and leaves the other classes free.
 
     (1 - a) log((1 - a) / p_label) + a log(a / (1 - p_label)), and 0 once p_label >= 1 - a; a is `smoothing`
 
-    That is KL(t || p) for the target t, of all that give the label at least 1 - a, that is closest to the prediction
-    (Lienen & Hüllermeier 2021).
+    This is KL(t || p) for the target t that is closest to the prediction among all that give the label at least 1 - a
+    (Lienen & Hüllermeier 2021). The set of targets is defined by one label, so that soft targets are not accepted.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 in [0, K).
+        labels: (...) integers in [0, K).
         smoothing: a, a number or a (...) float tensor, one per example, in [0, 1].
-        class_dim: where the classes are.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, at least 0 but for rounding; exactly 0, with no gradient, once p_label >= 1 - a.
+        (...) float32 or wider, nats, at least 0 up to rounding; () unless reduction is "none". Examples that are left
+        out have loss 0. Exactly 0, without a gradient, once p_label >= 1 - a. NaN logits give NaN.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, or smoothing is outside [0, 1].
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label is out of range, or smoothing is outside [0, 1].
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
         smoothing=0 gives cross_entropy; smoothing=1 gives 0.
 
     Notes:
-        their alpha, 0.1: the mass that may leave the label, so smoothing in the "others" convention.
+        their alpha, 0.1: the mass that may leave the label, which is smoothing in the "others" convention.
 
     Complexity:
         two passes over the logits, one of them for the gradient; no N x K tensor beside it.
 
     When to use:
-        in label smoothing's place, where the wrong classes should not be pushed to equal shares.
+        as an alternative to label smoothing, if the wrong classes should not be pushed to equal probabilities.
 
     Limitations:
-        examples that are probable enough teach nothing, so confidence above 1 - smoothing is left as it is.
+        examples that are probable enough have no gradient, so that a confidence above 1 - smoothing is not reduced.
 
     Aliases:
         LR
@@ -63,10 +76,11 @@ def label_relaxation_loss(
         >>> loss.exp().round(decimals=4).tolist()        # cross entropy is log 2
         [2.0, 1.0]
     """
-    odds = label_log_odds(logits, labels, class_dim=class_dim)
-    check_fraction("smoothing", smoothing)
-    check_per_example("smoothing", smoothing, odds.shape)
+    examples = read_labelled(logits, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    assert examples.labels is not None
+    smoothing = read_setting("smoothing", smoothing, examples.logits.shape[:-1], high=1.0)
+    odds = label_log_odds(examples.logits, examples.labels)
     a = as_like(smoothing, odds)
     entropy = torch.special.entr(1 - a) + torch.special.entr(a)
     loss = -(1 - a) * logsigmoid(odds) - a * logsigmoid(-odds) - entropy
-    return torch.where(odds < -torch.logit(a), loss, 0.0)
+    return examples.finish(torch.where(odds >= -torch.logit(a), 0.0, loss), reduction)

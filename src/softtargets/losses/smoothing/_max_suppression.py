@@ -1,55 +1,72 @@
-"""Label smoothing that takes from the largest logit (MaxSup)."""
+"""Label smoothing that lowers the largest logit (MaxSup)."""
 
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_fraction
+from softtargets._numerics import as_like, times
 from softtargets.losses._cross_entropy import cross_entropy
-from softtargets.losses.building_blocks import label_and_largest
+from softtargets.losses._engine.expectation import valid_logits
+from softtargets.losses.building_blocks import deferred_cross_entropy, label_and_largest
+from softtargets.losses.inputs import LossInputs, read_examples
+from softtargets.losses.reduction import Reduction
+from softtargets.losses.settings import read_setting
+from softtargets.targets import Targets
 
 __all__ = ["max_suppression_loss"]
 
 
 def max_suppression_loss(
-    logits: Tensor, labels: Tensor, *, smoothing: float | Tensor = 0.1, class_dim: int = -1
+    logits: Tensor,
+    targets: Targets | Tensor,
+    *,
+    smoothing: float | Tensor = 0.1,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
-    """Max suppression: label smoothing that takes its mass from the largest logit, not from the label's.
+    """Max suppression: label smoothing that takes its mass from the largest logit instead of the label's.
 
-    cross entropy + smoothing * (z_max - mean(z)), that is t = onehot(label) + r/K - r * onehot(argmax z)
+    cross entropy + r * (z_max - mean(z)), that is t = onehot(label) + r/K - r * onehot(argmax z)    # Zhou et al. 2025
 
-    One value per example; the argmax gets no gradient.
+    One value per example; the argmax gets no gradient. The second term does not depend on the target, so that soft
+    targets follow the same formula.
 
     Args:
-        logits: (..., K) float, or with the classes at `class_dim`.
-        labels: (...) int64 in [0, K).
+        logits: (..., K) float, or with the classes at `class_dim`; classes of logit -inf are left out of the mean.
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets.
         smoothing: r, a number or a (...) float tensor, one per example, in [0, 1].
-        class_dim: where the classes are.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, at least 0.
+        (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, or smoothing is outside [0, 1].
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label is out of range, or smoothing is outside [0, 1].
+        TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
         smoothing=0 gives cross_entropy; where the prediction is right it is label smoothing.
 
     Notes:
-        their alpha, in the "all" convention, which they raise from 0.1 to 0.2 over training. Other libraries return
-        the batch's mean on every row.
+        their alpha, in the "all" convention. They increase it linearly from 0.1 in the first epoch to 0.2 in the last.
+        Other libraries return the mean over the batch on every row.
 
     Complexity:
-        that of cross_entropy and an argmax; no N x K target.
+        that of cross_entropy and an argmax for labels, twice that for soft targets; no N x K target.
 
     When to use:
-        label smoothing helps but holds on to wrong predictions: there smoothing pushes the label down, this the error.
+        label smoothing helps but preserves wrong predictions: it lowers the label's logit there, and this loss lowers
+        the wrong one.
 
     Limitations:
-        where two classes tie for the largest it has a kink, and its minimiser can lie on one. The evidence is its
-        authors' own.
+        not differentiable where two classes tie for the largest logit, and the minimum can lie there. The only evidence
+        is the authors' own.
 
     Aliases:
         MaxSup
@@ -66,7 +83,20 @@ def max_suppression_loss(
         >>> round(float(loss - cross), 4)        # (3 - 1) / 2
         1.0
     """
-    check_fraction("smoothing", smoothing)
-    made = label_and_largest(logits, labels, 1.0, -smoothing, class_dim, name="smoothing")
-    made = replace(made, rest=smoothing * torch.ones_like(made.mass()))
-    return cross_entropy(logits, made, class_dim=class_dim)
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    smoothing = read_setting("smoothing", smoothing, examples.logits.shape[:-1], high=1.0)
+    if examples.labels is None:
+        return examples.finish(_of_soft_targets(examples, smoothing), reduction)
+    made = label_and_largest(examples.logits, examples.labels, 1.0, -smoothing, -1, name="smoothing")
+    made = replace(made, rest=smoothing * torch.ones_like(made.mass()), ignored=examples.left_out)
+    return examples.finish(cross_entropy(examples.logits, made), reduction)
+
+
+def _of_soft_targets(examples: LossInputs, smoothing: float | Tensor) -> Tensor:
+    logits = valid_logits(examples)
+    own = deferred_cross_entropy(logits, examples.targets)
+    largest = logits.detach().argmax(-1)
+    ones = torch.ones(largest.shape, dtype=torch.float64, device=logits.device)
+    # cross entropy against weights of sum 0: z_max - mean(z)
+    excess = deferred_cross_entropy(logits, Targets(index=largest[..., None], value=-ones[..., None], rest=ones))
+    return own + times(as_like(smoothing, excess), excess)
