@@ -325,8 +325,8 @@ WRONG_CALLS: list[tuple[dict[str, Any], Any, Any, str]] = [
     ({"ignore_index": 1}, LOGITS, PROBS, "ignore_index: negative if targets are probabilities; got 1"),
     ({"class_dim": 2}, LOGITS, LABELS, r"class_dim: a dimension of the logits, of shape \(5, 4\); got 2"),
     ({}, LOGITS[0, 0], LABELS[0], r"class_dim: a dimension of the logits, of shape \(\); got 1"),
-    ({"weight": WEIGHT[:3]}, LOGITS, LABELS, r"weight: shape \(4,\), one weight per class of the logits; got \(3,\)"),
-    ({"prior": PROBS[0, :2] / PROBS[0, :2].sum(), "label_smoothing": 0.1}, LOGITS, LABELS, "prior: 4 classes"),
+    ({"weight": WEIGHT[:3]}, LOGITS, LABELS, r"weight: shape \(4,\), one number per class of the logits; got \(3,\)"),
+    ({"prior": PROBS[0, :2] / PROBS[0, :2].sum(), "label_smoothing": 0.1}, LOGITS, LABELS, r"prior: shape \(4,\), one number per class of the logits"),
 ]
 
 

@@ -144,7 +144,7 @@ def test_what_the_constructor_refuses(function: Any, keywords: dict[str, Any], m
 @pytest.mark.parametrize(
     ("keywords", "labels", "message"),
     [
-        ({"class_weight": WEIGHT[:3]}, LABELS, r"class_weight: shape \(4,\), one weight per class of the logits"),
+        ({"class_weight": WEIGHT[:3]}, LABELS, r"class_weight: shape \(4,\), one number per class of the logits"),
         ({"ignore_index": -1}, LABELS - 3, "targets: labels of at least 0 .*; got -3 at row 1"),
         ({}, LABELS.double(), "targets: integer labels, or probabilities .*; got torch.float64 .*; use targets.long"),
     ],

@@ -92,11 +92,11 @@ def cross_entropy(
         raise fail("inplace", "eager code in which only the logits require a gradient", True, remedy)
     else:
         losses = plain_cross_entropy(batch)
-    return batch.finish(losses, reduction)
+    return batch.reduce(losses, reduction)
 
 
 def plain_cross_entropy(batch: LossInputs) -> Tensor:
-    """Return the cross entropy of each example, (...), computed with differentiable torch operations."""
+    """Return the cross entropy of each example, (...), 0 if it is left out, with differentiable torch operations."""
     z = at_least_float32(batch.logits)
     if batch.left_out is not None:
         z = z.masked_fill(batch.left_out[..., None], 0.0)
@@ -164,9 +164,9 @@ def accelerated(
         inplace: write the gradient over the logits.
     """
     if expected is None and logits.requires_grad:
-        expected = chunked.mean_gradient(logits, class_dim, 1 if reduction == "sum" else batch.counted())
-        if batch.left_out is not None:
-            expected = expected.masked_fill(batch.left_out, 0.0)
+        expected = chunked.mean_gradient(logits, class_dim, 1 if reduction == "sum" else batch.counted)
+        if batch.left_out is not None and reduction == "none":
+            expected = expected.masked_fill(batch.left_out, 0.0)  # as a masked mean of the losses will bring it
     kernel = CrossEntropyKernel(batch)
     return chunked.run(kernel, logits, class_dim=class_dim, expected=expected, ahead=ahead, inplace=inplace)
 
@@ -181,8 +181,9 @@ class CrossEntropyKernel:
     def chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
         labels, left_out = self.batch.labels, self.batch.left_out
         if labels is not None:
-            here = None if left_out is None else left_out_here(left_out[index])
-            return fused_labels(logits, labels[index], here, scale, gradient)
+            if index is not EVERYTHING:
+                labels, left_out = labels[index], None if left_out is None else left_out_here(left_out[index])
+            return fused_labels(logits, labels, left_out, scale, gradient)
         targets, wide = self.soft, accumulating(logits.dtype)
         assert targets is not None
         if targets.table is not None and targets.table.dtype != wide:
@@ -194,6 +195,6 @@ class CrossEntropyKernel:
         return plain_cross_entropy(replace(self.batch, logits=logits))
 
     def tensors(self) -> Iterable[Tensor]:
-        if self.soft is not None:
-            return self.soft.tensors().values()
-        return [tensor for tensor in (self.batch.labels, self.batch.left_out) if tensor is not None]
+        if self.batch.labels is not None:
+            return (self.batch.labels,)
+        return () if self.soft is None else self.soft.tensors().values()

@@ -9,7 +9,7 @@ from softtargets._checks import check_per_example
 from softtargets._numerics import accumulating
 from softtargets.losses._cross_entropy import accelerated, can_accelerate, cross_entropy, plain_cross_entropy
 from softtargets.losses._dtensor import is_dtensor
-from softtargets.losses.inputs import paired, read_examples
+from softtargets.losses.inputs import LossInputs, paired, read_examples
 from softtargets.losses.reduction import Reduction, reduce, upstream
 from softtargets.targets import Targets, hard
 
@@ -27,7 +27,14 @@ def deferred_cross_entropy(
     The forward pass of :func:`cross_entropy` computes the gradient of a mean, which is wasted if the losses are
     weighted or transformed afterwards.
     """
-    return _per_example(logits, targets, class_dim, ignore_index, mask, ahead=False)
+    if is_dtensor(logits):
+        return cross_entropy(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    batch = read_examples(
+        logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask, zero_left_out=False
+    )
+    if can_accelerate(batch, logits):
+        return accelerated(batch, logits, class_dim, ahead=False)
+    return plain_cross_entropy(batch)
 
 
 def label_log_prob(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
@@ -36,40 +43,33 @@ def label_log_prob(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Te
 
 
 def reduced_cross_entropy(
+    batch: LossInputs,
     logits: Tensor,
-    targets: Targets,
     reduction: Reduction,
     *,
     weight: Tensor | None = None,
     normalizer: float | Tensor | None = None,
     class_dim: int = -1,
 ) -> Tensor:
-    """Return ``reduce(cross_entropy(...), ...)``; the forward pass computes its gradient, weights included."""
-    like = logits.new_empty((), dtype=accumulating(logits.dtype)).expand(targets.shape)
-    expected = upstream(like, reduction, weight=weight, normalizer=normalizer)
-    losses = _per_example(logits, targets, class_dim, expected=expected)
-    return reduce(losses, reduction, weight=weight, normalizer=normalizer)
+    """Return ``reduce(cross_entropy(...), ...)``; the forward pass computes its gradient, weights included.
 
-
-def _per_example(
-    logits: Tensor,
-    targets: Targets | Tensor,
-    class_dim: int,
-    ignore_index: int = -100,
-    mask: Tensor | None = None,
-    *,
-    expected: Tensor | None = None,
-    ahead: bool = True,
-) -> Tensor:
-    """Return one loss per example; `expected` and `ahead` as in :func:`accelerated`."""
+    Args:
+        batch: what was read of the logits and the targets.
+        logits: the logits that `batch` was read from.
+        reduction: as in :func:`reduce`.
+        weight: as in :func:`reduce`.
+        normalizer: as in :func:`reduce`.
+        class_dim: the dimension of the classes.
+    """
     if is_dtensor(logits):
-        return cross_entropy(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    batch = read_examples(
-        logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask, zero_left_out=False
-    )
-    if can_accelerate(batch, logits):
-        return accelerated(batch, logits, class_dim, expected=expected, ahead=ahead)
-    return plain_cross_entropy(batch)
+        values = cross_entropy(logits, batch.targets, class_dim=class_dim)
+    elif can_accelerate(batch, logits):
+        like = logits.new_empty((), dtype=accumulating(logits.dtype)).expand(batch.logits.shape[:-1])
+        expected = upstream(like, reduction, weight=weight, normalizer=normalizer)
+        values = accelerated(batch, logits, class_dim, expected=expected)
+    else:
+        values = plain_cross_entropy(batch)
+    return reduce(values, reduction, weight=weight, normalizer=normalizer)
 
 
 def label_and_largest(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from torch import Tensor
 
@@ -48,8 +49,9 @@ class LossInputs:
         made = hard(self.labels)
         return made if self.left_out is None else replace(made, ignored=self.left_out)
 
+    @cached_property
     def counted(self) -> int | Tensor:
-        """Return the number of examples that count, but at least 1."""
+        """The number of examples that count, but at least 1."""
         if self.left_out is None:
             return max(1, self.logits.shape[:-1].numel())
         return (~self.left_out).sum().clamp(min=1)
@@ -59,13 +61,17 @@ class LossInputs:
 
         The mean over no example is 0.
         """
+        check_reduction(reduction)
         if self.left_out is not None:
             losses = losses.masked_fill(self.left_out, 0.0)
+        return self.reduce(losses, reduction)
+
+    def reduce(self, losses: Tensor, reduction: Reduction) -> Tensor:
+        """Reduce losses that are 0 already for examples that are left out."""
         if reduction == "none":
             return losses
-        check_reduction(reduction)
         total = losses.sum()
-        return total if reduction == "sum" else total / self.counted()
+        return total if reduction == "sum" else total / self.counted
 
 
 def read_examples(

@@ -11,7 +11,7 @@ from softtargets._checks import check_class_weight, check_fraction, check_prior
 from softtargets._errors import fail, fail_type, unknown
 from softtargets._numerics import at_least_float32
 from softtargets.losses.building_blocks import reduced_cross_entropy
-from softtargets.losses.inputs import read_examples
+from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction
 from softtargets.nn._examples import RowSettings, check_fits, check_settings, class_dim_of, shape_of, weights_of
 from softtargets.targets import Targets, convert_smoothing, reweight, smooth
@@ -135,7 +135,8 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
             "ignore_index": self.ignore_index,
             "mask": mask,
         }
-        self._check_ignore_index(target)
+        if self.ignore_index >= 0:
+            self._check_ignore_index(target)
         if self.weight is None and not self.label_smoothing and normalizer is None and self.weighting == "example":
             return losses.cross_entropy(input, target, **rows, reduction=self.reduction)
         return self._smoothed_or_weighted(input, target, rows, normalizer)
@@ -144,16 +145,18 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
         self, logits: Tensor, target: Tensor | Targets, rows: RowSettings, normalizer: float | Tensor | None
     ) -> Tensor:
         batch = read_examples(logits, target, **rows, zero_left_out=False)
-        targets, size = batch.targets, batch.logits.shape[-1]
+        size = batch.logits.shape[-1]
         check_fits("weight", self.weight, size)
+        check_fits("prior", self.prior, size)
         smoothed, reduced = WEIGHTINGS[self.weighting]
         if self.label_smoothing:
             settings = {"num_classes": size, "convention": self.convention, "prior": self.prior}
-            targets = smoothed(targets, self.label_smoothing, **settings)
-        return reduced(logits, targets, rows["class_dim"], self.weight, self.reduction, normalizer)
+            soft = smoothed(batch.targets, self.label_smoothing, **settings)
+            batch = replace(batch, labels=None, soft=soft)
+        return reduced(batch, logits, rows["class_dim"], self.weight, self.reduction, normalizer)
 
     def _check_ignore_index(self, target: Tensor | Targets) -> None:
-        if self.ignore_index >= 0 and isinstance(target, Tensor) and target.is_floating_point():
+        if isinstance(target, Tensor) and target.is_floating_point():
             required, remedy = "negative if targets are probabilities", "leave rows out with mask="
             raise fail("ignore_index", required, self.ignore_index, remedy)
 
@@ -166,31 +169,33 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
 
 
 def _by_example(
+    batch: LossInputs,
     logits: Tensor,
-    targets: Targets,
     class_dim: int,
     class_weight: Tensor | None,
     reduction: Reduction,
     normalizer: float | Tensor | None,
 ) -> Tensor:
-    weight = weights_of(targets, class_weight)
-    return reduced_cross_entropy(logits, targets, reduction, weight=weight, normalizer=normalizer, class_dim=class_dim)
+    weight = weights_of(batch, class_weight)
+    return reduced_cross_entropy(batch, logits, reduction, weight=weight, normalizer=normalizer, class_dim=class_dim)
 
 
 def _as_torch(
+    batch: LossInputs,
     logits: Tensor,
-    targets: Targets,
     class_dim: int,
     class_weight: Tensor | None,
     reduction: Reduction,
     normalizer: float | Tensor | None,
 ) -> Tensor:
-    weighted = targets if class_weight is None else reweight(targets, class_weight)
+    targets = batch.targets
+    if class_weight is not None:
+        batch = replace(batch, labels=None, soft=reweight(targets, class_weight))
     over_nothing = None
     if reduction == "mean" and normalizer is None:
         normalizer = torch.as_tensor(_normalizer_of_torch(targets, class_weight), device=logits.device)
         over_nothing = normalizer == 0
-    result = reduced_cross_entropy(logits, weighted, reduction, normalizer=normalizer, class_dim=class_dim)
+    result = reduced_cross_entropy(batch, logits, reduction, normalizer=normalizer, class_dim=class_dim)
     if over_nothing is not None:
         result = torch.where(over_nothing, torch.nan, result)  # as in torch; ours would be 0
     # under autocast torch computes this loss in float32

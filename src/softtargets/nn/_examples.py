@@ -5,9 +5,10 @@ from typing import TypedDict
 from torch import Tensor, nn
 
 from softtargets._errors import fail
-from softtargets.losses.inputs import check_ignore_index
+from softtargets._numerics import at_least_float32, rows_of
+from softtargets.losses.inputs import LossInputs, check_ignore_index
 from softtargets.losses.reduction import Reduction, check_reduction
-from softtargets.targets import Targets, example_weights
+from softtargets.targets import example_weights
 
 
 class RowSettings(TypedDict):
@@ -52,17 +53,20 @@ def class_dim_of(logits: Tensor, class_dim: int) -> int:
 
 
 def check_fits(argument: str, weight: Tensor | None, num_classes: int) -> None:
-    """Require one class weight for every class of the logits."""
+    """Require one number for every class of the logits."""
     if weight is not None and len(weight) != num_classes:
-        required = f"shape ({num_classes},), one weight per class of the logits"
-        raise fail(argument, required, tuple(weight.shape), "give one weight per class, or set class_dim")
+        required = f"shape ({num_classes},), one number per class of the logits"
+        raise fail(argument, required, tuple(weight.shape), "give one number per class, or set class_dim")
 
 
-def weights_of(targets: Targets, class_weight: Tensor | None) -> Tensor | None:
-    """Return the weight of each example in a mean, (...), 0 if it is ignored; None: all weights are 1."""
-    if class_weight is not None:
-        return example_weights(targets, class_weight)
-    return None if targets.ignored is None else ~targets.ignored
+def weights_of(batch: LossInputs, class_weight: Tensor | None) -> Tensor | None:
+    """Return the weight of each example in a mean, (...), 0 if it is left out; None: all weights are 1."""
+    if class_weight is None:
+        return None if batch.left_out is None else ~batch.left_out
+    if batch.labels is None:
+        return example_weights(batch.targets, class_weight)
+    weights = at_least_float32(rows_of(class_weight, batch.labels))
+    return weights if batch.left_out is None else weights.masked_fill(batch.left_out, 0.0)
 
 
 def shape_of(tensor: Tensor | None) -> tuple[int, ...] | None:

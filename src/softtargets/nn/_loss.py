@@ -141,7 +141,7 @@ class Loss(SoftmaxLoss):
 
     def _weights(self, batch: LossInputs) -> Tensor | None:
         check_fits("class_weight", self.class_weight, batch.logits.shape[-1])
-        return weights_of(batch.targets, self.class_weight)
+        return weights_of(batch, self.class_weight)
 
     def extra_repr(self) -> str:
         given = {**self._given(), **{name: getattr(self, name) for name in SHARED}}
