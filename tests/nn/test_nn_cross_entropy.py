@@ -316,7 +316,7 @@ WRONG_CALLS: list[tuple[dict[str, Any], Any, Any, str]] = [
         {},
         LOGITS,
         LABELS.double(),
-        r"targets: integer labels, or probabilities of the shape of the logits, \(5, 4\); got",
+        r"targets: integer labels, or probabilities of shape \(5, 4\); got",
     ),
     ({}, LOGITS, LABELS.tolist(), "targets: labels or probabilities in a tensor; got list"),
     ({}, LOGITS, LABELS + 1, "targets: .* below 4, the number of classes; got 4 at row 2"),
@@ -326,7 +326,12 @@ WRONG_CALLS: list[tuple[dict[str, Any], Any, Any, str]] = [
     ({"class_dim": 2}, LOGITS, LABELS, r"class_dim: a dimension of the logits, of shape \(5, 4\); got 2"),
     ({}, LOGITS[0, 0], LABELS[0], r"class_dim: a dimension of the logits, of shape \(\); got 1"),
     ({"weight": WEIGHT[:3]}, LOGITS, LABELS, r"weight: shape \(4,\), one number per class of the logits; got \(3,\)"),
-    ({"prior": PROBS[0, :2] / PROBS[0, :2].sum(), "label_smoothing": 0.1}, LOGITS, LABELS, r"prior: shape \(4,\), one number per class of the logits"),
+    (
+        {"prior": PROBS[0, :2] / PROBS[0, :2].sum(), "label_smoothing": 0.1},
+        LOGITS,
+        LABELS,
+        r"prior: shape \(4,\), one number per class of the logits",
+    ),
 ]
 
 

@@ -12,7 +12,7 @@ from softtargets._numerics import accumulating
 from softtargets.losses._cross_entropy import plain_cross_entropy
 from softtargets.losses._engine.chunked import Unchanged, chunks, cut, plain_tensors
 from softtargets.losses._engine.fused import fused
-from softtargets.losses.inputs import LossInputs, read_targets
+from softtargets.losses.inputs import LossInputs, check_order, read_targets
 from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets
 
@@ -92,6 +92,7 @@ def linear_cross_entropy(
         [5.0]
     """
     check_reduction(reduction)
+    check_order(hidden, targets, first="hidden")
     hidden, weight, bias = _as_autocast(*_checked(hidden, weight, bias))
     if chunk is not None:
         check_int("chunk", chunk, least=1, remedy="give the number of rows, or None")

@@ -16,12 +16,10 @@ from softtargets._checks import (
     values_visible,
     where,
 )
-from softtargets._errors import fail, fail_type
+from softtargets._errors import InputError, fail, fail_type
 from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets, dense, hard
 from softtargets.targets.checks import check_spread
-
-SWAPPED = "pass the logits first, then the targets"
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +152,8 @@ def read_targets(
         )
         return labels, None, left_out
     if isinstance(targets, Tensor):
+        if num_classes is not None and tuple(targets.shape) != (*shape, num_classes):
+            raise _wrong_probs(targets, shape, (*shape, num_classes))
         targets = dense(targets)
     elif not isinstance(targets, Targets):
         required = "a tensor of labels or of probabilities, or Targets"
@@ -173,17 +173,18 @@ def check_ignore_index(ignore_index: int) -> None:
         check_int("ignore_index", ignore_index, least=-(2**63), remedy="give the label that marks ignored examples")
 
 
-def check_order(logits: object, targets: object, argument: str = "targets") -> None:
+def check_order(logits: object, targets: object, argument: str = "targets", *, first: str = "logits") -> None:
     """Require tensors, and say so if labels were passed as the logits and logits as the targets."""
+    swap = f"pass the {first} first, then the {argument}"
     if not isinstance(logits, Tensor):
         swapped = isinstance(logits, Targets) and isinstance(targets, Tensor)
-        remedy = SWAPPED if swapped else _as_tensor("logits", logits)
-        raise fail_type("logits", "a floating-point tensor", type(logits).__name__, remedy)
+        remedy = swap if swapped else _as_tensor(first, logits)
+        raise fail_type(first, "a floating-point tensor", type(logits).__name__, remedy)
     if not isinstance(targets, Tensor | Targets):
         required = "a tensor of integer labels" if argument == "labels" else "labels or probabilities in a tensor"
         raise fail_type(argument, required, type(targets).__name__, _as_tensor(argument, targets))
     if not logits.is_floating_point() and isinstance(targets, Tensor) and targets.is_floating_point():
-        raise fail_type("logits", "a floating-point tensor", f"dtype {logits.dtype}", SWAPPED)
+        raise fail_type(first, "a floating-point tensor", f"dtype {logits.dtype}", swap)
 
 
 def _as_tensor(argument: str, got: object) -> str:
@@ -205,9 +206,7 @@ def check_layout(
     if targets.is_floating_point():
         if got == tuple(logits.shape):
             return
-        required = f"integer labels, or probabilities of the shape of the logits, {tuple(logits.shape)}"
-        remedy = "use targets.long() if these are labels" if got == shape else "give one probability per class"
-        raise fail(argument, required, f"{targets.dtype} of shape {got}", remedy)
+        raise _wrong_probs(targets, shape, tuple(logits.shape))
     if got == shape or got == (*shape, 1):  # the reader of labels knows what to do about a column
         return
     others = (d for d in range(logits.ndim) if got == tuple(n for i, n in enumerate(logits.shape) if i != d))
@@ -221,6 +220,14 @@ def check_layout(
     else:
         remedy = "give one label per example"
     raise fail(argument, f"shape {shape}, as the logits without classes", got, remedy)
+
+
+def _wrong_probs(targets: Tensor, shape: tuple[int, ...], required: tuple[int, ...]) -> InputError:
+    got = tuple(targets.shape)
+    remedy = "use targets.long() if these are labels" if got == shape else "give one probability per class"
+    return fail(
+        "targets", f"integer labels, or probabilities of shape {required}", f"{targets.dtype} of shape {got}", remedy
+    )
 
 
 def classes_last(logits: Tensor, class_dim: int) -> Tensor:
