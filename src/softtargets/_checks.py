@@ -103,7 +103,8 @@ def check_count(argument: str, value: object, *, least: int = 1, most: int | Non
 def check_floating(argument: str, tensor: object) -> None:
     """Require a floating-point tensor."""
     if not isinstance(tensor, Tensor):
-        raise fail_type(argument, "a floating-point tensor", type(tensor).__name__, "pass a torch.Tensor")
+        remedy = f"use torch.from_numpy({argument})" if hasattr(tensor, "__array__") else "pass a torch.Tensor"
+        raise fail_type(argument, "a floating-point tensor", type(tensor).__name__, remedy)
     if not tensor.is_floating_point():
         raise fail_type(argument, "a floating-point tensor", f"dtype {tensor.dtype}", f"use {argument}.float()")
 

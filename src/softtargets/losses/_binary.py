@@ -75,7 +75,7 @@ def binary_cross_entropy(
         if K is large, most labels are 0 and dominate the loss; "binary" smoothing adds labels of r K / 2 in total.
 
     Aliases:
-        BCE; sigmoid cross entropy; multi-label cross entropy; binary smoothing
+        BCE; BCEWithLogitsLoss; sigmoid cross entropy; multi-label cross entropy; binary smoothing
 
     Topics:
         overconfidence

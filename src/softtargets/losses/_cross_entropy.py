@@ -74,6 +74,9 @@ def cross_entropy(
     Limitations:
         a large network memorizes wrong labels and becomes overconfident (Guo et al. 2017; Lukasik et al. 2020).
 
+    Aliases:
+        softmax cross entropy; softmax_cross_entropy_with_integer_labels; categorical cross entropy; nll_loss
+
     Example:
         >>> cross_entropy(torch.zeros(1, 4), torch.tensor([2])).exp().tolist()
         [4.0]

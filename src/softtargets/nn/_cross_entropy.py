@@ -27,8 +27,9 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
 
     To migrate, change the import and nothing else: without `weight` the numbers are torch's, as long as at least one
     example counts. It is a subclass of torch's class, so that libraries which recognise torch's class (skorch, to
-    return probabilities) recognise this one. The numbers differ from torch's in four cases, which weighting="torch"
-    restores:
+    return probabilities) recognise this one.
+
+    The numbers differ from torch's in four cases. With weighting="torch" they are torch's there too:
 
     - w_i is a weight of the example: weight[label] if the label is known, else sum_k t_k weight_k. torch multiplies
       the classes within a smoothed target, which changes the minimiser (pytorch#104776).
@@ -69,6 +70,9 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
 
     Limitations:
         the mean over a small weighted batch is normalised by that batch: pass `normalizer`.
+
+    Aliases:
+        LabelSmoothingCrossEntropy; SoftTargetCrossEntropy; label-smoothing cross entropy
 
     Example:
         >>> logits, labels = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), torch.tensor([0, -100])
