@@ -440,7 +440,7 @@ WRONG = {
     ),
     "shape": (
         lambda: losses.cross_entropy(torch.zeros(3, 2), torch.tensor([0, 1])),
-        r"targets: shape \(3,\), as the logits without classes; got \(2,\); give one label per example",
+        r"targets: shape \(3,\); got \(2,\); give one per example",
     ),
     "classes": (
         lambda: losses.cross_entropy(torch.zeros(2, 3), targets.dense(torch.ones(2, 4))),

@@ -320,7 +320,7 @@ WRONG_CALLS: list[tuple[dict[str, Any], Any, Any, str]] = [
     ),
     ({}, LOGITS, LABELS.tolist(), "targets: labels or probabilities in a tensor; got list"),
     ({}, LOGITS, LABELS + 1, "targets: .* below 4, the number of classes; got 4 at row 2"),
-    ({}, LOGITS, LABELS[:3], r"targets: shape .*5.*, as the logits without classes; got \(3,\)"),
+    ({}, LOGITS, LABELS[:3], r"targets: shape \(5,\); got \(3,\); give one per example"),
     ({"ignore_index": -1}, LOGITS, LABELS - 3, "targets: labels of at least 0 .*; got -3 at row 1"),
     ({"ignore_index": 1}, LOGITS, PROBS, "ignore_index: negative if targets are probabilities; got 1"),
     ({"class_dim": 2}, LOGITS, LABELS, r"class_dim: a dimension of the logits, of shape \(5, 4\); got 2"),

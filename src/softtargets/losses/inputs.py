@@ -207,7 +207,7 @@ def check_layout(
         if got == tuple(logits.shape):
             return
         raise _wrong_probs(targets, shape, tuple(logits.shape))
-    if got == shape or got == (*shape, 1):  # the reader of labels knows what to do about a column
+    if got == shape:
         return
     others = (d for d in range(logits.ndim) if got == tuple(n for i, n in enumerate(logits.shape) if i != d))
     dim = next(others, None)
@@ -217,8 +217,8 @@ def check_layout(
         remedy = f"use {argument}.argmax({class_dim}) for one-hot labels" + (
             f", or {argument}.float() for probabilities" if argument == "targets" else ""
         )
-    else:
-        remedy = "give one label per example"
+    else:  # refused by the reader of labels
+        return
     raise fail(argument, f"shape {shape}, as the logits without classes", got, remedy)
 
 
