@@ -108,6 +108,15 @@ def read_labelled(
     logits: Tensor, labels: Tensor, *, class_dim: int = -1, ignore_index: int = -100, mask: Tensor | None = None
 ) -> LossInputs:
     """Check the arguments of a loss that is defined for labels alone, as :func:`read_examples`."""
+    moved, read, left_out = _labelled(logits, labels, class_dim, ignore_index, mask)
+    if left_out is not None:
+        moved = moved.masked_fill(left_out[..., None], 0.0)
+    return LossInputs(moved, read, None, left_out)
+
+
+def _labelled(
+    logits: Tensor, labels: Tensor, class_dim: int, ignore_index: int | None, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
     check_order(logits, labels, argument="labels")
     moved = classes_last(logits, class_dim)
     if isinstance(labels, Targets) or (isinstance(labels, Tensor) and labels.is_floating_point()):
@@ -119,9 +128,7 @@ def read_labelled(
     read, left_out = read_labels(
         "labels", labels, num_classes=moved.shape[-1], shape=shape, ignore_index=ignore_index, mask=mask
     )
-    if left_out is not None:
-        moved = moved.masked_fill(left_out[..., None], 0.0)
-    return LossInputs(moved, read, None, left_out)
+    return moved, read, left_out
 
 
 def read_targets(
@@ -254,23 +261,9 @@ def moved_last(logits: Tensor, class_dim: int) -> Tensor:
 
 
 def paired(logits: Tensor, labels: Tensor, class_dim: int) -> tuple[Tensor, Tensor]:
-    """Return logits as (..., K) and labels as (...) int64, checked."""
-    check_order(logits, labels, argument="labels")
-    moved = classes_last(logits, class_dim)
-    shape = tuple(moved.shape[:-1])
-    check_layout(logits, labels, shape, class_dim, argument="labels")
-    read, _ = read_labels("labels", labels, num_classes=moved.shape[-1], shape=shape)
+    """Return logits as (..., K) and labels as (...) int64, checked; no label may be ignored."""
+    moved, read, _ = _labelled(logits, labels, class_dim, None, None)
     return moved, read
-
-
-def as_targets(targets: Targets | Tensor) -> Targets:
-    """Return labels as hard targets, and targets as they are."""
-    if not isinstance(targets, Tensor):
-        return targets
-    if targets.is_floating_point():
-        remedy = "use targets.dense(...) for probabilities"
-        raise fail_type("targets", "Targets or integer labels", f"dtype {targets.dtype}", remedy)
-    return hard(targets)
 
 
 def check_fit(targets: Targets, shape: tuple[int, ...], num_classes: int) -> None:
