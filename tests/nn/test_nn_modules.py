@@ -101,9 +101,11 @@ def test_it_is_called_as_torchs(name: str) -> None:
 
 
 @modules
-def test_it_compiles(name: str) -> None:
+def test_it_compiles_as_one_graph(name: str) -> None:
     loss = MODULES[name]()
-    torch.testing.assert_close(torch.compile(loss, backend="aot_eager")(LOGITS, LABELS), loss(LOGITS, LABELS))
+    torch.testing.assert_close(
+        torch.compile(loss, backend="aot_eager", fullgraph=True)(LOGITS, LABELS), loss(LOGITS, LABELS)
+    )
 
 
 @modules

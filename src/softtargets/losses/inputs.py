@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from torch import Tensor
 
@@ -47,7 +46,7 @@ class LossInputs:
         made = hard(self.labels)
         return made if self.left_out is None else replace(made, ignored=self.left_out)
 
-    @cached_property
+    @property
     def counted(self) -> int | Tensor:
         """The number of examples that count, but at least 1."""
         if self.left_out is None:
