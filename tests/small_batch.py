@@ -46,15 +46,15 @@ def same(
 
 
 def fused_calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Record, for every call of the fused cross entropy from now on, whether it computed a gradient."""
-    from softtargets.losses._engine import kernel
+    """Record, for every chunk of cross entropy computed from now on, whether its gradient was computed too."""
+    from softtargets.losses._cross_entropy import CrossEntropyKernel
 
     made: list[bool] = []
-    fused = kernel.fused
+    chunk = CrossEntropyKernel.chunk
 
-    def recording(logits: Tensor, targets: Any, scale: Any = None, gradient: Any = None) -> Tensor:
+    def recording(self: Any, logits: Tensor, index: Any, scale: Any, gradient: Any) -> Tensor:
         made.append(gradient is not None)
-        return fused(logits, targets, scale, gradient)
+        return chunk(self, logits, index, scale, gradient)
 
-    monkeypatch.setattr(kernel, "fused", recording)
+    monkeypatch.setattr(CrossEntropyKernel, "chunk", recording)
     return made

@@ -108,7 +108,7 @@ def test_trap_06_soft_targets_can_be_ignored_and_ignore_index_is_never_without_e
         nn.CrossEntropyLoss()(LOGITS, smoothed),
         F.cross_entropy(LOGITS[~IGNORED], LABELS[~IGNORED], label_smoothing=0.2),
     )
-    with pytest.raises(ValueError, match="ignore_index: negative where targets are probabilities; got 2"):
+    with pytest.raises(ValueError, match="ignore_index: negative if targets are probabilities; got 2"):
         nn.CrossEntropyLoss(ignore_index=2)(LOGITS, PROBS)
 
 

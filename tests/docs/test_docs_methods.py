@@ -37,7 +37,7 @@ def test_every_public_name_of_every_room_has_a_page() -> None:
 
 def test_the_page_of_a_class_describes_its_methods() -> None:
     page = generate.reference(("nn.Loss",))
-    assert "### `forward`\n\n```python\nforward(logits, " in page
+    assert "### `forward`\n\n```python\nforward(input, " in page
     assert "`normalizer`: " in page
     assert "extra_repr" not in page  # its docstring is inherited from torch
 

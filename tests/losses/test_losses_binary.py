@@ -198,28 +198,28 @@ ZEROS = torch.zeros(2, 3)
 WRONG = {
     "above 1": (
         lambda: losses.binary_cross_entropy(ZEROS, torch.tensor([[0, 1, 0], [1, 2, 3]])),
-        r"labels: in \[0, 1\]; got 2 at index \(1, 1\); fix that label, or drop its example",
+        r"targets: in \[0, 1\]; got 2 at index \(1, 1\); fix that label, or set it to ignore_index",
     ),
     "nan": (
         lambda: losses.binary_cross_entropy(ZEROS, torch.tensor([[0.0, 0.5, 1.0], [math.nan, 0.0, 0.0]])),
-        r"labels: in \[0, 1\]; got nan at index \(1, 0\)",
+        r"targets: in \[0, 1\]; got nan at index \(1, 0\)",
     ),
     "negative": (lambda: losses.binary_cross_entropy(ZEROS, -torch.ones(2, 3)), r"got -1 at index \(0, 0\)"),
     "shape": (
         lambda: losses.binary_cross_entropy(ZEROS, torch.tensor([0, 2])),
-        r"labels: shape \(2, 3\), as the logits; got \(2,\); give 0 or 1 for every class, not the number of one",
+        r"targets: shape \(2, 3\), as the logits; got \(2,\); give 0 or 1 for every class, as .*one_hot",
     ),
     "no tensor": (
         lambda: losses.binary_cross_entropy(ZEROS, cast(Any, [[0, 1, 0]])),
-        r"labels: a tensor of labels in \[0, 1\]; got list; pass a torch.Tensor",
+        r"targets: labels or probabilities in a tensor; got list; use torch.tensor\(targets\)",
     ),
     "complex": (
         lambda: losses.binary_cross_entropy(ZEROS, torch.zeros(2, 3, dtype=torch.complex64)),
-        "labels: bool, int or float; got dtype torch.complex64; use its real part",
+        "targets: bool, int or float labels; got dtype torch.complex64; use targets.real",
     ),
     "logits": (
         lambda: losses.binary_cross_entropy(ZEROS.long(), ZEROS),
-        r"logits: a floating-point tensor; got dtype torch.int64; use logits.float\(\)",
+        "logits: a floating-point tensor; got dtype torch.int64; pass the logits first, then the targets",
     ),
     "smoothing": (
         lambda: losses.binary_cross_entropy(ZEROS, ZEROS, smoothing=1.5),

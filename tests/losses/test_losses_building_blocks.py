@@ -9,6 +9,7 @@ from torch import Tensor
 
 from softtargets import losses, targets
 from softtargets.losses.building_blocks import deferred_cross_entropy, label_log_prob, reduced_cross_entropy
+from softtargets.losses.inputs import read_examples
 
 
 @every_reduction
@@ -18,7 +19,7 @@ def test_the_parts_have_the_numbers_of_cross_entropy(reduction: str, weight: Ten
     same(reduction, weight, lambda z: deferred_cross_entropy(z, made), lambda z: losses.cross_entropy(z, made))
     same(reduction, weight, lambda z: -label_log_prob(z, LABELS), lambda z: losses.cross_entropy(z, LABELS))
     logits = logits_of()
-    reduced = reduced_cross_entropy(logits, made, cast(Any, reduction), weight=weight)
+    reduced = reduced_cross_entropy(read_examples(logits, made), logits, cast(Any, reduction), weight=weight)
     expected = losses.reduce(losses.cross_entropy(logits, made), cast(Any, reduction), weight=weight)
     assert torch.equal(reduced, expected)
 
@@ -32,5 +33,6 @@ def test_a_deferred_gradient_is_computed_once_in_the_backward_pass(monkeypatch: 
 def test_the_gradient_of_a_weighted_mean_is_computed_once_in_the_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     made = fused_calls(monkeypatch)
     weight = torch.linspace(0, 1, len(LABELS), dtype=torch.float64)
-    reduced_cross_entropy(logits_of().requires_grad_(), targets.hard(LABELS), "mean", weight=weight).backward()
+    logits = logits_of().requires_grad_()
+    reduced_cross_entropy(read_examples(logits, LABELS), logits, "mean", weight=weight).backward()
     assert made == [True]

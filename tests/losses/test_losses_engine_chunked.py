@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from softtargets import losses, nn, targets
+from softtargets.losses._cross_entropy import CrossEntropyKernel, plain_cross_entropy
 from softtargets.losses._engine import chunked
-from softtargets.losses._engine.kernel import CrossEntropyKernel
+from softtargets.losses.inputs import LossInputs
 from softtargets.targets import Targets
 
 N, K = 23, 5
@@ -43,7 +44,7 @@ def logits(dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def plain(z: Tensor, made: Targets) -> Tensor:
-    return CrossEntropyKernel(made).plain(z)
+    return plain_cross_entropy(LossInputs(z, None, made, made.ignored))
 
 
 def gradient_of(loss: Callable[[Tensor], Tensor], z: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -176,9 +177,9 @@ def test_without_a_gradient_none_is_computed() -> None:
             return super().chunk(logits, index, scale, gradient)
 
     with torch.no_grad():
-        chunked.run(Spy(made), logits().requires_grad_())
-    chunked.run(Spy(made), logits())
-    chunked.run(Spy(made), logits().requires_grad_(), ahead=False)
+        chunked.run(Spy(LossInputs(logits(), None, made, made.ignored)), logits().requires_grad_())
+    chunked.run(Spy(LossInputs(logits(), None, made, made.ignored)), logits())
+    chunked.run(Spy(LossInputs(logits(), None, made, made.ignored)), logits().requires_grad_(), ahead=False)
     assert seen
     assert not any(gradient is not None for gradient in seen)
 
@@ -193,7 +194,7 @@ def test_the_gradient_is_written_in_the_forward_pass_and_handed_over_without_a_c
             return super().chunk(logits, index, scale, gradient)
 
     z = logits().requires_grad_()
-    loss = chunked.run(Spy(made), z).mean()
+    loss = chunked.run(Spy(LossInputs(logits(), None, made, made.ignored)), z).mean()
     before = len(written)
     loss.backward()
     assert len(written) == before > 0
@@ -387,7 +388,7 @@ class TestInPlace:
         for bad, got in ((leaf, "a leaf"), (z[:], "a view")):
             with pytest.raises(ValueError, match=f"logits: the result of an operation, with inplace=True; got {got}"):
                 losses.cross_entropy(bad, LABELS, inplace=True)
-        with pytest.raises(ValueError, match="inplace: eager code in which the logits alone learn"):
+        with pytest.raises(ValueError, match="inplace: eager code in which only the logits require a gradient"):
             torch.func.grad(lambda z: losses.cross_entropy(z, LABELS, inplace=True).sum())(before)
         torch.testing.assert_close(z.detach(), before, rtol=0, atol=0)
 

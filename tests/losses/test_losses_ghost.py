@@ -156,8 +156,11 @@ def test_half_precision_is_summed_in_float32(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (targets.dense(TEACHER.exp()), "targets: factored, without a prior; got others; use targets.top_k"),
-        (targets.top_k(TEACHER, k=2), "targets: factored, without a prior"),
+        (
+            targets.dense(TEACHER.exp()),
+            "targets: labels, or factored Targets without a prior; got prob.*; use targets.top_k",
+        ),
+        (targets.top_k(TEACHER, k=2), "targets: labels, or factored Targets without a prior"),
         (replace(made(), value=torch.full((5, 2), 0.6)), "targets: a mass of at most 1; got 1.2 at row 0"),
         (
             replace(made(), value=torch.tensor([[0.1, 0.1], [0.2, -0.1]]).repeat(3, 1)[:5]),
@@ -190,5 +193,5 @@ def test_mass_left_where_every_class_is_named_is_infinite_but_for_ignored_rows()
 def test_labels_are_hard_targets() -> None:
     labels = torch.tensor([1, 0, 5, 2, 2])
     torch.testing.assert_close(losses.ghost_cross_entropy(LOGITS, labels), losses.cross_entropy(LOGITS, labels))
-    with pytest.raises(TypeError, match=r"^targets: Targets or int64 labels; got dtype torch\.float64"):
+    with pytest.raises(ValueError, match=r"^targets: labels, or factored Targets without a prior; got prob"):
         losses.ghost_cross_entropy(LOGITS, LOGITS)

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from softtargets import losses, targets
-from softtargets.losses._engine.kernel import CrossEntropyKernel
+from softtargets.losses._cross_entropy import plain_cross_entropy
+from softtargets.losses.inputs import LossInputs
 from softtargets.targets import Targets
 
 N, H, K = 13, 3, 6
@@ -37,7 +38,7 @@ def inputs(dtype: torch.dtype = torch.float64) -> list[Tensor]:
 
 
 def whole(hidden: Tensor, weight: Tensor, bias: Tensor | None, made: Targets) -> Tensor:
-    return CrossEntropyKernel(made).plain(functional.linear(hidden, weight, bias))
+    return plain_cross_entropy(LossInputs(functional.linear(hidden, weight, bias), None, made, made.ignored))
 
 
 def test_by_hand() -> None:
@@ -192,8 +193,8 @@ def test_transforms_and_learning_targets_take_the_plain_path() -> None:
         ({"bias": torch.zeros(2)}, r"bias: shape \(6,\), one per class; got \(2,\)"),
         ({"chunk": 0}, r"chunk: at least 1; got 0; give the number of rows"),
         ({"chunk": 2.0}, r"chunk: an int of at least 1; got 2.0"),
-        ({"targets": LABELS + 3}, r"labels: labels of at least 0 and below 6.*at row"),
-        ({"targets": LABELS[:3]}, r"targets: shape \(13,\), as the logits without classes; got \(3,\)"),
+        ({"targets": LABELS + 3}, r"targets: labels of at least 0 and below 6.*at row"),
+        ({"targets": LABELS[:3]}, r"targets: shape \(13,\); got \(3,\); give one per example"),
         ({"hidden": torch.zeros(N, H, dtype=torch.long)}, r"hidden: a floating-point tensor"),
     ],
 )

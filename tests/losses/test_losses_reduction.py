@@ -82,10 +82,10 @@ def test_masks_are_weights(weight: Tensor) -> None:
         ({"reduction": "sum", "normalizer": 3}, "normalizer: None unless reduction='mean'; got 3; divide the result"),
         (
             {"normalizer": -2},
-            "normalizer: positive, or 0 where nothing is counted; got -2; pass the number of examples",
+            "normalizer: positive, or 0 if nothing is counted; got -2; pass the number of examples",
         ),
-        ({"normalizer": math.nan}, "normalizer: positive, or 0 where nothing is counted; got nan"),
-        ({"normalizer": torch.tensor(math.nan)}, "normalizer: positive, or 0 where nothing is counted; got nan"),
+        ({"normalizer": math.nan}, "normalizer: positive, or 0 if nothing is counted; got nan"),
+        ({"normalizer": torch.tensor(math.nan)}, "normalizer: positive, or 0 if nothing is counted; got nan"),
         ({"weight": torch.ones(3, 1)}, r"weight: shape \(3,\); got \(3, 1\); give one weight per example"),
         ({"weight": torch.tensor([1.0, -2.0, 1.0])}, "weight: at least 0; got -2 at row 1"),
         ({"weight": torch.tensor([1.0, 1.0, math.nan])}, "weight: at least 0; got nan at row 2"),

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,12 +13,14 @@ from processes import run_on_processes
 from torch import Tensor
 
 from softtargets import losses, targets
+from softtargets.losses._dtensor import dtensor_cross_entropy, is_dtensor
 from softtargets.losses._engine import chunked
-from softtargets.losses._vocab_parallel import is_split, split_dtensor, vocab_parallel_cross_entropy
+from softtargets.losses._vocab_parallel import vocab_parallel_cross_entropy
 from softtargets.matrices import LabelMatrix
 from softtargets.targets import Targets
 
 N, K = 6, 7
+REDUCTIONS: Any = ("mean", "sum", "none")
 SIZES = {1: [7], 2: [5, 2], 4: [3, 0, 1, 3]}  # uneven, one class, none at all
 LABELS = torch.tensor([2, 0, 3, 6, 2, 5])
 IGNORED = torch.tensor([False, True, False, False, True, False])
@@ -93,6 +95,7 @@ def on_every_rank(rank: int) -> None:
     for budget in (2, 2**19):  # a chunk for every row, and one for all
         chunked.CHUNK_ON_CPU = budget
         check_every_target(rank, world, None)
+    check_reductions(rank, world)
     check_half_precision(rank, world)
     check_other_layouts(rank, world)
     if world == 4:
@@ -123,6 +126,19 @@ def check_every_target(rank: int, world: int, group: Any, names: Iterable[str] =
         mean.backward()
         assert z.grad is not None
         close(name, z.grad, truth(whole, made, torch.full_like(value, 1 / 3.7))[1][:, here])
+
+
+def check_reductions(rank: int, world: int) -> None:
+    here, marked = slice_of(rank, world), LABELS.masked_fill(IGNORED, -100)
+    soft = torch.stack([logits_of(), logits_of(1)]).softmax(-1).mean(0)
+    for reduction in REDUCTIONS:
+        for given, mask in ((marked, None), (LABELS, ~IGNORED), (LABELS.to(torch.int16), None), (soft, ~IGNORED)):
+            z, whole = logits_of()[:, here].clone().requires_grad_(), logits_of().requires_grad_()
+            loss = vocab_parallel_cross_entropy(z, given, mask=mask, reduction=reduction)
+            expected = losses.cross_entropy(whole, given, mask=mask, reduction=reduction)
+            close(reduction, loss, expected)
+            (gradient,) = torch.autograd.grad(loss.sum(), z)
+            close(reduction, gradient, torch.autograd.grad(expected.sum(), whole)[0][:, here])
 
 
 def check_half_precision(rank: int, world: int) -> None:
@@ -209,35 +225,33 @@ def check_errors(rank: int) -> None:
     )
     raises(
         lambda: vocab_parallel_cross_entropy(z, LABELS + 2),
-        "labels: .*below 7, the number of classes; got 8 at row 3; fix",
+        "targets: .*below 7, the number of classes; got 8 at row 3; fix",
     )
     raises(
         lambda: vocab_parallel_cross_entropy(
             z, targets.smooth(LABELS + 1 - 6 * (LABELS == 6).long(), 0.1, valid=VALID)
         ),
-        "labels: classes that `valid` says exist; got 1 at row 1",
+        "targets: labels of classes that `valid` says exist; got 1 at row 1",
     )
-    raises(lambda: vocab_parallel_cross_entropy(z, LABELS[:2]), r"targets: shape \(6,\), as the logits.*; got \(2,\)")
-    raises(
-        lambda: vocab_parallel_cross_entropy(z, torch.ones(N, K)),
-        r"got dtype torch.float32; wrap .* targets.dense\(...\)",
-    )
+    raises(lambda: vocab_parallel_cross_entropy(z, LABELS[:2]), r"targets: shape \(6,\); got \(2,\)")
+    raises(lambda: vocab_parallel_cross_entropy(z, torch.ones(N, 5)), "slices of 5 classes in all; got 7")
     raises(lambda: vocab_parallel_cross_entropy(z.long(), LABELS), "logits: a floating-point tensor")
     learned = targets.from_table(LABELS, TABLE.clone().requires_grad_())
     raises(
         lambda: vocab_parallel_cross_entropy(z, learned),
-        "targets: without a gradient .*; got a table that has one; detach it",
+        "targets: targets that do not require a gradient .*; got a table that requires one; detach it",
     )
     with torch.no_grad():
         vocab_parallel_cross_entropy(z, learned)
     loss = vocab_parallel_cross_entropy(z, LABELS).sum()
     raises(
-        lambda: torch.autograd.grad(loss, z, create_graph=True), "logits: differentiated once where split; got create"
+        lambda: torch.autograd.grad(loss, z, create_graph=True),
+        "logits: a single derivative if .*; got create",
     )
     of_one: Any = dist.new_group([0])
     if rank == 1:
         raises(
-            lambda: vocab_parallel_cross_entropy(z, LABELS, group=of_one), "group: a group of which this process is one"
+            lambda: vocab_parallel_cross_entropy(z, LABELS, group=of_one), "group: a group that includes this process"
         )
 
 
@@ -247,8 +261,8 @@ def check_dtensor(mesh: Any, placements: list[Any], of_losses: list[Any], name: 
 
     whole, made = case
     z = distribute_tensor(whole, mesh, placements).requires_grad_()
-    assert is_split(z)
-    loss = split_dtensor(z, made, -1)
+    assert is_dtensor(z)
+    loss = dtensor_cross_entropy(z, made, class_dim=-1)
     assert isinstance(loss, DTensor)
     assert list(loss.placements) == of_losses
     loss.mean().backward()
@@ -274,18 +288,38 @@ def check_a_mesh_of_one_axis() -> None:
     prior = replace(targets.smooth(LABELS, 0.3, prior=PRIOR), index=spread[:, None])
     for made, plain in ((spread, LABELS), (prior, targets.smooth(LABELS, 0.3, prior=PRIOR))):
         for placement in (Shard(0), Shard(1)):
-            loss = split_dtensor(distribute_tensor(logits_of(), mesh, [placement]), made, 1)
+            loss = dtensor_cross_entropy(distribute_tensor(logits_of(), mesh, [placement]), made, class_dim=1)
             close("spread labels", loss.full_tensor(), losses.cross_entropy(logits_of(), plain))
     # classes elsewhere, examples in two dimensions
     whole = torch.stack([logits_of(1), logits_of(2)], -1)  # (N, K, 2)
     made = targets.smooth(torch.stack([LABELS, LABELS.flip(0)], -1), 0.1)
     for dim, of_losses in ((0, Shard(0)), (1, Replicate()), (2, Shard(1))):
-        loss = split_dtensor(distribute_tensor(whole, mesh, [Shard(dim)]), made, 1)
+        loss = dtensor_cross_entropy(distribute_tensor(whole, mesh, [Shard(dim)]), made, class_dim=1)
         assert loss.placements == (of_losses,)
         close("class_dim", loss.full_tensor(), losses.cross_entropy(whole, made, class_dim=1))
     # five examples on two processes
-    loss = split_dtensor(distribute_tensor(logits_of()[:5], mesh, [Shard(0)]), LABELS[:5], -1)
+    loss = dtensor_cross_entropy(distribute_tensor(logits_of()[:5], mesh, [Shard(0)]), LABELS[:5], class_dim=-1)
     close("uneven", loss.full_tensor(), losses.cross_entropy(logits_of()[:5], LABELS[:5]))
+    check_reductions_of_a_dtensor(mesh)
+
+
+def check_reductions_of_a_dtensor(mesh: Any) -> None:
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+    marked = LABELS.masked_fill(IGNORED, -100)
+    for reduction in REDUCTIONS:
+        for placement in (Shard(0), Shard(1), Replicate()):
+            for labels, mask in ((marked, None), (LABELS, ~IGNORED), (LABELS, None)):
+                z = distribute_tensor(logits_of(), mesh, [placement]).requires_grad_()
+                loss = losses.cross_entropy(z, labels, mask=mask, reduction=reduction)
+                whole = logits_of().requires_grad_()
+                expected = losses.cross_entropy(whole, labels, mask=mask, reduction=reduction)
+                close(reduction, cast(Any, loss).full_tensor(), expected)
+                loss.sum().backward()
+                expected.sum().backward()
+                assert z.grad is not None
+                assert whole.grad is not None
+                close(reduction, cast(Any, z.grad).full_tensor(), whole.grad)
 
 
 def check_a_mesh_of_two_axes() -> None:
@@ -317,7 +351,7 @@ def check_a_column_parallel_layer() -> None:
     parallelize_module(split, mesh, ColwiseParallel(output_layouts=Shard(-1), use_local_output=False))
     made = targets.smooth(LABELS, 0.1)
     losses.cross_entropy(whole(inputs), made).mean().backward()
-    split_dtensor(split(distribute_tensor(inputs, mesh, [Replicate()])), made, -1).mean().backward()
+    dtensor_cross_entropy(split(distribute_tensor(inputs, mesh, [Replicate()])), made, class_dim=-1).mean().backward()
     for name, parameter in split.named_parameters():
         assert isinstance(parameter.grad, DTensor)
         expected = whole.get_parameter(name).grad
@@ -331,17 +365,24 @@ def check_errors_of_a_dtensor() -> None:
 
     mesh = init_device_mesh("cpu", (2,))
     partial: DTensor = DTensor.from_local(logits_of(), mesh, [Partial()])
-    remedy = r"redistribute it first: logits.redistribute\(placements=...\), Shard\(-1\) for its classes"
+    remedy = r"redistribute it first: logits.redistribute\(placements=...\), Shard\(1\) for its classes"
     raises(
-        lambda: split_dtensor(partial, LABELS, -1), rf"logits: a DTensor that .*; got placements .*Partial.*; {remedy}"
+        lambda: dtensor_cross_entropy(partial, LABELS, class_dim=-1),
+        rf"logits: a DTensor that .*; got placements .*Partial.*; {remedy}",
     )
     z = distribute_tensor(logits_of(), mesh, [Shard(1)])
-    raises(lambda: split_dtensor(z, LABELS[:2], -1), r"targets: shape \(6,\)")
-    raises(lambda: split_dtensor(z, targets.hard(LABELS[:2]), -1), r"targets: shape \(6,\)")
-    raises(lambda: split_dtensor(z, LABELS + 2, -1), "below 7, .*; got 8 at row 3")
-    raises(lambda: split_dtensor(z, distribute_tensor(LABELS - 2, mesh, [Shard(0)]), -1), "at least 0; got -2 at row 1")
-    raises(lambda: split_dtensor(z, torch.ones(N, K), -1), r"wrap distributions in targets.dense\(...\)")
-    raises(lambda: split_dtensor(z, targets.dense(torch.ones(N, 5)), -1), "targets: 7 classes, as the logits; got 5")
+    raises(lambda: dtensor_cross_entropy(z, LABELS[:2], class_dim=-1), r"targets: shape \(6,\)")
+    raises(lambda: dtensor_cross_entropy(z, targets.hard(LABELS[:2]), class_dim=-1), r"targets: shape \(6,\)")
+    raises(lambda: dtensor_cross_entropy(z, LABELS + 2, class_dim=-1), "below 7, .*; got 8 at row 3")
+    raises(
+        lambda: dtensor_cross_entropy(z, distribute_tensor(LABELS - 2, mesh, [Shard(0)]), class_dim=-1),
+        "at least 0; got -2 at row 1",
+    )
+    raises(lambda: dtensor_cross_entropy(z, torch.ones(N, 5), class_dim=-1), r"targets: .* \(6, 7\); got .*\(6, 5\)")
+    raises(
+        lambda: dtensor_cross_entropy(z, targets.dense(torch.ones(N, 5)), class_dim=-1),
+        "targets: 7 classes, as the logits; got 5",
+    )
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])
@@ -362,11 +403,11 @@ def test_without_a_process_group_it_says_what_to_call(monkeypatch: pytest.Monkey
 def test_looking_for_a_dtensor_imports_nothing() -> None:
     script = (
         "import sys, torch\n"
-        "from softtargets.losses._vocab_parallel import is_split\n"
+        "from softtargets.losses._dtensor import is_dtensor\n"
         "before = set(sys.modules)\n"
-        "assert not is_split(torch.zeros(2)) and not is_split(torch.nn.Parameter(torch.zeros(2)))\n"
+        "assert not is_dtensor(torch.zeros(2)) and not is_dtensor(torch.nn.Parameter(torch.zeros(2)))\n"
         "assert set(sys.modules) == before and 'torch.distributed.tensor' not in before"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
-    assert not is_split(torch.zeros(2))
-    assert not is_split(torch.nn.Parameter(torch.zeros(2)))
+    assert not is_dtensor(torch.zeros(2))
+    assert not is_dtensor(torch.nn.Parameter(torch.zeros(2)))

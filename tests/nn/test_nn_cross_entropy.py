@@ -312,16 +312,26 @@ def test_what_the_constructor_refuses(keywords: dict[str, Any], message: str) ->
 
 WRONG_CALLS: list[tuple[dict[str, Any], Any, Any, str]] = [
     ({}, LABELS, LABELS, "logits: a floating-point tensor; got dtype torch.int64"),
-    ({}, LOGITS, LABELS.double(), r"target: int64 labels, or probabilities of the shape of the logits, \(5, 4\); got"),
-    ({}, LOGITS, LABELS.tolist(), "labels: .*; got list"),
-    ({}, LOGITS, LABELS + 1, "labels: .* below 4, the number of classes; got 4 at row 2"),
-    ({}, LOGITS, LABELS[:3], r"targets: shape .*5.*, as the logits without classes; got \(3,\)"),
-    ({"ignore_index": -1}, LOGITS, LABELS - 3, "labels: labels of at least 0; got -3 at row 1"),
-    ({"ignore_index": 1}, LOGITS, PROBS, "ignore_index: negative where targets are probabilities; got 1"),
+    (
+        {},
+        LOGITS,
+        LABELS.double(),
+        r"targets: integer labels, or probabilities of shape \(5, 4\); got",
+    ),
+    ({}, LOGITS, LABELS.tolist(), "targets: labels or probabilities in a tensor; got list"),
+    ({}, LOGITS, LABELS + 1, "targets: .* below 4, the number of classes; got 4 at row 2"),
+    ({}, LOGITS, LABELS[:3], r"targets: shape \(5,\); got \(3,\); give one per example"),
+    ({"ignore_index": -1}, LOGITS, LABELS - 3, "targets: labels of at least 0 .*; got -3 at row 1"),
+    ({"ignore_index": 1}, LOGITS, PROBS, "ignore_index: negative if targets are probabilities; got 1"),
     ({"class_dim": 2}, LOGITS, LABELS, r"class_dim: a dimension of the logits, of shape \(5, 4\); got 2"),
     ({}, LOGITS[0, 0], LABELS[0], r"class_dim: a dimension of the logits, of shape \(\); got 1"),
-    ({"weight": WEIGHT[:3]}, LOGITS, LABELS, r"weight: shape \(4,\), one weight per class of the logits; got \(3,\)"),
-    ({"prior": PROBS[0, :2] / PROBS[0, :2].sum(), "label_smoothing": 0.1}, LOGITS, LABELS, "prior: 4 classes"),
+    ({"weight": WEIGHT[:3]}, LOGITS, LABELS, r"weight: shape \(4,\), one number per class of the logits; got \(3,\)"),
+    (
+        {"prior": PROBS[0, :2] / PROBS[0, :2].sum(), "label_smoothing": 0.1},
+        LOGITS,
+        LABELS,
+        r"prior: shape \(4,\), one number per class of the logits",
+    ),
 ]
 
 

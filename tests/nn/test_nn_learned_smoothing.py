@@ -17,7 +17,7 @@ def logits_of(seed: int = 0) -> torch.Tensor:
 
 
 def test_it_is_the_function_with_its_own_table() -> None:
-    module = nn.LearnedSmoothing(K, smoothing=0.2)
+    module = nn.LearnedSmoothing(K, smoothing=0.2, reduction="none")
     with torch.no_grad():
         module.table.copy_(torch.randn(K, K, generator=torch.Generator().manual_seed(1)))
     expected = losses.learned_smoothing_cross_entropy(logits_of(), LABELS, module.table, smoothing=0.2)
@@ -32,21 +32,23 @@ def test_it_starts_with_all_other_classes_alike_and_learns() -> None:
     assert bool((module.table == 0).all())
     assert [name for name, _ in module.named_parameters()] == ["table"]
     optimizer = torch.optim.SGD(module.parameters(), lr=5.0)
-    before = float(module(logits_of(), LABELS).mean().detach())
+    before = float(module(logits_of(), LABELS).detach())
     for _ in range(20):
         optimizer.zero_grad()
-        module(logits_of(), LABELS).mean().backward()
+        module(logits_of(), LABELS).backward()
         optimizer.step()
-    assert float(module(logits_of(), LABELS).mean().detach()) < before
+    assert float(module(logits_of(), LABELS).detach()) < before
     assert torch.equal(module.table == 0, torch.eye(K, dtype=torch.bool))
 
 
 def test_state_and_description() -> None:
-    module, other = nn.LearnedSmoothing(K, smoothing=0.2), nn.LearnedSmoothing(K, smoothing=0.2)
+    module, other = (nn.LearnedSmoothing(K, smoothing=0.2, reduction="none") for _ in range(2))
     torch.nn.init.normal_(module.table)
     other.load_state_dict(module.state_dict())
     assert torch.equal(other(logits_of(), LABELS), module(logits_of(), LABELS))
-    assert repr(module) == "LearnedSmoothing(num_classes=3, smoothing=0.2)"
+    assert repr(module) == (
+        "LearnedSmoothing(num_classes=3, smoothing=0.2, reduction='none', ignore_index=-100, class_dim=1)"
+    )
     assert module.half()(logits_of().half(), LABELS).dtype == torch.float32
 
 
@@ -65,13 +67,13 @@ def learn_on_a_share(rank: int) -> None:
     optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
     for _ in range(3):
         optimizer.zero_grad()
-        module(logits_of()[share], LABELS[share]).mean().backward()
+        module(logits_of()[share], LABELS[share]).backward()
         optimizer.step()
     alone = nn.LearnedSmoothing(K)
     optimizer = torch.optim.SGD(alone.parameters(), lr=1.0)
     for _ in range(3):
         optimizer.zero_grad()
-        alone(logits_of(), LABELS).mean().backward()
+        alone(logits_of(), LABELS).backward()
         optimizer.step()
     torch.testing.assert_close(module.module.table, alone.table, rtol=0, atol=1e-6)
 

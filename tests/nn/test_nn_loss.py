@@ -128,8 +128,8 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     ),
     (losses.cross_entropy, {"reducton": "sum"}, r"Loss\(cross_entropy\): .*'reducton'; did you mean 'reduction'\?"),
     (losses.cores_loss, {}, r"Loss\(cores_loss\): a value for weight; got none; pass weight="),
-    (losses.logit_penalty, {}, r"function: a function of \(logits, labels\); got logit_penalty"),
-    ("focal", {}, r"function: a function of \(logits, labels\); got 'focal'"),
+    (losses.logit_penalty, {}, r"function: a function of \(logits, targets\); got logit_penalty"),
+    ("focal", {}, r"function: a function of \(logits, targets\); got 'focal'"),
     (losses.cross_entropy, {"reduction": "avg"}, "reduction: one of mean, sum, none; got 'avg'"),
     (losses.cross_entropy, {"class_weight": -WEIGHT}, "class_weight: finite weights of at least 0; got -1 at class 0"),
 ]
@@ -144,9 +144,9 @@ def test_what_the_constructor_refuses(function: Any, keywords: dict[str, Any], m
 @pytest.mark.parametrize(
     ("keywords", "labels", "message"),
     [
-        ({"class_weight": WEIGHT[:3]}, LABELS, r"class_weight: shape \(4,\), one weight per class of the logits"),
-        ({"ignore_index": -1}, LABELS - 3, "labels: labels of at least 0; got -3 at row 1"),
-        ({}, LABELS.double(), "labels: .*; got dtype torch.float64"),
+        ({"class_weight": WEIGHT[:3]}, LABELS, r"class_weight: shape \(4,\), one number per class of the logits"),
+        ({"ignore_index": -1}, LABELS - 3, "targets: labels of at least 0 .*; got -3 at row 1"),
+        ({}, LABELS.double(), "targets: integer labels, or probabilities .*; got torch.float64 .*; use targets.long"),
     ],
 )
 def test_what_a_call_refuses(keywords: dict[str, Any], labels: Tensor, message: str) -> None:

@@ -20,13 +20,13 @@ def logits_of(seed: int = 0) -> Tensor:
 
 
 def module_of(**settings: Any) -> nn.VolMinNet:
-    module = nn.VolMinNet(K, **settings).double()
+    module = nn.VolMinNet(K, **{"reduction": "none", **settings}).double()
     torch.nn.init.normal_(module.scores, generator=torch.Generator().manual_seed(1))
     return module
 
 
 def test_it_agrees_with_the_slow_loop() -> None:
-    module = module_of(weight=0.3)
+    module = module_of(volume_weight=0.3)
     matrix = module.transition().tolist()
     volume = 0.3 * math.log(abs(slow.determinant(matrix)))
     rows = zip(logits_of().tolist(), LABELS.tolist(), strict=True)
@@ -35,7 +35,7 @@ def test_it_agrees_with_the_slow_loop() -> None:
 
 
 def test_without_weight_it_is_forward_correction_by_its_transition() -> None:
-    module = module_of(weight=0.0)
+    module = module_of(volume_weight=0.0)
     expected = losses.forward_corrected_cross_entropy(logits_of(), LABELS, module.transition())
     torch.testing.assert_close(module(logits_of(), LABELS), expected, rtol=0, atol=1e-13)
 
@@ -60,7 +60,7 @@ def test_the_transition_has_rows_of_one_a_largest_diagonal_and_no_zeros(scale: f
 
 
 def test_the_model_and_the_transition_both_learn() -> None:
-    module, logits = module_of(weight=0.1), logits_of().requires_grad_()
+    module, logits = module_of(volume_weight=0.1), logits_of().requires_grad_()
     scores = module.scores.detach().clone().requires_grad_()
 
     def loss(z: Tensor, s: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def test_it_does_not_depend_on_a_shift_or_the_batch() -> None:
 def learned(weight: float, clean: Tensor, transition: Tensor) -> Tensor:
     """Return the transition learned with free logits for each input, from what labels there are in expectation."""
     observed = clean @ transition
-    module = nn.VolMinNet(K, weight=weight)
+    module = nn.VolMinNet(K, volume_weight=weight, reduction="none")
     logits = (3 * observed).requires_grad_()
     optimizer = torch.optim.Adam([{"params": [logits]}, {"params": module.parameters()}], lr=0.05)
     rows, labels = torch.arange(len(clean)).repeat_interleave(K), torch.arange(K).repeat(len(clean))
@@ -104,11 +104,13 @@ def test_it_recovers_the_transition_where_there_are_anchors_and_the_volume_is_wh
 
 
 def test_state_and_description() -> None:
-    module, other = module_of(weight=0.5), nn.VolMinNet(K, weight=0.5).double()
+    module, other = module_of(volume_weight=0.5), nn.VolMinNet(K, volume_weight=0.5, reduction="none").double()
     other.load_state_dict(module.state_dict())
     assert torch.equal(other(logits_of(), LABELS), module(logits_of(), LABELS))
     assert [name for name, _ in module.named_parameters()] == ["scores"]
-    assert repr(module) == "VolMinNet(num_classes=3, weight=0.5, initial=-2.0)"
+    assert repr(module) == (
+        "VolMinNet(num_classes=3, volume_weight=0.5, initial=-2.0, reduction='none', ignore_index=-100, class_dim=1)"
+    )
     assert module.half().transition().dtype == torch.float32
     assert module(logits_of().half(), LABELS).dtype == torch.float32
 
@@ -116,8 +118,8 @@ def test_state_and_description() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match="num_classes: at least 2; got 1"):
         nn.VolMinNet(1)
-    with pytest.raises(ValueError, match=r"weight: in \[0, inf\]; got -1; choose 0 or more"):
-        nn.VolMinNet(K, weight=-1.0)
+    with pytest.raises(ValueError, match=r"volume_weight: in \[0, inf\]; got -1; choose 0 or more"):
+        nn.VolMinNet(K, volume_weight=-1.0)
     with pytest.raises(ValueError, match="initial: a finite number; got inf; use about -2, or less for many classes"):
         nn.VolMinNet(K, initial=math.inf)
     with pytest.raises(ValueError, match="transition: 4 classes, as the logits; got 3; align them"):

@@ -1,93 +1,203 @@
-"""Cross entropy of logits against any targets."""
+"""Cross entropy of logits against labels, probabilities or any targets."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
+import torch
 from torch import Tensor
 
 from softtargets._errors import fail
-from softtargets._numerics import accumulating
-from softtargets.losses._engine.chunked import possible, run
-from softtargets.losses._engine.kernel import CrossEntropyKernel
-from softtargets.losses._vocab_parallel import is_split, split_dtensor
-from softtargets.losses.inputs import as_targets, check_fit, classes_last
+from softtargets._numerics import accumulating, at_least_float32, shifted, times
+from softtargets.losses._dtensor import dtensor_cross_entropy, is_dtensor
+from softtargets.losses._engine import chunked
+from softtargets.losses._engine.fused import fused, fused_labels, left_out_here
+from softtargets.losses._engine.kernel import EVERYTHING, Index
+from softtargets.losses.inputs import LossInputs, read_examples
+from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets
 
 __all__ = ["cross_entropy"]
 
 
-def cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int = -1, inplace: bool = False) -> Tensor:
-    """Cross entropy of logits against any targets, one value per example.
-
-    sum(t) * logsumexp(z) - <t, z>        gradient: sum(t) * softmax(z) - t
-
-    Factored targets are never expanded over the classes. A class whose logit is -inf, or that is not valid, gets no
-    smoothing, no gradient and no part in the sum.
-
-    Args:
-        logits: (..., K) float, or with the classes at `class_dim`; a DTensor may be sharded over examples or classes.
-        targets: Targets, or (...) int64 labels, which are taken as ``targets.hard``.
-        class_dim: where the classes are; 1 for (N, K, d1, ...).
-        inplace: write the gradient over the logits, which must be the result of an operation and be used by nothing
-            else: autograd raises where they are. Read without a gradient (for accuracy, say) they are the gradient.
-
-    Returns:
-        (...) float32 or wider, nats; ignored examples 0.
-
-    Raises:
-        ValueError: where shapes differ, K < 2, or a label is out of range or not valid (first bad index named).
-        TypeError: where logits are not floating-point, or targets are a floating-point tensor: say ``targets.dense``.
-
-    Special cases:
-        hard targets give minus the log-probability of the label; uniform logits give sum(t) * log K.
-
-    Notes:
-        F.cross_entropy(reduction="none") in torch; natural logarithm; half precision is summed in float32.
-
-    Complexity:
-        one pass over the logits in chunks that fit the cache, gradient included, where the losses go into a mean, which
-        may be scaled by a power of two; else a second one in the backward pass. Extra memory is the gradient alone (in
-        place: nothing). Where the gradient is differentiated again, a target learns, or the code is compiled or
-        vmapped, the plain path is taken: more passes, the same numbers.
-
-    When to use:
-        always: every target of this package goes in here.
-
-    Limitations:
-        wrong labels are learned by heart and probabilities end too extreme (Guo et al. 2017; Lukasik et al. 2020).
-
-    Example:
-        >>> cross_entropy(torch.zeros(1, 4), torch.tensor([2])).exp().tolist()
-        [4.0]
-    """
-    return compute_cross_entropy(logits, targets, class_dim=class_dim, inplace=inplace)
-
-
-def compute_cross_entropy(
+def cross_entropy(
     logits: Tensor,
     targets: Targets | Tensor,
     *,
     class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
     inplace: bool = False,
-    ahead: bool = True,
-    expected: Tensor | None = None,
 ) -> Tensor:
-    """Return :func:`cross_entropy`; `ahead` and `expected` say when the gradient is computed; see the engine."""
-    if is_split(logits) and not inplace:
-        return split_dtensor(logits, targets, class_dim)
-    targets = as_targets(targets)
-    moved = classes_last(logits, class_dim)
-    check_fit(targets, moved.shape[:-1], moved.shape[-1])
-    kernel = CrossEntropyKernel(targets)
-    if possible(logits, *targets.tensors().values()):
-        expected = _of_the_mean(targets, logits) if expected is None else expected
-        return run(kernel, logits, class_dim=class_dim, expected=expected, ahead=ahead, inplace=inplace)
-    if inplace:
-        remedy = "leave inplace=False where the code is compiled or transformed, or a target learns"
-        raise fail("inplace", "eager code in which the logits alone learn", True, remedy)
-    return kernel.plain(moved)
+    """Cross entropy of logits against labels, probabilities or any targets.
+
+    sum(t) * logsumexp(z) - <t, z>        gradient: sum(t) * softmax(z) - t
+
+    Factored targets are never expanded to N x K. A class whose logit is -inf, or that is not valid, gets no smoothing,
+    no gradient and no part in the sum.
+
+    Args:
+        logits: (..., K) float, or with the classes at `class_dim`; a DTensor may be sharded over examples or classes.
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets of (...).
+        class_dim: the dimension of the classes; 1 for (N, K, d1, ...).
+        ignore_index: label of an example to leave out. Soft targets mark such examples in ``Targets.ignored``.
+        mask: (...) bool, True for an example that counts; None: every example that is not ignored counts.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        inplace: write the gradient over the logits, which must be the result of an operation. Any other use of them
+            raises in the backward pass, and without a backward pass (to compute accuracy, say) they hold the gradient.
+
+    Returns:
+        (...) float32 or wider, nats, 0 for an example that is left out; () with "mean" or "sum". The mean over no
+        example is 0.
+
+    Raises:
+        ValueError: if shapes differ, K < 2, or a label is out of range or not valid (first bad index named).
+        TypeError: if logits are not a floating-point tensor, or targets are neither a tensor nor Targets.
+
+    Special cases:
+        labels give minus the log-probability of the label; uniform logits give sum(t) * log K.
+
+    Notes:
+        torch.nn.functional.cross_entropy with reduction="none". For its `label_smoothing` pass
+        ``targets.smooth(labels, 0.1)``; for its `weight` use :class:`softtargets.nn.CrossEntropyLoss`. Half precision
+        is accumulated in float32.
+
+    Complexity:
+        one pass over the logits in chunks that fit the cache, gradient included, if the losses are averaged (or the
+        average is multiplied by a power of two); else a second pass in the backward pass. The extra memory is the
+        gradient, and none with ``inplace=True``. For a second derivative, for targets that require a gradient, and
+        under torch.compile and torch.func the same numbers are computed with plain torch operations.
+
+    When to use:
+        always: every target of this package can be passed to it.
+
+    Limitations:
+        a large network memorizes wrong labels and becomes overconfident (Guo et al. 2017; Lukasik et al. 2020).
+
+    Aliases:
+        softmax cross entropy; softmax_cross_entropy_with_integer_labels; categorical cross entropy; nll_loss
+
+    Example:
+        >>> cross_entropy(torch.zeros(1, 4), torch.tensor([2])).exp().tolist()
+        [4.0]
+        >>> cross_entropy(torch.zeros(2, 4), torch.tensor([2, -100]), reduction="mean").exp().tolist()
+        4.0
+    """
+    check_reduction(reduction)
+    settings = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}
+    if is_dtensor(logits) and not inplace:
+        return dtensor_cross_entropy(logits, targets, **settings, reduction=reduction)
+    batch = read_examples(logits, targets, **settings, zero_left_out=False)
+    if can_accelerate(batch, logits):
+        losses = accelerated(batch, logits, class_dim, reduction=reduction, inplace=inplace)
+    elif inplace:
+        remedy = "use inplace=False in compiled or transformed code, or if the targets require a gradient"
+        raise fail("inplace", "eager code in which only the logits require a gradient", True, remedy)
+    else:
+        losses = plain_cross_entropy(batch)
+    return batch.reduce(losses, reduction)
 
 
-def _of_the_mean(targets: Targets, logits: Tensor) -> Tensor | None:
-    """Return the gradient that a mean over the examples that are not ignored gives each loss."""
-    if targets.ignored is None or not logits.requires_grad:
-        return None
-    counted = (~targets.ignored).to(accumulating(logits.dtype))
-    return counted * (1 / counted.sum().clamp(min=1))
+def plain_cross_entropy(batch: LossInputs) -> Tensor:
+    """Return the cross entropy of each example, (...), 0 if it is left out, with differentiable torch operations."""
+    z = at_least_float32(batch.logits)
+    if batch.left_out is not None:
+        z = z.masked_fill(batch.left_out[..., None], 0.0)
+    if batch.labels is not None:
+        z = shifted(z)
+        losses = z.logsumexp(-1) - z.gather(-1, batch.labels[..., None])[..., 0]
+    else:
+        losses = _of_soft_targets(z, batch.targets)
+    return losses if batch.left_out is None else losses.masked_fill(batch.left_out, 0.0)
+
+
+def _of_soft_targets(z: Tensor, targets: Targets) -> Tensor:
+    """Return sum_k t_k * -log p_k; as sum(t) * logsumexp(z) - <t, z> large numbers would cancel."""
+    if targets.valid is not None:
+        z = z.masked_fill(~targets.valid, -torch.inf)
+    z = shifted(z)
+    lse = z.logsumexp(-1)
+    if targets.index is None:
+        return times(targets.gathered().to(z.dtype), lse[..., None] - z).sum(-1)
+    index, value = targets.factors()
+    losses = times(value.to(z.dtype), lse[..., None] - z.gather(-1, index)).sum(-1)
+    if targets.rest is None:
+        return losses
+    return losses + targets.rest.to(z.dtype) * (lse - _mean_logit(z, targets))
+
+
+def _mean_logit(z: Tensor, targets: Targets) -> Tensor:
+    """Return the mean of the logits under the prior, over the classes whose logit is not -inf."""
+    masked = z == -torch.inf
+    if targets.prior is not None:
+        prior = targets.prior.to(z).masked_fill(masked, 0.0)
+        return times(prior, z).sum(-1) / prior.sum(-1)
+    return z.masked_fill(masked, 0.0).sum(-1) / (~masked).sum(-1)
+
+
+# The accelerator: the same numbers, with the gradient computed in the forward pass.
+
+
+def can_accelerate(batch: LossInputs, logits: Tensor) -> bool:
+    """Say whether :func:`accelerated` can be used: eager code on plain tensors, only the logits need a gradient."""
+    if batch.soft is None:
+        return chunked.possible(logits, batch.labels, batch.left_out)
+    return chunked.possible(logits, *batch.soft.tensors().values())
+
+
+def accelerated(
+    batch: LossInputs,
+    logits: Tensor,
+    class_dim: int,
+    *,
+    reduction: Reduction = "none",
+    expected: Tensor | None = None,
+    ahead: bool = True,
+    inplace: bool = False,
+) -> Tensor:
+    """Return :func:`plain_cross_entropy` of a batch, computed chunk by chunk.
+
+    Args:
+        batch: what was read of the logits and the targets.
+        logits: the logits that `batch` was read from.
+        class_dim: the dimension of the classes.
+        reduction: how the losses will be reduced; "none" is taken for "mean".
+        expected: (...) the gradient that autograd is expected to pass to each loss; None: that of the reduction.
+        ahead: compute the gradient in the forward pass; False: only in the backward pass.
+        inplace: write the gradient over the logits.
+    """
+    if expected is None and logits.requires_grad:
+        expected = chunked.mean_gradient(logits, class_dim, 1 if reduction == "sum" else batch.counted)
+        if batch.left_out is not None and reduction == "none":
+            expected = expected.masked_fill(batch.left_out, 0.0)  # as a masked mean of the losses will bring it
+    kernel = CrossEntropyKernel(batch)
+    return chunked.run(kernel, logits, class_dim=class_dim, expected=expected, ahead=ahead, inplace=inplace)
+
+
+class CrossEntropyKernel:
+    """Cross entropy of a batch, for :mod:`softtargets.losses._engine.chunked`."""
+
+    def __init__(self, batch: LossInputs) -> None:
+        self.batch = batch
+        self.soft = batch.soft
+
+    def chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
+        labels, left_out = self.batch.labels, self.batch.left_out
+        if labels is not None:
+            if index is not EVERYTHING:
+                labels, left_out = labels[index], None if left_out is None else left_out_here(left_out[index])
+            return fused_labels(logits, labels, left_out, scale, gradient)
+        targets, wide = self.soft, accumulating(logits.dtype)
+        assert targets is not None
+        if targets.table is not None and targets.table.dtype != wide:
+            # converted once for all chunks rather than row by row
+            self.soft = targets = replace(targets, table=targets.table.to(wide))
+        return fused(logits, targets if index is EVERYTHING else targets[index], scale, gradient)
+
+    def plain(self, logits: Tensor) -> Tensor:
+        return plain_cross_entropy(replace(self.batch, logits=logits))
+
+    def tensors(self) -> Iterable[Tensor]:
+        if self.batch.labels is not None:
+            return (self.batch.labels,)
+        return () if self.soft is None else self.soft.tensors().values()

@@ -1,4 +1,4 @@
-"""The loss of targets that name a few classes, with one ghost class for all the others."""
+"""Cross entropy over the classes that a target names and one ghost class for all the others."""
 
 import torch
 from torch import Tensor
@@ -7,39 +7,52 @@ from softtargets._checks import check_entries
 from softtargets._errors import fail
 from softtargets._numerics import at_least_float32, times
 from softtargets.losses._cross_entropy import cross_entropy
-from softtargets.losses.inputs import as_targets, classes_last
+from softtargets.losses.inputs import read_examples
+from softtargets.losses.reduction import Reduction
 from softtargets.targets import Targets
 
 __all__ = ["ghost_cross_entropy"]
 
-ROUNDING = 1e-3  # how far from 1 a mass may be by rounding alone
+ROUNDING = 1e-3  # largest deviation of a mass from 1 that is attributed to rounding
 
 
-def ghost_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int = -1) -> Tensor:
+def ghost_cross_entropy(
+    logits: Tensor,
+    targets: Targets | Tensor,
+    *,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
+) -> Tensor:
     """Ghost cross entropy: over the named classes and one ghost class that stands for all the others.
 
     sum_k t_k * -log p_k + (1 - sum(t)) * -log sum_others p
 
-    The ghost's target is the mass that the named classes leave. What the student gives to the others is compared as a
-    whole, and so it is no choice of t: the gradient is that of a target which spreads the mass left as the student
-    itself does.
+    The target of the ghost class is the mass that the named classes leave. The probability that the student gives to
+    the other classes is compared as a whole: the gradient is that of a target which spreads the remaining mass as the
+    student itself does.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        targets: factored Targets without a prior, of mass in [0, 1]: ``targets.top_k(..., residual="drop")``; or (...)
-            int64 labels, which leave nothing.
-        class_dim: where the classes are.
+        targets: factored Targets without a prior, with non-negative weights and a mass of at most 1, as
+            ``targets.top_k(..., residual="drop")`` makes; or (...) integer labels, which leave no mass.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out. Targets mark such examples in ``Targets.ignored``.
+        mask: (...) bool, True for an example that counts; None: every example that is not ignored counts.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, at least 0; ignored examples 0. Infinite where mass is left and no other class is
-        there, or all are masked; up to 1e-3, what rounding leaves, is dropped there.
+        (...) float32 or wider, nats, >= 0, 0 for an example that is left out; () with "mean" or "sum". Infinite if mass
+        remains and there is no other class, or all others are masked; there a mass of at most 1e-3, which rounding may
+        leave, is dropped.
 
     Raises:
-        ValueError: where shapes differ, or targets are not factored, have a prior, a negative weight or a mass above 1.
-        TypeError: where logits are not floating-point, or targets are a floating-point tensor.
+        ValueError: if shapes differ, or targets are not factored, have a prior, a negative weight or a mass above 1.
+        TypeError: if logits are not a floating-point tensor, or targets are neither a tensor nor Targets.
 
     Special cases:
-        targets of mass 1 give cross_entropy; no class named with weight gives -log(1 - sum_named p).
+        targets of mass 1 give cross_entropy; targets of mass 0 give -log(1 - sum_named p).
 
     Notes:
         the ghost token of Anshumann et al. 2025 (second-hand); sum_topk p of the teacher is `targets.mass()`.
@@ -48,10 +61,11 @@ def ghost_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim:
         cross_entropy and one more pass over the logits.
 
     When to use:
-        a teacher's top-k alone is cached, and nothing is to be assumed about its tail.
+        only the teacher's top-k probabilities are cached, and nothing should be assumed about the others.
 
     Limitations:
-        the student's tail keeps its own shape, whatever the teacher's; :func:`softtargets.targets.sample` is unbiased.
+        the student's probabilities of the other classes keep their own shape, whatever the teacher's;
+        :func:`softtargets.targets.sample` is unbiased.
 
     Example:
         >>> from softtargets.targets import top_k
@@ -60,24 +74,24 @@ def ghost_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim:
         >>> ghost_cross_entropy(torch.tensor([[0.5, 0.0, 0.5, 0.0]]).log(), made).exp().round(decimals=4).tolist()
         [2.0]
     """
-    moved, targets = classes_last(logits, class_dim), as_targets(targets)
-    named = cross_entropy(logits, targets, class_dim=class_dim)
-    if targets.index is None or targets.value is None or targets.rest is not None:
-        raise fail("targets", "factored, without a prior", "others", "use targets.top_k(..., residual='drop')")
-    z = at_least_float32(moved)
-    if targets.ignored is not None:
-        z = z.masked_fill(targets.ignored[..., None], 0.0)
-    if targets.valid is not None:
-        z = z.masked_fill(~targets.valid, -torch.inf)
-    mass = targets.mass()
-    check_entries("targets", targets.value, lambda weight: weight >= 0, "weights of at least 0", "fix that weight")
+    batch = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    made = batch.targets
+    if made.index is None or made.value is None or made.rest is not None:
+        required, remedy = "labels, or factored Targets without a prior", "use targets.top_k(..., residual='drop')"
+        raise fail("targets", required, "probabilities of all classes or a prior", remedy)
+    mass = made.mass()
+    check_entries("targets", made.value, lambda weight: weight >= 0, "weights of at least 0", "fix that weight")
     check_entries("targets", mass, lambda mass: mass <= 1 + ROUNDING, "a mass of at most 1", "fix that target")
-    others = z.scatter(-1, targets.index, -torch.inf)
-    # where no other class is there, what rounding left of the mass has nowhere to go
+    z = at_least_float32(batch.logits)
+    if made.valid is not None:
+        z = z.masked_fill(~made.valid, -torch.inf)
+    others = z.scatter(-1, made.index, -torch.inf)
+    # if there is no other class, the mass that rounding left cannot go anywhere
     none = (others == -torch.inf).all(-1)
     left = (1 - mass).clamp(min=0.0).to(z.dtype)
     left = left.masked_fill(none & (left <= ROUNDING), 0.0)
-    if targets.ignored is not None:
-        left = left.masked_fill(targets.ignored, 0.0)
+    if batch.left_out is not None:
+        left = left.masked_fill(batch.left_out, 0.0)
     tail = others.masked_fill(none[..., None], 0.0).logsumexp(-1).masked_fill(none, -torch.inf)
-    return named + times(left, z.logsumexp(-1) - tail)
+    named = cross_entropy(batch.logits, made)
+    return batch.finish(named + times(left, z.logsumexp(-1) - tail), reduction)

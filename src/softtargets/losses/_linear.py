@@ -1,4 +1,4 @@
-"""Cross entropy of a linear layer's logits, which never exist as a whole."""
+"""Cross entropy of the logits of a linear layer, which are never stored as a whole."""
 
 from typing import Any
 
@@ -9,60 +9,73 @@ from torch.nn import functional
 from softtargets._checks import check_floating, check_int
 from softtargets._errors import fail
 from softtargets._numerics import accumulating
+from softtargets.losses._cross_entropy import plain_cross_entropy
 from softtargets.losses._engine.chunked import Unchanged, chunks, cut, plain_tensors
 from softtargets.losses._engine.fused import fused
-from softtargets.losses._engine.kernel import CrossEntropyKernel
-from softtargets.losses.inputs import as_targets, check_fit
+from softtargets.losses.inputs import LossInputs, check_order, read_targets
+from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets
 
 __all__ = ["linear_cross_entropy"]
 
-# Parts into which rows are cut, whose logits are alive one at a time; in half precision each part costs a pass over the
-# sum of the weight's gradients in float32. Below the fewest rows a product of matrices wastes its effort.
+# Number of parts that the rows are cut into. In half precision each part costs a pass over the float32 sum of the
+# weight's gradients. With fewer rows than FEWEST a matrix product is inefficient.
 PARTS, PARTS_IN_HALF_PRECISION = 32, 16
 FEWEST = 64
 
 
 def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, targets: Targets | Tensor, *, bias: Tensor | None = None, chunk: int | None = None
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Targets | Tensor,
+    *,
+    bias: Tensor | None = None,
+    chunk: int | None = None,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
-    """Linear cross entropy: cross entropy of ``hidden @ weight.T + bias`` without the logits in memory.
+    """Linear cross entropy: cross entropy of ``hidden @ weight.T + bias`` without storing the logits.
 
     cross_entropy(hidden @ weight^T + bias, targets)
 
-    Rows go through the layer, the loss and the layer's gradient chunk by chunk, all in the forward pass.
+    The layer, the loss and the gradients of the layer are computed chunk by chunk, all in the forward pass.
 
     Args:
         hidden: (..., H) float.
-        weight: (K, H) float, as torch.nn.Linear holds it.
-        targets: Targets, or (...) int64 labels.
+        weight: (K, H) float, as in torch.nn.Linear.
+        targets: (...) integer labels, (..., K) float probabilities, or Targets of (...).
         bias: (K,) float or None.
-        chunk: rows at a time, at least 1; None: a 32nd of them, in half precision a 16th, and not below 64.
+        chunk: rows per chunk, at least 1; None: 1/32 of the rows, in half precision 1/16, and at least 64.
+        ignore_index: label of an example to leave out. Soft targets mark such examples in ``Targets.ignored``.
+        mask: (...) bool, True for an example that counts; None: every example that is not ignored counts.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats; ignored examples 0.
+        (...) float32 or wider, nats, 0 for an example that is left out; () with "mean" or "sum".
 
     Raises:
-        ValueError: where shapes differ, K < 2, chunk < 1, or a label is out of range (first bad index named).
-        TypeError: where a tensor is not floating-point.
+        ValueError: if shapes differ, K < 2, chunk < 1, or a label is out of range (first bad index named).
+        TypeError: if hidden, weight or bias is not a floating-point tensor, or targets are neither a tensor nor
+            Targets.
 
     Special cases:
         the identity as weight gives cross_entropy(hidden, targets).
 
     Notes:
-        torch.nn.functional.linear_cross_entropy, Liger's fused linear cross entropy; under autocast the products are
-        taken in its precision and the sums over classes in float32.
+        torch.nn.functional.linear_cross_entropy, Liger's fused linear cross entropy. Under autocast the matrix products
+        are computed in its precision and the sums over classes in float32.
 
     Complexity:
-        the three products of matrices that the layer costs anyway; memory for the gradients of hidden and weight and a
-        chunk of logits. Where the losses that count do not all count alike, the products are taken again in the
-        backward pass; an accelerator's host waits for that to be known, unless it is a plain mean or sum.
+        the three matrix products of the layer; memory for the gradients of hidden and weight and one chunk of logits.
+        If the losses that count are not all weighted alike, the products are computed again in the backward pass. On an
+        accelerator the host waits to find that out, unless the losses go into a plain mean or sum.
 
     When to use:
         there are very many classes, as in language models and translation.
 
     Limitations:
-        logits that are needed elsewhere (accuracy, distillation) are cheaper made once.
+        if the logits are needed elsewhere (accuracy, distillation), computing them once is cheaper.
 
     Aliases:
         cut cross entropy; CCE; fused linear cross entropy
@@ -78,19 +91,21 @@ def linear_cross_entropy(
         >>> loss.exp().round(decimals=4).tolist()
         [5.0]
     """
+    check_reduction(reduction)
+    check_order(hidden, targets, first="hidden")
     hidden, weight, bias = _as_autocast(*_checked(hidden, weight, bias))
     if chunk is not None:
         check_int("chunk", chunk, least=1, remedy="give the number of rows, or None")
-    targets = as_targets(targets)
-    shape = hidden.shape[:-1]
-    check_fit(targets, shape, weight.shape[0])
-    ingredients = targets.tensors().values()
+    read = read_targets(targets, tuple(hidden.shape[:-1]), weight.shape[0], ignore_index=ignore_index, mask=mask)
+    batch = LossInputs(hidden, *read)
+    ingredients = batch.targets.tensors().values()
     if not plain_tensors(hidden, weight, bias, *ingredients) or any(t.requires_grad for t in ingredients):
-        return CrossEntropyKernel(targets).plain(functional.linear(hidden, weight, bias))
+        return batch.finish(_plain(hidden, weight, bias, read), reduction)
     parts = PARTS if accumulating(hidden.dtype) == hidden.dtype else PARTS_IN_HALF_PRECISION
-    rows = chunk or max(FEWEST, -(-shape.numel() // parts))
+    rows = chunk or max(FEWEST, -(-hidden.shape[:-1].numel() // parts))
     learning = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias))
-    return _Linear.apply(hidden, weight, bias, targets, rows, learning)  # pyright: ignore[reportReturnType]
+    losses = _Linear.apply(hidden, weight, bias, read, rows, learning)
+    return batch.finish(losses, reduction)  # pyright: ignore[reportArgumentType]
 
 
 def _checked(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -116,14 +131,23 @@ def _as_autocast(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[T
     return hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
 
 
+_Read = tuple[Tensor | None, Targets | None, Tensor | None]  # of `read_targets`
+
+
+def _plain(hidden: Tensor, weight: Tensor, bias: Tensor | None, read: _Read) -> Tensor:
+    """Return the losses computed from all logits at once, with differentiable torch operations."""
+    return plain_cross_entropy(LossInputs(functional.linear(hidden, weight, bias), *read))
+
+
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Targets, rows: int, learning: bool
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, read: _Read, rows: int, learning: bool
     ) -> Tensor:
         ctx.save_for_backward(hidden, weight, bias)
-        ctx.targets, ctx.rows, ctx.ingredients = targets, rows, Unchanged(targets.tensors().values())
-        # Every loss is taken for one that counts alike: what it counts, in a mean or a sum, scales all at the end.
+        ctx.read, ctx.rows, ctx.targets = read, rows, LossInputs(hidden, *read).targets
+        ctx.ingredients = Unchanged(ctx.targets.tensors().values())
+        # All losses are assumed to have the same weight; that of a mean or a sum scales the gradients at the end.
         scale = None
         if learning:
             scale = torch.ones((), dtype=accumulating(hidden.dtype), device=hidden.device).expand(hidden.shape[:-1])
@@ -134,9 +158,9 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, *given: Tensor) -> Any:
         (grad,) = given
         hidden, weight, bias = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated again
+        if torch.is_grad_enabled():  # create_graph=True: the gradient will be differentiated again
             ctx.ingredients.check()
-            losses = CrossEntropyKernel(ctx.targets).plain(functional.linear(hidden, weight, bias))
+            losses = _plain(hidden, weight, bias, ctx.read)
             learning = [t for t in (hidden, weight, bias) if t is not None and t.requires_grad]
             found = iter(torch.autograd.grad(losses, learning, grad, create_graph=True))
             return (*(next(found) if need else None for need in ctx.needs_input_grad[:3]), None, None, None)
@@ -155,12 +179,12 @@ class _Linear(torch.autograd.Function):
 
 
 def _batched(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    """Return the gradients for many upstream ones at once, which vmap hands over as one: all logits are made."""
+    """Return the gradients for many upstream gradients at once, which vmap passes as one; computes all logits."""
     ctx.ingredients.check()
     hidden, weight, bias = ctx.saved_tensors
     logits = functional.linear(hidden, weight, bias).detach().requires_grad_()
     with torch.enable_grad():
-        (own,) = torch.autograd.grad(CrossEntropyKernel(ctx.targets).plain(logits).sum(), logits)
+        (own,) = torch.autograd.grad(plain_cross_entropy(LossInputs(logits, *ctx.read)).sum(), logits)
     of_logits = (own * grad[..., None]).to(hidden.dtype)
     flat, rows = of_logits.reshape(-1, weight.shape[0]), hidden.reshape(-1, hidden.shape[-1])
     found = (of_logits @ weight, flat.T @ rows, flat.sum(0))
@@ -168,7 +192,7 @@ def _batched(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 
 def _common(grad: Tensor, ignored: Tensor | None) -> Tensor | None:
-    """Return the one number that all losses that count are multiplied with, or None where there is none."""
+    """Return the number that all losses that count are multiplied by, or None if they differ."""
     if not any(grad.stride()):
         return grad.flatten()[0] if grad.numel() else grad.sum()
     counted = grad.flatten() if ignored is None else grad[~ignored]
@@ -180,7 +204,7 @@ def _common(grad: Tensor, ignored: Tensor | None) -> Tensor | None:
 def _through(
     ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor | None
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """Return the losses and, with a scale, the gradients of ``sum(scale * losses)`` for what needs them."""
+    """Return the losses and, given a scale, the gradients of ``sum(scale * losses)`` for the tensors that need them."""
     size, wide = weight.shape[0], accumulating(hidden.dtype)
     losses = hidden.new_empty(hidden.shape[:-1], dtype=wide)
     of_hidden, of_weight, of_bias = (
@@ -205,7 +229,9 @@ def _through(
             if of_hidden is not None:
                 of_hidden[i] = (z @ weight).view_as(chunk)
             if of_weight is not None and z.device.type == "cpu":
-                of_weight.addmm_(z.T.to(wide), flat.to(wide))  # quicker here than a product in half precision and a sum
+                of_weight.addmm_(
+                    z.T.to(wide), flat.to(wide)
+                )  # on the CPU faster than a half-precision product and a sum
             elif of_weight is not None:
                 of_weight.add_(z.T @ flat)
             if of_bias is not None:

@@ -1,12 +1,11 @@
-"""Cross entropy where the classes are split over processes: a vocabulary too large for one of them.
+"""Cross entropy of classes that are split over processes, for a vocabulary too large for one device.
 
-What the processes tell one another is a few numbers per example, twice: the largest logit, then the sums over their
-classes. The gradient of a process's own logits needs nothing more, so nothing is said in the backward pass.
+The processes exchange a few numbers per example, twice: the largest logit, then the sums over their classes. The
+gradient of a process's own logits needs nothing more, so the backward pass does not communicate.
 """
 
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,21 +13,19 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils import _pytree
 
-from softtargets._checks import check_floating, check_num_classes, values_visible
+from softtargets._checks import check_num_classes, values_visible
 from softtargets._errors import fail, sentence
 from softtargets._numerics import accumulating, times
 from softtargets.losses._engine.chunked import chunks
 from softtargets.losses._engine.kernel import Index
-from softtargets.losses.inputs import as_targets, check_fit, check_shape
+from softtargets.losses.inputs import LossInputs, check_fit, check_order, moved_last, read_targets
+from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets
 
 __all__ = ["vocab_parallel_cross_entropy"]
 
 if TYPE_CHECKING:
-    from typing import TypeGuard
-
     from torch.distributed import ProcessGroup
-    from torch.distributed.tensor import DTensor
 
 
 def vocab_parallel_cross_entropy(
@@ -38,32 +35,40 @@ def vocab_parallel_cross_entropy(
     group: "ProcessGroup | None" = None,
     num_classes: int | None = None,
     class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
     """Vocabulary-parallel cross entropy: the classes are split over the processes of a group.
 
         sum(t) * logsumexp(z) - <t, z>        gradient of this slice: sum(t) * softmax(z) - t, in this slice
 
-    The value and the gradient of :func:`cross_entropy` on all classes: smoothing is spread over the classes of all
-    processes, less those that are masked on any of them.
+    The value and the gradient are those of :func:`cross_entropy` on all classes. Smoothing is spread over the classes
+    of all processes, except those that are masked.
 
     Args:
-        logits: (..., K_local) float, this process's slice: the slices in the order of the ranks are the K classes. They
-            may differ in size, and be empty.
-        targets: Targets over all K classes, or (...) int64 labels; the same on every process.
+        logits: (..., K_local) float, the slice of this process. The slices, in the order of the ranks, are the K
+            classes. They may differ in size and be empty.
+        targets: (...) integer labels, float probabilities (..., K) over all K classes, or Targets of (...); the same on
+            every process.
         group: the processes that share the classes; None: all.
-        num_classes: K, if it is to be checked where the targets do not know it.
-        class_dim: where the classes are; 1 for (N, K_local, d1, ...).
+        num_classes: K, to be checked if the targets do not know it.
+        class_dim: the dimension of the classes; 1 for (N, K_local, d1, ...).
+        ignore_index: label of an example to leave out. Soft targets mark such examples in ``Targets.ignored``.
+        mask: (...) bool, True for an example that counts; None: every example that is not ignored counts.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
 
     Returns:
-        (...) float32 or wider, nats, the same on every process; ignored examples 0.
+        (...) float32 or wider, nats, the same on every process, 0 for an example that is left out; () with "mean" or
+        "sum".
 
     Raises:
-        ValueError: where there is no process group, the slices are not K classes in all, shapes differ, a label is out
+        ValueError: if there is no process group, the slices do not add up to K classes, shapes differ, a label is out
             of range or not valid (first bad index named), or a target requires a gradient.
-        TypeError: where logits are not floating-point, or targets are a floating-point tensor: say ``targets.dense``.
+        TypeError: if logits are not a floating-point tensor, or targets are neither a tensor nor Targets.
 
     Special cases:
-        one process gives cross_entropy; a process without classes agrees with the others.
+        one process gives cross_entropy; a process without classes returns the same losses as the others.
 
     Notes:
         Megatron's vocab_parallel_cross_entropy, torch's loss_parallel. Every process computes the same scalar from the
@@ -71,13 +76,13 @@ def vocab_parallel_cross_entropy(
         processes, so average over data-parallel groups only, never over `group`.
 
     Complexity:
-        two reductions, of 1 and of at most 5 numbers per example (and one of the slices' sizes where `valid` masks
-        classes), none in the backward pass; O(N K_local) work; extra memory is the gradient, of the size of the slice.
-        Not differentiable twice, nor inside torch.func.
+        two all-reduces, of 1 and of at most 5 numbers per example (and one of the slice sizes if `valid` masks
+        classes), none in the backward pass; O(N K_local) work; the extra memory is the gradient, of the size of the
+        slice. It cannot be differentiated twice, nor used in torch.func.
 
     When to use:
-        the last layer is split over the classes (tensor parallel), and gathering N x K logits would not fit. A DTensor
-        that is sharded over its classes goes to cross_entropy as it is.
+        the last layer is split over the classes (tensor parallel), and N x K logits would not fit on one device. A
+        DTensor that is sharded over its classes can be passed to cross_entropy as it is.
 
     Limitations:
         with PyTorch 2.13, loss_parallel refuses smoothing and has wrong gradients for soft targets; Megatron's
@@ -99,78 +104,23 @@ def vocab_parallel_cross_entropy(
         [4.0]
         >>> torch.distributed.destroy_process_group()
     """
-    check_floating("logits", logits)
-    targets = as_targets(targets)
+    check_reduction(reduction)
+    check_order(logits, targets)
+    moved = moved_last(logits, class_dim)
     if num_classes is not None:
         check_num_classes(num_classes)
-    return _losses(logits, targets, _ranks_of(group), num_classes, class_dim)
-
-
-def is_split(logits: Tensor) -> "TypeGuard[DTensor]":
-    """Say whether logits are a DTensor, without importing what only the owner of one has imported."""
-    if type(logits) is Tensor:
-        return False
-    module = sys.modules.get("torch.distributed.tensor")
-    return module is not None and isinstance(logits, module.DTensor)
-
-
-def split_dtensor(logits: "DTensor", targets: Targets | Tensor, class_dim: int) -> "DTensor":
-    """Return the cross entropy of a DTensor, a DTensor of losses: sharded as its examples, equal over its classes.
-
-    Args:
-        logits: (..., K) float; over each dimension of the mesh replicated, sharded over examples or, over one of them,
-            over the classes.
-        targets: Targets, or (...) int64 labels, of all examples and classes. Plain tensors are the same on every
-            process; DTensors are as their placements say.
-        class_dim: where the classes are.
-    """
-    from torch.distributed.tensor import DTensor, Replicate, Shard
-
-    check_floating("logits", logits)
-    mesh, dim = logits.device_mesh, class_dim % logits.ndim
-    examples, ranks = [], _Ranks()
-    for axis, placement in enumerate(logits.placements):
-        if placement.is_replicate():
-            examples.append(Replicate())
-        elif type(placement) is Shard and placement.dim != dim:
-            examples.append(Shard(placement.dim - (placement.dim > dim)))
-        elif type(placement) is Shard and ranks.count == 1:
-            examples.append(Replicate())
-            ranks = _ranks_of(mesh.get_group(axis))
-        else:
-            required = "a DTensor that is replicated or sharded, over its classes at most once"
-            remedy = f"redistribute it first: logits.redistribute(placements=...), Shard({class_dim}) for its classes"
-            raise fail("logits", required, f"placements {logits.placements}", remedy)
-    size, shape = logits.shape[dim], tuple(logits.shape[:dim] + logits.shape[dim + 1 :])
-
-    def here(tensor: Tensor) -> Tensor:
-        if isinstance(tensor, DTensor) or any(placement.is_shard() for placement in examples):
-            if not isinstance(tensor, DTensor):
-                tensor = DTensor.from_local(tensor, mesh, [Replicate()] * mesh.ndim, run_check=False)
-            return tensor.redistribute(placements=examples).to_local()
-        return tensor
-
-    if isinstance(targets, Tensor):  # labels are looked at here alone: a look at a DTensor would be a collective
-        ours = as_targets(here(targets))
-        check_shape(targets, shape)
-    else:
-        check_shape(targets, shape)
-        moved: dict[str, Tensor] = {}
-        for name, tensor in targets.tensors().items():
-            if name in ("prior", "table") or (name == "valid" and tensor.ndim == 1):
-                moved[name] = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-            else:
-                moved[name] = here(tensor.expand(*shape, -1) if name == "valid" else tensor)
-        ours = replace(targets, **moved)
-    local = logits.to_local(grad_placements=logits.placements)
-    losses = _losses(local, ours, ranks, size, dim)
-    stride = torch.empty(shape, device="meta").stride()
-    return DTensor.from_local(losses, mesh, examples, run_check=False, shape=torch.Size(shape), stride=stride)
+    ranks = ranks_of(group)
+    if isinstance(targets, Tensor) and targets.is_floating_point():
+        targets = moved_last(targets, class_dim)
+    # the number of classes is known, and the range of labels is checked, once the processes have agreed
+    read = read_targets(targets, tuple(moved.shape[:-1]), None, ignore_index=ignore_index, mask=mask)
+    batch = LossInputs(moved, *read)
+    return batch.finish(losses_of_slice(moved, batch.targets, ranks, num_classes), reduction)
 
 
 @dataclass(frozen=True)
-class _Ranks:
-    """The processes that the classes are split over, and this one's place among them."""
+class Ranks:
+    """The processes that the classes are split over, and the rank of this one among them."""
 
     place: int = 0
     count: int = 1
@@ -187,29 +137,32 @@ class _Ranks:
         return tensor
 
 
-def _ranks_of(group: "ProcessGroup | None") -> _Ranks:
+def ranks_of(group: "ProcessGroup | None") -> Ranks:
+    """Return the processes of a group; None: of the default group."""
     if not dist.is_available() or not dist.is_initialized():
         remedy = "call torch.distributed.init_process_group first, or use cross_entropy on all classes"
         raise fail("group", "an initialised process group", "none", remedy)
     place = dist.get_rank(group)
     if place < 0:
-        raise fail("group", "a group of which this process is one", "another", "call it on the group's ranks alone")
-    return _Ranks(place, dist.get_world_size(group), group)
+        raise fail(
+            "group", "a group that includes this process", "another group", "call it only on the ranks of the group"
+        )
+    return Ranks(place, dist.get_world_size(group), group)
 
 
-def _losses(logits: Tensor, targets: Targets, ranks: _Ranks, num_classes: int | None, class_dim: int) -> Tensor:
-    logits = logits.movedim(class_dim, -1)
-    check_shape(targets, tuple(logits.shape[:-1]))
+def losses_of_slice(logits: Tensor, targets: Targets, ranks: Ranks, num_classes: int | None) -> Tensor:
+    """Return the losses of (..., K_local) logits against targets over all classes, one per example."""
     learning = [name for name, tensor in targets.tensors().items() if tensor.requires_grad]
     if learning and torch.is_grad_enabled():
         remedy = "detach it, or gather the logits and use cross_entropy"
-        raise fail("targets", "without a gradient where the classes are split", f"a {learning[0]} that has one", remedy)
+        required = "targets that do not require a gradient if the classes are split"
+        raise fail("targets", required, f"a {learning[0]} that requires one", remedy)
     return _Split.apply(logits, targets, ranks, num_classes)  # pyright: ignore[reportReturnType]
 
 
 class _Split(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Targets, ranks: _Ranks, num_classes: int | None) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, targets: Targets, ranks: Ranks, num_classes: int | None) -> Tensor:
         top, classes = _agree(logits, targets, ranks, num_classes)
         sums = top.new_zeros((3 if targets.rest is None else 5, *top.shape))
         for i in _chunks(logits):
@@ -217,7 +170,7 @@ class _Split(torch.autograd.Function):
             sums[(slice(None), *i)] = torch.stack([z.exp().sum(-1), *_Part(z, targets[i], classes).sums()])
         total, product, mass, *spread = ranks.sum(sums)
         log_total = total.log()
-        losses = mass * log_total - product  # of logits less the largest of all: no large numbers cancel
+        losses = mass * log_total - product  # of shifted logits, so that no large numbers cancel
         if spread:
             rest = _wide(targets.rest, mass)
             losses = losses + rest * (log_total - spread[0] / spread[1])
@@ -232,7 +185,9 @@ class _Split(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         if torch.is_grad_enabled():  # create_graph
             remedy = "gather the logits and use cross_entropy"
-            raise RuntimeError(sentence("logits", "differentiated once where split", "create_graph=True", remedy))
+            raise RuntimeError(
+                sentence("logits", "a single derivative if the classes are split", "create_graph=True", remedy)
+            )
         logits, classes, top, log_total, mass, share, *leaves = ctx.saved_tensors
         targets = _pytree.tree_unflatten(leaves, ctx.structure)
         gradient = torch.empty_like(logits)
@@ -250,7 +205,7 @@ class _Split(torch.autograd.Function):
 
 
 class _Part:
-    """What falls to the classes of this process of some targets, over logits less the largest."""
+    """The part of some targets that falls on the classes of this process, on shifted logits."""
 
     def __init__(self, z: Tensor, targets: Targets, classes: Tensor) -> None:
         self.prior = None
@@ -276,12 +231,12 @@ class _Part:
             self.weights = targets.gathered().index_select(-1, classes).to(z.dtype)
 
     def sums(self) -> list[Tensor]:
-        """Return <t, z> and the mass without smoothing; then, with it, the prior's <prior, z> and its share."""
+        """Return <t, z> and the mass without smoothing; with smoothing also <prior, z> and the sum of the prior."""
         sums = [times(self.weights, self.logits).sum(-1), self.weights.sum(-1)]
         return sums if self.prior is None else [*sums, self.spread, self.prior.sum(-1)]
 
     def subtract(self, work: Tensor, scale: Tensor, share: Tensor | None) -> None:
-        """Subtract ``scale * t``; the prior has the given share of all processes' classes."""
+        """Subtract ``scale * t``; `share` is the sum of the prior over the classes of all processes."""
         if self.index is None:
             work.sub_(self.weights * scale[..., None])
             return
@@ -290,13 +245,13 @@ class _Part:
             work.sub_((self.rest * scale / share)[..., None] * self.prior)
 
 
-def _agree(logits: Tensor, targets: Targets, ranks: _Ranks, num_classes: int | None) -> tuple[Tensor, Tensor]:
+def _agree(logits: Tensor, targets: Targets, ranks: Ranks, num_classes: int | None) -> tuple[Tensor, Tensor]:
     """Return the largest logit of every example over all processes, and the classes of this one."""
     top = logits.new_full(logits.shape[:-1], -torch.inf, dtype=accumulating(logits.dtype))
     sizes = top.new_zeros(ranks.count)
     sizes[ranks.place] = logits.shape[-1]
     classes = None
-    if targets.valid is not None:  # which columns of the mask are this process's, it learns from the others
+    if targets.valid is not None:  # which columns of the mask belong to this process depends on the other slices
         classes = _mine(ranks.largest(sizes), logits.shape[-1], targets, ranks, num_classes)
     for i in _chunks(logits):
         top[i] = _masked(logits[i], targets[i], classes).amax(-1)
@@ -307,8 +262,8 @@ def _agree(logits: Tensor, targets: Targets, ranks: _Ranks, num_classes: int | N
     return top.masked_fill(~top.isfinite(), 0.0), classes
 
 
-def _mine(sizes: Tensor, size: int, targets: Targets, ranks: _Ranks, num_classes: int | None) -> Tensor:
-    """Return the classes of this process, given how many each has."""
+def _mine(sizes: Tensor, size: int, targets: Targets, ranks: Ranks, num_classes: int | None) -> Tensor:
+    """Return the classes of this process, given how many each process has."""
     sizes = sizes.long()
     if values_visible(sizes):
         each = sizes.tolist()
@@ -324,7 +279,7 @@ def _mine(sizes: Tensor, size: int, targets: Targets, ranks: _Ranks, num_classes
 
 
 def _masked(logits: Tensor, targets: Targets, classes: Tensor | None) -> Tensor:
-    """Return a chunk of logits in the accumulating dtype, 0 where ignored and -inf where a class is not valid."""
+    """Return a chunk of logits in the accumulating dtype: 0 if ignored, -inf if the class is not valid."""
     z = logits.to(accumulating(logits.dtype))
     if targets.ignored is not None:
         z = z.masked_fill(targets.ignored[..., None], 0.0)

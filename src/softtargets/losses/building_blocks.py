@@ -1,4 +1,4 @@
-"""Parts of other losses: cross entropy whose gradient waits for its weight, and targets of two classes."""
+"""Parts of other losses: cross entropy as a weighted term, its weighted mean, and targets of two classes."""
 
 from dataclasses import replace
 
@@ -7,46 +7,75 @@ from torch import Tensor
 
 from softtargets._checks import check_per_example
 from softtargets._numerics import accumulating
-from softtargets.losses._cross_entropy import compute_cross_entropy
-from softtargets.losses.inputs import paired
+from softtargets.losses._cross_entropy import accelerated, can_accelerate, cross_entropy, plain_cross_entropy
+from softtargets.losses._dtensor import is_dtensor
+from softtargets.losses.inputs import LossInputs, paired, read_examples
 from softtargets.losses.reduction import Reduction, reduce, upstream
 from softtargets.targets import Targets, hard
 
 
-def deferred_cross_entropy(logits: Tensor, targets: Targets | Tensor, *, class_dim: int = -1) -> Tensor:
+def deferred_cross_entropy(
+    logits: Tensor,
+    targets: Targets | Tensor,
+    *,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Return :func:`cross_entropy` as a term of another loss: its gradient is computed in the backward pass.
 
-    The forward pass of :func:`cross_entropy` computes the gradient of a mean ahead, which a term that is weighted or
-    transformed afterwards cannot use.
+    The forward pass of :func:`cross_entropy` computes the gradient of a mean, which is wasted if the losses are
+    weighted or transformed afterwards.
     """
-    return compute_cross_entropy(logits, targets, class_dim=class_dim, ahead=False)
+    if is_dtensor(logits):
+        return cross_entropy(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    batch = read_examples(
+        logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask, zero_left_out=False
+    )
+    if can_accelerate(batch, logits):
+        return accelerated(batch, logits, class_dim, ahead=False)
+    return plain_cross_entropy(batch)
 
 
 def label_log_prob(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
-    """Return the (...) log-probability of the label, for losses that are a function of it; its gradient is deferred."""
+    """Return the (...) log-probability of the label, for losses that are a function of it."""
     return -deferred_cross_entropy(logits, labels, class_dim=class_dim)
 
 
 def reduced_cross_entropy(
+    batch: LossInputs,
     logits: Tensor,
-    targets: Targets,
     reduction: Reduction,
     *,
     weight: Tensor | None = None,
     normalizer: float | Tensor | None = None,
     class_dim: int = -1,
 ) -> Tensor:
-    """Return ``reduce(cross_entropy(...), ...)``, whose gradient the forward pass knows, weights and all."""
-    like = logits.new_empty((), dtype=accumulating(logits.dtype)).expand(targets.shape)
-    expected = upstream(like, reduction, weight=weight, normalizer=normalizer)
-    losses = compute_cross_entropy(logits, targets, class_dim=class_dim, expected=expected)
-    return reduce(losses, reduction, weight=weight, normalizer=normalizer)
+    """Return ``reduce(cross_entropy(...), ...)``; the forward pass computes its gradient, weights included.
+
+    Args:
+        batch: what was read of the logits and the targets.
+        logits: the logits that `batch` was read from.
+        reduction: as in :func:`reduce`.
+        weight: as in :func:`reduce`.
+        normalizer: as in :func:`reduce`.
+        class_dim: the dimension of the classes.
+    """
+    if is_dtensor(logits):
+        values = cross_entropy(logits, batch.targets, class_dim=class_dim)
+    elif can_accelerate(batch, logits):
+        like = logits.new_empty((), dtype=accumulating(logits.dtype)).expand(batch.logits.shape[:-1])
+        expected = upstream(like, reduction, weight=weight, normalizer=normalizer)
+        values = accelerated(batch, logits, class_dim, expected=expected)
+    else:
+        values = plain_cross_entropy(batch)
+    return reduce(values, reduction, weight=weight, normalizer=normalizer)
 
 
 def label_and_largest(
     logits: Tensor, labels: Tensor, on_label: float | Tensor, on_largest: float | Tensor, class_dim: int, *, name: str
 ) -> Targets:
-    """Make targets of two classes, the label and the one that is predicted; `name` is the argument of the weights."""
+    """Make targets of two classes, the label and the predicted class; `name` is the argument of the weights."""
     moved, labels = paired(logits, labels, class_dim)
     check_per_example(name, on_largest, labels.shape)
     made = hard(labels)

@@ -6,64 +6,73 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from softtargets import losses
 from softtargets._checks import check_class_weight, check_fraction, check_prior
-from softtargets._errors import fail, unknown
+from softtargets._errors import fail, fail_type, unknown
 from softtargets._numerics import at_least_float32
 from softtargets.losses.building_blocks import reduced_cross_entropy
-from softtargets.losses.reduction import REDUCTIONS, Reduction
-from softtargets.nn._examples import check_fits, class_dim_of, shape_of, weights_of
-from softtargets.targets import Targets, convert_smoothing, dense, hard, reweight, smooth
+from softtargets.losses.inputs import LossInputs, read_examples
+from softtargets.losses.reduction import Reduction
+from softtargets.nn._examples import RowSettings, check_fits, check_settings, class_dim_of, shape_of, weights_of
+from softtargets.targets import Targets, convert_smoothing, reweight, smooth
 from softtargets.targets.conventions import CONVENTIONS
 
 __all__ = ["CrossEntropyLoss"]
 
 
-class CrossEntropyLoss(nn.Module):
+class CrossEntropyLoss(nn.CrossEntropyLoss):
     """Cross entropy of logits against labels, probabilities or Targets, with torch.nn.CrossEntropyLoss's keywords.
 
     mean = sum_i w_i * loss_i / sum_i w_i        over the examples that are not ignored
 
-    Changing the class name is the whole migration: without `weight`, and where anything is left to average, the numbers
-    are torch's. They differ where torch's are a fault, which weighting="torch" gives back:
+    To migrate, change the import and nothing else: without `weight` the numbers are torch's, as long as at least one
+    example counts. It is a subclass of torch's class, so that libraries which recognise torch's class (skorch, to
+    return probabilities) recognise this one.
 
-    - w_i weighs the example: it is weight[label] wherever a label is known, else sum_k t_k weight_k. torch weighs the
-      classes within a smoothed target, and so moves what is learned (pytorch#104776).
-    - the mean divides by the sum of these weights, for labels as for probabilities (pytorch#107680); `normalizer` takes
-      its place, so that the mean over micro-batches is the mean over the batch.
-    - a batch without an example to count is 0 with gradient 0, never nan (pytorch#70348).
-    - smoothing keeps the mass of a soft target, which torch changes where it is not 1.
+    The numbers differ from torch's in four cases. With weighting="torch" they are torch's there too:
 
-    The result has at least float32's precision; with weighting="torch" the dtype that torch gives.
+    - w_i is a weight of the example: weight[label] if the label is known, else sum_k t_k weight_k. torch multiplies
+      the classes within a smoothed target, which changes the minimiser (pytorch#104776).
+    - the mean divides by the sum of these weights, for labels and probabilities alike (pytorch#107680); `normalizer`
+      replaces it, so that the means over micro-batches add up to the mean over the batch.
+    - a batch in which no example counts has loss 0 and gradient 0, not nan (pytorch#70348).
+    - smoothing keeps the mass of a soft target, which torch changes if it is not 1.
+
+    The result has at least the precision of float32; with weighting="torch" the dtype of torch's result.
 
     Args:
-        weight: (K,) float of at least 0, one per class; a buffer. With weighting="torch" it may be negative.
-        ignore_index: label that marks an example without a target. Where targets are soft, mark it in
-            ``Targets.ignored``.
+        weight: (K,) float, >= 0, one weight per class; a buffer. With weighting="torch" it may be negative.
+        size_average: deprecated in torch; only None is accepted, use `reduction`.
+        ignore_index: label of an example to leave out. Soft targets mark such examples in ``Targets.ignored``.
+        reduce: deprecated in torch; only None is accepted, use `reduction`.
         reduction: "mean", "sum" or "none".
-        label_smoothing: in [0, 1], in the stated convention; on top of whatever smoothing Targets bring.
+        label_smoothing: in [0, 1], in the given convention; added to any smoothing of Targets.
         convention: what `label_smoothing` means, see :func:`softtargets.targets.convert_smoothing`; "all" is torch's.
-        prior: (K,) probabilities that smoothing is spread by; None: uniform; a buffer.
-        weighting: "example", or "torch" for torch's numbers on whatever it is given.
-        class_dim: where the classes are, as in torch; 0 for (K,) logits without a batch.
+        prior: (K,) probabilities that the smoothing is spread over; None: uniform; a buffer.
+        weighting: "example", or "torch" for torch's numbers in all cases.
+        class_dim: the dimension of the classes; for (K,) logits without a batch it is 0.
 
     Raises:
-        ValueError: where a hyper-parameter is out of range or unknown.
-        TypeError: where a tensor is not floating-point.
+        ValueError: if a hyper-parameter is out of range or unknown.
+        TypeError: if a tensor is not floating-point.
 
     Special cases:
         weight=None gives the numbers of torch.nn.CrossEntropyLoss, smoothed or not.
 
     Notes:
-        keywords and defaults of torch.nn.CrossEntropyLoss, without its deprecated size_average and reduce.
+        arguments, their order and defaults are those of torch.nn.CrossEntropyLoss; the additional ones are keywords.
 
     Complexity:
-        as :func:`softtargets.losses.cross_entropy`: one pass, gradient included; no N x K target is made of labels.
+        as :func:`softtargets.losses.cross_entropy`: one pass, gradient included; labels never become N x K targets.
 
     When to use:
         in place of torch.nn.CrossEntropyLoss.
 
     Limitations:
-        a mean over a small weighted batch has the batch's own normaliser: give `normalizer`.
+        the mean over a small weighted batch is normalised by that batch: pass `normalizer`.
+
+    Aliases:
+        LabelSmoothingCrossEntropy; SoftTargetCrossEntropy; label-smoothing cross entropy
 
     Example:
         >>> logits, labels = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), torch.tensor([0, -100])
@@ -73,56 +82,87 @@ class CrossEntropyLoss(nn.Module):
 
     weight: Tensor | None
     prior: Tensor | None
-    reduction: Reduction
+    reduction: Reduction  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,
-        *,
         weight: Tensor | None = None,
+        size_average: None = None,
         ignore_index: int = -100,
+        reduce: None = None,
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
+        *,
         convention: str = "all",
         prior: Tensor | None = None,
         weighting: Literal["example", "torch"] = "example",
         class_dim: int = 1,
     ) -> None:
-        super().__init__()
-        choices = (
-            ("reduction", reduction, REDUCTIONS),
-            ("convention", convention, CONVENTIONS),
-            ("weighting", weighting, WEIGHTINGS),
-        )
-        for argument, chosen, known in choices:
+        for argument, given in (("size_average", size_average), ("reduce", reduce)):
+            if given is not None:
+                remedy = "use reduction='mean', 'sum' or 'none'"
+                raise fail(argument, "None, because it is deprecated in torch", repr(given), remedy)
+        check_settings(reduction, ignore_index)
+        for argument, chosen, known in (("convention", convention, CONVENTIONS), ("weighting", weighting, WEIGHTINGS)):
             if chosen not in known:
-                raise unknown(argument, chosen, known)
+                raise unknown(argument, str(chosen), known)
         if weight is not None:
             check_class_weight("weight", weight, negative=weighting == "torch")
         if prior is not None:
             check_prior("prior", prior)
         check_fraction("label_smoothing", label_smoothing)
-        self.register_buffer("weight", weight)
+        if isinstance(label_smoothing, Tensor):
+            remedy = "use float(label_smoothing), or targets.smooth for one number per example"
+            raise fail_type("label_smoothing", "a number", "Tensor", remedy)
+        super().__init__(weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=float(label_smoothing))
         self.register_buffer("prior", prior)
-        self.ignore_index, self.reduction, self.class_dim = ignore_index, reduction, class_dim
-        self.label_smoothing, self.convention, self.weighting = label_smoothing, convention, weighting
+        self.convention, self.weighting, self.class_dim = convention, weighting, class_dim
 
-    def forward(self, logits: Tensor, target: Tensor | Targets, *, normalizer: float | Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor | Targets,
+        *,
+        mask: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
+    ) -> Tensor:
         """Return the loss, () or with "none" one value per example.
 
         Args:
-            logits: (N, K, ...) float, or (K,).
-            target: (N, ...) int64 labels, float probabilities of the shape of the logits, or Targets of (N, ...).
-            normalizer: what "mean" divides the weighted sum by, in place of the sum of the weights.
+            input: (N, K, ...) float logits, or (K,).
+            target: (N, ...) integer labels, float probabilities of the shape of the logits, or Targets of (N, ...).
+            mask: (N, ...) bool, True for an example that counts; None: every example that is not ignored counts.
+            normalizer: what "mean" divides the weighted sum by, instead of the sum of the weights.
         """
-        class_dim = class_dim_of(logits, self.class_dim)
-        size = logits.shape[class_dim]
+        rows: RowSettings = {
+            "class_dim": class_dim_of(input, self.class_dim),
+            "ignore_index": self.ignore_index,
+            "mask": mask,
+        }
+        if self.ignore_index >= 0:
+            self._check_ignore_index(target)
+        if self.weight is None and not self.label_smoothing and normalizer is None and self.weighting == "example":
+            return losses.cross_entropy(input, target, **rows, reduction=self.reduction)
+        return self._smoothed_or_weighted(input, target, rows, normalizer)
+
+    def _smoothed_or_weighted(
+        self, logits: Tensor, target: Tensor | Targets, rows: RowSettings, normalizer: float | Tensor | None
+    ) -> Tensor:
+        batch = read_examples(logits, target, **rows, zero_left_out=False)
+        size = batch.logits.shape[-1]
         check_fits("weight", self.weight, size)
-        targets = self._targets(target, logits, class_dim)
+        check_fits("prior", self.prior, size)
         smoothed, reduced = WEIGHTINGS[self.weighting]
         if self.label_smoothing:
             settings = {"num_classes": size, "convention": self.convention, "prior": self.prior}
-            targets = smoothed(targets, self.label_smoothing, **settings)
-        return reduced(logits, targets, class_dim, self.weight, self.reduction, normalizer)
+            soft = smoothed(batch.targets, self.label_smoothing, **settings)
+            batch = replace(batch, labels=None, soft=soft)
+        return reduced(batch, logits, rows["class_dim"], self.weight, self.reduction, normalizer)
+
+    def _check_ignore_index(self, target: Tensor | Targets) -> None:
+        if isinstance(target, Tensor) and target.is_floating_point():
+            required, remedy = "negative if targets are probabilities", "leave rows out with mask="
+            raise fail("ignore_index", required, self.ignore_index, remedy)
 
     def extra_repr(self) -> str:
         return (
@@ -131,50 +171,38 @@ class CrossEntropyLoss(nn.Module):
             f"weighting={self.weighting!r}, class_dim={self.class_dim}"
         )
 
-    def _targets(self, target: Tensor | Targets, logits: Tensor, class_dim: int) -> Targets:
-        if isinstance(target, Targets):
-            return target
-        if not (isinstance(target, Tensor) and target.is_floating_point()):
-            return hard(target, ignore_index=self.ignore_index)
-        if target.shape != logits.shape:
-            required = f"int64 labels, or probabilities of the shape of the logits, {tuple(logits.shape)}"
-            got = f"{target.dtype} of shape {tuple(target.shape)}"
-            raise fail("target", required, got, "use target.long() for labels")
-        if self.ignore_index >= 0:
-            remedy = "mark rows by dataclasses.replace(targets.dense(probs), ignored=mask)"
-            raise fail("ignore_index", "negative where targets are probabilities", self.ignore_index, remedy)
-        return dense(target.movedim(class_dim, -1))
-
 
 def _by_example(
+    batch: LossInputs,
     logits: Tensor,
-    targets: Targets,
     class_dim: int,
     class_weight: Tensor | None,
     reduction: Reduction,
     normalizer: float | Tensor | None,
 ) -> Tensor:
-    weight = weights_of(targets, class_weight)
-    return reduced_cross_entropy(logits, targets, reduction, weight=weight, normalizer=normalizer, class_dim=class_dim)
+    weight = weights_of(batch, class_weight)
+    return reduced_cross_entropy(batch, logits, reduction, weight=weight, normalizer=normalizer, class_dim=class_dim)
 
 
 def _as_torch(
+    batch: LossInputs,
     logits: Tensor,
-    targets: Targets,
     class_dim: int,
     class_weight: Tensor | None,
     reduction: Reduction,
     normalizer: float | Tensor | None,
 ) -> Tensor:
-    weighted = targets if class_weight is None else reweight(targets, class_weight)
+    targets = batch.targets
+    if class_weight is not None:
+        batch = replace(batch, labels=None, soft=reweight(targets, class_weight))
     over_nothing = None
     if reduction == "mean" and normalizer is None:
         normalizer = torch.as_tensor(_normalizer_of_torch(targets, class_weight), device=logits.device)
         over_nothing = normalizer == 0
-    result = reduced_cross_entropy(logits, weighted, reduction, normalizer=normalizer, class_dim=class_dim)
+    result = reduced_cross_entropy(batch, logits, reduction, normalizer=normalizer, class_dim=class_dim)
     if over_nothing is not None:
-        result = torch.where(over_nothing, torch.nan, result)  # as torch has it; ours would be 0
-    # under autocast torch takes this loss in float32
+        result = torch.where(over_nothing, torch.nan, result)  # as in torch; ours would be 0
+    # under autocast torch computes this loss in float32
     return result if torch.is_autocast_enabled(logits.device.type) else result.to(logits.dtype)
 
 
@@ -188,7 +216,7 @@ def _normalizer_of_torch(targets: Targets, class_weight: Tensor | None) -> Tenso
 def _smooth_as_torch(
     targets: Targets, smoothing: float, *, num_classes: int, convention: str, prior: Tensor | None
 ) -> Targets:
-    """Smooth soft targets by the same amount whatever their mass, and labels as we do."""
+    """Smooth soft targets by the same amount whatever their mass, as torch does, and labels by :func:`smooth`."""
     if targets.values is None:
         return smooth(targets, smoothing, num_classes=num_classes, convention=convention, prior=prior)
     values = targets.values
@@ -197,5 +225,5 @@ def _smooth_as_torch(
     return replace(targets, values=(1 - rate) * values + rate * spread)
 
 
-# what smooths, and what weighs and reduces
+# how targets are smoothed, and how losses are weighted and reduced
 WEIGHTINGS = {"example": (smooth, _by_example), "torch": (_smooth_as_torch, _as_torch)}

@@ -1,35 +1,72 @@
-"""What the modules that reduce share: where the classes are, and their weights as the weights of examples."""
+"""What the modules share: their settings, the dimension of the classes, and class weights as weights of examples."""
 
-from torch import Tensor
+from typing import TypedDict
 
-from softtargets._checks import check_floating
+from torch import Tensor, nn
+
 from softtargets._errors import fail
-from softtargets.targets import Targets, example_weights
+from softtargets._numerics import at_least_float32, rows_of
+from softtargets.losses.inputs import LossInputs, check_ignore_index
+from softtargets.losses.reduction import Reduction, check_reduction
+from softtargets.targets import example_weights
+
+
+class RowSettings(TypedDict):
+    """The keywords of a loss that say where the classes are and which examples count."""
+
+    class_dim: int
+    ignore_index: int
+    mask: Tensor | None
+
+
+class SoftmaxLoss(nn.CrossEntropyLoss):
+    """Base of the modules whose logits become probabilities by a softmax.
+
+    Other libraries recognise such a loss by ``isinstance(loss, torch.nn.CrossEntropyLoss)``: skorch's `predict_proba`
+    applies a softmax to the outputs of the network only then.
+    """
+
+    reduction: Reduction
+
+    def __init__(self, *, reduction: Reduction, ignore_index: int, class_dim: int) -> None:
+        # not torch's own, which registers a buffer `weight`: some hyper-parameters have this name
+        nn.Module.__init__(self)
+        check_settings(reduction, ignore_index)
+        self.reduction = reduction  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.ignore_index, self.class_dim = ignore_index, class_dim
+
+    def rows(self, logits: Tensor, mask: Tensor | None) -> RowSettings:
+        """Return the keywords of a loss for these logits."""
+        class_dim = class_dim_of(logits, self.class_dim)
+        return {"class_dim": class_dim, "ignore_index": self.ignore_index, "mask": mask}
+
+
+def check_settings(reduction: str, ignore_index: int) -> None:
+    """Check the settings that all modules have."""
+    check_reduction(reduction)
+    check_ignore_index(ignore_index)
 
 
 def class_dim_of(logits: Tensor, class_dim: int) -> int:
-    """Return where the classes of these logits are; (K,) logits without a batch have but one dimension."""
-    check_floating("logits", logits)
-    class_dim = 0 if logits.ndim == 1 else class_dim
-    if not -logits.ndim <= class_dim < logits.ndim:
-        raise fail(
-            "class_dim", f"a dimension of the logits, of shape {tuple(logits.shape)}", class_dim, "set class_dim"
-        )
-    return class_dim
+    """Return the dimension of the classes: (K,) logits without a batch have only one."""
+    return 0 if isinstance(logits, Tensor) and logits.ndim == 1 else class_dim
 
 
 def check_fits(argument: str, weight: Tensor | None, num_classes: int) -> None:
-    """Require one class weight for every class of the logits."""
+    """Require one number for every class of the logits."""
     if weight is not None and len(weight) != num_classes:
-        required = f"shape ({num_classes},), one weight per class of the logits"
-        raise fail(argument, required, tuple(weight.shape), "give one weight per class, or set class_dim")
+        required = f"shape ({num_classes},), one number per class of the logits"
+        raise fail(argument, required, tuple(weight.shape), "give one number per class, or set class_dim")
 
 
-def weights_of(targets: Targets, class_weight: Tensor | None) -> Tensor | None:
-    """Return what each example counts in a mean, (...), 0 where it is ignored; None: each counts 1."""
-    if class_weight is not None:
-        return example_weights(targets, class_weight)
-    return None if targets.ignored is None else ~targets.ignored
+def weights_of(batch: LossInputs, class_weight: Tensor | None) -> Tensor | None:
+    """Return the weight of each example in a mean, (...), 0 if it is left out; None: all weights are 1."""
+    if class_weight is None:
+        return None if batch.left_out is None else ~batch.left_out
+    if batch.labels is None:
+        return example_weights(batch.targets, class_weight)
+    weights = at_least_float32(rows_of(class_weight, batch.labels))
+    return weights if batch.left_out is None else weights.masked_fill(batch.left_out, 0.0)
 
 
 def shape_of(tensor: Tensor | None) -> tuple[int, ...] | None:

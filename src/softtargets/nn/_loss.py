@@ -9,55 +9,59 @@ from torch import Tensor, nn
 from softtargets._checks import check_class_weight
 from softtargets._errors import fail, fail_type, unknown
 from softtargets.losses import reduce
-from softtargets.losses.reduction import REDUCTIONS, Reduction
-from softtargets.nn._examples import check_fits, class_dim_of, shape_of, weights_of
-from softtargets.targets import hard
+from softtargets.losses.inputs import LossInputs, read_examples
+from softtargets.losses.reduction import Reduction
+from softtargets.nn._examples import RowSettings, SoftmaxLoss, check_fits, shape_of, weights_of
+from softtargets.targets import Targets
 
 __all__ = ["Loss"]
 
-# keywords of the module, which a function's own would hide
+# Keywords of the module, which the function may have too.
 SHARED = ("reduction", "class_weight", "ignore_index", "class_dim")
+# Keywords of a function that leaves out examples and reduces by itself, as the losses of this package do.
+CONTRACT = {"class_dim", "ignore_index", "mask", "reduction"}
 
 
-class Loss(nn.Module):
-    """Any function of (logits, labels, ...) as a module: one shared reduction, class weights and ignored labels.
+class Loss(SoftmaxLoss):
+    """Any loss function as a module, with reduction, class weights and ignored labels.
 
-    reduce(function(logits, labels, **hyper_parameters), reduction, weight=class_weight[labels])
+    reduce(function(logits, targets, **hyper_parameters), reduction, weight=class_weight[labels])
 
-    A hyper-parameter that is a tensor becomes a buffer, one that is a parameter or a module is registered as such. A
-    Transition is none of these and stays where it is: pass its matrix if it is to move with the module. An ignored
-    example is handed to the function with logits of 0 and label 0, and its loss is dropped.
+    A hyper-parameter that is a tensor becomes a buffer; a parameter or a module is registered as such. A Transition is
+    not: pass its matrix if it should move with the module.
 
     Args:
-        function: (logits, labels, ...) -> one loss per example, with the classes last: a loss of
-            :mod:`softtargets.losses`, or one's own. Of a module's top level, where the module is to be pickled.
-        reduction: "mean", "sum" or "none"; the mean divides by the sum of the weights of what is not ignored.
-        class_weight: (K,) float of at least 0, one per class, which weighs the examples; a buffer.
-        ignore_index: label that marks an example without a target.
-        class_dim: where the classes are, as in torch; 0 for (K,) logits without a batch.
+        function: a loss of :mod:`softtargets.losses`, or your own function of (logits, targets, ...) that returns one
+            loss per example. Your own function receives the classes in the last dimension, and for an example that is
+            left out logits of 0 and label 0. To pickle the module, define it at the top level of a Python module.
+        reduction: "mean", "sum" or "none"; the mean divides by the sum of the weights of the examples that count.
+        class_weight: (K,) float, >= 0, one weight per class, applied to the example; a buffer.
+        ignore_index: label of an example to leave out.
+        class_dim: the dimension of the classes; for (K,) logits without a batch it is 0.
         hyper_parameters: of the function, by name.
 
     Raises:
-        ValueError: where the function has no such hyper-parameter, one that it needs is missing, or one that would be
-            registered is called as an attribute that modules have.
-        TypeError: where `function` is no function of (logits, labels).
+        ValueError: if the function does not have a hyper-parameter, one that it needs is missing, or the name of one
+            that would be registered is an attribute of modules.
+        TypeError: if `function` is not a function of (logits, targets).
 
     Special cases:
         Loss(cross_entropy) gives CrossEntropyLoss(); class weights of 1 change nothing.
 
     Notes:
-        as :class:`CrossEntropyLoss` with weighting="example", whose `weight` is `class_weight` here: the functions have
-        weights of their own.
+        as :class:`CrossEntropyLoss` with weighting="example", whose `weight` is `class_weight` here, because some
+        functions have a `weight` of their own. Like it, a subclass of torch.nn.CrossEntropyLoss: skorch's
+        `predict_proba` applies a softmax. With ``losses.binary_cross_entropy`` pass skorch
+        ``predict_nonlinearity=torch.sigmoid``.
 
     Complexity:
-        nothing beside the function's, and a copy of the logits where some examples are ignored (or may be, on an
-        accelerator, where labels are not looked at).
+        that of the function.
 
     When to use:
-        a framework wants a module.
+        a framework requires a module.
 
     Limitations:
-        a loss that mixes the examples of its batch, as a peer loss does, sees ignored ones too: logits of 0, label 0.
+        your own function that mixes the examples of a batch sees those that are left out: logits of 0, label 0.
 
     Example:
         >>> from softtargets import losses
@@ -66,7 +70,6 @@ class Loss(nn.Module):
     """
 
     class_weight: Tensor | None
-    reduction: Reduction
 
     def __init__(
         self,
@@ -78,14 +81,12 @@ class Loss(nn.Module):
         class_dim: int = 1,
         **hyper_parameters: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(reduction=reduction, ignore_index=ignore_index, class_dim=class_dim)
         _check_function(function, hyper_parameters)
-        if reduction not in REDUCTIONS:
-            raise unknown("reduction", reduction, REDUCTIONS)
         if class_weight is not None:
             check_class_weight("class_weight", class_weight)
-        self.function, self.reduction = function, reduction
-        self.ignore_index, self.class_dim = ignore_index, class_dim
+        self.function = function
+        self._follows_contract = inspect.signature(function).parameters.keys() >= CONTRACT
         self.register_buffer("class_weight", class_weight)
         held = {name: value for name, value in hyper_parameters.items() if isinstance(value, Tensor | nn.Module)}
         self._plain = {name: value for name, value in hyper_parameters.items() if name not in held}
@@ -102,25 +103,45 @@ class Loss(nn.Module):
             else:
                 self.register_buffer(name, value)
 
-    def forward(self, logits: Tensor, labels: Tensor, *, normalizer: float | Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor | Targets,
+        *,
+        mask: Tensor | None = None,
+        normalizer: float | Tensor | None = None,
+    ) -> Tensor:
         """Return the loss, () or with "none" one value per example.
 
         Args:
-            logits: (N, K, ...) float, or (K,).
-            labels: (N, ...) int64.
-            normalizer: what "mean" divides the weighted sum by, in place of the sum of the weights.
+            input: (N, K, ...) float logits, or (K,).
+            target: (N, ...) integer labels; if the function is defined for soft targets, also float probabilities of
+                the shape of the logits, or Targets of (N, ...).
+            mask: (N, ...) bool, True for an example that counts; None: every example that is not ignored counts.
+            normalizer: what "mean" divides the weighted sum by, instead of the sum of the weights.
         """
-        class_dim = class_dim_of(logits, self.class_dim)
-        check_fits("class_weight", self.class_weight, logits.shape[class_dim])
-        if class_dim % logits.ndim != logits.ndim - 1:  # else a view would be made of what may be overwritten in place
-            logits = logits.movedim(class_dim, -1)
-        targets = hard(labels, ignore_index=self.ignore_index)
-        ignored = targets.ignored
-        if ignored is not None and ignored.shape == logits.shape[:-1]:  # other shapes the function refuses
-            # A loss that is dropped may still be infinite, and its gradient 0 times that.
-            logits = logits.masked_fill(ignored[..., None], 0.0)
-        values = self.function(logits, targets.labels, **self._given())
-        return reduce(values, self.reduction, weight=weights_of(targets, self.class_weight), normalizer=normalizer)
+        rows = self.rows(input, mask)
+        if not self._follows_contract:
+            return self._of_own_function(input, target, rows, normalizer)
+        if self.class_weight is None and normalizer is None:
+            return self.function(input, target, **rows, reduction=self.reduction, **self._given())
+        weight = None
+        if self.class_weight is not None:
+            weight = self._weights(read_examples(input, target, **rows, zero_left_out=False))
+        values = self.function(input, target, **rows, **self._given())
+        return reduce(values, self.reduction, weight=weight, normalizer=normalizer)
+
+    def _of_own_function(
+        self, logits: Tensor, target: Tensor | Targets, rows: RowSettings, normalizer: float | Tensor | None
+    ) -> Tensor:
+        batch = read_examples(logits, target, **rows)
+        soft = batch.soft.values if batch.soft is not None and isinstance(target, Tensor) else batch.soft
+        values = self.function(batch.logits, batch.labels if soft is None else soft, **self._given())
+        return reduce(values, self.reduction, weight=self._weights(batch), normalizer=normalizer)
+
+    def _weights(self, batch: LossInputs) -> Tensor | None:
+        check_fits("class_weight", self.class_weight, batch.logits.shape[-1])
+        return weights_of(batch, self.class_weight)
 
     def extra_repr(self) -> str:
         given = {**self._given(), **{name: getattr(self, name) for name in SHARED}}
@@ -133,15 +154,15 @@ class Loss(nn.Module):
 
 
 def _check_function(function: Callable[..., Tensor], given: dict[str, Any]) -> None:
-    """Require a function of (logits, labels, ...), all that it needs and nothing that it does not know."""
+    """Require a function of (logits, targets, ...), all the hyper-parameters that it needs, and no others."""
     if not callable(function):
-        raise fail_type("function", "a function of (logits, labels)", repr(function), "pass one of softtargets.losses")
+        raise fail_type("function", "a function of (logits, targets)", repr(function), "pass one of softtargets.losses")
     parameters = list(inspect.signature(function).parameters.values())
     if sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters) < 2:
-        raise fail_type(
-            "function", "a function of (logits, labels)", _name(function), "add that term to a loss yourself"
-        )
-    rest = [p for p in parameters[2:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in SHARED]
+        remedy = "write a function that adds this term to a loss"
+        raise fail_type("function", "a function of (logits, targets)", _name(function), remedy)
+    named = [p for p in parameters[2:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    rest = [p for p in named if p.name not in (*SHARED, "mask")]
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
         for name in given.keys() - {p.name for p in rest}:
             raise unknown(f"Loss({_name(function)})", name, [*(p.name for p in rest), *SHARED])

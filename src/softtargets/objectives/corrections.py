@@ -88,7 +88,8 @@ class LearnedTransition(Objective):
     _module: nn.VolMinNet = PrivateAttr()
 
     def begin(self, context: ObjectiveContext) -> None:
-        module = nn.VolMinNet(context.num_classes, weight=self.weight, initial=self.initial)
+        settings: dict[str, Any] = {"volume_weight": self.weight, "initial": self.initial, "reduction": "none"}
+        module = nn.VolMinNet(context.num_classes, **settings)
         self._module = module.to(context.device)
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -1,15 +1,17 @@
-"""The fast path: rows in chunks that fit the cache, the gradient computed in the forward pass.
+"""The accelerator: losses computed chunk by chunk, with the gradient already in the forward pass.
 
-A loss that a :class:`ChunkKernel` describes is taken chunk by chunk, and while a chunk lies in the cache its gradient
-is written too. Nothing of the size of the logits is made but that gradient; in place, not even it. What autograd will
-multiply the gradient with is not known yet: the forward pass takes it for what a mean brings (or what its caller
-expects), and the backward pass, where something else arrives, computes the gradient again from the logits, so that it
-is rounded once either way. Elsewhere than on the CPU, and in place, it is multiplied instead.
+A loss that is described by a :class:`ChunkKernel` is computed on chunks of rows that fit the processor's cache, and the
+gradient of a chunk is written while it is there. The only extra memory is the gradient; with ``inplace=True`` not even
+that. The gradient depends on what autograd passes to each loss, which is not known in the forward pass: it is assumed
+to be that of a mean, or what the caller expects. If the backward pass receives something else, the gradient is computed
+again from the logits, so that it is rounded once either way. On accelerators, and in place, it is multiplied instead.
+
+The numbers are those of the kernel's ``plain`` method, which is used whenever :func:`possible` is False.
 """
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,11 +20,13 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from softtargets._errors import fail
 from softtargets._numerics import accumulating
-from softtargets.losses._engine.kernel import ChunkKernel, Index
+from softtargets.losses._engine.kernel import EVERYTHING, ChunkKernel, Index
 
-# Bytes of a chunk as it is summed: two megabytes stay in the second cache; an accelerator wants few, large launches.
+# Bytes of a chunk in the accumulating dtype: 2 MB stay in the second-level cache; accelerators prefer few large chunks.
 CHUNK_ON_CPU = 2**21
 CHUNK_ELSEWHERE = 2**25
+
+_autograd, _functorch = torch._C._autograd, torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def run(
@@ -34,31 +38,40 @@ def run(
     ahead: bool = True,
     inplace: bool = False,
 ) -> Tensor:
-    """Return the losses of `kernel` by the fast path.
+    """Return the losses of `kernel`, chunk by chunk.
 
     Args:
         kernel: the loss.
-        logits: (..., K) float, or with the classes at `class_dim`; one for which :func:`possible` holds.
-        class_dim: where the classes are.
-        expected: (...) the gradient that each loss is expected to get; None: the mean's.
-        ahead: compute the gradient in the forward pass; else it waits for what autograd brings.
+        logits: (..., K) float, or with the classes at `class_dim`, for which :func:`possible` is True.
+        class_dim: the dimension of the classes.
+        expected: (...) the gradient that autograd is expected to pass to each loss; None: that of a mean.
+        ahead: compute the gradient in the forward pass; False: only in the backward pass.
         inplace: write the gradient over the logits.
     """
-    learning = torch.is_grad_enabled() and logits.requires_grad
-    if expected is None and learning:
-        shape, wide = logits.movedim(class_dim, -1).shape[:-1], accumulating(logits.dtype)
-        expected = (torch.ones((), dtype=wide, device=logits.device) / max(1, shape.numel())).expand(shape)
-    if inplace and learning:
+    learning = logits.requires_grad and torch.is_grad_enabled()
+    if not learning:
+        return _through(kernel, logits.movedim(class_dim, -1), None, None)
+    if expected is None:
+        expected = mean_gradient(logits, class_dim)
+    if inplace:
         return _over(logits, kernel, class_dim, expected)
-    # In float16 the gradient of a mean is below the smallest number: it waits for what autograd brings. And where saved
-    # tensors are packed away (checkpoints, offloading), what is kept beside them would defeat that.
-    autograd = torch._C._autograd  # pyright: ignore[reportAttributeAccessIssue]
-    packed = autograd._top_saved_tensors_default_hooks(True) is not None
-    ahead = ahead and learning and logits.dtype != torch.float16 and not packed
-    return _Chunked.apply(logits, kernel, class_dim, expected, ahead, False)  # pyright: ignore[reportReturnType]
+    # In float16 the gradient of a mean may underflow, so it waits for the loss scale that autograd brings. If saved
+    # tensors are packed (checkpointing, offloading), a gradient kept beside them would defeat the purpose.
+    packed = _autograd._top_saved_tensors_default_hooks(True) is not None
+    ahead = ahead and logits.dtype != torch.float16 and not packed
+    return _Chunked.apply(logits, _Call(kernel, class_dim, expected, ahead, False))  # pyright: ignore[reportReturnType]
 
 
-def _over(logits: Tensor, kernel: ChunkKernel, class_dim: int, expected: Tensor | None) -> Tensor:
+def mean_gradient(logits: Tensor, class_dim: int, counted: int | Tensor | None = None) -> Tensor:
+    """Return the gradient that a mean passes to every loss, (...): 1 / counted, or 1 / the number of examples."""
+    shape = list(logits.shape)
+    del shape[class_dim]
+    number = max(1, math.prod(shape)) if counted is None else counted
+    one = torch.ones((), dtype=accumulating(logits.dtype), device=logits.device)
+    return (one / number).expand(shape)
+
+
+def _over(logits: Tensor, kernel: ChunkKernel, class_dim: int, expected: Tensor) -> Tensor:
     """Return the losses, and write the gradient over the logits."""
     kinds = {
         "a leaf": logits.is_leaf,
@@ -68,45 +81,53 @@ def _over(logits: Tensor, kernel: ChunkKernel, class_dim: int, expected: Tensor 
     for got in (name for name, found in kinds.items() if found):
         remedy = "pass what the model returned, before any view or slice, or leave inplace=False"
         raise fail("logits", "the result of an operation, with inplace=True", got, remedy)
-    if logits.dtype == torch.float16 and expected is not None:
-        expected = (expected != 0).to(expected.dtype)  # a mean's share comes with the backward pass
-    losses, written = _Chunked.apply(logits, kernel, class_dim, expected, True, True)  # pyright: ignore[reportGeneralTypeIssues]
+    if logits.dtype == torch.float16:
+        expected = (expected != 0).to(expected.dtype)  # the backward pass multiplies by the mean's share
+    call = _Call(kernel, class_dim, expected, True, True)
+    losses, written = _Chunked.apply(logits, call)  # pyright: ignore[reportGeneralTypeIssues]
     losses.grad_fn.version = written._version
     return losses
 
 
 def possible(logits: Tensor, *others: Tensor | None) -> bool:
-    """Say whether the fast path can be taken: on plain tensors, run eagerly, where the logits alone learn."""
-    return plain_tensors(logits, *others) and not any(t.requires_grad for t in others if t is not None)
+    """Say whether the accelerator can be used: eager code on plain tensors, and only the logits need a gradient."""
+    learning = [other for other in others if other is not None and other.requires_grad]
+    return not learning and plain_tensors(logits, *others)
 
 
 def plain_tensors(*tensors: Tensor | None) -> bool:
-    """Say whether code that writes into memory may run: no compiler, transform or dispatcher is looking on."""
+    """Say whether code that writes into memory may run: no compiler, function transform or dispatch mode is active."""
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() or _get_current_dispatch_mode() is not None:
         return False
-    functorch = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
-    given = [tensor for tensor in tensors if tensor is not None]
-    if any(type(t) not in (Tensor, torch.nn.Parameter) or t.is_meta for t in given):
-        return False
-    if any(functorch.is_functorch_wrapped_tensor(t) or functorch.is_legacy_batchedtensor(t) for t in given):
-        return False
-    return forward_ad._current_level < 0 or all(forward_ad.unpack_dual(t).tangent is None for t in given)
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        if type(tensor) not in (Tensor, torch.nn.Parameter) or tensor.is_meta:
+            return False
+        if _functorch.is_functorch_wrapped_tensor(tensor) or _functorch.is_legacy_batchedtensor(tensor):
+            return False
+        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
+            return False
+    return True
 
 
 def chunks(logits: Tensor) -> Iterator[Index]:
     """Yield indices over the leading dimensions of (..., K) logits that cut them into chunks."""
+    return cut(tuple(logits.shape), _elements_of_a_chunk(logits))
+
+
+def _elements_of_a_chunk(logits: Tensor) -> int:
     wide = accumulating(logits.dtype)
     if logits.device.type != "cpu":
-        return cut(tuple(logits.shape), CHUNK_ELSEWHERE // wide.itemsize)
-    # half precision is summed in scratch, which is memory of its own
-    elements = CHUNK_ON_CPU // wide.itemsize // (1 if wide == logits.dtype else 2)
-    return cut(tuple(logits.shape), elements)
+        return CHUNK_ELSEWHERE // wide.itemsize
+    # half precision is summed in memory of its own, which shares the cache
+    return CHUNK_ON_CPU // wide.itemsize // (1 if wide == logits.dtype else 2)
 
 
 def cut(shape: tuple[int, ...], budget: int) -> Iterator[Index]:
     """Yield indices that cut tensors (..., K) of this shape into chunks of at most `budget` elements, or of one row."""
     if len(shape) < 2:
-        yield (...,)
+        yield EVERYTHING
         return
     inner = torch.Size(shape[1:]).numel()
     if inner > budget and len(shape) > 2:
@@ -118,43 +139,52 @@ def cut(shape: tuple[int, ...], budget: int) -> Iterator[Index]:
         yield (slice(start, start + rows),)
 
 
+class _Call(NamedTuple):
+    """The arguments of one run besides the logits; see :func:`run`."""
+
+    kernel: ChunkKernel
+    dim: int
+    expected: Tensor
+    ahead: bool
+    inplace: bool
+
+
 class _Chunked(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, logits: Tensor, kernel: ChunkKernel, dim: int, expected: Tensor | None, ahead: bool, inplace: bool
-    ) -> Any:
-        z = logits.movedim(dim, -1)
-        ctx.kernel, ctx.dim, ctx.expected, ctx.gradient = kernel, dim, expected, None
+    def forward(ctx: Any, logits: Tensor, call: _Call) -> Any:
+        ctx.kernel, ctx.dim, ctx.expected, ahead, inplace = call
+        z = logits if ctx.dim == -1 else logits.movedim(ctx.dim, -1)
+        ctx.gradient = None
         if ahead:
             ctx.gradient = z if inplace else torch.empty_like(z)
-        losses = _through(kernel, z, expected if ahead else None, ctx.gradient)
+        losses = _through(ctx.kernel, z, ctx.expected if ahead else None, ctx.gradient)
         if not inplace:
             ctx.save_for_backward(logits)
-            ctx.ingredients = Unchanged(kernel.tensors())
+            ctx.ingredients = Unchanged(ctx.kernel.tensors())
             return losses
-        # As an output of this function the overwritten logits hand any gradient of a later use to `backward`.
+        # Because the overwritten logits are an output of this function, the gradient of any later use of them arrives
+        # in `backward`, which raises.
         ctx.mark_dirty(logits)
         ctx.set_materialize_grads(False)
         return losses, logits
 
     @staticmethod
     def backward(ctx: Any, *given: Tensor | None) -> Any:
-        found = _overwritten(ctx, *given) if len(given) == 2 else _gradient(ctx, given[0])
-        return found, None, None, None, None, None
+        return _overwritten(ctx, *given) if len(given) == 2 else _gradient(ctx, given[0]), None
 
 
 def _gradient(ctx: Any, grad: Tensor | None) -> Tensor:
     assert grad is not None
-    gradient, ctx.gradient = ctx.gradient, None  # held here alone, so that autograd may take it without a copy
+    gradient, ctx.gradient = ctx.gradient, None  # drop the reference in ctx, so that autograd need not copy it
     if gradient is not None and plain_tensors(grad) and not torch.is_grad_enabled() and _scaled(ctx, gradient, grad):
         return gradient.movedim(-1, ctx.dim)
     (logits,) = ctx.saved_tensors
     ctx.ingredients.check()
     z = logits.movedim(ctx.dim, -1)
-    if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated again
+    if torch.is_grad_enabled():  # create_graph=True: the gradient will be differentiated again
         return torch.autograd.grad(ctx.kernel.plain(z), logits, grad, create_graph=True)[0]
     gradient = torch.empty_like(z) if gradient is None else gradient
-    if not plain_tensors(grad):  # many gradients at once, by vmap: each is one number per row, times the row's own
+    if not plain_tensors(grad):  # vmap passes many gradients at once: scale the gradient of each row by all of them
         _through(ctx.kernel, z, torch.ones_like(ctx.expected), gradient)
         return (gradient * grad[..., None]).to(z.dtype).movedim(-1, ctx.dim)
     _through(ctx.kernel, z, grad, gradient)
@@ -162,15 +192,15 @@ def _gradient(ctx: Any, grad: Tensor | None) -> Tensor:
 
 
 def _scaled(ctx: Any, gradient: Tensor, grad: Tensor) -> bool:
-    """Make a gradient for `expected` one for `grad`, where that rounds nothing; say whether it was done."""
+    """Turn a gradient for `expected` into one for `grad` if no rounding is needed; say whether it was done."""
     if gradient.device.type != "cpu":
-        gradient.mul_(_ratio(grad, ctx.expected)[..., None])  # not looked at, which would make the host wait
+        gradient.mul_(_ratio(grad, ctx.expected)[..., None])  # comparing the values would make the host wait
         return True
     if torch.equal(grad, ctx.expected):
         return True
     largest = int(ctx.expected.argmax()) if ctx.expected.numel() else 0
     factor = float(grad.flatten()[largest] / ctx.expected.flatten()[largest]) if ctx.expected.numel() else 1.0
-    # a power of two, as accumulation and the scaling of losses bring
+    # a power of two, as gradient accumulation and loss scaling bring, scales without rounding
     if math.frexp(factor)[0] != 0.5 or not torch.equal(grad, ctx.expected * factor):
         return False
     gradient.mul_(factor)
@@ -200,12 +230,12 @@ def _overwritten(ctx: Any, grad: Tensor | None, grad_logits: Tensor | None) -> T
 
 
 def _ratio(grad: Tensor, expected: Tensor) -> Tensor:
-    """What a gradient computed for `expected` is multiplied with: exactly 1 where that is what arrived."""
+    """Return the factor from a gradient computed for `expected` to one for `grad`; exactly 1 where they are equal."""
     return torch.where(expected == 0, 0.0, grad / expected)
 
 
 class Unchanged:
-    """Tensors that a backward pass reads again, and that nobody may have written to since, as autograd's own."""
+    """Check that tensors which the backward pass reads again were not modified in place, as autograd does."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         self._seen = [(tensor, tensor._version) for tensor in tensors if not tensor.is_inference()]
@@ -219,10 +249,17 @@ class Unchanged:
 
 
 def _through(kernel: ChunkKernel, z: Tensor, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
+    """Return the losses of all rows and, given a scale, write the gradient; autograd must not be recording."""
+    device = z.device.type
+    if torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return _through(kernel, z, scale, gradient)
+    if z.numel() <= _elements_of_a_chunk(z):
+        losses = kernel.chunk(z, EVERYTHING, scale, gradient)
+        return losses.clone() if losses._is_view() else losses
     losses = z.new_empty(z.shape[:-1], dtype=accumulating(z.dtype))
-    with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
-        for i in chunks(z):
-            losses[i] = kernel.chunk(
-                z[i], i, None if scale is None else scale[i], None if gradient is None else gradient[i]
-            )
+    for i in chunks(z):
+        losses[i] = kernel.chunk(
+            z[i], i, None if scale is None else scale[i], None if gradient is None else gradient[i]
+        )
     return losses

@@ -1,4 +1,4 @@
-"""Cross entropy and its gradient over one chunk of rows, in place and without anything of another size."""
+"""Cross entropy and its gradient on one chunk of rows, computed in place without another tensor of that size."""
 
 import math
 
@@ -9,14 +9,56 @@ from softtargets._numerics import accumulating, as_like, times
 from softtargets.targets import Targets
 
 
-def fused(logits: Tensor, targets: Targets, scale: Tensor | None = None, gradient: Tensor | None = None) -> Tensor:
-    """Return the loss of every row of a chunk and, where asked, write the gradient of ``sum(scale * losses)``.
+def fused_labels(
+    logits: Tensor,
+    labels: Tensor,
+    left_out: Tensor | None = None,
+    scale: Tensor | None = None,
+    gradient: Tensor | None = None,
+) -> Tensor:
+    """Return the cross entropy of labels for a chunk of rows, and write the gradient of ``sum(scale * losses)``.
+
+    A compiled kernel can replace this function: its arguments are plain tensors and its only effect is on `gradient`.
 
     Args:
         logits: (..., K) float.
-        targets: of those rows.
+        labels: (...) int64 in [0, K).
+        left_out: (...) bool, rows with loss 0 and gradient 0; None: no row.
         scale: (...) of the accumulating dtype.
-        gradient: (..., K) of the dtype of the logits, in whose memory it may lie; None: the losses alone.
+        gradient: (..., K) of the dtype of the logits; it may be the logits themselves. None: compute the losses only.
+
+    Returns:
+        (...) of the accumulating dtype, nats.
+    """
+    work, index = workspace(logits, gradient), labels[..., None]
+    shift(logits, work)
+    if left_out is not None:
+        work.masked_fill_(left_out[..., None], 0.0)
+    label_logits = work.gather(-1, index)[..., 0]
+    total = work.exp_().sum(-1)
+    losses = total.log() - label_logits
+    if left_out is not None:
+        losses.masked_fill_(left_out, 0.0)
+    if gradient is not None and scale is not None:
+        share = _number(scale if left_out is None else scale.masked_fill(left_out, 0.0), work.dtype)
+        if isinstance(share, Tensor):
+            work.mul_((share / total)[..., None])
+            work.scatter_add_(-1, index, share.neg()[..., None])
+        else:
+            work.mul_(total.reciprocal_().mul_(share)[..., None])
+            work.scatter_add_(-1, index, work.new_full((), -share).expand(index.shape))
+        deliver(work, gradient)
+    return losses
+
+
+def fused(logits: Tensor, targets: Targets, scale: Tensor | None = None, gradient: Tensor | None = None) -> Tensor:
+    """Return the cross entropy of targets for a chunk of rows, and write the gradient of ``sum(scale * losses)``.
+
+    Args:
+        logits: (..., K) float.
+        targets: targets of those rows.
+        scale: (...) of the accumulating dtype.
+        gradient: (..., K) of the dtype of the logits; it may be the logits themselves. None: compute the losses only.
 
     Returns:
         (...) of the accumulating dtype, nats.
@@ -27,11 +69,9 @@ def fused(logits: Tensor, targets: Targets, scale: Tensor | None = None, gradien
         work.sub_(_top(work))
     else:
         shift(logits, work)
-    ignored = targets.ignored
-    if ignored is not None and (ignored.device.type != "cpu" or bool(ignored.any())):
+    ignored = left_out_here(targets.ignored)
+    if ignored is not None:
         work.masked_fill_(ignored[..., None], 0.0)
-    else:
-        ignored = None
     part = (_Factored if targets.index is not None else _Weighted)(work, targets)
     total = work.exp_().sum(-1)
     losses = part.losses(total.log())
@@ -45,8 +85,15 @@ def fused(logits: Tensor, targets: Targets, scale: Tensor | None = None, gradien
     return losses
 
 
+def left_out_here(left_out: Tensor | None) -> Tensor | None:
+    """Return which rows of a chunk are left out, or None if none is; on an accelerator this is not looked at."""
+    if left_out is not None and left_out.device.type == "cpu" and not bool(left_out.any()):
+        return None
+    return left_out
+
+
 def workspace(logits: Tensor, gradient: Tensor | None) -> Tensor:
-    """Return where a chunk is worked on: the gradient's own memory if it has the bits, else scratch."""
+    """Return the memory to work in: that of the gradient if it is wide enough, else new memory."""
     wide = accumulating(logits.dtype)
     if gradient is not None and gradient.dtype == wide:
         return gradient
@@ -54,13 +101,13 @@ def workspace(logits: Tensor, gradient: Tensor | None) -> Tensor:
 
 
 def deliver(work: Tensor, gradient: Tensor) -> None:
-    """Round what was worked out in scratch into the gradient."""
+    """Copy the result into the gradient, rounded to its dtype, unless it was computed there."""
     if work is not gradient:
         gradient.copy_(work)
 
 
 def shift(logits: Tensor, work: Tensor) -> None:
-    """Write logits less the largest of their row, so that no exponential overflows."""
+    """Write logits minus the largest logit of their row, so that no exponential overflows."""
     if logits.dtype == work.dtype:
         torch.sub(logits, _top(logits), out=work)
     else:
@@ -68,24 +115,24 @@ def shift(logits: Tensor, work: Tensor) -> None:
 
 
 def _top(logits: Tensor) -> Tensor:
-    # a row of -inf is left as it is
+    # the clamp leaves a row of -inf as it is
     return logits.amax(-1, keepdim=True).clamp_(min=torch.finfo(logits.dtype).min)
 
 
 def _all_finite(values: Tensor) -> bool:
-    """Look, at the price of one sum, whether all are; elsewhere than on the CPU a look would make the host wait."""
+    """Say whether all values are finite; False on an accelerator, where looking would make the host wait."""
     return values.device.type == "cpu" and math.isfinite(float(values.sum()))
 
 
 def _number(tensor: Tensor, dtype: torch.dtype) -> Tensor | float:
-    """Return the one number that is expanded to all of a tensor, or the tensor."""
+    """Return the number that a tensor repeats, if it is one number expanded on the CPU; else the tensor."""
     if tensor.device.type != "cpu" or any(tensor.stride()) or tensor.numel() == 0:
         return tensor.to(dtype)
     return float(tensor[(0,) * tensor.ndim])
 
 
 class _Factored:
-    """Targets of a few classes and a prior, over shifted logits."""
+    """Factored targets, a few classes and a prior, on shifted logits."""
 
     def __init__(self, z: Tensor, targets: Targets) -> None:
         self.index, value = targets.factors()
@@ -99,13 +146,13 @@ class _Factored:
             self.mean, self.prior = _spread(z, targets)
 
     def losses(self, log_total: Tensor) -> Tensor:
-        # Logits are shifted: where the weights are not negative, neither is any term.
+        # The logits are shifted, so that no term is negative if no weight is.
         losses = log_total * self.mass - (self.picked * self.value).sum(-1)
         if self.rest is not None:
             losses.sub_(self.mean * self.rest)
         if _all_finite(losses):
             return losses
-        # a class without weight has no part, be its logit -inf
+        # a class of weight 0 adds nothing even if its logit is -inf
         losses = times(as_like(self.value, self.picked), log_total[..., None] - self.picked).sum(-1)
         return losses if self.rest is None else losses + self.rest * (log_total - self.mean)
 
@@ -118,7 +165,7 @@ class _Factored:
 
 
 def _spread(z: Tensor, targets: Targets) -> tuple[Tensor, Tensor | float]:
-    """Return the mean logit under the prior, and the prior: over the classes that are not masked."""
+    """Return the mean logit under the prior, and the prior restricted to the classes whose logit is not -inf."""
     size = z.shape[-1]
     prior = None if targets.prior is None else targets.prior.to(z) / targets.prior.to(z).sum()
     if targets.valid is None and z.device.type == "cpu":
@@ -132,7 +179,7 @@ def _spread(z: Tensor, targets: Targets) -> tuple[Tensor, Tensor | float]:
 
 
 class _Weighted:
-    """Targets with a weight for every class, a table's or dense ones, over shifted logits."""
+    """Targets with a weight for every class, from a table or dense, on shifted logits."""
 
     def __init__(self, z: Tensor, targets: Targets) -> None:
         self.weights = targets.gathered().to(z.dtype)
