@@ -99,7 +99,7 @@ def read_rows(
         "labels", labels, num_classes=moved.shape[-1], shape=shape, ignore_index=ignore_index, mask=mask
     )
     kept = None if left_out is None else ~left_out.flatten().to(moved.device)
-    if moved[..., 0].numel() == 0 or (kept is not None and not bool(kept.any())):
+    if moved[..., 0].numel() == 0 or (kept is not None and values_visible(kept) and not bool(kept.any())):
         raise fail(argument, "at least one example that counts", "none", "check the labels and the mask")
     rows = moved if moved.ndim == 2 else moved.reshape(-1, moved.shape[-1])
     return LabelledRows(rows, read.flatten().to(moved.device), kept, shape)
