@@ -86,7 +86,7 @@ def test_scores_and_log_probabilities_are_one(data: Any) -> None:
 def test_it_is_the_temperature_of_predictions_held_out() -> None:
     model = TemperatureScaledClassifier(LogisticRegression(), cv=4).fit(X, Y)
     held_out = cross_val_predict(LogisticRegression(), X, Y, cv=4, method="decision_function")
-    fitted = TemperatureScaling.fit(torch.from_numpy(held_out), torch.from_numpy(Y))
+    fitted = TemperatureScaling().fit(torch.from_numpy(held_out), torch.from_numpy(Y))
     assert model.temperature_ == float(fitted.temperature)
     assert model.converged_
     whole = LogisticRegression().fit(X, Y)
@@ -150,7 +150,7 @@ def test_held_out_probabilities_become_truer() -> None:
 def test_where_no_temperature_is_best_it_warns() -> None:
     x = np.array([[-1.0], [-2.0], [-3.0], [1.0], [2.0], [3.0]])
     model = TemperatureScaledClassifier(DecisionTreeClassifier(), cv=3)
-    with pytest.warns(ConvergenceWarning, match=r"no temperature is best; 0.001 is used: .* all right"):
+    with pytest.warns(ConvergenceWarning, match=r"no optimal temperature, 0.001 is used: .* all right"):
         model.fit(x, [0, 0, 0, 1, 1, 1])
     assert not model.converged_
     assert model.predict(x).tolist() == [0, 0, 0, 1, 1, 1]
@@ -175,7 +175,7 @@ def test_folds_may_be_any_that_hold_out_every_example_once() -> None:
     groups = np.arange(len(Y)) % 7
     by_group = TemperatureScaledClassifier(GaussianNB(), cv=GroupKFold(7).split(X, Y, groups)).fit(X, Y)
     held_out = cross_val_predict(GaussianNB(), X, Y, cv=GroupKFold(7), groups=groups, method="predict_proba")
-    fitted = TemperatureScaling.fit(torch.from_numpy(held_out).clamp(min=1e-12).log(), torch.from_numpy(Y))
+    fitted = TemperatureScaling().fit(torch.from_numpy(held_out).clamp(min=1e-12).log(), torch.from_numpy(Y))
     assert by_group.temperature_ == float(fitted.temperature)
     with pytest.raises(ValueError, match="partitions"):
         TemperatureScaledClassifier(GaussianNB(), cv=ShuffleSplit(3, random_state=0)).fit(X, Y)

@@ -20,10 +20,10 @@ MAKERS: dict[str, Any] = {
     "top 2": lambda **options: metrics.Accuracy(top_k=2, **options),
     "nll": metrics.NLL,
     "brier": metrics.Brier,
-    "parts": lambda **options: metrics.BrierDecomposition(bins=4, **options),
+    "parts": lambda **options: metrics.BrierDecomposition(n_bins=4, **options),
     "ece": metrics.ECE,
     "mass": lambda **options: metrics.ECE(binning="mass", norm="max", **options),
-    "classwise": lambda **options: metrics.ECE(bins=5, classwise=True, norm=2, debiased=True, **options),
+    "classwise": lambda **options: metrics.ECE(n_bins=5, classwise=True, norm="l2", debiased=True, **options),
 }
 of_all = pytest.mark.parametrize("name", MAKERS)
 
@@ -131,9 +131,9 @@ def test_functions_and_accumulators_are_one_thing(name: str) -> None:
         "top 2": lambda *rows: metrics.accuracy(*rows, top_k=2),
         "nll": metrics.nll,
         "brier": metrics.brier,
-        "parts": lambda *rows: torch.stack(list(vars(metrics.brier_decomposition(*rows, bins=4)).values())),
+        "parts": lambda *rows: torch.stack(list(vars(metrics.brier_decomposition(*rows, n_bins=4)).values())),
         "ece": metrics.ece,
-        "classwise": lambda *rows: metrics.ece(*rows, bins=5, classwise=True, norm=2, debiased=True),
+        "classwise": lambda *rows: metrics.ece(*rows, n_bins=5, classwise=True, norm="l2", debiased=True),
     }
     if name in functions:
         logits, labels = data(200)
@@ -145,9 +145,11 @@ def test_a_collection_reads_once_and_gives_what_each_alone_gives() -> None:
     logits, labels = data(60)
     mask = torch.arange(60) % 3 > 0
     together = [make() for make in MAKERS.values()]
-    metrics.Collection(together).update(logits=logits, labels=labels, mask=mask)
+    metrics.Collection(dict(zip(MAKERS, together, strict=True))).update(logits=logits, labels=labels, mask=mask)
     for metric, make in zip(together, MAKERS.values(), strict=True):
-        assert_same(metric, make().update(logits=logits[mask], labels=labels[mask]))
+        assert_same(metric, make().update(logits=logits, labels=labels, mask=mask))
+        alone = make().update(logits=logits[mask], labels=labels[mask])
+        assert torch.equal(metric.compute(), alone.compute())
 
 
 def test_sums_beyond_a_carry_stay_exact() -> None:
@@ -203,7 +205,7 @@ def test_a_call_that_fails_late_leaves_a_new_one_new(name: str, groups: int) -> 
     assert (metric.count, metric.num_classes, metric.state_dict()) == (0, None, {})
     few = data(9, 3)
     assert_same(
-        metric.update(logits=few[0], labels=few[1]), MAKERS[name](groups=groups).update(None, few[1], logits=few[0])
+        metric.update(logits=few[0], labels=few[1]), MAKERS[name](groups=groups).update(logits=few[0], labels=few[1])
     )
 
 
@@ -248,7 +250,7 @@ def test_a_state_of_other_settings_is_refused_and_nothing_lost() -> None:
     before = kept.state_dict()
     others = [metrics.Accuracy(top_k=2, groups=4), metrics.Accuracy(groups=4, seed=1), metrics.NLL(groups=4)]
     for other in others:
-        with pytest.raises(ValueError, match=r"state: that of Accuracy\(top_k=1, groups=4, seed=0\); got another"):
+        with pytest.raises(ValueError, match=r"state: the state of Accuracy\(top_k=1, groups=4, seed=0\); got one of"):
             kept.load_state_dict(other.update(logits=logits, labels=labels).state_dict())
     for name in before:
         with pytest.raises(ValueError, match="state: "):
@@ -269,23 +271,25 @@ def test_copies_are_apart() -> None:
 
 
 def test_errors() -> None:
-    metric = metrics.ECE(bins=5).update(torch.full((1, 2), 0.5), torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"other: the settings ECE\(bins=5.*; got ECE\(bins=6.*; merge accumulators"):
-        metric.merge(metrics.ECE(bins=6))
-    with pytest.raises(TypeError, match="other: an accumulator; got int; merge two of one kind"):
+    metric = metrics.ECE(n_bins=5).update(torch.full((1, 2), 0.5), torch.tensor([0]))
+    with pytest.raises(
+        ValueError, match=r"other: the settings ECE\(n_bins=5.*; got ECE\(n_bins=6.*; merge accumulators"
+    ):
+        metric.merge(metrics.ECE(n_bins=6))
+    with pytest.raises(TypeError, match="other: an accumulator; got int; merge accumulators of one class"):
         metric.merge(3)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="probs: 2 classes, as before; got 3; keep them apart"):
+    with pytest.raises(ValueError, match="probs: 2 classes, as before; got 3; use another accumulator"):
         metric.update(torch.full((1, 3), 1 / 3), torch.tensor([0]))
-    with pytest.raises(ValueError, match="ECE: at least one example; got none"):
+    with pytest.raises(ValueError, match="ECE: at least one example that counts; got none"):
         metrics.ECE().compute()
-    with pytest.raises(ValueError, match="ECE: at least one example; got none"):
+    with pytest.raises(ValueError, match="ECE: at least one example that counts; got none"):
         metrics.ECE().reliability()
-    with pytest.raises(ValueError, match=r"state: that of ECE\(bins=6.*; got another; make the accumulator with the"):
-        metrics.ECE(bins=6).load_state_dict(metric.state_dict())
+    with pytest.raises(ValueError, match=r"state: the state of ECE\(n_bins=6.*; got one of other settings; create the"):
+        metrics.ECE(n_bins=6).load_state_dict(metric.state_dict())
     with pytest.raises(ValueError, match="groups: an int of at least 1; got 0"):
         metrics.NLL(groups=0)
     counted = [metrics.NLL(groups=2).update(torch.full((1, 2), 0.5), torch.tensor([0])) for _ in range(2)]
-    with pytest.raises(ValueError, match="other: examples with ids of their own; got rows counted from 0 on both"):
+    with pytest.raises(ValueError, match="other: examples with ids of their own; got rows counted from 0 in both"):
         counted[0].merge(counted[1])
     with pytest.raises(ValueError, match="binning: 'width' in a class-wise accumulator; got 'mass'"):
         metrics.ECE(classwise=True, binning="mass")

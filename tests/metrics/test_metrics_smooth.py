@@ -146,7 +146,7 @@ def test_replicates_weigh_groups() -> None:
 
 def test_errors() -> None:
     for ask in (SmoothECE().curve, SmoothECE().bound, SmoothECE().compute):
-        with pytest.raises(ValueError, match="SmoothECE: at least one example; got none"):
+        with pytest.raises(ValueError, match="SmoothECE: at least one example that counts; got none"):
             ask()
-    with pytest.raises(ValueError, match="probs: either probs or logits; got neither"):
-        smooth_ece(None, torch.tensor([0]))
+    with pytest.raises(TypeError, match="probs: required; got nothing; pass probabilities as the first argument, or"):
+        smooth_ece(labels=torch.tensor([0]))  # pyright: ignore[reportCallIssue]
