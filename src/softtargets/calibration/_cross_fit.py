@@ -114,6 +114,9 @@ def cross_fit(
             named), or `folds` is out of range.
         TypeError: if `calibrator` cannot be fitted, logits are not floating-point or labels not integers.
 
+    Aliases:
+        cross_val_predict
+
     Example:
         >>> from softtargets.calibration import TemperatureScaling
         >>> logits = torch.tensor([[0.0, 4.0], [0.0, 4.0], [4.0, 0.0], [4.0, 0.0]]).repeat(4, 1)

@@ -33,6 +33,9 @@ class EnsembleTemperatureScaling(Calibrator):
     Special cases:
         weights=(1, 0, 0) gives TemperatureScaling; (0, 1, 0) log_softmax.
 
+    Aliases:
+        ETS; EnsembleTemperature
+
     Example:
         >>> logits = torch.tensor([[20.0, 0.0], [20.0, 0.0], [0.1, 0.0], [0.0, 0.1]])
         >>> fitted = EnsembleTemperatureScaling().fit(logits, torch.tensor([0, 1, 0, 1]))

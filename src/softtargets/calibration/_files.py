@@ -29,6 +29,15 @@ def save(calibrator: Calibrator, path: str | PathLike[str]) -> None:
         TypeError: if it is not a calibrator of this room.
         ValueError: if it is not fitted.
         OSError: if the file cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from softtargets.calibration import TemperatureScaling
+        >>> with TemporaryDirectory() as folder:
+        ...     save(TemperatureScaling(2.0), Path(folder) / "temperature.safetensors")
+        ...     load(Path(folder) / "temperature.safetensors")
+        TemperatureScaling(temperature=2, converged=False)
     """
     from safetensors.torch import save as encode
 
@@ -56,6 +65,15 @@ def load(path: str | PathLike[str]) -> Calibrator:
     Raises:
         ValueError: if the file is damaged or of another kind, class or version; the message names the file.
         OSError: if the file cannot be read.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from softtargets.calibration import VectorScaling
+        >>> fitted = VectorScaling().fit(torch.zeros(4, 2), torch.tensor([0, 1, 1, 1]))
+        >>> with TemporaryDirectory() as folder:
+        ...     save(fitted, Path(folder) / "vector.safetensors")
+        ...     load(Path(folder) / "vector.safetensors")
+        VectorScaling(num_classes=2, converged=True)
     """
     from safetensors import SafetensorError, safe_open
 

@@ -40,6 +40,9 @@ class HistogramBinning(Calibrator):
     Limitations:
         A share of 0 has the logarithm -inf, and one label there makes the NLL infinite; uniform > 0 prevents it.
 
+    Aliases:
+        Histogram
+
     Example:
         >>> logits = torch.tensor([[0.75, 0.25], [0.75, 0.25], [0.25, 0.75]]).log()
         >>> fitted = HistogramBinning(n_bins=2).fit(logits, torch.tensor([0, 1, 1]))

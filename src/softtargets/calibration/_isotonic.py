@@ -38,6 +38,9 @@ class IsotonicCalibration(Calibrator):
         The smallest probabilities of a class are often mapped to 0, whose logarithm is -inf. One label there makes the
         NLL infinite; uniform > 0 prevents it. `fit` needs scikit-learn.
 
+    Aliases:
+        Isotonic; IsotonicRegression
+
     Example:
         >>> logits = torch.tensor([[0.5, 0.5], [0.75, 0.25], [0.75, 0.25], [0.25, 0.75]]).log()
         >>> fitted = IsotonicCalibration().fit(logits, torch.tensor([1, 0, 1, 1]))  # .75 was right in 1 of 2

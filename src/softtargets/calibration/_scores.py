@@ -37,6 +37,9 @@ def max_probability(logits: ArrayLike, *, class_dim: int = -1) -> Tensor:
     Special cases:
         equal logits give 1 / K.
 
+    Aliases:
+        maximum softmax probability; MSP; confidence
+
     Example:
         >>> round(float(max_probability(torch.tensor([[0.0, math.log(3.0)]]))), 6)
         0.75
@@ -96,6 +99,9 @@ def negative_entropy(logits: ArrayLike, *, class_dim: int = -1) -> Tensor:
     Special cases:
         equal logits give -log K.
 
+    Aliases:
+        entropy
+
     Example:
         >>> round(float(negative_entropy(torch.zeros(1, 4)).exp()), 6)        # -log 4
         0.25
@@ -127,6 +133,9 @@ def logit_normalized(logits: ArrayLike, p: float, *, class_dim: int = -1) -> Ten
 
     Special cases:
         equal logits give 0.
+
+    Aliases:
+        MaxLogit-pNorm; logit normalization
 
     Example:
         >>> logits = torch.tensor([[3.0, 0.0, 0.0]])        # centred: 2, -1, -1

@@ -54,6 +54,9 @@ class TemperatureScaling(Calibrator):
         This objective need not be convex: the result is the minimum next to the best of 29 temperatures, evenly spaced
         in log T, on a sample.
 
+    Aliases:
+        Temperature; ModelWithTemperature; CalibratedClassifierCV
+
     Example:
         >>> logits = torch.tensor([[0.0, 4.0], [0.0, 4.0], [0.0, 4.0], [4.0, 0.0]])    # 3 of 4 right:
         >>> fitted = TemperatureScaling().fit(logits, torch.tensor([1, 1, 1, 1]))    # sigmoid(4 / T) = 3/4

@@ -43,6 +43,9 @@ class VectorScaling(Calibrator):
         There is no minimum if a class has no label among the rows, or if classes can be separated without error.
         Scales or biases then grow until L-BFGS stops, and the fit ends with converged=False.
 
+    Aliases:
+        Vector; VectorScale
+
     Example:
         >>> logits = torch.tensor([[1.0, 0.0]]).expand(4, 2)        # 1 in 4 of class 0: log odds of -log 3
         >>> fitted = VectorScaling().fit(logits, torch.tensor([0, 1, 1, 1]))

@@ -25,6 +25,9 @@ class Brier(Accumulator):
     Args:
         groups: as in :class:`Accumulator`.
         seed: as in :class:`Accumulator`.
+
+    Aliases:
+        BrierScore; MulticlassBrierScore
     """
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
@@ -164,6 +167,9 @@ def brier(
     Special cases:
         certain and right gives 0; certain and wrong gives 2; uniform gives 1 - 1 / K.
 
+    Aliases:
+        brier_score_loss; brier_score; quadratic score
+
     Example:
         >>> float(brier(torch.tensor([[0.75, 0.25]]), torch.tensor([0])))       # .25^2 + .25^2
         0.125
@@ -205,8 +211,8 @@ def brier_decomposition(
 ) -> BrierParts:
     """Decompose the Brier score into reliability, resolution, uncertainty and a within-bin term.
 
-    For each class with N forecasts f of its outcomes o, where bin b holds n_b of them with means f_b and o_b, and o. is
-    the mean outcome:
+    A class has N forecasts f of its outcomes o. Bin b holds n_b of them, with the means f_b and o_b, and o. is the mean
+    of all outcomes.
 
     reliability = sum_b n_b / N (f_b - o_b) ** 2                                            # Murphy 1973
     resolution  = sum_b n_b / N (o_b - o.) ** 2
@@ -235,6 +241,9 @@ def brier_decomposition(
 
     Special cases:
         equal forecasts for all examples give resolution 0; forecasts on the middles of the bins give within_bin 0.
+
+    Aliases:
+        Murphy decomposition; reliability, resolution and uncertainty
 
     Example:
         >>> brier_decomposition(torch.tensor([[0.75, 0.25], [0.75, 0.25]]), torch.tensor([0, 1]))

@@ -75,6 +75,9 @@ def reliability_bins(
         TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
             bool.
 
+    Aliases:
+        calibration_curve; reliability_diagram; CalibrationDisplay
+
     Example:
         >>> reliability_bins(torch.tensor([[0.9, 0.1], [0.6, 0.4]]), torch.tensor([0, 1]), n_bins=2)
         Bins(n_bins=2, examples=2)
@@ -163,6 +166,17 @@ def ece(
 
     Special cases:
         certain and always right gives 0; certain and always wrong gives 1.
+
+    When to use:
+        to compare with published numbers, with their number of bins; 15 is usual.
+
+    Limitations:
+        the value depends on the number and kind of bins and is biased upwards for few examples; use debiased=True, or
+        :func:`smooth_ece`, which has no bins.
+
+    Aliases:
+        calibration_error; expected_calibration_error; static calibration error (class-wise); MCE (norm="max");
+        adaptive calibration error (binning="mass")
 
     Example:
         >>> probs = torch.tensor([[0.75, 0.25], [0.75, 0.25]])

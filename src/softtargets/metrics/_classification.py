@@ -26,6 +26,9 @@ class Accuracy(Accumulator):
         top_k: number of most likely classes among which the label counts as correct, at least 1.
         groups: as in :class:`Accumulator`.
         seed: as in :class:`Accumulator`.
+
+    Aliases:
+        MulticlassAccuracy; top-k accuracy
     """
 
     def __init__(self, *, top_k: int = 1, groups: int = 1, seed: int = 0) -> None:
@@ -125,6 +128,9 @@ def accuracy(
     Special cases:
         top_k=K gives 1.
 
+    Aliases:
+        accuracy_score; top_k_accuracy_score; multiclass_accuracy; error rate
+
     Example:
         >>> probs = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
         >>> float(accuracy(probs, torch.tensor([1, 1]))), float(accuracy(probs, torch.tensor([1, 1]), top_k=2))
@@ -178,6 +184,9 @@ def nll(
 
     Special cases:
         probability 1 for every label gives 0; uniform rows give log K; a label with probability 0 gives infinity.
+
+    Aliases:
+        log_loss; negative_log_likelihood; log-likelihood; logarithmic score
 
     Example:
         >>> float(nll(torch.tensor([[1.0, 0.0]]), torch.tensor([0])))

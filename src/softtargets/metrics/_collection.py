@@ -20,6 +20,9 @@ class Collection:
     Args:
         accumulators: accumulators by name, or a list of them, which are then named after their classes.
 
+    Aliases:
+        MetricCollection
+
     Example:
         >>> import torch
         >>> from softtargets.metrics import NLL, Accuracy

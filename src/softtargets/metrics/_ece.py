@@ -41,6 +41,9 @@ class ECE(Accumulator):
         debiased: whether the expected noise of the bins is subtracted; only with norm="l2".
         groups: as in :class:`Accumulator`.
         seed: as in :class:`Accumulator`.
+
+    Aliases:
+        MulticlassCalibrationError
     """
 
     interval_method = "basic"

@@ -78,6 +78,17 @@ def interval(
     Raises:
         ValueError: if the accumulator has one group, or examples in fewer than two groups, or a number is out of range.
         TypeError: if it is not an accumulator.
+
+    Example:
+        >>> from softtargets.metrics import Accuracy
+        >>> probs = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat(50, 1)
+        >>> accumulator = Accuracy(groups=1000).update(probs, torch.arange(100) // 2 % 2)        # half of them right
+        >>> found = interval(accumulator, generator=torch.Generator().manual_seed(0))
+        >>> float(found.estimate), bool(0.35 < found.low < 0.45 and 0.55 < found.high < 0.65)
+        (0.5, True)
+
+    Aliases:
+        bootstrap; BootStrapper; confidence_interval
     """
     counts = _groups_of("accumulator", accumulator)
     _check(n_draws, confidence)
@@ -124,6 +135,13 @@ def paired_difference(
         ValueError: if settings or the groups' counts differ, there are fewer than two groups, or a number is out of
             range.
         TypeError: if one is not an accumulator.
+
+    Example:
+        >>> from softtargets.metrics import Accuracy
+        >>> probs, labels = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat(50, 1), torch.arange(100) % 2
+        >>> right, wrong = (Accuracy(groups=1000).update(rows, labels) for rows in (probs, probs.flip(1)))
+        >>> float(paired_difference(right, wrong, n_draws=199).p_value)        # the smallest possible, 2 / (199 + 1)
+        0.01
     """
     counts, others = _groups_of("first", first), _groups_of("second", second)
     if repr(first) != repr(second):

@@ -31,6 +31,9 @@ def auroc(scores: ArrayLike, positives: ArrayLike, *, mask: ArrayLike | None = N
     Special cases:
         a perfect ranking gives 1, its reverse 0, and equal scores give 1/2.
 
+    Aliases:
+        roc_auc_score; BinaryAUROC; AUC
+
     Example:
         >>> float(auroc(torch.tensor([0.9, 0.4, 0.4, 0.1]), torch.tensor([True, True, False, False])))        # 3.5 / 4
         0.875

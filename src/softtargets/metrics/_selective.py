@@ -72,6 +72,9 @@ def risk_coverage(
         TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
             bool, or scores not floating-point.
 
+    Aliases:
+        risk_coverage_curve; accuracy-rejection curve
+
     Example:
         >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
         >>> risk_coverage(probs, torch.tensor([0, 1, 1])).risk  # by falling confidence right, wrong, right
@@ -125,6 +128,9 @@ def aurc(
 
     Special cases:
         equal scores of all examples give the error rate.
+
+    Aliases:
+        area under the risk-coverage curve
 
     Example:
         >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2]])
@@ -180,6 +186,9 @@ def excess_aurc(
 
     Special cases:
         a perfect ranking gives 0.
+
+    Aliases:
+        E-AURC; eaurc
 
     Example:
         >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2]])
@@ -294,6 +303,9 @@ def misclassification_auroc(
     Raises:
         ValueError: as :func:`risk_coverage`.
         TypeError: as :func:`risk_coverage`.
+
+    Aliases:
+        error_auroc; failure_prediction_auroc; AUROC of misclassification detection
 
     Example:
         >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])

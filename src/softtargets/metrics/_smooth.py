@@ -188,6 +188,12 @@ def smooth_ece(
     Special cases:
         equal confidences of all examples give |accuracy - confidence|, whatever the width.
 
+    When to use:
+        to compare models, since there are no bins to choose.
+
+    Aliases:
+        smECE; relplot
+
     Example:
         >>> probs = torch.tensor([[0.75, 0.25], [0.75, 0.25]])
         >>> f"{smooth_ece(probs, torch.tensor([0, 1])):.3f}"  # confidence .75, accuracy .5
@@ -231,6 +237,11 @@ def smooth_reliability(
     Raises:
         ValueError: as :func:`smooth_ece`.
         TypeError: as :func:`smooth_ece`.
+
+    Example:
+        >>> curve = smooth_reliability(torch.tensor([[0.75, 0.25], [0.75, 0.25]]), torch.tensor([0, 1]))
+        >>> float(curve.accuracy[(curve.confidence - 0.75).abs().argmin()].round(decimals=2))
+        0.5
     """
     read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
     return gather(SmoothECE(), read).curve()
