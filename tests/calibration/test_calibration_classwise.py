@@ -135,7 +135,7 @@ def test_rows_of_zeros_become_uniform_and_a_uniform_share_keeps_the_nll_finite(k
 
 
 @pytest.mark.parametrize("kind", [IsotonicCalibration, HistogramBinning])
-def test_shapes_types_and_errors(kind: type) -> None:
+def test_shapes_dtypes_and_errors(kind: type) -> None:
     logits, labels = drawn(60, 3, 3)
     fitted = kind().fit(logits, labels)
     torch.testing.assert_close(fitted(logits.view(4, 15, 3)), fitted(logits).view(4, 15, 3), rtol=0, atol=0)

@@ -1,4 +1,4 @@
-"""cross_fit and CrossFit: no row is calibrated by what has seen it, and folds are dealt evenly."""
+"""cross_fit and CrossFit: no row is calibrated by a calibrator fitted on it, and folds are balanced."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ class Recorder(nn.Module):
 
 
 @pytest.mark.parametrize("folds", [2, 5, 203])
-def test_no_row_is_calibrated_by_what_has_seen_it(folds: int) -> None:
+def test_no_row_is_calibrated_by_a_calibrator_fitted_on_it(folds: int) -> None:
     crossed = cross_fit(Recorder, LOGITS, LABELS, folds=folds, generator=seeded())
     assert isinstance(crossed, CrossFit)
     torch.testing.assert_close(crossed.log_probs, LOGITS.log_softmax(-1), rtol=0, atol=0)
@@ -69,7 +69,7 @@ def test_folds_follow_the_generator() -> None:
     assert not torch.equal(first, other)
 
 
-def test_it_tells_what_fitting_on_the_same_rows_hides() -> None:
+def test_it_shows_the_overfitting_that_the_fitted_rows_hide() -> None:
     # 200 bins overfit 203 rows
     calibrator = HistogramBinning(n_bins=200, binning="mass", uniform=0.01)
     crossed = cross_fit(calibrator, LOGITS, LABELS, generator=seeded())

@@ -31,7 +31,7 @@ def test_a_mixture_by_hand() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_expectation_maximisation_ends_where_it_does(seed: int) -> None:
+def test_expectation_maximisation_finds_the_same_weights(seed: int) -> None:
     likelihoods = torch.rand(3, 200, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) ** 3
     weights, converged = mixture_weights(likelihoods)
     assert converged

@@ -1,4 +1,4 @@
-"""Calibrators live in modules and files: state, export, safetensors, and files that are refused by name."""
+"""Calibrators in modules and files: state, export, safetensors, and errors that name the file."""
 
 import json
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_whole_numbers_are_refused_not_rounded_to(kind: type) -> None:
 
 
 @every
-def test_there_and_back(kind: type, tmp_path: Path) -> None:
+def test_save_and_load_round_trip(kind: type, tmp_path: Path) -> None:
     fitted, path = kind().fit(LOGITS, LABELS), tmp_path / "calibrator.safetensors"
     save(fitted, path)
     restored = load(str(path))
@@ -96,7 +96,7 @@ def test_every_calibrator_of_the_room_can_be_saved() -> None:
     assert {c.__name__: c for c in public} == CALIBRATORS
 
 
-def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_keeps_the_existing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "calibrator"
     save(TemperatureScaling(2.0), path)
 

@@ -1,4 +1,4 @@
-"""Temperature: hand numbers, the slow loop, scikit-learn, scipy and netcal, its limits, and its life in a module."""
+"""Temperature: hand numbers, the slow loop, scikit-learn, scipy and netcal, its limits, and its use as a module."""
 
 import math
 import warnings
@@ -99,7 +99,7 @@ def test_many_rows_in_several_samples() -> None:
     assert float(fitted.temperature) == pytest.approx(1.5, rel=0.02)
 
 
-def test_a_sample_that_misleads_is_mended_by_the_rest() -> None:
+def test_a_misleading_sample_is_corrected_by_all_rows() -> None:
     # every second row, which the first sample is, is right; of the others only one in four
     number = 2 * FIRST // 4
     logits = torch.tensor([[2.0, 0.0, 0.0, 0.0]]).expand(number, 4)

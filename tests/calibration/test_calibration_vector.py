@@ -1,4 +1,4 @@
-"""Vector scaling: hand numbers, scipy, data drawn from known scales, its limits and what has no minimum."""
+"""Vector scaling: hand numbers, scipy, data drawn from known scales, its limits, and data without a minimum."""
 
 import math
 

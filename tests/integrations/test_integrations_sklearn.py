@@ -1,4 +1,4 @@
-"""Temperature scaling as scikit-learn has its classifiers."""
+"""Temperature scaling as a scikit-learn classifier."""
 
 import math
 import pickle
@@ -135,7 +135,7 @@ def test_a_well_calibrated_logistic_regression_has_temperature_1() -> None:
     assert TemperatureScaledClassifier(LogisticRegression(C=1e6)).fit(x, y).temperature_ == pytest.approx(1, abs=0.01)
 
 
-def test_held_out_probabilities_become_truer() -> None:
+def test_calibration_lowers_the_held_out_nll() -> None:
     x, y = load_breast_cancer(return_X_y=True)
     half = np.arange(len(y)) % 2 == 0
     plain = GaussianNB().fit(x[half], y[half])
@@ -156,7 +156,7 @@ def test_where_no_temperature_is_best_it_warns() -> None:
     assert model.predict(x).tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_it_lives_in_pipelines_searches_and_pickles() -> None:
+def test_it_works_in_pipelines_grid_searches_and_pickles() -> None:
     search = GridSearchCV(
         TemperatureScaledClassifier(make_pipeline(StandardScaler(), LogisticRegression())),
         {"estimator__logisticregression__C": [0.01, 1.0]},
@@ -181,7 +181,7 @@ def test_folds_may_be_any_that_hold_out_every_example_once() -> None:
         TemperatureScaledClassifier(GaussianNB(), cv=ShuffleSplit(3, random_state=0)).fit(X, Y)
 
 
-def test_one_whose_fit_failed_is_not_fitted() -> None:
+def test_a_classifier_whose_fit_failed_is_not_fitted() -> None:
     X, y = load_iris(return_X_y=True)
     model = TemperatureScaledClassifier(GaussianNB(), cv=[(np.arange(50, 150), np.arange(50))])
     with pytest.raises(ValueError, match="cv: every class in every training part"):

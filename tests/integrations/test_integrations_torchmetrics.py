@@ -1,4 +1,4 @@
-"""Our metrics as torchmetrics': the same bits for every split over batches and processes."""
+"""Metrics as `torchmetrics.Metric`: the same bits for every split over batches and processes."""
 
 import pickle
 import warnings
@@ -106,7 +106,7 @@ def test_forward_gives_the_value_of_the_batch_and_adds_it(name: str) -> None:
 
 
 @EVERY
-def test_logits_are_said_by_name(name: str) -> None:
+def test_logits_are_passed_by_name(name: str) -> None:
     metric = MAKERS[name][0]()
     metric.update(logits=LOGITS, labels=LABELS)
     assert torch.equal(metric.compute(), number(MAKERS[name][1], logits=LOGITS))
@@ -158,7 +158,7 @@ def test_reset_clone_pickle(name: str) -> None:
     assert torch.equal(metric.compute(), of_all(name))
 
 
-def test_a_checkpoint_goes_on_and_is_of_the_same_settings() -> None:
+def test_a_checkpoint_continues_and_requires_the_same_settings() -> None:
     metric, other, finer = ECEMetric(K), ECEMetric(K), ECEMetric(K, n_bins=20)
     for one in (metric, other, finer):
         one.persistent(True)
@@ -178,7 +178,7 @@ def test_states_merge_as_torchmetrics_merges_them() -> None:
     assert torch.equal(first.compute(), of_all("nll"))
 
 
-def test_a_collection_computes_each_of_its_own_beside_theirs() -> None:
+def test_a_metric_collection_mixes_our_metrics_and_theirs() -> None:
     collection = torchmetrics.MetricCollection(
         {
             **{name: maker() for name, (maker, _, _) in MAKERS.items()},
@@ -217,7 +217,7 @@ def test_the_state_is_one_tensor_on_the_device_of_its_sums() -> None:
     assert _packed(accumulator).device.type == "meta"
 
 
-def test_gradients_do_not_pass() -> None:
+def test_the_result_requires_no_gradient() -> None:
     logits = LOGITS.clone().requires_grad_()
     assert not NLLMetric(K)(logits=logits, labels=LABELS).requires_grad
 

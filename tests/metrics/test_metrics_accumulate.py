@@ -91,7 +91,7 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads")
-def test_a_row_alone_is_summed_as_among_others() -> None:
+def test_a_single_row_sums_to_the_same_bits_as_among_others() -> None:
     values = data(8, 40_000)[0].double().exp()
     for row in range(8):
         assert torch.equal(sum_of_rows(values[row : row + 1]), sum_of_rows(values)[row : row + 1])
@@ -110,7 +110,7 @@ def test_one_row_among_many_threads_and_columns_in_another_order_of_memory(name:
 
 
 @of_all
-def test_the_state_can_be_kept_and_taken_up_again(name: str) -> None:
+def test_the_state_can_be_saved_and_loaded(name: str) -> None:
     logits, labels = data(40)
     metric = MAKERS[name]().update(logits=logits[:25], labels=labels[:25])
     again = MAKERS[name]()
@@ -125,7 +125,7 @@ def test_the_state_can_be_kept_and_taken_up_again(name: str) -> None:
 
 
 @of_all
-def test_functions_and_accumulators_are_one_thing(name: str) -> None:
+def test_functions_and_accumulators_give_the_same_bits(name: str) -> None:
     functions: dict[str, Any] = {
         "accuracy": metrics.accuracy,
         "top 2": lambda *rows: metrics.accuracy(*rows, top_k=2),
@@ -141,7 +141,7 @@ def test_functions_and_accumulators_are_one_thing(name: str) -> None:
         assert torch.equal(MAKERS[name]().update(*rows).compute(), functions[name](*rows))
 
 
-def test_a_collection_reads_once_and_gives_what_each_alone_gives() -> None:
+def test_a_collection_gives_the_same_as_each_accumulator_alone() -> None:
     logits, labels = data(60)
     mask = torch.arange(60) % 3 > 0
     together = [make() for make in MAKERS.values()]
@@ -183,7 +183,7 @@ def test_a_replicate_counts_each_group_as_often_as_its_weight() -> None:
 
 
 @of_all
-def test_nothing_of_a_call_is_kept_that_fails(name: str) -> None:
+def test_an_update_that_fails_changes_nothing(name: str) -> None:
     logits, labels = data(60_000, 20)
     metric = MAKERS[name]().update(logits=logits[:10], labels=labels[:10])
     before = metric.state_dict()
@@ -196,7 +196,7 @@ def test_nothing_of_a_call_is_kept_that_fails(name: str) -> None:
 
 @of_all
 @pytest.mark.parametrize("groups", [1, 3])
-def test_a_call_that_fails_late_leaves_a_new_one_new(name: str, groups: int) -> None:
+def test_an_update_that_fails_late_leaves_a_new_accumulator_empty(name: str, groups: int) -> None:
     logits, labels = data(60_000, 20)
     labels[-1] = 20
     metric = MAKERS[name](groups=groups)
@@ -210,7 +210,7 @@ def test_a_call_that_fails_late_leaves_a_new_one_new(name: str, groups: int) -> 
 
 
 @of_all
-def test_a_call_that_fails_late_is_taken_out_of_every_group(name: str) -> None:
+def test_an_update_that_fails_late_is_subtracted_from_every_group(name: str) -> None:
     logits, labels = data(60_000, 20)
     ids = torch.arange(60_000) * 7 - 1000
     metric = MAKERS[name](groups=3).update(logits=logits[:50], labels=labels[:50], ids=ids[:50])
@@ -222,7 +222,7 @@ def test_a_call_that_fails_late_is_taken_out_of_every_group(name: str) -> None:
     assert all(torch.equal(array, after[key]) for key, array in before.items())
 
 
-def test_what_one_of_a_collection_refuses_no_other_keeps() -> None:
+def test_if_one_accumulator_of_a_collection_refuses_rows_none_keeps_them() -> None:
     logits, labels = data(5, 3)
     first, wide, deep = metrics.NLL(), metrics.Brier(), metrics.Accuracy(top_k=4)
     wide.update(logits=data(1, 4)[0], labels=data(1, 4)[1])
@@ -235,7 +235,7 @@ def test_what_one_of_a_collection_refuses_no_other_keeps() -> None:
     assert float(deep.update(logits=logits, labels=labels).count) == 5
 
 
-def test_rows_that_do_not_count_say_nothing_of_ids() -> None:
+def test_an_update_without_rows_that_count_does_not_count_ids() -> None:
     logits, labels = data(4)
     first, second = (metrics.NLL(groups=2) for _ in range(2))
     first.update(logits=logits, labels=labels)
@@ -244,7 +244,7 @@ def test_rows_that_do_not_count_say_nothing_of_ids() -> None:
     assert first.merge(second).count == 8
 
 
-def test_a_state_of_other_settings_is_refused_and_nothing_lost() -> None:
+def test_a_state_of_other_settings_is_refused_and_the_present_one_kept() -> None:
     logits, labels = data(30)
     kept = metrics.Accuracy(groups=4).update(logits=logits, labels=labels)
     before = kept.state_dict()
@@ -260,7 +260,7 @@ def test_a_state_of_other_settings_is_refused_and_nothing_lost() -> None:
     assert all(torch.equal(array, before[key]) for key, array in kept.state_dict().items())
 
 
-def test_copies_are_apart() -> None:
+def test_copies_are_independent() -> None:
     logits, labels = data(30)
     for make in MAKERS.values():
         metric = make(groups=2).update(logits=logits, labels=labels)

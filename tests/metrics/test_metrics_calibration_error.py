@@ -118,7 +118,7 @@ def test_scikit_learn_is_a_second_witness() -> None:
 
 @pytest.mark.parametrize("binning", ["width", "mass"])
 @pytest.mark.parametrize("norm", NORMS)
-def test_limits_certain_and_always_right_is_0_always_wrong_is_1(norm: Any, binning: Any) -> None:
+def test_certain_and_always_right_gives_0_and_always_wrong_gives_1(norm: Any, binning: Any) -> None:
     certain = torch.eye(3)[[0, 1, 2, 0]]
     assert float(metrics.ece(certain, torch.tensor([0, 1, 2, 0]), norm=norm, binning=binning)) == 0
     assert float(metrics.ece(certain, torch.tensor([1, 2, 0, 1]), norm=norm, binning=binning)) == 1
@@ -219,7 +219,7 @@ def test_classwise_debiased_is_the_root_mean_square_of_debiased_errors_of_at_lea
     assert float(made) ** 2 == pytest.approx(sum(error**2 for error in slow) / 3, abs=1e-11)
 
 
-def test_debiased_is_near_nothing_where_the_model_is_calibrated() -> None:
+def test_debiased_is_near_0_for_a_calibrated_model() -> None:
     probs, _ = predictions(4000, 3, 11)
     squares, biased = [], []
     for seed in range(20):
@@ -254,7 +254,7 @@ def test_the_sketch_of_equal_masses_is_within_its_bound(number: int, bins: int, 
         assert float((sketch.compute() - exact).abs()) <= float(sketch.bound())
 
 
-def test_the_bound_is_small_where_examples_are_many_and_nought_of_equal_widths() -> None:
+def test_the_bound_is_small_for_many_examples_and_0_for_equal_widths() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(100_000, 10, generator=generator) * 2
     labels = torch.multinomial((logits * 0.6).softmax(1), 1, generator=generator)[:, 0]
@@ -268,7 +268,7 @@ def test_the_bound_is_small_where_examples_are_many_and_nought_of_equal_widths()
     assert float(few.bound()) < 1e-11
 
 
-def test_the_scalar_and_the_bins_of_an_accumulator_are_of_one_state() -> None:
+def test_the_scalar_and_the_bins_of_an_accumulator_agree() -> None:
     probs, labels = predictions(500, 3, 4)
     for binning in ("width", "mass"):
         metric = metrics.ECE(n_bins=10, binning=binning).update(probs, labels)

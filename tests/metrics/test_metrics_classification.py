@@ -75,7 +75,7 @@ def test_limits() -> None:
     assert float(metrics.accuracy(uniform, torch.tensor([0, 1, 2, 4]), top_k=5)) == 1
 
 
-def test_logits_give_what_probabilities_cannot_say() -> None:
+def test_logits_are_exact_where_probabilities_underflow() -> None:
     logits, labels = torch.tensor([[0.0, -1000.0], [3e4, 0.0]]), torch.tensor([1, 1])
     assert float(metrics.nll(logits=logits, labels=labels)) == pytest.approx(15500)
     assert float(metrics.nll(logits.softmax(-1), labels)) == math.inf
@@ -85,7 +85,7 @@ def test_logits_give_what_probabilities_cannot_say() -> None:
     assert float(metrics.nll(logits=torch.tensor([[0.0, -torch.inf]]), labels=torch.tensor([0]))) == 0
 
 
-def test_labels_held_impossible_are_counted_beside_the_others() -> None:
+def test_labels_of_probability_0_are_counted_separately() -> None:
     metric = metrics.NLL().update(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
     metric.update(torch.tensor([[0.5, 0.5]]), torch.tensor([1]))
     assert int(metric.state_dict()["infinite"]) == 1
@@ -93,7 +93,7 @@ def test_labels_held_impossible_are_counted_beside_the_others() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_precision_of_what_is_given_is_the_only_loss(dtype: torch.dtype) -> None:
+def test_only_the_precision_of_the_input_limits_the_result(dtype: torch.dtype) -> None:
     logits = logits_of().to(dtype)
     value = metrics.nll(logits=logits, labels=LABELS)
     assert value.dtype == torch.float64
@@ -101,12 +101,12 @@ def test_precision_of_what_is_given_is_the_only_loss(dtype: torch.dtype) -> None
     assert float(value) == pytest.approx(expected, abs=1e-12)
 
 
-def test_nothing_is_said_where_a_gradient_is_required() -> None:
+def test_logits_that_require_a_gradient_give_no_warning() -> None:
     logits = logits_of().requires_grad_()
     assert not metrics.nll(logits=logits, labels=LABELS).requires_grad
 
 
-def test_tokens_that_are_masked_do_not_count_whatever_they_hold() -> None:
+def test_masked_tokens_do_not_count_whatever_they_contain() -> None:
     logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(5))
     labels = torch.tensor([[0, 1, -100, -100], [2, -100, 1, 0]])
     mask = labels != -100

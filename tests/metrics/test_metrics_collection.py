@@ -59,7 +59,7 @@ def test_numpy() -> None:
     assert torch.equal(values["acc"], metrics.accuracy(logits=LOGITS, labels=LABELS))
 
 
-def test_what_fails_changes_nothing() -> None:
+def test_an_operation_that_fails_changes_nothing() -> None:
     collection = made(2).update(logits=LOGITS, labels=LABELS)
     before = collection.compute()
     other = metrics.Collection({"ece": metrics.ECE(groups=2), "acc": metrics.Accuracy(top_k=2, groups=2)})

@@ -1,4 +1,4 @@
-"""Bootstrap intervals and paired differences: against numpy-free loops, hand numbers and what must not happen."""
+"""Bootstrap intervals and paired differences: against loops and numbers computed by hand."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_of_examples_in_groups_of_their_own_it_is_the_bootstrap() -> None:
     assert (found.confidence, found.method, found.p_value) == (0.95, "percentile", None)
 
 
-def test_random_groups_tell_the_same_width() -> None:
+def test_random_groups_give_the_same_width() -> None:
     probs, labels = simulated(20_000)
     found = interval(NLL(groups=1000).update(probs, labels), n_draws=2000, generator=seeded())
     values = -probs.gather(1, labels[:, None]).log()[:, 0]
@@ -68,7 +68,7 @@ def test_what_is_drawn_is_the_generators() -> None:
     assert not torch.equal(ends[0], ends[2])
 
 
-def test_a_higher_confidence_is_wider_and_holds_the_lower() -> None:
+def test_intervals_are_nested_by_confidence() -> None:
     for gathered in (NLL(groups=200), ECE(groups=200)):
         gathered.update(*simulated(800))
         narrow, wide = (interval(gathered, confidence=share, generator=seeded()) for share in (0.8, 0.99))
@@ -76,7 +76,7 @@ def test_a_higher_confidence_is_wider_and_holds_the_lower() -> None:
 
 
 @pytest.mark.parametrize("make", [ECE, SmoothECE])
-def test_a_calibration_error_has_its_bias_taken_off(make: type[ECE | SmoothECE]) -> None:
+def test_the_basic_interval_subtracts_the_bias_of_a_calibration_error(make: type[ECE | SmoothECE]) -> None:
     # a calibrated model: the estimate is noise, replicates are noisier still
     gathered = make(groups=200).update(*simulated(400, sharp=1.0))
     found = interval(gathered, n_draws=200, generator=seeded())
@@ -89,7 +89,7 @@ def test_a_calibration_error_has_its_bias_taken_off(make: type[ECE | SmoothECE])
     assert float(found.low) < 0.3 * float(found.estimate)
 
 
-def test_the_ends_are_those_that_are_said() -> None:
+def test_the_ends_match_the_definition() -> None:
     gathered = ECE(groups=50).update(*simulated(600, sharp=3.0))
     estimate = gathered.compute()
     # what interval draws, drawn again
@@ -191,7 +191,7 @@ def test_p_values_under_no_difference_are_spread() -> None:
     assert sum(value < 0.05 for value in values) <= 10
 
 
-def test_a_basic_differences_p_value_is_of_its_own_interval() -> None:
+def test_the_p_value_of_a_basic_interval_agrees_with_it() -> None:
     probs, labels = simulated(2000, sharp=2.5)
     sharp, right = (ECE(groups=200).update(each, labels) for each in (probs, simulated(2000, sharp=1.0)[0]))
     found = paired_difference(sharp, right, n_draws=199, generator=seeded())

@@ -1,4 +1,4 @@
-"""Rows as every metric reads them: what is checked, what is masked, and what is computed of a row."""
+"""Reading rows: checks, masks, chunks, and the quantities of a row."""
 
 import math
 from typing import Any
@@ -35,7 +35,7 @@ def test_logits_by_hand() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", ["probs", "logits"])
-def test_correct_is_the_lowest_of_the_largest_whatever_is_tied(kind: str, dtype: torch.dtype) -> None:
+def test_ties_are_predicted_as_the_lowest_class(kind: str, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.randint(0, 3, (500, 4), generator=generator).to(dtype)
     labels = torch.randint(0, 4, (500,), generator=generator)
@@ -66,7 +66,7 @@ def test_axes_before_the_last_are_rows_and_ids_count_them() -> None:
     assert one(probs, labels, mask=mask, ids=10 * labels).ids.tolist() == [0, 20, 30, 0]
 
 
-def test_chunks_are_all_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_cover_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "_CHUNK_NUMBERS", 12)
     labels = torch.arange(10) % 3
     probs = torch.eye(3)[labels]
@@ -98,7 +98,7 @@ def test_only_a_part_is_copied_where_classes_are_not_last(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("num_classes", [2, 1000])
-def test_what_a_softmax_gives_is_taken(dtype: torch.dtype, num_classes: int) -> None:
+def test_the_output_of_softmax_is_accepted(dtype: torch.dtype, num_classes: int) -> None:
     logits = torch.randn(64, num_classes, generator=torch.Generator().manual_seed(0)).to(dtype) * 4
     rows = one(logits.softmax(-1), torch.zeros(64, dtype=torch.int64))
     assert float(rows.confidence.max()) <= 1

@@ -1,4 +1,4 @@
-"""Risk and coverage: hand numbers, item by item, scikit-learn; the sketch against the function."""
+"""Risk and coverage against numbers by hand, a slow loop and scikit-learn; the sketch against the function."""
 
 from fractions import Fraction
 from typing import Any
@@ -122,7 +122,7 @@ def test_limits() -> None:
     assert bool(misclassification_auroc(none_wrong, labels).isnan())
 
 
-def test_a_risk_that_is_reached_exactly_is_reached_also_where_its_product_is_rounded() -> None:
+def test_a_risk_that_is_met_exactly_counts_despite_rounding() -> None:
     assert 0.29 * 100 < 29
     for wrong in range(1, 100):
         probs, labels = predictions([0.9] * 100, [row < wrong for row in range(100)])
@@ -210,7 +210,7 @@ def test_names_say_what_the_entries_are() -> None:
     assert bool((found.low <= found.estimate).all() and (found.estimate <= found.high).all())
 
 
-def test_cells_are_in_order_and_the_ends_alone() -> None:
+def test_cells_are_in_order_and_the_ends_have_cells_of_their_own() -> None:
     tails = torch.logspace(-17, 0, 20_001, dtype=torch.float64) / 2
     ends = torch.tensor([0, 5e-324, 0.5, 1 - 2.0**-53, 1], dtype=torch.float64)
     confidence = torch.cat([ends, tails, 1 - tails, torch.linspace(0, 1, 20_001, dtype=torch.float64)]).sort().values

@@ -135,7 +135,7 @@ def test_masked_rows_do_not_count() -> None:
     assert torch.equal(smooth_ece(probs, labels, mask=mask), expected)
 
 
-def test_replicates_weigh_groups() -> None:
+def test_replicates_weight_groups() -> None:
     confidence, correct = simulated(90, sharp=0.5)
     probs, labels = two_classes(confidence, correct)
     gathered = SmoothECE(groups=4).update(probs, labels, ids=torch.arange(90))

@@ -1,4 +1,4 @@
-"""Traps 26, 27, 29, 30, 39 and 48: what other libraries' metrics do to the edges, the memory and the type."""
+"""Traps 26, 27, 29, 30, 39 and 48: edges, memory, dtypes and ids, which other libraries get wrong."""
 
 from typing import Any
 
