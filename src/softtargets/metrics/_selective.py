@@ -305,7 +305,7 @@ def misclassification_auroc(
         TypeError: as :func:`risk_coverage`.
 
     Aliases:
-        error_auroc; failure_prediction_auroc; AUROC of misclassification detection
+        failure_prediction_auroc; AUROC of misclassification detection
 
     Example:
         >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
