@@ -133,6 +133,7 @@ def test_functions_take_numpy() -> None:
         np.testing.assert_array_equal(made, score(LOGITS).numpy())
     assert choose_logit_norm(LOGITS.numpy(), LABELS.numpy()).p == choose_logit_norm(LOGITS, LABELS).p
     crossed = cross_fit(TemperatureScaling(), LOGITS.numpy(), LABELS.numpy(), generator=torch.Generator())
+    assert isinstance(crossed.log_probs, np.ndarray)
     assert crossed.log_probs.shape == (300, 4)
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -72,6 +73,7 @@ def test_means_per_bin() -> None:
     assert table.accuracy.isnan().tolist() == [True, False]
     assert float(table.accuracy[1]) == 0.75
     assert float(table.mean_confidence[1]) == pytest.approx(0.75)
+    assert isinstance(table.with_arrays().accuracy, np.ndarray)
 
 
 @pytest.fixture
@@ -101,6 +103,7 @@ def test_plots_return_their_axes(pyplot: Any, name: str, x: str, y: str) -> None
     own = pyplot.subplots()[1]
     assert result.plot(own) is own
     own.figure.canvas.draw()
+    assert result.with_arrays().plot(own) is own
 
 
 def test_a_reliability_diagram_shows_accuracies_and_gaps(pyplot: Any) -> None:

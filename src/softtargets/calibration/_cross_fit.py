@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_count
 from softtargets._errors import fail_type
+from softtargets._results import TensorResult, plain
 from softtargets.calibration._inputs import largest, read_examples
 from softtargets.metrics.arguments import RowOptions
-from softtargets.metrics.results import Result, plain
 
 __all__ = ["CrossFit", "cross_fit"]
 
@@ -26,7 +26,7 @@ Fitted = TypeVar("Fitted", bound=_Fittable)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CrossFit(Result, Generic[Fitted]):
+class CrossFit(TensorResult, Generic[Fitted]):
     """The result of cross-fitting.
 
     The spread of the fitted values shows how well they are determined, for example

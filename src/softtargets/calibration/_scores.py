@@ -11,8 +11,8 @@ from torch import Tensor
 from softtargets import metrics
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._errors import fail, fail_type
+from softtargets._results import TensorResult
 from softtargets.calibration._inputs import CHUNK, check_logits, examples, largest
-from softtargets.metrics.results import Result
 
 __all__ = ["LogitNorm", "choose_logit_norm", "logit_normalized", "margin", "max_probability", "negative_entropy"]
 
@@ -158,7 +158,7 @@ def logit_normalized(logits: ArrayLike, p: float, *, class_dim: int = -1) -> Ten
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LogitNorm(Result):
+class LogitNorm(TensorResult):
     """The norm of :func:`logit_normalized` with the smallest AURC.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softtargets.metrics.results import Result, axes, unit_square
+from softtargets._results import TensorResult, new_axes
 
 __all__ = ["Bins"]
 
@@ -15,7 +15,7 @@ _FEW = 2**16
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Bins(Result):
+class Bins(TensorResult):
     """Sums per bin of confidence, from which calibration errors and reliability diagrams are computed.
 
     Args:
@@ -35,17 +35,21 @@ class Bins(Result):
     @property
     def accuracy(self) -> Tensor:
         """Share of right predictions in each bin, float64; NaN in empty bins."""
-        return self.correct.double() / self.count
+        return self._mean(self.correct)
 
     @property
     def mean_confidence(self) -> Tensor:
         """Mean confidence in each bin, float64; NaN in empty bins."""
-        return self.confidence / self.count
+        return self._mean(self.confidence)
 
     def __repr__(self) -> str:
         classes = f"num_classes={len(self.count)}, " if self.count.ndim == 2 else ""
         examples = int(self.count.sum(-1).max())
         return f"Bins({classes}n_bins={self.count.shape[-1]}, examples={examples})"
+
+    def _mean(self, sums: Tensor) -> Any:
+        mean = torch.as_tensor(sums).double() / torch.as_tensor(self.count)
+        return mean if isinstance(self.count, Tensor) else mean.numpy()
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the reliability diagram: accuracy per bin as bars, with the gap to the mean confidence.
@@ -61,17 +65,19 @@ class Bins(Result):
         Raises:
             ModuleNotFoundError: if matplotlib is not installed.
         """
-        if self.count.ndim == 2:
-            ax = unit_square(axes(ax), x="mean probability", y="frequency")
-            for k, (count, said, found) in enumerate(zip(self.count, self.mean_confidence, self.accuracy, strict=True)):
+        edges, counts = torch.as_tensor(self.edges), torch.as_tensor(self.count)
+        accuracies, confidences = torch.as_tensor(self.accuracy), torch.as_tensor(self.mean_confidence)
+        if counts.ndim == 2:
+            ax = unit_square(new_axes(ax), x="mean probability", y="frequency")
+            for k, (count, said, found) in enumerate(zip(counts, confidences, accuracies, strict=True)):
                 ax.plot(said[count > 0].tolist(), found[count > 0].tolist(), marker=".", label=f"class {k}")
-            if len(self.count) > 10:
+            if len(counts) > 10:
                 return ax
         else:
-            ax = unit_square(axes(ax), x="confidence", y="accuracy")
-            filled = self.count > 0
-            left, width = self.edges[:-1][filled].tolist(), self.edges.diff()[filled].tolist()
-            accuracy, gap = self.accuracy[filled], (self.mean_confidence - self.accuracy)[filled]
+            ax = unit_square(new_axes(ax), x="confidence", y="accuracy")
+            filled = counts > 0
+            left, width = edges[:-1][filled].tolist(), edges.diff()[filled].tolist()
+            accuracy, gap = accuracies[filled], (confidences - accuracies)[filled]
             ax.bar(left, accuracy.tolist(), width, align="edge", edgecolor="white", linewidth=0.5, label="accuracy")
             style: dict[str, Any] = {"align": "edge", "fill": False, "edgecolor": "C3", "hatch": "///"}
             ax.bar(left, gap.tolist(), width, accuracy.tolist(), label="gap to confidence", **style)
@@ -94,3 +100,10 @@ def width_places(confidence: Tensor, n_bins: int) -> Tensor:
         return nearest.long().add_(below, alpha=-1).clamp_(min=0)
     # A float32 number outside the first bin is a whole multiple of 2^-40, which gives ceil(c B) - 1 exactly.
     return (confidence.float() * 2.0**40).long().mul_(n_bins).sub_(1).bitwise_right_shift_(40).clamp_(min=0)
+
+
+def unit_square(ax: Any, *, x: str, y: str) -> Any:
+    """Draw the diagonal, set both axes to [0, 1] and label them."""
+    ax.plot([0, 1], [0, 1], linestyle="--", color="0.5", linewidth=1, label="perfect calibration")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel=x, ylabel=y, aspect="equal")
+    return ax

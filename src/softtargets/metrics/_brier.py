@@ -9,10 +9,10 @@ from torch import Tensor
 
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_int
+from softtargets._results import TensorResult, shown
 from softtargets.metrics._bins import width_places
 from softtargets.metrics.accumulators import Accumulator, gather
 from softtargets.metrics.arguments import REQUIRED, RowOptions
-from softtargets.metrics.results import Result, shown
 from softtargets.metrics.rows import Rows, chunks, sum_of_rows
 from softtargets.metrics.sums import Field, GroupedSums
 
@@ -42,7 +42,7 @@ class Brier(Accumulator):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BrierParts(Result):
+class BrierParts(TensorResult):
     """The parts of the Brier score: brier = reliability - resolution + uncertainty + within_bin.
 
     Args:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from softtargets._checks import check_count, check_fraction
 from softtargets._errors import fail, fail_type
+from softtargets._results import TensorResult, shown
 from softtargets.metrics.accumulators import Accumulator
-from softtargets.metrics.results import Result, shown
 
 __all__ = ["Interval", "interval", "paired_difference"]
 
@@ -17,7 +17,7 @@ _NUMBERS = 2**23
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Interval(Result):
+class Interval(TensorResult):
     """An estimate and its bootstrap interval.
 
     Args:

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from softtargets._checks import check_fraction
 from softtargets._errors import fail_type
-from softtargets.metrics.results import Result, axes, shown
+from softtargets._results import TensorResult, new_axes, shown
 
 __all__ = ["RiskCoverage"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RiskCoverage(Result):
+class RiskCoverage(TensorResult):
     """A risk-coverage curve: the error rate among the most confident predictions, one point per threshold of the score.
 
     Args:
@@ -41,7 +41,7 @@ class RiskCoverage(Result):
         Raises:
             ModuleNotFoundError: if matplotlib is not installed.
         """
-        ax = axes(ax)
+        ax = new_axes(ax)
         ax.plot(self.coverage.tolist(), self.risk.tolist())
         ax.set(xlim=(0, 1), ylim=(0, None), xlabel="coverage", ylabel="risk (error rate)")
         return ax

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from softtargets._arrays import ArrayLike, array_function
+from softtargets._results import TensorResult, new_axes, shown
+from softtargets.metrics._bins import unit_square
 from softtargets.metrics.accumulators import Accumulator, gather
 from softtargets.metrics.arguments import REQUIRED, RowOptions
-from softtargets.metrics.results import Result, axes, shown, unit_square
 from softtargets.metrics.rows import Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
 
@@ -28,7 +29,7 @@ _DENSITY = 1e-6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SmoothReliability(Result):
+class SmoothReliability(TensorResult):
     """A smooth reliability diagram: accuracy as a function of confidence.
 
     integral of |accuracy - confidence| * density = smooth_ece
@@ -61,11 +62,12 @@ class SmoothReliability(Result):
         Raises:
             ModuleNotFoundError: if matplotlib is not installed.
         """
-        ax = unit_square(axes(ax), x="confidence", y="accuracy")
+        ax = unit_square(new_axes(ax), x="confidence", y="accuracy")
         confidence = self.confidence.tolist()
-        share = (self.density / (4 * self.density.max())).tolist()
+        density, accuracy = torch.as_tensor(self.density), torch.as_tensor(self.accuracy)
+        share = (density / (4 * density.max())).tolist()
         ax.fill_between(confidence, share, color="0.85", linewidth=0, label="density of confidence")
-        ax.plot(confidence, self.accuracy.clamp(0, 1).tolist(), label="accuracy")
+        ax.plot(confidence, accuracy.clamp(0, 1).tolist(), label="accuracy")
         ax.legend(loc="upper left")
         return ax
 
