@@ -47,7 +47,7 @@ def ece(examples: int, rounds: int) -> str:
     values, kept = {}, {}
 
     def ours() -> None:
-        metric = metrics.ECE(bins=BINS)
+        metric = metrics.ECE(n_bins=BINS)
         for chunk in pairs:
             metric.update(*chunk)
         values["softtargets"] = float(metric.compute())
@@ -114,7 +114,7 @@ def temperature(examples: int, num_classes: int, rounds: int) -> str:
     found: dict[str, float] = {}
 
     def ours() -> None:
-        found["softtargets"] = float(calibration.TemperatureScaling.fit(logits, labels).temperature)
+        found["softtargets"] = float(calibration.TemperatureScaling().fit(logits, labels).temperature)
 
     def theirs(name: str, search: str | None, rate: float) -> None:
         found[name] = by_lbfgs(logits, labels, search=search, rate=rate)

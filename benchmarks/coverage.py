@@ -118,7 +118,7 @@ def truths(sharpness: float, examples: int, generator: torch.Generator) -> dict[
     gathered = {name: make(1) for name, (make, *_) in MAKE.items()}
     for start in range(0, examples, 1_000_000):
         logits, labels = draw(min(1_000_000, examples - start), sharpness, generator)
-        metrics.Collection(gathered.values()).update(logits=logits, labels=labels)
+        metrics.Collection(gathered).update(logits=logits, labels=labels)
     found = {name: one.compute() for name, one in gathered.items()}
     if sharpness == 1:
         found |= {name: torch.zeros_like(found[name]) for name in CALIBRATION}
@@ -199,7 +199,7 @@ def measured(
     for _ in range(work.simulations):
         logits, labels = draw(size, sharpness, generator)
         gathered = make(work.groups).update(logits=logits, labels=labels)
-        ours = metrics.interval(gathered, draws=work.draws, confidence=CONFIDENCE, generator=generator)
+        ours = metrics.interval(gathered, n_draws=work.draws, confidence=CONFIDENCE, generator=generator)
         lows, highs = ours.low.reshape(-1), ours.high.reshape(-1)
         for one, low, high in zip(found, lows.tolist(), highs.tolist(), strict=True):
             _count(one, "ours", (low, high))

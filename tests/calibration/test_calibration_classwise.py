@@ -35,7 +35,7 @@ def test_isotonic_agrees_with_the_slow_loop_where_it_was_fitted(number: int, num
     logits, labels = drawn(number, num_classes, seed)
     probs = logits.softmax(-1)
     slow = [reference.isotonic(probs[:, k].tolist(), (labels == k).long().tolist()) for k in range(num_classes)]
-    fitted = IsotonicCalibration.fit(logits, labels)
+    fitted = IsotonicCalibration().fit(logits, labels)
     torch.testing.assert_close(fitted(logits).exp(), normalised(slow), rtol=0, atol=1e-12)
     assert bool(fitted.converged)
 
@@ -60,14 +60,14 @@ def test_isotonic_is_scikit_learns_calibrated_classifier() -> None:
     inner = Softmax().fit(logits.numpy(), labels.numpy())
     theirs = CalibratedClassifierCV(FrozenEstimator(inner), method="isotonic", cv=2, ensemble=False)  # pyright: ignore[reportArgumentType]
     theirs.fit(logits.numpy(), labels.numpy())
-    ours = IsotonicCalibration.fit(logits, labels)(unseen).exp()
+    ours = IsotonicCalibration().fit(logits, labels)(unseen).exp()
     np.testing.assert_allclose(ours.numpy(), theirs.predict_proba(unseen.numpy()), rtol=0, atol=1e-6)
 
 
 def test_isotonic_by_hand() -> None:
     # class 1's probabilities .2 .4 .6 .8 with marks 0 1 0 1: pooled to 0 1/2 1/2 1; half way between .6 and .8: 3/4
     said = torch.tensor([0.2, 0.4, 0.6, 0.8], dtype=torch.float64)
-    fitted = IsotonicCalibration.fit(torch.stack([1 - said, said], 1).log(), torch.tensor([0, 1, 0, 1]))
+    fitted = IsotonicCalibration().fit(torch.stack([1 - said, said], 1).log(), torch.tensor([0, 1, 0, 1]))
     asked = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9], dtype=torch.float64)
     made = fitted(torch.stack([1 - asked, asked], 1).log())[:, 1].exp()
     assert made.tolist() == pytest.approx([0, 0.25, 0.5, 0.75, 1], abs=1e-12)
@@ -79,7 +79,7 @@ def test_isotonic_by_hand() -> None:
 def test_histogram_agrees_with_the_slow_loop(number: int, num_classes: int, bins: int, seed: int) -> None:
     logits, labels = drawn(number, num_classes, seed)
     probs = logits.softmax(-1)
-    fitted = HistogramBinning.fit(logits, labels, bins=bins)
+    fitted = HistogramBinning(n_bins=bins).fit(logits, labels)
     for k in range(num_classes):
         slow = reference.histogram(probs[:, k].tolist(), (labels == k).long().tolist(), bins)
         assert fitted.shares[k].tolist() == pytest.approx(slow, abs=1e-12)
@@ -92,7 +92,7 @@ def test_histogram_by_hand() -> None:
     # said .2 .2 .7 .7 of class 1, right in 0 of 2 and 1 of 2; empty bins keep their middle
     said = torch.tensor([0.2, 0.2, 0.7, 0.7], dtype=torch.float64)
     logits = torch.stack([1 - said, said], 1).log()
-    fitted = HistogramBinning.fit(logits, torch.tensor([0, 0, 0, 1]), bins=4)
+    fitted = HistogramBinning(n_bins=4).fit(logits, torch.tensor([0, 0, 0, 1]))
     assert fitted.edges.tolist() == [[0, 0.25, 0.5, 0.75, 1]] * 2
     assert fitted.shares.tolist() == [[0.125, 0.5, 0.625, 1], [0, 0.375, 0.5, 0.875]]
     assert fitted(logits).exp().tolist() == [[1, 0], [1, 0], [0.5, 0.5], [0.5, 0.5]]
@@ -104,7 +104,7 @@ def test_histogram_by_hand() -> None:
 def test_histogram_of_equal_counts() -> None:
     logits, labels = drawn(101, 3, 2)
     probs = logits.softmax(-1)
-    fitted = HistogramBinning.fit(logits, labels, bins=4, binning="mass")
+    fitted = HistogramBinning(n_bins=4, binning="mass").fit(logits, labels)
     for k in range(3):
         place = torch.bucketize(probs[:, k].contiguous(), fitted.edges[k, 1:-1].contiguous())
         assert sorted(place.bincount(minlength=4).tolist()) == [25, 25, 25, 26]
@@ -119,9 +119,9 @@ def test_rows_of_zeros_become_uniform_and_a_uniform_share_keeps_the_nll_finite(k
     labels = torch.tensor([0, 1, 0, 1])
     nobody = torch.tensor([[0.05, 0.05, 0.9]]).log()
     fitted = (
-        kind.fit(logits, labels, uniform=0.3)
+        kind(uniform=0.3).fit(logits, labels)
         if kind is IsotonicCalibration
-        else kind.fit(logits, labels, bins=2, uniform=0.3)
+        else kind(n_bins=2, uniform=0.3).fit(logits, labels)
     )
     plain = kind()
     plain.load_state_dict(fitted.state_dict())
@@ -135,37 +135,37 @@ def test_rows_of_zeros_become_uniform_and_a_uniform_share_keeps_the_nll_finite(k
 
 
 @pytest.mark.parametrize("kind", [IsotonicCalibration, HistogramBinning])
-def test_shapes_types_and_errors(kind: type) -> None:
+def test_shapes_dtypes_and_errors(kind: type) -> None:
     logits, labels = drawn(60, 3, 3)
-    fitted = kind.fit(logits, labels)
+    fitted = kind().fit(logits, labels)
     torch.testing.assert_close(fitted(logits.view(4, 15, 3)), fitted(logits).view(4, 15, 3), rtol=0, atol=0)
     assert fitted(logits.half()).dtype == fitted(logits.float()).dtype == torch.float32
     assert fitted(logits).dtype == torch.float64
     assert fitted(logits[:0]).shape == (0, 3)
     assert bool(fitted(logits.index_fill(1, torch.tensor([1]), -math.inf)).exp().sum(-1).sub(1).abs().max() < 1e-12)
     mask = torch.arange(60) < 40
-    assert torch.equal(kind.fit(logits, labels, mask=mask)(logits), kind.fit(logits[:40], labels[:40])(logits))
-    with pytest.raises(ValueError, match=r"logits: 3 classes on the last axis, as fitted; got \(60, 2\)"):
+    assert torch.equal(kind().fit(logits, labels, mask=mask)(logits), kind().fit(logits[:40], labels[:40])(logits))
+    with pytest.raises(ValueError, match=r"logits: 3 classes on axis -1, as fitted; got \(60, 2\)"):
         fitted(logits[:, :2])
     with pytest.raises(ValueError, match="uniform: at least 0 and below 1; got 1"):
-        kind.fit(logits, labels, uniform=1.0)
+        kind(uniform=1.0)
     with pytest.raises(ValueError, match="labels: labels of at least 0 and below 3"):
-        kind.fit(logits, labels + 1)
+        kind().fit(logits, labels + 1)
 
 
 def test_new_objects_and_errors_of_their_own() -> None:
     logits, labels = drawn(60, 3, 4)
-    torch.testing.assert_close(IsotonicCalibration()(logits), logits.log_softmax(-1), rtol=0, atol=1e-12)
-    with pytest.raises(ValueError, match=r"HistogramBinning: fitted; got a new object; use HistogramBinning.fit"):
-        HistogramBinning()(logits)
-    with pytest.raises(ValueError, match="bins: at least 1; got 0"):
-        HistogramBinning.fit(logits, labels, bins=0)
-    with pytest.raises(TypeError, match=r"bins: an int of at least 1; got 2.5"):
-        HistogramBinning.fit(logits, labels, bins=2.5)  # pyright: ignore[reportArgumentType]
+    for kind in (IsotonicCalibration, HistogramBinning):
+        with pytest.raises(ValueError, match=f"{kind.__name__}: a fitted calibrator; got an unfitted one; call fit"):
+            kind()(logits)
+    with pytest.raises(ValueError, match="n_bins: at least 1; got 0"):
+        HistogramBinning(n_bins=0)
+    with pytest.raises(TypeError, match=r"n_bins: an int of at least 1; got 2.5"):
+        HistogramBinning(n_bins=2.5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"binning: one of width, mass; got 'with'; did you mean 'width'"):
-        HistogramBinning.fit(logits, labels, binning="with")
-    assert repr(IsotonicCalibration()) == "IsotonicCalibration(num_classes=1, uniform=0, converged=False)"
+        HistogramBinning(binning="with")  # pyright: ignore[reportArgumentType]
+    assert repr(IsotonicCalibration()) == "IsotonicCalibration(unfitted)"
     assert (
-        repr(HistogramBinning.fit(logits, labels))
-        == "HistogramBinning(num_classes=3, bins=15, uniform=0, converged=True)"
+        repr(HistogramBinning().fit(logits, labels))
+        == "HistogramBinning(num_classes=3, n_bins=15, uniform=0, converged=True)"
     )

@@ -64,7 +64,7 @@ def test_scores_are_float64_one_for_each_row_and_ignore_a_shift(score) -> None:
 
 
 @every
-def test_a_surer_row_scores_higher(score) -> None:
+def test_a_more_confident_row_scores_higher(score) -> None:
     rows = torch.tensor([[1.0, 0.9, 0.8, 0.0], [1.0, 0.2, 0.1, 0.0], [1.0, 0.0, 0.0, 0.0]], dtype=torch.float64) * 3
     made = score(rows).tolist()
     assert made == sorted(made)
@@ -117,7 +117,7 @@ def test_the_norm_is_chosen_by_the_slow_area() -> None:
     torch.testing.assert_close(choose_logit_norm(wide, labels).aurc, chosen.aurc, rtol=0, atol=1e-12)
 
 
-def test_it_mends_a_ranking_that_the_largest_probability_spoils() -> None:
+def test_it_corrects_a_ranking_that_the_largest_probability_gets_wrong() -> None:
     # right rows have small logits and wrong ones large: what the norm divides out
     right = torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(30, 4) * torch.linspace(0.5, 1, 30)[:, None]
     wrong = torch.tensor([[9.0, 8.0, 7.0, 0.0]]).expand(10, 4) * torch.linspace(0.5, 1, 10)[:, None]

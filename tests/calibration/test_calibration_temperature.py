@@ -1,4 +1,4 @@
-"""Temperature: hand numbers, the slow loop, scikit-learn, scipy and netcal, its limits, and its life in a module."""
+"""Temperature: hand numbers, the slow loop, scikit-learn, scipy and netcal, its limits, and its use as a module."""
 
 import math
 import warnings
@@ -36,14 +36,14 @@ def slope(logits: torch.Tensor, labels: torch.Tensor, temperature: float) -> flo
 def test_by_hand() -> None:
     # right in 3 of 4, each time by the same difference of 4: sigmoid(4 / T) = 3/4
     logits = torch.tensor([[4.0, 0.0]]).expand(4, 2)
-    fitted = TemperatureScaling.fit(logits, torch.tensor([0, 0, 0, 1]))
+    fitted = TemperatureScaling().fit(logits, torch.tensor([0, 0, 0, 1]))
     assert float(fitted.temperature) == pytest.approx(4 / math.log(3), rel=1e-12)
     assert bool(fitted.converged)
     assert int(fitted.left_out) == 0
     assert fitted(logits[:1]).exp().tolist()[0] == pytest.approx([0.75, 0.25], rel=1e-6)
     # three classes, the others alike, right in one of two: e^b / (e^b + 2) = 1/2 for b = log 2
     logits = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
-    assert float(TemperatureScaling.fit(logits, torch.tensor([0, 2])).temperature) == pytest.approx(
+    assert float(TemperatureScaling().fit(logits, torch.tensor([0, 2])).temperature) == pytest.approx(
         1 / math.log(2), rel=1e-12
     )
 
@@ -52,7 +52,7 @@ def test_by_hand() -> None:
 @given(st.integers(20, 60), st.integers(2, 5), st.floats(0.3, 5.0), st.integers(0, 2**31))
 def test_it_agrees_with_the_slow_loop(number: int, num_classes: int, sharp: float, seed: int) -> None:
     logits, labels = drawn(number, num_classes, seed, sharp=sharp)
-    fitted = TemperatureScaling.fit(logits, labels)
+    fitted = TemperatureScaling().fit(logits, labels)
     rows, marks = logits.tolist(), labels.tolist()
     slow = math.exp(reference.golden(lambda x: reference.nll(rows, marks, math.exp(x)), math.log(1e-2), math.log(1e2)))
     if bool(fitted.converged) and 0.02 < float(fitted.temperature) < 50:
@@ -65,7 +65,7 @@ def test_scipy_and_scikit_learn_find_the_same(sharp: float) -> None:
     from sklearn.calibration import _TemperatureScaling
 
     logits, labels = drawn(3000, 7, 0, sharp=sharp)
-    found = float(TemperatureScaling.fit(logits, labels).temperature)
+    found = float(TemperatureScaling().fit(logits, labels).temperature)
     by_scipy: Any = minimize_scalar(
         lambda x: float(functional.cross_entropy(logits * math.exp(-x), labels)),
         bounds=(-5, 5),
@@ -81,7 +81,7 @@ def test_netcal_finds_the_same() -> None:
     from netcal import scaling
 
     logits, labels = drawn(1000, 4, 1, sharp=2.0)
-    found = TemperatureScaling.fit(logits, labels)
+    found = TemperatureScaling().fit(logits, labels)
     probs = logits.softmax(-1).numpy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # inside pyro
@@ -93,18 +93,18 @@ def test_many_rows_in_several_samples() -> None:
     logits, labels = drawn(3 * FIRST // 8, 16, 2, sharp=1.5)  # six first samples
     logits = logits.float()
     order = labels.argsort(stable=True)  # sorted by label: a sample of the first rows would see one class
-    fitted = TemperatureScaling.fit(logits[order], labels[order])
+    fitted = TemperatureScaling().fit(logits[order], labels[order])
     assert bool(fitted.converged)
     assert abs(slope(logits.double(), labels, float(fitted.temperature))) < 1e-10
     assert float(fitted.temperature) == pytest.approx(1.5, rel=0.02)
 
 
-def test_a_sample_that_misleads_is_mended_by_the_rest() -> None:
+def test_a_misleading_sample_is_corrected_by_all_rows() -> None:
     # every second row, which the first sample is, is right; of the others only one in four
     number = 2 * FIRST // 4
     logits = torch.tensor([[2.0, 0.0, 0.0, 0.0]]).expand(number, 4)
     labels = (torch.arange(number) % 8).apply_(lambda i: int(i in (1, 3, 5)))
-    fitted = TemperatureScaling.fit(logits, labels)
+    fitted = TemperatureScaling().fit(logits, labels)
     right = 5 / 8  # e^b / (e^b + 3) = right
     assert bool(fitted.converged)
     assert float(fitted.temperature) == pytest.approx(2 / math.log(3 * right / (1 - right)), rel=1e-9)
@@ -112,18 +112,18 @@ def test_a_sample_that_misleads_is_mended_by_the_rest() -> None:
 
 def test_it_does_not_depend_on_order_shift_or_names() -> None:
     logits, labels = drawn(2000, 6, 3, sharp=2.5)
-    found = float(TemperatureScaling.fit(logits, labels).temperature)
+    found = float(TemperatureScaling().fit(logits, labels).temperature)
     generator = torch.Generator().manual_seed(0)
     order, names = torch.randperm(2000, generator=generator), torch.randperm(6, generator=generator)
     again = [
-        TemperatureScaling.fit(logits[order], labels[order]),
-        TemperatureScaling.fit(logits[:, names], names.argsort()[labels]),
-        TemperatureScaling.fit(logits + torch.linspace(-50, 50, 2000, dtype=torch.float64)[:, None], labels),
-        TemperatureScaling.fit(logits.view(40, 50, 6), labels.view(40, 50)),
-        TemperatureScaling.fit(torch.cat([logits, logits]), torch.cat([labels, labels])),
+        TemperatureScaling().fit(logits[order], labels[order]),
+        TemperatureScaling().fit(logits[:, names], names.argsort()[labels]),
+        TemperatureScaling().fit(logits + torch.linspace(-50, 50, 2000, dtype=torch.float64)[:, None], labels),
+        TemperatureScaling().fit(logits.view(40, 50, 6), labels.view(40, 50)),
+        TemperatureScaling().fit(torch.cat([logits, logits]), torch.cat([labels, labels])),
     ]
     assert [float(fitted.temperature) for fitted in again] == pytest.approx([found] * 5, rel=1e-9)
-    halved = float(TemperatureScaling.fit(logits / 2, labels).temperature)
+    halved = float(TemperatureScaling().fit(logits / 2, labels).temperature)
     assert halved == pytest.approx(found / 2, rel=1e-9)
 
 
@@ -144,7 +144,7 @@ def test_noise_agrees_with_the_slow_loop() -> None:
     logits, labels = drawn(80, 3, 6, sharp=2.0)
     transition = torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.8, 0.2], [0.1, 0.1, 0.8]], dtype=torch.float64)
     observed = torch.multinomial(transition[labels], 1, generator=torch.Generator().manual_seed(0))[:, 0]
-    fitted = TemperatureScaling.fit(logits, observed, transition=transition)
+    fitted = TemperatureScaling().fit(logits, observed, transition=transition)
     rows, marks = logits.tolist(), observed.tolist()
     slow = reference.golden(lambda x: reference.nll(rows, marks, math.exp(x), transition.tolist()), -1.0, 3.0)
     assert bool(fitted.converged)
@@ -153,23 +153,23 @@ def test_noise_agrees_with_the_slow_loop() -> None:
 
 def test_no_noise_is_the_plain_fit() -> None:
     logits, labels = drawn(500, 5, 7, sharp=2.0)
-    plain = float(TemperatureScaling.fit(logits, labels).temperature)
+    plain = float(TemperatureScaling().fit(logits, labels).temperature)
     for transition in (noise.Transition.identity(5), torch.eye(5)):
-        assert float(TemperatureScaling.fit(logits, labels, transition=transition).temperature) == pytest.approx(
+        assert float(TemperatureScaling().fit(logits, labels, transition=transition).temperature) == pytest.approx(
             plain, rel=1e-9
         )
 
 
 def test_masked_classes_and_masked_rows() -> None:
     logits, labels = drawn(300, 5, 8, sharp=2.0)
-    narrow = float(TemperatureScaling.fit(logits, labels).temperature)
+    narrow = float(TemperatureScaling().fit(logits, labels).temperature)
     wide = torch.cat([logits, torch.full((300, 2), -math.inf, dtype=torch.float64)], 1)
-    assert float(TemperatureScaling.fit(wide, labels).temperature) == narrow
+    assert float(TemperatureScaling().fit(wide, labels).temperature) == narrow
     # rows that do not count may hold anything
     padded = torch.cat([logits, torch.full((4, 5), math.nan, dtype=torch.float64)])
     mask = torch.arange(304) < 300
     ignored = torch.cat([labels, torch.full((4,), -100)])
-    assert float(TemperatureScaling.fit(padded, ignored, mask=mask).temperature) == narrow
+    assert float(TemperatureScaling().fit(padded, ignored, mask=mask).temperature) == narrow
     assert torch.equal(TemperatureScaling(2.0)(wide)[:, :5], TemperatureScaling(2.0)(logits))
     assert bool((TemperatureScaling(2.0)(wide)[:, 5:] == -math.inf).all())
 
@@ -178,14 +178,14 @@ def test_labels_that_no_temperature_makes_possible_are_left_out_and_counted() ->
     logits, labels = drawn(300, 5, 9, sharp=2.0)
     impossible = logits.clone()
     impossible[:7].scatter_(1, labels[:7, None], -math.inf)
-    fitted = TemperatureScaling.fit(impossible, labels)
+    fitted = TemperatureScaling().fit(impossible, labels)
     assert int(fitted.left_out) == 7
-    assert float(fitted.temperature) == float(TemperatureScaling.fit(logits[7:], labels[7:]).temperature)
+    assert float(fitted.temperature) == float(TemperatureScaling().fit(logits[7:], labels[7:]).temperature)
     # noise may explain them: then they count
-    assert int(TemperatureScaling.fit(impossible, labels, transition=noise.symmetric(0.1, 5)).left_out) == 0
-    assert int(TemperatureScaling.fit(impossible, labels, transition=torch.eye(5)).left_out) == 7
-    with pytest.raises(ValueError, match="labels: possible in some row; got a logit of -inf for all"):
-        TemperatureScaling.fit(impossible[:7], labels[:7])
+    assert int(TemperatureScaling().fit(impossible, labels, transition=noise.symmetric(0.1, 5)).left_out) == 0
+    assert int(TemperatureScaling().fit(impossible, labels, transition=torch.eye(5)).left_out) == 7
+    with pytest.raises(ValueError, match="labels: a finite logit for the label of some row; got -inf for all"):
+        TemperatureScaling().fit(impossible[:7], labels[:7])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
@@ -195,13 +195,13 @@ def test_it_gives_log_probs_in_at_least_float32(dtype: torch.dtype) -> None:
     assert made.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
     torch.testing.assert_close(made, (logits.to(made.dtype) / 1.7).log_softmax(-1))
     torch.testing.assert_close(made.log_softmax(-1), made)
-    assert torch.equal(TemperatureScaling()(logits), logits.to(made.dtype).log_softmax(-1))
+    assert torch.equal(TemperatureScaling(1.0)(logits), logits.to(made.dtype).log_softmax(-1))
 
 
 def test_it_is_exported_compiled_and_scripted_with_its_model() -> None:
     logits, labels = drawn(200, 4, 11, sharp=3.0)
     inputs = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
-    model = torch.nn.Sequential(torch.nn.Linear(3, 4), TemperatureScaling.fit(logits, labels)).eval()
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), TemperatureScaling().fit(logits, labels)).eval()
     expected = model(inputs)
     rows = torch.export.Dim("rows")
     exported = torch.export.export(model, (inputs,), dynamic_shapes=({0: rows},))
@@ -217,7 +217,7 @@ def test_it_is_exported_compiled_and_scripted_with_its_model() -> None:
 
 def test_state_goes_into_a_new_object() -> None:
     logits, labels = drawn(200, 4, 12, sharp=3.0)
-    fitted, other = TemperatureScaling.fit(logits, labels), TemperatureScaling()
+    fitted, other = TemperatureScaling().fit(logits, labels), TemperatureScaling()
     other.load_state_dict(fitted.state_dict())
     assert torch.equal(other(logits), fitted(logits))
     assert bool(other.converged)
@@ -230,24 +230,27 @@ def test_errors() -> None:
         (lambda: TemperatureScaling(0.0), "temperature: a finite number above 0; got 0"),
         (lambda: TemperatureScaling(math.nan), "temperature: a finite number above 0; got nan"),
         (
-            lambda: TemperatureScaling.fit(logits, labels, bounds=(2.0, 1.0)),
+            lambda: TemperatureScaling(bounds=(2.0, 1.0)),
             r"bounds: 0 < low < high < inf; got \(2, 1\)",
         ),
-        (lambda: TemperatureScaling.fit(logits, labels, tolerance=0.0), r"tolerance: in \[1e-12, 1\]; got 0"),
-        (lambda: TemperatureScaling.fit(logits, labels[:5]), r"labels: shape \(6,\); got \(5,\)"),
-        (lambda: TemperatureScaling.fit(logits[:, :1], labels), r"logits: shape \(N, K\) with K >= 2; got \(6, 1\)"),
-        (lambda: TemperatureScaling.fit(logits, labels + 3), "labels: labels of at least 0 and below 3.*at row 0"),
-        (lambda: TemperatureScaling.fit(logits[:0], labels[:0]), "logits: at least one row that counts; got 0"),
+        (lambda: TemperatureScaling(tolerance=0.0), r"tolerance: in \[1e-12, 1\]; got 0"),
+        (lambda: TemperatureScaling().fit(logits, labels[:5]), r"labels: shape \(6,\); got \(5,\)"),
         (
-            lambda: TemperatureScaling.fit(logits, labels, mask=labels > 5),
+            lambda: TemperatureScaling().fit(logits[:, :1], labels),
+            r"logits: shape \(..., K\) with K >= 2; got \(6, 1\)",
+        ),
+        (lambda: TemperatureScaling().fit(logits, labels + 3), "labels: labels of at least 0 and below 3.*at row 0"),
+        (lambda: TemperatureScaling().fit(logits[:0], labels[:0]), "logits: at least one row that counts; got 0"),
+        (
+            lambda: TemperatureScaling().fit(logits, labels, mask=labels > 5),
             "logits: at least one row that counts; got 0",
         ),
         (
-            lambda: TemperatureScaling.fit(logits, labels, mask=labels[:5] > 0),
+            lambda: TemperatureScaling().fit(logits, labels, mask=labels[:5] > 0),
             r"mask: shape \(6,\), one per row; got \(5,\)",
         ),
         (
-            lambda: TemperatureScaling.fit(logits, labels, transition=torch.eye(4)),
+            lambda: TemperatureScaling().fit(logits, labels, transition=torch.eye(4)),
             "transition: 3 classes, as the logits; got 4",
         ),
     ]
@@ -257,17 +260,27 @@ def test_errors() -> None:
     for bad in (math.nan, math.inf):
         broken = logits.clone()
         broken[4, 1] = bad
-        with pytest.raises(ValueError, match=f"logits: without NaN or .inf.*got a largest of {bad} at row 4; fix"):
-            TemperatureScaling.fit(broken, labels)
+        with pytest.raises(ValueError, match=f"logits: no NaN or .inf.*got a largest of {bad} at row 4; fix"):
+            TemperatureScaling().fit(broken, labels)
     with pytest.raises(ValueError, match="got a largest of -inf at row 2"):
-        TemperatureScaling.fit(logits.index_fill(0, torch.tensor([2]), -math.inf), labels)
-    with pytest.raises(TypeError, match=r"logits: a floating-point tensor; got dtype torch.int64"):
-        TemperatureScaling.fit(logits.long(), labels)
+        TemperatureScaling().fit(logits.index_fill(0, torch.tensor([2]), -math.inf), labels)
+    with pytest.raises(TypeError, match=r"logits: a floating-point tensor .*; got dtype torch.int64"):
+        TemperatureScaling().fit(logits.long(), labels)
     masks: Any = ((labels, "dtype torch.int64"), ([True] * 6, "list"))
     for mask, got in masks:
         with pytest.raises(TypeError, match=f"mask: a bool tensor, True for what counts; got {got}"):
-            TemperatureScaling.fit(logits, labels, mask=mask)
-    with pytest.raises(TypeError, match="labels: an int64 tensor of labels; got list"):
-        TemperatureScaling.fit(logits, labels.tolist())  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match=r"labels: an int64 tensor of labels; got dtype torch.float64"):
-        TemperatureScaling.fit(logits, labels.double())
+            TemperatureScaling().fit(logits, labels, mask=mask)
+    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got list; use torch.as_tensor\(labels\)"):
+        TemperatureScaling().fit(logits, labels.tolist())
+    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got dtype torch.float64"):
+        TemperatureScaling().fit(logits, labels.double())
+    with pytest.raises(TypeError, match=r"logits: a floating-point .*; got dtype torch.int64; swap logits and labels"):
+        TemperatureScaling().fit(labels, logits)
+    kinds: Any = (("2", "'2'"), (True, "True"), (torch.ones(2, 1), r"shape \(2, 1\)"), ([2.0], r"\[2.0\]"))
+    for temperature, got in kinds:
+        with pytest.raises(TypeError, match=f"temperature: a number above 0; got {got}; pass one number"):
+            TemperatureScaling(temperature)
+    pairs: Any = (1e3, "12", (1.0,), (None, 1.0))
+    for bounds in pairs:
+        with pytest.raises(TypeError, match="bounds: a pair of numbers; got"):
+            TemperatureScaling(bounds=bounds)

@@ -12,10 +12,10 @@ from softtargets.calibration import TemperatureScaling
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
 def test_trap_28_all_right_ends_at_the_lower_bound(scale: float) -> None:
     logits = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0]]) * scale
-    fitted = TemperatureScaling.fit(logits, torch.tensor([0, 1]))
+    fitted = TemperatureScaling().fit(logits, torch.tensor([0, 1]))
     assert float(fitted.temperature) == pytest.approx(1e-3, rel=1e-12)
     assert not bool(fitted.converged)
-    bounded = TemperatureScaling.fit(logits, torch.tensor([0, 1]), bounds=(0.1, 5.0))
+    bounded = TemperatureScaling(bounds=(0.1, 5.0)).fit(logits, torch.tensor([0, 1]))
     assert float(bounded.temperature) == pytest.approx(0.1, rel=1e-12)
     assert bool(fitted(logits).isfinite().all()) or scale == 1e4
 
@@ -24,24 +24,23 @@ def test_trap_28_all_right_ends_at_the_lower_bound(scale: float) -> None:
 def test_trap_28_no_better_than_chance_ends_at_the_upper_bound(labels: list[int]) -> None:
     # the label's logit is below the mean of its row: any finite temperature is worse than a higher one
     logits = torch.tensor([[2.0, 0.0, 0.5], [0.0, 1.0, 3.0]])
-    fitted = TemperatureScaling.fit(logits, torch.tensor(labels))
+    fitted = TemperatureScaling().fit(logits, torch.tensor(labels))
     assert float(fitted.temperature) == pytest.approx(1e3, rel=1e-12)
     assert not bool(fitted.converged)
-    assert float(TemperatureScaling.fit(logits, torch.tensor(labels), bounds=(0.1, 5.0)).temperature) == pytest.approx(
-        5.0
-    )
+    bounded = TemperatureScaling(bounds=(0.1, 5.0)).fit(logits, torch.tensor(labels))
+    assert float(bounded.temperature) == pytest.approx(5.0)
 
 
 def test_trap_28_exactly_chance_ends_at_the_upper_bound() -> None:
     # right once by 2 and wrong once by 2: the mean is log 2 at infinite T alone
-    fitted = TemperatureScaling.fit(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]))
+    fitted = TemperatureScaling().fit(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]))
     assert float(fitted.temperature) == pytest.approx(1e3, rel=1e-12)
     assert not bool(fitted.converged)
 
 
 def test_trap_28_logits_all_alike_leave_the_temperature_at_1() -> None:
     for logits in (torch.ones(3, 4), torch.tensor([[0.0, -math.inf], [0.0, -math.inf]])):
-        fitted = TemperatureScaling.fit(logits, torch.zeros(len(logits), dtype=torch.int64))
+        fitted = TemperatureScaling().fit(logits, torch.zeros(len(logits), dtype=torch.int64))
         assert float(fitted.temperature) == 1
         assert not bool(fitted.converged)
 
@@ -52,7 +51,7 @@ def test_trap_28_inside_the_bounds_it_is_positive_and_converges() -> None:
         labels = (torch.arange(1000) >= round(share * 1000)).long()
         for size in (0.01, 1.0, 30.0):
             logits = torch.tensor([[size, 0.0]], dtype=torch.float64).expand(1000, 2)
-            fitted = TemperatureScaling.fit(logits, labels, bounds=(1e-6, 1e6))
+            fitted = TemperatureScaling(bounds=(1e-6, 1e6)).fit(logits, labels)
             assert float(fitted.temperature) == pytest.approx(size / math.log(share / (1 - share)), rel=1e-9)
             assert bool(fitted.converged)
 
@@ -64,13 +63,13 @@ def test_trap_31_noisy_labels_raise_the_temperature_and_a_known_transition_puts_
     labels = torch.multinomial((logits / 1.5).softmax(-1), 1, generator=generator)[:, 0]
     transition = noise.symmetric(0.3, 5) if name == "symmetric" else noise.pair_flip(0.3, 5)
     observed = torch.multinomial(transition.to_dense()[labels], 1, generator=generator)[:, 0]
-    clean = float(TemperatureScaling.fit(logits, labels).temperature)
-    biased = float(TemperatureScaling.fit(logits, observed).temperature)
-    corrected = TemperatureScaling.fit(logits, observed, transition=transition)
+    clean = float(TemperatureScaling().fit(logits, labels).temperature)
+    biased = float(TemperatureScaling().fit(logits, observed).temperature)
+    corrected = TemperatureScaling().fit(logits, observed, transition=transition)
     assert clean == pytest.approx(1.5, rel=0.03)
     assert biased > 1.5 * clean
     assert bool(corrected.converged)
     assert float(corrected.temperature) == pytest.approx(clean, rel=0.04)
-    transposed = TemperatureScaling.fit(logits, observed, transition=transition.to_dense().T)
+    transposed = TemperatureScaling().fit(logits, observed, transition=transition.to_dense().T)
     if name == "pair":
         assert abs(float(transposed.temperature) - clean) > 0.3 * clean

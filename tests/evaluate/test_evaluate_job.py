@@ -126,7 +126,9 @@ def test_a_temperature_is_judged_on_rows_it_has_not_seen(evaluate):
     after = torch.empty(1000, 4, dtype=torch.float64)
     for fold, temperature in enumerate(scaled["temperatures"]):
         inside = folds == fold
-        assert temperature == pytest.approx(float(TemperatureScaling.fit(logits[~inside], labels[~inside]).temperature))
+        assert temperature == pytest.approx(
+            float(TemperatureScaling().fit(logits[~inside], labels[~inside]).temperature)
+        )
         after[inside] = (logits[inside] / torch.tensor(temperature).float()).double().softmax(1)
     assert all(scaled["converged"])
     assert len({*scaled["temperatures"]}) == FOLDS

@@ -1,4 +1,4 @@
-"""Classes whose bases come when they are first used."""
+"""Classes whose base classes are imported on first use."""
 
 import pickle
 import subprocess

@@ -1,4 +1,4 @@
-"""Temperature scaling as scikit-learn has its classifiers."""
+"""Temperature scaling as a scikit-learn classifier."""
 
 import math
 import pickle
@@ -86,7 +86,7 @@ def test_scores_and_log_probabilities_are_one(data: Any) -> None:
 def test_it_is_the_temperature_of_predictions_held_out() -> None:
     model = TemperatureScaledClassifier(LogisticRegression(), cv=4).fit(X, Y)
     held_out = cross_val_predict(LogisticRegression(), X, Y, cv=4, method="decision_function")
-    fitted = TemperatureScaling.fit(torch.from_numpy(held_out), torch.from_numpy(Y))
+    fitted = TemperatureScaling().fit(torch.from_numpy(held_out), torch.from_numpy(Y))
     assert model.temperature_ == float(fitted.temperature)
     assert model.converged_
     whole = LogisticRegression().fit(X, Y)
@@ -135,7 +135,7 @@ def test_a_well_calibrated_logistic_regression_has_temperature_1() -> None:
     assert TemperatureScaledClassifier(LogisticRegression(C=1e6)).fit(x, y).temperature_ == pytest.approx(1, abs=0.01)
 
 
-def test_held_out_probabilities_become_truer() -> None:
+def test_calibration_lowers_the_held_out_nll() -> None:
     x, y = load_breast_cancer(return_X_y=True)
     half = np.arange(len(y)) % 2 == 0
     plain = GaussianNB().fit(x[half], y[half])
@@ -150,13 +150,13 @@ def test_held_out_probabilities_become_truer() -> None:
 def test_where_no_temperature_is_best_it_warns() -> None:
     x = np.array([[-1.0], [-2.0], [-3.0], [1.0], [2.0], [3.0]])
     model = TemperatureScaledClassifier(DecisionTreeClassifier(), cv=3)
-    with pytest.warns(ConvergenceWarning, match=r"no temperature is best; 0.001 is used: .* all right"):
+    with pytest.warns(ConvergenceWarning, match=r"no optimal temperature, 0.001 is used: .* all right"):
         model.fit(x, [0, 0, 0, 1, 1, 1])
     assert not model.converged_
     assert model.predict(x).tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_it_lives_in_pipelines_searches_and_pickles() -> None:
+def test_it_works_in_pipelines_grid_searches_and_pickles() -> None:
     search = GridSearchCV(
         TemperatureScaledClassifier(make_pipeline(StandardScaler(), LogisticRegression())),
         {"estimator__logisticregression__C": [0.01, 1.0]},
@@ -175,13 +175,13 @@ def test_folds_may_be_any_that_hold_out_every_example_once() -> None:
     groups = np.arange(len(Y)) % 7
     by_group = TemperatureScaledClassifier(GaussianNB(), cv=GroupKFold(7).split(X, Y, groups)).fit(X, Y)
     held_out = cross_val_predict(GaussianNB(), X, Y, cv=GroupKFold(7), groups=groups, method="predict_proba")
-    fitted = TemperatureScaling.fit(torch.from_numpy(held_out).clamp(min=1e-12).log(), torch.from_numpy(Y))
+    fitted = TemperatureScaling().fit(torch.from_numpy(held_out).clamp(min=1e-12).log(), torch.from_numpy(Y))
     assert by_group.temperature_ == float(fitted.temperature)
     with pytest.raises(ValueError, match="partitions"):
         TemperatureScaledClassifier(GaussianNB(), cv=ShuffleSplit(3, random_state=0)).fit(X, Y)
 
 
-def test_one_whose_fit_failed_is_not_fitted() -> None:
+def test_a_classifier_whose_fit_failed_is_not_fitted() -> None:
     X, y = load_iris(return_X_y=True)
     model = TemperatureScaledClassifier(GaussianNB(), cv=[(np.arange(50, 150), np.arange(50))])
     with pytest.raises(ValueError, match="cv: every class in every training part"):

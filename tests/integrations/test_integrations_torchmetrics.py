@@ -1,8 +1,9 @@
-"""Our metrics as torchmetrics': the same bits for every split over batches and processes."""
+"""Metrics as `torchmetrics.Metric`: the same bits for every split over batches and processes."""
 
 import pickle
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -40,9 +41,9 @@ MAKERS: dict[str, tuple[Callable[[], torchmetrics.Metric], metrics.Accumulator, 
     "brier": (lambda: BrierMetric(K), metrics.Brier(), metrics.brier),
     "ece": (lambda: ECEMetric(K), metrics.ECE(), metrics.ece),
     "class-wise": (
-        lambda: ECEMetric(K, bins=7, norm=2, classwise=True, debiased=True),
-        metrics.ECE(bins=7, norm=2, classwise=True, debiased=True),
-        lambda *rows, **named: metrics.ece(*rows, **named, bins=7, norm=2, classwise=True, debiased=True),
+        lambda: ECEMetric(K, n_bins=7, norm="l2", classwise=True, debiased=True),
+        metrics.ECE(n_bins=7, norm="l2", classwise=True, debiased=True),
+        lambda *rows, **named: metrics.ece(*rows, **named, n_bins=7, norm="l2", classwise=True, debiased=True),
     ),
     "mass": (lambda: ECEMetric(K, binning="mass"), metrics.ECE(binning="mass"), None),
     "smooth": (lambda: SmoothECEMetric(K), metrics.SmoothECE(), None),
@@ -59,7 +60,7 @@ def of_all(name: str) -> Tensor:
     return number(accumulator, probs=PROBS)
 
 
-def number(accumulator: metrics.Accumulator, **predictions: Tensor) -> Tensor:
+def number(accumulator: metrics.Accumulator, **predictions: Any) -> Tensor:
     accumulator.reset()
     computed = accumulator.update(**predictions, labels=LABELS).compute()
     return computed if computed.ndim == 0 else computed[0]  # AURC, of several
@@ -105,7 +106,7 @@ def test_forward_gives_the_value_of_the_batch_and_adds_it(name: str) -> None:
 
 
 @EVERY
-def test_logits_are_said_by_name(name: str) -> None:
+def test_logits_are_passed_by_name(name: str) -> None:
     metric = MAKERS[name][0]()
     metric.update(logits=LOGITS, labels=LABELS)
     assert torch.equal(metric.compute(), number(MAKERS[name][1], logits=LOGITS))
@@ -115,7 +116,7 @@ def test_trap_29_logits_in_the_place_of_probabilities_are_refused_and_nothing_is
     metric = ECEMetric(K)
     metric.update(PROBS, LABELS)
     before = state(metric).clone()
-    with pytest.raises(InputError, match=r"probs: rows of probabilities; got .* at row 0; pass logits= for logits"):
+    with pytest.raises(InputError, match=r"probs: rows of probabilities.*; got .* at row 0; pass logits= for logits"):
         metric.update(LOGITS, LABELS)
     with pytest.raises(InputError, match="probs: 5 classes, as before; got 4"):
         metric.update(PROBS[:, :4].softmax(-1), LABELS.clamp(max=3))
@@ -157,15 +158,15 @@ def test_reset_clone_pickle(name: str) -> None:
     assert torch.equal(metric.compute(), of_all(name))
 
 
-def test_a_checkpoint_goes_on_and_is_of_the_same_settings() -> None:
-    metric, other, finer = ECEMetric(K), ECEMetric(K), ECEMetric(K, bins=20)
+def test_a_checkpoint_continues_and_requires_the_same_settings() -> None:
+    metric, other, finer = ECEMetric(K), ECEMetric(K), ECEMetric(K, n_bins=20)
     for one in (metric, other, finer):
         one.persistent(True)
     metric.update(PROBS[:13], LABELS[:13])
     other.load_state_dict(metric.state_dict())
     other.update(PROBS[13:], LABELS[13:])
     assert torch.equal(other.compute(), of_all("ece"))
-    with pytest.raises(RuntimeError, match="ECE_bins_15"):
+    with pytest.raises(RuntimeError, match="ECE_n_bins_15"):
         finer.load_state_dict(metric.state_dict())
 
 
@@ -177,7 +178,7 @@ def test_states_merge_as_torchmetrics_merges_them() -> None:
     assert torch.equal(first.compute(), of_all("nll"))
 
 
-def test_a_collection_computes_each_of_its_own_beside_theirs() -> None:
+def test_a_metric_collection_mixes_our_metrics_and_theirs() -> None:
     collection = torchmetrics.MetricCollection(
         {
             **{name: maker() for name, (maker, _, _) in MAKERS.items()},
@@ -216,7 +217,7 @@ def test_the_state_is_one_tensor_on_the_device_of_its_sums() -> None:
     assert _packed(accumulator).device.type == "meta"
 
 
-def test_gradients_do_not_pass() -> None:
+def test_the_result_requires_no_gradient() -> None:
     logits = LOGITS.clone().requires_grad_()
     assert not NLLMetric(K)(logits=logits, labels=LABELS).requires_grad
 
@@ -226,8 +227,8 @@ def test_what_torchmetrics_asks_of_a_class() -> None:
         assert issubclass(cls, torchmetrics.Metric)
         assert (cls.is_differentiable, cls.full_state_update) == (False, False)
         assert cls.higher_is_better == (cls is AccuracyMetric)
-    assert repr(ECEMetric(3, bins=4)) == (
-        "ECEMetric(num_classes=3, bins=4, norm=1, binning='width', classwise=False, debiased=False)"
+    assert repr(ECEMetric(3, n_bins=4)) == (
+        "ECEMetric(num_classes=3, n_bins=4, norm='l1', binning='width', classwise=False, debiased=False)"
     )
 
 

@@ -20,10 +20,10 @@ MAKERS: dict[str, Any] = {
     "top 2": lambda **options: metrics.Accuracy(top_k=2, **options),
     "nll": metrics.NLL,
     "brier": metrics.Brier,
-    "parts": lambda **options: metrics.BrierDecomposition(bins=4, **options),
+    "parts": lambda **options: metrics.BrierDecomposition(n_bins=4, **options),
     "ece": metrics.ECE,
     "mass": lambda **options: metrics.ECE(binning="mass", norm="max", **options),
-    "classwise": lambda **options: metrics.ECE(bins=5, classwise=True, norm=2, debiased=True, **options),
+    "classwise": lambda **options: metrics.ECE(n_bins=5, classwise=True, norm="l2", debiased=True, **options),
 }
 of_all = pytest.mark.parametrize("name", MAKERS)
 
@@ -91,7 +91,7 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads")
-def test_a_row_alone_is_summed_as_among_others() -> None:
+def test_a_single_row_sums_to_the_same_bits_as_among_others() -> None:
     values = data(8, 40_000)[0].double().exp()
     for row in range(8):
         assert torch.equal(sum_of_rows(values[row : row + 1]), sum_of_rows(values)[row : row + 1])
@@ -110,7 +110,7 @@ def test_one_row_among_many_threads_and_columns_in_another_order_of_memory(name:
 
 
 @of_all
-def test_the_state_can_be_kept_and_taken_up_again(name: str) -> None:
+def test_the_state_can_be_saved_and_loaded(name: str) -> None:
     logits, labels = data(40)
     metric = MAKERS[name]().update(logits=logits[:25], labels=labels[:25])
     again = MAKERS[name]()
@@ -125,15 +125,15 @@ def test_the_state_can_be_kept_and_taken_up_again(name: str) -> None:
 
 
 @of_all
-def test_functions_and_accumulators_are_one_thing(name: str) -> None:
+def test_functions_and_accumulators_give_the_same_bits(name: str) -> None:
     functions: dict[str, Any] = {
         "accuracy": metrics.accuracy,
         "top 2": lambda *rows: metrics.accuracy(*rows, top_k=2),
         "nll": metrics.nll,
         "brier": metrics.brier,
-        "parts": lambda *rows: torch.stack(list(vars(metrics.brier_decomposition(*rows, bins=4)).values())),
+        "parts": lambda *rows: torch.stack(list(vars(metrics.brier_decomposition(*rows, n_bins=4)).values())),
         "ece": metrics.ece,
-        "classwise": lambda *rows: metrics.ece(*rows, bins=5, classwise=True, norm=2, debiased=True),
+        "classwise": lambda *rows: metrics.ece(*rows, n_bins=5, classwise=True, norm="l2", debiased=True),
     }
     if name in functions:
         logits, labels = data(200)
@@ -141,13 +141,15 @@ def test_functions_and_accumulators_are_one_thing(name: str) -> None:
         assert torch.equal(MAKERS[name]().update(*rows).compute(), functions[name](*rows))
 
 
-def test_a_collection_reads_once_and_gives_what_each_alone_gives() -> None:
+def test_a_collection_gives_the_same_as_each_accumulator_alone() -> None:
     logits, labels = data(60)
     mask = torch.arange(60) % 3 > 0
     together = [make() for make in MAKERS.values()]
-    metrics.Collection(together).update(logits=logits, labels=labels, mask=mask)
+    metrics.Collection(dict(zip(MAKERS, together, strict=True))).update(logits=logits, labels=labels, mask=mask)
     for metric, make in zip(together, MAKERS.values(), strict=True):
-        assert_same(metric, make().update(logits=logits[mask], labels=labels[mask]))
+        assert_same(metric, make().update(logits=logits, labels=labels, mask=mask))
+        alone = make().update(logits=logits[mask], labels=labels[mask])
+        assert torch.equal(metric.compute(), alone.compute())
 
 
 def test_sums_beyond_a_carry_stay_exact() -> None:
@@ -181,7 +183,7 @@ def test_a_replicate_counts_each_group_as_often_as_its_weight() -> None:
 
 
 @of_all
-def test_nothing_of_a_call_is_kept_that_fails(name: str) -> None:
+def test_an_update_that_fails_changes_nothing(name: str) -> None:
     logits, labels = data(60_000, 20)
     metric = MAKERS[name]().update(logits=logits[:10], labels=labels[:10])
     before = metric.state_dict()
@@ -194,7 +196,7 @@ def test_nothing_of_a_call_is_kept_that_fails(name: str) -> None:
 
 @of_all
 @pytest.mark.parametrize("groups", [1, 3])
-def test_a_call_that_fails_late_leaves_a_new_one_new(name: str, groups: int) -> None:
+def test_an_update_that_fails_late_leaves_a_new_accumulator_empty(name: str, groups: int) -> None:
     logits, labels = data(60_000, 20)
     labels[-1] = 20
     metric = MAKERS[name](groups=groups)
@@ -203,12 +205,12 @@ def test_a_call_that_fails_late_leaves_a_new_one_new(name: str, groups: int) -> 
     assert (metric.count, metric.num_classes, metric.state_dict()) == (0, None, {})
     few = data(9, 3)
     assert_same(
-        metric.update(logits=few[0], labels=few[1]), MAKERS[name](groups=groups).update(None, few[1], logits=few[0])
+        metric.update(logits=few[0], labels=few[1]), MAKERS[name](groups=groups).update(logits=few[0], labels=few[1])
     )
 
 
 @of_all
-def test_a_call_that_fails_late_is_taken_out_of_every_group(name: str) -> None:
+def test_an_update_that_fails_late_is_subtracted_from_every_group(name: str) -> None:
     logits, labels = data(60_000, 20)
     ids = torch.arange(60_000) * 7 - 1000
     metric = MAKERS[name](groups=3).update(logits=logits[:50], labels=labels[:50], ids=ids[:50])
@@ -220,7 +222,7 @@ def test_a_call_that_fails_late_is_taken_out_of_every_group(name: str) -> None:
     assert all(torch.equal(array, after[key]) for key, array in before.items())
 
 
-def test_what_one_of_a_collection_refuses_no_other_keeps() -> None:
+def test_if_one_accumulator_of_a_collection_refuses_rows_none_keeps_them() -> None:
     logits, labels = data(5, 3)
     first, wide, deep = metrics.NLL(), metrics.Brier(), metrics.Accuracy(top_k=4)
     wide.update(logits=data(1, 4)[0], labels=data(1, 4)[1])
@@ -233,7 +235,7 @@ def test_what_one_of_a_collection_refuses_no_other_keeps() -> None:
     assert float(deep.update(logits=logits, labels=labels).count) == 5
 
 
-def test_rows_that_do_not_count_say_nothing_of_ids() -> None:
+def test_an_update_without_rows_that_count_does_not_count_ids() -> None:
     logits, labels = data(4)
     first, second = (metrics.NLL(groups=2) for _ in range(2))
     first.update(logits=logits, labels=labels)
@@ -242,13 +244,13 @@ def test_rows_that_do_not_count_say_nothing_of_ids() -> None:
     assert first.merge(second).count == 8
 
 
-def test_a_state_of_other_settings_is_refused_and_nothing_lost() -> None:
+def test_a_state_of_other_settings_is_refused_and_the_present_one_kept() -> None:
     logits, labels = data(30)
     kept = metrics.Accuracy(groups=4).update(logits=logits, labels=labels)
     before = kept.state_dict()
     others = [metrics.Accuracy(top_k=2, groups=4), metrics.Accuracy(groups=4, seed=1), metrics.NLL(groups=4)]
     for other in others:
-        with pytest.raises(ValueError, match=r"state: that of Accuracy\(top_k=1, groups=4, seed=0\); got another"):
+        with pytest.raises(ValueError, match=r"state: the state of Accuracy\(top_k=1, groups=4, seed=0\); got one of"):
             kept.load_state_dict(other.update(logits=logits, labels=labels).state_dict())
     for name in before:
         with pytest.raises(ValueError, match="state: "):
@@ -258,7 +260,7 @@ def test_a_state_of_other_settings_is_refused_and_nothing_lost() -> None:
     assert all(torch.equal(array, before[key]) for key, array in kept.state_dict().items())
 
 
-def test_copies_are_apart() -> None:
+def test_copies_are_independent() -> None:
     logits, labels = data(30)
     for make in MAKERS.values():
         metric = make(groups=2).update(logits=logits, labels=labels)
@@ -269,23 +271,25 @@ def test_copies_are_apart() -> None:
 
 
 def test_errors() -> None:
-    metric = metrics.ECE(bins=5).update(torch.full((1, 2), 0.5), torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"other: the settings ECE\(bins=5.*; got ECE\(bins=6.*; merge accumulators"):
-        metric.merge(metrics.ECE(bins=6))
-    with pytest.raises(TypeError, match="other: an accumulator; got int; merge two of one kind"):
+    metric = metrics.ECE(n_bins=5).update(torch.full((1, 2), 0.5), torch.tensor([0]))
+    with pytest.raises(
+        ValueError, match=r"other: the settings ECE\(n_bins=5.*; got ECE\(n_bins=6.*; merge accumulators"
+    ):
+        metric.merge(metrics.ECE(n_bins=6))
+    with pytest.raises(TypeError, match="other: an accumulator; got int; merge accumulators of one class"):
         metric.merge(3)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="probs: 2 classes, as before; got 3; keep them apart"):
+    with pytest.raises(ValueError, match="probs: 2 classes, as before; got 3; use another accumulator"):
         metric.update(torch.full((1, 3), 1 / 3), torch.tensor([0]))
-    with pytest.raises(ValueError, match="ECE: at least one example; got none"):
+    with pytest.raises(ValueError, match="ECE: at least one example that counts; got none"):
         metrics.ECE().compute()
-    with pytest.raises(ValueError, match="ECE: at least one example; got none"):
+    with pytest.raises(ValueError, match="ECE: at least one example that counts; got none"):
         metrics.ECE().reliability()
-    with pytest.raises(ValueError, match=r"state: that of ECE\(bins=6.*; got another; make the accumulator with the"):
-        metrics.ECE(bins=6).load_state_dict(metric.state_dict())
+    with pytest.raises(ValueError, match=r"state: the state of ECE\(n_bins=6.*; got one of other settings; create the"):
+        metrics.ECE(n_bins=6).load_state_dict(metric.state_dict())
     with pytest.raises(ValueError, match="groups: an int of at least 1; got 0"):
         metrics.NLL(groups=0)
     counted = [metrics.NLL(groups=2).update(torch.full((1, 2), 0.5), torch.tensor([0])) for _ in range(2)]
-    with pytest.raises(ValueError, match="other: examples with ids of their own; got rows counted from 0 on both"):
+    with pytest.raises(ValueError, match="other: examples with ids of their own; got rows counted from 0 in both"):
         counted[0].merge(counted[1])
     with pytest.raises(ValueError, match="binning: 'width' in a class-wise accumulator; got 'mass'"):
         metrics.ECE(classwise=True, binning="mass")

@@ -28,7 +28,7 @@ def test_by_hand() -> None:
 def test_parts_by_hand() -> None:
     # class 0 of two bins: .25 and .25 (one of two occurs), .75 and 1 (both occur); class 1 mirrors it
     column = torch.tensor([0.25, 0.25, 0.75, 1.0], dtype=torch.float64)
-    made = metrics.brier_decomposition(torch.stack([column, 1 - column], 1), torch.tensor([0, 1, 0, 0]), bins=2)
+    made = metrics.brier_decomposition(torch.stack([column, 1 - column], 1), torch.tensor([0, 1, 0, 0]), n_bins=2)
     reliability = (0.5 * (0.25 - 0.5) ** 2 + 0.5 * (0.875 - 1) ** 2) * 2
     resolution = (0.5 * (0.5 - 0.75) ** 2 + 0.5 * (1 - 0.75) ** 2) * 2
     within = (2 * 0.125**2 / 4) * 2  # the outcomes of that bin are all alike: no covariance
@@ -42,7 +42,7 @@ def test_agree_with_the_slow_loops_and_the_parts_sum_to_the_score(
     number: int, num_classes: int, bins: int, seed: int
 ) -> None:
     probs, labels = predictions(number, num_classes, seed)
-    made = metrics.brier_decomposition(probs, labels, bins=bins)
+    made = metrics.brier_decomposition(probs, labels, n_bins=bins)
     expected = reference.brier_parts(probs.tolist(), labels.tolist(), bins)
     assert parts_of(made) == pytest.approx(expected, abs=1e-11)
     score = float(metrics.brier(probs, labels))
@@ -82,9 +82,9 @@ def test_limits() -> None:
     probs, labels = torch.full((6, 2), 0.5), torch.tensor([0, 0, 0, 0, 1, 1])
     assert float(metrics.brier_decomposition(probs, labels).resolution) == 0
     middles = torch.tensor([[0.25, 0.75], [0.25, 0.75], [0.75, 0.25]])
-    assert float(metrics.brier_decomposition(middles, torch.tensor([0, 1, 0]), bins=2).within_bin) == 0
+    assert float(metrics.brier_decomposition(middles, torch.tensor([0, 1, 0]), n_bins=2).within_bin) == 0
 
 
 def test_errors() -> None:
     with pytest.raises(ValueError, match="bins: at least 1; got 0"):
-        metrics.brier_decomposition(torch.full((2, 2), 0.5), torch.tensor([0, 1]), bins=0)
+        metrics.brier_decomposition(torch.full((2, 2), 0.5), torch.tensor([0, 1]), n_bins=0)

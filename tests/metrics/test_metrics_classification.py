@@ -75,7 +75,7 @@ def test_limits() -> None:
     assert float(metrics.accuracy(uniform, torch.tensor([0, 1, 2, 4]), top_k=5)) == 1
 
 
-def test_logits_give_what_probabilities_cannot_say() -> None:
+def test_logits_are_exact_where_probabilities_underflow() -> None:
     logits, labels = torch.tensor([[0.0, -1000.0], [3e4, 0.0]]), torch.tensor([1, 1])
     assert float(metrics.nll(logits=logits, labels=labels)) == pytest.approx(15500)
     assert float(metrics.nll(logits.softmax(-1), labels)) == math.inf
@@ -85,7 +85,7 @@ def test_logits_give_what_probabilities_cannot_say() -> None:
     assert float(metrics.nll(logits=torch.tensor([[0.0, -torch.inf]]), labels=torch.tensor([0]))) == 0
 
 
-def test_labels_held_impossible_are_counted_beside_the_others() -> None:
+def test_labels_of_probability_0_are_counted_separately() -> None:
     metric = metrics.NLL().update(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
     metric.update(torch.tensor([[0.5, 0.5]]), torch.tensor([1]))
     assert int(metric.state_dict()["infinite"]) == 1
@@ -93,7 +93,7 @@ def test_labels_held_impossible_are_counted_beside_the_others() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_precision_of_what_is_given_is_the_only_loss(dtype: torch.dtype) -> None:
+def test_only_the_precision_of_the_input_limits_the_result(dtype: torch.dtype) -> None:
     logits = logits_of().to(dtype)
     value = metrics.nll(logits=logits, labels=LABELS)
     assert value.dtype == torch.float64
@@ -101,12 +101,12 @@ def test_precision_of_what_is_given_is_the_only_loss(dtype: torch.dtype) -> None
     assert float(value) == pytest.approx(expected, abs=1e-12)
 
 
-def test_nothing_is_said_where_a_gradient_is_required() -> None:
+def test_logits_that_require_a_gradient_give_no_warning() -> None:
     logits = logits_of().requires_grad_()
     assert not metrics.nll(logits=logits, labels=LABELS).requires_grad
 
 
-def test_tokens_that_are_masked_do_not_count_whatever_they_hold() -> None:
+def test_masked_tokens_do_not_count_whatever_they_contain() -> None:
     logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(5))
     labels = torch.tensor([[0, 1, -100, -100], [2, -100, 1, 0]])
     mask = labels != -100
@@ -114,9 +114,14 @@ def test_tokens_that_are_masked_do_not_count_whatever_they_hold() -> None:
     for metric in (metrics.accuracy, metrics.nll, metrics.brier, metrics.ece):
         kept = metric(logits=logits[mask], labels=labels[mask])
         assert float(metric(logits=logits, labels=labels, mask=mask)) == float(kept)
-        with pytest.raises(ValueError, match=r"got -100 at index \(0, 2\); fix it, or mask what does not count"):
-            metric(logits=logits, labels=labels)
-        with pytest.raises(ValueError, match="at least one example; got none"):
+        with pytest.raises(
+            ValueError, match=r"got -100 at index \(0, 2\); fix it, or leave that example out by a label of -1"
+        ):
+            metric(logits=logits, labels=labels, ignore_index=-1)
+        assert float(metric(logits=logits, labels=labels)) == float(kept)
+        with pytest.raises(ValueError, match="at least one example that counts; got none"):
+            metric(logits=logits, labels=labels * 0 - 100)
+        with pytest.raises(ValueError, match="at least one example that counts; got none"):
             metric(logits=logits, labels=labels, mask=torch.zeros_like(mask))
 
 
@@ -125,7 +130,7 @@ def test_tokens_that_are_masked_do_not_count_whatever_they_hold() -> None:
     [
         (0, "top_k: at least 1; got 0; 1 and 5 are usual"),
         (1.5, "top_k: an int of at least 1; got 1.5"),
-        (3, "top_k: at most 2, the number of classes; got 3; choose fewer"),
+        (3, "top_k: at most 2, the number of classes; got 3; choose a smaller top_k"),
     ],
 )
 def test_errors_of_top_k(top_k, message: str) -> None:
@@ -147,13 +152,13 @@ def test_errors_of_top_k(top_k, message: str) -> None:
 )
 def test_errors(metric) -> None:
     good = torch.full((2, 2), 0.5)
-    with pytest.raises(ValueError, match=r"labels: .*below 2.*; got 2 at row 1; fix it, or mask what does not count"):
+    with pytest.raises(ValueError, match=r"labels: .*below 2.*; got 2 at row 1; fix it, or leave that example out by"):
         metric(good, torch.tensor([0, 2]))
     with pytest.raises(ValueError, match=r"labels: shape \(2,\); got \(1,\); give one per row"):
         metric(good, torch.tensor([0]))
     with pytest.raises(ValueError, match=r"probs: shape \(..., K\) with K >= 2; got \(2,\)"):
         metric(good[0], torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match=r"at least one example; got none; a metric of nothing is undefined"):
+    with pytest.raises(ValueError, match=r"at least one example that counts; got none; check the inputs, the labels"):
         metric(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
-    with pytest.raises(TypeError, match=r"labels: an int64 tensor of labels; got dtype torch.float32"):
+    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got dtype torch.float32"):
         metric(good, torch.tensor([0.0, 1.0]))

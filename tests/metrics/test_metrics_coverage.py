@@ -1,4 +1,4 @@
-"""How often intervals hold the truth, on fixed seeds; `python -m benchmarks.coverage` is the recorded run."""
+"""Coverage of the intervals on fixed seeds; `python -m benchmarks.coverage` is the recorded run."""
 
 import json
 import math

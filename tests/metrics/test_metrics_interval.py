@@ -1,4 +1,4 @@
-"""Bootstrap intervals and paired differences: against numpy-free loops, hand numbers and what must not happen."""
+"""Bootstrap intervals and paired differences: against loops and numbers computed by hand."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_of_examples_in_groups_of_their_own_it_is_the_bootstrap() -> None:
     probs = torch.tensor([[0.9, 0.1]], dtype=torch.float64).expand(size, 2)
     labels = (torch.arange(size) >= right).long()
     gathered = Accuracy(groups=4000).update(probs, labels, ids=groups_apart(size))
-    found = interval(gathered, draws=20_000, generator=seeded())
+    found = interval(gathered, n_draws=20_000, generator=seeded())
     exact = torch.distributions.Binomial(size, torch.tensor(right / size, dtype=torch.float64))
     below = exact.log_prob(torch.arange(size + 1.0, dtype=torch.float64)).exp().cumsum(0)
     assert float(found.estimate) == 0.9
@@ -52,9 +52,9 @@ def test_of_examples_in_groups_of_their_own_it_is_the_bootstrap() -> None:
     assert (found.confidence, found.method, found.p_value) == (0.95, "percentile", None)
 
 
-def test_random_groups_tell_the_same_width() -> None:
+def test_random_groups_give_the_same_width() -> None:
     probs, labels = simulated(20_000)
-    found = interval(NLL(groups=1000).update(probs, labels), draws=2000, generator=seeded())
+    found = interval(NLL(groups=1000).update(probs, labels), n_draws=2000, generator=seeded())
     values = -probs.gather(1, labels[:, None]).log()[:, 0]
     error = float(values.std() / len(values) ** 0.5)
     assert float(found.high - found.low) == pytest.approx(2 * 1.96 * error, rel=0.1)
@@ -63,12 +63,12 @@ def test_random_groups_tell_the_same_width() -> None:
 
 def test_what_is_drawn_is_the_generators() -> None:
     gathered = Brier(groups=100).update(*simulated(500))
-    ends = [interval(gathered, draws=50, generator=seeded(seed)).low for seed in (1, 1, 2)]
+    ends = [interval(gathered, n_draws=50, generator=seeded(seed)).low for seed in (1, 1, 2)]
     assert torch.equal(ends[0], ends[1])
     assert not torch.equal(ends[0], ends[2])
 
 
-def test_a_higher_confidence_is_wider_and_holds_the_lower() -> None:
+def test_intervals_are_nested_by_confidence() -> None:
     for gathered in (NLL(groups=200), ECE(groups=200)):
         gathered.update(*simulated(800))
         narrow, wide = (interval(gathered, confidence=share, generator=seeded()) for share in (0.8, 0.99))
@@ -76,10 +76,10 @@ def test_a_higher_confidence_is_wider_and_holds_the_lower() -> None:
 
 
 @pytest.mark.parametrize("make", [ECE, SmoothECE])
-def test_a_calibration_error_has_its_bias_taken_off(make: type[ECE | SmoothECE]) -> None:
+def test_the_basic_interval_subtracts_the_bias_of_a_calibration_error(make: type[ECE | SmoothECE]) -> None:
     # a calibrated model: the estimate is noise, replicates are noisier still
     gathered = make(groups=200).update(*simulated(400, sharp=1.0))
-    found = interval(gathered, draws=200, generator=seeded())
+    found = interval(gathered, n_draws=200, generator=seeded())
     rows = gathered.state_dict()["rows"]
     drawn = torch.multinomial((rows > 0).double(), 200 * int((rows > 0).sum()), replacement=True, generator=seeded())
     weights = torch.stack([torch.bincount(part, minlength=200) for part in drawn.view(200, -1)]).double()
@@ -89,7 +89,7 @@ def test_a_calibration_error_has_its_bias_taken_off(make: type[ECE | SmoothECE])
     assert float(found.low) < 0.3 * float(found.estimate)
 
 
-def test_the_ends_are_those_that_are_said() -> None:
+def test_the_ends_match_the_definition() -> None:
     gathered = ECE(groups=50).update(*simulated(600, sharp=3.0))
     estimate = gathered.compute()
     # what interval draws, drawn again
@@ -97,24 +97,24 @@ def test_the_ends_are_those_that_are_said() -> None:
     replicates = gathered.replicates(torch.stack([torch.bincount(one, minlength=50) for one in drawn]).double())
     ranked = replicates.sort().values
     low, high = ranked[round(0.025 * 299)], ranked[round(0.975 * 299)]
-    found = interval(gathered, draws=300, generator=seeded(4))
+    found = interval(gathered, n_draws=300, generator=seeded(4))
     assert float(found.low) == pytest.approx(float(2 * estimate - high), abs=1e-12)
     upper = max(float(2 * estimate - low), float(estimate + (high - low) / 2))
     assert float(found.high) == pytest.approx(upper, abs=1e-12)
-    percentile = interval(NLL(groups=50).update(*simulated(600)), draws=300, generator=seeded(4))
+    percentile = interval(NLL(groups=50).update(*simulated(600)), n_draws=300, generator=seeded(4))
     assert percentile.method == "percentile"
 
 
 def test_metrics_of_several_numbers_have_as_many_intervals() -> None:
-    found = interval(ECE(groups=60, classwise=True, norm=2).update(*simulated(300)), draws=30, generator=seeded())
+    found = interval(ECE(groups=60, classwise=True, norm="l2").update(*simulated(300)), n_draws=30, generator=seeded())
     assert found.low.shape == found.high.shape == found.estimate.shape
 
 
 def test_what_can_be_negative_is_not_cut_at_0() -> None:
     # within bins forecasts gain more (covariance) than they lose (variance)
     probs, labels = simulated(600)
-    gathered = BrierDecomposition(bins=2, groups=300).update(probs, labels)
-    found = interval(gathered, draws=200, generator=seeded())
+    gathered = BrierDecomposition(n_bins=2, groups=300).update(probs, labels)
+    found = interval(gathered, n_draws=200, generator=seeded())
     assert float(found.estimate[3]) < -0.01
     assert bool((found.low < found.estimate).all())
     assert bool((found.low[:3] >= 0).all())
@@ -125,7 +125,7 @@ def test_an_infinite_nll_has_an_infinite_upper_end() -> None:
     probs, labels = simulated(300)
     probs[0] = torch.tensor([1.0, 0, 0, 0])
     labels[0] = 1
-    found = interval(NLL(groups=1000).update(probs, labels), draws=200, generator=seeded())
+    found = interval(NLL(groups=1000).update(probs, labels), n_draws=200, generator=seeded())
     assert float(found.estimate) == float(found.high) == torch.inf
     assert bool(found.low.isfinite())  # a third of the replicates do not hold that example
 
@@ -134,11 +134,11 @@ def test_paired_differences_draw_the_same_groups() -> None:
     probs, labels = simulated(1000)
     slightly = 0.99 * probs + 0.01 / 4
     first, second = (NLL(groups=300).update(values, labels) for values in (probs, slightly))
-    paired = paired_difference(first, second, draws=400, generator=seeded())
-    one, other = (interval(each, draws=400, generator=seeded()) for each in (first, second))
+    paired = paired_difference(first, second, n_draws=400, generator=seeded())
+    one, other = (interval(each, n_draws=400, generator=seeded()) for each in (first, second))
     assert float(paired.estimate) == pytest.approx(float(one.estimate - other.estimate), abs=1e-12)
     assert float(paired.high - paired.low) < 0.3 * float(one.high - one.low)
-    swapped = paired_difference(second, first, draws=400, generator=seeded())
+    swapped = paired_difference(second, first, n_draws=400, generator=seeded())
     assert float(swapped.low) == pytest.approx(-float(paired.high), abs=2e-4)
     assert torch.equal(swapped.p_value, paired.p_value)  # pyright: ignore[reportArgumentType]
     # exactly, from the examples: the standard error of the mean difference
@@ -158,7 +158,7 @@ def test_p_values() -> None:
 
     def against(values: Tensor) -> Interval:
         first, second = (Accuracy(groups=groups).update(each, labels) for each in (probs, values))
-        return paired_difference(first, second, draws=199, generator=seeded())
+        return paired_difference(first, second, n_draws=199, generator=seeded())
 
     # one model against itself: every replicate is 0, on both sides
     same = against(probs)
@@ -185,16 +185,16 @@ def test_p_values_under_no_difference_are_spread() -> None:
             Accuracy(groups=400).update(torch.stack([~each, each], 1).double(), labels, ids=torch.arange(200))
             for each in wrong
         )
-        values.append(p_value(paired_difference(first, second, draws=200, generator=generator)))
+        values.append(p_value(paired_difference(first, second, n_draws=200, generator=generator)))
     below = sum(value < 0.5 for value in values)
     assert 17 <= below <= 43  # Binomial(60, 1/2), beyond 1 in 1000
     assert sum(value < 0.05 for value in values) <= 10
 
 
-def test_a_basic_differences_p_value_is_of_its_own_interval() -> None:
+def test_the_p_value_of_a_basic_interval_agrees_with_it() -> None:
     probs, labels = simulated(2000, sharp=2.5)
     sharp, right = (ECE(groups=200).update(each, labels) for each in (probs, simulated(2000, sharp=1.0)[0]))
-    found = paired_difference(sharp, right, draws=199, generator=seeded())
+    found = paired_difference(sharp, right, n_draws=199, generator=seeded())
     assert found.method == "basic"
     assert 0 < float(found.low) < float(found.estimate)
     assert p_value(found) == pytest.approx(0.01, abs=1e-12)
@@ -210,7 +210,7 @@ def test_p_values_by_hand() -> None:
 
 def test_errors() -> None:
     probs, labels = simulated(50)
-    with pytest.raises(ValueError, match="accumulator: two groups or more; got 1; make it with groups=1000"):
+    with pytest.raises(ValueError, match="accumulator: two groups or more; got 1; create it with groups=1000"):
         interval(Accuracy().update(probs, labels))
     with pytest.raises(ValueError, match="accumulator: at least two examples; got none"):
         interval(Accuracy(groups=10))
@@ -219,8 +219,8 @@ def test_errors() -> None:
     gathered = Accuracy(groups=10).update(probs, labels)
     with pytest.raises(TypeError, match="accumulator: an accumulator; got float"):
         interval(0.5)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="draws: an int of at least 1; got 0"):
-        interval(gathered, draws=0)
+    with pytest.raises(ValueError, match="n_draws: an int of at least 1; got 0"):
+        interval(gathered, n_draws=0)
     for confidence in (0.0, 1.0):
         with pytest.raises(ValueError, match="confidence: above 0 and below 1"):
             interval(gathered, confidence=confidence)

@@ -1,5 +1,6 @@
 """The area under the ROC curve: the share of pairs in order."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -38,8 +39,10 @@ def test_many_pairs_are_counted_exactly() -> None:
 @pytest.mark.parametrize(
     ("scores", "positives", "message"),
     [
-        (torch.ones(3), torch.tensor([True, False]), r"positives: bool of one shape \(M,\) with scores; got \(3,\)"),
-        (torch.ones(2), torch.tensor([1, 0]), r"positives: bool .*; got \(2,\) and torch.int64"),
+        (torch.ones(3), torch.tensor([True, False]), r"positives: shape \(M,\), one per score; got \(3,\) and \(2,\)"),
+        (torch.ones(2, 1), torch.ones(2, 1).bool(), r"positives: shape \(M,\), one per score; got \(2, 1\)"),
+        (torch.tensor(1.0), torch.tensor(True), r"positives: shape \(M,\), one per score; got \(\)"),
+        (torch.ones(0), torch.ones(0).bool(), "positives: at least one positive and one negative; got 0 and 0"),
         (torch.tensor([1, torch.nan]), torch.tensor([True, False]), "scores: numbers; got nan at row 1"),
         (torch.ones(2), torch.tensor([True, True]), "at least one positive and one negative; got 2 and 0"),
     ],
@@ -49,6 +52,30 @@ def test_errors(scores: torch.Tensor, positives: torch.Tensor, message: str) -> 
         metrics.auroc(scores, positives)
 
 
-def test_scores_are_floating_point() -> None:
-    with pytest.raises(TypeError, match="scores: a floating-point tensor"):
-        metrics.auroc(torch.tensor([1, 0]), torch.tensor([True, False]))
+def test_types() -> None:
+    scores, positives = torch.tensor([0.5, 0.1]), torch.tensor([True, False])
+    calls = [
+        ((torch.tensor([1, 0]), positives), "scores: a floating-point tensor; got dtype torch.int64"),
+        ((scores.tolist(), positives), "scores: a floating-point tensor; got list"),
+        ((None, positives), "scores: a floating-point tensor; got NoneType"),
+        ((positives, scores), "scores: a floating-point tensor; got dtype torch.bool; swap scores and positives"),
+        (
+            (scores, torch.tensor([1, 0])),
+            "positives: a bool tensor or array; got dtype torch.int64; mark each score, as",
+        ),
+        ((scores, [True, False]), "positives: a bool tensor or array; got list"),
+        ((scores, None), "positives: a bool tensor or array; got NoneType"),
+    ]
+    for arguments, message in calls:
+        with pytest.raises(TypeError, match=message):
+            metrics.auroc(*arguments)
+
+
+def test_arrays_and_masks() -> None:
+    scores, positives = torch.tensor([0.9, 0.4, 0.4, 0.1, torch.nan]), torch.tensor([True, True, False, False, True])
+    mask = torch.tensor([True] * 4 + [False])
+    assert float(metrics.auroc(scores, positives, mask=mask)) == 0.875
+    made = metrics.auroc(scores.numpy(), positives.numpy(), mask=mask.numpy())
+    assert isinstance(made, np.ndarray)
+    assert float(made) == 0.875
+    assert not metrics.auroc(scores[:4].clone().requires_grad_(), positives[:4]).requires_grad

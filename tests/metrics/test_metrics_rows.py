@@ -1,6 +1,7 @@
-"""Rows as every metric reads them: what is checked, what is masked, and what is computed of a row."""
+"""Reading rows: checks, masks, chunks, and the quantities of a row."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 from softtargets.metrics import rows as rows_module
 
 
-def one(probs: Tensor | None = None, labels: Tensor | None = None, **options: Tensor) -> rows_module.Rows:
-    (rows,) = rows_module.chunks(probs, labels, **options)
+def one(*given: Tensor, **options: Any) -> rows_module.Rows:
+    (rows,) = rows_module.chunks(*given, **options)
     return rows
 
 
@@ -34,7 +35,7 @@ def test_logits_by_hand() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", ["probs", "logits"])
-def test_correct_is_the_lowest_of_the_largest_whatever_is_tied(kind: str, dtype: torch.dtype) -> None:
+def test_ties_are_predicted_as_the_lowest_class(kind: str, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.randint(0, 3, (500, 4), generator=generator).to(dtype)
     labels = torch.randint(0, 4, (500,), generator=generator)
@@ -65,7 +66,7 @@ def test_axes_before_the_last_are_rows_and_ids_count_them() -> None:
     assert one(probs, labels, mask=mask, ids=10 * labels).ids.tolist() == [0, 20, 30, 0]
 
 
-def test_chunks_are_all_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_cover_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "_CHUNK_NUMBERS", 12)
     labels = torch.arange(10) % 3
     probs = torch.eye(3)[labels]
@@ -76,13 +77,28 @@ def test_chunks_are_all_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     labels[9] = 3
     with pytest.raises(ValueError, match="got 3 at row 9"):
         list(rows_module.chunks(probs, labels))
-    # a chunk of which nothing counts is none
+    # a chunk without rows that count is not yielded
     assert [len(part) for part in rows_module.chunks(probs, labels, mask=torch.arange(10) < 4)] == [4]
+
+
+def test_only_a_part_is_copied_where_classes_are_not_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "_CHUNK_NUMBERS", 60)
+    logits = torch.randn(7, 5, 3, 2, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(5, (7, 3, 2), generator=torch.Generator().manual_seed(1))
+    ids = torch.arange(42).view(7, 3, 2) * 3
+    last = list(rows_module.chunks(logits=logits.movedim(1, -1).contiguous(), labels=labels, ids=ids))
+    parts = list(rows_module.chunks(logits=logits, labels=labels, ids=ids, class_dim=1))
+    assert [len(part) for part in parts] == [12, 12, 12, 6]
+    for name in ("values", "labels", "ids"):
+        assert torch.equal(*(torch.cat([getattr(part, name) for part in found]) for found in (parts, last)))
+    labels[6, 2, 1] = 5
+    with pytest.raises(ValueError, match=r"got 5 at index \(6, 2, 1\)"):
+        list(rows_module.chunks(logits=logits, labels=labels, class_dim=1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("num_classes", [2, 1000])
-def test_what_a_softmax_gives_is_taken(dtype: torch.dtype, num_classes: int) -> None:
+def test_the_output_of_softmax_is_accepted(dtype: torch.dtype, num_classes: int) -> None:
     logits = torch.randn(64, num_classes, generator=torch.Generator().manual_seed(0)).to(dtype) * 4
     rows = one(logits.softmax(-1), torch.zeros(64, dtype=torch.int64))
     assert float(rows.confidence.max()) <= 1
@@ -93,7 +109,7 @@ def test_errors() -> None:
     cases = [
         ({"mask": torch.tensor([1, 0])}, "mask: a bool tensor, True for what counts; got dtype torch.int64; use mask"),
         ({"mask": torch.tensor([True])}, r"mask: shape \(2,\), one per row; got \(1,\); align them"),
-        ({"ids": torch.tensor([0.0, 1.0])}, "ids: an int64 tensor of labels; got dtype torch.float32"),
+        ({"ids": torch.tensor([0.0, 1.0])}, "ids: integer ids of examples; got dtype torch.float32"),
         ({"ids": torch.tensor([0])}, r"ids: shape \(2,\); got \(1,\); give one per row"),
         ({"ids": torch.tensor(0)}, r"ids: shape \(2,\); got \(\); give one per row"),
     ]
@@ -102,13 +118,13 @@ def test_errors() -> None:
             one(good, labels, **options)
     with pytest.raises(ValueError, match=r"labels: shape \(2,\); got \(\); give one per row"):
         one(good, torch.tensor(0))
-    with pytest.raises(TypeError, match="labels: an int64 tensor of labels; got NoneType"):
+    with pytest.raises(TypeError, match="labels: required; got nothing; pass labels= or give"):
         one(good)
-    with pytest.raises(ValueError, match=r"logits: numbers, or -inf for some of a row; got nan at row 1; fix or mask"):
+    with pytest.raises(ValueError, match=r"logits: finite numbers, or -inf for some .*; got nan at row 1; fix that"):
         one(logits=torch.tensor([[0.0, 1.0], [0.0, torch.nan]]), labels=labels)
     with pytest.raises(ValueError, match="got -inf at row 0"):
         one(logits=torch.full((2, 2), -torch.inf), labels=labels)
     with pytest.raises(ValueError, match="got inf at row 1"):
         one(logits=torch.tensor([[0.0, 1.0], [0.0, torch.inf]]), labels=labels)
-    with pytest.raises(ValueError, match=r"got a sum of 1.3 and a least entry of 0.3 at index \(1, 0\)"):
+    with pytest.raises(ValueError, match=r"got a sum of 1.3 and a minimum of 0.3 at index \(1, 0\)"):
         one(torch.tensor([[[0.5, 0.5]], [[1.0, 0.3]]]), labels[:, None])

@@ -1,6 +1,7 @@
-"""Risk and coverage: hand numbers, item by item, scikit-learn; the sketch against the function."""
+"""Risk and coverage against numbers by hand, a slow loop and scikit-learn; the sketch against the function."""
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -121,7 +122,7 @@ def test_limits() -> None:
     assert bool(misclassification_auroc(none_wrong, labels).isnan())
 
 
-def test_a_risk_that_is_reached_exactly_is_reached_also_where_its_product_is_rounded() -> None:
+def test_a_risk_that_is_met_exactly_counts_despite_rounding() -> None:
     assert 0.29 * 100 < 29
     for wrong in range(1, 100):
         probs, labels = predictions([0.9] * 100, [row < wrong for row in range(100)])
@@ -204,12 +205,12 @@ def test_names_say_what_the_entries_are() -> None:
         "coverage_at_risk_0.2",
     )
     assert gathered.compute().shape == gathered.bound().shape == (5,)
-    found = interval(gathered, draws=50, generator=torch.Generator().manual_seed(0))
+    found = interval(gathered, n_draws=50, generator=torch.Generator().manual_seed(0))
     assert found.low.shape == (5,)
     assert bool((found.low <= found.estimate).all() and (found.estimate <= found.high).all())
 
 
-def test_cells_are_in_order_and_the_ends_alone() -> None:
+def test_cells_are_in_order_and_the_ends_have_cells_of_their_own() -> None:
     tails = torch.logspace(-17, 0, 20_001, dtype=torch.float64) / 2
     ends = torch.tensor([0, 5e-324, 0.5, 1 - 2.0**-53, 1], dtype=torch.float64)
     confidence = torch.cat([ends, tails, 1 - tails, torch.linspace(0, 1, 20_001, dtype=torch.float64)]).sort().values
@@ -233,11 +234,11 @@ def test_cells_are_in_order_and_the_ends_alone() -> None:
     [
         ({"scores": torch.ones(3)}, r"scores: shape \(2,\); got \(3,\)"),
         ({"scores": torch.tensor([1.0, torch.nan])}, "scores: numbers; got nan at row 1"),
-        ({"mask": torch.tensor([False, False])}, "labels: at least one row that counts; got none"),
+        ({"mask": torch.tensor([False, False])}, "labels: at least one example that counts; got none"),
         ({"logits": torch.ones(2, 2)}, "probs: either probs or logits; got both"),
     ],
 )
-def test_errors(arguments: dict[str, Tensor], message: str) -> None:
+def test_errors(arguments: dict[str, Any], message: str) -> None:
     probs, labels = predictions([0.9, 0.8], [False, True])
     for measure in (risk_coverage, aurc, excess_aurc, misclassification_auroc):
         with pytest.raises(ValueError, match=message):
@@ -253,5 +254,5 @@ def test_errors_of_types_and_risks() -> None:
     with pytest.raises(ValueError, match=r"risks: in \[0, 1\]; got -1"):
         SelectiveRisk(risks=(0.1, -1))
     for ask in (SelectiveRisk().curve, SelectiveRisk().bound, SelectiveRisk().compute):
-        with pytest.raises(ValueError, match="SelectiveRisk: at least one example; got none"):
+        with pytest.raises(ValueError, match="SelectiveRisk: at least one example that counts; got none"):
             ask()

@@ -135,7 +135,7 @@ def test_masked_rows_do_not_count() -> None:
     assert torch.equal(smooth_ece(probs, labels, mask=mask), expected)
 
 
-def test_replicates_weigh_groups() -> None:
+def test_replicates_weight_groups() -> None:
     confidence, correct = simulated(90, sharp=0.5)
     probs, labels = two_classes(confidence, correct)
     gathered = SmoothECE(groups=4).update(probs, labels, ids=torch.arange(90))
@@ -146,7 +146,7 @@ def test_replicates_weigh_groups() -> None:
 
 def test_errors() -> None:
     for ask in (SmoothECE().curve, SmoothECE().bound, SmoothECE().compute):
-        with pytest.raises(ValueError, match="SmoothECE: at least one example; got none"):
+        with pytest.raises(ValueError, match="SmoothECE: at least one example that counts; got none"):
             ask()
-    with pytest.raises(ValueError, match="probs: either probs or logits; got neither"):
-        smooth_ece(None, torch.tensor([0]))
+    with pytest.raises(TypeError, match="probs: required; got nothing; pass probabilities as the first argument, or"):
+        smooth_ece(labels=torch.tensor([0]))  # pyright: ignore[reportCallIssue]

@@ -51,7 +51,7 @@ def mass_bins(probs: Rows, labels: Sequence[int], bins: int) -> list[list[tuple[
     return [ordered[ends[b] : ends[b + 1]] for b in range(bins)]
 
 
-def calibration_error(table: list[list[tuple[float, bool]]], norm: int | str) -> float:
+def calibration_error(table: list[list[tuple[float, bool]]], norm: str) -> float:
     total = sum(len(members) for members in table)
     gaps = [
         (len(members) / total, abs(sum(right for _, right in members) - sum(c for c, _ in members)) / len(members))
@@ -60,7 +60,7 @@ def calibration_error(table: list[list[tuple[float, bool]]], norm: int | str) ->
     ]
     if norm == "max":
         return max(gap for _, gap in gaps)
-    power = int(norm)
+    power = {"l1": 1, "l2": 2}[norm]
     return sum(share * gap**power for share, gap in gaps) ** (1 / power)
 
 

@@ -1,4 +1,4 @@
-"""Maps fitted on held-out logits that make a model's probabilities true, and scores of how sure it is."""
+"""Calibrators, which are fitted on held-out logits, and confidence scores."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 

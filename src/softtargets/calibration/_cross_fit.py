@@ -1,93 +1,168 @@
-"""Calibrated predictions of every example, by calibrators that have not seen it."""
+"""Calibrated predictions for every example, each by a calibrator that was not fitted on it."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, Unpack, overload
 
 import torch
 from torch import Tensor, nn
 
+from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_count
-from softtargets._errors import fail
-from softtargets.calibration._inputs import examples
+from softtargets._errors import fail_type
+from softtargets._results import TensorResult, plain
+from softtargets.calibration._inputs import largest, read_examples
+from softtargets.metrics.arguments import RowOptions
 
 __all__ = ["CrossFit", "cross_fit"]
 
-Fitted = TypeVar("Fitted", bound=nn.Module)
+
+class _Fittable(Protocol):
+    def fit(self, logits: Any, labels: Any, /) -> Any: ...
 
 
-@dataclass(frozen=True)
-class CrossFit(Generic[Fitted]):
-    """What cross-fitting gives.
+Fitted = TypeVar("Fitted", bound=_Fittable)
 
-    The temperatures of the folds, say, are ``[float(c.temperature) for c in crossed.calibrators]``: how far they lie
-    apart tells how well T is known.
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CrossFit(TensorResult, Generic[Fitted]):
+    """The result of cross-fitting.
+
+    The spread of the fitted values shows how well they are determined, for example
+    ``[float(c.temperature) for c in crossed.calibrators]``.
 
     Args:
-        log_probs: (N, K) float32 or wider, row i by the calibrator of its fold; they serve as logits of every metric.
-        fold: (N,) int64 in [0, folds).
-        calibrators: one for each fold, fitted on all other folds.
+        log_probs: (..., K) float32 or float64, log-probabilities of each row from the calibrator of its fold; metrics
+            accept them as logits.
+        fold: (...) int64 in [0, folds).
+        calibrators: one per fold, fitted on all other folds.
     """
 
     log_probs: Tensor
     fold: Tensor
     calibrators: tuple[Fitted, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name as Python numbers and lists, with the buffers of each calibrator."""
+        states = [
+            {name: plain(value) for name, value in calibrator.state_dict().items()}
+            for calibrator in self.calibrators
+            if isinstance(calibrator, nn.Module)
+        ]
+        return {"log_probs": plain(self.log_probs), "fold": plain(self.fold), "calibrators": states}
 
+    def __repr__(self) -> str:
+        shape = tuple(self.log_probs.shape)
+        return f"CrossFit(log_probs=<{shape}>, folds={len(self.calibrators)}, calibrators={self.calibrators})"
+
+
+class _Options(RowOptions, total=False):
+    folds: int
+    generator: torch.Generator | None
+    fit_options: Mapping[str, Any] | None
+
+
+@overload
 def cross_fit(
-    fit: Callable[[Tensor, Tensor], Fitted],
-    logits: Tensor,
-    labels: Tensor,
+    calibrator: Callable[[], Fitted], logits: ArrayLike, labels: ArrayLike, **options: Unpack[_Options]
+) -> CrossFit[Fitted]: ...
+
+
+@overload
+def cross_fit(
+    calibrator: Fitted, logits: ArrayLike, labels: ArrayLike, **options: Unpack[_Options]
+) -> CrossFit[Fitted]: ...
+
+
+@array_function
+def cross_fit(
+    calibrator: Any,
+    logits: ArrayLike,
+    labels: ArrayLike,
     *,
     folds: int = 5,
     generator: torch.Generator | None = None,
-) -> CrossFit[Fitted]:
-    """Calibrate every example without having fitted on it, so that metrics after calibration are honest.
+    fit_options: Mapping[str, Any] | None = None,
+    mask: ArrayLike | None = None,
+    ignore_index: int = -100,
+    class_dim: int = -1,
+) -> CrossFit[Any]:
+    """Calibrate every example by a calibrator that was not fitted on it, for unbiased metrics after calibration.
 
-    Each fold is calibrated by the calibrator fitted on the others. Folds are random and stratified: they differ by one
-    example at most, in all and in each class.
+    Each fold is calibrated by a calibrator fitted on the other folds. Folds are random and stratified: their sizes
+    differ by at most one example, in total and in each class.
 
     Args:
-        fit: (logits, labels) -> calibrator, as ``TemperatureScaling.fit``; arguments of its own by
-            ``functools.partial``.
-        logits: (N, K) float, of examples that the model was not trained on.
-        labels: (N,) int64 in [0, K).
-        folds: how many, from 2 to N.
-        generator: of the folds; None: torch's global one.
+        calibrator: a calibrator, which is copied for each fold and stays unchanged, or a function without arguments
+            that creates one.
+        logits: (..., K) float, of examples that the model was not trained on.
+        labels: (...) integers in [0, K).
+        folds: number of folds, from 2 to the number of examples that count.
+        generator: random generator of the folds. Default: torch's global one.
+        fit_options: further arguments of the calibrator's `fit`, such as ``{"transition": T}``.
+        mask: (...) bool, True for rows that count. Default: all rows. Other rows belong to no fit, but are assigned to
+            a fold and calibrated like all rows.
+        ignore_index: rows with this label are left out of the fits.
+        class_dim: axis of the classes in `logits`, and in the result.
 
     Returns:
         CrossFit.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, a row holds NaN or +inf or has no finite logit (first
-            bad row named), or folds are not from 2 to N.
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label is out of range, a row has NaN, +inf or no finite logit (first bad row
+            named), or `folds` is out of range.
+        TypeError: if `calibrator` cannot be fitted, logits are not floating-point or labels not integers.
+
+    Aliases:
+        cross_val_predict
 
     Example:
         >>> from softtargets.calibration import TemperatureScaling
         >>> logits = torch.tensor([[0.0, 4.0], [0.0, 4.0], [4.0, 0.0], [4.0, 0.0]]).repeat(4, 1)
         >>> labels = torch.tensor([1, 0, 0, 0]).repeat(4)
         >>> generator = torch.Generator().manual_seed(0)
-        >>> crossed = cross_fit(TemperatureScaling.fit, logits, labels, folds=4, generator=generator)
+        >>> crossed = cross_fit(TemperatureScaling(), logits, labels, folds=4, generator=generator)
         >>> crossed.fold.bincount().tolist(), crossed.log_probs.shape
         ([4, 4, 4, 4], torch.Size([16, 2]))
     """
-    rows = examples(logits, labels)
-    if logits.ndim != 2:
-        raise fail("logits", "shape (N, K) with K >= 2", tuple(logits.shape), "give one row of K per example")
-    check_count("folds", folds, least=2, most=len(rows), remedy="5 and 10 are usual")
-    fold = _stratified(rows.labels, folds, generator)
-    calibrators = tuple(fit(rows.logits[fold != k], rows.labels[fold != k]) for k in range(folds))
+    create = _creator(calibrator)
+    moved, labels, left_out = read_examples(logits, labels, mask, ignore_index, class_dim)
+    largest(moved, left_out)
+    rows, marks = moved.reshape(-1, moved.shape[-1]), labels.reshape(-1)
+    counts = torch.ones_like(marks, dtype=torch.bool) if left_out is None else ~left_out.reshape(-1)
+    check_count("folds", folds, least=2, most=int(counts.sum()), remedy="5 and 10 are usual")
+    fold = torch.empty_like(marks)
+    fold[counts] = _stratified(marks[counts], folds, generator)
+    fold[~counts] = torch.arange(int((~counts).sum()), device=fold.device) % folds
+    calibrators = [create() for _ in range(folds)]
+    for k, one in enumerate(calibrators):
+        fitting = counts & (fold != k)
+        one.fit(rows[fitting], marks[fitting], **(fit_options or {}))
     with torch.no_grad():
-        parts = [calibrator(rows.logits[fold == k]) for k, calibrator in enumerate(calibrators)]
-    log_probs = torch.empty_like(rows.logits, dtype=parts[0].dtype)
+        parts = [one(rows[fold == k]) for k, one in enumerate(calibrators)]
+    log_probs = torch.empty_like(rows, dtype=parts[0].dtype)
     for k, part in enumerate(parts):
         log_probs[fold == k] = part
-    return CrossFit(log_probs, fold, calibrators)
+    shaped = log_probs.reshape(moved.shape).movedim(-1, class_dim)
+    return CrossFit(shaped, fold.reshape(labels.shape), tuple(calibrators))
+
+
+def _creator(calibrator: Any) -> Callable[[], Any]:
+    """Return a function that creates one calibrator per fold."""
+    if not isinstance(calibrator, type) and hasattr(calibrator, "fit"):
+        return lambda: copy.deepcopy(calibrator)
+    required = "a calibrator, or a function without arguments that creates one"
+    remedy = "pass an instance such as TemperatureScaling()"
+    if not callable(calibrator) or isinstance(calibrator, nn.Module):
+        raise fail_type("calibrator", required, type(calibrator).__name__, remedy)
+    if getattr(calibrator, "__name__", "") == "fit":
+        raise fail_type("calibrator", required, "a method fit", remedy)
+    return calibrator
 
 
 def _stratified(labels: Tensor, folds: int, generator: torch.Generator | None) -> Tensor:
-    """Deal the examples out, class after class, each class shuffled: (N,) int64 folds."""
+    """Deal the examples to the folds in turn, class after class, each class shuffled; (N,) int64."""
     device = generator.device if generator is not None else None
     shuffled = torch.randperm(len(labels), generator=generator, device=device).to(labels.device)
     order = shuffled[labels[shuffled].argsort(stable=True)]

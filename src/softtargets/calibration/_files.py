@@ -1,5 +1,6 @@
-"""Calibrators on disk: safetensors, nothing pickled."""
+"""Calibrators on disk, in safetensors files without pickled objects."""
 
+import json
 from os import PathLike
 from pathlib import Path
 
@@ -13,41 +14,66 @@ FORMAT, VERSION = "softtargets.calibration", "1"
 
 
 def save(calibrator: Calibrator, path: str | PathLike[str]) -> None:
-    """Write a calibrator to one safetensors file, beside its place first, so that no half of one is ever there.
+    """Save a fitted calibrator to a safetensors file.
+
+    The file is written under another name first and then renamed, so that it is never incomplete.
 
     Args:
-        calibrator: one of this room.
-        path: of the file; what is there is replaced.
+        calibrator: a calibrator of this room.
+        path: path of the file; an existing file is replaced.
 
     Returns:
         None.
 
     Raises:
-        TypeError: where it is no calibrator of this room.
-        OSError: where the file cannot be written.
+        TypeError: if it is not a calibrator of this room.
+        ValueError: if it is not fitted.
+        OSError: if the file cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from softtargets.calibration import TemperatureScaling
+        >>> with TemporaryDirectory() as folder:
+        ...     save(TemperatureScaling(2.0), Path(folder) / "temperature.safetensors")
+        ...     load(Path(folder) / "temperature.safetensors")
+        TemperatureScaling(temperature=2, converged=False)
     """
     from safetensors.torch import save as encode
 
     name = type(calibrator).__name__
     if CALIBRATORS.get(name) is not type(calibrator):
         raise fail_type("calibrator", f"one of {', '.join(sorted(CALIBRATORS))}", name, "save its state_dict instead")
+    if not calibrator._fitted:
+        raise fail("calibrator", "a fitted one", f"an unfitted {name}", "call fit(logits, labels) first")
     tensors = {key: value.detach().cpu().contiguous() for key, value in calibrator.state_dict().items()}
-    content = encode(tensors, metadata={"format": FORMAT, "version": VERSION, "class": name})
+    settings = json.dumps({key: getattr(calibrator, key) for key in calibrator.hyperparameters})
+    metadata = {"format": FORMAT, "version": VERSION, "class": name, "settings": settings}
+    content = encode(tensors, metadata=metadata)
     write_atomically(Path(path), content)
 
 
 def load(path: str | PathLike[str]) -> Calibrator:
-    """Read a calibrator that :func:`save` wrote, onto the CPU.
+    """Load a calibrator that :func:`save` wrote, onto the CPU.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
-        The calibrator, of the class that was saved.
+        The calibrator, of the class that was saved and with its hyper-parameters.
 
     Raises:
-        ValueError: where the file is damaged or of another kind, class or version; it is named.
-        OSError: where there is no file to read.
+        ValueError: if the file is damaged or of another kind, class or version; the message names the file.
+        OSError: if the file cannot be read.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from softtargets.calibration import VectorScaling
+        >>> fitted = VectorScaling().fit(torch.zeros(4, 2), torch.tensor([0, 1, 1, 1]))
+        >>> with TemporaryDirectory() as folder:
+        ...     save(fitted, Path(folder) / "vector.safetensors")
+        ...     load(Path(folder) / "vector.safetensors")
+        VectorScaling(num_classes=2, converged=True)
     """
     from safetensors import SafetensorError, safe_open
 
@@ -66,12 +92,15 @@ def load(path: str | PathLike[str]) -> Calibrator:
         raise fail(str(place), "a calibrator in safetensors", f"a damaged file ({error})", remedy) from None
     kind, version, name = (metadata.get(key) for key in ("format", "version", "class"))
     if kind != FORMAT:
-        raise fail(str(place), f"metadata format '{FORMAT}'", f"'{kind}'", "name a file that calibration.save wrote")
+        raise fail(str(place), f"metadata format '{FORMAT}'", f"'{kind}'", "pass a file that calibration.save wrote")
     if version != VERSION:
         raise fail(str(place), f"format version {VERSION}", version, "use the softtargets that wrote it, or save again")
     if name not in CALIBRATORS:
         raise unknown(f"{place}: class", str(name), CALIBRATORS)
-    calibrator = CALIBRATORS[name]()
+    try:
+        calibrator = CALIBRATORS[name](**json.loads(metadata.get("settings", "")))
+    except (ValueError, TypeError) as error:
+        raise fail(str(place), f"the settings of {name}", f"others ({error})", remedy) from None
     try:
         calibrator.load_state_dict(state)
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Held-out examples that a calibrator is fitted on, checked, and visited in chunks of rows."""
+"""Held-out examples on which a calibrator is fitted: checked, and processed in chunks of rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_floating, check_labels, check_mask, entry, first_bad, known_labels, where
+from softtargets._checks import check_mask, entry, first_bad, read_labels, where
 from softtargets._errors import fail
+from softtargets.metrics.arguments import check_ignore_index, check_scores, check_shape, classes_last
 
-# entries of one chunk: few enough for a cache, and enough for the threads of a pass to be worth their meeting
+# entries of one chunk: small enough for the cache, large enough for several threads to pay off
 CHUNK = 2**18
-# what -inf becomes, and no logit is
+# stands for -inf in float64; no logit is as small
 MASKED = -1e300
 
 
@@ -44,17 +45,17 @@ class Examples:
         yield from (slice(start, start + step) for start in range(0, len(self), step))
 
     def shifted(self, rows: slice = slice(None)) -> Tensor:
-        """Return the logits of some rows less their largest, float64; a masked class has MASKED in the place of -inf.
+        """Return the logits of some rows minus their maximum, float64, with MASKED in place of -inf.
 
-        That is -inf as far as any exponential of it goes, and keeps 0 * inf out of the sums.
+        Exponentials of MASKED are 0 like those of -inf, but 0 * MASKED is 0, not NaN.
         """
         return (self.logits[rows].double() - self.top[rows, None]).clamp_(min=MASKED)
 
     def kept(self, log_columns: Tensor | None = None) -> "Examples":
-        """Return the rows whose label has a finite logit, or comes from a class that has one; others fit nothing.
+        """Return the rows whose label is possible: it, or a class that it can come from, has a finite logit.
 
         Args:
-            log_columns: (K, K) float64, row y is log P(observed as y | clean class); None: labels are clean.
+            log_columns: (K, K) float64, row y is log P(observed as y | clean class). Default: labels are clean.
         """
         possible = torch.empty(len(self), dtype=torch.bool, device=self.top.device)
         for chunk in self.chunks():
@@ -64,40 +65,50 @@ class Examples:
             else:
                 possible[chunk] = ((logits > -torch.inf) & (log_columns[labels] > -torch.inf)).any(1)
         if not bool(possible.any()):
-            raise fail("labels", "possible in some row", "a logit of -inf for all", "fix labels or logits")
+            raise fail("labels", "a finite logit for the label of some row", "-inf for all", "fix labels or logits")
         return self if bool(possible.all()) else self[possible]
 
 
-def examples(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Examples:
-    """Check (..., K) logits with (...) labels, and return those that count as rows."""
-    check_logits(logits)
-    shape = tuple(logits.shape[:-1])
-    check_mask(mask, shape)
-    # what is not counted may be anything, so it is made harmless where it stands: an error names the caller's row
-    check_labels("labels", known_labels(labels, mask), logits.shape[-1], shape)
-    logits = logits.detach()
-    top = largest(logits, mask)
-    if mask is None:
-        rows = Examples(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1).long(), top.reshape(-1))
+def examples(
+    logits: Tensor, labels: Tensor, mask: Tensor | None = None, ignore_index: int = -100, class_dim: int = -1
+) -> Examples:
+    """Check (..., K) logits and (...) labels, and return the rows that count."""
+    logits, labels, left_out = read_examples(logits, labels, mask, ignore_index, class_dim)
+    top = largest(logits, left_out)
+    if left_out is None:
+        rows = Examples(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), top.reshape(-1))
     else:
-        rows = Examples(logits[mask], labels[mask].long(), top[mask])
+        rows = Examples(logits[~left_out], labels[~left_out], top[~left_out])
     if len(rows) == 0:
-        raise fail("logits", "at least one row that counts", 0, "nothing can be fitted on no example")
+        raise fail("logits", "at least one row that counts", 0, "check the inputs, the labels and the mask")
     return rows
 
 
-def check_logits(logits: Tensor) -> None:
-    """Require (..., K) floating-point logits of at least two classes."""
-    check_floating("logits", logits)
-    if logits.ndim < 2 or logits.shape[-1] < 2:
-        raise fail("logits", "shape (N, K) with K >= 2", tuple(logits.shape), "give one row of K per example")
+def read_examples(
+    logits: Tensor, labels: Tensor, mask: Tensor | None, ignore_index: int, class_dim: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return (..., K) detached logits, (...) int64 labels and which rows are left out, (...) bool or None."""
+    logits = check_logits(logits, class_dim, labels)
+    check_ignore_index(ignore_index)
+    if isinstance(labels, Tensor) and not labels.is_floating_point():
+        check_shape("labels", labels, logits)
+    shape = tuple(logits.shape[:-1])
+    check_mask(mask, shape)
+    options = {"num_classes": logits.shape[-1], "shape": shape, "ignore_index": ignore_index, "mask": mask}
+    labels, left_out = read_labels("labels", labels, **options)
+    return logits, labels.to(logits.device), None if left_out is None else left_out.to(logits.device)
 
 
-def largest(logits: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return each row's largest logit, (...) float64, once it is finite in every row that counts."""
+def check_logits(logits: Tensor, class_dim: int = -1, labels: object = None) -> Tensor:
+    """Require floating-point logits of at least two classes, and return them detached with the classes last."""
+    return classes_last("logits", check_scores("logits", logits, labels).detach(), class_dim)
+
+
+def largest(logits: Tensor, left_out: Tensor | None = None) -> Tensor:
+    """Return the largest logit of each row, (...) float64, and require that it is finite unless the row is left out."""
     top = logits.amax(-1).double()
-    index = first_bad(~top.isfinite() if mask is None else ~top.isfinite() & mask)
+    index = first_bad(~top.isfinite() if left_out is None else ~top.isfinite() & ~left_out)
     if index is not None:
-        got = f"a largest of {entry(top, index)} at {where(index)}"
-        raise fail("logits", "without NaN or +inf, some finite in every row", got, "fix or drop that row")
+        required = "no NaN or +inf, and a finite logit in every row"
+        raise fail("logits", required, f"a largest of {entry(top, index)} at {where(index)}", "fix or drop that row")
     return top

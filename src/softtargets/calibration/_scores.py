@@ -1,61 +1,71 @@
-"""How sure a model is of each prediction, high where it is: what to sort by before answering only some."""
+"""Confidence scores: by which to rank predictions, or to select those to answer."""
 
 import math
-from collections.abc import Callable, Sequence
+import numbers
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from softtargets import metrics
-from softtargets._errors import fail
+from softtargets._arrays import ArrayLike, array_function
+from softtargets._errors import fail, fail_type
+from softtargets._results import TensorResult
 from softtargets.calibration._inputs import CHUNK, check_logits, examples, largest
 
 __all__ = ["LogitNorm", "choose_logit_norm", "logit_normalized", "margin", "max_probability", "negative_entropy"]
 
 
-def max_probability(logits: Tensor) -> Tensor:
-    """Largest probability of each row.
+@array_function
+def max_probability(logits: ArrayLike, *, class_dim: int = -1) -> Tensor:
+    """Maximum softmax probability: the largest probability of each row.
 
     max_k softmax(z)_k
 
     Args:
         logits: (..., K) float; -inf for masked classes.
+        class_dim: axis of the classes in `logits`.
 
     Returns:
         (...) float64, a fraction, at least 1 / K.
 
     Raises:
-        ValueError: where a row holds NaN or +inf or has no finite logit (first bad row named), or K < 2.
-        TypeError: where logits are not floating-point.
+        ValueError: if a row has NaN, +inf or no finite logit (first bad row named), or K < 2.
+        TypeError: if logits are not floating-point.
 
     Special cases:
-        logits all alike give 1 / K.
+        equal logits give 1 / K.
+
+    Aliases:
+        maximum softmax probability; MSP; confidence
 
     Example:
         >>> round(float(max_probability(torch.tensor([[0.0, math.log(3.0)]]))), 6)
         0.75
     """
-    return _by_chunks(lambda shifted: 1 / shifted.exp().sum(-1), logits)
+    return _by_chunks(lambda shifted: 1 / shifted.exp().sum(-1), logits, class_dim)
 
 
-def margin(logits: Tensor) -> Tensor:
-    """Difference between the two largest probabilities of each row; of probabilities, not of logits.
+@array_function
+def margin(logits: ArrayLike, *, class_dim: int = -1) -> Tensor:
+    """Margin: the difference between the two largest probabilities (not logits) of each row.
 
     softmax(z)_first - softmax(z)_second
 
     Args:
         logits: (..., K) float; -inf for masked classes.
+        class_dim: axis of the classes in `logits`.
 
     Returns:
         (...) float64, in [0, 1].
 
     Raises:
-        ValueError: where a row holds NaN or +inf or has no finite logit (first bad row named), or K < 2.
-        TypeError: where logits are not floating-point.
+        ValueError: if a row has NaN, +inf or no finite logit (first bad row named), or K < 2.
+        TypeError: if logits are not floating-point.
 
     Special cases:
-        two classes equally likely and most likely give 0; with two classes it is 2 max_probability - 1.
+        a tie of the two most likely classes gives 0; with two classes it is 2 max_probability - 1.
 
     Example:
         >>> round(float(margin(torch.tensor([[0.0, math.log(3.0)]]))), 6)
@@ -66,88 +76,96 @@ def margin(logits: Tensor) -> Tensor:
         second = shifted.topk(2, -1).values[..., 1]
         return -second.expm1() / shifted.exp().sum(-1)
 
-    return _by_chunks(of_shifted, logits)
+    return _by_chunks(of_shifted, logits, class_dim)
 
 
-def negative_entropy(logits: Tensor) -> Tensor:
-    """Entropy of each row's probabilities, negated so that high is sure.
+@array_function
+def negative_entropy(logits: ArrayLike, *, class_dim: int = -1) -> Tensor:
+    """Negative entropy of each row's probabilities; high for confident predictions.
 
     sum_k p_k log p_k,  p = softmax(z),  0 log 0 = 0
 
     Args:
         logits: (..., K) float; -inf for masked classes.
+        class_dim: axis of the classes in `logits`.
 
     Returns:
         (...) float64, nats, from -log K to 0.
 
     Raises:
-        ValueError: where a row holds NaN or +inf or has no finite logit (first bad row named), or K < 2.
-        TypeError: where logits are not floating-point.
+        ValueError: if a row has NaN, +inf or no finite logit (first bad row named), or K < 2.
+        TypeError: if logits are not floating-point.
 
     Special cases:
-        logits all alike give -log K.
+        equal logits give -log K.
+
+    Aliases:
+        entropy
 
     Example:
         >>> round(float(negative_entropy(torch.zeros(1, 4)).exp()), 6)        # -log 4
         0.25
     """
-    return _by_chunks(lambda shifted: -torch.special.entr(shifted.softmax(-1)).sum(-1), logits)
+    return _by_chunks(lambda shifted: -torch.special.entr(shifted.softmax(-1)).sum(-1), logits, class_dim)
 
 
-def logit_normalized(logits: Tensor, p: float) -> Tensor:
-    """Largest centred logit over the norm of all of them.
+@array_function
+def logit_normalized(logits: ArrayLike, p: float, *, class_dim: int = -1) -> Tensor:
+    """Normalised maximum logit: the largest centred logit divided by the p-norm of all centred logits.
 
     max_k z'_k / ||z'||_p,  z' = z - mean(z)        # Cattelan & Silva 2023; for smoothed models, Xia et al. 2025
 
-    Scaling all logits, or adding a number to them, changes nothing. Label smoothing holds the largest logit down more
-    where a prediction is right than where it is wrong, which spoils the ranking by the largest probability; dividing by
-    the norm corrects it (Xia et al. 2025).
+    The score does not change if all logits are scaled or shifted. Label smoothing lowers the largest logit more for
+    right predictions than for wrong ones, which degrades the ranking by the largest probability. Dividing by the norm
+    corrects this (Xia et al. 2025).
 
     Args:
-        logits: (..., K) float; -inf for masked classes, which take part in neither mean nor norm.
-        p: of the norm, above 0; ``math.inf`` takes the largest absolute logit. See :func:`choose_logit_norm`.
+        logits: (..., K) float; -inf for masked classes, which count in neither mean nor norm.
+        p: order of the norm, above 0; ``math.inf`` is the largest absolute logit. See :func:`choose_logit_norm`.
+        class_dim: axis of the classes in `logits`.
 
     Returns:
         (...) float64, in [0, 1].
 
     Raises:
-        ValueError: where p is not above 0, a row holds NaN or +inf or has no finite logit (first bad row named), or
-            K < 2.
-        TypeError: where logits are not floating-point.
+        ValueError: if p is not above 0, a row has NaN, +inf or no finite logit (first bad row named), or K < 2.
+        TypeError: if logits are not floating-point or p is not a number.
 
     Special cases:
-        logits all alike give 0.
+        equal logits give 0.
+
+    Aliases:
+        MaxLogit-pNorm; logit normalization
 
     Example:
         >>> logits = torch.tensor([[3.0, 0.0, 0.0]])        # centred: 2, -1, -1
         >>> [round(float(logit_normalized(logits, p)), 6) for p in (1, 2, math.inf)]        # 2/4, 2/sqrt(6), 2/2
         [0.5, 0.816497, 1.0]
     """
-    if not p > 0:
-        raise fail("p", "above 0", f"{p:g}", "choose it by choose_logit_norm; 2 is the Euclidean norm")
+    _check_order(p)
 
     def of_shifted(shifted: Tensor) -> Tensor:
         finite = shifted > -torch.inf
         mean = shifted.masked_fill(~finite, 0.0).sum(-1) / finite.sum(-1)
         centred = (shifted - mean[..., None]).masked_fill(~finite, 0.0)
-        # in units of the largest, so that no power overflows; logits all alike stay 0
+        # in units of the largest one, so that no power overflows; equal logits stay 0
         largest = centred.abs().amax(-1, keepdim=True)
         units = centred / torch.where(largest > 0, largest, 1.0)
         norm = torch.linalg.vector_norm(units, p, dim=-1)
         return units.amax(-1) / torch.where(norm > 0, norm, 1.0)
 
-    return _by_chunks(of_shifted, logits)
+    return _by_chunks(of_shifted, logits, class_dim)
 
 
-@dataclass(frozen=True)
-class LogitNorm:
-    """The norm that ranks best on the examples it was chosen on.
+@dataclass(frozen=True, eq=False, repr=False)
+class LogitNorm(TensorResult):
+    """The norm of :func:`logit_normalized` with the smallest AURC.
 
     Args:
-        p: the candidate of the least AURC, the first of several.
+        p: the candidate with the smallest AURC, the first one on ties.
         candidates: (C,) as given.
         aurc: (C,) float64, :func:`softtargets.metrics.aurc` of :func:`logit_normalized` at each candidate.
-        max_probability_aurc: AURC of :func:`max_probability` on the same examples: where it is less, use that.
+        max_probability_aurc: AURC of :func:`max_probability` on the same examples. If it is smaller, use that score.
     """
 
     p: float
@@ -155,49 +173,72 @@ class LogitNorm:
     aurc: Tensor
     max_probability_aurc: float
 
+    def __repr__(self) -> str:
+        smallest = f"{float(self.aurc.min()):.4g}, max_probability_aurc={self.max_probability_aurc:.4g}"
+        return f"LogitNorm(p={self.p:g}, aurc={smallest})"
 
+
+@array_function
 def choose_logit_norm(
-    logits: Tensor,
-    labels: Tensor,
+    logits: ArrayLike,
+    labels: ArrayLike,
     *,
     candidates: Sequence[float] = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, math.inf),
+    mask: ArrayLike | None = None,
+    ignore_index: int = -100,
+    class_dim: int = -1,
 ) -> LogitNorm:
-    """Choose p of :func:`logit_normalized` on validation examples, by the area under the risk-coverage curve (AURC).
+    """Choose p of :func:`logit_normalized` on validation examples by the area under the risk-coverage curve (AURC).
 
     Args:
-        logits: (N, K) float, of examples that no result is reported on.
-        labels: (N,) int64 in [0, K).
+        logits: (..., K) float, of examples that are not used to report results.
+        labels: (...) integers in [0, K).
         candidates: values of p, each above 0.
+        mask: (...) bool, True for rows that count. Default: all rows.
+        ignore_index: rows with this label are left out.
+        class_dim: axis of the classes in `logits`.
 
     Returns:
         LogitNorm.
 
     Raises:
-        ValueError: where shapes differ, a label is out of range, a row holds NaN or +inf or has no finite logit (first
-            bad row named), or there is no candidate or one that is not above 0.
-        TypeError: where logits are not floating-point or labels not integers.
+        ValueError: if shapes differ, a label is out of range, a row has NaN, +inf or no finite logit (first bad row
+            named), or a candidate is not above 0 or there is none.
+        TypeError: if logits are not floating-point, labels not integers, mask not bool or candidates not numbers.
 
     Example:
         >>> logits = torch.tensor([[2.0, 1.0, 0.0], [3.0, 2.9, 0.0]])        # right, wrong
         >>> choose_logit_norm(logits, torch.tensor([0, 1]), candidates=(1.0, 8.0)).aurc.tolist()
         [0.25, 0.25]
     """
+    if isinstance(candidates, str) or not isinstance(candidates, Iterable) or isinstance(candidates, Tensor):
+        raise fail_type("candidates", "a sequence of numbers", repr(candidates), "pass a tuple such as (1.0, 2.0)")
+    candidates = tuple(candidates)
     if not candidates:
-        raise fail("candidates", "at least one p", "none", "leave them out for the usual ones")
-    # before any score, so that an error names what is wrong with the whole
-    rows = examples(logits, labels)
+        raise fail("candidates", "at least one p", "none", "omit the argument for the default ones")
+    for p in candidates:
+        _check_order(p)
+    rows = examples(logits, labels, mask, ignore_index, class_dim)
     areas = [
-        metrics.aurc(None, rows.labels, logits=rows.logits, scores=logit_normalized(rows.logits, p)) for p in candidates
+        metrics.aurc(logits=rows.logits, labels=rows.labels, scores=logit_normalized(rows.logits, p))
+        for p in candidates
     ]
-    plain = metrics.aurc(None, rows.labels, logits=rows.logits, scores=max_probability(rows.logits))
+    plain = metrics.aurc(logits=rows.logits, labels=rows.labels, scores=max_probability(rows.logits))
     found = torch.stack(areas)
-    return LogitNorm(candidates[int(found.argmin())], tuple(candidates), found, float(plain))
+    return LogitNorm(candidates[int(found.argmin())], candidates, found, float(plain))
 
 
-def _by_chunks(score: Callable[[Tensor], Tensor], logits: Tensor) -> Tensor:
-    """Apply a score to the rows in float64, each less its largest logit; one chunk's copy at a time."""
-    check_logits(logits)
-    logits = logits.detach()
+def _check_order(p: object) -> None:
+    remedy = "2 is the Euclidean norm; choose_logit_norm chooses p"
+    if isinstance(p, bool) or not isinstance(p, numbers.Real):
+        raise fail_type("p", "a number above 0", repr(p) if not isinstance(p, Tensor) else "a tensor", remedy)
+    if not float(p) > 0:
+        raise fail("p", "above 0", f"{float(p):g}", remedy)
+
+
+def _by_chunks(score: Callable[[Tensor], Tensor], logits: Tensor, class_dim: int = -1) -> Tensor:
+    """Apply a score to the rows in float64, each minus its largest logit, with the copy of one chunk at a time."""
+    logits = check_logits(logits, class_dim)
     top = largest(logits)
     rows, tops = logits.reshape(-1, logits.shape[-1]), top.reshape(-1, 1)
     step = max(1, CHUNK // logits.shape[-1])

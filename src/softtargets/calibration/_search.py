@@ -1,4 +1,4 @@
-"""The one temperature that makes labels most likely: a safeguarded Newton search in log T, over growing samples."""
+"""The search for the temperature: safeguarded Newton steps in log T, on samples of increasing size."""
 
 import math
 from collections.abc import Callable
@@ -9,25 +9,25 @@ from torch import Tensor
 
 from softtargets.calibration._inputs import MASKED, Examples
 
-# entries of the first sample, which is searched widely; each next one is GROWTH times as large, up to all
+# entries of the first sample, on which the grid is evaluated; each further sample is GROWTH times as large, up to all
 FIRST = 2**18
 GROWTH = 16
-GRID = 29  # points on the first sample: at the default bounds each temperature is 1.64 times the last
+GRID = 29  # temperatures tried on the first sample; with the default bounds their ratio is 1.64
 
 
 @dataclass(frozen=True)
 class Found:
-    """Where a search ended: log T, and whether the slope is 0 there."""
+    """The result of a search: log T, and whether the slope is 0 there."""
 
     log_temperature: float
     converged: bool
 
 
 class TemperatureNLL:
-    """log T -> mean NLL of labels that went through a transition, with its slope and curvature, all float64.
+    """The mean NLL of labels after a transition as a function of log T, with its slope and curvature, all float64.
 
-    With q the posterior of the clean class given the observed label (the label itself where there is no noise), b = 1/T
-    and d the logits: NLL' in b is E_p[d] - E_q[d], and NLL'' is Var_p[d] - Var_q[d].
+    Let q be the posterior of the clean class given the observed label (without noise, the label itself), b = 1/T and d
+    the logits. The derivatives in b are NLL' = E_p[d] - E_q[d] and NLL'' = Var_p[d] - Var_q[d].
     """
 
     def __init__(self, rows: Examples, log_columns: Tensor | None = None) -> None:
@@ -50,9 +50,9 @@ class TemperatureNLL:
 
 
 def _moments(shifted: Tensor, scores: Tensor, *, normalise: bool = False) -> Tensor:
-    """Return log-total, mean and variance of `shifted` under softmax(scores), stacked (3, n); overwrites `scores`.
+    """Return the log-sum of the weights, and mean and variance of `shifted` under softmax(scores), stacked (3, n).
 
-    Unless `normalise`, the largest of each row's scores is 0 already.
+    `scores` is overwritten. Unless `normalise`, the largest score of each row must be 0.
     """
     top = scores.amax(1, keepdim=True) if normalise else torch.zeros_like(scores[:, :1])
     weights = (scores.sub_(top) if normalise else scores).exp_()
@@ -65,8 +65,8 @@ def _moments(shifted: Tensor, scores: Tensor, *, normalise: bool = False) -> Ten
 def search(objective: TemperatureNLL, low: float, high: float, *, tolerance: float) -> Found:
     """Return the minimum between two values of log T.
 
-    A grid on a sample finds where to start; Newton steps follow on ever larger samples, so that only the last few see
-    every row. Samples are rows at equal distances: no random numbers.
+    A grid on a sample gives the start. Newton steps follow on larger and larger samples, so that only the last few
+    process every row. A sample consists of evenly spaced rows, without random numbers.
     """
     rows = objective.rows
     strides = [max(1, len(rows) * rows.num_classes // FIRST)]
@@ -75,7 +75,7 @@ def search(objective: TemperatureNLL, low: float, high: float, *, tolerance: flo
     samples = [TemperatureNLL(rows[::stride], objective.log_columns) for stride in strides]
     reach = (high - low) / (GRID - 1)
     grid = [low + reach * step for step in range(GRID - 1)] + [high]
-    # of equal values the lowest T; but where logits are all alike, T = 1 is as good as any
+    # the lowest T on ties; T = 1 if all logits of each row are equal, since the objective is then constant
     start = min(grid, key=lambda point: samples[0](point)[0]) if _differ(samples[0].rows) else min(max(0.0, low), high)
     found = Found(start, False)
     for sample in samples:
@@ -84,7 +84,7 @@ def search(objective: TemperatureNLL, low: float, high: float, *, tolerance: flo
 
 
 def _differ(rows: Examples) -> bool:
-    """Say whether any row has finite logits that are not alike."""
+    """Return whether any row has finite logits that differ."""
     shifted = (rows.shifted(chunk) for chunk in rows.chunks())
     return any(bool(((values < 0) & (values > MASKED)).any()) for values in shifted)
 
@@ -96,7 +96,7 @@ def _newton(
     reach: float,
     tolerance: float,
 ) -> Found:
-    """Find where the slope crosses 0 upwards, by Newton steps while they shrink, else downhill within a bracket."""
+    """Find a minimum: Newton steps while they shrink, otherwise bisection within a bracket."""
     (left, right), point, last = bounds, start, math.inf
     while True:
         _, slope, curvature = objective(point)
@@ -106,7 +106,7 @@ def _newton(
         left, right = (point, right) if slope < 0 else (left, point)
         step = -slope / curvature if curvature > 0 else math.inf
         if not (abs(step) < abs(last) / 2 and left <= point + step <= right):
-            # no further than the grid was fine: the slope may cross 0 elsewhere, too
+            # at most one grid spacing, since there may be another minimum beyond it
             step = min(max((left + right) / 2 - point, -reach), reach)
         if abs(step) <= tolerance:
             ends = [bound for bound in bounds if abs(point + step - bound) <= tolerance]

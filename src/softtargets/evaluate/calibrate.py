@@ -91,7 +91,7 @@ def fit_temperatures(sample: RowSample) -> FoldTemperatures | None:
         return None
     values, labels, ids = sample.rows()
     logits, folds = as_logits(values, sample.kind), fold_of(ids, sample.seed)
-    fitted = [TemperatureScaling.fit(logits, labels, mask=folds != fold) for fold in range(FOLDS)]
+    fitted = [TemperatureScaling().fit(logits, labels, mask=folds != fold) for fold in range(FOLDS)]
     return FoldTemperatures(
         sample.kind,
         sample.seed,

@@ -46,11 +46,11 @@ class MetricSuite:
         settings: list[dict[str, Any]] = [{"seed": seed, "groups": count} for count in (GROUPS, FEWER, few)]
         groups, fewer, of_classes = settings
         self.accuracy = metrics.Accuracy(**groups)
-        self.width = metrics.ECE(bins=BINS, **groups)
-        self.mass = metrics.ECE(bins=BINS, binning="mass", **fewer)
+        self.width = metrics.ECE(n_bins=BINS, **groups)
+        self.mass = metrics.ECE(n_bins=BINS, binning="mass", **fewer)
         self.smooth = metrics.SmoothECE(**fewer)
         self.risk = metrics.SelectiveRisk(**fewer)
-        self.classwise = metrics.ECE(bins=BINS, classwise=True, **of_classes)
+        self.classwise = metrics.ECE(n_bins=BINS, classwise=True, **of_classes)
         self.counts = RowCounts()
         self._accumulators: dict[tuple[str, ...], Accumulator] = {
             ("accuracy",): self.accuracy,
@@ -66,19 +66,20 @@ class MetricSuite:
             self._accumulators["top5_accuracy",] = metrics.Accuracy(top_k=5, **groups)
         if whole:
             self._accumulators |= {
-                BRIER_PARTS: metrics.BrierDecomposition(bins=BINS, **of_classes),
-                ("ece_debiased",): metrics.ECE(bins=BINS, norm=2, debiased=True, **groups),
-                ("ece_max",): metrics.ECE(bins=BINS, norm="max", **groups),
+                BRIER_PARTS: metrics.BrierDecomposition(n_bins=BINS, **of_classes),
+                ("ece_debiased",): metrics.ECE(n_bins=BINS, norm="l2", debiased=True, **groups),
+                ("ece_max",): metrics.ECE(n_bins=BINS, norm="max", **groups),
                 ("ece_classwise",): self.classwise,
             }
-        self._all = Collection([*self._accumulators.values(), *([self.counts] if whole else [])])
+        counted = {"counts": self.counts} if whole else {}
+        self._all = Collection({" ".join(names): one for names, one in self._accumulators.items()} | counted)
 
     def update(self, values: Tensor, kind: Kind, labels: Tensor, ids: Tensor) -> None:
         """Add (n, K) rows with (n,) labels and ids."""
         if kind == "probs":
             self._all.update(values, labels, ids=ids)
         else:
-            self._all.update(None, labels, logits=values, ids=ids)
+            self._all.update(logits=values, labels=labels, ids=ids)
 
     def values(self) -> tuple[MetricValue, ...]:
         """Return every metric with its interval, in the order of `METRICS`."""
@@ -133,7 +134,7 @@ class MetricSuite:
     def _bootstrap(self, draws: int | None = None) -> dict[str, Any]:
         # the same draws for every metric and model
         generator = torch.Generator().manual_seed(self.seed)
-        return {"draws": draws or self.draws, "confidence": CONFIDENCE, "generator": generator}
+        return {"n_draws": draws or self.draws, "confidence": CONFIDENCE, "generator": generator}
 
 
 def _no_interval(accumulator: Accumulator) -> str:

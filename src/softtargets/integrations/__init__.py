@@ -1,4 +1,4 @@
-"""Our methods as other libraries' own kinds of object: `torchmetrics.Metric`, scikit-learn estimators.
+"""Metrics and calibration as `torchmetrics.Metric` and scikit-learn estimators.
 
 Each module is named after its library, and imports it when one of its classes is first used.
 """

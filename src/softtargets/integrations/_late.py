@@ -1,4 +1,4 @@
-"""Classes over the base classes of a library that is imported when the first of them is used."""
+"""Classes whose base classes belong to a library that is imported when the first of them is used."""
 
 from collections.abc import Callable, Sequence
 from types import new_class
@@ -6,14 +6,14 @@ from typing import Any
 
 
 def late_classes(namespace: dict[str, Any], names: Sequence[str], bases: Callable[[], tuple[type, ...]]) -> Any:
-    """Take classes that lack their bases out of a module, and return the `__getattr__` that gives them whole.
+    """Remove classes without their bases from a module, and return a `__getattr__` that creates the complete ones.
 
-    The whole class is of the module's own name for it, so that its objects pickle.
+    A complete class has the module and name of the original, so that its objects can be pickled.
 
     Args:
         namespace: the module's `globals()`.
-        names: the classes.
-        bases: imports the library, and returns what comes behind each class in the order of bases.
+        names: names of the classes.
+        bases: imports the library and returns the bases to append to each class.
     """
     module = namespace["__name__"]
     without = {name: namespace.pop(name) for name in names}

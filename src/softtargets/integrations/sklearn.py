@@ -1,4 +1,4 @@
-"""Temperature scaling as a scikit-learn classifier around another.
+"""Temperature scaling as a scikit-learn classifier that wraps another one.
 
 Example:
     >>> from sklearn.datasets import load_iris
@@ -6,7 +6,7 @@ Example:
     >>> from softtargets.integrations.sklearn import TemperatureScaledClassifier
     >>> X, y = load_iris(return_X_y=True)
     >>> model = TemperatureScaledClassifier(GaussianNB()).fit(X, y)
-    >>> model.temperature_ > 1, model.converged_                        # it was too sure
+    >>> model.temperature_ > 1, model.converged_                        # it was overconfident
     (True, True)
     >>> round(float(model.predict_proba(X[:1]).sum()), 6)
     1.0
@@ -32,40 +32,39 @@ else:
 __all__ = ["TemperatureScaledClassifier"]
 
 _METHODS = ("decision_function", "predict_proba")
-# What a probability of 0 is taken for, as scikit-learn does: forests give it, and no temperature undoes it.
+# Probabilities are at least this, as in scikit-learn. Forests return 0, which no temperature can change.
 _FLOOR = 1e-12
 
 
 class TemperatureScaledClassifier(_Estimator):
-    """Make a classifier's probabilities true by one temperature (Guo et al. 2017).
+    """Calibrate the probabilities of a classifier by temperature scaling (Guo et al. 2017).
 
-    softmax(scores / temperature_), scores = decision_function(X), or log predict_proba(X) where there is none
+    softmax(scores / temperature_), scores = decision_function(X), or log predict_proba(X) if it does not exist
 
-    The temperature is fitted on predictions for examples that the classifier did not see: those of cross-validation,
-    while the classifier itself is then fitted on all examples. One that is fitted already is wrapped in
-    `sklearn.frozen.FrozenEstimator`, and all of X and y, which it must not have seen, serve the temperature.
+    The temperature is fitted on out-of-fold predictions of a cross-validation, and the classifier is then fitted on all
+    examples. Wrap a classifier that is already fitted in `sklearn.frozen.FrozenEstimator`: the temperature is then
+    fitted on all of X and y, which the classifier must not have seen.
 
-    Of two classes, a decision function is the log-odds: scores (0, d). A well calibrated logistic regression has
-    temperature_ 1, where `CalibratedClassifierCV(method="temperature", ensemble=False)`, with (-d, d), has 2 for the
-    same probabilities. Probabilities below 1e-12 count as that.
+    For two classes the decision function d is the log-odds, and the scores are (0, d). A well calibrated logistic
+    regression has temperature_ 1. `CalibratedClassifierCV(method="temperature", ensemble=False)` uses (-d, d) and has 2
+    for the same probabilities. Probabilities below 1e-12 count as 1e-12.
 
-    Labels that are wrong at times make temperature_ too high: see
-    :meth:`softtargets.calibration.TemperatureScaling.fit`.
+    Noisy labels make temperature_ too high; see :class:`softtargets.calibration.TemperatureScaling`.
 
     Args:
         estimator: a classifier with `decision_function` or `predict_proba`.
-        cv: folds (a number, splitter or iterable of splits) as scikit-learn has them; every training part needs every
-            class, and every example is held out once.
-        n_jobs: how many folds are fitted at a time.
+        cv: number of folds, a splitter or an iterable of splits, as in scikit-learn. Every training part must contain
+            every class, and every example must be held out once.
+        n_jobs: number of folds that are fitted in parallel.
 
     Attributes:
-        temperature_: above 1 where the classifier was too sure.
-        converged_: False where there is no best temperature inside its bounds: all held-out predictions right, or none
-            better than chance. `fit` then warns with `ConvergenceWarning`.
-        calibrator_: the :class:`softtargets.calibration.TemperatureScaling`.
+        temperature_: the temperature; above 1 if the classifier was overconfident.
+        converged_: False if there is no optimal temperature within the bounds, because all held-out predictions are
+            right or none is better than chance. `fit` then issues a `ConvergenceWarning`.
+        calibrator_: the fitted :class:`softtargets.calibration.TemperatureScaling`.
         estimator_: the fitted classifier.
-        classes_: (K,) its classes.
-        n_features_in_: as `estimator_` has it; likewise `feature_names_in_`.
+        classes_: (K,) the classes.
+        n_features_in_: as in `estimator_`; likewise `feature_names_in_`.
     """
 
     estimator_: Any
@@ -80,13 +79,16 @@ class TemperatureScaledClassifier(_Estimator):
         """Fit the classifier, unless it is frozen, and the temperature.
 
         Args:
-            X: (N, ...) as the classifier takes it.
+            X: (N, ...) inputs of the classifier.
             y: (N,) labels, numbers or strings.
 
+        Returns:
+            self.
+
         Raises:
-            ValueError: for labels that are no classes, a class missing in a training part, or folds that do not hold
-                out every example once.
-            TypeError: where the classifier has neither method.
+            ValueError: if labels are not classes, a class is missing in a training part, or the folds do not hold out
+                every example once.
+            TypeError: if the classifier has neither method.
         """
         from sklearn.base import clone
         from sklearn.exceptions import ConvergenceWarning
@@ -108,13 +110,13 @@ class TemperatureScaledClassifier(_Estimator):
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
-        self.calibrator_ = TemperatureScaling.fit(self._logits(scores), self._numbered(y))
+        self.calibrator_ = TemperatureScaling().fit(self._logits(scores), self._numbered(y))
         self.temperature_ = float(self.calibrator_.temperature)
         self.converged_ = bool(self.calibrator_.converged)
         if not self.converged_:
             warnings.warn(
-                f"no temperature is best; {self.temperature_:g} is used: the scores of held-out examples are "
-                "all right, no better than chance, or all alike",
+                f"there is no optimal temperature, {self.temperature_:g} is used: the predictions of held-out examples "
+                "are all right, no better than chance, or have equal scores",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -129,7 +131,7 @@ class TemperatureScaledClassifier(_Estimator):
         return self._log_probs(X).numpy()
 
     def predict(self, X: Any) -> Any:
-        """Return the most likely class of each row, (N,); of equal ones the first."""
+        """Return the most likely class of each row, (N,); the first one on ties."""
         largest = self.predict_proba(X).argmax(axis=1)
         return self.classes_[largest]
 
@@ -147,32 +149,34 @@ class TemperatureScaledClassifier(_Estimator):
         return self.calibrator_(self._logits(getattr(self.estimator_, self._method())(X)))
 
     def _method(self) -> str:
-        """Return the name of the method that gives scores."""
+        """Return the name of the method that computes scores."""
         for name in _METHODS:
             if hasattr(self.estimator_, name):
                 return name
         required = "a classifier with decision_function or predict_proba"
-        raise fail_type("estimator", required, type(self.estimator_).__name__, "choose one that scores every class")
+        raise fail_type(
+            "estimator", required, type(self.estimator_).__name__, "use a classifier that scores every class"
+        )
 
     def _held_out(self, X: Any, y: Any) -> Any:
-        """Return the scores of every example by a classifier that was fitted without it."""
+        """Return the scores of every example from a classifier that was fitted without it."""
         from sklearn.model_selection import check_cv, cross_val_predict
 
         classes = set(y.tolist())
         if len(classes) < 2:
-            raise fail("y", "at least two classes", f"{len(classes)} class", "gather examples of another class")
+            raise fail("y", "at least two classes", f"{len(classes)} class", "add examples of another class")
         splitter: Any = check_cv(self.cv, y, classifier=True)
         splits = list(splitter.split(X, y))
         for number, (train, _) in enumerate(splits):
             missing = classes - set(y[train].tolist())
             if missing:
                 got = f"class {min(missing)!r} missing in training part {number}"
-                remedy = "gather more examples of it, or other folds"
+                remedy = "add examples of it, or use other folds"
                 raise fail("cv", "every class in every training part", got, remedy)
         return cross_val_predict(self.estimator_, X, y, cv=splits, method=self._method(), n_jobs=self.n_jobs)
 
     def _logits(self, scores: Any) -> Tensor:
-        """Return (N, K) float64 scores whose softmax is meant."""
+        """Return the scores as (N, K) float64 logits."""
         values = torch.from_numpy(scores.astype("float64"))
         if self._method() == "predict_proba":
             return values.clamp_(min=_FLOOR).log_()

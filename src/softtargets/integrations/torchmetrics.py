@@ -1,10 +1,10 @@
-"""Our metrics as `torchmetrics.Metric`: for Lightning, `MetricCollection`, and training on several processes.
+"""Metrics as `torchmetrics.Metric`, for Lightning, `MetricCollection` and training on several processes.
 
-Their state is integers that are added exactly: any split of the examples over batches and processes gives the same
-bits, and those of the function of `softtargets.metrics` where that is a sum. It is one tensor, sent once per metric.
+The state of a metric is one tensor of integers, which are added exactly. Any split of the examples over batches and
+processes therefore gives the same bits, and for metrics that are sums, those of the function in `softtargets.metrics`.
 
-`update` and `forward` take ``(probs, labels)``, or ``logits=`` and ``labels=`` by name; nothing is guessed from values.
-`compute` returns float64; NaN of no examples.
+`update` and `forward` take ``(probs, labels)``, or ``logits=`` and ``labels=`` by name. `compute` returns float64, and
+NaN if there are no examples.
 
 Example:
     >>> from torchmetrics import MetricCollection
@@ -25,7 +25,9 @@ from torch import Tensor
 from softtargets import metrics
 from softtargets._checks import check_num_classes
 from softtargets.integrations._late import late_classes
-from softtargets.metrics.accumulators import Accumulator
+from softtargets.metrics.accumulators import Accumulator, gather
+from softtargets.metrics.arguments import REQUIRED, RowOptions
+from softtargets.metrics.rows import chunks
 
 if TYPE_CHECKING:
     from torchmetrics import Metric as _Metric
@@ -36,12 +38,12 @@ __all__ = ["AccuracyMetric", "BrierMetric", "ECEMetric", "NLLMetric", "Selective
 
 
 class _Accumulated(_Metric):
-    """An accumulator whose whole state, laid end to end, is one tensor of the metric.
+    """A metric whose state is the concatenated state of an accumulator.
 
     Args:
-        accumulator: what gathers; it stays empty, and is copied.
+        accumulator: the accumulator; it stays empty and is copied.
         num_classes: K, so that a process without examples has a state of the same shape.
-        kwargs: of `torchmetrics.Metric`.
+        kwargs: arguments of `torchmetrics.Metric`.
     """
 
     is_differentiable = False
@@ -56,44 +58,50 @@ class _Accumulated(_Metric):
         empty = copy.copy(accumulator)
         empty.prepare(num_classes)
         self._shapes = {name: array.shape for name, array in empty.state_dict().items()}
-        # A collection lets metrics share a state of one name and, on its first batch, equal numbers: settings, too,
-        # must be part of the name. And no checkpoint of other settings is loaded.
+        # MetricCollection lets metrics share a state of equal name and equal values on the first batch. The name
+        # therefore contains the settings, which also prevents loading a checkpoint of other settings.
         self._state_name = re.sub(r"\W+", "_", f"{accumulator!r} {num_classes}")
         self.add_state(self._state_name, _packed(empty), dist_reduce_fx=self._merged)
 
     def update(
         self,
-        probs: Tensor | None = None,
-        labels: Tensor | None = None,
+        probs: Tensor = REQUIRED,
+        labels: Tensor = REQUIRED,
         *,
-        logits: Tensor | None = None,
+        logits: Tensor = REQUIRED,
         mask: Tensor | None = None,
+        ignore_index: int = -100,
+        class_dim: int = -1,
     ) -> None:
         """Add examples.
 
         Args:
-            probs: (..., K) float, rows sum to 1; or None.
-            labels: (...) int64 in [0, K).
-            logits: (..., K) float, instead of `probs`.
-            mask: (...) bool, the rows that count; None: all.
+            probs: (..., K) float, probabilities; each row sums to 1.
+            labels: (...) integers in [0, K).
+            logits: (..., K) float, in place of `probs`.
+            mask: (...) bool, True for rows that count. Default: all rows.
+            ignore_index: rows with this label are left out.
+            class_dim: axis of the classes in `probs` or `logits`.
 
         Raises:
-            ValueError: for rows that are no probabilities, labels out of range, shapes that differ, or another number
-                of classes; nothing of the call is then kept.
-            TypeError: where values are not floating-point, or labels not integers.
+            ValueError: if rows are not probabilities, labels are out of range, shapes differ, or the number of classes
+                differs. The state then stays unchanged.
+            TypeError: if an argument is missing, predictions are not floating-point, or labels not integers.
         """
         gathered = self._unpacked(getattr(self, self._state_name))
-        setattr(self, self._state_name, _packed(gathered.update(probs, labels, logits=logits, mask=mask)))
+        options: RowOptions = {"mask": mask, "ignore_index": ignore_index, "class_dim": class_dim}
+        gather(gathered, chunks(probs, labels, logits=logits, **options))
+        setattr(self, self._state_name, _packed(gathered))
 
     def compute(self) -> Tensor:
-        """Return the metric, () float64, of all examples so far on all processes; NaN where there are none."""
+        """Return the metric, () float64, of all examples so far on all processes; NaN if there are none."""
         gathered = self._unpacked(getattr(self, self._state_name))
-        if gathered.count == 0:  # a batch may be all padding
+        if gathered.count == 0:  # a batch can consist of padding
             return torch.tensor(torch.nan, dtype=torch.float64, device=self.device)
         return self._value(gathered)
 
     def set_dtype(self, dst_type: str | torch.dtype) -> Self:
-        """Return self: the state is integers, and stays so."""
+        """Return self, unchanged: the state stays int64."""
         return self
 
     def extra_repr(self) -> str:
@@ -120,7 +128,7 @@ class _Accumulated(_Metric):
 
 def _packed(accumulator: Accumulator) -> Tensor:
     arrays = list(accumulator.state_dict().values())
-    # what it says of itself, beside its sums, lies on the CPU
+    # the header is on the CPU
     return torch.cat([array.flatten().to(arrays[0].device) for array in arrays])
 
 
@@ -129,8 +137,8 @@ class AccuracyMetric(_Accumulated):
 
     Args:
         num_classes: K.
-        top_k: a label among the `top_k` largest counts as right.
-        kwargs: of `torchmetrics.Metric`.
+        top_k: number of most likely classes among which the label counts as correct.
+        kwargs: arguments of `torchmetrics.Metric`.
     """
 
     higher_is_better = True
@@ -144,7 +152,7 @@ class NLLMetric(_Accumulated):
 
     Args:
         num_classes: K.
-        kwargs: of `torchmetrics.Metric`.
+        kwargs: arguments of `torchmetrics.Metric`.
     """
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
@@ -156,7 +164,7 @@ class BrierMetric(_Accumulated):
 
     Args:
         num_classes: K.
-        kwargs: of `torchmetrics.Metric`.
+        kwargs: arguments of `torchmetrics.Metric`.
     """
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
@@ -164,39 +172,39 @@ class BrierMetric(_Accumulated):
 
 
 class ECEMetric(_Accumulated):
-    """:func:`softtargets.metrics.ece`, a fraction; equally filled bins are made of a sketch.
+    """:func:`softtargets.metrics.ece`, a fraction; with binning="mass" approximate, see `softtargets.metrics.ECE`.
 
     Args:
         num_classes: K.
-        bins: number of bins.
-        norm: of the gaps: 1, 2 or "max".
-        binning: "width": equally wide; "mass": equally filled.
-        classwise: of every class's probability, rather than of the largest.
-        debiased: subtract what noise adds; norm 2 alone.
-        kwargs: of `torchmetrics.Metric`.
+        n_bins: number of bins.
+        norm: "l1", "l2" or "max".
+        binning: "width" for bins of equal width; "mass" for bins of equal counts.
+        classwise: whether to evaluate every class rather than the predicted class.
+        debiased: whether to subtract the expected noise of the bins; only with norm="l2".
+        kwargs: arguments of `torchmetrics.Metric`.
     """
 
     def __init__(
         self,
         num_classes: int,
         *,
-        bins: int = 15,
-        norm: Literal[1, 2, "max"] = 1,
+        n_bins: int = 15,
+        norm: Literal["l1", "l2", "max"] = "l1",
         binning: Literal["width", "mass"] = "width",
         classwise: bool = False,
         debiased: bool = False,
         **kwargs: Any,
     ) -> None:
-        gathered = metrics.ECE(bins=bins, norm=norm, binning=binning, classwise=classwise, debiased=debiased)
+        gathered = metrics.ECE(n_bins=n_bins, norm=norm, binning=binning, classwise=classwise, debiased=debiased)
         super().__init__(gathered, num_classes, **kwargs)
 
 
 class SmoothECEMetric(_Accumulated):
-    """:func:`softtargets.metrics.smooth_ece`, a fraction, of a sketch.
+    """:func:`softtargets.metrics.smooth_ece`, a fraction, approximated on a grid.
 
     Args:
         num_classes: K.
-        kwargs: of `torchmetrics.Metric`.
+        kwargs: arguments of `torchmetrics.Metric`.
     """
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
@@ -204,18 +212,18 @@ class SmoothECEMetric(_Accumulated):
 
 
 class SelectiveRiskMetric(_Accumulated):
-    """:func:`softtargets.metrics.aurc`, the area under the risk-coverage curve, a fraction, of a sketch.
+    """:func:`softtargets.metrics.aurc`, the area under the risk-coverage curve, a fraction, approximated from counts.
 
     Args:
         num_classes: K.
-        kwargs: of `torchmetrics.Metric`.
+        kwargs: arguments of `torchmetrics.Metric`.
     """
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
         super().__init__(metrics.SelectiveRisk(risks=()), num_classes, **kwargs)
 
     def _value(self, gathered: Accumulator) -> Tensor:
-        return gathered.compute()[0]  # the first of its names
+        return gathered.compute()[0]  # the first entry is the AURC
 
 
 if not TYPE_CHECKING:  # a type checker sees the classes above

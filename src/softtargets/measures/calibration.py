@@ -15,7 +15,7 @@ def reliability_of(predictions: Predictions, name: str) -> Bins | None:
     """Return the bins that a calibration error is made of, by its name in `DIAGRAMS`; None where it is not defined."""
     bins, scaled = DIAGRAMS[name]
     logits = _test_logits(predictions, scaled=scaled)
-    return None if logits is None else reliability_bins(logits=logits, labels=predictions["test.labels"], bins=bins)
+    return None if logits is None else reliability_bins(logits=logits, labels=predictions["test.labels"], n_bins=bins)
 
 
 @measure("test.nll", label="test NLL", unit="nats")
@@ -70,7 +70,7 @@ def _nll(record: Record, *, scaled: bool) -> float | None:
 def _ece(record: Record, name: str) -> float | None:
     bins, scaled = DIAGRAMS[name]
     logits = _test_logits(record.predictions, scaled=scaled)
-    return None if logits is None else float(ece(logits=logits, labels=record.predictions["test.labels"], bins=bins))
+    return None if logits is None else float(ece(logits=logits, labels=record.predictions["test.labels"], n_bins=bins))
 
 
 def _test_logits(predictions: Predictions, *, scaled: bool) -> Tensor | None:
@@ -89,5 +89,5 @@ def _fitted(predictions: Predictions) -> TemperatureScaling | None:
     logits = predictions.get("validation.logits")
     if logits is None or len(logits) == 0:
         return None
-    fitted = TemperatureScaling.fit(logits, predictions["validation.observed"])
+    fitted = TemperatureScaling().fit(logits, predictions["validation.observed"])
     return fitted if bool(fitted.converged) else None

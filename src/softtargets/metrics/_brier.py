@@ -1,26 +1,33 @@
-"""The Brier score and the parts it is the sum of."""
+"""The Brier score and its decomposition."""
 
 import math
 from dataclasses import dataclass
+from typing import Unpack, overload
 
 import torch
 from torch import Tensor
 
+from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_int
-from softtargets.metrics._calibration_error import width_places
-from softtargets.metrics.accumulators import Accumulator
-from softtargets.metrics.rows import Rows, sum_of_rows
+from softtargets._results import TensorResult, shown
+from softtargets.metrics._bins import width_places
+from softtargets.metrics.accumulators import Accumulator, gather
+from softtargets.metrics.arguments import REQUIRED, RowOptions
+from softtargets.metrics.rows import Rows, chunks, sum_of_rows
 from softtargets.metrics.sums import Field, GroupedSums
 
 __all__ = ["Brier", "BrierDecomposition", "BrierParts", "brier", "brier_decomposition"]
 
 
 class Brier(Accumulator):
-    """Mean squared distance of probabilities and hard labels; see :func:`brier`.
+    """Brier score, accumulated; see :func:`brier`.
 
     Args:
         groups: as in :class:`Accumulator`.
         seed: as in :class:`Accumulator`.
+
+    Aliases:
+        BrierScore; MulticlassBrierScore
     """
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
@@ -34,15 +41,15 @@ class Brier(Accumulator):
         return totals["brier"] / totals["rows"]
 
 
-@dataclass(frozen=True)
-class BrierParts:
-    """What the Brier score is made of: brier = reliability - resolution + uncertainty + within_bin.
+@dataclass(frozen=True, eq=False, repr=False)
+class BrierParts(TensorResult):
+    """The parts of the Brier score: brier = reliability - resolution + uncertainty + within_bin.
 
     Args:
-        reliability: () float64 of at least 0: squared distance of forecast and frequency in a bin; 0 is calibrated.
-        resolution: () float64 of at least 0: squared distance of a bin's frequency and the overall one; high is good.
-        uncertainty: () float64: the score of the overall frequencies as the forecast for all.
-        within_bin: () float64: what forecasts that differ within a bin lose (variance) and gain (covariance).
+        reliability: () float64, at least 0: squared difference of mean forecast and frequency in a bin; 0 is best.
+        resolution: () float64, at least 0: squared difference of a bin's frequency and the overall one; high is good.
+        uncertainty: () float64: the score of a constant forecast of the overall frequencies.
+        within_bin: () float64: the effect of forecasts that differ within a bin, variance minus twice the covariance.
     """
 
     reliability: Tensor
@@ -55,27 +62,32 @@ class BrierParts:
         """The Brier score, () float64."""
         return self.reliability - self.resolution + self.uncertainty + self.within_bin
 
+    def __repr__(self) -> str:
+        return f"BrierParts({', '.join(f'{name}={shown(value)}' for name, value in vars(self).items())})"
+
 
 class BrierDecomposition(Accumulator):
-    """The parts of the Brier score in the order of :class:`BrierParts`, (4,); see :func:`brier_decomposition`.
+    """The parts of the Brier score, accumulated; see :func:`brier_decomposition`.
+
+    :meth:`compute` returns them in the order of :class:`BrierParts`, (4,).
 
     Args:
-        bins: how many of equal width, for the probability of each class.
+        n_bins: number of bins of equal width for the probability of each class.
         groups: as in :class:`Accumulator`.
         seed: as in :class:`Accumulator`.
     """
 
     interval_method = "basic"
-    # what forecasts gain within bins may be more than what they lose
+    # within_bin is negative where the covariance outweighs the variance
     least = (0.0, 0.0, 0.0, -math.inf)
 
-    def __init__(self, *, bins: int = 15, groups: int = 1, seed: int = 0) -> None:
-        check_int("bins", bins, least=1, remedy="15 and 100 are usual")
-        self.bins = bins
+    def __init__(self, *, n_bins: int = 15, groups: int = 1, seed: int = 0) -> None:
+        check_int("n_bins", n_bins, least=1, remedy="15 and 100 are usual")
+        self.n_bins = int(n_bins)
         super().__init__(groups=groups, seed=seed)
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
-        shape = (num_classes, self.bins)
+        shape = (num_classes, self.n_bins)
         return {
             "count": Field(shape),
             "occurred": Field(shape),
@@ -87,7 +99,7 @@ class BrierDecomposition(Accumulator):
         probs = rows.probs
         classes = torch.arange(rows.num_classes, device=probs.device)
         occurred = rows.labels[:, None] == classes
-        cells = (width_places(probs, self.bins) + self.bins * classes).flatten()
+        cells = (width_places(probs, self.n_bins) + self.n_bins * classes).flatten()
         groups = group[:, None].expand_as(probs).flatten()
         sums.count("count", groups, cells)
         sums.count("occurred", groups, cells, occurred.flatten())
@@ -111,84 +123,131 @@ class BrierDecomposition(Accumulator):
         return torch.stack([part.sum((-2, -1)) for part in parts], -1)
 
 
+@overload
+def brier(probs: ArrayLike, labels: ArrayLike, **options: Unpack[RowOptions]) -> Tensor: ...
+
+
+@overload
+def brier(*, logits: ArrayLike, labels: ArrayLike, **options: Unpack[RowOptions]) -> Tensor: ...
+
+
+@array_function
 def brier(
-    probs: Tensor | None = None,
-    labels: Tensor | None = None,
+    probs: ArrayLike = REQUIRED,
+    labels: ArrayLike = REQUIRED,
     *,
-    logits: Tensor | None = None,
-    mask: Tensor | None = None,
+    logits: ArrayLike = REQUIRED,
+    mask: ArrayLike | None = None,
+    ignore_index: int = -100,
+    class_dim: int = -1,
 ) -> Tensor:
-    """Mean squared distance of probabilities and hard labels (Brier 1950), summed over all classes.
+    """Brier score: mean squared difference of probabilities and hard labels, summed over all classes.
 
-    mean_i sum_k (p_ik - [k = labels[i]]) ** 2
+    mean_i sum_k (p_ik - [k = labels[i]]) ** 2        # Brier 1950
 
-    For two classes this is twice the number that sums over one class alone (scikit-learn's for binary labels).
+    For two classes this is twice the score that counts one class alone, as scikit-learn's for binary labels does.
 
     Args:
-        probs: (..., K) float, rows sum to 1; or None.
-        labels: (...) int64 in [0, K).
-        logits: (..., K) float, instead of `probs`.
-        mask: (...) bool, the rows that count; None: all.
+        probs: (..., K) float, probabilities; each row sums to 1.
+        labels: (...) integers in [0, K).
+        logits: (..., K) float, in place of `probs`.
+        mask: (...) bool, True for rows that count. Default: all rows.
+        ignore_index: rows with this label are left out.
+        class_dim: axis of the classes in `probs` or `logits`.
 
     Returns:
         () float64 in [0, 2].
 
     Raises:
-        ValueError: where not exactly one of `probs` and `logits` is given, shapes differ, rows are no probabilities, a
-            label is out of range (first bad row named), or there is no row.
-        TypeError: where values are not floating-point, labels not integers, or mask not bool.
+        ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
+            label is out of range (first bad row named), or no row counts.
+        TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
+            bool.
 
     Special cases:
         certain and right gives 0; certain and wrong gives 2; uniform gives 1 - 1 / K.
+
+    Aliases:
+        brier_score_loss; brier_score; quadratic score
 
     Example:
         >>> float(brier(torch.tensor([[0.75, 0.25]]), torch.tensor([0])))       # .25^2 + .25^2
         0.125
     """
-    return Brier().update(probs, labels, logits=logits, mask=mask).compute()
+    read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
+    return gather(Brier(), read).compute()
 
 
+@overload
 def brier_decomposition(
-    probs: Tensor | None = None,
-    labels: Tensor | None = None,
+    probs: ArrayLike,
+    labels: ArrayLike,
     *,
-    logits: Tensor | None = None,
-    mask: Tensor | None = None,
-    bins: int = 15,
-) -> BrierParts:
-    """Split the Brier score into calibration, discrimination, difficulty and what happens within bins.
+    n_bins: int = ...,
+    **options: Unpack[RowOptions],
+) -> BrierParts: ...
 
-    For each class, of N forecasts f of its outcomes o, bin b holding n_b with the means f_b and o_b, and o. of all:
+
+@overload
+def brier_decomposition(
+    *,
+    logits: ArrayLike,
+    labels: ArrayLike,
+    n_bins: int = ...,
+    **options: Unpack[RowOptions],
+) -> BrierParts: ...
+
+
+@array_function
+def brier_decomposition(
+    probs: ArrayLike = REQUIRED,
+    labels: ArrayLike = REQUIRED,
+    *,
+    logits: ArrayLike = REQUIRED,
+    mask: ArrayLike | None = None,
+    ignore_index: int = -100,
+    class_dim: int = -1,
+    n_bins: int = 15,
+) -> BrierParts:
+    """Decompose the Brier score into reliability, resolution, uncertainty and a within-bin term.
+
+    A class has N forecasts f of its outcomes o. Bin b holds n_b of them, with the means f_b and o_b, and o. is the mean
+    of all outcomes.
 
     reliability = sum_b n_b / N (f_b - o_b) ** 2                                            # Murphy 1973
     resolution  = sum_b n_b / N (o_b - o.) ** 2
     uncertainty = o. (1 - o.)
     within_bin  = sum_b 1 / N sum_i (f_i - f_b) ** 2 - 2 (f_i - f_b) (o_i - o_b)            # Stephenson et al. 2008
 
-    each summed over the classes; reliability - resolution + uncertainty + within_bin is the Brier score. Murphy's three
-    alone are so where all forecasts of a bin are equal. Bins are of equal width, edges belong to the bin below.
+    Each part is summed over the classes. reliability - resolution + uncertainty + within_bin is the Brier score.
+    Murphy's three parts suffice if all forecasts of a bin are equal. Bins have equal widths, and an edge belongs to the
+    bin below it.
 
     Args:
-        probs: (..., K) float, rows sum to 1; or None.
-        labels: (...) int64 in [0, K).
-        logits: (..., K) float, instead of `probs`.
-        mask: (...) bool, the rows that count; None: all.
-        bins: how many, at least 1.
+        probs: (..., K) float, probabilities; each row sums to 1.
+        labels: (...) integers in [0, K).
+        logits: (..., K) float, in place of `probs`.
+        mask: (...) bool, True for rows that count. Default: all rows.
+        ignore_index: rows with this label are left out.
+        class_dim: axis of the classes in `probs` or `logits`.
+        n_bins: number of bins, at least 1.
 
     Returns:
         BrierParts.
 
     Raises:
-        ValueError: as :func:`brier`, or where bins < 1.
-        TypeError: as :func:`brier`, or where bins is no int.
+        ValueError: as :func:`brier`, or if n_bins < 1.
+        TypeError: as :func:`brier`, or if n_bins is not an int.
 
     Special cases:
-        one forecast for all gives resolution 0; forecasts on the middles of the bins give within_bin 0.
+        equal forecasts for all examples give resolution 0; forecasts on the middles of the bins give within_bin 0.
+
+    Aliases:
+        Murphy decomposition; reliability, resolution and uncertainty
 
     Example:
-        >>> parts = brier_decomposition(torch.tensor([[0.75, 0.25], [0.75, 0.25]]), torch.tensor([0, 1]))
-        >>> float(parts.reliability), float(parts.resolution), float(parts.uncertainty), float(parts.within_bin)
-        (0.125, 0.0, 0.5, 0.0)
+        >>> brier_decomposition(torch.tensor([[0.75, 0.25], [0.75, 0.25]]), torch.tensor([0, 1]))
+        BrierParts(reliability=0.125, resolution=0, uncertainty=0.5, within_bin=0)
     """
-    made = BrierDecomposition(bins=bins).update(probs, labels, logits=logits, mask=mask).compute()
-    return BrierParts(*made.unbind())
+    read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
+    return BrierParts(*gather(BrierDecomposition(n_bins=n_bins), read).compute().unbind())

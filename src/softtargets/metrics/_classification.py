@@ -1,37 +1,44 @@
-"""Numbers of a classifier's predictions against hard labels: accuracy and NLL."""
+"""Accuracy and negative log-likelihood of hard labels."""
+
+from typing import Unpack, overload
 
 import torch
 from torch import Tensor
 
+from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_int
 from softtargets._errors import fail
-from softtargets.metrics.accumulators import Accumulator
-from softtargets.metrics.rows import Rows
+from softtargets.metrics.accumulators import Accumulator, gather
+from softtargets.metrics.arguments import REQUIRED, RowOptions
+from softtargets.metrics.rows import Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
 
 __all__ = ["NLL", "Accuracy", "accuracy", "nll"]
 
-# A label this unlikely, in nats, is one that cannot be: sums of 2^33 rows stay within 64 bits.
+# A label with a larger NLL, in nats, counts as impossible, so that sums of 2^33 rows fit into 64 bits.
 _IMPOSSIBLE = 2.0**30
 
 
 class Accuracy(Accumulator):
-    """Share of examples whose label is among the `top_k` most likely classes; see :func:`accuracy`.
+    """Top-k accuracy, accumulated; see :func:`accuracy`.
 
     Args:
-        top_k: how many classes may hold the label, at least 1.
+        top_k: number of most likely classes among which the label counts as correct, at least 1.
         groups: as in :class:`Accumulator`.
         seed: as in :class:`Accumulator`.
+
+    Aliases:
+        MulticlassAccuracy; top-k accuracy
     """
 
     def __init__(self, *, top_k: int = 1, groups: int = 1, seed: int = 0) -> None:
         check_int("top_k", top_k, least=1, remedy="1 and 5 are usual")
-        self.top_k = top_k
+        self.top_k = int(top_k)
         super().__init__(groups=groups, seed=seed)
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
         if self.top_k > num_classes:
-            raise fail("top_k", f"at most {num_classes}, the number of classes", self.top_k, "choose fewer")
+            raise fail("top_k", f"at most {num_classes}, the number of classes", self.top_k, "choose a smaller top_k")
         return {"correct": Field()}
 
     def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
@@ -43,7 +50,7 @@ class Accuracy(Accumulator):
 
 
 class NLL(Accumulator):
-    """Mean negative log-likelihood of hard labels; see :func:`nll`.
+    """Mean negative log-likelihood of hard labels, accumulated; see :func:`nll`.
 
     Args:
         groups: as in :class:`Accumulator`.
@@ -63,76 +70,127 @@ class NLL(Accumulator):
         return (totals["nll"] / totals["rows"]).masked_fill(totals["infinite"] > 0, torch.inf)
 
 
+@overload
 def accuracy(
-    probs: Tensor | None = None,
-    labels: Tensor | None = None,
+    probs: ArrayLike,
+    labels: ArrayLike,
     *,
-    logits: Tensor | None = None,
-    mask: Tensor | None = None,
+    top_k: int = ...,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+
+
+@overload
+def accuracy(
+    *,
+    logits: ArrayLike,
+    labels: ArrayLike,
+    top_k: int = ...,
+    **options: Unpack[RowOptions],
+) -> Tensor: ...
+
+
+@array_function
+def accuracy(
+    probs: ArrayLike = REQUIRED,
+    labels: ArrayLike = REQUIRED,
+    *,
+    logits: ArrayLike = REQUIRED,
+    mask: ArrayLike | None = None,
+    ignore_index: int = -100,
+    class_dim: int = -1,
     top_k: int = 1,
 ) -> Tensor:
-    """Share of examples whose label is among the `top_k` most likely classes.
+    """Top-k accuracy: the share of examples whose label is among the `top_k` most likely classes.
 
-    mean_i [#{k: p_ik > p_il} + #{k < l: p_ik = p_il} < top_k]  with l = labels[i]: of equal ones the lowest comes first
+    mean_i [#{k: p_ik > p_il} + #{k < l: p_ik = p_il} < top_k],  l = labels[i]
+
+    On ties the lowest class is ranked first.
 
     Args:
-        probs: (..., K) float, rows sum to 1; or None.
-        labels: (...) int64 in [0, K).
-        logits: (..., K) float, instead of `probs`.
-        mask: (...) bool, the rows that count; None: all.
-        top_k: how many classes may hold the label, in [1, K].
+        probs: (..., K) float, probabilities; each row sums to 1.
+        labels: (...) integers in [0, K).
+        logits: (..., K) float, in place of `probs`.
+        mask: (...) bool, True for rows that count. Default: all rows.
+        ignore_index: rows with this label are left out.
+        class_dim: axis of the classes in `probs` or `logits`.
+        top_k: number of classes among which the label counts as correct, in [1, K].
 
     Returns:
-        () float64, a fraction.
+        () float64, a fraction in [0, 1].
 
     Raises:
-        ValueError: where not exactly one of `probs` and `logits` is given, shapes differ, rows are no probabilities, a
-            label is out of range (first bad row named), there is no row, or `top_k` is out of range.
-        TypeError: where values are not floating-point, labels not integers, or mask not bool.
+        ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
+            label is out of range (first bad row named), or no row counts, or `top_k` is not in [1, K].
+        TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
+            bool.
 
     Special cases:
         top_k=K gives 1.
+
+    Aliases:
+        accuracy_score; top_k_accuracy_score; multiclass_accuracy; error rate
 
     Example:
         >>> probs = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
         >>> float(accuracy(probs, torch.tensor([1, 1]))), float(accuracy(probs, torch.tensor([1, 1]), top_k=2))
         (0.0, 0.5)
     """
-    return Accuracy(top_k=top_k).update(probs, labels, logits=logits, mask=mask).compute()
+    read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
+    return gather(Accuracy(top_k=top_k), read).compute()
 
 
+@overload
+def nll(probs: ArrayLike, labels: ArrayLike, **options: Unpack[RowOptions]) -> Tensor: ...
+
+
+@overload
+def nll(*, logits: ArrayLike, labels: ArrayLike, **options: Unpack[RowOptions]) -> Tensor: ...
+
+
+@array_function
 def nll(
-    probs: Tensor | None = None,
-    labels: Tensor | None = None,
+    probs: ArrayLike = REQUIRED,
+    labels: ArrayLike = REQUIRED,
     *,
-    logits: Tensor | None = None,
-    mask: Tensor | None = None,
+    logits: ArrayLike = REQUIRED,
+    mask: ArrayLike | None = None,
+    ignore_index: int = -100,
+    class_dim: int = -1,
 ) -> Tensor:
     """Mean negative log-likelihood of hard labels, unsmoothed and unweighted.
 
     mean_i -log p_i[labels[i]]
 
-    Each row is rounded to 2^-40 nats. A label of probability 0, or below exp(-2^30), makes it infinite.
+    The value of each row is rounded to 2^-40 nats. A label with probability 0, or below exp(-2^30), makes the mean
+    infinite.
 
     Args:
-        probs: (..., K) float, rows sum to 1; or None.
-        labels: (...) int64 in [0, K).
-        logits: (..., K) float, instead of `probs`: exact where a probability is too small to be written.
-        mask: (...) bool, the rows that count; None: all.
+        probs: (..., K) float, probabilities; each row sums to 1.
+        labels: (...) integers in [0, K).
+        logits: (..., K) float, in place of `probs`; more exact where probabilities are very small.
+        mask: (...) bool, True for rows that count. Default: all rows.
+        ignore_index: rows with this label are left out.
+        class_dim: axis of the classes in `probs` or `logits`.
 
     Returns:
         () float64, nats, at least 0.
 
     Raises:
-        ValueError: where not exactly one of `probs` and `logits` is given, shapes differ, rows are no probabilities, a
-            label is out of range (first bad row named), or there is no row.
-        TypeError: where values are not floating-point, labels not integers, or mask not bool.
+        ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
+            label is out of range (first bad row named), or no row counts.
+        TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
+            bool.
 
     Special cases:
-        certain and right gives 0; uniform gives log K; a label that was held impossible gives infinity.
+        probability 1 for every label gives 0; uniform rows give log K; a label with probability 0 gives infinity.
+
+    Aliases:
+        log_loss; negative_log_likelihood; log-likelihood; logarithmic score
 
     Example:
         >>> float(nll(torch.tensor([[1.0, 0.0]]), torch.tensor([0])))
         0.0
     """
-    return NLL().update(probs, labels, logits=logits, mask=mask).compute()
+    read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
+    return gather(NLL(), read).compute()

@@ -1,39 +1,73 @@
-"""Risk and coverage from counts: right and wrong predictions by falling score."""
+"""Risk and coverage from counts of right and wrong predictions in order of falling score."""
 
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from softtargets._checks import check_fraction
+from softtargets._errors import fail_type
+from softtargets._results import TensorResult, new_axes, shown
+
 __all__ = ["RiskCoverage"]
 
 
-@dataclass(frozen=True, eq=False)
-class RiskCoverage:
-    """Risk where only the most confident predictions are kept, one point for each threshold of the score.
+@dataclass(frozen=True, eq=False, repr=False)
+class RiskCoverage(TensorResult):
+    """A risk-coverage curve: the error rate among the most confident predictions, one point per threshold of the score.
 
     Args:
-        coverage: (M,) float64, the share kept, rising to 1.
-        risk: (M,) float64, the share of those that is wrong; at the end the error rate.
+        coverage: (M,) float64, share of predictions kept, increasing to 1.
+        risk: (M,) float64, share of wrong predictions among those kept; the last one is the error rate.
     """
 
     coverage: Tensor
     risk: Tensor
 
+    def __repr__(self) -> str:
+        return f"RiskCoverage(points={len(self.risk)}, error_rate={shown(self.risk[-1])})"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot risk against coverage.
+
+        Args:
+            ax: matplotlib axes. Default: those of a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+        """
+        ax = new_axes(ax)
+        ax.plot(self.coverage.tolist(), self.risk.tolist())
+        ax.set(xlim=(0, 1), ylim=(0, None), xlabel="coverage", ylabel="risk (error rate)")
+        return ax
+
+
+def check_risk(argument: str, risk: object) -> None:
+    """Require a number in [0, 1]."""
+    if isinstance(risk, bool) or not isinstance(risk, Real):
+        got = repr(risk) if isinstance(risk, str) else type(risk).__name__
+        raise fail_type(argument, "a number in [0, 1]", got, "pass an error rate such as 0.05")
+    check_fraction(argument, risk)
+
 
 def descending(totals: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the counts of right and wrong ones by falling cell."""
+    """Return the counts of right and wrong predictions, highest cell first."""
     return totals["right"].flip(1), totals["wrong"].flip(1)
 
 
 def curve_of(right: Tensor, wrong: Tensor) -> RiskCoverage:
-    """Return the curve of (M,) counts by falling score."""
+    """Return the curve of (M,) counts in order of falling score."""
     kept = (right + wrong).cumsum(0)
     return RiskCoverage(kept / kept[-1], wrong.cumsum(0) / kept)
 
 
 def measures_of(right: Tensor, wrong: Tensor, risks: tuple[float, ...]) -> Tensor:
-    """Return AURC, excess AURC, AUROC of errors and the coverages, (R, 3 + len(risks)), of (R, M) counts."""
+    """Return AURC, excess AURC, AUROC of error detection and the coverages, (R, 3 + len(risks)), of (R, M) counts."""
     area = aurc_of(right, wrong)
     excess = area - least_aurc(right.sum(1), wrong.sum(1))
     coverages = [coverage_of(right, wrong, risk) for risk in risks]
@@ -41,10 +75,10 @@ def measures_of(right: Tensor, wrong: Tensor, risks: tuple[float, ...]) -> Tenso
 
 
 def aurc_of(right: Tensor, wrong: Tensor) -> Tensor:
-    """Return the mean risk of (R, M) counts by falling score, averaged over the orders of tied ones.
+    """Return the mean risk of (R, M) counts in order of falling score, averaged over the orders of ties.
 
-    After a others of which e are wrong, the j-th of m tied ones of which b are wrong sees e + j b / m wrong ones in the
-    mean. With sum_j 1 / (a + j) = H the block's risks add to b + (e - a b / m) H.
+    Take m tied predictions, b of them wrong, after a predictions, e of them wrong. On average, e + j b / m of the first
+    a + j predictions are wrong. With H = sum_j 1 / (a + j), the risks of the ties sum to b + (e - a b / m) H.
     """
     tied = right + wrong
     kept, failed = tied.cumsum(1), wrong.cumsum(1)
@@ -55,30 +89,30 @@ def aurc_of(right: Tensor, wrong: Tensor) -> Tensor:
 
 
 def least_aurc(right: Tensor, wrong: Tensor) -> Tensor:
-    """Return the least mean risk of (R,) counts: the right ones in one block, then the wrong ones one by one."""
+    """Return the smallest possible mean risk of (R,) counts: all right predictions first, then the wrong ones."""
     harmonic = torch.special.digamma(right + wrong + 1) - torch.special.digamma(right + 1)
     return (wrong - right * harmonic) / (right + wrong)
 
 
 def auroc_of(right: Tensor, wrong: Tensor) -> Tensor:
-    """Return the probability that a right one scores higher than a wrong one, (R,), of (R, M) counts."""
+    """Return the probability that a right prediction has a higher score than a wrong one, (R,), of (R, M) counts."""
     below = wrong.sum(1, keepdim=True) - wrong.cumsum(1)
     return (right * (below + wrong / 2)).sum(1) / (right.sum(1) * wrong.sum(1))
 
 
 def coverage_of(right: Tensor, wrong: Tensor, risk: float) -> Tensor:
-    """Return the largest coverage of at most this risk, (R,), of (R, M) counts."""
+    """Return the largest coverage with at most this risk, (R,), of (R, M) counts."""
     kept = (right + wrong).cumsum(1)
-    # a quotient that is the number written as `risk` is rounded to it; its product with `kept` may be a hair less
+    # The quotient, unlike risk * kept, is rounded to the very float that a literal such as 0.29 denotes.
     low_enough = wrong.cumsum(1) / kept <= risk
     return kept.where(low_enough, 0).amax(1) / kept[:, -1]
 
 
 def most_coverage(right: Tensor, wrong: Tensor, risk: float) -> Tensor:
-    """Return the largest coverage that any order within the cells allows: the right ones of each first."""
+    """Return the largest coverage over all orders within the cells: right predictions of each cell first."""
     kept, failed = (right + wrong).cumsum(1), wrong.cumsum(1)
-    # kept up to the last right one of a cell, and as many of its wrong ones as the risk then leaves room for; what
-    # rounding may take off, too
+    # Keep everything up to the last right prediction of a cell, and as many of its wrong ones as the risk then allows.
+    # The 1e-6 allows for rounding.
     upto = kept - wrong
     room = ((risk * upto - (failed - wrong)) / max(1 - risk, 1e-300) + 1e-6).floor()
     most = (upto + room.minimum(wrong)).where(room >= 0, 0).amax(1)

@@ -1,40 +1,45 @@
-"""Smooth calibration error and the curve it is the area of."""
+"""Smooth calibration error and its reliability curve."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Unpack, overload
 
 import torch
 from torch import Tensor
 
-from softtargets.metrics.accumulators import Accumulator
-from softtargets.metrics.rows import Rows
+from softtargets._arrays import ArrayLike, array_function
+from softtargets._results import TensorResult, new_axes, shown
+from softtargets.metrics._bins import unit_square
+from softtargets.metrics.accumulators import Accumulator, gather
+from softtargets.metrics.arguments import REQUIRED, RowOptions
+from softtargets.metrics.rows import Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
 
 __all__ = ["SmoothECE", "SmoothReliability", "smooth_ece", "smooth_reliability"]
 
-# Nodes at j / _CELLS; a power of two, so that a confidence's place between two has no rounding.
+# Nodes are at j / _CELLS; with a power of two, the position of a confidence between two nodes is not rounded.
 _CELLS = 2**11
 _NARROWEST = 2 / _CELLS
 _HALVINGS = 20
 # exp(-x**2 / 2) is below 1e-16 from x = 8.6 on
 _HIGHEST = 8.6 / math.pi
-# Below this density rounding is no longer far smaller than what is divided.
+# Below this density the quotient is dominated by rounding.
 _DENSITY = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
-class SmoothReliability:
-    """The curve whose weighted distance from the diagonal is the smooth calibration error.
+@dataclass(frozen=True, eq=False, repr=False)
+class SmoothReliability(TensorResult):
+    """A smooth reliability diagram: accuracy as a function of confidence.
 
     integral of |accuracy - confidence| * density = smooth_ece
 
     Args:
-        confidence: (M,) float64, evenly from 0 to 1.
-        accuracy: (M,) float64: confidence + the smoothed mean of (correct - confidence); NaN where there is no example.
-            Near the ends it may leave [0, 1] by as much as the width.
-        density: (M,) float64, of the smoothed confidences.
-        width: () float64, the kernel's.
+        confidence: (M,) float64, evenly spaced from 0 to 1.
+        accuracy: (M,) float64: confidence + the smoothed mean of (correct - confidence); NaN where there are no
+            examples. Near 0 and 1 it can exceed [0, 1] by up to the kernel width.
+        density: (M,) float64, density of the smoothed confidences.
+        width: () float64, standard deviation of the kernel.
     """
 
     confidence: Tensor
@@ -42,34 +47,58 @@ class SmoothReliability:
     density: Tensor
     width: Tensor
 
+    def __repr__(self) -> str:
+        return f"SmoothReliability(points={len(self.confidence)}, width={shown(self.width)})"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot accuracy against confidence, with the density of the confidences below.
+
+        Args:
+            ax: matplotlib axes. Default: those of a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+        """
+        ax = unit_square(new_axes(ax), x="confidence", y="accuracy")
+        confidence = self.confidence.tolist()
+        density, accuracy = torch.as_tensor(self.density), torch.as_tensor(self.accuracy)
+        share = (density / (4 * density.max())).tolist()
+        ax.fill_between(confidence, share, color="0.85", linewidth=0, label="density of confidence")
+        ax.plot(confidence, accuracy.clamp(0, 1).tolist(), label="accuracy")
+        ax.legend(loc="upper left")
+        return ax
+
 
 class SmoothECE(Accumulator):
-    """Smooth calibration error gathered; see :func:`smooth_ece`.
+    """Smooth calibration error, accumulated; see :func:`smooth_ece`.
 
-    The state keeps the residuals, correct - confidence, on a grid of 2,049 confidences: each is shared between the two
-    next to it in proportion, which keeps its place on average.
+    The state keeps the residuals, correct - confidence, on a grid of 2,049 confidences. Each residual is divided
+    between the two nearest nodes so that its mean position is unchanged.
 
     Args:
-        groups: for an interval; the state has so many copies of 49 kB.
-        seed: of the groups.
+        groups: as in :class:`Accumulator`; the state takes 49 kB per group.
+        seed: as in :class:`Accumulator`.
     """
 
     interval_method = "basic"
 
     def bound(self) -> Tensor:
-        """Return how far at most :meth:`compute` is from the smooth calibration error of the examples themselves.
+        """Return an upper bound of the difference between :meth:`compute` and the exact smooth calibration error.
 
-        With h the grid's spacing, sharing a residual between nodes changes the error at a width s by at most
-        h**2 / 8 * |K''|_1 and the sum over nodes is at most h**2 / 4 * |K''|_1 from the integral, where |K''|_1 =
-        4 phi(1) / s**2 is the integral of the Gaussian's second derivative in absolute value (a reflected one has no
-        more). Where two falling curves cross the diagonal is no farther apart than they are; below the crossing of the
-        curve raised by its error no width can be excluded.
+        Let h be the spacing of the grid and s the kernel width. Dividing a residual between nodes changes the error by
+        at most h**2 / 8 * |K''|_1, and the sum over nodes differs from the integral by at most h**2 / 4 * |K''|_1.
+        |K''|_1 = 4 phi(1) / s**2 is the integral of the absolute second derivative of the Gaussian, and an upper bound
+        for the reflected one. The points where two decreasing curves cross the diagonal are no farther apart than the
+        curves are.
 
         Returns:
-            () float64, of at most 0.005.
+            () float64, at most 0.005.
 
         Raises:
-            ValueError: where there is no example.
+            ValueError: if there are no examples.
         """
         value = self.compute()
         residuals = self._residuals(self._totals())
@@ -79,10 +108,10 @@ class SmoothECE(Accumulator):
         return torch.maximum(highest - value, torch.minimum(value, _error(width))) + slack
 
     def curve(self) -> SmoothReliability:
-        """Return the curve that the smooth calibration error is the area of.
+        """Return the smooth reliability diagram.
 
         Raises:
-            ValueError: where there is no example.
+            ValueError: if there are no examples.
         """
         totals = self._totals()
         residuals = self._residuals(totals)
@@ -114,87 +143,128 @@ class SmoothECE(Accumulator):
         return totals["residuals"] / totals["rows"][:, None]
 
 
+@overload
+def smooth_ece(probs: ArrayLike, labels: ArrayLike, **options: Unpack[RowOptions]) -> Tensor: ...
+
+
+@overload
+def smooth_ece(*, logits: ArrayLike, labels: ArrayLike, **options: Unpack[RowOptions]) -> Tensor: ...
+
+
+@array_function
 def smooth_ece(
-    probs: Tensor | None = None,
-    labels: Tensor | None = None,
+    probs: ArrayLike = REQUIRED,
+    labels: ArrayLike = REQUIRED,
     *,
-    logits: Tensor | None = None,
-    mask: Tensor | None = None,
+    logits: ArrayLike = REQUIRED,
+    mask: ArrayLike | None = None,
+    ignore_index: int = -100,
+    class_dim: int = -1,
 ) -> Tensor:
-    """Smooth calibration error of the predicted class (Błasiok & Nakkiran 2023, smECE).
+    """Smooth calibration error (smECE) of the predicted class (Błasiok & Nakkiran 2023).
 
     smECE_s = integral over t in [0, 1] of |mean_i K_s(t, confidence_i) (correct_i - confidence_i)|
     smECE = smECE_s at the smallest s with s >= smECE_s
 
-    K_s is the Gaussian density of standard deviation s, reflected at 0 and 1. There is nothing to choose, and a small
-    change of the confidences changes it little, which no binned calibration error can say. Widths below 1/1024 are not
+    K_s is the Gaussian density of standard deviation s, reflected at 0 and 1. There is no hyper-parameter. A small
+    change of the confidences changes smECE by little, unlike the binned calibration error. Widths below 1/1024 are not
     tried.
 
     Args:
-        probs: (..., K) float, rows sum to 1; or None.
-        labels: (...) int64 in [0, K).
-        logits: (..., K) float, instead of `probs`.
-        mask: (...) bool, the rows that count; None: all.
+        probs: (..., K) float, probabilities; each row sums to 1.
+        labels: (...) integers in [0, K).
+        logits: (..., K) float, in place of `probs`.
+        mask: (...) bool, True for rows that count. Default: all rows.
+        ignore_index: rows with this label are left out.
+        class_dim: axis of the classes in `probs` or `logits`.
 
     Returns:
-        () float64, a fraction in [0, 1]; how near, says :meth:`SmoothECE.bound`.
+        () float64, a fraction in [0, 1]; :meth:`SmoothECE.bound` bounds its error.
 
     Raises:
-        ValueError: where `probs` are not probabilities (first bad row named), a label is out of range, or none counts.
-        TypeError: where values are not floating-point, labels not integers, or mask not bool.
+        ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
+            label is out of range (first bad row named), or no row counts.
+        TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
+            bool.
 
     Special cases:
-        one confidence for all gives |accuracy - confidence|, whatever the width.
+        equal confidences of all examples give |accuracy - confidence|, whatever the width.
+
+    When to use:
+        to compare models, since there are no bins to choose.
+
+    Aliases:
+        smECE; relplot
 
     Example:
         >>> probs = torch.tensor([[0.75, 0.25], [0.75, 0.25]])
         >>> f"{smooth_ece(probs, torch.tensor([0, 1])):.3f}"  # confidence .75, accuracy .5
         '0.250'
     """
-    return SmoothECE().update(probs, labels, logits=logits, mask=mask).compute()
+    read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
+    return gather(SmoothECE(), read).compute()
 
 
+@overload
+def smooth_reliability(probs: ArrayLike, labels: ArrayLike, **options: Unpack[RowOptions]) -> SmoothReliability: ...
+
+
+@overload
+def smooth_reliability(*, logits: ArrayLike, labels: ArrayLike, **options: Unpack[RowOptions]) -> SmoothReliability: ...
+
+
+@array_function
 def smooth_reliability(
-    probs: Tensor | None = None,
-    labels: Tensor | None = None,
+    probs: ArrayLike = REQUIRED,
+    labels: ArrayLike = REQUIRED,
     *,
-    logits: Tensor | None = None,
-    mask: Tensor | None = None,
+    logits: ArrayLike = REQUIRED,
+    mask: ArrayLike | None = None,
+    ignore_index: int = -100,
+    class_dim: int = -1,
 ) -> SmoothReliability:
-    """Accuracy against confidence, smoothed by the very kernel of :func:`smooth_ece`, which is the area of the gap.
+    """Smooth reliability diagram: accuracy against confidence, smoothed with the kernel of :func:`smooth_ece`.
 
     Args:
-        probs: (..., K) float, rows sum to 1; or None.
-        labels: (...) int64 in [0, K).
-        logits: (..., K) float, instead of `probs`.
-        mask: (...) bool, the rows that count; None: all.
+        probs: (..., K) float, probabilities; each row sums to 1.
+        labels: (...) integers in [0, K).
+        logits: (..., K) float, in place of `probs`.
+        mask: (...) bool, True for rows that count. Default: all rows.
+        ignore_index: rows with this label are left out.
+        class_dim: axis of the classes in `probs` or `logits`.
 
     Returns:
-        SmoothReliability.
+        SmoothReliability; smooth_ece is the area between its curve and the diagonal, weighted by the density.
 
     Raises:
         ValueError: as :func:`smooth_ece`.
         TypeError: as :func:`smooth_ece`.
+
+    Example:
+        >>> curve = smooth_reliability(torch.tensor([[0.75, 0.25], [0.75, 0.25]]), torch.tensor([0, 1]))
+        >>> float(curve.accuracy[(curve.confidence - 0.75).abs().argmin()].round(decimals=2))
+        0.5
     """
-    return SmoothECE().update(probs, labels, logits=logits, mask=mask).curve()
+    read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
+    return gather(SmoothECE(), read).curve()
 
 
 def _smoothed(values: Tensor, width: Tensor) -> Tensor:
-    """Smooth (R, M) masses at the nodes by reflected Gaussians of (R,) widths: a density at the nodes.
+    """Smooth (R, M) masses at the nodes with reflected Gaussians of (R,) widths; returns densities at the nodes.
 
-    Reflected at both ends the masses have period 2, and the Gaussian is diagonal in cosines.
+    Masses reflected at both ends have period 2, and in the cosine basis the Gaussian is diagonal.
     """
     return _from_cosines(_cosines(values), width)
 
 
 def _cosines(values: Tensor) -> Tensor:
-    # a mass at an end is its own mirror image
+    # a mass at an end coincides with its reflection
     ends = torch.cat([2 * values[:, :1], values[:, 1:-1], 2 * values[:, -1:]], 1)
     return torch.fft.rfft(torch.cat([ends, values[:, 1:-1].flip(1)], 1)).real / 2
 
 
 def _from_cosines(cosines: Tensor, width: Tensor) -> Tensor:
-    # the Gaussian of the higher ones is less than a rounding
+    # at higher frequencies the Gaussian is below the rounding error
     kept = min(_CELLS + 1, math.ceil(_HIGHEST / float(width.min())))
     frequency = math.pi * torch.arange(kept, device=cosines.device, dtype=torch.float64)
     damped = cosines[:, :kept] * torch.exp(-0.5 * (frequency * width[:, None]).square())
@@ -202,7 +272,7 @@ def _from_cosines(cosines: Tensor, width: Tensor) -> Tensor:
 
 
 def _area(density: Tensor) -> Tensor:
-    """Integrate (R, M) absolute values over [0, 1] by trapezia."""
+    """Integrate (R, M) absolute values over [0, 1] by the trapezoidal rule."""
     values = density.abs()
     return (values.sum(1) - 0.5 * (values[:, 0] + values[:, -1])) / _CELLS
 
@@ -212,13 +282,13 @@ def _error_at(residuals: Tensor, width: Tensor) -> Tensor:
 
 
 def _error(width: Tensor) -> Tensor:
-    """Return how far the grid may take the error at a width, for residuals of at most 1: see `bound`."""
+    """Return the largest error due to the grid at a width, for residuals of at most 1; see `SmoothECE.bound`."""
     second = 4 * math.exp(-0.5) / math.sqrt(2 * math.pi)
     return (3 / 8) * second / (_CELLS * width).square()
 
 
 def _width(residuals: Tensor, allowance: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """Return the smallest width that is at least the error at it, (R,), by halving: the error falls with the width."""
+    """Return the smallest width that is at least the error at that width, (R,), by bisection."""
     cosines = _cosines(residuals)
     low = residuals.new_full((len(residuals),), _NARROWEST)
     high = torch.ones_like(low)

@@ -1,4 +1,4 @@
-"""What an accumulator has gathered, and how that is written as a flat dictionary of integers."""
+"""The state of an accumulator, and its form as a flat dictionary of integer tensors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,29 +8,31 @@ from zlib import crc32
 import torch
 from torch import Tensor
 
-from softtargets._errors import fail
+from softtargets._errors import fail, fail_type
 from softtargets.metrics.sums import Field, GroupedSums
 
-_HEADER = ("settings", "num_classes", "counted_ids")
+_HEADER = ("settings", "num_classes", "counted_ids", "rows_seen")
 
 
 @dataclass
 class State:
-    """The state after the first example.
+    """The state once the number of classes is known.
 
     Args:
-        num_classes: of the examples.
-        sums: of the examples.
-        counted_ids: whether the ids of any example were counted from 0.
+        num_classes: K.
+        sums: counts and sums of the examples that count.
+        counted_ids: whether any example got its id by counting rows.
+        rows_seen: number of all rows so far, including those that were left out: where counting continues.
     """
 
     num_classes: int
     sums: GroupedSums
     counted_ids: bool = False
+    rows_seen: int = 0
 
     def to_dict(self, settings: str) -> dict[str, Tensor]:
-        """Return copies of the arrays and, beside them, what they belong to."""
-        header = (crc32(settings.encode()), self.num_classes, int(self.counted_ids))
+        """Return copies of the arrays, and the header as scalar tensors."""
+        header = (crc32(settings.encode()), self.num_classes, int(self.counted_ids), self.rows_seen)
         arrays = {name: array.clone() for name, array in self.sums.arrays().items()}
         return arrays | {name: torch.tensor(number) for name, number in zip(_HEADER, header, strict=True)}
 
@@ -38,26 +40,30 @@ class State:
     def from_dict(
         cls, entries: Mapping[str, Tensor], settings: str, groups: int, fields_of: Callable[[int], dict[str, Field]]
     ) -> Self:
-        """Read what :meth:`to_dict` gave.
+        """Read the result of :meth:`to_dict`.
 
         Args:
-            entries: by name.
-            settings: of the accumulator, which must be those of the writer.
-            groups: of the accumulator.
+            entries: tensors by name.
+            settings: of this accumulator; the saved one must have had the same.
+            groups: of this accumulator.
             fields_of: returns the fields for a number of classes.
 
         Raises:
-            ValueError: for entries of other settings, or other arrays.
+            ValueError: if the settings or the arrays differ.
+            TypeError: if `entries` is not a mapping of names to tensors.
         """
-        header = [int(entries[name]) for name in _HEADER if name in entries]
+        if not isinstance(entries, Mapping) or not all(isinstance(array, Tensor) for array in entries.values()):
+            raise fail_type("state", "a dict of tensors", type(entries).__name__, "load the result of state_dict()")
+        header = [int(entries[name]) for name in _HEADER if name in entries and entries[name].numel() == 1]
         if len(header) < len(_HEADER) or header[0] != crc32(settings.encode()):
-            raise fail("state", f"that of {settings}", "another", "make the accumulator with the settings of the saved")
-        _, num_classes, counted_ids = header
+            remedy = "create the accumulator with the settings of the saved one"
+            raise fail("state", f"the state of {settings}", "one of other settings", remedy)
+        _, num_classes, counted_ids, rows_seen = header
         fields = fields_of(num_classes)
         shapes = {name: (field.array_shape(groups), torch.int64) for name, field in fields.items()}
         arrays = {name: array for name, array in entries.items() if name not in _HEADER}
         got = {name: (tuple(array.shape), array.dtype) for name, array in arrays.items()}
         if got != shapes:
-            raise fail("state", f"the arrays {shapes}", got, "load what state_dict gave")
+            raise fail("state", f"the arrays {shapes}", got, "load the result of state_dict()")
         copies = {name: array.clone() for name, array in arrays.items()}
-        return cls(num_classes, GroupedSums(fields, copies), bool(counted_ids))
+        return cls(num_classes, GroupedSums(fields, copies), bool(counted_ids), rows_seen)

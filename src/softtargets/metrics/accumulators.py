@@ -1,50 +1,51 @@
-"""Metrics accumulated over any number of chunks; the state is integers that are added exactly.
+"""Metrics accumulated over any number of batches; the state is integers, which are added exactly.
 
-What a row adds is computed from that row alone, so that any split of the examples gives the same bits. With logits that
-computation is an exponential and a sum over classes, whose last bit differs between kinds of processors. All this is
-tested on the CPU.
+What a row adds is computed from that row alone, so that any split of the examples gives the same bits. With logits this
+computation is an exponential and a sum over classes, whose last bit can differ between kinds of processors. The tests
+run on the CPU.
 """
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from itertools import islice
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeVar, Unpack, overload
 
 import torch
 from torch import Tensor
 
+from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_count
 from softtargets._errors import fail, fail_type
 from softtargets.metrics._state import State
+from softtargets.metrics.arguments import REQUIRED, UpdateOptions, nothing_left
 from softtargets.metrics.groups import group_of
-from softtargets.metrics.rows import Rows, chunks
+from softtargets.metrics.rows import RowReader, Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
 
-__all__ = ["Accumulator", "Collection"]
+__all__ = ["Accumulator"]
 
 
 class Accumulator(ABC):
-    """A metric that is told of examples a few at a time.
+    """A metric that is updated batch by batch.
 
-    A subclass says which arrays it keeps (`_fields`), what rows add to them (`_add`) and what the metric of their
-    totals is (`_value`).
+    A subclass defines which arrays it keeps (`_fields`), what rows add to them (`_add`) and the metric of their totals
+    (`_value`).
 
     Args:
-        groups: how many random groups of examples are kept apart. With 1 there is one total; an interval takes more,
-            since what is resampled are groups: single examples where those are fewer.
-        seed: of the hash of an example's id that chooses its group.
+        groups: number of random groups of examples that are kept apart. 1 suffices for the metric itself. A bootstrap
+            interval resamples groups and needs more, usually 1,000.
+        seed: seed of the hash that assigns examples to groups by their ids.
     """
 
     interval_method: ClassVar[Literal["percentile", "basic"]] = "percentile"
-    # what the metric, or each of its numbers, cannot be below
+    # lower bound of the metric, or of each of its numbers
     least: ClassVar[float | tuple[float, ...]] = 0.0
 
     def __init__(self, *, groups: int = 1, seed: int = 0) -> None:
-        for name, value, low in (("groups", groups, 1), ("seed", seed, 0)):
-            check_count(name, value, least=low, remedy="1,000 groups serve an interval")
-        self.groups, self.seed = groups, seed
+        check_count("groups", groups, least=1, remedy="1 is enough without an interval, 1000 are usual with one")
+        check_count("seed", seed, least=0, remedy="pass 0 or more")
+        self.groups, self.seed = int(groups), int(seed)
         self.reset()
 
     @abstractmethod
@@ -53,134 +54,167 @@ class Accumulator(ABC):
 
     @abstractmethod
     def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
-        """Add rows, the groups of which are (n,), to the fields."""
+        """Add rows, whose groups are (n,), to the fields."""
 
     @abstractmethod
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
-        """Return the metric of R totals, (R, ...): every field comes as (R, *shape) float64; "rows" as (R,)."""
+        """Return the metric of R totals, (R, ...). Every field is (R, *shape) float64; "rows" is (R,)."""
 
     def reset(self) -> None:
-        """Forget all examples."""
+        """Remove all examples."""
         self._state: State | None = None
 
     def prepare(self, num_classes: int, device: torch.device | str | None = None) -> State:
-        """Allocate the state for examples of this number of classes, where there is none yet, and return it.
+        """Allocate the state for a number of classes unless it exists, and return it.
 
         Raises:
-            ValueError: for another number of classes than before.
+            ValueError: if the number of classes differs from that of earlier examples.
         """
         if self._state is None:
             self._state = State(num_classes, GroupedSums.zeros(self._all_fields(num_classes), self.groups, device))
         elif self._state.num_classes != num_classes:
-            raise fail("probs", f"{self._state.num_classes} classes, as before", num_classes, "keep them apart")
+            remedy = "use another accumulator for other classes"
+            raise fail("probs", f"{self._state.num_classes} classes, as before", num_classes, remedy)
         return self._state
 
+    @overload
+    def update(self, probs: ArrayLike, labels: ArrayLike, **options: Unpack[UpdateOptions]) -> Self: ...
+
+    @overload
+    def update(self, *, logits: ArrayLike, labels: ArrayLike, **options: Unpack[UpdateOptions]) -> Self: ...
+
+    @array_function
     def update(
         self,
-        probs: Tensor | None = None,
-        labels: Tensor | None = None,
+        probs: ArrayLike = REQUIRED,
+        labels: ArrayLike = REQUIRED,
         *,
-        logits: Tensor | None = None,
-        mask: Tensor | None = None,
-        ids: Tensor | None = None,
+        logits: ArrayLike = REQUIRED,
+        mask: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+        ignore_index: int = -100,
+        class_dim: int = -1,
     ) -> Self:
         """Add examples.
 
         Args:
-            probs: (..., K) float, rows sum to 1; or None.
-            labels: (...) int64 in [0, K).
-            logits: (..., K) float, instead of `probs`.
-            mask: (...) bool, the rows that count; None: all.
-            ids: (...) int64, which example each row is, for the groups; None: rows are counted from the first update
-                on. Examples in shards need ids: merging counted ones is refused.
+            probs: (..., K) float, probabilities; each row sums to 1.
+            labels: (...) integers in [0, K).
+            logits: (..., K) float, in place of `probs`.
+            mask: (...) bool, True for rows that count. Default: all rows.
+            ids: (...) integers, the id of each example, which determines its group. Default: rows are counted from the
+                first update on, including rows that are left out. Examples that are split over accumulators to be
+                merged need ids.
+            ignore_index: rows with this label are left out.
+            class_dim: axis of the classes in `probs` or `logits`.
+
+        Returns:
+            self.
 
         Raises:
-            ValueError: for rows that are no probabilities, labels out of range, shapes that differ, or another number
-                of classes than before; nothing of the call is then kept.
-            TypeError: where values are not floating-point, or labels not integers.
+            ValueError: if rows are not probabilities, labels are out of range, shapes differ, or the number of classes
+                differs from before. The accumulator then stays unchanged.
+            TypeError: if an argument is missing, predictions are not floating-point, or labels not integers.
         """
-        Collection([self]).update(probs, labels, logits=logits, mask=mask, ids=ids)
-        return self
+        options: dict[str, Any] = {"mask": mask, "ids": ids, "ignore_index": ignore_index, "class_dim": class_dim}
+        return gather(self, chunks(probs, labels, logits=logits, **options))
 
     def merge(self, other: "Accumulator") -> Self:
-        """Add what another accumulator of the same settings has gathered; the other stays as it is.
+        """Add the examples of another accumulator with the same settings; the other stays unchanged.
 
         Raises:
-            ValueError: where settings, groups or numbers of classes differ, or both counted the ids of their groups.
-            TypeError: for something else than an accumulator.
+            ValueError: if settings or numbers of classes differ, or both determined groups by counting rows.
+            TypeError: if `other` is not an accumulator.
         """
-        if not isinstance(other, Accumulator):
-            raise fail_type("other", "an accumulator", type(other).__name__, "merge two of one kind")
-        if repr(other) != repr(self):
-            raise fail("other", f"the settings {self!r}", repr(other), "merge accumulators that were made alike")
+        self.check_merge(other)
         theirs = other._state
-        if theirs is None:
-            return self
-        if self.groups > 1 and theirs.counted_ids and self._state is not None and self._state.counted_ids:
-            raise fail("other", "examples with ids of their own", "rows counted from 0 on both sides", "pass ids=")
-        ours = self.prepare(theirs.num_classes, other.group_counts.device)
-        ours.sums.merge(theirs.sums)
-        ours.counted_ids |= theirs.counted_ids
+        if theirs is not None:
+            ours = self.prepare(theirs.num_classes, other.group_counts.device)
+            ours.sums.merge(theirs.sums)
+            ours.counted_ids |= theirs.counted_ids
+            ours.rows_seen += theirs.rows_seen
         return self
 
+    def check_merge(self, other: object) -> None:
+        """Raise the errors of :meth:`merge` without merging."""
+        if not isinstance(other, Accumulator):
+            raise fail_type("other", "an accumulator", type(other).__name__, "merge accumulators of one class")
+        if repr(other) != repr(self):
+            raise fail("other", f"the settings {self!r}", repr(other), "merge accumulators of equal settings")
+        ours, theirs = self._state, other._state
+        if ours is None or theirs is None:
+            return
+        if ours.num_classes != theirs.num_classes:
+            raise fail("other", f"{ours.num_classes} classes", theirs.num_classes, "use another accumulator for these")
+        if self.groups > 1 and theirs.counted_ids and ours.counted_ids:
+            got = "rows counted from 0 in both accumulators"
+            raise fail("other", "examples with ids of their own", got, "pass ids= to update")
+
     def compute(self) -> Tensor:
-        """Return the metric of all examples so far.
+        """Return the metric of all examples so far, float64.
 
         Raises:
-            ValueError: where there are none.
+            ValueError: if there are no examples.
         """
         return self._value(self._totals())[0]
 
     def replicates(self, weights: Tensor) -> Tensor:
-        """Return the metric where each group counts as often as its weight says.
+        """Return the metric with each group counted as often as its weight says.
 
         Args:
-            weights: (R, groups) float64 of at least 0.
+            weights: (R, groups) float64, at least 0.
 
         Returns:
-            (R, ...) float64; not finite where a replicate holds no example.
+            (R, ...) float64; not finite where a replicate has no examples.
 
         Raises:
-            ValueError: where there are no examples.
+            ValueError: if there are no examples.
         """
         return self._value(self._totals(weights))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it was made with: arguments of its class, each of which is an attribute."""
+        """The arguments of the constructor by name."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     @property
     def count(self) -> int:
-        """The number of examples so far."""
+        """The number of examples so far, without rows that were left out."""
         return int(self.group_counts.sum())
 
     @property
     def group_counts(self) -> Tensor:
-        """The number of examples of each group, (groups,) int64."""
+        """The number of examples in each group, (groups,) int64."""
         return torch.zeros(self.groups, dtype=torch.int64) if self._state is None else self._state.sums["rows"]
 
     @property
     def numbers(self) -> int:
-        """How many whole numbers the state of one group has."""
+        """The number of integers that the state has per group."""
         return 0 if self._state is None else self._state.sums.numbers
 
     @property
     def num_classes(self) -> int | None:
-        """The number of classes; None before the first example."""
+        """The number of classes; None before the first update."""
         return None if self._state is None else self._state.num_classes
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the state, int64 all of it; equal examples give equal states. Empty before the first example."""
+        """Return the state as int64 tensors; empty before the first update. Equal examples give equal states."""
         return {} if self._state is None else self._state.to_dict(repr(self))
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over a state that an accumulator of the same settings gave.
+        """Replace the state by one from :meth:`state_dict` of an accumulator with the same settings.
 
         Raises:
-            ValueError: for a state of other settings, or what is none; what was gathered then stays.
+            ValueError: if the state has other settings or other arrays. The accumulator then stays unchanged.
+            TypeError: if it is not a dict of tensors.
         """
-        self._state = State.from_dict(state, repr(self), self.groups, self._all_fields) if state else None
+        self._state = self.read_state(state)
+
+    def read_state(self, state: Mapping[str, Tensor]) -> State | None:
+        """Check a state and return it, as :meth:`load_state_dict` does, without replacing the present one."""
+        if isinstance(state, Mapping) and not state:
+            return None
+        return State.from_dict(state, repr(self), self.groups, self._all_fields)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings.items())})"
@@ -195,55 +229,52 @@ class Accumulator(ABC):
         self._add(sums, rows, group)
 
     def _totals(self, weights: Tensor | None = None) -> dict[str, Tensor]:
-        """Return every field as (R, *shape) float64, of all groups together or weighted; refuse no examples."""
+        """Return every field, (R, *shape) float64, summed over all groups or weighted."""
         if self._state is None or self.count == 0:
-            raise fail(type(self).__name__, "at least one example", "none", "a metric of nothing is undefined")
+            raise nothing_left(type(self).__name__)
         return self._state.sums.totals(weights)
 
 
-class Collection:
-    """Several accumulators that are told of the same examples; each row is checked and read once.
+Gathered = TypeVar("Gathered", bound=Accumulator)
 
-    Args:
-        accumulators: any.
-    """
 
-    def __init__(self, accumulators: Iterable[Accumulator]) -> None:
-        self.accumulators = tuple(accumulators)
+def gather(accumulator: Gathered, read: RowReader) -> Gathered:
+    """Add the rows to an accumulator and return it."""
+    update_all((accumulator,), read)
+    return accumulator
 
-    def update(
-        self,
-        probs: Tensor | None = None,
-        labels: Tensor | None = None,
-        *,
-        logits: Tensor | None = None,
-        mask: Tensor | None = None,
-        ids: Tensor | None = None,
-    ) -> Self:
-        """Add examples to each; arguments and errors as :meth:`Accumulator.update`."""
-        counted = [one.count if ids is None else 0 for one in self.accumulators]
-        fresh = [one._state is None for one in self.accumulators]
-        read = partial(chunks, probs, labels, logits=logits, mask=mask, ids=ids)
-        done = 0
-        states: list[State] = []
-        try:
-            for rows in read():
-                if done == 0:
-                    states = [one.prepare(rows.num_classes, rows.values.device) for one in self.accumulators]
-                for one, state, before in zip(self.accumulators, states, counted, strict=True):
-                    one._take(state.sums, rows, before)
-                done += 1
-        except (ValueError, TypeError):
-            # what was added before the bad row is taken away again, which integers allow
-            for one, before, new in zip(self.accumulators, counted, fresh, strict=True):
-                if new or one._state is None:
-                    one.reset()
-                    continue
-                added = one._state.sums.zeros_like()
-                for rows in islice(read(), done):
-                    one._take(added, rows, before)
-                one._state.sums.merge(added, sign=-1)
-            raise
-        for state in states:
-            state.counted_ids |= ids is None
-        return self
+
+def update_all(accumulators: tuple[Accumulator, ...], read: RowReader) -> None:
+    """Add the rows to every accumulator, or to none if a row is bad. Each row is read and checked once."""
+    if read.num_rows == 0:
+        return
+    fresh = [one._state is None for one in accumulators]
+    taken = 0
+    before = []
+    try:
+        states = [one.prepare(read.num_classes, read.values.device) for one in accumulators]
+        before = [state.rows_seen if read.ids is None else 0 for state in states]
+        for rows in read:
+            for one, state, offset in zip(accumulators, states, before, strict=True):
+                one._take(state.sums, rows, offset)
+            taken += 1
+    except (ValueError, TypeError):
+        _take_back(accumulators, fresh, read, before, taken)
+        raise
+    for state in states:
+        state.counted_ids |= read.ids is None and taken > 0
+        state.rows_seen += read.num_rows
+
+
+def _take_back(
+    accumulators: tuple[Accumulator, ...], fresh: list[bool], read: RowReader, before: list[int], taken: int
+) -> None:
+    """Subtract the first `taken` chunks again, which is exact for integers."""
+    for place, (one, new) in enumerate(zip(accumulators, fresh, strict=True)):
+        if new or one._state is None:
+            one.reset()
+        elif taken:
+            added = one._state.sums.zeros_like()
+            for rows in islice(read, taken):
+                one._take(added, rows, before[place])
+            one._state.sums.merge(added, sign=-1)

@@ -1,4 +1,4 @@
-"""Random groups of examples, chosen by a hash of their ids: the same wherever and in whatever order they are read."""
+"""Random groups of examples by a hash of their ids, which does not depend on the order in which they are read."""
 
 from torch import Tensor
 
@@ -14,11 +14,11 @@ def group_of(ids: Tensor, groups: int, seed: int) -> Tensor:
 
 
 def _shifted(numbers: Tensor, by: int) -> Tensor:
-    """Shift 64 bits to the right and fill with zeros."""
+    """Shift 64 bits to the right, filling with zeros."""
     return (numbers >> by) & (2 ** (64 - by) - 1)
 
 
 def _signed(number: int) -> int:
-    """Return 64 bits as the signed integer that torch stores."""
+    """Return a number modulo 2^64 as the signed integer that torch stores."""
     number %= 2**64
     return number - 2**64 if number >= 2**63 else number

@@ -1,43 +1,44 @@
-"""Predictions and labels as checked rows, a chunk at a time; every metric reads them here."""
+"""Predictions and labels as checked rows, one chunk at a time. Every metric reads its arguments here."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from softtargets._checks import (
-    check_floating,
-    check_labels,
-    check_mask,
-    first_bad,
-    sum_tolerance,
-    values_visible,
-    where,
-)
+from softtargets._checks import check_mask, first_bad, sum_tolerance, values_visible, where
 from softtargets._errors import InputError, fail
 from softtargets._numerics import at_least_float32
+from softtargets.metrics.arguments import (
+    REQUIRED,
+    Kind,
+    check_id_type,
+    check_ignore_index,
+    check_label_type,
+    check_shape,
+    classes_last,
+    label_advice,
+    read_scores,
+)
 
-Kind = Literal["logits", "probs"]
-
-# Numbers worked on at a time: what a core keeps close by.
+# Numbers processed at a time; they fit into the cache of a core.
 _CHUNK_NUMBERS = 2**20
-# Two entries of a row that sums to 1, as far as half precision can tell, are not both above this.
+# In a row whose sum is 1 up to the rounding of half precision, no two entries are above this.
 _NO_TIES = 0.52
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Some rows. What is computed of a row depends on nothing but that row, to the last bit; on the CPU, that is.
+    """A chunk of rows. On the CPU, what is computed for a row depends on that row alone, to the last bit.
 
     Attributes:
-        values: (n, K) floating point.
-        kind: what they are.
+        values: (n, K) floating-point probabilities or logits.
+        kind: "probs" or "logits".
         labels: (n,) int64 in [0, K).
-        ids: (n,) int64, which example each row is.
+        ids: (n,) int64, the id of each example.
     """
 
     values: Tensor
@@ -57,21 +58,20 @@ class Rows:
     def probs(self) -> Tensor:
         """Probabilities, (n, K) float64 in [0, 1]."""
         if self.kind == "probs":
-            # rounding in a softmax can leave a hair more than 1
+            # a rounded softmax can exceed 1 slightly
             return self.values.clamp(max=1.0).double()
         exponentials, sums = self._exponentials
         return exponentials / sums[:, None]
 
     @cached_property
     def predicted(self) -> Tensor:
-        """The class of the largest value, (n,) int64; of equal ones the lowest."""
+        """The predicted class, (n,) int64; on ties the lowest class."""
         return self.values.argmax(1)
 
     @cached_property
     def correct(self) -> Tensor:
-        """Whether that is the label, (n,) bool."""
-        # Where the largest is takes several times as long to ask as how large it is, and differs for ties alone, of
-        # which no row has one above a half.
+        """Whether the predicted class is the label, (n,) bool."""
+        # amax is several times as fast as argmax. The two differ only for ties, and no row has a tie above one half.
         correct = self.values.gather(1, self.labels[:, None])[:, 0] == self._largest
         limit = _NO_TIES if self.kind == "probs" else torch.inf
         doubtful = (correct & (self._largest < limit)).nonzero()[:, 0]
@@ -82,14 +82,14 @@ class Rows:
 
     @cached_property
     def rank(self) -> Tensor:
-        """How many classes stand before the label, (n,) int64: larger ones, and equal ones of a lower number."""
+        """The number of classes ranked before the label, (n,) int64; on ties the lower class is first."""
         of_label = self.values.gather(1, self.labels[:, None])
         lower = torch.arange(self.num_classes, device=self.labels.device) < self.labels[:, None]
         return ((self.values > of_label) | ((self.values == of_label) & lower)).sum(1)
 
     @cached_property
     def top(self) -> Tensor:
-        """The largest probability, (n,) in [0, 1]: float64 of logits, and as given of probabilities."""
+        """The largest probability, (n,) in [0, 1]; float64 for logits, the given dtype for probabilities."""
         return self._largest.clamp(max=1.0) if self.kind == "probs" else 1 / self._exponentials[1]
 
     @property
@@ -99,7 +99,7 @@ class Rows:
 
     @cached_property
     def log_likelihood(self) -> Tensor:
-        """The logarithm of the label's probability, (n,) float64 of at most 0; -inf where that is 0."""
+        """The log-probability of the label, (n,) float64, at most 0; -inf where the probability is 0."""
         of_label = self.values.gather(1, self.labels[:, None])[:, 0].double()
         if self.kind == "probs":
             return of_label.clamp(max=1.0).log()
@@ -110,127 +110,162 @@ class Rows:
         """The largest value, (n,)."""
         if self.kind == "logits" or self.values.dtype not in _BITS:
             return self.values.amax(1)
-        # Numbers of at least 0 are ordered as their bits are, of which no NaN need be thought.
+        # Non-negative floats are ordered like their bits, and integers need no check for NaN.
         return self.values.view(_BITS[self.values.dtype]).amax(1).view(self.values.dtype)
 
     @cached_property
     def _exponentials(self) -> tuple[Tensor, Tensor]:
-        """Exponentials of logits less the largest, (n, K), and their sums, (n,); float64."""
+        """exp(logits - largest logit), (n, K), and its row sums, (n,); float64."""
         exponentials = (self.values.double() - self._largest.double()[:, None]).exp()
         return exponentials, sum_of_rows(exponentials)
 
 
 def sum_of_rows(values: Tensor) -> Tensor:
-    """Return the sums, (n,), of (n, K) values, those of one row alone as they are among others."""
-    # A single sum may be split between threads, which add in another order.
+    """Return the row sums, (n,), of (n, K) values; a single row gives the same bits as it does among others."""
+    # torch may split a single sum between threads, which changes the order of the additions.
     return values.sum(1) if len(values) > 1 else values.expand(2, -1).sum(1)[:1]
 
 
+@dataclass(frozen=True, eq=False)
+class RowReader:
+    """Predictions and labels of matching shapes. Iteration checks their values and yields them in chunks.
+
+    Attributes:
+        kind: "probs" or "logits".
+        values: (..., K) floating point.
+        labels: (...) integers.
+        mask: (...) bool or None.
+        ids: (...) integers or None; None: the rows are counted from 0, including those that are left out.
+        ignore_index: label of rows that are left out.
+    """
+
+    kind: Kind
+    values: Tensor
+    labels: Tensor
+    mask: Tensor | None
+    ids: Tensor | None
+    ignore_index: int
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.values.shape[-1]
+
+    @property
+    def num_rows(self) -> int:
+        """The number of all rows, including those that are left out."""
+        return math.prod(self.values.shape[:-1])
+
+    def __iter__(self) -> Iterator[Rows]:
+        step = max(2, _CHUNK_NUMBERS // self.num_classes)
+        per_entry = math.prod(self.values.shape[1:-1])
+        # Entries of the first axis, since only so many are copied at a time where classes are not last in memory.
+        entries = max(1, step // max(1, per_entry))
+        for start in range(0, len(self.values), entries):
+            part = slice(start, start + entries)
+            values = self.values[part].reshape(-1, self.num_classes)
+            columns = [None if c is None else c[part].reshape(-1) for c in (self.labels, self.mask, self.ids)]
+            for low in range(0, len(values), step):
+                here = slice(low, low + step)
+                labels, mask, ids = (None if column is None else column[here] for column in columns)
+                assert labels is not None
+                yield from self._rows(values[here], labels, mask, ids, start * per_entry + low)
+
+    def _rows(
+        self, values: Tensor, labels: Tensor, mask: Tensor | None, ids: Tensor | None, first: int
+    ) -> Iterator[Rows]:
+        """Leave rows out, check the others and yield them, if there are any; `first` is the number of the first."""
+        # int64 before any comparison: in a narrower dtype -100 or the number of classes wraps around
+        whole = labels.to(values.device, torch.int64)
+        keep = None if mask is None else mask.to(values.device)
+        if bool((ignored := whole == self.ignore_index).any()):
+            keep = ~ignored if keep is None else keep & ~ignored
+        at = torch.arange(first, first + len(values), device=values.device)
+        if keep is not None:
+            values, whole, at = values[keep], whole[keep], at[keep]
+        if not len(values):
+            return
+        # the last bits of a sum depend on the layout in memory
+        values = values.contiguous()
+        place = partial(_place, places=at, shape=self.values.shape[:-1])
+        _check_labels(whole, place, self.num_classes, self.ignore_index)
+        _check_values(values, self.kind, place)
+        if ids is not None:
+            ids = ids.to(values.device, torch.int64)
+            ids = ids if keep is None else ids[keep]
+        yield Rows(values, self.kind, whole, at if ids is None else ids)
+
+
 def chunks(
-    probs: Tensor | None,
-    labels: Tensor | None,
+    probs: Tensor = REQUIRED,
+    labels: Tensor = REQUIRED,
     *,
-    logits: Tensor | None = None,
+    logits: Tensor = REQUIRED,
     mask: Tensor | None = None,
     ids: Tensor | None = None,
-) -> Iterator[Rows]:
-    """Check predictions and labels, and yield their rows, checked, a chunk at a time.
+    ignore_index: int = -100,
+    class_dim: int = -1,
+) -> RowReader:
+    """Check shapes and dtypes of predictions and labels, and return their rows for iteration.
 
     Args:
-        probs: (..., K) float, K >= 2, rows sum to 1; or None.
-        labels: (...) int64 in [0, K).
-        logits: (..., K) float, instead of `probs`; -inf is a class that cannot be.
-        mask: (...) bool, the rows that count; None: all. Nothing is asked of the others.
-        ids: (...) int64, which example each row is; None: counted from 0.
+        probs: (..., K) float with K >= 2; each row sums to 1.
+        labels: (...) integers in [0, K).
+        logits: (..., K) float, in place of `probs`; -inf for a masked class.
+        mask: (...) bool, True for rows that count. Default: all. The values of other rows are not checked.
+        ids: (...) integers, the id of each example. Default: rows are counted from 0.
+        ignore_index: rows with this label are left out, and not checked either.
+        class_dim: axis of the classes.
 
     Raises:
-        ValueError: where not exactly one of `probs` and `logits` is given, shapes differ, rows are no probabilities, a
-            logit is NaN or +inf, or a label is out of range (first bad row named).
-        TypeError: where values are not floating-point, labels or ids not integers, or mask not bool.
+        ValueError: if both or neither of `probs` and `logits` are given or shapes differ; during iteration if a row is
+            not a probability distribution, a logit is NaN or +inf, or a label is out of range (first bad row named).
+        TypeError: if predictions are not floating-point, labels or ids not integers, or mask not bool.
     """
-    kind, values = _given(probs, logits)
-    if values.ndim < 2 or values.shape[-1] < 2:
-        raise fail(kind, "shape (..., K) with K >= 2", tuple(values.shape), "give one row of K per example")
-    shape = values.shape[:-1]
-    rows, of_rows = values.detach().reshape(-1, values.shape[-1]), _numbers("labels", labels, shape).reshape(-1)
-    check_mask(mask, shape)
-    counted = None if mask is None else mask.reshape(-1)
-    names = None if ids is None else _numbers("ids", ids, shape).reshape(-1)
-    step = max(2, _CHUNK_NUMBERS // rows.shape[1])
-
-    def parts() -> Iterator[tuple[Tensor, Tensor, slice]]:
-        for start in range(0, len(rows), step):
-            here = slice(start, min(start + step, len(rows)))
-            keep = slice(None) if counted is None else counted[here]
-            # sums over a row depend on how it lies in memory
-            yield rows[here][keep].contiguous(), of_rows[here][keep].long(), here
-
-    def places(here: slice) -> Tensor:
-        at = torch.arange(here.start, here.stop, device=rows.device)
-        return at if counted is None else at[counted[here]]
-
-    for part, of_part, here in parts():
-        place = partial(_place, places=partial(places, here), shape=shape)
-        _check_labels(of_part, place, rows.shape[1])
-        _check_values(part, kind, place)
-        if len(part):
-            at = places(here)
-            yield Rows(part, kind, of_part, at if names is None else names[at].long())
+    kind, scores = read_scores(probs, labels, logits)
+    labels = check_label_type("labels", labels)
+    check_ignore_index(ignore_index)
+    values = classes_last(kind, scores.detach(), class_dim)
+    check_shape("labels", labels, values)
+    check_mask(mask, tuple(values.shape[:-1]))
+    if ids is not None:
+        check_shape("ids", check_id_type(ids), values)
+    return RowReader(kind, values, labels, mask, ids, ignore_index)
 
 
-def _given(probs: Tensor | None, logits: Tensor | None) -> tuple[Kind, Tensor]:
-    if (probs is None) == (logits is None):
-        got = "neither" if probs is None else "both"
-        raise fail("probs", "either probs or logits", got, "pass probabilities, or logits= by that name")
-    kind: Kind = "probs" if logits is None else "logits"
-    values = probs if logits is None else logits
-    check_floating(kind, values)
-    assert values is not None
-    return kind, values
-
-
-def _numbers(argument: str, tensor: Tensor | None, shape: torch.Size) -> Tensor:
-    # what they are; in what range labels lie is asked row by row
-    check_labels(argument, tensor.new_empty(0) if isinstance(tensor, Tensor) else tensor)
-    assert tensor is not None
-    if tensor.shape != shape:
-        raise fail(argument, f"shape {tuple(shape)}", tuple(tensor.shape), "give one per row")
-    return tensor
-
-
-def _place(row: int, places: Callable[[], Tensor], shape: torch.Size) -> str:
-    index = [int(i) for i in torch.unravel_index(places()[row], shape)]
+def _place(row: int, places: Tensor, shape: torch.Size) -> str:
+    index = [int(i) for i in torch.unravel_index(places[row], shape)]
     return where(tuple(index))
 
 
-def _check_labels(labels: Tensor, place: Callable[[int], str], num_classes: int) -> None:
-    if not len(labels) or not values_visible(labels):
+def _check_labels(labels: Tensor, place: Callable[[int], str], num_classes: int, ignore_index: int) -> None:
+    if not values_visible(labels):
         return
     low, high = labels.aminmax()
     if low >= 0 and high < num_classes:
         return
     (row,) = first_bad((labels < 0) | (labels >= num_classes)) or (0,)
     required = f"labels of at least 0 and below {num_classes}, the number of classes"
-    raise fail("labels", required, f"{int(labels[row])} at {place(row)}", "fix it, or mask what does not count")
+    raise fail("labels", required, f"{int(labels[row])} at {place(row)}", label_advice(ignore_index))
 
 
 def _check_values(values: Tensor, kind: Kind, place: Callable[[int], str]) -> None:
-    if not len(values) or not values_visible(values):
+    if not values_visible(values):
         return
     if kind == "probs":
         bad = _not_probabilities(values)
     else:
-        # NaN and +inf make the largest one of them; a row of -inf makes it -inf
+        # the maximum is NaN or +inf if any entry is, and -inf if all are
         bad = ~values.amax(1).isfinite()
     if bad is not None and (index := first_bad(bad)) is not None:
         raise _unfit(values[index[0]], kind, place(index[0]))
 
 
 def _not_probabilities(values: Tensor) -> Tensor | None:
-    """Return which rows are no probabilities, or None where all are."""
-    # comparisons that NaN fails; the least of all first, which fetches them fastest
+    """Return which rows are not probability distributions, (n,) bool, or None if all are."""
+    # comparisons are False for NaN; the minimum first, which loads the values fastest
     least = values.amin() >= 0
-    # a product with ones is several times as fast as a sum
+    # a matrix product with ones is several times as fast as a sum
     wide = at_least_float32(values)
     sums = wide @ wide.new_ones(wide.shape[1])
     tolerance = sum_tolerance(values)
@@ -242,6 +277,7 @@ def _not_probabilities(values: Tensor) -> Tensor | None:
 
 def _unfit(row: Tensor, kind: Kind, place: str) -> InputError:
     if kind == "probs":
-        got = f"a sum of {float(row.double().sum()):g} and a least entry of {float(row.min()):g} at {place}"
+        got = f"a sum of {float(row.double().sum()):g} and a minimum of {float(row.min()):g} at {place}"
         return fail("probs", "rows of probabilities", got, "pass logits= for logits")
-    return fail("logits", "numbers, or -inf for some of a row", f"{float(row.max()):g} at {place}", "fix or mask it")
+    required = "finite numbers, or -inf for some classes of a row"
+    return fail("logits", required, f"{float(row.max()):g} at {place}", "fix that row or leave it out by mask=")

@@ -1,4 +1,4 @@
-"""Tests and intervals of numbers that are already computed: Holm, Student's t, Wilson, Fisher's exact test.
+"""Tests and intervals of computed numbers: Holm's procedure, Student's t, Wilson's interval, Fisher's exact test.
 
 Bootstrap intervals of accumulated metrics are :func:`softtargets.metrics.interval` and
 :func:`softtargets.metrics.paired_difference`. `level` is a significance level: an interval of level 0.05 has
@@ -9,20 +9,19 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-# scipy is imported inside the functions that need it: the library needs torch alone, and a t distribution of our own
-# would differ in the last digits.
+# scipy is imported inside the functions that need it, since the library requires torch alone.
 
 # Sums of fractions carry rounding errors of about 1e-16; a spread or a distance below this counts as zero.
 ROUNDING = 1e-12
 
 
 def holm_adjusted(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number (Holm 1979).
+    """Adjust p-values for multiple comparisons (Holm 1979).
 
     adjusted_(i) = max over j <= i of min(1, (m - j + 1) p_(j)),  p_(1) <= ... <= p_(m)
 
     Args:
-        p_values: m values in [0, 1], in any order.
+        p_values: m p-values in [0, 1], in any order.
 
     Returns:
         m values in [0, 1], in the order of `p_values`.
@@ -41,13 +40,13 @@ def holm_adjusted(p_values: Sequence[float]) -> list[float]:
 def holm_levels(p_values: dict[str, float], level: float, family: int) -> dict[str, float]:
     """Return the level at which Holm's step-down procedure tests each hypothesis.
 
-    The i-th smallest of m p-values is tested at level / (m - i + 1). From the first hypothesis that is not rejected on,
-    all keep that one's level.
+    The i-th smallest of m p-values is tested at level / (m - i + 1). After the first hypothesis that is not rejected,
+    all further ones have the level of that one.
 
     Args:
-        p_values: by the name of the hypothesis.
+        p_values: p-values by the name of the hypothesis.
         level: family-wise error rate, in (0, 1).
-        family: m, the number of hypotheses; at least as many as `p_values`, since some may be untested.
+        family: m, the number of hypotheses, at least the number of `p_values`, since some may not have been tested.
 
     Returns:
         Levels by name, in increasing order of the p-values.
@@ -72,8 +71,8 @@ def paired_t(mean: float, standard_error: float, n: int, level: float) -> tuple[
     mean ± t(1 - level / 2; n - 1) * standard_error
 
     Args:
-        mean: of the n differences.
-        standard_error: their standard deviation / sqrt(n), at least 0.
+        mean: mean of the n differences.
+        standard_error: standard deviation of the differences / sqrt(n), at least 0.
         n: number of pairs, at least 2.
         level: 1 - confidence, in (0, 1).
 
@@ -91,12 +90,12 @@ def paired_t(mean: float, standard_error: float, n: int, level: float) -> tuple[
 
 
 def paired_t_p_value(distance: float, standard_error: float, n: int) -> float:
-    """Two-sided p-value of a mean's distance from its value under the null hypothesis, by Student's t.
+    """Two-sided p-value of a paired t-test.
 
     P(|t| >= distance / standard_error),  t with n - 1 degrees of freedom
 
     Args:
-        distance: absolute difference of the mean and the hypothesis.
+        distance: absolute difference of the mean and its value under the null hypothesis.
         standard_error: standard deviation of the paired differences / sqrt(n), at least 0.
         n: number of pairs, at least 2.
 
@@ -104,8 +103,8 @@ def paired_t_p_value(distance: float, standard_error: float, n: int) -> float:
         p-value in [0, 1].
 
     Special cases:
-        a standard error below `ROUNDING` leaves t undefined. The p-value is then that of the sign test, 2^(1 - n), or 1
-        where the distance is below `ROUNDING` too.
+        a standard error below `ROUNDING` gives the p-value of the sign test, 2^(1 - n), or 1 if the distance is below
+        `ROUNDING` too.
 
     Example:
         >>> round(paired_t_p_value(0.2776, 0.1, 5), 3)
@@ -121,7 +120,7 @@ def paired_t_p_value(distance: float, standard_error: float, n: int) -> float:
 
 
 def wilson(count: int, total: int, level: float) -> tuple[float, float]:
-    """Interval of a share (Wilson 1927).
+    """Confidence interval of a proportion (Wilson 1927).
 
     (s + z^2 / 2n ± z sqrt(s (1 - s) / n + z^2 / 4n^2)) / (1 + z^2 / n),  s = count / n, n = total
 
@@ -144,22 +143,22 @@ def wilson(count: int, total: int, level: float) -> tuple[float, float]:
     share, spread = count / total, z * z / total
     middle = (share + spread / 2) / (1 + spread)
     half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    # exact at the ends, where rounding could leave a little
+    # exact at the ends, where rounding could leave a small error
     return 0.0 if count == 0 else middle - half, 1.0 if count == total else middle + half
 
 
 def surely_below(totals: Sequence[int], counts: Sequence[int], level: float = 0.05) -> list[bool]:
-    """Say of each class whether its share is significantly below that of all other classes together.
+    """Return for each class whether its proportion is significantly below that of all other classes together.
 
-    By Fisher's exact test, one-sided, with p-values adjusted by Holm's procedure over the classes.
+    One-sided Fisher's exact test, with p-values adjusted over the classes by Holm's procedure.
 
     Args:
         totals: (K,) number of rows of each class, such as those that have its label.
-        counts: (K,) how many of them count, such as those that are predicted right; counts[k] <= totals[k].
+        counts: (K,) number of successes among them, such as right predictions; counts[k] <= totals[k].
         level: family-wise error rate, in (0, 1).
 
     Returns:
-        K booleans. Classes without rows, and a class that has all rows, are never below.
+        K booleans; False for classes without rows and for a class that has all rows.
 
     Example:
         >>> surely_below([4, 4], [0, 4])        # p = 1 / 70 each way, twice that after adjustment

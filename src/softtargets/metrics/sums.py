@@ -1,7 +1,7 @@
-"""Counts and sums of many examples as integers, per group of examples: additions are exact, in any order.
+"""Counts and sums of examples per group, as integers, so that additions are exact in any order.
 
 Any split of the examples over chunks, files, processes and machines therefore gives the same bits. Real numbers are
-kept in units of 2^-40 as a whole part and a fraction ("limbs"), so that no sum overflows.
+stored in units of 2^-40 as a whole part and a fraction ("limbs"), so that no sum overflows.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from torch import Tensor
 _FRACTION_BITS = 40
 _UNIT = 2.0**-_FRACTION_BITS
 _MASK = 2**_FRACTION_BITS - 1
-# Up to this total, in ones, fractions are added without a carry: 2^40 * 2^22 leaves the sign its bit.
+# Fractions are added without a carry up to this total: 2^40 * 2^22 fits into a signed 64-bit integer.
 _CARRY_AT = 2.0**22
 
 
@@ -23,15 +23,15 @@ class Field:
     """One array of the state.
 
     Args:
-        shape: of what is counted or summed.
-        real: whether real numbers are summed, in two limbs along a last axis; else examples are counted.
+        shape: shape of the counts or sums.
+        real: whether real numbers are summed (two limbs on an additional last axis) rather than examples counted.
     """
 
     shape: tuple[int, ...] = ()
     real: bool = False
 
     def array_shape(self, groups: int) -> tuple[int, ...]:
-        """Return the shape of the field's array for so many groups."""
+        """Return the shape of the field's array for a number of groups."""
         return (groups, *self.shape, 2) if self.real else (groups, *self.shape)
 
 
@@ -39,25 +39,25 @@ class GroupedSums:
     """One int64 array per field, whose first axis is the group.
 
     Args:
-        fields: by name.
-        arrays: (groups, ...) int64 by name, of shape :meth:`Field.array_shape`; changed in place from now on.
+        fields: fields by name.
+        arrays: (groups, ...) int64 by name, of shape :meth:`Field.array_shape`; they are changed in place.
     """
 
     def __init__(self, fields: Mapping[str, Field], arrays: Mapping[str, Tensor]) -> None:
         self.fields = dict(fields)
         self.groups = len(next(iter(arrays.values())))
         self._arrays = dict(arrays)
-        # by field: how large the fractions may have become since they were last carried
+        # by field: upper bound of the fractions since the last carry
         self._uncarried: dict[str, float] = {}
 
     @classmethod
     def zeros(cls, fields: Mapping[str, Field], groups: int, device: torch.device | str | None = None) -> Self:
-        """Return the sums of no examples."""
+        """Return zero sums."""
         shapes = {name: field.array_shape(groups) for name, field in fields.items()}
         return cls(fields, {name: torch.zeros(at, dtype=torch.int64, device=device) for name, at in shapes.items()})
 
     def zeros_like(self) -> Self:
-        """Return the sums of no examples, of the same fields and groups."""
+        """Return zero sums with the same fields and groups."""
         return type(self)(self.fields, {name: torch.zeros_like(array) for name, array in self._arrays.items()})
 
     def __getitem__(self, name: str) -> Tensor:
@@ -65,17 +65,17 @@ class GroupedSums:
 
     @property
     def numbers(self) -> int:
-        """Number of integers that one group has."""
+        """Number of integers per group."""
         return sum(array.numel() for array in self._arrays.values()) // self.groups
 
     def count(self, name: str, group: Tensor, cell: Tensor | None = None, times: Tensor | None = None) -> None:
         """Count examples.
 
         Args:
-            name: of a field that is not real.
-            group: (n,) int64, of each example.
-            cell: (n,) int64, flat index into the field; None where it has one entry.
-            times: (n,) bool or int, how often each example counts; None: once.
+            name: a field that is not real.
+            group: (n,) int64, group of each example.
+            cell: (n,) int64, flat index into the field. Default: the field has one entry.
+            times: (n,) bool or int, how often each example counts. Default: once.
         """
         cells = self._arrays[name].view(-1)
         if times is not None:
@@ -91,11 +91,11 @@ class GroupedSums:
         """Add real numbers.
 
         Args:
-            name: of a real field.
-            group: (n,) int64, of each value.
-            cell: (n,) int64, flat index into the field; None where it has one entry.
-            values: (n,) float of at least single precision, below 2^40.
-            most: bound of their absolute values, where one is known.
+            name: a real field.
+            group: (n,) int64, group of each value.
+            cell: (n,) int64, flat index into the field. Default: the field has one entry.
+            values: (n,) float32 or float64, below 2^40.
+            most: upper bound of their absolute values, if known.
         """
         if not len(values):
             return
@@ -120,7 +120,7 @@ class GroupedSums:
         self._carry(self.fields)
 
     def arrays(self) -> dict[str, Tensor]:
-        """Return the arrays themselves, each sum written in one way: fractions in [0, 2^40)."""
+        """Return the arrays themselves in canonical form, with fractions in [0, 2^40)."""
         self._carry(self._uncarried)
         return self._arrays
 
@@ -128,7 +128,7 @@ class GroupedSums:
         """Sum over the groups.
 
         Args:
-            weights: (R, groups) float64 of at least 0, how often each group counts; None: once, R = 1.
+            weights: (R, groups) float64, at least 0, how often each group counts. Default: once, R = 1.
 
         Returns:
             Every field by name, (R, *shape) float64.
@@ -156,7 +156,7 @@ class GroupedSums:
         return group if cell is None else group * (size // self.groups) + cell
 
     def _carry(self, names: Mapping[str, object]) -> None:
-        """Move whole units out of the fractions of real fields."""
+        """Move whole units from the fractions of real fields to their whole parts."""
         for name in names:
             if self.fields[name].real:
                 array = self._arrays[name]

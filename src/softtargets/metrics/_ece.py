@@ -1,0 +1,175 @@
+"""Expected calibration error, accumulated."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from softtargets._checks import check_int
+from softtargets._errors import fail, unknown
+from softtargets._numerics import at_least_float32
+from softtargets.metrics._bins import Bins, width_edges, width_places
+from softtargets.metrics._cells import NUM_CELLS, cell_of
+from softtargets.metrics._equal_masses import Sums, cell_tops, gathered, limits, with_ends
+from softtargets.metrics.accumulators import Accumulator
+from softtargets.metrics.rows import Rows
+from softtargets.metrics.sums import Field, GroupedSums
+
+__all__ = ["ECE"]
+
+Norm = Literal["l1", "l2", "max"]
+Binning = Literal["width", "mass"]
+NORMS: tuple[Norm, ...] = ("l1", "l2", "max")
+BINNINGS: tuple[Binning, ...] = ("width", "mass")
+# other spellings of the norms
+_MEANT = {"1": "l1", "2": "l2", "inf": "max", "linf": "max"}
+# more than the effect of confidences in units of 2^-40 and of sums in float64
+ROUNDING = 2.0**-39
+
+
+class ECE(Accumulator):
+    """Expected calibration error, accumulated; see :func:`ece`.
+
+    The edges of bins of equal mass are known only at the end. With `binning="mass"` the state therefore counts in fixed
+    narrow cells of confidence, each of which is assigned to one bin, and :meth:`bound` bounds the difference.
+
+    Args:
+        n_bins: number of bins, at least 1.
+        norm: "l1", "l2" or "max".
+        binning: "width" or "mass"; class-wise only "width".
+        classwise: whether the probability of every class is binned.
+        debiased: whether the expected noise of the bins is subtracted; only with norm="l2".
+        groups: as in :class:`Accumulator`.
+        seed: as in :class:`Accumulator`.
+
+    Aliases:
+        MulticlassCalibrationError
+    """
+
+    interval_method = "basic"
+
+    def __init__(
+        self,
+        *,
+        n_bins: int = 15,
+        norm: Norm = "l1",
+        binning: Binning = "width",
+        classwise: bool = False,
+        debiased: bool = False,
+        groups: int = 1,
+        seed: int = 0,
+    ) -> None:
+        check_settings(n_bins, norm, binning, debiased)
+        if classwise and binning == "mass":
+            remedy = "use the function metrics.ece, which has both"
+            raise fail("binning", "'width' in a class-wise accumulator", "'mass'", remedy)
+        self.n_bins = int(n_bins)
+        self.norm: Norm = norm
+        self.binning: Binning = binning
+        self.classwise, self.debiased = bool(classwise), bool(debiased)
+        super().__init__(groups=groups, seed=seed)
+
+    def reliability(self) -> Bins:
+        """Return the bins that :meth:`compute` is computed from.
+
+        Raises:
+            ValueError: if there are no examples.
+        """
+        edges, sums = self._bins(self._totals())
+        count, confidence, correct = (part[0] for part in sums)
+        if self.binning == "mass":
+            edges = edges[0]
+        return Bins(edges, count.long(), confidence, correct.long())
+
+    def bound(self) -> Tensor:
+        """Return an upper bound of the difference between :meth:`compute` and :func:`ece` of the same examples.
+
+        With bins of equal width only the rounding of confidences counts. With bins of equal mass it is not known to
+        which bin the examples of a cell with an edge in it belong; the bound is the sum of the largest effects.
+
+        Returns:
+            () float64.
+
+        Raises:
+            ValueError: if there are no examples.
+        """
+        value = self.compute()
+        if self.binning == "width":
+            return torch.full_like(value, ROUNDING)
+        totals = self._totals()
+        count, confidence, correct = (part[0] for part in _sums(totals))
+        low, high = limits((count, confidence, correct), self.n_bins, norm=self.norm, debiased=self.debiased)
+        return torch.maximum(high - value, value - low) + ROUNDING
+
+    def _fields(self, num_classes: int) -> dict[str, Field]:
+        cells = (self.n_bins if self.binning == "width" else NUM_CELLS,)
+        shape = (num_classes, *cells) if self.classwise else cells
+        # last axis: wrong and right predictions
+        return {"count": Field((*shape, 2)), "confidence": Field(shape, real=True)}
+
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
+        confidence, correct = of_classes(rows) if self.classwise else (rows.top, rows.correct)
+        cell = cell_of(confidence.double()) if self.binning == "mass" else width_places(confidence, self.n_bins)
+        if self.classwise:
+            cell = cell + self.n_bins * torch.arange(rows.num_classes, device=cell.device)
+            group = group[:, None].expand_as(cell)
+        group, cell = group.flatten(), cell.flatten()
+        sums.add("confidence", group, cell, at_least_float32(confidence).flatten(), most=1.0)
+        sums.count("count", group, cell.mul_(2).add_(correct.flatten()))
+
+    def _value(self, totals: dict[str, Tensor]) -> Tensor:
+        _, sums = self._bins(totals)
+        return error_of(*sums, norm=self.norm, classwise=self.classwise, debiased=self.debiased)
+
+    def _bins(self, totals: dict[str, Tensor]) -> tuple[Tensor, Sums]:
+        """Return the edges, and the counts, confidences and right predictions of each bin, (R, ..., B)."""
+        sums = _sums(totals)
+        if self.binning == "width":
+            return width_edges(self.n_bins, sums[0].device), sums
+        cells = torch.arange(NUM_CELLS, device=sums[0].device).expand(sums[0].shape)
+        cuts, sums = gathered(cells, sums, self.n_bins)
+        return with_ends(cell_tops(cuts.device)[cuts]), sums
+
+
+def _sums(totals: dict[str, Tensor]) -> Sums:
+    """Return the counts, confidences and right predictions of each cell."""
+    return totals["count"].sum(-1), totals["confidence"], totals["count"][..., 1]
+
+
+def check_settings(n_bins: object, norm: object, binning: object, debiased: object) -> None:
+    check_int("n_bins", n_bins, least=1, remedy="15 and 100 are usual")
+    if norm not in NORMS:
+        meant = _MEANT.get(str(norm).casefold().removesuffix(".0"), str(norm).casefold())
+        if meant in NORMS:
+            raise fail("norm", f"one of {', '.join(NORMS)}", repr(norm), f"use norm='{meant}'")
+        raise unknown("norm", str(norm), NORMS)
+    if binning not in BINNINGS:
+        raise unknown("binning", str(binning), BINNINGS)
+    if debiased and norm != "l2":
+        raise fail("debiased", "norm='l2', the norm for which the bias is known", f"norm='{norm}'", "pass norm='l2'")
+
+
+def of_classes(rows: Rows) -> tuple[Tensor, Tensor]:
+    """Return the probability of every class, and whether it is the label, (n, K)."""
+    classes = torch.arange(rows.num_classes, device=rows.labels.device)
+    return rows.probs, rows.labels[:, None] == classes
+
+
+def error_of(
+    count: Tensor, confidence: Tensor, correct: Tensor, *, norm: Norm, classwise: bool, debiased: bool
+) -> Tensor:
+    """Return the calibration error, (R,), from sums of bins, (R, B) or class-wise (R, K, B), float64."""
+    share = count / count.sum(-1, keepdim=True)
+    # the gap of an empty bin is 0; the result is NaN if all bins are empty
+    gap = torch.where(count > 0, (correct - confidence).abs() / count, 0.0 * share)
+    if norm == "max":
+        return gap.amax((-2, -1) if classwise else -1)
+    terms = gap if norm == "l1" else gap.square()
+    if debiased:
+        accuracy = correct / count
+        terms = torch.where(count > 1, terms - accuracy * (1 - accuracy) / (count - 1), 0.0)
+    summed = (share * terms).sum(-1)
+    if debiased:
+        summed = summed.clamp(min=0)  # of each class, as in the code of Kumar et al., uncertainty-calibration
+    summed = summed.mean(-1) if classwise else summed
+    return summed if norm == "l1" else summed.sqrt()
