@@ -100,7 +100,7 @@ def test_a_tensor_of_another_dtype(name: str, argument: str, dtype: torch.dtype)
         found = attempt(call, **{argument: value.to(dtype)})
     if dtype == torch.complex64 or (argument in SCORE_ARGUMENTS and not dtype.is_floating_point):
         assert refused(found)
-    if argument in LABEL_ARGUMENTS and dtype.is_floating_point and not value.is_floating_point():
+    if argument in LABEL_ARGUMENTS and dtype.is_floating_point and value.ndim == 1:
         assert refused(found)
 
 
@@ -148,9 +148,10 @@ def test_swapped_arguments(name: str, scores: str, labels: str) -> None:
 
 @pytest.mark.parametrize(("name", "argument"), cases(LABEL_ARGUMENTS))
 def test_labels_that_require_a_gradient(name: str, argument: str) -> None:
+    """Labels as floats are refused; one float per class is a soft target, which may learn."""
     call = valid_call(name)
     value = call.arguments[argument].float().requires_grad_()
-    assert refused(attempt(call, **{argument: value}))
+    assert refused(attempt(call, **{argument: value})) == (value.ndim == 1)
 
 
 @pytest.mark.parametrize(("name", "argument"), cases(LABEL_ARGUMENTS))

@@ -39,7 +39,7 @@ def advise(module: str, name: str, *, depth: int = 2) -> AttributeError | Import
     """
     message = f"module '{module}' has no attribute '{name}'"
     if not name.startswith("_") and (found := _look_up(module.rpartition(".")[2], name)):
-        message += f"; use {found}"
+        message += f"; {found}"
     # `from room import name` would replace the text of an AttributeError by its own
     return ImportError(message) if _imports_from(sys._getframe(depth)) else AttributeError(message)
 
@@ -50,25 +50,22 @@ def _imports_from(frame: object) -> bool:
 
 
 def _look_up(own: str, name: str) -> str | None:
-    known: dict[str, str] = {}
-    aliases: dict[str, str] = {}
-    for room, public, text in _public_names():
-        place = f"{room}.{public}"
-        # a name of the room that was asked wins over the same name elsewhere
-        if room == own or _folded(public) not in known:
-            known[_folded(public)] = place
-        for alias in _aliases(text):
-            if room == own or _folded(alias) not in aliases:
-                aliases[_folded(alias)] = place
-    ours = [folded for folded, place in (known | aliases).items() if place.startswith(f"{own}.")]
-    for names, cutoff in ((ours, 0.8), ([*known, *aliases], 1.0), (ours, 0.7), ([*known, *aliases], 0.75)):
-        close = nearest(_folded(name), names, cutoff=cutoff)
-        if close is not None:
-            break
-    else:
-        return None
-    found = known.get(close, aliases.get(close, ""))
-    return f"nn.Loss({found}, ...)" if own == "nn" and found.startswith("losses.") else found
+    """Advise the name that is meant: a class for a class, an exact match before a similar one, this room first."""
+    known = [(text, f"{room}.{public}") for room, public, doc in _public_names() for text in (public, *_aliases(doc))]
+    for same_case in (True, False):
+        for cutoff in (1.0, 0.85):
+            for rooms in (f"{own}.", ""):
+                found = {
+                    _folded(text): place
+                    for text, place in reversed(known)
+                    if place.startswith(rooms) and (not same_case or (text == text.lower()) == (name == name.lower()))
+                }
+                close = nearest(_folded(name), found, cutoff=cutoff)
+                if close is not None:
+                    place = found[close]
+                    place = f"nn.Loss({place}, ...)" if own == "nn" and place.startswith("losses.") else place
+                    return f"use {place}" if cutoff == 1.0 else f"did you mean {place}?"
+    return None
 
 
 def _public_names() -> Iterator[tuple[str, str, str]]:
@@ -86,4 +83,4 @@ def _aliases(text: str) -> list[str]:
 
 
 def _folded(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("loss") or "loss"

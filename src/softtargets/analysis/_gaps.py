@@ -37,6 +37,8 @@ def logit_gap(
         [2.0]
     """
     read = read_rows(logits, labels, argument="logits", ignore_index=ignore_index, mask=mask)
-    rows, given = read.counted
-    wide = at_least_float32(rows)
-    return read.spread(wide.gather(1, given[:, None])[:, 0] - wide.mean(1), math.nan)
+    wide = at_least_float32(read.scores)
+    gaps = wide.gather(1, read.labels[:, None])[:, 0] - wide.mean(1)
+    if read.kept is not None:
+        gaps = gaps.masked_fill(~read.kept, math.nan)
+    return gaps.reshape(read.shape)

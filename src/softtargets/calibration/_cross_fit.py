@@ -115,7 +115,7 @@ def cross_fit(
         TypeError: if `calibrator` cannot be fitted, logits are not floating-point or labels not integers.
 
     Aliases:
-        cross_val_predict
+        cross_val_predict; CalibratedClassifierCV
 
     Example:
         >>> from softtargets.calibration import TemperatureScaling

@@ -46,6 +46,9 @@ class MovingAverage(nn.Module):
         The average lags by about 1 / (1 - decay) updates. Half-precision weights lose small updates to rounding: keep
         the model in float32, with autocast if needed.
 
+    Aliases:
+        EMA; ModelEma; AveragedModel
+
     Example:
         >>> model = torch.nn.Linear(1, 1, bias=False)
         >>> _ = torch.nn.init.constant_(model.weight, 4.0)

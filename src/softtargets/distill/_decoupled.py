@@ -80,6 +80,9 @@ def dkd_loss(
         `other_weight` needs tuning and a warm-up, because it amplifies the gradient noise. Wrong labels split the
         probabilities at the wrong class.
 
+    Aliases:
+        DKD; decoupled knowledge distillation
+
     Example:
         >>> student, teacher = torch.zeros(1, 3), torch.tensor([[2.0, 1.0, 1.0]]).log()        # NCKD is 0
         >>> loss = dkd_loss(student, teacher, torch.tensor([0]), temperature=1.0)

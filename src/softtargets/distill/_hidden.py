@@ -63,6 +63,9 @@ def hidden_state_loss(
         The student spends capacity on information that the label does not need. Without `normalize`, the scale of the
         activations sets the weight of the loss, and a few large units dominate it.
 
+    Aliases:
+        FitNets; hint_loss; feature distillation
+
     Example:
         >>> import torch
         >>> hidden_state_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 5.0]])).tolist()        # 9 / 2

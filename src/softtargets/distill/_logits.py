@@ -109,6 +109,9 @@ def kd_loss(
         The logits of a teacher trained with label smoothing carry less information about individual examples (Müller et
         al. 2019), especially at a high temperature (Chandrasegaran et al. 2022).
 
+    Aliases:
+        knowledge distillation; KD; KDLoss; kl_div; KLDivLoss; distillation_loss
+
     Example:
         >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]).log()        # 3/4 log 3/2 + 1/4 log 1/2
         >>> round(float(kd_loss(student, teacher)), 4)

@@ -70,6 +70,9 @@ def dist_loss(
         determine the confidence. For a student with exactly equal logits (an output layer initialised at 0) the
         gradient is scaled by about 1e8.
 
+    Aliases:
+        DIST
+
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
         >>> dist_loss(logits, logits).abs().round(decimals=4).tolist(), dist_loss(logits, -logits).tolist()

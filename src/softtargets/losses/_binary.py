@@ -75,7 +75,8 @@ def binary_cross_entropy(
         if K is large, most labels are 0 and dominate the loss; "binary" smoothing adds labels of r K / 2 in total.
 
     Aliases:
-        BCE; BCEWithLogitsLoss; sigmoid cross entropy; multi-label cross entropy; binary smoothing
+        BCE; BCEWithLogitsLoss; sigmoid cross entropy; multi-label cross entropy; binary smoothing;
+        binary_cross_entropy_with_logits; sigmoid_binary_cross_entropy
 
     Topics:
         overconfidence

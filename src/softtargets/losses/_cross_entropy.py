@@ -75,7 +75,8 @@ def cross_entropy(
         a large network memorizes wrong labels and becomes overconfident (Guo et al. 2017; Lukasik et al. 2020).
 
     Aliases:
-        softmax cross entropy; softmax_cross_entropy_with_integer_labels; categorical cross entropy; nll_loss
+        softmax cross entropy; softmax_cross_entropy_with_integer_labels; categorical cross entropy;
+        nll_loss; softmax_cross_entropy; NLLLoss
 
     Example:
         >>> cross_entropy(torch.zeros(1, 4), torch.tensor([2])).exp().tolist()

@@ -68,7 +68,7 @@ def focal_loss(
         more weight.
 
     Aliases:
-        FL
+        FL; sigmoid_focal_loss
 
     Topics:
         overconfidence, class imbalance
@@ -284,7 +284,7 @@ def poly1_loss(
         certain than the truth.
 
     Aliases:
-        PolyLoss, Poly-1 cross entropy
+        PolyLoss, Poly-1 cross entropy; PolyLoss; poly_loss_cross_entropy; poly1_cross_entropy
 
     References:
         Leng et al. 2022, *PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions*, ICLR

@@ -78,7 +78,8 @@ def linear_cross_entropy(
         if the logits are needed elsewhere (accuracy, distillation), computing them once is cheaper.
 
     Aliases:
-        cut cross entropy; CCE; fused linear cross entropy
+        cut cross entropy; CCE; fused linear cross entropy; fused_linear_cross_entropy;
+        LigerFusedLinearCrossEntropyLoss; cut_cross_entropy
 
     Topics:
         many classes

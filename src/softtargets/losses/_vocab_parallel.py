@@ -89,7 +89,7 @@ def vocab_parallel_cross_entropy(
         smoothing was wrong over a split vocabulary (its issues 737 and 7464).
 
     Aliases:
-        split vocabulary; tensor-parallel loss
+        split vocabulary; tensor-parallel loss; loss_parallel; parallel_cross_entropy
 
     Topics:
         many classes

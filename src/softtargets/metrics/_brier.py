@@ -168,7 +168,7 @@ def brier(
         certain and right gives 0; certain and wrong gives 2; uniform gives 1 - 1 / K.
 
     Aliases:
-        brier_score_loss; brier_score; quadratic score
+        brier_score_loss; brier_score; quadratic score; Brier score; multiclass_brier_score
 
     Example:
         >>> float(brier(torch.tensor([[0.75, 0.25]]), torch.tensor([0])))       # .25^2 + .25^2

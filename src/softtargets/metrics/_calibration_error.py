@@ -76,7 +76,7 @@ def reliability_bins(
             bool.
 
     Aliases:
-        calibration_curve; reliability_diagram; CalibrationDisplay
+        calibration_curve; reliability_diagram; CalibrationDisplay; reliability diagram
 
     Example:
         >>> reliability_bins(torch.tensor([[0.9, 0.1], [0.6, 0.4]]), torch.tensor([0, 1]), n_bins=2)
@@ -175,8 +175,9 @@ def ece(
         :func:`smooth_ece`, which has no bins.
 
     Aliases:
-        calibration_error; expected_calibration_error; static calibration error (class-wise); MCE (norm="max");
-        adaptive calibration error (binning="mass")
+        calibration_error; expected_calibration_error; static calibration error (class-wise); MCE
+        (norm="max"); adaptive calibration error (binning="mass"); expected calibration error;
+        multiclass_calibration_error
 
     Example:
         >>> probs = torch.tensor([[0.75, 0.25], [0.75, 0.25]])

@@ -55,6 +55,9 @@ class NLL(Accumulator):
     Args:
         groups: as in :class:`Accumulator`.
         seed: as in :class:`Accumulator`.
+
+    Aliases:
+        LogLoss
     """
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
@@ -129,7 +132,7 @@ def accuracy(
         top_k=K gives 1.
 
     Aliases:
-        accuracy_score; top_k_accuracy_score; multiclass_accuracy; error rate
+        accuracy_score; top_k_accuracy_score; multiclass_accuracy; error rate; top_k_accuracy
 
     Example:
         >>> probs = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
@@ -186,7 +189,8 @@ def nll(
         probability 1 for every label gives 0; uniform rows give log K; a label with probability 0 gives infinity.
 
     Aliases:
-        log_loss; negative_log_likelihood; log-likelihood; logarithmic score
+        log_loss; negative_log_likelihood; log-likelihood; logarithmic score; negative log-likelihood;
+        nll_loss
 
     Example:
         >>> float(nll(torch.tensor([[1.0, 0.0]]), torch.tensor([0])))

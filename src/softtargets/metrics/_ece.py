@@ -43,7 +43,7 @@ class ECE(Accumulator):
         seed: as in :class:`Accumulator`.
 
     Aliases:
-        MulticlassCalibrationError
+        MulticlassCalibrationError; CalibrationError; ExpectedCalibrationError; ECELoss
     """
 
     interval_method = "basic"

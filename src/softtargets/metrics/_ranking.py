@@ -32,7 +32,7 @@ def auroc(scores: ArrayLike, positives: ArrayLike, *, mask: ArrayLike | None = N
         a perfect ranking gives 1, its reverse 0, and equal scores give 1/2.
 
     Aliases:
-        roc_auc_score; BinaryAUROC; AUC
+        roc_auc_score; BinaryAUROC; AUC; binary_auroc
 
     Example:
         >>> float(auroc(torch.tensor([0.9, 0.4, 0.4, 0.1]), torch.tensor([True, True, False, False])))        # 3.5 / 4

@@ -72,7 +72,8 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
         the mean over a small weighted batch is normalised by that batch: pass `normalizer`.
 
     Aliases:
-        LabelSmoothingCrossEntropy; SoftTargetCrossEntropy; label-smoothing cross entropy
+        LabelSmoothingCrossEntropy; SoftTargetCrossEntropy; label-smoothing cross entropy;
+        LabelSmoothingLoss; LabelSmoother
 
     Example:
         >>> logits, labels = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), torch.tensor([0, -100])

@@ -89,6 +89,9 @@ def corrupt(
         Class-dependent noise is easier than that of people, who err where the input is ambiguous: see
         :func:`instance_dependent`, and data sets with labels given by people.
 
+    Aliases:
+        generate_noisy_labels; noisify
+
     Example:
         >>> made = corrupt(torch.tensor([0, 0, 0, 0, 1]), torch.tensor([[0.5, 0.5], [0.0, 1.0]]))
         >>> int(made.flipped.sum()), made.noise_rate, made.transition.to_dense().tolist()

@@ -56,7 +56,7 @@ def estimate_transition(
 
     Aliases:
         trusted_set; dual_t; anchor_points; anchor_counts; gold_loss_correction; estimate_noise_matrices;
-        estimate_latent
+        estimate_latent; noise_matrix
 
     Example:
         >>> probs = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.125, 0.875]])

@@ -147,7 +147,7 @@ def find_label_issues(
         wrong. Noise that concentrates on hard examples, as that of people does, is underestimated.
 
     Aliases:
-        find_label_errors; label_errors; prune_by_noise_rate; CleanLearning
+        find_label_errors; label_errors; prune_by_noise_rate; CleanLearning; get_noise_indices; Datalab
 
     Topics: label issues
 

@@ -60,7 +60,7 @@ def self_confidence(
         Hard examples with right labels score low too: among similar classes, uncertain examples rank beside wrong ones.
 
     Aliases:
-        get_label_quality_scores
+        get_label_quality_scores; get_self_confidence_for_each_label
 
     Example:
         >>> probs = torch.tensor([[0.75, 0.25], [0.5, 0.5]])
@@ -115,6 +115,9 @@ def normalized_margin(
 
     Limitations:
         Only two classes enter: inputs that look like no class do not score low.
+
+    Aliases:
+        get_normalized_margin_for_each_label
 
     Example:
         >>> probs = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]])

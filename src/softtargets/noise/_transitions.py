@@ -300,6 +300,9 @@ def random_transition(
     Limitations:
         The diagonal entry need not be the largest of its row: some draws cannot be corrected.
 
+    Aliases:
+        generate_noise_matrix
+
     Example:
         >>> transition = random_transition(0.3, 5, generator=torch.Generator().manual_seed(0))
         >>> round(float(transition.noise_rate()), 12)

@@ -54,6 +54,9 @@ def mix(
         better calibration, Wang et al. 2023 worse after temperature scaling; both from memory). A teacher trained with
         smoothing distils worse (Müller et al. 2019, Sec. 4; disputed by Shen et al. 2021).
 
+    Aliases:
+        mixup; mixup_target
+
     Example:
         >>> mix(torch.tensor([0]), torch.tensor([2]), 0.75).to_dense(3).tolist()
         [[0.75, 0.0, 0.25]]

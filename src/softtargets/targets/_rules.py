@@ -46,6 +46,9 @@ def hard(labels: Tensor, *, ignore_index: int | None = -100) -> Targets:
         Cross entropy with one-hot targets keeps increasing the logits (Szegedy et al. 2016, Sec. 7) and also fits
         wrong labels.
 
+    Aliases:
+        one_hot
+
     Example:
         >>> hard(torch.tensor([2, 0])).to_dense(3).tolist()
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]

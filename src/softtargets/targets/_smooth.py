@@ -77,6 +77,9 @@ def smooth(
         or a long tail remove the gain (Shen et al. 2021, Sec. 7). Negative smoothing is unbounded below and needs a
         warm-up.
 
+    Aliases:
+        label smoothing; smooth_labels
+
     Example:
         >>> smooth(torch.tensor([0]), 0.3).to_dense(3).round(decimals=3).tolist()
         [[0.8, 0.1, 0.1]]

@@ -191,7 +191,7 @@ def votes(counts: Tensor, *, class_dim: int = -1) -> Targets:
         Few votes are a noisy estimate, and annotators are not equally reliable.
 
     Aliases:
-        soft labels; human label distributions
+        soft labels; human label distributions; soft labels of annotators; get_majority_vote_label
 
     Topics:
         soft labels
