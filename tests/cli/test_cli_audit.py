@@ -1,6 +1,7 @@
 """`softtargets audit` as a user meets it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from softtargets.cli import run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE, RUNS_FAILED
@@ -36,8 +38,8 @@ def test_help_answers_without_torch_and_says_that_predictions_must_be_held_out()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     text = " ".join(done.stdout.replace("│", " ").split())
-    assert "has not been trained on the example" in text
-    assert "whose classes must be those of --data" in text
+    assert "was not trained on the examples it predicts" in text
+    assert "with the same classes" in text
     assert all(
         f"--{name}" in text
         for name in ("data", "text", "features", "labels", "predictions", "logits", "probs", "folds", "output")
@@ -140,3 +142,22 @@ def test_a_model_that_cannot_be_trained_exits_3(capsys, monkeypatch):
     assert run_safely(["audit", "--data", "digits", "--folds", "2", "--epochs", "1", "--workers", "1"]) == RUNS_FAILED
     assert "failed: " in capsys.readouterr().err
     assert not Path("reports").exists()
+
+
+def test_names_of_undecodable_bytes_are_audited_and_printed_as_escapes(capfd):
+    rng = np.random.default_rng(0)
+    for name in (b"caf\xe9", b"tea\x1b[31m"):
+        folder = Path(os.fsdecode(b"imag\xe9s")) / os.fsdecode(name)
+        folder.mkdir(parents=True)
+        for i in range(20):
+            Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(folder / f"{i}.png")
+    labels = np.arange(40) // 20
+    predicted = np.where(np.arange(40) % 10 == 0, 1 - labels, labels)
+    np.savez("held.npz", probs=np.where(np.arange(2) == predicted[:, None], 0.9, 0.1), labels=labels)
+    assert run_safely(["audit", "--data", os.fsdecode(b"imag\xe9s"), "--predictions", "held.npz"]) == DONE
+    printed = "".join(capfd.readouterr())
+    assert r"labels of imag\udce9s" in printed
+    assert r"tea\x1b[31m -> caf\udce9: 2" in printed
+    assert "\x1b" not in printed
+    said = json.loads(next(Path("reports").glob("*/audit.json")).read_text())
+    assert said["class_names"] == [r"caf\udce9", "tea\x1b[31m"]

@@ -1,6 +1,7 @@
 """`softtargets evaluate` as a user meets it."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -126,3 +127,18 @@ def test_bad_input_is_one_paragraph_exits_2_and_writes_nothing(capsys, arguments
     assert words in error
     assert error.count("\n") == 1
     assert not Path("reports").exists()
+
+
+def test_a_file_name_of_undecodable_bytes_and_control_characters_is_evaluated(capfd):
+    name = os.fsdecode(b"caf\xe9\x1b[31m.npz")
+    write_predictions("plain.npz", size=100)
+    Path("plain.npz").rename(name)
+    assert run_safely(["evaluate", name, "--output", os.fsdecode(b"p\xe9ge")]) == DONE
+    printed = "".join(capfd.readouterr())
+    assert r"caf\udce9\x1b[31m: 100 rows" in printed
+    assert r"page: p\udce9ge/index.html" in printed
+    assert "\x1b" not in printed
+    folder = Path(os.fsdecode(b"p\xe9ge"))
+    said = json.loads((folder / "evaluation.json").read_text())
+    assert said["models"][0]["name"] == r"caf\udce9\x1b[31m"
+    assert "\x1b" not in (folder / "index.html").read_text()

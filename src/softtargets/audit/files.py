@@ -16,7 +16,7 @@ from softtargets.report import encoding
 def suspects_csv(results: AuditResults) -> bytes:
     """Return one line per suspect, most suspect first."""
     stream = io.BytesIO()
-    names = tuple(map(encoding.inert, results.audited.class_names))
+    names = tuple(map(encoding.escape_csv_formula, results.audited.class_names))
     write_csv(_table(results, names), stream, WriteOptions(quoting_style="needed"))
     return stream.getvalue()
 
@@ -54,7 +54,7 @@ def transition_csv(results: AuditResults) -> bytes:
     """Return the chosen estimate: a row for each clean class, a column for each observed label."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = tuple(map(encoding.inert, results.audited.class_names))
+    names = tuple(map(encoding.escape_csv_formula, results.audited.class_names))
     writer.writerow(["clean", *names])
     matrix = results.noise.estimate.transition.to_dense().tolist()
     writer.writerows([name, *row] for name, row in zip(names, matrix, strict=True))

@@ -16,6 +16,7 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.predictions import Predictions, RowBuffer, read_predictions
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec
+from softtargets.report.encoding import encodable, printable
 from softtargets.runs.store import RunStore
 
 _CHUNK, _NUMBERS = 65_536, 2**22
@@ -76,11 +77,11 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
         _check_fit(given, labels, dataset)
         probs, source = _probabilities(given, on_stage), _source_in_words(request, given)
     return AuditInputs(
-        evidence=LabelEvidence(probs, labels, dataset.class_names, dynamics, reference),
-        name=dataset.name,
+        evidence=LabelEvidence(probs, labels, tuple(map(encodable, dataset.class_names)), dynamics, reference),
+        name=printable(dataset.name),
         row_order="of the data set’s training part; a folder of images has them sorted by path",
-        labels=_labels_in_words(dataset, data, observed),
-        predictions=source,
+        labels=printable(_labels_in_words(dataset, data, observed)),
+        predictions=printable(source),
         dataset=dataset,
         model=model,
         notes=(OTHER_PARTS,) if bool(dataset.origin.any()) else (),
@@ -134,10 +135,10 @@ def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
             given.labels,
             given.class_names or tuple(str(index) for index in range(given.num_classes)),
         ),
-        name=files[0].stem if files else "arrays",
+        name=printable(files[0].stem) if files else "arrays",
         row_order="of the predictions, file after file" if files else "of the arrays",
-        labels=f"{files[0].name}, labels" if files else "arrays, labels",
-        predictions=_source_in_words(request, given),
+        labels=f"{printable(files[0].name)}, labels" if files else "arrays, labels",
+        predictions=printable(_source_in_words(request, given)),
     )
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 from softtargets._errors import fail
 from softtargets._storage import user_path
 from softtargets.data.predictions import Predictions
+from softtargets.report.encoding import printable
+from softtargets.report.numbers import duration
 from softtargets.train.progress import Progress
 
-FOLDS = 5
+# Default number of folds, and the most that are accepted: held-out predictions gain nothing from more.
+FOLDS, MOST_FOLDS = 5, 100
 RUNS = Path("runs")
 OnStage = Callable[[str, float], None]
 
@@ -116,7 +119,7 @@ class AuditRequest:
             words += ["--predictions", str(path)]
         words += ["--folds", str(options.folds or FOLDS)] if self.trains else []
         words += ["--runs", str(options.runs)] if options.runs != RUNS else []
-        return shlex.join([*words, "--seed", str(options.seed), "--top", str(options.top)])
+        return printable(shlex.join([*words, "--seed", str(options.seed), "--top", str(options.top)]))
 
     def check(self) -> None:
         """Require arguments that go together, before anything is read.
@@ -147,6 +150,9 @@ class AuditRequest:
             value = getattr(options, name)
             if value is not None and (type(value) is not int or value < low or value >= 2**32):
                 raise fail(name, f"a whole number of at least {low} and below 2**32", repr(value), "choose another")
+        if options.folds is not None and options.folds > MOST_FOLDS:
+            got = f"{options.folds:,} ({duration(options.folds)} at one second for each model)"
+            raise fail("folds", f"at most {MOST_FOLDS}, because each fold trains a model", got, "choose fewer folds")
         self._check_folders()
 
     def _check_folders(self) -> None:

@@ -29,8 +29,10 @@ def classes_csv(results: EvaluationResults) -> bytes:
         for index, row in enumerate(model.classes):
             low, high = row.recall_interval or (None, None)
             values = (row.labels, row.predicted, row.right, row.recall, low, high, row.precision, row.confidence)
-            name = encoding.inert(results.class_name(index))
-            writer.writerow([encoding.inert(model.name), index, name, *values, row.ece, str(row.surely_below).lower()])
+            name = encoding.escape_csv_formula(results.class_name(index))
+            writer.writerow(
+                [encoding.escape_csv_formula(model.name), index, name, *values, row.ece, str(row.surely_below).lower()]
+            )
     return text.getvalue().encode()
 
 

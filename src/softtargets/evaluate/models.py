@@ -9,6 +9,7 @@ from softtargets.evaluate.diagrams import classes_of, histogram_of, reliability_
 from softtargets.evaluate.results import EvaluatedModel, FittedTemperature
 from softtargets.evaluate.sample import LEAST
 from softtargets.evaluate.suite import SHARES
+from softtargets.report.encoding import printable
 
 _TOO_FEW = f"A temperature needs at least {LEAST} rows whose label has a probability above 0."
 
@@ -26,7 +27,7 @@ def _evaluated(model: AccumulatedModel, scaled: CalibratedModel | None, labelled
     zero_rows = int(suite.counts.total("zero"))
     return EvaluatedModel(
         name=model.source.name,
-        files=tuple(map(str, data.paths)),
+        files=tuple(printable(str(path)) for path in data.paths),
         kind=model.source.data.kind,
         num_rows=suite.counts.count,
         metrics=suite.values(),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from softtargets._errors import fail
+from softtargets.report.encoding import printable
 
 LABELS = "labels"
 REPORTS = Path("reports")
@@ -59,7 +60,7 @@ class EvaluateRequest:
         for name in ("logits", "probs", "labels", "labels_from", "output"):
             value = getattr(self, name)
             words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
-        return shlex.join([*words, "--seed", str(seed)])
+        return printable(shlex.join([*words, "--seed", str(seed)]))
 
     def models(self) -> tuple[NamedFiles, ...]:
         """Return the files of the main model and then those of the others, each model under a unique name.
@@ -80,7 +81,9 @@ class EvaluateRequest:
         models = [(given[0] if given else None, shards), *(_parsed("--against", text) for text in self.against)]
         stems = Counter(_stem(paths) for name, paths in models if not name)
         named = tuple(
-            NamedFiles(name or (stem if stems[stem := _stem(paths)] == 1 else str(paths[0].with_suffix(""))), paths)
+            NamedFiles(
+                printable(name or (stem if stems[stem := _stem(paths)] == 1 else str(paths[0].with_suffix("")))), paths
+            )
             for name, paths in models
         )
         name, times = Counter(model.name for model in named).most_common(1)[0]

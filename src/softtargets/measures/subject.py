@@ -76,6 +76,8 @@ class Subject:
             InputError: where the scale names none, or one that the data do not have.
         """
         count = len(self.head.weight)
+        if count < 3:
+            raise fail("classes", "at least three classes", f"{count} in the data", "use data with more classes")
         if self._classes is None or not all(0 <= name < count for name in self._classes):
             raise fail("classes", f"three of the {count} classes", self._classes, "name them in the study's scale")
         return self._classes

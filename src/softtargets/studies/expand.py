@@ -6,13 +6,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from softtargets._errors import unknown
+from softtargets._errors import fail, unknown
 from softtargets._spec import merged
 from softtargets.data.spec import AugmentationSpec
+from softtargets.report.numbers import duration
 from softtargets.runs.spec import RunSpec, Seeds
 from softtargets.studies.arms import ZERO, Scale
 from softtargets.studies.records import CellKey
-from softtargets.studies.request import DataChoice
+from softtargets.studies.request import MOST_SEEDS, DataChoice
 from softtargets.studies.schema import Noise, Study, Term
 
 
@@ -106,6 +107,10 @@ def expand(
         settings = _placed(settings, places)
     keys = cells_of(study, scale, outputs)
     count = settings.seeds if seeds is None else seeds
+    if count > MOST_SEEDS:
+        runs = len(keys) * count
+        got = f"{count:,}, which is {runs:,} runs ({duration(runs)} at one second each)"
+        raise fail("seeds", f"at most {MOST_SEEDS:,}", got, "choose fewer seeds")
     if data is not None:
         settings = _on_data(settings, data)
     return [PlannedRun(key, seed, _specify(study, settings, key, seed)) for seed in range(count) for key in keys]
@@ -122,7 +127,11 @@ def _unaugmented(run: RunSpec) -> RunSpec:
 
 
 def _placed(settings: Scale, places: Mapping[str, str]) -> Scale:
-    """Return a scale whose data sets lie elsewhere."""
+    """Return a scale whose data sets are read from local paths.
+
+    A copy may call its image column by another name than the hub does. The name is therefore dropped, and the only
+    image column is read.
+    """
     tables = [settings.run, *settings.noises.values()]
     known = [table["data"]["name"] for table in tables if "name" in table.get("data", {})]
     for name in places:
@@ -130,7 +139,7 @@ def _placed(settings: Scale, places: Mapping[str, str]) -> Scale:
             raise unknown("--at", name, known)
 
     def placed(table: dict[str, Any]) -> dict[str, Any]:
-        data = table.get("data", {})
+        data = {key: value for key, value in table.get("data", {}).items() if key != "image"}
         return {**table, "data": {**data, "name": places[data["name"]]}} if data.get("name") in places else table
 
     noises = {name: placed(table) for name, table in settings.noises.items()}

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Self
 
-from softtargets._errors import fail
 from softtargets._spec import Classes
 from softtargets.data import fingerprint
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec
+from softtargets.report.encoding import printable
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.studies.catalog import find
@@ -93,6 +93,22 @@ class StudyPlan:
         planned = tuple(without_augmentation([item])[0] if item.run.data in tables else item for item in self.planned)
         return self if planned == self.planned else replace(self, planned=planned, differs=(*self.differs, TABLE))
 
+    def with_data(self, data: Sequence[DataSummary]) -> Self:
+        """Return the plan with summaries of its data, and with three classes that all of the data have.
+
+        Classes of the scale that the data lack are replaced by the first ones that the scale does not name.
+        """
+        made, size = replace(self, data=tuple(data)), min((one.num_classes for one in data), default=0)
+        if self.classes is None or size < len(self.classes) or max(self.classes) < size:
+            return made
+        kept = [label for label in self.classes if label < size]
+        chosen = tuple([*kept, *(label for label in range(size) if label not in kept)][: len(self.classes)])
+        scale = self.study.scales[self.request.scale].changed(classes=chosen)  # pyright: ignore[reportArgumentType]
+        study = self.study.model_copy(update={"scales": {**self.study.scales, self.request.scale: scale}})
+        named = ", ".join(map(str, chosen))
+        note = f"The three classes shown are those with the numbers {named}: the data have only {size} classes."
+        return replace(made, study=study, differs=(*self.differs, note))
+
 
 def draft(request: StudyRequest) -> StudyPlan:
     """Load a study and expand what was asked for; no data are read yet.
@@ -114,14 +130,11 @@ def make_plan(request: StudyRequest, store: RunStore) -> StudyPlan:
     Raises:
         InputError: for a bad study, output, scale, folder, data set, column or label, before anything is trained.
     """
-    for argument, folder in (("--runs", request.runs), ("--reports", request.reports)):
-        if folder.exists() and not folder.is_dir():
-            raise fail(argument, "a folder", f"the file '{folder}'", "name another place")
     made = draft(request)
     data = {spec: summarise(spec, store) for spec in dict.fromkeys(item.run.data for item in made.planned)}
     made = made.with_tables([spec for spec, summary in data.items() if len(summary.input_shape) == 1])
     resolved = resolve_all([item.run for item in made.planned], store)
-    return replace(made, data=tuple(data.values()), resolved=tuple(resolved))
+    return replace(made.with_data(tuple(data.values())), resolved=tuple(resolved))
 
 
 def recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
@@ -148,7 +161,7 @@ def recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
     resolved = (
         recorded.get(item.run, stand_ins.get(item.run.data, known[0]).changed(run=item.run)) for item in made.planned
     )
-    return replace(made, data=tuple(data.values()), resolved=tuple(resolved))
+    return replace(made.with_data(tuple(data.values())), resolved=tuple(resolved))
 
 
 def resolve_all(runs: Sequence[RunSpec], store: RunStore) -> list[ResolvedRun]:
@@ -161,7 +174,7 @@ def summarise(data: DataSpec, store: RunStore) -> DataSummary:
     """Load a data set, which checks it, and say what it is."""
     dataset = load_cached(data, str(store.cache))  # pyright: ignore[reportArgumentType]
     return DataSummary(
-        name=dataset.name,
+        name=printable(dataset.name),
         fingerprint=dataset.fingerprint,
         num_classes=dataset.num_classes,
         input_shape=dataset.input_shape,
