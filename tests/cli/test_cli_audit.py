@@ -144,20 +144,24 @@ def test_a_model_that_cannot_be_trained_exits_3(capsys, monkeypatch):
     assert not Path("reports").exists()
 
 
-def test_names_of_undecodable_bytes_are_audited_and_printed_as_escapes(capfd):
+def test_names_with_undecodable_bytes_and_control_characters_are_printed_as_escapes(capfd):
     rng = np.random.default_rng(0)
-    for name in (b"caf\xe9", b"tea\x1b[31m"):
-        folder = Path(os.fsdecode(b"imag\xe9s")) / os.fsdecode(name)
+    for name in ("cafe", "tea\x1b[31m"):
+        folder = Path("images") / name
         folder.mkdir(parents=True)
         for i in range(20):
             Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(folder / f"{i}.png")
     labels = np.arange(40) // 20
     predicted = np.where(np.arange(40) % 10 == 0, 1 - labels, labels)
     np.savez("held.npz", probs=np.where(np.arange(2) == predicted[:, None], 0.9, 0.1), labels=labels)
-    assert run_safely(["audit", "--data", os.fsdecode(b"imag\xe9s"), "--predictions", "held.npz"]) == DONE
+    held = Path(os.fsdecode(b"h\xe9ld.npz"))
+    Path("held.npz").rename(held)
+    assert run_safely(["audit", "--data", "images", "--predictions", str(held), "--output", "page"]) == DONE
     printed = "".join(capfd.readouterr())
-    assert r"labels of imag\udce9s" in printed
-    assert r"tea\x1b[31m -> caf\udce9: 2" in printed
+    assert r"tea\x1b[31m -> cafe: 2" in printed
     assert "\x1b" not in printed
-    said = json.loads(next(Path("reports").glob("*/audit.json")).read_text())
-    assert said["class_names"] == [r"caf\udce9", "tea\x1b[31m"]
+    said = json.loads(Path("page/audit.json").read_text())
+    assert said["class_names"] == ["cafe", "tea\x1b[31m"]
+    assert said["predictions"] == r"given as probabilities in h\udce9ld.npz"
+    assert run_safely(["audit", "--predictions", str(held), "--output", "other"]) == DONE
+    assert r"40 labels of h\udce9ld" in "".join(capfd.readouterr())
