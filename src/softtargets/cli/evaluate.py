@@ -72,19 +72,12 @@ def evaluate(
     """Evaluate predictions: metrics with intervals, calibration, temperature scaling, comparison of models."""
     from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_predictions
 
-    request = EvaluateRequest(
-        predictions=tuple(predictions),
-        against=tuple(against or ()),
-        logits=logits,
-        probs=probs,
-        labels=labels,
-        labels_from=labels_from,
-        output=output,
+    request = EvaluateRequest.parse(
+        predictions, against or (), logits=logits, probs=probs, labels=labels, labels_from=labels_from, output=output
     )
-    folder = request.folder
-    options = EvaluationOptions(seed=seed, on_rows=show_rows())
-    results = evaluate_predictions(predictions=request, output=folder, options=options)
-    write([*show_evaluation(results), f"page: {folder / 'index.html'}"])
+    options = EvaluationOptions(seed=seed, reports=Path("reports"), on_rows=show_rows())
+    results = evaluate_predictions(predictions=request, options=options)
+    write([*show_evaluation(results), f"page: {results.page}"])
     return DONE
 
 

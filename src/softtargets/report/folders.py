@@ -1,5 +1,6 @@
-"""Folders given by the user."""
+"""Files and folders given by the user."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,3 +34,25 @@ def read_path(argument: str, value: Any) -> Path:
     if not str(value):
         raise fail(argument, "a path", "empty text", "give the path")
     return user_path(argument, value)
+
+
+def read_paths(argument: str, value: Any) -> tuple[str | Path, ...]:
+    """Return one or several paths as they were given.
+
+    Raises:
+        InputError: an empty sequence.
+        InputTypeError: not a path and not a sequence of paths.
+    """
+    if isinstance(value, str | Path):
+        return (value,)
+    if hasattr(value, "__array__"):
+        remedy = "pass arrays of predictions as probs= or logits="
+        raise fail_type(argument, "paths of files", type(value).__name__, remedy)
+    if not isinstance(value, Sequence) or isinstance(value, bytes):
+        raise fail_type(argument, "a path or a list of paths", type(value).__name__, "give the paths of the files")
+    wrong = next((one for one in value if not isinstance(one, str | Path)), None)
+    if wrong is not None:
+        raise fail_type(argument, "a list of paths", f"a {type(wrong).__name__} in it", "give the paths of the files")
+    if not value:
+        raise fail(argument, "at least one path", "none", "give the paths of the files")
+    return tuple(value)
