@@ -52,7 +52,7 @@ def test_a_summary_says_what_was_found_and_where_the_page_is(capsys):
     printed = capsys.readouterr()
     said = json.loads(Path("reports/audit-held/audit.json").read_text())
     assert f"estimated wrong: {said['noise_rate']['estimate']:.1%}, 95 % interval" in printed.out
-    assert "400 labels of held, 2 classes; the held-out prediction agrees with 90.0%" in printed.out
+    assert "400 labels of held, 2 classes; the held-out predictions agree with 90.0%" in printed.out
     assert f"suspects: {said['suspects']} labels" in printed.out
     assert said["suspects"] == 40
     assert f"recommended: {said['recommendation']['action']}" in printed.out
@@ -92,7 +92,7 @@ def test_a_model_that_knows_nothing_is_said_to_and_nothing_else(capsys):
     np.savez("held.npz", probs=np.full((400, 2), 0.5), labels=labels)
     assert run_safely(["audit", "--predictions", "held.npz"]) == DONE
     printed = capsys.readouterr().out
-    assert "recommended: get better predictions. The held-out prediction agrees with 50.0 %" in printed
+    assert "recommended: get better predictions. The held-out predictions agree with 50.0 %" in printed
     assert "estimated wrong" not in printed
     assert "suspects" not in printed
 

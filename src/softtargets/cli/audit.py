@@ -103,7 +103,7 @@ def audit(
                 labels,
                 probs,
                 logits=logits,
-                predictions=predictions or (),
+                predictions=predictions or None,
                 data=data,
                 output=output,
                 options=replace(options, on_progress=_shown(on_training)),
@@ -116,7 +116,7 @@ def audit(
 
 
 def _shown(on_training: "Callable[[Progress], None] | None") -> "Callable[[AuditStage | Progress], None]":
-    """Return a function that prints the stages; training has a display of its own."""
+    """Return a function that prints the stages. Training has its own display."""
     from softtargets.audit import AuditStage
 
     lines = StageLines()
@@ -138,7 +138,7 @@ def show_audit(results: "AuditResults") -> list[str]:
     interval = f"{100 * noise.confidence:g} % interval {rate.low:.1%} to {rate.high:.1%}"
     lines = [
         f"{audited.num_rows:,} labels of {audited.name}, {len(names)} classes; "
-        f"the held-out prediction agrees with {audited.agreement:.1%}",
+        f"the held-out predictions agree with {audited.agreement:.1%}",
     ]
     advice = f"recommended: {results.recommendation.action}. {' '.join(results.recommendation.reason)}"
     if not results.informative:
@@ -146,11 +146,11 @@ def show_audit(results: "AuditResults") -> list[str]:
     lines.append(f"estimated wrong: {rate.estimate:.1%}, {interval} (by {noise.estimate.label})")
     if noise.reference is not None:
         lines.append(
-            f"by the reference: {noise.reference.noise_rate:.1%}; "
-            f"total variation of T to the reference's: {noise.estimate.mean_distance:.3f}, mean of the classes"
+            f"wrong according to the reference: {noise.reference.noise_rate:.1%}; "
+            f"total variation between T and the reference: {noise.estimate.mean_distance:.3f} (mean over the classes)"
         )
     if noise.confusions:
-        lines.append("most confused (true -> label):")
+        lines.append("most confused classes (true -> label):")
     for pair in noise.confusions[:_SHOWN]:
         clean, observed = (" ".join(names[index].split()) for index in (pair.clean, pair.observed))
         lines.append(f"  {clean} -> {observed}: {pair.count.estimate:,.0f}")

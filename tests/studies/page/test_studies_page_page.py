@@ -161,7 +161,7 @@ def _interrupt(*args, **kwargs):
 
 
 def test_json_and_csv_agree_with_the_results(results):
-    data = json.loads(json.dumps(files.as_data(results)))
+    data = json.loads(json.dumps(results.to_dict()))
     rows = list(csv.DictReader(io.StringIO(files.as_csv(results))))
     runs = {run["run_id"]: run for cell in data["cells"] for run in cell["runs"]}
     assert len(rows) == len(runs) == len(results.cells)
