@@ -72,7 +72,7 @@ def test_the_table_has_every_level_and_the_page_says_that_nothing_is_trained(sep
         for value in (separated.shown["figure2"].separators[0].distance, separated.shown["figure2"].separators[0].slope)
     )
     html = files.build(separated)["index.html"].decode()
-    assert "none: nothing is trained" in html
+    assert "none (nothing is trained)" in html
     assert f'<data value="{separated.shown["figure2"].separators[3].distance}">' in html
     assert SeparatorsOutput().table(separated, output) is None
 
