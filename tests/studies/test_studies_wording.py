@@ -44,7 +44,7 @@ def test_an_exact_number_has_no_interval(results):
     assert "n =" not in row.evidence
     html = files.build(replace(results, verdicts=(verdict,), outputs=("table3",)))["index.html"].decode()
     assert "−0.603</data></b> exact" in html
-    assert "<i>exact</i> was computed, not measured" in html
+    assert "<i>exact</i> number was computed without training" in html
 
 
 def test_an_interval_wider_than_what_is_possible_is_not_printed(results):

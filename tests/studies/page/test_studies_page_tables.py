@@ -53,7 +53,7 @@ def test_failed_and_missing_runs_are_counted_in_a_note(results):
 
 def test_a_cell_without_runs_says_so(results):
     table = laid_out(replace(results, cells=()), "table4")
-    assert {cell.note for cell in cells_of(table)} == {"no run recorded"}
+    assert {cell.note for cell in cells_of(table)} == {"no runs recorded"}
 
 
 def test_a_run_without_the_metric_is_not_averaged(results):

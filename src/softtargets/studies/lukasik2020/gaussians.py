@@ -11,8 +11,8 @@ from scipy.special import expit
 
 from softtargets._errors import fail
 
-# Lukasik et al. 2020, Sec. 4.2: two classes of equal size with means ±(1, 1) and covariance 0.01 I; 5 % of the negatives
-# are labelled positive.
+# Lukasik et al. 2020, Sec. 4.2: two classes of equal size with means ±(1, 1) and covariance 0.01 I; 5 % of the
+# negatives are labelled positive.
 CENTRE, DEVIATION, FLIPPED = 2**0.5, 0.1, 0.05
 # Spacing of the nodes of the trapezoidal rule and its range to each side, in standard deviations.
 STEP, REACH = 1 / 16, 9
