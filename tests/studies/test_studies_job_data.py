@@ -96,8 +96,8 @@ def test_both_are_found_again_where_one_is_gone(request_of_two):
 def _of_classes(tmp_path: Path, size: int) -> StudyRequest:
     table = tmp_path / "mine.csv"
     table.write_text("a,b,label\n" + "".join(f"{i % size},{i % 5},{i % size}\n" for i in range(200)))
-    places = {"runs": tmp_path / "runs", "reports": tmp_path / "reports"}
-    return StudyRequest("lukasik2020", "figure4", scale="smoke", data=str(table), **places)
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    return StudyRequest("lukasik2020", "figure4", scale="smoke", data=str(table), runs=runs, reports=reports)
 
 
 @pytest.mark.parametrize(("size", "chosen"), [(3, (0, 1, 2)), (4, (3, 0, 1)), (5, (3, 4, 0)), (10, (3, 8, 4))])

@@ -67,6 +67,6 @@ def test_the_page_prints_no_such_interval_anywhere(results):
         for verdict in results.verdicts
     ]
     html = files.build(replace(results, verdicts=tuple(wide)))["index.html"].decode()
-    assert "not enough seeds" in html
+    assert " points, not enough seeds</span>" in html
     assert "2,579" not in html
     assert "2,577" not in html

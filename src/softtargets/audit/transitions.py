@@ -19,8 +19,8 @@ DRAWS = 100
 
 CHOSEN = "confident_joint"
 CHOSEN_BECAUSE = (
-    "it is the same for every audit. Unlike the others, it requires neither calibrated probabilities nor examples that "
-    "certainly belong to their class. Errors of the model itself are counted as noise."
+    "It is used in every audit because, unlike the others, it requires neither calibrated probabilities nor examples "
+    "that certainly belong to their class. Errors of the model are counted as noise."
 )
 
 
