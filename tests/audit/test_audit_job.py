@@ -359,7 +359,7 @@ def test_options_that_do_not_go_together_are_refused(audit, with_reference, sett
 
 def test_predictions_without_labels_need_a_data_set(audit, simulated):
     np.savez("bare.npz", probs=simulated["probs"])
-    with pytest.raises(InputError, match="labels beside the predictions, or data"):
+    with pytest.raises(InputError, match="labels in the predictions' files, or data"):
         audit(predictions=(Path("bare.npz"),))
 
 
@@ -419,9 +419,9 @@ def test_of_all_labels_as_many_are_wrong_as_the_rate_says_though_some_have_proba
 def test_classes_with_few_labels_or_none_are_named(audit):
     labels = np.repeat([0, 1, 2], [300, 300, 9])
     said = _saying(0.9 * np.eye(4)[labels] + 0.025, labels)(audit)
-    assert "so T says nothing of them: 2, 3." in said["recommendation"]["reason"][-1]
+    assert "which have fewer than 10 labels: 2, 3." in said["recommendation"]["reason"][-1]
     assert said["recommendation"]["evidence"]["Classes with too few labels"] == 2
-    assert "so T says nothing of them: 2, 3." in Path("reports/audit-said/index.html").read_text()
+    assert "which have fewer than 10 labels: 2, 3." in Path("reports/audit-said/index.html").read_text()
 
 
 def test_confusions_that_round_to_none_are_left_out(audit):
@@ -457,7 +457,7 @@ def test_fewer_labels_than_the_precision_is_of_are_all_of_them(audit, tmp_path):
     write_column(tmp_path / "few-observed.csv", labels)
     write_arrays(tmp_path / "few.npz", {"probs": 0.8 * np.eye(2)[labels] + 0.1})
     folder = audit(data="few.csv", labels="few-observed.csv:label", predictions=(Path("few.npz"),))
-    assert "share of the first 60 that are wrong" in (folder / "index.html").read_text()
+    assert "share of wrong labels among the first 60" in (folder / "index.html").read_text()
 
 
 @pytest.fixture
@@ -514,3 +514,45 @@ def test_numbers_are_shown_where_the_data_are_a_table(audit, with_reference):
     row = int(suspects(folder)[0]["row"])
     shown = [f"{value:g}" for value in np.log(with_reference["probs"]).round(3)[row].tolist()]
     assert " · ".join(shown) in (folder / "index.html").read_text()
+
+
+ONE = {"labels": np.array([0, 1]), "probs": np.full((2, 2), 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({**ONE, "options": {}}, r"options: AuditOptions; got dict; write AuditOptions\(seed=1\)"),
+        (
+            {"labels": ONE["labels"], "predictions": ONE["probs"]},
+            "predictions: paths of files; got ndarray; pass arrays",
+        ),
+        ({"labels": ONE["labels"], "predictions": torch.ones(2, 2)}, "predictions: paths of files; got Tensor"),
+        ({"predictions": [3]}, "predictions: a list of paths; got a int in it"),
+        ({**ONE, "output": 3}, "output: a path"),
+        ({"labels": object(), "probs": ONE["probs"]}, "labels: an array of numbers; got object"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_refused(arguments, words) -> None:
+    with pytest.raises(TypeError, match=words):
+        audit_labels(**arguments)
+
+
+def test_tensors_arrays_and_files_give_the_same_results_as_plain_data(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    labels = np.arange(200) % 2
+    predicted = np.where(np.arange(200) % 10 == 0, 1 - labels, labels)
+    probs = np.where(np.arange(2) == predicted[:, None], 0.9, 0.1)
+    np.savez(tmp_path / "held.npz", probs=probs, labels=labels)
+    found = [
+        audit_labels(labels, probs),
+        audit_labels(torch.tensor(labels), torch.tensor(probs)),
+        audit_labels(labels.tolist(), probs.tolist()),
+        audit_labels(predictions="~/held.npz", output="~/page"),
+    ]
+    assert len({json.dumps(results.to_dict()["estimates"]) for results in found}) == 1
+    assert found[-1].page == tmp_path / "page" / "index.html"
+    for results in found:
+        assert json.loads(json.dumps(results.to_dict(), allow_nan=False)) == results.to_dict()
+        assert {results: 1}[results] == 1
+        assert hash(results.recommendation) == hash(results.recommendation)

@@ -73,17 +73,17 @@ def test_the_page_says_what_a_reader_must_know(built):
         "Smooth.",
         "The reason.",
         "According to the reference labels, 12.3 % are wrong",
-        "Shown are the first 50 of 70",
+        "The first 50 of 70 are shown",
         "10 more suspects",
         "They must be held out",
         "class 0 → class 1",
         "over 99 % likely wrong",
-        "wrong by the reference",
-        "right by the reference",
-        "beyond 10,000",
-        "Rows are counted from 0, without a header, in the order of the predictions.",
-        "How many are estimated to be wrong",
-        "Near the top the estimate is often too high, where the model is overconfident.",
+        "wrong according to the reference",
+        "right according to the reference",
+        "above 10,000",
+        "Rows are counted from 0 without a header, in the order of the predictions.",
+        "Number of wrong labels",
+        "The estimate is often too high for the first labels, because the model is over-confident there.",
         "The rule.",
         "A note.",
         "softtargets audit --predictions held.npz",
@@ -93,7 +93,7 @@ def test_the_page_says_what_a_reader_must_know(built):
 
 def test_without_a_reference_nothing_is_judged():
     text = words_of(page_files(make(judged=False))["index.html"])
-    for said in ("by the reference", "AUROC", "istance"):
+    for said in ("to the reference", "AUROC", "istance"):
         assert said not in text, said
     assert "5 models were trained (a model, 8 epochs)" in text
 
@@ -108,14 +108,14 @@ def test_a_prediction_that_knows_nothing_is_the_headline():
     results = make()
     advice = replace(results.recommendation, action="get better predictions")
     text = words_of(page_files(replace(results, recommendation=advice))["index.html"])
-    assert "No finding · the held-out prediction is not shown to be better than a guess" in text
+    assert "No finding · the held-out predictions are not significantly better than guessing" in text
     assert "15.0 % estimated wrong" not in text
     assert "No finding" not in words_of(page_files(results)["index.html"])
 
 
 def test_classes_that_the_heat_map_leaves_out_are_said():
     text = words_of(page_files(make(classes=80))["index.html"])
-    assert "The 30 classes with the most estimated errors are shown" in text
+    assert "Only the 30 classes with the most estimated errors are shown" in text
 
 
 def test_equal_results_give_equal_files(built):
@@ -192,7 +192,7 @@ def test_no_suspect_is_said():
     )
     text = words_of(files["index.html"])
     assert "No label is more likely wrong than right." in text
-    assert "No pair of classes is estimated to be confused." in text
+    assert "No confused classes were found." in text
     assert len(files["suspects.csv"].decode().splitlines()) == 1
 
 

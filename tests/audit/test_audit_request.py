@@ -53,3 +53,12 @@ def test_numbers_out_of_range_are_refused_before_anything_is_read(name, value) -
 def test_folders_may_be_text() -> None:
     options = AuditOptions(runs="kept", reports="pages")  # pyright: ignore[reportArgumentType]
     assert (options.runs, options.reports) == (Path("kept"), Path("pages"))
+
+
+def test_more_folds_than_can_be_trained_are_refused_with_their_time() -> None:
+    request_ = AuditRequest(data="digits", options=AuditOptions(folds=100_000))
+    with pytest.raises(
+        InputError, match=r"folds: at most 100, .*; got 100,000 \(1 d 3 h at one second for each model\)"
+    ):
+        request_.check()
+    AuditRequest(data="digits", options=AuditOptions(folds=100)).check()

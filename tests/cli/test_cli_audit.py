@@ -1,6 +1,7 @@
 """`softtargets audit` as a user meets it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from softtargets.cli import run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE, RUNS_FAILED
@@ -36,8 +38,8 @@ def test_help_answers_without_torch_and_says_that_predictions_must_be_held_out()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     text = " ".join(done.stdout.replace("│", " ").split())
-    assert "has not been trained on the example" in text
-    assert "whose classes must be those of --data" in text
+    assert "was not trained on the examples it predicts" in text
+    assert "with the same classes" in text
     assert all(
         f"--{name}" in text
         for name in ("data", "text", "features", "labels", "predictions", "logits", "probs", "folds", "output")
@@ -50,7 +52,7 @@ def test_a_summary_says_what_was_found_and_where_the_page_is(capsys):
     printed = capsys.readouterr()
     said = json.loads(Path("reports/audit-held/audit.json").read_text())
     assert f"estimated wrong: {said['noise_rate']['estimate']:.1%}, 95 % interval" in printed.out
-    assert "400 labels of held, 2 classes; the held-out prediction agrees with 90.0%" in printed.out
+    assert "400 labels of held, 2 classes; the held-out predictions agree with 90.0%" in printed.out
     assert f"suspects: {said['suspects']} labels" in printed.out
     assert said["suspects"] == 40
     assert f"recommended: {said['recommendation']['action']}" in printed.out
@@ -90,7 +92,7 @@ def test_a_model_that_knows_nothing_is_said_to_and_nothing_else(capsys):
     np.savez("held.npz", probs=np.full((400, 2), 0.5), labels=labels)
     assert run_safely(["audit", "--predictions", "held.npz"]) == DONE
     printed = capsys.readouterr().out
-    assert "recommended: get better predictions. The held-out prediction agrees with 50.0 %" in printed
+    assert "recommended: get better predictions. The held-out predictions agree with 50.0 %" in printed
     assert "estimated wrong" not in printed
     assert "suspects" not in printed
 
@@ -140,3 +142,26 @@ def test_a_model_that_cannot_be_trained_exits_3(capsys, monkeypatch):
     assert run_safely(["audit", "--data", "digits", "--folds", "2", "--epochs", "1", "--workers", "1"]) == RUNS_FAILED
     assert "failed: " in capsys.readouterr().err
     assert not Path("reports").exists()
+
+
+def test_names_with_undecodable_bytes_and_control_characters_are_printed_as_escapes(capfd):
+    rng = np.random.default_rng(0)
+    for name in ("cafe", "tea\x1b[31m"):
+        folder = Path("images") / name
+        folder.mkdir(parents=True)
+        for i in range(20):
+            Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(folder / f"{i}.png")
+    labels = np.arange(40) // 20
+    predicted = np.where(np.arange(40) % 10 == 0, 1 - labels, labels)
+    np.savez("held.npz", probs=np.where(np.arange(2) == predicted[:, None], 0.9, 0.1), labels=labels)
+    held = Path(os.fsdecode(b"h\xe9ld.npz"))
+    Path("held.npz").rename(held)
+    assert run_safely(["audit", "--data", "images", "--predictions", str(held), "--output", "page"]) == DONE
+    printed = "".join(capfd.readouterr())
+    assert r"tea\x1b[31m -> cafe: 2" in printed
+    assert "\x1b" not in printed
+    said = json.loads(Path("page/audit.json").read_text())
+    assert said["class_names"] == ["cafe", "tea\x1b[31m"]
+    assert said["predictions"] == r"given as probabilities in h\udce9ld.npz"
+    assert run_safely(["audit", "--predictions", str(held), "--output", "other"]) == DONE
+    assert r"40 labels of h\udce9ld" in "".join(capfd.readouterr())

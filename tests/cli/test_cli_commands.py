@@ -53,7 +53,7 @@ def test_list_names_studies_and_outputs(capsys) -> None:
     ("arguments", "words"),
     [
         (["rnu"], "Did you mean 'run'"),
-        (["run"], "study"),
+        (["run"], "STUDY"),
         (["run", "lukasik2021"], "did you mean 'lukasik2020'?"),
         (["run", "lukasik2020", "table33"], "did you mean 'table3'?"),
         (["run", "lukasik2020", "--scale", "desc"], "desc"),
@@ -75,6 +75,49 @@ def test_bad_input_is_one_paragraph_and_exits_2(tmp_path, monkeypatch, capsys, a
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("arguments", [[], ["--debug"]])
+def test_without_a_command_the_help_is_printed(capsys, arguments) -> None:
+    assert run_safely(arguments) == DONE
+    printed = capsys.readouterr()
+    assert printed.out.startswith("Usage: softtargets")
+    assert "\n  evaluate " in printed.out
+    assert not printed.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "--debug"], ["--debug", "rnu"], ["run", "lukasik2020", "--sclae", "--debug"]]
+)
+def test_a_usage_error_has_no_traceback_even_with_debug(capsys, arguments) -> None:
+    assert run_safely(arguments) == BAD_INPUT
+    assert capsys.readouterr().err.startswith("softtargets: ")
+
+
+def test_more_seeds_than_can_be_run_are_refused_with_the_number_of_runs(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in ("run", "show", "report"):
+        assert run_safely([command, "lukasik2020", "--scale", "smoke", "--seeds", "999999"]) == BAD_INPUT
+        error = capsys.readouterr().err
+        assert "seeds: at most 1,000; got 999,999, which is 15,999,984 runs (185 d 4 h at one second each)" in error
+    assert not Path("runs").exists()
+
+
+def test_control_characters_of_names_and_arguments_are_escaped(tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in (
+        ["run", "no\x1b[31m\x07thing"],
+        ["evaluate", "no\x1b[2Jfile.npz"],
+        ["audit", "--data", "no\x9b31m.csv"],
+        ["run", "lukasik2020", "--at", "\x1b]0;title\x07"],
+        ["rn\x1bu"],
+        ["train", "byte\udce9.toml"],
+    ):
+        assert run_safely(arguments) == BAD_INPUT
+        printed = "".join(capfd.readouterr())
+        assert not {"\x1b", "\x07", "\x9b"} & set(printed)
+        assert printed.endswith("\n")
+        assert "\\x1b" in printed or "\\x9b" in printed or "\\udce9" in printed
+
+
 def test_debug_lets_python_show_the_traceback(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["softtargets", "run", "nothing", "--debug"])
@@ -85,14 +128,14 @@ def test_debug_lets_python_show_the_traceback(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (OSError(28, "No space left on device"), MACHINE, "what was finished is kept"),
         (OSError(36, "File name too long", "a" * 5000), BAD_INPUT, "(5000 characters)', a path that is too long"),
+        (OSError(28, "No space left on device"), MACHINE, "finished runs are kept"),
         (MemoryError(), MACHINE, "MemoryError"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 4 EB"), MACHINE, "what was finished is kept"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 4 EB"), MACHINE, "finished runs are kept"),
         (
             type("TerminatedWorkerError", (RuntimeError,), {})("a worker was killed"),
             MACHINE,
-            "what was finished is kept",
+            "finished runs are kept",
         ),
         (ModuleNotFoundError("No module named 'altair'", name="altair"), BAD_INPUT, "softtargets[lab]"),
         (RuntimeError("odd"), UNEXPECTED, "--debug"),
@@ -129,10 +172,10 @@ def test_train_runs_a_specification_once(tmp_path, monkeypatch, capsys) -> None:
     assert run_safely(["train", "mine.toml"]) == DONE
     first = capsys.readouterr().out
     assert "test accuracy" in first
-    assert "kept in runs/" in first
+    assert "saved in runs/" in first
     assert run_safely(["train", "mine.toml"]) == DONE
     again = capsys.readouterr().out
-    assert "kept already in" in again
+    assert "already present in" in again
     assert again.splitlines()[:-1] == first.splitlines()[:-1]
 
 
@@ -172,11 +215,11 @@ def test_show_says_what_a_scale_costs(tmp_path, monkeypatch, capsys) -> None:
     assert run_safely(["show", "lukasik2020", "--scale", "smoke"]) == DONE
     printed = capsys.readouterr().out
     assert "32 runs on digits" in printed
-    assert "2 seeds, 0 of them there already" in printed
+    assert "2 seeds, 0 of them already present" in printed
     # 400 examples in batches of 64, 8 epochs, 32 runs
     assert f"{7 * 8 * 32:,} steps" in printed
     assert "Lukasik" in printed
-    assert "What differs from the paper" in printed
+    assert "Differences from the paper" in printed
 
 
 @pytest.mark.slow
@@ -207,16 +250,16 @@ def test_an_interrupted_study_keeps_its_runs_and_exits_130(tmp_path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == INTERRUPTED
-    assert "what was finished is kept" in error
+    assert "finished runs are kept" in error
     assert "Traceback" not in error
     kept = sum(path.parent.name.isalnum() for path in tmp_path.glob("runs/*/result.json"))  # not those in the making
     done = _run("run", "lukasik2020", "table3", "--scale", "smoke", "--workers", "1", folder=tmp_path)
     assert done.returncode == 0
-    assert f"{12 - kept} runs trained, {kept} there already" in done.stdout
+    assert f"{12 - kept} runs trained, {kept} already present" in done.stdout
 
 
 def test_progress_in_words() -> None:
     state = Progress(done=0.25, remaining=95.0, finished=3, total=12, present=2, failed=1)
-    assert describe(state) == "training: 3 of 12 runs, 1 min 35 s left, 2 were there already, 1 failed"
+    assert describe(state) == "training: 3 of 12 runs, 1 min 35 s left, 2 already present, 1 failed"
     over = Progress(done=1.0, remaining=0.0, finished=12, total=12, present=0, failed=1)
     assert describe(over) == "trained 11 of 12 runs, 1 failed"

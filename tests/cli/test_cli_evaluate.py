@@ -1,6 +1,7 @@
 """`softtargets evaluate` as a user meets it."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -14,14 +15,14 @@ from softtargets import evaluate
 from softtargets.cli import run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE
 from softtargets.cli.evaluate import show_rows
-from softtargets.evaluate import suite
+from softtargets.evaluate import catalog
 
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # what intervals cost goes with the groups and the draws, and not with the rows
-    monkeypatch.setattr(suite, "FEWER", 50)
+    # the time of the intervals depends on the groups and the draws, not on the rows
+    monkeypatch.setattr(catalog, "FEWER", 50)
     monkeypatch.setattr(evaluate, "EvaluationOptions", partial(evaluate.EvaluationOptions, draws=50))
 
 
@@ -63,12 +64,12 @@ def test_a_summary_says_what_was_found_and_where_the_page_is(capsys):
     assert any(line.startswith("  ECE ") and "10.00 %" in line for line in lines)
     assert "Not calibrated: over-confident by 10.0 points overall" in printed.out
     # so few draws can show no difference, however large
-    assert "No real difference from third." in printed.out
+    assert "No significant difference from third." in printed.out
     assert lines[-1] == "page: reports/evaluate-held/index.html"
     assert [line for line in printed.err.splitlines() if "rows" not in line] == [
         "reading",
         "fitting temperatures",
-        "judging temperatures",
+        "evaluating temperatures",
         "computing intervals",
         "writing the page",
     ]
@@ -113,7 +114,7 @@ def test_rows_are_shown_every_few_seconds(capsys, monkeypatch):
         (["held.npz", "--labels-from", "held.npz:"], "FILE or FILE:NAME"),
         (["held.npz", "--against", "short.npz"], "as many rows as held has, 400; got 50 in short"),
         (["held.npz", "--against", "none-*.npz"], "a pattern that matches files"),
-        (["held.npz", "--output", "held.npz/page"], "output: a folder"),
+        (["held.npz", "--output", "held.npz/page"], "output: the path of a folder"),
     ],
 )
 def test_bad_input_is_one_paragraph_exits_2_and_writes_nothing(capsys, arguments, words):
@@ -126,3 +127,18 @@ def test_bad_input_is_one_paragraph_exits_2_and_writes_nothing(capsys, arguments
     assert words in error
     assert error.count("\n") == 1
     assert not Path("reports").exists()
+
+
+def test_a_file_name_of_undecodable_bytes_and_control_characters_is_evaluated(capfd):
+    name = os.fsdecode(b"caf\xe9\x1b[31m.npz")
+    write_predictions("plain.npz", size=100)
+    Path("plain.npz").rename(name)
+    assert run_safely(["evaluate", name, "--output", os.fsdecode(b"p\xe9ge")]) == DONE
+    printed = "".join(capfd.readouterr())
+    assert r"caf\udce9\x1b[31m: 100 rows" in printed
+    assert r"page: p\udce9ge/index.html" in printed
+    assert "\x1b" not in printed
+    folder = Path(os.fsdecode(b"p\xe9ge"))
+    said = json.loads((folder / "evaluation.json").read_text())
+    assert said["models"][0]["name"] == r"caf\udce9\x1b[31m"
+    assert "\x1b" not in (folder / "index.html").read_text()

@@ -7,21 +7,10 @@ import torch
 from torch import Tensor
 
 from softtargets.evaluate.catalog import METRICS
+from softtargets.evaluate.curves import ConfidenceHistogram, ReliabilityBin, ReliabilityDiagram, RiskCurve, SmoothCurve
 from softtargets.evaluate.findings import CALIBRATION_RULE, find
-from softtargets.evaluate.results import (
-    ClassEvaluation,
-    ConfidenceHistogram,
-    EvaluatedModel,
-    EvaluationResults,
-    FittedTemperature,
-    IntervalEnds,
-    MetricDifference,
-    MetricValue,
-    ReliabilityBin,
-    ReliabilityDiagram,
-    RiskCurve,
-    SmoothCurve,
-)
+from softtargets.evaluate.results import ClassEvaluation, EvaluatedModel, EvaluationResults, FittedTemperature
+from softtargets.evaluate.values import IntervalEnds, MetricDifference, MetricValue
 
 Z = 1.96
 BINS = 15
@@ -75,7 +64,7 @@ def make(
         confidence=0.95,
         bins=BINS,
         intervals=("Bootstrap over rows, 1,000 draws.", "Of ECE: an interval that knows its bias."),
-        classes_rule="A class is surely below where an exact test, Holm-adjusted, finds it below all other rows.",
+        classes_rule="A class is called significantly worse if an exact test finds it below all other rows.",
         calibration_rule=CALIBRATION_RULE,
         class_names=tuple(f"class {k}{evil}" for k in range(classes)) if named else (),
         differences=differences,
@@ -294,5 +283,5 @@ def class_row(k: int, confidence: Tensor, predicted: Tensor, labels: Tensor) -> 
         recall_interval=interval,
         confidence=float(confidence[said].mean()) if said.any() else None,
         ece=0.01 / (1 + k),
-        surely_below=interval is not None and interval.high < accuracy - 0.02,
+        significantly_worse=interval is not None and interval.high < accuracy - 0.02,
     )

@@ -25,7 +25,7 @@ def test_a_better_model_is_really_better(evaluate, monkeypatch):
     by_hand = [float((scores.argmax(1) == labels).double().mean()) for scores in (logits, noisy)]
     accuracy = found["accuracy"]
     assert accuracy["value"] == pytest.approx(by_hand[0] - by_hand[1])
-    assert accuracy["real"]
+    assert accuracy["significant"]
     assert accuracy["interval"][0] > 0
     # the least that 9 * 50 draws can show, for the eight of nine metrics that four classes have
     assert accuracy["p"] == 2 / 451
@@ -55,8 +55,8 @@ def test_a_difference_that_sketches_cannot_tell_from_none_is_not_real(evaluate, 
     bounds = sum(model["metrics"]["aurc"]["bound"] for model in said["models"])
     assert 0 < abs(aurc["value"]) < bounds
     assert aurc["adjusted"] < 0.05
-    assert not aurc["real"]
-    assert "sketches whose error may be this large" in aurc["why"]
+    assert not aurc["significant"]
+    assert "sketches whose error can be this large" in aurc["why"]
 
 
 def test_an_equal_model_is_not_and_makes_the_others_harder_to_tell_apart(evaluate):
@@ -67,6 +67,6 @@ def test_an_equal_model_is_not_and_makes_the_others_harder_to_tell_apart(evaluat
     said = evaluate("good.npz", against=("same.npz", "bad.npz"))
     assert [model["name"] for model in said["models"]] == ["good", "same", "bad"]
     for same in differences(said, "same").values():
-        assert (same["value"], same["p"], same["adjusted"], same["real"]) == (0, 1, 1, False)
+        assert (same["value"], same["p"], same["adjusted"], same["significant"]) == (0, 1, 1, False)
     bad = differences(said, "bad").values()
     assert min(entry["adjusted"] for entry in bad) == pytest.approx(16 * min(entry["p"] for entry in bad))

@@ -7,7 +7,8 @@ import pytest
 from evaluate.evaluation_examples import make, with_metrics
 
 from softtargets.evaluate.findings import calibration_tone, find
-from softtargets.evaluate.results import EvaluationResults, Finding, IntervalEnds, MetricDifference, MetricValue
+from softtargets.evaluate.results import EvaluationResults, Finding
+from softtargets.evaluate.values import IntervalEnds, MetricDifference, MetricValue
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_the_side_of_miscalibration_is_told_where_it_is_sure(results):
 
     assert title(0.07) == "Not calibrated: over-confident by 7.0 points overall."
     assert title(-0.07) == "Not calibrated: under-confident by 7.0 points overall."
-    assert title(0.01) == "Not calibrated: overall neither over- nor under-confident."
+    assert title(0.01) == "Not calibrated: neither over- nor under-confident overall."
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_the_side_of_miscalibration_is_told_where_it_is_sure(results):
     [
         (0.01, 0.01, 0.0, "No temperature is needed."),
         (0.10, 0.01, -0.09, "A temperature corrects the calibration."),
-        (0.10, 0.05, -0.05, "A temperature helps, but is not shown to be enough."),
+        (0.10, 0.05, -0.05, "A temperature helps, but may not be enough."),
         (0.10, 0.10, 0.0, "A temperature does not help."),
     ],
 )
@@ -93,13 +94,13 @@ def test_a_model_is_better_where_a_real_difference_says_so(results):
     assert compared(of("accuracy", 0.05, True), of("ece", -0.02, True), of("aurc", -0.1, False)) == (
         "reproduced",
         "Better than resnet-hard.",
-        "Better: Accuracy (+5.00 points), ECE (−2.00 points). No real difference: AURC.",
+        "Better: Accuracy (+5.00 points), ECE (−2.00 points). No significant difference: AURC.",
     )
     assert compared(of("nll", 0.2, True))[:2] == ("contradicted", "Worse than resnet-hard.")
     mixed = compared(of("accuracy", 0.05, True), of("nll", 0.2, True))
-    assert mixed[1] == "Better than resnet-hard in some metrics, worse in others."
+    assert mixed[1] == "Better than resnet-hard by some metrics, worse by others."
     assert mixed[2] == "Better: Accuracy (+5.00 points). Worse: NLL (+0.200 nats)."
-    assert compared(of("accuracy", 0.05, False))[:2] == ("inconclusive", "No real difference from resnet-hard.")
+    assert compared(of("accuracy", 0.05, False))[:2] == ("inconclusive", "No significant difference from resnet-hard.")
     infinite = MetricDifference("nll", "resnet-hard", math.inf, why="One of the two is infinite.")
     assert compared(infinite)[2] == "Not compared: NLL."
     assert infinite.verdict == "not compared"

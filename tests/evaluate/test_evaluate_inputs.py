@@ -15,8 +15,8 @@ from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_pr
 
 
 def without_names(said: dict[str, Any]) -> dict[str, Any]:
-    """Return what an evaluation says, less names of files and models and the command."""
-    del said["command"]
+    """Return an evaluation without the names of files and models, the command and the sentences that name models."""
+    del said["command"], said["findings"]
     for model in said["models"]:
         del model["name"], model["files"]
     for difference in said["differences"]:
@@ -67,7 +67,7 @@ def test_labels_that_one_model_lacks_are_the_other_ones(evaluate):
     np.savez("without.npz", logits=logits.numpy())
     said = evaluate("without.npz", against=("with.npz",))
     assert values(said, 0) == values(said, 1)
-    assert "no labels: its rows are assumed to be those of with" in said["models"][0]["notes"][0]
+    assert "no labels. Its rows are assumed to be those of with" in said["models"][0]["notes"][0]
     with pytest.raises(
         InputError, match=r"predictions: labels in the files or in a separate file; got none; add .* --labels-from"
     ):
@@ -136,7 +136,10 @@ def test_a_bad_row_is_refused_by_its_file_and_number_and_nothing_is_left(tmp_pat
     write_arrays("good.npz", content)
     spoil(content)
     write_arrays("bad.npz", content)
-    for request in (EvaluateRequest(("good.npz", "bad.npz")), EvaluateRequest(("good.npz",), against=("bad.npz",))):
+    for request in (
+        EvaluateRequest.parse(("good.npz", "bad.npz")),
+        EvaluateRequest.parse(("good.npz",), against=("bad.npz",)),
+    ):
         with pytest.raises(InputError, match=words):
             evaluate_predictions(predictions=request, output="page")
     assert sorted(path.name for path in Path().iterdir()) == ["bad.npz", "good.npz"]

@@ -1,5 +1,6 @@
 """`evaluate_predictions`: its numbers by hand and by definition, arrays and files alike."""
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -166,7 +167,7 @@ def test_a_label_of_probability_0_makes_nll_infinite_and_is_left_out_of_the_fit(
     assert model["metrics"]["brier"]["interval"] is not None
     nll = next(difference for difference in said["differences"] if difference["metric"] == "nll")
     assert nll["p"] is nll["adjusted"] is nll["interval"] is None
-    assert not nll["real"]
+    assert not nll["significant"]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
@@ -185,7 +186,7 @@ def test_two_classes_one_of_which_never_occurs(evaluate):
     assert model["metrics"]["brier"]["value"] == pytest.approx(0.125)
     assert "top5_accuracy" not in model["metrics"]
     assert model["metrics"]["misclassification_auroc"]["value"] is None
-    assert "right rows and wrong ones" in model["metrics"]["misclassification_auroc"]["why"]
+    assert "requires both right and wrong rows" in model["metrics"]["misclassification_auroc"]["why"]
     never = model["classes"][1]
     assert (never["labels"], never["predicted"], never["recall"], never["confidence"]) == (0, 0, None, None)
     assert never["ece"] == pytest.approx(0.25)
@@ -229,7 +230,7 @@ def test_rows_of_one_outcome_say_nothing_of_the_other(evaluate, right):
     assert accuracy["interval"] == pytest.approx([reach, 1] if right else [0, 1 - reach])
     for name, metric in model["metrics"].items():
         assert metric["interval"] is None, name
-        assert "every row is" in metric["why"] or "needs right rows and wrong ones" in metric["why"]
+        assert "every row is" in metric["why"] or "requires both right and wrong rows" in metric["why"]
 
 
 def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -237,6 +238,8 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     write_by_hand()
     results = evaluate_predictions(predictions="hand.csv", output="my/page")
     folder = Path("my/page")
+    assert results.page == folder / "index.html"
+    assert results.command == "softtargets evaluate hand.csv --output my/page --seed 0"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sorted(before) == ["classes.csv", "evaluation.json", "index.html"]
     assert before["evaluation.json"] == as_json(results)
@@ -255,9 +258,9 @@ def test_without_an_output_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_by_hand()
     evaluate_predictions(predictions="hand.csv")
-    evaluate_predictions(predictions=EvaluateRequest(("hand.csv",)))
+    evaluate_predictions(predictions=EvaluateRequest.parse(("hand.csv",)))
     assert [path.name for path in tmp_path.iterdir()] == ["hand.csv"]
-    evaluate_predictions(predictions=EvaluateRequest(("hand.csv",), output=Path("named")))
+    evaluate_predictions(predictions=EvaluateRequest.parse(("hand.csv",), output=Path("named")))
     assert Path("named/index.html").exists()
 
 
@@ -284,7 +287,8 @@ def test_arrays_give_the_numbers_of_the_same_arrays_in_a_file(tmp_path, monkeypa
     of_arrays = evaluate_predictions(**given, against={"b": convert(arrays["b"])}, output="page", options=options)
     of_files = evaluate_predictions(predictions="a.npz", against={"b": "b.npz"}, options=replace(options, name=None))
     models = tuple(replace(model, files=()) for model in of_files.models)
-    assert of_arrays == replace(of_files, command="", models=models)
+    assert replace(of_arrays, page=None) == replace(of_files, command="", models=models)
+    assert hash(replace(of_arrays, page=None)) == hash(replace(of_files, command="", models=models))
     assert of_files.command == "softtargets evaluate a.npz --against b=b.npz --seed 3"
     assert Path("page/evaluation.json").read_bytes() == as_json(of_arrays)
 
@@ -313,8 +317,8 @@ def test_progress_is_told_by_stage():
         ("reading", 0, 30),
         ("reading", 30, 30),
         ("fitting temperatures", 0, None),
-        ("judging temperatures", 0, 30),
-        ("judging temperatures", 30, 30),
+        ("evaluating temperatures", 0, 30),
+        ("evaluating temperatures", 30, 30),
         ("computing intervals", 0, None),
     ]
 
@@ -330,16 +334,19 @@ PROBS, LABELS = np.full((3, 2), 0.5), np.zeros(3, dtype=int)
         ({"probs": PROBS, "logits": PROBS, "labels": LABELS}, "probs: .* got both"),
         ({"probs": PROBS}, "labels: one class index for each row; got none"),
         ({"probs": PROBS, "labels": LABELS, "against": {"predictions": PROBS}}, "against: a unique name"),
-        ({"probs": PROBS, "labels": LABELS, "output": __file__}, "output: a folder; got the file"),
+        ({"probs": PROBS, "labels": LABELS, "output": __file__}, "output: the path of a folder; got the file"),
         ({"predictions": "a.npz", "labels": LABELS}, "labels: a name in the files, .* got ndarray"),
         ({"predictions": "a.npz", "probs": PROBS}, "probs: a name in the files, .* got ndarray"),
-        ({"predictions": "a.npz", "options": EvaluationOptions(name="a")}, "options.name: nothing beside predictions"),
+        (
+            {"predictions": "a.npz", "options": EvaluationOptions(class_names=("a", "b"))},
+            "options.class_names: nothing beside predictions",
+        ),
         ({"predictions": []}, "predictions: at least one path; got none"),
         (
-            {"predictions": EvaluateRequest(("a.npz",)), "against": {"b": "b.npz"}},
+            {"predictions": EvaluateRequest.parse(("a.npz",)), "against": {"b": "b.npz"}},
             "against: nothing beside predictions",
         ),
-        ({"predictions": EvaluateRequest(("a.npz",)), "probs": "p"}, "probs: nothing beside predictions"),
+        ({"predictions": EvaluateRequest.parse(("a.npz",)), "probs": "p"}, "probs: nothing beside predictions"),
         ({"predictions": "no-such-file.npz"}, "predictions: an existing file; got 'no-such-file.npz'"),
     ],
 )
@@ -352,3 +359,49 @@ def test_other_models_are_a_mapping() -> None:
     probs, labels = torch.full((4, 2), 0.5), torch.tensor([0, 1, 0, 1])
     with pytest.raises(TypeError, match="against: a mapping from names to predictions; got Tensor"):
         evaluate_predictions(probs, labels, against=probs)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"options": {}}, r"options: EvaluationOptions; got dict; write EvaluationOptions\(seed=1\)"),
+        ({"options": 3}, "options: EvaluationOptions; got int"),
+        ({"output": 3}, "output: a path"),
+        ({"probs": None, "labels": None, "predictions": torch.ones(2, 2)}, "predictions: paths of files; got Tensor"),
+        ({"probs": None, "labels": None, "predictions": 3}, "predictions: a path or a list of paths; got int"),
+        ({"probs": None, "labels": None, "predictions": "a.npz", "against": {"b": 3}}, r"against\['b'\]: a path or"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_refused(arguments, words):
+    with pytest.raises(TypeError, match=words):
+        evaluate_predictions(**{"probs": PROBS, "labels": LABELS, **arguments})
+
+
+@pytest.mark.parametrize("given", [{"seed": -1}, {"seed": 1.5}, {"draws": 0}, {"draws": 2**20}, {"seed": True}])
+def test_options_out_of_range_are_refused(given):
+    with pytest.raises(InputError, match=f"{next(iter(given))}: a whole number in"):
+        EvaluationOptions(**given)
+
+
+def test_names_with_equals_signs_and_slashes_are_taken_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("m.npz", "o.npz"):
+        write_arrays(name, {"probs": PROBS, "labels": LABELS})
+    results = evaluate_predictions(predictions="m.npz", against={"lr=0.1": "o.npz", "x/y": Path("o.npz")})
+    assert [model.name for model in results.models] == ["m", "lr=0.1", "x/y"]
+    assert results.command == ""
+
+
+def test_a_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_arrays(str(tmp_path / "m.npz"), {"probs": PROBS, "labels": LABELS})
+    results = evaluate_predictions(predictions="~/m.npz", output="~/page")
+    assert results.page == tmp_path / "page" / "index.html"
+    assert (tmp_path / "page" / "index.html").exists()
+
+
+def test_results_are_plain_data_and_can_be_hashed():
+    results = evaluate_predictions(PROBS, LABELS)
+    assert json.loads(json.dumps(results.to_dict(), allow_nan=False)) == results.to_dict()
+    assert results.to_dict()["models"][0]["metrics"]["accuracy"]["value"] == 1.0
+    assert {results: 1}[results] == 1

@@ -13,7 +13,8 @@ from evaluate.evaluation_examples import HOSTILE, make, with_metrics
 from softtargets.evaluate import page as evaluation
 from softtargets.evaluate.catalog import METRICS
 from softtargets.evaluate.page import ChartFigure
-from softtargets.evaluate.results import ClassEvaluation, EvaluationResults, Finding, IntervalEnds, MetricValue
+from softtargets.evaluate.results import ClassEvaluation, EvaluationResults, Finding
+from softtargets.evaluate.values import IntervalEnds, MetricValue
 
 
 class Reader(HTMLParser):
@@ -85,15 +86,15 @@ def test_the_page_says_what_a_reader_must_know(results, built):
     for said in (
         f"{100 * accuracy.value:.1f} % accurate",
         "Not calibrated: over-confident by",
-        "A temperature helps, but is not shown to be enough.",
-        "T = 1.98 to 2.03 (5 folds, each scaled by the T of the others).",
+        "A temperature helps, but may not be enough.",
+        "T = 1.98 to 2.03 (5 folds, each scaled by the T fitted on the other folds).",
         "3 rows give their own label the probability 0.",
         "∞",
-        "after Holm’s correction over all 7 differences of this page, is below 0.05",
-        "exact to 0.02",
-        "over 15 bins of equal width, norm 1",
-        "Ordered by the upper end of the interval of the recall",
-        "A class is surely below where an exact test, Holm-adjusted, finds it below all other rows.",
+        "if its p-value, Holm-adjusted over all 7 differences on this page, is below 0.05",
+        "error ≤ 0.02",
+        "15 bins of equal width, l1",
+        "Sorted by the upper end of the interval of the recall",
+        "A class is called significantly worse if an exact test finds it below all other rows.",
         "Bootstrap over rows, 1,000 draws.",
         "Rows were read in one pass.",
         "softtargets evaluate resnet-smoothed.npz --logits logits",
@@ -116,7 +117,7 @@ def test_arrays_have_neither_files_nor_a_command():
     results = make()
     html = page_of(replace(results, command="", models=(replace(results.main, files=()),)))
     text = words_of(html)
-    assert "given as arrays to softtargets.evaluate.evaluate_predictions" in text
+    assert "passed to the function softtargets.evaluate.evaluate_predictions" in text
     assert "This command" not in text
     assert "File " not in text.split("Evaluation of predictions")[-1].split("accurate")[0]
 
@@ -140,21 +141,21 @@ def test_of_one_model_nothing_is_compared():
 def test_a_class_with_few_rows_is_not_the_worst():
     results = make(classes=3)
     few = ClassEvaluation(3, 1, 0, 0.0, IntervalEnds(0.0, 0.56), None, 0.01)
-    many = ClassEvaluation(300, 100, 90, 0.3, IntervalEnds(0.25, 0.35), 0.8, 0.02, surely_below=True)
+    many = ClassEvaluation(300, 100, 90, 0.3, IntervalEnds(0.25, 0.35), 0.8, 0.02, significantly_worse=True)
     absent = ClassEvaluation(0, 0, 0, None, None, None, 0.0)
     main = replace(results.main, classes=(few, absent, many))
     html = page_of(replace(results, models=(main,), class_names=("few", "absent", "many")))
     assert re.findall(r'data-label="Class">(\w+)', html) == ["many", "few", "absent"]
     text = words_of(html)
-    assert re.search(r"Surely below the rest \(all rows: [\d.]+ %\): many \(30.0 %\)\. A class", text)
+    assert re.search(r"Significantly worse than the rest \(all rows: [\d.]+ %\): many \(30.0 %\)\. A class", text)
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_no_class_below_is_said():
     results = make()
-    classes = tuple(replace(row, surely_below=False) for row in results.main.classes)
+    classes = tuple(replace(row, significantly_worse=False) for row in results.main.classes)
     text = words_of(page_of(replace(results, models=(replace(results.main, classes=classes),))))
-    assert "No class is surely below the rest." in text
+    assert "No class is significantly worse than the rest." in text
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -175,7 +176,7 @@ def test_of_many_classes_the_page_shows_the_worst_and_the_file_all():
     assert float(lines[0]["recall"]) == first.recall
     assert float(lines[0]["recall_high"]) == first.recall_interval.high
     assert float(lines[0]["precision"]) == first.right / first.predicted
-    assert lines[0]["surely_below"] in ("true", "false")
+    assert lines[0]["significantly_worse"] in ("true", "false")
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -247,9 +248,9 @@ def test_a_bound_is_told_where_the_digits_shown_could_hide_it(results):
     def text(bound: float) -> str:
         return words_of(page_of(with_metrics(results, *(replace(m, bound=bound) for m in results.main.metrics))))
 
-    assert text(0.00012).count("exact to 0.01") > 5  # percent, to two digits
-    assert "exact to 0.000" not in text(0.00012)
-    assert "exact to 0.012" in text(0.0121)  # of the Brier score
+    assert text(0.00012).count("error ≤ 0.01") > 5  # percent, to two digits
+    assert "error ≤ 0.000" not in text(0.00012)
+    assert "error ≤ 0.012" in text(0.0121)  # of the Brier score
 
 
 def test_files_are_replaced_and_others_are_left_alone(tmp_path, monkeypatch, results, built):

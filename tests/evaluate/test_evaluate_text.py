@@ -2,8 +2,8 @@
 
 import math
 
-from softtargets.evaluate.results import IntervalEnds
 from softtargets.evaluate.text import points_of, range_of, text_of
+from softtargets.evaluate.values import IntervalEnds
 
 
 def test_numbers_as_text():

@@ -24,6 +24,13 @@ def test_each_is_named_labelled_and_described(one: Measure) -> None:
     assert one.group is None or one.group in GROUPS
 
 
+@pytest.mark.parametrize(
+    ("name", "span"), [("test.accuracy", 1.0), ("test.overconfidence", 2.0), ("test.ece15", 1.0), ("test.nll", None)]
+)
+def test_the_span_is_the_width_of_what_a_measure_can_be(name, span) -> None:
+    assert MEASURES[name].span == span
+
+
 def test_labels_are_of_one_measure_each() -> None:
     labels = [one.label for one in MEASURES.values()]
     assert len(set(labels)) == len(labels)
@@ -62,9 +69,9 @@ def test_a_trace_of_snapshots_is_a_measure_too() -> None:
 
 def test_a_name_is_registered_once() -> None:
     before = dict(MEASURES)
-    with pytest.raises(ValueError, match=r"measure 'test.accuracy': registered twice"):
+    with pytest.raises(ValueError, match=r"measure: a name that is not registered yet; got 'test.accuracy'"):
         measure("test.accuracy", label="again", unit="percent")(lambda record: None)
-    with pytest.raises(ValueError, match="measure 'nc1': registered twice"):
+    with pytest.raises(ValueError, match="measure: a name that is not registered yet; got 'nc1'"):
         network_measures("again", Measure("nc1", "again", "fraction", "Again."))(lambda subject: {})
     assert before == MEASURES
     assert "again" not in GROUPS

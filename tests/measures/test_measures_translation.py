@@ -24,14 +24,20 @@ def test_limits_the_references_give_100_and_the_signature_says_how() -> None:
     sentences = ["Das ist ein kleines Haus .", "Es regnet heute sehr stark ."]
     made = bleu(sentences, sentences)
     assert made.score == pytest.approx(100)
-    assert {"nrefs:1", "tok:13a", "smooth:exp"} <= set(made.signature.split("|"))
+    assert {"nrefs:1", "case:lc", "tok:13a", "smooth:exp"} <= set(made.signature.split("|"))
+
+
+def test_case_does_not_count_as_in_the_paper() -> None:
+    assert bleu(["ein kleines haus steht da ."], ["Ein kleines Haus steht da ."]).score == pytest.approx(100)
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match="references: 2 sentences, as hypotheses; got 1; give one for each"):
+    with pytest.raises(
+        ValueError, match="references: 2 sentences, as many as hypotheses; got 1; give one reference for each"
+    ):
         bleu(["a", "b"], ["a"])
-    with pytest.raises(ValueError, match="hypotheses: at least one sentence; got 0; a score of nothing is undefined"):
+    with pytest.raises(ValueError, match="hypotheses: at least one sentence; got 0; add sentences"):
         bleu([], [])
     for texts in (("one text", ["one text"]), (["one text"], "one text")):
-        with pytest.raises(TypeError, match="a list of sentences; got one str; its letters would count"):
+        with pytest.raises(TypeError, match="a list of sentences; got one str; write"):
             bleu(*texts)

@@ -100,11 +100,11 @@ def test_its_limits_are_named(asked):
     assert found is not None
     limits = " ".join(found.limits)
     assert found.limits[0] == "One learning rate."
-    assert "test accuracy of “Label smoothing” less that of “Forward correction”" in limits
-    assert "Yes: the interval lies wholly above −1.00 points. No: wholly below." in limits
+    assert "test accuracy of “Label smoothing” minus that of “Forward correction”" in limits
+    assert "Yes: the whole interval is above −1.00 points. No: the whole interval is below." in limits
     assert "Undecided: 20% wrong (at 2)." in limits
-    assert "n = 8 seeds, paired. Intervals are at 97.5 % to 99 %" in limits
-    assert "holds together at 95 % (Holm)" in limits
+    assert "n = 8 seeds, paired. The confidence of each interval is 97.5 % to 99 %" in limits
+    assert "hold with a confidence of 95 % (Holm)" in limits
     assert "digits (1,437 training examples), desk scale" in limits
 
 
@@ -127,7 +127,7 @@ def test_the_page_begins_with_it_and_shows_its_figure_once(asked):
     assert html.index('id="answer"') < html.index('class="chart"') < html.index('class="question"')
     charts = re.findall(r'class="chart" id="([^"]+)"', html)
     assert len(charts) == len(set(charts))
-    assert "stands at the <a" in html
+    assert "See the figure at the <a" in html
     elsewhere = build(replace(asked, outputs=("table3",)))["index.html"].decode()
     assert 'class="chart"' not in elsewhere
     assert 'id="answer"' in elsewhere
@@ -158,6 +158,6 @@ def test_two_data_sets_have_a_line_each(asked):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", built["index.html"].decode()))
     assert "1,437 train · 180 validation · 180 test" in text
     assert "7,500 train · 4,500 test" in text
-    assert "put to the test on digits and clinc150" in text
+    assert "tested on digits and clinc150" in text
     assert "fingerprint " + "ab" * 32 in text
     assert '"clinc150"' in built["results.json"].decode()

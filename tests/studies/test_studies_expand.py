@@ -1,5 +1,7 @@
 """A study's grid as runs: what a user changes is changed in every run, teachers included."""
 
+import pytest
+
 from softtargets.runs.spec import RunSpec
 from softtargets.studies.catalog import find, read_study
 from softtargets.studies.expand import PlannedRun, expand, without_augmentation
@@ -32,3 +34,13 @@ def test_a_data_set_of_the_users_own_takes_the_place_of_all() -> None:
         for run in (item.run, *(item.run.teachers or ())):
             assert (run.data.name, run.data.label) == ("mine.csv", "label")
             assert run.data.limit == plain[0].run.data.limit
+
+
+@pytest.mark.parametrize(("name", "output"), [("mueller2019", "figure5"), ("noise-benchmark", "cifar10-accuracy")])
+def test_the_image_column_of_a_local_copy_may_have_any_name(name, output) -> None:
+    """The hub's CIFAR-10 calls it `img`; copies often say `image`. The only image column is taken."""
+    study = read_study(find(name)).seen_from(output)
+    placed = expand(study, "paper", [output], seeds=1, places={"uoft-cs/cifar10": "copies/cifar10"})
+    for item in placed:
+        for run in (item.run, *(item.run.teachers or ())):
+            assert (run.data.name, run.data.image) == ("copies/cifar10", None)

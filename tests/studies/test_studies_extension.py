@@ -142,3 +142,14 @@ def test_a_module_imports_those_beside_it(folder) -> None:
     (folder / "numbers_of_its_own.py").write_text("HALF = 0.5\n")
     (folder / "study.py").write_text("from .numbers_of_its_own import HALF\n" + MODULE.replace("0.5}", "HALF}"))
     assert load_extension(folder).exact["half"]() == 0.5
+
+
+def test_a_kind_may_list_metrics_of_its_own_unless_it_shows_them_for_each_run(folder) -> None:
+    text = (folder / "study.toml").read_text().replace('kind = "halves"', 'kind = "halves"\nmetrics = ["own.metric"]')
+    (folder / "study.toml").write_text(text)
+    own = MODULE.replace("    values: tuple", '    metrics = ("own.metric",)\n    per_run = False\n    values: tuple')
+    (folder / "study.py").write_text(own)
+    assert load_study(folder).study.outputs["figure1"].metrics == ("own.metric",)
+    (folder / "study.py").write_text(own.replace("per_run = False", "per_run = True"))
+    with pytest.raises(InputError, match=r"figure1.metrics: measures of runs, .*set per_run = False in .* Halves"):
+        load_study(folder)

@@ -357,7 +357,7 @@ def test_faults_of_the_study_are_said_before_training(edited_copy, tmp_path) -> 
 
 def test_folders_that_are_files_are_refused_by_their_option(tmp_path) -> None:
     (tmp_path / "runs").write_text("")
-    with pytest.raises(InputError, match="--runs: a folder; got the file"):
+    with pytest.raises(InputError, match="runs: the path of a folder; got the file"):
         _plan(_request(tmp_path))
 
 

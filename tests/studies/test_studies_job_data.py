@@ -91,3 +91,30 @@ def test_both_are_found_again_where_one_is_gone(request_of_two):
     names = [data["name"] for data in json.loads((again.page.parent / "results.json").read_text())["data"]]
     assert names == ["digits", "mine"]
     assert "digits and mine" in again.page.read_text()
+
+
+def _of_classes(tmp_path: Path, size: int) -> StudyRequest:
+    table = tmp_path / "mine.csv"
+    table.write_text("a,b,label\n" + "".join(f"{i % size},{i % 5},{i % size}\n" for i in range(200)))
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    return StudyRequest("lukasik2020", "figure4", scale="smoke", data=str(table), runs=runs, reports=reports)
+
+
+@pytest.mark.parametrize(("size", "chosen"), [(3, (0, 1, 2)), (4, (3, 0, 1)), (5, (3, 4, 0)), (10, (3, 8, 4))])
+def test_a_figure_of_three_classes_takes_classes_that_the_data_have(tmp_path, size, chosen) -> None:
+    request = _of_classes(tmp_path, size)
+    made = make_plan(request, RunStore(request.runs))
+    assert made.classes == chosen
+    assert any("The three classes shown" in text for text in made.differs) == (chosen != (3, 8, 4))
+
+
+def test_figure_4_is_drawn_of_data_with_three_classes(tmp_path) -> None:
+    outcome = run(_of_classes(tmp_path, 3), workers=1)
+    assert {cell.reason for cell in outcome.results.cells} == {""}
+    assert "class 0" in outcome.page.read_text()
+
+
+def test_with_two_classes_it_says_that_three_are_needed(tmp_path) -> None:
+    outcome = run(_of_classes(tmp_path, 2), workers=1)
+    reasons = {cell.reason for cell in outcome.results.cells if cell.seed == 0}
+    assert reasons == {"not shown: classes: at least three classes; got 2 in the data; use data with more classes"}

@@ -113,7 +113,7 @@ def test_a_number_that_finished_runs_lack_is_named(simulate) -> None:
     terms = [{"arm": "LS", "level": "all", "noise": 0.2, "metric": "epochs.validation98", "weight": 1.0}]
     (verdict,) = judge(_study(_claim(terms=terms)), "desk", ["f"], simulate({LS: [0.6, 0.6, None]}))
     assert verdict.reason.startswith("0 of 3 seeds")
-    assert verdict.reason.endswith("Of 2 finished runs of 'ls' 2 have no epochs.validation98")
+    assert verdict.reason.endswith("2 of 2 finished runs of 'ls' have no epochs.validation98")
 
 
 def test_a_claim_that_cannot_be_run_says_why(simulate) -> None:
@@ -205,8 +205,8 @@ def test_the_family_wise_error_is_held() -> None:
         ({"relation": "equivalent"}, "margin"),
         ({"margin": 0.1}, "margin"),
         ({"relation": "equivalent", "margin": -1.0}, "positive"),
-        ({"terms": []}, "terms, an exact number or the reason why it is not run; got 0"),
-        ({"exact": "separator.noisy"}, "got 2 of the three"),
+        ({"terms": []}, "exactly one of terms, exact and not_run; got 0"),
+        ({"exact": "separator.noisy"}, "got 2 of them"),
         ({"output": "ff"}, "did you mean 'f'"),
     ],
 )

@@ -39,11 +39,20 @@ def claim(metric: str) -> str:
         ('kind = "against"\nmetrics = ["nc1"]', r"outputs.o.x: given with 'against', and only there; got None"),
         ('kind = "table"\nmetrics = ["nc1"]\nx = "nc3"', r"outputs.o.x: .*got 'nc3' with 'table'"),
         ('kind = "against"\nmetrics = ["nc1"]\nx = "n"', "metric of a against: .*got 'n'"),
-        ('kind = "table"\nsplits = ["test"]', r"outputs.o.splits: given with 'classes' or 'projection'; got 'table'"),
-        ('kind = "projection"', "outputs.o: classes: three at every scale, for a projection; got none at 'smoke'"),
-        ('kind = "trace"\nmetrics = ["information"]', "for 'information'; got none at 'smoke'; name them there"),
-        ('kind = "table"\nmetrics = ["projection.dc.test"]', "three at every scale, for 'projection.dc.test'"),
-        ('kind = "against"\nmetrics = ["nc1"]\nx = "information"', "three at every scale, for 'information'"),
+        (
+            'kind = "table"\nsplits = ["test"]',
+            r"outputs.o.splits: used only with 'classes' or 'projection'; got",
+        ),
+        (
+            'kind = "projection"',
+            "outputs.o: classes: three classes at every scale, for a projection; got none",
+        ),
+        (
+            'kind = "trace"\nmetrics = ["information"]',
+            "for 'information'; got none at 'smoke'; add the key 'classes'",
+        ),
+        ('kind = "table"\nmetrics = ["projection.dc.test"]', "three classes at every scale, for 'projection.dc.test'"),
+        ('kind = "against"\nmetrics = ["nc1"]\nx = "information"', "three classes at every scale, for 'information'"),
     ],
 )
 def test_a_wrong_combination_is_refused_by_name(tmp_path, output, text) -> None:
@@ -53,12 +62,12 @@ def test_a_wrong_combination_is_refused_by_name(tmp_path, output, text) -> None:
 
 @pytest.mark.parametrize("classes", ["[1, 1, 2]", "[0, 1, 10]", "[0, -1, 2]"])
 def test_three_classes_are_three_different_ones_of_the_data(tmp_path, classes) -> None:
-    with pytest.raises(InputError, match=r"classes: three different ones of the data; got .* at 'smoke'"):
+    with pytest.raises(InputError, match=r"classes: three different classes of the data; got .* at 'smoke'"):
         read(tmp_path, 'kind = "projection"', classes=classes)
 
 
 def test_a_claim_on_three_classes_needs_them_too(tmp_path) -> None:
-    with pytest.raises(InputError, match="claim a: classes: three at every scale, for 'information'"):
+    with pytest.raises(InputError, match="claim a: classes: three classes at every scale, for 'information'"):
         read(tmp_path, 'kind = "table"', claims=claim("information"))
 
 

@@ -185,7 +185,7 @@ def test_an_undefined_analysis_costs_neither_the_run_nor_its_other_numbers(resul
         assert record.status == "complete"
         assert record.metrics["nc1"] > 0
         assert "information" not in record.metrics
-        assert "information: a run whose inputs are augmented" in record.reason
+        assert "information: a run with augmentation" in record.reason
 
 
 def test_a_projection_shows_the_examples_of_three_classes_and_which_are_labelled_wrong(results, store) -> None:
@@ -308,7 +308,7 @@ def test_data_that_changed_leave_the_page_what_needs_none(results, store, tmp_pa
     found = conclude(planned(), _copied(store, tmp_path))
     measured_subject._loaded.cache_clear()
     assert {record.status for record in found.cells} == {"complete"}
-    assert "data: the content that the run was trained on; got other" in found.records(CE)[0].reason
+    assert "data: the data that the run was trained on; got other content" in found.records(CE)[0].reason
     assert found.shown["plane"].projections == ()
     assert {trace.metric for trace in found.shown["traces"].traces} == TRACES.keys() - {"information"}
     # names of classes are the data's; without them numbers do

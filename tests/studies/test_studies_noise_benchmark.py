@@ -128,5 +128,5 @@ def test_a_bad_study_is_refused(place: tuple[str, str, str], value: object, erro
 def test_a_setting_may_not_share_its_name_with_an_output() -> None:
     content = _content()
     content["settings"]["digits"] = content["settings"]["cifar10"]
-    with pytest.raises(InputError, match="settings: other names than those of outputs; got digits"):
+    with pytest.raises(InputError, match="settings: names that differ from those of outputs; got digits"):
         Study.parse(content)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from softtargets._errors import InputError
+from softtargets._errors import InputError, InputTypeError
 from softtargets.studies.request import StudyOptions, StudyRequest
 
 
@@ -29,3 +29,16 @@ def test_paths_are_taken_for_text_and_the_home_folder_is_expanded(tmp_path, monk
     assert "--data my.csv --at a=b" in request.command
     with pytest.raises(InputError, match=r"reports: a path .*too long"):
         StudyRequest.of("lukasik2020", None, {"reports": "a" * 5000})
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"sclae": "smoke"}, InputError, "did you mean 'scale'"),
+        ({"places": ["a=b"]}, InputTypeError, "places: a dictionary from names"),
+        ({"runs": 3}, InputTypeError, "runs: a path"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_refused(options, error, words) -> None:
+    with pytest.raises(error, match=words):
+        StudyRequest.of("a", None, options)

@@ -72,7 +72,10 @@ def test_what_is_shared_stands_in_keys_too_and_is_no_part_of_the_study() -> None
         ('[shared]\nlevel = 1\n[arms.a]\nlabel = "{levle}"', "did you mean 'level'"),
         ('[shared.t]\nname = 1\n[arms.a]\nlabel = "{t.nmae}"', r"placeholder {t.nmae}: one of name; got 'nmae'"),
         ('[shared]\nlevel = 1\n[arms.a]\nlabel = "{level.id}"', r"placeholder {level.id}: one of \(none\)"),
-        ('[arms.a]\nlabel = "one {"', r"arms.a.label: braces around a name; got '{' in 'one {'; double a brace"),
+        (
+            '[arms.a]\nlabel = "one {"',
+            r"arms.a.label: braces around a name; got '{' in 'one {'; double a literal brace",
+        ),
         ('[arms.a]\nlabel = "}"', "arms.a.label: braces around a name"),
         ('[arms.a]\nlabel = "{}"', "placeholder {}: one of"),
         (
@@ -132,7 +135,7 @@ def test_entries_inside_of_repeated_entries_are_repeated_for_each() -> None:
         ('[arms."s{n}"]\nfor.n = 3', r"arms.s{n}.for.n: a list of at least one value; got 3"),
         ('[arms."s{n}"]\nfor = [1]', r"arms.s{n}.for: a table; got \[1\]"),
         ('[arms."s{n}"]\nfor.n = "{lits}"\n[shared]\nlist = [1]', "arms.s{n}.for.n: placeholder {lits}.*mean 'list'"),
-        ("[arms.s]\nfor.n = [1, 2]", "arms.s: a name that no other entry has; got a second one; put a placeholder"),
+        ("[arms.s]\nfor.n = [1, 2]", "arms.s: a name that no other entry has; got a second one; use a placeholder"),
         ('[arms."s{n}"]\nfor.n = [1]\n[arms.s1]', "arms.s1: a name that no other entry has"),
         ('[outputs."s{n}"]\nfor.n = [1, 1]', "outputs.s1: a name that no other"),
         ('[claims."s{n}"]\nfor.n = [1, 1.0]', "claims.s1: a name that no other"),
@@ -276,6 +279,34 @@ def test_included_files_stand_before_the_file_and_share_with_it(tmp_path) -> Non
     assert list(study["arms"]) == ["a", "b", "c"]
     assert study["arms"] == {"a": {"x": 3}, "b": {"x": 3, "y": 1}, "c": {"x": 3, "y": 1}}
     assert study["claims"] == [{"id": "k", "where": "w"}]
+
+
+def test_a_file_included_by_two_names_is_read_once(tmp_path) -> None:
+    others = {"a": "[arms.x]\nlabel = '1'\n", "b": 'include = "./a.toml"\n'}
+    for names in (["a.toml", "./a.toml", f"../{tmp_path.name}/a.toml"], ["a.toml", "b.toml"], ["b.toml", "a.toml"]):
+        assert expand(f"include = {names}\n", tmp_path, **others) == {"arms": {"x": {"label": "1"}}}
+
+
+@pytest.mark.parametrize("written", ["3", "[3]", "true", '["a.toml", 3]', "{ a = 1 }"])
+def test_include_is_text_or_a_list_of_it(tmp_path, written) -> None:
+    with pytest.raises(InputError, match=r"study.toml: include: the name of a file, or a list of names; got"):
+        expand(f"include = {written}\n", tmp_path, a="")
+
+
+@pytest.mark.parametrize("keyword", ['extends = "x"', "for.x = [1]", "extends = 3"])
+def test_keywords_at_the_top_of_a_file_are_refused(tmp_path, keyword) -> None:
+    with pytest.raises(
+        InputError, match=r"study.toml: (for|extends): used inside an entry; got at the top of the file"
+    ):
+        expand(f"{keyword}\n[shared.x]\na = 1\n", tmp_path)
+    with pytest.raises(InputError, match=r"a.toml: (for|extends): used inside an entry"):
+        expand('include = "a.toml"\n', tmp_path, a=f"{keyword}\n")
+
+
+def test_the_id_of_a_claim_is_the_name_of_its_table(tmp_path) -> None:
+    assert expand('[claims.x]\nid = "x"\n', tmp_path)["claims"] == [{"id": "x"}]
+    with pytest.raises(InputError, match=r"claims.x.id: the name of its table; got 'y'; remove the id"):
+        expand('[claims.x]\nid = "y"\n', tmp_path)
 
 
 def test_tables_of_several_files_are_joined(tmp_path) -> None:

@@ -44,4 +44,29 @@ def test_an_exact_number_has_no_interval(results):
     assert "n =" not in row.evidence
     html = files.build(replace(results, verdicts=(verdict,), outputs=("table3",)))["index.html"].decode()
     assert "−0.603</data></b> exact" in html
-    assert "<i>exact</i> was computed, not measured" in html
+    assert "<i>exact</i> number was computed without training" in html
+
+
+def test_an_interval_wider_than_what_is_possible_is_not_printed(results):
+    """Two seeds: a difference of accuracies lies between -100 and 100 points, an interval of 5,156 says nothing."""
+    wide = {"estimate": -0.01, "low": -25.79, "high": 25.77, "n": 2, "name": "inconclusive"}
+    difference = _claimed(results, "test.accuracy", (1.0, -1.0), **wide)
+    assert (difference.interval, difference.found) == ("not enough seeds", "−1.00 points, not enough seeds")
+    assert (
+        _claimed(results, "test.accuracy", (1.0,), **{**wide, "low": -0.4, "high": 0.6}).interval == "not enough seeds"
+    )
+    assert _claimed(results, "test.accuracy", (1.0, -1.0), **{**wide, "low": -0.9, "high": 0.9}).interval.startswith(
+        "["
+    )
+    assert _claimed(results, "test.nll", (1.0, -1.0), **wide).interval == "[−25.790, +25.770]"
+
+
+def test_the_page_prints_no_such_interval_anywhere(results):
+    wide = [
+        replace(verdict, low=-25.79, high=25.77, n=2, name="inconclusive") if verdict.n else verdict
+        for verdict in results.verdicts
+    ]
+    html = files.build(replace(results, verdicts=tuple(wide)))["index.html"].decode()
+    assert " points, not enough seeds</span>" in html
+    assert "2,579" not in html
+    assert "2,577" not in html

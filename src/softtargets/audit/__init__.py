@@ -1,4 +1,4 @@
-"""Audits of labels: which are wrong, how they are wrong, and what to do about it."""
+"""Audits of labels: how many are wrong, which, and what to do about it."""
 
 from softtargets.audit.job import audit_labels
 from softtargets.audit.models import RunsFailedError

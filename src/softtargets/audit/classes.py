@@ -1,4 +1,4 @@
-"""Which classes are confused: class by class, and the pairs with the most wrong labels."""
+"""Estimates for each class, and the pairs of classes with the most wrong labels."""
 
 from collections.abc import Iterator
 
@@ -12,12 +12,12 @@ MOST_CONFUSED = 20
 
 
 def audit_classes(fit: TransitionFit, labels: Tensor, suspect_labels: Tensor) -> Iterator[ClassAudit]:
-    """Yield what is estimated of each class.
+    """Yield the estimates for each class.
 
     Args:
-        fit: T and the shares of the clean classes.
-        labels: (N,) int64, audited.
-        suspect_labels: (M,) int64, those of them that are suspect.
+        fit: T and the class prior.
+        labels: (N,) int64, the audited labels.
+        suspect_labels: (M,) int64, the suspect labels among them.
     """
     matrix, prior = fit.transition.to_dense(), fit.class_prior
     size = len(matrix)
@@ -36,9 +36,9 @@ def audit_classes(fit: TransitionFit, labels: Tensor, suspect_labels: Tensor) ->
 
 
 def find_confusions(fit: TransitionFit, num_labels: int) -> Iterator[Confusion]:
-    """Yield the pairs of classes with the most wrong labels, most first.
+    """Yield the pairs of classes with the most wrong labels, in descending order.
 
-    The intervals hold the shares of the classes fixed.
+    The intervals do not include the uncertainty of the class prior.
     """
     prior, interval = fit.class_prior, fit.interval
     matrices = (interval.estimate.to_dense(), interval.low, interval.high)

@@ -1,4 +1,4 @@
-"""What is known of every label that is audited, and whether the predictions know more than a guess."""
+"""Held-out predictions and labels of an audit, and whether the predictions are better than guessing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ CHUNK_ROWS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class LabelEvidence:
-    """What is known of every label that is audited.
+    """Held-out predictions and labels.
 
     Args:
-        probs: (N, K) float, held-out probabilities of the observed label.
-        labels: (N,) int64, observed.
+        probs: (N, K) float, held-out probabilities.
+        labels: (N,) int64, the audited labels.
         class_names: one for each class.
-        dynamics: (N,) by name, training dynamics; empty where the predictions were given.
-        reference: (N,) int64, labels that only judge the audit, or None.
+        dynamics: (N,) by name, training dynamics; empty if the predictions were given.
+        reference: (N,) int64, labels that are used only to evaluate the audit, or None.
     """
 
     probs: Tensor
@@ -32,22 +32,22 @@ class LabelEvidence:
 
     @property
     def wrong(self) -> Tensor | None:
-        """(N,) bool: whether a label differs from the reference's; None without a reference."""
+        """(N,) bool: whether a label differs from the reference; None without a reference."""
         return None if self.reference is None else self.reference != self.labels
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield probabilities and labels of a limited number of rows."""
+        """Yield probabilities and labels in chunks of rows."""
         return zip(self.probs.split(CHUNK_ROWS), self.labels.split(CHUNK_ROWS), strict=True)
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well the held-out predictions agree with the labels.
+    """Agreement of the held-out predictions with the labels.
 
     Args:
-        share: of the labels that equal the predicted class.
+        share: share of the labels that equal the predicted class.
         largest: share of the most frequent label.
-        by_chance: probability that guessing this label at random, with probability `largest`, agrees with as many.
+        by_chance: probability that at least as many labels agree by chance, if each does with probability `largest`.
     """
 
     share: float
@@ -56,7 +56,7 @@ class Agreement:
 
 
 def measure_agreement(evidence: LabelEvidence) -> Agreement:
-    """Compare the predicted class with the labels, and with a guess."""
+    """Compare the predicted classes with the labels, and with guessing the most frequent label."""
     size = len(evidence)
     agreed = sum(int((probs.argmax(1) == labels).sum()) for probs, labels in evidence.chunks())
     largest = int(torch.bincount(evidence.labels).max()) / size

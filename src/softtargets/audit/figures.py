@@ -1,4 +1,4 @@
-"""What an audit draws: the heat map of a transition, and how many suspects are wrong at each cutoff."""
+"""Figures of an audit: the heat map of the transition, and the number of wrong labels at each cutoff."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,17 @@ from softtargets.audit.results import AuditResults
 from softtargets.report import palette
 from softtargets.report.drawing import Drawing, Panel, Series, Style
 
-# More classes than this make no legible map: those with the most estimated errors are shown.
+# Largest number of classes in the heat map; those with the most estimated errors are shown.
 _MOST_CLASSES = 30
-# Up to so many, cells hold their number.
+# Up to this many classes, the cells contain numbers.
 _MOST_NUMBERED = 16
 _DARK = 0.6
-ESTIMATED, TRUE = "estimated wrong", "wrong by the reference"
+ESTIMATED, TRUE = "estimated wrong", "wrong according to the reference"
 
 
 @dataclass(frozen=True)
 class HeatShare:
-    """A share in a cell: its value, its text, the strength of its colour in percent and whether that is dark."""
+    """A share in a cell: value, text, strength of its colour in percent, and whether the colour is dark."""
 
     value: float
     text: str
@@ -29,7 +29,7 @@ class HeatShare:
 
 @dataclass(frozen=True)
 class HeatCell:
-    """A cell: the estimate and, under it, the reference's share; `words` say both."""
+    """A cell: the estimated share and, below it, that of the reference. `words` contains both as text."""
 
     parts: tuple[HeatShare, ...]
     words: str
@@ -37,7 +37,7 @@ class HeatCell:
 
 @dataclass(frozen=True)
 class HeatRow:
-    """A clean class, its cells and its distance to the reference."""
+    """A clean class, its cells, and the distance of its row to the reference."""
 
     name: str
     cells: tuple[HeatCell, ...]
@@ -46,7 +46,7 @@ class HeatRow:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A heat map; `left_out` classes of it are not shown, and a `fine` one has no numbers in its cells."""
+    """A heat map. `left_out` classes are not shown; a `fine` map has no numbers in its cells."""
 
     names: tuple[str, ...]
     rows: tuple[HeatRow, ...]
@@ -55,7 +55,7 @@ class HeatMap:
 
 
 def heat_map(results: AuditResults) -> HeatMap:
-    """Lay out the chosen estimate, and the reference's transition under it."""
+    """Lay out the chosen estimate and, below it, the transition of the reference."""
     all_names = results.audited.class_names
     matrices = [results.noise.estimate.transition.to_dense()]
     matrices += [results.noise.reference.transition.to_dense()] if results.noise.reference else []
@@ -81,13 +81,13 @@ def _share(value: float) -> HeatShare:
 
 
 def draw_cutoffs(results: AuditResults) -> Drawing:
-    """Draw how many of the first suspects are wrong."""
+    """Draw the number of wrong labels among the most suspect ones."""
     series = [Series(ESTIMATED, palette.SERIES[0], palette.SHAPES[0], palette.DASHES[0])]
     if results.noise.reference:
         series.append(Series(TRUE, palette.SERIES[1], palette.SHAPES[1], palette.DASHES[1]))
     band = f"{100 * results.noise.confidence:g} % interval of the estimate"
-    note = f"Band: {band}. The thin line: if every label were wrong."
-    return Drawing(tuple(series), (Panel("", _cutoffs_chart(results), "Labels that are wrong"),), note)
+    note = f"Band: {band}. Thin line: all labels wrong."
+    return Drawing(tuple(series), (Panel("", _cutoffs_chart(results), "Wrong labels"),), note)
 
 
 def _cutoffs_chart(results: AuditResults):
@@ -108,21 +108,21 @@ def _cutoffs_chart(results: AuditResults):
         if cutoff.true is not None
     ]
     last = results.ranking.cutoffs[-1].first
-    # where nothing is wrong an axis still has a length
+    # an axis needs a positive length even if no label is wrong
     top = max(1.0, *(row.get("high", row["y"]) for row in [*rows, *true]))
     edge = min(float(last), top)
 
     def build(style: Style) -> alt.LayerChart:
         x = alt.X(
             "x:Q",
-            title="Labels looked at, most suspect first",
+            title="Labels inspected, most suspect first",
             scale=alt.Scale(domain=[0, last], nice=False),
             axis=alt.Axis(grid=False, format="~s"),
         )
         y = alt.Y("y:Q", title=None, scale=alt.Scale(domain=[0, 1.05 * top], nice=False), axis=alt.Axis(format="~s"))
         tooltip = [
             alt.Tooltip("series:N", title="Count"),
-            alt.Tooltip("x:Q", title="Labels looked at", format=","),
+            alt.Tooltip("x:Q", title="Labels inspected", format=","),
             alt.Tooltip("Wrong:N", title="Wrong"),
         ]
         all_wrong = style.base([{"x": 0, "y": 0}, {"x": edge, "y": edge}])

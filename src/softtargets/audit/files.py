@@ -1,4 +1,4 @@
-"""What an audit found as files for other programs."""
+"""Results of an audit as files for other programs."""
 
 import csv
 import io
@@ -14,15 +14,15 @@ from softtargets.report import encoding
 
 
 def suspects_csv(results: AuditResults) -> bytes:
-    """Return one line per suspect, most suspect first."""
+    """Return one line for each suspect, most suspect first."""
     stream = io.BytesIO()
-    names = tuple(map(encoding.inert, results.audited.class_names))
+    names = tuple(map(encoding.escape_csv_formula, results.audited.class_names))
     write_csv(_table(results, names), stream, WriteOptions(quoting_style="needed"))
     return stream.getvalue()
 
 
 def suspects_parquet(results: AuditResults) -> bytes:
-    """Return what the CSV file holds, with types."""
+    """Return the content of the CSV file as Parquet."""
     stream = io.BytesIO()
     write_table(_table(results, results.audited.class_names), stream)
     return stream.getvalue()
@@ -51,10 +51,10 @@ def _table(results: AuditResults, class_names: tuple[str, ...]) -> pa.Table:
 
 
 def transition_csv(results: AuditResults) -> bytes:
-    """Return the chosen estimate: a row for each clean class, a column for each observed label."""
+    """Return the chosen estimate: one row for each true class, one column for each observed label."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = tuple(map(encoding.inert, results.audited.class_names))
+    names = tuple(map(encoding.escape_csv_formula, results.audited.class_names))
     writer.writerow(["clean", *names])
     matrix = results.noise.estimate.transition.to_dense().tolist()
     writer.writerows([name, *row] for name, row in zip(names, matrix, strict=True))
@@ -62,5 +62,5 @@ def transition_csv(results: AuditResults) -> bytes:
 
 
 def as_json(results: AuditResults) -> bytes:
-    """Return all that the page says as JSON; the suspects themselves have files of their own."""
+    """Return the content of the page as JSON, without the suspects, which have their own files."""
     return encoding.as_json(results.to_dict())

@@ -1,4 +1,4 @@
-"""What was given, checked: labels, held-out probabilities (cross-validated where none were given), the data set."""
+"""The checked inputs of an audit: labels, held-out probabilities (given or cross-validated) and the data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,25 +16,26 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.predictions import Predictions, RowBuffer, read_predictions
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec
+from softtargets.report.encoding import encodable, printable
 from softtargets.runs.store import RunStore
 
 _CHUNK, _NUMBERS = 65_536, 2**22
-OTHER_PARTS = "The training part is audited. The data set’s own validation and test splits are not."
+OTHER_PARTS = "Only the training split is audited, not the validation and test splits of the data set."
 
 
 @dataclass(frozen=True, eq=False)
 class AuditInputs:
-    """What is audited.
+    """The inputs of an audit.
 
     Args:
         evidence: probabilities and labels.
-        name: of the data set or of the first file.
+        name: name of the data set or of the first file.
         row_order: the order in which rows are counted, in words.
-        labels: which labels, in words.
-        predictions: where the probabilities come from, in words.
-        dataset: what the rows belong to, or None.
-        model: what was trained, or None.
-        notes: what a reader must know.
+        labels: which labels are audited, in words.
+        predictions: the source of the probabilities, in words.
+        dataset: the data set of the rows, or None.
+        model: the cross-validated models, or None.
+        notes: remarks for the reader.
     """
 
     evidence: LabelEvidence
@@ -48,11 +49,11 @@ class AuditInputs:
 
 
 def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
-    """Read what was named, and train models where no predictions were given.
+    """Read the inputs, and cross-validate models if no predictions were given.
 
     Raises:
-        InputError: for a bad file, array, row, data set, column or label.
-        RunsFailedError: where a model could not be trained to its end.
+        InputError: an invalid file, array, row, data set, column or label.
+        RunsFailedError: the training of a model failed.
     """
     on_stage("reading", 0.0)
     data = _data_spec(request)
@@ -76,11 +77,11 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
         _check_fit(given, labels, dataset)
         probs, source = _probabilities(given, on_stage), _source_in_words(request, given)
     return AuditInputs(
-        evidence=LabelEvidence(probs, labels, dataset.class_names, dynamics, reference),
-        name=dataset.name,
-        row_order="of the data set’s training part; a folder of images has them sorted by path",
-        labels=_labels_in_words(dataset, data, observed),
-        predictions=source,
+        evidence=LabelEvidence(probs, labels, tuple(map(encodable, dataset.class_names)), dynamics, reference),
+        name=printable(dataset.name),
+        row_order="of the training split (a folder of images: sorted by path)",
+        labels=printable(_labels_in_words(dataset, data, observed)),
+        predictions=printable(source),
         dataset=dataset,
         model=model,
         notes=(OTHER_PARTS,) if bool(dataset.origin.any()) else (),
@@ -101,7 +102,7 @@ def _labels_in_words(dataset: Dataset, data: DataSpec, observed: tuple[str, str]
 
 
 def _data_spec(request: AuditRequest) -> DataSpec | None:
-    """Return the data set with its whole training part in one split."""
+    """Return the data set with its whole training part in the training split."""
     if request.data is None:
         return None
     options = request.options
@@ -125,8 +126,10 @@ def _predictions(request: AuditRequest, num_classes: int | None = None) -> Predi
 def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     given = _predictions(request)
     if given.labels is None:
-        required = "labels beside the predictions, or data"
-        raise fail("predictions", required, "neither", "add an array or a column named labels")
+        required = "labels in the predictions' files, or data"
+        raise fail(
+            "predictions", required, "neither", "add an array or a column named labels to the files, or give data"
+        )
     files = request.predictions
     return AuditInputs(
         evidence=LabelEvidence(
@@ -134,10 +137,10 @@ def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
             given.labels,
             given.class_names or tuple(str(index) for index in range(given.num_classes)),
         ),
-        name=files[0].stem if files else "arrays",
+        name=printable(files[0].stem) if files else "arrays",
         row_order="of the predictions, file after file" if files else "of the arrays",
-        labels=f"{files[0].name}, labels" if files else "arrays, labels",
-        predictions=_source_in_words(request, given),
+        labels=f"{printable(files[0].name)}, labels" if files else "arrays, labels",
+        predictions=printable(_source_in_words(request, given)),
     )
 
 
@@ -148,10 +151,10 @@ def _source_in_words(request: AuditRequest, given: Predictions) -> str:
 
 
 def _check_fit(given: Predictions, labels: Tensor, dataset: Dataset) -> None:
-    """Require that predictions belong to the training part of a data set, row by row."""
+    """Require that the predictions match the training split of a data set, row by row."""
     if len(given) != len(labels):
         required = f"{len(labels)} rows, one for each training row of '{dataset.name}'"
-        raise fail("predictions", required, len(given), "give the predictions of this data set, in its order")
+        raise fail("predictions", required, len(given), "give the predictions of the training split, in its order")
     if given.class_names is not None and given.class_names != dataset.class_names:
         got = ", ".join(given.class_names)
         required = f"the classes of '{dataset.name}' in its order: {', '.join(dataset.class_names)}"
@@ -163,7 +166,7 @@ def _check_fit(given: Predictions, labels: Tensor, dataset: Dataset) -> None:
         row = differs[0]
         required = f"the labels that are audited, {dataset.class_names[int(labels[row])]} at row {row}"
         got = dataset.class_names[int(given.labels[row])]
-        raise fail("predictions", required, got, "give --labels FILE:COLUMN, or the predictions of this data set")
+        raise fail("predictions", required, got, "give the labels as FILE:COLUMN, or the predictions of this data set")
 
 
 def _probabilities(given: Predictions, on_stage: OnStage) -> Tensor:

@@ -1,4 +1,4 @@
-"""An audit from start to end: inputs, estimates, advice, results, page."""
+"""An audit: inputs, estimates, advice, results, page."""
 
 import platform
 import re
@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from softtargets._storage import user_path
+from softtargets._errors import fail_type
 from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmetry_of
 from softtargets.audit.classes import audit_classes, find_confusions
 from softtargets.audit.evidence import measure_agreement
@@ -28,10 +28,11 @@ from softtargets.audit.results import (
 from softtargets.audit.scores import PRECISION_AT, RANKED_BY, judge_scores, score_labels
 from softtargets.audit.transitions import CHOSEN, CHOSEN_BECAUSE, CONFIDENCE, TransitionFit, fit_transition
 from softtargets.data.predictions import predictions_of
+from softtargets.report.folders import read_folder, read_path, read_paths
 
 SAMPLING = (
-    "The intervals cover the sampling of the examples and not the errors of the model itself: where it confuses "
-    "similar classes, noise is overestimated."
+    "The intervals describe the sampling of the examples, not the errors of the model. If the model confuses similar "
+    "classes, the noise is overestimated."
 )
 
 
@@ -40,39 +41,41 @@ def audit_labels(
     probs: Any = None,
     *,
     logits: Any = None,
-    predictions: str | Path | Sequence[str | Path] = (),
+    predictions: str | Path | Sequence[str | Path] | None = None,
     data: str | Path | None = None,
     output: str | Path | None = None,
     options: AuditOptions | None = None,
 ) -> AuditResults:
-    """Find wrong labels: how many, how, which, and what to do about them.
+    """Find wrong labels: estimate how many, rank them, and recommend what to do.
 
-    Held-out predictions come from a model that was not trained on the example it predicts. They are given as arrays,
-    ``audit_labels(labels, probs)``, or as files, ``audit_labels(predictions="held_out.npz")``. Without them models are
-    cross-validated on a data set, ``audit_labels(data="train.csv")``.
+    The audit needs held-out predictions: of a model that was not trained on the examples it predicts. They are given as
+    arrays, ``audit_labels(labels, probs)``, or as files, ``audit_labels(predictions="held_out.npz")``. Without them,
+    models are cross-validated on a data set, ``audit_labels(data="train.csv")``.
 
     Args:
-        labels: (N,) integers in [0, K), the labels to audit, in the rows of `probs` or `logits`. Or "FILE:COLUMN",
-            labels of `data` from elsewhere; the data set's own labels then judge the audit and enter no estimate.
-        probs: (N, K) held-out probabilities. With `predictions`: name of the array or columns of probabilities.
+        labels: (N,) integers in [0, K), the labels to audit, for the rows of `probs` or `logits`. Or text
+            "FILE:COLUMN": other labels of `data`; the labels of the data set then only evaluate the audit.
+        probs: (N, K) held-out probabilities, a NumPy array or a tensor. With `predictions`: name of the array or
+            columns of probabilities.
         logits: (N, K) held-out logits, instead of `probs`. With `predictions`: name of the array or columns.
         predictions: .npz, .safetensors, .csv or .parquet files of held-out predictions and labels, in row order.
-        data: data set: "digits", a file or folder, or a hub name. Its training part is audited. With predictions it
-            gives the labels, the names of the classes and the examples that the page shows.
-        output: folder for the page and its files (default: none are written).
+        data: data set: "digits", a file or folder, or a hub name. Its training split is audited. With predictions, it
+            provides the labels, the names of the classes and the examples that the page shows.
+        output: folder for the page and its files (default: no page is written).
         options: columns of the data, names of the classes, cross-validation, seed, progress.
 
     Returns:
-        AuditResults. :func:`write_page` writes its page and files. Equal inputs give equal results, whether they are
-        arrays or files.
+        AuditResults. :func:`write_page` writes its page and files. Arrays and files with equal content give equal
+        results.
 
     Raises:
-        InputError: for bad input, before anything is written.
-        InputTypeError: for arrays of the wrong type.
-        RunsFailedError: where a model could not be trained to its end.
-        OSError: where the page cannot be written.
+        InputError: for invalid input, before anything is written.
+        InputTypeError: for arguments of the wrong type.
+        RunsFailedError: if the training of a model failed.
+        OSError: if the page cannot be written.
 
-    Limitations: classes that the model confuses by itself count as noise. Predictions that are not held out hide it.
+    Limitations:
+        Classes that the model confuses count as noise. Predictions that are not held out hide noise.
 
     Example:
         >>> labels = torch.arange(400) % 2
@@ -84,16 +87,18 @@ def audit_labels(
         >>> results.recommendation.action
         'drop and relabel'
     """
-    options = options or AuditOptions()
+    options = AuditOptions() if options is None else options
+    if not isinstance(options, AuditOptions):
+        raise fail_type("options", "AuditOptions", type(options).__name__, "write AuditOptions(seed=1)")
     given = {"labels": labels, "probs": probs, "logits": logits}
     names = {name: value for name, value in given.items() if isinstance(value, str)}
     arrays = {name: value for name, value in given.items() if value is not None and name not in names}
-    paths = (predictions,) if isinstance(predictions, str | Path) else predictions
+    paths = () if predictions is None else read_paths("predictions", predictions)
     request = AuditRequest(
         data=None if data is None else str(data),
-        predictions=tuple(map(Path, paths)),
+        predictions=tuple(read_path("predictions", path) for path in paths),
         arrays=predictions_of(**arrays, class_names=options.class_names) if arrays else None,
-        output=None if output is None else user_path("output", output),
+        output=None if output is None else read_folder("output", output),
         options=options,
         **names,
     )
@@ -114,7 +119,7 @@ def audit_labels(
 
 
 def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> AuditResults:
-    """Compute everything that the audit says."""
+    """Compute the results of the audit."""
     evidence, options = inputs.evidence, request.options
     size = len(evidence)
     fit = fit_transition(evidence, seed=options.seed, on_stage=on_stage)
@@ -180,7 +185,7 @@ def _versions() -> dict[str, str]:
 
 
 def _folder(request: AuditRequest, name: str) -> Path | None:
-    """Return where the page goes; None for no page."""
+    """Return the folder of the page; None for no page."""
     if request.output is not None or request.options.reports is None:
         return request.output
     parts = ["audit", name, *([request.labels.rpartition(":")[2]] if request.labels else [])]

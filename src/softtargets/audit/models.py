@@ -1,4 +1,4 @@
-"""Held-out probabilities where the user has none: cross-validated models through the run store."""
+"""Held-out probabilities from cross-validated models, which are kept in the run store."""
 
 import json
 import math
@@ -21,24 +21,24 @@ from softtargets.train.execute import resolve
 from softtargets.train.schedule import train_all
 
 DYNAMICS = ("area_under_margin", "forgetting", "early_agreement")
-# Stages of the convolutional network; as many as leave 2 pixels either way.
+# Widths of the stages of the convolutional network; as many as leave at least 2 pixels in both directions.
 WIDTHS = (32, 64, 128, 256)
-# rows below -> size of a batch
+# (number of rows below, batch size)
 BATCHES = ((5_000, 32), (20_000, 64), (math.inf, 128))
-# An epoch of a few hundred rows is only a few steps.
+# Smallest number of steps; small data sets are trained for more epochs.
 LEAST_STEPS = 300
-# share of the steps over which the learning rate rises; it then falls linearly to 0
+# Share of the steps in which the learning rate increases; it then decreases linearly to 0.
 WARM_UP = 0.1
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How models of one kind of data are trained: fixed, and never tuned on a label.
+    """The fixed training recipe for one kind of data. It is not tuned on the labels.
 
     Args:
         describes: the model, in words.
-        epochs: few, so that wrong labels are not learned by heart.
-        optimizer: as a run specification has it.
+        epochs: number of epochs, small so that wrong labels are not memorized.
+        optimizer: optimizer of the run specification.
     """
 
     describes: str
@@ -58,13 +58,13 @@ RECIPES = {
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What cross-validation gives.
+    """The result of cross-validation.
 
     Args:
         rows: (N,) int64, rows of the data set, ascending.
-        probs: (N, K) float32, each of the model that has not seen the row.
-        dynamics: (N,) float64 by name, averaged over the trainings that saw the row.
-        model: what the models are.
+        probs: (N, K) float32, predictions of the model that was not trained on the row.
+        dynamics: (N,) float64 by name, averaged over the models that were trained on the row.
+        model: description of the models.
     """
 
     rows: Tensor
@@ -81,18 +81,18 @@ def cross_validate(
     *,
     observed: tuple[str, str] | None,
 ) -> HeldOut:
-    """Train a model for each fold, several at a time, and predict the rows it has not seen.
+    """Train one model for each fold, several in parallel, and predict the rows that it was not trained on.
 
     Args:
-        dataset: which the data specification names.
-        data: without a fold.
-        store: keeps the models: what was trained is not trained again.
+        dataset: the data set of the specification.
+        data: the specification, without a fold.
+        store: store of the models; finished models are not trained again.
         options: number of folds, epochs, seed, workers, progress.
-        observed: file and column of the labels; None: the data set's own.
+        observed: file and column of the labels; None: those of the data set.
 
     Raises:
-        InputError: where a model cannot be trained: before any is trained.
-        RunsFailedError: where one failed.
+        InputError: a model cannot be trained; raised before any training.
+        RunsFailedError: the training of a model failed.
     """
     folds = FOLDS if options.folds is None else options.folds
     runs = [_specify(dataset, data, Fold(index=fold, count=folds), options, observed) for fold in range(folds)]
@@ -107,7 +107,7 @@ def cross_validate(
 
 
 class RunsFailedError(InputError):
-    """A model of the cross-validation could not be trained to its end."""
+    """The training of a cross-validated model failed."""
 
 
 def _specify(
@@ -124,7 +124,7 @@ def _specify(
         "model": _architecture(dataset),
         "optimizer": recipe.optimizer,
         "schedule": {"name": "linear", "warmup_steps": round(WARM_UP * epochs * per_epoch)},
-        # Mirrored writing is another sign, and most grey pictures are of writing.
+        # Grey images often show characters, which must not be mirrored.
         "augmentation": {"flip": dataset.is_image and dataset.input_shape[0] == 3},
         "training": {"epochs": epochs, "batch_size": batch, "dynamics": True},
         "seeds": options.seed,

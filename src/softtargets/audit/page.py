@@ -1,4 +1,4 @@
-"""The page of an audit and the files beside it."""
+"""The page of an audit and its files."""
 
 import math
 from pathlib import Path
@@ -17,21 +17,21 @@ TONES = {
     "drop and relabel": "contradicted",
     "get better predictions": "contradicted",
 }
-# Pixels up to which a picture is shown in squares rather than blurred.
+# Images up to this width are enlarged without smoothing.
 _SMALL = 64
 _LARGE = 1e4
 
 
 def write_page(results: AuditResults, folder: Path) -> Path:
-    """Write the page of an audit and its files into `folder`, and return the page.
+    """Write the page of an audit and its files into `folder`, and return the path of the page.
 
-    Everything is made in memory first: an interruption leaves every file either old or new.
+    All files are built in memory and then renamed into place, so that none is ever incomplete.
     """
     return put(page_files(results), folder)
 
 
 def page_files(results: AuditResults) -> dict[str, bytes]:
-    """Return every file by its name, the page last; equal results give equal bytes."""
+    """Return all files by name, the page last; equal results give equal bytes."""
     return {
         "suspects.csv": suspects_csv(results),
         "suspects.parquet": suspects_parquet(results),
@@ -61,7 +61,7 @@ def _page(results: AuditResults) -> str:
     }
     filters = {
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
-        "condition": lambda value: numbers.number(value, "logits") if value < _LARGE else "beyond 10,000",
+        "condition": lambda value: numbers.number(value, "logits") if value < _LARGE else "above 10,000",
         "percent": _percent,
         "whole": lambda value: f"{value:,.0f}",
     }
@@ -69,7 +69,7 @@ def _page(results: AuditResults) -> str:
 
 
 def _percent(value: float | None, decimals: int = 1) -> str:
-    """Return a fraction in percent, without its sign."""
+    """Return a fraction in percent, without the percent sign."""
     return numbers.NOTHING if value is None else f"{100 * value:.{decimals}f}"
 
 
@@ -105,10 +105,10 @@ def _shown(results: AuditResults, place: int, item: ExamplePreview) -> dict[str,
 
 
 def _likely(wrong: float) -> str:
-    """Return a probability in whole percent; nothing is certain."""
+    """Return a probability in whole percent, at most "over 99 %"."""
     return "over 99 %" if wrong > 0.99 else f"{100 * wrong:.0f} %"
 
 
 def _is_round(first: int) -> bool:
-    """Whether it is 1, 2 or 5 times a power of ten, from 10 on."""
+    """Whether it is 10 or more, and 1, 2 or 5 times a power of ten."""
     return first >= 10 and first / 10 ** math.floor(math.log10(first)) in (1, 2, 5)

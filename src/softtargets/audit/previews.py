@@ -1,4 +1,4 @@
-"""Previews of the suspects: pictures, texts or numbers."""
+"""Previews of the suspects: images, texts or numbers."""
 
 import io
 
@@ -9,18 +9,18 @@ from torch import Tensor
 from softtargets.audit.results import ExamplePreview
 from softtargets.data.dataset import Dataset
 
-# Larger pictures are scaled down, so that a page with hundreds of them stays small.
+# Larger images are scaled down to keep the page small.
 _MAX_PIXELS = 128
 _SHOWN_COLUMNS = 8
 _MAX_CHARACTERS = 600
 
 
 def preview_examples(dataset: Dataset | None, rows: Tensor) -> tuple[ExamplePreview, ...]:
-    """Return what rows of a data set look like; previews are empty without a data set.
+    """Return previews of rows of a data set; they are empty without a data set.
 
     Args:
-        dataset: or None.
-        rows: (M,) int64, rows of its training part.
+        dataset: data set, or None.
+        rows: (M,) int64, rows of its training split.
     """
     if dataset is None:
         return tuple(ExamplePreview() for _ in range(len(rows)))

@@ -1,4 +1,4 @@
-"""Which labels are suspect: their order, how likely each is wrong, and how many of the first are."""
+"""The ranking of the labels: order, probability of being wrong, and number of wrong labels at each cutoff."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class RankedLabels:
 
     Args:
         order: (N,) int64 rows.
-        wrong: (N,) float64 in the same order, estimated probability that a label is wrong.
+        wrong: (N,) float64 in the same order, estimated probability that the label is wrong.
         expected: estimated number of wrong labels among the first ones.
     """
 
@@ -31,19 +31,18 @@ class RankedLabels:
     expected: ExpectedWrong
 
     def share_above(self, probability: float) -> float:
-        """Return the share of the wrong labels, as estimated, whose probability is at least this."""
+        """Return the estimated share of the wrong labels whose probability of being wrong is at least this."""
         total = self.wrong.sum().clamp(min=torch.finfo(self.wrong.dtype).tiny)
         return float(self.wrong[self.wrong >= probability].sum() / total)
 
 
 def rank_labels(scores: dict[str, Tensor], interval: TransitionInterval) -> RankedLabels:
-    """Order the labels by their posterior and calibrate it, so that it sums to the estimated noise rate."""
+    """Order the labels by their posterior, and calibrate it so that its mean is the estimated noise rate."""
     posterior = scores[RANKED_BY]
     size = len(posterior)
     order = noise.suspect_order(posterior)
     expected = noise.expected_wrong(
-        # No more certain than one in N, which is all that N examples can show: a label with probability 1 would
-        # count as wrong at every noise rate.
+        # Clamped to a resolution of one in N: a label with probability 1 would count as wrong at every noise rate.
         (1 - posterior.double()).clamp(0.5 / size, 1 - 0.5 / size),
         order,
         noise_rate=interval.noise_rate,
@@ -60,7 +59,7 @@ def find_suspects(evidence: LabelEvidence, scores: dict[str, Tensor], ranked: Ra
     rows = ranked.order[chosen]
     given = evidence.labels[rows]
     suggested = [
-        # of a copy: the given label leaves the choice, whatever its probability
+        # the given label is excluded, whatever its probability
         evidence.probs[part].scatter(1, labels[:, None], -1.0).argmax(1)
         for part, labels in zip(rows.split(CHUNK_ROWS), given.split(CHUNK_ROWS), strict=True)
     ]
@@ -75,7 +74,7 @@ def find_suspects(evidence: LabelEvidence, scores: dict[str, Tensor], ranked: Ra
 
 
 def estimate_cutoffs(evidence: LabelEvidence, ranked: RankedLabels) -> Iterator[RankCutoff]:
-    """Yield how many of the first labels are wrong, at round numbers and along the whole ranking."""
+    """Yield the number of wrong labels among the first ones, at round numbers and along the whole ranking."""
     size, expected = len(evidence), ranked.expected
     round_ones = {step * 10**power for power in range(1, 12) for step in (1, 2, 5) if step * 10**power < size}
     even = {round(size * point / CURVE_POINTS) for point in range(1, CURVE_POINTS + 1)}

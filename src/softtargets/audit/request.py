@@ -1,4 +1,4 @@
-"""What is to be audited, and how."""
+"""The arguments of an audit, validated."""
 
 import shlex
 from collections.abc import Callable
@@ -6,18 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from softtargets._errors import fail
-from softtargets._storage import user_path
 from softtargets.data.predictions import Predictions
+from softtargets.report.encoding import printable
+from softtargets.report.folders import read_folder
+from softtargets.report.numbers import duration
 from softtargets.train.progress import Progress
 
-FOLDS = 5
+# Default number of folds, and the most that are accepted: held-out predictions gain nothing from more.
+FOLDS, MOST_FOLDS = 5, 100
 RUNS = Path("runs")
 OnStage = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
 class AuditStage:
-    """One step of an audit, for whoever shows progress: its name, and how much of it is done, in [0, 1]."""
+    """Progress of an audit: the name of its step, and the finished share of the step in [0, 1]."""
 
     name: str
     done: float
@@ -25,23 +28,23 @@ class AuditStage:
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """How labels are audited.
+    """Settings of an audit.
 
     Args:
-        class_names: names of the classes of given arrays (default: their numbers).
+        class_names: names of the classes; only for arrays (default: their indices).
         label: label column of the data set (default: "label").
-        text: its text column (default: found, see :class:`~softtargets.data.DataSpec`).
-        features: its columns of numbers (default: every column except the label).
-        folds: number of folds of the cross-validation (default: 5). Only without predictions.
-        epochs: epochs of every model (default: set by the size of the data set). Only without predictions.
+        text: text column of the data set (default: detected, see :class:`~softtargets.data.DataSpec`).
+        features: numeric columns of the data set (default: every column except the label).
+        folds: number of cross-validation folds, 2 to 100 (default: 5); only without predictions.
+        epochs: epochs of each model (default: chosen by the size of the data set); only without predictions.
         seed: seed of the folds, the models and the bootstrap, in [0, 2**32).
-        top: number of suspects that the page shows.
-        reports: folder in which the page gets a folder named after what is audited, where no folder of the page itself
-            is given (default: no page is written).
+        top: number of suspects shown on the page.
+        reports: folder in which the page gets a folder named after the audited data, if `output` is not given
+            (default: no page is written).
         runs: folder of the run store, which keeps the models.
-        workers: number of processes that train models (default: one per core). Only without predictions.
-        on_progress: called with each :class:`AuditStage`, and while models are trained with a
-            :class:`~softtargets.train.progress.Progress`, from another thread.
+        workers: number of worker processes for training (default: one per core); only without predictions.
+        on_progress: called with each :class:`AuditStage`, and during training, from another thread, with a
+            :class:`~softtargets.train.progress.Progress`.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -58,23 +61,22 @@ class AuditOptions:
     on_progress: Callable[[AuditStage | Progress], None] = lambda state: None
 
     def __post_init__(self) -> None:
-        # paths may be given as text
-        object.__setattr__(self, "runs", user_path("runs", self.runs))
-        object.__setattr__(self, "reports", None if self.reports is None else user_path("reports", self.reports))
+        object.__setattr__(self, "runs", read_folder("runs", self.runs))
+        object.__setattr__(self, "reports", None if self.reports is None else read_folder("reports", self.reports))
 
 
 @dataclass(frozen=True)
 class AuditRequest:
-    """Everything that an audit was asked for.
+    """The arguments of an audit.
 
     Args:
-        data: a data set, of which the training part is audited.
-        labels: FILE:COLUMN with the labels to audit. The data set's own labels then only judge the audit.
-        predictions: files of held-out logits or probabilities, in the order of the rows.
+        data: data set whose training split is audited.
+        labels: FILE:COLUMN with the labels to audit. The labels of the data set then only evaluate the audit.
+        predictions: files of held-out logits or probabilities, in row order.
         logits, probs: name of the array or the columns in these files.
-        arrays: held-out predictions in memory, in place of files.
-        output: folder of the page and its files.
-        options: how to audit.
+        arrays: held-out predictions in memory, instead of files.
+        output: folder for the page and its files.
+        options: settings.
     """
 
     data: str | None = None
@@ -88,12 +90,12 @@ class AuditRequest:
 
     @property
     def trains(self) -> bool:
-        """Whether models are cross-validated, because no predictions were given."""
+        """Whether models are cross-validated because no predictions were given."""
         return self.arrays is None and not self.predictions
 
     @property
     def command(self) -> str | None:
-        """The command that does this again; None for arrays, which no command can name."""
+        """The command that repeats the audit; None for arrays."""
         if self.arrays is not None:
             return None
         options = self.options
@@ -116,18 +118,18 @@ class AuditRequest:
             words += ["--predictions", str(path)]
         words += ["--folds", str(options.folds or FOLDS)] if self.trains else []
         words += ["--runs", str(options.runs)] if options.runs != RUNS else []
-        return shlex.join([*words, "--seed", str(options.seed), "--top", str(options.top)])
+        return printable(shlex.join([*words, "--seed", str(options.seed), "--top", str(options.top)]))
 
     def check(self) -> None:
-        """Require arguments that go together, before anything is read.
+        """Check the arguments before anything is read.
 
         Raises:
-            InputError: for one that has no meaning without, or beside, another.
+            InputError: an argument that cannot be used with, or without, another one, or that is out of range.
         """
         options = self.options
         if self.data is None and self.trains:
             required = "data, predictions, or labels with probs or logits"
-            raise fail("audit", required, "none of them", "name what to audit")
+            raise fail("audit", required, "none of them", "give one of them")
         of_data = {"label": options.label, "labels": self.labels, "text": options.text, "features": options.features}
         of_predictions = {"logits": self.logits, "probs": self.probs}
         for needed, given in (("data", of_data), ("predictions", of_predictions)):
@@ -137,21 +139,21 @@ class AuditRequest:
         for name in ("folds", "epochs", "workers"):
             value = getattr(options, name)
             if value is not None and not self.trains:
-                raise fail(name, "not used with predictions", value, "leave it out, because no model is trained")
+                raise fail(name, "not used with predictions", value, "omit it, because no model is trained")
         if self.arrays is not None and self.predictions:
             raise fail("predictions", "not used with arrays", self.predictions[0], "give either arrays or files")
         if options.class_names is not None and (self.arrays is None or self.data is not None):
             required = "used with arrays alone"
-            raise fail("class_names", required, options.class_names, "leave it out, because the data name the classes")
+            raise fail(
+                "class_names",
+                required,
+                options.class_names,
+                "omit it, because the data contain the names of the classes",
+            )
         for name, low in (("folds", 2), ("epochs", 1), ("seed", 0), ("top", 0)):
             value = getattr(options, name)
             if value is not None and (type(value) is not int or value < low or value >= 2**32):
                 raise fail(name, f"a whole number of at least {low} and below 2**32", repr(value), "choose another")
-        self._check_folders()
-
-    def _check_folders(self) -> None:
-        options = self.options
-        for name, folder in (("output", self.output or options.reports), ("runs", options.runs)):
-            for place in (folder, *folder.parents) if folder else ():
-                if place.exists() and not place.is_dir():
-                    raise fail(name, "the path of a folder", f"the file '{place}'", "choose another path")
+        if options.folds is not None and options.folds > MOST_FOLDS:
+            got = f"{options.folds:,} ({duration(options.folds)} at one second for each model)"
+            raise fail("folds", f"at most {MOST_FOLDS}, because each fold trains a model", got, "choose fewer folds")

@@ -1,4 +1,4 @@
-"""What an audit found: what its page, its files and the Python API show."""
+"""The results of an audit, as shown by the page, the files and the Python API."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from softtargets.matrices import Transition
+from softtargets.report.encoding import finite
 
 SCHEMA_VERSION = 1
 
@@ -15,7 +16,7 @@ Action = Literal["keep", "smooth", "correct with T", "drop and relabel", "get be
 
 @dataclass(frozen=True)
 class IntervalEstimate:
-    """An estimated rate or count, and the ends of its interval."""
+    """An estimated rate or count with the ends of its interval."""
 
     estimate: float
     low: float
@@ -24,13 +25,13 @@ class IntervalEstimate:
 
 @dataclass(frozen=True)
 class AuditedLabels:
-    """What was audited.
+    """The audited labels.
 
     Args:
-        name: of the data set, or of the first file of predictions.
+        name: name of the data set, or of the first file of predictions.
         labels: which labels, in words.
-        predictions: where the held-out probabilities come from, in words.
-        row_order: the order in which rows are counted, from 0, in words.
+        predictions: source of the held-out probabilities, in words.
+        row_order: the order in which rows are counted from 0, in words.
         num_rows: number of labels.
         class_names: one for each class.
         agreement: share of the labels that equal the class predicted by the held-out probabilities.
@@ -50,12 +51,12 @@ class TransitionEstimate:
     """One estimate of the transition.
 
     Args:
-        name: of the estimator.
+        name: name of the estimator.
         label: its name in words.
-        transition: clean -> observed.
-        noise_rate: share of wrong labels that it implies, given the class shares of the chosen estimator.
+        transition: from clean to observed classes.
+        noise_rate: share of wrong labels that it implies, given the class prior of the chosen estimator.
         condition: condition number of the transition.
-        distance: per clean class, total variation to the reference's transition; None without a reference.
+        distance: for each clean class, total variation to the reference transition; None without a reference.
     """
 
     name: str
@@ -73,7 +74,7 @@ class TransitionEstimate:
 
 @dataclass(frozen=True)
 class Confusion:
-    """A pair of classes: how many examples of `clean` are estimated to be labelled `observed`."""
+    """A pair of classes, and the estimated number of examples of class `clean` that are labelled `observed`."""
 
     clean: int
     observed: int
@@ -82,7 +83,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class ReferenceLabels:
-    """What the reference labels say: the share of the audited labels that differ, and the transition between them."""
+    """The share of the audited labels that differ from the reference labels, and the transition between them."""
 
     noise_rate: float
     transition: Transition
@@ -90,16 +91,16 @@ class ReferenceLabels:
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """How many labels are wrong, and how.
+    """The estimated noise.
 
     Args:
-        rate: share of wrong labels by the chosen estimator, with its interval.
-        confidence: of all intervals, a fraction.
-        estimates: by every estimator.
-        chosen: name of the estimator that everything else is computed with.
-        chosen_because: why, in words.
-        confusions: the pairs of classes with the most wrong labels, most first.
-        reference: of labels that a user would not have. They judge the estimates and enter none.
+        rate: share of wrong labels according to the chosen estimator, with its interval.
+        confidence: confidence of all intervals, a fraction.
+        estimates: the estimates of all estimators.
+        chosen: name of the estimator on which everything else is based.
+        chosen_because: the reason, in words.
+        confusions: the pairs of classes with the most wrong labels, in descending order.
+        reference: noise according to the reference labels, which are used only to evaluate the estimates; or None.
     """
 
     rate: IntervalEstimate
@@ -118,14 +119,14 @@ class NoiseEstimate:
 
 @dataclass(frozen=True)
 class LabelScore:
-    """How one score ranks the labels.
+    """A score, and how well it ranks the labels.
 
     Args:
         name: its column in the files.
         label: its name in words.
-        describes: one sentence.
-        auroc: against the reference; None without one.
-        precision: share of the first `precision_at` whose label differs from the reference's; None without one.
+        describes: its definition, one sentence.
+        auroc: AUROC of wrong labels according to the reference; None without one.
+        precision: share of the first `precision_at` labels that differ from the reference; None without one.
     """
 
     name: str
@@ -140,11 +141,11 @@ class Suspects:
     """The labels that are more likely wrong than right, most suspect first.
 
     Args:
-        rows: (M,) int64, rows of what was audited.
+        rows: (M,) int64, rows of the audited labels.
         given, suggested: (M,) int64 labels.
         wrong: (M,) float32, estimated probability that the given label is wrong.
-        scores: (M,) float32 by name; low is suspect, whatever the score.
-        reference: (M,) int64, or None.
+        scores: (M,) float32 by name; for all scores, low values are suspect.
+        reference: (M,) int64 reference labels, or None.
     """
 
     rows: Tensor
@@ -160,7 +161,7 @@ class Suspects:
 
 @dataclass(frozen=True)
 class ExamplePreview:
-    """What an example looks like: a picture as PNG with its width, a text, or the first columns of its row."""
+    """Preview of an example: an image as PNG with its width, a text, or the first columns of a table."""
 
     picture: bytes | None = None
     width: int = 0
@@ -170,7 +171,7 @@ class ExamplePreview:
 
 @dataclass(frozen=True)
 class RankCutoff:
-    """How many of the `first` most suspect labels are estimated to be wrong, and how many are by the reference."""
+    """The estimated number of wrong labels among the `first` most suspect ones, and the number by the reference."""
 
     first: int
     wrong: IntervalEstimate
@@ -179,14 +180,14 @@ class RankCutoff:
 
 @dataclass(frozen=True, eq=False)
 class LabelRanking:
-    """Which labels are suspect.
+    """The ranking of the labels.
 
     Args:
-        scores: every score, and how well it ranks.
-        ranked_by: name of the score that the suspects are ranked by.
-        precision_at: how many of the first labels the precision of a score is computed from.
-        suspects: most suspect first.
-        previews: of the first suspects, one for each that the page shows.
+        scores: all scores, and how well they rank.
+        ranked_by: name of the score by which the suspects are ranked.
+        precision_at: number of first labels from which the precision of a score is computed.
+        suspects: the suspects, most suspect first.
+        previews: previews of the first suspects, one for each that the page shows.
         cutoffs: estimated number of wrong labels along the ranking of all labels.
     """
 
@@ -200,14 +201,14 @@ class LabelRanking:
 
 @dataclass(frozen=True)
 class ClassAudit:
-    """What is estimated of one class.
+    """Estimates for one class.
 
     Args:
-        observed: examples that carry its label.
-        clean: examples that are estimated to belong to it.
-        wrong: share of those that carry its label and are estimated to belong to another class.
-        lost: share of those that belong to it and are estimated to carry another label.
-        suspects: of those that carry its label.
+        observed: number of examples with this label.
+        clean: estimated number of examples that belong to this class.
+        wrong: estimated share of the examples with this label that belong to another class.
+        lost: estimated share of the examples of this class that have another label.
+        suspects: number of suspects with this label.
     """
 
     observed: int
@@ -219,17 +220,17 @@ class ClassAudit:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to do, why, the numbers that decided, and the decision rule, which is the same for every audit."""
+    """The recommended action, the reasons, the numbers behind it, and the decision rule (the same for every audit)."""
 
     action: Action
     reason: tuple[str, ...]
-    evidence: dict[str, float]
+    evidence: dict[str, float] = field(hash=False)
     rule: str
 
 
 @dataclass(frozen=True)
 class CrossValidatedModel:
-    """The cross-validated models: their number, what they are in words, and the specification that they share."""
+    """The cross-validated models: number of folds, description, and common specification."""
 
     folds: int
     describes: str
@@ -241,30 +242,30 @@ class AuditProvenance:
     """How the audit was made.
 
     Args:
-        command: repeats it; None where arrays were given.
-        model: None where predictions were given.
-        notes: what a reader must know.
-        versions: of the packages.
+        command: repeats the audit; None for arrays.
+        model: the cross-validated models; None if predictions were given.
+        notes: remarks for the reader.
+        versions: versions of the packages.
     """
 
     command: str | None
     model: CrossValidatedModel | None = None
     notes: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AuditResults:
-    """Everything that an audit found.
+    """The results of :func:`~softtargets.audit.audit_labels`.
 
     Args:
-        audited: what was audited.
-        noise: how many labels are wrong, and how.
-        ranking: which labels are suspect.
+        audited: the audited labels.
+        noise: the estimated noise.
+        ranking: the ranking of the labels.
         classes: one for each class.
-        recommendation: what to do.
+        recommendation: the recommended action.
         provenance: how the audit was made.
-        page: where the page was written; None where it was not.
+        page: path of the page; None if none was written.
     """
 
     audited: AuditedLabels
@@ -277,7 +278,7 @@ class AuditResults:
 
     @property
     def informative(self) -> bool:
-        """Whether the held-out predictions know more of the labels than a guess. If not, no other number is valid."""
+        """Whether the held-out predictions are better than guessing. If not, the estimates are not valid."""
         return self.recommendation.action != "get better predictions"
 
     def __repr__(self) -> str:
@@ -286,7 +287,7 @@ class AuditResults:
             f"Estimated noise rate {100 * rate.estimate:.1f} % ({100 * self.noise.confidence:g} % interval "
             f"{100 * rate.low:.1f} % to {100 * rate.high:.1f} %), {suspects:,} suspect{'' if suspects == 1 else 's'}."
             if self.informative
-            else "No finding: the predictions are no better than a guess."
+            else "No finding: the predictions are not better than guessing."
         )
         return (
             f"AuditResults: {self.audited.num_rows:,} labels of {self.audited.name}, "
@@ -294,10 +295,13 @@ class AuditResults:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of ``audit.json``: everything but the suspects, which have files of their own."""
+        """Return the content of ``audit.json``: plain numbers, text, lists and dictionaries.
+
+        The suspects are not included; they have their own files. Numbers that are not finite are None.
+        """
         audited, noise, ranking, provenance = self.audited, self.noise, self.ranking, self.provenance
         names, reference = audited.class_names, noise.reference
-        return {
+        data = {
             "schema_version": SCHEMA_VERSION,
             "name": audited.name,
             "labels": audited.labels,
@@ -329,6 +333,7 @@ class AuditResults:
             "model": provenance.model and asdict(provenance.model),
             "notes": list(provenance.notes),
         }
+        return finite(data)
 
 
 def _estimate_as_dict(estimate: TransitionEstimate) -> dict[str, Any]:

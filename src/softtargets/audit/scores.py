@@ -1,4 +1,4 @@
-"""How suspect each label is, by every score."""
+"""Scores of how suspect each label is."""
 
 import torch
 from torch import Tensor
@@ -11,32 +11,35 @@ from softtargets.audit.transitions import TransitionFit
 from softtargets.metrics import auroc
 
 PRECISION_AT = 200
-# Steps of the label posterior. Few: the last ones fit the model's own errors and make it overconfident.
+# Steps of the label posterior. More steps would fit the errors of the model and make the posterior over-confident.
 ROUNDS = 5
 RANKED_BY = "label_posterior"
 # name -> label, description
 SCORES: dict[str, tuple[str, str]] = {
     "label_posterior": (
         "label posterior under T",
-        "Probability that the label is the true one, by the prediction and T.",
+        "Probability that the label is right, given the prediction and T.",
     ),
     "self_confidence": ("self-confidence", "Predicted probability of the given label."),
-    "normalized_margin": ("normalised margin", "How far the given label is ahead of the best other one, from 0 to 1."),
+    "normalized_margin": (
+        "normalized margin",
+        "Predicted probability minus the largest other one, scaled to [0, 1].",
+    ),
     "confident_joint": (
         "confident-joint selection",
-        "Self-confidence, minus 1 where the prediction is confident of another class.",
+        "Self-confidence, minus 1 if the prediction is confident of another class.",
     ),
     "area_under_margin": (
         "area under the margin",
-        "Mean margin of the given label over the epochs of training, in logits.",
+        "Mean logit margin of the given label over the training epochs.",
     ),
-    "forgetting": ("forgetting", "Minus how often training unlearned the given label."),
-    "early_agreement": ("early agreement", "Share of the first epochs that predicted the given label."),
+    "forgetting": ("forgetting", "Minus the number of times that the given label was forgotten during training."),
+    "early_agreement": ("early agreement", "Share of the first epochs in which the given label was predicted."),
 }
 
 
 def score_labels(evidence: LabelEvidence, fit: TransitionFit, on_stage: OnStage) -> dict[str, Tensor]:
-    """Return each score, (N,) float32, by its name; low is suspect, whatever the score."""
+    """Return each score, (N,) float32, by name; for all scores, low values are suspect."""
     probs, labels = evidence.probs, evidence.labels
     posterior, done = [], 0
     for some, their_labels in evidence.chunks():
@@ -58,7 +61,7 @@ def score_labels(evidence: LabelEvidence, fit: TransitionFit, on_stage: OnStage)
 
 
 def judge_scores(scores: dict[str, Tensor], evidence: LabelEvidence) -> tuple[LabelScore, ...]:
-    """Describe each score, and measure by the reference labels, where there are any, how well it ranks."""
+    """Describe each score and, with reference labels, measure how well it ranks."""
     return tuple(_judged(name, values, evidence.wrong) for name, values in scores.items())
 
 
@@ -67,6 +70,6 @@ def _judged(name: str, values: Tensor, wrong: Tensor | None) -> LabelScore:
     if wrong is None:
         return LabelScore(name, label, describes)
     precision = float(wrong[noise.suspect_order(values)[:PRECISION_AT]].double().mean())
-    # undefined where no label, or every label, is wrong
+    # undefined if no label, or every label, is wrong
     ranked = float(auroc(-values, wrong)) if 0 < int(wrong.sum()) < len(wrong) else None
     return LabelScore(name, label, describes, ranked, precision)

@@ -1,4 +1,4 @@
-"""How labels are wrong: the transition T by every estimator, with an interval of the chosen one."""
+"""The transition T estimated by all estimators, with an interval of the chosen one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ DRAWS = 100
 
 CHOSEN = "confident_joint"
 CHOSEN_BECAUSE = (
-    "the same for every audit. Unlike the others it requires neither calibrated probabilities nor examples of every "
-    "class that belong to it for certain. What the model confuses by itself counts as noise too."
+    "It is used in every audit because, unlike the others, it requires neither calibrated probabilities nor examples "
+    "that certainly belong to their class. Errors of the model are counted as noise."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class TransitionFit:
-    """What is known of T.
+    """The estimates of T.
 
     Args:
         interval: the chosen estimate and its bootstrap interval.
         joint: the confident joint.
-        estimates: by every estimator.
-        reference: what the reference labels say, or None. It enters only `distance` of the estimates.
+        estimates: the estimates of all estimators.
+        reference: noise according to the reference labels, or None. It is used only for `distance` of the estimates.
     """
 
     interval: TransitionInterval
@@ -47,17 +47,17 @@ class TransitionFit:
 
     @property
     def class_prior(self) -> Tensor:
-        """(K,) estimated shares of the clean classes."""
+        """(K,) estimated prior of the clean classes."""
         return self.joint.class_prior
 
 
 def fit_transition(evidence: LabelEvidence, *, seed: int, on_stage: OnStage) -> TransitionFit:
-    """Estimate T by every estimator, and bootstrap the chosen one.
+    """Estimate T with all estimators, and bootstrap the chosen one.
 
     Args:
-        evidence: of N labels.
-        seed: of the bootstrap.
-        on_stage: told what is computed, and how much of it is done.
+        evidence: N labels with their predictions.
+        seed: seed of the bootstrap.
+        on_stage: called with the progress.
     """
     reference = _reference(evidence)
     on_stage("estimating T", 0.0)
@@ -85,8 +85,8 @@ def _reference(evidence: LabelEvidence) -> ReferenceLabels | None:
 def _estimates(
     evidence: LabelEvidence, prior: Tensor, reference: ReferenceLabels | None, on_stage: OnStage
 ) -> Iterator[TransitionEstimate]:
-    """Yield what every estimator says of T."""
-    # the chosen one first, and those that look at no label last
+    """Yield the estimates of all estimators."""
+    # the chosen one first, those that use no labels last
     estimators = observed_label_estimators()
     order = sorted(estimators.values(), key=lambda one: (one.name != CHOSEN, not one.uses_labels))
     for done, estimator in enumerate(order, start=1):

@@ -1,6 +1,6 @@
-"""The command line: arguments, progress and messages. What is done lies in the jobs that it calls.
+"""The command line: arguments, progress and messages. The work is done by the jobs that it calls.
 
-Nothing here imports torch before a command needs it, so that help answers at once.
+Torch is imported only when a command needs it, so that ``--help`` answers at once.
 """
 
 import signal
@@ -11,43 +11,44 @@ from typing import Any
 
 
 def main() -> None:
-    """Run the command line; errors of the user's become one readable paragraph."""
+    """Run the command line. An error caused by the input is printed as one paragraph."""
     sys.exit(run_safely(sys.argv[1:]))
 
 
 def run_safely(arguments: list[str]) -> int:
-    """Run a command and return its exit code; `--debug` lets errors through with their traceback."""
+    """Run a command and return its exit code. With `--debug`, errors are raised with their traceback."""
     import typer
 
     from softtargets.cli.commands import app
-    from softtargets.cli.errors import DONE, INTERRUPTED, explain, say
+    from softtargets.cli.errors import DONE, INTERRUPTED, explain, is_usage_error, say
 
     debug = "--debug" in arguments
+    words = [word for word in arguments if word != "--debug"] or ["--help"]
     command = typer.main.get_command(app)
     before = _interruptible()
     try:
-        code = command.main([a for a in arguments if a != "--debug"], prog_name="softtargets", standalone_mode=False)
+        code = command.main(words, prog_name="softtargets", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         if debug:
             raise
         code = INTERRUPTED
     except Exception as error:
-        if debug:
+        if debug and not is_usage_error(error):
             raise
         return say(*explain(error))
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)
-    if code == INTERRUPTED:  # typer turns an interruption into this code itself
-        return say("interrupted: what was finished is kept; run the same command to resume", INTERRUPTED)
+    if code == INTERRUPTED:  # typer itself returns this code for an interruption
+        return say("interrupted: finished runs are kept; run the same command to resume", INTERRUPTED)
     return code if isinstance(code, int) else DONE
 
 
 def _interruptible() -> Any:
-    """Make an interruption one that cannot be lost; return the handler there was, or None outside the main thread.
+    """Record interruptions in a flag, and return the previous handler (None outside the main thread).
 
-    A KeyboardInterrupt that is raised in a destructor or inside another library's ``except`` goes no further. Work in
-    several parts therefore looks between them whether one came.
+    A KeyboardInterrupt raised in a destructor, or inside another library's ``except``, is lost. Long jobs therefore
+    check the flag between their steps.
     """
     if threading.current_thread() is not threading.main_thread():
         return None

@@ -10,6 +10,7 @@ import typer
 
 from softtargets.cli.errors import DONE, RUNS_FAILED
 from softtargets.cli.progress import StageLines, shown_progress
+from softtargets.cli.terminal import write
 
 if TYPE_CHECKING:
     from softtargets.audit import AuditResults, AuditStage
@@ -21,13 +22,15 @@ _SHOWN = 5
 def audit(
     data: Annotated[
         str | None,
-        typer.Option(help="Data set: digits, a file or folder, or a hub name. Its training part is audited."),
+        typer.Option(
+            metavar="DATA", help="Data set: digits, a file or folder, or a hub name. Its training split is audited."
+        ),
     ] = None,
     label: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Label column of --data (default: label).")
     ] = None,
     text: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Text column of --data (default: found by its content).")
+        str | None, typer.Option(metavar="COLUMN", help="Text column of --data (default: detected by its content).")
     ] = None,
     features: Annotated[
         list[str] | None,
@@ -40,36 +43,46 @@ def audit(
         str | None,
         typer.Option(
             metavar="FILE:COLUMN",
-            help="Labels to audit, whose classes must be those of --data. The label column of --data is then the "
-            "reference: it judges the audit and enters no estimate.",
+            help="Labels to audit instead of the label column of --data, with the same classes. The label column is "
+            "then the reference: it is used to evaluate the audit, not to estimate anything.",
         ),
     ] = None,
     predictions: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Held-out predictions (.npz, .safetensors, .csv, .parquet) of a model that has not been trained on "
-            "the example it predicts; can be repeated, in row order (default: models are cross-validated)."
+            metavar="FILE",
+            help="Held-out predictions (.npz, .safetensors, .csv, .parquet): of a model that was not trained on the "
+            "examples it predicts. Can be repeated, in row order (default: models are cross-validated on --data).",
         ),
     ] = None,
     logits: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Array or column of --predictions that holds logits.")
+        str | None, typer.Option(metavar="NAME", help="Array or columns of logits in --predictions.")
     ] = None,
     probs: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Array or column of --predictions that holds probabilities.")
+        str | None, typer.Option(metavar="NAME", help="Array or columns of probabilities in --predictions.")
     ] = None,
-    folds: Annotated[int | None, typer.Option(min=2, help="Number of folds (default: 5).")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the folds, models and intervals.")] = 0,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="N", help="Number of cross-validation folds (default: 5)."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed of the folds, models and intervals.")
+    ] = 0,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of every model (default: set by the size of the data).")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Epochs of each model (default: chosen by the size of the data)."),
     ] = None,
-    top: Annotated[int, typer.Option(min=0, help="Number of suspects on the page.")] = 200,
+    top: Annotated[int, typer.Option(min=0, metavar="N", help="Number of suspects shown on the page.")] = 200,
     output: Annotated[
-        Path | None, typer.Option(help="Folder of the page and its files (default: ./reports/audit-<name>).")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder for the page and its files (default: ./reports/audit-<name>)."),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of the run store.")] = Path("runs"),
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")] = None,
+    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the run store.")] = Path("runs"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Worker processes (default: one per core).")
+    ] = None,
 ) -> int:
-    """Find wrong labels: how many, how, which, and what to do about them."""
+    """Find wrong labels: estimate how many, rank them, and recommend what to do."""
     from softtargets.audit import AuditOptions, RunsFailedError, audit_labels
 
     options = AuditOptions(
@@ -90,20 +103,20 @@ def audit(
                 labels,
                 probs,
                 logits=logits,
-                predictions=predictions or (),
+                predictions=predictions or None,
                 data=data,
                 output=output,
                 options=replace(options, on_progress=_shown(on_training)),
             )
     except RunsFailedError as error:
-        typer.echo(f"failed: {error}", err=True)
+        write(f"failed: {error}", error=True)
         return RUNS_FAILED
-    typer.echo(show_audit(results))
+    write(show_audit(results))
     return DONE
 
 
 def _shown(on_training: "Callable[[Progress], None] | None") -> "Callable[[AuditStage | Progress], None]":
-    """Return a function that prints the stages; training has a display of its own."""
+    """Return a function that prints the stages. Training has its own display."""
     from softtargets.audit import AuditStage
 
     lines = StageLines()
@@ -118,28 +131,28 @@ def _shown(on_training: "Callable[[Progress], None] | None") -> "Callable[[Audit
     return show
 
 
-def show_audit(results: "AuditResults") -> str:
-    """Say what was found, what to do and where the page is."""
+def show_audit(results: "AuditResults") -> list[str]:
+    """Return lines: what was found, the recommendation and the page."""
     audited, noise, suspects = results.audited, results.noise, results.ranking.suspects
     rate, names = noise.rate, audited.class_names
     interval = f"{100 * noise.confidence:g} % interval {rate.low:.1%} to {rate.high:.1%}"
     lines = [
         f"{audited.num_rows:,} labels of {audited.name}, {len(names)} classes; "
-        f"the held-out prediction agrees with {audited.agreement:.1%}",
+        f"the held-out predictions agree with {audited.agreement:.1%}",
     ]
     advice = f"recommended: {results.recommendation.action}. {' '.join(results.recommendation.reason)}"
     if not results.informative:
-        return "\n".join([*lines, advice, f"page: {results.page}"])
+        return [*lines, advice, f"page: {results.page}"]
     lines.append(f"estimated wrong: {rate.estimate:.1%}, {interval} (by {noise.estimate.label})")
     if noise.reference is not None:
         lines.append(
-            f"by the reference: {noise.reference.noise_rate:.1%}; "
-            f"total variation of T to the reference's: {noise.estimate.mean_distance:.3f}, mean of the classes"
+            f"wrong according to the reference: {noise.reference.noise_rate:.1%}; "
+            f"total variation between T and the reference: {noise.estimate.mean_distance:.3f} (mean over the classes)"
         )
     if noise.confusions:
-        lines.append("most confused (true -> label):")
+        lines.append("most confused classes (true -> label):")
     for pair in noise.confusions[:_SHOWN]:
         clean, observed = (" ".join(names[index].split()) for index in (pair.clean, pair.observed))
         lines.append(f"  {clean} -> {observed}: {pair.count.estimate:,.0f}")
     lines.append(f"suspects: {len(suspects):,} labels more likely wrong than right")
-    return "\n".join([*lines, advice, f"page: {results.page}"])
+    return [*lines, advice, f"page: {results.page}"]

@@ -13,13 +13,15 @@ from softtargets._errors import fail
 from softtargets.cli.audit import audit
 from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
 from softtargets.cli.evaluate import evaluate
+from softtargets.cli.terminal import write
+from softtargets.studies.request import MOST_SEEDS
 
 if TYPE_CHECKING:
     from softtargets.studies import StudyOutcome
 
 
 class ScaleName(StrEnum):
-    """The sizes of a study."""
+    """Sizes of a study."""
 
     smoke = "smoke"
     desk = "desk"
@@ -28,43 +30,60 @@ class ScaleName(StrEnum):
 
 app = typer.Typer(
     name="softtargets",
-    help="Train, correct, calibrate and distil classifiers whose labels are soft, smoothed or wrong.",
-    epilog=f"--debug, anywhere, shows the traceback of an error. {EXIT_CODES}",
-    no_args_is_help=True,
+    help="Train, correct, calibrate and distil classifiers with soft, smoothed or noisy labels.",
+    epilog=f"Add --debug to any command to see the traceback of an error. {EXIT_CODES}",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
-RunsOption = Annotated[Path, typer.Option(help="Folder of the run store.")]
-ReportsOption = Annotated[Path, typer.Option(help="Folder of the pages.")]
+RunsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the run store.")]
+ReportsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the study pages.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Worker processes (default: one per core).")
+]
 
 
-def _asked(
-    study: Annotated[str, typer.Argument(help="A study's name, or a folder with a study.toml.")],
+def _study_options(
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="Name of a study (see `list`), or a folder with a study.toml.")
+    ],
     output: Annotated[
-        str | None, typer.Argument(help="One table, figure or setting, such as cifar10 (default: all).")
+        str | None,
+        typer.Argument(
+            metavar="[OUTPUT]",
+            help="One table, figure or setting (default: every output that belongs to no setting).",
+        ),
     ] = None,
     scale: Annotated[
-        ScaleName, typer.Option(help="Size of the study: smoke (seconds), desk (minutes) or paper.")
+        ScaleName, typer.Option(help="Size of the study: smoke takes seconds, desk minutes, paper is full size.")
     ] = ScaleName.desk,
-    seeds: Annotated[int | None, typer.Option(min=2, help="Number of seeds (default: set by --scale).")] = None,
-    data: Annotated[
-        str | None, typer.Option(help="A data set instead of the study's: digits, a file or folder, or a hub name.")
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="N", help=f"Number of seeds, at most {MOST_SEEDS:,} (default: set by --scale)."),
     ] = None,
-    label: Annotated[str | None, typer.Option(help="The label column of --data.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA", help="Data set to use instead of the study's: digits, a file or folder, or a hub name."
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Label column of --data.")] = None,
     at: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=PATH: path of the data set that the study calls NAME; may be repeated."),
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Local path of one of the study's data sets, by its name in the study; can be repeated.",
+        ),
     ] = None,
     runs: RunsOption = Path("runs"),
 ) -> dict[str, Any]:
-    """Return what the user asked of a study, as the arguments of the functions of `softtargets.studies`."""
+    """Return the study and its options as keyword arguments of the functions of `softtargets.studies`."""
     places: dict[str, str] = {}
     for text in at or ():
         name, sign, path = text.partition("=")
         if not (name and sign and path):
-            remedy = "write the study's name of the data set, '=', and where it lies"
+            remedy = "give the name of the data set in the study, '=' and its path"
             raise fail("--at", "NAME=PATH", f"'{text}'", remedy)
         places[name] = path
     named = {"study": study, "output": output, "scale": scale, "seeds": seeds}
@@ -72,12 +91,12 @@ def _asked(
 
 
 def _of_study(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the parameters of :func:`_asked`, and call it with what that returns before its own."""
-    shared, (_, *own) = signature(_asked).parameters, signature(command).parameters.values()
+    """Give a command the parameters of :func:`_study_options`; it receives their dictionary as first argument."""
+    shared, (_, *own) = signature(_study_options).parameters, signature(command).parameters.values()
 
     @wraps(command)
     def called(**given: Any) -> Any:
-        return command(_asked(**{name: given.pop(name) for name in shared}), **given)
+        return command(_study_options(**{name: given.pop(name) for name in shared}), **given)
 
     taken = [*shared.values(), *own]
     called.__signature__ = Signature(taken)  # pyright: ignore[reportAttributeAccessIssue]
@@ -93,44 +112,44 @@ def list_command() -> None:
 
     for study in list_studies():
         paper = study.paper
-        typer.echo(f"{study.name}  {paper.authors} {paper.year}: {study.title}")
-        typer.echo("\n".join(show_outputs(study)))
+        write(f"{study.name}  {paper.authors} {paper.year}: {study.title}")
+        write(show_outputs(study))
 
 
 @app.command()
 @_of_study
-def show(asked: dict[str, Any]) -> None:
-    """Show a study: its paper, what differs from it, its runs at a scale and an estimate of their time."""
+def show(options: dict[str, Any]) -> None:
+    """Show a study: paper, outputs, differences from the paper, runs and estimated time."""
     from softtargets.cli.render import show_description
     from softtargets.studies import describe_study
 
-    typer.echo(show_description(describe_study(**asked)))
+    write(show_description(describe_study(**options)))
 
 
 @app.command()
 @_of_study
 def run(
-    asked: dict[str, Any],
+    options: dict[str, Any],
     reports: ReportsOption = Path("reports"),
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")] = None,
+    workers: WorkersOption = None,
 ) -> int:
-    """Run a study: train what is missing, then write its page. Resumes interrupted runs."""
+    """Run a study: train missing runs and write its page. Resumes interrupted runs."""
     from softtargets.cli.progress import shown_progress
     from softtargets.studies import run_study
 
-    typer.echo(f"{asked['study']}, {asked['scale']} scale: reading the study and its data")
+    write(f"{options['study']}, {options['scale']} scale: loading the study and its data")
     with shown_progress() as on_progress:
-        outcome = run_study(**asked, reports=reports, workers=workers, on_progress=on_progress)
+        outcome = run_study(**options, reports=reports, workers=workers, on_progress=on_progress)
     return _conclude(outcome)
 
 
 @app.command()
 @_of_study
-def report(asked: dict[str, Any], reports: ReportsOption = Path("reports")) -> int:
-    """Write a study's page from what is recorded; train nothing."""
+def report(options: dict[str, Any], reports: ReportsOption = Path("reports")) -> int:
+    """Write a study's page from finished runs, without training."""
     from softtargets.studies import report_study
 
-    return _conclude(report_study(**asked, reports=reports))
+    return _conclude(report_study(**options, reports=reports))
 
 
 app.command()(audit)
@@ -139,10 +158,12 @@ app.command()(evaluate)
 
 @app.command()
 def train(
-    specification: Annotated[Path, typer.Argument(help="A TOML file: data, model, objective, training, ...")],
+    specification: Annotated[
+        Path, typer.Argument(metavar="FILE", help="TOML file with the tables data, model, objective, training, ...")
+    ],
     runs: RunsOption = Path("runs"),
 ) -> int:
-    """Train one run of your own from a specification."""
+    """Train one run from a specification file."""
     from softtargets.cli.progress import shown_progress
     from softtargets.cli.render import show_metrics
     from softtargets.report.numbers import duration
@@ -154,10 +175,10 @@ def train(
     with shown_progress() as on_progress:
         trained = train_run(specification, runs=runs, on_progress=on_progress, on_estimate=say_estimate)
     if trained.status == "failed":
-        typer.echo(f"failed: {trained.message}", err=True)
+        write(f"failed: {trained.message}", error=True)
         return RUNS_FAILED
-    typer.echo(show_metrics(trained.metrics))
-    typer.echo(f"{'kept already' if trained.status == 'present' else 'kept'} in {trained.folder}")
+    write(show_metrics(trained.metrics))
+    write(f"{'already present' if trained.status == 'present' else 'saved'} in {trained.folder}")
     return DONE
 
 
@@ -166,11 +187,11 @@ def version() -> None:
     """Print the version."""
     import softtargets
 
-    typer.echo(f"softtargets {softtargets.__version__}")
+    write(f"softtargets {softtargets.__version__}")
 
 
 def _conclude(outcome: "StudyOutcome") -> int:
     from softtargets.cli.render import show_outcome
 
-    typer.echo(show_outcome(outcome))
+    write(show_outcome(outcome))
     return RUNS_FAILED if outcome.failed else DONE

@@ -7,6 +7,7 @@ import typer
 
 from softtargets.cli.errors import DONE
 from softtargets.cli.progress import StageLines
+from softtargets.cli.terminal import write
 
 if TYPE_CHECKING:
     from softtargets.evaluate import EvaluationResults
@@ -30,17 +31,17 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="[NAME=]FILE...",
-            help="Predictions of one model (.npz, .safetensors, .csv, .parquet): an array (N, K) or columns named "
-            "logits or probs, and labels, one row for each example. Several files are shards, in order; a quoted "
-            "pattern, 'shard-*.npz', matches several.",
+            help="Predictions of one model (.npz, .safetensors, .csv, .parquet): an array (N, K), or columns, named "
+            "logits or probs, and labels; one row for each example. Several files are shards, in order. A quoted "
+            "pattern, 'shard-*.npz', matches several files.",
         ),
     ],
     against: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[NAME=]FILE",
-            help="Another model's predictions of the same rows in the same order; repeat for more models. Shards of "
-            "one model are a quoted pattern.",
+            help="Predictions of another model on the same rows in the same order; can be repeated, once for each "
+            "model. Give shards as a quoted pattern.",
         ),
     ] = None,
     logits: Annotated[
@@ -51,36 +52,32 @@ def evaluate(
         typer.Option(metavar="NAME", help="Array or columns of probabilities in all files (default: probs)."),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Array or column of labels in the files (default: labels).")
+        str | None, typer.Option(metavar="NAME", help="Array or column of labels in all files (default: labels).")
     ] = None,
     labels_from: Annotated[
         str | None,
         typer.Option(
             metavar="FILE[:NAME]",
-            help="A separate file with the labels of all models; labels in the other files are then ignored.",
+            help="Separate file with the labels of all models; labels in the other files are then ignored.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of intervals and folds.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed of the bootstrap and the folds.")
+    ] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Folder of the page and its files (default: ./reports/evaluate-NAME).")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder for the page and its files (default: ./reports/evaluate-NAME)."),
     ] = None,
 ) -> int:
-    """Evaluate predictions: metrics with intervals, calibration, temperature, differences between models."""
+    """Evaluate predictions: metrics with intervals, calibration, temperature scaling, comparison of models."""
     from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_predictions
 
-    request = EvaluateRequest(
-        predictions=tuple(predictions),
-        against=tuple(against or ()),
-        logits=logits,
-        probs=probs,
-        labels=labels,
-        labels_from=labels_from,
-        output=output,
+    request = EvaluateRequest.parse(
+        predictions, against or (), logits=logits, probs=probs, labels=labels, labels_from=labels_from, output=output
     )
-    folder = request.folder
-    options = EvaluationOptions(seed=seed, on_rows=show_rows())
-    results = evaluate_predictions(predictions=request, output=folder, options=options)
-    typer.echo(f"{show_evaluation(results)}\npage: {folder / 'index.html'}")
+    options = EvaluationOptions(seed=seed, reports=Path("reports"), on_rows=show_rows())
+    results = evaluate_predictions(predictions=request, options=options)
+    write([*show_evaluation(results), f"page: {results.page}"])
     return DONE
 
 
@@ -95,8 +92,8 @@ def show_rows() -> "OnRows":
     return show
 
 
-def show_evaluation(results: "EvaluationResults") -> str:
-    """Return the main metrics, the findings and the notes as text."""
+def show_evaluation(results: "EvaluationResults") -> list[str]:
+    """Return lines: the main metrics, the findings and the notes."""
     from softtargets.evaluate.text import range_of, text_of
     from softtargets.report.numbers import count
 
@@ -109,5 +106,4 @@ def show_evaluation(results: "EvaluationResults") -> str:
         lines.append(f"  {label:<24}{text_of(metric.value, unit):>9}{ends}")
     lines[1] += f"  {100 * results.confidence:g} % intervals" if model.metrics[0].interval else ""
     lines += [" ".join((finding.title, *finding.sentences)).strip() for finding in results.findings]
-    lines += [f"{one.name}: {note}" for one in results.models for note in one.notes]
-    return "\n".join(lines)
+    return [*lines, *(f"{one.name}: {note}" for one in results.models for note in one.notes)]

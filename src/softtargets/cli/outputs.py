@@ -1,10 +1,12 @@
-"""The outputs of a study as text; apart from the rest, so that a list needs no room that draws."""
+"""The outputs of a study as text. A module of its own, so that `list` imports no drawing code."""
 
 from softtargets.studies.schema import Study
 
 
 def show_outputs(study: Study) -> list[str]:
-    """Return a line for each output, and say of those with a setting of their own how to ask for them."""
+    """Return a line for each output. An output of a setting is marked with the setting's name."""
     width = max(map(len, study.outputs))
-    asked = {name: f" (run by name, or as '{o.setting}')" if o.setting else "" for name, o in study.outputs.items()}
+    asked = {
+        name: f" (setting '{o.setting}': run it by name)" if o.setting else "" for name, o in study.outputs.items()
+    }
     return [f"  {name:<{width}}  {output.title}{asked[name]}" for name, output in study.outputs.items()]

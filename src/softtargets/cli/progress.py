@@ -1,4 +1,4 @@
-"""Progress: a live bar on a terminal, a line now and then elsewhere."""
+"""Progress: a live bar on a terminal, otherwise a line every few seconds."""
 
 import sys
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from softtargets.cli.terminal import write
 from softtargets.report.numbers import duration
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _bar() -> Iterator[Callable[["Progress"], None]]:
 
 
 class _Lines:
-    """Prints a line at the first look, every few seconds, and at the end."""
+    """Prints a line at the first call, every few seconds, and at the end."""
 
     def __init__(self) -> None:
         self._last = -SECONDS_BETWEEN_LINES
@@ -44,21 +45,21 @@ class _Lines:
         now = time.monotonic()
         ends = state.finished == state.total
         if (ends and not self._ended) or now - self._last >= SECONDS_BETWEEN_LINES:
-            print(f"{100 * state.done:3.0f} %  {describe(state)}", file=sys.stderr, flush=True)
+            write(f"{100 * state.done:3.0f} %  {describe(state)}", error=True)
             self._last, self._ended = now, ends
 
 
 class StageLines:
-    """Prints a stage when it begins, and how far it is every few seconds."""
+    """Prints each stage when it begins, and its progress every few seconds."""
 
     def __init__(self) -> None:
         self._stage, self._printed = "", 0.0
 
     def __call__(self, stage: str, done: str) -> None:
-        """Print a stage, and what of it is done, in words."""
+        """Print a stage and its progress in words."""
         now = time.monotonic()
         if stage != self._stage or now - self._printed >= SECONDS_BETWEEN_LINES:
-            print(f"{stage}{done}", file=sys.stderr, flush=True)
+            write(f"{stage}{done}", error=True)
             self._stage, self._printed = stage, now
 
 
@@ -70,7 +71,7 @@ def describe(state: "Progress") -> str:
         left = "estimating the time" if state.remaining is None else f"{duration(state.remaining)} left"
         words = [f"training: {state.finished} of {state.total} runs", left]
     if state.present:
-        words.append(f"{state.present} were there already")
+        words.append(f"{state.present} already present")
     if state.failed:
         words.append(f"{state.failed} failed")
     return ", ".join(words)

@@ -10,10 +10,10 @@ from softtargets.studies.job import StudyOutcome
 from softtargets.studies.schema import Noise
 
 
-def show_outcome(outcome: StudyOutcome) -> str:
-    """Say what was trained, what was found, what failed and where the page is."""
+def show_outcome(outcome: StudyOutcome) -> list[str]:
+    """Return lines: runs trained, failures, the answer, contradicted claims and the page."""
     results = outcome.results
-    lines = [f"{outcome.trained} runs trained, {outcome.present} there already, in {duration(outcome.seconds)}"]
+    lines = [f"{outcome.trained} runs trained, {outcome.present} already present, in {duration(outcome.seconds)}"]
     if outcome.failed:
         lines[0] += f"; {outcome.failed} FAILED"
         for cell in results.failures.values():
@@ -29,12 +29,11 @@ def show_outcome(outcome: StudyOutcome) -> str:
         for verdict in results.verdicts
         if verdict.name == "contradicted"
     ]
-    lines.append(f"page: {outcome.page}")
-    return "\n".join(lines)
+    return [*lines, f"page: {outcome.page}"]
 
 
-def show_description(description: Description) -> str:
-    """Say what a study is and what it would cost."""
+def show_description(description: Description) -> list[str]:
+    """Return lines: the paper, the outputs, the differences from the paper, the runs and their estimated time."""
     plan, study = description.plan, description.plan.study
     paper, planned = study.paper, plan.planned
     lines = [
@@ -46,12 +45,12 @@ def show_description(description: Description) -> str:
         "Outputs:",
         *show_outputs(study),
         "",
-        "What differs from the paper:",
+        "Differences from the paper:",
         *(f"  - {text}" for text in plan.differs),
         "",
         f"{plan.request.scale} scale: {len(planned)} runs on {planned[0].run.data.name}"
         if planned
-        else f"{plan.request.scale} scale: no runs; this output is exact or not available",
+        else f"{plan.request.scale} scale: no runs (the output is computed exactly or not available)",
     ]
     for arm, count in description.by_arm.items():
         levels = sorted({item.key.level for item in planned if item.key.arm == arm})
@@ -59,7 +58,7 @@ def show_description(description: Description) -> str:
         at = "" if study.arms[arm].sweep is None else f" at {', '.join(f'{level:g}' for level in levels)}"
         lines.append(f"  {count:>4}  {study.arms[arm].label}{at}; noise {', '.join(map(_noise, noise))}")
     if planned:
-        known = "" if description.present is None else f", {description.present} of them there already"
+        known = "" if description.present is None else f", {description.present} of them already present"
         seeds = len({item.seed for item in planned})
         lines.append(f"  {seeds} seeds{known}")
         lines.append(
@@ -67,18 +66,18 @@ def show_description(description: Description) -> str:
             f"{description.total_steps:,} steps, {description.workers} runs at a time"
         )
     lines += [f"  {description.note}"] if description.note else []
-    return "\n".join(lines)
+    return lines
 
 
 def _noise(noise: Noise) -> str:
     return noise if isinstance(noise, str) else f"{noise:g}"
 
 
-def show_metrics(metrics: dict[str, float]) -> str:
-    """Return measures as lines."""
+def show_metrics(metrics: dict[str, float]) -> list[str]:
+    """Return one line for each metric."""
     lines: list[str] = []
     for name, value in metrics.items():
         measure = MEASURES[name]
         shown = f"{100 * value:.2f} %" if measure.unit == "percent" else f"{value:.4f} {measure.unit}"
         lines.append(f"{measure.label:<28} {shown}")
-    return "\n".join(lines)
+    return lines

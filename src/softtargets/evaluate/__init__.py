@@ -1,4 +1,4 @@
-"""Evaluate predictions: how good they are, how well calibrated, and which of several models is better."""
+"""Evaluation of predictions: metrics with intervals, calibration, and comparison of models."""
 
 from softtargets.evaluate.job import EvaluationOptions, evaluate_predictions
 from softtargets.evaluate.page import write_page

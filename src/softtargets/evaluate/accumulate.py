@@ -1,4 +1,4 @@
-"""The first pass over the rows: all metrics of every model, and the rows that temperatures are fitted on."""
+"""The first pass over the rows: the metrics of every model, and the rows on which temperatures are fitted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class AccumulatedModel:
 
     Args:
         source: its predictions.
-        suite: its metrics, before temperature scaling.
-        sample: the rows that temperatures are fitted on.
+        suite: its metrics before temperature scaling.
+        sample: the rows on which temperatures are fitted.
     """
 
     source: PredictionSource
@@ -28,12 +28,12 @@ class AccumulatedModel:
 def accumulate(
     sources: Sequence[PredictionSource], *, seed: int, draws: int, on_rows: OnRows
 ) -> tuple[AccumulatedModel, ...]:
-    """Read all rows once and compute all metrics.
+    """Read all rows once and accumulate the metrics.
 
     Args:
-        sources: of all models, with the same classes and rows.
-        seed: of the groups, the draws and the samples.
-        draws: of each interval.
+        sources: predictions of all models, with the same classes and rows.
+        seed: seed of the groups, the draws and the samples.
+        draws: number of bootstrap draws for each interval.
         on_rows: called with the progress.
 
     Raises:

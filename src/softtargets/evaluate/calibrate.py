@@ -1,4 +1,4 @@
-"""The second pass over the rows: temperatures, each judged on the rows that it was not fitted on."""
+"""The second pass over the rows: temperatures, each evaluated on rows on which it was not fitted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class FoldTemperatures:
     """A temperature for each fold, fitted on the other folds.
 
     Args:
-        kind: of the values that are scaled.
-        seed: of the hash that assigns rows to folds.
+        kind: kind of the values that are scaled.
+        seed: seed of the hash that assigns rows to folds.
         temperatures: one for each fold.
         converged: for each fold, whether the search converged.
     """
@@ -35,7 +35,7 @@ class FoldTemperatures:
     converged: tuple[bool, ...]
 
     def logits(self, values: Tensor, ids: Tensor) -> Tensor:
-        """Return (n, K) logits of rows, each divided by the temperature that was fitted without its fold."""
+        """Return the (n, K) logits, each row divided by the temperature that was fitted without its fold."""
         logits = as_logits(values, self.kind)
         of_row = torch.tensor(self.temperatures, dtype=logits.dtype)[fold_of(ids, self.seed)]
         return logits / of_row[:, None]
@@ -46,7 +46,7 @@ class CalibratedModel:
     """One model after the second pass.
 
     Args:
-        temperatures: of the folds.
+        temperatures: temperatures of the folds.
         suite: the core metrics after temperature scaling.
     """
 
@@ -60,13 +60,13 @@ def calibrate(
     """Fit temperatures, read all rows again and compute the metrics after scaling.
 
     Args:
-        models: after the first pass.
-        seed: of the groups and the draws, as in the first pass.
-        draws: of each interval.
+        models: the models after the first pass.
+        seed: seed of the groups and the draws, as in the first pass.
+        draws: number of bootstrap draws for each interval.
         on_rows: called with the progress.
 
     Returns:
-        For each model; None where it has too few rows for a temperature.
+        One result for each model; None for a model with too few rows for a temperature.
     """
     on_rows("fitting temperatures", 0, None)
     num_classes = models[0].source.data.num_classes
@@ -77,7 +77,7 @@ def calibrate(
     if not any(scaled):
         return scaled
     sources = [model.source for model in models]
-    for block in read_blocks(sources, "judging temperatures", on_rows, models[0].suite.counts.count):
+    for block in read_blocks(sources, "evaluating temperatures", on_rows, models[0].suite.counts.count):
         ids = torch.arange(block.first_row, block.first_row + len(block.labels))
         for values, one in zip(block.values, scaled, strict=True):
             if one is not None:
@@ -86,7 +86,7 @@ def calibrate(
 
 
 def fit_temperatures(sample: RowSample) -> FoldTemperatures | None:
-    """Fit a temperature for each fold; None where the sample is too small."""
+    """Fit a temperature for each fold; None if the sample is too small."""
     if len(sample) < LEAST:
         return None
     values, labels, ids = sample.rows()
@@ -101,7 +101,7 @@ def fit_temperatures(sample: RowSample) -> FoldTemperatures | None:
 
 
 def as_logits(values: Tensor, kind: Kind) -> Tensor:
-    """Return (n, K) logits in at least float32; for probabilities their logarithms, -inf where they are 0."""
+    """Return (n, K) logits in at least float32; for probabilities their logarithms (-inf for 0)."""
     values = at_least_float32(values)
     return values.log() if kind == "probs" else values
 

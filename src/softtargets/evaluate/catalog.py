@@ -1,77 +1,182 @@
-"""The metrics of an evaluation, in the order of its page."""
+"""The metrics of an evaluation, in the order of its page: what each is, and what accumulates it."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from softtargets import metrics
+from softtargets.evaluate.counts import Overconfidence
+from softtargets.metrics import Accumulator
 
 Better = Literal["higher", "lower", "zero", "neither"]
 Unit = Literal["percent", "fraction", "nats"]
 
-RIGHT, PROBABILITIES = "Right or wrong", "Probabilities"
-CALIBRATION, RANKING = "Confidence", "Knowing when it is wrong"
+BINS = 15
+# The bootstrap resamples random groups of rows: fewer groups for metrics whose state for each group is large, and a
+# single group (no interval) where the state of all groups would exceed so many numbers.
+GROUPS, FEWER, _NUMBERS = 1000, 250, 2**20
+RIGHT, PROBABILITIES = "Accuracy", "Probabilities"
+CALIBRATION, RANKING = "Calibration", "Error detection"
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Settings of the accumulators of one model: seed of the random groups, and number of classes."""
+
+    seed: int
+    num_classes: int
+
+    def many(self) -> dict[str, Any]:
+        """Return the settings of metrics with a small state."""
+        return {"seed": self.seed, "groups": GROUPS}
+
+    def few(self) -> dict[str, Any]:
+        """Return the settings of metrics with a large state."""
+        return {"seed": self.seed, "groups": FEWER}
+
+    def of_classes(self) -> dict[str, Any]:
+        """Return the settings of metrics whose state grows with the number of classes."""
+        return {"seed": self.seed, "groups": FEWER if self.num_classes * BINS * FEWER <= _NUMBERS else 1}
+
+
+Make = Callable[[Grouping], Accumulator]
 
 
 class EvaluationMetric(NamedTuple):
-    """What a metric is.
+    """The definition of a metric.
 
     Args:
         group: heading of related metrics.
-        label: its name on the page.
-        describes: its definition in a sentence; `{bins}` is filled in.
-        unit: in which it is shown; it is stored as a fraction or in nats.
+        label: name on the page.
+        describes: definition in a sentence.
+        make: makes the accumulator. Metrics with the same function share one accumulator, whose outputs are these
+            metrics in this order.
+        unit: unit in which it is shown; it is stored as a fraction or in nats.
         better: which values are better.
         core: whether it is also computed after temperature scaling and compared between models.
+        least_classes: smallest number of classes for which it is computed.
     """
 
     group: str
     label: str
     describes: str
+    make: Make
     unit: Unit = "percent"
     better: Better = "lower"
     core: bool = False
+    least_classes: int = 2
 
 
-# Every metric that an evaluation may contain, in the order of the page.
+def _accuracy(grouping: Grouping) -> Accumulator:
+    return metrics.Accuracy(**grouping.many())
+
+
+def _top5_accuracy(grouping: Grouping) -> Accumulator:
+    return metrics.Accuracy(top_k=5, **grouping.many())
+
+
+def _nll(grouping: Grouping) -> Accumulator:
+    return metrics.NLL(**grouping.many())
+
+
+def _brier(grouping: Grouping) -> Accumulator:
+    return metrics.Brier(**grouping.many())
+
+
+def _brier_parts(grouping: Grouping) -> Accumulator:
+    return metrics.BrierDecomposition(n_bins=BINS, **grouping.of_classes())
+
+
+def _overconfidence(grouping: Grouping) -> Accumulator:
+    return Overconfidence(**grouping.many())
+
+
+def _ece(grouping: Grouping) -> Accumulator:
+    return metrics.ECE(n_bins=BINS, **grouping.many())
+
+
+def _ece_mass(grouping: Grouping) -> Accumulator:
+    return metrics.ECE(n_bins=BINS, binning="mass", **grouping.few())
+
+
+def _ece_debiased(grouping: Grouping) -> Accumulator:
+    return metrics.ECE(n_bins=BINS, norm="l2", debiased=True, **grouping.many())
+
+
+def _ece_max(grouping: Grouping) -> Accumulator:
+    return metrics.ECE(n_bins=BINS, norm="max", **grouping.many())
+
+
+def _ece_classwise(grouping: Grouping) -> Accumulator:
+    return metrics.ECE(n_bins=BINS, classwise=True, **grouping.of_classes())
+
+
+def _smooth_ece(grouping: Grouping) -> Accumulator:
+    return metrics.SmoothECE(**grouping.few())
+
+
+def _selective(grouping: Grouping) -> Accumulator:
+    return metrics.SelectiveRisk(**grouping.few())
+
+
+# Every metric that an evaluation can contain, in the order of the page.
 METRICS: dict[str, EvaluationMetric] = {
     "accuracy": EvaluationMetric(
-        RIGHT, "Accuracy", "Rows whose label is the most likely class.", better="higher", core=True
+        RIGHT, "Accuracy", "Share of rows whose label is the most likely class.", _accuracy, better="higher", core=True
     ),
     "top5_accuracy": EvaluationMetric(
-        RIGHT, "Top-5 accuracy", "Rows whose label is among the five most likely classes.", better="higher", core=True
+        RIGHT,
+        "Top-5 accuracy",
+        "Share of rows whose label is among the five most likely classes.",
+        _top5_accuracy,
+        better="higher",
+        core=True,
+        least_classes=6,
     ),
     "nll": EvaluationMetric(
         PROBABILITIES,
         "NLL",
-        "Mean of −log of the probability of the label; infinite if one of them is 0.",
+        "Mean negative log-likelihood of the labels; infinite if a label has probability 0.",
+        _nll,
         unit="nats",
         core=True,
     ),
     "brier": EvaluationMetric(
         PROBABILITIES,
         "Brier score",
-        "Mean squared distance, summed over the classes, between the probabilities and the label: from 0 to 2.",
+        "Mean squared distance between the probabilities and the label, summed over the classes; from 0 to 2.",
+        _brier,
         unit="fraction",
         core=True,
     ),
     "brier_reliability": EvaluationMetric(
-        PROBABILITIES, "… reliability", "The part of the Brier score that is due to miscalibration.", unit="fraction"
+        PROBABILITIES,
+        "… reliability",
+        "Part of the Brier score that is due to miscalibration.",
+        _brier_parts,
+        unit="fraction",
     ),
     "brier_resolution": EvaluationMetric(
         PROBABILITIES,
         "… resolution",
-        "The part that is subtracted, since outcomes differ between bins.",
+        "Variance of the outcome between bins; it is subtracted from the Brier score.",
+        _brier_parts,
         unit="fraction",
         better="higher",
     ),
     "brier_uncertainty": EvaluationMetric(
         PROBABILITIES,
         "… uncertainty",
-        "The score of predicting the class frequencies: a property of the data, not of the model.",
+        "Brier score of predicting the class frequencies: a property of the data, not of the model.",
+        _brier_parts,
         unit="fraction",
         better="neither",
     ),
     "brier_within_bin": EvaluationMetric(
         PROBABILITIES,
         "… within bins",
-        "The remainder, since probabilities differ within a bin.",
+        "Remainder, due to the variation of the probabilities within bins.",
+        _brier_parts,
         unit="fraction",
         better="neither",
     ),
@@ -79,52 +184,77 @@ METRICS: dict[str, EvaluationMetric] = {
         CALIBRATION,
         "Confidence − accuracy",
         "Mean confidence minus accuracy: above 0 over-confident, below 0 under-confident.",
+        _overconfidence,
         better="zero",
     ),
     "ece": EvaluationMetric(
         CALIBRATION,
         "ECE",
-        "Mean distance between confidence and accuracy, over {bins} bins of equal width, norm 1.",
+        f"Expected calibration error: mean distance between confidence and accuracy, {BINS} bins of equal width, l1.",
+        _ece,
         core=True,
     ),
     "ece_mass": EvaluationMetric(
-        CALIBRATION, "ECE, equal mass", "The same over {bins} bins of equally many rows.", core=True
+        CALIBRATION,
+        "ECE, equal mass",
+        f"ECE with {BINS} bins that contain equally many rows.",
+        _ece_mass,
+        core=True,
     ),
     "ece_debiased": EvaluationMetric(
         CALIBRATION,
-        "ECE, norm 2, debiased",
-        "Root mean squared distance over {bins} bins of equal width, minus the bias of finite samples (Kumar 2019).",
+        "ECE, l2, debiased",
+        f"Root mean squared distance over {BINS} bins of equal width, corrected for finite samples (Kumar 2019).",
+        _ece_debiased,
     ),
-    "ece_max": EvaluationMetric(CALIBRATION, "ECE, maximum", "The largest distance among {bins} bins of equal width."),
+    "ece_max": EvaluationMetric(
+        CALIBRATION, "ECE, maximum", f"Largest distance among {BINS} bins of equal width.", _ece_max
+    ),
     "ece_classwise": EvaluationMetric(
         CALIBRATION,
         "ECE, class-wise",
-        "Mean over the classes of the ECE of each class’s probability, {bins} bins of equal width.",
+        f"Mean over the classes of the ECE of the probability of the class, {BINS} bins of equal width.",
+        _ece_classwise,
     ),
     "smooth_ece": EvaluationMetric(
         CALIBRATION,
         "Smooth ECE",
-        "The distance after smoothing with a kernel instead of bins (Błasiok and Nakkiran 2023).",
+        "Calibration error after smoothing with a kernel instead of binning (Błasiok and Nakkiran 2023).",
+        _smooth_ece,
         core=True,
     ),
     "aurc": EvaluationMetric(
         RANKING,
         "AURC",
-        "Area under the risk-coverage curve: mean error of the most confident rows over all coverages.",
+        "Area under the risk-coverage curve: error of the most confident rows, averaged over all coverages.",
+        _selective,
         core=True,
     ),
-    "excess_aurc": EvaluationMetric(RANKING, "Excess AURC", "AURC minus that of the best ranking of the same rows."),
-    "coverage_at_1": EvaluationMetric(
-        RANKING, "Coverage at 1 % risk", "Largest share that can be kept with at most 1 % wrong.", better="higher"
-    ),
-    "coverage_at_5": EvaluationMetric(
-        RANKING, "Coverage at 5 % risk", "Largest share that can be kept with at most 5 % wrong.", better="higher"
+    "excess_aurc": EvaluationMetric(
+        RANKING, "Excess AURC", "AURC minus that of the best possible ranking of the same rows.", _selective
     ),
     "misclassification_auroc": EvaluationMetric(
         RANKING,
         "AUROC of errors",
         "Probability that a wrong row is less confident than a right one.",
+        _selective,
         better="higher",
         core=True,
     ),
+    "coverage_at_1": EvaluationMetric(
+        RANKING,
+        "Coverage at 1 % risk",
+        "Largest share of rows that can be kept with at most 1 % errors.",
+        _selective,
+        better="higher",
+    ),
+    "coverage_at_5": EvaluationMetric(
+        RANKING,
+        "Coverage at 5 % risk",
+        "Largest share of rows that can be kept with at most 5 % errors.",
+        _selective,
+        better="higher",
+    ),
 }
+# The metrics that are computed after temperature scaling.
+AFTER_SCALING = tuple(name for name, metric in METRICS.items() if metric.core or name == "overconfidence")

@@ -1,4 +1,4 @@
-"""Counts of rows that the page shows and no metric keeps, accumulated like metrics."""
+"""Counts of rows for the page that no metric provides, accumulated like metrics."""
 
 import torch
 from torch import Tensor

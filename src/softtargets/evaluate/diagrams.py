@@ -1,26 +1,20 @@
-"""Reliability bins, risk curves, histograms and class tables, from the states of the metrics."""
+"""Reliability bins, risk curves, histograms and class tables from the accumulated metrics."""
 
 import math
 
 import torch
 
 from softtargets.evaluate.counts import CELLS
-from softtargets.evaluate.results import (
-    ClassEvaluation,
-    ConfidenceHistogram,
-    IntervalEnds,
-    ReliabilityBin,
-    ReliabilityDiagram,
-    RiskCurve,
-    SmoothCurve,
-)
+from softtargets.evaluate.curves import ConfidenceHistogram, ReliabilityBin, ReliabilityDiagram, RiskCurve, SmoothCurve
+from softtargets.evaluate.results import ClassEvaluation
 from softtargets.evaluate.suite import LEVEL, MetricSuite
-from softtargets.metrics import Bins, SmoothECE
+from softtargets.evaluate.values import IntervalEnds
+from softtargets.metrics import ECE, Bins, SelectiveRisk, SmoothECE
 from softtargets.metrics.statistics import surely_below, wilson
 
 CLASSES_RULE = (
-    "A class is surely below where Fisher’s exact test, one-sided, finds its recall below that of all other rows, "
-    f"Holm-adjusted over the classes at {100 * LEVEL:g} %."
+    "A class is called significantly worse if a one-sided Fisher’s exact test finds its recall below that of all other "
+    f"rows, at a level of {100 * LEVEL:g} %, Holm-adjusted over the classes."
 )
 # Points of a curve, for drawing.
 _POINTS = 256
@@ -28,10 +22,12 @@ _LEAST_DENSITY = 1e-3
 
 
 def reliability_of(suite: MetricSuite) -> ReliabilityDiagram:
-    """Return the reliability diagram, in the bins of the metrics."""
-    # where many confidences are equal, bins of equal mass can be empty and have no width
-    mass = tuple(entry for entry in _bins(suite.mass.reliability()) if entry.count)
-    return ReliabilityDiagram(_bins(suite.width.reliability()), mass, _smooth(suite.smooth))
+    """Return the reliability diagram in the bins of the metrics."""
+    # if many confidences are equal, bins of equal mass can be empty and have no width
+    mass = tuple(entry for entry in _bins(suite.of("ece_mass", ECE).reliability()) if entry.count)
+    return ReliabilityDiagram(
+        _bins(suite.of("ece", ECE).reliability()), mass, _smooth(suite.of("smooth_ece", SmoothECE))
+    )
 
 
 def _bins(table: Bins) -> tuple[ReliabilityBin, ...]:
@@ -51,10 +47,10 @@ def _wilson(count: int, total: int) -> IntervalEnds:
 
 def _smooth(smooth: SmoothECE) -> SmoothCurve:
     curve = smooth.curve()
-    # where there are hardly any rows nearby, the quotient of two numbers near 0 is not informative
+    # without rows nearby, the curve is a quotient of two numbers near 0
     places = (curve.density > _LEAST_DENSITY).nonzero()[:, 0]
     places = places[:: math.ceil(len(places) / _POINTS)]
-    # smoothing may exceed the range of fractions slightly at both ends
+    # smoothing can exceed the range of fractions slightly at both ends
     accuracy = curve.accuracy[places].clamp(0, 1)
     return SmoothCurve(
         tuple(curve.confidence[places].tolist()), tuple(accuracy.tolist()), tuple(curve.density[places].tolist())
@@ -63,7 +59,7 @@ def _smooth(smooth: SmoothECE) -> SmoothCurve:
 
 def risk_curve_of(suite: MetricSuite) -> RiskCurve:
     """Return the risk-coverage curve at about evenly spaced coverages, including the first and the last point."""
-    curve = suite.risk.curve()
+    curve = suite.of("aurc", SelectiveRisk).curve()
     wanted = torch.linspace(0, 1, _POINTS, dtype=torch.float64)
     places = torch.searchsorted(curve.coverage, wanted).clamp(max=len(curve.coverage) - 1).unique()
     return RiskCurve(tuple(curve.coverage[places].tolist()), tuple(curve.risk[places].tolist()))
@@ -78,7 +74,7 @@ def histogram_of(suite: MetricSuite) -> ConfidenceHistogram:
 
 def classes_of(suite: MetricSuite) -> tuple[ClassEvaluation, ...]:
     """Return the evaluation of each class."""
-    counts, table = suite.counts, suite.classwise.reliability()
+    counts, table = suite.counts, suite.of("ece_classwise", ECE).reliability()
     labels, predicted, right = (counts.total(name).long().tolist() for name in ("labels", "predicted", "right"))
     confidence = counts.total("confidence").tolist()
     errors = ((table.correct - table.confidence).abs().sum(1) / counts.count).tolist()
@@ -91,7 +87,7 @@ def classes_of(suite: MetricSuite) -> tuple[ClassEvaluation, ...]:
             recall_interval=_wilson(right[k], labels[k]) if labels[k] else None,
             confidence=confidence[k] / predicted[k] if predicted[k] else None,
             ece=errors[k],
-            surely_below=below,
+            significantly_worse=below,
         )
         for k, below in enumerate(surely_below(labels, right, LEVEL))
     )

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from softtargets.evaluate.accumulate import AccumulatedModel
 from softtargets.evaluate.catalog import METRICS
-from softtargets.evaluate.results import MetricDifference, MetricValue
 from softtargets.evaluate.suite import LEVEL
+from softtargets.evaluate.values import MetricDifference, MetricValue
 from softtargets.metrics.statistics import holm_adjusted
 
-# How many p-values the draws of one interval suffice for: the smallest p-value of 1,000 draws is 0.002, and after
-# adjustment for this many it must still be able to lie well below 0.05.
+# Number of p-values for which the draws of one interval suffice: the smallest p-value of 1,000 draws is 0.002, and it
+# must stay well below 0.05 after adjustment for this many tests.
 _PER_DRAWS = 12
-_WITHIN = "Not called real: the metrics are computed from sketches whose error may be this large."
+_WITHIN = "Not called significant: the metrics are computed from sketches whose error can be this large."
 
 
 def compare_models(models: Sequence[AccumulatedModel]) -> tuple[MetricDifference, ...]:
@@ -31,7 +31,7 @@ def compare_models(models: Sequence[AccumulatedModel]) -> tuple[MetricDifference
             interval=change.interval,
             p=change.p,
             adjusted=adjusted.get(index),
-            real=adjusted.get(index, 1.0) < LEVEL and not _within(change),
+            significant=adjusted.get(index, 1.0) < LEVEL and not _within(change),
             why=change.why or (_WITHIN if _within(change) else ""),
         )
         for index, (name, change) in enumerate(found)
@@ -39,5 +39,5 @@ def compare_models(models: Sequence[AccumulatedModel]) -> tuple[MetricDifference
 
 
 def _within(change: MetricValue) -> bool:
-    """Say whether a difference, unless it is 0, is at most the error of the sketches."""
+    """Whether a difference other than 0 is at most the error of the sketches."""
     return bool(change.value) and abs(change.value or 0.0) <= change.bound

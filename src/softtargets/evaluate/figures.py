@@ -5,33 +5,28 @@ from typing import Any
 
 import altair as alt
 
-from softtargets.evaluate.results import (
-    ConfidenceHistogram,
-    EvaluatedModel,
-    EvaluationResults,
-    ReliabilityBin,
-    ReliabilityDiagram,
-)
+from softtargets.evaluate.curves import ConfidenceHistogram, ReliabilityBin, ReliabilityDiagram
+from softtargets.evaluate.results import EvaluatedModel, EvaluationResults
 from softtargets.report import numbers, palette
 from softtargets.report.drawing import Drawing, Panel, Series, Style
 
-BINS, CURVE = "accuracy of a bin", "smooth curve"
+BINS, CURVE = "accuracy by bin", "smooth curve"
 RIGHT, WRONG = "right", "wrong"
-# Height of the strip below the diagram that shows the rows of each bin; the axes above it are a square.
+# Height of the strip below the diagram that shows the number of rows in each bin; the axes above it are square.
 _STRIP = 0.18
 _GAP = 0.035
 _SQUARE = 300
 _DIAGRAM_HEIGHT = round(_SQUARE * (1 + _STRIP))
-# The smooth curve is not drawn where the density of rows is below this share of its maximum, or outside the bins.
+# The smooth curve is drawn only inside the bins, where the density of rows is above this share of its maximum.
 _SPARSE = 0.002
-# Letters that fit into the title of a panel.
+# Number of characters that fit into the title of a panel.
 _LONGEST = 28
 _FIFTHS = [0, 0.2, 0.4, 0.6, 0.8, 1]
 _QUARTERS = [0, 0.25, 0.5, 0.75, 1]
 
 
 def draw_reliability(results: EvaluationResults, model: EvaluatedModel) -> tuple[Drawing, ...]:
-    """Draw the bins of equal width and of equal mass: before and after temperature scaling, else side by side."""
+    """Draw the bins of equal width and of equal mass, before and after temperature scaling if there is one."""
     before, note = model.reliability, f"Bars: {100 * results.confidence:g} % intervals."
     series = [Series(BINS, palette.SERIES[0], palette.SHAPES[0], palette.DASHES[0])]
     if before.smooth:
@@ -52,9 +47,12 @@ def draw_reliability(results: EvaluationResults, model: EvaluatedModel) -> tuple
     after = model.temperature.reliability
     return (
         drawing(
-            panel("Equal width", before.width, before), panel("Equal width, after temperature", after.width, after)
+            panel("Equal width", before.width, before),
+            panel("Equal width, after temperature scaling", after.width, after),
         ),
-        drawing(panel("Equal mass", before.mass, before), panel("Equal mass, after temperature", after.mass, after)),
+        drawing(
+            panel("Equal mass", before.mass, before), panel("Equal mass, after temperature scaling", after.mass, after)
+        ),
     )
 
 
@@ -100,7 +98,7 @@ def _reliability_chart(bins: Sequence[ReliabilityBin], curve: list[dict[str, Any
 
 
 def _shares(title: str, ticks: list[float]) -> alt.X:
-    """Return an axis of shares whose last tick label stays inside the figure."""
+    """Return an axis of shares with its last tick label inside the figure."""
     axis = alt.Axis(format=".0%", grid=False, values=ticks, labelFlush=True)
     return alt.X("x:Q", title=title, scale=alt.Scale(domain=[0, 1], nice=False), axis=axis)
 
@@ -126,14 +124,14 @@ def _range(low: float, high: float) -> str:
 
 
 def _curve(reliability: ReliabilityDiagram) -> list[dict[str, Any]]:
-    """Return the smooth curve where there are rows; the line is thicker where they are dense."""
+    """Return the smooth curve where there are rows, with their density for the line width."""
     smooth = reliability.smooth
     if smooth is None:
         return []
     most = max(smooth.density)
     filled = [entry for entry in reliability.width if entry.count]
     rows = zip(smooth.confidence, smooth.accuracy, smooth.density, strict=True)
-    # roots, so that the line remains visible beside the densest place
+    # square roots keep the line visible where the density is low
     return [
         {"series": CURVE, "x": x, "y": y, "density": (density / most) ** 0.5}
         for x, y, density in rows
@@ -149,13 +147,13 @@ def _sides(style: Style) -> alt.Chart:
 
 
 def draw_confidences(results: EvaluationResults) -> Drawing:
-    """Draw the confidences of right and of wrong rows, a panel for each model."""
+    """Draw the confidences of right and of wrong rows, one panel for each model."""
     series = (
         Series(RIGHT, palette.SERIES[0], palette.SHAPES[0], palette.DASHES[0]),
         Series(WRONG, palette.SERIES[1], palette.SHAPES[1], palette.DASHES[1]),
     )
     several = len(results.models) > 1
-    # one scale for all, so that the panels can be compared
+    # one scale for all panels
     top = max(
         max(counts) / max(1, sum(counts))
         for model in results.models
@@ -165,7 +163,7 @@ def draw_confidences(results: EvaluationResults) -> Drawing:
         Panel(
             _short(model.name) if several else "",
             _confidence_chart(model.histogram, top),
-            "Share of the right, of the wrong",
+            "Share of right rows, of wrong rows",
         )
         for model in results.models
     )
@@ -173,7 +171,7 @@ def draw_confidences(results: EvaluationResults) -> Drawing:
 
 
 def _short(name: str) -> str:
-    """Return a name as the title of a panel, which has one line."""
+    """Return a name shortened to the title of a panel."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
@@ -199,7 +197,7 @@ def _confidence_chart(histogram: ConfidenceHistogram, top: float):
         x = _shares("Confidence", _QUARTERS)
         scale = alt.Scale(domain=[0, 1.05 * top], nice=False)
         y = alt.Y("y:Q", title=None, stack=None, scale=scale, axis=alt.Axis(format="%", tickCount=4))
-        tooltip = [alt.Tooltip("series:N", title="Rows that are")]
+        tooltip = [alt.Tooltip("series:N", title="Rows")]
         tooltip += [alt.Tooltip(f"{name}:N") for name in ("Confidence", "Rows", "Share")]
         base = style.base(rows).encode(x=x, y=y, color=style.colour())
         return alt.LayerChart(
@@ -217,7 +215,7 @@ def _confidence_chart(histogram: ConfidenceHistogram, top: float):
 
 
 def draw_risk(results: EvaluationResults) -> Drawing:
-    """Draw the error of the most confident rows by the share of rows kept, a line for each model."""
+    """Draw the error of the most confident rows by the share of rows kept, one line for each model."""
     series = tuple(
         Series(
             model.name,
@@ -227,7 +225,7 @@ def draw_risk(results: EvaluationResults) -> Drawing:
         )
         for i, model in enumerate(results.models)
     )
-    return Drawing(series, (Panel("", _risk_chart(results), "Wrong among the rows kept"),), "")
+    return Drawing(series, (Panel("", _risk_chart(results), "Error among the rows kept"),), "")
 
 
 def _risk_chart(results: EvaluationResults):
@@ -236,7 +234,7 @@ def _risk_chart(results: EvaluationResults):
         for model in results.models
         for x, y in zip(model.risk_coverage.coverage, model.risk_coverage.risk, strict=True)
     ]
-    # the few most confident rows may all be wrong: they do not set the scale
+    # the error of the first few rows varies strongly and does not set the scale
     settled = [row["y"] for row in rows if row["x"] >= 0.02]
     top = 1.08 * max([0.01, *settled])
 
@@ -246,7 +244,7 @@ def _risk_chart(results: EvaluationResults):
         tooltip = [
             alt.Tooltip("series:N", title="Model"),
             alt.Tooltip("x:Q", title="Kept", format=".1%"),
-            alt.Tooltip("y:Q", title="Wrong", format=".2%"),
+            alt.Tooltip("y:Q", title="Error", format=".2%"),
         ]
         line = style.base(rows).mark_line(strokeWidth=2, clip=True)
         return alt.LayerChart(

@@ -1,40 +1,32 @@
-"""The answers of an evaluation: is the model calibrated, does a temperature help, which model is better."""
+"""The findings of an evaluation: is the model calibrated, does a temperature help, which model is better."""
 
 from collections.abc import Sequence
 
-from softtargets.evaluate.results import (
-    BETTER,
-    SAME,
-    UNKNOWN,
-    WORSE,
-    EvaluatedModel,
-    Finding,
-    MetricDifference,
-    MetricValue,
-)
+from softtargets.evaluate.results import EvaluatedModel, Finding
 from softtargets.evaluate.text import points_of, range_of, temperatures_of, text_of
+from softtargets.evaluate.values import BETTER, SAME, UNKNOWN, WORSE, MetricDifference, MetricValue
 from softtargets.report import numbers
 
-# A calibration error of 2 % rarely matters in practice; published calibrated networks reach 1 % to 2 %.
+# Published calibrated networks reach a calibration error of 1 % to 2 %; this much rarely matters in practice.
 MARGIN = 0.02
-# The metrics by which a model is called better in a sentence; the table has all.
+# The metrics that the sentences compare; the table has all.
 _HEADLINE = ("accuracy", "nll", "brier", "ece", "aurc")
 CALIBRATION_RULE = (
     f"A model is called calibrated if the interval of its ECE lies below {numbers.rate(MARGIN)}, and not calibrated if "
-    "it lies above; otherwise it is undecided. A temperature corrects the calibration if the model is calibrated with "
-    "it and was not before."
+    "the interval lies above; otherwise the question is undecided. A temperature corrects the calibration if the model "
+    "is calibrated with it but not without it."
 )
 
 
 def find(
     models: Sequence[EvaluatedModel], differences: Sequence[MetricDifference], confidence: float
 ) -> tuple[Finding, ...]:
-    """Return whether the first model is calibrated, whether a temperature helps, and how it compares with the others.
+    """Return whether the main model is calibrated, whether a temperature helps, and how it compares with the others.
 
     Args:
-        models: the main one first.
+        models: the main model first.
         differences: between the main model and the others.
-        confidence: of the intervals, a fraction.
+        confidence: confidence of the intervals, a fraction.
     """
     main, *others = models
     compared = (_compared(other.name, differences) for other in others)
@@ -42,7 +34,7 @@ def find(
 
 
 def calibration_tone(ece: MetricValue | None) -> str:
-    """Return "reproduced" for calibrated, "contradicted" for not calibrated, else "inconclusive", by the rule."""
+    """Return "reproduced" (calibrated), "contradicted" (not calibrated) or "inconclusive", by the rule."""
     if ece is None or ece.interval is None:
         return "inconclusive"
     if ece.interval.high < MARGIN:
@@ -63,14 +55,14 @@ def _calibrated(model: EvaluatedModel, confidence: float) -> Finding:
 
 
 def _direction(model: EvaluatedModel, tone: str) -> str:
-    """Return whether the model is over- or under-confident overall, where its interval decides it."""
+    """Return whether the model is over- or under-confident overall, if the interval decides it."""
     gap = model.metric("overconfidence")
     if gap is None or gap.value is None or gap.interval is None:
         return ""
     size = f"{100 * abs(gap.value):.1f} points"
     if gap.interval.low > 0 or gap.interval.high < 0:
         return f": {'over' if gap.value > 0 else 'under'}-confident by {size} overall"
-    return ": overall neither over- nor under-confident" if tone == "contradicted" else ""
+    return ": neither over- nor under-confident overall" if tone == "contradicted" else ""
 
 
 def _value(metric: MetricValue, confidence: float) -> str:
@@ -90,10 +82,12 @@ def _tempered(model: EvaluatedModel) -> Finding:
     elif calibration_tone(after) == "reproduced":
         tone, title = "reproduced", "A temperature corrects the calibration."
     elif helps:
-        tone, title = "inconclusive", "A temperature helps, but is not shown to be enough."
+        tone, title = "inconclusive", "A temperature helps, but may not be enough."
     else:
         tone, title = "contradicted", "A temperature does not help."
-    sentences = [f"T = {temperatures_of(scaled)} ({scaled.folds} folds, each scaled by the T of the others)."]
+    sentences = [
+        f"T = {temperatures_of(scaled)} ({scaled.folds} folds, each scaled by the T fitted on the other folds)."
+    ]
     sentences += [
         f"{old.definition.label} {text_of(old.value, old.definition.unit)} → "
         + text_of(new.value, new.definition.unit)
@@ -117,8 +111,8 @@ def _compared(name: str, differences: Sequence[MetricDifference]) -> Finding:
     tone, title = {
         (True, False): ("reproduced", f"Better than {name}."),
         (False, True): ("contradicted", f"Worse than {name}."),
-        (True, True): ("inconclusive", f"Better than {name} in some metrics, worse in others."),
-        (False, False): ("inconclusive", f"No real difference from {name}."),
+        (True, True): ("inconclusive", f"Better than {name} by some metrics, worse by others."),
+        (False, False): ("inconclusive", f"No significant difference from {name}."),
     }[bool(found[BETTER]), bool(found[WORSE])]
     told = [f"{verdict.capitalize()}: {', '.join(metrics)}." for verdict, metrics in found.items() if metrics]
     return Finding(tone, title, (" ".join(told),))

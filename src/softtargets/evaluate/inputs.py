@@ -1,4 +1,4 @@
-"""Predictions of several models on the same rows, read side by side in bounded memory."""
+"""Predictions of several models on the same rows, read in parallel in bounded memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from softtargets.data.predictions import (
 )
 from softtargets.evaluate.request import LABELS, EvaluateRequest
 
-# (stage, rows done, number of rows or None where it is not known)
+# (stage, rows done, number of rows or None if unknown)
 OnRows = Callable[[str, int, int | None], None]
 
 
@@ -26,8 +26,8 @@ class PredictionSource:
     """The predictions of one model.
 
     Args:
-        name: of the model.
-        data: opened files or arrays, with labels where they have any.
+        name: name of the model.
+        data: opened files or arrays, with labels if they have any.
     """
 
     name: str
@@ -36,7 +36,7 @@ class PredictionSource:
 
 @dataclass(frozen=True, eq=False)
 class RowBlock:
-    """Consecutive rows of every model.
+    """Consecutive rows of all models.
 
     Args:
         values: (n, K) floating point for each model.
@@ -50,10 +50,10 @@ class RowBlock:
 
 
 def open_files(request: EvaluateRequest) -> tuple[PredictionSource, ...]:
-    """Open the files of every model, the main one first, and require that they fit together.
+    """Open the files of every model, the main model first, and check that they belong together.
 
     Raises:
-        InputError: a bad name, file or array, models that differ in classes or rows, or no labels in any file.
+        InputError: an invalid name, file or array, models that differ in classes or rows, or no labels in any file.
     """
     sources = tuple(
         PredictionSource(
@@ -84,18 +84,18 @@ def open_arrays(
     name: str,
     class_names: tuple[str, ...] | None,
 ) -> tuple[PredictionSource, ...]:
-    """Check which arrays were given and their shapes, and require that they fit together.
+    """Check the arrays and their shapes, and that they belong together.
 
     Args:
         probs, logits: (N, K) values of the main model; one of the two.
-        labels: (N,), of all models.
+        labels: (N,) labels of all models.
         against: values of the other models by name, of the same kind.
-        name: of the main model.
+        name: name of the main model.
         class_names: K names, or None.
 
     Raises:
-        InputError: both or neither of probs and logits, no labels, a bad shape, models that differ in classes or rows.
-        InputTypeError: what is not an array of numbers.
+        InputError: both or neither of probs and logits, no labels, a wrong shape, or models with other classes or rows.
+        InputTypeError: not an array of numbers.
     """
     main = predictions_of(probs, logits, labels, class_names=class_names)
     if labels is None:
@@ -112,13 +112,13 @@ def open_arrays(
 
 
 def _require_one_problem(sources: Sequence[PredictionSource]) -> None:
-    """Require equal classes and, where they are known, equal numbers of rows."""
+    """Require equal classes and, if known, equal numbers of rows."""
     main = sources[0]
     for other in sources[1:]:
         of_main, of_other = main.data.num_classes, other.data.num_classes
         if of_main != of_other:
             required = f"{of_main} classes, as {main.name} has"
-            raise fail("against", required, f"{of_other} in {other.name}", "compare models of the same classes")
+            raise fail("against", required, f"{of_other} in {other.name}", "compare models with the same classes")
         names, others = main.data.class_names, other.data.class_names
         if names and others and names != others:
             required = f"the classes in the order of {main.name}: {', '.join(names)}"
@@ -130,16 +130,16 @@ def _require_one_problem(sources: Sequence[PredictionSource]) -> None:
 def read_blocks(
     sources: Sequence[PredictionSource], stage: str, on_rows: OnRows, total: int | None = None
 ) -> Iterator[RowBlock]:
-    """Yield the rows of all models side by side, however their files are split.
+    """Yield the rows of all models in parallel, however their files are split.
 
     Args:
-        sources: of which at least one has labels. The labels of the first that has some are used; all must be equal.
+        sources: predictions, at least one of them with labels. All labels must be equal.
         stage: name of the pass, for `on_rows`.
         on_rows: called after every block.
-        total: number of rows; None: as the headers say, if they do.
+        total: number of rows; None: taken from the file headers, if they contain it.
 
     Raises:
-        InputError: a bad row, labels that differ between models, or models that differ in the number of rows.
+        InputError: an invalid row, labels that differ between models, or models that differ in the number of rows.
     """
     total = total or next((s.data.num_rows for s in sources if s.data.num_rows), None)
     streams = [source.data.chunks() for source in sources]
@@ -178,7 +178,7 @@ def _other_rows(main: PredictionSource, other: PredictionSource, of_main: str, o
 
 
 def _labels(parts: Sequence[tuple[PredictionChunk, slice]]) -> Tensor:
-    """Return the labels of some rows, which must be equal in all models that have labels."""
+    """Return the labels of some rows, after checking that they are equal in all models that have labels."""
     known = [(part, part[0].labels[part[1]]) for part in parts if part[0].labels is not None]
     part, labels = known[0]
     for other, its_labels in known[1:]:

@@ -1,18 +1,19 @@
-"""Evaluate predictions: inputs, accumulate, calibrate, findings, results, page."""
+"""Evaluate predictions: inputs, metrics, calibration, findings, results, page."""
 
 import errno
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from softtargets._errors import fail, fail_type
-from softtargets._storage import user_path
 from softtargets.data.predictions import ArrayLike
 from softtargets.evaluate.accumulate import accumulate
 from softtargets.evaluate.calibrate import calibrate
+from softtargets.evaluate.catalog import BINS
 from softtargets.evaluate.diagrams import CLASSES_RULE
 from softtargets.evaluate.differences import compare_models
 from softtargets.evaluate.explanations import NOTES, describe_intervals
@@ -20,9 +21,10 @@ from softtargets.evaluate.findings import CALIBRATION_RULE, find
 from softtargets.evaluate.inputs import OnRows, PredictionSource, open_arrays, open_files
 from softtargets.evaluate.models import evaluate_models
 from softtargets.evaluate.page import write_page
-from softtargets.evaluate.request import EvaluateRequest
+from softtargets.evaluate.request import EvaluateRequest, ModelFiles
 from softtargets.evaluate.results import EvaluationResults
-from softtargets.evaluate.suite import BINS, CONFIDENCE, DRAWS
+from softtargets.evaluate.suite import CONFIDENCE, DRAWS
+from softtargets.report.folders import read_folder
 
 PathsLike = str | Path | Sequence[str | Path]
 
@@ -32,18 +34,29 @@ class EvaluationOptions:
     """Settings of an evaluation that rarely change.
 
     Args:
-        seed: of the bootstrap and of the folds of the temperature.
-        draws: bootstrap draws of each interval.
-        name: of the model; arrays only, files have names.
-        class_names: K names; arrays only, files have them as names of columns.
-        on_rows: called with the stage, the rows done and the number of rows (None while it is not known).
+        seed: seed of the bootstrap and of the folds of the temperature, in [0, 2**32).
+        draws: bootstrap draws for each interval, at least 1.
+        name: name of the main model (default: the name of its file, or "predictions" for arrays).
+        class_names: K names of the classes; only for arrays, files have them as names of columns.
+        reports: folder in which the page gets a folder named after the model, if `output` is not given (default: no
+            page is written).
+        on_rows: called with the stage, the rows done and the number of rows (None while it is unknown).
     """
 
     seed: int = 0
     draws: int = DRAWS
     name: str | None = None
     class_names: tuple[str, ...] | None = None
+    reports: Path | None = None
     on_rows: OnRows = lambda stage, done, total: None
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("seed", 0, 2**32), ("draws", 1, 2**20)):
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value < high:
+                raise fail(name, f"a whole number in [{low}, {high:,})", repr(value), "choose another number")
+        if self.reports is not None:
+            object.__setattr__(self, "reports", read_folder("reports", self.reports))
 
 
 def evaluate_predictions(
@@ -60,7 +73,7 @@ def evaluate_predictions(
 
     Predictions are given as arrays, ``evaluate_predictions(probs, labels)``, or as files,
     ``evaluate_predictions(predictions="held_out.npz")``. The numbers are the same for both. All rows are read twice in
-    chunks: for the metrics, and for what temperatures change.
+    chunks: for the metrics, and for the effect of the temperature.
 
     Args:
         probs: (N, K) probabilities, a NumPy array or a tensor; rows sum to 1. With `predictions`: name of the array or
@@ -68,19 +81,19 @@ def evaluate_predictions(
         labels: (N,) class indices in [0, K). With `predictions`: name of the array or column.
         logits: (N, K) logits, instead of `probs`. With `predictions`: name of the array or columns.
         against: other models by name, to compare with: arrays of the same kind and shape for the same rows. With
-            `predictions`: a file or pattern for each.
+            `predictions`: the path, pattern or paths of each.
         predictions: .npz, .safetensors, .parquet or .csv files with predictions and labels, instead of arrays: a path,
-            a pattern, several shards in order, or an :class:`EvaluateRequest` with all that the command line can say.
-        output: folder for the page and its files (default: none are written, unless a request names one).
+            a pattern or several shards in order; or an :class:`EvaluateRequest`.
+        output: folder for the page and its files (default: no page is written).
         options: seed, bootstrap draws, names, progress.
 
     Returns:
         The metrics of every model, the differences between the first and the others, and findings in sentences.
 
     Raises:
-        InputError: for bad input, before anything is written; a ValueError.
-        InputTypeError: for what is not an array of numbers; a TypeError.
-        OSError: where the page cannot be written.
+        InputError: for invalid input, before anything is written; a ValueError.
+        InputTypeError: for arguments of the wrong type; a TypeError.
+        OSError: if the page cannot be written.
 
     Example:
         >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
@@ -92,26 +105,29 @@ def evaluate_predictions(
         >>> results.findings[0].title
         'Undecided whether calibrated to within 2 %.'
     """
-    options = options or EvaluationOptions()
+    options = EvaluationOptions() if options is None else options
+    if not isinstance(options, EvaluationOptions):
+        remedy = "write EvaluationOptions(seed=1)"
+        raise fail_type("options", "EvaluationOptions", type(options).__name__, remedy)
     if against is not None and not isinstance(against, Mapping):
         remedy = "write {'name': predictions}"
         raise fail_type("against", "a mapping from names to predictions", type(against).__name__, remedy)
+    folder = None if output is None else read_folder("output", output)
     request = None if predictions is None else _request(predictions, against, probs, labels, logits, options)
-    folder = output or (request and request.output)
-    if folder is not None:
-        folder = user_path("output", folder)
-        # before anything is read, which may take long
-        _require_writable(folder)
     if request is None:
-        name, class_names = options.name or "predictions", options.class_names
-        sources = open_arrays(probs, logits, labels, against or {}, name=name, class_names=class_names)
+        name = options.name or "predictions"
+        folder = _writable(folder or _in_reports(options, name))
+        sources = open_arrays(probs, logits, labels, against or {}, name=name, class_names=options.class_names)
     else:
+        request = request if folder is None else replace(request, output=folder)
+        # Checked before anything is read, which may take long.
+        folder = _writable(request.output or (options.reports and _in_reports(options, request.models()[0].name)))
         sources = open_files(request)
     results = _evaluate(sources, "" if request is None else request.command(options.seed), options)
-    if folder is not None:
-        options.on_rows("writing the page", 0, None)
-        write_page(results, folder)
-    return results
+    if folder is None:
+        return results
+    options.on_rows("writing the page", 0, None)
+    return replace(results, page=write_page(results, folder))
 
 
 def _evaluate(sources: Sequence[PredictionSource], command: str, options: EvaluationOptions) -> EvaluationResults:
@@ -150,29 +166,33 @@ def _request(
     logits: ArrayLike | None,
     options: EvaluationOptions,
 ) -> EvaluateRequest:
-    """Return which files were given; everything else must be a name in them."""
+    """Return the files that were given; every other argument must be a name in them."""
     whole = isinstance(predictions, EvaluateRequest)
     given = {"probs": probs, "labels": labels, "logits": logits, "against": against}
     refused = {name: value for name, value in given.items() if whole or not isinstance(value, str | Mapping)}
-    refused |= {"options.name": options.name, "options.class_names": options.class_names}
+    refused |= {"options.class_names": options.class_names} | ({"options.name": options.name} if whole else {})
     for name, value in refused.items():
         if value is not None:
             required = "nothing" if whole or name not in given else "a name in the files, or nothing,"
-            remedy = "pass arrays or files; an EvaluateRequest says all about files"
+            remedy = "pass either arrays or files; an EvaluateRequest contains everything about files"
             raise fail(name, f"{required} beside predictions", type(value).__name__, remedy)
     if isinstance(predictions, EvaluateRequest):
         return predictions
-    paths = (predictions,) if isinstance(predictions, str | Path) else tuple(predictions)
-    if not paths:
-        raise fail("predictions", "at least one path", "none", "name the files of the predictions")
-    others = tuple(f"{name}={path}" for name, path in (against or {}).items())
-    return EvaluateRequest(tuple(map(str, paths)), others, logits=logits, probs=probs, labels=labels)
+    main = ModelFiles.of("predictions", predictions, options.name)
+    others = tuple(ModelFiles.of(f"against[{name!r}]", files, str(name)) for name, files in (against or {}).items())
+    return EvaluateRequest(main, others, logits=logits, probs=probs, labels=labels)
 
 
-def _require_writable(folder: Path) -> None:
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise fail("output", "a folder", f"the file '{place}'", "name another folder")
+def _in_reports(options: EvaluationOptions, name: str) -> Path | None:
+    """Return the folder for the page of a model in the folder of reports; None without one."""
+    return options.reports and options.reports / re.sub(r"[^\w.-]+", "_", f"evaluate-{name}")
+
+
+def _writable(folder: Path | None) -> Path | None:
+    """Return the folder of the page if it can be written, and raise an error otherwise."""
+    if folder is None:
+        return None
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
+    return folder

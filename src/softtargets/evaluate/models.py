@@ -1,16 +1,18 @@
-"""The results of each model, from what the two passes accumulated."""
+"""The results of each model from the two passes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from softtargets.evaluate.accumulate import AccumulatedModel
 from softtargets.evaluate.calibrate import FOLDS, CalibratedModel
+from softtargets.evaluate.catalog import AFTER_SCALING
 from softtargets.evaluate.diagrams import classes_of, histogram_of, reliability_of, risk_curve_of
 from softtargets.evaluate.results import EvaluatedModel, FittedTemperature
 from softtargets.evaluate.sample import LEAST
 from softtargets.evaluate.suite import SHARES
+from softtargets.report.encoding import printable
 
-_TOO_FEW = f"A temperature needs at least {LEAST} rows whose label has a probability above 0."
+_TOO_FEW = f"Fitting a temperature requires at least {LEAST} rows whose label has a probability above 0."
 
 
 def evaluate_models(
@@ -26,7 +28,7 @@ def _evaluated(model: AccumulatedModel, scaled: CalibratedModel | None, labelled
     zero_rows = int(suite.counts.total("zero"))
     return EvaluatedModel(
         name=model.source.name,
-        files=tuple(map(str, data.paths)),
+        files=tuple(printable(str(path)) for path in data.paths),
         kind=model.source.data.kind,
         num_rows=suite.counts.count,
         metrics=suite.values(),
@@ -42,11 +44,11 @@ def _evaluated(model: AccumulatedModel, scaled: CalibratedModel | None, labelled
 
 
 def _temperature(scaled: CalibratedModel, model: AccumulatedModel) -> FittedTemperature:
-    values = tuple(m for m in scaled.suite.values() if m.definition.core or m.name == "overconfidence")
+    values = tuple(metric for metric in scaled.suite.values() if metric.name in AFTER_SCALING)
     changes = tuple(
         replace(change, bound=0.0, p=None)
         for change in scaled.suite.minus(model.suite)
-        # a temperature keeps the order of the classes in each row, so it cannot change these
+        # a temperature preserves the order of the classes in each row and cannot change these
         if change.name not in SHARES
     )
     fitted = scaled.temperatures
@@ -57,11 +59,11 @@ def _notes(model: AccumulatedModel, scaled: CalibratedModel | None, zero_rows: i
     notes: list[str] = []
     if zero_rows:
         notes.append(
-            f"{zero_rows:,} {'row gives its' if zero_rows == 1 else 'rows give their'} own label the probability 0: "
-            "NLL is infinite, and temperatures are fitted on the other rows."
+            f"{zero_rows:,} {'row gives its' if zero_rows == 1 else 'rows give their'} own label the probability 0. "
+            "NLL is therefore infinite, and temperatures are fitted on the other rows."
         )
     if not model.source.data.has_labels:
-        notes.append(f"Its files contain no labels: its rows are assumed to be those of {labelled}, in the same order.")
+        notes.append(f"Its files contain no labels. Its rows are assumed to be those of {labelled}, in the same order.")
     if not model.sample.is_whole and scaled:
         notes.append(
             f"Temperatures are fitted on a random sample of {len(model.sample):,} of its rows, in {FOLDS} folds."

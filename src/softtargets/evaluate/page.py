@@ -1,37 +1,29 @@
-"""The page of an evaluation and the files beside it."""
+"""The page of an evaluation and its files."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from softtargets.evaluate.catalog import METRICS
+from softtargets.evaluate.curves import ReliabilityBin
 from softtargets.evaluate.figures import BINS, draw_confidences, draw_reliability, draw_risk
 from softtargets.evaluate.files import as_json, classes_csv
-from softtargets.evaluate.results import (
-    BETTER,
-    WORSE,
-    ClassEvaluation,
-    EvaluatedModel,
-    EvaluationResults,
-    IntervalEnds,
-    MetricDifference,
-    MetricValue,
-    ReliabilityBin,
-)
+from softtargets.evaluate.results import ClassEvaluation, EvaluatedModel, EvaluationResults
 from softtargets.evaluate.text import points_of, range_of, temperatures_of, text_of
+from softtargets.evaluate.values import BETTER, WORSE, IntervalEnds, MetricDifference, MetricValue
 from softtargets.report import numbers
 from softtargets.report.drawing import Drawing
 from softtargets.report.frame import data_uri, put, render
 
-# The page shows at most this many classes, the worst; the file has all.
+# The page shows at most this many classes, worst first; the CSV file has all.
 _MOST_CLASSES = 20
-# At most this many of the classes that are surely below are named above their table.
+# At most this many significantly worse classes are named above the table.
 _MOST_NAMED = 8
 _MARKS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class MetricCell(NamedTuple):
-    """A number in a table: its value, its text, its interval, the mark of its note and its exactness."""
+    """A number in a table: value, text, interval, mark of its note, and error bound."""
 
     value: float | None
     text: str
@@ -41,7 +33,7 @@ class MetricCell(NamedTuple):
 
 
 class MetricRow(NamedTuple):
-    """A metric in a table: a cell for each column, None where it does not apply."""
+    """A metric in a table: one cell for each column, None if the metric does not apply."""
 
     label: str
     describes: str
@@ -49,7 +41,7 @@ class MetricRow(NamedTuple):
 
 
 class ChartFigure(NamedTuple):
-    """A drawing for the page, and a still picture of it for readers without scripts."""
+    """A drawing for the page, and a static image for readers without JavaScript."""
 
     anchor: str
     title: str
@@ -59,7 +51,7 @@ class ChartFigure(NamedTuple):
 
 
 class CalibrationSection(NamedTuple):
-    """The calibration of a model: figures, the bins behind them, and its metrics before and after a temperature."""
+    """The calibration of a model: figures, their bins, and metrics before and after temperature scaling."""
 
     model: EvaluatedModel
     figures: tuple[ChartFigure, ...]
@@ -69,28 +61,28 @@ class CalibrationSection(NamedTuple):
 
 
 class Footnotes:
-    """The notes below a table, marked in the order of its cells."""
+    """The notes below a table, in the order of its cells."""
 
     def __init__(self) -> None:
         self.marks: dict[str, str] = {}
 
     def mark(self, note: str) -> str:
-        """Return the mark of a note; an empty text for an empty note."""
+        """Return the mark of a note; empty text for an empty note."""
         if not note:
             return ""
         return self.marks.setdefault(note, _MARKS[len(self.marks) % len(_MARKS)])
 
 
 def write_page(results: EvaluationResults, folder: Path) -> Path:
-    """Write the page of an evaluation and its files into `folder`, and return the page.
+    """Write the page of an evaluation and its files into `folder`, and return the path of the page.
 
-    All files are built in memory first and then renamed into place, so none is ever incomplete.
+    All files are built in memory and then renamed into place, so that none is ever incomplete.
     """
     return put(build(results), folder)
 
 
 def build(results: EvaluationResults) -> dict[str, bytes]:
-    """Return every file by its name, the page last; equal results give equal bytes."""
+    """Return all files by name, the page last; equal results give equal bytes."""
     return {
         "classes.csv": classes_csv(results),
         "evaluation.json": as_json(results),
@@ -102,7 +94,7 @@ def _page(results: EvaluationResults) -> str:
     metric_notes, difference_notes, change_notes = Footnotes(), Footnotes(), Footnotes()
     groups = _metric_groups(results, metric_notes)
     worst = sorted(enumerate(results.main.classes), key=_upper_recall)
-    below = [(index, row) for index, row in worst if row.surely_below]
+    below = [(index, row) for index, row in worst if row.significantly_worse]
     context = {
         "results": results,
         "main": results.main,
@@ -113,8 +105,8 @@ def _page(results: EvaluationResults) -> str:
         "difference_notes": difference_notes.marks,
         "calibration": [_shown(results, place, change_notes) for place in range(len(results.models))],
         "change_notes": change_notes.marks,
-        "confidences": _figure("confidences", "How confident right and wrong rows are", draw_confidences(results)),
-        "risk": _figure("risk", "Wrong among the rows kept", draw_risk(results)),
+        "confidences": _figure("confidences", "Confidence of right and wrong rows", draw_confidences(results)),
+        "risk": _figure("risk", "Error among the rows kept", draw_risk(results)),
         "classes": worst[:_MOST_CLASSES],
         "below": below[:_MOST_NAMED],
         "more_below": len(below) - len(below[:_MOST_NAMED]),
@@ -123,7 +115,7 @@ def _page(results: EvaluationResults) -> str:
         "tones": {BETTER: "reproduced", WORSE: "contradicted"},
         "dots": BINS,
     }
-    # the macros that share a file with the icons need `named`, which this page does not use
+    # needed by macros in the same file as the icons, not by this page
     filters = {"percent": _percent, "span": _span, "p_value": _p_value, "tied": _tied, "named": str}
     return render(Path(__file__).parent, context, charts=True, filters=filters)
 
@@ -137,7 +129,7 @@ def _span(interval: IntervalEnds | None) -> str:
 
 
 def _tied(text: str) -> str:
-    """Return a text in which no line breaks between a number and its percent sign."""
+    """Return text with non-breaking spaces before percent signs."""
     return text.replace(" %", "\u00a0%")
 
 
@@ -146,7 +138,7 @@ def _p_value(p: float) -> str:
 
 
 def _upper_recall(entry: tuple[int, ClassEvaluation]) -> tuple[float, int]:
-    """Return the upper end of a class's recall: a class with few rows is not surely among the worst."""
+    """Return the upper end of the interval of the recall, so that few rows alone make no class the worst."""
     index, row = entry
     return (row.recall_interval.high if row.recall_interval else 1.0), index
 
@@ -161,8 +153,8 @@ def _cell(metric: MetricValue | None, notes: Footnotes) -> MetricCell | None:
         return None
     unit = metric.definition.unit
     bound = numbers.number(metric.bound, unit)
-    # a bound that rounds to 0 in the digits shown is left out
-    exact = f"exact to {bound}" if bound.strip("0.") else ""
+    # omitted if it rounds to 0
+    exact = f"error ≤ {bound}" if bound.strip("0.") else ""
     return MetricCell(
         metric.value, text_of(metric.value, unit), range_of(metric.interval, unit), notes.mark(metric.why), exact
     )
@@ -180,7 +172,7 @@ def _metric_groups(results: EvaluationResults, notes: Footnotes) -> dict[str, li
     for name, definition in METRICS.items():
         cells = tuple(_cell(model.metric(name), notes) for model in results.models)
         if any(cells):
-            row = MetricRow(definition.label, definition.describes.format(bins=results.bins), cells)
+            row = MetricRow(definition.label, definition.describes, cells)
             groups.setdefault(definition.group, []).append(row)
     return groups
 
@@ -203,8 +195,8 @@ def _shown(results: EvaluationResults, place: int, notes: Footnotes) -> Calibrat
     if not scaled:
         return CalibrationSection(model, figures, tuple(bins), "", ())
     bins += [
-        ("Equal width, after temperature", scaled.reliability.width),
-        ("Equal mass, after temperature", scaled.reliability.mass),
+        ("Equal width, after temperature scaling", scaled.reliability.width),
+        ("Equal mass, after temperature scaling", scaled.reliability.mass),
     ]
     return CalibrationSection(
         model, figures, tuple(bins), temperatures_of(scaled), tuple(_scaled_rows(model, scaled.metrics, notes))
@@ -212,7 +204,7 @@ def _shown(results: EvaluationResults, place: int, notes: Footnotes) -> Calibrat
 
 
 def _scaled_rows(model: EvaluatedModel, after: Iterable[MetricValue], notes: Footnotes) -> Iterable[MetricRow]:
-    """Yield for each metric its value before, its value after the temperature, and the change."""
+    """Yield for each metric its value before and after temperature scaling, and the change."""
     assert model.temperature is not None
     for metric in after:
         change = model.temperature.change(metric.name)

@@ -1,96 +1,157 @@
-"""The files that `softtargets evaluate` was given, as they are written on the command line."""
+"""The files that an evaluation reads, from the command line or from Python."""
 
 import glob
 import re
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
-from softtargets._errors import fail
+from softtargets._errors import fail, fail_type
+from softtargets.report.encoding import printable
+from softtargets.report.folders import read_folder, read_path, read_paths
 
 LABELS = "labels"
-REPORTS = Path("reports")
 
 
 @dataclass(frozen=True)
 class NamedFiles:
-    """The files of one model, in the order of their rows, and its name."""
+    """The files of one model in the order of their rows, and the name of the model."""
 
     name: str
     paths: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
-class EvaluateRequest:
-    """Files of predictions, as the command line names them.
-
-    A FILE that does not exist and contains `*`, `?` or `[` is a pattern. The files that match it, sorted by name, are
-    shards of one model.
+class ModelFiles:
+    """The files of one model as the user gave them.
 
     Args:
-        predictions: [NAME=]FILE, one or several: the predictions of one model. Several files are shards, in order.
-        against: [NAME=]FILE, one per model to compare with: predictions of the same rows in the same order.
+        files: paths or patterns, in the order of the rows. A path that does not exist and contains `*`, `?` or `[` is
+            a pattern; the matching files, sorted by name, are shards.
+        name: name of the model; None: the stem of the files.
+    """
+
+    files: tuple[str, ...]
+    name: str | None = None
+
+    @classmethod
+    def of(cls, argument: str, files: Any, name: str | None = None) -> Self:
+        """Return the files given in Python: a path, a pattern or a sequence of these.
+
+        Raises:
+            InputTypeError: something else.
+        """
+        return cls(tuple(map(str, read_paths(argument, files))), name)
+
+    @classmethod
+    def parse(cls, argument: str, text: str) -> Self:
+        """Return the files written as [NAME=]FILE on the command line."""
+        name, equals, file = text.partition("=")
+        # The name of an existing file may contain "=" and is then not split.
+        if not equals or Path(text).expanduser().exists() or "/" in name:
+            return cls((text,))
+        if not (name and file):
+            raise fail(argument, "FILE or NAME=FILE", f"'{text}'", "write both sides of '=', or only the file")
+        return cls((file,), name)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The arguments of the command line."""
+        first, *others = self.files
+        return (first if self.name is None else f"{self.name}={first}", *others)
+
+    def paths(self, argument: str) -> tuple[Path, ...]:
+        """Return the paths, with patterns expanded.
+
+        Raises:
+            InputError: no file matches a pattern.
+        """
+        return tuple(path for file in self.files for path in _expanded(argument, file))
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """Files of predictions of one or several models.
+
+    Args:
+        main: the model to evaluate.
+        against: the models to compare it with, on the same rows in the same order.
         logits: name of the array or columns of logits in all files; None: "logits".
         probs: name of the array or columns of probabilities in all files; None: "probs".
         labels: name of the labels in the files; None: "labels".
         labels_from: FILE[:NAME] with the labels of all models, instead of those in the files.
-        output: folder of the page; None: none was named.
+        output: folder for the page; None: no page, unless the options name a folder of reports.
     """
 
-    predictions: tuple[str, ...]
-    against: tuple[str, ...] = ()
+    main: ModelFiles
+    against: tuple[ModelFiles, ...] = ()
     logits: str | None = None
     probs: str | None = None
     labels: str | None = None
     labels_from: str | None = None
     output: Path | None = None
 
-    @property
-    def folder(self) -> Path:
-        """The folder of the page: `output`, else one in ./reports named after the model."""
-        return self.output or REPORTS / re.sub(r"[^\w.-]+", "_", f"evaluate-{self.models()[0].name}")
+    def __post_init__(self) -> None:
+        for name, given in (("main", (self.main,)), ("against", self.against)):
+            wrong = next((one for one in given if not isinstance(one, ModelFiles)), None)
+            if wrong is not None:
+                remedy = "use EvaluateRequest.parse(['p.npz']), or evaluate_predictions(predictions='p.npz')"
+                raise fail_type(name, "ModelFiles", type(wrong).__name__, remedy)
+        if self.output is not None:
+            object.__setattr__(self, "output", read_folder("output", self.output))
 
-    def command(self, seed: int) -> str:
-        """Return the command that repeats this evaluation."""
-        words = ["softtargets", "evaluate", *self.predictions]
-        for other in self.against:
-            words += ["--against", other]
-        for name in ("logits", "probs", "labels", "labels_from", "output"):
-            value = getattr(self, name)
-            words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
-        return shlex.join([*words, "--seed", str(seed)])
-
-    def models(self) -> tuple[NamedFiles, ...]:
-        """Return the files of the main model and then those of the others, each model under a unique name.
+    @classmethod
+    def parse(cls, predictions: Sequence[str], against: Sequence[str] = (), **settings: Any) -> Self:
+        """Return the request for arguments of the command line, each written as [NAME=]FILE.
 
         Raises:
-            InputError: a pattern that no file matches, a file that is named twice, several names for one model, or one
-                name for several models.
+            InputError: a bad name, or several names for the main model.
         """
-        parts = [_parsed("predictions", text) for text in self.predictions]
-        given = list(dict.fromkeys(name for name, _ in parts if name))
-        if len(given) > 1:
-            remedy = "name another model's files by --against NAME=FILE"
-            raise fail("predictions", "files of one model", f"the names {', '.join(given)}", remedy)
-        shards = tuple(path for _, paths in parts for path in paths)
-        path, times = Counter(shards).most_common(1)[0]
+        parts = [ModelFiles.parse("predictions", text) for text in predictions]
+        names = list(dict.fromkeys(part.name for part in parts if part.name))
+        if len(names) > 1:
+            remedy = "give another model's files by --against NAME=FILE"
+            raise fail("predictions", "files of one model", f"the names {', '.join(names)}", remedy)
+        main = ModelFiles(tuple(part.files[0] for part in parts), names[0] if names else None)
+        return cls(main, tuple(ModelFiles.parse("--against", text) for text in against), **settings)
+
+    def command(self, seed: int) -> str:
+        """Return the command that repeats this evaluation; empty text if no command can express it."""
+        names = ("logits", "probs", "labels", "labels_from", "output")
+        settings = {name: value for name in names if (value := getattr(self, name)) is not None}
+        words = list(self.main.texts)
+        for other in self.against:
+            words += ["--against", *other.texts]
+        if EvaluateRequest.parse(self.main.texts, [other.texts[0] for other in self.against], **settings) != self:
+            return ""
+        for name, value in settings.items():
+            words += [f"--{name.replace('_', '-')}", str(value)]
+        return printable(shlex.join(["softtargets", "evaluate", *words, "--seed", str(seed)]))
+
+    def models(self) -> tuple[NamedFiles, ...]:
+        """Return the files of the main model and of the others, each model under a unique name.
+
+        Raises:
+            InputError: a pattern that no file matches, a file that is given twice, or one name for several models.
+        """
+        models = [(self.main.name, self.main.paths("predictions"))]
+        path, times = Counter(models[0][1]).most_common(1)[0]
         if times > 1:
-            raise fail("predictions", "every file once", f"'{path}' {times} times", "name each file once")
-        models = [(given[0] if given else None, shards), *(_parsed("--against", text) for text in self.against)]
+            raise fail("predictions", "every file once", f"'{path}' {times} times", "give each file once")
+        models += [(other.name, other.paths("against")) for other in self.against]
         stems = Counter(_stem(paths) for name, paths in models if not name)
-        named = tuple(
-            NamedFiles(name or (stem if stems[stem := _stem(paths)] == 1 else str(paths[0].with_suffix(""))), paths)
-            for name, paths in models
-        )
+        named = tuple(NamedFiles(printable(name or _unique_stem(paths, stems)), paths) for name, paths in models)
         name, times = Counter(model.name for model in named).most_common(1)[0]
         if times > 1:
             remedy = "name them by --against NAME=FILE; for shards of one model give one pattern, 'NAME=shard-*.npz'"
-            raise fail("--against", "a unique name for each model", f"'{name}' {times} times", remedy)
+            raise fail("against", "a unique name for each model", f"'{name}' {times} times", remedy)
         return named
 
     def labels_file(self) -> tuple[Path, str] | None:
-        """Return the separate file of labels and the name in it, or None where the predictions' files hold them."""
+        """Return the separate file of labels and the name in it; None if the predictions' files contain the labels."""
         if self.labels_from is None:
             return None
         if self.labels is not None:
@@ -105,24 +166,23 @@ class EvaluateRequest:
         return Path(file).expanduser(), name
 
 
-def _parsed(argument: str, text: str) -> tuple[str | None, tuple[Path, ...]]:
-    """Return the name, if there is one, and the files of [NAME=]FILE."""
-    name, equals, file = text.partition("=")
-    # the name of an existing file may contain "=" and is then not split
-    if not equals or Path(text).expanduser().exists() or "/" in name:
-        name, file = "", text
-    elif not (name and file):
-        raise fail(argument, "FILE or NAME=FILE", f"'{text}'", "write both sides of '=', or the file alone")
-    path = Path(file).expanduser()
+def _expanded(argument: str, file: str) -> tuple[Path, ...]:
+    path = read_path(argument, file)
     if path.exists() or not glob.has_magic(file):
-        return name or None, (path,)
+        return (path,)
     paths = tuple(Path(found) for found in sorted(glob.glob(str(path))))
     if not paths:
-        raise fail(argument, "a pattern that matches files", f"'{file}'", "check the folder and the ending")
-    return name or None, paths
+        raise fail(argument, "a pattern that matches files", f"'{file}'", "check the folder and the file extension")
+    return paths
 
 
 def _stem(paths: tuple[Path, ...]) -> str:
-    """Return the name of a model: the stem of a single file, that of shards without their number."""
+    """Return the name of a model: the stem of a single file, or that of shards without their numbers."""
     stem = paths[0].stem
     return stem if len(paths) == 1 else re.sub(r"[-_.]?\d+([-_.]?of[-_.]?\d+)?$", "", stem) or stem
+
+
+def _unique_stem(paths: tuple[Path, ...], stems: Counter[str]) -> str:
+    """Return the stem, or the path without its extension where several models share the stem."""
+    stem = _stem(paths)
+    return stem if stems[stem] == 1 else str(paths[0].with_suffix(""))

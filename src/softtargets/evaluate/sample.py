@@ -6,7 +6,7 @@ from torch import Tensor
 from softtargets.metrics.groups import group_of
 from softtargets.metrics.rows import Kind
 
-# A temperature fitted on fewer rows is not informative.
+# Smallest number of rows for fitting a temperature.
 LEAST = 20
 _ROWS = 100_000
 _NUMBERS = 2**24
@@ -14,15 +14,15 @@ _KEYS = 2**62
 
 
 class RowSample:
-    """A random sample of the rows that are added, the same however they are split into chunks.
+    """A random sample of the added rows. It does not depend on how the rows are split into chunks.
 
-    A row is in the sample if its hash lies below a limit, which is halved whenever there are too many rows. Rows whose
-    label has the probability 0 are never in it: their likelihood is 0 at every temperature.
+    A row is in the sample if its hash is below a limit, which is halved whenever there are too many rows. Rows whose
+    label has probability 0 are excluded, because their likelihood is 0 at every temperature.
 
     Args:
         num_classes: K.
-        kind: of the values.
-        seed: of the hash.
+        kind: kind of the values.
+        seed: seed of the hash.
     """
 
     def __init__(self, num_classes: int, kind: Kind, seed: int) -> None:
@@ -37,7 +37,7 @@ class RowSample:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it holds all rows whose label has a probability above 0."""
+        """Whether it contains all rows whose label has a probability above 0."""
         return self._limit == _KEYS
 
     def add(self, values: Tensor, labels: Tensor, ids: Tensor) -> None:

@@ -2,77 +2,59 @@
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from softtargets import metrics
-from softtargets.evaluate.catalog import METRICS
-from softtargets.evaluate.counts import Overconfidence, RowCounts
-from softtargets.evaluate.results import IntervalEnds, MetricValue
-from softtargets.metrics import Accumulator, Collection
+from softtargets.evaluate.catalog import AFTER_SCALING, METRICS, Grouping, Make
+from softtargets.evaluate.counts import RowCounts
+from softtargets.evaluate.values import IntervalEnds, MetricValue
+from softtargets.metrics import ECE, Accumulator, Collection, SelectiveRisk, SmoothECE
 from softtargets.metrics.rows import Kind
 from softtargets.metrics.statistics import wilson
 
-BINS = 15
-# Of the intervals, and of the tests: a difference is real if its adjusted p-value lies below the level.
+# Confidence of the intervals, and level of the tests: a difference is significant if its adjusted p-value is below it.
 CONFIDENCE, LEVEL = 0.95, 0.05
-# Random groups of rows that the bootstrap resamples; fewer where the state of each is large, up to so many numbers.
-GROUPS, FEWER, _NUMBERS = 1000, 250, 2**20
 DRAWS = 1000
-# An interval of fewer rows is not informative.
+# Smallest number of rows for an interval.
 LEAST = 20
-
-BRIER_PARTS = ("brier_reliability", "brier_resolution", "brier_uncertainty", "brier_within_bin")
-# Their intervals are known even where no draw can differ: if all rows are right, or all wrong.
+# Their intervals are known even if no draw can differ, because all rows are right or all are wrong.
 SHARES = ("accuracy", "top5_accuracy")
-SELECTIVE = ("aurc", "excess_aurc", "misclassification_auroc", "coverage_at_1", "coverage_at_5")
+
+Kept = TypeVar("Kept", bound=Accumulator)
 
 
 class MetricSuite:
-    """Accumulators that read each row once.
+    """Accumulators of all metrics; each row is read once.
 
     Args:
         num_classes: K.
-        seed: of the groups and of the draws.
-        draws: of groups, for each interval.
-        whole: compute every metric; else those that are also shown after temperature scaling.
+        seed: seed of the groups and of the draws.
+        draws: number of bootstrap draws for each interval.
+        whole: compute all metrics; else only those that are shown after temperature scaling.
     """
 
     def __init__(self, num_classes: int, seed: int, *, draws: int = DRAWS, whole: bool = True) -> None:
         self.seed, self.draws = seed, draws
-        few = FEWER if num_classes * BINS * FEWER <= _NUMBERS else 1
-        settings: list[dict[str, Any]] = [{"seed": seed, "groups": count} for count in (GROUPS, FEWER, few)]
-        groups, fewer, of_classes = settings
-        self.accuracy = metrics.Accuracy(**groups)
-        self.width = metrics.ECE(n_bins=BINS, **groups)
-        self.mass = metrics.ECE(n_bins=BINS, binning="mass", **fewer)
-        self.smooth = metrics.SmoothECE(**fewer)
-        self.risk = metrics.SelectiveRisk(**fewer)
-        self.classwise = metrics.ECE(n_bins=BINS, classwise=True, **of_classes)
-        self.counts = RowCounts()
+        names: dict[Make, tuple[str, ...]] = {}
+        for name, metric in METRICS.items():
+            if num_classes >= metric.least_classes:
+                names[metric.make] = (*names.get(metric.make, ()), name)
+        grouping = Grouping(seed, num_classes)
         self._accumulators: dict[tuple[str, ...], Accumulator] = {
-            ("accuracy",): self.accuracy,
-            ("nll",): metrics.NLL(**groups),
-            ("brier",): metrics.Brier(**groups),
-            ("overconfidence",): Overconfidence(**groups),
-            ("ece",): self.width,
-            ("ece_mass",): self.mass,
-            ("smooth_ece",): self.smooth,
-            SELECTIVE: self.risk,
+            own: make(grouping) for make, own in names.items() if whole or not set(own).isdisjoint(AFTER_SCALING)
         }
-        if num_classes > 5:
-            self._accumulators["top5_accuracy",] = metrics.Accuracy(top_k=5, **groups)
-        if whole:
-            self._accumulators |= {
-                BRIER_PARTS: metrics.BrierDecomposition(n_bins=BINS, **of_classes),
-                ("ece_debiased",): metrics.ECE(n_bins=BINS, norm="l2", debiased=True, **groups),
-                ("ece_max",): metrics.ECE(n_bins=BINS, norm="max", **groups),
-                ("ece_classwise",): self.classwise,
-            }
+        self.counts = RowCounts()
         counted = {"counts": self.counts} if whole else {}
         self._all = Collection({" ".join(names): one for names, one in self._accumulators.items()} | counted)
+
+    def of(self, name: str, kind: type[Kept]) -> Kept:
+        """Return the accumulator of a metric, which is of this kind."""
+        found = next(accumulator for names, accumulator in self._accumulators.items() if name in names)
+        assert isinstance(found, kind)
+        return found
 
     def update(self, values: Tensor, kind: Kind, labels: Tensor, ids: Tensor) -> None:
         """Add (n, K) rows with (n,) labels and ids."""
@@ -117,44 +99,43 @@ class MetricSuite:
         return tuple(found[name] for name, metric in METRICS.items() if name in found and metric.core)
 
     def _alike(self) -> str:
-        """Return why draws of the rows are not informative, where all rows have the same outcome."""
-        share = float(self.accuracy.compute())
+        """Return why there is no interval if all rows have the same outcome; else empty text."""
+        share = float(self.of("accuracy", Accumulator).compute())
         if 0 < share < 1:
             return ""
         outcome, other = ("right", "wrong") if share else ("wrong", "right")
-        return f"No interval: every row is {outcome}, so resampling them cannot estimate how many others are {other}."
+        return f"No interval: every row is {outcome}, so resampling cannot estimate how many rows would be {other}."
 
     def _bounds(self, accumulator: Accumulator, count: int) -> list[float]:
-        """Return the largest error of each value: 0 where it is computed from sums instead of a sketch."""
-        for sketch in (self.mass, self.smooth, self.risk):
-            if accumulator is sketch:
-                return sketch.bound().reshape(-1).tolist()
-        return [0.0] * count
+        """Return the largest error of each value: 0 for metrics that are computed from sums instead of a sketch."""
+        # an ECE of equal width is exact up to rounding
+        is_sketch = isinstance(accumulator, SmoothECE | SelectiveRisk) or accumulator is self.of("ece_mass", ECE)
+        return accumulator.bound().reshape(-1).tolist() if is_sketch else [0.0] * count  # pyright: ignore[reportAttributeAccessIssue]
 
     def _bootstrap(self, draws: int | None = None) -> dict[str, Any]:
-        # the same draws for every metric and model
+        # the same draws for all metrics and models
         generator = torch.Generator().manual_seed(self.seed)
         return {"n_draws": draws or self.draws, "confidence": CONFIDENCE, "generator": generator}
 
 
 def _no_interval(accumulator: Accumulator) -> str:
-    """Return why there is no interval; an empty text where there is one."""
+    """Return why there is no interval; empty text if there is one."""
     if accumulator.count < LEAST:
         return f"No interval: there are fewer than {LEAST} rows."
-    return "No interval: with so many classes the bins are not kept by group." if accumulator.groups == 1 else ""
+    return "No interval: with this many classes bins are not stored for each group." if accumulator.groups == 1 else ""
 
 
 def _metric(name: str, value: float, ends: IntervalEnds | None, why: str, bound: float) -> MetricValue:
     if math.isnan(value):
-        return MetricValue(name, None, why=f"{METRICS[name].label} needs right rows and wrong ones.")
+        return MetricValue(name, None, why=f"{METRICS[name].label} requires both right and wrong rows.")
     if math.isinf(value):
-        return MetricValue(name, value, why="No interval: a label has the probability 0, which makes it infinite.")
+        return MetricValue(name, value, why="No interval: a label has probability 0, which makes the value infinite.")
     return MetricValue(name, value, ends, why, bound)
 
 
 def _change(name: str, value: float, made: metrics.Interval | None, why: str, place: int) -> MetricValue:
     if not math.isfinite(value):
-        reason = f"{METRICS[name].label} is infinite in one of the two, so the difference has no interval."
+        reason = f"{METRICS[name].label} is infinite for at least one of the two, so the difference has no interval."
         return MetricValue(name, None if math.isnan(value) else value, why=reason)
     if made is None or made.p_value is None:
         return MetricValue(name, value, why=why)

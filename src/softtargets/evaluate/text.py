@@ -1,8 +1,9 @@
-"""Numbers of an evaluation as text, for its sentences, its page and the terminal."""
+"""Numbers of an evaluation as text."""
 
 import math
 
-from softtargets.evaluate.results import FittedTemperature, IntervalEnds
+from softtargets.evaluate.results import FittedTemperature
+from softtargets.evaluate.values import IntervalEnds
 from softtargets.report import numbers
 
 
@@ -21,7 +22,7 @@ def text_of(value: float | None, unit: str, *, signed: bool = False) -> str:
 
 
 def range_of(interval: IntervalEnds | None, unit: str, *, signed: bool = False) -> str:
-    """Return the ends of an interval without their unit; an empty text where there is none."""
+    """Return the ends of an interval without their unit; empty text if there is none."""
     if interval is None:
         return ""
     return " to ".join(text_of(end, unit, signed=signed).removesuffix(" %") for end in interval)
@@ -35,7 +36,7 @@ def points_of(difference: float | None, unit: str) -> str:
 
 
 def temperatures_of(scaled: FittedTemperature) -> str:
-    """Return the smallest and the largest temperature of the folds, or one number where they are equal."""
+    """Return the smallest and the largest temperature of the folds, or one number if they are equal."""
     ends = min(scaled.temperatures), max(scaled.temperatures)
     least, greatest = (f"{end:.3g}" if end < 999.5 else f"{end:,.0f}" for end in ends)
     return least if least == greatest else f"{least} to {greatest}"

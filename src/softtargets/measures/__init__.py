@@ -1,4 +1,4 @@
-"""What is computed from finished runs, one file for each family of measures."""
+"""Measures of finished runs, one file for each family."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -17,8 +17,8 @@ __all__ = [
     "trace_run",
 ]
 
-# A family registers its measures when it is imported, and results list them in this order. Other files of this folder
-# follow in alphabetical order.
+# Importing a family registers its measures, and results list them in this order. The other files of this folder follow
+# in alphabetical order.
 _FIRST = ("accuracy", "transition", "calibration", "fit", "gaps", "stability", "history", "teacher")
 _FIRST += ("collapse", "separation", "probe", "projection", "information")
 

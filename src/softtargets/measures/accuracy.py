@@ -1,4 +1,4 @@
-"""Accuracy on the test split, of the last epoch and of the epoch that the validation split selects."""
+"""Test accuracy at the last epoch, and at the epoch selected on the validation split."""
 
 from torch import Tensor
 
@@ -10,13 +10,13 @@ from softtargets.runs.record import Record
 def accuracy_on(
     record: Record, split: str, *, labels: str = "labels", rows: Tensor | None = None, epoch: str = ""
 ) -> float | None:
-    """Return the accuracy on a split; None without examples of it, or where the run recorded no such epoch.
+    """Return the accuracy on a split; None if the split is empty or the run did not record that epoch.
 
     Args:
-        record: of the run.
+        record: record of the run.
         split: "train", "validation" or "test".
-        labels: "labels" for the true ones, "observed" for those that the run was given.
-        rows: (N,) bool, the examples that count. Default: all.
+        labels: "labels" for the true labels, "observed" for the labels that the run was given.
+        rows: (N,) bool, the examples to include. Default: all.
         epoch: "selected." for the selected epoch. Default: the last.
     """
     logits = record.predictions.get(f"{epoch}{split}.logits")
@@ -30,24 +30,24 @@ def accuracy_on(
 
 @measure("test.accuracy", label="test accuracy", unit="percent")
 def accuracy_of_test(record: Record) -> float | None:
-    """Accuracy on the test split, which is clean."""
+    """Accuracy on the test split, against the true labels."""
     return accuracy_on(record, "test")
 
 
 @measure("test.error", label="test error", unit="percent")
 def error_of_test(record: Record) -> float | None:
-    """Share of the test split that is predicted wrong."""
+    """Share of the test split that is misclassified."""
     reached = accuracy_on(record, "test")
     return None if reached is None else 1 - reached
 
 
 @measure("selected.test.accuracy", label="test accuracy, selected epoch", unit="percent")
 def accuracy_of_selected_epoch(record: Record) -> float | None:
-    """Accuracy on the test split of the epoch that does best on the observed labels of the validation split."""
+    """Test accuracy at the epoch with the highest accuracy on the observed labels of the validation split."""
     return accuracy_on(record, "test", epoch="selected.")
 
 
 @measure("selected.validation.accuracy", label="validation accuracy, selected epoch", unit="percent")
 def validation_accuracy_of_selected_epoch(record: Record) -> float | None:
-    """Accuracy of the selected epoch against the observed labels it was selected by: too high for that reason."""
+    """Accuracy of the selected epoch on the observed labels that selected it; biased upwards by the selection."""
     return accuracy_on(record, "validation", labels="observed", epoch="selected.")

@@ -9,37 +9,38 @@ from softtargets.measures.subject import SAMPLED, Subject
     "collapse",
     Measure(
         "nc1",
-        "NC1, variation within classes",
+        "NC1, within-class variation",
         "fraction",
-        f"{SAMPLED}: variation within classes in units of that between them (Papyan et al. 2020).",
+        f"Variation within classes relative to the variation between classes (Papyan et al. 2020). {SAMPLED}",
     ),
     Measure(
         "nc2.norms",
         "NC2, unequal norms",
         "fraction",
-        f"{SAMPLED}: standard deviation over mean of the centred class means' norms.",
+        f"Standard deviation over mean of the norms of the centred class means. {SAMPLED}",
     ),
     Measure(
         "nc2.angles",
         "NC2, unequal angles",
         "fraction",
-        f"{SAMPLED}: mean distance of the cosines of two centred class means from -1/(K - 1).",
+        f"Mean distance of the cosines between centred class means from -1/(K - 1). {SAMPLED}",
     ),
     Measure(
         "nc3",
         "NC3, weights against means",
         "fraction",
-        f"{SAMPLED}: squared distance of the last layer's weight to the centred class means, both scaled to norm 1.",
+        "Squared distance between the last layer's weights and the centred class means, both scaled to norm 1. "
+        f"{SAMPLED}",
     ),
     Measure(
         "nc4",
-        "NC4, not the nearest mean",
+        "NC4, disagreement with the nearest mean",
         "percent",
-        f"{SAMPLED}: share of examples that the network does not give the class of the nearest mean.",
+        f"Share of examples that the network and the nearest class mean classify differently. {SAMPLED}",
     ),
 )
 def collapse(subject: Subject) -> dict[str, float]:
-    """Return the signs of neural collapse, of those classes that have examples."""
+    """Return the neural-collapse measures over the classes that have examples."""
     features, labels = subject.sample
     present, own = labels.unique(return_inverse=True)
     found = neural_collapse(features, own, subject.head.weight[present], bias=subject.head.bias[present])

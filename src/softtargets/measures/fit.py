@@ -1,4 +1,4 @@
-"""Accuracy on what the run was trained and selected on: the validation split, and the parts of the training split."""
+"""Accuracy on the validation split and on the clean and noisy parts of the training split."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from softtargets.runs.record import Predictions, Record
 
 
 def mislabelled(predictions: Predictions) -> Tensor:
-    """Return which training examples carry a wrong label, (N,) bool."""
+    """Return which training examples have a wrong label, (N,) bool."""
     return predictions["train.labels"] != predictions["train.observed"]
 
 
@@ -18,7 +18,7 @@ def accuracy_of_validation(record: Record) -> float | None:
     return accuracy_on(record, "validation", labels="observed")
 
 
-@measure("train.accuracy", label="full train, true labels", unit="percent")
+@measure("train.accuracy", label="all training examples, true labels", unit="percent")
 def accuracy_of_train(record: Record) -> float | None:
     """Accuracy on all training examples, against their true labels."""
     return accuracy_on(record, "train")
@@ -26,7 +26,7 @@ def accuracy_of_train(record: Record) -> float | None:
 
 @measure("clean.accuracy", label="clean part, true labels", unit="percent")
 def accuracy_of_clean_part(record: Record) -> float | None:
-    """Accuracy on the training examples whose label is right."""
+    """Accuracy on the training examples with a right label."""
     return accuracy_on(record, "train", rows=~mislabelled(record.predictions))
 
 
@@ -38,5 +38,5 @@ def accuracy_of_noisy_part(record: Record) -> float | None:
 
 @measure("noisy.fit", label="noisy part, noisy labels", unit="percent")
 def fit_of_noisy_part(record: Record) -> float | None:
-    """Accuracy on the mislabelled training examples, against the wrong labels they carry."""
+    """Accuracy on the mislabelled training examples, against their wrong labels."""
     return accuracy_on(record, "train", labels="observed", rows=mislabelled(record.predictions))

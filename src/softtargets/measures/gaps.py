@@ -1,4 +1,4 @@
-"""Logit gaps of the mislabelled training examples: how far a label's logit lies above the mean logit."""
+"""Logit gaps of the mislabelled training examples: a label's logit minus the mean logit."""
 
 from torch import Tensor
 
@@ -20,13 +20,13 @@ def gaps_of(predictions: Predictions, labels: str) -> Tensor:
 
 @measure("gap.true", label="gap of the true label", unit="logits")
 def gap_of_true_label(record: Record) -> float | None:
-    """Mean over mislabelled training examples of the true label's logit less the mean logit."""
+    """Mean over mislabelled training examples of the true label's logit minus the mean logit."""
     return _mean_gap(record, "true")
 
 
 @measure("gap.observed", label="gap of the noisy label", unit="logits")
 def gap_of_observed_label(record: Record) -> float | None:
-    """Mean over mislabelled training examples of the observed label's logit less the mean logit."""
+    """Mean over mislabelled training examples of the observed label's logit minus the mean logit."""
     return _mean_gap(record, "observed")
 
 

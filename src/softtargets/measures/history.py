@@ -1,4 +1,4 @@
-"""What a run's history tells: its columns through training, how fast it learned, and the loss it ended with."""
+"""Measures of a run's history: losses and accuracies by epoch, speed of learning, final loss."""
 
 from functools import partial
 
@@ -16,21 +16,21 @@ def _epochs_to(record: Record, percent: int) -> float | None:
 for _percent in SPEEDS:
     measure(
         f"epochs.validation{_percent}",
-        label=f"time to {_percent} %",
+        label=f"epochs to {_percent} %",
         unit="epochs",
-        describes=f"First epoch at whose end {_percent} % of the validation split are predicted as observed; none if "
-        "never.",
+        describes=f"First epoch after which the accuracy on the observed validation labels is at least {_percent} %; "
+        "none if it is never reached.",
     )(partial(_epochs_to, percent=_percent))
 
 
 @measure("train.objective", label="training loss", unit="nats")
 def objective_of_last_epoch(record: Record) -> float | None:
-    """What was minimised, its mean over the batches of the last epoch."""
+    """Mean of the training objective over the batches of the last epoch."""
     return float(record.history[-1]["objective"]) if record.history else None
 
 
 history_traces(
-    Measure("objective", "training loss", "nats", "What was minimised, its mean over the batches of an epoch."),
+    Measure("objective", "training loss", "nats", "Mean of the training objective over the batches of an epoch."),
     Measure(
         "validation_accuracy",
         "validation accuracy",

@@ -1,4 +1,4 @@
-"""What two logits of a trained network tell of the example."""
+"""Information about the example in two logits of a trained network."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from softtargets.measures.subject import Subject
 from softtargets.runs.snapshots import read_snapshots
 from softtargets.runs.streams import generator
 
-# Müller et al. 2019 take 600 examples of two classes, and 5 draws; more of these make a smaller bias and error.
+# Müller et al. 2019 use 600 examples of two classes and 5 draws. More draws reduce bias and error.
 EXAMPLES, DRAWS = 300, 20
 
 
@@ -20,20 +20,20 @@ EXAMPLES, DRAWS = 300, 20
         "information",
         "information about the example",
         "nats",
-        "Mutual information between the example and the difference of two logits of it under the run's augmentation, "
-        "20 draws each, of at most 300 training examples of each of two different classes, by their true labels: log 2 "
-        "where it says no more than the class (Müller et al. 2019, Fig. 6).",
+        "Mutual information between the index of an example and the difference of two logits under the run's "
+        "augmentation: at most 300 training examples of each of two different classes (true labels), 20 draws each. "
+        "It is log 2 where the logits reveal only the class (Müller et al. 2019, Fig. 6).",
     ),
     needs_classes=True,
 )
 def information(subject: Subject) -> dict[str, float]:
-    """Return what two logits of a trained network tell of the example."""
+    """Return the information about the example in two logits of a trained network."""
     return {"information": _information(subject, examples_of(subject))}
 
 
 @snapshot_trace("information")
 def information_through_training(subject: Subject) -> list[tuple[int, float]]:
-    """Return the same after each epoch whose weights the run kept: the same examples, augmented alike each time."""
+    """Return the information after each epoch with saved weights, for the same examples and augmentations."""
     rows = examples_of(subject)
     found: list[tuple[int, float]] = []
     for epoch, weights in read_snapshots(subject.folder):
@@ -43,10 +43,10 @@ def information_through_training(subject: Subject) -> list[tuple[int, float]]:
 
 
 def examples_of(subject: Subject) -> Tensor:
-    """Return the rows of the examples: of both classes as many, so that the class alone is worth log 2."""
+    """Return the rows of the examples, equally many of both classes, so that the class alone contributes log 2."""
     if not subject.resolved.run.augmentation.active:
-        remedy = "analyse runs with augmentation"
-        raise fail("information", "a run whose inputs are augmented: its randomness is theirs", "none", remedy)
+        remedy = "measure it on runs with augmentation"
+        raise fail("information", "a run with augmentation, whose randomness it measures", "none", remedy)
     first, _, third = subject.classes
     labels = subject.predictions["train.labels"]
     count = min(EXAMPLES, int((labels == first).sum()), int((labels == third).sum()))

@@ -7,7 +7,7 @@ from softtargets.analysis import linear_probe
 from softtargets.measures.registry import Measure, network_measures
 from softtargets.measures.subject import SAMPLED, Subject
 
-# Penalties that a probe is chosen from.
+# Penalties from which the probe's is chosen.
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
@@ -15,14 +15,14 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     "probe",
     Measure(
         "probe.accuracy",
-        "accuracy of a linear probe",
+        "linear-probe accuracy",
         "percent",
-        f"{SAMPLED}: accuracy on the test split of logistic regression, its penalty chosen on the validation split, or "
-        "without one on every fifth example held out.",
+        "Test accuracy of logistic regression on the features. Its penalty is chosen on the validation split, or, if "
+        f"that is empty, on every fifth training example. {SAMPLED}",
     ),
 )
 def probe(subject: Subject) -> dict[str, float]:
-    """Return the test accuracy of a linear probe of the run's own classes; of equal penalties the largest is taken."""
+    """Return the test accuracy of a linear probe. Among equally good penalties the largest is chosen."""
     train, num_classes = subject.sample, len(subject.head.weight)
     everything = {split: torch.arange(len(subject.predictions[f"{split}.ids"])) for split in ("validation", "test")}
     if len(everything["validation"]):

@@ -1,4 +1,4 @@
-"""Distances between three classes on the plane of their templates."""
+"""Distances between three classes in the plane of their templates."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,21 +8,25 @@ from softtargets.measures.registry import Measure, network_measures
 from softtargets.measures.subject import SAMPLE, Subject
 
 _DESCRIBED = {
-    "dc": ("Dc, similar classes", "Distance of the centroids of the two similar classes."),
-    "d1": ("D1, nearest of the other", "Distance of the other class's nearest 5 % to their centre."),
-    "d2": ("D2, farthest of the other", "Distance of the other class's farthest 5 % to their centre."),
-    "ratio": ("D1 / D2", "Nearest over farthest 5 % of the other class."),
+    "dc": ("Dc, similar classes", "Distance between the centroids of the two similar classes."),
+    "d1": (
+        "D1, nearest of the other",
+        "5 % quantile of the other class's distance to the centre of the similar classes.",
+    ),
+    "d2": ("D2, farthest of the other", "95 % quantile of that distance."),
+    "ratio": ("D1 / D2", "5 % over 95 % quantile of the other class's distance to the centre of the similar classes."),
 }
 
 
 def _measures(split: str) -> Iterator[Measure]:
-    plane = f"On the plane of the three classes' templates, {split} split, true labels, in units of the spread within"
+    plane = f"In the plane of the three classes' templates, {split} split, true labels"
     for name, (label, text) in _DESCRIBED.items():
-        yield Measure(f"projection.{name}.{split}", f"{label} ({split})", "factor", f"{text} {plane} them.")
+        unit = "" if name == "ratio" else ", relative to the spread within the similar classes"
+        yield Measure(f"projection.{name}.{split}", f"{label} ({split})", "factor", f"{text} {plane}{unit}.")
 
 
 def distances(subject: Subject, split: str) -> dict[str, float]:
-    """Return the distances of Fig. 1 of Shen et al. 2021, measured where they are drawn."""
+    """Return the distances of Fig. 1 of Shen et al. 2021, measured in the plane of the figure."""
     points = subject.projected(split, subject.of_classes(split, SAMPLE // 3))
     a, b, other = subject.classes
     found = cluster_distances(points.points, points.labels, similar=(a, b), different=other)

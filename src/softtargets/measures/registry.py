@@ -1,10 +1,12 @@
-"""The measures of a finished run. Each registers in the file that defines it, with one of the decorators below."""
+"""The registry of measures. Each measure is registered in the file that defines it by one of the decorators below."""
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from softtargets._errors import fail
 from softtargets.measures.subject import Subject
 from softtargets.runs.record import Record
 
@@ -16,17 +18,18 @@ OfSnapshots = Callable[[Subject], list[tuple[int, float]]]
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a finished run, or of each of its epochs: what it is called, and what it is computed from.
+    """One number of a finished run, or of each of its epochs.
 
     Args:
-        name: of the number in studies and results.
-        label: for people.
-        unit: "percent" is a fraction, shown times 100; "factor" is what something is multiplied or divided by.
-        describes: one sentence or more.
-        of: (record) -> the value, or None where it is not defined (no mislabelled examples, say). None where the
+        name: its name in studies and results.
+        label: its name on pages.
+        unit: "percent" is stored as a fraction and shown times 100; "factor" has no unit.
+        describes: its definition, one sentence or more.
+        of: (record) -> value, or None where it is not defined (for example without mislabelled examples). None if the
             measure needs the network.
-        group: name in `GROUPS` of the function that computes it, where it needs the network; else None.
-        needs_classes: whether it is of three classes, which the scale of a study names.
+        group: name in `GROUPS` of the function that computes it from the network; None if it needs only the record.
+        needs_classes: whether it is measured on three classes, which the scale of a study names.
+        bounds: smallest and largest value that it can take; None: unbounded, or [0, 1] for percent.
     """
 
     name: str
@@ -36,43 +39,53 @@ class Measure:
     of: OfRecord | None = None
     group: str | None = None
     needs_classes: bool = False
+    bounds: tuple[float, float] | None = None
+
+    @property
+    def span(self) -> float | None:
+        """Difference between the largest and the smallest possible value; None if unbounded."""
+        low, high = self.bounds or ((0.0, 1.0) if self.unit == "percent" else (-math.inf, math.inf))
+        return high - low if math.isfinite(high - low) else None
 
 
-# One number of a run each, by name: first those of its record, then those that need its network.
+# Measures by name, one number for each run: those of the record first, then those of the network.
 MEASURES: dict[str, Measure] = {}
-# Functions of a trained network, by name. One computes several measures, and those that are not finite are left out.
+# Functions of a trained network, by name. Each computes several measures; values that are not finite are omitted.
 GROUPS: dict[str, OfGroup] = {}
-# Numbers through training, by name: columns of the history, and those of `SNAPSHOT_TRACES`.
+# Numbers by epoch, by name: columns of the history, and those of `SNAPSHOT_TRACES`.
 TRACES: dict[str, Measure] = {}
-# Functions of a run that kept its weights through training: (subject) -> (epoch, value) pairs.
+# Functions of a run with saved weights of several epochs: (subject) -> (epoch, value) pairs.
 SNAPSHOT_TRACES: dict[str, OfSnapshots] = {}
 
 
-def measure(name: str, *, label: str, unit: Unit, describes: str | None = None) -> Callable[[OfRecord], OfRecord]:
-    """Register a function (record) -> value or None as a measure that every finished run gets.
+def measure(
+    name: str, *, label: str, unit: Unit, describes: str | None = None, bounds: tuple[float, float] | None = None
+) -> Callable[[OfRecord], OfRecord]:
+    """Register a function (record) -> value or None as a measure that is computed for every finished run.
 
     Args:
-        name: of the measure, unique.
-        label: for people.
-        unit: as of :class:`Measure`.
-        describes: one sentence. Default: the function's docstring.
+        name: unique name of the measure.
+        label: its name on pages.
+        unit: see :class:`Measure`.
+        describes: its definition. Default: the function's docstring.
+        bounds: see :class:`Measure`.
     """
 
     def register(compute: OfRecord) -> OfRecord:
         text = describes or " ".join((inspect.getdoc(compute) or "").split())
-        _add(MEASURES, Measure(name, label, unit, text, of=compute))
+        _add(MEASURES, Measure(name, label, unit, text, of=compute, bounds=bounds))
         return compute
 
     return register
 
 
 def network_measures(group: str, *measures: Measure, needs_classes: bool = False) -> Callable[[OfGroup], OfGroup]:
-    """Register a function (subject) -> value by name for measures that are computed only where a study names one.
+    """Register a function (subject) -> {name: value} for measures that are computed only if a study names one.
 
     Args:
-        group: name of the function, unique.
-        measures: that it returns.
-        needs_classes: whether they are of three classes.
+        group: unique name of the function.
+        measures: the measures that it returns.
+        needs_classes: whether they are measured on three classes.
     """
 
     def register(compute: OfGroup) -> OfGroup:
@@ -85,13 +98,13 @@ def network_measures(group: str, *measures: Measure, needs_classes: bool = False
 
 
 def history_traces(*measures: Measure) -> None:
-    """Register columns of a run's history, by their names, as numbers through training."""
+    """Register columns of a run's history as numbers by epoch."""
     for each in measures:
         _add(TRACES, each)
 
 
 def snapshot_trace(name: str) -> Callable[[OfSnapshots], OfSnapshots]:
-    """Register a function (subject) -> (epoch, value) pairs as a measure of the network, through training."""
+    """Register a function (subject) -> (epoch, value) pairs for a measure of the network by epoch."""
 
     def register(compute: OfSnapshots) -> OfSnapshots:
         _add(TRACES, MEASURES[name])
@@ -103,5 +116,5 @@ def snapshot_trace(name: str) -> Callable[[OfSnapshots], OfSnapshots]:
 
 def _add(registry: dict[str, Measure], measure: Measure) -> None:
     if measure.name in registry:
-        raise ValueError(f"measure '{measure.name}': registered twice")
+        raise fail("measure", "a name that is not registered yet", f"'{measure.name}'", "choose another name")
     registry[measure.name] = measure

@@ -1,4 +1,4 @@
-"""Measuring a finished run; what was computed before is kept in the store's `derived`."""
+"""Measuring a finished run. Values are cached in the store's `derived` folder."""
 
 import math
 from collections.abc import Callable, Collection
@@ -14,12 +14,12 @@ from softtargets.runs.record import read_history, read_record
 from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore
 
-# Raised by hand when a change alters a measure of the record, or one of the network; numbers that were kept by an older
-# version are computed again.
+# Increase by hand when a change alters a measure of the record, or one of the network. Values that were cached by an
+# older version are computed again.
 MEASURES_VERSION = 6
 ANALYSES_VERSION = 1
 
-# What may go wrong with one run: its data are gone, a file of it is, or it is of no use to a measure.
+# Errors of single runs: missing data or files, or a run for which a measure is not defined.
 FAILURES = (InputError, InputTypeError, OSError, RuntimeError)
 
 Value = TypeVar("Value")
@@ -30,8 +30,8 @@ class Measured:
     """Measures of a run.
 
     Args:
-        values: by name; those that are not defined for the run are left out.
-        problems: why others could not be computed.
+        values: by name, without those that are not defined for the run.
+        problems: why other measures could not be computed.
     """
 
     values: dict[str, float]
@@ -41,17 +41,17 @@ class Measured:
 def measure_run(
     resolved: ResolvedRun, store: RunStore, wanted: Collection[str] = (), classes: Classes | None = None
 ) -> Measured:
-    """Compute every measure of a finished run's record, and those of its network that are wanted.
+    """Compute all measures of a finished run's record, and the wanted measures of its network.
 
     Args:
         resolved: a finished run.
-        store: that has it.
+        store: the store that contains it.
         wanted: names of measures; those of the record are computed in any case.
-        classes: two that are alike, and a third, for what is of three classes.
+        classes: two similar classes and a different one, for measures on three classes.
 
     Raises:
-        OSError: where the store has no such run.
-        InputError: where the record of a teacher is gone or damaged.
+        OSError: the store has no such run.
+        InputError: the record of a teacher is missing or damaged.
     """
     of_record = measure_record(store, resolved.identity)
     names = [name for name in wanted if MEASURES[name].group is not None]
@@ -60,11 +60,11 @@ def measure_run(
 
 
 def measure_record(store: RunStore, identity: str) -> dict[str, float]:
-    """Return every measure of a finished run's record that is defined for it.
+    """Return all measures of a finished run's record that are defined for it.
 
     Raises:
-        OSError: where the store has no such run.
-        InputError: where the record of a teacher is gone or damaged.
+        OSError: the store has no such run.
+        InputError: the record of a teacher is missing or damaged.
     """
     measures = {name: measure.of for name, measure in MEASURES.items() if measure.of is not None}
 
@@ -94,17 +94,17 @@ def measure_network(
 
 def _group(resolved: ResolvedRun, store: RunStore, group: str, classes: Classes | None) -> dict[str, float]:
     def compute(subject: Subject) -> dict[str, float]:
-        # what is not defined, such as angles of classes that share a mean, is left out
+        # undefined values, such as angles between equal class means, are omitted
         return {name: value for name, value in GROUPS[group](subject).items() if math.isfinite(value)}
 
     return kept(resolved, store, {"group": group, "classes": classes}, compute, classes)
 
 
 def trace_run(resolved: ResolvedRun, store: RunStore, name: str, classes: Classes | None = None) -> dict[int, float]:
-    """Return a number through the training of a finished run, one of `TRACES`, by epoch.
+    """Return one of `TRACES` of a finished run, by epoch.
 
     Raises:
-        InputError: where it needs weights through training that the run did not keep, or classes that are not there.
+        InputError: it needs weights that the run did not save, or classes that the data do not have.
     """
     if name in SNAPSHOT_TRACES:
         return dict(kept(resolved, store, {"figure": name, "classes": classes}, SNAPSHOT_TRACES[name], classes))
@@ -119,14 +119,14 @@ def kept(
     compute: Callable[[Subject], Value],
     classes: Classes | None,
 ) -> Value:
-    """Return what was computed before of a run and its network, or open it, compute and keep it.
+    """Return a cached value of a run and its network, or compute and cache it.
 
     Args:
         resolved: a finished run.
-        store: that has it.
-        what: all that the value depends on besides the run and the version of the analyses; JSON data.
+        store: the store that contains it.
+        what: everything besides the run and the version of the analyses that the value depends on; JSON data.
         compute: (subject) -> JSON data.
-        classes: of the subject.
+        classes: classes of the subject.
     """
 
     def of_subject() -> Value:
@@ -140,7 +140,7 @@ def _kept(store: RunStore, identity: str, key: str, compute: Callable[[], Value]
     known = store.derived(identity, key)
     if known is None:
         known = compute()
-        # only a cache: on a full disk the page is still written
+        # only a cache: if the disk is full, the page is still written
         with suppress(OSError):
             store.put_derived(identity, key, known)
     return known

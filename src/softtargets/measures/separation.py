@@ -1,4 +1,4 @@
-"""How far classes stand apart in the last layer's features."""
+"""Separation of the classes in the features of the last layer."""
 
 from softtargets.analysis import class_separation, within_class_distance
 from softtargets.measures.registry import Measure, network_measures
@@ -11,17 +11,17 @@ from softtargets.measures.subject import SAMPLED, Subject
         "separation",
         "class separation R²",
         "fraction",
-        f"{SAMPLED}: share of cosine distance between examples that is one between classes (Kornblith et al. 2021).",
+        f"Share of the cosine distance between examples that is due to the classes (Kornblith et al. 2021). {SAMPLED}",
     ),
     Measure(
         "within",
-        "distance within classes",
+        "within-class distance",
         "fraction",
-        f"{SAMPLED}: mean cosine distance of two examples of a class.",
+        f"Mean cosine distance between two examples of a class. {SAMPLED}",
     ),
 )
 def separation(subject: Subject) -> dict[str, float]:
-    """Return how far classes stand apart, and how near their examples stand together."""
+    """Return the class separation and the within-class distance."""
     return {
         "separation": float(class_separation(*subject.sample)),
         "within": float(within_class_distance(*subject.sample)),

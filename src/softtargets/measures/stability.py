@@ -1,6 +1,6 @@
-"""Measures of what a run predicts of each class of the test split: how steady, and how much it gives to other classes.
+"""Variation of the predictions within each class of the test split: 1 - S of Shen et al. 2021, Tables 1 and 10.
 
-Of the stability S of Shen et al. 2021 they are 1 - S, as Tables 1 and 10 print it, in each reading of the formula.
+Each variant is one reading of the paper's formula for the stability S.
 """
 
 from functools import partial
@@ -12,23 +12,23 @@ from softtargets.analysis import inter_class_stability, stability
 from softtargets.measures.registry import measure
 from softtargets.runs.record import Record
 
-# name of the measure -> variant of the stability, and what it measures
+# name of the measure -> variant of the stability, and its definition
 WITHIN = {
-    "norm": ("eq2", "mean distance of a prediction to the mean of its class (Eq. 2 as printed)"),
-    "squared": ("eq2_squared", "mean squared distance of a prediction to the mean of its class"),
-    "listing": ("appendix_c", "standard deviation of its own class's probability (App. C)"),
+    "norm": ("eq2", "mean distance of the predictions to the mean of their class (Eq. 2 as printed)"),
+    "squared": ("eq2_squared", "mean squared distance of the predictions to the mean of their class"),
+    "listing": ("appendix_c", "standard deviation of the probability of the true class (App. C)"),
 }
 BETWEEN = {
-    "norm": ("eq5", "distance of its mean prediction to the mean of all (Eq. 5 as printed)"),
-    "squared": ("eq5_squared", "squared distance of its mean prediction to the mean of all"),
-    "scalar": ("own_class", "distance of its own mean probability of the label to that of all examples"),
+    "norm": ("eq5", "distance of the class's mean prediction to the overall mean (Eq. 5 as printed)"),
+    "squared": ("eq5_squared", "squared distance of the class's mean prediction to the overall mean"),
+    "scalar": ("own_class", "difference between the class's mean probability over its own and over all examples"),
 }
 _MEAN = "Mean over the classes of the test split of the"
 
 
 def _within(record: Record, variant: Any) -> float | None:
     probs, labels = _test(record)
-    # one example has no standard deviation
+    # a single example has no standard deviation
     kept = labels.bincount()[labels] > (1 if variant == "appendix_c" else 0)
     if not bool(kept.any()):
         return None
@@ -62,8 +62,8 @@ for _name, (_variant, _what) in BETWEEN.items():
     )(partial(_between, variant=_variant))
 
 
-@measure("test.minor", label="probability of other classes", unit="fraction")
+@measure("test.minor", label="probability of other classes", unit="fraction", bounds=(0.0, 1.0))
 def probability_of_other_classes(record: Record) -> float | None:
-    """Mean probability that is given to classes other than the label, over the test split."""
+    """Mean total probability of the classes other than the true label, over the test split."""
     probs, labels = _test(record)
     return float(probs.scatter(1, labels[:, None], 0.0).sum(1).mean()) if len(labels) else None

@@ -1,4 +1,4 @@
-"""A finished run with its network and its data, as the measures that need these are given it."""
+"""A finished run with its network and its data, for measures that need them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
 
-# Training examples that collapse, separation, probe and distances are measured on.
+# Number of training examples on which collapse, separation, probe and distances are measured.
 SAMPLE = 5_000
-SAMPLED = "Of what the last layer is given for some 5,000 training examples, every class by its share, and true labels"
+SAMPLED = "Measured on the inputs of the last layer for about 5,000 training examples (stratified, true labels)."
 
 
 @lru_cache(maxsize=2)
@@ -32,12 +32,12 @@ def _loaded(spec: DataSpec, cache: str) -> tuple[Dataset, Inputs]:
 
 
 class Subject:
-    """A finished run to be measured, on the CPU and in float32, whatever it was trained in; labels are the true ones.
+    """A finished run to be measured on the CPU and in float32, whatever it was trained in. Labels are the true labels.
 
     Args:
         resolved: the run.
-        store: that has it.
-        classes: two that are alike, and a third, for what is of three classes.
+        store: the store that contains it.
+        classes: two similar classes and a different one, for measures on three classes.
     """
 
     def __init__(self, resolved: ResolvedRun, store: RunStore, classes: Classes | None) -> None:
@@ -52,7 +52,7 @@ class Subject:
     def _data(self) -> tuple[Dataset, Inputs]:
         dataset, inputs = _loaded(self.resolved.run.data, str(self.store.cache))  # pyright: ignore[reportArgumentType]
         if dataset.fingerprint != self.resolved.fingerprint:
-            raise fail("data", "the content that the run was trained on", "other", "bring it back, or train again")
+            raise fail("data", "the data that the run was trained on", "other content", "restore it, or train again")
         return dataset, inputs
 
     @property
@@ -73,15 +73,17 @@ class Subject:
         """The three classes.
 
         Raises:
-            InputError: where the scale names none, or one that the data do not have.
+            InputError: the scale names no classes, or one that the data do not have.
         """
         count = len(self.head.weight)
+        if count < 3:
+            raise fail("classes", "at least three classes", f"{count} in the data", "use data with more classes")
         if self._classes is None or not all(0 <= name < count for name in self._classes):
             raise fail("classes", f"three of the {count} classes", self._classes, "name them in the study's scale")
         return self._classes
 
     def features(self, split: str, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the last layer is given for these places of a split, (n, D), and their labels."""
+        """Return the inputs of the last layer at these positions of a split, (n, D), and their labels."""
         inputs, rows = self._data[1], self.predictions[f"{split}.ids"][places]
         batches = (inputs.batch(chunk) for chunk in rows.split(ROWS))
         found = activations(self.network, batches, ["head"], side="input", dtype=torch.float32)["head"]
@@ -93,12 +95,12 @@ class Subject:
         return self.features("train", stratified(self.predictions["train.labels"], SAMPLE))
 
     def projected(self, split: str, places: Tensor) -> Projection:
-        """Return these places of a split on the plane through the three classes' templates, the bias among these."""
+        """Return these positions of a split in the plane of the three classes' templates (weights and bias)."""
         features, labels = self.features(split, places)
         return projection(features, labels, self.head.weight, classes=self.classes, bias=self.head.bias)
 
     def of_classes(self, split: str, most: int, classes: Iterable[int] | None = None) -> Tensor:
-        """Return the places of at most so many examples of each of the classes, evenly spaced."""
+        """Return the positions of at most `most` examples of each class, evenly spaced."""
         labels = self.predictions[f"{split}.labels"]
         return torch.cat([evenly((labels == name).nonzero()[:, 0], most) for name in classes or self.classes])
 
@@ -111,19 +113,19 @@ class Subject:
 
 @contextmanager
 def opened(resolved: ResolvedRun, store: RunStore, classes: Classes | None = None) -> Iterator[Subject]:
-    """Open a run to be measured, on as many threads as it was trained on: sums in another order are other numbers."""
+    """Open a run for measuring, with as many threads as in training, because the order of sums changes the result."""
     with quiet_machine(resolved.run.training.threads):
         yield Subject(resolved, store, classes)
 
 
 def evenly(rows: Tensor, most: int) -> Tensor:
-    """Return at most so many of the rows, evenly spaced."""
+    """Return at most `most` of the rows, evenly spaced."""
     count = min(most, len(rows))
     return rows[torch.arange(count) * len(rows) // max(count, 1)]
 
 
 def stratified(labels: Tensor, most: int) -> Tensor:
-    """Return the places of about so many labels at most: of each class its share, evenly spaced, and one at least."""
+    """Return the positions of about `most` labels, stratified by class and evenly spaced, at least one per class."""
     each = ((labels == name).nonzero()[:, 0] for name in labels.unique())
     parts = [evenly(places, max(1, len(places) * most // len(labels))) for places in each]
     return torch.cat(parts) if parts else labels.new_zeros(0)

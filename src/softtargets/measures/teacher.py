@@ -1,4 +1,4 @@
-"""What a run was taught by its targets or by its teacher, and what became of that."""
+"""Smoothness of a run's targets, accuracy of its teacher, and agreement with it."""
 
 from softtargets.measures.accuracy import accuracy_on
 from softtargets.measures.registry import measure
@@ -7,8 +7,8 @@ from softtargets.runs.record import Record
 
 @measure("smoothing", label="smoothing γ of the targets", unit="fraction")
 def smoothing(record: Record) -> float | None:
-    """K/(K-1) times the targets' mean mass on classes other than the observed label, over the training split: α of
-    label smoothing. Of students, where their one teacher alone is minimised against.
+    """K/(K-1) times the mean mass of the targets on classes other than the observed label, over the training split;
+    equals α of label smoothing. For students, defined if the loss uses only the predictions of one teacher.
     """
     # Müller et al. 2019's gamma
     if record.run is None:
@@ -17,15 +17,15 @@ def smoothing(record: Record) -> float | None:
     return record.run.objective.equivalent_smoothing(record.predictions, teachers)
 
 
-@measure("teacher.test.accuracy", label="its teacher's test accuracy", unit="percent")
+@measure("teacher.test.accuracy", label="test accuracy of the teacher", unit="percent")
 def accuracy_of_teacher(record: Record) -> float | None:
     """Accuracy of the run's teacher on the test split."""
     return accuracy_on(record.teachers[0], "test") if len(record.teachers) == 1 else None
 
 
-@measure("agreement", label="agreement with its teacher", unit="percent")
+@measure("agreement", label="agreement with the teacher", unit="percent")
 def agreement(record: Record) -> float | None:
-    """Share of the test split for which student and teacher predict the same class."""
+    """Share of the test split on which student and teacher predict the same class."""
     if len(record.teachers) != 1 or len(record.predictions["test.labels"]) == 0:
         return None
     own, theirs = record.predictions["test.logits"], record.teachers[0].predictions["test.logits"]

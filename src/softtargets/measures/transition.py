@@ -1,13 +1,13 @@
-"""The error of the transition that a run was trained with."""
+"""Error of the transition matrix that a run was trained with."""
 
 from softtargets.measures.registry import measure
 from softtargets.noise import from_confusion
 from softtargets.runs.record import Record
 
 
-@measure("transition.distance", label="error of T", unit="fraction")
+@measure("transition.distance", label="error of T", unit="fraction", bounds=(0.0, 1.0))
 def transition_distance(record: Record) -> float | None:
-    """Total variation between the transition that was used and that of the training labels, mean of rows."""
+    """Total variation between the transition used and the one realised in the training labels, mean over the rows."""
     used = record.predictions.get("transition")
     if used is None:
         return None

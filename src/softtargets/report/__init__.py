@@ -1,1 +1,1 @@
-"""The drawing toolkit: frame, palette, tables, figures and files of a page. It knows no job and decides nothing."""
+"""The toolkit for pages: HTML frame, colours, tables, figures, files. It is independent of the jobs."""

@@ -1,4 +1,4 @@
-"""How a figure looks: one specification, styled for the page (it follows the theme and the width) or for a file."""
+"""Figures: one specification, styled for the page (with theme and variable width) or for a file."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -17,17 +17,17 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 _PAGE_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 _FILE_WIDTHS = {1: 560, 2: 330}
 _NARROW = 250
-# A legend in a file with more letters than this has its entries in two columns.
+# In a file, a legend with more characters than this has two columns.
 _LONG_LEGEND = 80
 _RESOLUTION = 150.0
 _CLIP = re.compile(r'(?<=id=")clip\d+(?=")|(?<=url\(#)clip\d+(?=\))')
-# The release of Vega-Lite that this Altair writes for; vl-convert carries several.
+# The version of Vega-Lite for which Altair writes; vl-convert contains several.
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 
 @dataclass(frozen=True)
 class Series:
-    """One entry of a legend: a label, the name of its colour, a shape and a dash; `dots` are points and no line."""
+    """One entry of a legend: label, name of the colour, shape and dash; `dots`: points without a line."""
 
     label: str
     colour: str
@@ -38,7 +38,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of axes: its title, the title of its vertical axis and what draws it in a style."""
+    """One set of axes: title, function that draws it in a style, and title of the vertical axis."""
 
     title: str
     build: Build
@@ -47,9 +47,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class Style:
-    """Scales, fonts and colours: `paint` gives a colour by name, and `legend` asks for one inside the drawing.
+    """Scales, fonts and colours. `paint` returns a colour by name; `legend`: whether the drawing contains a legend.
 
-    `size` are a panel's width and height in pixels; on the page, where the width changes, it is None.
+    `size` is the width and height of a panel in pixels; None on the page, where the width is variable.
     """
 
     series: tuple[Series, ...]
@@ -58,13 +58,13 @@ class Style:
     size: tuple[int, int] | None = None
 
     def base(self, rows: list[dict[str, Any]]) -> alt.Chart:
-        """Return a chart of these rows; each that belongs to a series learns its place in the legend."""
+        """Return a chart of these rows, with the index of each row's series in the legend."""
         place = {entry.label: i for i, entry in enumerate(self.series)}
         known = [{**row, "place": place[row["series"]]} if "series" in row else row for row in rows]
         return alt.Chart(alt.InlineData(values=known))
 
     def window(self, whole: Extent, each: dict[str, Extent], **settings: Any) -> alt.Scale:
-        """Return a scale over `whole`, which on the page follows the series in focus: `each` has theirs by label."""
+        """Return a scale over `whole`; on the page it changes to the range in `each` of the highlighted series."""
         if self.legend:
             return alt.Scale(domain=list(whole), nice=False, **settings)
         extents = [each.get(entry.label, whole) for entry in self.series]
@@ -77,7 +77,7 @@ class Style:
         )
 
     def equal(self, x: Extent, y: Extent) -> tuple[alt.Scale, alt.Scale]:
-        """Return scales on which a unit is as long across as it is up, and which show all of `x` and `y`."""
+        """Return scales with equal units on both axes that include `x` and `y`."""
         middles = [(low + high) / 2 for low, high in (x, y)]
         halves = [(high - low) / 2 for low, high in (x, y)]
         if self.size is not None:
@@ -130,7 +130,7 @@ class Style:
         return alt.Shape("series:N", scale=scale, legend=self._legend())
 
     def emphasis(self, full: float = 1.0, faint: float = 0.12):
-        """Return an opacity that fades every series but the one that the page's legend has in focus."""
+        """Return an opacity that fades all series except the one highlighted in the legend of the page."""
         if self.legend:
             return alt.value(full)
         return alt.when("focus < 0 || datum.place === focus").then(alt.value(full)).otherwise(alt.value(faint))
@@ -151,14 +151,14 @@ class Style:
         return chart.mark_rule(strokeDash=[4, 3], strokeWidth=1, color=self.paint("muted"), opacity=0.8)
 
     def finish(self, chart: alt.LayerChart, panel: Panel, height: int) -> alt.LayerChart:
-        """Return a panel with its titles: the vertical axis is named on top, where its words run with the text."""
+        """Return a panel with its titles; the title of the vertical axis is horizontal, above the panel."""
         title = alt.TitleParams(panel.y_title)
         if panel.title:
             title = alt.TitleParams(panel.title, subtitle=panel.y_title)
         return chart.properties(height=height, title=title)
 
     def config(self, font: str) -> dict[str, Any]:
-        """Return the look of axes, titles and legends."""
+        """Return the style of axes, titles and legends."""
         ink, muted, line = self.paint("ink"), self.paint("muted"), self.paint("line")
         return {
             "font": font,
@@ -197,9 +197,9 @@ class Style:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: what its legend says, its panels, and what a reader must know to read it.
+    """A figure: series of the legend, panels, and a note for the reader.
 
-    `columns` is how many panels stand in a row at most.
+    `columns` is the largest number of panels in a row.
     """
 
     series: tuple[Series, ...]
@@ -210,12 +210,12 @@ class Drawing:
 
     @property
     def in_row(self) -> int:
-        """How many panels stand in a row: four as two and two, not as three and one."""
+        """Number of panels in a row; four panels are laid out as two and two."""
         four = len(self.panels) == 4 and self.columns > 2
         return 2 if four else min(len(self.panels), self.columns)
 
     def page_specs(self, description: str) -> list[dict[str, Any]]:
-        """Return one specification per panel, as wide as its container; the page draws the legend."""
+        """Return one specification for each panel, as wide as its container; the page draws the legend."""
         style = Style(self.series, palette.on_page, legend=False)
         specs = []
         for panel in self.panels:
@@ -228,14 +228,14 @@ class Drawing:
         return specs
 
     def svg(self) -> str:
-        """Return the figure as SVG on white ground."""
+        """Return the figure as SVG on a white background."""
         drawn = vl_convert.vegalite_to_svg(self._file_spec(), vl_version=VEGA_LITE)
-        # The converter numbers clip paths on from its last drawing; equal figures are to be equal files.
+        # The converter numbers clip paths consecutively over drawings. Renumbering makes equal figures equal files.
         first = {name: f"clip{i}" for i, name in enumerate(dict.fromkeys(_CLIP.findall(drawn)))}
         return _CLIP.sub(lambda found: first[found.group()], drawn)
 
     def png(self) -> bytes:
-        """Return the figure as PNG on white ground."""
+        """Return the figure as PNG on a white background."""
         return vl_convert.vegalite_to_png(self._file_spec(), vl_version=VEGA_LITE, ppi=_RESOLUTION)
 
     def _file_spec(self) -> dict[str, Any]:
@@ -247,20 +247,20 @@ class Drawing:
 
 
 def padded(low: float, high: float, share: float = 0.06) -> Extent:
-    """Return a range with some room on both sides."""
+    """Return a range with padding on both sides."""
     room = share * (high - low) or 1.0
     return low - room, high + room
 
 
 def extent(rows: list[dict[str, Any]], low: str, high: str, share: float = 0.06) -> Extent:
-    """Return the range of two columns of some rows, with some room on both sides."""
+    """Return the range of two columns of some rows, with padding on both sides."""
     return padded(min(row[low] for row in rows), max(row[high] for row in rows), share)
 
 
 def extents(
     rows: list[dict[str, Any]], low: str, high: str, beside: Iterable[dict[str, Any]] = ()
 ) -> tuple[Extent, dict[str, Extent]]:
-    """Return the range of all rows, and that of each series, by label, with the rows beside it."""
+    """Return the range of all rows, and the range of each series with the rows `beside`, by label."""
     every: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         every.setdefault(row["series"], [*beside]).append(row)

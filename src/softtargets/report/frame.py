@@ -1,4 +1,4 @@
-"""The frame that every page stands in: one HTML file that asks nothing of the network."""
+"""The frame of all pages: one HTML file without network requests."""
 
 import base64
 import functools
@@ -18,7 +18,7 @@ from softtargets.report import numbers, palette
 from softtargets.report.drawing import VEGA_LITE
 
 TEMPLATES = Path(__file__).parent / "templates"
-# Inside a script element HTML reads neither entities nor escapes, so what could end it is spelt as JSON escapes.
+# Script elements contain no HTML entities, so characters that could end them are written as JSON escapes.
 _JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
@@ -26,10 +26,10 @@ def render(folder: Path, context: Mapping[str, Any], *, charts: bool, filters: M
     """Return a page; equal contexts give equal pages.
 
     Args:
-        folder: holds the job's ``page.html``, which extends ``frame.html``, and perhaps a ``page.css``.
+        folder: folder of the job's ``page.html``, which extends ``frame.html``, and optionally a ``page.css``.
         context: variables of the template.
         charts: whether the page has charts, which need a script.
-        filters: filters of the template, in addition to those that every page has.
+        filters: filters of the template, in addition to those of all pages.
     """
     theme_js, page_js, bundle = asset("theme.js"), asset("page.js"), _bundle() if charts else ""
     own_styles = folder / "page.css"
@@ -58,13 +58,13 @@ def render(folder: Path, context: Mapping[str, Any], *, charts: bool, filters: M
 
 
 def put(contents: Mapping[str, bytes], folder: Path) -> Path:
-    """Write files of a page that were made in memory, each renamed into place, in their order, and return the page.
+    """Write the files of a page, each renamed into place, in their order, and return the path of the page.
 
-    What else lies in the folder stays.
+    Other files in the folder are kept.
 
     Args:
-        contents: every file by its path in the folder, ``index.html`` last.
-        folder: made if it does not exist.
+        contents: all files by path in the folder, ``index.html`` last.
+        folder: created if it does not exist.
     """
     for name, data in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -78,18 +78,18 @@ def inline_json(data: Any) -> Markup:
 
 
 def data_uri(mime: str, data: bytes) -> str:
-    """Return an address that holds the data itself."""
+    """Return a data URI."""
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"
 
 
 @functools.cache
 def asset(name: str) -> str:
-    """Return a file that lies beside the templates."""
+    """Return the content of a file beside the templates."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _policy(scripts: list[str]) -> str:
-    """Forbid what the page does not need: every request, and every script but these."""
+    """Return a content security policy that forbids all requests and all scripts except these."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return (

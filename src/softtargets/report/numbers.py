@@ -1,4 +1,4 @@
-"""Numbers as text: in the unit of their measure and with no more digits than papers print."""
+"""Numbers as text, in the unit of their measure and with as many digits as papers print."""
 
 import math
 
@@ -10,18 +10,18 @@ _LARGE = 100.0
 
 
 def in_unit(value: float, unit: str) -> float:
-    """Return a stored value (a fraction, nats, logits) in the unit that is shown: percent where that is the unit."""
+    """Return a stored value in the displayed unit: fractions times 100 if the unit is percent."""
     return 100.0 * value if unit == "percent" else value
 
 
 def number(value: float | None, unit: str, *, signed: bool = False, beside: float = 0.0) -> str:
-    """Return a stored value as text: with the decimals of its unit, and fewer where it is large.
+    """Return a stored value as text, with the decimals of its unit, or fewer if it is large.
 
     Args:
-        value: as stored; None is shown as a dash.
-        unit: of its measure.
-        signed: show a plus where it is positive.
-        beside: a stored value that it stands beside and whose decimals it shares if that one is larger.
+        value: stored value; None is shown as a dash.
+        unit: unit of its measure.
+        signed: show a plus sign for positive values.
+        beside: stored value shown next to it; if it is larger, it determines the decimals.
 
     Example:
         >>> number(0.8122, "percent"), number(0.111, "fraction"), number(-0.0312, "percent", signed=True)
@@ -35,7 +35,7 @@ def number(value: float | None, unit: str, *, signed: bool = False, beside: floa
         return "not finite"
     decimals = _decimals(max(abs(value), abs(beside)), unit)
     shown = round(in_unit(value, unit), decimals)
-    # A value that rounds to zero carries no sign.
+    # a value that rounds to zero has no sign
     sign = _MINUS if shown < 0 else ("+" if signed and shown > 0 else "")
     return f"{sign}{abs(shown):,.{decimals}f}"
 
@@ -49,22 +49,22 @@ def _decimals(size: float, unit: str) -> int:
 
 
 def difference_unit(unit: str) -> str:
-    """Return what to write behind a difference of two values of this unit."""
+    """Return the unit after a difference of two values."""
     return {"percent": "points", "nats": "nats", "logits": "logits", "epochs": "epochs"}.get(unit, "")
 
 
 def value_unit(unit: str) -> str:
-    """Return what to write behind a value of this unit."""
+    """Return the unit after a value."""
     return "%" if unit == "percent" else difference_unit(unit)
 
 
 def level(value: float) -> str:
-    """Return a level as the study writes it."""
+    """Return a level as text."""
     return f"{value:g}".replace("-", _MINUS)
 
 
 def rate(value: float) -> str:
-    """Return a noise rate or a confidence in percent, without digits that say nothing.
+    """Return a noise rate or a confidence in percent, without trailing zeros.
 
     Example:
         >>> rate(0.2), rate(0.998)
@@ -85,14 +85,14 @@ def small(value: float) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Return a p-value with two digits that count."""
+    """Return a p-value with two significant digits."""
     if p is None or not math.isfinite(p):
         return ""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the two units that matter.
+    """Return a time in its two largest units.
 
     Example:
         >>> duration(4.23), duration(59.6), duration(221), duration(7500), duration(200_000)

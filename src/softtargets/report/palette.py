@@ -1,7 +1,7 @@
-"""The colours of the page and of the figures, each for a light and a dark ground, stated once.
+"""The colours of pages and figures, for a light and a dark background.
 
-The series colours are those of Okabe and Ito, moved until each stands at least 3:1 against its ground; texts stand
-at 4.5:1 or more. Figures say by shape or dash what they say by colour.
+The series colours are those of Okabe and Ito, adjusted to a contrast of at least 3:1 with the background; text has at
+least 4.5:1. Figures distinguish series also by shape or dash.
 """
 
 from collections.abc import Callable
@@ -39,17 +39,17 @@ DASHES = ((1, 0), (7, 3), (2, 2), (8, 3, 2, 3), (4, 2), (10, 2), (1, 3))
 
 
 def on_page(name: str) -> str:
-    """Return the colour as the page's style sheet knows it: it changes with the theme, without drawing again."""
+    """Return the colour as a CSS variable of the page, which changes with the theme."""
     return f"var(--{name})"
 
 
 def in_file(name: str) -> str:
-    """Return the colour for a figure on white paper."""
+    """Return the colour for a figure on a white background."""
     return COLOURS[name][0]
 
 
 def spaced(n: int) -> tuple[str, ...]:
-    """Return `n` colours of the ramp, as far apart as they go; beyond its length they repeat from the dark end."""
+    """Return `n` colours of the ramp, evenly spaced; beyond its length the last colour repeats."""
     last = len(RAMP) - 1
     if n <= 1:
         return RAMP[:n]

@@ -1,11 +1,11 @@
-"""Numbers of a figure as a plain table: each with its text, and nothing beside it."""
+"""Numbers of a figure as a plain table."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class PlainRow:
-    """A row: what it is called, and its numbers as text and in full; None where there is none."""
+    """A row: its label, and its numbers as text and as values (None if there is none)."""
 
     label: str
     cells: tuple[tuple[str, float | None], ...]
@@ -13,9 +13,9 @@ class PlainRow:
 
 @dataclass(frozen=True)
 class PlainTable:
-    """What the numbers are, the names of the columns, that of the labels first, and rows in groups by title.
+    """A table: caption, names of the columns (that of the labels first), and groups of rows with titles.
 
-    `open` says whether it is shown before it is asked for.
+    `open`: whether the table is initially expanded.
     """
 
     caption: str

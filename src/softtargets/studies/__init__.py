@@ -1,9 +1,9 @@
-"""Studies: claims of papers written down, the runs that test them, and the page that says how they came out.
+"""Studies: claims of papers, the runs that test them, and pages with the results.
 
     load -> plan -> schedule -> execute -> measure -> judge -> results -> page
 
-:func:`run_study` does all of it, :func:`report_study` leaves out the training, :func:`describe_study` stops at the
-plan and estimates its cost. Each study is a folder with ``study.toml``.
+:func:`run_study` performs all steps, :func:`report_study` skips the training, :func:`describe_study` stops at the plan
+and estimates the time. Each study is a folder with a ``study.toml``.
 """
 
 from importlib import import_module
@@ -17,7 +17,7 @@ __all__ = ["StudyOutcome", "describe_study", "report_study", "run_study"]
 
 
 def __getattr__(name: str) -> Any:
-    # imported on first use: listing the studies needs the schema alone, and must not wait for torch
+    # imported on first use, because listing the studies must not import torch
     if name in __all__:
         return getattr(import_module(f"{__name__}.{'describe' if name == 'describe_study' else 'job'}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The question of a study answered in sentences from the verdicts of its claims, and how far the answer reaches."""
+"""The answer to the question of a study, in sentences, from the verdicts of its claims."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -24,9 +24,14 @@ WORDS: dict[VerdictName, Word] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One claim in a sentence: what sets it apart, said in full and in short, and what was found.
+    """One claim as part of a sentence.
 
-    `found` are estimate and interval, empty where there are none; `where` is where the claim puts the contrast.
+    Args:
+        name: what distinguishes the claim from the others of its group.
+        short: the same in short.
+        verdict: its verdict.
+        found: estimate and interval; empty text if there are none.
+        where: where the claim places the contrast, in words.
     """
 
     name: str
@@ -43,7 +48,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Sentence:
-    """What a group of claims says: its cases, those of one answer together."""
+    """A group of claims: its cases, grouped by answer."""
 
     label: str
     parts: tuple[tuple[Word, tuple[Case, ...]], ...]
@@ -56,7 +61,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Answered:
-    """A question, its answer in one line and group by group, further questions, and the limits of all that."""
+    """A question, its answer in one line and for each group, further questions, and limitations."""
 
     question: str
     lead: str
@@ -69,14 +74,14 @@ class Answered:
 def answer(
     study: Study, scale: str, outputs: Collection[str], data: Sequence[DataSummary], verdicts: Sequence[Verdict]
 ) -> Answered | None:
-    """Answer a study's question from the verdicts that are there; None where it asks none or none of them is.
+    """Answer the question of a study; None if it has no question, or none of the claims was judged.
 
     Args:
-        study: with its question.
-        scale: at which it was run.
-        outputs: names of those that are shown.
-        data: the data sets that the answer is about.
-        verdicts: of its claims.
+        study: the study.
+        scale: the scale of the runs.
+        outputs: names of the outputs that are shown.
+        data: the data sets of the runs.
+        verdicts: verdicts of the claims.
     """
     asked = study.answer
     found = {verdict.claim.id: verdict for verdict in verdicts}
@@ -96,7 +101,7 @@ def answer(
 
 
 def _cases(study: Study, group: AnswerGroup, found: dict[str, Verdict]) -> tuple[Case, ...]:
-    """Name each claim of a group by what sets it apart from the others there: its levels, its noise."""
+    """Name each claim of a group by what distinguishes it from the others: its levels or its noise."""
     known = [found[name] for name in group.claims if name in found]
     levels = [_levels(verdict.claim) for verdict in known]
     noises = [_noises(verdict.claim) for verdict in known]
@@ -122,7 +127,7 @@ def _noises(claim: Claim) -> tuple[Noise, ...]:
 
 
 def _lead(cases: list[Case]) -> str:
-    """Count the answers over the groups: case by case where groups share their cases, else all together."""
+    """Count the answers over the groups: for each case if the groups share their cases, else in total."""
     by_name: dict[str, list[Case]] = {}
     for case in cases:
         by_name.setdefault(case.name, []).append(case)
@@ -173,12 +178,12 @@ def _limits(study: Study, groups: dict[str, tuple[Case, ...]], main: list[Case])
     verdicts = [case.verdict for case in main]
     compared = {_compared(study, verdict.claim) for verdict in verdicts}
     if len(compared) == 1 and (what := compared.pop()):
-        yield f"The numbers: {what}."
+        yield f"Numbers in parentheses: {what}, with interval."
     marks = {(case.where, case.verdict.claim.relation) for case in main}
     if len(marks) == 1:
         mark, relation = marks.pop()
         other = {">": "below", "<": "above", "equivalent": "outside"}[relation]
-        yield f"Yes: the interval lies wholly {mark}. No: wholly {other}. Undecided: it reaches over the mark."
+        yield f"Yes: the whole interval is {mark}. No: the whole interval is {other}. Undecided: neither."
     undecided = {
         label: [case.short or case.name for case in cases if case.word == "undecided"]
         for label, cases in groups.items()
@@ -192,19 +197,19 @@ def _limits(study: Study, groups: dict[str, tuple[Case, ...]], main: list[Case])
         each = " to ".join(numbers.rate(level) for level in dict.fromkeys((confidences[0], confidences[-1])))
         ran = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
         yield (
-            f"n = {ran} seeds, paired. Intervals are at {each}, so that every yes and no of the study holds together "
-            f"at {numbers.rate(1 - LEVEL)} (Holm). They say what other seeds would give, not other data."
+            f"n = {ran} seeds, paired. The confidence of each interval is {each}, so that all answers together hold "
+            f"with a confidence of {numbers.rate(1 - LEVEL)} (Holm). Intervals describe other seeds, not other data."
         )
 
 
 def _reach(scale: str, data: Sequence[DataSummary]) -> Iterable[str]:
     sizes = [f"{one.name} ({one.sizes.get('train', 0):,} training examples)" for one in data]
     if sizes:
-        yield f"Data: {' and '.join(sizes)}, {scale} scale; of other data and networks it says nothing."
+        yield f"Data: {' and '.join(sizes)}, {scale} scale. Results can differ for other data and networks."
 
 
 def _compared(study: Study, claim: Claim) -> str:
-    """Return the two sides of a difference in words; empty where a contrast is more than that."""
+    """Return the two sides of a difference in words; empty text for other contrasts."""
     sides = {weight: [t for t in claim.terms if t.weight == weight] for weight in (1.0, -1.0)}
     if len(claim.terms) != 2 or any(len(side) != 1 or len(side[0].arms) > 1 for side in sides.values()):
         return ""
@@ -213,7 +218,7 @@ def _compared(study: Study, claim: Claim) -> str:
         return ""
     label = labels.measure(treated.metric).label
     label = label[:1].lower() + label[1:] if label[1:2].islower() else label
-    return f"{label} of “{arm_label(study, treated.arms[0])}” less that of “{arm_label(study, other.arms[0])}”"
+    return f"{label} of “{arm_label(study, treated.arms[0])}” minus that of “{arm_label(study, other.arms[0])}”"
 
 
 def _capital(text: str) -> str:

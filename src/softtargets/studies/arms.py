@@ -1,10 +1,11 @@
-"""What a study trains: its arms, their teachers, its scales and kinds of noise."""
+"""The runs of a study: arms, teachers, scales and noise."""
 
 from typing import Any, Literal
 
 from pydantic import Field
 
 from softtargets._spec import Classes, Spec
+from softtargets.studies.request import MOST_SEEDS
 
 Levels = str | tuple[float, ...]
 ZERO = 0.0
@@ -12,20 +13,26 @@ TEACHER = "teacher"
 
 
 class TeacherArm(Spec):
-    """A teacher: another arm of the study at the student's seed and noise, at a level of its own or the student's."""
+    """A teacher: another arm of the study with the seed and noise of the student, at its own level or the student's."""
 
     arm: str
     level: float | None = None
 
 
 class Arm(Spec):
-    """One method. `sweep` names the key of `objective` that the level sets; without it the arm has no level.
+    """One method of a study.
 
-    An arm with `teachers` is taught by the runs of other arms; `sweep = "teacher"` hands its level on to them.
-    `role` names what of the scale's `roles` is laid over the run specification, and `run` is laid over that.
-    `seed_offset` is added to every seed but that of noise, so that a teacher and its student begin differently.
-    `zero` is the arm that stands for this one at level 0, in place of the study's baseline. `levels` are the arm's own
-    in every output, in place of the output's: temperatures, say, beside the α of other arms.
+    Attributes:
+        label: name on pages.
+        objective: objective of the run specification.
+        sweep: key of `objective` that the level sets; "teacher": the level is passed to the teacher; None: no level.
+        teachers: arms whose runs are the teachers.
+        role: key of the scale's `roles` whose settings are merged into the run specification.
+        run: settings that are merged into the run specification after those of the role.
+        seed_offset: added to all seeds except that of the noise, so that teacher and student are initialised
+            differently.
+        zero: arm that replaces this one at level 0; None: the baseline of the study.
+        levels: levels of this arm in every output; None: those of the output.
     """
 
     label: str
@@ -46,7 +53,7 @@ class Arm(Spec):
 
 
 class Expected(Spec):
-    """The shape of data that may not be at hand, so that time can be estimated without it."""
+    """The shape of the data, used to estimate times if the data are not available."""
 
     input_shape: tuple[int, ...]
     num_classes: int
@@ -54,15 +61,21 @@ class Expected(Spec):
 
 
 class Scale(Spec):
-    """One size of the study: seeds, named sets of levels, and the run specification shared by all runs.
+    """One size of the study.
 
-    What is laid over it by role of the arm and by name of the noise stands in `roles` and `noises`; of a noise, what
-    belongs to a role stands under `roles` there. `classes` are three of the data set's: two that are alike, and a
-    third that is not, for what is shown or measured of three classes. `differs` says what differs from the paper at
-    this scale; `data_differs` what does only with the scale's own data.
+    Attributes:
+        seeds: number of seeds.
+        levels: named sets of levels.
+        run: run specification that all runs share.
+        roles: settings that are merged into it, by role of the arm.
+        noises: settings that are merged into it, by name of the noise; its `roles` apply to the roles of arms.
+        classes: two similar classes and a different one, for figures and measures of three classes.
+        differs: differences from the paper at this scale.
+        data_differs: differences from the paper that apply only to the scale's own data.
+        expects: expected shape of the data.
     """
 
-    seeds: int = Field(ge=2)
+    seeds: int = Field(ge=2, le=MOST_SEEDS)
     levels: dict[str, tuple[float, ...]]
     run: dict[str, Any]
     roles: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -74,17 +87,19 @@ class Scale(Spec):
 
 
 class Setting(Spec):
-    """Scales of some outputs' own, for data that a study takes beside its main ones."""
+    """Scales for some of the outputs, for additional data sets."""
 
     label: str
     scales: dict[Literal["smoke", "desk", "paper"], Scale]
 
 
 class NamedNoise(Spec):
-    """Noise other than symmetric at a rate. `noise` is what a run specification says of it; without it there is none.
+    """A named kind of noise, other than symmetric noise at a rate.
 
-    What a scale says under the same name, such as other data, is laid over the run. A relative `file` of recorded
-    labels is taken from the folder of the data set, where that is a path.
+    Attributes:
+        label: name on pages.
+        noise: noise of the run specification; None: no noise. If the data set is a local path, a relative `file` of
+            recorded labels is relative to that path.
     """
 
     label: str

@@ -1,6 +1,6 @@
-"""Finding studies and reading their ``study.toml``: the shipped ones by name, the user's own by folder.
+"""Finding studies, by name or folder, and reading their ``study.toml``.
 
-Nothing here needs torch or the registries of measures and output kinds, so that `softtargets list` answers at once.
+This module imports neither torch nor the registries, so that `softtargets list` is fast.
 """
 
 from importlib.resources import files
@@ -16,7 +16,7 @@ STUDY = "study.toml"
 
 
 def shipped() -> dict[str, Path]:
-    """Return the folders of the studies that come with the package, by name."""
+    """Return the folders of the studies in this package, by name."""
     root = Path(str(files("softtargets.studies")))
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{STUDY}"))}
 
@@ -25,7 +25,7 @@ def find(study: str) -> Path:
     """Return the folder of a study, by name or by path.
 
     Raises:
-        InputError: naming the nearest study.
+        InputError: no such study, with the nearest name.
     """
     known = shipped()
     if study in known:
@@ -35,19 +35,19 @@ def find(study: str) -> Path:
     if (folder / STUDY).is_file():
         return folder
     if folder.is_dir():
-        raise fail("study", f"a folder with {STUDY}", f"'{study}'", f"write {STUDY}, or name one of {', '.join(known)}")
+        raise fail("study", f"a folder with {STUDY}", f"'{study}'", f"add {STUDY}, or use one of {', '.join(known)}")
     raise unknown("study", study, known)
 
 
 def read_study(folder: Path) -> Study:
-    """Read ``study.toml`` and validate it as far as the schema goes; :func:`load.load_study` checks the rest.
+    """Read ``study.toml`` and validate it against the schema; :func:`load.load_study` checks the rest.
 
     Raises:
-        InputError: naming the file, the key and the nearest valid name.
+        InputError: an invalid file, with the key and the nearest valid name.
     """
     return Study.parse(expand_templates(read_toml(folder / STUDY), folder / STUDY), source=str(folder / STUDY))
 
 
 def list_studies() -> list[Study]:
-    """Return every study that comes with the package."""
+    """Return all studies of this package."""
     return [read_study(folder) for folder in shipped().values()]

@@ -1,4 +1,4 @@
-"""A study's grid as run specifications."""
+"""The runs of a study as specifications."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -6,19 +6,20 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from softtargets._errors import unknown
+from softtargets._errors import fail, unknown
 from softtargets._spec import merged
 from softtargets.data.spec import AugmentationSpec
+from softtargets.report.numbers import duration
 from softtargets.runs.spec import RunSpec, Seeds
 from softtargets.studies.arms import ZERO, Scale
 from softtargets.studies.records import CellKey
-from softtargets.studies.request import DataChoice
+from softtargets.studies.request import MOST_SEEDS, DataChoice
 from softtargets.studies.schema import Noise, Study, Term
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A cell of a study at one seed, and what to train for it."""
+    """A cell of a study at one seed, and its run specification."""
 
     key: CellKey
     seed: int
@@ -26,10 +27,10 @@ class PlannedRun:
 
 
 def select_outputs(study: Study, output: str | None) -> tuple[str, ...]:
-    """Return the outputs asked for: one, those of a setting, or all that belong to none.
+    """Return the selected outputs: one output, those of a setting, or all that belong to no setting.
 
     Raises:
-        InputError: naming the nearest output.
+        InputError: no such output, with the nearest name.
     """
     if output is None or output in study.settings:
         return tuple(name for name, item in study.outputs.items() if item.setting == output)
@@ -39,20 +40,20 @@ def select_outputs(study: Study, output: str | None) -> tuple[str, ...]:
 
 
 def check_scale(study: Study, scale: str) -> None:
-    """Require a scale that the study has."""
+    """Require a scale of the study."""
     if scale not in study.scales:
         raise unknown("scale", scale, study.scales)
 
 
 def differences(study: Study, scale: str, data: DataChoice | None = None) -> tuple[str, ...]:
-    """Return what differs from the paper at a scale, with the study's data or the user's."""
+    """Return the differences from the paper at a scale, with the data of the study or of the user."""
     settings = study.scales[scale]  # pyright: ignore[reportArgumentType]
     on_data = settings.data_differs if data is None else (f"Data: {data.name}, chosen by the user.",)
     return (*study.differs, *on_data, *settings.differs)
 
 
 def cells_of(study: Study, scale: str, outputs: Iterable[str]) -> list[CellKey]:
-    """Return the cells that some outputs and their claims need, each once, in the order of the study."""
+    """Return the cells of some outputs and their claims, without duplicates, in the order of the study."""
     wanted = set(outputs)
     keys: dict[CellKey, None] = {}
     for name, output in study.outputs.items():
@@ -68,13 +69,13 @@ def cells_of(study: Study, scale: str, outputs: Iterable[str]) -> list[CellKey]:
 
 
 def cell(study: Study, arm: str, level: float, noise: Noise) -> CellKey:
-    """Return the place of an arm at a level: the baseline's at level 0, and for an arm without a swept key."""
+    """Return the cell of an arm at a level; at level 0 of a swept key it is that of the baseline."""
     name = study.arm_at(arm, level)
     return CellKey(name, level if study.arms[name].sweep is not None else ZERO, noise)
 
 
 def term_cells(study: Study, term: Term, scale: str) -> list[CellKey]:
-    """Return the cells that a term averages over."""
+    """Return the cells over which a term averages."""
     levels = study.levels(term.level, scale)
     return [cell(study, arm, level, noise) for arm, level, noise in product(term.arms, levels, term.noises)]
 
@@ -88,31 +89,35 @@ def expand(
     data: DataChoice | None = None,
     places: Mapping[str, str] | None = None,
 ) -> list[PlannedRun]:
-    """Return every run of these outputs at a scale, seed by seed, so that an interrupted study has whole pairs.
+    """Return all runs of some outputs at a scale, ordered by seed, so that an interrupted study has complete pairs.
 
     Args:
-        study: as read.
+        study: the study.
         scale: smoke, desk or paper.
         outputs: names of outputs.
-        seeds: how many; None: as the scale says.
-        data: replaces the scale's data set, keeping its limits, and those of its noises.
-        places: where data sets lie, by the names that the study gives them; all else of them stays.
+        seeds: number of seeds; None: that of the scale.
+        data: replaces the data sets of the scale and of its noises; their limits are kept.
+        places: local paths of data sets, by their names in the study.
 
     Raises:
-        InputError: where a specification of the study is not valid, naming the key, or a place is of no data set.
+        InputError: an invalid specification, with the key; too many seeds; or a place that names no data set.
     """
     settings = study.scales[scale]  # pyright: ignore[reportArgumentType]
     if places:
         settings = _placed(settings, places)
     keys = cells_of(study, scale, outputs)
     count = settings.seeds if seeds is None else seeds
+    if count > MOST_SEEDS:
+        runs = len(keys) * count
+        got = f"{count:,}, which is {runs:,} runs ({duration(runs)} at one second each)"
+        raise fail("seeds", f"at most {MOST_SEEDS:,}", got, "choose fewer seeds")
     if data is not None:
         settings = _on_data(settings, data)
     return [PlannedRun(key, seed, _specify(study, settings, key, seed)) for seed in range(count) for key in keys]
 
 
 def without_augmentation(planned: Iterable[PlannedRun]) -> list[PlannedRun]:
-    """Return the same runs, and their teachers, without augmentation, which is of images alone."""
+    """Return the same runs and teachers without augmentation, which is defined only for images."""
     return [replace(item, run=_unaugmented(item.run)) for item in planned]
 
 
@@ -122,7 +127,11 @@ def _unaugmented(run: RunSpec) -> RunSpec:
 
 
 def _placed(settings: Scale, places: Mapping[str, str]) -> Scale:
-    """Return a scale whose data sets lie elsewhere."""
+    """Return a scale whose data sets are read from local paths.
+
+    A copy may call its image column by another name than the hub does. The name is therefore dropped, and the only
+    image column is read.
+    """
     tables = [settings.run, *settings.noises.values()]
     known = [table["data"]["name"] for table in tables if "name" in table.get("data", {})]
     for name in places:
@@ -130,7 +139,7 @@ def _placed(settings: Scale, places: Mapping[str, str]) -> Scale:
             raise unknown("--at", name, known)
 
     def placed(table: dict[str, Any]) -> dict[str, Any]:
-        data = table.get("data", {})
+        data = {key: value for key, value in table.get("data", {}).items() if key != "image"}
         return {**table, "data": {**data, "name": places[data["name"]]}} if data.get("name") in places else table
 
     noises = {name: placed(table) for name, table in settings.noises.items()}
@@ -138,7 +147,7 @@ def _placed(settings: Scale, places: Mapping[str, str]) -> Scale:
 
 
 def _on_data(settings: Scale, data: DataChoice) -> Scale:
-    """Return a scale with the user's data set in the place of all of its own."""
+    """Return a scale with the data set of the user instead of its own."""
     chosen: dict[str, Any] = {"name": data.name}
     if data.label is not None:
         chosen["label"] = data.label
@@ -173,7 +182,7 @@ def _specification(study: Study, settings: Scale, key: CellKey, seed: int) -> di
 
 
 def _beside_data(noise: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    """Take a relative file of recorded labels from the folder of the data set, where that is a path."""
+    """Resolve a relative file of recorded labels against the folder of the data set, if that is a local path."""
     folder = Path(str(data.get("name", ""))).expanduser()
     if "file" not in noise or not folder.exists():
         return noise

@@ -1,11 +1,11 @@
-"""What a study adds in Python: the module ``study.py`` beside its ``study.toml``.
+"""Python code of a study: the optional module ``study.py`` beside its ``study.toml``.
 
-The module is run when the study is loaded to be run, reported or shown. It may define
+The module is executed when the study is run, reported or shown. It can define
 
-- ``EXACT``, a dictionary from names to functions without arguments: numbers that claims name as `exact`;
-- output kinds of its own: subclasses of :class:`softtargets.studies.outputs.kind.OutputKind` that carry
-  :func:`softtargets.studies.outputs.kind.output_kind`, defined there or imported. A kind takes the place of a shipped
-  one of the same name, for this study alone.
+- ``EXACT``, a dictionary from names to functions without arguments: numbers that claims refer to as `exact`;
+- output kinds: subclasses of :class:`softtargets.studies.outputs.kind.OutputKind` decorated with
+  :func:`softtargets.studies.outputs.kind.output_kind`, defined or imported there. For this study, such a kind replaces
+  a built-in kind of the same name.
 
 Other modules of the folder are imported relatively: ``from .curves import ...``.
 """
@@ -26,29 +26,29 @@ MODULE = "study.py"
 
 @dataclass(frozen=True)
 class Extension:
-    """The exact numbers and the output kinds that a study may name."""
+    """The exact numbers and the output kinds that a study can use."""
 
     exact: Mapping[str, Callable[[], float]] = field(default_factory=dict)
     kinds: Mapping[str, type[OutputKind]] = field(default_factory=lambda: KINDS)
 
 
 def load_extension(folder: Path) -> Extension:
-    """Run the module of a study, if it has one.
+    """Execute the module of a study, if it has one.
 
     Raises:
-        InputError: naming the file, where it cannot be run.
+        InputError: the module cannot be executed, with the file.
     """
     path = folder / MODULE
     if not path.is_file():
         return Extension()
     name = f"softtargets_study_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
     try:
-        # a package, so that it can import the modules beside it: `from .curves import ...`
+        # loaded as a package, so that it can import modules of its folder: `from .curves import ...`
         spec = spec_from_file_location(name, path, submodule_search_locations=[str(folder)])
         if spec is None or spec.loader is None:
             raise ImportError(str(path))
         module = module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses look their module up there
+        sys.modules[name] = module  # required by dataclasses
         spec.loader.exec_module(module)
         extension = Extension(dict(getattr(module, "EXACT", {})), {**KINDS, **kinds_in(module)})
         _check(extension)
@@ -61,7 +61,7 @@ def load_extension(folder: Path) -> Extension:
 
 
 def _check(extension: Extension) -> None:
-    """Require exact numbers that can be called and kinds that can show nothing, before anything is trained."""
+    """Require that exact numbers are functions and that kinds have defaults for all fields."""
     for name, compute in extension.exact.items():
         if not callable(compute):
             raise TypeError(f"EXACT['{name}'] is not a function")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from softtargets._errors import InputError, fail
 from softtargets.runs.store import RunStore
@@ -23,17 +23,17 @@ from softtargets.train.progress import Progress
 from softtargets.train.schedule import train_all
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StudyOutcome:
-    """What came of a study.
+    """The outcome of running or reporting a study.
 
     Args:
-        page: path of its page; ``results.json`` and ``results.csv`` lie beside it.
-        results: everything that the page shows.
+        page: path of the page; ``results.json`` and ``results.csv`` are in the same folder.
+        results: the content of the page.
         trained: number of runs that were trained.
-        present: number of runs that were there already.
+        present: number of runs that were already present.
         failed: number of runs that failed.
-        seconds: time that it took.
+        seconds: elapsed time.
     """
 
     page: Path
@@ -50,6 +50,11 @@ class StudyOutcome:
             f"{self.present} present, {self.failed} failed; claims: {claims}; page: {self.page}>"
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers of runs, the time, the path of the page and the results, as plain data."""
+        counts = {name: getattr(self, name) for name in ("trained", "present", "failed", "seconds")}
+        return {**counts, "page": str(self.page), "results": self.results.to_dict()}
+
 
 def run_study(
     study: str | Path,
@@ -59,40 +64,40 @@ def run_study(
     on_progress: Callable[[Progress], None] = lambda state: None,
     **options: Unpack[StudyOptions],
 ) -> StudyOutcome:
-    """Train what is missing of a study and write its page.
+    """Train the missing runs of a study and write its page.
 
     Args:
-        study: name of a shipped study, or a folder with a ``study.toml``. Its ``study.py``, if it has one, is run.
+        study: name of a shipped study, or a folder with a ``study.toml``. A ``study.py`` in that folder is executed.
         output: one table or figure, or a setting; None: all outputs that belong to no setting.
-        workers: number of worker processes; None: as many as there are cores for their intra-op threads.
-        on_progress: called about twice a second while runs are trained, from a thread of its own.
-        **options: scale, seeds, data, label, places, runs and reports, as of
+        workers: number of worker processes; None: number of cores divided by the threads of a run.
+        on_progress: called about twice a second during training, from another thread.
+        **options: scale, seeds, data, label, places, runs and reports; see
             :class:`softtargets.studies.request.StudyRequest`.
 
     Returns:
-        The path of the page, its results, and how many runs were trained, present and failed.
+        The path of the page, the results, and the numbers of runs that were trained, present and failed.
 
     Raises:
-        InputError: for a bad argument, study or data set, before anything is trained.
-        OSError: where the page cannot be written; every finished run is kept.
+        InputError: an invalid argument, study or data set; raised before any training.
+        OSError: the page cannot be written; finished runs are kept.
     """
     return run(StudyRequest.of(study, output, options), workers=workers, on_progress=on_progress)
 
 
 def report_study(study: str | Path, output: str | None = None, **options: Unpack[StudyOptions]) -> StudyOutcome:
-    """Write the page of a study from what is recorded; nothing is trained.
+    """Write the page of a study from finished runs, without training.
 
-    Runs are looked for as this machine and the data at hand would make them. Where there is none of those, or the data
-    are gone, runs of the same specifications that were made elsewhere (on a GPU, say) are shown.
+    Runs of this machine on the available data are used. If there are none, or the data are not available, runs with the
+    same specifications from other machines (for example with a GPU) are used.
 
     Args:
-        study, output, options: as of :func:`run_study`.
+        study, output, options: see :func:`run_study`.
 
     Returns:
-        As of :func:`run_study`.
+        See :func:`run_study`.
 
     Raises:
-        InputError: where neither the data nor any run is there.
+        InputError: neither the data nor any run is available.
     """
     return report(StudyRequest.of(study, output, options))
 
@@ -104,13 +109,13 @@ def run(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Callable[[Progress], None] = lambda state: None,
 ) -> StudyOutcome:
-    """Run what was requested; see :func:`run_study`.
+    """Run a request; see :func:`run_study`.
 
     Args:
-        request: what the user asked for.
+        request: the validated arguments.
         workers: number of worker processes.
-        checkpoint_seconds: least time between a run's checkpoints; it changes no result.
-        on_progress: called while runs are trained.
+        checkpoint_seconds: shortest time between the checkpoints of a run; it changes no result.
+        on_progress: called during training.
     """
     started = time.monotonic()
     store = RunStore(request.runs)
@@ -127,7 +132,7 @@ def run(
 
 
 def report(request: StudyRequest) -> StudyOutcome:
-    """Report what was requested; see :func:`report_study`."""
+    """Report a request; see :func:`report_study`."""
     started = time.monotonic()
     store = RunStore(request.runs)
     try:
@@ -137,7 +142,7 @@ def report(request: StudyRequest) -> StudyOutcome:
     if plan is None or not any(store.result(run.identity) for run in plan.resolved):
         plan = recorded_plan(request, store) or plan
     if plan is None:
-        raise problem or fail("runs", "a record of this study", "none", "run the study first")
+        raise problem or fail("runs", "finished runs of this study", "none", "run the study first")
     results = conclude(plan, store)
     count = Counter(cell.status for cell in results.cells)
     page = files.write(results, page_folder(request, plan))
@@ -145,12 +150,12 @@ def report(request: StudyRequest) -> StudyOutcome:
 
 
 def conclude(plan: StudyPlan, store: RunStore, unrecorded: Mapping[str, str] | None = None) -> StudyResults:
-    """Measure the runs of a plan, judge its claims and answer its question.
+    """Measure the runs of a plan, judge the claims and answer the question.
 
     Args:
-        plan: of the study.
-        store: that has its runs.
-        unrecorded: why runs failed that could not even record it (a full disk), by their identity.
+        plan: plan of the study.
+        store: store of the runs.
+        unrecorded: reasons of failures that could not be recorded (for example on a full disk), by identity of the run.
     """
     cells = measure_runs(plan, store)
     shown, cells = gather_outputs(plan, cells, store)
@@ -178,7 +183,7 @@ def _with_failure(cell: CellRecord, unrecorded: Mapping[str, str]) -> CellRecord
 
 
 def page_folder(request: StudyRequest, plan: StudyPlan) -> Path:
-    """Return where a page goes: the desk page of a study under its name, others beside it, none in another's place."""
+    """Return the folder of the page. Each combination of scale, data, output and seeds has its own folder."""
     parts = [plan.study.name]
     parts += [request.scale] if request.scale != "desk" else []
     if request.data is not None:

@@ -1,4 +1,4 @@
-"""Claims judged by the runs: paired intervals over seeds, adjusted within the study."""
+"""Verdicts of the claims: paired intervals over seeds, adjusted for multiple claims."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Contrast:
-    """A claim's contrast over the seeds that have every run it needs."""
+    """The contrast of a claim over the seeds with all required runs."""
 
     claim: Claim
     mean: float
@@ -24,7 +24,7 @@ class Contrast:
 
     @property
     def boundaries(self) -> tuple[float, ...]:
-        """Where the claim turns false: the threshold, or minus and plus the margin."""
+        """The boundaries of the claimed region: the threshold, or minus and plus the margin."""
         margin = self.claim.margin
         return (self.claim.threshold,) if margin is None else (-margin, margin)
 
@@ -44,33 +44,33 @@ def judge(
     exact: Mapping[str, Callable[[], float]] | None = None,
     level: float = LEVEL,
 ) -> tuple[Verdict, ...]:
-    """Judge every claim of these outputs.
+    """Judge all claims of these outputs.
 
-    The contrast of a claim is taken within each seed, where arms share data order, initialisation and noise; its
-    interval is the paired t interval over seeds. Holm's step-down procedure adjusts the confidence within the study:
-    claims are ordered by p-value, the i-th of m is held at level / (m - i + 1), and from the first that stays
-    undecided on, all keep that one's confidence. m counts every claim of the study that can be run, asked for or not,
-    so that running a part of the study makes no verdict easier to reach.
+    The contrast of a claim is computed for each seed, because arms share data order, initialisation and noise within a
+    seed; its interval is the paired t interval over seeds. Holm's step-down procedure adjusts the confidence: claims
+    are ordered by p-value and the i-th of m is tested at level / (m - i + 1). From the first undecided claim on, all
+    claims have the confidence of that claim. m counts all claims of the study that can be run, selected or not, so that
+    running a part of the study makes no verdict easier to reach.
 
-    reproduced: the interval lies wholly on the claimed side · contradicted: wholly on the other · inconclusive: it
-    reaches over the boundary · not run: fewer than two seeds have every run and number, or the study says why.
+    Verdicts: "reproduced": the interval lies on the claimed side; "contradicted": on the other side; "inconclusive":
+    it contains the boundary; "not run": fewer than two seeds have all runs and numbers, or the study states a reason.
 
-    A claim on an exact number is decided by that number alone: nothing about it is random, so that it has no interval,
-    is never inconclusive and does not count among the m. A number on the boundary is on neither side of it.
+    A claim on an exact number is decided by that number alone. It has no interval, is never inconclusive and is not
+    counted in m. A number on the boundary does not fulfil the claim.
 
-    Args:
-        study: with its claims.
-        scale: whose level sets the claims mean.
-        outputs: whose claims to judge.
-        cells: the runs, complete or not.
-        exact: the exact numbers that claims name.
-        level: family-wise error rate.
-
-    Where all seeds give the same value an interval has no width; the signs alone decide (see
+    If all seeds give the same value, the interval has no width and the signs decide (see
     :func:`softtargets.metrics.statistics.paired_t_p_value`).
 
+    Args:
+        study: the study.
+        scale: the scale whose level sets apply.
+        outputs: names of the outputs whose claims are judged.
+        cells: the runs, complete or not.
+        exact: the exact numbers that claims refer to.
+        level: family-wise error rate.
+
     Returns:
-        One verdict per claim, in the order of the study.
+        One verdict for each claim, in the order of the study.
     """
     claims = [claim for claim in study.claims if claim.output in outputs]
     contrasts: dict[str, Contrast] = {}
@@ -95,9 +95,9 @@ def _contrast(study: Study, scale: str, claim: Claim, records: dict[tuple[CellKe
     seeds = sorted({seed for _, seed in records})
     values = [value for seed in seeds if (value := _value(study, scale, claim, records, seed)) is not None]
     if len(values) < 2:
-        short = f"{len(values)} of {len(seeds)} seeds have every run and number that the claim needs; two are the least"
+        short = f"{len(values)} of {len(seeds)} seeds have all runs and numbers of the claim; at least two are required"
         return short + _without(study, scale, claim, records)
-    # fmean and fsum are exact, so that the order of runs cannot move a digit
+    # fmean and fsum are exact, so that the result does not depend on the order of the runs
     return Contrast(claim, fmean(values), stdev(values) / math.sqrt(len(values)), len(values))
 
 
@@ -116,14 +116,14 @@ def _value(
 
 
 def _without(study: Study, scale: str, claim: Claim, records: dict[tuple[CellKey, int], CellRecord]) -> str:
-    """Name the first number that finished runs lack: an accuracy never reached, say, or a T that has no fit."""
+    """Name the first metric that finished runs do not have, such as a temperature whose fit diverged."""
     for term in claim.terms:
         for key in term_cells(study, term, scale):
             cell = [record for (owner, _), record in records.items() if owner == key and record.status == "complete"]
             lack = sum(term.metric not in record.metrics for record in cell)
             if lack:
                 label = study.arms[key.arm].label
-                return f". Of {len(cell)} finished runs of '{label}' {lack} have no {term.metric}"
+                return f". {lack} of {len(cell)} finished runs of '{label}' have no {term.metric}"
     return ""
 
 
@@ -144,7 +144,7 @@ def _verdict(contrast: Contrast, level: float) -> Verdict:
 
 
 def leaning(claim: Claim, estimate: float) -> Leaning:
-    """Say on which side of a claim's boundary an estimate lies; nothing where it lies on the boundary."""
+    """Return on which side of a claim's boundary an estimate lies; empty text if it is on the boundary."""
     if claim.margin is not None:
         towards = abs(estimate) < claim.margin
     elif estimate == claim.threshold:

@@ -1,4 +1,4 @@
-"""The places of an output: which cell and metric stands where, and how each axis calls its values."""
+"""The layout of an output: its axes, the cell and metric at each place, and the labels of the axes."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -25,9 +25,9 @@ class Place:
 
 
 def axis_values(study: Study, output: Output, scale: str) -> dict[Axis, tuple]:
-    """Return the values of each axis of an output; an axis that it leaves out has one value or none.
+    """Return the values of each axis of an output. An axis that the output does not name has one value or none.
 
-    What lies across an "against" figure is a metric like those that it is drawn for.
+    The metric on the horizontal axis of an "against" figure is one of the metrics.
     """
     arms = output.arms or (study.baseline,)
     return {
@@ -39,14 +39,14 @@ def axis_values(study: Study, output: Output, scale: str) -> dict[Axis, tuple]:
 
 
 def places(study: Study, output: Output, scale: str) -> list[Place]:
-    """Return every place of an output."""
+    """Return all places of an output."""
     values = axis_values(study, output, scale)
     every = (Place(*combination) for combination in product(*(values[axis] for axis in AXES)))
     return [place for place in every if place.level in study.arm_levels(place.arm, output, scale)]
 
 
 def cells(study: Study, output: Output, scale: str) -> list[CellKey]:
-    """Return every cell of an output once, whether or not it names metrics."""
+    """Return all cells of an output without duplicates, whether or not it names metrics."""
     values = axis_values(study, output, scale)
     spots = product(values["arm"], values["level"], values["noise"])
     own = [spot for spot in spots if spot[1] in study.arm_levels(spot[0], output, scale)]
@@ -54,14 +54,14 @@ def cells(study: Study, output: Output, scale: str) -> list[CellKey]:
 
 
 def arm_label(study: Study, arm: str) -> str:
-    """Return the label of an arm, with its name where two arms share the label."""
+    """Return the label of an arm, with its name if several arms share the label."""
     label = study.arms[arm].label
     shared = sum(other.label == label for other in study.arms.values()) > 1
     return f"{label} ({arm})" if shared else label
 
 
 def cell_label(study: Study, key: CellKey) -> str:
-    """Return what a cell is called in a sentence."""
+    """Return the label of a cell in a sentence."""
     parts = [arm_label(study, key.arm)]
     if study.arms[key.arm].sweep is not None:
         parts.append(f"{study.level_name} {numbers.level(key.level)}")
@@ -69,12 +69,12 @@ def cell_label(study: Study, key: CellKey) -> str:
 
 
 def noise_label(study: Study, noise: Noise) -> str:
-    """Return what a kind of noise is called."""
+    """Return the label of a kind of noise."""
     return study.noises[noise].label if isinstance(noise, str) else numbers.rate(noise)
 
 
 def axis_label(study: Study, axis: Axis, value) -> str:
-    """Return how an axis calls one of its values where the axis is named already (a column, a row)."""
+    """Return the label of a value on an axis whose name is shown elsewhere (a column, a row)."""
     if axis == "arm":
         return arm_label(study, value)
     if axis == "metric":
@@ -89,7 +89,7 @@ def axis_title(study: Study, axis: Axis) -> str:
 
 
 def axis_phrase(study: Study, axis: Axis, value) -> str:
-    """Return a value of an axis that explains itself (a group, a panel)."""
+    """Return the label of a value with the name of its axis (a group, a panel)."""
     label = axis_label(study, axis, value)
     if axis in ("arm", "metric"):
         return label
@@ -97,7 +97,7 @@ def axis_phrase(study: Study, axis: Axis, value) -> str:
 
 
 def level_note(study: Study, output: Output) -> str:
-    """Say which quantity the level is, arm by arm where the arms differ."""
+    """Return a sentence on which quantity the level sets, for each arm if the arms differ."""
     swept = {arm: study.arms[arm].sweep for arm in output.arms if study.arms[arm].sweep is not None}
     names = list(dict.fromkeys(swept.values()))
     if not names:

@@ -1,4 +1,4 @@
-"""Loading a study: its files read, its code run, and its names checked against measures and output kinds."""
+"""Loading a study: reads its files, executes its code, and checks its names against measures and output kinds."""
 
 import csv
 import math
@@ -19,7 +19,7 @@ COLUMNS = ("output", "dataset", "model", "arm", "level", "noise", "metric", "mea
 
 @dataclass(frozen=True)
 class LoadedStudy:
-    """A study, the paper's numbers, and what the study's own Python module adds."""
+    """A study, the numbers of the paper, and the extensions in the study's Python module."""
 
     study: Study
     reported: tuple[Reported, ...]
@@ -27,10 +27,10 @@ class LoadedStudy:
 
 
 def load_study(folder: Path) -> LoadedStudy:
-    """Read the files of a study and run its ``study.py``, if it has one.
+    """Read the files of a study and execute its ``study.py``, if it has one.
 
     Raises:
-        InputError: naming the file, the key and the nearest valid name.
+        InputError: an invalid study, with the file, the key and the nearest valid name.
     """
     study, extension = read_study(folder), load_extension(folder)
     try:
@@ -49,22 +49,27 @@ def load_study(folder: Path) -> LoadedStudy:
 
 
 def _check_output(place: str, output: Output, study: Study, extension: Extension) -> None:
-    """Require that an output names what its kind shows, and nothing that it does not."""
+    """Require that an output has the keys that its kind uses, and no others."""
     if output.kind not in extension.kinds:
         raise unknown(f"{place}.kind", output.kind, extension.kinds)
     kind = extension.kinds[output.kind]
     names = [*output.metrics, *([output.x] if output.x is not None else [])]
     for metric in names:
         _check_name(place, f"metric of a {output.kind}", metric, kind.metrics)
+        if kind.per_run and metric not in MEASURES:
+            required = f"measures of runs, since '{output.kind}' shows one number for each run"
+            remedy = f"set per_run = False in the class {kind.__name__}"
+            raise fail(f"{place}.metrics", required, f"'{metric}'", remedy)
     needing = _needing_classes(names) + ([kind.needs_classes] if kind.needs_classes else [])
     _check_classes(place, needing, output, study)
     if output.splits and not kind.takes_splits:
         having = " or ".join(repr(name) for name, other in extension.kinds.items() if other.takes_splits)
-        raise fail(f"{place}.splits", f"given with {having}", repr(output.kind), "drop them")
+        raise fail(f"{place}.splits", f"used only with {having}", repr(output.kind), "remove this key")
     if kind.takes_x != (output.x is not None):
         having = " or ".join(repr(name) for name, other in extension.kinds.items() if other.takes_x)
         required = f"given with {having}, and only there"
-        raise fail(f"{place}.x", required, f"{output.x!r} with '{output.kind}'", "name the metric along the axis")
+        remedy = "name the metric of the horizontal axis" if kind.takes_x else "remove this key"
+        raise fail(f"{place}.x", required, f"{output.x!r} with '{output.kind}'", remedy)
     kind.check(place, output, study)
 
 
@@ -74,28 +79,30 @@ def _check_name(place: str, argument: str, name: str, known: Iterable[str]) -> N
 
 
 def _needing_classes(metrics: Iterable[str]) -> list[str]:
-    return [f"'{metric}'" for metric in metrics if (MEASURES | TRACES)[metric].needs_classes]
+    """Return the metrics that are measured on three classes. A kind can list metrics of its own, which are not."""
+    known = MEASURES | TRACES
+    return [f"'{metric}'" for metric in metrics if metric in known and known[metric].needs_classes]
 
 
 def _check_classes(place: str, needing: list[str], output: Output, study: Study) -> None:
-    """Require three classes at every scale where something needs them."""
+    """Require three classes at every scale if an output or a claim needs them."""
     if not needing or output.unavailable is not None:
         return
     for name, scale in study.scales_of(output).items():
         classes, data = scale.classes, scale.expects
         if classes is None:
-            required = f"three at every scale, for {needing[0]}"
-            raise fail(f"{place}: classes", required, f"none at '{name}'", "name them there")
+            required = f"three classes at every scale, for {needing[0]}"
+            raise fail(f"{place}: classes", required, f"none at '{name}'", "add the key 'classes' to this scale")
         if len(set(classes)) < 3 or min(classes) < 0 or (data is not None and max(classes) >= data.num_classes):
-            remedy = "give numbers of three classes of the data"
-            raise fail(f"{place}: classes", "three different ones of the data", f"{classes} at '{name}'", remedy)
+            remedy = "give the numbers of three classes of the data"
+            raise fail(f"{place}: classes", "three different classes of the data", f"{classes} at '{name}'", remedy)
 
 
 def read_reported(folder: Path, study: Study) -> tuple[Reported, ...]:
-    """Read ``reported.csv``: the numbers printed in the paper, in the unit they are printed in.
+    """Read ``reported.csv``: the numbers printed in the paper, in their printed unit.
 
     Raises:
-        InputError: naming the file and the row.
+        InputError: an invalid file, with the row.
     """
     path = folder / REPORTED
     if not path.exists():
@@ -112,7 +119,7 @@ def read_reported(folder: Path, study: Study) -> tuple[Reported, ...]:
         reported = _reported(row, f"{path}: row {number}", study)
         place = (reported.output, reported.dataset, reported.model, reported.key, reported.metric)
         if place in found:
-            raise InputError(f"{path}: row {number}: each number once; got {place} again; drop one of the two")
+            raise InputError(f"{path}: row {number}: each number once; got {place} again; remove one of them")
         found[place] = reported
     return tuple(found.values())
 
@@ -130,7 +137,7 @@ def _reported(row: dict[str, str], place: str, study: Study) -> Reported:
             model=row["model"],
             key=CellKey(study.arm_at(row["arm"], level), level, _noise(row["noise"], study)),
             metric=row["metric"],
-            # to the digits that are printed, and not one more
+            # rounded to the printed digits
             mean=round(_finite(row["mean"]) * scale, 10),
             sd=round(_finite(row["sd"]) * scale, 10) if row["sd"] else None,
             n=int(row["n"]) if row["n"] else None,

@@ -1,4 +1,4 @@
-"""What is measured of a study: the numbers of its runs, and what its outputs show of them. Nothing is trained here."""
+"""Measuring a study: the numbers of its runs, and the data of its outputs. Nothing is trained here."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from softtargets.studies.records import CellKey, CellRecord
 
 
 def measure_runs(plan: StudyPlan, store: RunStore) -> tuple[CellRecord, ...]:
-    """Read the runs of a plan, and analyse them as far as its outputs and claims ask for it."""
+    """Measure the runs of a plan, as far as its outputs and claims require it."""
     wanted: dict[CellKey, dict[str, None]] = {}
     for key, metric in plan.numbers():
         wanted.setdefault(key, {})[metric] = None
@@ -28,10 +28,10 @@ def measure_runs(plan: StudyPlan, store: RunStore) -> tuple[CellRecord, ...]:
 def gather_outputs(
     plan: StudyPlan, cells: Sequence[CellRecord], store: RunStore
 ) -> tuple[dict[str, OutputKind], tuple[CellRecord, ...]]:
-    """Gather what each output shows.
+    """Gather the data of each output.
 
     Returns:
-        The data of each output by its name, and the runs, of which each says what could not be shown of it.
+        The data of each output by name, and the runs, with the reasons why something of them could not be shown.
     """
     evidence = Evidence(plan.study, plan.request.scale, cells, store, plan.resolved)
     available = plan.available()
@@ -54,7 +54,7 @@ def _record(
     try:
         measured = measure_run(resolved, store, wanted, classes)
     except InputError as error:
-        # one run that cannot be measured may not cost the page of all others
+        # the page is written without a run that cannot be measured
         return replace(missing, status="failed", reason=f"not measurable: {error}")
     return replace(
         missing,
@@ -68,6 +68,6 @@ def _record(
 
 
 def _with_problems(record: CellRecord, problems: Mapping[str, list[str]]) -> CellRecord:
-    """Say of a complete run what could not be shown of it."""
+    """Add to a complete run the reasons why something of it could not be shown."""
     own = problems.get(record.run_id)
     return replace(record, reason="; ".join(dict.fromkeys(filter(None, [record.reason, *own])))) if own else record

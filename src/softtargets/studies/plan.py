@@ -1,15 +1,15 @@
-"""The plan of a study: what was asked for, expanded into runs, each of which is resolved."""
+"""The plan of a study: the request expanded into resolved runs."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Self
 
-from softtargets._errors import fail
 from softtargets._spec import Classes
 from softtargets.data import fingerprint
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec
+from softtargets.report.encoding import printable
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.studies.catalog import find
@@ -30,22 +30,22 @@ from softtargets.studies.request import StudyRequest
 from softtargets.studies.schema import Output, Study
 from softtargets.train.execute import resolve
 
-TABLE = "No augmentation: the data are a table."
+TABLE = "No augmentation, because the data are a table."
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A study as it was asked for, expanded into runs.
+    """A request expanded into runs.
 
     Args:
-        request: what was asked for.
-        loaded: the study's files and code.
-        study: as the request sees it.
-        outputs: names of those asked for.
-        planned: the runs, as specified.
-        differs: what is not as in the paper.
-        data: the data sets of the runs, each once; none while they are not read.
-        resolved: each run as resolved; none while the data are not read.
+        request: the validated arguments.
+        loaded: files and code of the study.
+        study: the study with the scales that apply to the request.
+        outputs: names of the selected outputs.
+        planned: specifications of the runs.
+        differs: differences from the paper.
+        data: the data sets of the runs, without duplicates; empty before they are read.
+        resolved: the resolved runs; empty before the data are read.
     """
 
     request: StudyRequest
@@ -59,17 +59,17 @@ class StudyPlan:
 
     @property
     def runs(self) -> list[tuple[PlannedRun, ResolvedRun]]:
-        """The runs with what they were resolved to."""
+        """The specified and the resolved runs."""
         return list(zip(self.planned, self.resolved, strict=True))
 
     @property
     def kinds(self) -> Mapping[str, type[OutputKind]]:
-        """The kinds of output that the study may name."""
+        """The kinds of output that the study can use."""
         return self.loaded.extension.kinds
 
     @property
     def classes(self) -> Classes | None:
-        """The three classes of the scale: two that are alike, and a third."""
+        """The three classes of the scale: two similar ones and a different one."""
         return self.study.scales[self.request.scale].classes  # pyright: ignore[reportArgumentType]
 
     def available(self) -> dict[str, Output]:
@@ -78,7 +78,7 @@ class StudyPlan:
         return {name: output for name, output in outputs.items() if output.unavailable is None}
 
     def numbers(self) -> Iterator[tuple[CellKey, str]]:
-        """Yield every cell and metric that the outputs and their claims hold as one number per run."""
+        """Yield all pairs of cell and metric that the outputs and their claims need as one number for each run."""
         for output in self.available().values():
             if self.kinds[output.kind].per_run:
                 names = [*output.metrics, *([output.x] if output.x is not None else [])]
@@ -89,16 +89,32 @@ class StudyPlan:
                     yield from ((key, term.metric) for key in term_cells(self.study, term, self.request.scale))
 
     def with_tables(self, tables: Collection[DataSpec]) -> Self:
-        """Return the plan with the runs on these data, which are tables, left without augmentation."""
+        """Return the plan without augmentation for the runs on these data, which are tables."""
         planned = tuple(without_augmentation([item])[0] if item.run.data in tables else item for item in self.planned)
         return self if planned == self.planned else replace(self, planned=planned, differs=(*self.differs, TABLE))
 
+    def with_data(self, data: Sequence[DataSummary]) -> Self:
+        """Return the plan with summaries of its data, and with three classes that all of the data have.
+
+        Classes of the scale that the data lack are replaced by the first ones that the scale does not name.
+        """
+        made, size = replace(self, data=tuple(data)), min((one.num_classes for one in data), default=0)
+        if self.classes is None or size < len(self.classes) or max(self.classes) < size:
+            return made
+        kept = [label for label in self.classes if label < size]
+        chosen = tuple([*kept, *(label for label in range(size) if label not in kept)][: len(self.classes)])
+        scale = self.study.scales[self.request.scale].changed(classes=chosen)  # pyright: ignore[reportArgumentType]
+        study = self.study.model_copy(update={"scales": {**self.study.scales, self.request.scale: scale}})
+        named = ", ".join(map(str, chosen))
+        note = f"The three classes shown are those with the numbers {named}: the data have only {size} classes."
+        return replace(made, study=study, differs=(*self.differs, note))
+
 
 def draft(request: StudyRequest) -> StudyPlan:
-    """Load a study and expand what was asked for; no data are read yet.
+    """Load a study and expand the request, without reading data.
 
     Raises:
-        InputError: for a bad study, output or scale.
+        InputError: an invalid study, output or scale.
     """
     loaded = load_study(find(request.study))
     outputs = select_outputs(loaded.study, request.output)
@@ -109,26 +125,23 @@ def draft(request: StudyRequest) -> StudyPlan:
 
 
 def make_plan(request: StudyRequest, store: RunStore) -> StudyPlan:
-    """Plan a study on the data at hand: read them, and resolve every run.
+    """Plan a study on the available data: read them and resolve all runs.
 
     Raises:
-        InputError: for a bad study, output, scale, folder, data set, column or label, before anything is trained.
+        InputError: an invalid study, output, scale, data set, column or label.
     """
-    for argument, folder in (("--runs", request.runs), ("--reports", request.reports)):
-        if folder.exists() and not folder.is_dir():
-            raise fail(argument, "a folder", f"the file '{folder}'", "name another place")
     made = draft(request)
     data = {spec: summarise(spec, store) for spec in dict.fromkeys(item.run.data for item in made.planned)}
     made = made.with_tables([spec for spec, summary in data.items() if len(summary.input_shape) == 1])
     resolved = resolve_all([item.run for item in made.planned], store)
-    return replace(made, data=tuple(data.values()), resolved=tuple(resolved))
+    return replace(made.with_data(tuple(data.values())), resolved=tuple(resolved))
 
 
 def recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
-    """Plan a report by the specifications of finished runs, wherever and from whichever copy of the data they came.
+    """Plan a report from finished runs with the same specifications, of any machine and any copy of the data.
 
     Returns:
-        None where no run of the study is finished.
+        None if no run of the study is finished.
     """
     made = draft(request)
     recorded = {run.run: run for run in store.recorded() if run.recipe == RECIPE}
@@ -143,25 +156,25 @@ def recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
             data[run.run.data] = DataSummary(fingerprint=run.fingerprint, **told)
     if not data:
         return None
-    # a run that is not there is looked for on the copy of its data that the others used
+    # missing runs refer to the copy of the data that the other runs used
     stand_ins = {run.run.data: run for run in reversed(known)}
     resolved = (
         recorded.get(item.run, stand_ins.get(item.run.data, known[0]).changed(run=item.run)) for item in made.planned
     )
-    return replace(made, data=tuple(data.values()), resolved=tuple(resolved))
+    return replace(made.with_data(tuple(data.values())), resolved=tuple(resolved))
 
 
 def resolve_all(runs: Sequence[RunSpec], store: RunStore) -> list[ResolvedRun]:
-    """Resolve runs, reading each data set once."""
+    """Resolve runs; each data set is read once."""
     prints = {data: fingerprint(data, cache=store.cache) for data in {run.data: None for run in runs}}
     return [resolve(run, prints[run.data]) for run in runs]
 
 
 def summarise(data: DataSpec, store: RunStore) -> DataSummary:
-    """Load a data set, which checks it, and say what it is."""
+    """Load and check a data set, and return its summary."""
     dataset = load_cached(data, str(store.cache))  # pyright: ignore[reportArgumentType]
     return DataSummary(
-        name=dataset.name,
+        name=printable(dataset.name),
         fingerprint=dataset.fingerprint,
         num_classes=dataset.num_classes,
         input_shape=dataset.input_shape,

@@ -1,4 +1,4 @@
-"""What is known of single runs, claims and data sets: the parts of the results of a study."""
+"""Records of runs, verdicts and data sets: the parts of the results of a study."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
@@ -12,7 +12,7 @@ Leaning = Literal["", "towards the claim", "against the claim"]
 
 
 class CellKey(NamedTuple):
-    """The place of a run in a study. At level 0 of a swept key the arm is the study's baseline."""
+    """A cell of a study: arm, level and noise. At level 0 of a swept key the arm is the study's baseline."""
 
     arm: str
     level: float
@@ -25,10 +25,10 @@ class CellRecord:
 
     Args:
         key: arm, level and noise, a rate or a name.
-        seed: number of the repetition, from 0.
+        seed: index of the repetition, from 0.
         run_id: identity of the run (SHA-256, hexadecimal).
-        status: complete, failed (`reason` says how) or missing.
-        metrics: name -> value; fractions and nats, never percent. Empty unless complete.
+        status: complete, failed or missing; `reason` states why.
+        metrics: values by name; fractions and nats, never percent. Empty unless complete.
         seconds: training time of the run.
         specification: the resolved run specification, as JSON data.
         environment: versions and hardware of the machine that trained it.
@@ -62,7 +62,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and standard deviation (n - 1) of a metric over the seeds that are complete."""
+    """Mean and standard deviation (n - 1) of a metric over the complete seeds."""
 
     mean: float
     sd: float
@@ -71,18 +71,18 @@ class Summary:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim held against the runs.
+    """The verdict of a claim.
 
     Args:
-        claim: what was claimed.
+        claim: the claim.
         name: reproduced, contradicted, inconclusive or not run.
         estimate: mean of the contrast over seeds (None if not run).
-        low, high: the interval the verdict comes from: paired t over seeds at `confidence`.
+        low, high: the interval on which the verdict is based: paired t over seeds at `confidence`.
         p: two-sided p-value of the distance to the nearest boundary of the claim.
-        confidence: level of the interval after Holm's adjustment within the study.
-        n: seeds that entered.
-        reason: why it was not run; else empty.
-        leaning: on which side of its boundary an inconclusive estimate lies; empty where on neither.
+        confidence: confidence of the interval after Holm's adjustment.
+        n: number of seeds.
+        reason: why the claim was not run; else empty text.
+        leaning: side of the boundary on which an inconclusive estimate lies; empty text if on neither.
     """
 
     claim: Claim
@@ -99,7 +99,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """A data set that runs used."""
+    """A data set of the runs."""
 
     name: str
     fingerprint: str

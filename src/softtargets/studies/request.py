@@ -1,25 +1,29 @@
-"""What the user asked of a study."""
+"""The arguments of a study command or function, validated."""
 
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypedDict
+from typing import Any, Self, TypedDict
 
-from softtargets._errors import fail
-from softtargets._storage import user_path
+from softtargets._errors import fail, fail_type, unknown
+from softtargets.report.encoding import printable
+from softtargets.report.folders import read_folder
+
+# More seeds than this make no interval usefully narrower, and the runs would take years.
+MOST_SEEDS = 1_000
 
 
 @dataclass(frozen=True)
 class DataChoice:
-    """A data set of the user's instead of the study's; `label` names its label column."""
+    """A data set chosen by the user instead of the study's, and the name of its label column."""
 
     name: str
     label: str | None = None
 
 
 class StudyOptions(TypedDict, total=False):
-    """What may be said of a study beside its name and output; see :class:`StudyRequest`."""
+    """Keyword arguments of the study functions; see :class:`StudyRequest`."""
 
     scale: str
     seeds: int | None
@@ -32,21 +36,21 @@ class StudyOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """What the user asked for.
+    """A study, and how to run it.
 
     Args:
-        study: name of a shipped study, or a folder with a ``study.toml``. Its ``study.py``, if it has one, is run.
-        output: one table or figure, or a setting; None: all outputs that belong to no setting.
-        scale: smoke, desk or paper.
-        seeds: number of seeds; None: set by the scale.
-        data: a data set instead of the study's: digits, a file or folder, or a hub name.
-        label: the label column of `data`.
-        places: where data sets lie, by the names that the study gives them.
+        study: name of a shipped study, or a folder with a ``study.toml``. A ``study.py`` in that folder is executed.
+        output: one table or figure, or a setting; None: every output that belongs to no setting.
+        scale: "smoke", "desk" or "paper".
+        seeds: number of seeds, from 2 to :data:`MOST_SEEDS`; None: set by the scale.
+        data: data set to use instead of the study's: "digits", a file or folder, or a hub name.
+        label: label column of `data`.
+        places: local paths of the study's data sets, by their names in the study.
         runs: folder of the run store.
-        reports: folder of the pages.
+        reports: folder for the pages.
 
     Raises:
-        InputError: where a label is given without data, or seeds is not a whole number of at least 2.
+        InputError: for a label without data, or a number of seeds that is out of range.
     """
 
     study: str
@@ -61,31 +65,41 @@ class StudyRequest:
 
     def __post_init__(self) -> None:
         if self.label is not None and self.data is None:
-            raise fail("--label", "given with --data", f"'{self.label}' alone", "name the data set too")
+            raise fail("--label", "given together with --data", f"'{self.label}' alone", "add --data")
         if self.seeds is not None and (type(self.seeds) is not int or self.seeds < 2):
-            raise fail("seeds", "a whole number of at least 2", repr(self.seeds), "intervals need two seeds or more")
+            remedy = "give at least 2, because intervals need several seeds"
+            raise fail("seeds", "a whole number of at least 2", repr(self.seeds), remedy)
+        for name in ("runs", "reports"):
+            object.__setattr__(self, name, read_folder(name, getattr(self, name)))
 
     @classmethod
     def of(cls, study: str | Path, output: str | None, options: StudyOptions) -> Self:
-        """Return a request from the arguments of a public function, which may be text for paths."""
-        runs, reports = (user_path(name, options.get(name, getattr(cls, name))) for name in ("runs", "reports"))
-        data = options.get("data")
-        places = {name: str(place) for name, place in options.get("places", {}).items()}
-        given = {"runs": runs, "reports": reports, "data": None if data is None else str(data), "places": places}
-        return cls(str(study), output, **{**options, **given})
+        """Return the request for the arguments of a public function, in which paths may be text."""
+        for name in options:
+            if name not in StudyOptions.__annotations__:
+                raise unknown("keyword argument", name, StudyOptions.__annotations__)
+        given: dict[str, Any] = {**options}
+        if given.get("data") is not None:
+            given["data"] = str(given["data"])
+        places = given.get("places", {})
+        if not isinstance(places, Mapping):
+            remedy = "write {'name of the data set': 'path'}"
+            raise fail_type("places", "a dictionary from names of data sets to paths", type(places).__name__, remedy)
+        given["places"] = {name: str(place) for name, place in places.items()}
+        return cls(str(study), output, **given)
 
     @property
     def choice(self) -> DataChoice | None:
-        """The user's data set, if one was chosen."""
+        """The data set chosen by the user, or None."""
         return None if self.data is None else DataChoice(self.data, self.label)
 
     @property
     def command(self) -> str:
-        """The command that repeats this request, without folders: results are the same wherever they lie."""
+        """The command that repeats this request. It names no output folders, on which no result depends."""
         words = ["softtargets", "run", self.study, *([self.output] if self.output else []), "--scale", self.scale]
         words += ["--seeds", str(self.seeds)] if self.seeds is not None else []
         words += ["--data", self.data] if self.data is not None else []
         words += ["--label", self.label] if self.label is not None else []
         for name, place in self.places.items():
             words += ["--at", f"{name}={place}"]
-        return shlex.join(words)
+        return printable(shlex.join(words))

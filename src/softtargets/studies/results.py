@@ -1,9 +1,10 @@
-"""What is known of a study, all of it computed: what the page, the JSON and the command line show."""
+"""The results of a study, as shown by the page, the JSON file, the command line and the Python API."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from softtargets.report.encoding import finite
 from softtargets.studies.answer import Answered
 from softtargets.studies.records import (
     VERDICTS,
@@ -17,24 +18,29 @@ from softtargets.studies.records import (
 )
 from softtargets.studies.schema import Study
 
+SCHEMA_VERSION = 2
+# Fields of a verdict, in addition to those of its claim, and of a run in results.json.
+_FOUND = ("estimate", "low", "high", "p", "confidence", "n", "reason")
+_OF_RUN = ("seed", "run_id", "status", "reason", "seconds", "metrics")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class StudyResults:
     """The results of a study.
 
     Args:
-        study: as it was written down.
+        study: the study.
         scale: smoke, desk or paper.
-        outputs: names of those asked for.
+        outputs: names of the selected outputs.
         command: repeats the study.
-        data: the data sets of the runs; none where nothing is trained.
-        differs: what is not as in the paper.
+        data: the data sets of the runs; empty if nothing is trained.
+        differs: differences from the paper.
         cells: the runs.
-        verdicts: of the claims of these outputs, in the order of the study.
-        reported: the paper's numbers.
-        shown: for each output, by name, what its kind gathered: an instance of a subclass of
+        verdicts: verdicts of the claims of these outputs, in the order of the study.
+        reported: the numbers of the paper.
+        shown: the data of each output by name: an instance of a subclass of
             :class:`softtargets.studies.outputs.kind.OutputKind`.
-        answer: to the study's question; None where it asks none or no claim of the answer was judged.
+        answer: answer to the question of the study; None without a question, or if none of its claims was judged.
     """
 
     study: Study
@@ -55,20 +61,49 @@ class StudyResults:
 
     @property
     def counts(self) -> dict[VerdictName, int]:
-        """How many claims got which verdict."""
+        """Number of claims by verdict."""
         return {name: sum(verdict.name == name for verdict in self.verdicts) for name in VERDICTS}
 
     @property
     def failures(self) -> dict[str, CellRecord]:
-        """The failed runs by their identity."""
+        """The failed runs by identity."""
         return {cell.run_id: cell for cell in self.cells if cell.status == "failed"}
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of ``results.json``: verdicts, a summary of each cell, and all runs, as plain data.
+
+        Numbers that are not finite are None.
+        """
+        data = {
+            "schema_version": SCHEMA_VERSION,
+            "study": self.study.name,
+            "title": self.study.title,
+            "scale": self.scale,
+            "outputs": list(self.outputs),
+            "command": self.command,
+            "data": [asdict(data) for data in self.data],
+            "verdicts": [_verdict_data(verdict) for verdict in self.verdicts],
+            "cells": [self._cell_data(key) for key in dict.fromkeys(record.key for record in self.cells)],
+            "reported": [{**asdict(number), "key": number.key._asdict()} for number in self.reported],
+        }
+        return finite(data)
+
+    def _cell_data(self, key: CellKey) -> dict[str, Any]:
+        records = self.records(key)
+        names = sorted({name for record in records for name in record.metrics})
+        summaries = {name: summary for name in names if (summary := self.summary(key, name)) is not None}
+        return {
+            **key._asdict(),
+            "summaries": {name: asdict(summary) for name, summary in summaries.items()},
+            "runs": [{name: getattr(record, name) for name in _OF_RUN} for record in records],
+        }
+
     def records(self, key: CellKey) -> list[CellRecord]:
-        """Return the runs of one cell, by seed."""
+        """Return the runs of a cell, ordered by seed."""
         return sorted((cell for cell in self.cells if cell.key == key), key=lambda cell: cell.seed)
 
     def summary(self, key: CellKey, metric: str) -> Summary | None:
-        """Summarise a metric over the complete runs of a cell; None where there is none or one lacks the metric."""
+        """Summarise a metric over the complete runs of a cell; None if there are none or one lacks the metric."""
         complete = [cell for cell in self.records(key) if cell.status == "complete"]
         if not complete or any(metric not in cell.metrics for cell in complete):
             return None
@@ -78,5 +113,11 @@ class StudyResults:
         return Summary(mean, spread, len(values))
 
     def find_reported(self, output: str, key: CellKey, metric: str) -> list[Reported]:
-        """Return the paper's numbers for a cell of an output, one per data set and model."""
+        """Return the numbers of the paper for a cell of an output, one for each data set and model."""
         return [r for r in self.reported if (r.output, r.key, r.metric) == (output, key, metric)]
+
+
+def _verdict_data(verdict: Verdict) -> dict[str, Any]:
+    claim = verdict.claim
+    told = {"claim": claim.id, "quote": claim.quote, "where": claim.where, "output": claim.output}
+    return {**told, "verdict": verdict.name, **{name: getattr(verdict, name) for name in _FOUND}}

@@ -1,4 +1,4 @@
-"""What a study is: arms, scales, outputs and claims, read from ``study.toml``."""
+"""The schema of a study: arms, scales, outputs and claims, read from ``study.toml``."""
 
 import math
 from typing import Any, Literal, Self
@@ -14,7 +14,7 @@ Noise = float | str
 
 
 class Paper(Spec):
-    """Where the study comes from."""
+    """The source of the study."""
 
     authors: str
     title: str
@@ -24,12 +24,12 @@ class Paper(Spec):
 
 
 class Output(Spec):
-    """A table or figure of the paper: the product of arms, levels, noise and metrics, shown as `kind` says.
+    """A table or figure of the paper: the product of arms, levels, noise and metrics, shown by its `kind`.
 
-    Kinds are the files of ``studies/outputs``, and what the module of the study defines.
+    The kinds are defined by the files of ``studies/outputs`` and by the module of the study.
 
-    Level 0 of a swept key is the baseline arm, whichever arm it is asked of. Noise is a rate, of symmetric noise, or a
-    name. An output with a `setting` is run when it, or the setting, is asked for by name.
+    Level 0 of a swept key is the baseline for all arms. Noise is a rate of symmetric noise, or a name. An output with a
+    `setting` is run only if the output or the setting is selected by name.
     """
 
     title: str
@@ -48,7 +48,7 @@ class Output(Spec):
 
 
 class Term(Spec):
-    """`weight` times a metric, averaged over the arms, levels and kinds of noise that are named."""
+    """`weight` times a metric, averaged over the given arms, levels and kinds of noise."""
 
     arm: str | tuple[str, ...]
     level: float | str | tuple[float, ...]
@@ -66,10 +66,10 @@ class Term(Spec):
 
 
 class Claim(Spec):
-    """A sentence of the paper as a linear contrast over (arm, metric) per seed, and a relation to `threshold`.
+    """A sentence of the paper as a linear contrast of metrics for each seed, and a relation to `threshold`.
 
-    relation `>`: contrast above `threshold`; `<`: below it; `equivalent`: within plus or minus `margin`. In place of
-    the contrast `exact` names a number that is computed, not measured.
+    Relations: ``>``: the contrast is above `threshold`; ``<``: below it; "equivalent": within plus or minus `margin`.
+    Instead of a contrast, `exact` can name a number that is computed exactly.
     """
 
     id: str
@@ -87,29 +87,32 @@ class Claim(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.relation == "equivalent") != (self.margin is not None):
-            raise fail("margin", "given for 'equivalent' and for nothing else", self.margin, "give it or drop it")
+            raise fail("margin", "given with 'equivalent' and only there", self.margin, "add or remove it")
         if self.margin is not None and not (self.margin > 0 and math.isfinite(self.margin)):
-            raise fail("margin", "a positive number", self.margin, "say how large a difference does not matter")
+            raise fail("margin", "a positive number", self.margin, "give the largest difference that does not matter")
         given = [bool(self.terms), self.exact is not None, self.not_run is not None].count(True)
         if given != 1:
-            required = "terms, an exact number or the reason why it is not run"
-            raise fail(f"claim {self.id}", required, f"{given} of the three", "give one")
+            required = "exactly one of terms, exact and not_run"
+            raise fail(f"claim {self.id}", required, f"{given} of them", "keep one")
         return self
 
 
 class AnswerGroup(Spec):
-    """A part of an answer: yes where its claims are reproduced, no where they are contradicted."""
+    """A part of an answer: yes if its claims are reproduced, no if they are contradicted."""
 
     label: str
     claims: tuple[str, ...] = Field(min_length=1)
 
 
 class Answer(Spec):
-    """What the page says first: a question, answered from the verdicts of claims, a sentence for each group.
+    """The question at the top of the page, answered from the verdicts of claims, with a sentence for each group.
 
-    A claim is called by what sets it apart from the others of its group, its level or its noise. `also` are further
-    questions, each the label of a group; `output` is the figure that stands beside the answer. `limits` are the
-    study's own, beside those that verdicts and data have.
+    Attributes:
+        question: the question.
+        groups: groups of claims. A claim is named by its level or noise, whichever distinguishes it within its group.
+        also: further questions, each the label of a group.
+        output: figure shown with the answer.
+        limits: limitations, in addition to those that follow from the verdicts and the data.
     """
 
     question: str
@@ -120,7 +123,7 @@ class Answer(Spec):
 
 
 class Study(Spec):
-    """A study as written down before its runs."""
+    """A study."""
 
     schema_version: Literal[1]
     name: str
@@ -149,7 +152,7 @@ class Study(Spec):
             if name not in self.arms:
                 raise unknown("arm", name, self.arms)
         if self.arms[self.baseline].sweep is not None:
-            raise fail("baseline", "an arm without a swept key", self.baseline, "name an arm that has no 'sweep'")
+            raise fail("baseline", "an arm without a swept key", self.baseline, "use an arm without 'sweep'")
         self._check_teachers()
         self._check_answer()
         for name, output in self.outputs.items():
@@ -159,10 +162,10 @@ class Study(Spec):
             if claim.output not in self.outputs:
                 raise unknown(f"output of claim {claim.id}", claim.output, self.outputs)
         if shared := sorted(self.settings.keys() & self.outputs.keys()):
-            raise fail("settings", "other names than those of outputs", shared[0], "rename one of the two")
+            raise fail("settings", "names that differ from those of outputs", shared[0], "rename one of the two")
         ids = [claim.id for claim in self.claims]
         if len(set(ids)) < len(ids):
-            raise fail("claims", "ids that differ", sorted({i for i in ids if ids.count(i) > 1}), "rename one")
+            raise fail("claims", "unique ids", sorted({i for i in ids if ids.count(i) > 1}), "rename one of them")
         sets = [(output, output.levels) for output in self.outputs.values()]
         own = [(output, self.arms[arm].levels) for output in self.outputs.values() for arm in output.arms]
         sets += [(output, levels) for output, levels in own if levels is not None]
@@ -185,10 +188,10 @@ class Study(Spec):
     def _check_teachers(self) -> None:
         for name, arm in self.arms.items():
             if (arm.sweep == TEACHER) != any(teacher.level is None for teacher in arm.teachers):
-                required = f"'{TEACHER}' where a teacher has no level of its own, and only there"
+                required = f"'{TEACHER}' if a teacher has no level of its own, and only then"
                 raise fail(f"arms.{name}.sweep", required, arm.sweep, "give the teacher a level, or sweep it")
             if self._teaches(name, name):
-                raise fail(f"arms.{name}.teachers", "arms that it does not teach itself", name, "break the circle")
+                raise fail(f"arms.{name}.teachers", "arms that it does not teach itself", name, "remove the cycle")
 
     def _check_answer(self) -> None:
         if self.answer is None:
@@ -202,37 +205,37 @@ class Study(Spec):
                     raise unknown(f"claim of answer '{group.label}'", name, ids)
 
     def _teaches(self, arm: str, student: str, seen: frozenset[str] = frozenset()) -> bool:
-        """Whether `arm` is, over any number of steps, a teacher of `student`."""
+        """Whether `arm` is directly or indirectly a teacher of `student`."""
         teachers = {teacher.arm for teacher in self.arms[student].teachers} - seen
         return arm in teachers or any(self._teaches(arm, teacher, seen | teachers) for teacher in teachers)
 
     def scales_of(self, output: Output) -> dict[Literal["smoke", "desk", "paper"], Scale]:
-        """Return the scales of an output: its setting's, or the study's."""
+        """Return the scales of an output: those of its setting, or of the study."""
         return self.scales if output.setting is None else self.settings[output.setting].scales
 
     def seen_from(self, name: str | None) -> Self:
-        """Return the study as an output or a setting sees it: with the setting's scales for those of the study."""
+        """Return the study with the scales that apply to an output or setting."""
         setting = name if name in self.settings or name is None else self.outputs[name].setting
         return self if setting is None else self.model_copy(update={"scales": self.settings[setting].scales})
 
     def noise_specification(self, noise: Noise) -> dict[str, Any] | None:
-        """Return what a run specification says of a kind of noise; None of none."""
+        """Return the noise of a run specification; None for no noise."""
         if isinstance(noise, str):
             return self.noises[noise].noise
         return {"name": "symmetric", "rate": noise} if noise > 0 else None
 
     def levels(self, named: float | str | tuple[float, ...], scale: str) -> tuple[float, ...]:
-        """Return the levels that a name, a number or a list of numbers stands for at this scale."""
+        """Return the levels given by a name, a number or a list of numbers at this scale."""
         if isinstance(named, str):
             return self.scales[scale].levels[named]  # pyright: ignore[reportArgumentType]
         return named if isinstance(named, tuple) else (named,)
 
     def arm_levels(self, arm: str, output: Output, scale: str) -> tuple[float, ...]:
-        """Return the levels of an arm in an output at this scale; an output without levels has level 0."""
+        """Return the levels of an arm in an output at this scale; level 0 if the output has no levels."""
         own = self.arms[arm].levels
         return self.levels(output.levels if own is None else own, scale) or (ZERO,)
 
     def arm_at(self, arm: str, level: float) -> str:
-        """Return the arm that stands for `arm` at `level`: at level 0 of a swept key its `zero`, or the baseline."""
+        """Return the arm that is run for `arm` at `level`: at level 0 of a swept key its `zero` or the baseline."""
         found = self.arms[arm]
         return (found.zero or self.baseline) if level == ZERO and found.sweep is not None else arm

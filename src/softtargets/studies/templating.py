@@ -1,23 +1,25 @@
-"""The templates of study files: one entry that stands for many, and parts that are written once.
+"""Templates in study files: entries that are repeated over lists, and parts that are shared.
 
-A study file is TOML as :class:`~softtargets.studies.schema.Study` has it. Claims are written as tables under their id,
-as arms and outputs are. Beyond that there are five words:
+A study file is TOML with the keys of :class:`~softtargets.studies.schema.Study`. Claims are tables named by their id,
+like arms and outputs. In addition there are five keywords:
 
 ``include = "claims.toml"``
-    At the top of a file: another file, or a list of files, from the same folder, whose text stands before this one's.
+    At the top of a file: another file, or a list of files, relative to the folder of this file. Included files come
+    first.
 ``[shared]``
-    Values and tables to be used by name, in all files of the study. Each may use those that are written before it.
+    Values and tables that all files of the study can use by name. Each can use those before it.
 ``{name}``
-    In any text: a value of `for` or of `shared`; ``{case.label}`` is a key of a table. A text that is nothing but a
-    placeholder becomes the value itself, of any type. Within text, 2.0 becomes "2". Braces are doubled: ``{{`` ``}}``.
+    In any text: a value of `for` or of `shared`; ``{case.label}`` is a key of a table. Text that consists only of a
+    placeholder becomes the value itself, of any type. Inside text, 2.0 becomes "2". Literal braces are doubled:
+    ``{{`` ``}}``.
 ``for.name = [...]``
     In an entry of a table or list: the entry is repeated for each value; with several names, for each combination. A
-    list may use the names before it. The name of the entry needs a placeholder, so that all of them differ.
+    list can use the names before it. The name of the entry must contain a placeholder, so that all names differ.
 ``extends = "name"``
-    In any table: the table of that name beside it, or else in `shared`. What is written here is laid over it, table by
-    table; a table with another `name` (another objective, say) replaces the whole.
+    In any table below the top level: the table of that name beside it, or else in `shared`, is the base, into which
+    this table is merged. A nested table with a different `name` (such as another objective) replaces that of the base.
 
-``term``, in a claim, is what its `terms` have in common.
+``term`` in a claim contains the keys that its `terms` have in common.
 
 Example:
     >>> import tomllib
@@ -57,15 +59,15 @@ Table = dict[str, Any]
 
 
 def expand_templates(data: Table, path: Path) -> Table:
-    """Return a study without templates: the included files joined to it, and every entry written out.
+    """Return a study without templates: included files are merged, and all entries are expanded.
 
     Args:
-        data: the content of the study file, as tomllib reads it.
-        path: the study file; `include` is looked up from its folder.
+        data: the content of the study file, as read by tomllib.
+        path: path of the study file; `include` is relative to its folder.
 
     Raises:
-        InputError: naming the file and the entry, for a placeholder or a base that does not exist (with the nearest
-            name), a `for` without values, a file that does not exist or includes itself, and whatever is written twice.
+        InputError: an unknown placeholder or base (with the nearest name), a `for` without values, a file that does not
+            exist or includes itself, or a duplicate key; with the file and the entry.
     """
     files = _included(data, path, ())
     shared: Table = {}
@@ -83,8 +85,15 @@ def expand_templates(data: Table, path: Path) -> Table:
             files[file] = _with_terms(_laid(content, whole, shared, ""))
     study = _whole(files)
     if isinstance(study.get("claims"), dict):
-        study["claims"] = [{"id": name, **claim} for name, claim in study["claims"].items()]
+        study["claims"] = [_named_claim(name, claim) for name, claim in study["claims"].items()]
     return study
+
+
+def _named_claim(name: str, claim: Table) -> Table:
+    if claim.get("id", name) != name:
+        required = "the name of its table"
+        raise fail(f"claims.{name}.id", required, repr(claim["id"]), "remove the id, or rename the table")
+    return {"id": name, **claim}
 
 
 @contextmanager
@@ -106,7 +115,7 @@ def _path(place: str, entry: Any) -> str:
 
 
 def _title(index: int, entry: Any) -> Any:
-    """Return what an entry of a list is called in messages: its id or label, as written, or else its number."""
+    """Return the name of a list entry in messages: its id or label, or else its index."""
     return (entry.get("id") or entry.get("label") or index) if isinstance(entry, dict) else index
 
 
@@ -114,21 +123,37 @@ def _title(index: int, entry: Any) -> Any:
 
 
 def _included(data: Table, path: Path, chain: tuple[Path, ...]) -> dict[Path, Table]:
-    """Return the content of a file and of all that it includes, theirs first; each file is read once."""
-    names = data.get("include", [])
+    """Return the content of a file and of all files that it includes, included files first; each file is read once."""
     files: dict[Path, Table] = {}
-    for name in [names] if isinstance(names, str) else names:
-        other = path.parent / str(name)
+    with _naming(path):
+        names = _file_names(data)
+    for name in names:
+        other = path.parent / name
         with _naming(path):
             if other.resolve() in (file.resolve() for file in (*chain, path)):
-                raise fail("include", "files that do not include this one", f"'{name}'", "break the circle")
+                raise fail("include", "files that do not include this one", f"'{name}'", "remove the cycle")
             if not other.is_file():
                 beside = sorted(file.name for file in other.parent.glob("*.toml") if file.name != path.name)
-                raise unknown("include", str(name), beside)
-        if other not in files:
-            files.update(_included(read_toml(other), other, (*chain, path)))
+                raise unknown("include", name, beside)
+        known = {file.resolve() for file in files}
+        if other.resolve() not in known:
+            found = _included(read_toml(other), other, (*chain, path))
+            files.update({file: content for file, content in found.items() if file.resolve() not in known})
     files[path] = {key: value for key, value in data.items() if key != "include"}
     return files
+
+
+def _file_names(data: Table) -> list[str]:
+    """Return the included files, and refuse keywords that have no meaning at the top of a file."""
+    for keyword in ("for", "extends"):
+        if keyword in data:
+            remedy = "move it into the entry that it is meant for"
+            raise fail(keyword, "used inside an entry", "at the top of the file", remedy)
+    names = data.get("include", [])
+    listed = [names] if isinstance(names, str) else names
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise fail("include", "the name of a file, or a list of names", repr(names), "write the names in quotes")
+    return listed
 
 
 def _whole(files: dict[Path, Table]) -> Table:
@@ -140,7 +165,7 @@ def _whole(files: dict[Path, Table]) -> Table:
 
 
 def _joined(first: Table, second: Table, place: str) -> Table:
-    """Return both tables as one; of tables of the same name the content is joined."""
+    """Return the union of two tables; tables with the same key are joined."""
     result = dict(first)
     for key, value in second.items():
         old = result.get(key)
@@ -149,7 +174,7 @@ def _joined(first: Table, second: Table, place: str) -> Table:
         elif isinstance(old, dict) and isinstance(value, dict):
             result[key] = _joined(old, value, _path(place, key))
         else:
-            raise fail(_path(place, key), "given once in all files of a study", "a second one", "drop one of the two")
+            raise fail(_path(place, key), "given once in all files of a study", "a second one", "remove one of them")
     return result
 
 
@@ -157,7 +182,7 @@ def _joined(first: Table, second: Table, place: str) -> Table:
 
 
 def _filled(value: Any, values: Table, place: str) -> Any:
-    """Return `value` with its entries repeated as their `for` says, and placeholders replaced by `values`."""
+    """Return `value` with its entries repeated by their `for`, and placeholders replaced by `values`."""
     if isinstance(value, str):
         return _replaced(value, values, place)
     if isinstance(value, list):
@@ -174,14 +199,14 @@ def _filled(value: Any, values: Table, place: str) -> Any:
         for bound, entry in _repeated(written, values, here):
             name = _text(_replaced(pattern, bound, here), here)
             if name in table:
-                remedy = "put a placeholder of its `for` into the name"
+                remedy = "use a placeholder of its `for` in the name"
                 raise fail(_path(place, name), "a name that no other entry has", "a second one", remedy)
             table[name] = _filled(entry, bound, here)
     return table
 
 
 def _repeated(entry: Any, values: Table, place: str) -> Iterator[tuple[Table, Any]]:
-    """Yield the values, and the entry without its `for`, of each of its repetitions."""
+    """Yield the values, and the entry without its `for`, for each repetition."""
     if not isinstance(entry, dict) or "for" not in entry:
         yield values, entry
         return
@@ -192,20 +217,20 @@ def _repeated(entry: Any, values: Table, place: str) -> Iterator[tuple[Table, An
 
 
 def _combinations(lists: list[tuple[str, Any]], values: Table, place: str) -> Iterator[Table]:
-    """Yield `values` with every combination of the lists' items; a list may have placeholders of those before it."""
+    """Yield `values` with every combination of the items of the lists. A list can use the names before it."""
     if not lists:
         yield values
         return
     (name, written), *others = lists
     items = _filled(written, values, f"{place}.{name}")
     if not isinstance(items, list) or not items:
-        raise fail(f"{place}.{name}", "a list of at least one value", repr(items), "write the values in brackets")
+        raise fail(f"{place}.{name}", "a list of at least one value", repr(items), "write values in brackets")
     for item in items:
         yield from _combinations(others, {**values, name: item}, place)
 
 
 def _replaced(text: str, values: Table, place: str) -> Any:
-    """Return a text with its placeholders replaced, or the value of a text that is one placeholder."""
+    """Return text with its placeholders replaced, or the value if the text is a single placeholder."""
     alone = PLACEHOLDER.fullmatch(text)
     if alone is not None and alone[1] is not None:
         return _value(alone[1], values, place)
@@ -214,7 +239,7 @@ def _replaced(text: str, values: Table, place: str) -> Any:
         if found[0] in ("{{", "}}"):
             return found[0][0]
         if found[1] is None:
-            raise fail(place, "braces around a name", f"'{found[0]}' in '{text}'", "double a brace that is text")
+            raise fail(place, "braces around a name", f"'{found[0]}' in '{text}'", "double a literal brace")
         return _text(_value(found[1], values, place), f"{place}: placeholder {found[0]}")
 
     return PLACEHOLDER.sub(replacement, text)
@@ -234,7 +259,7 @@ def _text(value: Any, place: str) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise fail(place, "text or a number", repr(value), "name a key of it, or leave no text beside the placeholder")
+        raise fail(place, "text or a number", repr(value), "use a key of it, or remove the text around the placeholder")
     return str(value).removesuffix(".0")
 
 
@@ -242,7 +267,7 @@ def _text(value: Any, place: str) -> str:
 
 
 def _laid(value: Any, whole: Any, shared: Table, place: str) -> Any:
-    """Return `value` with all tables in it laid over what they extend; `whole` is the same as all files give it."""
+    """Return `value` with all its tables merged into what they extend; `whole` is the entry joined over all files."""
     if isinstance(value, list):
         return [_based(entry, entry, str(_title(index, entry)), {}, shared, place) for index, entry in enumerate(value)]
     if isinstance(value, dict):
@@ -254,7 +279,7 @@ def _laid(value: Any, whole: Any, shared: Table, place: str) -> Any:
 def _based(
     entry: Any, whole: Any, name: str, siblings: Table, shared: Table, place: str, chain: tuple[str, ...] = ()
 ) -> Any:
-    """Return an entry laid over the sibling or shared table that it extends."""
+    """Return an entry merged into the sibling or shared table that it extends."""
     here = _path(place, name)
     own = _laid(entry, whole, shared, here)
     if not isinstance(entry, dict) or "extends" not in entry:
@@ -262,7 +287,7 @@ def _based(
     known = {key: value for key, value in siblings.items() if isinstance(value, dict) and key != name}
     base = str(entry["extends"])
     if base in chain:
-        raise fail(f"{here}.extends", "an entry that does not extend this one", f"'{base}'", "break the circle")
+        raise fail(f"{here}.extends", "an entry that does not extend this one", f"'{base}'", "remove the cycle")
     if base in known:
         return merged(_based(known[base], known[base], base, siblings, shared, place, (*chain, name)), own)
     if not isinstance(shared.get(base), dict):
@@ -271,7 +296,7 @@ def _based(
 
 
 def _with_terms(content: Table) -> Table:
-    """Return `content` with the `term` of each claim laid under its terms."""
+    """Return `content` with the `term` of each claim merged into its terms."""
     claims = content.get("claims")
     if not isinstance(claims, dict):
         return content

@@ -1,4 +1,4 @@
-"""Verdicts in words: estimate, interval and condition in the unit of the claim."""
+"""Verdicts as text: estimate, interval and condition in the unit of the claim."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ _CANCELLED = 1e-9
 
 @dataclass(frozen=True)
 class Wording:
-    """A verdict as text; `where` says in words where the claim puts the contrast, `condition` in signs."""
+    """A verdict as text. `where` states in words where the claim places the contrast, `condition` in symbols."""
 
     estimate: str
     interval: str
@@ -22,7 +22,7 @@ class Wording:
 
     @property
     def found(self) -> str:
-        """Estimate, unit and interval in one line; empty where nothing was found."""
+        """Estimate, unit and interval in one line; empty text for a claim that was not run."""
         if not self.interval:
             return ""
         low, _, high = self.interval.strip("[]").partition(", ")
@@ -30,15 +30,23 @@ class Wording:
 
 
 def unit_of(verdict: Verdict) -> str:
-    """Return the one unit of a contrast; a contrast of several, and an exact number, have none."""
+    """Return the unit of a contrast; "fraction" if its metrics have several units, and for an exact number."""
     units = {labels.measure(term.metric).unit for term in verdict.claim.terms}
     return units.pop() if len(units) == 1 else "fraction"
 
 
+def is_too_wide(verdict: Verdict) -> bool:
+    """Whether the interval of a verdict is at least as wide as the range of its contrast, so that it says nothing."""
+    if verdict.low is None or verdict.high is None or not verdict.n:
+        return False
+    span = labels.span((term.metric, term.weight) for term in verdict.claim.terms)
+    return span is not None and verdict.high - verdict.low >= span
+
+
 def word(verdict: Verdict) -> Wording:
-    """Return what a verdict rests on as text."""
+    """Return the numbers of a verdict as text."""
     claim, unit = verdict.claim, unit_of(verdict)
-    # a contrast whose weights do not cancel is a value, and no difference
+    # a contrast whose weights do not add up to 0 is a value instead of a difference
     difference = abs(sum(term.weight for term in claim.terms)) < _CANCELLED
     suffix = numbers.difference_unit(unit) if difference else numbers.value_unit(unit)
     tail = f" {suffix}" if suffix else ""
@@ -47,18 +55,35 @@ def word(verdict: Verdict) -> Wording:
     else:
         mark = f"{numbers.number(claim.threshold, unit) if claim.threshold else 0}{tail}"
         condition, where = f"{claim.relation} {mark}", f"{'above' if claim.relation == '>' else 'below'} {mark}"
-    known = None not in (verdict.low, verdict.high, verdict.estimate)
-    exact = known and not verdict.n
-    widest = max((abs(v) for v in (verdict.low, verdict.high, verdict.estimate) if v is not None), default=0.0)
-    low, high = (numbers.number(bound, unit, signed=difference, beside=widest) for bound in (verdict.low, verdict.high))
     confidence = f"{numbers.rate(verdict.confidence)} interval" if verdict.confidence is not None else ""
     evidence = [confidence, f"n = {verdict.n}" if verdict.n else "", numbers.p_value(verdict.p)]
-    evidence = ["computed: nothing is trained"] if exact else evidence
+    evidence = ["computed exactly, without training"] if _is_exact(verdict) else evidence
     return Wording(
-        estimate=numbers.number(verdict.estimate, unit, signed=difference, beside=widest),
-        interval="exact" if exact else f"[{low}, {high}]" if known else "",
+        estimate=numbers.number(verdict.estimate, unit, signed=difference, beside=_widest(verdict)),
+        interval=_interval(verdict, unit, signed=difference),
         unit=suffix,
         condition="" if claim.not_run else condition,
         where=where,
         evidence=", ".join(part for part in evidence if part),
     )
+
+
+def _is_exact(verdict: Verdict) -> bool:
+    return not verdict.n and None not in (verdict.low, verdict.high, verdict.estimate)
+
+
+def _widest(verdict: Verdict) -> float:
+    """Return the largest number beside which the others are shown; an interval that is not shown does not count."""
+    ends = () if is_too_wide(verdict) else (verdict.low, verdict.high)
+    return max((abs(value) for value in (*ends, verdict.estimate) if value is not None), default=0.0)
+
+
+def _interval(verdict: Verdict, unit: str, *, signed: bool) -> str:
+    if verdict.estimate is None or verdict.low is None or verdict.high is None:
+        return ""
+    if _is_exact(verdict):
+        return "exact"
+    if is_too_wide(verdict):
+        return labels.NOT_ENOUGH_SEEDS
+    ends = (numbers.number(end, unit, signed=signed, beside=_widest(verdict)) for end in (verdict.low, verdict.high))
+    return f"[{', '.join(ends)}]"

@@ -213,7 +213,7 @@ def test_figure1_by_hand() -> None:
 @pytest.mark.parametrize(
     ("some", "error"),
     [
-        ({"noise": ("symmetric20",)}, r"outputs.f.noise: rates where curves are drawn; got 'symmetric20'"),
+        ({"noise": ("symmetric20",)}, r"outputs.f.noise: noise rates, for curves; got 'symmetric20'"),
         ({"arms": ("CE",)}, r"outputs.f.arms: arms with curves: LS, BC, FC; got 'CE'"),
     ],
 )

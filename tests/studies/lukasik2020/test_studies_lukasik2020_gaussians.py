@@ -141,7 +141,7 @@ def test_numbers_of_claims() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match=r"smoothings: each in \[0, 1\); got 1.0; at 1 nothing is left to separate"):
+    with pytest.raises(ValueError, match=r"smoothings: each in \[0, 1\); got 1.0; choose smoothings below 1"):
         separators((0.0, 1.0), ())
     with pytest.raises(ValueError, match=r"penalties: each finite and at least 0; got -1.0"):
         separators((), (0.1, -1.0))

@@ -26,11 +26,11 @@ def test_each_panel_has_as_many_lines_as_there_are_colours_and_the_optimum(separ
     drawing = drawn(separated)
     assert [panel.title for panel in drawing.panels] == [
         "Label smoothing",
-        "L2 of the weights",
-        "L2 of the intercept, too",
+        "L2 on the weights",
+        "L2 on weights and intercept",
     ]
     labels = [entry.label for entry in drawing.series]
-    assert labels[0] == "neither smoothing nor penalty"
+    assert labels[0] == "no smoothing, no penalty"
     assert labels[-1] == "Bayes-optimal"
     assert [label for label in labels if "smoothing 0" in label] == [f"smoothing {s}" for s in (0.2, 0.4, 0.5, 0.7)]
     assert labels.count("penalty 0.1") == 1
@@ -63,8 +63,8 @@ def test_the_table_has_every_level_and_the_page_says_that_nothing_is_trained(sep
     assert shown is not None
     assert [(title, len(rows)) for title, rows in shown.groups] == [
         ("Label smoothing", 8),
-        ("L2 of the weights", 2),
-        ("L2 of the intercept, too", 2),
+        ("L2 on the weights", 2),
+        ("L2 on weights and intercept", 2),
     ]
     first = shown.groups[0][1][0]
     assert first.cells == tuple(
@@ -72,7 +72,7 @@ def test_the_table_has_every_level_and_the_page_says_that_nothing_is_trained(sep
         for value in (separated.shown["figure2"].separators[0].distance, separated.shown["figure2"].separators[0].slope)
     )
     html = files.build(separated)["index.html"].decode()
-    assert "none: nothing is trained" in html
+    assert "none (nothing is trained)" in html
     assert f'<data value="{separated.shown["figure2"].separators[3].distance}">' in html
     assert SeparatorsOutput().table(separated, output) is None
 

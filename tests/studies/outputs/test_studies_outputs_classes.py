@@ -33,8 +33,8 @@ def many(results, size: int = MOST_NAMED + 10):
 def test_a_bar_for_each_class_and_cell(few):
     drawing = drawn(few)
     assert [panel.y_title for panel in drawing.panels] == [
-        "Mean probability of the own class",
-        "Mean probabilities of the others",
+        "Mean probability of the true class",
+        "Mean probabilities of the other classes",
     ]
     assert drawing.in_row == 1
     ((layer, rows),) = layers(drawing.page_specs("Figure 4.")[0])
@@ -74,7 +74,7 @@ def test_many_classes_stand_in_the_order_of_the_first_series_without_names(few):
     first = {row["class"]: row["x"] for row in rows if row["series"] == "Baseline"}
     second = {row["class"]: row["x"] for row in rows if row["series"] == "Label smoothing"}
     assert all(0 < second[name] - first[name] < 1 for name in first)
-    assert "Classes in the order of Baseline." in drawing.note
+    assert "Classes sorted by Baseline." in drawing.note
 
 
 def test_the_table_keeps_the_order_of_the_data(few):

@@ -102,3 +102,17 @@ def test_the_page_shows_it(results) -> None:
     laid_out = {"figure2": tables.lay_out(shown, "figure2")}
     html = render(shown, laid_out, {"figure2": drawn(shown)}, {})
     assert "+2.00 points" in html
+
+
+def test_an_interval_wider_than_what_is_possible_is_not_shown(results) -> None:
+    data = DifferenceOutput((Difference(SMOOTHED, "test.accuracy", 0.02, -25.79, 25.83, 2),))
+    shown = with_data(showing(results, data, **ASKED), data)
+    table = data.table(shown, shown.study.outputs["figure2"])
+    assert table is not None
+    ((_, (row,)),) = table.groups
+    assert row.cells[1] == ("not enough seeds", None)
+    (spec,) = drawn(shown).page_specs("Figure 5.")
+    rows = [row for _, found in layers({**spec, "layer": spec["layer"][1:]}) for row in found]
+    assert {(row["low"], row["high"], row["text"]) for row in rows} == {
+        (2.0, 2.0, "+2.00 points (not enough seeds), 2 seeds")
+    }

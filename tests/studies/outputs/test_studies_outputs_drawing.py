@@ -56,7 +56,7 @@ def test_one_density_far_wider_than_the_others_does_not_hide_them(results):
         for d in results.shown["figure3"].densities
     ]
     drawing = drawn(replace(results, shown={"figure3": density.DensityOutput(tuple(wide))}), "figure3")
-    assert "Reaching beyond the axis: Backward correction" in drawing.note
+    assert "Beyond the axis: Backward correction" in drawing.note
     window, beyond = density._window({"a": (0.0, 1.0), "b": (0.0, 2.0), "c": (-500.0, 500.0)}, 0.05)
     assert (window, beyond) == ((0.0, 2.0), ["c"])
 

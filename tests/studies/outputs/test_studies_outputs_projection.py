@@ -43,16 +43,16 @@ def test_the_splits_of_a_cell_stand_side_by_side(planes):
         ("Label smoothing", "test examples"),
     ]
     assert drawing.in_row == 2
-    assert "of seed 0" in drawing.note
+    assert "seed 0" in drawing.note
 
 
 def test_classes_differ_by_colour_and_shape_and_wrong_labels_are_black(planes):
     looks = {entry.label: (entry.colour, entry.shape) for entry in drawn(planes).series}
-    assert list(looks) == ["beaver", "otter", "class 7", "label is wrong"]
-    assert looks["label is wrong"][0] == "ink"
+    assert list(looks) == ["beaver", "otter", "class 7", "wrong label"]
+    assert looks["wrong label"][0] == "ink"
     assert len(set(looks.values())) == len({shape for _, shape in looks.values()}) == 4
     right = with_data(planes, ProjectionOutput((replace(PLANE, wrong=(False,) * 4),)))
-    assert "label is wrong" not in {entry.label for entry in drawn(right).series}
+    assert "wrong label" not in {entry.label for entry in drawn(right).series}
 
 
 def test_every_example_and_template_lies_where_it_was_projected(planes):
@@ -60,10 +60,10 @@ def test_every_example_and_template_lies_where_it_was_projected(planes):
     assert {(row["series"], row["x"], row["y"]) for row in dots[1]} == {
         ("beaver", 0.0, 0.0),
         ("otter", 4.0, 0.0),
-        ("label is wrong", 1.0, 5.0),
+        ("wrong label", 1.0, 5.0),
         ("class 7", 2.0, 6.0),
     }
-    assert dots[1][-1]["series"] == "label is wrong"
+    assert dots[1][-1]["series"] == "wrong label"
     assert dots[1][-1]["True"] == "class 7"
     assert marks[0]["mark"]["shape"] == "cross"
     assert [(row["series"], row["x"], row["y"]) for row in marks[1]] == [

@@ -71,7 +71,7 @@ def test_the_note_says_which_runs_have_no_temperature(with_diagram):
     drawing = drawn(with_diagram)
     assert "Label smoothing, temperature-scaled: 4 of 5 runs." in drawing.note
     assert "Baseline" not in drawing.note
-    assert "hollow: fewer than 20" in drawing.note
+    assert "Hollow points: fewer than 20" in drawing.note
 
 
 def test_without_a_run_there_is_no_diagram_and_the_page_says_so(with_diagram):

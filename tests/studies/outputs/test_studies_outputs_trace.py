@@ -65,10 +65,10 @@ def test_the_table_has_the_last_epoch_and_says_what_is_not_there(traced):
     assert tables.lay_out(traced, "figure2") is None
     html = files.build(traced)["index.html"].decode()
     assert '<data value="0.75">75.00 (50.00 to 100.00)</data>' in html
-    assert "At the last epoch" in html
+    assert "Last epoch: mean over seeds" in html
 
 
 def test_without_traces_there_is_neither_figure_nor_table(traced):
     html = files.build(with_data(traced, TraceOutput()))["index.html"].decode()
-    assert "Nothing to show yet" in html
-    assert "At the last epoch" not in html
+    assert "No data yet" in html
+    assert "Last epoch: mean over seeds" not in html

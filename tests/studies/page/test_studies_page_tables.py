@@ -20,7 +20,7 @@ def cells_of(table):
 def test_table4_has_levels_as_rows_and_measures_as_columns(results):
     table = laid_out(results, "table4")
     assert [row.label for row in table.groups[0].rows] == ["0", "0.1", "0.2"]
-    assert table.columns[0] == "Full train, true labels (%)"
+    assert table.columns[0] == "All training examples, true labels (%)"
     assert len(table.columns) == 4
     assert [cell.reported[0].text for cell in table.groups[0].rows[2].cells] == ["81.22", "88.27", "53.01", "8.32"]
     assert table.sources == ("CIFAR-100 · ResNet-32 (Table 4)",)
@@ -53,7 +53,7 @@ def test_failed_and_missing_runs_are_counted_in_a_note(results):
 
 def test_a_cell_without_runs_says_so(results):
     table = laid_out(replace(results, cells=()), "table4")
-    assert {cell.note for cell in cells_of(table)} == {"no run recorded"}
+    assert {cell.note for cell in cells_of(table)} == {"no runs recorded"}
 
 
 def test_a_run_without_the_metric_is_not_averaged(results):

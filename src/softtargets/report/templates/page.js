@@ -51,7 +51,7 @@ function wireTheme() {
   button.addEventListener("click", () => {
     const state = states[(states.indexOf(root.dataset.theme ?? "system") + 1) % states.length];
     show(state);
-    try { localStorage.setItem("softtargets-theme", state); } catch { /* not remembered, then */ }
+    try { localStorage.setItem("softtargets-theme", state); } catch { /* storage is not available */ }
   });
 }
 
@@ -66,7 +66,7 @@ function wirePrinting() {
   });
 }
 
-// A link into a closed part of the page (a claim, a run) must show what it leads to.
+// Open the closed part of the page (a claim, a run) that a link leads to.
 function openTarget() {
   const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   for (let details = target && target.closest("details"); details; details = details.parentElement.closest("details")) {

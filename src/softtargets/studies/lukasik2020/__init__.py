@@ -1,1 +1,1 @@
-"""Lukasik et al. 2020, Does label smoothing mitigate label noise?: what of it is exact, in Python."""
+"""Lukasik et al. 2020, Does label smoothing mitigate label noise?: the exact results, in Python."""

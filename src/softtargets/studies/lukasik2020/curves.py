@@ -1,4 +1,4 @@
-"""Figure 1 of Lukasik et al. 2020: losses of one example as functions of its score, exact."""
+"""Figure 1 of Lukasik et al. 2020: exact losses of one example as functions of its score."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from softtargets import losses, noise, targets
 from softtargets.studies.outputs.curves import Curve, ExactCurves
 from softtargets.studies.outputs.kind import output_kind
 
-# Scores from -4 to 10, the range of the paper's Fig. 1, in twentieths.
+# Scores from -4 to 10, the range of Fig. 1 of the paper, in steps of 1/20.
 FIRST, LAST, STEPS = -80, 200, 20
 
 
@@ -23,8 +23,8 @@ class LossCurves(ExactCurves):
     def curve(cls, arm: str, rate: float) -> Curve:
         """Return the loss of class 1 as a function of its score.
 
-        The score f of class 1 is its logit, against 0 for the other class. The noise rate rho stands for the symmetric
-        noise of that rate and for the smoothing alpha = rho L / (L - 1) that goes with it, L = 2.
+        The score f is the logit of class 1; the logit of the other class is 0. The noise rate rho determines the
+        symmetric noise and the corresponding smoothing alpha = rho L / (L - 1), L = 2.
 
         Args:
             arm: one of `arms`.

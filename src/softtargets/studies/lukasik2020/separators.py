@@ -1,4 +1,4 @@
-"""Where a smoothed or penalised logistic regression separates two Gaussians (Lukasik et al. 2020, Fig. 5), exact."""
+"""Exact separators of two Gaussians by smoothed or penalised logistic regression (Lukasik et al. 2020, Fig. 5)."""
 
 import math
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from softtargets.studies.schema import Output, Study
 _BAYES = Series("Bayes-optimal", "ink", palette.SHAPES[0], palette.DASHES[1])
 _TITLES = {
     "LS": "Label smoothing",
-    "L2": "L2 of the weights",
-    "L2 with intercept": "L2 of the intercept, too",
+    "L2": "L2 on the weights",
+    "L2 with intercept": "L2 on weights and intercept",
 }
 _LEVELS = {"LS": "smoothing", "L2": "penalty", "L2 with intercept": "penalty"}
-# Both clouds, at (1, 1) and (-1, -1), and some room around them.
+# Range of the axes, around the means (1, 1) and (-1, -1).
 _SPAN = (-1.6, 1.6)
 _FAR = 20.0
 _CORNERS = 48
@@ -32,23 +32,23 @@ _CORNERS = 48
 @output_kind("separators")
 @dataclass(frozen=True)
 class SeparatorsOutput(OutputKind):
-    """Separators of two Gaussians: exact, always the same, and of no arm."""
+    """Exact separators of two Gaussians; they depend on no arm."""
 
     separators: tuple[Separator, ...] = ()
 
     @classmethod
     def check(cls, place: str, output: Output, study: Study) -> None:
-        """Require that the output names nothing."""
+        """Require an output without arms, levels, noise and metrics."""
         if output.arms or output.levels or output.noise or output.metrics:
             required = f"no arms, levels, noise or metrics with '{cls.kind}'"
-            raise fail(place, required, "some", "drop them: they are exact, and always the same")
+            raise fail(place, required, "some of these", "remove these keys")
 
     @classmethod
     def gather(cls, output: Output, evidence: Evidence) -> Self:
         return cls(figure5())
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
-        """Draw the two clouds and the separators, a panel for each arm."""
+        """Draw the two classes and the separators, one panel for each arm."""
         by_arm = _by_arm(self.separators)
         series: dict[str, Series] = {}
         panels = []
@@ -58,19 +58,18 @@ class SeparatorsOutput(OutputKind):
                 series[_label(separator)] = Series(_label(separator), colour, palette.SHAPES[0], palette.DASHES[0])
             panels.append(Panel(_TITLES[arm], _chart(found), ""))
         note = (
-            "Circles: 1, 2 and 3 standard deviations of the classes. Of the negatives "
-            f"{numbers.rate(FLIPPED)} are called positive. Exact: nothing is trained or sampled. "
-            "The table has every level."
+            f"Circles: 1, 2 and 3 standard deviations of the classes. {numbers.rate(FLIPPED)} of the negatives are "
+            "labelled positive. Exact, without training or sampling. The table contains all levels."
         )
         return Drawing((*series.values(), _BAYES), tuple(panels), note)
 
     def table(self, results: StudyResults, output: Output) -> PlainTable | None:
-        """Return the distance of each separator from the origin, where the optimum passes, and its slope."""
+        """Return the distance of each separator from the origin, through which the optimum passes, and its slope."""
         by_arm = _by_arm(self.separators)
         if not by_arm:
             return None
         groups = tuple((_TITLES[arm], tuple(map(_line, found))) for arm, found in by_arm.items())
-        caption = "Distance along (1, 1) / √2; below 0 the line is nearer to the class with the wrong labels."
+        caption = "Distance along (1, 1) / √2; below 0 the line is closer to the class with noisy labels."
         return PlainTable(caption, ("Level", "Distance from the optimum", "Slope of the logit"), groups, open=True)
 
 
@@ -87,14 +86,14 @@ def _by_arm(separators: tuple[Separator, ...]) -> dict[str, list[Separator]]:
 
 
 def _spread(found: list[Separator]) -> list[Separator]:
-    """Return as many levels as there are colours, spread over all of them."""
+    """Return evenly spaced levels, as many as there are colours."""
     most = min(len(found), len(palette.RAMP))
     return [found[round(place * (len(found) - 1) / max(1, most - 1))] for place in range(most)]
 
 
 def _label(separator: Separator) -> str:
     if separator.level == 0:
-        return "neither smoothing nor penalty"
+        return "no smoothing, no penalty"
     return f"{_LEVELS[separator.arm]} {numbers.level(separator.level)}"
 
 

@@ -1,4 +1,4 @@
-"""What this study adds to the engine: Figures 1 and 5, and the exact numbers that its claims rest on."""
+"""Extensions of this study: the kinds of Figures 1 and 5, and the exact numbers of its claims."""
 
 from collections.abc import Callable
 

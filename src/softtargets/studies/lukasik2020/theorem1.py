@@ -1,4 +1,4 @@
-"""Theorem 1 of Lukasik et al. 2020 on a linear model whose inputs are the unit vectors."""
+"""Theorem 1 of Lukasik et al. 2020 for a linear model whose inputs are the unit vectors."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ _CLASSES, _RANK = 4, 5
 
 
 def equal_rows() -> float:
-    """Return Eq. 8 where all classes have the same weights, here 1, less Eq. 8 where all are 0."""
+    """Return Eq. 8 for equal weights 1 of all classes, minus Eq. 8 for weights 0."""
     weight = torch.ones(_CLASSES, _RANK, dtype=torch.float64)
     return float(_penalty(weight) - _penalty(torch.zeros_like(weight)))
 

@@ -1,11 +1,11 @@
-"""The kinds of output, a file for each: what it may name, what it gathers from runs, how it is drawn."""
+"""The kinds of output, one file for each: its keys, the data that it gathers from runs, and how it is drawn."""
 
 from importlib import import_module
 from pkgutil import iter_modules
 
 from softtargets.studies.outputs.kind import OutputKind, kinds_in
 
-# Every module of this package is searched: a kind is listed by being defined here.
+# All modules of this package are searched, so that a kind is registered by its definition.
 KINDS: dict[str, type[OutputKind]] = {
     name: kind
     for found in iter_modules(__path__)

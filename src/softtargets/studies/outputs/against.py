@@ -1,4 +1,4 @@
-"""One measure against another: a line for each arm, with a point at each of its levels."""
+"""One measure against another: one line for each arm, with a point for each level."""
 
 import math
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ from softtargets.studies.schema import Output
 @output_kind("against")
 @dataclass(frozen=True)
 class AgainstOutput(OutputKind):
-    """Metrics of the cells against another metric of theirs."""
+    """Metrics of the cells plotted against another metric."""
 
     takes_x = True
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
-        """Draw the metrics of an output against its `x`, a panel for each kind of noise and metric."""
+        """Draw the metrics of an output against `x`, one panel for each kind of noise and metric."""
         study, across, figure = results.study, output.x or "", FigureCells(results, output)
         panels, drawn = [], []
         for noise, metric in product(figure.noises, output.metrics):
@@ -45,7 +45,7 @@ class AgainstOutput(OutputKind):
 
 
 def _rows(results: StudyResults, spots: list[Place], across: str) -> list[dict[str, Any]]:
-    """Return a point for each arm and level of which both measures are known; an arm without levels has one."""
+    """Return a point for each arm and level with both measures; an arm without levels has one point."""
     study = results.study
     rows = {}
     for spot in spots:
@@ -56,7 +56,7 @@ def _rows(results: StudyResults, spots: list[Place], across: str) -> list[dict[s
         row = {"series": arm_label(study, spot.arm), "Point": arm_label(study, key.arm), "level": key.level}
         row |= {"own": key.arm == spot.arm, "Level": numbers.level(key.level)}
         rows[spot.arm, key] = row | _sides("x", x, across) | _sides("y", y, spot.metric)
-        # a line may begin at another arm's point, which is drawn as that arm's
+        # a line can begin at a point of another arm, which is drawn in the style of that arm
         rows.setdefault((key.arm, key), {**rows[spot.arm, key], "series": arm_label(study, key.arm), "own": True})
     return list(rows.values())
 

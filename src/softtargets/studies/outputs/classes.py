@@ -1,4 +1,4 @@
-"""Mean predicted probabilities class by class: the class's own, and the others' apart (Shen et al. 2021, Fig. 4)."""
+"""Mean predicted probabilities of each class: the true class, and the other classes (Shen et al. 2021, Fig. 4)."""
 
 import math
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from softtargets.studies.records import CellKey, CellRecord
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
 
-# Classes whose mean predictions are shown.
+# Largest number of classes whose mean predictions are shown.
 CLASSES = 100
-# More classes than this are not named on the axis, and stand in the order of the first series.
+# Largest number of classes named on the axis; more classes are sorted by the first series.
 MOST_NAMED = 30
-# Probabilities below this are drawn at it: a logarithmic axis has no place for nothing.
+# Smaller probabilities are drawn at this value, because the axis is logarithmic.
 FLOOR = 1e-6
 _HEIGHT = 230
 # Text and number of each column of the table.
@@ -36,9 +36,9 @@ _FEW_DECADES = 300.0
 
 @dataclass(frozen=True)
 class ClassMeans:
-    """Mean predicted probabilities of the examples of each class of a split, mean over the seeds of a cell.
+    """Mean predicted probabilities of the examples of each class of a split, averaged over the seeds of a cell.
 
-    `means` has a row for each of the first `len(classes)` classes; `runs` is how many seeds entered.
+    `means` has a row for each of the first `len(classes)` classes; `runs` is the number of seeds.
     """
 
     key: CellKey
@@ -51,7 +51,7 @@ class ClassMeans:
 @output_kind("classes")
 @dataclass(frozen=True)
 class ClassesOutput(OutputKind):
-    """Mean predictions of each class of some splits, mean over the seeds of each cell."""
+    """Mean predictions of each class of some splits, averaged over the seeds of each cell."""
 
     takes_splits = True
     class_means: tuple[ClassMeans, ...] = ()
@@ -61,7 +61,7 @@ class ClassesOutput(OutputKind):
         return cls(evidence.gathered(output, output.splits or ("test",), _gather))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
-        """Draw the class means of an output, two panels for each kind of noise and split; each cell is a series."""
+        """Draw the class means of an output, two panels for each kind of noise and split, one series for each cell."""
         figure, known = FigureCells(results, output), keyed(self.class_means, "split")
         splits = [split for split in output.splits or SPLITS if any(found == split for _, found in known)]
         series, panels, lowest, most = [], [], 1.0, 0
@@ -72,17 +72,19 @@ class ClassesOutput(OutputKind):
             if rows:
                 lowest, most = min(lowest, *(row["smallest"] for row in rows)), max(most, len(rows) // len(shown))
                 title = " · ".join(filter(None, [figure.noise(noise), SPLITS[split] * (len(splits) > 1)]))
-                panels.append(Panel(title, _own(rows), "Mean probability of the own class"))
-                panels.append(Panel(title, _others(rows), "Mean probabilities of the others"))
+                panels.append(Panel(title, _own(rows), "Mean probability of the true class"))
+                panels.append(Panel(title, _others(rows), "Mean probabilities of the other classes"))
         said = f"{SPLITS[splits[0]]}" if len(splits) == 1 else "examples"
-        note = f"Mean over the {said} of a class and over seeds. Below: from the smallest to the largest of the other "
-        note += "classes; the dot is the largest, the dash the median."
-        note += f" What is below {numbers.small(FLOOR)} is drawn there." if lowest < FLOOR else ""
-        note += f" Classes in the order of {series[0].label}." if most > MOST_NAMED else ""
+        note = (
+            f"Means over the {said} of a class and over seeds. Bottom: range of the other classes; dot: largest, dash: "
+        )
+        note += "median."
+        note += f" Values below {numbers.small(FLOOR)} are drawn at that value." if lowest < FLOOR else ""
+        note += f" Classes sorted by {series[0].label}." if most > MOST_NAMED else ""
         return Drawing(tuple(dict.fromkeys(series)), tuple(panels), note, _HEIGHT, columns=1)
 
     def table(self, results: StudyResults, output: Output) -> PlainTable | None:
-        """Return each class's own mean probability and the largest of another class."""
+        """Return the mean probability of each class and the largest mean probability of another class."""
         figure = FigureCells(results, output)
         found = [means for means in self.class_means if means.key in figure.keys]
         groups = []
@@ -91,13 +93,13 @@ class ClassesOutput(OutputKind):
             rows = sorted(_rows({"": means}), key=lambda row: row["place"])
             lines = tuple(PlainRow(row["class"], tuple((row[a], row[b]) for a, b in _COLUMNS)) for row in rows)
             groups.append((" · ".join(filter(None, title)), lines))
-        caption = "Mean predicted probability, over the examples of a class and over seeds."
-        columns = ("Class", "Own class", "Largest of the others", "All others")
+        caption = "Mean predicted probability over the examples of a class and over seeds."
+        columns = ("Class", "True class", "Largest other class", "All other classes")
         return PlainTable(caption, columns, tuple(groups)) if groups else None
 
 
 def _look(figure: FigureCells, key: CellKey) -> Series:
-    """Return how a cell is drawn: as squares, and by colours where an arm has several levels in the figure."""
+    """Return the style of a cell: squares, with different colours if an arm has several levels in the figure."""
     look, rank = figure.look(key), figure.rank(key)
     colour = palette.SERIES[(rank + len(figure.arms)) % len(palette.SERIES)] if rank else look.colour
     return Series(look.label, colour, "square", palette.DASHES[0], dots=True)
@@ -128,7 +130,7 @@ def _gather(evidence: Evidence, key: CellKey, split: str) -> ClassMeans | None:
 
 
 def _rows(shown: dict[str, ClassMeans]) -> list[dict[str, Any]]:
-    """Return a row for each series and class that has examples; classes in the order in which they are drawn."""
+    """Return a row for each series and class with examples; classes in the order in which they are drawn."""
     if not shown:
         return []
     first = next(iter(shown.values()))
@@ -167,7 +169,7 @@ def _percent(value: float) -> str:
 
 
 def _across(rows: list[dict[str, Any]], style: Style) -> dict[str, Any]:
-    """Return where a class stands: under its name, its series side by side, or by its rank."""
+    """Return the horizontal position of a class: by name with the series side by side, or by rank."""
     names = list(dict.fromkeys(row["class"] for row in rows))
     if len(names) > MOST_NAMED:
         scale = alt.Scale(domain=[-1, len(names)], nice=False)
@@ -182,8 +184,8 @@ def _across(rows: list[dict[str, Any]], style: Style) -> dict[str, Any]:
 
 
 def _tooltip() -> list[alt.Tooltip]:
-    names = {"series": "Method", "class": "Class", "Own": "Own class", "Others": "All others"}
-    names |= {name: f"{name} of the others" for name in ("Largest", "Median", "Smallest")}
+    names = {"series": "Method", "class": "Class", "Own": "True class", "Others": "All other classes"}
+    names |= {name: f"{name} of the other classes" for name in ("Largest", "Median", "Smallest")}
     return [alt.Tooltip(f"{name}:N", title=title) for name, title in names.items()]
 
 

@@ -1,4 +1,4 @@
-"""Exact curves of losses, a panel for each arm. Which curves there are, the module of a study says."""
+"""Exact curves of losses, one panel for each arm. The curves are defined by the module of a study."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from softtargets.studies.schema import Output, Study
 
 @dataclass(frozen=True)
 class Curve:
-    """An exact curve: one loss of one example as a function of a logit."""
+    """An exact curve: the loss of one example as a function of a logit."""
 
     arm: str
     noise: float
@@ -29,7 +29,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class ExactCurves(OutputKind):
-    """Exact curves, one for each arm and rate of noise. A study's module subclasses this and names its kind."""
+    """Exact curves, one for each arm and noise rate. The module of a study subclasses this and names the kind."""
 
     arms: ClassVar[tuple[str, ...]]
     curves: tuple[Curve, ...] = ()
@@ -37,17 +37,17 @@ class ExactCurves(OutputKind):
     @classmethod
     @abstractmethod
     def curve(cls, arm: str, rate: float) -> Curve:
-        """Return the curve of one of `arms` at a rate of noise."""
+        """Return the curve of one of `arms` at a noise rate."""
 
     @classmethod
     def check(cls, place: str, output: Output, study: Study) -> None:
-        """Require rates of noise, and arms of which there are curves."""
+        """Require noise rates, and arms with curves."""
         for noise in output.noise:
             if isinstance(noise, str):
-                raise fail(f"{place}.noise", "rates where curves are drawn", f"'{noise}'", "give numbers")
+                raise fail(f"{place}.noise", "noise rates, for curves", f"'{noise}'", "give numbers")
         for arm in output.arms:
             if arm not in cls.arms:
-                raise fail(f"{place}.arms", f"arms with curves: {', '.join(cls.arms)}", f"'{arm}'", "drop it")
+                raise fail(f"{place}.arms", f"arms with curves: {', '.join(cls.arms)}", f"'{arm}'", "remove it")
 
     @classmethod
     def gather(cls, output: Output, evidence: Evidence) -> Self:
@@ -55,7 +55,7 @@ class ExactCurves(OutputKind):
         return cls(tuple(cls.curve(arm, rate) for rate, arm in product(rates, output.arms or cls.arms)))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
-        """Draw the curves, a panel for each arm."""
+        """Draw the curves, one panel for each arm."""
         study = results.study
         drawn = {curve.arm for curve in self.curves}
         arms = [arm for arm in output.arms or study.arms if arm in drawn]
@@ -80,7 +80,7 @@ class ExactCurves(OutputKind):
             if rows:
                 panels.append(Panel(arm_label(study, arm), _chart(rows, (min(heights), max(heights))), "Loss (nats)"))
         return Drawing(
-            tuple(looks.values()), tuple(panels), "Exact curves: nothing is trained. The panels share one scale."
+            tuple(looks.values()), tuple(panels), "Exact curves, without training. All panels have the same scale."
         )
 
 

@@ -23,9 +23,9 @@ from softtargets.studies.schema import Output
 
 BINS = 40
 SAMPLE = 1_000_000
-# A density this many times as wide as the median one does not decide the width of the axis.
+# A density that is this many times as wide as the median density does not set the range of the axis.
 _FAR = 8.0
-# Nor can an axis be narrowed to fewer bins than show a shape.
+# Smallest number of bins on the axis.
 _FEWEST_BINS = 8
 
 
@@ -33,7 +33,7 @@ _FEWEST_BINS = 8
 class Density:
     """A histogram as a density, pooled over the seeds of a cell: `edges` (B + 1), `density` (B).
 
-    Half a percent at either end lies outside the edges; `mean` and `count` are of everything.
+    The lowest and the highest 0.5 % lie outside the edges; `mean` and `count` include all values.
     """
 
     key: CellKey
@@ -47,7 +47,7 @@ class Density:
 @output_kind("density")
 @dataclass(frozen=True)
 class DensityOutput(OutputKind):
-    """Densities of gaps between logits."""
+    """Densities of logit gaps."""
 
     metrics = tuple(metric for metric in MEASURES if metric.startswith("gap."))
     densities: tuple[Density, ...] = ()
@@ -57,7 +57,7 @@ class DensityOutput(OutputKind):
         return cls(evidence.gathered(output, output.metrics, _gather))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
-        """Draw the densities, a panel for each kind of noise and metric; each cell is a series."""
+        """Draw the densities, one panel for each kind of noise and metric, one series for each cell."""
         figure, known = FigureCells(results, output), keyed(self.densities, "metric")
         series, panels, far = [], [], []
         for noise, metric in product(figure.noises, output.metrics):
@@ -73,7 +73,7 @@ class DensityOutput(OutputKind):
         note = [*figure.levels, "Densities pooled over seeds; vertical lines: means."]
         if far:
             names = ", ".join(dict.fromkeys(far))
-            note += [f"Reaching beyond the axis: {names}; press a name in the legend to see its own range."]
+            note += [f"Beyond the axis: {names}. Select a name in the legend to see its whole range."]
         return Drawing(tuple(dict.fromkeys(series)), tuple(panels), " ".join(note))
 
 
@@ -84,7 +84,7 @@ def _gather(evidence: Evidence, key: CellKey, metric: str) -> Density | None:
 
 
 def _histogram(key: CellKey, metric: str, gaps: Tensor) -> Density:
-    """Bin the middle 99 % of the gaps: an unbounded loss sends a few logits too far to draw."""
+    """Bin the middle 99 % of the gaps; with an unbounded loss, a few logits are too large to draw."""
     sample = gaps[:: max(1, len(gaps) // SAMPLE)]
     low, high = torch.quantile(sample, sample.new_tensor([0.005, 0.995])).tolist()
     high = high if high > low else low + 1.0
@@ -96,7 +96,7 @@ def _histogram(key: CellKey, metric: str, gaps: Tensor) -> Density:
 
 
 def _bulk(density: Density) -> Extent:
-    """Return the range of the bins that hold the middle 98 % of a histogram."""
+    """Return the range of the bins with the middle 98 % of a histogram."""
     masses = [height * (b - a) for height, (a, b) in zip(density.density, pairwise(density.edges), strict=True)]
     whole, below = sum(masses), list(accumulate(masses))
     first = next((i for i, mass in enumerate(below) if mass >= 0.01 * whole), 0)
@@ -105,7 +105,7 @@ def _bulk(density: Density) -> Extent:
 
 
 def _window(bulks: dict[str, Extent], bin_width: float) -> tuple[Extent, list[str]]:
-    """Return the range to show and whose bulk reaches beyond it: one far wider than the others would hide them."""
+    """Return the range of the axis, which ignores far wider densities, and the names of those that exceed it."""
     usual = median(high - low for low, high in bulks.values())
     least = _FEWEST_BINS * bin_width
     kept = [(low, high) for low, high in bulks.values() if high - low <= _FAR * usual or usual < least]

@@ -1,4 +1,4 @@
-"""Differences to the baseline, paired by seed: the mean of each cell with its interval."""
+"""Differences from the baseline, paired by seed: the mean of each cell with its interval."""
 
 import math
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of a cell less the baseline's under the same noise, over the `n` seeds that both have; 95 % interval."""
+    """A metric of a cell minus the baseline's under the same noise, over `n` common seeds; with a 95 % interval."""
 
     key: CellKey
     metric: str
@@ -37,11 +37,17 @@ class Difference:
     high: float
     n: int
 
+    @property
+    def is_too_wide(self) -> bool:
+        """Whether the interval is at least as wide as the range of the difference, so that it says nothing."""
+        span = labels.span([(self.metric, 1.0), (self.metric, -1.0)])
+        return span is not None and self.high - self.low >= span
+
 
 @output_kind("difference")
 @dataclass(frozen=True)
 class DifferenceOutput(OutputKind):
-    """Metrics of the cells less those of the study's baseline."""
+    """Metrics of the cells minus those of the study's baseline."""
 
     differences: tuple[Difference, ...] = ()
 
@@ -66,7 +72,7 @@ class DifferenceOutput(OutputKind):
                 rows = [_row(figure.name(key), difference) for key, difference in shown.items()]
                 panels.append(Panel(figure.noise(noise), _chart(rows, metric), labels.measure(metric).label))
         baseline = figure.arms[results.study.baseline].label
-        note = f"Less {baseline}, paired by seed: means and 95 % intervals, not adjusted for their number."
+        note = f"Minus {baseline}, paired by seed: means and 95 % intervals, not adjusted for multiple comparisons."
         return Drawing(tuple(series.values()), tuple(panels), note)
 
     def table(self, results: StudyResults, output: Output) -> PlainTable | None:
@@ -78,7 +84,7 @@ class DifferenceOutput(OutputKind):
             shown = figure.shown(known, noise, metric)
             rows = tuple(PlainRow(figure.name(key), _cells(difference)) for key, difference in shown.items())
             groups += [(title, rows)] if rows else []
-        caption = "Differences to the baseline, paired by seed."
+        caption = "Differences from the baseline, paired by seed."
         return (
             PlainTable(caption, ("Method", "Difference", "95 % interval", "Seeds"), tuple(groups)) if groups else None
         )
@@ -104,12 +110,17 @@ def _cells(difference: Difference) -> tuple[tuple[str, float | None], ...]:
     unit = labels.measure(difference.metric).unit
     mean, low, high = (numbers.number(v, unit, signed=True) for v in (difference.mean, difference.low, difference.high))
     shown = f"{mean} {numbers.difference_unit(unit)}".strip()
-    return (shown, difference.mean), (f"{low} to {high}", None), (str(difference.n), float(difference.n))
+    interval = labels.NOT_ENOUGH_SEEDS if difference.is_too_wide else f"{low} to {high}"
+    return (shown, difference.mean), (interval, None), (str(difference.n), float(difference.n))
 
 
 def _row(name: str, difference: Difference) -> dict[str, Any]:
     unit = labels.measure(difference.metric).unit
-    ends = {end: numbers.in_unit(getattr(difference, end), unit) for end in ("mean", "low", "high")}
+    names = ("mean", "mean", "mean") if difference.is_too_wide else ("mean", "low", "high")
+    ends = {
+        end: numbers.in_unit(getattr(difference, name), unit)
+        for end, name in zip(("mean", "low", "high"), names, strict=True)
+    }
     (mean, _), (interval, _), (seeds, _) = _cells(difference)
     return {"series": name, **ends, "text": f"{mean} ({interval}), {seeds} seeds"}
 

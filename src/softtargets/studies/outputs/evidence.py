@@ -1,4 +1,4 @@
-"""What kinds of output gather from: the finished runs of a study, cell by cell."""
+"""The finished runs of a study by cell, from which kinds of output gather their data."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
@@ -21,7 +21,7 @@ Found = TypeVar("Found")
 class Evidence:
     """The finished runs of a study at a scale.
 
-    What could not be made of one run is left out; `problems` says why, by the run's identity.
+    Data that cannot be computed for a run are omitted; `problems` contains the reasons, by identity of the run.
     """
 
     def __init__(
@@ -37,18 +37,18 @@ class Evidence:
 
     @property
     def classes(self) -> Classes | None:
-        """The three classes of the scale: two that are alike, and a third."""
+        """The three classes of the scale: two similar ones and a different one."""
         return self.study.scales[self.scale].classes  # pyright: ignore[reportArgumentType]
 
     def gathered(
         self, output: Output, names: Sequence[str], make: Callable[["Evidence", CellKey, str], Found | None]
     ) -> tuple[Found, ...]:
-        """Return what is made of every cell of an output and each of some names, of metrics or splits."""
+        """Return what `make` returns for each cell of an output and each name (of a metric or a split)."""
         places = product(names, cells(self.study, output, self.scale))
         return tuple(found for name, key in places if (found := make(self, key, name)) is not None)
 
     def complete(self, key: CellKey) -> list[CellRecord]:
-        """Return the complete runs of a cell, by seed."""
+        """Return the complete runs of a cell, ordered by seed."""
         return self._complete.get(key, [])
 
     def predictions(self, key: CellKey) -> Iterator[Predictions]:
@@ -57,11 +57,11 @@ class Evidence:
             yield read_predictions(self.store.path(record.run_id))
 
     def trace(self, record: CellRecord, name: str) -> dict[int, float]:
-        """Return a number through the training of a run by epoch."""
+        """Return a trace of a run, by epoch."""
         return trace_run(self._resolved[record.run_id], self.store, name, self.classes)
 
     def guarded(self, record: CellRecord, make: Callable[[CellRecord], Found]) -> Found | None:
-        """Make something of one run; None where that fails, which may not cost the page of all others."""
+        """Return what `make` returns for a run; None if it fails, so that the page is still written."""
         try:
             return make(record)
         except FAILURES as error:
@@ -69,11 +69,11 @@ class Evidence:
             return None
 
     def kept(self, record: CellRecord, what: dict[str, Any], make: Callable[[Subject], Any]) -> Any:
-        """Return what was made of a run before, or open it, make it and keep it.
+        """Return a cached value of a run, or compute and cache it.
 
         Args:
             record: a complete run.
-            what: all that the value depends on besides the run; JSON data.
+            what: everything besides the run that the value depends on; JSON data.
             make: returns JSON data.
         """
         return kept(self._resolved[record.run_id], self.store, what, make, self.classes)

@@ -1,4 +1,4 @@
-"""What a kind of output is. Its subclasses are found where they are defined, in this package or a study's module."""
+"""The base class of the kinds of output. Subclasses are found in this package and in the module of a study."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
@@ -14,17 +14,17 @@ from softtargets.studies.schema import Output, Study
 
 
 class OutputKind(ABC):
-    """A kind of output. An instance holds the data of one output of a study.
+    """A kind of output. An instance contains the data of one output of a study.
 
-    Subclasses are frozen dataclasses whose fields have defaults: without arguments they show nothing.
+    Subclasses are frozen dataclasses with defaults for all fields; an instance without arguments shows nothing.
 
     Attributes:
-        kind: the name that ``study.toml`` calls it by, set by :func:`output_kind`.
-        metrics: what an output of this kind may name as metrics.
-        per_run: whether its metrics are one number per run, to be measured and shown as a table too.
-        takes_splits: whether it is of splits of the data.
-        takes_x: whether it has a metric along its axis, which it then must name.
-        needs_classes: what of it needs three classes, in words; empty: nothing.
+        kind: the name in ``study.toml``, set by :func:`output_kind`.
+        metrics: the metrics that an output of this kind can name.
+        per_run: whether the metrics are one number for each run; they are then measured and also shown as a table.
+        takes_splits: whether outputs name splits of the data.
+        takes_x: whether outputs must name a metric for the horizontal axis.
+        needs_classes: what requires three classes, in words; empty text if nothing does.
     """
 
     kind: ClassVar[str]
@@ -36,19 +36,19 @@ class OutputKind(ABC):
 
     @classmethod
     def check(cls, place: str, output: Output, study: Study) -> None:
-        """Require what only this kind requires of an output; `place` names the output in errors."""
+        """Check requirements of this kind on an output; `place` names the output in errors."""
 
     @classmethod
     def gather(cls, output: Output, evidence: Evidence) -> Self:
-        """Return what an output shows beside the metrics of its cells."""
+        """Return the data that an output shows in addition to the metrics of its cells."""
         return cls()
 
     @abstractmethod
     def draw(self, results: StudyResults, output: Output) -> Drawing | None:
-        """Draw the output; None where it is no figure."""
+        """Draw the output; None if it is not a figure."""
 
     def table(self, results: StudyResults, output: Output) -> PlainTable | None:
-        """Return the numbers of the figure that are none of the runs' metrics; None where there are none."""
+        """Return the numbers of the figure that are not metrics of runs; None if there are none."""
         return None
 
 
@@ -56,7 +56,7 @@ Kind = TypeVar("Kind", bound=type[OutputKind])
 
 
 def output_kind(name: str) -> Callable[[Kind], Kind]:
-    """Return a decorator that gives an output kind its name."""
+    """Return a decorator that sets the name of an output kind."""
 
     def register(kind: Kind) -> Kind:
         kind.kind = name
@@ -66,6 +66,6 @@ def output_kind(name: str) -> Callable[[Kind], Kind]:
 
 
 def kinds_in(module: ModuleType) -> dict[str, type[OutputKind]]:
-    """Return the output kinds that a module has, by name."""
+    """Return the output kinds in a module, by name."""
     classes = [found for found in vars(module).values() if isinstance(found, type) and issubclass(found, OutputKind)]
     return {found.kind: found for found in classes if "kind" in vars(found)}

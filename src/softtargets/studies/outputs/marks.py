@@ -1,4 +1,4 @@
-"""Marks that figures have in common: lines with bands, and points with shapes."""
+"""Marks used by several figures: lines with bands, and points with shapes."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from softtargets.studies.records import Summary
 
 
 def spread_row(summary: Summary, unit: str, names: tuple[str, str, str]) -> dict[str, float]:
-    """Return a mean, and a standard deviation below and above it, in the unit that is shown, under these names."""
+    """Return the mean and mean ± sd in the displayed unit, under these names."""
     mean, sd = numbers.in_unit(summary.mean, unit), numbers.in_unit(summary.sd, unit)
     return dict(zip(names, (mean, mean - sd, mean + sd), strict=True))
 
 
 def band_and_line(base: alt.Chart, style: Style, y: alt.Y) -> list[Any]:
-    """Return a band from `low` to `high`, and a line in it."""
+    """Return a band from `low` to `high` with a line."""
     band, line = base.mark_area(opacity=0.16, clip=True), base.mark_line(strokeWidth=2, clip=True)
     return [
         band.encode(y=alt.Y("low:Q", title=None), y2="high:Q", fillOpacity=style.emphasis(1.0, 0.15)),
@@ -25,9 +25,9 @@ def band_and_line(base: alt.Chart, style: Style, y: alt.Y) -> list[Any]:
 
 
 def markers(rows: list[dict[str, Any]], style: Style, x: alt.X, y: alt.Y, tooltip: list[alt.Tooltip]) -> list[Any]:
-    """Return the points of each series, of those rows that are its own.
+    """Return the points of each series.
 
-    One layer per series: a shape that came from a scale would replace the dashes of the legend.
+    Each series is a layer of its own, because a scale for shapes would replace the dashes in the legend.
     """
     layers = []
     for entry in style.series:

@@ -1,4 +1,4 @@
-"""Activations on the plane through three classes' templates, a panel for each cell and split."""
+"""Activations in the plane through the templates of three classes, one panel for each cell and split."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -16,9 +16,9 @@ from softtargets.studies.records import CellKey, CellRecord
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
 
-WRONG = Series("label is wrong", "ink", "diamond", palette.DASHES[0], dots=True)
+WRONG = Series("wrong label", "ink", "diamond", palette.DASHES[0], dots=True)
 SPLITS = {"train": "training examples", "validation": "validation examples", "test": "test examples"}
-# Examples of each class and split that are shown.
+# Number of examples shown for each class and split.
 POINTS = 100
 _HEIGHT = 300
 _DOT, _TEMPLATE = 26, 260
@@ -26,17 +26,17 @@ _DOT, _TEMPLATE = 26, 260
 
 @dataclass(frozen=True)
 class Projected:
-    """Activations of three classes on the plane through their templates (Müller et al. 2019, Sec. 2), of one run.
+    """Activations of three classes in the plane through their templates (Müller et al. 2019, Sec. 2), of one run.
 
     Args:
         key: arm, level and noise.
-        seed: of the run that is shown.
+        seed: seed of the run.
         split: train, validation or test.
-        classes: names of the three classes: two that are alike, and a third that is not.
-        labels: (M) place of each example's label among the three.
-        wrong: (M) whether its observed label is not the true one.
+        classes: names of the three classes: two similar ones and a different one.
+        labels: (M) index of the true label among the three classes.
+        wrong: (M) whether the observed label is wrong.
         x, y: (M) coordinates.
-        templates: the three classes' rows of the last layer on the same plane.
+        templates: rows of the last layer for the three classes, in the same plane.
     """
 
     key: CellKey
@@ -53,7 +53,7 @@ class Projected:
 @output_kind("projection")
 @dataclass(frozen=True)
 class ProjectionOutput(OutputKind):
-    """Three classes on the plane of their templates, of the first seed of each cell."""
+    """Three classes in the plane of their templates, for the first seed of each cell."""
 
     takes_splits = True
     needs_classes = "a projection"
@@ -64,7 +64,7 @@ class ProjectionOutput(OutputKind):
         return cls(evidence.gathered(output, output.splits or ("train", "test"), _gather))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
-        """Draw the planes of an output, the splits of a cell side by side."""
+        """Draw the projections of an output, the splits of a cell side by side."""
         figure, found = FigureCells(results, output), keyed(self.projections, "split")
         places = [place for place in product(figure.keys, output.splits or SPLITS) if place in found]
         shown: list[Projected] = [found[place] for place in places]
@@ -78,9 +78,11 @@ class ProjectionOutput(OutputKind):
         wrong = any(any(projected.wrong) for projected in shown)
         splits = len({projected.split for projected in shown})
         seeds = sorted({projected.seed for projected in shown})
-        note = "Large crosses: the classes’ templates. In every panel a unit is as long across as up; "
-        note += f"each has its own scale. One run each, of seed {', '.join(map(str, seeds))}."
-        note += " Diamonds: examples of these classes that carry the label of another." if wrong else ""
+        note = (
+            "Large crosses: templates of the classes. Both axes of a panel have the same unit; each panel has its own "
+        )
+        note += f"scale. One run for each panel, seed {', '.join(map(str, seeds))}."
+        note += " Diamonds: examples of these classes with a wrong label." if wrong else ""
         drawn = tuple(dict.fromkeys([*series, *[WRONG] * wrong]))
         return Drawing(drawn, tuple(panels), note, _HEIGHT, columns=splits if splits > 1 else 3)
 
@@ -107,7 +109,7 @@ def _project(evidence: Evidence, record: CellRecord, split: str) -> Projected:
 
 
 def _points(subject: Subject, split: str) -> dict[str, Any]:
-    """Return a projection as JSON data; labels are places among the three classes."""
+    """Return a projection as JSON data; labels are indices among the three classes."""
     places = subject.of_classes(split, POINTS)
     found = subject.projected(split, places)
     wrong = subject.predictions[f"{split}.observed"][places] != found.labels
@@ -122,7 +124,7 @@ def _points(subject: Subject, split: str) -> dict[str, Any]:
 
 
 def class_label(name: str) -> str:
-    """Return what a class is called where its name may be a bare number."""
+    """Return the name of a class, with the word "class" if it is a number."""
     return f"class {name}" if name.isdecimal() else name
 
 
@@ -132,7 +134,7 @@ def _chart(projected: Projected) -> Build:
         {"series": WRONG.label if wrong else names[label], "x": x, "y": y, "True": names[label]}
         for label, wrong, x, y in zip(projected.labels, projected.wrong, projected.x, projected.y, strict=True)
     ]
-    # what is wrong is drawn last, so that it shows
+    # wrong labels are drawn last, on top
     points.sort(key=lambda point: point["series"] == WRONG.label)
     crosses = [
         {"series": name, "x": x, "y": y, "True": f"template of {name}"}

@@ -18,7 +18,7 @@ from softtargets.studies.records import CellKey
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
 
-# A bin with fewer predictions says little of its accuracy: its point is hollow and no line leads to it.
+# A bin with fewer predictions is drawn as a hollow point without a line, because its accuracy is uncertain.
 FEW = 20
 _SMALLEST, _LARGEST = 28.0, 260.0
 _HEIGHT = 380
@@ -27,16 +27,16 @@ _SHARES = alt.Axis(format=".0%", grid=False, values=[0, 0.2, 0.4, 0.6, 0.8, 1])
 
 @dataclass(frozen=True)
 class Diagram:
-    """The bins that a calibration error is made of, summed over the runs of a cell that have it.
+    """The bins of a calibration error, summed over the runs of a cell.
 
     Args:
         key: arm, level and noise.
         metric: name of the calibration error.
         edges: (B + 1) confidences from 0 to 1.
-        count: (B) predictions in each bin.
-        confidence: (B) sums of their confidences.
-        correct: (B) how many of them are right.
-        runs: how many were summed.
+        count: (B) number of predictions in each bin.
+        confidence: (B) sum of their confidences.
+        correct: (B) number of right predictions.
+        runs: number of runs.
     """
 
     key: CellKey
@@ -61,7 +61,7 @@ class ReliabilityOutput(OutputKind):
         return cls(evidence.gathered(output, output.metrics, _gather))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
-        """Draw the diagrams of an output, a panel for each kind of noise; each cell has a line for each metric."""
+        """Draw the diagrams of an output, one panel for each kind of noise, one line for each cell and metric."""
         figure, known = FigureCells(results, output), keyed(self.diagrams, "metric")
         series, panels, partial = [], [], []
         for noise in figure.noises:
@@ -76,8 +76,11 @@ class ReliabilityOutput(OutputKind):
                     partial += figure.missing(key, name, diagram.runs)
             if shown:
                 panels.append(Panel(figure.noise(noise), _chart(shown), "Accuracy"))
-        note = [*figure.levels, "Predictions of all seeds pooled, each run with its own temperature."]
-        note += [f"The area of a point is its share of the predictions; hollow: fewer than {FEW}.", *partial]
+        note = [*figure.levels, "Predictions of all seeds are pooled; each run has its own temperature."]
+        note += [
+            f"The area of a point is its share of the predictions. Hollow points: fewer than {FEW} predictions.",
+            *partial,
+        ]
         return Drawing(tuple(dict.fromkeys(series)), tuple(panels), " ".join(note), _HEIGHT)
 
 
@@ -129,7 +132,7 @@ def _chart(shown: dict[str, Diagram]) -> Build:
 
 
 def _points(name: str, diagram: Diagram) -> list[dict[str, Any]]:
-    """Return a point for each bin that has predictions, at its mean confidence and its accuracy."""
+    """Return a point for each nonempty bin, at its mean confidence and accuracy."""
     total = sum(diagram.count)
     bins = zip(pairwise(diagram.edges), diagram.count, diagram.confidence, diagram.correct, strict=True)
     return [

@@ -1,4 +1,4 @@
-"""How an arm, and each cell of a figure, is drawn and called: the same in every figure of a study."""
+"""Styles and labels of arms and cells, the same in all figures of a study."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ Found = TypeVar("Found")
 
 
 class FigureCells:
-    """The cells of an output, and how each is drawn and called in its figure and its table."""
+    """The cells of an output, with their styles and labels in its figure and table."""
 
     def __init__(self, results: StudyResults, output: Output) -> None:
         self.results, self.study = results, results.study
@@ -29,58 +29,58 @@ class FigureCells:
         self._ranks = {arm: sorted({key.level for key in self.keys if key.arm == arm}) for arm, _, _ in self.keys}
 
     def shown(self, known: Mapping[tuple[CellKey, str], Found], noise: Noise, name: str) -> dict[CellKey, Found]:
-        """Return what is known of the cells of a kind of noise under a name, of a metric or split."""
+        """Return the known data of the cells of a kind of noise, for the name of a metric or split."""
         return {key: known[key, name] for key in self.keys if key.noise == noise and (key, name) in known}
 
     def rank(self, key: CellKey) -> int:
-        """Return the place of a cell's level among those of its arm."""
+        """Return the rank of a cell's level among the levels of its arm."""
         return self._ranks[key.arm].index(key.level)
 
     def name(self, key: CellKey) -> str:
-        """Return the label of a cell's arm, with its level where the arm has several in the figure."""
+        """Return the label of a cell's arm, with the level if the arm has several levels in the figure."""
         label = arm_label(self.study, key.arm)
         several = len(self._ranks[key.arm]) > 1
         return f"{label}, {self.study.level_name} = {numbers.level(key.level)}" if several else label
 
     def look(self, key: CellKey) -> Series:
-        """Return how a cell is drawn: as its arm, and by dashes where the arm has several levels in the figure."""
+        """Return the style of a cell: that of its arm, with different dashes if the figure has several levels."""
         look = self.arms[key.arm]
         dash = dash_of(self.rank(key)) if len(self._ranks[key.arm]) > 1 else look.dash
         return Series(self.name(key), look.colour, look.shape, dash)
 
     def noise(self, noise: Noise) -> str:
-        """Return what a kind of noise is called; nothing where the figure has one alone."""
+        """Return the label of a kind of noise; empty text if the figure has only one."""
         return axis_phrase(self.study, "noise", noise) if len(self.noises) > 1 else ""
 
     def missing(self, key: CellKey, name: str, runs: int) -> list[str]:
-        """Say of how many of its runs something is shown, unless it is of all that are complete."""
+        """Return how many of its complete runs are shown, unless all are."""
         complete = sum(record.status == "complete" for record in self.results.records(key))
         return [f"{name}: {runs} of {complete} runs."] if runs < complete else []
 
     def arms_of(self, panels: Iterable[Sequence[Mapping[str, Any]]]) -> tuple[Series, ...]:
-        """Return how the arms are drawn that any panel has rows of."""
+        """Return the styles of the arms with rows in any panel."""
         used = {row["series"] for rows in panels for row in rows}
         return tuple(self.arms[arm] for arm in self.study.arms if self.arms[arm].label in used)
 
     @property
     def levels(self) -> list[str]:
-        """The levels above 0 in a sentence; none where there are none."""
+        """The levels above 0 in a sentence; empty if there are none."""
         levels = [numbers.level(level) for level in self._levels if level != ZERO]
         return [f"{self.study.level_name} = {', '.join(levels)}."] if levels else []
 
 
 def keyed(items: tuple[Any, ...], name: str) -> dict[tuple[CellKey, str], Any]:
-    """Return what was gathered by its cell and one more of its attributes."""
+    """Return the items by cell and one more attribute."""
     return {(item.key, getattr(item, name)): item for item in items}
 
 
 def dash_of(place: int) -> tuple[int, ...]:
-    """Return a dash; beyond those that there are they repeat."""
+    """Return a dash; dashes repeat beyond their number."""
     return palette.DASHES[place % len(palette.DASHES)]
 
 
 def arm_series(study: Study) -> dict[str, Series]:
-    """Return how each arm is drawn, the same in every figure of the study; students have their teacher's colour."""
+    """Return the style of each arm, the same in all figures; students have the colour of their teacher."""
     others = [arm for arm in study.arms if arm != study.baseline]
     families: dict[tuple[str, ...], list[str]] = {}
     for arm in others:

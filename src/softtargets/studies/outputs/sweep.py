@@ -1,4 +1,4 @@
-"""Metrics against the level: a line for each arm, with a band over seeds."""
+"""Metrics against the level: one line for each arm, with a band over seeds."""
 
 import math
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class SweepOutput(OutputKind):
     """Metrics of the cells as lines over the levels."""
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
-        """Draw the metrics against the level, a panel for each kind of noise and metric."""
+        """Draw the metrics against the level, one panel for each kind of noise and metric."""
         study, figure = results.study, FigureCells(results, output)
         panels, drawn = [], []
         for noise, metric in product(figure.noises, output.metrics):
@@ -44,14 +44,14 @@ class SweepOutput(OutputKind):
         if any(place.level == ZERO for place in figure.places):
             zeros = [figure.arms[arm].label for arm in dict.fromkeys(study.arm_at(arm, ZERO) for arm in arms)]
             if zeros == [figure.arms[study.baseline].label]:
-                note += f" {study.level_name} = 0 is {zeros[0]} for every method; the thin line carries it across."
+                note += f" {study.level_name} = 0 is {zeros[0]} for all methods; the thin line shows its value."
             elif zeros:
                 note += f" {study.level_name} = 0 is {', '.join(zeros)}."
         return Drawing(figure.arms_of(drawn), tuple(panels), note)
 
 
 def _rows(results: StudyResults, spots: list[Place]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the points of the lines and, apart from them, the one point of the baseline, which all lines share."""
+    """Return the points of the lines, and separately the point of the baseline, which all lines share."""
     study = results.study
     lines: list[dict[str, Any]] = []
     baseline: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""A table: the metrics of its cells, and nothing drawn."""
+"""A table of the metrics of its cells, without a drawing."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from softtargets.studies.schema import Output
 @output_kind("table")
 @dataclass(frozen=True)
 class TableOutput(OutputKind):
-    """Numbers of the runs as a table, which the page lays out for every kind that has metrics."""
+    """Metrics of the runs as a table. The page lays it out, as for every kind with metrics."""
 
     def draw(self, results: StudyResults, output: Output) -> Drawing | None:
         return None

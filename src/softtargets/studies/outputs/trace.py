@@ -1,4 +1,4 @@
-"""Numbers through training: the mean over seeds, and a band from the smallest to the largest."""
+"""Numbers by epoch: the mean over seeds, and a band from the smallest to the largest."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -19,13 +19,13 @@ from softtargets.studies.records import CellKey
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
 
-# So few epochs have a point each.
+# Up to this many epochs, each is marked by a point.
 _FEW = 25
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A number through training: its mean over the seeds of a cell, and their smallest and largest, by epoch."""
+    """A number by epoch: mean, minimum and maximum over the seeds of a cell."""
 
     key: CellKey
     metric: str
@@ -39,7 +39,7 @@ class Trace:
 @output_kind("trace")
 @dataclass(frozen=True)
 class TraceOutput(OutputKind):
-    """Numbers through training, over the seeds of each cell."""
+    """Numbers by epoch, over the seeds of each cell."""
 
     metrics = tuple(TRACES)
     per_run = False
@@ -50,7 +50,7 @@ class TraceOutput(OutputKind):
         return cls(evidence.gathered(output, output.metrics, _gather))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
-        """Draw the traces of an output, a panel for each kind of noise and metric; each cell is a line."""
+        """Draw the traces of an output, one panel for each kind of noise and metric, one line for each cell."""
         figure, known = FigureCells(results, output), keyed(self.traces, "metric")
         series, panels, partial = [], [], []
         for noise, metric in product(figure.noises, output.metrics):
@@ -61,7 +61,7 @@ class TraceOutput(OutputKind):
             if found:
                 chart = _chart({figure.name(key): trace for key, trace in found.items()}, metric)
                 panels.append(Panel(figure.noise(noise), chart, labels.heading(metric)))
-        note = ["Lines: means over seeds; bands: from the smallest to the largest.", *dict.fromkeys(partial)]
+        note = ["Lines: means over seeds. Bands: smallest to largest value.", *dict.fromkeys(partial)]
         return Drawing(tuple(dict.fromkeys(series)), tuple(panels), " ".join(note), columns=2)
 
     def table(self, results: StudyResults, output: Output) -> PlainTable | None:
@@ -76,7 +76,7 @@ class TraceOutput(OutputKind):
                 if key.noise == noise
             ]
             groups += [(figure.noise(noise), tuple(rows))] if rows else []
-        caption = "At the last epoch: mean over seeds, and from the smallest to the largest."
+        caption = "Last epoch: mean over seeds, with smallest and largest value."
         columns = ("Method", *map(labels.heading, output.metrics))
         return PlainTable(caption, columns, tuple(groups)) if groups else None
 
@@ -135,7 +135,7 @@ def _chart(shown: dict[str, Trace], metric: str) -> Build:
         tooltip += [alt.Tooltip("Value:N", title="Mean (smallest to largest)"), "Runs:Q"]
         base = style.base(rows).encode(x=x, color=style.colour())
         dots = base.mark_point(filled=True, size=30, clip=True).encode(y=y, tooltip=tooltip)
-        # many points are there to be pointed at, and not seen
+        # many points are transparent and serve only for tooltips
         opacity = style.emphasis() if few else alt.value(0)
         return alt.LayerChart(layer=[*band_and_line(base, style, y), dots.encode(opacity=opacity)])
 

@@ -1,1 +1,1 @@
-"""The page of a study and the files beside it, drawn from its results; nothing is decided here."""
+"""The page of a study and its files, from its results; nothing is computed here."""

@@ -1,11 +1,11 @@
-"""Verdicts as rows of a table, with small plots of their intervals."""
+"""Verdicts as rows of a table, with a small plot of each interval."""
 
 from dataclasses import dataclass
 
 from softtargets.report import numbers
 from softtargets.studies.records import Verdict
 from softtargets.studies.results import StudyResults
-from softtargets.studies.wording import Wording, unit_of, word
+from softtargets.studies.wording import Wording, is_too_wide, unit_of, word
 
 WIDTH, HEIGHT = 200, 40
 _EDGE = 6
@@ -23,7 +23,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class IntervalPlot:
-    """Positions, in user units, of an interval on its axis; `zone` is where the claim says the contrast lies."""
+    """Positions of an interval on its axis, in SVG units. `zone` is where the claim places the contrast."""
 
     low: float
     high: float
@@ -34,7 +34,7 @@ class IntervalPlot:
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """A verdict ready to print."""
+    """A verdict ready to print. `plot` is None without an interval to draw."""
 
     anchor: str
     verdict: Verdict
@@ -43,7 +43,7 @@ class ClaimRow:
 
 
 def rows(results: StudyResults) -> list[ClaimRow]:
-    """Return every verdict in the order of the paper's claims."""
+    """Return all verdicts in the order of the claims."""
     return [
         ClaimRow(f"claim-{place}", verdict, word(verdict), _plot(verdict, unit_of(verdict)))
         for place, verdict in enumerate(results.verdicts, start=1)
@@ -52,7 +52,7 @@ def rows(results: StudyResults) -> list[ClaimRow]:
 
 def _plot(verdict: Verdict, unit: str) -> IntervalPlot | None:
     low, high, estimate = verdict.low, verdict.high, verdict.estimate
-    if low is None or high is None or estimate is None:
+    if low is None or high is None or estimate is None or is_too_wide(verdict):
         return None
     claim = verdict.claim
     boundaries = (claim.threshold,) if claim.margin is None else (-claim.margin, claim.margin)
@@ -67,7 +67,7 @@ def _plot(verdict: Verdict, unit: str) -> IntervalPlot | None:
     texts = ["0" if value == 0 else numbers.number(value, unit, signed=True) for value in boundaries]
     if claim.margin is not None:
         zone = (edges[0], edges[1])
-        # Outwards, so that the two texts stay apart however close their marks are.
+        # aligned outwards, so that the two texts do not overlap when their marks are close
         anchors = ["start" if edges[0] < _NEAR else "end", "end" if edges[1] > WIDTH - _NEAR else "start"]
     else:
         zone = (edges[0], float(WIDTH)) if claim.relation == ">" else (0.0, edges[0])

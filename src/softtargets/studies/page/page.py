@@ -115,7 +115,7 @@ def _failures(results: StudyResults) -> list[tuple[str, str, list[CellRecord]]]:
 
 
 def stem(name: str) -> str:
-    """Return the file name of an output: its own name, unless that could lead out of the folder or clash."""
+    """Return the file name of an output: its name, made safe if it contains special characters."""
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", name)
     return name if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
@@ -129,12 +129,12 @@ def _downloads(name: str, images: FigureFiles) -> tuple[tuple[str, str, str], ..
 
 
 def _link(url: str) -> str:
-    """Return the address if it leads to the web: a study is a file from anywhere and may hold ``javascript:``."""
+    """Return the address if it is a web address; a study from elsewhere could contain ``javascript:``."""
     return url if url.startswith(("https://", "http://")) else ""
 
 
 def _short(title: str) -> str:
-    """Return ``Table 4`` of ``Table 4: what it shows``."""
+    """Return ``Table 4`` for ``Table 4: description``."""
     return title.partition(":")[0]
 
 

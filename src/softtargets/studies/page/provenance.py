@@ -1,4 +1,4 @@
-"""How each number came about: the runs of every cell, what they share and in what each differs."""
+"""Provenance of the numbers: the runs of each cell, their common specification and their differences."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ Leaves = dict[tuple[str, ...], Any]
 
 @dataclass(frozen=True)
 class CellStory:
-    """The runs of one cell and the part of the specification that sets it apart from the others."""
+    """The runs of a cell, and the part of the specification that differs from the other cells."""
 
     key: CellKey
     label: str
@@ -29,7 +29,7 @@ class CellStory:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Everything the page says about how to get its numbers again."""
+    """The information on the page for reproducing its numbers."""
 
     common: str
     per_seed: tuple[str, ...]
@@ -40,7 +40,7 @@ class Provenance:
 
 
 def trace(results: StudyResults) -> Provenance:
-    """Collect what is known of the runs."""
+    """Collect the provenance of the runs."""
     keys = list(dict.fromkeys(record.key for record in results.cells))
     flat = {id(record): flatten(record.specification) for record in results.cells if record.specification}
     common = _shared(flat.values())
@@ -73,7 +73,7 @@ def _story(results: StudyResults, key: CellKey, own: Leaves) -> CellStory:
 
 
 def flatten(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> Leaves:
-    """Return the leaves of nested mappings by their paths; a list and an empty mapping are leaves."""
+    """Return the leaves of nested mappings by path; lists and empty mappings are leaves."""
     leaves: Leaves = {}
     for key, value in data.items():
         here = (*path, str(key))
@@ -82,7 +82,7 @@ def flatten(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> Leaves:
 
 
 def nest(leaves: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
-    """Return the nested mappings of which these are the leaves."""
+    """Return the nested mappings with these leaves."""
     whole: dict[str, Any] = {}
     for path, value in leaves.items():
         inner = whole

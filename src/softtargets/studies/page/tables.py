@@ -1,4 +1,4 @@
-"""An output as a table: what the paper prints beside what these runs gave, with the verdicts that rest on it."""
+"""An output as a table: the numbers of the paper beside those of the runs, with the verdicts based on them."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from softtargets.studies.records import CellKey, Reported, Verdict, VerdictName
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Axis, Claim, Output
 
-# From so many columns on, deviations go below their means; where data sets are named, too, from so many on a table is
-# set smaller and has no room for verdicts, which stand below it anyway.
+# From _WIDE columns on, deviations are printed below the means. From _DENSE columns on, tables with names of data sets
+# are set smaller and without verdicts, which are also listed below the table.
 _WIDE, _DENSE = 7, 10
 _ROW_ORDER: tuple[Axis, ...] = ("level", "noise", "arm", "metric")
 _COLUMN_ORDER: tuple[Axis, ...] = ("arm", "metric", "noise", "level")
@@ -22,7 +22,7 @@ _COLUMN_ORDER: tuple[Axis, ...] = ("arm", "metric", "noise", "level")
 
 @dataclass(frozen=True)
 class Printed:
-    """A number of the paper: as text, its sd and n, exactly, and whose it is (empty where all have one owner)."""
+    """A number of the paper: text, sd and n, value, and its data set or model (empty if all are the same)."""
 
     text: str
     more: str
@@ -32,7 +32,7 @@ class Printed:
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place: the paper's numbers, ours, and the mark of a note on what is missing."""
+    """A cell of the table: the numbers of the paper, ours, and the mark of a note on missing runs."""
 
     reported: tuple[Printed, ...]
     mean: str
@@ -59,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that share the values of the axes which are neither rows nor columns."""
+    """Rows with the same values on the axes that are neither rows nor columns."""
 
     title: str
     rows: tuple[Row, ...]
@@ -72,12 +72,12 @@ class Table:
     Args:
         corner: name of the row axis.
         columns: labels of the columns.
-        groups: the rows, in groups; a single group has no title.
-        fixed: the axes with one value, in words.
-        sources: where the paper's numbers come from and on which data and model.
-        notes: mark and text of what is missing.
-        paired: for each column, whether numbers of the paper stand beside ours.
-        named: whether the paper's numbers carry the names of their data sets.
+        groups: the rows in groups; a single group has no title.
+        fixed: the axes with a single value, in words.
+        sources: sources, data sets and models of the paper's numbers.
+        notes: mark and text of the notes on missing runs.
+        paired: for each column, whether it contains numbers of the paper.
+        named: whether the paper's numbers have the names of their data sets.
         judged: whether any row has verdicts.
     """
 
@@ -93,35 +93,35 @@ class Table:
 
     @property
     def has_reported(self) -> bool:
-        """Whether there are numbers of the paper at all."""
+        """Whether there are any numbers of the paper."""
         return any(self.paired)
 
     @property
     def width(self) -> int:
-        """How many columns of numbers there are, the paper's and ours."""
+        """Number of columns with numbers, the paper's and ours."""
         return len(self.columns) + sum(self.paired)
 
     @property
     def dense(self) -> bool:
-        """Whether it is so wide that it is set smaller and has no column of verdicts."""
+        """Whether the table is set smaller, without a column of verdicts, because it is very wide."""
         return self.width >= _DENSE and self.named
 
     @property
     def has_verdicts(self) -> bool:
-        """Whether it has a column of verdicts."""
+        """Whether the table has a column of verdicts."""
         return self.judged and not self.dense
 
     @property
     def tight(self) -> bool:
-        """Whether it is so wide that deviations go below their means."""
+        """Whether deviations are printed below the means because the table is wide."""
         return self.width + 2 * self.has_verdicts >= _WIDE
 
 
 def lay_out(results: StudyResults, name: str) -> Table | None:
-    """Lay out one output of the study; None where it has no metric to show."""
+    """Lay out an output of the study; None if it has no metrics to show."""
     study, output = results.study, results.study.outputs[name]
     values = axis_values(study, output, results.scale)
-    # metrics that are no number of a run are in the figure's own table
+    # other metrics are in the table of the figure
     if not values["metric"] or not results.shown[name].per_run:
         return None
     rows, columns = choose_axes(output, {axis: len(values[axis]) for axis in AXES})
@@ -159,7 +159,7 @@ def lay_out(results: StudyResults, name: str) -> Table | None:
 
 
 def choose_axes(output: Output, sizes: dict[Axis, int]) -> tuple[Axis, Axis]:
-    """Return the row axis and the column axis: those the study names, else the first that vary."""
+    """Return the row axis and the column axis: those given by the study, or else the first that vary."""
 
     def first(order: tuple[Axis, ...], taken: Axis | None) -> Axis:
         free: list[Axis] = [axis for axis in order if axis != taken]
@@ -171,7 +171,7 @@ def choose_axes(output: Output, sizes: dict[Axis, int]) -> tuple[Axis, Axis]:
 
 
 def _says(axis: Axis, values: dict[Axis, tuple]) -> bool:
-    # Level 0 of an output without levels, or noise 0 of one that never speaks of noise, is not worth a word.
+    # omitted: level 0 of an output without levels, and noise 0 of an output without noise
     return axis in ("arm", "metric") or values[axis] != (ZERO,)
 
 
@@ -180,7 +180,7 @@ def _owner(reported: Reported) -> str:
 
 
 def _short_owners(printed: list[Reported]) -> dict[str, str]:
-    """Return what a cell calls each owner: nothing where there is one, data set or model where that is enough."""
+    """Return the short name of each owner: empty if there is one, data set or model if that is unique."""
     owners = {_owner(r): r for r in printed}
     if len(owners) == 1:
         return dict.fromkeys(owners, "")
@@ -191,7 +191,7 @@ def _short_owners(printed: list[Reported]) -> dict[str, str]:
 
 
 class _Builder:
-    """Builds cells and rows, and numbers the notes in the order in which they appear."""
+    """Builds cells and rows, and marks the notes in the order of their appearance."""
 
     def __init__(self, results: StudyResults, name: str, owners: dict[str, str]):
         self.results = results
@@ -205,7 +205,7 @@ class _Builder:
         return cell(self.results.study, place.arm, place.level, place.noise), place.metric
 
     def row(self, label: str, line: list[Place], reach: list[set[tuple[CellKey, str]]]) -> Row:
-        """Build a row; a verdict stands beside it unless it rests on every row and so says nothing of this one."""
+        """Build a row with the verdicts that are based on it, except those that are based on all rows."""
         here = {self.spot(place) for place in line}
         verdicts = []
         for verdict in self.verdicts:
@@ -219,7 +219,7 @@ class _Builder:
         unit = labels.measure(metric).unit
         reported = tuple(self._printed(r, unit) for r in self.results.find_reported(self.name, key, metric))
         if self.unavailable:
-            # Other outputs may have runs of this cell, but not of what this output is about.
+            # runs of this cell in other outputs are not runs of this output
             return Cell(reported, numbers.NOTHING, "", 0, None)
         summary = self.results.summary(key, metric)
         note = what_is_missing(self.results, key, metric)
@@ -237,17 +237,17 @@ class _Builder:
 
 
 def focus(results: StudyResults, claim: Claim) -> set[tuple[CellKey, str]]:
-    """Return the cells that a claim is about: those it names, less the baseline it compares them with."""
+    """Return the cells of a claim without the baseline with which it compares them."""
     spots = {(key, term.metric) for term in claim.terms for key in term_cells(results.study, term, results.scale)}
     treated = {spot for spot in spots if spot[0].arm != results.study.baseline}
     return treated or spots
 
 
 def what_is_missing(results: StudyResults, key: CellKey, metric: str) -> str:
-    """Say how many runs of a cell there are and why not all; empty where nothing is missing."""
+    """Return how many runs of a cell are complete, and why others are not; empty text if all are complete."""
     records = results.records(key)
     if not records:
-        return "no run recorded"
+        return "no runs recorded"
     complete = [record for record in records if record.status == "complete"]
     parts = [f"{len(complete)} of {len(records)} complete"]
     reasons = Counter(record.reason or "no reason recorded" for record in records if record.status == "failed")
