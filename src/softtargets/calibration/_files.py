@@ -67,6 +67,7 @@ def load(path: str | PathLike[str]) -> Calibrator:
         OSError: if the file cannot be read.
 
     Example:
+        >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
         >>> from softtargets.calibration import VectorScaling
         >>> fitted = VectorScaling().fit(torch.zeros(4, 2), torch.tensor([0, 1, 1, 1]))

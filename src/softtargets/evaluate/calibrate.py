@@ -12,8 +12,8 @@ from softtargets.evaluate.accumulate import AccumulatedModel
 from softtargets.evaluate.inputs import OnRows, read_blocks
 from softtargets.evaluate.sample import LEAST, RowSample
 from softtargets.evaluate.suite import MetricSuite
+from softtargets.metrics.arguments import Kind
 from softtargets.metrics.groups import group_of
-from softtargets.metrics.rows import Kind
 
 FOLDS = 5
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from softtargets.metrics.arguments import Kind
 from softtargets.metrics.groups import group_of
-from softtargets.metrics.rows import Kind
 
 # Smallest number of rows for fitting a temperature.
 LEAST = 20

@@ -12,7 +12,7 @@ from softtargets.evaluate.catalog import AFTER_SCALING, METRICS, Grouping, Make
 from softtargets.evaluate.counts import RowCounts
 from softtargets.evaluate.values import IntervalEnds, MetricValue
 from softtargets.metrics import ECE, Accumulator, Collection, SelectiveRisk, SmoothECE
-from softtargets.metrics.rows import Kind
+from softtargets.metrics.arguments import Kind
 from softtargets.metrics.statistics import wilson
 
 # Confidence of the intervals, and level of the tests: a difference is significant if its adjusted p-value is below it.

@@ -10,7 +10,7 @@ from torch import Tensor, from_numpy
 
 from softtargets._errors import fail, fail_type
 from softtargets.data.predictions.checks import check_values, checked_labels, floating
-from softtargets.metrics.rows import Kind
+from softtargets.metrics.arguments import Kind
 
 # NumPy arrays, tensors, and what NumPy converts to arrays, such as lists and tables
 ArrayLike = Any

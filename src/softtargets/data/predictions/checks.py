@@ -8,7 +8,7 @@ from torch import Tensor
 from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.data.arrays.file import ARGUMENT
-from softtargets.metrics.rows import Kind
+from softtargets.metrics.arguments import Kind
 
 # How far the sum of a row of probabilities may be from 1; coarser types are allowed their own rounding error.
 _TOLERANCE = 1e-3

@@ -15,7 +15,7 @@ from softtargets.data.predictions.arrays import PredictionChunk, Predictions, ch
 from softtargets.data.predictions.checks import check_values, checked_labels, floating
 from softtargets.data.predictions.parts import PredictionPart, chosen, labels_of, unequal, values_of
 from softtargets.data.predictions.spill import RowBuffer
-from softtargets.metrics.rows import Kind
+from softtargets.metrics.arguments import Kind
 
 _LABELS = "labels"
 

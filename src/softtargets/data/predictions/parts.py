@@ -6,7 +6,7 @@ from typing import NamedTuple
 from softtargets._errors import InputError, fail, nearest
 from softtargets.data.arrays.file import ARGUMENT, ArrayFile, BlockReader, Wanted
 from softtargets.data.limits import MAX_CLASSES
-from softtargets.metrics.rows import Kind
+from softtargets.metrics.arguments import Kind
 
 _KINDS: tuple[Kind, Kind] = ("logits", "probs")
 _COUNTED_AT_A_TIME = 65_536
