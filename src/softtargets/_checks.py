@@ -134,41 +134,6 @@ def check_mask(mask: Tensor | None, shape: tuple[int, ...]) -> None:
         raise fail("mask", f"shape {tuple(shape)}, one per row", tuple(mask.shape), "align them")
 
 
-def known_labels(labels: Tensor, mask: Tensor | None) -> Tensor:
-    """Return labels with 0 in the rows that do not count, where -100 may stand."""
-    if mask is None or not isinstance(labels, Tensor) or labels.shape != mask.shape:
-        return labels
-    return labels.masked_fill(~mask, 0)
-
-
-def check_labels(
-    argument: str, labels: object, num_classes: int | None = None, shape: tuple[int, ...] | None = None
-) -> None:
-    """Require an integer tensor of labels in [0, num_classes), of a shape where one is given."""
-    if not isinstance(labels, Tensor):
-        raise fail_type(argument, "an int64 tensor of labels", type(labels).__name__, "pass a torch.Tensor")
-    # torch can hardly compute with the unsigned integers above 8 bits
-    unfit = (torch.bool, torch.uint16, torch.uint32, torch.uint64)
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype in unfit:
-        raise fail_type(argument, "an int64 tensor of labels", f"dtype {labels.dtype}", f"use {argument}.long()")
-    if shape is not None and labels.shape != shape:
-        raise fail(argument, f"shape {tuple(shape)}", tuple(labels.shape), "give one label per row")
-    if not values_visible(labels) or labels.numel() == 0:
-        return
-    lowest, highest = labels.aminmax()  # of all in one pass; where they are is asked only if one is bad
-    if lowest >= 0 and (num_classes is None or highest < num_classes):
-        return
-    index = first_bad(labels < 0 if num_classes is None else (labels < 0) | (labels >= num_classes))
-    if index is not None:
-        high = "" if num_classes is None else f" and below {num_classes}, the number of classes"
-        raise fail(
-            argument,
-            f"labels of at least 0{high}",
-            f"{int(labels[index])} at {where(index)}",
-            "fix or drop that example, or mark it as ignored",
-        )
-
-
 LABEL_KINDS = "labels as integers (int8 to int64, unsigned or bool)"
 
 

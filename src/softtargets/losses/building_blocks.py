@@ -5,11 +5,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from softtargets._checks import check_per_example
 from softtargets._numerics import accumulating
 from softtargets.losses._cross_entropy import accelerated, can_accelerate, cross_entropy, plain_cross_entropy
 from softtargets.losses._dtensor import is_dtensor
-from softtargets.losses.inputs import LossInputs, paired, read_examples
+from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction, reduce, upstream
 from softtargets.targets import Targets, hard
 
@@ -72,13 +71,10 @@ def reduced_cross_entropy(
     return reduce(values, reduction, weight=weight, normalizer=normalizer)
 
 
-def label_and_largest(
-    logits: Tensor, labels: Tensor, on_label: float | Tensor, on_largest: float | Tensor, class_dim: int, *, name: str
-) -> Targets:
-    """Make targets of two classes, the label and the predicted class; `name` is the argument of the weights."""
-    moved, labels = paired(logits, labels, class_dim)
-    check_per_example(name, on_largest, labels.shape)
-    made = hard(labels)
+def label_and_largest(batch: LossInputs, on_label: float | Tensor, on_largest: float | Tensor) -> Targets:
+    """Make targets of two classes from labels: the label and the predicted class, each with its weight."""
+    assert batch.labels is not None
+    made = hard(batch.labels)
     ones = made.mass()
-    index = torch.stack([labels, moved.detach().argmax(-1)], -1)
+    index = torch.stack([batch.labels, batch.logits.detach().argmax(-1)], -1)
     return replace(made, index=index, value=torch.stack([on_label * ones, on_largest * ones], -1))

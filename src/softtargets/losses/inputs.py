@@ -107,15 +107,6 @@ def read_labelled(
     logits: Tensor, labels: Tensor, *, class_dim: int = -1, ignore_index: int = -100, mask: Tensor | None = None
 ) -> LossInputs:
     """Check the arguments of a loss that is defined for labels alone, as :func:`read_examples`."""
-    moved, read, left_out = _labelled(logits, labels, class_dim, ignore_index, mask)
-    if left_out is not None:
-        moved = moved.masked_fill(left_out[..., None], 0.0)
-    return LossInputs(moved, read, None, left_out)
-
-
-def _labelled(
-    logits: Tensor, labels: Tensor, class_dim: int, ignore_index: int | None, mask: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
     check_order(logits, labels, argument="labels")
     moved = classes_last(logits, class_dim)
     if isinstance(labels, Targets) or (isinstance(labels, Tensor) and labels.is_floating_point()):
@@ -127,7 +118,9 @@ def _labelled(
     read, left_out = read_labels(
         "labels", labels, num_classes=moved.shape[-1], shape=shape, ignore_index=ignore_index, mask=mask
     )
-    return moved, read, left_out
+    if left_out is not None:
+        moved = moved.masked_fill(left_out[..., None], 0.0)
+    return LossInputs(moved, read, None, left_out)
 
 
 def read_targets(
@@ -257,12 +250,6 @@ def moved_last(logits: Tensor, class_dim: int) -> Tensor:
         remedy = "give the dimension of the classes" if logits.ndim else "give logits with a dimension of classes"
         raise fail("class_dim", required, class_dim, remedy)
     return logits if class_dim == -1 else logits.movedim(class_dim, -1)
-
-
-def paired(logits: Tensor, labels: Tensor, class_dim: int) -> tuple[Tensor, Tensor]:
-    """Return logits as (..., K) and labels as (...) int64, checked; no label may be ignored."""
-    moved, read, _ = _labelled(logits, labels, class_dim, None, None)
-    return moved, read
 
 
 def check_fit(targets: Targets, shape: tuple[int, ...], num_classes: int) -> None:

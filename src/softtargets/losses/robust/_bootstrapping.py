@@ -108,7 +108,7 @@ def bootstrapped_cross_entropy(
 
 def _hard(examples: LossInputs, weight: float | Tensor) -> Tensor:
     if examples.labels is not None:  # one pass over the logits, against targets of two classes
-        made = label_and_largest(examples.logits, examples.labels, weight, 1 - weight, -1, name="weight")
+        made = label_and_largest(examples, weight, 1 - weight)
         return cross_entropy(examples.logits, made)
     logits = valid_logits(examples)
     own = deferred_cross_entropy(logits, examples.targets)

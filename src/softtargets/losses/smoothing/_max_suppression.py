@@ -87,7 +87,7 @@ def max_suppression_loss(
     smoothing = read_setting("smoothing", smoothing, examples.logits.shape[:-1], high=1.0)
     if examples.labels is None:
         return examples.finish(_of_soft_targets(examples, smoothing), reduction)
-    made = label_and_largest(examples.logits, examples.labels, 1.0, -smoothing, -1, name="smoothing")
+    made = label_and_largest(examples, 1.0, -smoothing)
     made = replace(made, rest=smoothing * torch.ones_like(made.mass()), ignored=examples.left_out)
     return examples.finish(cross_entropy(examples.logits, made), reduction)
 
