@@ -115,7 +115,7 @@ def user_path(argument: str, text: str | os.PathLike[str]) -> Path:
         path = path.expanduser()
         os.stat(path)
     except ValueError:
-        raise fail(argument, "a path without null characters", repr(str(text))[:80], "fix the path") from None
+        raise fail(argument, "a path without null characters", shortened(repr(str(text))), "fix the path") from None
     except RuntimeError:
         raise fail(argument, "a path whose home folder exists", f"'{text}'", "write the path in full") from None
     except OSError as error:
