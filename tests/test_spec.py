@@ -189,7 +189,7 @@ DEEP = 100_000
     [
         (b"a = " + b"[" * DEEP + b"]" * DEEP, "nested more than 64 levels deep"),
         (b"a = " + b"[" * 200 + b"]" * 200, "nested more than 64 levels deep"),
-        (b"a = " + b"1" * 5000, "digits"),
+        (b"a = " + b"1" * 5000, r"not TOML: it holds an integer of more than 4,300 digits; fix that place$"),
         (b"a = '\xff'", "decode"),
         (b"\0" * 64, "not TOML"),
     ],

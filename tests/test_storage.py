@@ -63,6 +63,11 @@ def test_json_that_is_nested_too_deep_or_has_too_many_digits_is_a_value_error(te
         parse_json(text)
 
 
+def test_an_integer_with_too_many_digits_is_named_without_advice_about_python() -> None:
+    with pytest.raises(ValueError, match=r"^it holds an integer of more than 4,300 digits$"):
+        parse_json('{"a": [' + "1" * 5000 + "]}")
+
+
 def test_a_path_that_cannot_exist_is_bad_input(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert user_path("runs", "~/runs") == tmp_path / "runs"

@@ -27,6 +27,16 @@ def fail_type(argument: str, required: str, got: object, remedy: str) -> InputTy
     return InputTypeError(sentence(argument, required, got, remedy))
 
 
+def shortened(text: str, limit: int = 80) -> str:
+    """Return a text that a user wrote for an error: a long one is cut, with the number of its characters.
+
+    Example:
+        >>> shortened("9" * 5000, limit=3)
+        '999... (5000 characters)'
+    """
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
 def unknown(argument: str, got: object, known: Iterable[str]) -> InputError:
     """Build the error of an unknown name: the nearest known name first, then all of them.
 

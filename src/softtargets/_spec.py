@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from softtargets._errors import InputError, fail, unknown
 from softtargets._spec_errors import complaints, shown
-from softtargets._storage import MAX_DEPTH, UnfitFileError, check_depth, read_regular, user_path
+from softtargets._storage import MAX_DEPTH, UnfitFileError, check_depth, read_regular, too_many_digits, user_path
 
 # Types of numbers that several specifications use.
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -182,7 +182,7 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         raise InputError(f"{path}: not TOML: it is nested more than {MAX_DEPTH} levels deep; flatten it") from None
     # tomllib's own error, undecodable bytes, an integer with too many digits, too many levels
     except ValueError as error:
-        raise InputError(f"{path}: not TOML: {error}; fix that place") from None
+        raise InputError(f"{path}: not TOML: {too_many_digits(error) or error}; fix that place") from None
 
 
 def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,14 @@ import hashlib
 import json
 import os
 import stat
+import sys
 import uuid
 from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from softtargets._errors import InputError, fail
+from softtargets._errors import InputError, fail, shortened
 
 GIB = 2**30
 # Specifications, results and manifests are kilobytes; a text file above this size is something else.
@@ -73,8 +74,19 @@ def parse_json(text: str | bytes) -> Any:
         content = json.loads(text)
     except RecursionError:
         raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep") from None
+    except ValueError as error:
+        if too_many_digits(error):
+            raise ValueError(too_many_digits(error)) from None
+        raise
     check_depth(content)
     return content
+
+
+def too_many_digits(error: ValueError) -> str | None:
+    """Return a sentence without advice about Python if a parser met an integer that Python does not convert."""
+    if "set_int_max_str_digits" not in str(error):
+        return None
+    return f"it holds an integer of more than {sys.get_int_max_str_digits():,} digits"
 
 
 def check_depth(content: Any) -> None:
@@ -103,7 +115,7 @@ def user_path(argument: str, text: str | os.PathLike[str]) -> Path:
         path = path.expanduser()
         os.stat(path)
     except ValueError:
-        raise fail(argument, "a path without null characters", repr(str(text))[:80], "fix the path") from None
+        raise fail(argument, "a path without null characters", shortened(repr(str(text))), "fix the path") from None
     except RuntimeError:
         raise fail(argument, "a path whose home folder exists", f"'{text}'", "write the path in full") from None
     except OSError as error:
@@ -114,10 +126,8 @@ def user_path(argument: str, text: str | os.PathLike[str]) -> Path:
 
 def bad_path(argument: str, text: object, error: OSError) -> InputError:
     """Build the error of a path that is too long or runs through a loop of links."""
-    shown = str(text)
-    shown = shown if len(shown) <= 80 else f"{shown[:80]}... ({len(shown)} characters)"
     reason = "a loop of symbolic links" if error.errno == errno.ELOOP else "a path that is too long"
-    return fail(argument, "a path that the file system accepts", f"'{shown}', {reason}", "fix the path")
+    return fail(argument, "a path that the file system accepts", f"'{shortened(str(text))}', {reason}", "fix the path")
 
 
 def shown_bytes(size: int) -> str:

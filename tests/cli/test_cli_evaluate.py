@@ -23,7 +23,7 @@ def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # the time of the intervals depends on the groups and the draws, not on the rows
     monkeypatch.setattr(catalog, "FEWER", 50)
-    monkeypatch.setattr(evaluate, "EvaluationOptions", partial(evaluate.EvaluationOptions, draws=50))
+    monkeypatch.setattr(evaluate, "EvaluationOptions", partial(evaluate.EvaluationOptions, n_draws=50))
 
 
 def write_predictions(name: str = "held.npz", *, size: int = 400, sure: float = 0.9, wrong: int = 5) -> None:

@@ -59,6 +59,11 @@ def test_what_is_read(tmp_path: Path, labels: object, expected: list[int], names
         ([0, 1.5, 1], "got 1.5 in set.parquet, row 1; fix or drop that row"),
         (["0", "1.5", "1"], "got 1.5 in set.parquet, row 1"),
         ([0.0, float("inf")], "got inf in set.parquet, row 1"),
+        (["1", "9" * 5000], f"got {'9' * 80}... (5000 characters) in set.parquet, row 1; fix or drop that row"),
+        (
+            ["0", "x" * 5000],
+            f"got '{'x' * 79}... (5002 characters) in set.parquet, row 1 beside 0 in set.parquet, row 0",
+        ),
         ([0, 2**40], "got 1099511627776 in set.parquet, row 1"),
         ([[0], [1]], "got a value of type list in set.parquet, row 0"),
         (["0", "1", "x"], "got 'x' in set.parquet, row 2 beside 0 in set.parquet, row 0; fix or drop that row"),

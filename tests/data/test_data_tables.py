@@ -38,6 +38,12 @@ def test_csv_as_people_write_it(tmp_path: Path) -> None:
     refused("got 'a,b' in my.csv, row 0, column 'id'; fix or drop that row, or name the columns to use", path)
 
 
+def test_a_long_text_in_a_column_of_numbers_is_shortened(tmp_path: Path) -> None:
+    path = tmp_path / "my.csv"
+    path.write_text(f"a,label\n{'x' * 5000},0\n1,1\n")
+    refused(f"got '{'x' * 79}... (5002 characters) in my.csv, row 0, column 'a'; fix or drop that row", path)
+
+
 def test_parquet_types_and_the_order_of_features(tmp_path: Path) -> None:
     columns = {
         "flag": [True, False],

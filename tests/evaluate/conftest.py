@@ -20,7 +20,7 @@ def evaluate(tmp_path, monkeypatch) -> Evaluate:
     monkeypatch.setattr(catalog, "FEWER", 50)
 
     def run(*predictions: str, draws: int = 50, seed: int = 0, **settings: Any) -> dict[str, Any]:
-        options = EvaluationOptions(draws=draws, seed=seed)
+        options = EvaluationOptions(n_draws=draws, seed=seed)
         results = evaluate_predictions(predictions=EvaluateRequest.parse(predictions, **settings), options=options)
         return json.loads(as_json(results))
 

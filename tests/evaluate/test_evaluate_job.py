@@ -282,7 +282,7 @@ def test_arrays_give_the_numbers_of_the_same_arrays_in_a_file(tmp_path, monkeypa
     arrays = {name: (z if kind == "logits" else z.softmax(1)).numpy() for name, z in {"a": scores, "b": noisy}.items()}
     for name, array in arrays.items():
         write_arrays(f"{name}.npz", {kind: array, "labels": labels.numpy()})
-    options = EvaluationOptions(seed=3, draws=20, name="a")
+    options = EvaluationOptions(seed=3, n_draws=20, name="a")
     given: dict[str, Any] = {kind: convert(arrays["a"]), "labels": convert(labels.numpy())}
     of_arrays = evaluate_predictions(**given, against={"b": convert(arrays["b"])}, output="page", options=options)
     of_files = evaluate_predictions(predictions="a.npz", against={"b": "b.npz"}, options=replace(options, name=None))
@@ -310,7 +310,7 @@ def test_names_of_classes_are_those_of_the_options():
 
 def test_progress_is_told_by_stage():
     stages: list[tuple[str, int, int | None]] = []
-    options = EvaluationOptions(draws=2, on_rows=lambda *state: stages.append(state))
+    options = EvaluationOptions(n_draws=2, on_rows=lambda *state: stages.append(state))
     logits, labels = simulate(30)
     evaluate_predictions(logits=logits, labels=labels, options=options)
     assert stages == [
@@ -377,7 +377,7 @@ def test_arguments_of_the_wrong_type_are_refused(arguments, words):
         evaluate_predictions(**{"probs": PROBS, "labels": LABELS, **arguments})
 
 
-@pytest.mark.parametrize("given", [{"seed": -1}, {"seed": 1.5}, {"draws": 0}, {"draws": 2**20}, {"seed": True}])
+@pytest.mark.parametrize("given", [{"seed": -1}, {"seed": 1.5}, {"n_draws": 0}, {"n_draws": 2**20}, {"seed": True}])
 def test_options_out_of_range_are_refused(given):
     with pytest.raises(InputError, match=f"{next(iter(given))}: a whole number in"):
         EvaluationOptions(**given)

@@ -55,11 +55,15 @@ def test_resnet_width() -> None:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ({"name": "mlp", "hidden": [10**9]}, "model.hidden.0: at most 1048576; got 1000000000; lower it"),
+        ({"name": "mlp", "hidden": [10**9]}, "model.hidden.0: at most 1,048,576, because 1,000,000,000 units"),
+        (
+            {"name": "mlp", "hidden": [10**9]},
+            "would take at least 7.5 GiB in float32, about four times that in training;",
+        ),
         ({"name": "mlp", "hidden": [8] * 1000}, "model.hidden: a length of at most 256"),
         ({"name": "resnet", "depth": 6 * 10**8 + 2}, "model.depth: at most 1202; got 600000002; lower it"),
-        ({"name": "convnet", "widths": [10**9]}, "model.widths.0: at most 1048576"),
-        ({"name": "alexnet", "channels": 2**62}, "model.channels: at most 1048576"),
+        ({"name": "convnet", "widths": [10**9]}, "model.widths.0: at most 1,048,576, because"),
+        ({"name": "alexnet", "channels": 2**62}, "model.channels: at most 1,048,576, because"),
     ],
 )
 def test_absurd_sizes_are_refused(data, text) -> None:

@@ -13,7 +13,7 @@ __all__ = ["class_means", "minor_means"]
 
 @array_function
 def class_means(
-    probs: ArrayLike, labels: ArrayLike, *, ignore_index: int = -100, mask: ArrayLike | None = None
+    probs: ArrayLike, labels: ArrayLike, *, class_dim: int = -1, ignore_index: int = -100, mask: ArrayLike | None = None
 ) -> Tensor:
     """Average the probabilities of the examples of each class (Shen et al. 2021, Sec. 3 and Fig. 4 (1)).
 
@@ -22,6 +22,7 @@ def class_means(
     Args:
         probs: (..., K) float, rows sum to 1.
         labels: (...) integers in [0, K).
+        class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
         mask: (...) bool, False for examples to leave out; None: all count.
 
@@ -42,12 +43,14 @@ def class_means(
         >>> class_means(probs, torch.tensor([0, 0, 1])).tolist()
         [[0.75, 0.25], [0.25, 0.75]]
     """
-    return counts_and_means(*read_rows(probs, labels, ignore_index=ignore_index, mask=mask).counted_probs)[1]
+    return counts_and_means(
+        *read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask).counted_probs
+    )[1]
 
 
 @array_function
 def minor_means(
-    probs: ArrayLike, labels: ArrayLike, *, ignore_index: int = -100, mask: ArrayLike | None = None
+    probs: ArrayLike, labels: ArrayLike, *, class_dim: int = -1, ignore_index: int = -100, mask: ArrayLike | None = None
 ) -> Tensor:
     """Average the probabilities that examples of each class give to the other classes (Shen et al. 2021, Fig. 4 (2)).
 
@@ -59,6 +62,7 @@ def minor_means(
     Args:
         probs: (..., K) float, rows sum to 1.
         labels: (...) integers in [0, K).
+        class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
         mask: (...) bool, False for examples to leave out; None: all count.
 
@@ -78,7 +82,7 @@ def minor_means(
         >>> minor_means(probs, torch.tensor([0, 0, 1, 2])).tolist()
         [[0.0, 0.25, 0.125], [0.0, 0.0, 0.0], [0.5, 0.0, 0.0]]
     """
-    means = class_means(probs, labels, ignore_index=ignore_index, mask=mask)
+    means = class_means(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
     # subtracting the diagonal instead of setting it to 0 keeps NaN
     return means - means.diagonal().diag_embed()
 

@@ -13,7 +13,12 @@ __all__ = ["logit_gap"]
 
 @array_function
 def logit_gap(
-    logits: ArrayLike, labels: ArrayLike, *, ignore_index: int = -100, mask: ArrayLike | None = None
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    class_dim: int = -1,
+    ignore_index: int = -100,
+    mask: ArrayLike | None = None,
 ) -> Tensor:
     """Difference between the logit of a label and the mean logit (Lukasik et al. 2020, Sec. 4.1 and Fig. 3).
 
@@ -22,6 +27,7 @@ def logit_gap(
     Args:
         logits: (..., K) float.
         labels: (...) integers in [0, K): the true or the observed labels.
+        class_dim: axis of the classes in logits.
         ignore_index: label of examples to leave out; their gap is NaN.
         mask: (...) bool, False for examples to leave out; None: all count.
 
@@ -36,7 +42,7 @@ def logit_gap(
         >>> logit_gap(torch.tensor([[3.0, 0.0, 0.0]]), torch.tensor([0])).tolist()
         [2.0]
     """
-    read = read_rows(logits, labels, argument="logits", ignore_index=ignore_index, mask=mask)
+    read = read_rows(logits, labels, argument="logits", class_dim=class_dim, ignore_index=ignore_index, mask=mask)
     wide = at_least_float32(read.scores)
     gaps = wide.gather(1, read.labels[:, None])[:, 0] - wide.mean(1)
     if read.kept is not None:

@@ -34,6 +34,7 @@ def stability(
     labels: ArrayLike,
     *,
     variant: Literal["eq2", "eq2_squared", "appendix_c"] = "eq2",
+    class_dim: int = -1,
     ignore_index: int = -100,
     mask: ArrayLike | None = None,
 ) -> Tensor:
@@ -52,6 +53,7 @@ def stability(
         probs: (..., K) float, rows sum to 1.
         labels: (...) integers in [0, K).
         variant: "eq2", "eq2_squared" or "appendix_c".
+        class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
         mask: (...) bool, False for examples to leave out; None: all count.
 
@@ -74,7 +76,7 @@ def stability(
     """
     if variant not in _WITHIN:
         raise unknown("variant", str(variant), _WITHIN)
-    rows, given = read_rows(probs, labels, ignore_index=ignore_index, mask=mask).counted_probs
+    rows, given = read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask).counted_probs
     counts, means = counts_and_means(rows, given)
     if variant == "appendix_c":
         _check_pairs(counts)
@@ -93,6 +95,7 @@ def inter_class_stability(
     labels: ArrayLike,
     *,
     variant: Literal["eq5", "eq5_squared", "own_class"] = "eq5",
+    class_dim: int = -1,
     ignore_index: int = -100,
     mask: ArrayLike | None = None,
 ) -> Tensor:
@@ -113,6 +116,7 @@ def inter_class_stability(
         probs: (..., K) float, rows sum to 1.
         labels: (...) integers in [0, K).
         variant: "eq5", "eq5_squared" or "own_class".
+        class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
         mask: (...) bool, False for examples to leave out; None: all count.
 
@@ -134,7 +138,9 @@ def inter_class_stability(
     """
     if variant not in _BETWEEN:
         raise unknown("variant", str(variant), _BETWEEN)
-    counts, means = counts_and_means(*read_rows(probs, labels, ignore_index=ignore_index, mask=mask).counted_probs)
+    counts, means = counts_and_means(
+        *read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask).counted_probs
+    )
     seen = counts > 0
     share, own = counts[seen] / counts.sum(), means.diagonal()[seen]
     return 1 - _BETWEEN[variant](means[seen] - share @ means[seen], own - share @ own).mean()

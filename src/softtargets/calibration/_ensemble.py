@@ -34,7 +34,7 @@ class EnsembleTemperatureScaling(Calibrator):
         weights=(1, 0, 0) gives TemperatureScaling; (0, 1, 0) log_softmax.
 
     Aliases:
-        ETS; EnsembleTemperature
+        ETS
 
     Example:
         >>> logits = torch.tensor([[20.0, 0.0], [20.0, 0.0], [0.1, 0.0], [0.0, 0.1]])

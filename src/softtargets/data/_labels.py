@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softtargets._errors import InputError, fail
+from softtargets._errors import InputError, fail, shortened
 from softtargets.data._numbers import number_of
 from softtargets.data._splits import no_training_example
 from softtargets.data._tables import Part, no_rows
@@ -40,11 +40,13 @@ def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> 
     text = _first(str, cells, parts)
     number = _first(int, cells, parts)
     if text is not None and number is not None:
-        got = f"{text[0]!r} in {text[1]} beside {number[0]} in {number[1]}"
+        got = f"{shortened(repr(text[0]))} in {text[1]} beside {number[0]} in {number[1]}"
         raise fail("label", "a whole number in every row, or a class name in every row", got, _FIX)
     if text is not None:
         if declared is not None:
-            raise fail("label", "whole numbers, as its class names are given", f"{text[0]!r} in {text[1]}", _FIX)
+            raise fail(
+                "label", "whole numbers, as its class names are given", f"{shortened(repr(text[0]))} in {text[1]}", _FIX
+            )
         names = tuple(sorted({str(cell) for part in cells for cell in part}))
         number_of = {name: index for index, name in enumerate(names)}
         cells = [[number_of[str(cell)] for cell in part] for part in cells]
@@ -87,7 +89,7 @@ def _cell(value: Any, part: Part, row: int) -> int | str:
         raise _bad(part, row, "a missing label")
     # above any number of classes, and well within the integers that float64 represents
     if not (math.isfinite(number) and abs(number) < 2**31 and number == int(number)):
-        raise _bad(part, row, f"{value}")
+        raise _bad(part, row, shortened(f"{value}"))
     return int(number)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from softtargets._checks import first_bad
-from softtargets._errors import fail
+from softtargets._errors import fail, shortened
 from softtargets.data._tables import Part
 from softtargets.data.limits import check_bytes
 
@@ -38,7 +38,7 @@ def read_features(parts: Sequence[Part], columns: Sequence[str]) -> Tensor:
         if index is not None:
             row, name = index[0], columns[index[1]]
             value = part.table[name][row].as_py()
-            shown = "nothing" if value is None or value == "" else repr(value)[:60]
+            shown = "nothing" if value is None or value == "" else shortened(repr(value))
             raise fail(
                 "features",
                 "a finite number in every row",

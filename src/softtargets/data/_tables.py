@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from softtargets._errors import InputError, fail, nearest
+from softtargets._errors import InputError, fail, nearest, shortened
 from softtargets._storage import open_regular, shown_bytes
 from softtargets.data._files import File, Files
 from softtargets.data.limits import MAX_LINE_BYTES, check_raw_bytes, check_rows
@@ -225,7 +225,7 @@ def _csv_schema(file: File) -> "datasets.Features":
             lines = (line for line in csv.reader(limited_lines(stream)) if line)
             header, first = next(lines, []), next(lines, [])
         if len(header) == 1 and any(separator in header[0] for separator in ";\t"):
-            got = f"{file.inner} with one column, {header[0]!r:.100}"
+            got = f"{file.inner} with one column, {shortened(repr(header[0]))}"
             raise fail("name", "columns separated by commas", got, "write the file with commas")
         if len(set(header)) < len(header):
             raise fail("name", "columns with names of their own", f"{file.inner}: {', '.join(header)}", "rename one")

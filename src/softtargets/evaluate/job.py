@@ -35,7 +35,7 @@ class EvaluationOptions:
 
     Args:
         seed: seed of the bootstrap and of the folds of the temperature, in [0, 2**32).
-        draws: bootstrap draws for each interval, at least 1.
+        n_draws: bootstrap draws for each interval, at least 1.
         name: name of the main model (default: the name of its file, or "predictions" for arrays).
         class_names: K names of the classes; only for arrays, files have them as names of columns.
         reports: folder in which the page gets a folder named after the model, if `output` is not given (default: no
@@ -44,14 +44,14 @@ class EvaluationOptions:
     """
 
     seed: int = 0
-    draws: int = DRAWS
+    n_draws: int = DRAWS
     name: str | None = None
     class_names: tuple[str, ...] | None = None
     reports: Path | None = None
     on_rows: OnRows = lambda stage, done, total: None
 
     def __post_init__(self) -> None:
-        for name, low, high in (("seed", 0, 2**32), ("draws", 1, 2**20)):
+        for name, low, high in (("seed", 0, 2**32), ("n_draws", 1, 2**20)):
             value = getattr(self, name)
             if type(value) is not int or not low <= value < high:
                 raise fail(name, f"a whole number in [{low}, {high:,})", repr(value), "choose another number")
@@ -131,7 +131,7 @@ def evaluate_predictions(
 
 
 def _evaluate(sources: Sequence[PredictionSource], command: str, options: EvaluationOptions) -> EvaluationResults:
-    seed, draws, on_rows = options.seed, options.draws, options.on_rows
+    seed, draws, on_rows = options.seed, options.n_draws, options.on_rows
     accumulated = accumulate(sources, seed=seed, draws=draws, on_rows=on_rows)
     calibrated = calibrate(accumulated, seed=seed, draws=draws, on_rows=on_rows)
     on_rows("computing intervals", 0, None)

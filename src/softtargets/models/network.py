@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, TypeVar
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
 from softtargets._checks import check_floating
@@ -13,10 +13,21 @@ from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register
 from softtargets._storage import shown_bytes
 
-Width = Annotated[int, Field(ge=1, le=2**20)]
+MAX_WIDTH = 2**20
 # Bounds what training takes: about four times the parameters, for weights, gradients, momentum and a saved copy.
 MAX_PARAMETERS = 2**28
 MAX_LAYERS = 256
+
+
+def _check_width(width: int) -> int:
+    if width > MAX_WIDTH:
+        # every unit has a weight for each class or unit of the next layer, at least two
+        taken = f"{shown_bytes(8 * width)} in float32, about four times that in training"
+        raise ValueError(f"at most {MAX_WIDTH:,}, because {width:,} units would take at least {taken}")
+    return width
+
+
+Width = Annotated[int, Field(ge=1), AfterValidator(_check_width)]
 
 
 class ModelSpec(NamedSpec):

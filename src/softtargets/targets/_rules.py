@@ -162,7 +162,9 @@ def backward_corrected(labels: Tensor, transition: Transition | Tensor, *, ignor
 
     Limitations:
         The loss is unbounded below, and errors of T are amplified. Forward correction needs no inverse, and label
-        smoothing is often competitive (Lukasik et al. 2020, Sec. 4.1).
+        smoothing is often competitive (Lukasik et al. 2020, Sec. 4.1). If logits may be -inf, use
+        losses.backward_corrected_cross_entropy, which leaves such classes out. With these targets the loss is -inf if a
+        matrix gives a masked class a negative weight.
 
     Example:
         >>> corrected = backward_corrected(torch.tensor([0]), torch.tensor([[0.8, 0.2], [0.2, 0.8]]))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from softtargets._checks import first_bad
-from softtargets._errors import InputError, fail, nearest
+from softtargets._errors import InputError, fail, nearest, shortened
 from softtargets._storage import parse_json
 from softtargets.data._tables import limited_lines
 from softtargets.data.arrays.file import ARGUMENT, ArrayFile, Wanted, reading
@@ -182,7 +182,7 @@ def _cell(text: str | None, path: Path, row: int, name: str, classes: tuple[str,
         value = parse_json(text or "")
         if isinstance(value, list) and value and all(type(entry) in (int, float) for entry in value):
             return value
-    shown = repr(text)[:60] if text else "nothing"
+    shown = shortened(repr(text)) if text else "nothing"
     close = nearest(text, classes) if text and classes else None
     raise fail(
         ARGUMENT,
