@@ -55,9 +55,9 @@ def test_resnet_width() -> None:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ({"name": "mlp", "hidden": [10**9]}, "model.hidden.0: at most 1048576; got 1000000000; lower it"),
+        ({"name": "mlp", "hidden": [10**9]}, "model.hidden.0: at most 1048576; got 1000000000; give a smaller value"),
         ({"name": "mlp", "hidden": [8] * 1000}, "model.hidden: a length of at most 256"),
-        ({"name": "resnet", "depth": 6 * 10**8 + 2}, "model.depth: at most 1202; got 600000002; lower it"),
+        ({"name": "resnet", "depth": 6 * 10**8 + 2}, "model.depth: at most 1202; got 600000002; give a smaller value"),
         ({"name": "convnet", "widths": [10**9]}, "model.widths.0: at most 1048576"),
         ({"name": "alexnet", "channels": 2**62}, "model.channels: at most 1048576"),
     ],
