@@ -167,7 +167,8 @@ def read_toml(path: Path | str) -> dict[str, Any]:
     """Read a TOML file; ``~`` in the path is expanded.
 
     Raises:
-        InputError: if the file does not exist, is not a regular file of at most 64 MiB, or is not TOML (with the line).
+        InputError: if the file does not exist, is not a regular file of at most 64 MiB, or is not valid TOML (with
+            the line).
     """
     path = user_path("path", path)
     try:
@@ -175,14 +176,14 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         check_depth(content)
         return content
     except FileNotFoundError:
-        raise fail("path", "an existing file", f"'{path}'", "fix the path") from None
+        raise fail("path", "an existing file", f"'{path}'", "give the path of an existing file") from None
     except UnfitFileError as error:
-        raise fail("path", "a TOML file", f"'{path}', {error}", "name a file") from None
+        raise fail("path", "a TOML file", f"'{path}', {error}", "give the path of a TOML file") from None
     except RecursionError:
-        raise InputError(f"{path}: not TOML: it is nested more than {MAX_DEPTH} levels deep; flatten it") from None
+        raise InputError(f"{path}: invalid TOML: nested more than {MAX_DEPTH} levels deep; use fewer levels") from None
     # tomllib's own error, undecodable bytes, an integer with too many digits, too many levels
     except ValueError as error:
-        raise InputError(f"{path}: not TOML: {too_many_digits(error) or error}; fix that place") from None
+        raise InputError(f"{path}: invalid TOML: {too_many_digits(error) or error}; fix that line") from None
 
 
 def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +204,7 @@ def _plain(data: Any, owner: str, path: tuple[str, ...] = ()) -> Any:
     place = ".".join(path) or owner
     if len(path) > MAX_DEPTH:
         got = f"more under '{'.'.join(path[:3])}...'"
-        raise fail(owner, f"at most {MAX_DEPTH} levels of lists and tables", got, "flatten it")
+        raise fail(owner, f"at most {MAX_DEPTH} levels of lists and tables", got, "use fewer levels")
     if isinstance(data, Mapping):
         return {key: _plain(value, owner, (*path, str(key))) for key, value in data.items()}
     if isinstance(data, list | tuple):

@@ -32,14 +32,14 @@ TYPES = {
 }
 RANGES = {
     "finite_number": ("a finite number", "give another number"),
-    "greater_than": ("above {gt}", "raise it"),
-    "greater_than_equal": ("at least {ge}", "raise it"),
-    "less_than": ("below {lt}", "lower it"),
-    "less_than_equal": ("at most {le}", "lower it"),
-    "too_short": ("a length of at least {min_length}", "add to it"),
-    "too_long": ("a length of at most {max_length}", "shorten it"),
-    "string_too_short": ("a length of at least {min_length}", "add to it"),
-    "string_too_long": ("a length of at most {max_length}", "shorten it"),
+    "greater_than": ("above {gt}", "give a larger value"),
+    "greater_than_equal": ("at least {ge}", "give a larger value"),
+    "less_than": ("below {lt}", "give a smaller value"),
+    "less_than_equal": ("at most {le}", "give a smaller value"),
+    "too_short": ("a length of at least {min_length}", "add entries"),
+    "too_long": ("a length of at most {max_length}", "remove entries"),
+    "string_too_short": ("a length of at least {min_length}", "write a longer text"),
+    "string_too_long": ("a length of at most {max_length}", "write a shorter text"),
     "string_unicode": ("text in Unicode", "rename the file, or write the text, in UTF-8"),
 }
 

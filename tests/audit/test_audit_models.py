@@ -1,9 +1,13 @@
 """What the cross-validated models of an audit are, and how their predictions are put together."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
+from softtargets._errors import InputError
+from softtargets.audit import AuditOptions, audit_labels
 from softtargets.audit.models import DYNAMICS, _architecture, _merge
 from softtargets.audit.results import CrossValidatedModel
 from softtargets.data.dataset import Dataset
@@ -36,3 +40,10 @@ def test_training_dynamics_are_the_mean_of_the_models_that_saw_the_row():
     torch.testing.assert_close(held.probs[:, 0], torch.tensor([2.0, 5.0, 9.0]).sigmoid())
     assert set(held.dynamics) == set(DYNAMICS)
     assert all(values.tolist() == [2.0, 6.0, 4.0] for values in held.dynamics.values())
+
+
+def test_more_folds_than_rows_are_rejected_by_the_name_of_the_option(tmp_path: Path):
+    data = tmp_path / "few.csv"
+    data.write_text("a,b,label\n1,2,0\n2,3,1\n3,4,0\n")
+    with pytest.raises(InputError, match=r"^folds: at most 3, the number of training rows; got 5; use fewer folds"):
+        audit_labels(data=str(data), options=AuditOptions(runs=tmp_path / "runs"))

@@ -38,7 +38,7 @@ def test_help_answers_without_torch_and_says_that_predictions_must_be_held_out()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     text = " ".join(done.stdout.replace("│", " ").split())
-    assert "was not trained on the examples it predicts" in text
+    assert "each example predicted by a model that was not trained on it" in text
     assert "with the same classes" in text
     assert all(
         f"--{name}" in text
@@ -51,8 +51,8 @@ def test_a_summary_says_what_was_found_and_where_the_page_is(capsys):
     assert run_safely(["audit", "--predictions", "held.npz"]) == DONE
     printed = capsys.readouterr()
     said = json.loads(Path("reports/audit-held/audit.json").read_text())
-    assert f"estimated wrong: {said['noise_rate']['estimate']:.1%}, 95 % interval" in printed.out
-    assert "400 labels of held, 2 classes; the held-out predictions agree with 90.0%" in printed.out
+    assert f"estimated wrong: {100 * said['noise_rate']['estimate']:.1f} %, 95 % interval" in printed.out
+    assert "400 labels of held, 2 classes; the held-out predictions agree with 90.0 % of them" in printed.out
     assert f"suspects: {said['suspects']} labels" in printed.out
     assert said["suspects"] == 40
     assert f"recommended: {said['recommendation']['action']}" in printed.out

@@ -215,7 +215,7 @@ def test_show_says_what_a_scale_costs(tmp_path, monkeypatch, capsys) -> None:
     assert run_safely(["show", "lukasik2020", "--scale", "smoke"]) == DONE
     printed = capsys.readouterr().out
     assert "32 runs on digits" in printed
-    assert "2 seeds, 0 of them already present" in printed
+    assert "2 seeds; 0 runs already present" in printed
     # 400 examples in batches of 64, 8 epochs, 32 runs
     assert f"{7 * 8 * 32:,} steps" in printed
     assert "Lukasik" in printed

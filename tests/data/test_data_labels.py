@@ -89,7 +89,7 @@ def test_declared_number_of_classes(tmp_path: Path) -> None:
     refused("label: at least 0 and below 2, the number of classes; got 2 in a.parquet, row 2;", numbers, num_classes=2)
     refused("got none of class 3 in a.parquet;", numbers, num_classes=4)
     refused(
-        "num_classes: 2, the number of class names in b.parquet; got 3; leave it out or fix it",
+        "num_classes: 2, the number of class names in b.parquet; got 3; omit it or set it to that number",
         names,
         num_classes=3,
     )

@@ -133,7 +133,11 @@ def test_files_that_are_not_there(folder: Path, tmp_path: Path, monkeypatch: pyt
     refused("file: a .parquet or .csv file, or a folder; got 'seen.json'; convert it", "seen.json", data)
     (tmp_path / "images" / "ant").mkdir(parents=True)
     (tmp_path / "images" / "ant" / "1.png").write_bytes(b"")
-    refused("file: a folder with train.parquet or train.csv; got images in 'images'; name a file", "images", data)
+    refused(
+        "file: a folder with train.parquet or train.csv; got images in 'images'; give the path of a file",
+        "images",
+        data,
+    )
 
 
 def test_the_fingerprint_is_of_the_column(tmp_path: Path) -> None:

@@ -161,9 +161,14 @@ def test_rows_that_are_no_probabilities(tmp_path: Path, form: str) -> None:
 
 
 @every_format
-def test_sums_that_are_far_off_in_most_rows_look_like_logits(tmp_path: Path, form: str) -> None:
+def test_sums_that_are_far_off_in_most_rows(tmp_path: Path, form: str) -> None:
     values = PROBS.copy()
     values[1:] *= 2.5
+    path = written(tmp_path, form, {"probs": values})
+    advice = "divide each row by its sum, or pass --logits probs if these are logits"
+    with pytest.raises(InputError, match=f"a sum of 2.5 in {path.name}, row 1; {advice}"):
+        read_predictions([path])
+    values[2, 0] -= 3
     path = written(tmp_path, form, {"probs": values})
     with pytest.raises(InputError, match=rf"a sum of 2.5 in {path.name}, row 1; these look like logits: pass --logits"):
         read_predictions([path])
@@ -266,7 +271,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     npz(tmp_path / "preds.npz", {"probs": PROBS})
     whole = tmp_path.absolute()
     refused(f"an existing file; got '{whole}/pred.npz'; did you mean '{whole}/preds.npz'?", whole / "pred.npz")
-    refused(f"an existing file; got '{tmp_path}', a folder; give the paths of files", tmp_path)
+    refused(f"an existing file; got '{tmp_path}', a folder; give the path of a file", tmp_path)
     (tmp_path / "p.txt").write_text("")
     refused("files of type .npz, .safetensors, .parquet, .csv; got ", tmp_path / "p.txt")
     refused("at least one file; got none")
@@ -290,7 +295,7 @@ def test_names_of_columns(tmp_path: Path) -> None:
     path.write_text(f"{head}\n1{',0' * 10}\n")
     assert read_predictions([path]).values.argmax().item() == 10
     path.write_text("probs_0,probs_0\n1,0\n")
-    refused("columns with names of their own; got p.csv: probs_0, probs_0; rename one", path)
+    refused("columns with different names; got p.csv: probs_0, probs_0; rename one", path)
 
 
 def test_cells_of_csv(tmp_path: Path) -> None:

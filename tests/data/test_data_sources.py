@@ -47,7 +47,8 @@ def test_names_that_stand_for_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     (tmp_path / "flowers").mkdir()
     refused(
-        "name: 'digits', an existing file or folder, or a hub name 'user/set'; got 'digit'; did you mean 'digits'?",
+        "name: 'digits', an existing file or folder, or a name 'user/set' on the Hugging Face Hub; got 'digit'; "
+        "did you mean 'digits'?",
         "digit",
     )
     refused("got 'flower'; did you mean 'flowers'?", "flower")
@@ -285,7 +286,7 @@ def test_a_set_of_the_hub_that_is_not_fit(hub: datasets.DatasetDict) -> None:
     hub["dev"] = hub["dev"].remove_columns("img")
     refused("image: one of the columns of user/insects (validation): label; got 'img'", "user/insects")
     del hub["train"]
-    refused("name: a set with a train split; got dev, unsupervised in user/insects", "user/insects")
+    refused("name: a data set with a train split; got dev, unsupervised in user/insects", "user/insects")
 
 
 def test_the_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -299,7 +300,9 @@ def test_the_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     switches = (datasets.config, huggingface_hub.constants)
     before = [switch.HF_HUB_OFFLINE for switch in switches]
     refused(
-        "got 'nobody/nothing', and the hub cannot be reached (ConnectionError); check the spelling", "nobody/nothing"
+        "got 'nobody/nothing', which is not downloaded, and the Hub cannot be reached (ConnectionError); "
+        "check the spelling, or give the path of a file or folder; for a study: --at nobody/nothing=PATH",
+        "nobody/nothing",
     )
     refused("did you mean the path 'user/sets'?", "user/set")
     for file in ("float.csv", "uoft-cs.csv"):
@@ -313,7 +316,7 @@ def test_a_name_the_hub_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
         raise huggingface_hub.errors.HFValidationError("no such name")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", unknown)
-    refused("got 'nobody/nothing', which the hub does not know or does not show; check the spelling", "nobody/nothing")
+    refused("got 'nobody/nothing', which does not exist on the Hub or is private; check the spelling", "nobody/nothing")
 
 
 @pytest.mark.parametrize(("name", "shape", "mean"), [("mnist", (1, 28, 28), 0.1325), ("cifar10", (3, 32, 32), 0.4942)])

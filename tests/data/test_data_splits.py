@@ -169,5 +169,7 @@ def test_a_validation_split_of_its_own_is_in_no_fold() -> None:
 
 
 def test_more_folds_than_rows() -> None:
-    with pytest.raises(InputError, match=r"fold: at most 4 folds, one for each training row; got 5; lower fold\.count"):
+    with pytest.raises(
+        InputError, match=r"fold\.count: at most 4, the number of training rows; got 5; use fewer folds"
+    ):
         divided(labels_of(2, 2), test=0, fold={"index": 0, "count": 5})

@@ -110,7 +110,7 @@ def test_columns_that_are_not_there(tmp_path: Path, write_csv: Callable[..., Pat
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "set.csv"
     path.write_text("x,x,label\n1,2,0\n")
-    refused("name: columns with names of their own; got set.csv: x, x, label; rename one", path)
+    refused("name: columns with different names; got set.csv: x, x, label; rename one", path)
     path.write_text("x,label\n1,0,9\n2,1,9\n")
     refused("name: 2 values in every row, one for each column; got 3 in set.csv, row 0", path)
     path.write_text("x,label\n1,0\n2,1,9\n")

@@ -59,10 +59,10 @@ def test_the_side_of_miscalibration_is_told_where_it_is_sure(results):
 @pytest.mark.parametrize(
     ("before", "after", "change", "title"),
     [
-        (0.01, 0.01, 0.0, "No temperature is needed."),
-        (0.10, 0.01, -0.09, "A temperature corrects the calibration."),
-        (0.10, 0.05, -0.05, "A temperature helps, but may not be enough."),
-        (0.10, 0.10, 0.0, "A temperature does not help."),
+        (0.01, 0.01, 0.0, "Temperature scaling is not needed."),
+        (0.10, 0.01, -0.09, "Temperature scaling corrects the calibration."),
+        (0.10, 0.05, -0.05, "Temperature scaling helps, but may not be enough."),
+        (0.10, 0.10, 0.0, "Temperature scaling does not help."),
     ],
 )
 def test_a_temperature_is_judged_by_what_it_changes(results, before, after, change, title):

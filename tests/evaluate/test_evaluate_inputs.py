@@ -175,7 +175,11 @@ ARRAY_LABELS = np.array([0, 1, 1])
         ({"probs": ARRAY_PROBS * 1j}, InputTypeError, "probs: an array of numbers"),
         ({"probs": torch.tensor(ARRAY_PROBS) * 1j}, InputTypeError, "probs: an array of real numbers"),
         ({"probs": ARRAY_PROBS * np.array([[1], [np.nan], [1]])}, InputError, "probs: .* nan in row 1, class 0"),
-        ({"probs": 5 * ARRAY_PROBS}, InputError, "probs: .* a sum of 5 in row 0; these look like logits: pass logits="),
+        (
+            {"probs": 5 * ARRAY_PROBS},
+            InputError,
+            "probs: .* a sum of 5 in row 0; divide each row by its sum, or pass logits=",
+        ),
         ({"against": {"b": ARRAY_PROBS[:2]}}, InputError, "against: as many rows as predictions has, 3; got 2 in b"),
         ({"against": {"b": np.full((3, 4), 0.25)}}, InputError, "against: 2 classes, .* got 4 in b"),
         ({"against": {"b": -ARRAY_PROBS}}, InputError, r"against\['b'\]: .* in row 0"),

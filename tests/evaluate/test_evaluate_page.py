@@ -86,8 +86,8 @@ def test_the_page_says_what_a_reader_must_know(results, built):
     for said in (
         f"{100 * accuracy.value:.1f} % accurate",
         "Not calibrated: over-confident by",
-        "A temperature helps, but may not be enough.",
-        "T = 1.98 to 2.03 (5 folds, each scaled by the T fitted on the other folds).",
+        "Temperature scaling helps, but may not be enough.",
+        "T = 1.98 to 2.03 (5 folds, each scaled by a T fitted on the other folds).",
         "3 rows give their own label the probability 0.",
         "∞",
         "if its p-value, Holm-adjusted over all 7 differences on this page, is below 0.05",

@@ -61,7 +61,7 @@ def test_resnet_width() -> None:
             "would take at least 7.5 GiB in float32, about four times that in training;",
         ),
         ({"name": "mlp", "hidden": [8] * 1000}, "model.hidden: a length of at most 256"),
-        ({"name": "resnet", "depth": 6 * 10**8 + 2}, "model.depth: at most 1202; got 600000002; lower it"),
+        ({"name": "resnet", "depth": 6 * 10**8 + 2}, "model.depth: at most 1202; got 600000002; give a smaller value"),
         ({"name": "convnet", "widths": [10**9]}, "model.widths.0: at most 1,048,576, because"),
         ({"name": "alexnet", "channels": 2**62}, "model.channels: at most 1,048,576, because"),
     ],

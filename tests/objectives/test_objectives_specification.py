@@ -46,7 +46,7 @@ def _parse(**objective) -> Objective:
         ),
         (
             {"name": "forward", "transition": {"name": "symmetric", "rate": 1.5}},
-            "objective.transition.rate: at most 1; got 1.5; lower it",
+            "objective.transition.rate: at most 1; got 1.5; give a smaller value",
         ),
         (
             {"name": "forward", "transition": {"name": "estimated", "estimator": "anchors"}},
@@ -62,13 +62,13 @@ def _parse(**objective) -> Objective:
         ),
         (
             {"name": "negative_smoothing", "smoothing": 0.1},
-            "objective.smoothing: below 0; got 0.1; lower it",
+            "objective.smoothing: below 0; got 0.1; give a smaller value",
         ),
         (
             {"name": "cores", "ramp_from": 0.5},
-            "objective.ramp_to: at least ramp_from, 0.5; got 0.39; raise it, or lower ramp_from",
+            "objective.ramp_to: at least ramp_from, 0.5; got 0.39; increase ramp_to or decrease ramp_from",
         ),
-        ({"name": "generalized_cross_entropy", "q": 1.2}, "objective.q: at most 1; got 1.2; lower it"),
+        ({"name": "generalized_cross_entropy", "q": 1.2}, "objective.q: at most 1; got 1.2; give a smaller value"),
         (
             {"name": "distillation", "weight": 9.0},
             "objective.weight: at most 1 if label_weight is not given; got 9; give label_weight too",
@@ -116,7 +116,7 @@ def _parse(**objective) -> Objective:
             {"name": "distillation", "cache": {"proposal_temperature": 2.0}},
             "objective.cache.proposal_temperature: left out with kind = 'top_k'; got 2.0; drop it",
         ),
-        ({"name": "distillation", "cache": {"k": 0}}, "objective.cache.k: above 0; got 0; raise it"),
+        ({"name": "distillation", "cache": {"k": 0}}, "objective.cache.k: above 0; got 0; give a larger value"),
     ],
 )
 def test_a_bad_objective_is_refused_in_these_words(objective, text) -> None:

@@ -69,7 +69,7 @@ def test_a_bad_specification_is_refused_by_name(change, words) -> None:
             {"training": {"epochs": 2, "steps": 3}},
             "training: either epochs or steps; got epochs=2, steps=3; give one of the two",
         ),
-        ({"training": {"threads": 1025}}, "training.threads: at most 1024; got 1025; lower it"),
+        ({"training": {"threads": 1025}}, "training.threads: at most 1024; got 1025; give a smaller value"),
         (
             {"noise": {"name": "symmetric", "rate": 0.1, "splits": ["train", "train"]}},
             "noise.splits: each split once; got ['train', 'train']; remove the repeated ones",
@@ -84,15 +84,16 @@ def test_a_bad_specification_is_refused_by_name(change, words) -> None:
         ),
         (
             {"optimizer": {"nesterov": True, "momentum": 0}},
-            "optimizer.nesterov: momentum above 0 and no dampening; got momentum=0, dampening=0; fix one of the three",
+            "optimizer.nesterov: momentum above 0 and no dampening; got momentum=0, dampening=0; "
+            "use nesterov = false, or momentum without dampening",
         ),
         (
             {"schedule": {"name": "step", "milestones": [0.7, 0.5]}},
             "schedule.milestones: increasing fractions; got [0.7, 0.5]; sort them",
         ),
-        ({"seeds": -1}, "seeds: at least 0; got -1; raise it"),
+        ({"seeds": -1}, "seeds: at least 0; got -1; give a larger value"),
         ({"seeds": True}, "seeds: a whole number or a table of them; got True; write one number, such as 3"),
-        ({"seeds": {"order": -1}}, "seeds.order: at least 0; got -1; raise it"),
+        ({"seeds": {"order": -1}}, "seeds.order: at least 0; got -1; give a larger value"),
     ],
 )
 def test_what_is_refused_is_said_in_one_sentence(change, text) -> None:
@@ -146,18 +147,18 @@ TAUGHT = {"objective": {"name": "distillation"}, "teachers": [BASE]}
         (
             {"teachers": [BASE]},
             "teachers: given if the objective is distillation from runs, and only then; "
-            "got some with 'cross_entropy'; fix one of the two",
+            "got some with 'cross_entropy'; change the teachers or the objective",
         ),
         (
             {"objective": {"name": "distillation"}},
             "teachers: given if the objective is distillation from runs, and only then; "
-            "got none with 'distillation'; fix one of the two",
+            "got none with 'distillation'; change the teachers or the objective",
         ),
         (
             {**TAUGHT, "teachers": [BASE, BASE]},
             "teachers.1: a run that differs from the others; got an equal one; change its seeds",
         ),
-        ({**TAUGHT, "teachers": []}, "teachers: a length of at least 1; got []; add to it"),
+        ({**TAUGHT, "teachers": []}, "teachers: a length of at least 1; got []; add entries"),
         (
             {"objective": {"name": "distillation", "source": "average"}},
             "training.average_decay: given if a running average is the teacher; got None; give one, such as 0.999",

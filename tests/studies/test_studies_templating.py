@@ -325,7 +325,7 @@ def test_tables_of_several_files_are_joined(tmp_path) -> None:
         ('include = "study.toml"', {}, "study.toml: include: files that do not include this one; got 'study.toml'"),
         ('include = "a.toml"', {"a": 'include = "b.toml"', "b": 'include = "a.toml"'}, "b.toml: include: .*'a.toml'"),
         ('include = "a.toml"', {"a": 'include = "./study.toml"'}, "a.toml: include: files that do not include"),
-        ('include = "a.toml"', {"a": "x = "}, "a.toml: not TOML"),
+        ('include = "a.toml"', {"a": "x = "}, "a.toml: invalid TOML"),
         ('include = "a.toml"', {"a": '[claims.c]\nwhere = "{x}"'}, "a.toml: claims.c.where: placeholder {x}"),
         ('include = "a.toml"', {"a": '[claims.c]\nextends = "d"'}, "a.toml: claims.c.extends: one of"),
         (

@@ -15,29 +15,28 @@ MANY = 0.25
 # A wrong label is detected if its probability of being wrong is at least SURE. Dropping requires that the share FOUND
 # of the wrong labels is detected.
 SURE, FOUND = 0.9, 0.5
-# From these shares on, wrong labels are described as going partly, or mostly, to particular classes.
+# Smallest asymmetry at which wrong labels are described as partly, or mostly, going to particular classes.
 PARTLY, MOSTLY = 0.1, 0.5
-# Up to this condition number, a correction with T amplifies the errors of T acceptably.
+# Largest condition number at which a correction with T amplifies the errors of T only moderately.
 STABLE = 20.0
 # Smallest number of labels of a class for estimating its row of T.
 ENOUGH = 10
 _MOST_NAMED = 10
 
 DECISION_RULE = (
-    "Rule: (1) Get better predictions if the held-out predictions agree with no more labels than guessing the most "
-    "frequent label does, at 99 % confidence. (2) Otherwise keep the labels if the upper end of the interval of the "
-    f"noise rate is below {100 * FEW:g} %. (3) Otherwise drop and relabel if the noise rate is at most "
-    f"{100 * MANY:g} % and at least {100 * FOUND:g} % of the wrong labels are detected with a probability of "
+    "Rule: (1) Get better predictions unless the held-out predictions agree with significantly more labels (at "
+    "the 1 % level) than always predicting the most frequent label. (2) Otherwise keep the labels if the upper end "
+    f"of the interval of the noise rate is below {100 * FEW:g} %. (3) Otherwise drop and relabel if the noise rate is "
+    f"at most {100 * MANY:g} % and at least {100 * FOUND:g} % of the wrong labels are detected with a probability of "
     f"{100 * SURE:g} % or more. (4) Otherwise correct with T if its condition number is at most {STABLE:g} and every "
     f"class has at least {ENOUGH} labels. (5) Otherwise smooth. The asymmetry is reported but not used. It is the "
-    "share of the noise that T, at the lower ends of its intervals, sends to particular classes beyond symmetric noise "
-    "of the same rate: 0 if a wrong label is equally likely to be any other class, 1 if it is always one particular "
-    "class. For two classes it is the difference of their error rates beyond their intervals, divided by the sum of "
-    "the rates. "
+    "share of the noise that exceeds symmetric noise of the same rate, computed from the lower ends of the intervals "
+    "of T: 0 if a wrong label is equally likely to be any other class, 1 if it is always one particular class. For two "
+    "classes it is the gap between the intervals of the two error rates, divided by the sum of the rates. "
     "Correction is preferred to smoothing because of our experiment with a small network on CIFAR-10 with 36 % to 40 % "
     "wrong labels: forward correction with T estimated by the confident joint was 1.6 to 2.4 points better than cross "
-    "entropy under symmetric, asymmetric and human noise, while label smoothing of 0.1 equalled cross entropy (three "
-    "seeds: inconclusive)."
+    "entropy under symmetric, asymmetric and human noise, while label smoothing of 0.1 was as good as cross entropy "
+    "(three seeds, so the comparison is inconclusive)."
 )
 
 
@@ -62,7 +61,7 @@ class AdviceInputs:
     rare: tuple[str, ...] = ()
 
 
-# One-sided level of the test whether the predictions are better than guessing.
+# Level of the one-sided test of whether the predictions are better than guessing.
 _LEVEL = 0.01
 
 
@@ -132,7 +131,7 @@ def _decided(inputs: AdviceInputs) -> tuple[Action, tuple[str, ...]]:
 
 
 def asymmetry_of(interval: TransitionInterval, class_prior: Tensor) -> float:
-    """Return the share of the noise that goes to particular classes beyond chance, in [0, 1]; 0 without noise.
+    """Return the share of the noise that exceeds symmetric noise of the same rate, in [0, 1]; 0 without noise.
 
     sum_k prior_k sum_{o != k} max(low[k, o] - rate / (K - 1), 0) / (rate (K - 2) / (K - 1))
 

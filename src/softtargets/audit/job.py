@@ -31,8 +31,8 @@ from softtargets.data.predictions import predictions_of
 from softtargets.report.folders import read_folder, read_path, read_paths
 
 SAMPLING = (
-    "The intervals describe the sampling of the examples, not the errors of the model. If the model confuses similar "
-    "classes, the noise is overestimated."
+    "The intervals describe the uncertainty from sampling the examples, not the errors of the model. If the model "
+    "confuses similar classes, the noise is overestimated."
 )
 
 
@@ -59,8 +59,8 @@ def audit_labels(
             columns of probabilities.
         logits: (N, K) held-out logits, instead of `probs`. With `predictions`: name of the array or columns.
         predictions: .npz, .safetensors, .csv or .parquet files of held-out predictions and labels, in row order.
-        data: data set: "digits", a file or folder, or a hub name. Its training split is audited. With predictions, it
-            provides the labels, the names of the classes and the examples that the page shows.
+        data: data set: "digits", a file or folder, or a name on the Hugging Face Hub. Its training split is audited.
+            With predictions, it provides the labels, the names of the classes and the examples that the page shows.
         output: folder for the page and its files (default: no page is written).
         options: columns of the data, names of the classes, cross-validation, seed, progress.
 

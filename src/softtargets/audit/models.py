@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softtargets._errors import InputError
+from softtargets._errors import InputError, fail
 from softtargets.audit.request import FOLDS, AuditOptions
 from softtargets.audit.results import CrossValidatedModel
 from softtargets.data import fingerprint
@@ -94,7 +94,9 @@ def cross_validate(
         InputError: a model cannot be trained; raised before any training.
         RunsFailedError: the training of a model failed.
     """
-    folds = FOLDS if options.folds is None else options.folds
+    folds, rows = FOLDS if options.folds is None else options.folds, len(dataset.splits["train"])
+    if folds > rows:
+        raise fail("folds", f"at most {rows}, the number of training rows", folds, "use fewer folds or more rows")
     runs = [_specify(dataset, data, Fold(index=fold, count=folds), options, observed) for fold in range(folds)]
     content = fingerprint(data, cache=store.cache)
     resolved = [resolve(run, content) for run in runs]

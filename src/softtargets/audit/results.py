@@ -144,7 +144,7 @@ class Suspects:
         rows: (M,) int64, rows of the audited labels.
         given, suggested: (M,) int64 labels.
         wrong: (M,) float32, estimated probability that the given label is wrong.
-        scores: (M,) float32 by name; for all scores, low values are suspect.
+        scores: (M,) float32 by name; low values indicate wrong labels.
         reference: (M,) int64 reference labels, or None.
     """
 

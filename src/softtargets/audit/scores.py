@@ -1,4 +1,4 @@
-"""Scores of how suspect each label is."""
+"""Label scores: how likely each label is to be right."""
 
 import torch
 from torch import Tensor
@@ -23,23 +23,26 @@ SCORES: dict[str, tuple[str, str]] = {
     "self_confidence": ("self-confidence", "Predicted probability of the given label."),
     "normalized_margin": (
         "normalized margin",
-        "Predicted probability minus the largest other one, scaled to [0, 1].",
+        "Probability of the given label minus the largest probability of another class, scaled to [0, 1].",
     ),
     "confident_joint": (
         "confident-joint selection",
-        "Self-confidence, minus 1 if the prediction is confident of another class.",
+        "Self-confidence, minus 1 if another class is predicted with confidence.",
     ),
     "area_under_margin": (
         "area under the margin",
         "Mean logit margin of the given label over the training epochs.",
     ),
-    "forgetting": ("forgetting", "Minus the number of times that the given label was forgotten during training."),
+    "forgetting": (
+        "forgetting",
+        "Number of times that the given label was forgotten during training, with a minus sign.",
+    ),
     "early_agreement": ("early agreement", "Share of the first epochs in which the given label was predicted."),
 }
 
 
 def score_labels(evidence: LabelEvidence, fit: TransitionFit, on_stage: OnStage) -> dict[str, Tensor]:
-    """Return each score, (N,) float32, by name; for all scores, low values are suspect."""
+    """Return each score, (N,) float32, by name; low values indicate wrong labels."""
     probs, labels = evidence.probs, evidence.labels
     posterior, done = [], 0
     for some, their_labels in evidence.chunks():

@@ -23,7 +23,9 @@ def audit(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="DATA", help="Data set: digits, a file or folder, or a hub name. Its training split is audited."
+            metavar="DATA",
+            help="Data set: digits, a file or folder, or a name on the Hugging Face Hub. Its training split is "
+            "audited.",
         ),
     ] = None,
     label: Annotated[
@@ -51,8 +53,9 @@ def audit(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Held-out predictions (.npz, .safetensors, .csv, .parquet): of a model that was not trained on the "
-            "examples it predicts. Can be repeated, in row order (default: models are cross-validated on --data).",
+            help="Held-out predictions (.npz, .safetensors, .csv, .parquet): each example predicted by a model "
+            "that was not trained on it. Can be repeated, in row order (default: models are cross-validated on "
+            "--data).",
         ),
     ] = None,
     logits: Annotated[
@@ -135,18 +138,18 @@ def show_audit(results: "AuditResults") -> list[str]:
     """Return lines: what was found, the recommendation and the page."""
     audited, noise, suspects = results.audited, results.noise, results.ranking.suspects
     rate, names = noise.rate, audited.class_names
-    interval = f"{100 * noise.confidence:g} % interval {rate.low:.1%} to {rate.high:.1%}"
+    interval = f"{100 * noise.confidence:g} % interval {100 * rate.low:.1f} % to {100 * rate.high:.1f} %"
     lines = [
         f"{audited.num_rows:,} labels of {audited.name}, {len(names)} classes; "
-        f"the held-out predictions agree with {audited.agreement:.1%}",
+        f"the held-out predictions agree with {100 * audited.agreement:.1f} % of them",
     ]
     advice = f"recommended: {results.recommendation.action}. {' '.join(results.recommendation.reason)}"
     if not results.informative:
         return [*lines, advice, f"page: {results.page}"]
-    lines.append(f"estimated wrong: {rate.estimate:.1%}, {interval} (by {noise.estimate.label})")
+    lines.append(f"estimated wrong: {100 * rate.estimate:.1f} %, {interval} (by {noise.estimate.label})")
     if noise.reference is not None:
         lines.append(
-            f"wrong according to the reference: {noise.reference.noise_rate:.1%}; "
+            f"wrong according to the reference: {100 * noise.reference.noise_rate:.1f} %; "
             f"total variation between T and the reference: {noise.estimate.mean_distance:.3f} (mean over the classes)"
         )
     if noise.confusions:

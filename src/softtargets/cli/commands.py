@@ -52,7 +52,7 @@ def _study_options(
         str | None,
         typer.Argument(
             metavar="[OUTPUT]",
-            help="One table, figure or setting (default: every output that belongs to no setting).",
+            help="Table, figure or setting to run (default: all outputs that are not part of a setting).",
         ),
     ] = None,
     scale: Annotated[
@@ -65,7 +65,8 @@ def _study_options(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="DATA", help="Data set to use instead of the study's: digits, a file or folder, or a hub name."
+            metavar="DATA",
+            help="Data set to use instead of the study's: digits, a file or folder, or a name on the Hugging Face Hub.",
         ),
     ] = None,
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Label column of --data.")] = None,
@@ -170,7 +171,7 @@ def train(
     from softtargets.train import train_run
 
     def say_estimate(seconds: float) -> None:
-        typer.echo(f"about {duration(seconds)} on this machine, from steps measured just now", err=True)
+        typer.echo(f"estimated time on this machine: {duration(seconds)} (from a few measured steps)", err=True)
 
     with shown_progress() as on_progress:
         trained = train_run(specification, runs=runs, on_progress=on_progress, on_estimate=say_estimate)

@@ -58,12 +58,12 @@ def show_description(description: Description) -> list[str]:
         at = "" if study.arms[arm].sweep is None else f" at {', '.join(f'{level:g}' for level in levels)}"
         lines.append(f"  {count:>4}  {study.arms[arm].label}{at}; noise {', '.join(map(_noise, noise))}")
     if planned:
-        known = "" if description.present is None else f", {description.present} of them already present"
+        known = "" if description.present is None else f"; {description.present} runs already present"
         seeds = len({item.seed for item in planned})
         lines.append(f"  {seeds} seeds{known}")
         lines.append(
-            f"  about {duration(description.seconds)} on this machine, from steps measured just now: "
-            f"{description.total_steps:,} steps, {description.workers} runs at a time"
+            f"  estimated time on this machine: {duration(description.seconds)} "
+            f"({description.total_steps:,} steps, {description.workers} runs at a time)"
         )
     lines += [f"  {description.note}"] if description.note else []
     return lines

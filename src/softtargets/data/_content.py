@@ -18,7 +18,7 @@ from torch import Tensor
 from softtargets._storage import open_regular, parse_json
 from softtargets.data.spec import DataSpec
 
-# Raise when the decoding changes, so that cached copies of an earlier version are not used.
+# Increase when the decoding changes, so that cached copies of an earlier version are not used.
 _FORMAT = 3
 
 

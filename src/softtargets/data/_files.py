@@ -81,10 +81,15 @@ def find(path: Path) -> Files:
 
 
 def missing(name: str) -> InputError:
-    """Build the error of a name that is neither a file, nor a folder, nor a data set of the hub."""
+    """Build the error of a name that is neither a file, nor a folder, nor a data set on the Hugging Face Hub."""
     close = suggestion(name)
     remedy = f"did you mean '{close}'?" if close else "give the path of an existing file or folder"
-    return fail("name", "'digits', an existing file or folder, or a hub name 'user/set'", f"'{name}'", remedy)
+    return fail(
+        "name",
+        "'digits', an existing file or folder, or a name 'user/set' on the Hugging Face Hub",
+        f"'{name}'",
+        remedy,
+    )
 
 
 def suggestion(name: str, *, folders_only: bool = False) -> str | None:
@@ -165,7 +170,7 @@ def _image_folder(folder: Path) -> Files:
     roots = [(ALIASES[entry.name.lower()], entry) for entry in inside if entry.name.lower() in ALIASES]
     splits = [split for split, _ in roots]
     if len(set(splits)) < len(splits):
-        raise fail("name", "one folder for each split", _listed(root for _, root in roots), "merge them")
+        raise fail("name", "one folder for each split", _listed(root for _, root in roots), "merge these folders")
     if "train" not in splits:
         if roots and len(roots) == len(inside):
             raise fail("name", "a folder named train", f"only {_listed(inside)} in '{folder}'", "add the training data")

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub."""
+"""Data sets on the Hugging Face Hub."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 10
 
 @dataclass(frozen=True)
 class Hub:
-    """A data set by its name "user/set", downloaded once into the hub's own cache."""
+    """A data set by its name "user/set", downloaded once into the Hub's own cache."""
 
     name: str
 
@@ -44,7 +44,10 @@ class Hub:
         known = {str(name): ALIASES[str(name)] for name in found if str(name) in ALIASES}
         if "train" not in known.values():
             raise fail(
-                "name", "a set with a train split", f"{', '.join(map(str, found))} in {self.name}", "choose another"
+                "name",
+                "a data set with a train split",
+                f"{', '.join(map(str, found))} in {self.name}",
+                "choose another data set",
             )
         # the first of val, valid, dev and validation
         first = {split: name for name, split in reversed(known.items())}
@@ -53,7 +56,7 @@ class Hub:
 
 @contextlib.contextmanager
 def _reachable_or_cached(name: str) -> Iterator[None]:
-    """Ask the hub once; if it cannot be reached, use what was downloaded earlier.
+    """Ask the Hub once; if it cannot be reached, use what was downloaded earlier.
 
     Without this the reader retries for half a minute before it reports that there is no network.
     """
@@ -66,8 +69,8 @@ def _reachable_or_cached(name: str) -> Iterator[None]:
     try:
         HfApi().dataset_info(name, timeout=_TIMEOUT_SECONDS)
     except (RepositoryNotFoundError, HFValidationError) as error:
-        required = "'digits', an existing file or folder, or a set on the hub"
-        raise fail("name", required, f"'{name}', which the hub does not know or does not show", local) from error
+        required = "'digits', an existing file or folder, or a data set on the Hugging Face Hub"
+        raise fail("name", required, f"'{name}', which does not exist on the Hub or is private", local) from error
     except Exception as reason:
         switches = (datasets.config, constants)
         before = [getattr(switch, _OFFLINE) for switch in switches]
@@ -76,9 +79,9 @@ def _reachable_or_cached(name: str) -> Iterator[None]:
                 setattr(switch, _OFFLINE, True)
             yield
         except InputError as error:
-            got = f"'{name}', and the hub cannot be reached ({type(reason).__name__})"
-            required = "'digits', an existing file or folder, or a set of the hub that is reachable or downloaded"
-            raise fail("name", required, got, local) from error
+            got = f"'{name}', which is not downloaded, and the Hub cannot be reached ({type(reason).__name__})"
+            required = "'digits', an existing file or folder, or a data set on the Hugging Face Hub"
+            raise fail("name", required, got, f"{local}; for a study: --at {name}=PATH") from error
         finally:
             for switch, value in zip(switches, before, strict=True):
                 setattr(switch, _OFFLINE, value)

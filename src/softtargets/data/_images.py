@@ -100,7 +100,7 @@ def _decoded(parts: Sequence[Part], column: str) -> Iterator[tuple[str, Tensor]]
                     with warnings.catch_warnings(), Image.open(source) as image:
                         warnings.simplefilter("error", Image.DecompressionBombWarning)
                         pixels = torch.from_numpy(_pixels(image))
-                # decoders raise errors of many types for damaged files, and for images of absurd size
+                # decoders raise errors of many types for damaged files, and for extremely large images
                 except Exception as error:
                     reason = " ".join(str(error).split())[:200]
                     remedy = "replace or drop that image"

@@ -54,7 +54,7 @@ def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> 
         names = _numbered(cells, parts, declared, num_classes)
     if num_classes is not None and len(names) != num_classes:
         required = f"{len(names)}, the number of class names in {files}"
-        raise fail("num_classes", required, num_classes, "leave it out or fix it")
+        raise fail("num_classes", required, num_classes, "omit it or set it to that number")
     if len(names) < 2:
         got = f"only '{''.join(names)}' in {files}, column '{column}'"
         raise fail("label", "at least 2 classes", got, "add examples of another class")

@@ -92,7 +92,7 @@ def _generator(seed: int, stream: str) -> torch.Generator:
 def _deal(count: int, fold: Fold, generator: torch.Generator) -> Tensor:
     """Divide rows at random into folds whose sizes differ by at most 1; return the (count,) bool mask of this fold."""
     if fold.count > count:
-        raise fail("fold", f"at most {count} folds, one for each training row", fold.count, "lower fold.count")
+        raise fail("fold.count", f"at most {count}, the number of training rows", fold.count, "use fewer folds")
     held_out = torch.zeros(count, dtype=torch.bool)
     held_out[torch.randperm(count, generator=generator)[fold.index :: fold.count]] = True
     return held_out

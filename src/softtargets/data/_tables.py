@@ -1,4 +1,4 @@
-"""Columns of Parquet files, CSV files and data sets of the hub, as Arrow tables."""
+"""Columns of Parquet files, CSV files and data sets on the Hugging Face Hub, as Arrow tables."""
 
 import contextlib
 import csv
@@ -44,7 +44,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one file, of one split of a hub data set, or of one split of a folder of images.
+    """The rows of one file, of one split of a data set on the Hub, or of one split of a folder of images.
 
     Attributes:
         split: "train", "validation" or "test".
@@ -75,7 +75,7 @@ class Part:
 
 
 def is_image(feature: Any) -> bool:
-    """Return whether a column has the hub's schema of images."""
+    """Return whether a column has the Hub's schema of images."""
     return type(feature).__name__ == "Image" or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
 
 
@@ -169,7 +169,7 @@ def no_rows(file: str) -> InputError:
 
 
 def names_of(feature: Any) -> tuple[str, ...] | None:
-    """Return the class names of a label column of the hub's ClassLabel type."""
+    """Return the class names of a label column of the Hub's ClassLabel type."""
     names = getattr(feature, "names", None)
     return None if names is None else tuple(names)
 
@@ -228,7 +228,7 @@ def _csv_schema(file: File) -> "datasets.Features":
             got = f"{file.inner} with one column, {shortened(repr(header[0]))}"
             raise fail("name", "columns separated by commas", got, "write the file with commas")
         if len(set(header)) < len(header):
-            raise fail("name", "columns with names of their own", f"{file.inner}: {', '.join(header)}", "rename one")
+            raise fail("name", "columns with different names", f"{file.inner}: {', '.join(header)}", "rename one")
         if not first:
             raise no_rows(file.inner)
         if len(first) != len(header):

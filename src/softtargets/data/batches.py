@@ -103,4 +103,6 @@ def check_augmentation(augmentation: AugmentationSpec, dataset: Dataset) -> None
     farthest = max(augmentation.crop_padding, augmentation.shift)
     smallest = min(dataset.input_shape[-2:])
     if farthest >= smallest:
-        raise fail("augmentation", f"distances below {smallest} pixels, the images' size", farthest, "lower it")
+        raise fail(
+            "augmentation", f"distances below {smallest} pixels, the images' size", farthest, "use smaller distances"
+        )

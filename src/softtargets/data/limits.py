@@ -43,5 +43,5 @@ def check_raw_bytes(argument: str, size: int, source: str) -> None:
 
 
 def unreadable(argument: str, path: Path, error: Exception) -> InputError:
-    """Build the error of a path that is not a regular file of a sane size."""
+    """Build the error of a path that is not a regular file of an acceptable size."""
     return fail(argument, "a regular file", f"'{path}', {error}", "give the path of a file")

@@ -83,7 +83,9 @@ def _parts(file: str, column: str) -> list[Part]:
     with _in_our_words():
         found = find(path)
         if found.kind == "images":
-            raise fail("file", "a folder with train.parquet or train.csv", f"images in '{file}'", "name a file")
+            raise fail(
+                "file", "a folder with train.parquet or train.csv", f"images in '{file}'", "give the path of a file"
+            )
         train = dataclasses.replace(found, files=tuple(item for item in found.files if item.split == "train"))
         return read_column(train, column)
 

@@ -1,4 +1,4 @@
-"""Loading a data set from its specification: the embedded digits, files, folders, and data sets of the hub."""
+"""Loading a data set from its specification: the digits, files, folders, and data sets on the Hugging Face Hub."""
 
 import functools
 import re

@@ -53,7 +53,8 @@ class DataSpec(Spec):
     """One data set, its columns and its splits.
 
     Attributes:
-        name: "digits" (embedded), a path to a folder or to a .parquet or .csv file, or a hub name "user/set".
+        name: "digits" (embedded), a path to a folder or to a .parquet or .csv file, or a name "user/set" on the Hugging
+            Face Hub.
         label: The column of the labels.
         image: The column of the images. None: the only image column.
         text: The column of texts. None: in a table without images, the column named "text" or the only one besides the

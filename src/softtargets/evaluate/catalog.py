@@ -12,8 +12,8 @@ Better = Literal["higher", "lower", "zero", "neither"]
 Unit = Literal["percent", "fraction", "nats"]
 
 BINS = 15
-# The bootstrap resamples random groups of rows: fewer groups for metrics whose state for each group is large, and a
-# single group (no interval) where the state of all groups would exceed so many numbers.
+# The bootstrap resamples random groups of rows. Metrics with a large state for each group have fewer groups, and a
+# single group (no interval) if the state of all groups would exceed _NUMBERS numbers.
 GROUPS, FEWER, _NUMBERS = 1000, 250, 2**20
 RIGHT, PROBABILITIES = "Accuracy", "Probabilities"
 CALIBRATION, RANKING = "Calibration", "Error detection"
@@ -159,7 +159,7 @@ METRICS: dict[str, EvaluationMetric] = {
     "brier_resolution": EvaluationMetric(
         PROBABILITIES,
         "… resolution",
-        "Variance of the outcome between bins; it is subtracted from the Brier score.",
+        "Variance of the outcome between bins; it enters the Brier score with a minus sign.",
         _brier_parts,
         unit="fraction",
         better="higher",
@@ -175,7 +175,7 @@ METRICS: dict[str, EvaluationMetric] = {
     "brier_within_bin": EvaluationMetric(
         PROBABILITIES,
         "… within bins",
-        "Remainder, due to the variation of the probabilities within bins.",
+        "Remaining part, due to the variation of the probabilities within bins.",
         _brier_parts,
         unit="fraction",
         better="neither",
@@ -183,7 +183,7 @@ METRICS: dict[str, EvaluationMetric] = {
     "overconfidence": EvaluationMetric(
         CALIBRATION,
         "Confidence − accuracy",
-        "Mean confidence minus accuracy: above 0 over-confident, below 0 under-confident.",
+        "Mean confidence minus accuracy: over-confident above 0, under-confident below 0.",
         _overconfidence,
         better="zero",
     ),
@@ -204,11 +204,15 @@ METRICS: dict[str, EvaluationMetric] = {
     "ece_debiased": EvaluationMetric(
         CALIBRATION,
         "ECE, l2, debiased",
-        f"Root mean squared distance over {BINS} bins of equal width, corrected for finite samples (Kumar 2019).",
+        f"Root mean squared distance between confidence and accuracy, {BINS} bins of equal width, corrected for finite "
+        "samples (Kumar 2019).",
         _ece_debiased,
     ),
     "ece_max": EvaluationMetric(
-        CALIBRATION, "ECE, maximum", f"Largest distance among {BINS} bins of equal width.", _ece_max
+        CALIBRATION,
+        "ECE, maximum",
+        f"Largest distance between confidence and accuracy in any of {BINS} bins of equal width.",
+        _ece_max,
     ),
     "ece_classwise": EvaluationMetric(
         CALIBRATION,
@@ -231,7 +235,7 @@ METRICS: dict[str, EvaluationMetric] = {
         core=True,
     ),
     "excess_aurc": EvaluationMetric(
-        RANKING, "Excess AURC", "AURC minus that of the best possible ranking of the same rows.", _selective
+        RANKING, "Excess AURC", "AURC minus the AURC of the best possible ranking of the same rows.", _selective
     ),
     "misclassification_auroc": EvaluationMetric(
         RANKING,

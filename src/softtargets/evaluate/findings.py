@@ -1,4 +1,4 @@
-"""The findings of an evaluation: is the model calibrated, does a temperature help, which model is better."""
+"""The findings of an evaluation: is the model calibrated, does temperature scaling help, which model is better."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ MARGIN = 0.02
 _HEADLINE = ("accuracy", "nll", "brier", "ece", "aurc")
 CALIBRATION_RULE = (
     f"A model is called calibrated if the interval of its ECE lies below {numbers.rate(MARGIN)}, and not calibrated if "
-    "the interval lies above; otherwise the question is undecided. A temperature corrects the calibration if the model "
-    "is calibrated with it but not without it."
+    "the interval lies above; otherwise the question is undecided. Temperature scaling corrects the "
+    "calibration if the model is calibrated with it but not without it."
 )
 
 
 def find(
     models: Sequence[EvaluatedModel], differences: Sequence[MetricDifference], confidence: float
 ) -> tuple[Finding, ...]:
-    """Return whether the main model is calibrated, whether a temperature helps, and how it compares with the others.
+    """Return whether the main model is calibrated, whether temperature scaling helps, and how it compares to others.
 
     Args:
         models: the main model first.
@@ -78,16 +78,14 @@ def _tempered(model: EvaluatedModel) -> Finding:
     before, after, change = model.metric("ece"), scaled.metric("ece"), scaled.change("ece")
     helps = change is not None and change.interval is not None and change.interval.high < 0
     if calibration_tone(before) == "reproduced":
-        tone, title = "reproduced", "No temperature is needed."
+        tone, title = "reproduced", "Temperature scaling is not needed."
     elif calibration_tone(after) == "reproduced":
-        tone, title = "reproduced", "A temperature corrects the calibration."
+        tone, title = "reproduced", "Temperature scaling corrects the calibration."
     elif helps:
-        tone, title = "inconclusive", "A temperature helps, but may not be enough."
+        tone, title = "inconclusive", "Temperature scaling helps, but may not be enough."
     else:
-        tone, title = "contradicted", "A temperature does not help."
-    sentences = [
-        f"T = {temperatures_of(scaled)} ({scaled.folds} folds, each scaled by the T fitted on the other folds)."
-    ]
+        tone, title = "contradicted", "Temperature scaling does not help."
+    sentences = [f"T = {temperatures_of(scaled)} ({scaled.folds} folds, each scaled by a T fitted on the other folds)."]
     sentences += [
         f"{old.definition.label} {text_of(old.value, old.definition.unit)} → "
         + text_of(new.value, new.definition.unit)

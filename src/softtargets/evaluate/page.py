@@ -138,7 +138,7 @@ def _p_value(p: float) -> str:
 
 
 def _upper_recall(entry: tuple[int, ClassEvaluation]) -> tuple[float, int]:
-    """Return the upper end of the interval of the recall, so that few rows alone make no class the worst."""
+    """Return the upper end of the interval of the recall, so that a class is not first only because it has few rows."""
     index, row = entry
     return (row.recall_interval.high if row.recall_interval else 1.0), index
 

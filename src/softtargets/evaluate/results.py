@@ -162,7 +162,7 @@ class EvaluationResults:
 
     Args:
         command: repeats this evaluation; empty text for arrays, and for file names that no command can express.
-        findings: whether the main model is calibrated, whether a temperature helps, and the comparison with each
+        findings: whether the main model is calibrated, whether temperature scaling helps, and the comparison with each
             other model.
         models: the main model, then those it is compared with; all have the same classes.
         num_classes: K.

@@ -13,8 +13,11 @@ _DESCRIBED = {
         "D1, nearest of the other",
         "5 % quantile of the other class's distance to the centre of the similar classes.",
     ),
-    "d2": ("D2, farthest of the other", "95 % quantile of that distance."),
-    "ratio": ("D1 / D2", "5 % over 95 % quantile of the other class's distance to the centre of the similar classes."),
+    "d2": (
+        "D2, farthest of the other",
+        "95 % quantile of the other class's distance to the centre of the similar classes.",
+    ),
+    "ratio": ("D1 / D2", "Ratio of the 5 % quantile to the 95 % quantile of this distance (see D1 and D2)."),
 }
 
 

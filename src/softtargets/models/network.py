@@ -14,7 +14,7 @@ from softtargets._spec import NamedSpec, register
 from softtargets._storage import shown_bytes
 
 MAX_WIDTH = 2**20
-# Bounds what training takes: about four times the parameters, for weights, gradients, momentum and a saved copy.
+# Bounds the memory of training: about four times the parameters, for weights, gradients, momentum and a saved copy.
 MAX_PARAMETERS = 2**28
 MAX_LAYERS = 256
 

@@ -49,7 +49,9 @@ class Ramped(Scheduled):
     def _ramp_goes_forward(self) -> Self:
         if self.ramp_to < self.ramp_from:
             got = f"{self.ramp_to:g}"
-            raise fail("ramp_to", f"at least ramp_from, {self.ramp_from:g}", got, "raise it, or lower ramp_from")
+            raise fail(
+                "ramp_to", f"at least ramp_from, {self.ramp_from:g}", got, "increase ramp_to or decrease ramp_from"
+            )
         return self
 
     @property

@@ -34,5 +34,5 @@ class CacheSpec(Spec):
         return self
 
     def all_of(self, num_classes: int | None = None) -> bool:
-        """Say whether all of `num_classes` classes are kept."""
+        """Return whether all of `num_classes` classes are kept."""
         return self.kind == "top_k" and self.k in (None, num_classes)

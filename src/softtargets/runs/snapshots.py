@@ -66,7 +66,9 @@ def read_snapshots(folder: Path) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """
     path = folder / SNAPSHOTS
     if not path.exists():
-        raise fail("training.snapshot_every", "given, for a run whose weights are analysed", None, "set it")
+        raise fail(
+            "training.snapshot_every", "given, for a run whose weights are analysed", None, "set it, for example to 1"
+        )
     open_regular(path).close()
     with safe_open(path, framework="pt") as file:
         names = [name.removeprefix("epoch.").split("/", 1) for name in file.keys()]  # noqa: SIM118

@@ -15,7 +15,7 @@ from softtargets.objectives import AnyObjective
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.objectives.transitions import EstimatedTransition
 
-# Raise when a change alters the results of a specification: runs of an older recipe are then trained again.
+# Increase when a change alters the results of a specification: runs of an older recipe are then trained again.
 RECIPE = 3
 MAX_EPOCHS = 1_000_000
 MAX_STEPS = 1_000_000_000
@@ -52,7 +52,12 @@ class OptimizerSpec(Spec):
     def _nesterov_is_defined(self) -> Self:
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             got = f"momentum={self.momentum:g}, dampening={self.dampening:g}"
-            raise fail("nesterov", "momentum above 0 and no dampening", got, "fix one of the three")
+            raise fail(
+                "nesterov",
+                "momentum above 0 and no dampening",
+                got,
+                "use nesterov = false, or momentum without dampening",
+            )
         return self
 
 
@@ -79,8 +84,8 @@ class TrainingSpec(Spec):
     """Length, batch size, precision and other settings of the training loop.
 
     Every `evaluate_every` epochs the validation split is predicted; the epoch with the best accuracy on its *observed*
-    labels (the first of equals) is saved in addition to the last one. `dynamics` records how each training label was
-    learned. Every `snapshot_every` epochs, before the first epoch and after the last, the weights are saved.
+    labels (the first one if there are ties) is saved in addition to the last one. `dynamics` records how each training
+    label was learned. Every `snapshot_every` epochs, before the first epoch and after the last, the weights are saved.
     """
 
     epochs: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
@@ -122,7 +127,7 @@ class Seeds(Spec):
         if type(data) is not int:
             return data
         if data < 0:
-            raise fail("seeds", "at least 0", data, "raise it")
+            raise fail("seeds", "at least 0", data, "give a larger value")
         return dict.fromkeys(cls.model_fields, data)
 
 
@@ -150,7 +155,7 @@ class RunSpec(Spec):
         if (taught_by == "runs") != (self.teachers is not None):
             required = "given if the objective is distillation from runs, and only then"
             got = f"{'some' if self.teachers else 'none'} with '{self.objective.name}'"
-            raise fail("teachers", required, got, "fix one of the two")
+            raise fail("teachers", required, got, "change the teachers or the objective")
         if taught_by == "average" and self.training.average_decay is None:
             required = "given if a running average is the teacher"
             raise fail("training.average_decay", required, None, "give one, such as 0.999")

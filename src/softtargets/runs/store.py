@@ -3,7 +3,7 @@
 runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions, model; selected, snapshots
 runs/<id>.partial/    a run that is being trained: its history so far, a checkpoint and snapshots
 runs/<id>.failed.json why a run failed
-runs/<name>.damaged-N what could not be read or did not match its checksums, moved out of the way
+runs/<name>.damaged-N files that could not be read or did not match their checksums, moved here
 runs/teachers/<key>/  a teacher's outputs on all training examples, shared by its students
 runs/derived/         numbers computed from finished runs, under a hash of what they depend on
 runs/cache/           decoded data sets
@@ -46,7 +46,7 @@ CHECKPOINT = "checkpoint.safetensors"
 HISTORY_BYTES = 2**30
 
 
-# What reading a damaged file of the store raises. Errors of the disk itself are not among them.
+# Exceptions raised when a damaged file of the store is read. Errors of the disk itself are not among them.
 DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, AttributeError, TypeError)
 
 
@@ -81,7 +81,7 @@ class RunStore:
         return self.folder / identity
 
     def teacher(self, key: str) -> Path:
-        """Return the folder of a teacher's outputs on all training examples; `key` names all that they depend on."""
+        """Return the folder of a teacher's outputs on all training examples; `key` contains what they depend on."""
         return self.folder / "teachers" / _checksum_text(key)
 
     def partial(self, identity: str) -> Path:
@@ -95,7 +95,7 @@ class RunStore:
         its specification is that of another run (a folder that was copied, renamed or linked).
 
         Raises:
-            OSError: if the disk cannot be read, which is not taken for damage.
+            OSError: if the disk cannot be read, which is not treated as damage.
         """
         folder = self.path(identity)
         try:
@@ -116,7 +116,7 @@ class RunStore:
         return result if whole else None
 
     def recorded(self) -> Iterator[ResolvedRun]:
-        """Yield what the finished runs were made from; records that cannot be read or moved are skipped."""
+        """Yield the specifications of the finished runs; records that cannot be read or moved are skipped."""
         for path in sorted(self.folder.glob(f"*/{SPEC}")):
             if path.parent.name.isalnum():
                 with suppress(OSError, ValueError):
@@ -159,7 +159,7 @@ class RunStore:
         return folder
 
     def finish(self, identity: str, result: dict[str, Any]) -> None:
-        """Seal a partial run: write its result with the size and checksum of every file, and rename the folder."""
+        """Finish a partial run: write its result with the size and checksum of every file, and rename the folder."""
         folder = self.partial(identity)
         optional = [name for name in (SELECTED, SNAPSHOTS) if (folder / name).exists()]
         names = [SPEC, HISTORY, PREDICTIONS, MODEL, *optional]
@@ -213,7 +213,7 @@ class RunStore:
             return None
 
     def put_derived(self, identity: str, key: str, value: Any) -> None:
-        """Keep a value computed from a finished run. `key` names all that it depends on besides the run."""
+        """Keep a value computed from a finished run. `key` contains everything that it depends on besides the run."""
         content = {"key": key, "checksum": _checksum_text(canonical_json(value)), "value": value}
         path = self._derived(identity, key)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -237,13 +237,13 @@ def set_aside(path: Path) -> Path:
 
 
 def _clear(path: Path) -> None:
-    """Set aside what lies in the place of a file without being a regular file."""
+    """Move aside what has the path of a file but is not a regular file."""
     if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
         set_aside(path)
 
 
 def holds_regular_files_only(folder: Path) -> bool:
-    """Return whether a path is a folder, and no link to one, in which everything is a regular file."""
+    """Return whether a path is a folder (not a link to one) that contains only regular files."""
     if folder.is_symlink() or not folder.is_dir():
         return False
     with os.scandir(folder) as entries:

@@ -198,7 +198,8 @@ def _limits(study: Study, groups: dict[str, tuple[Case, ...]], main: list[Case])
         ran = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
         yield (
             f"n = {ran} seeds, paired. The confidence of each interval is {each}, so that all answers together hold "
-            f"with a confidence of {numbers.rate(1 - LEVEL)} (Holm). Intervals describe other seeds, not other data."
+            f"with a confidence of {numbers.rate(1 - LEVEL)} (Holm). Intervals describe the variation "
+            "over seeds, not the sampling of the data."
         )
 
 

@@ -24,21 +24,21 @@ from softtargets.train.execute import resolve
 from softtargets.train.graph import RunGraph
 from softtargets.train.loop import length_of
 
-# Part of the rows of a stand-in data set that are predicted but not trained on.
+# Held-out rows of a stand-in data set, as a share of its training rows.
 HELD_OUT = 0.4
 
 
 @dataclass(frozen=True)
 class Description:
-    """A study at one scale, and what it would cost here.
+    """A study at one scale, with its estimated training time on this machine.
 
     Args:
         plan: the study, expanded into runs.
-        present: number of runs that the store has; None if the data are not available.
+        present: number of runs that are already in the store; None if the data are not available.
         seconds: estimated time of the missing runs and the runs that they need, from measured steps.
         total_steps: steps of these runs.
         workers: number of worker processes that the estimate assumes.
-        note: why something is not known, else empty.
+        note: why a number is unknown; else empty.
     """
 
     plan: StudyPlan
@@ -63,7 +63,7 @@ class Description:
 def describe_study(study: str | Path, output: str | None = None, **options: Unpack[StudyOptions]) -> Description:
     """Read a study, expand it and measure a few steps of each kind of run on this machine.
 
-    Data sets of the hub are not downloaded: random data of the scale's expected shape are used instead.
+    Data sets on the Hugging Face Hub are not downloaded: random data of the scale's expected shape are used instead.
 
     Args:
         study, output, options: as of :func:`softtargets.studies.run_study`.

@@ -27,7 +27,7 @@ class PlannedRun:
 
 
 def select_outputs(study: Study, output: str | None) -> tuple[str, ...]:
-    """Return the selected outputs: one output, those of a setting, or all that belong to no setting.
+    """Return the selected outputs: one output, those of a setting, or all that are not part of a setting.
 
     Raises:
         InputError: no such output, with the nearest name.

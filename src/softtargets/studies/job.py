@@ -68,7 +68,7 @@ def run_study(
 
     Args:
         study: name of a shipped study, or a folder with a ``study.toml``. A ``study.py`` in that folder is executed.
-        output: one table or figure, or a setting; None: all outputs that belong to no setting.
+        output: one table or figure, or a setting; None: all outputs that are not part of a setting.
         workers: number of worker processes; None: number of cores divided by the threads of a run.
         on_progress: called about twice a second during training, from another thread.
         **options: scale, seeds, data, label, places, runs and reports; see

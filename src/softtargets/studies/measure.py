@@ -16,7 +16,7 @@ from softtargets.studies.records import CellKey, CellRecord
 
 
 def measure_runs(plan: StudyPlan, store: RunStore) -> tuple[CellRecord, ...]:
-    """Measure the runs of a plan, as far as its outputs and claims require it."""
+    """Measure the runs of a plan if its outputs or claims need them."""
     wanted: dict[CellKey, dict[str, None]] = {}
     for key, metric in plan.numbers():
         wanted.setdefault(key, {})[metric] = None

@@ -10,7 +10,7 @@ from softtargets._errors import fail, fail_type, unknown
 from softtargets.report.encoding import printable
 from softtargets.report.folders import read_folder
 
-# More seeds than this make no interval usefully narrower, and the runs would take years.
+# More seeds would hardly narrow an interval, and the runs would take years.
 MOST_SEEDS = 1_000
 
 
@@ -40,10 +40,10 @@ class StudyRequest:
 
     Args:
         study: name of a shipped study, or a folder with a ``study.toml``. A ``study.py`` in that folder is executed.
-        output: one table or figure, or a setting; None: every output that belongs to no setting.
+        output: one table or figure, or a setting; None: all outputs that are not part of a setting.
         scale: "smoke", "desk" or "paper".
         seeds: number of seeds, from 2 to :data:`MOST_SEEDS`; None: set by the scale.
-        data: data set to use instead of the study's: "digits", a file or folder, or a hub name.
+        data: data set to use instead of the study's: "digits", a file or folder, or a name on the Hugging Face Hub.
         label: label column of `data`.
         places: local paths of the study's data sets, by their names in the study.
         runs: folder of the run store.

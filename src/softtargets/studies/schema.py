@@ -182,7 +182,7 @@ class Study(Spec):
             if isinstance(noise, str) and noise not in self.noises:
                 raise unknown("noise", noise, self.noises)
             if not isinstance(noise, str) and not 0 <= noise <= 1:
-                raise fail("noise", "a rate in [0, 1], or a name", noise, "change it")
+                raise fail("noise", "a rate in [0, 1], or a name", noise, "give a rate or the name of a noise")
         return self
 
     def _check_teachers(self) -> None:

@@ -22,7 +22,7 @@ from softtargets.train.execute import resolve
 from softtargets.train.loop import EVALUATION_BATCH, Trainer, length_of
 from softtargets.train.progress import steps_so_far
 
-# Seconds of measured steps for one kind of run, and for all kinds of a study; the set-up and first step come on top.
+# Seconds of measured steps for one kind of run, and for all kinds of a study, without the set-up and the first step.
 BUDGET, TOTAL_BUDGET = 1.0, 4.0
 LEAST_SAMPLES = 3
 # Seconds of computing that a worker process takes to start, which is mostly the import of torch.
@@ -70,10 +70,10 @@ def estimate_run_time(run: RunSpec, dataset: Dataset, *, workers: int = 1, budge
         dataset: its data set, or one of the same shapes.
         workers: number of runs that will be trained at a time. Where they and the machine's other processes need more
             cores than there are, the estimate is longer.
-        budget: seconds that the measured steps take; at least three samples are taken.
+        budget: seconds spent on measured steps; at least three samples are taken.
 
     Returns:
-        The estimate. Expect it to be right within a factor of two, if the load of the machine stays as it is.
+        The estimate. It is usually right within a factor of two if the load of the machine does not change.
 
     Raises:
         InputError: if the run does not fit the data set.
@@ -138,7 +138,7 @@ def estimate_total_seconds(
 
 
 def without_noise(run: RunSpec) -> RunSpec:
-    """Return a run and its teachers without label noise, which costs no time and may be in a file that is not there."""
+    """Return a run and its teachers without label noise, which takes no time and may be in a missing file."""
     teachers = None if run.teachers is None else tuple(without_noise(teacher) for teacher in run.teachers)
     return run.model_copy(update={"noise": None, "teachers": teachers})
 
@@ -231,7 +231,7 @@ class _Load:
 
 
 def _busy_seconds() -> float | None:
-    """Return the seconds that all cores have been busy since the machine started; None if it does not say."""
+    """Return the seconds that all cores have been busy since the machine started; None if that is unknown."""
     try:
         fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
         user, nice, system, _idle, _iowait, irq, softirq = (int(field) for field in fields[:7])

@@ -49,7 +49,7 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
     device = run.training.device
     if device == "cuda" and not torch.cuda.is_available():
         raise fail(
-            "training.device", "'cpu' or 'auto' on this machine, which has no CUDA device", "'cuda'", "change it"
+            "training.device", "'cpu' or 'auto' on this machine, which has no CUDA device", "'cuda'", "use one of these"
         )
     backend = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     precision = run.training.precision

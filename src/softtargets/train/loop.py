@@ -76,16 +76,20 @@ def length_of(run: RunSpec, train_examples: int) -> Length:
 
 
 def _check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
-    """Refuse settings that do not fit the data set or the length of the run."""
+    """Reject settings that do not fit the data set or the length of the run."""
     check_augmentation(run.augmentation, dataset)
     if run.training.evaluate_every is not None and len(dataset.splits["validation"]) == 0:
         raise fail("training.evaluate_every", "a validation split", "none", "set data.validation or drop the key")
     if (run.training.evaluate_every or 1) > length.epochs:
         required = f"at most {length.epochs}, the number of epochs"
-        raise fail("training.evaluate_every", required, run.training.evaluate_every, "lower it or drop the key")
+        raise fail(
+            "training.evaluate_every", required, run.training.evaluate_every, "give a smaller value or remove the key"
+        )
     if run.schedule.warmup_steps >= length.steps:
         got = f"{run.schedule.warmup_steps} of {length.steps}"
-        raise fail("schedule.warmup_steps", "fewer than the steps of the run", got, "lower it or train longer")
+        raise fail(
+            "schedule.warmup_steps", "fewer than the steps of the run", got, "give a smaller value or train longer"
+        )
 
 
 class Trainer:
@@ -210,7 +214,7 @@ class Trainer:
             self.snapshots.keep(self.epoch, self.final_model)
 
     def run_steps(self, steps: int) -> None:
-        """Train this many steps, or to the end of an epoch, and record nothing: to measure how long they take."""
+        """Train this many steps, or to the end of an epoch, without recording anything, for time measurements."""
         self.length = Length(self.step + steps, self.length.steps_per_epoch)
         with suppress(DivergedError):
             self._train_epoch()

@@ -70,7 +70,7 @@ def train_run(
     """
     run, store = _read(specification), RunStore(runs)
     if store.folder.exists() and not store.folder.is_dir():
-        raise fail("runs", "a folder", f"the file '{store.folder}'", "name another folder")
+        raise fail("runs", "a folder", f"the file '{store.folder}'", "give another folder")
     _data_of(store, run)
     resolved = resolve(run, fingerprint(run.data, cache=store.cache))
     if on_estimate is not None and (missing := RunGraph.build([resolved], store).missing):

@@ -18,7 +18,7 @@ from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore, holds_regular_files_only, set_aside
 from softtargets.runs.streams import generator
 
-# The most rows that an interrupted writer loses; it does not change the outputs.
+# Largest number of rows that are lost by an interruption; it does not change the outputs.
 ROWS_PER_SHARD = 8192
 
 

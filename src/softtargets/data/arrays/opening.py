@@ -27,10 +27,10 @@ def open_arrays(path: Path) -> ArrayFile:
     path = user_path(ARGUMENT, path)
     if not path.exists():
         close = suggestion(str(path.absolute()))
-        remedy = f"did you mean '{close}'?" if close else "give the paths of files"
+        remedy = f"did you mean '{close}'?" if close else "give the path of an existing file"
         raise fail(ARGUMENT, "an existing file", f"'{path}'", remedy)
     if not path.is_file():
-        raise fail(ARGUMENT, "an existing file", f"'{path}', {kind_of(path.stat().st_mode)}", "give the paths of files")
+        raise fail(ARGUMENT, "an existing file", f"'{path}', {kind_of(path.stat().st_mode)}", "give the path of a file")
     opener = _TYPES.get(path.suffix.lower())
     if opener is None:
         raise fail(ARGUMENT, f"files of type {', '.join(_TYPES)}", f"'{path}'", "save the predictions as one of these")

@@ -105,7 +105,7 @@ class CsvFile(TableFile):
             line = len(next(lines, ""))
             self._block_bytes = max(_BLOCK_BYTES, min(64 * line, _MOST_BLOCK_BYTES), 2 * line)
         if len(set(header)) < len(header):
-            raise fail(ARGUMENT, "columns with names of their own", f"{path}: {', '.join(header)}", "rename one")
+            raise fail(ARGUMENT, "columns with different names", f"{path}: {', '.join(header)}", "rename one")
         super().__init__(path, header)
 
     def _batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:

@@ -72,5 +72,5 @@ class SuperclassFlipNoise(ClassConditionalNoise):
     def transition(self, num_classes: int) -> Transition:
         if len(self.superclasses) != num_classes:
             got = f"{len(self.superclasses)} for {num_classes} classes"
-            raise fail("noise.superclasses", "one number for each class", got, "fix the list")
+            raise fail("noise.superclasses", "one number for each class", got, "give the superclass of every class")
         return noise.superclass_flip(self.rate, torch.tensor(self.superclasses))

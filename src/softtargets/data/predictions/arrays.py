@@ -161,11 +161,18 @@ def as_tensor(argument: str, array: ArrayLike) -> Tensor:
         try:
             found = np.asarray(array)
         except ValueError as error:
-            raise fail_type(argument, "an array of numbers", f"{type(array).__name__} ({error})", "fix it") from error
+            raise fail_type(
+                argument, "an array of numbers", f"{type(array).__name__} ({error})", "pass a NumPy array or a tensor"
+            ) from error
         if found.dtype.kind not in "biuf":
-            raise fail_type(argument, "an array of numbers", f"{type(array).__name__} of {found.dtype}", "convert it")
+            raise fail_type(
+                argument,
+                "an array of numbers",
+                f"{type(array).__name__} of {found.dtype}",
+                "convert it to a numeric type",
+            )
         # contiguous and writable, so that torch can share the memory
         array = from_numpy(np.require(found, found.dtype.newbyteorder("="), ["C", "W"]))
     elif array.is_complex():
-        raise fail_type(argument, "an array of real numbers", f"dtype {array.dtype}", "convert it")
+        raise fail_type(argument, "an array of real numbers", f"dtype {array.dtype}", "convert it to a real type")
     return array.detach().cpu().contiguous()

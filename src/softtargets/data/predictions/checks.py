@@ -61,9 +61,13 @@ def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, option: st
     lowest = values.amin(1)
     off = (sums - 1).abs()
     row = int(((off > tolerance) | (lowest < 0)).nonzero()[0])
-    # slightly negative values are rounding errors, and one bad row is a mistake; many bad rows are not probabilities
-    if lowest[row] < -tolerance or (off > _FAR).double().mean() > 0.5:
+    # slightly negative values are rounding errors, and one bad row is a mistake; many bad rows without a negative
+    # value are more likely scores that were not normalised than logits
+    many = bool((off > _FAR).double().mean() > 0.5)
+    if lowest[row] < -tolerance or (many and bool((lowest < 0).any())):
         remedy = f"these look like logits: pass {option}"
+    elif many:
+        remedy = f"divide each row by its sum, or pass {option} if these are logits"
     elif off[row] > _FAR:
         remedy = f"fix that row, or pass {option} if these are logits"
     else:

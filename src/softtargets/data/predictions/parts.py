@@ -71,7 +71,7 @@ def values_of(file: ArrayFile, kind: Kind, name: str) -> Values:
     """Return the values of this name.
 
     Raises:
-        InputError: if there are none of this name, no rows, fewer than 2 classes, or absurdly many.
+        InputError: if there are none of this name, no rows, fewer than 2 classes, or too many classes.
     """
     columns = file.columns(name)
     if not columns:
