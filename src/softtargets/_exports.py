@@ -50,7 +50,7 @@ def _imports_from(frame: object) -> bool:
 
 
 def _look_up(own: str, name: str) -> str | None:
-    """Advise the name that is meant: a class for a class, an exact match before a similar one, this room first."""
+    """Suggest the intended name: a class for a class, an exact match before a similar one, this room first."""
     known = [(text, f"{room}.{public}") for room, public, doc in _public_names() for text in (public, *_aliases(doc))]
     for same_case in (True, False):
         for cutoff in (1.0, 0.85):

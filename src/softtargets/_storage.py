@@ -51,7 +51,7 @@ def open_regular(path: Path, *, max_bytes: int | None = None) -> BufferedReader:
 
 
 def read_regular(path: Path, *, max_bytes: int = TEXT_BYTES) -> bytes:
-    """Return the content of a regular file. Raises as :func:`open_regular`."""
+    """Return the content of a regular file. Raises the errors of :func:`open_regular`."""
     with open_regular(path, max_bytes=max_bytes) as file:
         return file.read(max_bytes + 1)
 
@@ -168,7 +168,7 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes], *, beside: Pa
 
 
 def checksum_file(path: Path) -> str:
-    """Return the SHA-256 of a regular file, hexadecimal. Raises as :func:`open_regular`."""
+    """Return the SHA-256 of a regular file, hexadecimal. Raises the errors of :func:`open_regular`."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -384,7 +384,7 @@ WRONG = {
         lambda: losses.cross_entropy(
             torch.zeros(2, 3), targets.smooth(torch.tensor([0, 2]), 0.1, valid=torch.tensor([True, True, False]))
         ),
-        "targets: labels of classes that `valid` says exist; got 2 at row 1; fix the mask, or mark the example",
+        "targets: labels of valid classes, as marked by `valid`; got 2 at row 1; fix the mask, or mark the example",
     ),
     "a mixed label not valid": (
         lambda: losses.cross_entropy(
@@ -395,7 +395,7 @@ WRONG = {
                 0.5,
             ),
         ),
-        "targets: weight on classes that `valid` says exist; got 0.45 on class 2 at row 0; fix the mask",
+        "targets: weight only on valid classes, as marked by `valid`; got 0.45 on class 2 at row 0; fix the mask",
     ),
     "weight on a class that is not valid": (
         lambda: losses.cross_entropy(
@@ -404,7 +404,7 @@ WRONG = {
                 targets.dense(torch.tensor([[0.5, 0.25, 0.25]])), 0.0, valid=torch.tensor([True, True, False])
             ),
         ),
-        "targets: weight on classes that `valid` says exist; got 0.25 on class 2 at row 0; fix the mask",
+        "targets: weight only on valid classes, as marked by `valid`; got 0.25 on class 2 at row 0; fix the mask",
     ),
     "weight in a table on a class that is not valid": (
         lambda: losses.cross_entropy(
@@ -414,7 +414,7 @@ WRONG = {
                 valid=torch.tensor([True, True, False]),
             ),
         ),
-        "targets: weight on classes that `valid` says exist; got 0.5 on class 2 at row 1; .*, or set it to 0",
+        "targets: weight only on valid classes, as marked by `valid`; got 0.5 on class 2 at row 1; .*, or set it to 0",
     ),
     "a prior without mass on the valid classes": (
         lambda: losses.cross_entropy(
@@ -430,7 +430,7 @@ WRONG = {
         lambda: losses.cross_entropy(
             torch.zeros(1, 12), targets.backward_corrected(torch.tensor([0]), noise.symmetric(0.2, 10))
         ),
-        "targets: 12 classes, as the logits; got 10; align them",
+        "targets: 12 classes, as the logits; got 10; use the same classes for both",
     ),
     "mixed label out of range": (
         lambda: losses.cross_entropy(

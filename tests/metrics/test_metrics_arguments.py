@@ -140,8 +140,8 @@ MISUSE: dict[str, tuple[Any, str]] = {
     "0-d": (lambda m: m(torch.tensor(0.5), torch.tensor(0)), r"probs: shape \(..., K\) with K >= 2; got \(\)"),
     "1-d": (lambda m: m(PROBS[0], torch.tensor(0)), r"probs: shape \(..., K\) with K >= 2; got \(4,\)"),
     "one class": (lambda m: m(PROBS[:, :1], LABELS), r"probs: shape \(..., K\) with K >= 2; got \(60, 1\)"),
-    "no examples": (lambda m: m(PROBS[:0], LABELS[:0]), "at least one example that counts; got none"),
-    "all ignored": (lambda m: m(PROBS, LABELS * 0 - 100), "at least one example that counts; got none"),
+    "no examples": (lambda m: m(PROBS[:0], LABELS[:0]), "at least one example that is not left out; got none"),
+    "all ignored": (lambda m: m(PROBS, LABELS * 0 - 100), "at least one example that is not left out; got none"),
     "logits": (lambda m: m(LOGITS, LABELS), "probs: rows of probabilities; .*; pass logits= for logits"),
     "label out of range": (
         lambda m: m(PROBS, LABELS + 4),

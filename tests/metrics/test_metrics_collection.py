@@ -50,7 +50,7 @@ def test_the_state_is_saved_and_loaded_and_reset() -> None:
     assert torch.equal(again.compute()["ece"], metrics.ece(logits=LOGITS, labels=LABELS))
     again.reset()
     assert again.state_dict() == {"ece": {}, "acc": {}}
-    with pytest.raises(ValueError, match="ECE: at least one example that counts; got none"):
+    with pytest.raises(ValueError, match="ECE: at least one example that is not left out; got none"):
         again.compute()
 
 

@@ -122,5 +122,7 @@ def test_errors() -> None:
         nn.VolMinNet(K, volume_weight=-1.0)
     with pytest.raises(ValueError, match="initial: a finite number; got inf; use about -2, or less for many classes"):
         nn.VolMinNet(K, initial=math.inf)
-    with pytest.raises(ValueError, match="transition: 4 classes, as the logits; got 3; align them"):
+    with pytest.raises(
+        ValueError, match="transition: 4 classes, as the logits; got 3; pass the transition of these classes"
+    ):
         nn.VolMinNet(K)(torch.zeros(2, 4), torch.tensor([0, 1]))

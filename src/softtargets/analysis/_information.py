@@ -70,7 +70,7 @@ def mutual_information(differences: ArrayLike, *, confidence: float = 0.95) -> M
 
     The result is a property of the normal model: augmented logit differences are neither exactly normal nor of equal
     variance. A common scale and shift of the differences changes nothing. If augmentation changes nothing, any two
-    unequal differences are told apart, however little they differ.
+    unequal differences are distinguished, however small their distance.
 
     Args:
         differences: (N, S) float, logit of one class minus that of the other: N >= 2 examples, S >= 2 augmentations.

@@ -53,14 +53,14 @@ def stability(
         labels: (...) integers in [0, K).
         variant: "eq2", "eq2_squared" or "appendix_c".
         ignore_index: label of examples to leave out.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         () float64, at most 1.
 
     Raises:
         ValueError: if a row does not hold probabilities (first one named), shapes differ, a label is out of range, no
-            example counts, the variant is unknown, or a class has only one example for "appendix_c".
+            example is left, the variant is unknown, or a class has only one example for "appendix_c".
         TypeError: if probs are not floating-point or labels not integers.
 
     Special cases:
@@ -114,14 +114,14 @@ def inter_class_stability(
         labels: (...) integers in [0, K).
         variant: "eq5", "eq5_squared" or "own_class".
         ignore_index: label of examples to leave out.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         () float64, at most 1.
 
     Raises:
         ValueError: if a row does not hold probabilities (first one named), shapes differ, a label is out of range, no
-            example counts, or the variant is unknown.
+            example is left, or the variant is unknown.
         TypeError: if probs are not floating-point or labels not integers.
 
     Special cases:

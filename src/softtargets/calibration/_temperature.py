@@ -35,8 +35,8 @@ class TemperatureScaling(Calibrator):
     passes over all rows suffice.
 
     Buffers: `temperature` () float64; `converged` () bool, False before the fit and if the fit ended at a bound;
-    `left_out` () int64, number of rows whose label has the logit -inf (or comes only from classes that have). Such
-    labels have probability 0 at every T and do not take part in the fit. The buffers move, save and export with a
+    `left_out` () int64, number of rows whose label has the logit -inf (or can only come from classes with logit -inf).
+    Such labels have probability 0 at every T and do not take part in the fit. The buffers move, save and export with a
     model; ``module.half()`` leaves them unchanged.
 
     Args:
@@ -100,7 +100,7 @@ class TemperatureScaling(Calibrator):
             labels: (...) integers in [0, K).
             transition: noise of the labels, Transition or (K, K) float; row = clean class, column = observed class,
                 rows sum to 1. Default: the labels are clean.
-            mask: (...) bool, True for rows that count; other rows are not checked. Default: all rows.
+            mask: (...) bool, True for rows to include; other rows are not checked. Default: all rows.
             ignore_index: rows with this label are left out.
             class_dim: axis of the classes in `logits`.
 
@@ -109,7 +109,7 @@ class TemperatureScaling(Calibrator):
 
         Raises:
             ValueError: if shapes differ, a label is out of range, a row has NaN, +inf or no finite logit (first bad row
-                named), or no row counts. The calibrator then stays unchanged.
+                named), or no row is left. The calibrator then stays unchanged.
             TypeError: if logits are not floating-point, labels not integers, or mask not bool.
         """
         rows = examples(logits, labels, mask, ignore_index, class_dim)
@@ -139,7 +139,7 @@ def _positive(temperature: Any) -> float:
     scalar = isinstance(temperature, Tensor) and temperature.ndim == 0
     if isinstance(temperature, bool) or not (scalar or isinstance(temperature, numbers.Real)):
         got = f"shape {tuple(temperature.shape)}" if isinstance(temperature, Tensor) else repr(temperature)
-        raise fail_type("temperature", "a number above 0", got, "pass one number, or none and call fit")
+        raise fail_type("temperature", "a number above 0", got, "pass one number, or omit it and call fit")
     if not 0 < float(temperature) < math.inf:
         remedy = "1 leaves the probabilities unchanged"
         raise fail("temperature", "a finite number above 0", f"{float(temperature):g}", remedy)
@@ -148,7 +148,9 @@ def _positive(temperature: Any) -> float:
 
 def _checked(bounds: Any) -> tuple[float, float]:
     if not isinstance(bounds, tuple | list) or len(bounds) != 2 or not all(isinstance(b, numbers.Real) for b in bounds):
-        raise fail_type("bounds", "a pair of numbers", repr(bounds), "pass (1e-3, 1e3), the default, or a part of it")
+        raise fail_type(
+            "bounds", "a pair of numbers", repr(bounds), "pass (1e-3, 1e3), the default, or a narrower range"
+        )
     low, high = (float(bound) for bound in bounds)
     if not 0 < low < high < math.inf:
         raise fail("bounds", "0 < low < high < inf", f"({low:g}, {high:g})", "the default is (1e-3, 1e3)")

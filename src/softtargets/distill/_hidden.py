@@ -34,9 +34,9 @@ def hidden_state_loss(
         projection: maps (..., D_s) to (..., D_t), such as a torch.nn.Linear that is trained with the student; None if
             the widths agree.
         normalize: divide each vector by its Euclidean norm first, so that only the direction counts.
-        mask: (...) bool, False for examples to leave out, whatever their activations are; the projection gets zeros
-            there.
-        reduction: "none", "mean" over the examples that count, or "sum".
+        mask: (...) bool, False for examples to leave out; their activations may have any value, and the projection gets
+            zeros there.
+        reduction: "none", "mean" over the examples that are not left out, or "sum".
 
     Returns:
         (...) float32 or wider, at least 0, one value per example, 0 for examples that are left out; or () if reduced.
@@ -76,7 +76,9 @@ def hidden_state_loss(
     shape, other = tuple(student_hidden.shape), tuple(teacher_hidden.shape)
     if not shape or not other or shape[:-1] != other[:-1]:
         required = f"the examples of student_hidden, which has shape {shape}"
-        raise fail("teacher_hidden", required, f"shape {other}", "align them, the width last")
+        raise fail(
+            "teacher_hidden", required, f"shape {other}", "pass activations of the same examples, with the width last"
+        )
     check_mask(mask, shape[:-1])
     left_out = None if mask is None else ~mask
     if projection is not None:

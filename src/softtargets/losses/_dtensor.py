@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def is_dtensor(logits: object) -> "TypeGuard[DTensor]":
-    """Say whether logits are a DTensor, without importing torch.distributed.tensor."""
+    """Return whether logits are a DTensor, without importing torch.distributed.tensor."""
     if type(logits) is Tensor:
         return False
     module = sys.modules.get("torch.distributed.tensor")
@@ -46,7 +46,7 @@ def dtensor_cross_entropy(
             classes. Plain tensors are the same on every process; DTensors are as their placements say.
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
-        mask: (...) bool, True for an example that counts.
+        mask: (...) bool, True for an example to include.
         reduction: "none", "mean" or "sum".
     """
     from torch.distributed.tensor import DTensor
@@ -61,7 +61,7 @@ def dtensor_cross_entropy(
         targets = targets.movedim(dim, -1) if targets.is_floating_point() else targets
     else:
         check_shape(targets, shape)
-    # only the local part is looked at, because looking at a DTensor would communicate
+    # only the local part is checked, because reading a DTensor would communicate
     ours = _local_targets(targets, shape, mesh, examples)
     here = None if mask is None else _local(mask, mesh, examples)
     local = logits.to_local(grad_placements=logits.placements).movedim(dim, -1)

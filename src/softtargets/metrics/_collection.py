@@ -136,6 +136,8 @@ def _named(accumulators: object) -> dict[str, Accumulator]:
         if not isinstance(one, Accumulator):
             raise fail_type("accumulators", required, type(one).__name__, "create it, as in Accuracy()")
         if name in named:
-            raise fail("accumulators", "one of each class in a list", f"two {name}", "pass a dict with names")
+            raise fail(
+                "accumulators", "a list of accumulators of different classes", f"two {name}", "pass a dict with names"
+            )
         named[name] = one
     return named

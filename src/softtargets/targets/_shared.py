@@ -22,12 +22,12 @@ def as_targets(
 
 
 def priors_differ(targets: Targets, prior: Tensor | None) -> bool:
-    """Say whether the targets spread their smoothing by a different prior."""
+    """Return whether the targets spread their smoothing by a different prior."""
     return targets.rest is not None and targets.prior is not prior
 
 
 def same_mask(a: Tensor | None, b: Tensor | None) -> bool:
-    """Say whether two masks are equal; where values cannot be read, whether they are the same tensor."""
+    """Return whether two masks are equal; where values cannot be read, whether they are the same tensor."""
     if a is b or a is None or b is None or not values_visible(a, b):
         return a is b
     return a.device == b.device and torch.equal(a, b)

@@ -40,15 +40,16 @@ def smooth(
         labels_or_targets: (...) integer labels, or Targets.
         smoothing: a number, or a (...) float tensor with one number per example. 0 leaves the target unchanged, 1 gives
             the prior. In [0, 1] in the stated convention.
-        num_classes: K. Required by every convention but "all", unless `valid` or the targets tell it. If given, the
-            targets record it, and logits with another number of classes are refused.
+        num_classes: K. Required by every convention but "all", unless it follows from `valid` or the targets. If given,
+            the targets record it, and logits with another number of classes are refused.
         convention: what `smoothing` means; see :func:`convert_smoothing`.
         prior: (K,) float, probabilities (Pereyra et al. 2017); None: uniform over the valid classes.
         valid: (K,) or (..., K) bool, True for classes that exist. Only those are smoothed over, and only those count as
             "others". Required by "others-but-padding", with False at the padding class. Smoothing that the targets
             already have under another mask is not moved.
         allow_negative: permit smoothing < 0 (Wei et al. 2022); the loss is then unbounded below.
-        ignore_index: label of an example to leave out; None: no label is special. Targets carry ``Targets.ignored``.
+        ignore_index: label of an example to leave out; None: no label is ignored. Targets mark ignored examples in
+            ``Targets.ignored``.
 
     Returns:
         Targets of the same mass.

@@ -120,7 +120,7 @@ class _Shards:
         ids, counts = columns["ids"].unique(return_counts=True)
         twice = ids[(counts > 1) | torch.isin(ids, self.ids)]
         if len(twice):
-            remedy = "give every example an id of its own, and pass each example once"
+            remedy = "give every example its own id, and pass each example once"
             raise fail("batches", "each id once", f"{int(twice[0])} twice", remedy)
         write_file(self.folder / shard_name(self.number), encoded(self.layout, columns))
         self.ids = torch.cat([self.ids, columns["ids"]])

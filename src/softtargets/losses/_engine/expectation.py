@@ -70,7 +70,7 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 def expectation(targets: Targets, values: Tensor, there: Tensor) -> Tensor:
-    """Return ``sum_k t_k * values_k``, (...); a class without weight has no part, whatever its value.
+    """Return ``sum_k t_k * values_k``, (...); a class of weight 0 adds nothing, even if its value is infinite.
 
     Args:
         targets: of (...) examples.
