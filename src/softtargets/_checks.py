@@ -134,7 +134,7 @@ def check_mask(mask: Tensor | None, shape: tuple[int, ...]) -> None:
         raise fail("mask", f"shape {tuple(shape)}, one per row", tuple(mask.shape), "pass one entry per row")
 
 
-LABEL_KINDS = "labels as integers (int8 to int64, unsigned or bool)"
+LABEL_KINDS = "integer labels (int8 to int64, unsigned or bool)"
 
 
 def read_labels(
@@ -226,17 +226,18 @@ def check_num_classes(num_classes: int) -> None:
 def check_fraction(argument: str, value: object, *, low: float = 0.0, high: float = 1.0, remedy: str = "") -> None:
     """Require a number, or a tensor of numbers, in [low, high]; NaN is outside."""
     advice = remedy or f"choose a value between {low:g} and {high:g}"
+    required = f"at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
     if isinstance(value, Tensor):
         if values_visible(value):
             index = first_bad(~((value >= low) & (value <= high)))
             if index is not None:
                 place = f" at {where(index)}" if index else ""
-                raise fail(argument, f"in [{low:g}, {high:g}]", entry(value, index) + place, advice)
+                raise fail(argument, required, entry(value, index) + place, advice)
         return
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise fail_type(argument, "a number or a tensor", type(value).__name__, advice)
     if not low <= float(value) <= high:
-        raise fail(argument, f"in [{low:g}, {high:g}]", f"{float(value):g}", advice)
+        raise fail(argument, required, f"{float(value):g}", advice)
 
 
 def check_not_negative(**values: object) -> None:

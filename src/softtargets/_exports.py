@@ -33,9 +33,9 @@ def advise(module: str, name: str, *, depth: int = 2) -> AttributeError | Import
     is compared with all public names.
 
     Args:
-        module: ``__name__`` of the module that was asked.
-        name: that it lacks.
-        depth: frames between this function and the code that asked.
+        module: ``__name__`` of the module.
+        name: the name that it lacks.
+        depth: frames between this function and the code that used the name.
     """
     message = f"module '{module}' has no attribute '{name}'"
     if not name.startswith("_") and (found := _look_up(module.rpartition(".")[2], name)):

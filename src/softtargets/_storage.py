@@ -27,11 +27,11 @@ class UnfitFileError(ValueError):
 
 
 def open_regular(path: Path, *, max_bytes: int | None = None) -> BufferedReader:
-    """Open a regular file for reading. Never blocks: a pipe without a writer is refused, not waited for.
+    """Open a regular file for reading. Never blocks: a pipe without a writer raises an error.
 
     Args:
         path: of the file. Symbolic links are followed.
-        max_bytes: largest size that is accepted (default: any).
+        max_bytes: largest accepted size (default: any).
 
     Raises:
         UnfitFileError: if the path is not a regular file or the file is larger than `max_bytes`.

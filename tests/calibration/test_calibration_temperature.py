@@ -275,9 +275,9 @@ def test_errors() -> None:
     for mask, got in masks:
         with pytest.raises(TypeError, match=f"mask: a bool tensor, True for the entries to include; got {got}"):
             TemperatureScaling().fit(logits, labels, mask=mask)
-    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got list; use torch.as_tensor\(labels\)"):
+    with pytest.raises(TypeError, match=r"labels: integer labels .*; got list; use torch.as_tensor\(labels\)"):
         TemperatureScaling().fit(logits, labels.tolist())
-    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got dtype torch.float64"):
+    with pytest.raises(TypeError, match=r"labels: integer labels .*; got dtype torch.float64"):
         TemperatureScaling().fit(logits, labels.double())
     with pytest.raises(TypeError, match=r"logits: a floating-point .*; got dtype torch.int64; swap logits and labels"):
         TemperatureScaling().fit(labels, logits)

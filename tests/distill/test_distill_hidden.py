@@ -95,7 +95,7 @@ def test_half_precision_is_projected_as_it_is_and_compared_in_float32() -> None:
             STUDENT,
             {},
             ValueError,
-            r"student_hidden: shape \(5, 4\), as teacher_hidden; got \(5, 3\); give a projection",
+            r"student_hidden: shape \(5, 4\), as teacher_hidden; got \(5, 3\); pass projection=",
         ),
         (STUDENT, {"projection": lambda h: h}, ValueError, r"projection: shape \(5, 4\).* the teacher's width"),
         (SAME[:2], {}, ValueError, r"teacher_hidden: the examples of student_hidden, .* \(2, 4\); got shape \(5, 4\)"),

@@ -162,5 +162,5 @@ def test_errors(metric) -> None:
         ValueError, match=r"at least one example that is not left out; got none; check the inputs, the labels"
     ):
         metric(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
-    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got dtype torch.float32"):
+    with pytest.raises(TypeError, match=r"labels: integer labels .*; got dtype torch.float32"):
         metric(good, torch.tensor([0.0, 1.0]))

@@ -79,7 +79,7 @@ def test_errors() -> None:
     collection: Any = made()
     calls: list[tuple[Any, str]] = [
         (lambda: metrics.Collection(metrics.ECE()), "accumulators: accumulators by name, or a list of them; got ECE; "),  # pyright: ignore[reportArgumentType]
-        (lambda: metrics.Collection([metrics.ECE]), r"got \w+; create it, as in Accuracy\(\)"),  # pyright: ignore[reportArgumentType]
+        (lambda: metrics.Collection([metrics.ECE]), r"got \w+; pass an instance, such as Accuracy\(\)"),  # pyright: ignore[reportArgumentType]
         (lambda: metrics.Collection({"ece": None}), "got NoneType; create it"),  # pyright: ignore[reportArgumentType]
         (
             lambda: metrics.Collection([metrics.NLL(), metrics.NLL()]),

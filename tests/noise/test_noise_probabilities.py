@@ -68,7 +68,7 @@ def test_labels(name: str) -> None:
         function(probs, LABELS[:3])
     with pytest.raises(ValueError, match=r"labels: .*below 3, the number of classes; got 3 at row 1"):
         function(probs, torch.tensor([0, 3, 2, 1]))
-    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got dtype torch.float32"):
+    with pytest.raises(TypeError, match=r"labels: integer labels .*; got dtype torch.float32"):
         function(probs, LABELS.float())
 
 

@@ -156,7 +156,7 @@ def test_what_is_no_probability_is_not_observed(bad: float, said: str) -> None:
         targets.OnlineSmoothing(2).observe(probs, torch.tensor([0, 1]))
     with pytest.raises(ValueError, match=message):
         targets.RunningTargets(2, 2).observe(torch.tensor([0, 1]), probs)
-    with pytest.raises(TypeError, match=r"labels: labels as integers .* use labels.long"):
+    with pytest.raises(TypeError, match=r"labels: integer labels .* use labels.long"):
         targets.OnlineSmoothing(2).observe(probs[:1], torch.tensor([0.0]))
 
 

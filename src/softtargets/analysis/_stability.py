@@ -45,7 +45,7 @@ def stability(
     eq2_squared: spread_c = mean_i ||p_i - mean_c||_2^2      # Eq. 2 as the variance that their text calls it
     appendix_c:  spread_c = standard deviation (n - 1) over i of p_i[c]        # their App. C, Algorithm 1
 
-    i runs over the examples of class c. Their Table 1 prints 1 - S, from .29 to .34, and does not say which variant;
+    i runs over the examples of class c. Their Table 1 prints 1 - S, from .29 to .34, and does not state which variant;
     App. C calls its listing their code. Classes without examples are left out of the mean.
 
     Args:

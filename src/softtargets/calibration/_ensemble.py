@@ -31,7 +31,7 @@ class EnsembleTemperatureScaling(Calibrator):
     fits converged; `left_out` () int64, number of rows that are not used in the fit of T.
 
     Special cases:
-        weights=(1, 0, 0) gives TemperatureScaling; (0, 1, 0) log_softmax.
+        weights=(1, 0, 0) gives TemperatureScaling; weights=(0, 1, 0) gives log_softmax.
 
     Aliases:
         ETS; EnsembleTemperature

@@ -31,8 +31,8 @@ class TemperatureScaling(Calibrator):
     mean_i -log (A^T softmax(z_i / T))[label_i],  A = `transition`, or the identity
 
     Without a transition matrix the objective is convex in 1 / T and has one minimum. It is found by Newton steps in
-    log T within a bracket, with all sums in float64. Samples of the rows give the starting point, so that about three
-    passes over all rows suffice.
+    log T within a bracket, with all sums in float64. The starting point comes from samples of the rows, so that about
+    three passes over all rows suffice.
 
     Buffers: `temperature` () float64; `converged` () bool, False before the fit and if the fit ended at a bound;
     `left_out` () int64, number of rows whose label has the logit -inf (or can only come from classes with logit -inf).
@@ -45,9 +45,9 @@ class TemperatureScaling(Calibrator):
         tolerance: length of the last step in log T; the remaining error is about its square.
 
     Special cases:
-        temperature=1 gives log_softmax. Three kinds of data have no minimum within `bounds`, and the fit ends with
-        converged=False: if every label has the largest logit of its row, T ends at the lower bound; if the labels are
-        predicted no better than by chance, T ends at the upper bound; if all logits of each row are equal, T = 1.
+        temperature=1 gives log_softmax; if every label has the largest logit of its row, T ends at the lower bound with
+        converged=False; if the labels are predicted no better than by chance, T ends at the upper bound with
+        converged=False; if all logits of each row are equal, T = 1 with converged=False.
 
     Limitations:
         Noisy labels make T too high. If the noise is known, pass `transition` to `fit`; T is then that of clean labels.

@@ -93,7 +93,11 @@ def hidden_state_loss(
     if tuple(student_hidden.shape) != other:
         argument = "student_hidden" if projection is None else "projection"
         required = f"shape {other}, as teacher_hidden"
-        remedy = "give a projection" if projection is None else "let it end with the teacher's width"
+        remedy = (
+            "pass projection=, such as a torch.nn.Linear"
+            if projection is None
+            else "its output must have the width of the teacher"
+        )
         raise fail(argument, required, tuple(student_hidden.shape), remedy)
     student = zeroed(student_hidden, left_out)
     teacher = zeroed(teacher_hidden.detach(), left_out).to(student.dtype)

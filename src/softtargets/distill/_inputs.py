@@ -14,7 +14,7 @@ from softtargets.losses.reduction import Reduction
 from softtargets.targets import Targets, hard
 from softtargets.targets.checks import check_scores, classes_last, describe, not_negative, per_example, positive
 
-TEMPERATURE_ADVICE = "1 leaves the logits as they are"
+TEMPERATURE_ADVICE = "1 leaves the logits unchanged"
 WEIGHT_ADVICE = "choose 0 or more"
 
 
@@ -27,7 +27,7 @@ class Pair:
         teacher: (..., K) in the same dtype, detached, 0 for examples that are left out; or Targets.
         labels: (...) int64, 0 for examples that are left out; None: no labels, or soft ones.
         soft: the labels as Targets; None: no labels.
-        left_out: (...) bool, True for examples that are ignored or masked; None: every example counts.
+        left_out: (...) bool, True for examples that are ignored or masked; None: no example is left out.
     """
 
     student: Tensor

@@ -53,7 +53,7 @@ def equivalent_smoothing(
         To compare students of teachers at several temperatures with students trained on smoothed labels.
 
     Limitations:
-        One number does not say whether the mass goes to similar classes or is spread evenly.
+        One number does not show whether the mass goes to similar classes or is spread evenly.
 
     Example:
         >>> probs = torch.tensor([[0.925, 0.025, 0.025, 0.025]])        # smoothed by .1

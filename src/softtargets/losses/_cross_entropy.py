@@ -163,7 +163,7 @@ def accelerated(
         batch: what was read of the logits and the targets.
         logits: the logits that `batch` was read from.
         class_dim: the dimension of the classes.
-        reduction: how the losses will be reduced; "none" is taken for "mean".
+        reduction: how the losses will be reduced; "none" is treated as "mean".
         expected: (...) the gradient that autograd is expected to pass to each loss; None: that of the reduction.
         ahead: compute the gradient in the forward pass; False: only in the backward pass.
         inplace: write the gradient over the logits.

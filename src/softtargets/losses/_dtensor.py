@@ -40,10 +40,10 @@ def dtensor_cross_entropy(
     """Return the cross entropy of a DTensor: a DTensor of losses, sharded as its examples, replicated over its classes.
 
     Args:
-        logits: (..., K) float; over each dimension of the mesh replicated, or sharded over examples or, over one of
-            them, over the classes.
+        logits: (..., K) float; each dimension of the mesh replicates it or shards the examples; at most one shards the
+            classes.
         targets: (...) integer labels, probabilities of the shape of the logits, or Targets, of all examples and
-            classes. Plain tensors are the same on every process; DTensors are as their placements say.
+            classes. Plain tensors must be the same on every process; DTensors follow their placements.
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, True for an example to include.

@@ -29,7 +29,7 @@ class LossInputs:
         logits: (..., K) float, the classes last; 0 for an example that is left out, so that its gradient is 0.
         labels: (...) int64, 0 for an example that is left out; None if the targets are soft.
         soft: the soft targets, or None if there are labels.
-        left_out: (...) bool, True for an example that is ignored or masked; None: every example counts.
+        left_out: (...) bool, True for an example that is ignored or masked; None: no example is left out.
     """
 
     logits: Tensor
@@ -142,7 +142,7 @@ def read_targets(
 
     Returns:
         (...) int64 labels or None, soft targets or None, and (...) bool, True for an example that is left out, or None
-        if every example counts. The soft targets are marked as ignored there.
+        if no example is left out. The soft targets are marked as ignored there.
     """
     check_ignore_index(ignore_index)
     if isinstance(targets, Tensor) and not targets.is_floating_point():

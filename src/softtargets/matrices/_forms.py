@@ -75,7 +75,7 @@ def same_matrix(a: Tensor, b: Tensor) -> bool:
 
 
 def rendered(name: str, num_classes: int, **fields: object) -> str:
-    """Render a matrix as a short call: numbers as they are, tensors by their shape."""
+    """Render a matrix as a short call: numbers by value, tensors by their shape."""
     parts = [str(num_classes)]
     for field, value in fields.items():
         if isinstance(value, Tensor) and value.ndim > 0:

@@ -134,7 +134,7 @@ def _named(accumulators: object) -> dict[str, Accumulator]:
     named: dict[str, Accumulator] = {}
     for name, one in pairs:
         if not isinstance(one, Accumulator):
-            raise fail_type("accumulators", required, type(one).__name__, "create it, as in Accuracy()")
+            raise fail_type("accumulators", required, type(one).__name__, "pass an instance, such as Accuracy()")
         if name in named:
             raise fail(
                 "accumulators", "a list of accumulators of different classes", f"two {name}", "pass a dict with names"

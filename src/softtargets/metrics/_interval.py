@@ -12,7 +12,7 @@ from softtargets.metrics.accumulators import Accumulator
 
 __all__ = ["Interval", "interval", "paired_difference"]
 
-# Numbers of a weighted state that are held at once, 64 MiB of them.
+# Numbers of a weighted state that are held in memory at a time, 64 MiB.
 _NUMBERS = 2**23
 
 

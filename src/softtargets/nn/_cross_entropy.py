@@ -33,7 +33,7 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
 
     - w_i is a weight of the example: weight[label] if the label is known, else sum_k t_k weight_k. torch multiplies
       the classes within a smoothed target, which changes the minimiser (pytorch#104776).
-    - the mean divides by the sum of these weights, for labels and probabilities alike (pytorch#107680); `normalizer`
+    - the mean divides by the sum of these weights, for both labels and probabilities (pytorch#107680); `normalizer`
       replaces it, so that the means over micro-batches add up to the mean over the batch.
     - a batch in which every example is left out has loss 0 and gradient 0, not nan (pytorch#70348).
     - smoothing keeps the mass of a soft target, which torch changes if it is not 1.

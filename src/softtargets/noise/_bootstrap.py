@@ -97,7 +97,7 @@ def bootstrap_transition(
         TypeError: if n_draws or max_rows is not an int, and as the method does.
 
     Special cases:
-        examples that are all alike give an interval of width 0.
+        examples that are all equal give an interval of width 0.
 
     Notes:
         A draw that lacks a class of `labels` is replaced by a draw within each class (stratified, each class as
@@ -162,7 +162,7 @@ def _flat(transition: Transition, rate: float) -> Tensor:
 
 
 def _draw(labels: Tensor, count: int, num_classes: int, generator: torch.Generator | None) -> tuple[Tensor, bool]:
-    """Draw rows with replacement, and say whether they were drawn within each class since one was missing."""
+    """Draw rows with replacement; return them and whether they were drawn within each class."""
     chosen = torch.randint(len(labels), (count,), generator=generator)
     present = torch.bincount(labels, minlength=num_classes).cpu()
     drawn = torch.bincount(labels[chosen], minlength=num_classes).cpu()

@@ -42,7 +42,7 @@ class TrainingDynamics:
 
     Limitations:
         It follows one training run. Long runs memorise wrong labels, so the first epochs are more informative than the
-        last. Hard examples and wrong labels look alike.
+        last. Hard examples cannot be distinguished from wrong labels.
 
     Example:
         >>> dynamics = TrainingDynamics(2, 2)

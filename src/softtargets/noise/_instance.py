@@ -15,7 +15,7 @@ from softtargets.noise._rates import check_generator, check_rate, rounded, shuff
 
 __all__ = ["InstanceTransitions", "instance_dependent"]
 
-# Entries of the inputs, or of the rows made of them, that are processed at once.
+# Entries of the inputs, or of the rows computed from them, that are processed at a time.
 CHUNK = 2**22
 
 

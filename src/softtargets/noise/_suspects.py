@@ -155,7 +155,7 @@ def expected_wrong(
         About 60 passes over the N probabilities for each of the three rates.
 
     When to use:
-        To say in advance how many of the first m suspects will turn out wrong.
+        To predict how many of the first m suspects are wrong.
 
     Limitations:
         Errors of the probabilities other than a common factor are not included. If the model is confidently wrong in

@@ -164,7 +164,7 @@ def superclass_flip(rate: float, superclasses: Sequence[int] | ArrayLike) -> Tra
         TypeError: if superclasses are not integers.
 
     Special cases:
-        one superclass for all gives pair_flip; a superclass of its own for each class gives the identity.
+        one superclass for all gives pair_flip; a separate superclass for each class gives the identity.
 
     Notes:
         This is the paper's CIFAR-100 noise, with classes in alphabetical order within each superclass.

@@ -227,9 +227,9 @@ def _check_distributions(argument: str, values: Tensor) -> None:
     """Require rows that are probability distributions."""
     if not values_visible(values):
         return
-    required, remedy = "entries of at least 0 under strict=True", "fix it, or allow it without strict"
+    required, remedy = "entries of at least 0 under strict=True", "fix it, or pass strict=False"
     check_entries(argument, values, lambda entries: entries >= 0, required, remedy)
     tolerance = 1e-5 if values.dtype in (torch.float32, torch.float64) else 1e-2
     sums = values.sum(-1, dtype=torch.promote_types(values.dtype, torch.float32))
-    required, remedy = "rows that sum to 1 under strict=True", "divide it by its sum, or go without strict"
+    required, remedy = "rows that sum to 1 under strict=True", "divide it by its sum, or pass strict=False"
     check_entries(argument, sums, lambda total: (total - 1).abs() <= tolerance, required, remedy)

@@ -13,7 +13,7 @@ from softtargets.targets.checks import check_targets
 def as_targets(
     argument: str, labels: Tensor | Targets, *, ignore_index: int | None, num_classes: int | None = None
 ) -> Targets:
-    """Return integer labels as hard targets, and Targets as they are."""
+    """Return integer labels as hard targets, and Targets unchanged."""
     if isinstance(labels, Tensor) and not labels.is_floating_point() and not labels.is_complex():
         return one_hot(argument, labels, ignore_index=ignore_index, num_classes=num_classes)
     check_targets(argument, labels)

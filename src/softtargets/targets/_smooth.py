@@ -34,7 +34,8 @@ def smooth(
 
     With a prior such as the class frequencies this is unigram smoothing (Pereyra et al. 2017). With r < 0 it is
     negative, or generalised, label smoothing (Wei et al. 2022), which equals backward correction under symmetric noise
-    of redraw rate -r / (1 - r). Targets of a mass other than 1 keep their mass: r * mass is spread.
+    of redraw rate -r / (1 - r). Targets with a mass other than 1 keep it: the mass r * mass is distributed by the
+    prior.
 
     Args:
         labels_or_targets: (...) integer labels, or Targets.
@@ -120,7 +121,7 @@ def smooth(
 
 
 def _sized(targets: Targets, num_classes: int | None) -> Targets:
-    """Record the number of classes in targets that do not know it, and check their labels against it."""
+    """Record the number of classes in targets that lack it, and check their labels against it."""
     if num_classes is None or targets.size == num_classes:
         return targets
     known = targets.num_classes

@@ -136,9 +136,7 @@ def _rows(logits: Tensor, count: int, plan: Plan) -> Tensor:
         raise fail("teacher_logits", f"{size} classes, num_classes, last", got, "set num_classes")
     rows = logits.detach().reshape(-1, size).cpu()
     if len(rows) != count:
-        raise fail(
-            "batches", "one row of logits for each id", f"{len(rows)} rows, {count} ids", "pass as many ids as rows"
-        )
+        raise fail("batches", "one row of logits for each id", f"{len(rows)} rows, {count} ids", "pass one id per row")
     return shifted(at_least_float32(rows) / plan.keep.temperature)
 
 

@@ -120,7 +120,7 @@ def _elements_of_a_chunk(logits: Tensor) -> int:
     wide = accumulating(logits.dtype)
     if logits.device.type != "cpu":
         return CHUNK_ELSEWHERE // wide.itemsize
-    # half precision is summed in memory of its own, which shares the cache
+    # half precision is summed in separate memory, which shares the cache
     return CHUNK_ON_CPU // wide.itemsize // (1 if wide == logits.dtype else 2)
 
 
@@ -192,7 +192,7 @@ def _gradient(ctx: Any, grad: Tensor | None) -> Tensor:
 
 
 def _scaled(ctx: Any, gradient: Tensor, grad: Tensor) -> bool:
-    """Turn a gradient for `expected` into one for `grad` if no rounding is needed; say whether it was done."""
+    """Turn a gradient for `expected` into one for `grad` if no rounding is needed; return whether it was done."""
     if gradient.device.type != "cpu":
         gradient.mul_(_ratio(grad, ctx.expected)[..., None])  # comparing the values would make the host wait
         return True

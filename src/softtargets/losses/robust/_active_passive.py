@@ -52,7 +52,7 @@ def normalized_cross_entropy(
         TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        uniform logits give 1/K; over all K labels it sums to 1, whatever the logits.
+        uniform logits give 1/K; the sum over all K labels is 1, whatever the logits.
 
     Notes:
         The denominator is :func:`smoothing_regularizer`, Omega of Lukasik et al. 2020.

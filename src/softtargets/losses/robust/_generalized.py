@@ -113,7 +113,7 @@ def mean_absolute_error(
         TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        uniform logits give 1 - 1/K; over all K labels it sums to K - 1, whatever the logits.
+        uniform logits give 1 - 1/K; the sum over all K labels is K - 1, whatever the logits.
 
     Notes:
         The factor 2 of the vector form is dropped, so that this is GCE with q=1.

@@ -33,7 +33,7 @@ def peer_loss(
 
     -log p_i[label_i] + weight * log p_j[label_k]        # Liu & Guo 2020
 
-    j and k are drawn anew for every i, independently and with replacement. With soft targets both terms are cross
+    j and k are drawn for every i, independently and with replacement. With soft targets both terms are cross
     entropies against the targets of i and of k.
 
     Args:
@@ -139,6 +139,6 @@ def _of_pool(pool: object, size: int) -> tuple[Tensor, Targets | Tensor]:
 
 
 def _draw(size: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw row numbers below `size`, of the shape of `like`, on the generator's device so that devices draw alike."""
+    """Draw row numbers below `size`, of the shape of `like`, on the generator's device: the same draws everywhere."""
     place = like.device if generator is None else generator.device
     return torch.randint(size, like.shape, generator=generator, device=place).to(like.device)

@@ -54,8 +54,8 @@ class Estimator:
         """
         for name, value in settings.items():
             if name not in self.settings:
-                known = ", ".join(self.settings) or "none"
-                raise fail(name, f"a setting of '{self.name}', which has: {known}", repr(value), "leave it out")
+                known = ", ".join(self.settings) or "it has none"
+                raise fail(name, f"a setting of '{self.name}' ({known})", repr(value), "leave it out")
         given = (probs,) if self.uses_labels is None else (probs, labels)
         return self.function(*given, **self.fixed, **settings)
 
