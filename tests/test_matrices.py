@@ -138,14 +138,17 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
             "others: in each row classes other than its own.*; got class 1 in row 0; name each class once",
         ),
         (lambda: sparse(others=OWN), "others: in each row classes other than its own.*; got class 0 in row 0"),
-        (lambda: Transition(3) @ Transition(4), "other: 3 classes; got 4; align the two transitions"),
+        (lambda: Transition(3) @ Transition(4), "other: 3 classes; got 4; use transitions of the same classes"),
         (lambda: Transition(3) @ "T", "transition: a floating-point tensor; got str"),  # pyright: ignore
-        (lambda: Transition(3).total_variation(torch.eye(4)), "other: 3 classes; got 4; align the two transitions"),
+        (
+            lambda: Transition(3).total_variation(torch.eye(4)),
+            "other: 3 classes; got 4; use transitions of the same classes",
+        ),
         (lambda: Transition(3).noise_rate(PRIOR[:2] * 2), "class_prior: 3 classes; got 2; give one"),
         (lambda: Transition(3).observed_prior(PRIOR * 2), "class_prior: a sum of 1; got 2; divide it by its sum"),
         (
             lambda: Transition(3).stationary(),
-            "transition: one stationary prior; got 3 independent ones; ask is_station",
+            "transition: one stationary prior; got 3 independent ones; check the intended prior with is_station",
         ),
         (
             lambda: Transition.columns_sum_to_one(ASYMMETRIC),

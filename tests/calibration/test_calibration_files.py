@@ -134,7 +134,7 @@ def test_what_is_refused_is_named(tmp_path: Path) -> None:
     save_file(state, path, metadata=known | {"class": "Temperatur"})
     refused("class: one of .*; got 'Temperatur'; did you mean 'TemperatureScaling'")
     save_file(state, path, metadata=known | {"class": "VectorScaling"})
-    refused("the buffers of VectorScaling; got others")
+    refused("the buffers of VectorScaling; got different ones")
     for settings in ('{"bound": [1, 2]}', "{", "[]"):
         save_file(state, path, metadata=known | {"settings": settings})
         refused("the settings of TemperatureScaling; got others")

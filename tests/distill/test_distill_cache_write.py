@@ -391,7 +391,7 @@ def test_a_harmed_file_is_named_and_can_be_mended(cache: TeacherCache, name: str
     remedy = "remove it and manifest.json, and call write_cache again with the same arguments"
     if harm == "changed":
         opened = TeacherCache.open(cache.folder)  # which reads none of it
-        with pytest.raises(ValueError, match=rf"{name}: the bytes that were written; got others .*; {remedy}"):
+        with pytest.raises(ValueError, match=rf"{name}: the bytes that were written; got different bytes .*; {remedy}"):
             opened.verify()
         path.unlink()
     else:

@@ -97,7 +97,7 @@ def test_half_precision_is_projected_as_it_is_and_compared_in_float32() -> None:
             ValueError,
             r"student_hidden: shape \(5, 4\), as teacher_hidden; got \(5, 3\); pass projection=",
         ),
-        (STUDENT, {"projection": lambda h: h}, ValueError, r"projection: shape \(5, 4\).* the teacher's width"),
+        (STUDENT, {"projection": lambda h: h}, ValueError, r"projection: shape \(5, 4\).* width of the teacher"),
         (SAME[:2], {}, ValueError, r"teacher_hidden: the examples of student_hidden, .* \(2, 4\); got shape \(5, 4\)"),
         (SAME.long(), {}, TypeError, "student_hidden: a floating-point tensor"),
         (SAME, {"mask": MASK.float()}, TypeError, "mask: a bool tensor"),

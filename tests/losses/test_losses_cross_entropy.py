@@ -444,7 +444,7 @@ WRONG = {
     ),
     "classes": (
         lambda: losses.cross_entropy(torch.zeros(2, 3), targets.dense(torch.ones(2, 4))),
-        "targets: 3 classes, as the logits; got 4; align them",
+        "targets: 3 classes, as the logits; got 4; use the same classes for both",
     ),
     "one class": (
         lambda: losses.cross_entropy(torch.zeros(2, 1), torch.tensor([0, 0])),
@@ -466,7 +466,9 @@ def test_a_class_that_is_not_valid_may_have_weight_where_an_example_is_ignored(f
     made = replace(made, valid=valid.expand(3, 4) if rows else valid, ignored=labels == 2)
     expected = torch.tensor([math.log(2), 0.0, math.log(2)])
     torch.testing.assert_close(losses.cross_entropy(torch.zeros(3, 4), made), expected)
-    with pytest.raises(ValueError, match=r"targets: weight on classes .*; got 0.5 on class 2 at row 1; fix the mask"):
+    with pytest.raises(
+        ValueError, match=r"targets: weight only on valid classes.*; got 0.5 on class 2 at row 1; fix the mask"
+    ):
         losses.cross_entropy(torch.zeros(3, 4), replace(made, ignored=None))
 
 

@@ -80,10 +80,10 @@ def test_errors() -> None:
     calls: list[tuple[Any, str]] = [
         (lambda: metrics.Collection(metrics.ECE()), "accumulators: accumulators by name, or a list of them; got ECE; "),  # pyright: ignore[reportArgumentType]
         (lambda: metrics.Collection([metrics.ECE]), r"got \w+; pass an instance, such as Accuracy\(\)"),  # pyright: ignore[reportArgumentType]
-        (lambda: metrics.Collection({"ece": None}), "got NoneType; create it"),  # pyright: ignore[reportArgumentType]
+        (lambda: metrics.Collection({"ece": None}), "got NoneType; pass an instance"),  # pyright: ignore[reportArgumentType]
         (
             lambda: metrics.Collection([metrics.NLL(), metrics.NLL()]),
-            "one of each class in a list; got two NLL; pass a",
+            "a list of accumulators of different classes; got two NLL; pass a",
         ),
         (lambda: collection.merge(metrics.ECE()), "other: a Collection; got ECE"),
         (lambda: collection.merge(metrics.Collection([metrics.ECE()])), "other: the names acc, ece; got ECE; use"),

@@ -191,7 +191,7 @@ def test_num_classes_is_known_where_it_can_be(form: str, expected: int | None) -
 
 
 def test_to_dense_says_when_it_needs_the_number_of_classes() -> None:
-    with pytest.raises(ValueError, match=r"^num_classes: a number, since .*; got None; pass num_classes=$"):
+    with pytest.raises(ValueError, match=r"^num_classes: a number, because .*; got None; pass num_classes=$"):
         targets.hard(LABELS).to_dense()
 
 
@@ -227,7 +227,7 @@ def test_to_dense_is_over_the_classes_there_are(made: Targets, size: int, messag
         ),
         ({"values": [[0.5, 0.5]]}, "values: a tensor; got list; create targets with targets.hard"),
         ({"values": torch.tensor(0.5)}, "values: at least one dimension; got a 0-d tensor"),
-        ({"values": TABLE, "row": LABELS}, "index with value, table with row"),
+        ({"values": TABLE, "row": LABELS}, "index together with value, or table together with row"),
         (
             {"values": TABLE, "prior": torch.ones(5) / 5},
             "values: 5 classes, as the targets; got 4; use the same classes in all fields",

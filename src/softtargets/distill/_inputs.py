@@ -199,7 +199,7 @@ def check_support(student_logits: Tensor, teacher_has: Tensor) -> None:
     if index is not None:
         got = f"-inf for class {index[-1]} at {where(index[:-1])}"
         remedy = "exclude the class from the teacher as well"
-        raise fail("student_logits", "a probability above 0 wherever the teacher's is", got, remedy)
+        raise fail("student_logits", "a finite logit for every class that the teacher gives probability", got, remedy)
 
 
 def check_temperature(argument: str, temperature: object) -> float:

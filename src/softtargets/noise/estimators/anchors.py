@@ -63,7 +63,7 @@ def anchor_points(probs: Tensor, *, percentile: float | None = None) -> Transiti
     """
     rows = classes_last("probs", probs)
     if len(rows) == 0:
-        raise fail("probs", "at least one example", "none", "pass one row per example")
+        raise fail("probs", "at least one example that is not left out", "none", "pass one row per example")
     if percentile is not None:
         check_fraction("percentile", percentile, high=100)
     check_probs(rows)
