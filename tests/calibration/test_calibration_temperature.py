@@ -265,9 +265,9 @@ def test_errors() -> None:
     for bad in (math.nan, math.inf):
         broken = logits.clone()
         broken[4, 1] = bad
-        with pytest.raises(ValueError, match=f"logits: no NaN or .inf.*got a largest of {bad} at row 4; fix"):
+        with pytest.raises(ValueError, match=f"logits: no NaN or .inf.*got a largest logit of {bad} at row 4; fix"):
             TemperatureScaling().fit(broken, labels)
-    with pytest.raises(ValueError, match="got a largest of -inf at row 2"):
+    with pytest.raises(ValueError, match="got a largest logit of -inf at row 2"):
         TemperatureScaling().fit(logits.index_fill(0, torch.tensor([2]), -math.inf), labels)
     with pytest.raises(TypeError, match=r"logits: a floating-point tensor .*; got dtype torch.int64"):
         TemperatureScaling().fit(logits.long(), labels)
