@@ -77,7 +77,7 @@ def test_the_switch_spares_synchronisation_and_keeps_checks_on_the_cpu() -> None
 
 @pytest.mark.parametrize("wrong", [torch.tensor([1.0]), torch.tensor([1j]), [1], None])
 def test_what_is_no_label(wrong: object) -> None:
-    with pytest.raises(TypeError, match=r"^labels: labels as integers .*; got .*; "):
+    with pytest.raises(TypeError, match=r"^labels: integer labels .*; got .*; "):
         checks.read_labels("labels", wrong)
 
 
