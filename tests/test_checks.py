@@ -77,7 +77,7 @@ def test_the_switch_spares_synchronisation_and_keeps_checks_on_the_cpu() -> None
 
 @pytest.mark.parametrize("wrong", [torch.tensor([1.0]), torch.tensor([1j]), [1], None])
 def test_what_is_no_label(wrong: object) -> None:
-    with pytest.raises(TypeError, match=r"^labels: labels as integers .*; got .*; "):
+    with pytest.raises(TypeError, match=r"^labels: integer labels .*; got .*; "):
         checks.read_labels("labels", wrong)
 
 
@@ -202,8 +202,8 @@ def test_ignored_and_masked_labels_are_left_out() -> None:
     [
         (torch.tensor([0, 3]), "labels: labels of at least 0 and below 3, the number of classes; got 3 at row 1; fix"),
         (torch.tensor([[0], [1]]), r"labels: shape \(2,\); got \(2, 1\); use labels.squeeze\(-1\)"),
-        (torch.tensor([0.0, 1.0]), "labels: labels as integers .*; got dtype torch.float32; if they are whole"),
-        ([0, 1], r"labels: labels as integers .*; got list; use torch.as_tensor\(labels\)"),
+        (torch.tensor([0.0, 1.0]), "labels: integer labels .*; got dtype torch.float32; if they are whole"),
+        ([0, 1], r"labels: integer labels .*; got list; use torch.as_tensor\(labels\)"),
     ],
 )
 def test_labels_that_are_refused(labels: object, message: str) -> None:

@@ -138,14 +138,17 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
             "others: in each row classes other than its own.*; got class 1 in row 0; name each class once",
         ),
         (lambda: sparse(others=OWN), "others: in each row classes other than its own.*; got class 0 in row 0"),
-        (lambda: Transition(3) @ Transition(4), "other: 3 classes; got 4; align the two transitions"),
+        (lambda: Transition(3) @ Transition(4), "other: 3 classes; got 4; use transitions of the same classes"),
         (lambda: Transition(3) @ "T", "transition: a floating-point tensor; got str"),  # pyright: ignore
-        (lambda: Transition(3).total_variation(torch.eye(4)), "other: 3 classes; got 4; align the two transitions"),
+        (
+            lambda: Transition(3).total_variation(torch.eye(4)),
+            "other: 3 classes; got 4; use transitions of the same classes",
+        ),
         (lambda: Transition(3).noise_rate(PRIOR[:2] * 2), "class_prior: 3 classes; got 2; give one"),
         (lambda: Transition(3).observed_prior(PRIOR * 2), "class_prior: a sum of 1; got 2; divide it by its sum"),
         (
             lambda: Transition(3).stationary(),
-            "transition: one stationary prior; got 3 independent ones; ask is_station",
+            "transition: one stationary prior; got 3 independent ones; check the intended prior with is_station",
         ),
         (
             lambda: Transition.columns_sum_to_one(ASYMMETRIC),
@@ -170,7 +173,7 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
             "redraw: a floating-point tensor; got dtype torch.int64; use redraw.fl",
         ),
         (lambda: Transition(3, "0.2"), "redraw: a number or a tensor; got str"),  # pyright: ignore
-        (lambda: Transition(3, 0.2, ASYMMETRIC), "redraw: 0 beside a matrix or others; got 0.2; drop redraw"),
+        (lambda: Transition(3, 0.2, ASYMMETRIC), "redraw: 0 if matrix or others is given; got 0.2; drop redraw"),
         (lambda: Transition(3, matrix=ASYMMETRIC.numpy()), "transition: a floating-point tensor; got ndarray"),  # pyright: ignore
         (lambda: Transition(3, others=NEXT.numpy(), shares=SHARES), "others: .*; got ndarray"),  # pyright: ignore
         (
@@ -179,7 +182,10 @@ def test_trap_23_a_transposed_matrix_is_refused_with_the_remedy() -> None:
         ),
         (lambda: LabelMatrix(3, 0.5, torch.full((3,), 0.5)), r"rest: one number; got shape \(3,\)"),
         (lambda: LabelMatrix(3, float("nan")), "keep: a finite number; got nan"),
-        (lambda: LabelMatrix(3, keep=0.5, table=ASYMMETRIC), "keep: not given beside a table; got 0.5; drop keep"),
+        (
+            lambda: LabelMatrix(3, keep=0.5, table=ASYMMETRIC),
+            "keep: not given together with a table; got 0.5; drop keep",
+        ),
         (lambda: LabelMatrix(3, table=ASYMMETRIC[:2]), r"table: a \(K, K\) matrix"),
         (lambda: LabelMatrix(4, table=ASYMMETRIC), "table: 4 rows, one per class; got 3; fix num_classes"),
         (lambda: LabelMatrix(3, 0.5, 0.5, PRIOR * 2), "prior: a sum of 1; got 2; divide it by its sum"),

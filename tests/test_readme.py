@@ -62,7 +62,7 @@ def test_are_my_labels_wrong() -> None:
 
 
 def test_may_i_distil_from_this_teacher() -> None:
-    made = _run("May I distil from this teacher?")
+    made = _run("Should I distil from this teacher?")
     assert made["loss"].shape == made["standardized"].shape == (100,)
     # these logits are independent of the labels: nine tenths of the mass is on wrong classes, which is smoothing 1
     assert 0.9 < made["gamma"] < 1.1
@@ -87,7 +87,7 @@ def test_every_block_is_run() -> None:
         "Which loss, and how much smoothing?",
         "Is my model calibrated?",
         "Are my labels wrong?",
-        "May I distil from this teacher?",
+        "Should I distil from this teacher?",
         "Command line",
     )
     assert sum(len(_blocks("python", SECTIONS[section])) for section in tested) == len(_blocks("python")) == 7

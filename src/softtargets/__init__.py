@@ -4,8 +4,8 @@ The library needs torch alone: `targets`, `losses`, `noise`, `metrics`, `calibra
 `nn`, and `integrations` with other libraries. The lab (`pip install softtargets[lab]`) reruns the papers'
 experiments with it: `softtargets --help`.
 
-Inputs are checked, on an accelerator too, where a look at values makes the host wait:
-``softtargets.synchronising_checks(False)`` leaves those checks out.
+Inputs are checked. On an accelerator, checking values makes the host wait: ``softtargets.synchronising_checks(False)``
+skips those checks.
 """
 
 import importlib

@@ -12,7 +12,7 @@ from softtargets._errors import fail, fail_type
 
 
 def eager(*tensors: Tensor | None) -> bool:
-    """Say whether values may be looked at: never under compile, vmap or on meta and fake tensors."""
+    """Return whether values may be read: never under compile, vmap or on meta and fake tensors."""
     if torch.compiler.is_compiling():
         return False
     return not any(t is not None and (t.is_meta or _wrapped(t)) for t in tensors)
@@ -32,10 +32,10 @@ _synchronising_checks = True
 
 
 def synchronising_checks(enabled: bool | None = None) -> bool:
-    """Return whether value checks that force a device synchronisation run; set it where `enabled` is given.
+    """Return whether value checks that force a device synchronisation run; if `enabled` is given, set it.
 
-    Checks on the CPU cost little and always run. On an accelerator a look at a value makes the host wait, which
-    a training loop may not want: ``synchronising_checks(False)`` leaves those out, and only those.
+    Checks on the CPU cost little and always run. On an accelerator, reading a value makes the host wait, which can slow
+    down training: ``synchronising_checks(False)`` skips these checks, and only these.
     """
     global _synchronising_checks
     if enabled is not None:
@@ -44,7 +44,7 @@ def synchronising_checks(enabled: bool | None = None) -> bool:
 
 
 def values_visible(*tensors: Tensor | None) -> bool:
-    """Say whether the values of these tensors may be checked here and now."""
+    """Return whether the values of these tensors may be checked here and now."""
     if not eager(*tensors):
         return False
     return _synchronising_checks or all(t is None or t.device.type == "cpu" for t in tensors)
@@ -77,7 +77,7 @@ def entry(tensor: Tensor, index: tuple[int, ...]) -> str:
 def check_entries(
     argument: str, values: Tensor, good: Callable[[Tensor], Tensor], required: str, remedy: str, *, axis: str = "row"
 ) -> None:
-    """Require what `good` marks, of every entry; the error names the first of the others."""
+    """Require that `good` is True for every entry; the error names the first entry where it is not."""
     if values_visible(values):
         index = first_bad(~good(values))
         if index is not None:
@@ -85,7 +85,7 @@ def check_entries(
 
 
 def check_int(argument: str, value: object, *, least: int, remedy: str) -> None:
-    """Require an int, or a type error says so, of at least `least`."""
+    """Require an int of at least `least`; a value of another type raises a TypeError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise fail_type(argument, f"an int of at least {least}", repr(value), remedy)
     if int(value) < least:
@@ -129,12 +129,12 @@ def check_mask(mask: Tensor | None, shape: tuple[int, ...]) -> None:
         return
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         got = f"dtype {mask.dtype}" if isinstance(mask, Tensor) else type(mask).__name__
-        raise fail_type("mask", "a bool tensor, True for what counts", got, "use mask.bool()")
+        raise fail_type("mask", "a bool tensor, True for the entries to include", got, "use mask.bool()")
     if mask.shape != shape:
-        raise fail("mask", f"shape {tuple(shape)}, one per row", tuple(mask.shape), "align them")
+        raise fail("mask", f"shape {tuple(shape)}, one per row", tuple(mask.shape), "pass one entry per row")
 
 
-LABEL_KINDS = "labels as integers (int8 to int64, unsigned or bool)"
+LABEL_KINDS = "integer labels (int8 to int64, unsigned or bool)"
 
 
 def read_labels(
@@ -162,7 +162,8 @@ def read_labels(
         (...) int64 labels, 0 where an example is left out, and (...) bool, True where it is, or None if none is.
 
     Raises:
-        ValueError: if the shape differs or a label that counts is outside [0, num_classes) (first bad index named).
+        ValueError: if the shape differs or a label that is not left out is outside [0, num_classes) (first bad
+            index named).
         TypeError: if labels are not integers, or mask is not bool.
     """
     whole = _as_int64(argument, labels, shape, LABEL_KINDS)
@@ -225,17 +226,18 @@ def check_num_classes(num_classes: int) -> None:
 def check_fraction(argument: str, value: object, *, low: float = 0.0, high: float = 1.0, remedy: str = "") -> None:
     """Require a number, or a tensor of numbers, in [low, high]; NaN is outside."""
     advice = remedy or f"choose a value between {low:g} and {high:g}"
+    required = f"at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
     if isinstance(value, Tensor):
         if values_visible(value):
             index = first_bad(~((value >= low) & (value <= high)))
             if index is not None:
                 place = f" at {where(index)}" if index else ""
-                raise fail(argument, f"in [{low:g}, {high:g}]", entry(value, index) + place, advice)
+                raise fail(argument, required, entry(value, index) + place, advice)
         return
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise fail_type(argument, "a number or a tensor", type(value).__name__, advice)
     if not low <= float(value) <= high:
-        raise fail(argument, f"in [{low:g}, {high:g}]", f"{float(value):g}", advice)
+        raise fail(argument, required, f"{float(value):g}", advice)
 
 
 def check_not_negative(**values: object) -> None:
@@ -274,7 +276,7 @@ def check_prior(argument: str, prior: Tensor, num_classes: int | None = None) ->
 def check_class_weight(
     argument: str, weight: Tensor, *, num_classes: int | None = None, negative: bool = False
 ) -> None:
-    """Require (K,) finite class weights, of at least 0 unless negative ones are meant, with K >= 2."""
+    """Require (K,) finite class weights, of at least 0 unless `negative` is True, with K >= 2."""
     check_floating(argument, weight)
     if weight.ndim != 1 or weight.shape[0] < 2 or num_classes not in (None, weight.shape[0]):
         required = "shape (K,) with K >= 2" if num_classes is None else f"shape ({num_classes},), one weight per class"

@@ -1,15 +1,15 @@
-"""The one error sentence of the package, and the nearest valid name. Free of torch, for the command line."""
+"""The error messages of the package, and the nearest valid name. Does not import torch, for the command line."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Bad input: the message names the argument, what is required, what was got and what to do."""
+    """Bad input: the message names the argument, what is required, what was passed and what to do."""
 
 
 class InputTypeError(TypeError):
-    """Like :class:`InputError`, where the type rather than the value is wrong."""
+    """Like :class:`InputError`, if the type rather than the value is wrong."""
 
 
 def sentence(argument: str, required: str, got: object, remedy: str) -> str:
@@ -53,12 +53,12 @@ def unknown(argument: str, got: object, known: Iterable[str]) -> InputError:
 
 
 def nearest(got: str, known: Iterable[str], *, cutoff: float = 0.5) -> str | None:
-    """Return the known name most like `got`, or None where none is like it.
+    """Return the known name most similar to `got`, or None if none is similar enough.
 
     Args:
-        got: the name as written.
-        known: the names there are.
-        cutoff: least likeness in [0, 1], as difflib measures it; 1 is the same name but for its case.
+        got: the name that was given.
+        known: the valid names.
+        cutoff: smallest similarity in [0, 1], as measured by difflib; 1 is the same name up to case.
     """
     names = list(known)
     folded = {name.casefold(): name for name in names}

@@ -33,9 +33,9 @@ def advise(module: str, name: str, *, depth: int = 2) -> AttributeError | Import
     is compared with all public names.
 
     Args:
-        module: ``__name__`` of the module that was asked.
-        name: that it lacks.
-        depth: frames between this function and the code that asked.
+        module: ``__name__`` of the module.
+        name: the name that it lacks.
+        depth: frames between this function and the code that used the name.
     """
     message = f"module '{module}' has no attribute '{name}'"
     if not name.startswith("_") and (found := _look_up(module.rpartition(".")[2], name)):
@@ -50,7 +50,7 @@ def _imports_from(frame: object) -> bool:
 
 
 def _look_up(own: str, name: str) -> str | None:
-    """Advise the name that is meant: a class for a class, an exact match before a similar one, this room first."""
+    """Suggest the intended name: a class for a class, an exact match before a similar one, this room first."""
     known = [(text, f"{room}.{public}") for room, public, doc in _public_names() for text in (public, *_aliases(doc))]
     for same_case in (True, False):
         for cutoff in (1.0, 0.85):

@@ -10,16 +10,16 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 
 def shifted(logits: Tensor) -> Tensor:
-    """Return logits less their largest, so that no exponential overflows; a row of -inf is left as it is."""
+    """Return logits minus their largest, so that no exponential overflows; a row of -inf is unchanged."""
     top = logits.detach().amax(-1, keepdim=True)
     return logits - torch.where(torch.isfinite(top), top, torch.zeros_like(top))
 
 
 def times(weight: Tensor, value: Tensor) -> Tensor:
-    """Multiply with 0 * inf = 0: a class without weight has no part in a sum, whatever its logit.
+    """Multiply with 0 * inf = 0: a class of weight 0 adds nothing to a sum, even if its logit is infinite.
 
-    Replacing the infinity, rather than the product, keeps it out of the backward pass too, and leaves a weight of 0
-    beside a finite value its gradient.
+    Replacing the infinity, rather than the product, keeps it out of the backward pass too, and a weight of 0 with a
+    finite value keeps its gradient.
     """
     return weight * value.masked_fill((weight == 0) & value.isinf(), 0.0)
 
@@ -44,5 +44,5 @@ def as_like(value: float | Tensor, like: Tensor) -> Tensor:
 
 
 def accumulating(dtype: torch.dtype) -> torch.dtype:
-    """Return the dtype that sums over classes are taken in: float32 for half precision, else the same."""
+    """Return the dtype in which sums over classes are computed: float32 for half precision, else the same."""
     return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype

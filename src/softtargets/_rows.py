@@ -1,4 +1,4 @@
-"""Probabilities or logits beside labels, read once: classes last, one row per example, left-out examples marked."""
+"""Probabilities or logits with labels, read once: classes last, one row per example, left-out examples marked."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class LabelledRows:
 
     @property
     def counted(self) -> tuple[Tensor, Tensor]:
-        """Scores and labels of the examples that count; copies only if an example is left out."""
+        """Scores and labels of the examples that are not left out; copies only if an example is left out."""
         return (self.scores, self.labels) if self.kept is None else (self.scores[self.kept], self.labels[self.kept])
 
     @property
@@ -62,7 +62,7 @@ class LabelledRows:
         return scores, labels
 
     def spread(self, values: Tensor, fill: float | bool) -> Tensor:
-        """Return one value per example in the shape of the labels, from those of the examples that count."""
+        """Return one value per example in the shape of the labels, from those of the examples that are not left out."""
         if self.kept is not None:
             full = values.new_full(self.kept.shape, fill)
             full[self.kept] = values
@@ -88,7 +88,7 @@ def read_rows(
     The values of the scores are not checked here: see :func:`row_chunks`.
 
     Raises:
-        ValueError: if shapes differ, a label is out of range (first one named), or no example counts.
+        ValueError: if shapes differ, a label is out of range (first one named), or no example is left.
         TypeError: if scores are not floating-point, labels not integers, or the mask not bool.
     """
     refuse_swapped(argument, scores, labels)
@@ -100,7 +100,7 @@ def read_rows(
     )
     kept = None if left_out is None else ~left_out.flatten().to(moved.device)
     if moved[..., 0].numel() == 0 or (kept is not None and values_visible(kept) and not bool(kept.any())):
-        raise fail(argument, "at least one example that counts", "none", "check the labels and the mask")
+        raise fail(argument, "at least one example that is not left out", "none", "check the labels and the mask")
     rows = moved if moved.ndim == 2 else moved.reshape(-1, moved.shape[-1])
     return LabelledRows(rows, read.flatten().to(moved.device), kept, shape)
 

@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a specification, as sentences that name keys as the user wrote them."""
+"""Pydantic's validation errors as sentences that name keys as the user wrote them."""
 
 from collections.abc import Mapping
 from types import UnionType

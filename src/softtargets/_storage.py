@@ -28,11 +28,11 @@ class UnfitFileError(ValueError):
 
 
 def open_regular(path: Path, *, max_bytes: int | None = None) -> BufferedReader:
-    """Open a regular file for reading. Never blocks: a pipe without a writer is refused, not waited for.
+    """Open a regular file for reading. Never blocks: a pipe without a writer raises an error.
 
     Args:
         path: of the file. Symbolic links are followed.
-        max_bytes: largest size that is accepted (default: any).
+        max_bytes: largest accepted size (default: any).
 
     Raises:
         UnfitFileError: if the path is not a regular file or the file is larger than `max_bytes`.
@@ -52,7 +52,7 @@ def open_regular(path: Path, *, max_bytes: int | None = None) -> BufferedReader:
 
 
 def read_regular(path: Path, *, max_bytes: int = TEXT_BYTES) -> bytes:
-    """Return the content of a regular file. Raises as :func:`open_regular`."""
+    """Return the content of a regular file. Raises the errors of :func:`open_regular`."""
     with open_regular(path, max_bytes=max_bytes) as file:
         return file.read(max_bytes + 1)
 
@@ -178,7 +178,7 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes], *, beside: Pa
 
 
 def checksum_file(path: Path) -> str:
-    """Return the SHA-256 of a regular file, hexadecimal. Raises as :func:`open_regular`."""
+    """Return the SHA-256 of a regular file, hexadecimal. Raises the errors of :func:`open_regular`."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

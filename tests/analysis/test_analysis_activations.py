@@ -218,7 +218,9 @@ def test_errors(model: Network) -> None:
     with pytest.raises(ValueError, match=r"layer 'unused': one run per forward pass; got 0 runs"):
         activations(model, [INPUTS], ["unused"])
     wide = torch.randn(2, 1, 8, 8)
-    with pytest.raises(ValueError, match=r"layer 'conv': one shape beyond.*got \(3, 4, 4\) and \(3, 6, 6\)"):
+    with pytest.raises(
+        ValueError, match=r"layer 'conv': the same shape in every batch.*got \(3, 4, 4\) and \(3, 6, 6\)"
+    ):
         activations(model, [INPUTS, wide], ["conv"])
 
 

@@ -95,7 +95,7 @@ def test_errors() -> None:
         class_separation(torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]), labels)
     with pytest.raises(ValueError, match=r"features: finite values; got nan at index \(0, 1\)"):
         within_class_distance(torch.tensor([[1.0, torch.nan], [0.0, 1.0], [1.0, 1.0]]), labels)
-    with pytest.raises(ValueError, match=r"labels: examples of at least 2 classes; got class 7 alone"):
+    with pytest.raises(ValueError, match=r"labels: examples of at least 2 classes; got only class 7"):
         class_separation(features, torch.tensor([7, 7, 7]))
     with pytest.raises(ValueError, match=r"labels: shape \(3,\); got \(2,\)"):
         class_separation(features, torch.tensor([0, 1]))

@@ -115,5 +115,5 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match=r"labels: at least 2 examples of a class; got 1 of class 4"):
         stability(PROBS[:3], torch.tensor([2, 2, 4]), variant="appendix_c")
     for function in (stability, inter_class_stability):
-        with pytest.raises(ValueError, match=r"probs: at least one example that counts; got none"):
+        with pytest.raises(ValueError, match=r"probs: at least one example that is not left out; got none"):
             function(PROBS[:0], LABELS[:0])

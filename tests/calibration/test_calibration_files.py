@@ -134,12 +134,12 @@ def test_what_is_refused_is_named(tmp_path: Path) -> None:
     save_file(state, path, metadata=known | {"class": "Temperatur"})
     refused("class: one of .*; got 'Temperatur'; did you mean 'TemperatureScaling'")
     save_file(state, path, metadata=known | {"class": "VectorScaling"})
-    refused("the buffers of VectorScaling; got others")
+    refused("the buffers of VectorScaling; got different ones")
     for settings in ('{"bound": [1, 2]}', "{", "[]"):
         save_file(state, path, metadata=known | {"settings": settings})
-        refused("the settings of TemperatureScaling; got others")
+        refused("the settings of TemperatureScaling; got different ones")
     save_file({"temperature": torch.ones(1)}, path, metadata=known)
-    refused("the buffers of TemperatureScaling; got others")
+    refused("the buffers of TemperatureScaling; got different ones")
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none")
     with pytest.raises(

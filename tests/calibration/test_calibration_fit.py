@@ -165,7 +165,7 @@ def test_shared_settings_are_checked() -> None:
         (lambda: TemperatureScaling(2.0)(None), "logits: a floating-point .*; got NoneType; pass logits"),
         (lambda: TemperatureScaling(2.0)(torch.tensor(1.0)), r"logits: shape \(..., K\); got shape \(\); pass one"),
         (lambda: TemperatureScaling().fit(LOGITS, LABELS[:, None]), r"labels: shape \(300,\); .*squeeze\(-1\)"),
-        (lambda: TemperatureScaling().fit(LOGITS, None), "labels: labels as integers .*; got NoneType"),
+        (lambda: TemperatureScaling().fit(LOGITS, None), "labels: integer labels .*; got NoneType"),
         (lambda: histogram(uniform="1"), "uniform: a number of at least 0 and below 1; got '1'"),
         (lambda: isotonic(uniform=torch.ones(2)), "uniform: a number of at least 0 and below 1; got tensor"),
         (lambda: choose(LOGITS, LABELS, candidates=3.0), "candidates: a sequence of numbers; got 3.0"),

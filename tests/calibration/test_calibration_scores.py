@@ -134,7 +134,7 @@ def test_errors() -> None:
             logit_normalized(LOGITS, p)
     with pytest.raises(ValueError, match="candidates: at least one p; got none"):
         choose_logit_norm(LOGITS, labels, candidates=())
-    with pytest.raises(ValueError, match="got a largest of nan at row 3"):
+    with pytest.raises(ValueError, match="got a largest logit of nan at row 3"):
         margin(LOGITS.index_fill(0, torch.tensor([3]), math.nan))
     with pytest.raises(TypeError, match=r"logits: a floating-point tensor"):
         max_probability(labels[:, None].expand(40, 2))

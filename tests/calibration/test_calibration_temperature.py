@@ -184,7 +184,9 @@ def test_labels_that_no_temperature_makes_possible_are_left_out_and_counted() ->
     # noise may explain them: then they count
     assert int(TemperatureScaling().fit(impossible, labels, transition=noise.symmetric(0.1, 5)).left_out) == 0
     assert int(TemperatureScaling().fit(impossible, labels, transition=torch.eye(5)).left_out) == 7
-    with pytest.raises(ValueError, match="labels: a finite logit for the label of some row; got -inf for all"):
+    with pytest.raises(
+        ValueError, match="labels: at least one row whose label has a finite logit; got -inf in every row"
+    ):
         TemperatureScaling().fit(impossible[:7], labels[:7])
 
 
@@ -240,10 +242,13 @@ def test_errors() -> None:
             r"logits: shape \(..., K\) with K >= 2; got \(6, 1\)",
         ),
         (lambda: TemperatureScaling().fit(logits, labels + 3), "labels: labels of at least 0 and below 3.*at row 0"),
-        (lambda: TemperatureScaling().fit(logits[:0], labels[:0]), "logits: at least one row that counts; got 0"),
+        (
+            lambda: TemperatureScaling().fit(logits[:0], labels[:0]),
+            "logits: at least one row that is not left out; got 0",
+        ),
         (
             lambda: TemperatureScaling().fit(logits, labels, mask=labels > 5),
-            "logits: at least one row that counts; got 0",
+            "logits: at least one row that is not left out; got 0",
         ),
         (
             lambda: TemperatureScaling().fit(logits, labels, mask=labels[:5] > 0),
@@ -260,19 +265,19 @@ def test_errors() -> None:
     for bad in (math.nan, math.inf):
         broken = logits.clone()
         broken[4, 1] = bad
-        with pytest.raises(ValueError, match=f"logits: no NaN or .inf.*got a largest of {bad} at row 4; fix"):
+        with pytest.raises(ValueError, match=f"logits: no NaN or .inf.*got a largest logit of {bad} at row 4; fix"):
             TemperatureScaling().fit(broken, labels)
-    with pytest.raises(ValueError, match="got a largest of -inf at row 2"):
+    with pytest.raises(ValueError, match="got a largest logit of -inf at row 2"):
         TemperatureScaling().fit(logits.index_fill(0, torch.tensor([2]), -math.inf), labels)
     with pytest.raises(TypeError, match=r"logits: a floating-point tensor .*; got dtype torch.int64"):
         TemperatureScaling().fit(logits.long(), labels)
     masks: Any = ((labels, "dtype torch.int64"), ([True] * 6, "list"))
     for mask, got in masks:
-        with pytest.raises(TypeError, match=f"mask: a bool tensor, True for what counts; got {got}"):
+        with pytest.raises(TypeError, match=f"mask: a bool tensor, True for the entries to include; got {got}"):
             TemperatureScaling().fit(logits, labels, mask=mask)
-    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got list; use torch.as_tensor\(labels\)"):
+    with pytest.raises(TypeError, match=r"labels: integer labels .*; got list; use torch.as_tensor\(labels\)"):
         TemperatureScaling().fit(logits, labels.tolist())
-    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got dtype torch.float64"):
+    with pytest.raises(TypeError, match=r"labels: integer labels .*; got dtype torch.float64"):
         TemperatureScaling().fit(logits, labels.double())
     with pytest.raises(TypeError, match=r"logits: a floating-point .*; got dtype torch.int64; swap logits and labels"):
         TemperatureScaling().fit(labels, logits)

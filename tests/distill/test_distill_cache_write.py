@@ -266,7 +266,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: TopK(7), r"^k: at most 6, the number of classes; got 7;"),
     (lambda: TopK(0), r"^k: an int of at least 1; got 0;"),
     (lambda: TopK(2, dtype="float6"), r"^dtype: one of float16, float32; got 'float6'"),
-    (lambda: TopK(2, "ghost"), r"^residual: a target, which a ghost class is not"),
+    (lambda: TopK(2, "ghost"), r"^residual: 'uniform', 'prior' or 'drop'"),
     (lambda: TopK(2, "prior"), r"^prior: probabilities with residual='prior'"),
     (lambda: TopK(2, prior=torch.full((K,), 1 / K)), r"^prior: probabilities with residual='prior', and only then"),
     (lambda: TopK(2, "prior", torch.ones(K)), r"^prior: a sum of 1; got 6"),
@@ -391,7 +391,7 @@ def test_a_harmed_file_is_named_and_can_be_mended(cache: TeacherCache, name: str
     remedy = "remove it and manifest.json, and call write_cache again with the same arguments"
     if harm == "changed":
         opened = TeacherCache.open(cache.folder)  # which reads none of it
-        with pytest.raises(ValueError, match=rf"{name}: the bytes that were written; got others .*; {remedy}"):
+        with pytest.raises(ValueError, match=rf"{name}: the bytes that were written; got different bytes .*; {remedy}"):
             opened.verify()
         path.unlink()
     else:

@@ -200,7 +200,7 @@ TAKES_TEMPERATURE: dict[str, Loss] = {
 def test_a_temperature_is_a_finite_number_above_0(
     name: str, temperature: Any, error: type[Exception], got: str
 ) -> None:
-    with pytest.raises(error, match=f"^temperature: a .*number.*; got {got}; 1 leaves the logits as they are"):
+    with pytest.raises(error, match=f"^temperature: a .*number.*; got {got}; 1 leaves the logits unchanged"):
         TAKES_TEMPERATURE[name](STUDENT, TEACHER, temperature=temperature)
 
 

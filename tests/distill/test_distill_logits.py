@@ -305,7 +305,10 @@ def test_the_teachers_targets_are_of_the_students_classes_and_examples() -> None
     with pytest.raises(ValueError, match=r"^teacher_logits: targets for examples of shape \(6,\).*; got \(2,\)"):
         KD(STUDENT, targets.top_k(SOFTENED[:2], k=1))
     excluded = STUDENT.index_fill(1, torch.tensor([2]), -INF)
-    with pytest.raises(ValueError, match=r"^student_logits: a probability wherever the teacher has one; got -inf for"):
+    with pytest.raises(
+        ValueError,
+        match=r"^student_logits: a finite logit for every class that the teacher gives probability; got -inf for",
+    ):
         KD(excluded, targets.dense(SOFTENED.exp()))
     with pytest.raises(
         TypeError, match=r"^teacher_logits: a floating-point tensor; got Targets; .* only kd_loss accepts"
@@ -329,7 +332,7 @@ def test_a_class_that_the_teacher_alone_excludes_is_learned_down() -> None:
 def test_a_class_that_the_student_alone_excludes_may_have_no_probability() -> None:
     student = torch.tensor([[0.0, 0.0, -INF]])
     assert KD(student, torch.tensor([[0.0, 0.0, -500.0]])).tolist() == [0.0]
-    with pytest.raises(ValueError, match=r"student_logits: a probability wherever .* got -inf for class 2 at row 0"):
+    with pytest.raises(ValueError, match=r"student_logits: a finite logit for .* got -inf for class 2 at row 0"):
         KD(student, torch.tensor([[0.0, 0.0, -50.0]]))
 
 

@@ -64,8 +64,13 @@ def test_half_precision_and_gradients() -> None:
         ((TEACHER, LABELS + 1), {}, ValueError, "labels: .* below 5.* got 5 at row 4"),
         ((TEACHER, LABELS[:2]), {}, ValueError, r"labels: shape \(6,\)"),
         ((TEACHER, LABELS), {"mask": MASK[:2]}, ValueError, r"mask: shape \(6,\)"),
-        ((TEACHER, LABELS), {"mask": torch.zeros(N, dtype=torch.bool)}, ValueError, "labels: an example that counts"),
-        ((TEACHER[:0], LABELS[:0]), {}, ValueError, "labels: an example that counts; got none"),
+        (
+            (TEACHER, LABELS),
+            {"mask": torch.zeros(N, dtype=torch.bool)},
+            ValueError,
+            "labels: at least one example that is not left out",
+        ),
+        ((TEACHER[:0], LABELS[:0]), {}, ValueError, "labels: at least one example that is not left out; got none"),
     ],
 )
 def test_what_is_refused(arguments: Any, settings: Any, error: type[Exception], message: str) -> None:

@@ -54,7 +54,8 @@ def test_a_padded_student_learns_labels_and_teacher_as_before() -> None:
 
 def test_a_padded_student_is_refused_where_the_teacher_has_probability() -> None:
     with pytest.raises(
-        ValueError, match="student_logits: a probability wherever the teacher has one; got -inf for class 4"
+        ValueError,
+        match="student_logits: a finite logit for every class that the teacher gives probability; got -inf for class 4",
     ):
         distill.kd_loss(distill.pad_vocabulary(SMALL, SIZE), LARGE)
 

@@ -384,7 +384,7 @@ WRONG = {
         lambda: losses.cross_entropy(
             torch.zeros(2, 3), targets.smooth(torch.tensor([0, 2]), 0.1, valid=torch.tensor([True, True, False]))
         ),
-        "targets: labels of classes that `valid` says exist; got 2 at row 1; fix the mask, or mark the example",
+        "targets: labels of valid classes, as marked by `valid`; got 2 at row 1; fix the mask, or mark the example",
     ),
     "a mixed label not valid": (
         lambda: losses.cross_entropy(
@@ -395,7 +395,7 @@ WRONG = {
                 0.5,
             ),
         ),
-        "targets: weight on classes that `valid` says exist; got 0.45 on class 2 at row 0; fix the mask",
+        "targets: weight only on valid classes, as marked by `valid`; got 0.45 on class 2 at row 0; fix the mask",
     ),
     "weight on a class that is not valid": (
         lambda: losses.cross_entropy(
@@ -404,7 +404,7 @@ WRONG = {
                 targets.dense(torch.tensor([[0.5, 0.25, 0.25]])), 0.0, valid=torch.tensor([True, True, False])
             ),
         ),
-        "targets: weight on classes that `valid` says exist; got 0.25 on class 2 at row 0; fix the mask",
+        "targets: weight only on valid classes, as marked by `valid`; got 0.25 on class 2 at row 0; fix the mask",
     ),
     "weight in a table on a class that is not valid": (
         lambda: losses.cross_entropy(
@@ -414,7 +414,7 @@ WRONG = {
                 valid=torch.tensor([True, True, False]),
             ),
         ),
-        "targets: weight on classes that `valid` says exist; got 0.5 on class 2 at row 1; .*, or set it to 0",
+        "targets: weight only on valid classes, as marked by `valid`; got 0.5 on class 2 at row 1; .*, or set it to 0",
     ),
     "a prior without mass on the valid classes": (
         lambda: losses.cross_entropy(
@@ -430,7 +430,7 @@ WRONG = {
         lambda: losses.cross_entropy(
             torch.zeros(1, 12), targets.backward_corrected(torch.tensor([0]), noise.symmetric(0.2, 10))
         ),
-        "targets: 12 classes, as the logits; got 10; align them",
+        "targets: 12 classes, as the logits; got 10; use the same classes for both",
     ),
     "mixed label out of range": (
         lambda: losses.cross_entropy(
@@ -444,7 +444,7 @@ WRONG = {
     ),
     "classes": (
         lambda: losses.cross_entropy(torch.zeros(2, 3), targets.dense(torch.ones(2, 4))),
-        "targets: 3 classes, as the logits; got 4; align them",
+        "targets: 3 classes, as the logits; got 4; use the same classes for both",
     ),
     "one class": (
         lambda: losses.cross_entropy(torch.zeros(2, 1), torch.tensor([0, 0])),
@@ -466,7 +466,9 @@ def test_a_class_that_is_not_valid_may_have_weight_where_an_example_is_ignored(f
     made = replace(made, valid=valid.expand(3, 4) if rows else valid, ignored=labels == 2)
     expected = torch.tensor([math.log(2), 0.0, math.log(2)])
     torch.testing.assert_close(losses.cross_entropy(torch.zeros(3, 4), made), expected)
-    with pytest.raises(ValueError, match=r"targets: weight on classes .*; got 0.5 on class 2 at row 1; fix the mask"):
+    with pytest.raises(
+        ValueError, match=r"targets: weight only on valid classes.*; got 0.5 on class 2 at row 1; fix the mask"
+    ):
         losses.cross_entropy(torch.zeros(3, 4), replace(made, ignored=None))
 
 

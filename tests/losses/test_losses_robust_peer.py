@@ -111,7 +111,7 @@ def test_a_peer_of_weight_0_may_be_masked() -> None:
 
 def test_errors() -> None:
     logits, labels = torch.zeros(2, 3), torch.tensor([0, 1])
-    with pytest.raises(ValueError, match=r"weight: in \[0, inf\]; got -1; choose 0 or more"):
+    with pytest.raises(ValueError, match=r"weight: at least 0; got -1; choose 0 or more"):
         losses.peer_loss(logits, labels, weight=-1)
     pool = r"pool: \(M, 3\) logits and \(L,\) labels, not empty; got shapes \(2, 3\) and \(0,\); give one row"
     with pytest.raises(ValueError, match=pool):

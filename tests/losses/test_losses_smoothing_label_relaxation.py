@@ -110,7 +110,7 @@ WRONG = {
     ),
     "weight": (
         lambda: losses.symmetric_cross_entropy(HALF, FIRST, cross_entropy_weight=-1.0),
-        r"cross_entropy_weight: in \[0, inf\]; got -1; choose 0 or more",
+        r"cross_entropy_weight: at least 0; got -1; choose 0 or more",
     ),
     "other weight": (
         lambda: losses.symmetric_cross_entropy(HALF, FIRST, reverse_weight=-1.0),

@@ -280,16 +280,16 @@ def test_errors() -> None:
         metric.merge(3)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="probs: 2 classes, as before; got 3; use another accumulator"):
         metric.update(torch.full((1, 3), 1 / 3), torch.tensor([0]))
-    with pytest.raises(ValueError, match="ECE: at least one example that counts; got none"):
+    with pytest.raises(ValueError, match="ECE: at least one example that is not left out; got none"):
         metrics.ECE().compute()
-    with pytest.raises(ValueError, match="ECE: at least one example that counts; got none"):
+    with pytest.raises(ValueError, match="ECE: at least one example that is not left out; got none"):
         metrics.ECE().reliability()
     with pytest.raises(ValueError, match=r"state: the state of ECE\(n_bins=6.*; got one of other settings; create the"):
         metrics.ECE(n_bins=6).load_state_dict(metric.state_dict())
     with pytest.raises(ValueError, match="groups: an int of at least 1; got 0"):
         metrics.NLL(groups=0)
     counted = [metrics.NLL(groups=2).update(torch.full((1, 2), 0.5), torch.tensor([0])) for _ in range(2)]
-    with pytest.raises(ValueError, match="other: examples with ids of their own; got rows counted from 0 in both"):
+    with pytest.raises(ValueError, match="other: examples with explicit ids; got rows counted from 0 in both"):
         counted[0].merge(counted[1])
     with pytest.raises(ValueError, match="binning: 'width' in a class-wise accumulator; got 'mass'"):
         metrics.ECE(classwise=True, binning="mass")

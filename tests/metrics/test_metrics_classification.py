@@ -119,9 +119,9 @@ def test_masked_tokens_do_not_count_whatever_they_contain() -> None:
         ):
             metric(logits=logits, labels=labels, ignore_index=-1)
         assert float(metric(logits=logits, labels=labels)) == float(kept)
-        with pytest.raises(ValueError, match="at least one example that counts; got none"):
+        with pytest.raises(ValueError, match="at least one example that is not left out; got none"):
             metric(logits=logits, labels=labels * 0 - 100)
-        with pytest.raises(ValueError, match="at least one example that counts; got none"):
+        with pytest.raises(ValueError, match="at least one example that is not left out; got none"):
             metric(logits=logits, labels=labels, mask=torch.zeros_like(mask))
 
 
@@ -158,7 +158,9 @@ def test_errors(metric) -> None:
         metric(good, torch.tensor([0]))
     with pytest.raises(ValueError, match=r"probs: shape \(..., K\) with K >= 2; got \(2,\)"):
         metric(good[0], torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match=r"at least one example that counts; got none; check the inputs, the labels"):
+    with pytest.raises(
+        ValueError, match=r"at least one example that is not left out; got none; check the inputs, the labels"
+    ):
         metric(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
-    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got dtype torch.float32"):
+    with pytest.raises(TypeError, match=r"labels: integer labels .*; got dtype torch.float32"):
         metric(good, torch.tensor([0.0, 1.0]))

@@ -50,7 +50,7 @@ def test_the_state_is_saved_and_loaded_and_reset() -> None:
     assert torch.equal(again.compute()["ece"], metrics.ece(logits=LOGITS, labels=LABELS))
     again.reset()
     assert again.state_dict() == {"ece": {}, "acc": {}}
-    with pytest.raises(ValueError, match="ECE: at least one example that counts; got none"):
+    with pytest.raises(ValueError, match="ECE: at least one example that is not left out; got none"):
         again.compute()
 
 
@@ -79,11 +79,11 @@ def test_errors() -> None:
     collection: Any = made()
     calls: list[tuple[Any, str]] = [
         (lambda: metrics.Collection(metrics.ECE()), "accumulators: accumulators by name, or a list of them; got ECE; "),  # pyright: ignore[reportArgumentType]
-        (lambda: metrics.Collection([metrics.ECE]), r"got \w+; create it, as in Accuracy\(\)"),  # pyright: ignore[reportArgumentType]
-        (lambda: metrics.Collection({"ece": None}), "got NoneType; create it"),  # pyright: ignore[reportArgumentType]
+        (lambda: metrics.Collection([metrics.ECE]), r"got \w+; pass an instance, such as Accuracy\(\)"),  # pyright: ignore[reportArgumentType]
+        (lambda: metrics.Collection({"ece": None}), "got NoneType; pass an instance"),  # pyright: ignore[reportArgumentType]
         (
             lambda: metrics.Collection([metrics.NLL(), metrics.NLL()]),
-            "one of each class in a list; got two NLL; pass a",
+            "a list of accumulators of different classes; got two NLL; pass a",
         ),
         (lambda: collection.merge(metrics.ECE()), "other: a Collection; got ECE"),
         (lambda: collection.merge(metrics.Collection([metrics.ECE()])), "other: the names acc, ece; got ECE; use"),

@@ -43,7 +43,7 @@ def test_many_pairs_are_counted_exactly() -> None:
         (torch.ones(2, 1), torch.ones(2, 1).bool(), r"positives: shape \(M,\), one per score; got \(2, 1\)"),
         (torch.tensor(1.0), torch.tensor(True), r"positives: shape \(M,\), one per score; got \(\)"),
         (torch.ones(0), torch.ones(0).bool(), "positives: at least one positive and one negative; got 0 and 0"),
-        (torch.tensor([1, torch.nan]), torch.tensor([True, False]), "scores: numbers; got nan at row 1"),
+        (torch.tensor([1, torch.nan]), torch.tensor([True, False]), "scores: numbers without NaN; got nan at row 1"),
         (torch.ones(2), torch.tensor([True, True]), "at least one positive and one negative; got 2 and 0"),
     ],
 )

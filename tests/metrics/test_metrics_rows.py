@@ -107,8 +107,11 @@ def test_the_output_of_softmax_is_accepted(dtype: torch.dtype, num_classes: int)
 def test_errors() -> None:
     good, labels = torch.full((2, 2), 0.5), torch.tensor([0, 1])
     cases = [
-        ({"mask": torch.tensor([1, 0])}, "mask: a bool tensor, True for what counts; got dtype torch.int64; use mask"),
-        ({"mask": torch.tensor([True])}, r"mask: shape \(2,\), one per row; got \(1,\); align them"),
+        (
+            {"mask": torch.tensor([1, 0])},
+            "mask: a bool tensor, True for the entries to include; got dtype torch.int64; use mask",
+        ),
+        ({"mask": torch.tensor([True])}, r"mask: shape \(2,\), one per row; got \(1,\); pass one entry per row"),
         ({"ids": torch.tensor([0.0, 1.0])}, "ids: integer ids of examples; got dtype torch.float32"),
         ({"ids": torch.tensor([0])}, r"ids: shape \(2,\); got \(1,\); give one per row"),
         ({"ids": torch.tensor(0)}, r"ids: shape \(2,\); got \(\); give one per row"),

@@ -233,8 +233,8 @@ def test_cells_are_in_order_and_the_ends_have_cells_of_their_own() -> None:
     ("arguments", "message"),
     [
         ({"scores": torch.ones(3)}, r"scores: shape \(2,\); got \(3,\)"),
-        ({"scores": torch.tensor([1.0, torch.nan])}, "scores: numbers; got nan at row 1"),
-        ({"mask": torch.tensor([False, False])}, "labels: at least one example that counts; got none"),
+        ({"scores": torch.tensor([1.0, torch.nan])}, "scores: numbers without NaN; got nan at row 1"),
+        ({"mask": torch.tensor([False, False])}, "labels: at least one example that is not left out; got none"),
         ({"logits": torch.ones(2, 2)}, "probs: either probs or logits; got both"),
     ],
 )
@@ -254,5 +254,5 @@ def test_errors_of_types_and_risks() -> None:
     with pytest.raises(ValueError, match=r"risks: in \[0, 1\]; got -1"):
         SelectiveRisk(risks=(0.1, -1))
     for ask in (SelectiveRisk().curve, SelectiveRisk().bound, SelectiveRisk().compute):
-        with pytest.raises(ValueError, match="SelectiveRisk: at least one example that counts; got none"):
+        with pytest.raises(ValueError, match="SelectiveRisk: at least one example that is not left out; got none"):
             ask()

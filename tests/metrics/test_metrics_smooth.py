@@ -146,7 +146,7 @@ def test_replicates_weight_groups() -> None:
 
 def test_errors() -> None:
     for ask in (SmoothECE().curve, SmoothECE().bound, SmoothECE().compute):
-        with pytest.raises(ValueError, match="SmoothECE: at least one example that counts; got none"):
+        with pytest.raises(ValueError, match="SmoothECE: at least one example that is not left out; got none"):
             ask()
     with pytest.raises(TypeError, match="probs: required; got nothing; pass probabilities as the first argument, or"):
         smooth_ece(labels=torch.tensor([0]))  # pyright: ignore[reportCallIssue]

@@ -213,7 +213,7 @@ def fitted(logits: Tensor, labels: Tensor, training: Any) -> Tensor:
 
 def test_a_name_that_modules_have_is_refused_for_what_would_be_registered() -> None:
     for value in (torch.ones(()), torch.nn.Parameter(torch.ones(())), torch.nn.Identity()):
-        message = r"^Loss\(fitted\): a name for a tensor, .* that modules do not have; got 'training'; rename it"
+        message = r"^Loss\(fitted\): a name that torch.nn.Module does not use, .*; got 'training'; rename it"
         with pytest.raises(ValueError, match=message):
             nn.Loss(fitted, training=value)
     assert float(nn.Loss(fitted, training=2.0)(LOGITS, LABELS)) > 0

@@ -118,9 +118,11 @@ def test_state_and_description() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match="num_classes: at least 2; got 1"):
         nn.VolMinNet(1)
-    with pytest.raises(ValueError, match=r"volume_weight: in \[0, inf\]; got -1; choose 0 or more"):
+    with pytest.raises(ValueError, match=r"volume_weight: at least 0; got -1; choose 0 or more"):
         nn.VolMinNet(K, volume_weight=-1.0)
     with pytest.raises(ValueError, match="initial: a finite number; got inf; use about -2, or less for many classes"):
         nn.VolMinNet(K, initial=math.inf)
-    with pytest.raises(ValueError, match="transition: 4 classes, as the logits; got 3; align them"):
+    with pytest.raises(
+        ValueError, match="transition: 4 classes, as the logits; got 3; pass the transition of these classes"
+    ):
         nn.VolMinNet(K)(torch.zeros(2, 4), torch.tensor([0, 1]))

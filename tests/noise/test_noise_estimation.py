@@ -76,7 +76,7 @@ def test_what_is_unknown_is_named() -> None:
     with pytest.raises(ValueError, match=r"^method: one of .*; got 'dual'; did you mean 'dual_t'"):
         noise.estimate_transition(probs, labels, method="dual")
     for method in ("confident_joint", "anchor_97"):
-        with pytest.raises(ValueError, match=rf"^percentile: a setting of '{method}', which has: none; got 90;"):
+        with pytest.raises(ValueError, match=rf"^percentile: a setting of '{method}' \(it has none\); got 90;"):
             noise.estimate_transition(probs, labels, method=method, percentile=90)
 
 

@@ -141,7 +141,7 @@ def test_no_labels() -> None:
         ),
         (
             lambda: noise.instance_dependent(ROWS / 0, LABELS, 0.3, SIZE),
-            "inputs: finite numbers; got another one in row 0; fix or drop that example",
+            "inputs: finite numbers; got a number that is not finite in row 0; fix or drop that example",
         ),
         (
             lambda: noise.corrupt(LABELS.flip(0), made()),

@@ -219,7 +219,7 @@ LABELS = torch.tensor([0, 1])
         (lambda: noise.find_label_issues(LABELS, PROBS, score="confidence"), "score: .*mean 'self_confidence'"),
         (lambda: noise.find_label_issues(LABELS, PROBS, confidence=1.0), "confidence: "),
         (lambda: noise.find_label_issues([0, 1], PROBS), "labels: .*got list; use torch.as_tensor"),  # pyright: ignore
-        (lambda: noise.find_label_issues(LABELS[:0], PROBS[:0]), "probs: at least one example that counts"),
+        (lambda: noise.find_label_issues(LABELS[:0], PROBS[:0]), "probs: at least one example that is not left out"),
         (lambda: noise.find_label_issues(LABELS - 100, PROBS), "labels: .*got -99 at row 1"),
     ],
 )

@@ -80,7 +80,7 @@ def test_no_example_that_counts(name: str, case: str) -> None:
         "all ignored": (PROBS, torch.full((4,), -100), {}),
         "all masked": (PROBS, LABELS, {"mask": torch.zeros(4, dtype=torch.bool)}),
     }[case]
-    with pytest.raises(InputError, match=r"^probs: at least one example that counts; got none; "):
+    with pytest.raises(InputError, match=r"^probs: at least one example that is not left out; got none; "):
         FUNCTIONS[name](probs, labels, **options)
 
 

@@ -55,7 +55,7 @@ def test_rows_that_are_no_probability(function: Any, row: int, values: list[floa
 def test_shapes_and_types(function: Any) -> None:
     with pytest.raises(ValueError, match=r"probs: shape \(N, K\) with K >= 2; got \(4,\)"):
         function(torch.full((4,), 0.25), LABELS)
-    with pytest.raises(ValueError, match="probs: at least one example that counts; got none"):
+    with pytest.raises(ValueError, match="probs: at least one example that is not left out; got none"):
         function(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))
     with pytest.raises(TypeError, match=r"probs: a floating-point tensor; got dtype torch.int64"):
         function(torch.eye(3).long(), LABELS[:3])
@@ -68,7 +68,7 @@ def test_labels(name: str) -> None:
         function(probs, LABELS[:3])
     with pytest.raises(ValueError, match=r"labels: .*below 3, the number of classes; got 3 at row 1"):
         function(probs, torch.tensor([0, 3, 2, 1]))
-    with pytest.raises(TypeError, match=r"labels: labels as integers .*; got dtype torch.float32"):
+    with pytest.raises(TypeError, match=r"labels: integer labels .*; got dtype torch.float32"):
         function(probs, LABELS.float())
 
 

@@ -137,7 +137,11 @@ def test_order_is_that_of_the_numbers_whatever_their_sign(dtype: torch.dtype) ->
 @pytest.mark.parametrize(
     ("quality", "mask", "message"),
     [
-        (torch.tensor([0.1, torch.nan]), None, "quality: numbers; got nan at row 1; leave such examples out by mask"),
+        (
+            torch.tensor([0.1, torch.nan]),
+            None,
+            "quality: numbers without NaN; got nan at row 1; leave such examples out by mask",
+        ),
         (torch.ones(2, 2), None, r"quality: shape \(N,\); got \(2, 2\)"),
         (torch.ones(2), torch.ones(3, dtype=torch.bool), r"mask: shape \(2,\), one per row; got \(3,\)"),
         (torch.ones(2), torch.ones(2), "mask: a bool tensor.*; got dtype torch.float32"),

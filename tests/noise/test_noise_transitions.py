@@ -169,7 +169,7 @@ def test_dirichlet_rows_have_the_moments_of_their_distribution() -> None:
         (lambda: noise.superclass_flip(0.1, [0]), "num_classes: at least 2; got 1"),
         (lambda: noise.superclass_flip(0.1, [0, -1]), "superclasses: labels of at least 0; got -1 at row 1"),
         (lambda: noise.superclass_flip(0.1, torch.zeros(2, 2).long()), r"superclasses: shape \(K,\); got \(2, 2\)"),
-        (lambda: noise.superclass_flip(0.1, torch.zeros(3)), "superclasses: labels as integers .*; got dtype"),
+        (lambda: noise.superclass_flip(0.1, torch.zeros(3)), "superclasses: integer labels .*; got dtype"),
         (lambda: noise.from_confusion([[1, 2]]), r"confusion: a \(K, K\) tensor of counts; got list"),  # pyright: ignore
         (lambda: noise.from_confusion(torch.ones(2, 3)), r"confusion: a \(K, K\) matrix; got shape \(2, 3\)"),
         (lambda: noise.from_confusion(torch.ones(1, 1)), "num_classes: at least 2; got 1"),

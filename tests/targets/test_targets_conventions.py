@@ -113,7 +113,7 @@ def test_everything_to_the_others_is_more_than_all() -> None:
         ({"num_classes": 1}, "num_classes: at least 2; got 1"),
         (
             {"smoothing": 1.0, "target": "classy"},
-            "smoothing: below 1 in the 'all' convention, for 'classy'; got 1; choose less",
+            "smoothing: below 1 in the 'all' convention, for 'classy'; got 1; choose a smaller value",
         ),
         ({"smoothing": torch.tensor([0.1, 1.0]), "target": "classy"}, "smoothing: below 1 .*; got 1 at row 1"),
     ],
@@ -132,7 +132,9 @@ def test_a_convention_needs_the_number_of_classes() -> None:
 def test_a_classy_smoothing_is_above_minus_1(smoothing: float | torch.Tensor) -> None:
     with (
         pytest.warns(UserWarning, match="unbounded below"),
-        pytest.raises(ValueError, match=r"smoothing: above -1 in the convention 'classy'; got -\d.*; choose more"),
+        pytest.raises(
+            ValueError, match=r"smoothing: above -1 in the convention 'classy'; got -\d.*; choose a larger value"
+        ),
     ):
         targets.smooth(torch.tensor([0, 1]), smoothing, num_classes=3, convention="classy", allow_negative=True)
 

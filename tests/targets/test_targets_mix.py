@@ -137,7 +137,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "mix classes",
         lambda: targets.mix(targets.dense(torch.ones(4, 5)), targets.dense(torch.ones(4, 6)), 0.5),
-        "b: 5 classes, as a; got 6; make both for the same classes",
+        "b: 5 classes, as a; got 6; use the same classes for both",
     ),
 ]
 

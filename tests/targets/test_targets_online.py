@@ -156,7 +156,7 @@ def test_what_is_no_probability_is_not_observed(bad: float, said: str) -> None:
         targets.OnlineSmoothing(2).observe(probs, torch.tensor([0, 1]))
     with pytest.raises(ValueError, match=message):
         targets.RunningTargets(2, 2).observe(torch.tensor([0, 1]), probs)
-    with pytest.raises(TypeError, match=r"labels: labels as integers .* use labels.long"):
+    with pytest.raises(TypeError, match=r"labels: integer labels .* use labels.long"):
         targets.OnlineSmoothing(2).observe(probs[:1], torch.tensor([0.0]))
 
 
@@ -311,7 +311,7 @@ def test_a_group_keeps_to_itself() -> None:
 def test_a_state_of_another_object_is_refused(made: Any) -> None:
     made.load_state_dict(made.state_dict())
     other = targets.OnlineSmoothing(5) if isinstance(made, targets.OnlineSmoothing) else targets.RunningTargets(4, 5)
-    with pytest.raises(ValueError, match=r"^state: '\w+' of shape \(\d, 3\); got \(\d, 5\); pass what state"):
+    with pytest.raises(ValueError, match=r"^state: '\w+' of shape \(\d, 3\); got \(\d, 5\); pass the state"):
         made.load_state_dict(other.state_dict())
     with pytest.raises(ValueError, match=r"^state: a tensor '\w+'; got the keys \[\]; "):
         made.load_state_dict({})

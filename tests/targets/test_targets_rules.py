@@ -142,7 +142,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "float labels",
         lambda: targets.hard(torch.tensor([1.0])),
-        r"labels: labels as integers.*float32; .*use labels.long",
+        r"labels: integer labels.*float32; .*use labels.long",
     ),
     ("a list", lambda: targets.hard([0, 1], ignore_index=1), "labels: .*; got list"),  # pyright: ignore
     ("table label", lambda: targets.from_table(LABELS, ASYMMETRIC[:2]), "labels: .* below 2.*; got 2 at row 0"),
@@ -162,12 +162,12 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "strict sign",
         lambda: targets.dense(torch.tensor([[0.5, 0.5], [1.5, -0.5]]), strict=True),
-        r"values: entries of at least 0 under strict=True; got -0.5 at index \(1, 1\); fix it, or allow it",
+        r"values: entries of at least 0 under strict=True; got -0.5 at index \(1, 1\); fix it, or pass strict=False",
     ),
     (
         "strict sum",
         lambda: targets.dense(torch.tensor([[0.5, 0.5], [0.5, 0.4]]), strict=True),
-        "values: rows that sum to 1 under strict=True; got 0.9 at row 1; divide it by its sum, or go without strict",
+        "values: rows that sum to 1 under strict=True; got 0.9 at row 1; divide it by its sum, or pass strict=False",
     ),
     (
         "strict table",

@@ -180,7 +180,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "a mask of other classes than the prior",
         lambda: targets.smooth(LABELS, 0.1, prior=PRIOR, valid=torch.ones(5).bool()),
-        "valid: 4 classes, as the targets; got 5; align them",
+        "valid: 4 classes, as the targets; got 5; use the same classes in all fields",
     ),
     (
         "a prior without mass",

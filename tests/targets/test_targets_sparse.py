@@ -192,7 +192,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "ghost",
         lambda: targets.top_k(TEACHER, k=1, residual="ghost"),
-        "residual: a target, which a ghost class is not; got 'ghost'; use residual='drop' and losses.ghost",
+        "residual: 'uniform', 'prior' or 'drop'; got 'ghost'; use residual='drop' and losses.ghost",
     ),
     ("no prior", lambda: targets.top_k(TEACHER, k=1, residual="prior"), "prior: probabilities with .*; got None"),
     (

@@ -136,7 +136,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "labels that are no ints",
         lambda: targets.tfidf_table(["a", "b"], [0.9, 1.2], num_classes=2, smoothing=0.1),  # pyright: ignore
-        r"labels: labels as integers .*; got dtype torch.float32; .*use labels.long\(\)",
+        r"labels: integer labels .*; got dtype torch.float32; .*use labels.long\(\)",
     ),
     (
         "a negative distance",

@@ -191,7 +191,7 @@ def test_num_classes_is_known_where_it_can_be(form: str, expected: int | None) -
 
 
 def test_to_dense_says_when_it_needs_the_number_of_classes() -> None:
-    with pytest.raises(ValueError, match=r"^num_classes: a number, since .*; got None; pass num_classes=$"):
+    with pytest.raises(ValueError, match=r"^num_classes: a number, because .*; got None; pass num_classes=$"):
         targets.hard(LABELS).to_dense()
 
 
@@ -199,8 +199,12 @@ def test_to_dense_says_when_it_needs_the_number_of_classes() -> None:
     ("made", "size", "message"),
     [
         (targets.hard(torch.tensor([0, 7])), 3, "labels: .*below 3, .*; got 7 at row 1"),
-        (targets.dense(TABLE), 7, "num_classes: 4, as the targets know it; got 7; leave it out"),
-        (targets.from_table(LABELS, LabelMatrix.uniform(0.3, 4)), 5, "num_classes: 4, as the targets know it; got 5"),
+        (targets.dense(TABLE), 7, "num_classes: 4, the number of classes of the targets; got 7; leave it out"),
+        (
+            targets.from_table(LABELS, LabelMatrix.uniform(0.3, 4)),
+            5,
+            "num_classes: 4, the number of classes of the targets; got 5",
+        ),
     ],
 )
 def test_to_dense_is_over_the_classes_there_are(made: Targets, size: int, message: str) -> None:
@@ -213,14 +217,26 @@ def test_to_dense_is_over_the_classes_there_are(made: Targets, size: int, messag
     [
         ({}, "Targets: exactly one of index, table and values; got 0"),
         ({"values": TABLE, "index": LABELS[:, None], "value": TABLE[:, :1]}, "exactly one .*; got 2"),
-        ({"index": LABELS[:, None]}, "Targets: index with value, table with row; got one of a pair"),
-        ({"index": LABELS[:, None], "value": TABLE}, r"value: shape \(5, 1\), as index; got \(4, 4\); align them"),
+        (
+            {"index": LABELS[:, None]},
+            "Targets: index together with value, or table together with row; got only one of the two",
+        ),
+        (
+            {"index": LABELS[:, None], "value": TABLE},
+            r"value: shape \(5, 1\), as index; got \(4, 4\); make both shapes equal",
+        ),
         ({"values": [[0.5, 0.5]]}, "values: a tensor; got list; create targets with targets.hard"),
         ({"values": torch.tensor(0.5)}, "values: at least one dimension; got a 0-d tensor"),
-        ({"values": TABLE, "row": LABELS}, "index with value, table with row"),
-        ({"values": TABLE, "prior": torch.ones(5) / 5}, "values: 5 classes, as the targets; got 4; align them"),
-        ({"values": TABLE, "size": 3}, "values: 3 classes, as the targets; got 4; align them"),
-        ({"values": TABLE, "valid": VALID}, "valid: 4 classes, as the targets; got 5; align them"),
+        ({"values": TABLE, "row": LABELS}, "index together with value, or table together with row"),
+        (
+            {"values": TABLE, "prior": torch.ones(5) / 5},
+            "values: 5 classes, as the targets; got 4; use the same classes in all fields",
+        ),
+        ({"values": TABLE, "size": 3}, "values: 3 classes, as the targets; got 4; use the same classes in all fields"),
+        (
+            {"values": TABLE, "valid": VALID},
+            "valid: 4 classes, as the targets; got 5; use the same classes in all fields",
+        ),
         (
             {"values": TABLE, "valid": VALID[:4].expand(3, 4)},
             r"valid: shape \(K,\) or \(4, K\) with K >= 2; got \(3, 4\); give one mask for all",

@@ -18,5 +18,5 @@ from softtargets.analysis._stability import *
 
 __all__ = _exported(globals())
 
-if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+if not _TYPE_CHECKING:  # otherwise a type checker would accept any attribute name
     __getattr__ = _advice(__name__)

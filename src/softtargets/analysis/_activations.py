@@ -156,5 +156,10 @@ def _joined(name: str, found: list[Tensor]) -> Tensor:
     shapes = list(dict.fromkeys(tuple(tensor.shape[1:]) for tensor in found))
     if len(shapes) > 1:
         remedy = "pad the inputs to one size, or name a layer after pooling"
-        raise fail(f"layer '{name}'", "one shape beyond the first axis", f"{shapes[0]} and {shapes[1]}", remedy)
+        raise fail(
+            f"layer '{name}'",
+            "the same shape in every batch, except for the first axis",
+            f"{shapes[0]} and {shapes[1]}",
+            remedy,
+        )
     return torch.cat(found)

@@ -24,7 +24,7 @@ def class_means(
         labels: (...) integers in [0, K).
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         (K, K) float64: row = class of the examples, column = predicted class. Rows sum to 1; the row of a class without
@@ -32,7 +32,7 @@ def class_means(
 
     Raises:
         ValueError: if a row does not hold probabilities (first one named), shapes differ, a label is out of range, or
-            no example counts.
+            no example is left.
         TypeError: if probs are not floating-point or labels not integers.
 
     Special cases:
@@ -64,7 +64,7 @@ def minor_means(
         labels: (...) integers in [0, K).
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         (K, K) float64, rows as in :func:`class_means`; the row of a class without examples is NaN, including its

@@ -64,7 +64,7 @@ def neural_collapse(
         weight: (K, D) float, of the last layer.
         bias: (K,) float, of the last layer; None: it has none.
         ignore_index: label of examples to leave out.
-        mask: (N,) bool, False for examples to leave out; None: all count.
+        mask: (N,) bool, False for examples to leave out; None: include all.
 
     Returns:
         NeuralCollapse, of () float64; nc2_angles is NaN if a class mean equals the mean of all means, nc3 if all

@@ -24,11 +24,11 @@ def read_features(
     ignore_index: int | None = None,
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return the features (n, D) and int64 labels (n,) of the examples that count, n >= 1.
+    """Return the features (n, D) and int64 labels (n,) of the examples that are not left out, n >= 1.
 
     Raises:
-        ValueError: if features are not (N, D), a number that counts is not finite or its square beyond float64, or a
-            label is out of range.
+        ValueError: if features are not (N, D), a number that is not left out is not finite or its square
+            exceeds the range of float64, or a label is out of range.
         TypeError: if features are not floating-point or labels not integers.
     """
     name = f"{prefix}features"
@@ -47,7 +47,9 @@ def read_features(
     )
     kept = None if left_out is None else ~left_out.to(features.device)
     if kept is not None and not bool(kept.any()):
-        raise fail(f"{prefix}labels", "at least one example that counts", "none", "check the labels and the mask")
+        raise fail(
+            f"{prefix}labels", "at least one example that is not left out", "none", "check the labels and the mask"
+        )
     _check_values(name, features, "drop that example", kept)
     own = own.to(features.device)
     return (features, own) if kept is None else (features[kept], own[kept])
@@ -83,7 +85,7 @@ def _check_values(argument: str, values: Tensor, remedy: str, kept: Tensor | Non
     largest = max(abs(float(end)) for end in counted.detach().aminmax())
     if largest > 0 and not 1 / REACH <= largest <= REACH:
         required = f"numbers of which the largest is between {1 / REACH:g} and {REACH:g}"
-        raise fail(argument, required, f"{largest:g}", "divide all by one number")
+        raise fail(argument, required, f"{largest:g}", "divide all of them by one number")
 
 
 def chunks(features: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

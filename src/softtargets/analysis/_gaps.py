@@ -29,13 +29,13 @@ def logit_gap(
         labels: (...) integers in [0, K): the true or the observed labels.
         class_dim: axis of the classes in logits.
         ignore_index: label of examples to leave out; their gap is NaN.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         (...) float32 or wider.
 
     Raises:
-        ValueError: if shapes differ, a label is out of range, or no example counts.
+        ValueError: if shapes differ, a label is out of range, or no example is left.
         TypeError: if logits are not floating-point or labels not integers.
 
     Example:

@@ -32,7 +32,8 @@ class MutualInformation(TensorResult):
         standard_error: of the value, from the random augmentations only.
         low: lower end of the normal interval, truncated to [0, ceiling].
         high: upper end.
-        uncorrected: before the bias correction, in [0, ceiling]: means of few draws look further apart than they are.
+        uncorrected: before the bias correction, in [0, ceiling]: means of few draws are further apart than the true
+            means.
         sampled: the paper's own estimate with corrected signs: averaged over the draws, with the bias; at most ceiling.
         ceiling: log N.
     """
@@ -56,9 +57,9 @@ def mutual_information(differences: ArrayLike, *, confidence: float = 0.95) -> M
     Their draws of Y come from random augmentation: L = S draws per example (5 in the paper, with N = 600).
 
     Corrections of the printed formula: both lines lack log N, without which I would lie in [-log N, 0] instead of
-    [0, log N], as they say; both exponents lack a minus; the outer sum lacks 1 / N; inside the inner sum only the mean
-    depends on x. The variance is shared, as printed. They print one draw per example around the mean of all; here it is
-    computed from all draws, divided by N (S - 1), so that it is unbiased.
+    [0, log N], as they state; both exponents lack a minus sign; the outer sum lacks 1 / N; inside the inner sum only
+    the mean depends on x. The variance is shared, as printed. They print one draw per example around the mean of all;
+    here it is computed from all draws, divided by N (S - 1), so that it is unbiased.
 
     `value` integrates the fitted mixture exactly (quadrature, error below 1e-8) instead of averaging over the draws
     that it was fitted to, so it is never negative. Means of S draws scatter by variance / S around the true ones, which
@@ -70,7 +71,7 @@ def mutual_information(differences: ArrayLike, *, confidence: float = 0.95) -> M
 
     The result is a property of the normal model: augmented logit differences are neither exactly normal nor of equal
     variance. A common scale and shift of the differences changes nothing. If augmentation changes nothing, any two
-    unequal differences are told apart, however little they differ.
+    unequal differences are distinguished, however small their distance.
 
     Args:
         differences: (N, S) float, logit of one class minus that of the other: N >= 2 examples, S >= 2 augmentations.

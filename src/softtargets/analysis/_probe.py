@@ -105,7 +105,7 @@ def linear_probe(
     features = train_features.detach().double()
     present, labels = train_labels.unique(return_inverse=True)
     if len(present) < 2:
-        got = f"class {int(present[0])} alone"
+        got = f"only class {int(present[0])}"
         raise fail("train_labels", "examples of at least 2 classes", got, "add examples of another class")
     mean, scale = features.mean(0), features.std(0, correction=0)
     # rounding leaves a tiny deviation of a constant column, which must not be used as its scale

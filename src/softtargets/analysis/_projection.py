@@ -86,7 +86,7 @@ def projection(
         classes: (a, b, c), three different classes; for Fig. 1 of Shen et al. 2021 two similar ones and another.
         bias: (K,) float, of the last layer; None: templates without it.
         ignore_index: label of examples to leave out.
-        mask: (N,) bool, False for examples to leave out; None: all count.
+        mask: (N,) bool, False for examples to leave out; None: include all.
 
     Returns:
         Projection, of the M examples of these classes.
@@ -152,7 +152,7 @@ class ClusterDistances(TensorResult):
 
     @property
     def over_spread(self) -> "ClusterDistances":
-        """The same in units of the spread; infinite or NaN if the spread is 0."""
+        """The three distances divided by the spread; infinite or NaN if the spread is 0."""
         unit = self.spread
         return ClusterDistances(self.d1 / unit, self.d2 / unit, self.dc / unit, unit / unit)
 
@@ -189,7 +189,7 @@ def cluster_distances(
         different: the third class.
         quantile: in [0, 0.5], interpolated between examples; 0: the nearest and the farthest example.
         ignore_index: label of examples to leave out.
-        mask: (N,) bool, False for examples to leave out; None: all count.
+        mask: (N,) bool, False for examples to leave out; None: include all.
 
     Returns:
         ClusterDistances.

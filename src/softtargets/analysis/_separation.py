@@ -31,7 +31,7 @@ def class_separation(
         features: (N, D) float, usually the activations of the penultimate layer; no row is all 0.
         labels: (N,) integers of at least 0; classes without an example are left out.
         ignore_index: label of examples to leave out.
-        mask: (N,) bool, False for examples to leave out; None: all count.
+        mask: (N,) bool, False for examples to leave out; None: include all.
 
     Returns:
         () float64 in [0, 1]; NaN if all rows have the same direction.
@@ -60,13 +60,13 @@ def within_class_distance(
 ) -> Tensor:
     """Mean cosine distance between two examples of a class: d_within of :func:`class_separation`.
 
-    Table 2 of MaxSup (Zhou et al. 2025) shows it beside R^2 under this name, and cites Kornblith et al. 2021.
+    Table 2 of MaxSup (Zhou et al. 2025) reports it next to R^2 under this name, and cites Kornblith et al. 2021.
 
     Args:
         features: (N, D) float; no row is all 0.
         labels: (N,) integers of at least 0; classes without an example are left out.
         ignore_index: label of examples to leave out.
-        mask: (N,) bool, False for examples to leave out; None: all count.
+        mask: (N,) bool, False for examples to leave out; None: include all.
 
     Returns:
         () float64 in [0, 1].
@@ -93,12 +93,12 @@ def _distances(features: Tensor, labels: Tensor, ignore_index: int, mask: Tensor
     if values_visible(features):
         index = first_bad(~features.any(1))
         if index is not None:
-            place = where(index) + ("" if len(features) == len(given) else " of the examples that count")
+            place = where(index) + ("" if len(features) == len(given) else " of the examples that are not left out")
             raise fail("features", "rows that are not all 0", f"zeros at {place}", "drop that example")
     classes, own = labels.unique(return_inverse=True)
     if len(classes) < 2:
         raise fail(
-            "labels", "examples of at least 2 classes", f"class {int(classes[0])} alone", "pass examples of more"
+            "labels", "examples of at least 2 classes", f"only class {int(classes[0])}", "pass examples of more classes"
         )
     counts, means = class_means(_directions(features, own), len(classes), features)
     squares = counts.new_zeros(len(classes))

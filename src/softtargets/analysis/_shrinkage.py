@@ -35,7 +35,7 @@ def smoothed_least_squares(
         smoothing: in [0, 1], over all K classes.
         num_classes: K, at least 2.
         ignore_index: label of examples to leave out.
-        mask: (N,) bool, False for examples to leave out; None: all count.
+        mask: (N,) bool, False for examples to leave out; None: include all.
 
     Returns:
         (K, D) float64, the solution of least norm if the rank of inputs is below D.
@@ -69,7 +69,7 @@ def smoothed_least_squares(
         "inputs", inputs, lambda x: x.isfinite() | ~kept[:, None], "finite numbers", "fix or drop that example"
     )
     if not bool(kept.any()):
-        raise fail("labels", "at least one example that counts", "none", "check the labels and the mask")
+        raise fail("labels", "at least one example that is not left out", "none", "check the labels and the mask")
     inputs, own = inputs[kept], own.to(inputs.device)[kept]
     hot = torch.nn.functional.one_hot(own, num_classes).double()
     smoothed = (1 - smoothing) * hot + smoothing / num_classes

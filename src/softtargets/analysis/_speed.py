@@ -34,7 +34,7 @@ def epochs_to(values: Sequence[float] | ArrayLike, level: float, *, higher_is_be
         TypeError: if level or a value is not a number.
 
     Special cases:
-        with the best of all values as the level, it is the first epoch that has it.
+        with the best of all values as the level, it is the first epoch that reaches this value.
 
     Example:
         >>> epochs_to([0.5, 0.75, 0.9, 0.8], 0.75)

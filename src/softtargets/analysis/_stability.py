@@ -46,7 +46,7 @@ def stability(
     eq2_squared: spread_c = mean_i ||p_i - mean_c||_2^2      # Eq. 2 as the variance that their text calls it
     appendix_c:  spread_c = standard deviation (n - 1) over i of p_i[c]        # their App. C, Algorithm 1
 
-    i runs over the examples of class c. Their Table 1 prints 1 - S, from .29 to .34, and does not say which variant;
+    i runs over the examples of class c. Their Table 1 prints 1 - S, from .29 to .34, and does not state which variant;
     App. C calls its listing their code. Classes without examples are left out of the mean.
 
     Args:
@@ -55,14 +55,14 @@ def stability(
         variant: "eq2", "eq2_squared" or "appendix_c".
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         () float64, at most 1.
 
     Raises:
         ValueError: if a row does not hold probabilities (first one named), shapes differ, a label is out of range, no
-            example counts, the variant is unknown, or a class has only one example for "appendix_c".
+            example is left, the variant is unknown, or a class has only one example for "appendix_c".
         TypeError: if probs are not floating-point or labels not integers.
 
     Special cases:
@@ -118,14 +118,14 @@ def inter_class_stability(
         variant: "eq5", "eq5_squared" or "own_class".
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         () float64, at most 1.
 
     Raises:
         ValueError: if a row does not hold probabilities (first one named), shapes differ, a label is out of range, no
-            example counts, or the variant is unknown.
+            example is left, or the variant is unknown.
         TypeError: if probs are not floating-point or labels not integers.
 
     Special cases:

@@ -15,5 +15,5 @@ from softtargets.calibration._vector import *
 
 __all__ = _exported(globals())
 
-if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+if not _TYPE_CHECKING:  # otherwise a type checker would accept any attribute name
     __getattr__ = _advice(__name__)

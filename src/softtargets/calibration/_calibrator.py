@@ -47,7 +47,7 @@ class Calibrator(nn.Module):
         Args:
             logits: (..., K) float, of examples that the model was not trained on; -inf for masked classes.
             labels: (...) integers in [0, K).
-            mask: (...) bool, True for rows that count; other rows are not checked. Default: all rows.
+            mask: (...) bool, True for rows to include; other rows are not checked. Default: all rows.
             ignore_index: rows with this label are left out.
             class_dim: axis of the classes in `logits`.
 
@@ -56,7 +56,7 @@ class Calibrator(nn.Module):
 
         Raises:
             ValueError: if shapes differ, a label is out of range, a row has NaN, +inf or no finite logit (first bad row
-                named), or no row counts. The calibrator then stays unchanged.
+                named), or no row is left. The calibrator then stays unchanged.
             TypeError: if logits are not floating-point, labels not integers, or mask not bool.
         """
         return self._fit(examples(logits, labels, mask, ignore_index, class_dim))

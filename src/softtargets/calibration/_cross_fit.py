@@ -98,11 +98,11 @@ def cross_fit(
             that creates one.
         logits: (..., K) float, of examples that the model was not trained on.
         labels: (...) integers in [0, K).
-        folds: number of folds, from 2 to the number of examples that count.
+        folds: number of folds, from 2 to the number of examples that are not left out.
         generator: random generator of the folds. Default: torch's global one.
         fit_options: further arguments of the calibrator's `fit`, such as ``{"transition": T}``.
-        mask: (...) bool, True for rows that count. Default: all rows. Other rows belong to no fit, but are assigned to
-            a fold and calibrated like all rows.
+        mask: (...) bool, True for rows to include. Default: all rows. Other rows are not used in any fit, but are
+            assigned to a fold and calibrated like all rows.
         ignore_index: rows with this label are left out of the fits.
         class_dim: axis of the classes in `logits`, and in the result.
 
@@ -162,7 +162,7 @@ def _creator(calibrator: Any) -> Callable[[], Any]:
 
 
 def _stratified(labels: Tensor, folds: int, generator: torch.Generator | None) -> Tensor:
-    """Deal the examples to the folds in turn, class after class, each class shuffled; (N,) int64."""
+    """Assign the examples to the folds in turn, class after class, each class shuffled; (N,) int64."""
     device = generator.device if generator is not None else None
     shuffled = torch.randperm(len(labels), generator=generator, device=device).to(labels.device)
     order = shuffled[labels[shuffled].argsort(stable=True)]

@@ -28,10 +28,10 @@ class EnsembleTemperatureScaling(Calibrator):
     is lowered step by step come within 1e-9 nats of its minimum.
 
     Buffers: `temperature` () float64; `weights` (3,) float64, at least 0, with sum 1; `converged` () bool, whether both
-    fits converged; `left_out` () int64, number of rows without a part in the fit of T.
+    fits converged; `left_out` () int64, number of rows that are not used in the fit of T.
 
     Special cases:
-        weights=(1, 0, 0) gives TemperatureScaling; (0, 1, 0) log_softmax.
+        weights=(1, 0, 0) gives TemperatureScaling; weights=(0, 1, 0) gives log_softmax.
 
     Aliases:
         ETS

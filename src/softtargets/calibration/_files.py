@@ -19,14 +19,14 @@ def save(calibrator: Calibrator, path: str | PathLike[str]) -> None:
     The file is written under another name first and then renamed, so that it is never incomplete.
 
     Args:
-        calibrator: a calibrator of this room.
+        calibrator: a calibrator of ``softtargets.calibration``.
         path: path of the file; an existing file is replaced.
 
     Returns:
         None.
 
     Raises:
-        TypeError: if it is not a calibrator of this room.
+        TypeError: if it is not a calibrator of ``softtargets.calibration``.
         ValueError: if it is not fitted.
         OSError: if the file cannot be written.
 
@@ -101,9 +101,9 @@ def load(path: str | PathLike[str]) -> Calibrator:
     try:
         calibrator = CALIBRATORS[name](**json.loads(metadata.get("settings", "")))
     except (ValueError, TypeError) as error:
-        raise fail(str(place), f"the settings of {name}", f"others ({error})", remedy) from None
+        raise fail(str(place), f"the settings of {name}", f"different ones ({error})", remedy) from None
     try:
         calibrator.load_state_dict(state)
     except RuntimeError as error:
-        raise fail(str(place), f"the buffers of {name}", f"others ({error})", remedy) from None
+        raise fail(str(place), f"the buffers of {name}", f"different ones ({error})", remedy) from None
     return calibrator

@@ -23,11 +23,11 @@ class HistogramBinning(Calibrator):
 
     p'_k = share of label k among examples with softmax(z)_k in the same bin, divided by the sum over k
 
-    Each class is calibrated against the rest (Guo et al. 2017). Predicted classes can change, also by ties. A bin
-    without examples keeps its middle. A row whose classes all get 0 becomes uniform.
+    Each class is calibrated against the rest (Guo et al. 2017). Predicted classes can change, and ties can appear. A
+    bin without examples keeps its midpoint. A row in which every class gets 0 becomes uniform.
 
-    Buffers: `edges` (K, B + 1) float64 from 0 to 1, where bin b holds edges[b] < p <= edges[b + 1] and the first one
-    holds 0 too; `shares` (K, B) float64; `uniform` () float64; `converged` () bool, True after `fit`. Buffers stay
+    Buffers: `edges` (K, B + 1) float64 from 0 to 1, where bin b holds edges[b] < p <= edges[b + 1] and the first bin
+    also includes 0; `shares` (K, B) float64; `uniform` () float64; `converged` () bool, True after `fit`. Buffers stay
     float64 in a model of lower precision.
 
     Args:

@@ -65,14 +65,16 @@ class Examples:
             else:
                 possible[chunk] = ((logits > -torch.inf) & (log_columns[labels] > -torch.inf)).any(1)
         if not bool(possible.any()):
-            raise fail("labels", "a finite logit for the label of some row", "-inf for all", "fix labels or logits")
+            raise fail(
+                "labels", "at least one row whose label has a finite logit", "-inf in every row", "fix labels or logits"
+            )
         return self if bool(possible.all()) else self[possible]
 
 
 def examples(
     logits: Tensor, labels: Tensor, mask: Tensor | None = None, ignore_index: int = -100, class_dim: int = -1
 ) -> Examples:
-    """Check (..., K) logits and (...) labels, and return the rows that count."""
+    """Check (..., K) logits and (...) labels, and return the rows that are not left out."""
     logits, labels, left_out = read_examples(logits, labels, mask, ignore_index, class_dim)
     top = largest(logits, left_out)
     if left_out is None:
@@ -80,7 +82,7 @@ def examples(
     else:
         rows = Examples(logits[~left_out], labels[~left_out], top[~left_out])
     if len(rows) == 0:
-        raise fail("logits", "at least one row that counts", 0, "check the inputs, the labels and the mask")
+        raise fail("logits", "at least one row that is not left out", 0, "check the inputs, the labels and the mask")
     return rows
 
 
@@ -110,5 +112,7 @@ def largest(logits: Tensor, left_out: Tensor | None = None) -> Tensor:
     index = first_bad(~top.isfinite() if left_out is None else ~top.isfinite() & ~left_out)
     if index is not None:
         required = "no NaN or +inf, and a finite logit in every row"
-        raise fail("logits", required, f"a largest of {entry(top, index)} at {where(index)}", "fix or drop that row")
+        raise fail(
+            "logits", required, f"a largest logit of {entry(top, index)} at {where(index)}", "fix or drop that row"
+        )
     return top

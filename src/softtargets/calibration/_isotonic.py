@@ -25,7 +25,7 @@ class IsotonicCalibration(Calibrator):
     minimise over non-decreasing f_k:  sum_i (f_k(p_ik) - [label_i = k])^2
 
     Each class is calibrated against the rest, as CalibratedClassifierCV(method="isotonic") does. Predicted classes can
-    change, also by ties. A row that every f_k maps to 0 becomes uniform.
+    change, and ties can appear. A row that every f_k maps to 0 becomes uniform.
 
     Buffers: `knots` and `values` (K, M) float64, where a class with fewer knots repeats its last one; `uniform` ()
     float64; `converged` () bool, True after `fit`. Buffers stay float64 in a model of lower precision.

@@ -194,7 +194,7 @@ def choose_logit_norm(
         logits: (..., K) float, of examples that are not used to report results.
         labels: (...) integers in [0, K).
         candidates: values of p, each above 0.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `logits`.
 

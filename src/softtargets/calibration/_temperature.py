@@ -31,12 +31,12 @@ class TemperatureScaling(Calibrator):
     mean_i -log (A^T softmax(z_i / T))[label_i],  A = `transition`, or the identity
 
     Without a transition matrix the objective is convex in 1 / T and has one minimum. It is found by Newton steps in
-    log T within a bracket, with all sums in float64. Samples of the rows give the starting point, so that about three
-    passes over all rows suffice.
+    log T within a bracket, with all sums in float64. The starting point comes from samples of the rows, so that about
+    three passes over all rows suffice.
 
     Buffers: `temperature` () float64; `converged` () bool, False before the fit and if the fit ended at a bound;
-    `left_out` () int64, number of rows whose label has the logit -inf (or comes only from classes that have). Such
-    labels have probability 0 at every T and do not take part in the fit. The buffers move, save and export with a
+    `left_out` () int64, number of rows whose label has the logit -inf (or can only come from classes with logit -inf).
+    Such labels have probability 0 at every T and do not take part in the fit. The buffers move, save and export with a
     model; ``module.half()`` leaves them unchanged.
 
     Args:
@@ -45,9 +45,9 @@ class TemperatureScaling(Calibrator):
         tolerance: length of the last step in log T; the remaining error is about its square.
 
     Special cases:
-        temperature=1 gives log_softmax. Three kinds of data have no minimum within `bounds`, and the fit ends with
-        converged=False: if every label has the largest logit of its row, T ends at the lower bound; if the labels are
-        predicted no better than by chance, T ends at the upper bound; if all logits of each row are equal, T = 1.
+        temperature=1 gives log_softmax; if every label has the largest logit of its row, T ends at the lower bound with
+        converged=False; if the labels are predicted no better than by chance, T ends at the upper bound with
+        converged=False; if all logits of each row are equal, T = 1 with converged=False.
 
     Limitations:
         Noisy labels make T too high. If the noise is known, pass `transition` to `fit`; T is then that of clean labels.
@@ -100,7 +100,7 @@ class TemperatureScaling(Calibrator):
             labels: (...) integers in [0, K).
             transition: noise of the labels, Transition or (K, K) float; row = clean class, column = observed class,
                 rows sum to 1. Default: the labels are clean.
-            mask: (...) bool, True for rows that count; other rows are not checked. Default: all rows.
+            mask: (...) bool, True for rows to include; other rows are not checked. Default: all rows.
             ignore_index: rows with this label are left out.
             class_dim: axis of the classes in `logits`.
 
@@ -109,7 +109,7 @@ class TemperatureScaling(Calibrator):
 
         Raises:
             ValueError: if shapes differ, a label is out of range, a row has NaN, +inf or no finite logit (first bad row
-                named), or no row counts. The calibrator then stays unchanged.
+                named), or no row is left. The calibrator then stays unchanged.
             TypeError: if logits are not floating-point, labels not integers, or mask not bool.
         """
         rows = examples(logits, labels, mask, ignore_index, class_dim)
@@ -139,7 +139,7 @@ def _positive(temperature: Any) -> float:
     scalar = isinstance(temperature, Tensor) and temperature.ndim == 0
     if isinstance(temperature, bool) or not (scalar or isinstance(temperature, numbers.Real)):
         got = f"shape {tuple(temperature.shape)}" if isinstance(temperature, Tensor) else repr(temperature)
-        raise fail_type("temperature", "a number above 0", got, "pass one number, or none and call fit")
+        raise fail_type("temperature", "a number above 0", got, "pass one number, or omit it and call fit")
     if not 0 < float(temperature) < math.inf:
         remedy = "1 leaves the probabilities unchanged"
         raise fail("temperature", "a finite number above 0", f"{float(temperature):g}", remedy)
@@ -148,7 +148,9 @@ def _positive(temperature: Any) -> float:
 
 def _checked(bounds: Any) -> tuple[float, float]:
     if not isinstance(bounds, tuple | list) or len(bounds) != 2 or not all(isinstance(b, numbers.Real) for b in bounds):
-        raise fail_type("bounds", "a pair of numbers", repr(bounds), "pass (1e-3, 1e3), the default, or a part of it")
+        raise fail_type(
+            "bounds", "a pair of numbers", repr(bounds), "pass (1e-3, 1e3), the default, or a narrower range"
+        )
     low, high = (float(bound) for bound in bounds)
     if not 0 < low < high < math.inf:
         raise fail("bounds", "0 < low < high < inf", f"({low:g}, {high:g})", "the default is (1e-3, 1e3)")

@@ -48,8 +48,8 @@ def dkd_loss(
         temperature: T, above 0, on both sides.
         class_dim: dimension of the classes in the logits.
         ignore_index: label of an example to leave out.
-        mask: (...) bool, False for examples to leave out, whatever their logits and labels are.
-        reduction: "none", "mean" over the examples that count, or "sum".
+        mask: (...) bool, False for examples to leave out; their logits and labels may have any value.
+        reduction: "none", "mean" over the examples that are not left out, or "sum".
 
     Returns:
         (...) float32 or wider, nats, at least 0 up to rounding, one value per example, 0 for examples that are left
@@ -65,7 +65,7 @@ def dkd_loss(
         target_weight=1 also gives kd_loss.
 
     Notes:
-        alpha and beta of the paper are `target_weight` and `other_weight`; 1, 8 and T = 4 are the defaults of the
+        Alpha and beta of the paper are `target_weight` and `other_weight`; 1, 8 and T = 4 are the defaults of the
         authors' code, where T^2 multiplies both terms. Their training adds cross entropy, and multiplies this loss by
         min(epoch / 20, 1).
 

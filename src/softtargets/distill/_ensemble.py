@@ -101,7 +101,12 @@ def _stacked(logits: Sequence[Tensor] | Tensor, class_dim: int) -> Tensor:
     members = [classes_last("logits", member, class_dim) for member in logits]
     shapes = [tuple(member.shape) for member in members]
     if len(set(shapes)) > 1:
-        raise fail("logits", f"one shape, {shapes[0]}", f"{next(s for s in shapes if s != shapes[0])}", "align them")
+        raise fail(
+            "logits",
+            f"one shape, {shapes[0]}",
+            f"{next(s for s in shapes if s != shapes[0])}",
+            "pass logits of the same examples and classes",
+        )
     return torch.stack(members)
 
 
@@ -120,5 +125,5 @@ def _shares(weights: Sequence[float] | Tensor | None, members: Tensor) -> Tensor
         required, remedy = "finite numbers of at least 0", "leave that member out"
         check_entries("weights", shares, lambda w: (w >= 0) & w.isfinite(), required, remedy, axis="member")
         if not bool(shares.any()):
-            raise fail("weights", "a weight above 0", "0 for every member", "give some member weight")
+            raise fail("weights", "a weight above 0", "0 for every member", "give at least one member a weight above 0")
     return (shares / shares.sum()).reshape(-1, *(1,) * (members.ndim - 1))

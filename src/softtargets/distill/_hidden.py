@@ -34,9 +34,9 @@ def hidden_state_loss(
         projection: maps (..., D_s) to (..., D_t), such as a torch.nn.Linear that is trained with the student; None if
             the widths agree.
         normalize: divide each vector by its Euclidean norm first, so that only the direction counts.
-        mask: (...) bool, False for examples to leave out, whatever their activations are; the projection gets zeros
-            there.
-        reduction: "none", "mean" over the examples that count, or "sum".
+        mask: (...) bool, False for examples to leave out; their activations may have any value, and the projection gets
+            zeros there.
+        reduction: "none", "mean" over the examples that are not left out, or "sum".
 
     Returns:
         (...) float32 or wider, at least 0, one value per example, 0 for examples that are left out; or () if reduced.
@@ -76,7 +76,9 @@ def hidden_state_loss(
     shape, other = tuple(student_hidden.shape), tuple(teacher_hidden.shape)
     if not shape or not other or shape[:-1] != other[:-1]:
         required = f"the examples of student_hidden, which has shape {shape}"
-        raise fail("teacher_hidden", required, f"shape {other}", "align them, the width last")
+        raise fail(
+            "teacher_hidden", required, f"shape {other}", "pass activations of the same examples, with the width last"
+        )
     check_mask(mask, shape[:-1])
     left_out = None if mask is None else ~mask
     if projection is not None:
@@ -91,7 +93,11 @@ def hidden_state_loss(
     if tuple(student_hidden.shape) != other:
         argument = "student_hidden" if projection is None else "projection"
         required = f"shape {other}, as teacher_hidden"
-        remedy = "give a projection" if projection is None else "let it end with the teacher's width"
+        remedy = (
+            "pass projection=, such as a torch.nn.Linear"
+            if projection is None
+            else "its output must have the width of the teacher"
+        )
         raise fail(argument, required, tuple(student_hidden.shape), remedy)
     student = zeroed(student_hidden, left_out)
     teacher = zeroed(teacher_hidden.detach(), left_out).to(student.dtype)

@@ -14,7 +14,7 @@ from softtargets.losses.reduction import Reduction
 from softtargets.targets import Targets, hard
 from softtargets.targets.checks import check_scores, classes_last, describe, not_negative, per_example, positive
 
-TEMPERATURE_ADVICE = "1 leaves the logits as they are"
+TEMPERATURE_ADVICE = "1 leaves the logits unchanged"
 WEIGHT_ADVICE = "choose 0 or more"
 
 
@@ -27,7 +27,7 @@ class Pair:
         teacher: (..., K) in the same dtype, detached, 0 for examples that are left out; or Targets.
         labels: (...) int64, 0 for examples that are left out; None: no labels, or soft ones.
         soft: the labels as Targets; None: no labels.
-        left_out: (...) bool, True for examples that are ignored or masked; None: every example counts.
+        left_out: (...) bool, True for examples that are ignored or masked; None: no example is left out.
     """
 
     student: Tensor
@@ -140,7 +140,11 @@ def _labels(
         if labels.shape != student_logits.shape:
             required = f"integer labels of shape {shape}, Targets, or probabilities of the shape of the logits"
             got = f"dtype {labels.dtype} and shape {tuple(labels.shape)}"
-            remedy = "use labels.long() if these are class numbers" if labels.ndim == len(shape) else "align them"
+            remedy = (
+                "use labels.long() if these are class numbers"
+                if labels.ndim == len(shape)
+                else "pass one label per example"
+            )
             raise fail_type("labels", required, got, remedy)
         moved = classes_last("labels", labels, class_dim)
         if mask is not None:  # masked examples may hold anything
@@ -195,7 +199,7 @@ def check_support(student_logits: Tensor, teacher_has: Tensor) -> None:
     if index is not None:
         got = f"-inf for class {index[-1]} at {where(index[:-1])}"
         remedy = "exclude the class from the teacher as well"
-        raise fail("student_logits", "a probability wherever the teacher has one", got, remedy)
+        raise fail("student_logits", "a finite logit for every class that the teacher gives probability", got, remedy)
 
 
 def check_temperature(argument: str, temperature: object) -> float:
@@ -206,7 +210,7 @@ def check_temperature(argument: str, temperature: object) -> float:
 def check_weight(argument: str, weight: object) -> float:
     """Return a finite number of at least 0 as a float."""
     if isinstance(weight, Tensor):
-        remedy = "pass one number; to weigh examples, multiply the losses, which are one per example"
+        remedy = "pass one number; to weight examples, multiply the losses, one per example"
         raise fail_type(argument, "a number", describe(weight), remedy)
     return not_negative(argument, weight, WEIGHT_ADVICE)
 

@@ -44,7 +44,7 @@ def kd_loss(
     mask: Tensor | None = None,
     reduction: Reduction = "none",
 ) -> Tensor:
-    """Knowledge distillation: match a teacher's softened probabilities, optionally beside cross entropy on labels.
+    """Knowledge distillation: match a teacher's softened probabilities, optionally with cross entropy on labels.
 
     label_weight * H(labels, p_s) + kd_weight * s * KL(p_t(T) || p_s(T_s))        # Hinton et al. 2015
 
@@ -73,10 +73,10 @@ def kd_loss(
         transition: clean -> observed, a Transition or (K, K) float with rows that sum to 1: both terms use the
             student's probabilities of observed labels, T^T p_s (forward correction).
         class_dim: dimension of the classes in logits and soft labels.
-        ignore_index: integer label of an example to leave out of both terms. To drop the label term alone, give
+        ignore_index: integer label of an example to leave out of both terms. To drop only the label term, pass
             `label_weight` per example.
-        mask: (...) bool, False for examples to leave out, whatever their logits and labels are.
-        reduction: "none", "mean" over the examples that count, or "sum".
+        mask: (...) bool, False for examples to leave out; their logits and labels may have any value.
+        reduction: "none", "mean" over the examples that are not left out, or "sum".
 
     Returns:
         (...) float32 or wider, nats, one value per example, 0 for examples that are left out; or () if reduced.
@@ -158,7 +158,7 @@ def logit_mse_loss(
     mask: Tensor | None = None,
     reduction: Reduction = "none",
 ) -> Tensor:
-    """Match a teacher's logits by half their squared distance, optionally beside cross entropy on labels.
+    """Match a teacher's logits by half their squared distance, optionally with cross entropy on labels.
 
     label_weight * H(labels, p_s) + kd_weight * 1/2 sum_k (z_k - v_k)^2        # Müller et al. 2019, A.5
 
@@ -175,8 +175,8 @@ def logit_mse_loss(
         centered: subtract each side's mean over the classes, which does not change the probabilities.
         class_dim: dimension of the classes in logits and soft labels.
         ignore_index: integer label of an example to leave out of both terms.
-        mask: (...) bool, False for examples to leave out, whatever their logits and labels are.
-        reduction: "none", "mean" over the examples that count, or "sum".
+        mask: (...) bool, False for examples to leave out; their logits and labels may have any value.
+        reduction: "none", "mean" over the examples that are not left out, or "sum".
 
     Returns:
         (...) float32 or wider, at least 0, one value per example, 0 for examples that are left out; or () if reduced.
@@ -264,7 +264,7 @@ def with_labels(
     if pair.soft is None:
         if isinstance(label_weight, Tensor) and values_visible(label_weight) and not bool(label_weight.any()):
             return loss
-        remedy = "pass labels, or label_weight=0 for the teacher term alone"
+        remedy = "pass labels, or label_weight=0 for only the teacher term"
         raise fail("labels", "labels or Targets if label_weight is not 0", None, remedy)
     if transition is None:
         # deferred: its gradient is scaled by label_weight, which the mean's precomputed gradient is not

@@ -38,9 +38,9 @@ def dist_loss(
         intra_weight: weight of each class's correlation over all examples of the batch, at least 0.
         temperature: T, above 0, on both sides.
         class_dim: dimension of the classes in the logits.
-        mask: (...) bool, False for examples to leave out, whatever their logits are; they do not enter the correlations
-            over examples.
-        reduction: "none", "mean" over the examples that count, or "sum".
+        mask: (...) bool, False for examples to leave out; their logits may have any value, and they do not enter the
+            correlations over examples.
+        reduction: "none", "mean" over the examples that are not left out, or "sum".
 
     Returns:
         (...) float32 or wider, from 0 to 2 T^2 (inter_weight + intra_weight), one value per example, 0 for examples

@@ -30,17 +30,17 @@ def equivalent_smoothing(
         temperature: T, above 0.
         class_dim: dimension of the classes in the logits.
         ignore_index: label of an example to leave out.
-        mask: (...) bool, False for examples to leave out, whatever their logits and labels are.
+        mask: (...) bool, False for examples to leave out; their logits and labels may have any value.
 
     Returns:
         () float64, from 0 to K / (K - 1); 1 for a teacher with uniform probabilities.
 
     Raises:
-        ValueError: if shapes differ, a label is out of range, the temperature is not above 0, or no example counts.
+        ValueError: if shapes differ, a label is out of range, the temperature is not above 0, or no example is left.
         TypeError: if logits are not a floating-point tensor, labels not integers, or the mask is not boolean.
 
     Special cases:
-        a teacher whose probabilities are targets smoothed by a gives a; T -> inf gives 1.
+        if the teacher's probabilities are targets smoothed by a, the result is a; T -> inf gives 1.
 
     Notes:
         Smoothing in the "all" convention over all K classes, including those of -inf. Intended for training examples
@@ -53,7 +53,7 @@ def equivalent_smoothing(
         To compare students of teachers at several temperatures with students trained on smoothed labels.
 
     Limitations:
-        One number does not say whether the mass goes to similar classes or is spread evenly.
+        One number does not show whether the mass goes to similar classes or is spread evenly.
 
     Example:
         >>> probs = torch.tensor([[0.925, 0.025, 0.025, 0.025]])        # smoothed by .1
@@ -72,5 +72,5 @@ def equivalent_smoothing(
     wrong = torch.sigmoid(-odds)
     wrong = wrong.flatten() if left_out is None else wrong[~left_out]
     if wrong.numel() == 0:
-        raise fail("labels", "an example that counts", "none", "pass at least one example that is not left out")
+        raise fail("labels", "at least one example that is not left out", "none", "check the labels and the mask")
     return wrong.mean() * size / (size - 1)

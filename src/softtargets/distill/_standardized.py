@@ -96,8 +96,8 @@ def standardized_kd_loss(
         temperature: T, above 0, in standard deviations of the logits.
         class_dim: dimension of the classes in logits and soft labels.
         ignore_index: integer label of an example to leave out of both terms.
-        mask: (...) bool, False for examples to leave out, whatever their logits and labels are.
-        reduction: "none", "mean" over the examples that count, or "sum".
+        mask: (...) bool, False for examples to leave out; their logits and labels may have any value.
+        reduction: "none", "mean" over the examples that are not left out, or "sum".
 
     Returns:
         (...) float32 or wider, nats, one value per example, 0 for examples that are left out; or () if reduced.

@@ -79,7 +79,7 @@ class _Accumulated(_Metric):
             probs: (..., K) float, probabilities; each row sums to 1.
             labels: (...) integers in [0, K).
             logits: (..., K) float, in place of `probs`.
-            mask: (...) bool, True for rows that count. Default: all rows.
+            mask: (...) bool, True for rows to include. Default: all rows.
             ignore_index: rows with this label are left out.
             class_dim: axis of the classes in `probs` or `logits`.
 

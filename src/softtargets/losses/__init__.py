@@ -6,7 +6,7 @@ Losses take tensors, and the keywords `class_dim`, `ignore_index`, `mask` and `r
 Soft targets: if a loss is defined per label, its value for a target t is the expectation sum_k t_k * (loss of label k),
 which is what mixup computes for two labels. Losses that their authors define for distributions follow the authors, and
 their docstrings say so: cross entropy, reverse and symmetric cross entropy, forward and backward correction,
-bootstrapping, MaxSup, CORES, peer loss and learned smoothing. Losses for which neither exists take labels only.
+bootstrapping, MaxSup, CORES, peer loss and learned smoothing. A loss with neither definition accepts only labels.
 """
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
@@ -28,5 +28,5 @@ from softtargets.losses.smoothing import *
 
 __all__ = _exported(globals())
 
-if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+if not _TYPE_CHECKING:  # otherwise a type checker would accept any attribute name
     __getattr__ = _advice(__name__)

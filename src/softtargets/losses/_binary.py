@@ -45,10 +45,10 @@ def binary_cross_entropy(
         convention: "binary": smooth every label towards 1/2; "all": towards 1 / K, where K counts the labels that are
             not masked.
         class_dim: the dimension of the labels of an example.
-        ignore_index: value of a label that is not known; it has no loss and no gradient. An example all of whose labels
+        ignore_index: value of an unknown label, which has no loss and no gradient. An example all of whose labels
             are unknown is left out.
-        mask: (...) bool, True for an example that counts; None: every example counts.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        mask: (...) bool, True for an example to include; None: include all.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, >= 0, 0 for an example that is left out; () with "mean" or "sum".
@@ -59,20 +59,21 @@ def binary_cross_entropy(
         TypeError: if logits are not a floating-point tensor, or targets are neither a real tensor nor Targets.
 
     Special cases:
-        smoothing=0 gives the loss of the given labels in either convention; smoothing=1 that of labels of 1/2 or 1/K.
+        smoothing=0 gives the loss of the given labels in either convention; smoothing=1 gives the loss of labels of 1/2
+        or 1/K.
 
     Notes:
-        torch's binary_cross_entropy_with_logits(reduction="none").sum(-1); its mean is ours / K. "binary" is the
+        torch's binary_cross_entropy_with_logits(reduction="none").sum(-1); its mean is this loss / K. "binary" is the
         smoothing of Keras, "all" that of timm, which keeps the sum of one-hot labels.
 
     Complexity:
         O(N K) time and memory, several tensors of the size of the logits.
 
     When to use:
-        an example may have several labels or none, or each class is detected independently.
+        An example may have several labels or none, or each class is detected independently.
 
     Limitations:
-        if K is large, most labels are 0 and dominate the loss; "binary" smoothing adds labels of r K / 2 in total.
+        If K is large, most labels are 0 and dominate the loss; "binary" smoothing adds labels of r K / 2 in total.
 
     Aliases:
         BCE; BCEWithLogitsLoss; sigmoid cross entropy; multi-label cross entropy; binary smoothing;

@@ -49,7 +49,7 @@ def forward_corrected_cross_entropy(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats; () unless reduction is "none". Examples that are left out have loss 0. The loss is
@@ -60,21 +60,21 @@ def forward_corrected_cross_entropy(
         TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        no noise gives cross_entropy; redraw = 1, where the label says nothing, gives log K.
+        no noise gives cross_entropy; redraw = 1, where the label carries no information, gives log K.
 
     Notes:
         T as in Patrini et al.: row = clean, column = observed. cleanlab and some ports store the transpose. Lukasik et
-        al.'s alpha is `redraw`, of which (K - 1) / K are flipped.
+        al.'s alpha is `redraw`; a fraction (K - 1) / K of the redrawn labels changes.
 
     Complexity:
-        labels: O(N K) with one column of T per example, gradient included; no softmax is multiplied by T. Soft targets:
+        Labels: O(N K) with one column of T per example, gradient included; no softmax is multiplied by T. Soft targets:
         O(N K^2), a product with T.
 
     When to use:
-        labels are wrong at a rate that is known or can be estimated; the minimiser is the clean posterior.
+        Labels are wrong at a rate that is known or can be estimated; the minimiser is the clean posterior.
 
     Limitations:
-        only as good as T. A network that can memorise every wrong label still does, only later.
+        The result is only as good as T. A network that can memorise every wrong label still does, only later.
 
     Aliases:
         FC; loss correction
@@ -109,7 +109,7 @@ def _of_labels(examples: LossInputs, labels: Tensor, matrix: Tensor) -> Tensor:
     if not possible(logits, labels, matrix):
         return kernel.plain(logits)
     expected = None
-    if examples.left_out is not None:  # the gradient that a mean over the examples that count will bring
+    if examples.left_out is not None:  # the gradient that a mean over the examples that are not left out will pass
         like = torch.empty((), dtype=accumulating(logits.dtype), device=logits.device).expand(labels.shape)
         expected = upstream(like, "mean", weight=~examples.left_out)
     return run(kernel, logits, expected=expected)
@@ -122,7 +122,7 @@ def _log_observed(logits: Tensor, matrix: Tensor) -> Tensor:
     if not values_visible(z, matrix):
         return _log_mean_exp(matrix.T, z[..., None, :]) - log_total
     observed = z.exp() @ matrix
-    # Where the classes that lead to an observed class have all but vanished, their exponentials have lost their bits.
+    # Where the classes that lead to an observed class have almost vanished, their exponentials have lost precision.
     faint = observed < 1e-20
     log_observed = observed.masked_fill(faint, 1.0).log()
     rows = faint.any(-1)
@@ -146,7 +146,7 @@ class _Forward:
         joint = columns.mul_(work)
         observed = joint.sum(-1)
         losses = total.log() - observed.log()
-        # Where the classes that explain the label have all but vanished, their exponentials have lost their bits.
+        # Where the classes that explain the label have almost vanished, their exponentials have lost precision.
         faint = observed < 1e-20
         if faint.device.type != "cpu" or bool(faint.any()):
             columns = rows_of(self.columns.to(work.dtype), self.labels[index])
@@ -173,7 +173,8 @@ class _Forward:
 def _log_mean_exp(weights: Tensor, z: Tensor) -> Tensor:
     """Return log <weights, exp(z)>, whose gradient with respect to a weight of 0 exists as well.
 
-    Where all that has weight is masked it is -inf, with the weights' shares for the gradient and none for a weight.
+    If every class with weight is masked, the result is -inf. The gradient for z is then the normalised weights, and
+    weights get none.
     """
     largest = (z + weights.log()).detach().amax(-1, keepdim=True)
     largest = largest.masked_fill(~largest.isfinite(), 0.0)
@@ -190,7 +191,7 @@ def _shares(weights: Tensor) -> Tensor:
 
 
 def _symmetric(odds: Tensor, redraw: Tensor, *, num_classes: int) -> Tensor:
-    """-log of what is kept of p_label plus what comes from the others; redraw may exceed 1."""
+    """-log of the kept part of p_label plus the part redrawn from other classes; redraw may exceed 1."""
     log_probs = torch.stack([functional.logsigmoid(odds), functional.logsigmoid(-odds)], -1)
     from_others = redraw / num_classes
     weights = torch.stack([(1 - redraw + from_others).clamp(min=0.0), from_others], -1)
@@ -212,8 +213,8 @@ def backward_corrected_cross_entropy(
     (T^-1 losses)[label]        # Patrini et al. 2017, Thm. 1; Lukasik et al. 2020, Eq. 4
     soft targets: cross entropy against t T^-1
 
-    A class of logit -inf takes no part: its weight in t T^-1 is dropped, so that the estimate stays unbiased for the
-    other clean classes. If t itself has weight on it, the loss is infinite, as that of cross_entropy. If no class is
+    A class of logit -inf is excluded: its weight in t T^-1 is dropped, so that the estimate stays unbiased for the
+    other clean classes. If t itself has weight on it, the loss is infinite, as for cross_entropy. If no class is
     masked, this is ``cross_entropy(logits, targets.backward_corrected(labels, transition))``.
 
     Args:
@@ -223,7 +224,7 @@ def backward_corrected_cross_entropy(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, unbounded below; () unless reduction is "none". Examples that are left out have
@@ -237,18 +238,18 @@ def backward_corrected_cross_entropy(
         no noise gives cross_entropy; symmetric noise gives smoothing of -redraw / (1 - redraw).
 
     Notes:
-        T as in :func:`forward_corrected_cross_entropy`. Symmetric noise is inverted in closed form, any other T by
-        solving a linear system.
+        T is defined as in :func:`forward_corrected_cross_entropy`. Symmetric noise is inverted in closed form, any
+        other T by solving a linear system.
 
     Complexity:
-        labels: O(N K) for any T; symmetric noise adds O(N) to cross_entropy. Soft targets: O(N K^2). A Transition keeps
+        Labels: O(N K) for any T; symmetric noise adds O(N) to cross_entropy. Soft targets: O(N K^2). A Transition keeps
         its inverse, O(K^3), for later calls.
 
     When to use:
-        an unbiased estimate of the clean loss is wanted, as in theory or with a loss other than cross entropy.
+        An unbiased estimate of the clean loss is wanted, as in theory or with a loss other than cross entropy.
 
     Limitations:
-        unbounded below: a network of large capacity exploits the negative weights on wrong labels. T must be well
+        Unbounded below: a network of large capacity exploits the negative weights on wrong labels. T must be well
         conditioned.
 
     Example:
@@ -293,7 +294,7 @@ def _dense_corrected(examples: LossInputs, logits: Tensor, inverse: LabelMatrix)
 
 
 def _may_be_masked(logits: Tensor) -> bool:
-    """Say whether some logit is -inf, or may be where a look would make the host wait."""
+    """Return whether some logit is -inf; also True if checking it would make the host wait."""
     if logits.device.type != "cpu" or not values_visible(logits):
         return True
     return logits.numel() > 0 and bool(logits.amin() == -torch.inf)
@@ -301,4 +302,9 @@ def _may_be_masked(logits: Tensor) -> bool:
 
 def _check_classes(transition: Transition, logits: Tensor) -> None:
     if transition.num_classes != logits.shape[-1]:
-        raise fail("transition", f"{logits.shape[-1]} classes, as the logits", transition.num_classes, "align them")
+        raise fail(
+            "transition",
+            f"{logits.shape[-1]} classes, as the logits",
+            transition.num_classes,
+            "pass the transition of these classes",
+        )

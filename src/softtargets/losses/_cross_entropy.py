@@ -33,22 +33,23 @@ def cross_entropy(
 
     sum(t) * logsumexp(z) - <t, z>        gradient: sum(t) * softmax(z) - t
 
-    Factored targets are never expanded to N x K. A class whose logit is -inf, or that is not valid, gets no smoothing,
-    no gradient and no part in the sum.
+    Factored targets are never expanded to N x K. A class whose logit is -inf, or that is not valid, gets no smoothing
+    and no gradient, and is excluded from the sum.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`; a DTensor may be sharded over examples or classes.
         targets: (...) integer labels, float probabilities of the shape of the logits, or Targets of (...).
         class_dim: the dimension of the classes; 1 for (N, K, d1, ...).
         ignore_index: label of an example to leave out. Soft targets mark such examples in ``Targets.ignored``.
-        mask: (...) bool, True for an example that counts; None: every example that is not ignored counts.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        mask: (...) bool, True for an example to include; None: include every example that is not ignored.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
         inplace: write the gradient over the logits, which must be the result of an operation. Any other use of them
-            raises in the backward pass, and without a backward pass (to compute accuracy, say) they hold the gradient.
+            raises an error in the backward pass. Without a backward pass, for example when computing accuracy, they
+            silently hold the gradient.
 
     Returns:
-        (...) float32 or wider, nats, 0 for an example that is left out; () with "mean" or "sum". The mean over no
-        example is 0.
+        (...) float32 or wider, nats, 0 for an example that is left out; () with "mean" or "sum". If every example is
+        left out, the mean is 0.
 
     Raises:
         ValueError: if shapes differ, K < 2, or a label is out of range or not valid (first bad index named).
@@ -63,16 +64,16 @@ def cross_entropy(
         is accumulated in float32.
 
     Complexity:
-        one pass over the logits in chunks that fit the cache, gradient included, if the losses are averaged (or the
-        average is multiplied by a power of two); else a second pass in the backward pass. The extra memory is the
-        gradient, and none with ``inplace=True``. For a second derivative, for targets that require a gradient, and
-        under torch.compile and torch.func the same numbers are computed with plain torch operations.
+        One pass over the logits in chunks that fit the cache, gradient included, if the losses are averaged (or the
+        average is multiplied by a power of two); else a second pass in the backward pass. The only extra memory is the
+        gradient; ``inplace=True`` needs none. For a second derivative, for targets that require a gradient, and under
+        torch.compile and torch.func the same numbers are computed with plain torch operations.
 
     When to use:
-        always: every target of this package can be passed to it.
+        Always: every target of this package can be passed to it.
 
     Limitations:
-        a large network memorizes wrong labels and becomes overconfident (Guo et al. 2017; Lukasik et al. 2020).
+        A large network memorizes wrong labels and becomes overconfident (Guo et al. 2017; Lukasik et al. 2020).
 
     Aliases:
         softmax cross entropy; softmax_cross_entropy_with_integer_labels; categorical cross entropy;
@@ -140,7 +141,7 @@ def _mean_logit(z: Tensor, targets: Targets) -> Tensor:
 
 
 def can_accelerate(batch: LossInputs, logits: Tensor) -> bool:
-    """Say whether :func:`accelerated` can be used: eager code on plain tensors, only the logits need a gradient."""
+    """Return whether :func:`accelerated` can be used: eager code on plain tensors, only the logits need a gradient."""
     if batch.soft is None:
         return chunked.possible(logits, batch.labels, batch.left_out)
     return chunked.possible(logits, *batch.soft.tensors().values())
@@ -162,7 +163,7 @@ def accelerated(
         batch: what was read of the logits and the targets.
         logits: the logits that `batch` was read from.
         class_dim: the dimension of the classes.
-        reduction: how the losses will be reduced; "none" is taken for "mean".
+        reduction: how the losses will be reduced; "none" is treated as "mean".
         expected: (...) the gradient that autograd is expected to pass to each loss; None: that of the reduction.
         ahead: compute the gradient in the forward pass; False: only in the backward pass.
         inplace: write the gradient over the logits.
@@ -170,7 +171,7 @@ def accelerated(
     if expected is None and logits.requires_grad:
         expected = chunked.mean_gradient(logits, class_dim, 1 if reduction == "sum" else batch.counted)
         if batch.left_out is not None and reduction == "none":
-            expected = expected.masked_fill(batch.left_out, 0.0)  # as a masked mean of the losses will bring it
+            expected = expected.masked_fill(batch.left_out, 0.0)  # as a masked mean of the losses will pass it
     kernel = CrossEntropyKernel(batch)
     return chunked.run(kernel, logits, class_dim=class_dim, expected=expected, ahead=ahead, inplace=inplace)
 

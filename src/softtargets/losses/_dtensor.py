@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def is_dtensor(logits: object) -> "TypeGuard[DTensor]":
-    """Say whether logits are a DTensor, without importing torch.distributed.tensor."""
+    """Return whether logits are a DTensor, without importing torch.distributed.tensor."""
     if type(logits) is Tensor:
         return False
     module = sys.modules.get("torch.distributed.tensor")
@@ -40,13 +40,13 @@ def dtensor_cross_entropy(
     """Return the cross entropy of a DTensor: a DTensor of losses, sharded as its examples, replicated over its classes.
 
     Args:
-        logits: (..., K) float; over each dimension of the mesh replicated, or sharded over examples or, over one of
-            them, over the classes.
+        logits: (..., K) float; each dimension of the mesh replicates it or shards the examples; at most one shards the
+            classes.
         targets: (...) integer labels, probabilities of the shape of the logits, or Targets, of all examples and
-            classes. Plain tensors are the same on every process; DTensors are as their placements say.
+            classes. Plain tensors must be the same on every process; DTensors follow their placements.
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
-        mask: (...) bool, True for an example that counts.
+        mask: (...) bool, True for an example to include.
         reduction: "none", "mean" or "sum".
     """
     from torch.distributed.tensor import DTensor
@@ -61,7 +61,7 @@ def dtensor_cross_entropy(
         targets = targets.movedim(dim, -1) if targets.is_floating_point() else targets
     else:
         check_shape(targets, shape)
-    # only the local part is looked at, because looking at a DTensor would communicate
+    # only the local part is checked, because reading a DTensor would communicate
     ours = _local_targets(targets, shape, mesh, examples)
     here = None if mask is None else _local(mask, mesh, examples)
     local = logits.to_local(grad_placements=logits.placements).movedim(dim, -1)

@@ -37,7 +37,7 @@ def focal_loss(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
@@ -55,17 +55,17 @@ def focal_loss(
         form over classes.
 
     Complexity:
-        labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
+        Labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
         O(N K) with several tensors of the size of the logits.
 
     When to use:
-        to calibrate confidence, since it reduces the gradient of labels that are already probable, or when easy
+        To calibrate confidence, since it reduces the gradient of labels that are already probable, or when easy
         examples outnumber hard ones.
 
     Limitations:
-        not proper: its minimiser is not the true distribution (Charoenphakdee et al. 2021, from memory). It is usually
-        less certain than the truth, and more certain if no class is likely. Wrong labels are hard examples and get
-        more weight.
+        Not proper: its minimiser is not the true distribution (Charoenphakdee et al. 2021, from memory). It is usually
+        less confident than the true distribution, but more confident if no class is likely. Wrong labels are hard
+        examples and get more weight.
 
     Aliases:
         FL; sigmoid_focal_loss
@@ -115,7 +115,7 @@ def sample_dependent_focal_loss(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
@@ -125,20 +125,20 @@ def sample_dependent_focal_loss(
         TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        threshold=0 gives focal with gamma_high; threshold=1 gives focal with gamma_low.
+        threshold=0 gives focal_loss with gamma_high; threshold=1 gives focal_loss with gamma_low.
 
     Notes:
         "53" in FLSD-53 stands for the two gammas, 5 below and 3 above a probability of 0.2.
 
     Complexity:
-        that of focal_loss.
+        That of focal_loss.
 
     When to use:
-        calibration, if one gamma is too small for improbable labels or too large for probable ones.
+        Calibration, if one gamma is too small for improbable labels or too large for probable ones.
 
     Limitations:
-        the loss is discontinuous at the threshold, where it increases as the label becomes more probable. Otherwise
-        those of focal_loss.
+        The loss is discontinuous at the threshold, where it increases as the label becomes more probable. The
+        limitations of focal_loss apply as well.
 
     Aliases:
         FLSD-53
@@ -187,7 +187,7 @@ def dual_focal_loss(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
@@ -197,19 +197,19 @@ def dual_focal_loss(
         TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        gamma=0 gives cross_entropy; a label that is the least probable class gives focal.
+        gamma=0 gives cross_entropy; a label that is the least probable class gives focal_loss.
 
     Notes:
-        the default gamma of 5 is that of their code. It is larger than for the focal loss since the base is larger.
+        The default gamma of 5 is from the authors' code. It is larger than for the focal loss since the base is larger.
 
     Complexity:
-        labels: O(N K), with several tensors of the size of the logits. Soft targets: O(N K log K), each row is sorted.
+        Labels: O(N K), with several tensors of the size of the logits. Soft targets: O(N K log K), each row is sorted.
 
     When to use:
-        calibration, if the focal loss leaves a model underconfident.
+        Calibration, if the focal loss leaves a model underconfident.
 
     Limitations:
-        the loss is discontinuous where the label overtakes a class. Class j is the runner-up only if the prediction is
+        The loss is discontinuous where the label overtakes a class. Class j is the runner-up only if the prediction is
         right.
 
     Aliases:
@@ -251,12 +251,12 @@ def poly1_loss(
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
         targets: (...) integer labels, float probabilities of the shape of the logits, or Targets.
-        epsilon: a number or a (...) float tensor, one per example, at least -1, which removes the first term of the
-            series.
+        epsilon: a number or a (...) float tensor, one per example, at least -1. A value of -1 removes the first term of
+            the series.
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
@@ -269,22 +269,23 @@ def poly1_loss(
         epsilon=0 gives cross_entropy; the gradient is that of cross_entropy times 1 + epsilon p_label.
 
     Notes:
-        their epsilon_1, 2 for image classification (from memory), as in optax; PyTorch ports use 1 by default.
+        `epsilon` is the paper's epsilon_1, 2 for image classification (from memory), as in optax; PyTorch ports use 1
+        by default.
 
     Complexity:
-        labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
+        Labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
         O(N K) with several tensors of the size of the logits.
 
     When to use:
-        to tune one more number beside cross entropy. A positive epsilon gives more weight to examples that are already
-        predicted well; a negative one gives them less, as the focal loss does.
+        To extend cross entropy by one hyper-parameter. A positive epsilon gives more weight to examples that are
+        already predicted well; a negative one gives them less, as the focal loss does.
 
     Limitations:
-        not proper unless epsilon is 0: its minimiser is not the true distribution. With a positive epsilon it is more
-        certain than the truth.
+        Not proper unless epsilon is 0: its minimiser is not the true distribution. With a positive epsilon the
+        minimiser is overconfident.
 
     Aliases:
-        PolyLoss, Poly-1 cross entropy; PolyLoss; poly_loss_cross_entropy; poly1_cross_entropy
+        PolyLoss; Poly-1 cross entropy; poly_loss_cross_entropy; poly1_cross_entropy
 
     References:
         Leng et al. 2022, *PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions*, ICLR

@@ -25,27 +25,27 @@ def ghost_cross_entropy(
     mask: Tensor | None = None,
     reduction: Reduction = "none",
 ) -> Tensor:
-    """Ghost cross entropy: over the named classes and one ghost class that stands for all the others.
+    """Ghost cross entropy: cross entropy over the classes in the target and one ghost class for all other classes.
 
     sum_k t_k * -log p_k + (1 - sum(t)) * -log sum_others p
 
-    The target of the ghost class is the mass that the named classes leave. The probability that the student gives to
-    the other classes is compared as a whole: the gradient is that of a target which spreads the remaining mass as the
-    student itself does.
+    The target of the ghost class is the mass that is not on the named classes. The probability that the student gives
+    to the other classes is compared as a whole: the gradient is that of a target which spreads the remaining mass as
+    the student itself does.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
         targets: factored Targets without a prior, with non-negative weights and a mass of at most 1, as
-            ``targets.top_k(..., residual="drop")`` makes; or (...) integer labels, which leave no mass.
+            ``targets.top_k(..., residual="drop")`` makes; or (...) integer labels, whose mass is 1.
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out. Targets mark such examples in ``Targets.ignored``.
-        mask: (...) bool, True for an example that counts; None: every example that is not ignored counts.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        mask: (...) bool, True for an example to include; None: include every example that is not ignored.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, >= 0, 0 for an example that is left out; () with "mean" or "sum". Infinite if mass
-        remains and there is no other class, or all others are masked; there a mass of at most 1e-3, which rounding may
-        leave, is dropped.
+        remains and there is no other class, or all others are masked; in that case a remaining mass of at most 1e-3 is
+        attributed to rounding and dropped.
 
     Raises:
         ValueError: if shapes differ, or targets are not factored, have a prior, a negative weight or a mass above 1.
@@ -55,16 +55,16 @@ def ghost_cross_entropy(
         targets of mass 1 give cross_entropy; targets of mass 0 give -log(1 - sum_named p).
 
     Notes:
-        the ghost token of Anshumann et al. 2025 (second-hand); sum_topk p of the teacher is `targets.mass()`.
+        The ghost token of Anshumann et al. 2025 (second-hand); sum_topk p of the teacher is `targets.mass()`.
 
     Complexity:
         cross_entropy and one more pass over the logits.
 
     When to use:
-        only the teacher's top-k probabilities are cached, and nothing should be assumed about the others.
+        Only the teacher's top-k probabilities are cached, and nothing should be assumed about the others.
 
     Limitations:
-        the student's probabilities of the other classes keep their own shape, whatever the teacher's;
+        The student's probabilities of the other classes keep their own shape, whatever the teacher's;
         :func:`softtargets.targets.sample` is unbiased.
 
     Example:

@@ -48,8 +48,8 @@ def linear_cross_entropy(
         bias: (K,) float or None.
         chunk: rows per chunk, at least 1; None: 1/32 of the rows, in half precision 1/16, and at least 64.
         ignore_index: label of an example to leave out. Soft targets mark such examples in ``Targets.ignored``.
-        mask: (...) bool, True for an example that counts; None: every example that is not ignored counts.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        mask: (...) bool, True for an example to include; None: include every example that is not ignored.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, 0 for an example that is left out; () with "mean" or "sum".
@@ -67,15 +67,15 @@ def linear_cross_entropy(
         are computed in its precision and the sums over classes in float32.
 
     Complexity:
-        the three matrix products of the layer; memory for the gradients of hidden and weight and one chunk of logits.
-        If the losses that count are not all weighted alike, the products are computed again in the backward pass. On an
-        accelerator the host waits to find that out, unless the losses go into a plain mean or sum.
+        The three matrix products of the layer; memory for the gradients of hidden and weight and one chunk of logits.
+        If the losses do not all have the same weight, the products are computed again in the backward pass. Checking
+        this makes the host wait on an accelerator, except for a plain mean or sum.
 
     When to use:
-        there are very many classes, as in language models and translation.
+        There are very many classes, as in language models and translation.
 
     Limitations:
-        if the logits are needed elsewhere (accuracy, distillation), computing them once is cheaper.
+        If the logits are needed elsewhere (accuracy, distillation), computing them once is cheaper.
 
     Aliases:
         cut cross entropy; CCE; fused linear cross entropy; fused_linear_cross_entropy;
@@ -115,7 +115,9 @@ def _checked(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tenso
     if weight.ndim != 2 or weight.shape[0] < 2:
         raise fail("weight", "shape (K, H) with K >= 2", tuple(weight.shape), "pass Linear.weight")
     if hidden.ndim < 1 or hidden.shape[-1] != weight.shape[1]:
-        raise fail("hidden", f"shape (..., {weight.shape[1]}), as weight", tuple(hidden.shape), "align them")
+        raise fail(
+            "hidden", f"shape (..., {weight.shape[1]}), as weight", tuple(hidden.shape), "pass the input of this layer"
+        )
     if bias is not None:
         check_floating("bias", bias)
         if bias.shape != weight.shape[:1]:
@@ -193,7 +195,7 @@ def _batched(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 
 def _common(grad: Tensor, ignored: Tensor | None) -> Tensor | None:
-    """Return the number that all losses that count are multiplied by, or None if they differ."""
+    """Return the number that all losses that are not left out are multiplied by, or None if they differ."""
     if not any(grad.stride()):
         return grad.flatten()[0] if grad.numel() else grad.sum()
     counted = grad.flatten() if ignored is None else grad[~ignored]

@@ -35,16 +35,17 @@ def loss_bound(losses: Tensor, bound: float | Tensor, *, mask: Tensor | None = N
         bound=0 gives the mean of losses that are at least 0; a mean above the bound is unchanged.
 
     Notes:
-        their b, or B. As in flooding, the absolute value is taken of the mean of a batch, not of each loss.
+        `bound` is b in flooding and B in Toner & Storkey. As in flooding, the absolute value is taken of the mean of a
+        batch, not of each loss.
 
     Complexity:
         O(N).
 
     When to use:
-        noise of a known rate: a training loss below the entropy of the noise is only possible by memorisation.
+        Noise of a known rate: a training loss below the entropy of the noise is only possible by memorisation.
 
     Limitations:
-        it acts on the mean only: some examples may be memorised while the loss of others grows. The mean of a small
+        It acts on the mean only: some examples may be memorised while the loss of others grows. The mean of a small
         batch can fall below the bound by chance.
 
     Example:
@@ -79,19 +80,20 @@ def entropy_bound(transition: Transition | Tensor, *, class_prior: Tensor | None
         TypeError: if T is neither a Transition nor a floating-point tensor.
 
     Special cases:
-        no noise gives 0; labels that say nothing give log K.
+        no noise gives 0; labels that carry no information give log K.
 
     Notes:
-        their B. For exclusive symmetric noise of .2, .4, .6, .8 over ten classes: .940, 1.552, 1.991, 2.258.
+        This is B in the paper. For exclusive symmetric noise of .2, .4, .6, .8 over ten classes: .940, 1.552, 1.991,
+        2.258.
 
     Complexity:
         O(K^2), once.
 
     When to use:
-        as the bound of :func:`loss_bound`, or to read a training loss on noisy labels.
+        As the bound of :func:`loss_bound`, or to read a training loss on noisy labels.
 
     Limitations:
-        it holds for the expected loss: the loss of a batch varies around it. Classes that overlap add to it.
+        It holds for the expected loss: the loss of a batch varies around it. Classes that overlap add to it.
 
     Example:
         >>> round(float(entropy_bound(Transition.symmetric(0.2, 10))), 3)

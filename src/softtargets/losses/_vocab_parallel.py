@@ -52,11 +52,11 @@ def vocab_parallel_cross_entropy(
         targets: (...) integer labels, float probabilities (..., K) over all K classes, or Targets of (...); the same on
             every process.
         group: the processes that share the classes; None: all.
-        num_classes: K, to be checked if the targets do not know it.
+        num_classes: expected K, checked if the targets do not record it; None: not checked.
         class_dim: the dimension of the classes; 1 for (N, K_local, d1, ...).
         ignore_index: label of an example to leave out. Soft targets mark such examples in ``Targets.ignored``.
-        mask: (...) bool, True for an example that counts; None: every example that is not ignored counts.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        mask: (...) bool, True for an example to include; None: include every example that is not ignored.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, the same on every process, 0 for an example that is left out; () with "mean" or
@@ -71,21 +71,21 @@ def vocab_parallel_cross_entropy(
         one process gives cross_entropy; a process without classes returns the same losses as the others.
 
     Notes:
-        Megatron's vocab_parallel_cross_entropy, torch's loss_parallel. Every process computes the same scalar from the
-        same losses and calls backward on it: the gradient is that of this one scalar, *not* times the number of
-        processes, so average over data-parallel groups only, never over `group`.
+        Corresponds to Megatron's vocab_parallel_cross_entropy and torch's loss_parallel. Every process computes the
+        same scalar from the same losses and calls backward on it: the gradient is the gradient of this one scalar,
+        *not* multiplied by the number of processes, so average over data-parallel groups only, never over `group`.
 
     Complexity:
-        two all-reduces, of 1 and of at most 5 numbers per example (and one of the slice sizes if `valid` masks
+        Two all-reduces, of 1 and of at most 5 numbers per example (and one of the slice sizes if `valid` masks
         classes), none in the backward pass; O(N K_local) work; the extra memory is the gradient, of the size of the
         slice. It cannot be differentiated twice, nor used in torch.func.
 
     When to use:
-        the last layer is split over the classes (tensor parallel), and N x K logits would not fit on one device. A
-        DTensor that is sharded over its classes can be passed to cross_entropy as it is.
+        The last layer is split over the classes (tensor parallel), and N x K logits would not fit on one device. A
+        DTensor that is sharded over its classes can be passed to cross_entropy directly.
 
     Limitations:
-        with PyTorch 2.13, loss_parallel refuses smoothing and has wrong gradients for soft targets; Megatron's
+        With PyTorch 2.13, loss_parallel refuses smoothing and has wrong gradients for soft targets; Megatron's
         smoothing was wrong over a split vocabulary (its issues 737 and 7464).
 
     Aliases:
@@ -186,7 +186,7 @@ class _Split(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph
             remedy = "gather the logits and use cross_entropy"
             raise RuntimeError(
-                sentence("logits", "a single derivative if the classes are split", "create_graph=True", remedy)
+                sentence("logits", "only first derivatives if the classes are split", "create_graph=True", remedy)
             )
         logits, classes, top, log_total, mass, share, *leaves = ctx.saved_tensors
         targets = _pytree.tree_unflatten(leaves, ctx.structure)

@@ -29,7 +29,7 @@ class LossInputs:
         logits: (..., K) float, the classes last; 0 for an example that is left out, so that its gradient is 0.
         labels: (...) int64, 0 for an example that is left out; None if the targets are soft.
         soft: the soft targets, or None if there are labels.
-        left_out: (...) bool, True for an example that is ignored or masked; None: every example counts.
+        left_out: (...) bool, True for an example that is ignored or masked; None: no example is left out.
     """
 
     logits: Tensor
@@ -48,7 +48,7 @@ class LossInputs:
 
     @property
     def counted(self) -> int | Tensor:
-        """The number of examples that count, but at least 1."""
+        """The number of examples that are not left out, but at least 1."""
         if self.left_out is None:
             return max(1, self.logits.shape[:-1].numel())
         return (~self.left_out).sum().clamp(min=1)
@@ -56,7 +56,7 @@ class LossInputs:
     def finish(self, losses: Tensor, reduction: Reduction = "none") -> Tensor:
         """Set the losses of examples that are left out to 0, and reduce over the others.
 
-        The mean over no example is 0.
+        If every example is left out, the mean is 0.
         """
         check_reduction(reduction)
         if self.left_out is not None:
@@ -142,7 +142,7 @@ def read_targets(
 
     Returns:
         (...) int64 labels or None, soft targets or None, and (...) bool, True for an example that is left out, or None
-        if every example counts. The soft targets are marked as ignored there.
+        if no example is left out. The soft targets are marked as ignored there.
     """
     check_ignore_index(ignore_index)
     if isinstance(targets, Tensor) and not targets.is_floating_point():
@@ -257,7 +257,7 @@ def check_fit(targets: Targets, shape: tuple[int, ...], num_classes: int) -> Non
     check_shape(targets, shape)
     known = targets.num_classes
     if known is not None and known != num_classes:
-        raise fail("targets", f"{num_classes} classes, as the logits", known, "align them")
+        raise fail("targets", f"{num_classes} classes, as the logits", known, "use the same classes for both")
     labels, index = targets.labels, targets.index
     if index is not None and labels is not None:
         read_labels("targets", labels, num_classes=num_classes)
@@ -276,7 +276,7 @@ def _check_valid(targets: Targets, mask: Tensor, shape: tuple[int, ...]) -> None
         if at is not None:
             got = f"{int(labels[at])} at {where(at)}"
             remedy = "fix the mask, or mark the example in Targets.ignored"
-            raise fail("targets", "labels of classes that `valid` says exist", got, remedy)
+            raise fail("targets", "labels of valid classes, as marked by `valid`", got, remedy)
     if index is not None and targets.value is not None:
         weights, there = targets.value, valid.gather(-1, index)
     else:
@@ -287,7 +287,7 @@ def _check_valid(targets: Targets, mask: Tensor, shape: tuple[int, ...]) -> None
     if at is not None:
         label = at[-1] if index is None else int(index[at])
         got = f"{entry(weights, at)} on class {label} at {where(at[:-1])}"
-        raise fail("targets", "weight on classes that `valid` says exist", got, "fix the mask, or set it to 0")
+        raise fail("targets", "weight only on valid classes, as marked by `valid`", got, "fix the mask, or set it to 0")
 
 
 def _first(bad: Tensor, ignored: Tensor | None) -> tuple[int, ...] | None:
@@ -298,5 +298,8 @@ def check_shape(targets: Targets | Tensor, shape: tuple[int, ...]) -> None:
     """Require one target per example."""
     if tuple(targets.shape) != tuple(shape):
         raise fail(
-            "targets", f"shape {tuple(shape)}, as the logits without classes", tuple(targets.shape), "align them"
+            "targets",
+            f"shape {tuple(shape)}, as the logits without classes",
+            tuple(targets.shape),
+            "pass one target per example",
         )

@@ -27,13 +27,14 @@ def reduce(
 
     mean = sum_i weight_i * loss_i / normalizer, where normalizer is sum_i weight_i unless it is given
 
-    A tensor of losses does not say which examples were ignored: their losses are 0 like any other 0. Use the
-    ``reduction=`` of the loss itself, which does not count ignored examples, or pass `mask`.
+    A tensor of losses does not record which examples were ignored: an ignored example has loss 0, like an example that
+    is predicted with certainty. Use the ``reduction=`` of the loss itself, which does not count ignored examples, or
+    pass `mask`.
 
     Args:
         losses: (...) float.
         reduction: "mean", "sum" or "none".
-        mask: (...) bool, True for an example that counts, for instance ``labels != -100``; None: every example counts.
+        mask: (...) bool, True for an example to include, for instance ``labels != -100``; None: include all.
         weight: (...) float, >= 0, one weight per example; None: every example has weight 1. An example of weight 0 is
             left out, even if its loss is not finite.
         normalizer: number or () tensor that "mean" divides by, >= 0; 0 gives a mean of 0. With the number of examples

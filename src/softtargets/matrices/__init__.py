@@ -8,5 +8,5 @@ from softtargets.matrices._transition import Transition
 
 __all__ = ["LabelMatrix", "Transition"]
 
-if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+if not _TYPE_CHECKING:  # otherwise a type checker would accept any attribute name
     __getattr__ = _advice(__name__)

@@ -64,18 +64,18 @@ def read_sparse(num_classes: int, others: object, shares: object, matrix: object
         index = first_bad(bad)
         if index is not None:
             got = f"class {int(found[index])} in row {index[0]}"
-            remedy = "name each class once, and fill up the row with its own class at share 0"
+            remedy = "name each class once, and pad the row with its own class at share 0"
             raise fail("others", "in each row classes other than its own, each once", got, remedy)
     return classes
 
 
 def same_matrix(a: Tensor, b: Tensor) -> bool:
-    """Say whether two matrices are equal, entry by entry, whatever their devices."""
+    """Return whether two matrices are equal, entry by entry, whatever their devices."""
     return a.shape == b.shape and torch.equal(a.detach().cpu(), b.detach().cpu())
 
 
 def rendered(name: str, num_classes: int, **fields: object) -> str:
-    """Render a matrix as a short call: numbers as they are, tensors by their shape."""
+    """Render a matrix as a short call: numbers by value, tensors by their shape."""
     parts = [str(num_classes)]
     for field, value in fields.items():
         if isinstance(value, Tensor) and value.ndim > 0:

@@ -46,7 +46,7 @@ class LabelMatrix:
             raise fail("table", f"{self.num_classes} rows, one per class", self.table.shape[0], "fix num_classes")
         for name, default in (("keep", 1.0), ("rest", 0.0), ("prior", None)):
             if getattr(self, name) is not default and getattr(self, name) != default:
-                raise fail(name, "not given beside a table", getattr(self, name), f"drop {name} or the table")
+                raise fail(name, "not given together with a table", getattr(self, name), f"drop {name} or the table")
 
     @classmethod
     def identity(cls, num_classes: int) -> "LabelMatrix":

@@ -26,16 +26,16 @@ class Transition:
 
     It acts on probabilities and is stored in one of three forms: symmetric, ``(1 - redraw) I + redraw / K J``, in
     closed form (the identity included); sparse, a few other classes for each class; or any row-stochastic matrix. Two
-    transitions are equal if their dense forms are, to the bit; :meth:`total_variation` measures how much they differ.
+    transitions are equal if their dense forms are bitwise equal; :meth:`total_variation` measures how much they differ.
 
     Args:
         num_classes: K, at least 2.
         redraw: share of labels redrawn uniformly over all K classes (the inclusive rate; Lukasik et al.'s alpha), one
-            number in [0, K / (K - 1)]. Above 1 a label is less likely to stay than to become any one other class.
+            number in [0, K / (K - 1)]. Above 1 a label is less likely to stay than to become any given other class.
         matrix: (K, K) float, rows sum to 1; in place of `redraw`.
-        others: (K, W) integers, classes that a label of each class may become, in place of `redraw`. A row with fewer
-            is filled up with its own class at share 0.
-        shares: (K, W) float, their probabilities; the rest of each row to 1 is the share that stays.
+        others: (K, W) integers, classes that a label of each class may become, in place of `redraw`. Pad a row that has
+            fewer with its own class at share 0.
+        shares: (K, W) float, their probabilities; 1 minus the sum of a row is the probability that the label stays.
     """
 
     num_classes: int
@@ -59,7 +59,7 @@ class Transition:
             return
         if isinstance(self.redraw, Tensor) or self.redraw != 0:
             remedy = "drop redraw, or the other form"
-            raise fail("redraw", "0 beside a matrix or others", self.redraw, remedy)
+            raise fail("redraw", "0 if matrix or others is given", self.redraw, remedy)
 
     @classmethod
     def identity(cls, num_classes: int) -> "Transition":
@@ -75,7 +75,7 @@ class Transition:
 
     @classmethod
     def wrap(cls, transition: "Transition | Tensor") -> "Transition":
-        """Return a plain (K, K) tensor as a Transition, and a Transition as it is."""
+        """Return a plain (K, K) tensor as a Transition, and a Transition unchanged."""
         if isinstance(transition, Transition):
             return transition
         check_stochastic("transition", transition)
@@ -83,7 +83,7 @@ class Transition:
 
     @classmethod
     def columns_sum_to_one(cls, matrix: Tensor) -> "Transition":
-        """Return a matrix whose columns are the clean classes, as cleanlab's noise matrix is, as a Transition.
+        """Convert a matrix whose columns are the clean classes, such as cleanlab's noise matrix.
 
         Example:
             >>> Transition.columns_sum_to_one(torch.tensor([[0.75, 0.5], [0.25, 0.5]])).to_dense()[0].tolist()
@@ -108,7 +108,7 @@ class Transition:
         return LabelMatrix(self.num_classes, 1 - self.redraw, self.redraw).to_dense(dtype).clamp(min=0.0)
 
     def diagonal(self, dtype: torch.dtype = torch.float64) -> Tensor:
-        """Return the (K,) shares of labels that stay, by clean class: the diagonal."""
+        """Return the (K,) fractions of labels that stay the same, by clean class: the diagonal."""
         if self.matrix is not None:
             return self.matrix.diagonal().to(dtype)
         if self.shares is not None:
@@ -149,7 +149,7 @@ class Transition:
         return prior @ self.to_dense()
 
     def is_stationary(self, class_prior: Tensor | None = None, *, tolerance: float = 1e-6) -> bool:
-        """Say whether the observed classes have the probabilities of the clean ones, each to within `tolerance`."""
+        """Return whether the observed classes have the probabilities of the clean ones, each to within `tolerance`."""
         change = self.observed_prior(class_prior) - self._prior(class_prior)
         return float(change.abs().max()) <= tolerance
 
@@ -164,7 +164,7 @@ class Transition:
         kept = int((values < 1e-10).sum())
         if kept > 1:
             got = f"{kept} independent ones"
-            raise fail("transition", "one stationary prior", got, "ask is_stationary of the prior that is meant")
+            raise fail("transition", "one stationary prior", got, "check the intended prior with is_stationary")
         return left[:, -1] / left[:, -1].sum()
 
     def total_variation(self, other: "Transition | Tensor") -> Tensor:
@@ -201,7 +201,7 @@ class Transition:
             if not isinstance(stays, Tensor) or values_visible(stays):
                 condition = self.condition()
                 if condition == math.inf:
-                    raise fail("transition", "invertible", "redraw = 1, where the label says nothing", remedy)
+                    raise fail("transition", "invertible", "redraw = 1, where the label carries no information", remedy)
                 _check_condition(condition, remedy)
             return LabelMatrix(self.num_classes, 1 / stays, -self.redraw / stays)
         given = self.matrix if self.shares is None else self.shares
@@ -239,7 +239,9 @@ class Transition:
 
 def _check_same_classes(transition: Transition, other: Transition) -> None:
     if transition.num_classes != other.num_classes:
-        raise fail("other", f"{transition.num_classes} classes", other.num_classes, "align the two transitions")
+        raise fail(
+            "other", f"{transition.num_classes} classes", other.num_classes, "use transitions of the same classes"
+        )
 
 
 def _solve(matrix: Tensor) -> tuple[Tensor, Tensor]:

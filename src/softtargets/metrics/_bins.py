@@ -19,10 +19,10 @@ class Bins(TensorResult):
     """Sums per bin of confidence, from which calibration errors and reliability diagrams are computed.
 
     Args:
-        edges: (B + 1,) float64 from 0 to 1. Bin b holds edges[b] < confidence <= edges[b + 1], and the first one holds
-            0 too. (K, B + 1) for class-wise bins of equal mass.
-        count: (B,) int64, number of examples. (K, B) for class-wise bins, as the following two: of the probability of
-            each class.
+        edges: (B + 1,) float64 from 0 to 1. Bin b holds edges[b] < confidence <= edges[b + 1], and the first bin also
+            includes 0. (K, B + 1) for class-wise bins of equal mass.
+        count: (B,) int64, number of examples. `count`, `confidence` and `correct` are (K, B) for class-wise bins, which
+            bin the probability of each class.
         confidence: (B,) float64, sums of the confidences.
         correct: (B,) int64, number of right predictions; for class-wise bins, of examples with the label k.
     """

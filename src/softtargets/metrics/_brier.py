@@ -145,13 +145,13 @@ def brier(
 
     mean_i sum_k (p_ik - [k = labels[i]]) ** 2        # Brier 1950
 
-    For two classes this is twice the score that counts one class alone, as scikit-learn's for binary labels does.
+    For two classes this is twice scikit-learn's score for binary labels, which counts only one class.
 
     Args:
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
 
@@ -160,7 +160,7 @@ def brier(
 
     Raises:
         ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
-            label is out of range (first bad row named), or no row counts.
+            label is out of range (first bad row named), or no row is left.
         TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
             bool.
 
@@ -211,12 +211,12 @@ def brier_decomposition(
 ) -> BrierParts:
     """Decompose the Brier score into reliability, resolution, uncertainty and a within-bin term.
 
-    A class has N forecasts f of its outcomes o. Bin b holds n_b of them, with the means f_b and o_b, and o. is the mean
-    of all outcomes.
+    A class has N forecasts f of its outcomes o. Bin b holds n_b of them, with the means f_b and o_b, and o_mean is the
+    mean of all outcomes.
 
     reliability = sum_b n_b / N (f_b - o_b) ** 2                                            # Murphy 1973
-    resolution  = sum_b n_b / N (o_b - o.) ** 2
-    uncertainty = o. (1 - o.)
+    resolution  = sum_b n_b / N (o_b - o_mean) ** 2
+    uncertainty = o_mean (1 - o_mean)
     within_bin  = sum_b 1 / N sum_i (f_i - f_b) ** 2 - 2 (f_i - f_b) (o_i - o_b)            # Stephenson et al. 2008
 
     Each part is summed over the classes. reliability - resolution + uncertainty + within_bin is the Brier score.
@@ -227,7 +227,7 @@ def brier_decomposition(
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
         n_bins: number of bins, at least 1.

@@ -59,7 +59,7 @@ def reliability_bins(
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
         n_bins: number of bins, at least 1.
@@ -71,7 +71,7 @@ def reliability_bins(
 
     Raises:
         ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
-            label is out of range (first bad row named), or no row counts, or n_bins < 1.
+            label is out of range (first bad row named), or no row is left, or n_bins < 1.
         TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
             bool.
 
@@ -141,14 +141,14 @@ def ece(
     the maximum.
 
     debiased=True subtracts accuracy_b (1 - accuracy_b) / (n_b - 1) from each squared gap and leaves out bins of one
-    example. A negative sum counts as 0 (Kumar et al. 2019, debiased estimator), class-wise that of each class, as in
-    the authors' code.
+    example. A negative sum counts as 0 (Kumar et al. 2019, debiased estimator), and with classwise=True the sum of each
+    class is clipped in this way, as in the authors' code.
 
     Args:
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
         n_bins: number of bins; 15 is usual, Lukasik et al. 2020 use 100.
@@ -168,10 +168,10 @@ def ece(
         certain and always right gives 0; certain and always wrong gives 1.
 
     When to use:
-        to compare with published numbers, with their number of bins; 15 is usual.
+        To compare with published numbers, with their number of bins; 15 is usual.
 
     Limitations:
-        the value depends on the number and kind of bins and is biased upwards for few examples; use debiased=True, or
+        The value depends on the number and kind of bins and is biased upwards for few examples; use debiased=True, or
         :func:`smooth_ece`, which has no bins.
 
     Aliases:

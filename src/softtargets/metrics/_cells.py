@@ -16,7 +16,7 @@ NUM_CELLS = 2 * _SIDE + 1
 
 
 def cell_of(confidence: Tensor) -> Tensor:
-    """Return the cell of each confidence. Cells are in order, and exactly 0 and exactly 1 have cells of their own.
+    """Return the cell of each confidence. Cells are in order, and exactly 0 and exactly 1 have separate cells.
 
     The cell is computed from the bits of the number, without rounding, so that it is the same on every machine.
 

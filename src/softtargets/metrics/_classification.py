@@ -114,7 +114,7 @@ def accuracy(
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
         top_k: number of classes among which the label counts as correct, in [1, K].
@@ -124,7 +124,7 @@ def accuracy(
 
     Raises:
         ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
-            label is out of range (first bad row named), or no row counts, or `top_k` is not in [1, K].
+            label is out of range (first bad row named), or no row is left, or `top_k` is not in [1, K].
         TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
             bool.
 
@@ -171,8 +171,8 @@ def nll(
     Args:
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`; more exact where probabilities are very small.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        logits: (..., K) float, in place of `probs`; more accurate if probabilities are very small.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
 
@@ -181,7 +181,7 @@ def nll(
 
     Raises:
         ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
-            label is out of range (first bad row named), or no row counts.
+            label is out of range (first bad row named), or no row is left.
         TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
             bool.
 

@@ -134,8 +134,10 @@ def _named(accumulators: object) -> dict[str, Accumulator]:
     named: dict[str, Accumulator] = {}
     for name, one in pairs:
         if not isinstance(one, Accumulator):
-            raise fail_type("accumulators", required, type(one).__name__, "create it, as in Accuracy()")
+            raise fail_type("accumulators", required, type(one).__name__, "pass an instance, such as Accuracy()")
         if name in named:
-            raise fail("accumulators", "one of each class in a list", f"two {name}", "pass a dict with names")
+            raise fail(
+                "accumulators", "a list of accumulators of different classes", f"two {name}", "pass a dict with names"
+            )
         named[name] = one
     return named

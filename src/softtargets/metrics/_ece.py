@@ -84,8 +84,8 @@ class ECE(Accumulator):
     def bound(self) -> Tensor:
         """Return an upper bound of the difference between :meth:`compute` and :func:`ece` of the same examples.
 
-        With bins of equal width only the rounding of confidences counts. With bins of equal mass it is not known to
-        which bin the examples of a cell with an edge in it belong; the bound is the sum of the largest effects.
+        With bins of equal width only the rounding of confidences counts. With bins of equal mass, the examples of a
+        cell that contains a bin edge may belong to either bin; the bound sums the largest possible effects.
 
         Returns:
             () float64.

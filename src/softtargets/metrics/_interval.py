@@ -12,7 +12,7 @@ from softtargets.metrics.accumulators import Accumulator
 
 __all__ = ["Interval", "interval", "paired_difference"]
 
-# Numbers of a weighted state that are held at once, 64 MiB of them.
+# Numbers of a weighted state that are held in memory at a time, 64 MiB.
 _NUMBERS = 2**23
 
 
@@ -55,16 +55,16 @@ def interval(
     basic:      [2 * estimate - q(1 - a), 2 * estimate - q(a)]
 
     A replicate draws as many groups of examples as there are, with replacement. If an accumulator has more groups than
-    examples, few examples share a group, and this is the bootstrap over examples. Otherwise the groups are random parts
-    of the examples, which are independent and identically distributed like the examples, and the bootstrap has the same
+    examples, few examples share a group, and this is the bootstrap over examples. Otherwise each group is a random
+    subset of the examples. The groups are then independent and identically distributed, and the bootstrap has the same
     limit. With G groups the relative error of the interval's width is about 1 / sqrt(2 G), 2 % for 1,000.
 
     The metric determines the kind of interval. Calibration errors are sums of absolute values and therefore biased
     upwards, and each replicate is biased again. The percentile interval would add this bias, and the basic interval
     subtracts it. For gaps of one or two standard errors, however, the replicates overestimate the bias. The lower end
-    is therefore that of the basic interval, cut at the smallest possible value of the metric, and the upper end is at
-    least estimate + (q(1 - a) - q(a)) / 2. For errors below their noise the coverage is still too low;
-    benchmarks/coverage.py measures it.
+    is therefore that of the basic interval, clipped at the smallest possible value of the metric, and the upper end is
+    at least estimate + (q(1 - a) - q(a)) / 2. For calibration errors smaller than their sampling noise the coverage is
+    still too low; benchmarks/coverage.py measures it.
 
     Args:
         accumulator: with `groups` of at least 2.

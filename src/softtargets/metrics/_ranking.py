@@ -19,7 +19,7 @@ def auroc(scores: ArrayLike, positives: ArrayLike, *, mask: ArrayLike | None = N
     Args:
         scores: (M,) float without NaN, high for positives.
         positives: (M,) bool, at least one True and one False.
-        mask: (M,) bool, True for entries that count. Default: all.
+        mask: (M,) bool, True for entries to include. Default: all.
 
     Returns:
         () float64, a fraction; 1/2 is chance.
@@ -51,7 +51,9 @@ def auroc(scores: ArrayLike, positives: ArrayLike, *, mask: ArrayLike | None = N
     if mask is not None:
         scores, positives = scores.masked_fill(~mask, 0.0), positives & mask
     if bool(scores.isnan().any()):
-        raise fail("scores", "numbers", f"nan at row {int(scores.isnan().byte().argmax())}", "fix it or drop it")
+        raise fail(
+            "scores", "numbers without NaN", f"nan at row {int(scores.isnan().byte().argmax())}", "fix it or drop it"
+        )
     negatives = ~positives if mask is None else ~positives & mask
     scores = scores.detach()
     above, below = scores[positives], scores[negatives].sort().values

@@ -58,7 +58,7 @@ def risk_coverage(
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
         scores: (...) float without NaN, high for confident predictions. Default: the largest probability.
@@ -68,7 +68,8 @@ def risk_coverage(
 
     Raises:
         ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
-            label is out of range (first bad row named), or no row counts, or a score that counts is NaN.
+            label is out of range (first bad row named), or no row is left, or a score that is not left out is
+            NaN.
         TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
             bool, or scores not floating-point.
 
@@ -77,7 +78,7 @@ def risk_coverage(
 
     Example:
         >>> probs = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
-        >>> risk_coverage(probs, torch.tensor([0, 1, 1])).risk  # by falling confidence right, wrong, right
+        >>> risk_coverage(probs, torch.tensor([0, 1, 1])).risk  # by decreasing confidence: right, wrong, right
         tensor([0.0000, 0.5000, 0.3333], dtype=torch.float64)
     """
     read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
@@ -114,7 +115,7 @@ def aurc(
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
         scores: (...) float without NaN, high for confident predictions. Default: the largest probability.
@@ -172,7 +173,7 @@ def excess_aurc(
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
         scores: (...) float without NaN, high for confident predictions. Default: the largest probability.
@@ -238,7 +239,7 @@ def coverage_at_risk(
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
         scores: (...) float without NaN, high for confident predictions. Default: the largest probability.
@@ -292,7 +293,7 @@ def misclassification_auroc(
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
         scores: (...) float without NaN, high for confident predictions. Default: the largest probability.
@@ -341,5 +342,7 @@ def _flat_scores(scores: Tensor, values: Tensor) -> Tensor:
 
 def _without_nan(scores: Tensor, at: Tensor) -> Tensor:
     if bool((bad := scores.isnan()).any()):
-        raise fail("scores", "numbers", f"nan at row {int(at[bad][0])}", "fix it or leave that row out by mask=")
+        raise fail(
+            "scores", "numbers without NaN", f"nan at row {int(at[bad][0])}", "fix it or leave that row out by mask="
+        )
     return scores

@@ -50,7 +50,8 @@ class SelectiveRisk(Accumulator):
     def bound(self) -> Tensor:
         """Return an upper bound of the difference between each entry of :meth:`compute` and its exact value.
 
-        Within a cell, the exact value lies between those with all right or all wrong predictions first.
+        The exact value lies between the value with all right predictions of each cell first and the value with all
+        wrong ones first.
 
         Returns:
             (len(names),) float64.

@@ -174,7 +174,7 @@ def smooth_ece(
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
 
@@ -183,7 +183,7 @@ def smooth_ece(
 
     Raises:
         ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
-            label is out of range (first bad row named), or no row counts.
+            label is out of range (first bad row named), or no row is left.
         TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
             bool.
 
@@ -191,7 +191,7 @@ def smooth_ece(
         equal confidences of all examples give |accuracy - confidence|, whatever the width.
 
     When to use:
-        to compare models, since there are no bins to choose.
+        To compare models, since there are no bins to choose.
 
     Aliases:
         smECE; relplot
@@ -229,7 +229,7 @@ def smooth_reliability(
         probs: (..., K) float, probabilities; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`.
-        mask: (...) bool, True for rows that count. Default: all rows.
+        mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
 

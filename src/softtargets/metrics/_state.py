@@ -20,7 +20,7 @@ class State:
 
     Args:
         num_classes: K.
-        sums: counts and sums of the examples that count.
+        sums: counts and sums of the examples that are not left out.
         counted_ids: whether any example got its id by counting rows.
         rows_seen: number of all rows so far, including those that were left out: where counting continues.
     """

@@ -101,10 +101,9 @@ class Accumulator(ABC):
             probs: (..., K) float, probabilities; each row sums to 1.
             labels: (...) integers in [0, K).
             logits: (..., K) float, in place of `probs`.
-            mask: (...) bool, True for rows that count. Default: all rows.
+            mask: (...) bool, True for rows to include. Default: all rows.
             ids: (...) integers, the id of each example, which determines its group. Default: rows are counted from the
-                first update on, including rows that are left out. Examples that are split over accumulators to be
-                merged need ids.
+                first update on, including rows that are left out. Pass ids if accumulators are to be merged.
             ignore_index: rows with this label are left out.
             class_dim: axis of the classes in `probs` or `logits`.
 
@@ -148,7 +147,7 @@ class Accumulator(ABC):
             raise fail("other", f"{ours.num_classes} classes", theirs.num_classes, "use another accumulator for these")
         if self.groups > 1 and theirs.counted_ids and ours.counted_ids:
             got = "rows counted from 0 in both accumulators"
-            raise fail("other", "examples with ids of their own", got, "pass ids= to update")
+            raise fail("other", "examples with explicit ids", got, "pass ids= to update")
 
     def compute(self) -> Tensor:
         """Return the metric of all examples so far, float64.
@@ -159,7 +158,7 @@ class Accumulator(ABC):
         return self._value(self._totals())[0]
 
     def replicates(self, weights: Tensor) -> Tensor:
-        """Return the metric with each group counted as often as its weight says.
+        """Return the metric with each group weighted by its entry of `weights`.
 
         Args:
             weights: (R, groups) float64, at least 0.

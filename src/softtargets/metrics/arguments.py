@@ -13,7 +13,7 @@ Kind = Literal["logits", "probs"]
 
 
 class _Required:
-    """The default of an argument that must be given. The overloads of a function say when."""
+    """The default of an argument that must be given. The overloads of a function define when."""
 
     def __repr__(self) -> str:
         return "<required>"
@@ -40,7 +40,7 @@ class UpdateOptions(RowOptions, total=False):
 
 
 def read_scores(probs: object, labels: object, logits: object) -> tuple[Kind, Tensor]:
-    """Return the predictions and what they are, once it is clear that predictions and labels were both given.
+    """Return the predictions and their kind, after checking that predictions and labels were both given.
 
     Raises:
         TypeError: if one is missing or not a tensor of the right kind, or if the two seem to be swapped.
@@ -137,4 +137,4 @@ def _missing(argument: str, remedy: str) -> InputTypeError:
 
 def nothing_left(name: str) -> InputError:
     """Build the error of a metric without examples."""
-    return fail(name, "at least one example that counts", "none", "check the inputs, the labels and the mask")
+    return fail(name, "at least one example that is not left out", "none", "check the inputs, the labels and the mask")

@@ -212,7 +212,7 @@ def chunks(
         probs: (..., K) float with K >= 2; each row sums to 1.
         labels: (...) integers in [0, K).
         logits: (..., K) float, in place of `probs`; -inf for a masked class.
-        mask: (...) bool, True for rows that count. Default: all. The values of other rows are not checked.
+        mask: (...) bool, True for rows to include. Default: all. The values of other rows are not checked.
         ids: (...) integers, the id of each example. Default: rows are counted from 0.
         ignore_index: rows with this label are left out, and not checked either.
         class_dim: axis of the classes.

@@ -133,7 +133,7 @@ def wilson(count: int, total: int, level: float) -> tuple[float, float]:
         Lower and upper end, in [0, 1].
 
     Special cases:
-        count=0 gives a lower end of exactly 0; count=total an upper end of exactly 1.
+        count=0 gives a lower end of exactly 0; count=total gives an upper end of exactly 1.
 
     Example:
         >>> [round(end, 4) for end in wilson(0, 10, 0.05)]        # 0 to z^2 / (n + z^2)

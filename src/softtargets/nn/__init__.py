@@ -1,4 +1,4 @@
-"""Thin modules over the losses: under torch's keywords, for frameworks, and for what is learned with the model."""
+"""Modules that wrap the losses: with torch's keywords, for frameworks, and for losses with learned parameters."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
@@ -11,5 +11,5 @@ from softtargets.nn._volminnet import *
 
 __all__ = _exported(globals())
 
-if not _TYPE_CHECKING:  # a type checker would take every name for one of the room
+if not _TYPE_CHECKING:  # otherwise a type checker would accept any attribute name
     __getattr__ = _advice(__name__)

@@ -26,16 +26,16 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
     mean = sum_i w_i * loss_i / sum_i w_i        over the examples that are not ignored
 
     To migrate, change the import and nothing else: without `weight` the numbers are torch's, as long as at least one
-    example counts. It is a subclass of torch's class, so that libraries which recognise torch's class (skorch, to
-    return probabilities) recognise this one.
+    example is not ignored. It is a subclass of torch's class, so that libraries which recognise torch's class (skorch,
+    to return probabilities) recognise this one.
 
     The numbers differ from torch's in four cases. With weighting="torch" they are torch's there too:
 
     - w_i is a weight of the example: weight[label] if the label is known, else sum_k t_k weight_k. torch multiplies
       the classes within a smoothed target, which changes the minimiser (pytorch#104776).
-    - the mean divides by the sum of these weights, for labels and probabilities alike (pytorch#107680); `normalizer`
+    - the mean divides by the sum of these weights, for both labels and probabilities (pytorch#107680); `normalizer`
       replaces it, so that the means over micro-batches add up to the mean over the batch.
-    - a batch in which no example counts has loss 0 and gradient 0, not nan (pytorch#70348).
+    - a batch in which every example is left out has loss 0 and gradient 0, not nan (pytorch#70348).
     - smoothing keeps the mass of a soft target, which torch changes if it is not 1.
 
     The result has at least the precision of float32; with weighting="torch" the dtype of torch's result.
@@ -60,16 +60,16 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
         weight=None gives the numbers of torch.nn.CrossEntropyLoss, smoothed or not.
 
     Notes:
-        arguments, their order and defaults are those of torch.nn.CrossEntropyLoss; the additional ones are keywords.
+        Arguments, their order and defaults are those of torch.nn.CrossEntropyLoss; the additional ones are keywords.
 
     Complexity:
-        as :func:`softtargets.losses.cross_entropy`: one pass, gradient included; labels never become N x K targets.
+        As :func:`softtargets.losses.cross_entropy`: one pass, gradient included; labels never become N x K targets.
 
     When to use:
-        in place of torch.nn.CrossEntropyLoss.
+        In place of torch.nn.CrossEntropyLoss.
 
     Limitations:
-        the mean over a small weighted batch is normalised by that batch: pass `normalizer`.
+        The mean over a small weighted batch is normalised by that batch: pass `normalizer`.
 
     Aliases:
         LabelSmoothingCrossEntropy; SoftTargetCrossEntropy; label-smoothing cross entropy;
@@ -132,7 +132,7 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
         Args:
             input: (N, K, ...) float logits, or (K,).
             target: (N, ...) integer labels, float probabilities of the shape of the logits, or Targets of (N, ...).
-            mask: (N, ...) bool, True for an example that counts; None: every example that is not ignored counts.
+            mask: (N, ...) bool, True for an example to include; None: include every example that is not ignored.
             normalizer: what "mean" divides the weighted sum by, instead of the sum of the weights.
         """
         rows: RowSettings = {

@@ -12,7 +12,7 @@ from softtargets.targets import example_weights
 
 
 class RowSettings(TypedDict):
-    """The keywords of a loss that say where the classes are and which examples count."""
+    """The keywords of a loss for the dimension of the classes and the examples to leave out."""
 
     class_dim: int
     ignore_index: int

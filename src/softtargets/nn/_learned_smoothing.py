@@ -24,7 +24,7 @@ class LearnedSmoothing(SoftmaxLoss):
     Args:
         num_classes: K, at least 2.
         smoothing: in (0, 1); the label keeps 1 - smoothing.
-        reduction: "mean", "sum" or "none"; the mean is over the examples that count.
+        reduction: "mean", "sum" or "none"; the mean is over the examples that are not left out.
         ignore_index: label of an example to leave out.
         class_dim: the dimension of the classes; for (K,) logits without a batch it is 0.
 
@@ -41,10 +41,10 @@ class LearnedSmoothing(SoftmaxLoss):
         K x K parameters; a step costs as much as one of the function.
 
     When to use:
-        for the function with a table that is saved, moved and trained with the model.
+        To save, move and train the table of the function together with the model.
 
     Limitations:
-        those of the function.
+        The same as for the function.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LearnedSmoothing(SoftmaxLoss):
         Args:
             input: (N, K, ...) float logits, or (K,).
             target: (N, ...) integer labels.
-            mask: (N, ...) bool, True for an example that counts; None: every example that is not ignored counts.
+            mask: (N, ...) bool, True for an example to include; None: include every example that is not ignored.
         """
         batch = read_labelled(input, target, **self.rows(input, mask))
         assert batch.labels is not None

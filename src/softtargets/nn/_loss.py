@@ -34,34 +34,36 @@ class Loss(SoftmaxLoss):
         function: a loss of :mod:`softtargets.losses`, or your own function of (logits, targets, ...) that returns one
             loss per example. Your own function receives the classes in the last dimension, and for an example that is
             left out logits of 0 and label 0. To pickle the module, define it at the top level of a Python module.
-        reduction: "mean", "sum" or "none"; the mean divides by the sum of the weights of the examples that count.
+        reduction: "mean", "sum" or "none"; the mean divides by the sum of the weights of the examples that are not left
+            out.
         class_weight: (K,) float, >= 0, one weight per class, applied to the example; a buffer.
         ignore_index: label of an example to leave out.
         class_dim: the dimension of the classes; for (K,) logits without a batch it is 0.
         hyper_parameters: of the function, by name.
 
     Raises:
-        ValueError: if the function does not have a hyper-parameter, one that it needs is missing, or the name of one
-            that would be registered is an attribute of modules.
+        ValueError: if the function does not have a given hyper-parameter, a required one is missing, or one that would
+            be registered has the name of a module attribute.
         TypeError: if `function` is not a function of (logits, targets).
 
     Special cases:
         Loss(cross_entropy) gives CrossEntropyLoss(); class weights of 1 change nothing.
 
     Notes:
-        as :class:`CrossEntropyLoss` with weighting="example", whose `weight` is `class_weight` here, because some
+        As :class:`CrossEntropyLoss` with weighting="example", whose `weight` is `class_weight` here, because some
         functions have a `weight` of their own. Like it, a subclass of torch.nn.CrossEntropyLoss: skorch's
         `predict_proba` applies a softmax. With ``losses.binary_cross_entropy`` pass skorch
         ``predict_nonlinearity=torch.sigmoid``.
 
     Complexity:
-        that of the function.
+        The same as the function.
 
     When to use:
-        a framework requires a module.
+        A framework requires a module.
 
     Limitations:
-        your own function that mixes the examples of a batch sees those that are left out: logits of 0, label 0.
+        Your own function that mixes the examples of a batch receives the examples that are left out as logits of 0 and
+        label 0.
 
     Example:
         >>> from softtargets import losses
@@ -93,8 +95,8 @@ class Loss(SoftmaxLoss):
         self._held = tuple(held)
         for name, value in held.items():
             if hasattr(self, name):
-                required = "a name for a tensor, a parameter or a module that modules do not have"
-                remedy = "rename it in a function of your own that calls this one"
+                required = "a name that torch.nn.Module does not use, since its value is registered"
+                remedy = "rename it in your own function that calls this one"
                 raise fail(f"Loss({_name(function)})", required, f"'{name}'", remedy)
             if isinstance(value, nn.Module):
                 self.add_module(name, value)
@@ -117,7 +119,7 @@ class Loss(SoftmaxLoss):
             input: (N, K, ...) float logits, or (K,).
             target: (N, ...) integer labels; if the function is defined for soft targets, also float probabilities of
                 the shape of the logits, or Targets of (N, ...).
-            mask: (N, ...) bool, True for an example that counts; None: every example that is not ignored counts.
+            mask: (N, ...) bool, True for an example to include; None: include every example that is not ignored.
             normalizer: what "mean" divides the weighted sum by, instead of the sum of the weights.
         """
         rows = self.rows(input, mask)

@@ -35,7 +35,7 @@ class VolMinNet(SoftmaxLoss):
         initial: initial value of every score; with -2 every entry is 0.12 times the diagonal. The `init` of the
             authors' code is its negative. Use a smaller value for more classes: initially a label stays with
             probability 1 / (1 + (K - 1) sigmoid(initial)).
-        reduction: "mean", "sum" or "none"; the mean is over the examples that count.
+        reduction: "mean", "sum" or "none"; the mean is over the examples that are not left out.
         ignore_index: label of an example to leave out.
         class_dim: the dimension of the classes; for (K,) logits without a batch it is 0.
 
@@ -47,14 +47,14 @@ class VolMinNet(SoftmaxLoss):
         volume_weight=0 gives forward_corrected_cross_entropy under `transition()`.
 
     Notes:
-        T as everywhere in this package: row = clean, column = observed. The logits are those of the clean class: use
+        In T, row = clean and column = observed. The logits are those of the clean class: use
         their softmax to predict.
 
     Complexity:
-        that of forward correction, O(N K), and O(K^3) per step for the determinant.
+        The same as forward correction, O(N K), plus O(K^3) per step for the determinant.
 
     When to use:
-        labels are wrong by class, at unknown rates, and there are no clean examples to estimate T from.
+        Labels are wrong by class, at unknown rates, and there are no clean examples to estimate T from.
 
     Limitations:
         T is identifiable only if the clean posteriors are sufficiently scattered (Li et al. 2021), and not if the noise
@@ -92,7 +92,7 @@ class VolMinNet(SoftmaxLoss):
         Args:
             input: (N, K, ...) float logits of the clean class, or (K,).
             target: (N, ...) integer observed labels.
-            mask: (N, ...) bool, True for an example that counts; None: every example that is not ignored counts.
+            mask: (N, ...) bool, True for an example to include; None: include every example that is not ignored.
         """
         batch = read_labelled(input, target, **self.rows(input, mask))
         assert batch.labels is not None

@@ -34,8 +34,8 @@ class TransitionInterval(TensorResult):
         noise_rate: estimated fraction of wrong labels.
         noise_rate_low: its lower end.
         noise_rate_high: its upper end.
-        confidence: of each interval, a fraction.
-        stratified_draws: number of draws that were drawn within each class, because a class was missing otherwise.
+        confidence: confidence level of each interval, a fraction.
+        stratified_draws: number of draws that were repeated within each class, because a class was missing.
     """
 
     estimate: Transition
@@ -74,8 +74,8 @@ def bootstrap_transition(
     the factor corrects (the m out of n bootstrap), so the cost of a draw is bounded.
 
     Args:
-        probs: (..., K) float, as the method takes them.
-        labels: (...) integer labels in [0, K), as the method takes them: observed labels, or the clean labels of a
+        probs: (..., K) float, as the method requires.
+        labels: (...) integer labels in [0, K), as the method requires: observed labels, or the clean labels of a
             trusted set for method="trusted".
         method: a name as in :func:`estimate_transition`, or a function (probs, labels) -> Transition or ConfidentJoint,
             such as ``lambda probs, labels: estimate_transition(probs, labels, method="dual_t", percentile=97)``.
@@ -85,7 +85,7 @@ def bootstrap_transition(
         generator: on the CPU; the only source of randomness. None: torch's global one.
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         TransitionInterval. The noise rate is that of the joint if the method returns one; otherwise it is
@@ -97,24 +97,25 @@ def bootstrap_transition(
         TypeError: if n_draws or max_rows is not an int, and as the method does.
 
     Special cases:
-        examples that are all alike give an interval of width 0.
+        examples that are all equal give an interval of width 0.
 
     Notes:
         A draw that lacks a class of `labels` is replaced by a draw within each class (stratified, each class as
         frequent as in the data and at least once), because a method may need every class, as "trusted" does.
-        `stratified_draws` counts them. Ends are entry by entry, within [0, 1]: K x K separate statements. All draws of
-        a biased estimator can lie on one side of the estimate, as with confident_joint and few labels per class; the
-        other end is then the estimate itself, so the interval always contains the estimate.
+        `stratified_draws` counts them. The intervals are computed for each entry separately, within [0, 1]; they do not
+        hold simultaneously. All draws of a biased estimator can lie on one side of the estimate, as with
+        confident_joint and few labels per class; the other end is then the estimate itself, so the interval always
+        contains the estimate.
 
     Complexity:
-        `n_draws` estimates from m rows, and one from all; m x K numbers of memory beside probs.
+        `n_draws` estimates from m rows, and one from all; m x K numbers of memory besides probs.
 
     When to use:
         To know whether two entries, or two noise rates, differ by more than the sampling error.
 
     Limitations:
-        Sampling error only: the bias of the estimator and the randomness of training the model are in no interval.
-        Extremes, as in method="anchor", do not follow the square root law.
+        Sampling error only: the bias of the estimator and the randomness of training the model are not covered. Extreme
+        values, as in method="anchor", do not follow the square root law.
 
     Example:
         >>> probs = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
@@ -161,7 +162,7 @@ def _flat(transition: Transition, rate: float) -> Tensor:
 
 
 def _draw(labels: Tensor, count: int, num_classes: int, generator: torch.Generator | None) -> tuple[Tensor, bool]:
-    """Draw rows with replacement, and say whether they were drawn within each class since one was missing."""
+    """Draw rows with replacement; return them and whether they were drawn within each class."""
     chosen = torch.randint(len(labels), (count,), generator=generator)
     present = torch.bincount(labels, minlength=num_classes).cpu()
     drawn = torch.bincount(labels[chosen], minlength=num_classes).cpu()

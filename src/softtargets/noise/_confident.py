@@ -41,14 +41,14 @@ def confident_joint(
         labels: (...) integer observed labels in [0, K).
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         ConfidentJoint.
 
     Raises:
         ValueError: if a row does not hold probabilities (first one named), shapes differ, a label is out of range, or
-            no example counts.
+            no example is left.
         TypeError: if probs are not floating-point, labels not integers or mask not bool.
 
     Special cases:
@@ -58,22 +58,22 @@ def confident_joint(
         Row = clean, column = observed: the transpose of cleanlab's array, and equal to it count for count (2.9). As
         in cleanlab, thresholds are met to within 1e-6 and are at least 2e-6, no diagonal count is below 1, and if
         several thresholds are met the largest of all probabilities decides; the paper takes the largest of those met.
-        The joint is not rounded; `calibrated_counts` are, as cleanlab's except for ties, which its sort breaks
+        The joint is not rounded; `calibrated_counts` are rounded, as in cleanlab except for ties, which cleanlab breaks
         arbitrarily. There is no multi-label joint.
 
     Complexity:
-        O(N K): one number per row for the thresholds, then one pass in chunks. No N x K tensor beside probs is made,
-        except a copy of the examples that count if some are left out.
+        O(N K): one number per row for the thresholds, then one pass in chunks. No N x K tensor besides probs is
+        created, except a copy of the examples that are not left out if some are left out.
 
     When to use:
         Probabilities are out of sample. They may be miscalibrated by a factor per class, which the thresholds absorb.
 
     Limitations:
         Confusion of the model between similar classes counts as noise, so T is too far from the identity and the noise
-        rate too high, the more so the weaker the model: compare with method="anchor_counts" of
-        :func:`estimate_transition`. Uncertain examples are not counted, as if they were mislabelled as often as the
-        others. On CIFAR-10N's worse_label, with the probabilities of a small network, rows were off by .05 on average,
-        and the noise rate was .45 instead of .40.
+        rate too high. The error grows as the model gets weaker: compare with method="anchor_counts" of
+        :func:`estimate_transition`. Uncertain examples are not counted, which assumes that they are mislabelled as
+        often as the others. On CIFAR-10N's worse_label, with the probabilities of a small network, rows were off by .05
+        on average, and the noise rate was .45 instead of .40.
 
     Aliases:
         compute_confident_joint; estimate_joint

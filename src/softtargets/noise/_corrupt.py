@@ -48,7 +48,7 @@ def corrupt(
     ignore_index: int = -100,
     mask: ArrayLike | None = None,
 ) -> Corrupted:
-    """Draw every observed label from its clean label, all at once.
+    """Draw an observed label for every clean label.
 
     observed_i ~ T[labels_i, :],  or T_i[:] of the example itself if the noise depends on the input
 
@@ -56,15 +56,15 @@ def corrupt(
         labels: (N,) integer clean labels in [0, K).
         transition: clean -> observed, Transition or (K, K) float with rows that sum to 1, or the result of
             :func:`instance_dependent` for these labels.
-        exact: meet the rates instead of drawing independently. The number of flips is rounded per class so that each
-            class and the whole are within one example of their rate, and spread over the other classes to within one.
-            For instance-dependent noise only the number of flips is rounded.
+        exact: match the rates exactly, up to rounding, instead of drawing independently. The number of flips in each
+            class, in total, and to each other class is within one example of its expectation. For instance-dependent
+            noise only the number of flips is rounded.
         generator: on the CPU; the only source of randomness. None: torch's global one.
         ignore_index: label of examples to leave out: they keep it.
-        mask: (N,) bool, False for examples to leave out, which keep their label; None: all count.
+        mask: (N,) bool, False for examples to leave out, which keep their label; None: include all.
 
     Returns:
-        Corrupted, with the realised transition and noise rate of the examples that count.
+        Corrupted, with the realised transition and noise rate of the examples that are not left out.
 
     Raises:
         ValueError: if a label is out of range, the rows of T do not sum to 1, or instance-dependent noise was made for
@@ -75,19 +75,19 @@ def corrupt(
         no noise returns the labels.
 
     Notes:
-        Every label is drawn from the clean ones, once. Code that loops over the classes and overwrites labels in place
-        flips some of them twice (ELR's for CIFAR-10, where the 40 % between cat and dog become 24 % and 40 %).
+        Every observed label is drawn once, from its clean label. Code that loops over the classes and overwrites labels
+        in place flips some of them twice (ELR's for CIFAR-10, where the 40 % between cat and dog become 24 % and 40 %).
 
     Complexity:
         O(N + K^2): a permutation, a sort by class and two passes; independent draws look up N of them in T. A few
-        tensors of N and of K x K numbers beside the labels, never N x K.
+        tensors of N and of K x K numbers besides the labels, never N x K.
 
     When to use:
         To study noise of a known kind and rate. Exact rates remove one source of variance between seeds.
 
     Limitations:
-        Class-dependent noise is easier than that of people, who err where the input is ambiguous: see
-        :func:`instance_dependent`, and data sets with labels given by people.
+        Class-dependent noise is easier than human label noise, since people err on ambiguous inputs: see
+        :func:`instance_dependent`, and data sets with human labels.
 
     Aliases:
         generate_noisy_labels; noisify

@@ -29,20 +29,20 @@ class TrainingDynamics:
         a label that is predicted in every epoch has forgetting 0 and early_agreement 1.
 
     Notes:
-        Low area_under_margin, low early_agreement and high forgetting are suspect. An example that was never predicted
-        right gets the number of epochs in which it was observed as its forgetting, which no number of events reaches.
-        An example that was never observed has NaN, and forgetting 0. A tie of the label with another class does not
-        count as right.
+        Low area_under_margin, low early_agreement and high forgetting are suspect. If an example was never predicted
+        correctly, its forgetting is the number of epochs in which it was observed, which is more than any number of
+        events. An example that was never observed has forgetting 0 and NaN for the other two. A tie of the label with
+        another class does not count as right.
 
     Complexity:
-        27 bytes per example in host memory; O(N K) per epoch. Each process keeps what it observed itself.
+        27 bytes per example in host memory; O(N K) per epoch. Each process stores only its own observations.
 
     When to use:
         A model is being trained on the observed labels anyway: no out-of-sample predictions are needed.
 
     Limitations:
-        It follows one training run. Long runs memorise wrong labels, so the first epochs say more than the last. Hard
-        examples and wrong labels look alike.
+        It follows one training run. Long runs memorise wrong labels, so the first epochs are more informative than the
+        last. Hard examples cannot be distinguished from wrong labels.
 
     Example:
         >>> dynamics = TrainingDynamics(2, 2)
@@ -88,7 +88,7 @@ class TrainingDynamics:
             labels: (N,) integer observed labels in [0, K).
             class_dim: axis of the classes in logits.
             ignore_index: label of examples to leave out.
-            mask: (N,) bool, False for examples to leave out; None: all count.
+            mask: (N,) bool, False for examples to leave out; None: include all.
         """
         refuse_swapped("logits", logits, labels)
         logits = classes_last("logits", logits, class_dim)

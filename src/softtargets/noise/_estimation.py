@@ -43,15 +43,15 @@ def estimate_transition(
             the 97th percentile) or "trusted" (gold loss correction, Hendrycks et al. 2018).
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
         settings: of that estimator, such as `percentile` of "anchor" and "dual_t" or `share` of "anchor_counts".
 
     Returns:
         Transition, row = clean, column = observed.
 
     Raises:
-        ValueError: if the method is unknown (the nearest is named) or has no such setting, if no example counts, and as
-            the estimator does.
+        ValueError: if the method is unknown (the nearest is named) or has no such setting, if no example is left, and
+            as the estimator does.
         TypeError: if probs are not floating-point, labels not integers or mask not bool.
 
     Aliases:

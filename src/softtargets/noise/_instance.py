@@ -15,7 +15,7 @@ from softtargets.noise._rates import check_generator, check_rate, rounded, shuff
 
 __all__ = ["InstanceTransitions", "instance_dependent"]
 
-# Entries of the inputs, or of the rows made of them, that are processed at once.
+# Entries of the inputs, or of the rows computed from them, that are processed at a time.
 CHUNK = 2**22
 
 
@@ -26,10 +26,11 @@ class InstanceTransitions(TensorResult):
     Args:
         inputs: (N, D) float.
         labels: (N,) int64 clean labels; 0 for an example that is left out.
-        flip_rates: (N,) float64, probability that each label becomes another one; 0 for an example that is left out.
+        flip_rates: (N,) float64, probability that each label becomes a different one; 0 for an example that is left
+            out.
         num_classes: K, at least 2.
-        seed: of the (D, K) projections, one for each clean class. They are drawn anew each time, because K of them may
-            be larger than the inputs.
+        seed: seed of the (D, K) projections, one for each clean class. They are redrawn each time instead of stored,
+            because together they may be larger than the inputs.
     """
 
     inputs: Tensor
@@ -52,7 +53,12 @@ class InstanceTransitions(TensorResult):
         size = len(self.labels)
         if isinstance(index, Tensor) and index.dtype == torch.bool:
             if tuple(index.shape) != (size,):
-                raise fail("index", f"a mask of shape ({size},), or integer ids", tuple(index.shape), "align them")
+                raise fail(
+                    "index",
+                    f"a mask of shape ({size},), or integer ids",
+                    tuple(index.shape),
+                    "pass one entry per example",
+                )
             index = index.nonzero().flatten()
         index = read_ids("index", index, size).cpu()
         if index.ndim != 1:
@@ -67,7 +73,8 @@ class InstanceTransitions(TensorResult):
 
         Args:
             labels: (N,) int64, the same clean labels.
-            exact: round the number of flips of each class, and of the whole, to within one example of its expectation.
+            exact: make the number of flips, in each class and in total, equal to its expectation up to rounding to a
+                whole example.
             generator: on the CPU.
         """
         if labels.shape != self.labels.shape or not torch.equal(labels, self.labels):
@@ -128,7 +135,7 @@ def instance_dependent(
         spread: standard deviation of the flip rates before truncation to [0, 1], in [0, 1].
         generator: on the CPU; draws the flip rates and the projections. None: torch's global one.
         ignore_index: label of examples to leave out: their labels never flip.
-        mask: (N,) bool, False for examples to leave out; None: all count.
+        mask: (N,) bool, False for examples to leave out; None: include all.
 
     Returns:
         InstanceTransitions, for :func:`corrupt`. They refer to the inputs and compute rows on request.
@@ -138,11 +145,11 @@ def instance_dependent(
         TypeError: if inputs are not floating-point, labels not integers or generator not a torch.Generator.
 
     Special cases:
-        rate=0 leaves every label; inputs of 0 and spread=0 give symmetric noise.
+        rate=0 leaves every label unchanged; inputs of 0 and spread=0 give symmetric noise.
 
     Notes:
-        The flip rates are then moved such that their mean is `rate`: scaled towards 0 if it is above, towards 1 if it
-        is below. Theirs are not, and truncation gives a mean of .101 at a rate of .05.
+        The flip rates are then scaled such that their mean is `rate`: towards 0 if it is above, towards 1 if it is
+        below. The authors' code does not do this, and truncation gives a mean of .101 at a rate of .05.
 
     Complexity:
         N D K multiplications and K D K random numbers each time that labels are drawn; memory in chunks.
@@ -151,7 +158,7 @@ def instance_dependent(
         To test methods where noise does not depend on the class alone, and the truth is known.
 
     Limitations:
-        The projections are random: similar inputs get similar errors, but the classes that they become have no meaning.
+        The projections are random: similar inputs get similar errors, but the wrong classes are arbitrary.
         A class-dependent T, however well estimated, explains such noise only in part.
 
     Example:
@@ -174,7 +181,9 @@ def instance_dependent(
     kept = torch.ones(len(clean), dtype=torch.bool) if left_out is None else ~left_out.cpu()
     row = first_bad(~inputs.isfinite().all(1) & kept)
     if row is not None:
-        raise fail("inputs", "finite numbers", f"another one in row {row[0]}", "fix or drop that example")
+        raise fail(
+            "inputs", "finite numbers", f"a number that is not finite in row {row[0]}", "fix or drop that example"
+        )
     seed = int(torch.randint(2**62, (), generator=generator))
     rates = torch.zeros(len(clean), dtype=torch.float64)
     rates[kept] = _flip_rates(int(kept.sum()), float(rate), float(spread), generator)

@@ -42,7 +42,7 @@ class LabelIssues(TensorResult):
         suggested_labels: (...) int64, the predicted class for flagged examples, and the given label for all others.
         wrong_probability: (...) float64, estimated probability that a label is wrong; NaN for examples left out. Its
             sum over some examples is the expected number of wrong labels among them.
-        expected_wrong: expected number of wrong labels among all examples that count.
+        expected_wrong: expected number of wrong labels among all examples that are not left out.
         expected_wrong_low: lower end of its interval.
         expected_wrong_high: upper end.
         noise_rate: estimated fraction of wrong labels.
@@ -95,28 +95,28 @@ def find_label_issues(
     rate  = min(noise rate by `method`, noise rate by anchor_counts)
     flag the round(rate * N) labels of lowest score among those that differ from the predicted class
 
-    The labels come first, as in cleanlab's function of the same name. The confident joint counts the errors of a weak
-    model as noise. The observed labels of the most confident examples (anchor counts) do so far less: if noise depends
-    on the class only, the rate they give is, apart from sampling error, an upper bound of the true one. Hence the
-    minimum. The transition is that of the smaller rate.
+    The labels are the first argument, as in cleanlab's function of the same name. The confident joint counts the errors
+    of a weak model as noise. This error is much smaller in the anchor counts, which use the observed labels of only the
+    most confident examples: if noise depends on the class only, their rate is an upper bound of the true rate, apart
+    from sampling error. The smaller of the two rates is therefore used, together with its transition.
 
     Args:
         labels: (...) integer observed labels in [0, K).
         probs: (..., K) float, out-of-sample probabilities of the observed label, from cross-validation for example.
         method: how to estimate the noise rate and the transition: the name of an estimator that takes observed labels
-            (see :func:`estimate_transition`), or a Transition that is known, which is used as it is.
+            (see :func:`estimate_transition`), or a known Transition, which is used unchanged.
         score: quality score of the ranking: "self_confidence", "normalized_margin" or "label_posterior".
         confidence: of the interval of the expected number, in [0, 1).
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         LabelIssues; its tensors are NumPy arrays if labels and probs were.
 
     Raises:
         ValueError: if a row does not hold probabilities (first one named), shapes differ, a label is out of range, no
-            example counts, or the method or score is unknown.
+            example is left, or the method or score is unknown.
         TypeError: if probs are not floating-point, labels not integers or mask not bool.
 
     Special cases:
@@ -124,27 +124,27 @@ def find_label_issues(
 
     Notes:
         The interval of the expected number covers three errors, added in quadrature: which labels are wrong given the
-        rate, the sampling error of the rate, and its systematic error. The latter is the difference between the two
-        rates, to both sides, or, below, the difference to the fraction of labels that :func:`confident_suspects` marks,
-        if that is larger. It does not cover predictions that are confidently wrong for many examples. If the
-        predictions agree with fewer than half of the labels, the lower end is that of rate 0, since ambiguous inputs
-        and wrong labels then look the same, and the text of the result says so. cleanlab's default
-        (filter_by="prune_by_noise_rate", 2.9) flags as many labels as the confident joint counts off its diagonal, cell
-        by cell, and returns a mask; ``filter_by="confident_learning"`` is :func:`confident_suspects`. Like cleanlab,
-        this function never flags a label that is the predicted class.
+        rate, the sampling error of the rate, and its systematic error. The systematic error is the difference between
+        the two rates, on both sides. On the lower side it is the difference to the fraction of labels that
+        :func:`confident_suspects` marks, if that is larger. It does not cover predictions that are confidently wrong
+        for many examples. If the predictions agree with fewer than half of the labels, the lower end is that of rate 0,
+        since ambiguous inputs and wrong labels then look the same, and the printed result says so. cleanlab's
+        default (filter_by="prune_by_noise_rate", 2.9) flags as many labels as the confident joint counts off its
+        diagonal, cell by cell, and returns a mask; ``filter_by="confident_learning"`` is :func:`confident_suspects`.
+        Like cleanlab, this function never flags a label that is the predicted class.
 
     Complexity:
         O(N K) for the scores and the confident joint, O(N K^2) for the posterior, in chunks; a few numbers per example
-        beside probs.
+        besides probs.
 
     When to use:
-        First, to look for wrong labels in a data set: check the flagged examples by hand, from the first on.
+        As the first step to find wrong labels in a data set. Check the flagged examples manually, in order.
 
     Limitations:
-        The quality of the result is that of the probabilities. They must be out of sample: a model that was trained on
+        The result is only as good as the probabilities. They must be out of sample: a model that was trained on
         the labels agrees with them. With a weak model many flagged labels are right: with logistic regression on 8 of
         the 64 pixels of scikit-learn's digits, which agrees with 41 % of the labels, a third of the flagged labels were
-        wrong. Noise that concentrates on hard examples, as that of people does, is underestimated.
+        wrong. Noise that concentrates on hard examples, as human label noise does, is underestimated.
 
     Aliases:
         find_label_errors; label_errors; prune_by_noise_rate; CleanLearning; get_noise_indices; Datalab

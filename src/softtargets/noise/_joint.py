@@ -13,13 +13,13 @@ __all__ = ["ConfidentJoint"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ConfidentJoint(TensorResult):
-    """How often each clean class was confidently found under each observed label.
+    """Counts of examples by observed label and by the clean class that the predictions are confident of.
 
     Args:
         counts: (K, K) int64, row = clean class, column = observed label; at least 1 on the diagonal.
         class_counts: (K,) int64, number of examples of each observed label, confident or not.
-        thresholds: (K,) float64, the least probability with which an example may belong to a class; infinite for a
-            class that no example is labelled with.
+        thresholds: (K,) float64, the smallest probability at which an example is counted for a class; infinite for a
+            class without labelled examples.
     """
 
     counts: Tensor
@@ -33,7 +33,7 @@ class ConfidentJoint(TensorResult):
 
     @property
     def calibrated_counts(self) -> Tensor:
-        """`joint` in whole examples, (K, K) int64: each column sums to the number of its labels."""
+        """`joint` as whole numbers of examples, (K, K) int64: each column sums to the number of its labels."""
         exact = self._scaled()
         whole = exact.round()
         for given, (column, total) in enumerate(zip(whole.unbind(1), self.class_counts.tolist(), strict=True)):

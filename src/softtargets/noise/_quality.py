@@ -34,18 +34,18 @@ def self_confidence(
         labels: (...) integer observed labels in [0, K).
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out; their score is NaN.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         (...) in the dtype of probs, in [0, 1]; low is suspect.
 
     Raises:
         ValueError: if a row does not hold probabilities (first one named), shapes differ, a label is out of range, or
-            no example counts.
+            no example is left.
         TypeError: if probs are not floating-point, labels not integers or mask not bool.
 
     Special cases:
-        a label of probability 1 has 1, one of probability 0 has 0.
+        a label of probability 1 has score 1, a label of probability 0 has score 0.
 
     Notes:
         The same as cleanlab's "self_confidence".
@@ -54,10 +54,11 @@ def self_confidence(
         O(N K): one pass to check, and one number per row.
 
     When to use:
-        As a first ranking: it needs no transition, and it also finds inputs that look like no class.
+        As a first ranking: it needs no transition, and it also finds inputs that resemble no class.
 
     Limitations:
-        Hard examples with right labels score low too: among similar classes, uncertain examples rank beside wrong ones.
+        Hard examples with right labels score low too: among similar classes, uncertain examples rank next to wrong
+        ones.
 
     Aliases:
         get_label_quality_scores; get_self_confidence_for_each_label
@@ -91,7 +92,7 @@ def normalized_margin(
         labels: (...) integer observed labels in [0, K).
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out; their score is NaN.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         (...) in the dtype of probs, at least float32, in [0, 1]; low is suspect, below 1/2 another class is more
@@ -114,7 +115,7 @@ def normalized_margin(
         Labels were confused with one other class: a low score means that one class fits clearly better.
 
     Limitations:
-        Only two classes enter: inputs that look like no class do not score low.
+        Only two classes are compared: inputs that resemble no class do not score low.
 
     Aliases:
         get_normalized_margin_for_each_label
@@ -161,7 +162,7 @@ def label_posterior(
             take it; use hundreds for calibrated probabilities.
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out; their value is NaN.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         (...) float32, or float64 if probs are, in [0, 1]; low is suspect.
@@ -175,7 +176,7 @@ def label_posterior(
         the identity gives 1; labels without information (all rows of T equal) give class_prior[y].
 
     Notes:
-        T as everywhere here: row = clean, column = observed. An observed label that is impossible under T and q has
+        In T, row = clean and column = observed. An observed label that is impossible under T and q has
         value 0.
 
     Complexity:
@@ -186,8 +187,8 @@ def label_posterior(
         result is a probability, so it can be summed (:func:`expected_wrong`).
 
     Limitations:
-        It assumes calibrated probs, and noise that depends on the class only. If T is close to singular, q says little
-        more than the prior.
+        It assumes calibrated probs, and noise that depends on the class only. If T is close to singular, q is hardly
+        more informative than the prior.
 
     Example:
         >>> transition = torch.tensor([[0.75, 0.25], [0.0, 1.0]])
@@ -221,33 +222,33 @@ def label_posterior(
 def suspect_order(quality: ArrayLike, *, mask: ArrayLike | None = None) -> Tensor:
     """Return the rows of the examples sorted by label quality, most suspect first.
 
-    argsort(quality), of the examples that count; ties by row
+    argsort(quality), of the examples that are not left out; ties by row
 
     Args:
         quality: (N,) float, low is suspect; NaN only in rows that are left out.
-        mask: (N,) bool, False for examples to leave out. None: all count.
+        mask: (N,) bool, False for examples to leave out. None: include all.
 
     Returns:
-        (M,) int64 rows, where M is the number of examples that count.
+        (M,) int64 rows, where M is the number of examples that are not left out.
 
     Raises:
-        ValueError: if shapes differ or a quality that counts is NaN (first one named).
+        ValueError: if shapes differ or a quality that is not left out is NaN (first one named).
         TypeError: if quality is not floating-point or mask not bool.
 
     Special cases:
-        equal qualities give the rows in their order; a mask of False only gives no row.
+        equal qualities give the rows in their order; a mask without any True gives no rows.
 
     Notes:
-        The same as cleanlab's order_label_issues, which leaves ties to its sort.
+        The same as cleanlab's order_label_issues, except that there the order of ties is not specified.
 
     Complexity:
-        one stable sort of the examples that count.
+        One stable sort of the examples that are not left out.
 
     When to use:
-        To look through labels from the most suspect on.
+        To inspect labels in order, starting with the most suspect.
 
     Limitations:
-        A rank is no probability: :func:`expected_wrong` says how many of the first are wrong.
+        A rank is not a probability: :func:`expected_wrong` estimates how many of the first are wrong.
 
     Aliases:
         order_label_issues
@@ -264,7 +265,7 @@ def suspect_order(quality: ArrayLike, *, mask: ArrayLike | None = None) -> Tenso
     nan = quality.isnan() if mask is None else quality.isnan() & mask
     if (index := first_bad(nan)) is not None:
         remedy = "leave such examples out by mask=~quality.isnan()"
-        raise fail("quality", "numbers", f"nan at {where(index)}", remedy)
+        raise fail("quality", "numbers without NaN", f"nan at {where(index)}", remedy)
     if mask is None:
         return _ranks(quality.detach())
     rows = mask.nonzero().flatten()

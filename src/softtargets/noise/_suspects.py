@@ -37,7 +37,7 @@ def confident_suspects(
         joint: ``confident_joint(probs, labels)``.
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out; they are not marked.
-        mask: (...) bool, False for examples to leave out; None: all count.
+        mask: (...) bool, False for examples to leave out; None: include all.
 
     Returns:
         (...) bool.
@@ -57,7 +57,7 @@ def confident_suspects(
         O(N K): one pass, in chunks.
 
     When to use:
-        To get a set of examples rather than a ranking, as cleanlab's users know it; :func:`find_label_issues` has a
+        To get a set of examples rather than a ranking, as in cleanlab; :func:`find_label_issues` has a
         more careful rule.
 
     Limitations:
@@ -95,7 +95,7 @@ class ExpectedWrong(TensorResult):
         expected: (M,) float64, entry m - 1 is for the first m.
         low: (M,) float64, lower end of the interval.
         high: (M,) float64, upper end.
-        confidence: of the interval, a fraction.
+        confidence: confidence level of the interval, a fraction.
     """
 
     expected: Tensor
@@ -120,19 +120,19 @@ def expected_wrong(
     noise_rate_interval: tuple[float, float] | None = None,
     confidence: float = 0.95,
 ) -> ExpectedWrong:
-    """Sum the probabilities that labels are wrong, down a ranking, with an interval.
+    """Estimate the number of wrong labels among the first m of a ranking, for every m, with an interval.
 
     expected_m = sum_{i <= m} w_i,  variance_m = sum_{i <= m} w_i (1 - w_i)        # Poisson binomial
 
     w are the probabilities in the order of the ranking. If a noise rate is given, the odds of every w are first
-    multiplied by one common factor such that all N sum to noise_rate * N: an estimate of the whole is usually better
-    than the sum of the parts.
+    multiplied by one common factor such that all N sum to noise_rate * N: an estimate of the overall rate is usually
+    more accurate than the sum of the individual probabilities.
 
     Args:
         wrong: (N,) float in [0, 1], probability that each label is wrong, ``1 - label_posterior(...)``, of all
             examples.
         order: (M,) integer rows of the suspects, most suspect first, as :func:`suspect_order` returns them.
-        noise_rate: estimated fraction of wrong labels among the N. None: `wrong` is used as it is.
+        noise_rate: estimated fraction of wrong labels among the N. None: `wrong` is used unchanged.
         noise_rate_interval: its low and high ends at the same confidence; they widen the interval.
         confidence: of the interval, in [0, 1].
 
@@ -152,10 +152,10 @@ def expected_wrong(
         with the given probabilities, and the uncertainty of the rate. No factor changes probabilities of 0 and 1.
 
     Complexity:
-        some 60 passes over the N probabilities for each of the three rates.
+        About 60 passes over the N probabilities for each of the three rates.
 
     When to use:
-        To say in advance how many of the first m suspects will turn out wrong.
+        To predict how many of the first m suspects are wrong.
 
     Limitations:
         Errors of the probabilities other than a common factor are not included. If the model is confidently wrong in

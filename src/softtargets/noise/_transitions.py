@@ -26,17 +26,18 @@ def symmetric(rate: float | Tensor, num_classes: int, *, inclusive: bool = False
     Args:
         rate: a fraction in [0, 1], a number or a () tensor; the same for all classes.
         num_classes: K, at least 2.
-        inclusive: which of the two `rate` is; ELR and DivideMix print inclusive rates, Patrini et al. exclusive ones.
+        inclusive: whether `rate` is the inclusive rate; ELR and DivideMix report inclusive rates, Patrini et al.
+            exclusive ones.
 
     Returns:
         Transition in closed form.
 
     Raises:
-        ValueError: if the rate is outside [0, 1] or a tensor with axes.
+        ValueError: if the rate is outside [0, 1] or a tensor that is not 0-d.
         TypeError: if the rate is not a number, or num_classes not an int.
 
     Special cases:
-        rate=0 is the identity; an inclusive rate of 1 makes labels without information.
+        rate=0 is the identity; an inclusive rate of 1 makes the labels uninformative.
 
     Notes:
         "50 % symmetric" over ten classes is 50 % wrong labels if exclusive and 45 % if inclusive.
@@ -45,10 +46,11 @@ def symmetric(rate: float | Tensor, num_classes: int, *, inclusive: bool = False
         O(1): two numbers represent the matrix.
 
     When to use:
-        To compare with theory and with most published tables. It carries the least information about the classes.
+        To compare with theory and with most published tables. The wrong labels carry no information about similar
+        classes.
 
     Limitations:
-        People confuse similar classes: a method that is good here need not be good on their labels.
+        People confuse similar classes: a method that works well here may fail on human labels.
 
     Example:
         >>> symmetric(0.2, 5).to_dense()[0].tolist()
@@ -162,7 +164,7 @@ def superclass_flip(rate: float, superclasses: Sequence[int] | ArrayLike) -> Tra
         TypeError: if superclasses are not integers.
 
     Special cases:
-        one superclass for all gives pair_flip; a superclass of its own for each class gives the identity.
+        one superclass for all gives pair_flip; a separate superclass for each class gives the identity.
 
     Notes:
         This is the paper's CIFAR-100 noise, with classes in alphabetical order within each superclass.
@@ -174,7 +176,7 @@ def superclass_flip(rate: float, superclasses: Sequence[int] | ArrayLike) -> Tra
         Classes have a known hierarchy, and similar classes are confused.
 
     Limitations:
-        The same as of :func:`pair_flip`.
+        The same as for :func:`pair_flip`.
 
     Example:
         >>> superclass_flip(0.5, [0, 1, 0]).to_dense().tolist()
@@ -228,10 +230,10 @@ def from_confusion(confusion: ArrayLike, *, keep_empty: bool = False) -> Transit
         TypeError: if it is not a tensor or array of real numbers.
 
     Special cases:
-        counts on the diagonal only give the identity; a transition gives itself.
+        counts on the diagonal only give the identity; a transition matrix is returned unchanged.
 
     Notes:
-        scikit-learn's confusion_matrix(clean, observed) has the same rows.
+        Scikit-learn's confusion_matrix(clean, observed) has the same rows.
 
     Complexity:
         O(K^2).
@@ -282,7 +284,7 @@ def random_transition(
         Transition.
 
     Raises:
-        ValueError: if the rate is outside [0, 1], or the prior is not one of K classes.
+        ValueError: if the rate is outside [0, 1], or the prior is not a distribution over K classes.
         TypeError: if the prior is not floating-point or the generator not a torch.Generator.
 
     Special cases:

@@ -41,7 +41,7 @@ class LinearSchedule:
         TypeError: if an argument is not a number.
 
     Special cases:
-        up to begin it is start, from until on it is end.
+        before `begin` the value is `start`; after `until` it is `end`.
 
     Notes:
         Any unit of time works with unit="epochs", such as optimizer steps, if it is used throughout.
@@ -119,7 +119,7 @@ def smoothing_from_confidence(
         maximum: smoothing at confidence 1: a number, or a (...) tensor with one number per example, in [0, 1].
         labels: (...) integers in [0, K), whose probabilities are the confidence; None: the predicted classes.
         class_dim: dimension of the classes in `probs`.
-        ignore_index: label of an example to leave out, whose smoothing is 0; None: no label is special.
+        ignore_index: label of an example to leave out, whose smoothing is 0; None: no label is ignored.
 
     Returns:
         (...) float32 or wider in [0, maximum], for the `smoothing` of ``smooth``.
@@ -185,7 +185,7 @@ def smoothing_from_margin(
         margin: lead of the logit at which smoothing is largest, above 0.
         labels: (...) integers in [0, K); None: the predicted classes.
         class_dim: dimension of the classes in `logits`.
-        ignore_index: label of an example to leave out, whose smoothing is 0; None: no label is special.
+        ignore_index: label of an example to leave out, whose smoothing is 0; None: no label is ignored.
 
     Returns:
         (...) float32 or wider in [0, maximum], for the `smoothing` of ``smooth``.
@@ -195,7 +195,7 @@ def smoothing_from_margin(
         TypeError: if logits are not floating-point or labels not integers.
 
     Special cases:
-        a tie, or a label that is not the largest, gives 0; a lead of `margin` or more gives maximum.
+        a tie, or a label whose logit is not the largest, gives 0; a lead of `margin` or more gives maximum.
 
     Notes:
         A margin of 10 is the default of margin-based label smoothing (Liu et al. 2022), which is a penalty instead.

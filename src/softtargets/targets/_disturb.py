@@ -33,7 +33,7 @@ def disturb_labels(
         rate: a number, or a (...) tensor with one number per example: probability of a redraw, in [0, 1]. A redraw may
             return the label itself.
         num_classes: K.
-        ignore_index: label of an example to leave out, which is not redrawn; None: no label is special.
+        ignore_index: label of an example to leave out, which is not redrawn; None: no label is ignored.
         generator: on the device of the labels; None: torch's global generator.
 
     Returns:
@@ -47,7 +47,7 @@ def disturb_labels(
         rate=0 gives hard(labels).
 
     Notes:
-        The paper's noise rate alpha, which includes redrawing the label; a label changes with probability
+        `rate` is the paper's noise rate alpha. A redraw may return the same label, so a label changes with probability
         rate * (K - 1) / K.
 
     Complexity:

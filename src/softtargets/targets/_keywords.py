@@ -26,7 +26,7 @@ class ClassKeywords:
     one document: weight = share of the class's words * log(K / number of classes that have the word). Words that occur
     in every class have weight 0 and are never keywords, so no stop-word list is needed. A word is a run of letters,
     digits and underscores, case-folded; scripts without spaces must be segmented first. The text of Liu et al. 2022 was
-    not available: this is our reading of KWLS.
+    not available: this is our interpretation of KWLS.
 
     Args:
         num_classes: K.
@@ -45,7 +45,7 @@ class ClassKeywords:
         Texts are classified by topic, and smoothing should depend on what the text says.
 
     Limitations:
-        Words without context. Fit on the training texts only.
+        Word order and context are ignored. Fit on the training texts only.
 
     Example:
         >>> keywords = ClassKeywords(2, size=2).fit(["a goal, a match", "the match", "a star"], [0, 0, 1])
@@ -63,7 +63,7 @@ class ClassKeywords:
         self.keywords: list[dict[str, float]] = []
 
     def fit(self, texts: Sequence[str], labels: Tensor | Sequence[int]) -> "ClassKeywords":
-        """Find the keywords of every class in N texts with (N,) integer labels, and return the object itself."""
+        """Find the keywords of every class in N texts with (N,) integer labels, and return self."""
         vocabulary, weights = class_tf_idf(texts, labels, self.num_classes)
         self.keywords = []
         for row in weights.tolist():
@@ -91,7 +91,7 @@ class ClassKeywords:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state returned by :meth:`state_dict`."""
         if not isinstance(state, dict) or "keywords" not in state:
-            remedy = "pass what state_dict() returned"
+            remedy = "pass the result of state_dict()"
             raise fail_type("state", "a dict with the key 'keywords'", type(state).__name__, remedy)
         found = len(state["keywords"])
         if found not in (0, self.num_classes):
@@ -109,7 +109,7 @@ def smooth_by_scores(
     class_dim: int = -1,
     ignore_index: int | None = -100,
 ) -> Targets:
-    """Smooth every label by how well each class fits the example, as KWLS does (our reading).
+    """Smooth every label by how well each class fits the example, as KWLS does (our interpretation).
 
     t = (1 - r) * onehot(label) + r * softmax(scores / temperature)
 
@@ -119,7 +119,7 @@ def smooth_by_scores(
         smoothing: a number, or a (...) tensor with one number per example, in [0, 1].
         temperature: above 0; lower values give more weight to the class that fits best.
         class_dim: dimension of the classes in `scores`.
-        ignore_index: label of an example to leave out; None: no label is special.
+        ignore_index: label of an example to leave out; None: no label is ignored.
 
     Returns:
         Targets, dense, of mass 1, float32 or wider.
@@ -138,7 +138,7 @@ def smooth_by_scores(
         An N x K target, as large as the scores.
 
     When to use:
-        A source other than the model says which classes an example resembles.
+        A source other than the model shows which classes an example resembles.
 
     Limitations:
         Scores in [0, 1] at temperature 1 are nearly uniform: use a lower temperature, such as 0.1.

@@ -26,7 +26,7 @@ def mix(
     Args:
         a, b: (...) integer labels or Targets, of the same shape.
         weight: a number, or a (...) tensor with one number per example, in [0, 1].
-        ignore_index: label of an example to leave out; None: no label is special.
+        ignore_index: label of an example to leave out; None: no label is ignored.
 
     Returns:
         Targets: factored if both are and their priors agree, otherwise dense. An example ignored in `a` or `b` is
@@ -41,7 +41,7 @@ def mix(
         weight=1 gives a; weight=0 gives b.
 
     Notes:
-        lambda of mixup and CutMix; 1 - w in distillation, where w is beta of Müller et al. 2019.
+        Lambda of mixup and CutMix; 1 - w in distillation, where w is beta of Müller et al. 2019.
 
     Complexity:
         O(N) if both are factored, otherwise an N x K target.
@@ -64,11 +64,11 @@ def mix(
     a = as_targets("a", a, ignore_index=ignore_index)
     b = as_targets("b", b, ignore_index=ignore_index)
     if a.shape != b.shape:
-        raise fail("b", f"the shape of a, {tuple(a.shape)}", tuple(b.shape), "pair the examples")
+        raise fail("b", f"the shape of a, {tuple(a.shape)}", tuple(b.shape), "pass one entry of b for each entry of a")
     weight = per_example("weight", weight, a.shape)
     sizes = a.num_classes, b.num_classes
     if None not in sizes and sizes[0] != sizes[1]:
-        raise fail("b", f"{sizes[0]} classes, as a", sizes[1], "make both for the same classes")
+        raise fail("b", f"{sizes[0]} classes, as a", sizes[1], "use the same classes for both")
     weight = as_wide(as_wide(weight, a), b)
     other = 1 - weight
     ignored = a.ignored if b.ignored is None else b.ignored if a.ignored is None else a.ignored | b.ignored

@@ -19,8 +19,9 @@ class OnlineSmoothing:
     t = (1 - weight) * onehot(label) + weight * table[label]
 
     `table[y]` is the mean predicted probability over the examples of class y that were classified correctly in the last
-    epoch. A class without any gets the uniform row, as initially and as in the authors' code. Sums are kept in float64.
-    With torch.distributed each process observes its own examples, and `end_epoch` makes one table from all.
+    epoch. A class without correct predictions gets a uniform row, as every class does in the first epoch. The authors'
+    code does the same. Sums are kept in float64. With torch.distributed each process observes its own examples, and
+    `end_epoch` computes one table from all of them.
 
     Args:
         num_classes: K.
@@ -30,8 +31,8 @@ class OnlineSmoothing:
         weight=0 gives hard(labels); until the first epoch ends, the targets are smooth(labels, weight).
 
     Notes:
-        The paper's loss, alpha times the loss on the labels plus 1 - alpha times the loss on the table, is the loss on
-        this t with weight = 1 - alpha.
+        The paper's loss, alpha times the loss on the labels plus 1 - alpha times the loss on the table, equals the loss
+        on this t with weight = 1 - alpha.
 
     Complexity:
         A K x K table and K x K sums. Observing a batch costs O(N K); no N x K target is built.
@@ -70,7 +71,7 @@ class OnlineSmoothing:
     def targets(self, labels: Tensor, *, ignore_index: int | None = -100) -> Targets:
         """Return the targets of (...) integer labels, from the table of the last epoch.
 
-        Labels equal to `ignore_index` have no target (None: no label is special).
+        Labels equal to `ignore_index` have no target (None: no label is ignored).
         """
         if isinstance(labels, Tensor):
             self._blended = self._blended.to(labels.device)
@@ -83,7 +84,7 @@ class OnlineSmoothing:
             probs: (..., K) float, the model's probabilities.
             labels: (...) integers in [0, K).
             class_dim: dimension of the classes in `probs`.
-            ignore_index: label of an example to leave out; None: no label is special.
+            ignore_index: label of an example to leave out; None: no label is ignored.
         """
         size = len(self.table)
         probs = _checked_probs(probs, size, class_dim)
@@ -131,7 +132,7 @@ class RunningTargets:
     t_i <- momentum * t_i + (1 - momentum) * p_i, from t_i = 0
 
     With torch.distributed each process observes its own examples, and `end_epoch` merges them: a row that several
-    processes have observed since the last merge becomes the mean of theirs.
+    processes have observed since the last merge becomes the mean of their values.
 
     Args:
         num_examples: number of examples in the data set; `ids` index them.
@@ -146,7 +147,7 @@ class RunningTargets:
         probabilities before it averages them; do so before :meth:`observe` to match it.
 
     Complexity:
-        num_examples x K float32 numbers in host memory; a merge sends as many.
+        num_examples x K float32 numbers in host memory; a merge communicates the same number.
 
     When to use:
         Labels are noisy and predictions from early epochs are reliable: see ``losses.elr_penalty``.
@@ -230,7 +231,7 @@ def _checked_probs(probs: Tensor, num_classes: int, class_dim: int) -> Tensor:
 
 def _check_state(state: object, own: dict[str, Tensor]) -> None:
     """Require a state with the same tensors, of the same shapes."""
-    remedy = "pass what state_dict() of an object with the same arguments returned"
+    remedy = "pass the state_dict() of an object with the same arguments"
     if not isinstance(state, dict):
         raise fail_type("state", "a dict", type(state).__name__, remedy)
     for name, tensor in own.items():

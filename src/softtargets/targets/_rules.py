@@ -21,7 +21,7 @@ def hard(labels: Tensor, *, ignore_index: int | None = -100) -> Targets:
 
     Args:
         labels: (...) integers in [0, K).
-        ignore_index: label of an example to leave out; None: no label is special.
+        ignore_index: label of an example to leave out; None: no label is ignored.
 
     Returns:
         Targets of mass 1.
@@ -34,7 +34,7 @@ def hard(labels: Tensor, *, ignore_index: int | None = -100) -> Targets:
         if every label is ignored, all targets are 0.
 
     Notes:
-        The usual 0/1 targets. `ignore_index` is that of ``torch.nn.CrossEntropyLoss``.
+        The usual 0/1 targets. `ignore_index` works as in ``torch.nn.CrossEntropyLoss``.
 
     Complexity:
         O(N); no N x K tensor is built.
@@ -77,7 +77,7 @@ def from_table(
         labels: (...) integers in [0, R).
         table: (R, K) float, or a LabelMatrix, whose structure is kept.
         strict: require every row of the table to be a probability distribution.
-        ignore_index: label of an example to leave out; None: no label is special.
+        ignore_index: label of an example to leave out; None: no label is ignored.
 
     Returns:
         Targets; the mass is the row sum of the table.
@@ -138,7 +138,7 @@ def backward_corrected(labels: Tensor, transition: Transition | Tensor, *, ignor
     Args:
         labels: (...) integers, the *observed* labels.
         transition: clean -> observed, a Transition or (K, K) float with rows that sum to 1.
-        ignore_index: label of an example to leave out; None: no label is special.
+        ignore_index: label of an example to leave out; None: no label is ignored.
 
     Returns:
         Targets of mass 1 with negative entries; the loss is unbounded below.
@@ -158,7 +158,7 @@ def backward_corrected(labels: Tensor, transition: Transition | Tensor, *, ignor
         O(K^3) to solve a K x K system; O(N) and no table if the noise is symmetric.
 
     When to use:
-        T is known or well estimated, and an unbiased risk matters more than a low variance.
+        T is known or well estimated, and an unbiased estimate of the risk matters more than a low variance.
 
     Limitations:
         The loss is unbounded below, and errors of T are amplified. Forward correction needs no inverse, and label
@@ -229,9 +229,9 @@ def _check_distributions(argument: str, values: Tensor) -> None:
     """Require rows that are probability distributions."""
     if not values_visible(values):
         return
-    required, remedy = "entries of at least 0 under strict=True", "fix it, or allow it without strict"
+    required, remedy = "entries of at least 0 under strict=True", "fix it, or pass strict=False"
     check_entries(argument, values, lambda entries: entries >= 0, required, remedy)
     tolerance = 1e-5 if values.dtype in (torch.float32, torch.float64) else 1e-2
     sums = values.sum(-1, dtype=torch.promote_types(values.dtype, torch.float32))
-    required, remedy = "rows that sum to 1 under strict=True", "divide it by its sum, or go without strict"
+    required, remedy = "rows that sum to 1 under strict=True", "divide it by its sum, or pass strict=False"
     check_entries(argument, sums, lambda total: (total - 1).abs() <= tolerance, required, remedy)

@@ -13,7 +13,7 @@ from softtargets.targets.checks import check_targets
 def as_targets(
     argument: str, labels: Tensor | Targets, *, ignore_index: int | None, num_classes: int | None = None
 ) -> Targets:
-    """Return integer labels as hard targets, and Targets as they are."""
+    """Return integer labels as hard targets, and Targets unchanged."""
     if isinstance(labels, Tensor) and not labels.is_floating_point() and not labels.is_complex():
         return one_hot(argument, labels, ignore_index=ignore_index, num_classes=num_classes)
     check_targets(argument, labels)
@@ -22,12 +22,12 @@ def as_targets(
 
 
 def priors_differ(targets: Targets, prior: Tensor | None) -> bool:
-    """Say whether the targets spread their smoothing by a different prior."""
+    """Return whether the targets spread their smoothing by a different prior."""
     return targets.rest is not None and targets.prior is not prior
 
 
 def same_mask(a: Tensor | None, b: Tensor | None) -> bool:
-    """Say whether two masks are equal; where values cannot be read, whether they are the same tensor."""
+    """Return whether two masks are equal; where values cannot be read, whether they are the same tensor."""
     if a is b or a is None or b is None or not values_visible(a, b):
         return a is b
     return a.device == b.device and torch.equal(a, b)

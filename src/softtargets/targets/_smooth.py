@@ -34,21 +34,23 @@ def smooth(
 
     With a prior such as the class frequencies this is unigram smoothing (Pereyra et al. 2017). With r < 0 it is
     negative, or generalised, label smoothing (Wei et al. 2022), which equals backward correction under symmetric noise
-    of redraw rate -r / (1 - r). Targets of a mass other than 1 keep their mass: r * mass is spread.
+    of redraw rate -r / (1 - r). Targets with a mass other than 1 keep it: the mass r * mass is distributed by the
+    prior.
 
     Args:
         labels_or_targets: (...) integer labels, or Targets.
         smoothing: a number, or a (...) float tensor with one number per example. 0 leaves the target unchanged, 1 gives
             the prior. In [0, 1] in the stated convention.
-        num_classes: K. Required by every convention but "all", unless `valid` or the targets tell it. If given, the
-            targets record it, and logits with another number of classes are refused.
+        num_classes: K. Required by every convention but "all", unless it follows from `valid` or the targets. If given,
+            the targets record it, and logits with another number of classes are refused.
         convention: what `smoothing` means; see :func:`convert_smoothing`.
         prior: (K,) float, probabilities (Pereyra et al. 2017); None: uniform over the valid classes.
         valid: (K,) or (..., K) bool, True for classes that exist. Only those are smoothed over, and only those count as
             "others". Required by "others-but-padding", with False at the padding class. Smoothing that the targets
             already have under another mask is not moved.
         allow_negative: permit smoothing < 0 (Wei et al. 2022); the loss is then unbounded below.
-        ignore_index: label of an example to leave out; None: no label is special. Targets carry ``Targets.ignored``.
+        ignore_index: label of an example to leave out; None: no label is ignored. Targets mark ignored examples in
+            ``Targets.ignored``.
 
     Returns:
         Targets of the same mass.
@@ -119,7 +121,7 @@ def smooth(
 
 
 def _sized(targets: Targets, num_classes: int | None) -> Targets:
-    """Record the number of classes in targets that do not know it, and check their labels against it."""
+    """Record the number of classes in targets that lack it, and check their labels against it."""
     if num_classes is None or targets.size == num_classes:
         return targets
     known = targets.num_classes

@@ -108,7 +108,8 @@ def sample(
     Args:
         teacher_log_probs: (..., K) float, natural logarithms of probabilities.
         n_draws: number of draws per example, with replacement.
-        proposal_temperature: above 0; above 1 the tail is drawn more often than its probability.
+        proposal_temperature: above 0; above 1, improbable classes are drawn more often than under the teacher's
+            distribution.
         class_dim: dimension of the classes in `teacher_log_probs`.
         generator: on the device of the teacher's tensor; None: torch's global generator.
 
@@ -121,7 +122,7 @@ def sample(
         TypeError: if teacher_log_probs is not a floating-point tensor or the temperature is not a number.
 
     Special cases:
-        a teacher with probability 1 on one class gives that class, whatever the draws.
+        a teacher with probability 1 on one class always gives that class.
 
     Notes:
         Random Sampling Knowledge Distillation (Anshumann et al. 2025, second-hand).
@@ -150,7 +151,7 @@ def sample(
     flat = log_proposal.exp().reshape(-1, size)
     if len(flat):
         index = torch.multinomial(flat, int(n_draws), replacement=True, generator=generator)
-    else:  # multinomial refuses an empty batch
+    else:  # multinomial rejects an empty batch
         index = torch.empty((0, int(n_draws)), dtype=torch.int64, device=flat.device)
     index = index.reshape(*log_probs.shape[:-1], int(n_draws))
     value = (log_probs.gather(-1, index) - log_proposal.gather(-1, index)).exp() / int(n_draws)

@@ -15,7 +15,7 @@ __all__ = ["confusion_table", "hierarchical_table", "localized_table", "tfidf_ta
 
 
 def hierarchical_table(distance: Tensor, *, sharpness: float) -> Tensor:
-    """Make the class table of a hierarchy: closer classes get more of the target.
+    """Make the class table of a hierarchy: closer classes get more weight.
 
     table[y, k] proportional to exp(-sharpness * distance[y, k])        # Bertinetto et al. 2020, from memory
 
@@ -35,8 +35,8 @@ def hierarchical_table(distance: Tensor, *, sharpness: float) -> Tensor:
         sharpness=0 gives the uniform table; as it grows, the table tends to the identity if all classes are distinct.
 
     Notes:
-        Their beta is `sharpness`. If all distances are 1, this is smoothing of (K - 1) / (exp(sharpness) + K - 1) in
-        the convention "others".
+        `sharpness` is the paper's beta. If all distances are 1, this is smoothing of (K - 1) / (exp(sharpness) + K - 1)
+        in the convention "others".
 
     Complexity:
         O(K^2).
@@ -64,7 +64,8 @@ def localized_table(num_classes: int, *, smoothing: float, width: int) -> Tensor
 
     table[y, k] = 1 - smoothing at k = y, smoothing / neighbours at 0 < |k - y| <= width, else 0
 
-    The first and last classes have fewer neighbours, and each of those gets more. Our reading of localized smoothing.
+    The first and last classes have fewer neighbours, and each of those gets more. This is our interpretation of
+    localized smoothing.
 
     Args:
         num_classes: K.
@@ -165,7 +166,7 @@ def tfidf_table(
     table[y] = (1 - smoothing) onehot(y) + smoothing * softmax(cosine(w_y, w) / temperature)
 
     w_k is the TF-IDF vector of all texts of class k as one document (see :class:`ClassKeywords` for the definition of
-    words and weights). The text of Liu et al. 2022 was not available: this is our reading.
+    words and weights). The text of Liu et al. 2022 was not available: this is our interpretation.
 
     Args:
         texts: one per example.

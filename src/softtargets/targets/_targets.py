@@ -39,13 +39,13 @@ class Targets:
         labels: (...) int64, the labels that the targets were made from; None: unknown.
         valid: (K,) or (..., K) bool, True for classes that exist; the others get no smoothing and no gradient.
         ignored: (...) bool, True for examples to leave out: their loss and gradient are 0.
-        size: K, the number of classes, if no tensor tells it; None: unknown.
+        size: K, the number of classes, if it does not follow from a tensor; None: unknown.
         temperature: the temperature at which a teacher's probabilities were softened; None: unknown. Set by
             ``TeacherCache.targets`` and checked by ``distill.kd_loss``.
 
     Raises:
-        ValueError: if the tensors do not make exactly one form, differ in the number of classes, or `valid` or
-            `ignored` does not fit the examples.
+        ValueError: if the tensors do not define exactly one of the three forms, differ in the number of classes, or
+            `valid` or `ignored` does not fit the examples.
         TypeError: if a field is not a tensor, or `valid` or `ignored` is not boolean.
 
     Example:
@@ -75,9 +75,16 @@ class Targets:
         if sum(forms) != 1:
             raise fail("Targets", "exactly one of index, table and values", f"{sum(forms)}", "use targets.hard(...)")
         if (self.index is None) != (self.value is None) or (self.table is None) != (self.row is None):
-            raise fail("Targets", "index with value, table with row", "one of a pair", "use targets.hard(...)")
+            raise fail(
+                "Targets",
+                "index together with value, or table together with row",
+                "only one of the two",
+                "use targets.hard(...)",
+            )
         if self.index is not None and self.value is not None and self.index.shape != self.value.shape:
-            raise fail("value", f"shape {tuple(self.index.shape)}, as index", tuple(self.value.shape), "align them")
+            raise fail(
+                "value", f"shape {tuple(self.index.shape)}, as index", tuple(self.value.shape), "make both shapes equal"
+            )
         for name in ("index", "table", "values"):
             holder = getattr(self, name)
             if holder is not None and holder.ndim == 0:
@@ -86,7 +93,9 @@ class Targets:
         for name in ("prior", "table", "values", "valid"):
             holder = getattr(self, name)
             if holder is not None and known is not None and holder.ndim > 0 and holder.shape[-1] != known:
-                raise fail(name, f"{known} classes, as the targets", holder.shape[-1], "align them")
+                raise fail(
+                    name, f"{known} classes, as the targets", holder.shape[-1], "use the same classes in all fields"
+                )
         if self.valid is not None:
             check_mask(self.valid, self.shape)
         if self.ignored is not None:
@@ -113,7 +122,7 @@ class Targets:
 
     @property
     def num_classes(self) -> int | None:
-        """K, from `size` or from the shape of a tensor; None if the targets do not know it."""
+        """K, from `size` or from the shape of a tensor; None if the targets do not record it."""
         if self.size is not None:
             return self.size
         for holder in (self.prior, self.table, self.values, self.valid):
@@ -154,7 +163,7 @@ class Targets:
         return self.values.sum(-1)  # pyright: ignore[reportOptionalMemberAccess]
 
     def prior_over(self, num_classes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Return the prior that `rest` is spread by: (K,) or (..., K), 0 for invalid classes, with a sum of 1."""
+        """Return the prior by which `rest` is distributed: (K,) or (..., K), 0 for invalid classes, with a sum of 1."""
         if self.prior is None and self.valid is None:
             return torch.full((num_classes,), 1 / num_classes, dtype=dtype, device=device)
         weights = torch.ones((), dtype=dtype, device=device)
@@ -168,7 +177,7 @@ class Targets:
         """Return the targets as (..., K) float; rows of ignored examples are 0.
 
         Args:
-            num_classes: K; required if the targets do not know it.
+            num_classes: K; required if the targets do not record it.
 
         Raises:
             ValueError: if K is required and missing, differs from the K of the targets, or a label is out of range.
@@ -176,11 +185,11 @@ class Targets:
         known = self.num_classes
         size = num_classes if num_classes is not None else known
         if size is None:
-            raise fail("num_classes", "a number, since these targets do not know it", None, "pass num_classes=")
+            raise fail("num_classes", "a number, because these targets do not record it", None, "pass num_classes=")
         if num_classes is not None:
             check_num_classes(num_classes)
         if known is not None and size != known:
-            raise fail("num_classes", f"{known}, as the targets know it", size, "leave it out")
+            raise fail("num_classes", f"{known}, the number of classes of the targets", size, "leave it out")
         if self.index is None:
             result = self.gathered()
         else:

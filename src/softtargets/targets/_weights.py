@@ -19,7 +19,7 @@ ROUNDING = 1e-6
 
 
 def example_weights(targets: Targets | Tensor, class_weight: Tensor, *, ignore_index: int | None = -100) -> Tensor:
-    """Weigh each example by its class. Its target, and so what the model learns, stays the same.
+    """Weight each example by the weight of its class, without changing its target.
 
     class_weight[label] if the label is known, else sum_k t_k class_weight_k
 
@@ -28,7 +28,7 @@ def example_weights(targets: Targets | Tensor, class_weight: Tensor, *, ignore_i
     Args:
         targets: (...) integer labels or Targets; Targets without labels must be non-negative.
         class_weight: (K,) non-negative float.
-        ignore_index: label of an example to leave out; None: no label is special.
+        ignore_index: label of an example to leave out; None: no label is ignored.
 
     Returns:
         (...) float; 0 for ignored examples.
@@ -42,7 +42,7 @@ def example_weights(targets: Targets | Tensor, class_weight: Tensor, *, ignore_i
         class weights of 1 give the mass of soft targets; a hard target and its one-hot vector get the same weight.
 
     Notes:
-        torch weighs the classes within the target instead, see :func:`reweight`; for hard labels both are the same.
+        torch weights the classes within the target instead, see :func:`reweight`; for hard labels both are the same.
 
     Complexity:
         O(N) with labels or factored targets, O(R K + N) with a class table, O(N K) for dense targets.
@@ -51,7 +51,8 @@ def example_weights(targets: Targets | Tensor, class_weight: Tensor, *, ignore_i
         Classes are imbalanced and targets are smoothed, corrected or soft.
 
     Limitations:
-        The mean over a batch is divided by the weights of that batch: pass `normalizer` if batches are small.
+        The mean over a batch is divided by the sum of the weights in that batch: pass `normalizer` if batches are
+        small.
 
     Example:
         >>> from softtargets.targets import smooth
@@ -69,17 +70,17 @@ def example_weights(targets: Targets | Tensor, class_weight: Tensor, *, ignore_i
 
 
 def reweight(targets: Targets | Tensor, class_weight: Tensor, *, ignore_index: int | None = -100) -> Targets:
-    """Weigh the classes within every target, as torch's cross entropy does with ``weight=``.
+    """Weight the classes within every target, as torch's cross entropy does with ``weight=``.
 
     t_k <- class_weight_k * t_k
 
     This changes the minimiser: with smoothing 0.3 and weights 1, 1, 20, a model learns to predict [.276, .034, .690]
-    for label 0 (pytorch#104776). Usually :func:`example_weights` is what is wanted.
+    for label 0 (pytorch#104776). Use :func:`example_weights` unless the numbers must match torch's.
 
     Args:
         targets: (...) integer labels or Targets.
         class_weight: (K,) float; must be non-negative if the targets have smoothing (`rest`).
-        ignore_index: label of an example to leave out; None: no label is special.
+        ignore_index: label of an example to leave out; None: no label is ignored.
 
     Returns:
         Targets of the same form, with mass sum_k t_k class_weight_k.
@@ -93,8 +94,9 @@ def reweight(targets: Targets | Tensor, class_weight: Tensor, *, ignore_index: i
         class weights of 1 change nothing; for hard targets the loss is example_weights times the unweighted loss.
 
     Notes:
-        ``torch.nn.CrossEntropyLoss(weight=)``, which divides the mean by the sum of class_weight[label] for integer
-        labels and by N for soft targets (pytorch#107680): pass that as `normalizer` to ``losses.reduce``.
+        The same as ``torch.nn.CrossEntropyLoss(weight=)``. torch divides the mean by the sum of class_weight[label] for
+        integer labels and by N for soft targets (pytorch#107680): pass that number as `normalizer` to
+        ``losses.reduce``.
 
     Complexity:
         O(N); no N x K target is built unless the targets are dense.
@@ -103,7 +105,7 @@ def reweight(targets: Targets | Tensor, class_weight: Tensor, *, ignore_index: i
         The numbers must match torch's.
 
     Limitations:
-        It teaches the wrong class as soon as a target is soft (pytorch#104776).
+        It changes the learned distribution whenever a target is soft (pytorch#104776).
 
     Example:
         >>> from softtargets.targets import smooth
@@ -122,7 +124,9 @@ def reweight(targets: Targets | Tensor, class_weight: Tensor, *, ignore_index: i
         index = first_bad((result.rest == 0) & (targets.rest != 0))
         if index is not None:
             required = "a weight above 0 among the classes that smoothing is spread over"
-            raise fail("class_weight", required, f"none for {where(index)}", "give one of them weight")
+            raise fail(
+                "class_weight", required, f"none for {where(index)}", "give at least one of them a weight above 0"
+            )
     prior = prior.to(weight) * weight
     # with a mask, the prior is normalised over the valid classes where it is used
     return replace(result, prior=prior / prior.sum())

@@ -162,7 +162,7 @@ def check_residual(residual: str, prior: Tensor | None, size: int) -> None:
     """Require a known residual, and a prior if and only if it needs one; see :func:`softtargets.targets.top_k`."""
     if residual == "ghost":
         remedy = "use residual='drop' and losses.ghost_cross_entropy"
-        raise fail("residual", "a target, which a ghost class is not", "'ghost'", remedy)
+        raise fail("residual", "'uniform', 'prior' or 'drop'", "'ghost'", remedy)
     if residual not in RESIDUALS:
         raise unknown("residual", residual, RESIDUALS)
     if (residual == "prior") != (prior is not None):

@@ -26,7 +26,8 @@ def convert_smoothing(
         classy              (1+r/K)/(1+r)   (r/K)/(1+r) ClassyVision
         binary              1 - r/2         r/2         Keras' binary smoothing; K = 2
 
-    For "others-but-padding" the "all" side smooths over the K-1 valid classes: exclude the padding class with `valid`.
+    For "others-but-padding", the corresponding "all" smoothing is over the K-1 valid classes: exclude the padding class
+    with `valid`.
 
     Args:
         smoothing: a number or a tensor of any shape, in the `source` convention.
@@ -61,7 +62,7 @@ def convert_smoothing(
         all classes; other classes; fairseq; OpenNMT; ClassyVision
 
     References:
-        the libraries named below, each checked against its code
+        the source code of each library in the table
 
     Example:
         >>> convert_smoothing(0.2, num_classes=5, source="others", target="all")
@@ -90,7 +91,7 @@ def _to_all(smoothing: float | Tensor, num_classes: int, convention: str) -> flo
             size = _valid_classes(num_classes, convention)
             return smoothing * size / (size - 1)
         case "classy":
-            _check(smoothing, above=-1, required="above -1 in the convention 'classy'", remedy="choose more")
+            _check(smoothing, above=-1, required="above -1 in the convention 'classy'", remedy="choose a larger value")
             return smoothing / (1 + smoothing)
         case "binary":
             _valid_classes(num_classes, convention)
@@ -106,7 +107,12 @@ def _from_all(smoothing: float | Tensor, num_classes: int, convention: str) -> f
             size = _valid_classes(num_classes, convention)
             return smoothing * (size - 1) / size
         case "classy":
-            _check(smoothing, below=1, required="below 1 in the 'all' convention, for 'classy'", remedy="choose less")
+            _check(
+                smoothing,
+                below=1,
+                required="below 1 in the 'all' convention, for 'classy'",
+                remedy="choose a smaller value",
+            )
             return smoothing / (1 - smoothing)
         case "binary":
             _valid_classes(num_classes, convention)

@@ -1,6 +1,6 @@
 """The files of a teacher cache, and how they are written atomically.
 
-plan.json         what the cache shall hold, written first
+plan.json         what the cache is to contain, written first
 shard-00000.bin   columns of numbers, one after the other, without a header; examples in the order of the batches
 index.bin         the ids in ascending order, and the row of each
 manifest.json     the plan, and the size and SHA-256 of every other file, written last

@@ -19,7 +19,7 @@ DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 @dataclass(frozen=True)
 class CacheSource:
-    """Teacher and data of a teacher cache. A folder that was started with one source is refused for another.
+    """Teacher and data of a teacher cache. A folder that was started with one source cannot be used with another.
 
     Args:
         teacher: name of the teacher, such as a run's id or a checksum of its weights.
@@ -149,7 +149,7 @@ class Plan:
             keep = TopK(record["k"], record["residual"], prior, **numbers)
         plan = cls(source, keep, record["seed"], record["rows_per_shard"])
         if plan.record() != record:
-            raise fail("record", "the record of a plan", "another", "write the cache again")
+            raise fail("record", "the record of a plan", "a different record", "write the cache again")
         return plan
 
     def record(self) -> dict[str, Any]:

@@ -44,11 +44,11 @@ class TeacherCache:
         A binary search and a copy per example. Memory: the index, 16 bytes per example, and the pages that are read.
 
     When to use:
-        A teacher is run once and used many times, or does not fit into memory beside the student.
+        A teacher is run once and used many times, or does not fit into memory together with the student.
 
     Limitations:
-        The targets belong to the inputs that the teacher saw. Under augmentation the teacher would answer differently
-        (Beyer et al. 2022, from memory): if it is cheap, run it on the augmented inputs instead.
+        The targets belong to the inputs that the teacher saw. Under augmentation the teacher would give different
+        outputs (Beyer et al. 2022, from memory): if it is cheap, run it on the augmented inputs instead.
 
     Example:
         >>> import tempfile
@@ -174,7 +174,7 @@ class TeacherCache:
             path = self.folder / name
             check_size(path, entry["bytes"])
             if checksum_file(path) != entry["sha256"]:
-                raise fail(str(path), "the bytes that were written", "others (its checksum differs)", AGAIN)
+                raise fail(str(path), "the bytes that were written", "different bytes (the checksum differs)", AGAIN)
 
     def _with_residual(self, index: Tensor, value: Tensor, left: Tensor) -> Targets:
         """Return the targets of k classes and the residual mass, as ``targets.top_k`` makes them from all K."""

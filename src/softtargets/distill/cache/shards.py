@@ -120,7 +120,7 @@ class _Shards:
         ids, counts = columns["ids"].unique(return_counts=True)
         twice = ids[(counts > 1) | torch.isin(ids, self.ids)]
         if len(twice):
-            remedy = "give every example an id of its own, and pass each example once"
+            remedy = "give every example its own id, and pass each example once"
             raise fail("batches", "each id once", f"{int(twice[0])} twice", remedy)
         write_file(self.folder / shard_name(self.number), encoded(self.layout, columns))
         self.ids = torch.cat([self.ids, columns["ids"]])
@@ -136,9 +136,7 @@ def _rows(logits: Tensor, count: int, plan: Plan) -> Tensor:
         raise fail("teacher_logits", f"{size} classes, num_classes, last", got, "set num_classes")
     rows = logits.detach().reshape(-1, size).cpu()
     if len(rows) != count:
-        raise fail(
-            "batches", "one row of logits for each id", f"{len(rows)} rows, {count} ids", "pass as many ids as rows"
-        )
+        raise fail("batches", "one row of logits for each id", f"{len(rows)} rows, {count} ids", "pass one id per row")
     return shifted(at_least_float32(rows) / plan.keep.temperature)
 
 

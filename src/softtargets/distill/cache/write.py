@@ -46,14 +46,15 @@ def write_cache(
         keep: what to keep of each example, a :class:`TopK` or a :class:`Sampled`; None: all classes in float16.
         generator: source of the seed of the draws; None: torch's global generator, or the seed of a cache that was
             started before.
-        rows_per_shard: examples per file. As many are held in memory: choose fewer if all classes of many are kept.
+        rows_per_shard: examples per file. One file is held in memory at a time: use a smaller number if all of many
+            classes are kept.
 
     Returns:
         The opened cache.
 
     Raises:
         ValueError: if an argument is out of range or differs from what the folder was started with (it is named), an id
-            comes twice or in another order, logits do not have K classes or are not finite, there are too few or too
+            occurs twice or in another order, logits do not have K classes or are not finite, there are too few or too
             many examples, or the folder holds other files or is being written by another process.
         TypeError: if batches are not pairs of tensors, ids not integers, or logits not floating-point.
 
@@ -61,18 +62,18 @@ def write_cache(
         k = K in float32 gives the teacher's softmax exactly; as n_draws grows, the sampled targets converge to it.
 
     Notes:
-        float16 has a relative error of 2^-11. What is stored is the difference to the largest logit, so that no class
+        float16 has a relative error of 2^-11. The stored value is the difference to the largest logit, so that no class
         underflows, and sum_j |error of p_j| <= 2^-10 * sum_j p_j log(max p / p_j) to first order; measured 1e-4 to 5e-4
-        for Gaussian logits of standard deviation 1 to 8 over 1000 classes. Of the draws, the logarithm of the weights
-        is stored. "sampled" is Random Sampling Knowledge Distillation (Anshumann et al. 2025, second-hand).
+        for Gaussian logits of standard deviation 1 to 8 over 1000 classes. For draws, the logarithm of the weights is
+        stored. "sampled" is Random Sampling Knowledge Distillation (Anshumann et al. 2025, second-hand).
 
     Complexity:
         Bytes per example: 24 + 2k + 2(k + 1) for k < K <= 32768, 24 + 2K for k = K, 24 + 2 * n_draws at a proposal
-        temperature of 1; for example 106 for k = 20 of 1000 classes. Sampling takes some tenths of a millisecond per
+        temperature of 1; for example 106 for k = 20 of 1000 classes. Sampling takes a few tenths of a millisecond per
         example. Ids take 8 bytes of memory each.
 
     When to use:
-        A teacher is run once and used many times, or does not fit into memory beside the student.
+        A teacher is run once and used many times, or does not fit into memory together with the student.
 
     Limitations:
         With k < K the gradient is biased, because the tail is spread or dropped. Draws are unbiased over seeds, but

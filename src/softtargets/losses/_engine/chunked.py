@@ -1,4 +1,4 @@
-"""The accelerator: losses computed chunk by chunk, with the gradient already in the forward pass.
+"""The accelerator: losses computed chunk by chunk, with the gradient computed in the forward pass.
 
 A loss that is described by a :class:`ChunkKernel` is computed on chunks of rows that fit the processor's cache, and the
 gradient of a chunk is written while it is there. The only extra memory is the gradient; with ``inplace=True`` not even
@@ -55,8 +55,8 @@ def run(
         expected = mean_gradient(logits, class_dim)
     if inplace:
         return _over(logits, kernel, class_dim, expected)
-    # In float16 the gradient of a mean may underflow, so it waits for the loss scale that autograd brings. If saved
-    # tensors are packed (checkpointing, offloading), a gradient kept beside them would defeat the purpose.
+    # In float16 the gradient of a mean may underflow, so it is computed once autograd passes the loss scale. If saved
+    # tensors are packed (checkpointing, offloading), keeping an unpacked gradient would defeat the purpose.
     packed = _autograd._top_saved_tensors_default_hooks(True) is not None
     ahead = ahead and logits.dtype != torch.float16 and not packed
     return _Chunked.apply(logits, _Call(kernel, class_dim, expected, ahead, False))  # pyright: ignore[reportReturnType]
@@ -79,7 +79,7 @@ def _over(logits: Tensor, kernel: ChunkKernel, class_dim: int, expected: Tensor)
         "one that retains its gradient": logits.retains_grad,
     }
     for got in (name for name, found in kinds.items() if found):
-        remedy = "pass what the model returned, before any view or slice, or leave inplace=False"
+        remedy = "pass what the model returned, before any view or slice, or use inplace=False"
         raise fail("logits", "the result of an operation, with inplace=True", got, remedy)
     if logits.dtype == torch.float16:
         expected = (expected != 0).to(expected.dtype)  # the backward pass multiplies by the mean's share
@@ -90,13 +90,13 @@ def _over(logits: Tensor, kernel: ChunkKernel, class_dim: int, expected: Tensor)
 
 
 def possible(logits: Tensor, *others: Tensor | None) -> bool:
-    """Say whether the accelerator can be used: eager code on plain tensors, and only the logits need a gradient."""
+    """Return whether the accelerator can be used: eager code on plain tensors, and only the logits need a gradient."""
     learning = [other for other in others if other is not None and other.requires_grad]
     return not learning and plain_tensors(logits, *others)
 
 
 def plain_tensors(*tensors: Tensor | None) -> bool:
-    """Say whether code that writes into memory may run: no compiler, function transform or dispatch mode is active."""
+    """Return whether code may write into memory: no compiler, function transform or dispatch mode is active."""
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() or _get_current_dispatch_mode() is not None:
         return False
     for tensor in tensors:
@@ -120,7 +120,7 @@ def _elements_of_a_chunk(logits: Tensor) -> int:
     wide = accumulating(logits.dtype)
     if logits.device.type != "cpu":
         return CHUNK_ELSEWHERE // wide.itemsize
-    # half precision is summed in memory of its own, which shares the cache
+    # half precision is summed in separate memory, which shares the cache
     return CHUNK_ON_CPU // wide.itemsize // (1 if wide == logits.dtype else 2)
 
 
@@ -192,7 +192,7 @@ def _gradient(ctx: Any, grad: Tensor | None) -> Tensor:
 
 
 def _scaled(ctx: Any, gradient: Tensor, grad: Tensor) -> bool:
-    """Turn a gradient for `expected` into one for `grad` if no rounding is needed; say whether it was done."""
+    """Turn a gradient for `expected` into one for `grad` if no rounding is needed; return whether it was done."""
     if gradient.device.type != "cpu":
         gradient.mul_(_ratio(grad, ctx.expected)[..., None])  # comparing the values would make the host wait
         return True
@@ -200,7 +200,7 @@ def _scaled(ctx: Any, gradient: Tensor, grad: Tensor) -> bool:
         return True
     largest = int(ctx.expected.argmax()) if ctx.expected.numel() else 0
     factor = float(grad.flatten()[largest] / ctx.expected.flatten()[largest]) if ctx.expected.numel() else 1.0
-    # a power of two, as gradient accumulation and loss scaling bring, scales without rounding
+    # a power of two, as in gradient accumulation and loss scaling, scales without rounding
     if math.frexp(factor)[0] != 0.5 or not torch.equal(grad, ctx.expected * factor):
         return False
     gradient.mul_(factor)
@@ -211,15 +211,15 @@ def _overwritten(ctx: Any, grad: Tensor | None, grad_logits: Tensor | None) -> T
     gradient, ctx.gradient = ctx.gradient, None
     wrong = None
     if grad_logits is not None:
-        wrong = "used again"
+        wrong = "logits that are used again"
     elif torch.is_grad_enabled() or gradient is None or (grad is not None and not plain_tensors(grad)):
-        wrong = "asked for a second gradient"
+        wrong = "a second derivative"
     elif gradient._version != ctx.version:
-        wrong = "written to again"
+        wrong = "logits that are modified again"
     if wrong is not None:
         raise RuntimeError(
-            f"logits: used by nothing else after a loss with inplace=True, which wrote its gradient over them; "
-            f"got logits that are {wrong}; leave inplace=False"
+            f"logits: must not be used again after a loss with inplace=True, which overwrites them; "
+            f"got {wrong}; use inplace=False"
         )
     assert gradient is not None
     if grad is None:
@@ -243,8 +243,8 @@ class Unchanged:
     def check(self) -> None:
         if any(tensor._version != version for tensor, version in self._seen):
             raise RuntimeError(
-                "targets: the same in the forward and the backward pass; got one that was modified by an inplace "
-                "operation in between; clone the labels or targets before the loss"
+                "targets: must not change between the forward and the backward pass; got targets that were modified by "
+                "an inplace operation; clone the labels or targets before the loss"
             )
 
 

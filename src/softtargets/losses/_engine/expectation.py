@@ -38,7 +38,7 @@ def expected_loss(examples: LossInputs, phi: Callable[..., Tensor], *settings: f
 
 
 def valid_logits(examples: LossInputs) -> Tensor:
-    """Return the logits, -inf for the classes that the targets say do not exist."""
+    """Return the logits, -inf for the classes that are not valid in the targets."""
     valid = None if examples.soft is None else examples.soft.valid
     return examples.logits if valid is None else examples.logits.masked_fill(~valid, -torch.inf)
 
@@ -70,7 +70,7 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 def expectation(targets: Targets, values: Tensor, there: Tensor) -> Tensor:
-    """Return ``sum_k t_k * values_k``, (...); a class without weight has no part, whatever its value.
+    """Return ``sum_k t_k * values_k``, (...); a class of weight 0 adds nothing, even if its value is infinite.
 
     Args:
         targets: of (...) examples.

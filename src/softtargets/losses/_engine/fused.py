@@ -86,7 +86,7 @@ def fused(logits: Tensor, targets: Targets, scale: Tensor | None = None, gradien
 
 
 def left_out_here(left_out: Tensor | None) -> Tensor | None:
-    """Return which rows of a chunk are left out, or None if none is; on an accelerator this is not looked at."""
+    """Return which rows of a chunk are left out, or None if none is; on an accelerator this is not checked."""
     if left_out is not None and left_out.device.type == "cpu" and not bool(left_out.any()):
         return None
     return left_out
@@ -115,12 +115,12 @@ def shift(logits: Tensor, work: Tensor) -> None:
 
 
 def _top(logits: Tensor) -> Tensor:
-    # the clamp leaves a row of -inf as it is
+    # the clamp leaves a row of -inf unchanged
     return logits.amax(-1, keepdim=True).clamp_(min=torch.finfo(logits.dtype).min)
 
 
 def _all_finite(values: Tensor) -> bool:
-    """Say whether all values are finite; False on an accelerator, where looking would make the host wait."""
+    """Return whether all values are finite; False on an accelerator, where checking would make the host wait."""
     return values.device.type == "cpu" and math.isfinite(float(values.sum()))
 
 

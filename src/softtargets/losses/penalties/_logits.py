@@ -22,10 +22,10 @@ def logit_penalty(
         logits: (..., K) float, or with the classes at `class_dim`; classes of logit -inf are left out.
         class_dim: the dimension of the classes.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
-        (...) float32 or wider, at least 0; () unless reduction is "none". Add it times a weight.
+        (...) float32 or wider, at least 0; () unless reduction is "none". Multiply it by a weight and add it to a loss.
 
     Raises:
         ValueError: if there are fewer than two classes.
@@ -35,17 +35,17 @@ def logit_penalty(
         logits of 0 give 0; multiplying the logits by c multiplies it by c^2.
 
     Notes:
-        added times their beta, 6e-4 on ImageNet (from memory). Implementations with a half or a mean need 2 or K times
-        the weight.
+        The paper multiplies it by beta, 6e-4 on ImageNet (from memory). For implementations with a factor 1/2 or a mean
+        over classes, multiply the weight by 2 or by K.
 
     Complexity:
         O(N K) time, two tensors of the size of the logits.
 
     When to use:
-        to keep logits small whatever the label; it also prevents a drift of their common level.
+        To keep the logits of all classes small. It also prevents a common drift of all logits.
 
     Limitations:
-        the only penalty here that depends on a common shift of the logits, which does not change the probabilities.
+        The only penalty here that depends on a common shift of the logits, which does not change the probabilities.
         Features transfer worse than those of plain cross entropy (Kornblith et al. 2021).
 
     Aliases:
@@ -85,10 +85,10 @@ def mbls_penalty(
             example.
         class_dim: the dimension of the classes.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
-        (...) float32 or wider, at least 0; () unless reduction is "none". Add it times a weight.
+        (...) float32 or wider, at least 0; () unless reduction is "none". Multiply it by a weight and add it to a loss.
 
     Raises:
         ValueError: if the margin is negative, or there are fewer than two classes.
@@ -98,17 +98,17 @@ def mbls_penalty(
         logits within the margin give 0; margin=0 gives z_max - mean(z), which is what MaxSup adds to cross entropy.
 
     Notes:
-        added times their alpha, 0.1, with margin 10. The mean is over all K classes, the largest included, as in their
-        code.
+        The paper multiplies it by alpha, 0.1, and uses margin 10. The mean is over all K classes, the largest included,
+        as in their code.
 
     Complexity:
         O(N K) time and memory, two tensors of the size of the logits.
 
     When to use:
-        calibration: it acts like label smoothing, but not on logits that are within the margin.
+        Calibration: it acts like label smoothing, but not on logits that are within the margin.
 
     Limitations:
-        it is 0 until logits differ by more than the margin: for a margin of 10 and ten classes, up to a confidence of
+        It is 0 until logits differ by more than the margin: for a margin of 10 and ten classes, up to a confidence of
         .9996.
 
     Aliases:
@@ -155,10 +155,10 @@ def acls_penalty(
         others_weight: weight of the mean over the other classes, at least 0, likewise.
         class_dim: the dimension of the classes.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
-        (...) float32 or wider, at least 0; () unless reduction is "none". Add it times a weight.
+        (...) float32 or wider, at least 0; () unless reduction is "none". Multiply it by a weight and add it to a loss.
 
     Raises:
         ValueError: if the margin or a weight is negative, or there are fewer than two classes.
@@ -168,17 +168,17 @@ def acls_penalty(
         logits within the margin give 0; weights of 0 give 0.
 
     Notes:
-        largest_weight and others_weight are their lambda_1 and lambda_2, 1 and 0.1; the sum is added times their alpha,
-        0.1.
+        `largest_weight` and `others_weight` are lambda_1 and lambda_2 of the paper, 1 and 0.1. The paper multiplies the
+        sum by alpha, 0.1.
 
     Complexity:
         O(N K) time and memory, three tensors of the size of the logits.
 
     When to use:
-        calibration, if the linear penalty of MbLS is too weak on extreme logits.
+        Calibration, if the linear penalty of MbLS is too weak on extreme logits.
 
     Limitations:
-        four numbers to tune. It is quadratic in the logits, so that one outlier can dominate a batch.
+        Four numbers to tune. It is quadratic in the logits, so that one outlier can dominate a batch.
 
     Aliases:
         ACLS

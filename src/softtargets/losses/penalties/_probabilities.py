@@ -33,15 +33,15 @@ def elr_penalty(
         logits: (..., K) float, or with the classes at `class_dim`.
         running_targets: float of the shape of the logits: running means of the model's probabilities, at least 0 and
             with a sum of at most 1 over the classes. No gradient passes through them.
-        eps: p is clamped to [eps, 1 - eps], without a gradient outside; in [1e-6, 0.5]. A number or a (...) float
+        eps: p is clamped to [eps, 1 - eps], with zero gradient outside; in [1e-6, 0.5]. A number or a (...) float
             tensor, one per example.
         class_dim: the dimension of the classes.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
-        (...) float32 or wider, nats, from log(eps) to 0; () unless reduction is "none". Add it times a weight (3 for
-        CIFAR-10, 7 for CIFAR-100).
+        (...) float32 or wider, nats, from log(eps) to 0; () unless reduction is "none". Multiply it by a weight (3 for
+        CIFAR-10, 7 for CIFAR-100) and add it to a loss.
 
     Raises:
         ValueError: if shapes differ, running targets are negative or sum to more than 1, or eps is out of range.
@@ -51,17 +51,18 @@ def elr_penalty(
         running targets of 0 give 0; a class of logit -inf has probability 0 and is not clamped.
 
     Notes:
-        added times their lambda. ``targets.RunningTargets`` keeps the running targets with their beta; the authors
-        update them with the clamped probabilities divided by their sum, before the loss of the same step.
+        The paper multiplies it by lambda. ``targets.RunningTargets`` computes the running targets; its `momentum` is
+        the paper's beta. The authors update them with the clamped probabilities divided by their sum, before the loss
+        of the same step.
 
     Complexity:
         O(N K) time, three tensors of the size of the logits, and one float per class and example of the data set.
 
     When to use:
-        noisy labels and long training: it preserves what was learned first, before labels are memorised.
+        Noisy labels and long training: it preserves what was learned first, before labels are memorised.
 
     Limitations:
-        early predictions are preserved where they are wrong, too. Two numbers to tune for each data set.
+        Early predictions are preserved even if they are wrong. Two numbers to tune for each data set.
 
     Example:
         >>> running = torch.tensor([[0.75, 0.25]])
@@ -106,11 +107,11 @@ def confidence_penalty(
         logits: (..., K) float, or with the classes at `class_dim`.
         class_dim: the dimension of the classes.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
-        (...) float32 or wider, nats, from -log K (uniform) to 0 (certain); () unless reduction is "none". Add it times
-        a weight.
+        (...) float32 or wider, nats, from -log K (uniform) to 0 (certain); () unless reduction is "none". Multiply it
+        by a weight and add it to a loss.
 
     Raises:
         ValueError: if there are fewer than two classes.
@@ -120,16 +121,17 @@ def confidence_penalty(
         uniform logits give -log K; a certain prediction gives 0.
 
     Notes:
-        added times their beta, 0.1. KL(p || uniform) = log K - H(p); label smoothing has KL(uniform || p).
+        The paper multiplies it by beta, 0.1. KL(p || uniform) = log K - H(p); label smoothing has KL(uniform || p).
 
     Complexity:
         O(N K) time and memory, two tensors of the size of the logits.
 
     When to use:
-        as an alternative to label smoothing, if classes should not be pushed to equal probabilities.
+        As an alternative to label smoothing, if classes should not be pushed to equal probabilities.
 
     Limitations:
-        its gradient vanishes as the prediction becomes certain, where it is needed; that of label smoothing does not.
+        Its gradient vanishes as the prediction becomes certain, which is where it is needed. The gradient of label
+        smoothing does not vanish there.
 
     Aliases:
         entropy regularisation; CP
@@ -163,7 +165,7 @@ def zipf_penalty(
 
     KL(1 / rank || p over the other classes), both normalised to a sum of 1        # Liang et al. 2022
 
-    Ranks are by the logits of the other classes and get no gradient. A class of logit -inf has no rank.
+    The other classes are ranked by their logits; the ranks get no gradient. A class of logit -inf has no rank.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
@@ -171,11 +173,11 @@ def zipf_penalty(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
-        (...) float32 or wider, nats, at least 0; () unless reduction is "none". 0 if no class is left beside the label.
-        Add it times a weight.
+        (...) float32 or wider, nats, at least 0; () unless reduction is "none". 0 if there is no class other than the
+        label. Multiply it by a weight and add it to a loss.
 
     Raises:
         ValueError: if shapes differ, K < 2, or a label is out of range.
@@ -185,17 +187,17 @@ def zipf_penalty(
         two classes give 0; probabilities of the other classes proportional to 1 / rank give 0.
 
     Notes:
-        added times their lambda, 0.1, with exponent 1. Their code can also rank by a vote of the dense features and
-        leave out wrong predictions. This is the variant without either, which ranks by the logits.
+        The paper multiplies it by lambda, 0.1, and uses exponent 1. Their code can also rank by a vote of the dense
+        features and leave out wrong predictions. This is the variant without either, which ranks by the logits.
 
     Complexity:
         O(N K log K): sorts every row.
 
     When to use:
-        fine-grained classes, if the order of the wrong classes is informative.
+        Fine-grained classes, if the order of the wrong classes is informative.
 
     Limitations:
-        gains are disputed; the label's own logit is not constrained.
+        Gains are disputed; the label's own logit is not constrained.
 
     Aliases:
         Zipf-LS; Zipf's label smoothing
@@ -230,38 +232,39 @@ def smoothing_regularizer(
 
     sum_k (-log p_k) = K * logsumexp(z) - sum_k z_k        # Lukasik et al. 2020, Eq. 8
 
-    Smoothing by r is (1 - r) * (cross entropy + beta * this), with beta = r / ((1 - r) K).
+    Smoothing by r is (1 - r) * (cross entropy + beta * penalty), with beta = r / ((1 - r) K).
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`; classes of logit -inf are left out of the sum
             and of K.
         class_dim: the dimension of the classes.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
-        (...) float32 or wider, nats, at least K log K; () unless reduction is "none". Add it times a weight.
+        (...) float32 or wider, nats, at least K log K; () unless reduction is "none". Multiply it by a weight and add
+        it to a loss.
 
     Raises:
         ValueError: if there are fewer than two classes.
         TypeError: if logits are not floating-point.
 
     Special cases:
-        uniform logits give K log K, the minimum; (1 - r) (cross entropy + beta * this) is label smoothing.
+        uniform logits give K log K, the minimum; (1 - r) (cross entropy + beta * penalty) is label smoothing.
 
     Notes:
-        their Omega(f), with L classes and alpha = r. It equals K (KL(uniform || p) + log K).
+        This is Omega(f) in the paper, with L classes and alpha = r. It equals K (KL(uniform || p) + log K).
 
     Complexity:
-        three passes over the logits, one to count the classes and one for the gradient; no N x K target.
+        Three passes over the logits, one to count the classes and one for the gradient; no N x K target.
 
     When to use:
-        to weight the two parts of label smoothing separately, or to smooth examples without a label.
+        To weight the two parts of label smoothing separately, or to smooth examples without a label.
 
     Limitations:
-        unbounded above: it grows with the distance of one logit below the others. In a linear model it pulls the weight
-        vectors of the classes towards each other. Thm. 1 gives zero weights as the only minimum, but equal ones are
-        minima too.
+        Unbounded above: it grows with the distance of one logit below the others. In a linear model it pulls the weight
+        vectors of the classes towards each other. Thm. 1 of the paper states that zero weights are the only minimum,
+        but equal weight vectors are minima too.
 
     Aliases:
         Ω(f)

@@ -18,7 +18,8 @@ def volume_penalty(transition: Transition | Tensor) -> Tensor:
         transition: clean -> observed, Transition or (K, K) float with rows that sum to 1.
 
     Returns:
-        () float32 or wider, at most 0, and -inf if T is singular: one number for all examples. Add it times a weight.
+        () float32 or wider, at most 0, and -inf if T is singular: one number for all examples. Multiply it by a weight
+        and add it to a loss.
 
     Raises:
         ValueError: if T is not square or its rows do not sum to 1.
@@ -28,7 +29,7 @@ def volume_penalty(transition: Transition | Tensor) -> Tensor:
         no noise gives 0; symmetric noise gives (K - 1) log |1 - redraw|.
 
     Notes:
-        added times their lambda, 1e-4. The absolute value of the determinant is taken, as in their code.
+        The paper multiplies it by lambda, 1e-4. The absolute value of the determinant is taken, as in their code.
 
     Complexity:
         O(K^3) per step, independent of the batch.
@@ -37,8 +38,8 @@ def volume_penalty(transition: Transition | Tensor) -> Tensor:
         T is unknown and learned with the model; see ``nn.VolMinNet``.
 
     Limitations:
-        it identifies T only if the clean posteriors are sufficiently scattered (Li et al. 2021). Without a loss it
-        makes T singular.
+        It identifies T only if the clean posteriors are sufficiently scattered (Li et al. 2021). Used without a loss,
+        it makes T singular.
 
     Example:
         >>> round(float(volume_penalty(torch.tensor([[0.75, 0.25], [0.25, 0.75]]))), 4)        # log(1/2)

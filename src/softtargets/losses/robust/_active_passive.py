@@ -41,7 +41,7 @@ def normalized_cross_entropy(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, from 0 to 1; () unless reduction is "none". Examples that are left out have loss 0. A
@@ -52,21 +52,21 @@ def normalized_cross_entropy(
         TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        uniform logits give 1/K; over all K labels it sums to 1, whatever the logits.
+        uniform logits give 1/K; the sum over all K labels is 1, whatever the logits.
 
     Notes:
-        the denominator is :func:`smoothing_regularizer`, Omega of Lukasik et al. 2020.
+        The denominator is :func:`smoothing_regularizer`, Omega of Lukasik et al. 2020.
 
     Complexity:
-        labels: five passes over the logits, two of them for the gradient and one to count the classes. Soft targets:
+        Labels: five passes over the logits, two of them for the gradient and one to count the classes. Soft targets:
         O(N K) with several tensors of the size of the logits.
 
     When to use:
-        as the active part of :func:`active_passive_loss`. Normalized losses are robust to symmetric noise (Ma et al.
+        As the active part of :func:`active_passive_loss`. Normalized losses are robust to symmetric noise (Ma et al.
         2020).
 
     Limitations:
-        used alone it underfits (Ma et al. 2020): it also decreases as the losses of the other labels grow.
+        Used alone it underfits (Ma et al. 2020): it also decreases as the losses of the other labels grow.
 
     Aliases:
         NCE
@@ -120,7 +120,7 @@ def active_passive_loss(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
@@ -135,17 +135,17 @@ def active_passive_loss(
         reverse_cross_entropy.
 
     Notes:
-        their alpha and beta: 1 and 1 for CIFAR-10, 10 and 0.1 for CIFAR-100. The defaults are their NCE+RCE. NCE+MAE is
-        passive=mean_absolute_error, without the factor 2 of the vector form.
+        The weights are the paper's alpha and beta: 1 and 1 for CIFAR-10, 10 and 0.1 for CIFAR-100. The defaults are the
+        paper's NCE+RCE. NCE+MAE is passive=mean_absolute_error, without the factor 2 of the vector form.
 
     Complexity:
-        the sum of both losses.
+        The sum of both losses.
 
     When to use:
-        many wrong labels, at an unknown rate.
+        Many wrong labels, at an unknown rate.
 
     Limitations:
-        the weights depend on the data set, and it learns more slowly on clean labels than cross entropy.
+        The weights depend on the data set, and it learns more slowly on clean labels than cross entropy.
 
     Aliases:
         APL; NCE+RCE; NCE+MAE

@@ -38,13 +38,14 @@ def bootstrapped_cross_entropy(
     hard:  weight * t + (1 - weight) * onehot(argmax z)        # Reed et al. 2015
 
     Labels are one-hot t; soft targets are mixed in the same way. The soft loss is weight * cross entropy +
-    (1 - weight) * H(p), and has its gradient. With ``detach=True`` the p of the target is a constant, and for a target
-    of mass 1 the gradient is weight * (p - t): that of cross entropy, times `weight`.
+    (1 - weight) * H(p), and its gradient includes both terms. With ``detach=True`` the p of the target is a
+    constant, and for a target of mass 1 the gradient is weight * (p - t), which is `weight` times the gradient of cross
+    entropy.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
-        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets. Any label will do for
-            an example of weight 0.
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets. The label of an
+            example with weight 0 may be any class.
         weight: weight of the target, a number or a (...) float tensor, one per example, in [0, 1]. Give 0 to examples
             without a label: they learn from the model's own prediction, a pseudo-label.
         kind: "soft" or "hard".
@@ -52,7 +53,7 @@ def bootstrapped_cross_entropy(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
@@ -65,18 +66,19 @@ def bootstrapped_cross_entropy(
         weight=1 gives cross_entropy; a detached soft target gives weight times the gradient of cross_entropy.
 
     Notes:
-        their beta: 0.95 soft, 0.8 hard. The soft form is cross entropy with entropy minimisation, as the paper says
-        (from memory). Ports disagree on whether the prediction in the target is detached.
+        `weight` is the paper's beta: 0.95 for "soft", 0.8 for "hard". The soft form is cross entropy with entropy
+        minimisation, as the paper says (from memory). Ports disagree on whether the prediction in the target is
+        detached.
 
     Complexity:
-        soft: cross_entropy and two tensors of the size of the logits; hard: cross_entropy and an argmax.
+        Soft: cross_entropy and two tensors of the size of the logits; hard: cross_entropy and an argmax.
 
     When to use:
-        mild label noise; with weight 0 on unlabelled examples, semi-supervised learning.
+        Mild label noise; with weight 0 on unlabelled examples, semi-supervised learning.
 
     Limitations:
-        the model confirms its own errors, and the entropy term makes predictions more certain. Detached and soft, it is
-        cross entropy at another learning rate.
+        The model confirms its own errors, and the entropy term makes predictions more certain. With kind="soft" and
+        detach=True it is cross entropy with a different learning rate.
 
     Aliases:
         soft bootstrap; hard bootstrap

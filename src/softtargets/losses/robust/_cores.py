@@ -38,12 +38,12 @@ def cores_loss(
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
         targets: (...) observed integer labels, float probabilities of the shape of the logits, or Targets.
-        weight: their beta, a number or a (...) float tensor, one per example, at least 0; it may exceed 1.
+        weight: beta of the paper, a number or a (...) float tensor, one per example, at least 0; it may exceed 1.
         prior: (K,) probabilities of the observed labels; None: uniform, as in their code.
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, unbounded below; () unless reduction is "none". Examples that are left out have
@@ -58,18 +58,19 @@ def cores_loss(
         weight=0 gives cross_entropy; a weight of w with the uniform prior is smoothing by -w/(1 - w), times 1 - w.
 
     Notes:
-        in their code beta is 0 up to epoch 10 of 100, increases linearly to 2 at epoch 39, and :func:`cores_sieve`
-        selects examples after epoch 30. Their second term is of log(p + 1e-8), which bounds it; this one is of log p.
+        In their code beta is 0 up to epoch 10 of 100, increases linearly to 2 at epoch 39, and :func:`cores_sieve`
+        selects examples after epoch 30. Their code computes the second term from log(p + 1e-8), which bounds it. This
+        function uses log p.
 
     Complexity:
-        that of cross_entropy for labels, twice that for soft targets; no N x K target.
+        The same as cross_entropy for labels, twice as much for soft targets; no N x K target.
 
     When to use:
-        label noise of unknown rate, after a warm-up with cross entropy.
+        Label noise of unknown rate, after a warm-up with cross entropy.
 
     Limitations:
-        bounded, in expectation, only if weight * prior_k is at most the probability of label k for every class. Its
-        minimiser, (that probability - weight * prior_k) / (1 - weight), overstates confidence.
+        Bounded in expectation only if weight * prior_k is at most the probability q_k of label k, for every class k.
+        Its minimiser, (q_k - weight * prior_k) / (1 - weight), is overconfident.
 
     Example:
         >>> loss = cores_loss(torch.tensor([[2.0, 0.0]]), torch.tensor([0]), weight=1.0)
@@ -113,16 +114,17 @@ def cores_sieve(
         uniform logits keep every example; a label that is predicted is kept.
 
     Notes:
-        their v_i = 1. Equivalent to z_label >= mean(z). Their code applies it after epoch 30 of 100.
+        True corresponds to v_i = 1 in the paper. Equivalent to z_label >= mean(z). Their code applies it after epoch 30
+        of 100.
 
     Complexity:
-        that of cross_entropy.
+        That of cross_entropy.
 
     When to use:
-        as the weight of ``losses.reduce``, once the model has learned something.
+        As the weight of ``losses.reduce``, once the model has learned something.
 
     Limitations:
-        it is lenient with many classes: a label only has to exceed the mean logit.
+        It rejects few examples if there are many classes: a label only has to exceed the mean logit.
 
     Example:
         >>> cores_sieve(torch.tensor([[2.0, 0.0, 0.0], [2.0, 0.0, 0.0]]), torch.tensor([0, 1])).tolist()

@@ -32,11 +32,11 @@ def generalized_cross_entropy(
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
         targets: (...) integer labels, float probabilities of the shape of the logits, or Targets.
-        q: a number or a (...) float tensor, one per example, in [0, 1]. A tensor that is learned gets no gradient at 0.
+        q: a number or a (...) float tensor, one per example, in [0, 1]. A learnable tensor gets no gradient at 0.
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, from 0 to 1 / q; () unless reduction is "none". Examples that are left out have loss 0.
@@ -49,18 +49,18 @@ def generalized_cross_entropy(
         q=0 gives cross_entropy; q=1 gives mean_absolute_error.
 
     Notes:
-        the default q of 0.7 is theirs. Their truncated variant, which is constant below a probability k, is not
+        The default q of 0.7 is the paper's. Its truncated variant, which is constant below a probability k, is not
         implemented.
 
     Complexity:
-        labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
+        Labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
         O(N K) with several tensors of the size of the logits.
 
     When to use:
-        wrong labels at an unknown rate. The gradient of an example is that of cross entropy times p_label^q.
+        Wrong labels at an unknown rate. The gradient of an example is that of cross entropy times p_label^q.
 
     Limitations:
-        as q approaches 1 it learns slowly and underfits data with many classes (Zhang & Sabuncu 2018). Hard examples
+        As q approaches 1 it learns slowly and underfits data with many classes (Zhang & Sabuncu 2018). Hard examples
         lose weight along with wrong ones.
 
     Aliases:
@@ -102,32 +102,32 @@ def mean_absolute_error(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, from 0 to 1; () unless reduction is "none". Examples that are left out have loss 0.
-        Small values keep their digits.
+        Small values are computed without cancellation.
 
     Raises:
         ValueError: if shapes differ, or a label is out of range.
         TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        uniform logits give 1 - 1/K; over all K labels it sums to K - 1, whatever the logits.
+        uniform logits give 1 - 1/K; the sum over all K labels is K - 1, whatever the logits.
 
     Notes:
-        the factor 2 of the vector form is dropped, so that this is GCE with q=1.
+        The factor 2 of the vector form is dropped, so that this is GCE with q=1.
 
     Complexity:
-        labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
+        Labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
         O(N K) with several tensors of the size of the logits.
 
     When to use:
-        as the passive part of :func:`active_passive_loss`. Its sum over all labels is constant, which makes it robust
+        As the passive part of :func:`active_passive_loss`. Its sum over all labels is constant, which makes it robust
         to symmetric noise (Ghosh et al. 2017).
 
     Limitations:
-        used alone it hardly learns with many classes: an example with p_label near 0 has almost no gradient (Zhang &
+        Used alone it hardly learns with many classes: an example with p_label near 0 has almost no gradient (Zhang &
         Sabuncu 2018).
 
     Aliases:

@@ -33,20 +33,20 @@ def peer_loss(
 
     -log p_i[label_i] + weight * log p_j[label_k]        # Liu & Guo 2020
 
-    j and k are drawn anew for every i, independently and with replacement. With soft targets both terms are cross
+    j and k are drawn for every i, independently and with replacement. With soft targets both terms are cross
     entropies against the targets of i and of k.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`.
         targets: (...) observed integer labels, float probabilities of the shape of the logits, or Targets.
-        weight: their alpha, a number or a (...) float tensor, one per example, at least 0.
+        weight: alpha of the paper, a number or a (...) float tensor, one per example, at least 0.
         generator: source of the draws; None: torch's default generator.
         pool: (M, K) logits to draw j from and (L,) labels, (L, K) probabilities or Targets to draw k from; None: the
             examples of the batch that are not left out.
         class_dim: the dimension of the classes of `logits`.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, unbounded below; () unless reduction is "none". Examples that are left out have
@@ -58,20 +58,21 @@ def peer_loss(
         TypeError: if logits are not floating-point, labels not integers, or the pool is not a pair.
 
     Special cases:
-        weight=0 gives cross_entropy; the expected mean over draws is that of cores with the batch's label frequencies.
+        weight=0 gives cross_entropy; the expected mean over draws equals cores_loss with the batch's label frequencies
+        as the prior.
 
     Notes:
-        j indexes inputs and k labels. They draw from the whole training set; this function draws from the batch unless
-        a pool is given.
+        j indexes inputs and k labels. The authors draw from the whole training set; this function draws from the batch
+        unless a pool is given.
 
     Complexity:
-        twice that of cross_entropy, and a copy of the drawn logits, N x K.
+        Twice the cost of cross_entropy, plus a copy of the drawn logits, N x K.
 
     When to use:
-        label noise of unknown rate. :func:`cores_loss` is its expectation, without the variance of the draws.
+        Label noise of unknown rate. :func:`cores_loss` is its expectation, without the variance of the draws.
 
     Limitations:
-        gradients are noisy. It is unbounded below, so that it needs a warm-up with cross entropy and a small weight.
+        Gradients are noisy. It is unbounded below, so that it needs a warm-up with cross entropy and a small weight.
 
     Aliases:
         peer prediction
@@ -138,6 +139,6 @@ def _of_pool(pool: object, size: int) -> tuple[Tensor, Targets | Tensor]:
 
 
 def _draw(size: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw row numbers below `size`, of the shape of `like`, on the generator's device so that devices draw alike."""
+    """Draw row numbers below `size`, of the shape of `like`, on the generator's device: the same draws everywhere."""
     place = like.device if generator is None else generator.device
     return torch.randint(size, like.shape, generator=generator, device=place).to(like.device)

@@ -43,7 +43,7 @@ def reverse_cross_entropy(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, from 0 to -log(log_floor); () unless reduction is "none". Examples that are left
@@ -59,17 +59,17 @@ def reverse_cross_entropy(
         of the label.
 
     Notes:
-        their A is log(log_floor), -9.2103 at 1e-4. Their code also clamps the prediction, to [1e-7, 1]; this one does
-        not.
+        A in the paper is log(log_floor), -9.2103 at 1e-4. Their code also clamps the prediction, to [1e-7, 1]; this one
+        does not.
 
     Complexity:
-        labels: that of mean_absolute_error. Soft targets: O(N K) with several tensors of the size of the logits.
+        Labels: the same as mean_absolute_error. Soft targets: O(N K) with several tensors of the size of the logits.
 
     When to use:
-        as a part of :func:`symmetric_cross_entropy` and :func:`active_passive_loss`.
+        As a part of :func:`symmetric_cross_entropy` and :func:`active_passive_loss`.
 
     Limitations:
-        for labels it is mean absolute error times a constant, 9.2103 by default, and learns as slowly.
+        For labels it is mean absolute error times a constant, 9.2103 by default, and learns as slowly.
 
     Example:
         >>> round(float(reverse_cross_entropy(torch.zeros(1, 4), torch.tensor([2]))), 4)        # 3/4 of 9.2103
@@ -111,7 +111,7 @@ def symmetric_cross_entropy(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
@@ -126,17 +126,17 @@ def symmetric_cross_entropy(
         reverse_cross_entropy.
 
     Notes:
-        their alpha and beta: 0.1 and 1 for CIFAR-10, 6 and 0.1 for CIFAR-100 (from memory).
+        The weights are the paper's alpha and beta: 0.1 and 1 for CIFAR-10, 6 and 0.1 for CIFAR-100 (from memory).
 
     Complexity:
-        labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
+        Labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
         O(N K) with several tensors of the size of the logits.
 
     When to use:
-        wrong labels at an unknown rate, if generalized cross entropy learns too slowly.
+        Wrong labels at an unknown rate, if generalized cross entropy learns too slowly.
 
     Limitations:
-        the two weights depend on the data set, and the floor only scales the second one. The cross entropy part still
+        The two weights depend on the data set, and the floor only scales the second one. The cross entropy part still
         memorises wrong labels.
 
     Example:

@@ -37,7 +37,7 @@ def label_relaxation_loss(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, at least 0 up to rounding; () unless reduction is "none". Examples that are left
@@ -51,16 +51,18 @@ def label_relaxation_loss(
         smoothing=0 gives cross_entropy; smoothing=1 gives 0.
 
     Notes:
-        their alpha, 0.1: the mass that may leave the label, which is smoothing in the "others" convention.
+        `smoothing` is the paper's alpha, 0.1: the mass that the target may move away from the label, that is, smoothing
+        in the "others" convention.
 
     Complexity:
-        two passes over the logits, one of them for the gradient; no N x K tensor beside it.
+        Two passes over the logits, one of them for the gradient; no other N x K tensor.
 
     When to use:
-        as an alternative to label smoothing, if the wrong classes should not be pushed to equal probabilities.
+        As an alternative to label smoothing, if the wrong classes should not be pushed to equal probabilities.
 
     Limitations:
-        examples that are probable enough have no gradient, so that a confidence above 1 - smoothing is not reduced.
+        Examples whose label is probable enough have no gradient, so that a confidence above 1 - smoothing is not
+        reduced.
 
     Aliases:
         LR

@@ -1,4 +1,4 @@
-"""A loss whose smoothing is learned by gradient beside the model (label smoothing++)."""
+"""A loss whose smoothing is learned by gradient together with the model (label smoothing++)."""
 
 import math
 
@@ -32,7 +32,7 @@ def learned_smoothing_cross_entropy(
     """Label smoothing++: smooths over the other classes by shares that are learned for each class.
 
     t = (1 - r) * onehot(label) + r * softmax(table[label] without its diagonal)
-    (cross entropy of p against t, and of t against p) / 2, the target of each without gradient
+    (cross entropy of p with target t + cross entropy of t with target p) / 2, no gradient through either target
 
     The model learns from the first term only, with gradient (p - t) / 2, and the table from the second. If the table
     learned from the first term, the minimum would give all of r to the class that is predicted most.
@@ -48,7 +48,7 @@ def learned_smoothing_cross_entropy(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats; () unless reduction is "none". Examples that are left out have loss 0.
@@ -62,15 +62,15 @@ def learned_smoothing_cross_entropy(
         a table of zeros gives the model half the gradient of smoothing by r in the "others" convention.
 
     Notes:
-        their alpha, 0.1, and C-matrix, which they store as K x (K - 1), initialised with zeros. The factor 1/2 is in
-        their code and halves the learning rate of the model.
+        `smoothing` and `table` are the paper's alpha, 0.1, and C-matrix, which the authors store as K x (K - 1),
+        initialised with zeros. The factor 1/2 is in their code and halves the learning rate of the model.
 
     Complexity:
-        labels: that of cross_entropy against a K x K table, and two tensors of the size of the logits for the second
-        term. Soft targets: O(N K^2), a product with the table.
+        Labels: the same as cross_entropy against a K x K table, and two tensors of the size of the logits for the
+        second term. Soft targets: O(N K^2), a product with the table.
 
     When to use:
-        the other classes of a class are not equally similar to it, and no table of similarities is at hand; see
+        The other classes of a class are not equally similar to it, and no table of similarities is available; see
         ``nn.LearnedSmoothing``.
 
     Limitations:

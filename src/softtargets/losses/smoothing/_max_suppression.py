@@ -41,7 +41,7 @@ def max_suppression_loss(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
-        reduction: "none", "mean" or "sum"; the mean is over the examples that count.
+        reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
 
     Returns:
         (...) float32 or wider, nats, at least 0; () unless reduction is "none". Examples that are left out have loss 0.
@@ -51,22 +51,22 @@ def max_suppression_loss(
         TypeError: if logits are not floating-point, or labels not integers.
 
     Special cases:
-        smoothing=0 gives cross_entropy; where the prediction is right it is label smoothing.
+        smoothing=0 gives cross_entropy; for correct predictions it equals label smoothing.
 
     Notes:
-        their alpha, in the "all" convention. They increase it linearly from 0.1 in the first epoch to 0.2 in the last.
-        Other libraries return the mean over the batch on every row.
+        `smoothing` is the paper's alpha, in the "all" convention. The authors increase it linearly from 0.1 in the
+        first epoch to 0.2 in the last. Some implementations return the batch mean for every row.
 
     Complexity:
-        that of cross_entropy and an argmax for labels, twice that for soft targets; no N x K target.
+        cross_entropy plus an argmax for labels, twice as much for soft targets; no N x K target.
 
     When to use:
-        label smoothing helps but preserves wrong predictions: it lowers the label's logit there, and this loss lowers
-        the wrong one.
+        Label smoothing helps, but lowers the label's logit on misclassified examples. This loss lowers the logit of the
+        wrong prediction instead.
 
     Limitations:
-        not differentiable where two classes tie for the largest logit, and the minimum can lie there. The only evidence
-        is the authors' own.
+        Not differentiable where two classes tie for the largest logit, and the minimum can lie there. The only
+        published results are the authors' own.
 
     Aliases:
         MaxSup

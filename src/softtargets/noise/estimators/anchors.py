@@ -29,7 +29,7 @@ def anchor_points(probs: Tensor, *, percentile: float | None = None) -> Transiti
         probs: (N, K) float, probabilities of the observed label, from a model trained on observed labels. No label is
             used, so the probabilities need not be out of sample.
         percentile: in [0, 100]. The anchor is then the example with the largest probability strictly below that
-            percentile of column j, so that outliers do not decide. None: the example with the largest probability.
+            percentile of column j, so that outliers have no effect. None: the example with the largest probability.
 
     Returns:
         Transition, rows renormalised.
@@ -41,18 +41,18 @@ def anchor_points(probs: Tensor, *, percentile: float | None = None) -> Transiti
         percentile=None gives the rows of the examples with the largest probability of each class.
 
     Notes:
-        The authors' code uses percentile 97 (from memory), the method "anchor_97". The percentile is the value at or
-        above it (NumPy's "higher"). If no value lies below it, the example with the lowest value is used. Ties go to
-        the first row.
+        The authors' code uses percentile 97 (from memory), the method "anchor_97". The percentile is computed with
+        NumPy's method "higher". If no value is below it, the example with the lowest value is used. On ties the first
+        row is used.
 
     Complexity:
-        O(N K): one pass to check and one selection per class; N numbers of memory beside probs.
+        O(N K): one pass to check and one selection per class; N numbers of memory besides probs.
 
     When to use:
         Probabilities are calibrated, and every class has examples that certainly belong to it.
 
     Limitations:
-        A single example per class decides. Overconfident probabilities give a T too close to the identity;
+        Each row depends on a single example. Overconfident probabilities give a T too close to the identity;
         underconfident ones, or classes without an anchor, give a T too far from it.
 
     Example:
@@ -63,7 +63,7 @@ def anchor_points(probs: Tensor, *, percentile: float | None = None) -> Transiti
     """
     rows = classes_last("probs", probs)
     if len(rows) == 0:
-        raise fail("probs", "at least one example that counts", "none", "pass one row per example")
+        raise fail("probs", "at least one example that is not left out", "none", "pass one row per example")
     if percentile is not None:
         check_fraction("percentile", percentile, high=100)
     check_probs(rows)
@@ -78,7 +78,7 @@ def anchor_counts(probs: Tensor, labels: Tensor, *, share: float = 0.2) -> Trans
     T[j, o] = fraction with label o among the `share` * n_j examples with the largest probs[:, j]
 
     n_j is the number of labels j. Out-of-sample probabilities do not depend on an example's own label, so the labels of
-    the selected examples are fair draws from P(observed | x). Only the order of the probabilities matters.
+    the selected examples are unbiased draws from P(observed | x). Only the order of the probabilities matters.
     Call it as ``estimate_transition(probs, labels, method="anchor_counts")``.
 
     Args:
@@ -98,21 +98,21 @@ def anchor_counts(probs: Tensor, labels: Tensor, *, share: float = 0.2) -> Trans
         one-hot probs of the labels give the identity.
 
     Notes:
-        Our method: anchor points (Patrini et al. 2017) in the plural, counted as in dual-T. Examples that tie with the
-        last selected one are counted too. A class that no example is labelled with keeps its labels.
+        This is our method: several anchor points per class (Patrini et al. 2017), counted as in dual-T. Examples that
+        tie with the last selected one are counted too. A class that no example is labelled with keeps its labels.
 
     Complexity:
-        O(N K): one pass to check and one selection per class; N numbers of memory beside probs.
+        O(N K): one pass to check and one selection per class; N numbers of memory besides probs.
 
     When to use:
-        Classes overlap, so that confident_joint counts the model's errors as noise, and each class has some hundred
+        Classes overlap, so that confident_joint counts the model's errors as noise, and each class has a few hundred
         examples: the sampling error of an entry is sqrt(T (1 - T) / (share * n_j)).
 
     Limitations:
-        The most confident examples represent all. If hard examples are mislabelled more often, as by people, T is too
-        close to the identity (on CIFAR-10N's worse_label, with the probabilities of a small network, rows were off by
-        .09 on average, and the noise rate was .33 instead of .40). If no example certainly belongs to a class, its row
-        is too far from the identity.
+        The most confident examples represent all others. If hard examples are mislabelled more often, as in human label
+        noise, T is too close to the identity (on CIFAR-10N's worse_label, with the probabilities of a small network,
+        rows were off by .09 on average, and the noise rate was .33 instead of .40). If no example certainly belongs to
+        a class, its row is too far from the identity.
 
     Example:
         >>> from softtargets.noise import estimate_transition

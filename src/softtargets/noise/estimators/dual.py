@@ -16,7 +16,7 @@ __all__ = ["dual_t"]
 def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) -> Transition:
     """Estimate the transition as the product of anchor points and counts of the labels by predicted class (dual-T).
 
-    T = A C        # Yao et al. 2020: their T-club and T-spade
+    T = A C        # Yao et al. 2020: T-club and T-spade in the paper
     A = anchor_points(probs)
     C[l, o] = fraction with observed label o among the examples whose predicted class is l
 
@@ -25,8 +25,8 @@ def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) ->
     Args:
         probs: (N, K) float, probabilities of the observed label, preferably out of sample.
         labels: (N,) integer observed labels in [0, K).
-        percentile: of the anchors, in [0, 100], see :func:`anchor_points`. None: the example with the largest
-            probability, as in the paper.
+        percentile: percentile of the anchors, in [0, 100]; see :func:`anchor_points`. None: the example with the
+            largest probability, as in the paper.
 
     Returns:
         Transition.
@@ -38,19 +38,19 @@ def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) ->
         labels that always equal the predicted class give anchor_points.
 
     Notes:
-        The predicted class is their intermediate class y'. A class that is never predicted keeps its label: its row of
-        C is that of the identity. The paper takes the largest probability as the anchor, and so does the default here;
-        the authors' code can leave out the top 3 % of each class as outliers instead: that is percentile=97.
+        The predicted class is the paper's intermediate class y'. A class that is never predicted keeps its label: its
+        row of C is a row of the identity. By default the anchor is the example with the largest probability, as in the
+        paper. The authors' code can leave out the top 3 % of each class as outliers; this is percentile=97.
 
     Complexity:
-        O(N K): that of anchor_points, and a pass for the predictions.
+        O(N K): anchor_points, plus one pass for the predictions.
 
     When to use:
-        Probabilities are sharper than the noise allows, as those of networks are: A is then close to the identity, and
-        C, which is counted, carries the noise.
+        Probabilities are sharper than the noise allows, as is usual for networks. A is then close to the identity, and
+        C, which is counted, contains the noise.
 
     Limitations:
-        With calibrated probabilities A alone is right, and C applies the noise a second time. The model's own
+        With calibrated probabilities A alone is correct, and C applies the noise a second time. The model's own
         confusion of classes counts as noise.
 
     Example:

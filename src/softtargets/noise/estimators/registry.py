@@ -20,7 +20,7 @@ class Estimator:
     """An estimator of T from probabilities and labels.
 
     Args:
-        name: of the estimator.
+        name: name of the estimator.
         label: its name on pages.
         function: takes probs (N, K), labels (N,) if it uses them, and settings by keyword.
         fixed: settings that this name fixes.
@@ -33,7 +33,7 @@ class Estimator:
 
     @cached_property
     def uses_labels(self) -> Literal["observed", "clean"] | None:
-        """Which labels it uses beside the probabilities; None if it uses none."""
+        """Which labels it uses in addition to the probabilities; None if it uses none."""
         parameters = inspect.signature(self.function).parameters
         if "clean_labels" in parameters:
             return "clean"
@@ -54,8 +54,8 @@ class Estimator:
         """
         for name, value in settings.items():
             if name not in self.settings:
-                known = ", ".join(self.settings) or "none"
-                raise fail(name, f"a setting of '{self.name}', which has: {known}", repr(value), "leave it out")
+                known = ", ".join(self.settings) or "it has none"
+                raise fail(name, f"a setting of '{self.name}' ({known})", repr(value), "leave it out")
         given = (probs,) if self.uses_labels is None else (probs, labels)
         return self.function(*given, **self.fixed, **settings)
 
@@ -68,7 +68,7 @@ def estimator(name: str, *, label: str, **fixed: Any) -> Callable[[F], F]:
     """Register a function as an estimator of T; it may be registered under several names.
 
     Args:
-        name: of the estimator.
+        name: name of the estimator.
         label: its name on pages.
         fixed: settings of the function that this name fixes.
     """

@@ -43,7 +43,7 @@ def trusted_set(probs: Tensor, clean_labels: Tensor) -> Transition:
         O(M K): one pass; K x K sums in float64.
 
     When to use:
-        A few dozen examples of each class were checked by hand. Neither anchors nor assumptions on the noise are
+        A few dozen labels of each class were verified manually. Neither anchors nor assumptions on the noise are
         needed.
 
     Limitations:
@@ -62,7 +62,7 @@ def trusted_set(probs: Tensor, clean_labels: Tensor) -> Transition:
     missing = (torch.bincount(clean, minlength=size) == 0).nonzero().flatten()
     if len(missing):
         got = f"none of class {int(missing[0])}"
-        remedy = "check some by hand, or leave the class out of probs"
+        remedy = "check the labels of some examples, or leave the class out of probs"
         raise fail("labels", "a trusted example of every clean class", got, remedy)
     sums = torch.zeros(size, size, dtype=torch.float64, device=rows.device)
     for part, chunk in row_chunks(rows):
