@@ -264,7 +264,7 @@ def check_prior(argument: str, prior: Tensor, num_classes: int | None = None) ->
     check_floating(argument, prior)
     if prior.ndim != 1 or prior.shape[0] < 2:
         raise fail(argument, "shape (K,) with K >= 2", tuple(prior.shape), "give one probability per class")
-    if num_classes not in (None, prior.shape[0]):
+    if num_classes is not None and num_classes != prior.shape[0]:
         raise fail(argument, f"{num_classes} classes", prior.shape[0], "give one probability per class")
     check_entries(argument, prior, lambda p: p >= 0, "probabilities", "fix that entry", axis="class")
     if values_visible(prior):
@@ -278,7 +278,8 @@ def check_class_weight(
 ) -> None:
     """Require (K,) finite class weights, of at least 0 unless `negative` is True, with K >= 2."""
     check_floating(argument, weight)
-    if weight.ndim != 1 or weight.shape[0] < 2 or num_classes not in (None, weight.shape[0]):
+    fits = weight.ndim == 1 and weight.shape[0] >= 2 and (num_classes is None or num_classes == weight.shape[0])
+    if not fits:
         required = "shape (K,) with K >= 2" if num_classes is None else f"shape ({num_classes},), one weight per class"
         raise fail(argument, required, tuple(weight.shape), "give one weight per class")
     required = "finite weights" if negative else "finite weights of at least 0"

@@ -231,3 +231,15 @@ def test_errors() -> None:
     shifted = Accuracy(groups=10).update(probs, labels, ids=torch.arange(50) + 1000)
     with pytest.raises(ValueError, match="second: the same examples as first"):
         paired_difference(gathered, shifted)
+
+
+def test_an_interval_ends_at_the_largest_value_that_the_metric_can_have() -> None:
+    """Without the bound, the upper end of the basic interval is 1.05."""
+    generator = torch.Generator().manual_seed(3)
+    confidence = 0.5 + 0.5 * torch.rand(60, generator=generator, dtype=torch.float64)
+    probs = torch.stack([confidence, 1 - confidence], -1)
+    labels = (torch.rand(60, generator=generator) < 0.8).long()
+    accumulator = ECE(norm="max", groups=60)
+    accumulator.update(probs, labels)
+    found = interval(accumulator, generator=generator)
+    assert found.estimate <= found.high <= 1

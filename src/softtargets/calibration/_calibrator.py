@@ -102,7 +102,7 @@ class Calibrator(nn.Module):
         if logits.ndim == 0:
             raise fail("logits", "shape (..., K)", "shape ()", "pass one score per class")
         check_class_dim("logits", logits, class_dim)
-        if num_classes not in (None, logits.shape[class_dim]):
+        if num_classes is not None and num_classes != logits.shape[class_dim]:
             required = f"{num_classes} classes on axis {class_dim}, as fitted"
             raise fail("logits", required, tuple(logits.shape), "use the calibrator of this model, or set class_dim")
 

@@ -41,7 +41,7 @@ class HistogramBinning(Calibrator):
         A share of 0 has the logarithm -inf, and one label there makes the NLL infinite; uniform > 0 prevents it.
 
     Aliases:
-        Histogram
+        HistogramBinningCalibrator
 
     Example:
         >>> logits = torch.tensor([[0.75, 0.25], [0.75, 0.25], [0.25, 0.75]]).log()

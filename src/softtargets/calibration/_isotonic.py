@@ -39,7 +39,7 @@ class IsotonicCalibration(Calibrator):
         NLL infinite; uniform > 0 prevents it. `fit` needs scikit-learn.
 
     Aliases:
-        Isotonic; IsotonicRegression
+        IsotonicRegression
 
     Example:
         >>> logits = torch.tensor([[0.5, 0.5], [0.75, 0.25], [0.75, 0.25], [0.25, 0.75]]).log()

@@ -55,7 +55,7 @@ class TemperatureScaling(Calibrator):
         in log T, on a sample.
 
     Aliases:
-        Temperature; ModelWithTemperature; CalibratedClassifierCV; TemperatureScaler
+        ModelWithTemperature; CalibratedClassifierCV; TemperatureScaler
 
     Example:
         >>> logits = torch.tensor([[0.0, 4.0], [0.0, 4.0], [0.0, 4.0], [4.0, 0.0]])    # 3 of 4 right:

@@ -44,7 +44,7 @@ class VectorScaling(Calibrator):
         Scales or biases then grow until L-BFGS stops, and the fit ends with converged=False.
 
     Aliases:
-        Vector; VectorScale; VectorScaler; PlattScaling
+        VectorScale; VectorScaler; PlattScaling
 
     Example:
         >>> logits = torch.tensor([[1.0, 0.0]]).expand(4, 2)        # 1 in 4 of class 0: log odds of -log 3

@@ -47,6 +47,7 @@ class ECE(Accumulator):
     """
 
     interval_method = "basic"
+    most = 1.0
 
     def __init__(
         self,

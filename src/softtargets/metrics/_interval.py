@@ -62,9 +62,9 @@ def interval(
     The metric determines the kind of interval. Calibration errors are sums of absolute values and therefore biased
     upwards, and each replicate is biased again. The percentile interval would add this bias, and the basic interval
     subtracts it. For gaps of one or two standard errors, however, the replicates overestimate the bias. The lower end
-    is therefore that of the basic interval, clipped at the smallest possible value of the metric, and the upper end is
-    at least estimate + (q(1 - a) - q(a)) / 2. For calibration errors smaller than their sampling noise the coverage is
-    still too low; benchmarks/coverage.py measures it.
+    is therefore that of the basic interval, and the upper end is at least estimate + (q(1 - a) - q(a)) / 2. Both are
+    clipped to the possible values of the metric. For calibration errors smaller than their sampling noise the coverage
+    is still too low; benchmarks/coverage.py measures it.
 
     Args:
         accumulator: with `groups` of at least 2.
@@ -99,7 +99,7 @@ def interval(
     if method == "basic":
         low, high = (
             low.maximum(low.new_tensor(accumulator.least)).minimum(estimate),
-            high.maximum(estimate + (high - low) / 2),
+            high.maximum(estimate + (high - low) / 2).clamp(max=accumulator.most).maximum(estimate),
         )
     return Interval(estimate, low, high, confidence, method)
 

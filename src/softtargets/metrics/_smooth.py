@@ -84,6 +84,7 @@ class SmoothECE(Accumulator):
     """
 
     interval_method = "basic"
+    most = 1.0
 
     def bound(self) -> Tensor:
         """Return an upper bound of the difference between :meth:`compute` and the exact smooth calibration error.

@@ -6,6 +6,7 @@ run on the CPU.
 """
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from itertools import islice
@@ -41,6 +42,8 @@ class Accumulator(ABC):
     interval_method: ClassVar[Literal["percentile", "basic"]] = "percentile"
     # lower bound of the metric, or of each of its numbers
     least: ClassVar[float | tuple[float, ...]] = 0.0
+    # upper bound of the metric
+    most: ClassVar[float] = math.inf
 
     def __init__(self, *, groups: int = 1, seed: int = 0) -> None:
         check_count("groups", groups, least=1, remedy="1 is enough without an interval, 1000 are usual with one")
