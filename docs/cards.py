@@ -155,7 +155,7 @@ CARDS = {
         title="Hierarchical smoothing",
         also=("soft labels of a hierarchy", "structured label smoothing"),
         source="Bertinetto et al. 2020, *Making Better Mistakes: Leveraging Class Hierarchies with Deep Networks*, "
-        "CVPR (formula from memory, not checked against the paper)",
+        "CVPR (formula not checked against the paper)",
         code=("targets.hierarchical_table",),
         settings="`targets.from_table(labels, table)` with this table",
         topics=("similar classes",),
@@ -520,7 +520,7 @@ CARDS = {
         title="Label posterior",
         also=("P(clean = observed)",),
         source="No single source; Bayes' rule under class-conditional noise; the clean probabilities come from the "
-        "multiplicative update of Richardson 1972 and Lucy 1974 (from memory, not checked)",
+        "multiplicative update of Richardson 1972 and Lucy 1974 (not checked against the papers)",
         code=("noise.label_posterior",),
         topics=("label issues",),
     ),

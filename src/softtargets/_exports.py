@@ -10,6 +10,9 @@ from typing import NoReturn
 
 from softtargets._errors import nearest
 
+# letters of a public name that is recognised within a longer name
+_LEAST_CONTAINED = 5
+
 
 def exported(room: Mapping[str, object]) -> list[str]:
     """Return the public names of the package that a room, given as its namespace, has taken from its files."""
@@ -65,7 +68,9 @@ def _look_up(own: str, name: str) -> str | None:
                     place = found[close]
                     place = f"nn.Loss({place}, ...)" if own == "nn" and place.startswith("losses.") else place
                     return f"use {place}" if cutoff == 1.0 else f"did you mean {place}?"
-    return None
+    folded = {_folded(text): place for text, place in reversed(known) if place.startswith(f"{own}.")}
+    contained = [text for text in folded if len(text) >= _LEAST_CONTAINED and text in _folded(name)]
+    return f"did you mean {folded[max(contained, key=len)]}?" if contained else None
 
 
 def _public_names() -> Iterator[tuple[str, str, str]]:

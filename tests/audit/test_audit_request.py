@@ -15,7 +15,7 @@ ARRAYS = Predictions(torch.full((3, 2), 0.5), "probs", torch.tensor([0, 1, 1]))
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (AuditRequest(), "audit: data, predictions, or labels with probs or logits; got none of them"),
+        (AuditRequest(), "audit: a data set or predictions; got neither"),
         (AuditRequest(arrays=ARRAYS, labels="a.csv:b"), "labels: used together with data"),
         (AuditRequest(arrays=ARRAYS, logits="scores"), "logits: used together with predictions"),
         (AuditRequest(arrays=ARRAYS, predictions=(Path("p.npz"),)), "predictions: not used with arrays; got p.npz"),

@@ -109,7 +109,7 @@ def test_a_class_name_of_two_lines_is_printed_on_one(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "data, predictions, or labels with probs or logits"),
+        ([], "a data set or predictions"),
         (["--predictions", "hold.npz"], "did you mean"),
         (["--predictions", "held.npz", "--logits", "probs", "--probs", "probs"], "either logits or probabilities"),
         (["--predictions", "held.npz", "--probs", "prob"], "did you mean 'probs'?"),

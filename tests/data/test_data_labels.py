@@ -153,7 +153,7 @@ def test_unknown_label_column(tmp_path: Path, write_csv: Callable[..., Path]) ->
     refused(
         "label: one of the columns of set.csv: x, y, label; got 'lable'; did you mean 'label'?", path, label="lable"
     )
-    refused("got 'q'; use one of these names", path, label="q")
+    refused("got 'q'; set label to one of these names", path, label="q")
     folder = tmp_path / "folder"
     write_csv(folder / "train.csv", [0, 1])
     write_csv(folder / "test.csv", [0, 1], header="x,y,labels")

@@ -156,7 +156,7 @@ def test_rows_that_are_no_probabilities(tmp_path: Path, form: str) -> None:
     refused(f"{required} a sum of 1.0625 in {name}, row 2; divide each row by its sum", with_row([0, 0.0625, 1]))
     unclear = "fix that row, or pass --logits probs if these are logits"
     refused(f"{required} a sum of 1.3 in {name}, row 2; {unclear}", with_row([0.5, 0.5, 0.3]))
-    refused(f"{required} a sum of 1 and -1 in {name}, row 2; these look like logits", with_row([1, 1, -1]))
+    refused(f"{required} a sum of 1 and a minimum of -1 in {name}, row 2; these look like logits", with_row([1, 1, -1]))
     assert len(read_predictions([with_row([0.3331, 0.3331, 0.333])])) == 4
 
 
@@ -177,7 +177,7 @@ def test_sums_that_are_far_off_in_most_rows(tmp_path: Path, form: str) -> None:
 @every_format
 def test_logits_called_probabilities(tmp_path: Path, form: str) -> None:
     path = written(tmp_path, form, {"scores": LOGITS})
-    text = "and -2 in " + path.name + ", row 0; these look like logits: pass --logits scores"
+    text = "and a minimum of -2 in " + path.name + ", row 0; these look like logits: pass --logits scores"
     with pytest.raises(InputError, match=re.escape(text)):
         read_predictions([path], probs="scores")
 

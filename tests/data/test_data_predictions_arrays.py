@@ -71,7 +71,10 @@ def test_logits_and_names_are_kept():
         ({"probs": np.array(0.5)}, r"probs: shape \(N, K\).*got shape \(\)"),
         ({"probs": np.where(np.eye(3, 2) == 1, np.nan, 0.5)}, "probs: finite probs; got nan in row 0, class 0"),
         ({"probs": PROBS * [[1], [0.5], [1]]}, "probs: .*; got a sum of 0.5 in row 1; .* or pass logits="),
-        ({"probs": np.array([[1.25, -0.25]] * 3)}, "probs: .*; got a sum of 1 and -0.25 in row 0; .*logits="),
+        (
+            {"probs": np.array([[1.25, -0.25]] * 3)},
+            "probs: .*; got a sum of 1 and a minimum of -0.25 in row 0; .*logits=",
+        ),
         ({"labels": LABELS[:2]}, r"labels: shape \(3,\).*got shape \(2,\)"),
         ({"labels": LABELS[:, None]}, r"labels: shape \(3,\).*got shape \(3, 1\)"),
         ({"labels": np.array([0, 1, 2])}, "labels: .*got 2 in row 2"),

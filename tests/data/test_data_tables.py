@@ -35,7 +35,7 @@ def test_csv_as_people_write_it(tmp_path: Path) -> None:
     path = tmp_path / "my.csv"
     path.write_bytes(b'\xef\xbb\xbf"x, in m",id,label\r\n 1e3 ,"a,b",0\r\n\r\n-2,,1\r\n')
     assert loaded(path, features=("x, in m",)).inputs.tolist() == [[1000], [-2]]
-    refused("got 'a,b' in my.csv, row 0, column 'id'; fix or drop that row, or name the columns to use", path)
+    refused("got 'a,b' in my.csv, row 0, column 'id'; fix or drop that row, or select numeric columns", path)
 
 
 def test_a_long_text_in_a_column_of_numbers_is_shortened(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_columns_that_are_not_there(tmp_path: Path, write_csv: Callable[..., Pat
     path = write_csv(tmp_path / "set.csv", [0, 1])
     text = "features: one of the columns of set.csv: x, y, label; got 'X1'; did you mean 'x'?"
     refused(text, path, features=("y", "X1"))
-    refused("got 'qqq'; use one of these names", path, features=("qqq",))
+    refused("got 'qqq'; set features to one of these names", path, features=("qqq",))
     refused(
         "image: a column of images, each {bytes, path}; got 'x' of set.csv; leave it out to read a table",
         path,

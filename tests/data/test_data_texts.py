@@ -84,8 +84,10 @@ def test_which_column_holds_the_texts(tmp_path: Path) -> None:
     table(path, text=numbers, label=[0, 1])
     assert loaded(path).inputs.tolist() == [[1], [2.5]]
     table(path, id=[1, 2], question=words, label=[0, 1])
-    refused("got 'a b c' in set.parquet, row 0, column 'question'; fix or drop that row, or name the columns", path)
-    refused("or one of texts in text", path)
+    refused(
+        "got 'a b c' in set.parquet, row 0, column 'question'; fix or drop that row, or select numeric columns", path
+    )
+    refused("or a text column with text", path)
     assert loaded(path, text="question").texts == tuple(words)
 
 

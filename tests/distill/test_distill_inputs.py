@@ -150,7 +150,7 @@ def test_compiled_code_looks_at_no_value(name: str) -> None:
     ("student", "teacher", "settings", "error", "message"),
     [
         (STUDENT, TEACHER[:, :3], {}, ValueError, r"teacher_logits: 4 classes.* got 3; .*distill\.pad_vocabulary"),
-        (STUDENT, TEACHER[:3], {}, ValueError, r"teacher_logits: shape \(6, 4\), as student_logits; got \(3, 4\)"),
+        (STUDENT, TEACHER[:3], {}, ValueError, r"teacher_logits: shape \(6, 4\), like student_logits; got \(3, 4\)"),
         (STUDENT[:, :1], TEACHER[:, :1], {}, ValueError, "student_logits: shape .* with K >= 2; got"),
         (STUDENT.long(), TEACHER, {}, TypeError, "student_logits: a floating-point tensor; got dtype torch.int64"),
         (STUDENT, TEACHER.long(), {}, TypeError, "teacher_logits: a floating-point tensor; got dtype torch.int64"),

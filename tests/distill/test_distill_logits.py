@@ -300,7 +300,7 @@ def test_the_temperature_is_that_of_the_cached_targets() -> None:
 
 
 def test_the_teachers_targets_are_of_the_students_classes_and_examples() -> None:
-    with pytest.raises(ValueError, match=r"^teacher_logits: 4 classes, as student_logits; got 3; "):
+    with pytest.raises(ValueError, match=r"^teacher_logits: 4 classes, like student_logits; got 3; "):
         KD(STUDENT, targets.top_k(SOFTENED[:, :3].log_softmax(-1), k=1))
     with pytest.raises(ValueError, match=r"^teacher_logits: targets for examples of shape \(6,\).*; got \(2,\)"):
         KD(STUDENT, targets.top_k(SOFTENED[:2], k=1))

@@ -219,10 +219,10 @@ def test_the_advice_names_the_right_call() -> None:
 def test_tensors_on_another_device_are_named(argument: str) -> None:
     given: dict[str, Any] = {**TAUGHT, "mask": LABELS == 1}
     given[argument] = given[argument].to("meta")
-    message = rf"^{argument}: tensors on cpu, as student_logits; got meta; use {argument}.to\(student_logits.device\)"
+    message = rf"^{argument}: tensors on cpu, like student_logits; got meta; use {argument}.to\(student_logits.device\)"
     with pytest.raises(ValueError, match=message):
         distill.kd_loss(**given, kd_weight=0.5)
-    with pytest.raises(ValueError, match=r"^teacher_logits: tensors on cpu, as student_logits; got meta"):
+    with pytest.raises(ValueError, match=r"^teacher_logits: tensors on cpu, like student_logits; got meta"):
         distill.kd_loss(STUDENT, targets.dense(TEACHER.softmax(-1)).to("meta"))
 
 

@@ -166,7 +166,7 @@ def test_half_precision_is_summed_in_float32(dtype: torch.dtype) -> None:
             replace(made(), value=torch.tensor([[0.1, 0.1], [0.2, -0.1]]).repeat(3, 1)[:5]),
             r"targets: weights of at least 0; got -0.1 at index \(1, 1\)",
         ),
-        (made()[:3], r"targets: shape .*, as the logits without classes; got \(3,\)"),
+        (made()[:3], r"targets: shape .*, the shape of the logits without the class dimension; got \(3,\)"),
     ],
 )
 def test_errors(wrong: Targets, message: str) -> None:

@@ -60,6 +60,8 @@ def within_class_distance(
 ) -> Tensor:
     """Mean cosine distance between two examples of a class: d_within of :func:`class_separation`.
 
+    The mean is over all ordered pairs, including each example with itself.
+
     Table 2 of MaxSup (Zhou et al. 2025) reports it next to R^2 under this name, and cites Kornblith et al. 2021.
 
     Args:

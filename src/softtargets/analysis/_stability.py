@@ -108,9 +108,9 @@ def inter_class_stability(
     own_class:   distance_c = |q_c - q|, q_i = p_i[labels[i]]        # our interpretation of Table 10
 
     A mean without an index is over all examples, one with an index over those of class c. Table 10 prints 1 - S from
-    .16 to .19. The norm of a vector cannot be that small if most examples are right: with K classes of equal size,
-    |mean_c[c] - 1/K| alone is about the accuracy. Means of the probability of the own class, the number that App. C's
-    code uses, have that size. Classes without examples are left out of the mean.
+    .16 to .19. The norms in Eq. 5 cannot be that small for an accurate model: with K classes of equal size,
+    |mean_c[c] - 1/K| alone is about the accuracy. Differences of the mean true-class probability, which App. C's code
+    uses, are of that size. Classes without examples are left out of the mean.
 
     Args:
         probs: (..., K) float, rows sum to 1.

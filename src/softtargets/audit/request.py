@@ -128,8 +128,8 @@ class AuditRequest:
         """
         options = self.options
         if self.data is None and self.trains:
-            required = "data, predictions, or labels with probs or logits"
-            raise fail("audit", required, "none of them", "give one of them")
+            remedy = "give data or predictions; from Python also labels with probs or logits"
+            raise fail("audit", "a data set or predictions", "neither", remedy)
         of_data = {"label": options.label, "labels": self.labels, "text": options.text, "features": options.features}
         of_predictions = {"logits": self.logits, "probs": self.probs}
         for needed, given in (("data", of_data), ("predictions", of_predictions)):

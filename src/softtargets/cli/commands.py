@@ -52,7 +52,7 @@ def _study_options(
         str | None,
         typer.Argument(
             metavar="[OUTPUT]",
-            help="Table, figure or setting to run (default: all outputs that are not part of a setting).",
+            help="Table, figure or optional group of outputs (default: all outputs outside optional groups).",
         ),
     ] = None,
     scale: Annotated[

@@ -43,7 +43,7 @@ def read_features(parts: Sequence[Part], columns: Sequence[str]) -> Tensor:
                 "features",
                 "a finite number in every row",
                 f"{shown} in {part.place(row)}, column '{name}'",
-                "fix or drop that row, or name the columns to use in features, or one of texts in text",
+                "fix or drop that row, or select numeric columns with features or a text column with text",
             )
     return whole
 

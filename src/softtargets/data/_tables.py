@@ -131,7 +131,7 @@ def require(names: Iterable[str], argument: str, known: Iterable[str], file: str
                 argument,
                 f"one of the columns of {file}: {', '.join(there)}",
                 f"'{name}'",
-                f"did you mean '{close}'?" if close else "use one of these names",
+                f"did you mean '{close}'?" if close else f"set {argument} to one of these names",
             )
 
 

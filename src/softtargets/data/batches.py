@@ -90,7 +90,7 @@ def _standardised(dataset: Dataset) -> Tensor:
             "features",
             "numbers within 3e38 standard deviations of the training rows",
             f"{dataset.inputs[index].item()} at {index} (row and column, of '{dataset.name}')",
-            "fix or drop that row, or name the columns to use in features",
+            "fix or drop that row, or select other columns with features",
         )
     return inputs
 

@@ -98,7 +98,7 @@ def check_device(argument: str, given: object, like: Tensor) -> None:
     for tensor in tensors:
         if isinstance(tensor, Tensor) and tensor.device != like.device:
             remedy = f"use {argument}.to(student_logits.device)"
-            raise fail(argument, f"tensors on {like.device}, as student_logits", tensor.device, remedy)
+            raise fail(argument, f"tensors on {like.device}, like student_logits", tensor.device, remedy)
 
 
 def _teacher(teacher: object, student_logits: Tensor, class_dim: int) -> Tensor:
@@ -112,12 +112,12 @@ def _teacher(teacher: object, student_logits: Tensor, class_dim: int) -> Tensor:
     if len(shape) == len(other) and shape != other:
         at = class_dim % len(shape)
         if (*shape[:at], *shape[at + 1 :]) == (*other[:at], *other[at + 1 :]):
-            required = f"{shape[at]} classes, as student_logits"
+            required = f"{shape[at]} classes, like student_logits"
             remedy = "if the larger vocabulary begins with the smaller, extend the smaller with distill.pad_vocabulary"
             raise fail("teacher_logits", required, other[at], remedy)
     if other != shape:
         remedy = "pass teacher and student logits of the same examples"
-        raise fail("teacher_logits", f"shape {shape}, as student_logits", other, remedy)
+        raise fail("teacher_logits", f"shape {shape}, like student_logits", other, remedy)
     return classes_last("teacher_logits", teacher, class_dim)
 
 
@@ -163,7 +163,7 @@ def _check_fit(argument: str, targets: Targets, shape: tuple[int, ...], num_clas
         required = f"targets for examples of shape {shape}, as student_logits without classes"
         raise fail(argument, required, tuple(targets.shape), "pass the targets of the same examples")
     if targets.num_classes not in (None, num_classes):
-        required = f"{num_classes} classes, as student_logits"
+        required = f"{num_classes} classes, like student_logits"
         raise fail(argument, required, targets.num_classes, "use the same classes for both")
     if targets.index is not None:
         read_labels(argument, targets.index, num_classes=num_classes)

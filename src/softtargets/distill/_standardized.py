@@ -117,7 +117,7 @@ def standardized_kd_loss(
         CIFAR-100. Their label weight is 0.1 in some versions of their configuration and 1 in others.
 
     Complexity:
-        That of kd_loss and four more tensors of the size of the logits.
+        Same as kd_loss, plus four more tensors of the size of the logits.
 
     When to use:
         The student is too small to reach the teacher's range of logits, or the ranges differ, for example because the

@@ -33,8 +33,8 @@ def cross_entropy(
 
     sum(t) * logsumexp(z) - <t, z>        gradient: sum(t) * softmax(z) - t
 
-    Factored targets are never expanded to N x K. A class whose logit is -inf, or that is not valid, gets no smoothing
-    and no gradient, and is excluded from the sum.
+    Targets that are stored as a label and smoothing are never expanded to N x K. A class whose logit is -inf, or that
+    `valid` of :func:`softtargets.targets.smooth` excludes, gets no smoothing and no gradient.
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`; a DTensor may be sharded over examples or classes.
@@ -64,13 +64,13 @@ def cross_entropy(
         is accumulated in float32.
 
     Complexity:
-        One pass over the logits in chunks that fit the cache, gradient included, if the losses are averaged (or the
-        average is multiplied by a power of two); else a second pass in the backward pass. The only extra memory is the
-        gradient; ``inplace=True`` needs none. For a second derivative, for targets that require a gradient, and under
-        torch.compile and torch.func the same numbers are computed with plain torch operations.
+        One pass over the logits in chunks that fit the cache, gradient included, if the incoming gradient is that of
+        a mean or a power-of-two multiple of it (loss scaling). Otherwise the backward pass is a second pass. The only
+        extra memory is the gradient; ``inplace=True`` needs none. For a second derivative, for targets that require a
+        gradient, and under torch.compile and torch.func the same numbers are computed with plain torch operations.
 
     When to use:
-        Always: every target of this package can be passed to it.
+        The default loss; it accepts every kind of target in this package.
 
     Limitations:
         A large network memorizes wrong labels and becomes overconfident (Guo et al. 2017; Lukasik et al. 2020).

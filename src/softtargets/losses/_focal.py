@@ -50,9 +50,9 @@ def focal_loss(
         gamma=0 gives cross_entropy; one-hot soft targets give the loss of the label.
 
     Notes:
-        gamma is 2 in Lin et al. (from memory) and 3 in Mukhoti et al. 2020. Their alpha, a weight per class, is left
-        out: weight the examples in :func:`reduce` instead. This is the softmax form; object detectors sum a sigmoid
-        form over classes.
+        gamma is 2 in Lin et al. (not checked against the paper) and 3 in Mukhoti et al. 2020. Their alpha, a weight per
+        class, is left out: weight the examples in :func:`reduce` instead. This is the softmax form; object detectors
+        sum a sigmoid form over classes.
 
     Complexity:
         Labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:
@@ -63,12 +63,12 @@ def focal_loss(
         examples outnumber hard ones.
 
     Limitations:
-        Not proper: its minimiser is not the true distribution (Charoenphakdee et al. 2021, from memory). It is usually
-        less confident than the true distribution, but more confident if no class is likely. Wrong labels are hard
-        examples and get more weight.
+        Not proper: its minimiser is not the true distribution (Charoenphakdee et al. 2021, not checked against the
+        paper). It is usually less confident than the true distribution, but more confident if no class is likely. Wrong
+        labels are hard examples and get more weight.
 
     Aliases:
-        FL; sigmoid_focal_loss
+        FL
 
     Topics:
         overconfidence, class imbalance
@@ -269,8 +269,8 @@ def poly1_loss(
         epsilon=0 gives cross_entropy; the gradient is that of cross_entropy times 1 + epsilon p_label.
 
     Notes:
-        `epsilon` is the paper's epsilon_1, 2 for image classification (from memory), as in optax; PyTorch ports use 1
-        by default.
+        `epsilon` is the paper's epsilon_1, 2 for image classification (not checked against the paper), as in optax;
+        PyTorch ports use 1 by default.
 
     Complexity:
         Labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:

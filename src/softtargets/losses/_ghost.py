@@ -55,7 +55,8 @@ def ghost_cross_entropy(
         targets of mass 1 give cross_entropy; targets of mass 0 give -log(1 - sum_named p).
 
     Notes:
-        The ghost token of Anshumann et al. 2025 (second-hand); sum_topk p of the teacher is `targets.mass()`.
+        The ghost token of Anshumann et al. 2025 (cited from a secondary source); sum_topk p of the teacher is
+        `targets.mass()`.
 
     Complexity:
         cross_entropy and one more pass over the logits.

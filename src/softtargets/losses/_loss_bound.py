@@ -90,10 +90,11 @@ def entropy_bound(transition: Transition | Tensor, *, class_prior: Tensor | None
         O(K^2), once.
 
     When to use:
-        As the bound of :func:`loss_bound`, or to read a training loss on noisy labels.
+        As the bound of :func:`loss_bound`, or to interpret a training loss on noisy labels.
 
     Limitations:
-        It holds for the expected loss: the loss of a batch varies around it. Classes that overlap add to it.
+        It holds for the expected loss: the loss of a batch varies around it. If classes overlap, the lowest
+        achievable loss is higher.
 
     Example:
         >>> round(float(entropy_bound(Transition.symmetric(0.2, 10))), 3)

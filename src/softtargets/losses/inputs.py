@@ -218,7 +218,7 @@ def check_layout(
         )
     else:  # refused by the reader of labels
         return
-    raise fail(argument, f"shape {shape}, as the logits without classes", got, remedy)
+    raise fail(argument, f"shape {shape}, the shape of the logits without the class dimension", got, remedy)
 
 
 def _wrong_probs(targets: Tensor, shape: tuple[int, ...], required: tuple[int, ...]) -> InputError:
@@ -299,7 +299,7 @@ def check_shape(targets: Targets | Tensor, shape: tuple[int, ...]) -> None:
     if tuple(targets.shape) != tuple(shape):
         raise fail(
             "targets",
-            f"shape {tuple(shape)}, as the logits without classes",
+            f"shape {tuple(shape)}, the shape of the logits without the class dimension",
             tuple(targets.shape),
             "pass one target per example",
         )

@@ -171,8 +171,8 @@ def ece(
         To compare with published numbers, with their number of bins; 15 is usual.
 
     Limitations:
-        The value depends on the number and kind of bins and is biased upwards for few examples; use debiased=True, or
-        :func:`smooth_ece`, which has no bins.
+        The value depends on the number and kind of bins and is biased upwards for few examples. Use norm="l2" with
+        debiased=True, or :func:`smooth_ece`, which has no bins.
 
     Aliases:
         calibration_error; expected_calibration_error; static calibration error (class-wise); MCE

@@ -132,7 +132,7 @@ def accuracy(
         top_k=K gives 1.
 
     Aliases:
-        accuracy_score; top_k_accuracy_score; multiclass_accuracy; error rate; top_k_accuracy
+        accuracy_score; top_k_accuracy_score; multiclass_accuracy; 1 - error rate; top_k_accuracy
 
     Example:
         >>> probs = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])

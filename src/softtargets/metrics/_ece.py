@@ -83,10 +83,11 @@ class ECE(Accumulator):
         return Bins(edges, count.long(), confidence, correct.long())
 
     def bound(self) -> Tensor:
-        """Return an upper bound of the difference between :meth:`compute` and :func:`ece` of the same examples.
+        """Return an upper bound on the difference between :meth:`compute` and :func:`ece` of the same examples.
 
-        With bins of equal width only the rounding of confidences counts. With bins of equal mass, the examples of a
-        cell that contains a bin edge may belong to either bin; the bound sums the largest possible effects.
+        With bins of equal width the only difference is the rounding of the confidences. With bins of equal mass, the
+        examples of a cell that contains a bin edge may belong to either bin; the bound sums the largest possible
+        effects.
 
         Returns:
             () float64.

@@ -48,7 +48,7 @@ class SelectiveRisk(Accumulator):
         )
 
     def bound(self) -> Tensor:
-        """Return an upper bound of the difference between each entry of :meth:`compute` and its exact value.
+        """Return an upper bound on the difference between each entry of :meth:`compute` and its exact value.
 
         The exact value lies between the value with all right predictions of each cell first and the value with all
         wrong ones first.

@@ -87,7 +87,7 @@ class SmoothECE(Accumulator):
     most = 1.0
 
     def bound(self) -> Tensor:
-        """Return an upper bound of the difference between :meth:`compute` and the exact smooth calibration error.
+        """Return an upper bound on the difference between :meth:`compute` and the exact smooth calibration error.
 
         Let h be the spacing of the grid and s the kernel width. Dividing a residual between nodes changes the error by
         at most h**2 / 8 * |K''|_1, and the sum over nodes differs from the integral by at most h**2 / 4 * |K''|_1.

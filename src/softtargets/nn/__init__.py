@@ -1,4 +1,4 @@
-"""Modules that wrap the losses: with torch's keywords, for frameworks, and for losses with learned parameters."""
+"""Loss modules: a replacement for torch's CrossEntropyLoss, a wrapper for any loss, and losses that learn."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 

@@ -25,9 +25,9 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
 
     mean = sum_i w_i * loss_i / sum_i w_i        over the examples that are not ignored
 
-    To migrate, change the import and nothing else: without `weight` the numbers are torch's, as long as at least one
-    example is not ignored. It is a subclass of torch's class, so that libraries which recognise torch's class (skorch,
-    to return probabilities) recognise this one.
+    To migrate, change the import and nothing else: without `weight` the numbers are torch's, if at least one example
+    is not ignored and soft targets sum to 1. It is a subclass of torch's class, so that libraries which recognise
+    torch's class (skorch, to return probabilities) recognise this one.
 
     The numbers differ from torch's in four cases. With weighting="torch" they are torch's there too:
 
@@ -57,7 +57,7 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
         TypeError: if a tensor is not floating-point.
 
     Special cases:
-        weight=None gives the numbers of torch.nn.CrossEntropyLoss, smoothed or not.
+        weight=None gives the numbers of torch.nn.CrossEntropyLoss, smoothed or not, if soft targets sum to 1.
 
     Notes:
         Arguments, their order and defaults are those of torch.nn.CrossEntropyLoss; the additional ones are keywords.

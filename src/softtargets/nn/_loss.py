@@ -32,8 +32,8 @@ class Loss(SoftmaxLoss):
 
     Args:
         function: a loss of :mod:`softtargets.losses`, or your own function of (logits, targets, ...) that returns one
-            loss per example. Your own function receives the classes in the last dimension, and for an example that is
-            left out logits of 0 and label 0. To pickle the module, define it at the top level of a Python module.
+            loss per example. Your own function is called with the classes last; examples that are left out are
+            passed as logits 0 and label 0. To pickle the module, define the function at the top level of a module.
         reduction: "mean", "sum" or "none"; the mean divides by the sum of the weights of the examples that are not left
             out.
         class_weight: (K,) float, >= 0, one weight per class, applied to the example; a buffer.
@@ -50,8 +50,8 @@ class Loss(SoftmaxLoss):
         Loss(cross_entropy) gives CrossEntropyLoss(); class weights of 1 change nothing.
 
     Notes:
-        As :class:`CrossEntropyLoss` with weighting="example", whose `weight` is `class_weight` here, because some
-        functions have a `weight` of their own. Like it, a subclass of torch.nn.CrossEntropyLoss: skorch's
+        Behaves like :class:`CrossEntropyLoss` with weighting="example", whose `weight` is `class_weight` here, because
+        some functions have a `weight` of their own. It is also a subclass of torch.nn.CrossEntropyLoss: skorch's
         `predict_proba` applies a softmax. With ``losses.binary_cross_entropy`` pass skorch
         ``predict_nonlinearity=torch.sigmoid``.
 

@@ -124,11 +124,10 @@ def instance_dependent(
 
     q_i ~ N(rate, spread^2) within [0, 1]
     T_i[k] = q_i * softmax over k != labels_i of (inputs_i W[labels_i])_k;  T_i[labels_i] = 1 - q_i
-    W ~ N(0, 1) of shape (K, D, K)        # Xia et al. 2020, Alg. 2, as in their code, both from memory
+    W ~ N(0, 1) of shape (K, D, K)        # Xia et al. 2020, Alg. 2, as in their code; not checked
 
     Args:
-        inputs: (N, D) float, preferably standardised: the larger they are, the more an input becomes one particular
-            class.
+        inputs: (N, D) float, preferably standardised: large inputs concentrate the noise on a single wrong class.
         labels: (N,) integer clean labels in [0, K).
         rate: mean of the flip rates, a fraction in [0, 1].
         num_classes: K, at least 2.
@@ -148,8 +147,9 @@ def instance_dependent(
         rate=0 leaves every label unchanged; inputs of 0 and spread=0 give symmetric noise.
 
     Notes:
-        The flip rates are then scaled such that their mean is `rate`: towards 0 if it is above, towards 1 if it is
-        below. The authors' code does not do this, and truncation gives a mean of .101 at a rate of .05.
+        After truncation, the flip rates are rescaled so that their mean is `rate`: towards 0 if the mean is too high,
+        towards 1 if it is too low. The authors' code does not do this, and truncation gives a mean of .101 at a rate of
+        .05.
 
     Complexity:
         N D K multiplications and K D K random numbers each time that labels are drawn; memory in chunks.

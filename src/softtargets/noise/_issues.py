@@ -102,7 +102,7 @@ def find_label_issues(
 
     Args:
         labels: (...) integer observed labels in [0, K).
-        probs: (..., K) float, out-of-sample probabilities of the observed label, from cross-validation for example.
+        probs: (..., K) float, held-out predicted probabilities of all classes, from cross-validation for example.
         method: how to estimate the noise rate and the transition: the name of an estimator that takes observed labels
             (see :func:`estimate_transition`), or a known Transition, which is used unchanged.
         score: quality score of the ranking: "self_confidence", "normalized_margin" or "label_posterior".

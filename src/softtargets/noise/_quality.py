@@ -30,7 +30,7 @@ def self_confidence(
     probs[i, labels[i]]        # Northcutt et al. 2021
 
     Args:
-        probs: (..., K) float, out-of-sample probabilities of the observed label; may be memory-mapped.
+        probs: (..., K) float, held-out predicted probabilities of all classes; may be memory-mapped.
         labels: (...) integer observed labels in [0, K).
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out; their score is NaN.
@@ -88,7 +88,7 @@ def normalized_margin(
     (probs[i, y] - max_{k != y} probs[i, k] + 1) / 2,  y = labels[i]        # Northcutt et al. 2021
 
     Args:
-        probs: (..., K) float, out-of-sample probabilities of the observed label; may be memory-mapped.
+        probs: (..., K) float, held-out predicted probabilities of all classes; may be memory-mapped.
         labels: (...) integer observed labels in [0, K).
         class_dim: axis of the classes in probs.
         ignore_index: label of examples to leave out; their score is NaN.

@@ -32,7 +32,7 @@ def confident_suspects(
     suspect_i = clean_i is not labels[i], nor is argmax probs[i]
 
     Args:
-        probs: (..., K) float, out-of-sample probabilities of the observed label.
+        probs: (..., K) float, held-out predicted probabilities of all classes.
         labels: (...) integer observed labels in [0, K).
         joint: ``confident_joint(probs, labels)``.
         class_dim: axis of the classes in probs.

@@ -51,8 +51,8 @@ def mix(
 
     Limitations:
         Predictions of a model trained with mixup are underconfident on unmixed inputs (Thulasidasan et al. 2019 report
-        better calibration, Wang et al. 2023 worse after temperature scaling; both from memory). A teacher trained with
-        smoothing distils worse (Müller et al. 2019, Sec. 4; disputed by Shen et al. 2021).
+        better calibration, Wang et al. 2023 worse after temperature scaling; both not checked against the papers). A
+        model trained with smoothing is a worse teacher (Müller et al. 2019, Sec. 4; disputed by Shen et al. 2021).
 
     Aliases:
         mixup; mixup_target

@@ -46,8 +46,8 @@ def smooth(
         convention: what `smoothing` means; see :func:`convert_smoothing`.
         prior: (K,) float, probabilities (Pereyra et al. 2017); None: uniform over the valid classes.
         valid: (K,) or (..., K) bool, True for classes that exist. Only those are smoothed over, and only those count as
-            "others". Required by "others-but-padding", with False at the padding class. Smoothing that the targets
-            already have under another mask is not moved.
+            "others". Required by "others-but-padding", with False at the padding class. Mass that was
+            already smoothed under a different mask stays where it is.
         allow_negative: permit smoothing < 0 (Wei et al. 2022); the loss is then unbounded below.
         ignore_index: label of an example to leave out; None: no label is ignored. Targets mark ignored examples in
             ``Targets.ignored``.
@@ -75,9 +75,9 @@ def smooth(
         Labels are noisy, or calibration matters and no held-out set is available for temperature scaling.
 
     Limitations:
-        A teacher trained with smoothing distils worse (Müller et al. 2019; disputed by Shen et al. 2021). Many classes
-        or a long tail remove the gain (Shen et al. 2021, Sec. 7). Negative smoothing is unbounded below and needs a
-        warm-up.
+        A model trained with smoothing is a worse teacher (Müller et al. 2019; disputed by Shen et al. 2021). Many
+        classes or a long tail remove the gain (Shen et al. 2021, Sec. 7). Negative smoothing is unbounded below and
+        needs a warm-up.
 
     Aliases:
         label smoothing; smooth_labels
@@ -151,7 +151,9 @@ def _over_all(
 
 def _checked(smoothing: float | Tensor, shape: torch.Size, *, allow_negative: bool) -> float | Tensor:
     """Require smoothing in [0, 1], or at most 1 if it may be negative; warn about negative smoothing."""
-    advice = "choose at most 1" if allow_negative else "choose a value between 0 and 1, or set allow_negative=True"
+    advice = (
+        "choose at most 1" if allow_negative else "choose a value between 0 and 1; below 0 needs allow_negative=True"
+    )
     low = -float("inf") if allow_negative else 0.0
     smoothing = per_example("smoothing", smoothing, shape, low=low, remedy=advice)
     if allow_negative and (not isinstance(smoothing, Tensor) or (smoothing.numel() and values_visible(smoothing))):

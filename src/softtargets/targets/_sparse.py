@@ -43,8 +43,8 @@ def top_k(
         k=K gives the teacher's probabilities, whatever `residual`.
 
     Notes:
-        Anshumann et al. 2025 name the variants (second-hand). Their ghost token is not a target, because it depends on
-        the student: see ``losses.ghost_cross_entropy``, which takes the targets of "drop".
+        Anshumann et al. 2025 name the variants (cited from a secondary source). Their ghost token is not a target,
+        because it depends on the student: see ``losses.ghost_cross_entropy``, which takes the targets of "drop".
 
     Complexity:
         One pass over the teacher's (N, K); the targets are N x k.
@@ -125,7 +125,7 @@ def sample(
         a teacher with probability 1 on one class always gives that class.
 
     Notes:
-        Random Sampling Knowledge Distillation (Anshumann et al. 2025, second-hand).
+        Random Sampling Knowledge Distillation (Anshumann et al. 2025, cited from a secondary source).
 
     Complexity:
         One pass over the teacher's (N, K); the targets are N x n_draws. Anshumann et al. report that about a dozen
@@ -179,8 +179,8 @@ def votes(counts: Tensor, *, class_dim: int = -1) -> Targets:
         one vote gives hard(labels).
 
     Notes:
-        The soft labels of Peterson et al. 2019 (from memory), without smoothing: to smooth, add a constant to
-        the counts.
+        The soft labels of Peterson et al. 2019 (not checked against the paper), without smoothing: to smooth, add a
+        constant to the counts.
 
     Complexity:
         An N x K target, as large as the counts.
@@ -192,7 +192,7 @@ def votes(counts: Tensor, *, class_dim: int = -1) -> Targets:
         Few votes are a noisy estimate, and annotators are not equally reliable.
 
     Aliases:
-        soft labels; human label distributions; soft labels of annotators; get_majority_vote_label
+        soft labels; human label distributions; soft labels of annotators
 
     Topics:
         soft labels

@@ -17,7 +17,7 @@ __all__ = ["confusion_table", "hierarchical_table", "localized_table", "tfidf_ta
 def hierarchical_table(distance: Tensor, *, sharpness: float) -> Tensor:
     """Make the class table of a hierarchy: closer classes get more weight.
 
-    table[y, k] proportional to exp(-sharpness * distance[y, k])        # Bertinetto et al. 2020, from memory
+    table[y, k] proportional to exp(-sharpness * distance[y, k])        # Bertinetto et al. 2020, not checked
 
     Args:
         distance: (K, K) non-negative float, such as the height of the lowest common ancestor; usually 0 on the

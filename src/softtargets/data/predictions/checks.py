@@ -72,7 +72,7 @@ def _no_probabilities(values: Tensor, sums: Tensor, tolerance: float, option: st
         remedy = f"fix that row, or pass {option} if these are logits"
     else:
         remedy = "divide each row by its sum"
-    negative = f" and {float(lowest[row]):g}" if lowest[row] < 0 else ""
+    negative = f" and a minimum of {float(lowest[row]):g}" if lowest[row] < 0 else ""
     required = f"probs of at least 0 whose rows sum to 1, to within {tolerance:.2g}"
     return row, required, f"a sum of {float(sums[row]):.6g}{negative}", remedy
 

@@ -48,7 +48,8 @@ class TeacherCache:
 
     Limitations:
         The targets belong to the inputs that the teacher saw. Under augmentation the teacher would give different
-        outputs (Beyer et al. 2022, from memory): if it is cheap, run it on the augmented inputs instead.
+        outputs (Beyer et al. 2022, not checked against the paper): if it is cheap, run it on the augmented inputs
+        instead.
 
     Example:
         >>> import tempfile

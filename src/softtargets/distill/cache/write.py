@@ -65,7 +65,8 @@ def write_cache(
         float16 has a relative error of 2^-11. The stored value is the difference to the largest logit, so that no class
         underflows, and sum_j |error of p_j| <= 2^-10 * sum_j p_j log(max p / p_j) to first order; measured 1e-4 to 5e-4
         for Gaussian logits of standard deviation 1 to 8 over 1000 classes. For draws, the logarithm of the weights is
-        stored. "sampled" is Random Sampling Knowledge Distillation (Anshumann et al. 2025, second-hand).
+        stored. "sampled" is Random Sampling Knowledge Distillation (Anshumann et al. 2025, cited from a secondary
+        source).
 
     Complexity:
         Bytes per example: 24 + 2k + 2(k + 1) for k < K <= 32768, 24 + 2K for k = K, 24 + 2 * n_draws at a proposal

@@ -16,7 +16,7 @@ def logit_penalty(
 ) -> Tensor:
     """Logit penalty: the sum of the squared logits.
 
-    sum_k z_k^2        # Kornblith et al. 2021, from memory: neither halved nor averaged over classes
+    sum_k z_k^2        # Kornblith et al. 2021, not checked against the paper: neither halved nor averaged over classes
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`; classes of logit -inf are left out.
@@ -35,8 +35,8 @@ def logit_penalty(
         logits of 0 give 0; multiplying the logits by c multiplies it by c^2.
 
     Notes:
-        The paper multiplies it by beta, 6e-4 on ImageNet (from memory). For implementations with a factor 1/2 or a mean
-        over classes, multiply the weight by 2 or by K.
+        The paper multiplies it by beta, 6e-4 on ImageNet (not checked against the paper). For implementations with a
+        factor 1/2 or a mean over classes, multiply the weight by 2 or by K.
 
     Complexity:
         O(N K) time, two tensors of the size of the logits.

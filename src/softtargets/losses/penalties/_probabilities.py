@@ -232,7 +232,7 @@ def smoothing_regularizer(
 
     sum_k (-log p_k) = K * logsumexp(z) - sum_k z_k        # Lukasik et al. 2020, Eq. 8
 
-    Smoothing by r is (1 - r) * (cross entropy + beta * penalty), with beta = r / ((1 - r) K).
+    Smoothing by r is (1 - r) * (cross entropy + beta * smoothing_regularizer), with beta = r / ((1 - r) K).
 
     Args:
         logits: (..., K) float, or with the classes at `class_dim`; classes of logit -inf are left out of the sum
@@ -250,7 +250,7 @@ def smoothing_regularizer(
         TypeError: if logits are not floating-point.
 
     Special cases:
-        uniform logits give K log K, the minimum; (1 - r) (cross entropy + beta * penalty) is label smoothing.
+        uniform logits give K log K, the minimum; (1 - r) (cross entropy + beta * it) is label smoothing.
 
     Notes:
         This is Omega(f) in the paper, with L classes and alpha = r. It equals K (KL(uniform || p) + log K).

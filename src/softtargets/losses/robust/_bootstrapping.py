@@ -67,8 +67,8 @@ def bootstrapped_cross_entropy(
 
     Notes:
         `weight` is the paper's beta: 0.95 for "soft", 0.8 for "hard". The soft form is cross entropy with entropy
-        minimisation, as the paper says (from memory). Ports disagree on whether the prediction in the target is
-        detached.
+        minimisation, as the paper says (not checked against the paper). Ports disagree on whether the prediction in the
+        target is detached.
 
     Complexity:
         Soft: cross_entropy and two tensors of the size of the logits; hard: cross_entropy and an argmax.

@@ -126,7 +126,8 @@ def symmetric_cross_entropy(
         reverse_cross_entropy.
 
     Notes:
-        The weights are the paper's alpha and beta: 0.1 and 1 for CIFAR-10, 6 and 0.1 for CIFAR-100 (from memory).
+        The weights are the paper's alpha and beta: 0.1 and 1 for CIFAR-10, 6 and 0.1 for CIFAR-100 (not checked against
+        the paper).
 
     Complexity:
         Labels: two passes over the logits, one of them for the gradient, and no other N x K tensor. Soft targets:

@@ -41,9 +41,9 @@ def anchor_points(probs: Tensor, *, percentile: float | None = None) -> Transiti
         percentile=None gives the rows of the examples with the largest probability of each class.
 
     Notes:
-        The authors' code uses percentile 97 (from memory), the method "anchor_97". The percentile is computed with
-        NumPy's method "higher". If no value is below it, the example with the lowest value is used. On ties the first
-        row is used.
+        The authors' code uses percentile 97 (not checked against the paper), the method "anchor_97". The percentile is
+        computed with NumPy's method "higher". If no value is below it, the example with the lowest value is used. On
+        ties the first row is used.
 
     Complexity:
         O(N K): one pass to check and one selection per class; N numbers of memory besides probs.
@@ -82,7 +82,7 @@ def anchor_counts(probs: Tensor, labels: Tensor, *, share: float = 0.2) -> Trans
     Call it as ``estimate_transition(probs, labels, method="anchor_counts")``.
 
     Args:
-        probs: (N, K) float, out-of-sample probabilities of the observed label.
+        probs: (N, K) float, held-out predicted probabilities of all classes.
         labels: (N,) integer observed labels in [0, K).
         share: in (0, 1], how many examples represent a class, as a fraction of its labels. Smaller values count fewer
             examples; larger values include examples of other classes.
