@@ -51,7 +51,7 @@ def _study_options(
     output: Annotated[
         str | None,
         typer.Argument(
-            metavar="[OUTPUT]",
+            metavar="OUTPUT",
             help="Table, figure or optional group of outputs (default: all outputs outside optional groups).",
         ),
     ] = None,

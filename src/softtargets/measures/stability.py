@@ -12,16 +12,20 @@ from softtargets.analysis import inter_class_stability, stability
 from softtargets.measures.registry import measure
 from softtargets.runs.record import Record
 
-# name of the measure -> variant of the stability, and its definition
+# name of the measure -> variant of the stability, its name in labels, and its definition
 WITHIN = {
-    "norm": ("eq2", "mean distance of the predictions to the mean of their class (Eq. 2 as printed)"),
-    "squared": ("eq2_squared", "mean squared distance of the predictions to the mean of their class"),
-    "listing": ("appendix_c", "standard deviation of the probability of the true class (App. C)"),
+    "norm": ("eq2", "Eq. 2", "mean distance of the predictions to the mean of their class (Eq. 2 as printed)"),
+    "squared": ("eq2_squared", "Eq. 2, squared", "mean squared distance of the predictions to the mean of their class"),
+    "listing": ("appendix_c", "App. C", "standard deviation of the probability of the true class (App. C)"),
 }
 BETWEEN = {
-    "norm": ("eq5", "distance of the class's mean prediction to the overall mean (Eq. 5 as printed)"),
-    "squared": ("eq5_squared", "squared distance of the class's mean prediction to the overall mean"),
-    "scalar": ("own_class", "difference between the class's mean probability over its own and over all examples"),
+    "norm": ("eq5", "Eq. 5", "distance of the class's mean prediction to the overall mean (Eq. 5 as printed)"),
+    "squared": ("eq5_squared", "Eq. 5, squared", "squared distance of the class's mean prediction to the overall mean"),
+    "scalar": (
+        "own_class",
+        "own class",
+        "difference between the class's mean probability over its own and over all examples",
+    ),
 }
 _MEAN = "Mean over the classes of the test split of the"
 
@@ -45,18 +49,18 @@ def _test(record: Record) -> tuple[Tensor, Tensor]:
     return record.predictions["test.logits"].double().softmax(-1), record.predictions["test.labels"]
 
 
-for _name, (_variant, _what) in WITHIN.items():
+for _name, (_variant, _label, _what) in WITHIN.items():
     measure(
         f"stability.{_name}",
-        label=f"1 − stability ({_name})",
+        label=f"1 − stability ({_label})",
         unit="fraction",
         describes=f"{_MEAN} {_what}: 1 - S of Shen et al. 2021.",
     )(partial(_within, variant=_variant))
 
-for _name, (_variant, _what) in BETWEEN.items():
+for _name, (_variant, _label, _what) in BETWEEN.items():
     measure(
         f"stability.inter.{_name}",
-        label=f"1 − stability between classes ({_name})",
+        label=f"1 − stability between classes ({_label})",
         unit="fraction",
         describes=f"{_MEAN} {_what}: 1 - S of Shen et al. 2021, App. G.",
     )(partial(_between, variant=_variant))
