@@ -334,7 +334,7 @@ def test_predictions_must_belong_to_the_data(audit, with_reference):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, "data, predictions, or labels with"),
+        ({}, "a data set or predictions; got neither"),
         ({"predictions": (Path("held.npz"),), "label": "y"}, "label: used together with data"),
         ({"predictions": (Path("held.npz"),), "labels": "a.csv:b"}, "labels: used together with data"),
         ({"data": "digits", "logits": "z"}, "logits: used together with predictions"),

@@ -159,7 +159,7 @@ def test_errors(metric) -> None:
     with pytest.raises(ValueError, match=r"probs: shape \(..., K\) with K >= 2; got \(2,\)"):
         metric(good[0], torch.tensor([0, 1]))
     with pytest.raises(
-        ValueError, match=r"at least one example that is not left out; got none; check the inputs, the labels"
+        ValueError, match=r"at least one example that is not left out; got none; add examples, or check the labels"
     ):
         metric(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
     with pytest.raises(TypeError, match=r"labels: integer labels .*; got dtype torch.float32"):

@@ -204,7 +204,7 @@ WRONG: list[tuple[str, Any, str]] = [
         lambda: targets.smooth(LABELS, 1.5),
         r"smoothing: in \[0, 1\]; got 1.5; choose a value between 0 and 1",
     ),
-    ("negative smoothing", lambda: targets.smooth(LABELS, -0.1), "got -0.1; .*or set allow_negative=True"),
+    ("negative smoothing", lambda: targets.smooth(LABELS, -0.1), "got -0.1; .*; below 0 needs allow_negative=True"),
     ("smoothing nan", lambda: targets.smooth(LABELS, float("nan")), "smoothing: .*; got nan"),
     ("allowed above 1", lambda: targets.smooth(LABELS, 2.0, allow_negative=True), "got 2; choose at most 1"),
     (

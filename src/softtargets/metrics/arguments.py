@@ -138,5 +138,5 @@ def _missing(argument: str, remedy: str) -> InputTypeError:
 def nothing_left(name: str) -> InputError:
     """Build the error of a metric without examples."""
     return fail(
-        name, "at least one example that is not left out", "none", "call update first, or check the labels and the mask"
+        name, "at least one example that is not left out", "none", "add examples, or check the labels and the mask"
     )
