@@ -20,6 +20,7 @@ LIBRARY = (
     "_rows",
     "_storage",
     "_interruption",
+    "_native",
     "matrices",
     "targets",
     "noise",

@@ -10,7 +10,8 @@ from reference import robust as reference
 from torch import Tensor
 
 from softtargets import losses
-from softtargets.losses._engine import chunked
+from softtargets._native import chunks
+from softtargets.losses._engine import ahead
 from softtargets.losses._engine.log_odds import label_log_odds
 
 N, K = 6, 4
@@ -109,12 +110,12 @@ def test_both_paths_and_every_cut_into_chunks_agree(dtype: torch.dtype, monkeypa
     logits = logits_of().to(dtype).view(2, 3, K).requires_grad_()
     labels, upstream = LABELS.view(2, 3), WEIGHT.view(2, 3)
     plain = logits.detach().clone().requires_grad_()
-    monkeypatch.setattr(chunked, "plain_tensors", lambda *tensors: False)
+    monkeypatch.setattr(ahead, "plain_tensors", lambda *tensors: False)
     expected = label_log_odds(plain, labels)
     expected_gradient = gradient_of(expected, plain, upstream.to(expected.dtype))
     monkeypatch.undo()
     for budget in (1, 2 * K, 10_000):
-        monkeypatch.setattr(chunked, "CHUNK_ON_CPU", budget)
+        monkeypatch.setattr(chunks, "CHUNK_ON_CPU", budget)
         odds = label_log_odds(logits, labels)
         assert odds.dtype == expected.dtype
         close(odds, expected, 1e-14 if dtype == torch.float64 else 1e-6)
@@ -127,7 +128,7 @@ def test_both_paths_and_every_cut_into_chunks_agree(dtype: torch.dtype, monkeypa
 @pytest.mark.parametrize("fast", [True, False])
 def test_log_odds_of_masked_classes(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not fast:
-        monkeypatch.setattr(chunked, "plain_tensors", lambda *tensors: False)
+        monkeypatch.setattr(ahead, "plain_tensors", lambda *tensors: False)
     inf = torch.inf
     logits = torch.tensor([[1.0, -inf, 0.0], [-inf, 0.5, -inf], [0.0, -inf, 0.0]]).double().requires_grad_()
     odds = label_log_odds(logits, torch.tensor([0, 1, 1]))

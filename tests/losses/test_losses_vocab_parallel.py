@@ -13,8 +13,8 @@ from processes import run_on_processes
 from torch import Tensor
 
 from softtargets import losses, targets
+from softtargets._native import chunks
 from softtargets.losses._dtensor import dtensor_cross_entropy, is_dtensor
-from softtargets.losses._engine import chunked
 from softtargets.losses._vocab_parallel import vocab_parallel_cross_entropy
 from softtargets.matrices import LabelMatrix
 from softtargets.targets import Targets
@@ -93,7 +93,7 @@ def slice_of(rank: int, world: int) -> slice:
 def on_every_rank(rank: int) -> None:
     world = dist.get_world_size()
     for budget in (2, 2**19):  # a chunk for every row, and one for all
-        chunked.CHUNK_ON_CPU = budget
+        chunks.CHUNK_ON_CPU = budget
         check_every_target(rank, world, None)
     check_reductions(rank, world)
     check_half_precision(rank, world)

@@ -9,12 +9,11 @@ from torch.nn import functional
 
 from softtargets._checks import values_visible
 from softtargets._errors import fail
+from softtargets._native.chunks import Index, by_chunks, deliver, shift, workspace
 from softtargets._numerics import accumulating, at_least_float32, rows_of, shifted, times
 from softtargets.losses._cross_entropy import cross_entropy
-from softtargets.losses._engine.chunked import possible, run
+from softtargets.losses._engine.ahead import possible, run
 from softtargets.losses._engine.expectation import dense_weights, expectation, expected_loss, valid_logits
-from softtargets.losses._engine.fused import deliver, shift, workspace
-from softtargets.losses._engine.kernel import Index
 from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction, upstream
 from softtargets.matrices import LabelMatrix, Transition
@@ -138,7 +137,10 @@ class _Forward:
         self.labels = labels
         self.columns = matrix.T
 
-    def chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
+    def run(self, z: Tensor, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+        return by_chunks(self._chunk, z, scale, gradient)
+
+    def _chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
         work = workspace(logits, gradient)
         columns = rows_of(self.columns.to(work.dtype), self.labels[index])
         shift(logits, work)

@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail
-from softtargets._numerics import accumulating, at_least_float32, shifted, times
+from softtargets._native.cross_entropy import cross_entropy_rows, cross_entropy_total, label_losses, label_total
+from softtargets._native.row_targets import RowTargets
+from softtargets._numerics import at_least_float32, shifted, times
 from softtargets.losses._dtensor import dtensor_cross_entropy, is_dtensor
-from softtargets.losses._engine import chunked
-from softtargets.losses._engine.fused import fused, fused_labels, left_out_here
-from softtargets.losses._engine.kernel import EVERYTHING, Index
+from softtargets.losses._engine import ahead
+from softtargets.losses._engine.simple import simple
 from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction, check_reduction
-from softtargets.targets import Targets
+from softtargets.targets import Targets, smooth
 
 __all__ = ["cross_entropy"]
 
@@ -86,18 +87,87 @@ def cross_entropy(
         4.0
     """
     check_reduction(reduction)
+    if mask is None and not inplace:
+        result = of_labels(logits, targets, class_dim=class_dim, ignore_index=ignore_index, reduction=reduction)
+        if result is not None:
+            return result
     settings = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}
     if is_dtensor(logits) and not inplace:
         return dtensor_cross_entropy(logits, targets, **settings, reduction=reduction)
     batch = read_examples(logits, targets, **settings, zero_left_out=False)
-    if can_accelerate(batch, logits):
-        losses = accelerated(batch, logits, class_dim, reduction=reduction, inplace=inplace)
-    elif inplace:
-        remedy = "use inplace=False in compiled or transformed code, or if the targets require a gradient"
-        raise fail("inplace", "eager code in which only the logits require a gradient", True, remedy)
-    else:
-        losses = plain_cross_entropy(batch)
-    return batch.reduce(losses, reduction)
+    if inplace:
+        if not can_accelerate(batch, logits):
+            remedy = "use inplace=False in compiled or transformed code, or if the targets require a gradient"
+            raise fail("inplace", "eager code in which only the logits require a gradient", True, remedy)
+        return batch.reduce(accelerated(batch, logits, class_dim, reduction=reduction, inplace=True), reduction)
+    return total_or_each(batch, logits, class_dim, reduction)
+
+
+def total_or_each(batch: LossInputs, logits: Tensor, class_dim: int, reduction: Reduction) -> Tensor:
+    """Return the cross entropy of a batch, reduced in the same pass.
+
+    Args:
+        batch: what was read of the logits and the targets.
+        logits: the logits that `batch` was read from.
+        class_dim: the dimension of the classes.
+        reduction: "none", "mean" or "sum".
+    """
+    if not can_accelerate(batch, logits):
+        return batch.reduce(plain_cross_entropy(batch), reduction)
+    if reduction == "none":
+        return accelerated(batch, logits, class_dim)
+    return ahead.run_total(CrossEntropyRows(batch), logits, reduction, class_dim=class_dim)
+
+
+def of_labels(
+    logits: Tensor,
+    labels: object,
+    *,
+    class_dim: int,
+    ignore_index: int,
+    reduction: Reduction,
+    smoothing: float = 0.0,
+) -> Tensor | None:
+    """Return the smoothed cross entropy of labels if the kernel can compute it without other steps, else None.
+
+    The kernel checks the labels. If it finds one that is out of range, None is returned as well, so that the caller
+    goes the long way, which raises the error.
+
+    Args:
+        logits: (..., K) float, or with the classes at `class_dim`.
+        labels: (...) int64.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        reduction: "none", "mean" or "sum".
+        smoothing: weight that is spread uniformly over the classes.
+    """
+    if torch.compiler.is_compiling() or not isinstance(labels, Tensor):
+        return None
+    if not simple(logits, labels, class_dim, ignore_index):
+        return None
+    if reduction == "none" and ignore_index >= 0:  # one that is negative is out of range, and declined
+        return None
+    loss = LabelRows(labels, smoothing, ignore_index)
+    try:
+        if reduction == "none":
+            return ahead.run(loss, logits, class_dim=class_dim)
+        return ahead.run_total(loss, logits, reduction, class_dim=class_dim)
+    except Declined:
+        return None
+
+
+def rows_of_targets(targets: Targets) -> RowTargets:
+    """Return targets as the kernel takes them."""
+    return RowTargets(
+        index=targets.index,
+        value=targets.value,
+        rest=targets.rest,
+        prior=targets.prior,
+        weights=targets.table if targets.table is not None else targets.values,
+        row=targets.row,
+        valid=targets.valid,
+        left_out=targets.ignored,
+    )
 
 
 def plain_cross_entropy(batch: LossInputs) -> Tensor:
@@ -137,14 +207,14 @@ def _mean_logit(z: Tensor, targets: Targets) -> Tensor:
     return z.masked_fill(masked, 0.0).sum(-1) / (~masked).sum(-1)
 
 
-# The accelerator: the same numbers, with the gradient computed in the forward pass.
+# The same numbers, with the gradient computed in the forward pass.
 
 
 def can_accelerate(batch: LossInputs, logits: Tensor) -> bool:
     """Return whether :func:`accelerated` can be used: eager code on plain tensors, only the logits need a gradient."""
     if batch.soft is None:
-        return chunked.possible(logits, batch.labels, batch.left_out)
-    return chunked.possible(logits, *batch.soft.tensors().values())
+        return ahead.possible(logits, batch.labels, batch.left_out)
+    return ahead.possible(logits, *batch.soft.tensors().values())
 
 
 def accelerated(
@@ -154,10 +224,10 @@ def accelerated(
     *,
     reduction: Reduction = "none",
     expected: Tensor | None = None,
-    ahead: bool = True,
+    in_forward: bool = True,
     inplace: bool = False,
 ) -> Tensor:
-    """Return :func:`plain_cross_entropy` of a batch, computed chunk by chunk.
+    """Return :func:`plain_cross_entropy` of a batch, computed in one pass over the rows.
 
     Args:
         batch: what was read of the logits and the targets.
@@ -165,41 +235,87 @@ def accelerated(
         class_dim: the dimension of the classes.
         reduction: how the losses will be reduced; "none" is treated as "mean".
         expected: (...) the gradient that autograd is expected to pass to each loss; None: that of the reduction.
-        ahead: compute the gradient in the forward pass; False: only in the backward pass.
+        in_forward: compute the gradient in the forward pass; False: only in the backward pass.
         inplace: write the gradient over the logits.
     """
-    if expected is None and logits.requires_grad:
-        expected = chunked.mean_gradient(logits, class_dim, 1 if reduction == "sum" else batch.counted)
-        if batch.left_out is not None and reduction == "none":
-            expected = expected.masked_fill(batch.left_out, 0.0)  # as a masked mean of the losses will pass it
-    kernel = CrossEntropyKernel(batch)
-    return chunked.run(kernel, logits, class_dim=class_dim, expected=expected, ahead=ahead, inplace=inplace)
+    share: Tensor | float | None = expected
+    if share is None and reduction == "sum":
+        share = 1.0
+    elif share is None and batch.left_out is not None and logits.requires_grad:
+        # as a masked mean of the losses will pass it
+        share = ahead.mean_gradient(logits, class_dim, batch.counted).masked_fill(batch.left_out, 0.0)
+    loss = CrossEntropyRows(batch)
+    return ahead.run(loss, logits, class_dim=class_dim, expected=share, ahead=in_forward, inplace=inplace)
 
 
-class CrossEntropyKernel:
-    """Cross entropy of a batch, for :mod:`softtargets.losses._engine.chunked`."""
+class CrossEntropyRows:
+    """Cross entropy of a batch, for :mod:`softtargets.losses._engine.ahead`."""
 
     def __init__(self, batch: LossInputs) -> None:
         self.batch = batch
-        self.soft = batch.soft
 
-    def chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
-        labels, left_out = self.batch.labels, self.batch.left_out
+    def rows(self) -> RowTargets:
+        """Return the targets as the kernel takes them."""
+        labels, soft = self.batch.labels, self.batch.soft
         if labels is not None:
-            if index is not EVERYTHING:
-                labels, left_out = labels[index], None if left_out is None else left_out_here(left_out[index])
-            return fused_labels(logits, labels, left_out, scale, gradient)
-        targets, wide = self.soft, accumulating(logits.dtype)
-        assert targets is not None
-        if targets.table is not None and targets.table.dtype != wide:
-            # converted once for all chunks rather than row by row
-            self.soft = targets = replace(targets, table=targets.table.to(wide))
-        return fused(logits, targets if index is EVERYTHING else targets[index], scale, gradient)
+            return RowTargets(index=labels[..., None], left_out=self.batch.left_out)
+        assert soft is not None
+        return rows_of_targets(soft)
+
+    def run(self, z: Tensor, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+        return cross_entropy_rows(z, self.rows(), scale, gradient)
+
+    def total(self, z: Tensor, reduction: str, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+        return cross_entropy_total(z, self.rows(), reduction == "mean", scale, gradient)
 
     def plain(self, logits: Tensor) -> Tensor:
         return plain_cross_entropy(replace(self.batch, logits=logits))
 
+    def reduce(self, losses: Tensor, reduction: Reduction) -> Tensor:
+        return self.batch.reduce(losses, reduction)
+
     def tensors(self) -> Iterable[Tensor]:
         if self.batch.labels is not None:
             return (self.batch.labels,)
-        return () if self.soft is None else self.soft.tensors().values()
+        return () if self.batch.soft is None else self.batch.soft.tensors().values()
+
+
+class Declined(Exception):
+    """The kernel found a label that is out of range, or cannot take the tensors."""
+
+
+class LabelRows:
+    """Smoothed cross entropy of labels that the kernel checks, for :mod:`softtargets.losses._engine.ahead`."""
+
+    def __init__(self, labels: Tensor, smoothing: float, ignore_index: int) -> None:
+        self.labels, self.smoothing, self.ignore_index = labels, smoothing, ignore_index
+
+    def run(self, z: Tensor, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+        if isinstance(scale, Tensor):
+            return self._general(z).run(z, scale, gradient)
+        losses = label_losses(z, self.labels, self.smoothing, scale, gradient)
+        if losses is None:
+            raise Declined
+        return losses
+
+    def total(self, z: Tensor, reduction: str, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+        mean = reduction == "mean"
+        result = label_total(z, self.labels, self.smoothing, self.ignore_index, scale, mean, gradient)
+        if result is None:
+            raise Declined
+        return result
+
+    def plain(self, logits: Tensor) -> Tensor:
+        return self._general(logits).plain(logits)
+
+    def reduce(self, losses: Tensor, reduction: Reduction) -> Tensor:
+        return self._general(losses[..., None].expand(*losses.shape, 2)).reduce(losses, reduction)
+
+    def tensors(self) -> Iterable[Tensor]:
+        return (self.labels,)
+
+    def _general(self, z: Tensor) -> CrossEntropyRows:
+        batch = read_examples(z, self.labels, ignore_index=self.ignore_index, zero_left_out=False)
+        if self.smoothing:
+            batch = replace(batch, labels=None, soft=smooth(batch.targets, self.smoothing))
+        return CrossEntropyRows(batch)

@@ -8,10 +8,11 @@ from torch.nn import functional
 
 from softtargets._checks import check_floating, check_int
 from softtargets._errors import fail
+from softtargets._native.chunks import cut
+from softtargets._native.cross_entropy import cross_entropy_rows
 from softtargets._numerics import accumulating
-from softtargets.losses._cross_entropy import plain_cross_entropy
-from softtargets.losses._engine.chunked import Unchanged, chunks, cut, plain_tensors
-from softtargets.losses._engine.fused import fused
+from softtargets.losses._cross_entropy import plain_cross_entropy, rows_of_targets
+from softtargets.losses._engine.ahead import Unchanged, plain_tensors
 from softtargets.losses.inputs import LossInputs, check_order, read_targets
 from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets
@@ -225,10 +226,8 @@ def _through(
             else:
                 torch.addmm(bias, flat, weight.T, out=z)
             logits = z.view(*chunk.shape[:-1], size)
-            targets, part = ctx.targets[i], losses[i]
-            for j in chunks(logits):
-                given = (None, None) if scale is None else (scale[i][j], logits[j])
-                part[j] = fused(logits[j], targets[j], *given)
+            given = (None, None) if scale is None else (scale[i], logits)
+            losses[i] = cross_entropy_rows(logits, rows_of_targets(ctx.targets[i]), *given)
             if of_hidden is not None:
                 of_hidden[i] = (z @ weight).view_as(chunk)
             if of_weight is not None and z.device.type == "cpu":

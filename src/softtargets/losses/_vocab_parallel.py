@@ -15,9 +15,8 @@ from torch.utils import _pytree
 
 from softtargets._checks import check_num_classes, values_visible
 from softtargets._errors import fail, sentence
+from softtargets._native.chunks import Index, chunks
 from softtargets._numerics import accumulating, times
-from softtargets.losses._engine.chunked import chunks
-from softtargets.losses._engine.kernel import Index
 from softtargets.losses.inputs import LossInputs, check_fit, check_order, moved_last, read_targets
 from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets

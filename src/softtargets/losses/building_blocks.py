@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from softtargets._numerics import accumulating
-from softtargets.losses._cross_entropy import accelerated, can_accelerate, cross_entropy, plain_cross_entropy
+from softtargets.losses._cross_entropy import (
+    accelerated,
+    can_accelerate,
+    cross_entropy,
+    plain_cross_entropy,
+    total_or_each,
+)
+from softtargets.losses._cross_entropy import of_labels as of_labels
 from softtargets.losses._dtensor import is_dtensor
 from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction, reduce, upstream
@@ -32,7 +39,7 @@ def deferred_cross_entropy(
         logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask, zero_left_out=False
     )
     if can_accelerate(batch, logits):
-        return accelerated(batch, logits, class_dim, ahead=False)
+        return accelerated(batch, logits, class_dim, in_forward=False)
     return plain_cross_entropy(batch)
 
 
@@ -62,6 +69,8 @@ def reduced_cross_entropy(
     """
     if is_dtensor(logits):
         values = cross_entropy(logits, batch.targets, class_dim=class_dim)
+    elif weight is None and normalizer is None:
+        return total_or_each(batch, logits, class_dim, reduction)
     elif can_accelerate(batch, logits):
         like = logits.new_empty((), dtype=accumulating(logits.dtype)).expand(batch.logits.shape[:-1])
         expected = upstream(like, reduction, weight=weight, normalizer=normalizer)

@@ -10,7 +10,7 @@ from softtargets import losses
 from softtargets._checks import check_class_weight, check_fraction, check_prior
 from softtargets._errors import fail, fail_type, unknown
 from softtargets._numerics import at_least_float32
-from softtargets.losses.building_blocks import reduced_cross_entropy
+from softtargets.losses.building_blocks import of_labels, reduced_cross_entropy
 from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction
 from softtargets.nn._examples import RowSettings, check_fits, check_settings, class_dim_of, shape_of, weights_of
@@ -115,9 +115,11 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
         if isinstance(label_smoothing, Tensor):
             remedy = "use float(label_smoothing), or targets.smooth for one number per example"
             raise fail_type("label_smoothing", "a number", "Tensor", remedy)
-        super().__init__(weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=float(label_smoothing))
+        super().__init__(
+            weight, ignore_index=int(ignore_index), reduction=reduction, label_smoothing=float(label_smoothing)
+        )
         self.register_buffer("prior", prior)
-        self.convention, self.weighting, self.class_dim = convention, weighting, class_dim
+        self.convention, self.weighting, self.class_dim = convention, weighting, int(class_dim)
 
     def forward(
         self,
@@ -135,8 +137,14 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
             mask: (N, ...) bool, True for an example to include; None: include every example that is not ignored.
             normalizer: what "mean" divides the weighted sum by, instead of the sum of the weights.
         """
+        class_dim = class_dim_of(input, self.class_dim)
+        if mask is None and normalizer is None and self._unweighted:
+            settings = {"class_dim": class_dim, "ignore_index": self.ignore_index, "reduction": self.reduction}
+            result = of_labels(input, target, **settings, smoothing=self.label_smoothing)
+            if result is not None:
+                return result
         rows: RowSettings = {
-            "class_dim": class_dim_of(input, self.class_dim),
+            "class_dim": class_dim,
             "ignore_index": self.ignore_index,
             "mask": mask,
         }
@@ -145,6 +153,16 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
         if self.weight is None and not self.label_smoothing and normalizer is None and self.weighting == "example":
             return losses.cross_entropy(input, target, **rows, reduction=self.reduction)
         return self._smoothed_or_weighted(input, target, rows, normalizer)
+
+    @property
+    def _unweighted(self) -> bool:
+        """Whether the loss is that of smoothed labels and nothing else."""
+        return (
+            self.weight is None
+            and self.prior is None
+            and self.weighting == "example"
+            and (self.convention == "all" or not self.label_smoothing)
+        )
 
     def _smoothed_or_weighted(
         self, logits: Tensor, target: Tensor | Targets, rows: RowSettings, normalizer: float | Tensor | None

@@ -33,7 +33,7 @@ class SoftmaxLoss(nn.CrossEntropyLoss):
         nn.Module.__init__(self)
         check_settings(reduction, ignore_index)
         self.reduction = reduction  # pyright: ignore[reportIncompatibleVariableOverride]
-        self.ignore_index, self.class_dim = ignore_index, class_dim
+        self.ignore_index, self.class_dim = int(ignore_index), class_dim
 
     def rows(self, logits: Tensor, mask: Tensor | None) -> RowSettings:
         """Return the keywords of a loss for these logits."""

@@ -7,10 +7,9 @@ keep their digits close to 0 and 1, where the difference 1 - p would lose them.
 import torch
 from torch import Tensor
 
+from softtargets._native.chunks import Index, by_chunks, deliver, workspace
 from softtargets._numerics import at_least_float32
-from softtargets.losses._engine.chunked import possible, run
-from softtargets.losses._engine.fused import deliver, workspace
-from softtargets.losses._engine.kernel import Index
+from softtargets.losses._engine.ahead import possible, run
 
 
 def label_log_odds(logits: Tensor, labels: Tensor) -> Tensor:
@@ -41,7 +40,10 @@ class _LogOdds:
     def __init__(self, labels: Tensor) -> None:
         self.labels = labels
 
-    def chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
+    def run(self, z: Tensor, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+        return by_chunks(self._chunk, z, scale, gradient)
+
+    def _chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
         labels, work = self.labels[index][..., None], workspace(logits, gradient)
         label = work.copy_(logits).gather(-1, labels)
         work.scatter_(-1, labels, -torch.inf)

@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from small_batch import fused_calls, use_kernels
 from torch import Tensor
 from torch.nn import functional
 
 from softtargets import losses, nn, targets
-from softtargets.losses._cross_entropy import CrossEntropyKernel, plain_cross_entropy
-from softtargets.losses._engine import chunked
+from softtargets._native import chunks
+from softtargets.losses._cross_entropy import CrossEntropyRows, plain_cross_entropy
+from softtargets.losses._engine import ahead
 from softtargets.losses.inputs import LossInputs
 from softtargets.targets import Targets
 
@@ -54,9 +56,10 @@ def gradient_of(loss: Callable[[Tensor], Tensor], z: Tensor, upstream: Tensor | 
     return value.detach(), gradient
 
 
-@pytest.fixture(autouse=True, params=[64, 2**21], ids=["many chunks", "one chunk"])
-def _chunked(request, monkeypatch) -> None:
-    monkeypatch.setattr(chunked, "CHUNK_ON_CPU", request.param)
+@pytest.fixture(autouse=True, params=["kernel", "twin, many chunks", "twin, one chunk"])
+def _path(request, monkeypatch) -> None:
+    use_kernels(monkeypatch, "1" if request.param == "kernel" else "0")
+    monkeypatch.setattr(chunks, "CHUNK_ON_CPU", 64 if "many" in request.param else 2**21)
 
 
 @pytest.mark.parametrize("made", [maker() for maker in MAKERS.values()], ids=list(MAKERS))
@@ -171,15 +174,15 @@ def test_the_gradient_has_a_gradient_on_either_path(made: Targets) -> None:
 def test_without_a_gradient_none_is_computed() -> None:
     made, seen = MAKERS["smoothed"](), []
 
-    class Spy(CrossEntropyKernel):
-        def chunk(self, logits, index, scale, gradient):
+    class Spy(CrossEntropyRows):
+        def run(self, z, scale, gradient):
             seen.append(gradient)
-            return super().chunk(logits, index, scale, gradient)
+            return super().run(z, scale, gradient)
 
     with torch.no_grad():
-        chunked.run(Spy(LossInputs(logits(), None, made, made.ignored)), logits().requires_grad_())
-    chunked.run(Spy(LossInputs(logits(), None, made, made.ignored)), logits())
-    chunked.run(Spy(LossInputs(logits(), None, made, made.ignored)), logits().requires_grad_(), ahead=False)
+        ahead.run(Spy(LossInputs(logits(), None, made, made.ignored)), logits().requires_grad_())
+    ahead.run(Spy(LossInputs(logits(), None, made, made.ignored)), logits())
+    ahead.run(Spy(LossInputs(logits(), None, made, made.ignored)), logits().requires_grad_(), ahead=False)
     assert seen
     assert not any(gradient is not None for gradient in seen)
 
@@ -187,14 +190,14 @@ def test_without_a_gradient_none_is_computed() -> None:
 def test_the_gradient_is_written_in_the_forward_pass_and_handed_over_without_a_copy() -> None:
     made, written = MAKERS["smoothed"](), []
 
-    class Spy(CrossEntropyKernel):
-        def chunk(self, logits, index, scale, gradient):
+    class Spy(CrossEntropyRows):
+        def run(self, z, scale, gradient):
             if gradient is not None:
                 written.append(gradient.untyped_storage().data_ptr())
-            return super().chunk(logits, index, scale, gradient)
+            return super().run(z, scale, gradient)
 
     z = logits().requires_grad_()
-    loss = chunked.run(Spy(LossInputs(logits(), None, made, made.ignored)), z).mean()
+    loss = ahead.run(Spy(LossInputs(logits(), None, made, made.ignored)), z).mean()
     before = len(written)
     loss.backward()
     assert len(written) == before > 0
@@ -217,14 +220,7 @@ REDUCED: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("loss", REDUCED.values(), ids=list(REDUCED))
 def test_what_the_forward_pass_expects_is_what_a_reduction_brings(loss, dtype, monkeypatch) -> None:
-    calls = []
-    chunk = CrossEntropyKernel.chunk
-
-    def counted(self: CrossEntropyKernel, *arguments) -> Tensor:
-        calls.append(arguments)
-        return chunk(self, *arguments)
-
-    monkeypatch.setattr(CrossEntropyKernel, "chunk", counted)
+    calls = fused_calls(monkeypatch)
     z = logits(dtype).requires_grad_()
     value = loss(z)
     before = len(calls)
@@ -237,16 +233,16 @@ def test_what_the_forward_pass_expects_is_what_a_reduction_brings(loss, dtype, m
 def test_the_plain_path_is_chosen_where_the_fast_one_cannot_be_taken(path: str) -> None:
     z, weight = logits(), torch.tensor(0.1, dtype=torch.float64)
     if path == "fast":
-        assert chunked.possible(z, weight)
+        assert ahead.possible(z, weight)
     if path == "requires_grad":
-        assert not chunked.possible(z, weight.requires_grad_())
+        assert not ahead.possible(z, weight.requires_grad_())
     if path == "meta":
-        assert not chunked.possible(z.to("meta"))
+        assert not ahead.possible(z.to("meta"))
     if path == "transform":
         seen: list[bool] = []
 
         def watched(z: Tensor) -> Tensor:
-            seen.append(chunked.possible(z))
+            seen.append(ahead.possible(z))
             return losses.cross_entropy(z, LABELS).sum()
 
         torch.func.grad(watched)(z)
@@ -291,10 +287,9 @@ def test_dense_targets_written_to_raise_too() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("factor", "again"), [(0.25, False), (2.0**16, False), (3.0, True), (0.0, True)])
 def test_a_gradient_scaled_by_a_power_of_two_is_not_computed_again(dtype, factor, again, monkeypatch) -> None:
-    z, made, calls = logits(dtype).requires_grad_(), MAKERS["smoothed"](), []
+    z, made = logits(dtype).requires_grad_(), MAKERS["smoothed"]()
     value = losses.cross_entropy(z, made).mean() * factor
-    chunk = CrossEntropyKernel.chunk
-    monkeypatch.setattr(CrossEntropyKernel, "chunk", lambda *given: calls.append(1) or chunk(*given))
+    calls = fused_calls(monkeypatch)
     value.backward()
     assert bool(calls) is again
     expected = gradient_of(lambda z: plain(z, made), z.detach(), torch.full((N,), factor / N))[1]
