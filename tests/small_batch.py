@@ -47,12 +47,12 @@ def same(
 
 def fused_calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Record, for every pass over the rows of a cross entropy from now on, whether its gradient was computed too."""
-    from softtargets.losses import _cross_entropy
+    from softtargets.losses._engine import cross_entropy, label_path
 
     made: list[bool] = []
 
-    def record(name: str) -> None:
-        compute = getattr(_cross_entropy, name)
+    def record(module: Any, name: str) -> None:
+        compute = getattr(module, name)
 
         def recording(*arguments: Any) -> Tensor | None:
             result = compute(*arguments)
@@ -60,10 +60,12 @@ def fused_calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
                 made.append(arguments[-1] is not None)
             return result
 
-        monkeypatch.setattr(_cross_entropy, name, recording)
+        monkeypatch.setattr(module, name, recording)
 
-    for name in ("cross_entropy_rows", "cross_entropy_total", "label_losses", "label_total"):
-        record(name)
+    for name in ("cross_entropy_rows", "cross_entropy_total"):
+        record(cross_entropy, name)
+    for name in ("label_losses", "label_total"):
+        record(label_path, name)
     return made
 
 

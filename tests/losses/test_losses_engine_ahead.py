@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from softtargets import losses, nn, targets
 from softtargets._native import chunks
-from softtargets.losses._cross_entropy import CrossEntropyRows, plain_cross_entropy
 from softtargets.losses._engine import ahead
+from softtargets.losses._engine.cross_entropy import CrossEntropyRows, plain_cross_entropy
 from softtargets.losses.inputs import LossInputs
 from softtargets.targets import Targets
 

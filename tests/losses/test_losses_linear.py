@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from softtargets import losses, targets
-from softtargets.losses._cross_entropy import plain_cross_entropy
+from softtargets.losses._engine.cross_entropy import plain_cross_entropy
 from softtargets.losses.inputs import LossInputs
 from softtargets.targets import Targets
 

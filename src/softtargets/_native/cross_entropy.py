@@ -8,7 +8,7 @@ from torch import Tensor
 from softtargets._errors import fail
 from softtargets._native.chunks import by_chunks
 from softtargets._native.cross_entropy_twin import twin
-from softtargets._native.layout import Layout, entries, layout_of
+from softtargets._native.layout import Layout, layout_of, repeated
 from softtargets._native.library import DTYPES, address, call, function
 from softtargets._native.row_targets import RowTargets
 from softtargets._numerics import accumulating
@@ -118,13 +118,15 @@ def _labels(
     ignore: int,
     ignore_index: int,
 ) -> bool:
-    kernel, layout = function("cross_entropy"), layout_of(z)
-    if kernel is None or layout is None or not labels.is_contiguous():
+    kernel, classes = function("cross_entropy"), z.shape[-1]
+    if kernel is None or not labels.is_contiguous():
         return False
-    if gradient is not None and gradient.stride() != z.stride():
+    number = z.numel() // classes
+    layout = (number, number, 0, classes, 1) if z.is_contiguous() else layout_of(z)
+    if layout is None or (gradient is not None and gradient.stride() != z.stride()):
         return False
     packed = _PACKED.pack(
-        layout.rows, z.shape[-1], z.data_ptr(), address(gradient), DTYPES[z.dtype], *layout[1:],
+        number, classes, z.data_ptr(), address(gradient), DTYPES[z.dtype], *layout[1:],
         labels.data_ptr(), 1, 0, 0, 0, 1.0 - smoothing,
         0, 0, smoothing,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ignore, ignore_index, 0, 0, 1.0 if scale is None else float(scale),
@@ -181,12 +183,13 @@ def _packed(
     wide = accumulating(z.dtype)
     kept: list[Tensor] = []
 
-    def numbers(tensor: Tensor | float | None) -> tuple[int, int]:
-        if not isinstance(tensor, Tensor):
-            return 0, 0
-        flat, stride = entries(tensor, wide)
-        kept.append(flat)
-        return flat.data_ptr(), stride
+    def numbers(given: Tensor | float | None, missing: float) -> tuple[int, int, float]:
+        number = missing if given is None else repeated(given)
+        if number is not None:
+            return 0, 0, number
+        assert isinstance(given, Tensor)
+        kept.append(given.reshape(-1).to(wide))
+        return kept[-1].data_ptr(), kept[-1].stride(0), 0.0
 
     def whole(tensor: Tensor | None, dtype: torch.dtype) -> int:
         if tensor is None:
@@ -196,7 +199,9 @@ def _packed(
 
     count = 0 if rows.index is None else rows.index.shape[-1]
     value, value_strides = 0, (0, 0)
-    if rows.value is not None:
+    value_number = 1.0 if rows.value is None else repeated(rows.value)
+    if value_number is None:
+        assert rows.value is not None
         kept.append(rows.value.to(wide).reshape(-1, count))
         value, value_strides = kept[-1].data_ptr(), kept[-1].stride()
     weights, valid = _weights(rows, wide), _valid(rows, z)
@@ -205,11 +210,11 @@ def _packed(
     of_weights = (0, 0, 0, 0) if weights is None else (DTYPES[weights.dtype], weights.shape[0], *weights.stride())
     packed = _PACKED.pack(
         layout.rows, z.shape[-1], z.data_ptr(), address(gradient), DTYPES[z.dtype], *layout[1:],
-        whole(rows.index, torch.int64), count, value, *value_strides, 1.0,
-        *numbers(rows.rest), 0.0,
+        whole(rows.index, torch.int64), count, value, *value_strides, 0.0 if value_number is None else value_number,
+        *numbers(rows.rest, 0.0),
         whole(prior, wide), address(weights), *of_weights, whole(rows.row, torch.int64),
         address(valid), 0 if valid is None or valid.ndim == 1 else z.shape[-1], whole(rows.left_out, torch.bool),
-        0, 0, *numbers(scale), 1.0 if scale is None or isinstance(scale, Tensor) else scale,
+        0, 0, *numbers(scale, 1.0),
         *results, torch.get_num_threads(),
     )  # fmt: skip
     return packed, kept

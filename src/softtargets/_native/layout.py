@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 
@@ -44,10 +43,10 @@ def layout_of(tensor: Tensor) -> Layout | None:
     return Layout(outer * inner, inner, outer_stride, inner_stride, tensor.stride(-1))
 
 
-def entries(tensor: Tensor, dtype: torch.dtype) -> tuple[Tensor, int]:
-    """Return a tensor of one number per row as (rows,) of `dtype`, and its stride, 0 if one number is repeated."""
-    flat = tensor.reshape(-1)
-    if flat.dtype != dtype:
-        repeated = flat.numel() > 1 and flat.stride(0) == 0
-        flat = flat[:1].to(dtype).expand(flat.shape) if repeated else flat.to(dtype)
-    return flat, flat.stride(0)
+def repeated(value: Tensor | float) -> float | None:
+    """Return the number that a tensor on the CPU repeats, if it is one number that was expanded; else None."""
+    if not isinstance(value, Tensor):
+        return float(value)
+    if any(value.stride()) or value.numel() == 0:
+        return None
+    return value[(0,) * value.ndim].item()

@@ -11,8 +11,8 @@ from softtargets._errors import fail
 from softtargets._native.chunks import cut
 from softtargets._native.cross_entropy import cross_entropy_rows
 from softtargets._numerics import accumulating
-from softtargets.losses._cross_entropy import plain_cross_entropy, rows_of_targets
 from softtargets.losses._engine.ahead import Unchanged, plain_tensors
+from softtargets.losses._engine.cross_entropy import plain_cross_entropy, rows_of_targets
 from softtargets.losses.inputs import LossInputs, check_order, read_targets
 from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets

@@ -6,15 +6,10 @@ import torch
 from torch import Tensor
 
 from softtargets._numerics import accumulating
-from softtargets.losses._cross_entropy import (
-    accelerated,
-    can_accelerate,
-    cross_entropy,
-    plain_cross_entropy,
-    total_or_each,
-)
-from softtargets.losses._cross_entropy import of_labels as of_labels
+from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.losses._dtensor import is_dtensor
+from softtargets.losses._engine.cross_entropy import accelerated, can_accelerate, plain_cross_entropy, total_or_each
+from softtargets.losses._engine.label_path import of_labels as of_labels
 from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction, reduce, upstream
 from softtargets.targets import Targets, hard

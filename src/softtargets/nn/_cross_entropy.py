@@ -138,9 +138,22 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
             normalizer: what "mean" divides the weighted sum by, instead of the sum of the weights.
         """
         class_dim = class_dim_of(input, self.class_dim)
-        if mask is None and normalizer is None and self._unweighted:
-            settings = {"class_dim": class_dim, "ignore_index": self.ignore_index, "reduction": self.reduction}
-            result = of_labels(input, target, **settings, smoothing=self.label_smoothing)
+        plain = mask is None and normalizer is None and self.weighting == "example"
+        buffers, smoothing = self._buffers, self.label_smoothing  # a module's attributes that are tensors are slow
+        if (
+            plain
+            and buffers["weight"] is None
+            and buffers["prior"] is None
+            and (self.convention == "all" or not smoothing)
+        ):
+            result = of_labels(
+                input,
+                target,
+                class_dim=class_dim,
+                ignore_index=self.ignore_index,
+                reduction=self.reduction,
+                smoothing=smoothing,
+            )
             if result is not None:
                 return result
         rows: RowSettings = {
@@ -153,16 +166,6 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
         if self.weight is None and not self.label_smoothing and normalizer is None and self.weighting == "example":
             return losses.cross_entropy(input, target, **rows, reduction=self.reduction)
         return self._smoothed_or_weighted(input, target, rows, normalizer)
-
-    @property
-    def _unweighted(self) -> bool:
-        """Whether the loss is that of smoothed labels and nothing else."""
-        return (
-            self.weight is None
-            and self.prior is None
-            and self.weighting == "example"
-            and (self.convention == "all" or not self.label_smoothing)
-        )
 
     def _smoothed_or_weighted(
         self, logits: Tensor, target: Tensor | Targets, rows: RowSettings, normalizer: float | Tensor | None

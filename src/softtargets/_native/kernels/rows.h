@@ -56,6 +56,15 @@ ST_INLINE double N(exponentials)(A *z, int64_t n, A top, double *linear) {
         const int64_t end = padded - start < BLOCK ? padded : start + BLOCK;
         V a = {0}, b = {0}, sa = {0}, sb = {0};
         int64_t i = start;
+        for (; i + 4 * LANES <= (end < n ? end : n); i += 4 * LANES) {
+            V p = N(load)(z + i) - top, q = N(load)(z + i + LANES) - top;
+            V r = N(load)(z + i + 2 * LANES) - top, s = N(load)(z + i + 3 * LANES) - top;
+            if (linear != NULL) sa += p + r, sb += q + s;
+            p = N(exp)(p), q = N(exp)(q), r = N(exp)(r), s = N(exp)(s);
+            N(store)(z + i, p), N(store)(z + i + LANES, q);
+            N(store)(z + i + 2 * LANES, r), N(store)(z + i + 3 * LANES, s);
+            a += p + r, b += q + s;
+        }
         for (; i + 2 * LANES <= (end < n ? end : n); i += 2 * LANES) {
             V p = N(load)(z + i) - top, q = N(load)(z + i + LANES) - top;
             if (linear != NULL) sa += p, sb += q;

@@ -302,12 +302,17 @@ ST_INLINE double sum_double(vdouble v) {
    the padding of -infinity, nothing is computed: processors take a hundred cycles for a product that underflows. */
 
 ST_INLINE vfloat exp_float(vfloat x) {
+#if defined(ST_AVX512)
+    const __mmask16 stays = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(-104.0f), _CMP_NLT_UQ);
+    vfloat n = x * 1.44269504088896341f + 12582912.0f - 12582912.0f;
+#else
     const vfloat zero = {0};
     const mfloat vanishes = x < -104.0f;
     x = choose_float(vanishes, zero, x);
     x = choose_float(x > 89.0f, zero + 89.0f, x); /* rounds to infinity */
     vfloat shifted = x * 1.44269504088896341f + 12582912.0f;
     vfloat n = shifted - 12582912.0f;
+#endif
     vfloat r = x - n * 0.693359375f + n * 2.12194440e-4f;
     vfloat p = r * (1.0f / 5040) + 1.0f / 720;
     p = p * r + 1.0f / 120;
@@ -316,9 +321,13 @@ ST_INLINE vfloat exp_float(vfloat x) {
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
+#if defined(ST_AVX512)
+    return (vfloat)_mm512_maskz_scalef_ps(stays, (__m512)p, (__m512)n);
+#else
     mfloat exponent = (mfloat)shifted - 0x4b400000, half = exponent >> 1;
     p = p * (vfloat)((half + 127) << 23) * (vfloat)((exponent - half + 127) << 23);
     return (vfloat)(~vanishes & (mfloat)p);
+#endif
 }
 
 ST_INLINE vdouble exp_double(vdouble x) {

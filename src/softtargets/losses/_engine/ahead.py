@@ -10,6 +10,7 @@ The numbers are those of the `plain` method, which is used whenever :func:`possi
 """
 
 import math
+import struct
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -51,7 +52,7 @@ def run(
         expected = 1.0 / max(1, logits.numel() // logits.shape[class_dim])
     if inplace:
         return _over(logits, loss, class_dim, expected)
-    call = _Call(loss, class_dim, expected, ahead and _worthwhile(logits), False, None)
+    call = _Call(loss, class_dim, expected, ahead and worthwhile(logits), False, None)
     return _Ahead.apply(logits, call)  # pyright: ignore[reportReturnType]
 
 
@@ -65,13 +66,13 @@ def run_total(loss: TotalLoss, logits: Tensor, reduction: str, *, class_dim: int
         class_dim: the dimension of the classes.
     """
     if logits.requires_grad and torch.is_grad_enabled():
-        call = _Call(loss, class_dim, 1.0, _worthwhile(logits), False, reduction)
+        call = _Call(loss, class_dim, 1.0, worthwhile(logits), False, reduction)
         return _Ahead.apply(logits, call)  # pyright: ignore[reportReturnType]
     z = logits if class_dim == -1 else logits.movedim(class_dim, -1)
     return _compute(loss, z, reduction, 1.0, None)
 
 
-def _worthwhile(logits: Tensor) -> bool:
+def worthwhile(logits: Tensor) -> bool:
     """Return whether a gradient that is computed ahead will probably be used.
 
     In float16 the gradient of a mean may underflow, so it is computed once autograd passes the loss scale. If saved
@@ -124,6 +125,16 @@ def possible(logits: Tensor, *others: Tensor | None) -> bool:
     """Return whether the accelerator can be used: eager code on plain tensors, and only the logits need a gradient."""
     learning = [other for other in others if other is not None and other.requires_grad]
     return not learning and plain_tensors(logits, *others)
+
+
+def eager() -> bool:
+    """Return whether no tracer, function transform, forward-mode differentiation or dispatch mode is active."""
+    return (
+        _functorch.peek_interpreter_stack() is None
+        and forward_ad._current_level < 0
+        and not torch._C._get_tracing_state()
+        and _get_current_dispatch_mode() is None
+    )
 
 
 def plain_tensors(*tensors: Tensor | None) -> bool:
@@ -179,27 +190,38 @@ def _gradient(ctx: Any, grad: Tensor | None) -> Tensor:
     assert grad is not None
     loss, dim, expected, _, _, reduction = ctx.call
     gradient, ctx.gradient = ctx.gradient, None  # drop the reference in ctx, so that autograd need not copy it
-    again = torch.is_grad_enabled()  # create_graph=True: the gradient will be differentiated again
-    alone = again or plain_tensors(grad)
-    if gradient is not None and alone and not again and _scaled(gradient, expected, grad):
-        return gradient if dim == -1 else gradient.movedim(-1, dim)
-    (logits,) = ctx.saved_tensors
-    ctx.ingredients.check()
-    z = logits.movedim(dim, -1)
-    if again:
+    once = not torch.is_grad_enabled() and plain_tensors(grad)
+    if not once or gradient is None or not scaled(gradient, expected, grad):
+        (logits,) = ctx.saved_tensors
+        ctx.ingredients.check()
+        gradient = gradient_again(loss, logits.movedim(dim, -1), reduction, grad, gradient)
+    return gradient if dim == -1 else gradient.movedim(-1, dim)
+
+
+def gradient_again(loss: Any, z: Tensor, reduction: str | None, grad: Tensor, gradient: Tensor | None) -> Tensor:
+    """Return the gradient of a loss or its reduction for what autograd passed to it, computed from the logits.
+
+    Args:
+        loss: the loss.
+        z: (..., K) logits.
+        reduction: "mean" or "sum"; None: one loss per row.
+        grad: what autograd passed.
+        gradient: memory to write to; None: new memory.
+    """
+    if torch.is_grad_enabled():  # create_graph=True: the gradient will be differentiated again
         losses = loss.plain(z)
         value = losses if reduction is None else loss.reduce(losses, reduction)
-        return torch.autograd.grad(value, logits, grad, create_graph=True)[0]
+        return torch.autograd.grad(value, z, grad, create_graph=True)[0]
     gradient = torch.empty_like(z) if gradient is None else gradient
-    if not alone:  # vmap passes many gradients at once: scale the gradient of each row by all of them
-        _compute(loss, z, reduction, 1.0, gradient)
-        factor = grad[..., None] if reduction is None else grad
-        return (gradient * factor).to(z.dtype).movedim(-1, dim)
-    _compute(loss, z, reduction, grad, gradient)
-    return gradient.movedim(-1, dim)
+    if plain_tensors(grad):
+        _compute(loss, z, reduction, grad, gradient)
+        return gradient
+    # vmap passes many gradients at once: scale the gradient of each row by all of them
+    _compute(loss, z, reduction, 1.0, gradient)
+    return (gradient * (grad[..., None] if reduction is None else grad)).to(z.dtype)
 
 
-def _scaled(gradient: Tensor, expected: Tensor | float, grad: Tensor) -> bool:
+def scaled(gradient: Tensor, expected: Tensor | float, grad: Tensor) -> bool:
     """Turn a gradient for `expected` into one for `grad` if no rounding is needed; return whether it was done."""
     if gradient.device.type != "cpu":  # comparing the values would make the host wait
         gradient.mul_(_ratio(grad, expected) if grad.ndim == 0 else _ratio(grad, expected)[..., None])
@@ -207,12 +229,10 @@ def _scaled(gradient: Tensor, expected: Tensor | float, grad: Tensor) -> bool:
     if grad.numel() == 0:
         return True
     if not isinstance(expected, Tensor):
-        first = float(grad[(0,) * grad.ndim]) if grad.ndim else float(grad)
+        first = float(grad[(0,) * grad.ndim])
         if any(grad.stride()) and not bool((grad == first).all()):
             return False
-        # the gradient of a mean in the precision of the losses
-        wanted = float(torch.tensor(expected, dtype=grad.dtype)) if grad.ndim else expected
-        factor = first / wanted
+        factor = first / (expected if grad.dtype == torch.float64 else _as_float32(expected))
     else:
         if torch.equal(grad, expected):
             return True
@@ -227,6 +247,11 @@ def _scaled(gradient: Tensor, expected: Tensor | float, grad: Tensor) -> bool:
         return False
     gradient.mul_(factor)
     return True
+
+
+def _as_float32(number: float) -> float:
+    """Return a number rounded to float32, as in losses of that type."""
+    return struct.unpack("f", struct.pack("f", number))[0]
 
 
 def _overwritten(ctx: Any, grad: Tensor | None, grad_logits: Tensor | None) -> Tensor | None:
@@ -246,7 +271,7 @@ def _overwritten(ctx: Any, grad: Tensor | None, grad_logits: Tensor | None) -> T
     assert gradient is not None
     if grad is None:
         return None
-    if gradient.device.type != "cpu" or not _scaled(gradient, ctx.call.expected, grad):
+    if gradient.device.type != "cpu" or not scaled(gradient, ctx.call.expected, grad):
         gradient.mul_(_ratio(grad, ctx.call.expected)[..., None])
     return gradient.movedim(-1, ctx.call.dim)
 
@@ -261,11 +286,22 @@ class Unchanged:
     """Check that tensors which the backward pass reads again were not modified in place, as autograd does."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
-        self._seen = [(tensor, tensor._version) for tensor in tensors if not tensor.is_inference()]
+        self._seen = [(tensor, version_of(tensor)) for tensor in tensors]
 
     def check(self) -> None:
-        if any(tensor._version != version for tensor, version in self._seen):
-            raise RuntimeError(
-                "targets: must not change between the forward and the backward pass; got targets that were modified by "
-                "an inplace operation; clone the labels or targets before the loss"
-            )
+        for tensor, version in self._seen:
+            check_version(tensor, version)
+
+
+def version_of(tensor: Tensor) -> int:
+    """Return a number that changes with every modification in place; inference tensors are not tracked."""
+    return -1 if tensor.is_inference() else tensor._version
+
+
+def check_version(tensor: Tensor, version: int) -> None:
+    """Require a tensor that was not modified in place since it had this version."""
+    if version_of(tensor) != version:
+        raise RuntimeError(
+            "targets: must not change between the forward and the backward pass; got targets that were modified by "
+            "an inplace operation; clone the labels or targets before the loss"
+        )

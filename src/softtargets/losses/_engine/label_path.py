@@ -1,0 +1,146 @@
+"""The short way of the commonest loss: smoothed cross entropy of labels, in eager code on the CPU.
+
+One autograd function and one call of the kernel, which checks the labels in its pass. Where anything is unusual, the
+caller goes the long way, which raises the errors and gives the same numbers.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from softtargets._native.cross_entropy import label_losses, label_total
+from softtargets._native.library import DTYPES, library
+from softtargets.losses._engine import ahead
+from softtargets.losses._engine.cross_entropy import CrossEntropyRows
+from softtargets.losses.inputs import read_examples
+from softtargets.losses.reduction import Reduction
+from softtargets.targets import smooth
+
+
+def of_labels(
+    logits: object,
+    labels: object,
+    *,
+    class_dim: int,
+    ignore_index: int,
+    reduction: Reduction,
+    smoothing: float = 0.0,
+) -> Tensor | None:
+    """Return the smoothed cross entropy of labels if the kernel can compute it without other steps, else None.
+
+    The kernel checks the labels. If it finds one that is out of range, None is returned as well.
+
+    Args:
+        logits: (..., K) float, or with the classes at `class_dim`.
+        labels: (...) int64.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        reduction: "none", "mean" or "sum".
+        smoothing: weight that is spread uniformly over the classes.
+    """
+    if torch.compiler.is_compiling() or type(labels) is not Tensor or not isinstance(logits, Tensor):
+        return None
+    if not _fit(logits, labels, class_dim, ignore_index) or library() is None or not ahead.eager():
+        return None
+    z = logits if class_dim == -1 or class_dim == logits.ndim - 1 else logits.movedim(class_dim, -1)
+    loss = LabelRows(labels, smoothing, ignore_index, reduction == "mean")
+    learning = logits.requires_grad and torch.is_grad_enabled()
+    if reduction == "none":
+        if ignore_index >= 0:  # a negative label is out of range, so the kernel declines it
+            return None
+        try:
+            return ahead.run(loss, z)
+        except Declined:
+            return None
+    if not learning:
+        return loss.total_of(z, 1.0, None)
+    if not ahead.worthwhile(logits):
+        return None
+    try:
+        return _Total.apply(z, loss)  # pyright: ignore[reportReturnType]
+    except Declined:
+        return None
+
+
+def _fit(logits: Tensor, labels: Tensor, class_dim: int, ignore_index: int) -> bool:
+    """Return whether these are plain tensors on the CPU, of the dtypes and shapes that the kernel takes."""
+    if type(logits) is not Tensor and type(logits) is not torch.nn.Parameter:
+        return False
+    if labels.dtype is not torch.int64 or not (logits.is_cpu and labels.is_cpu) or logits.dtype not in DTYPES:
+        return False
+    shape, given = logits.shape, labels.shape
+    dimensions = len(shape)
+    if type(class_dim) is not int or type(ignore_index) is not int or len(given) != dimensions - 1:
+        return False
+    if not -dimensions <= class_dim < dimensions or logits.numel() == 0:
+        return False
+    dim = class_dim % dimensions
+    if shape[dim] < 2:
+        return False
+    return given == shape[:dim] if dim == dimensions - 1 else given == shape[:dim] + shape[dim + 1 :]
+
+
+class Declined(Exception):
+    """The kernel found a label that is out of range, or cannot take the tensors."""
+
+
+class LabelRows(NamedTuple):
+    """Smoothed cross entropy of labels that the kernel checks, for :mod:`softtargets.losses._engine.ahead`."""
+
+    labels: Tensor
+    smoothing: float
+    ignore_index: int
+    mean: bool
+
+    def run(self, z: Tensor, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+        if isinstance(scale, Tensor):
+            return self.general(z).run(z, scale, gradient)
+        losses = label_losses(z, self.labels, self.smoothing, scale, gradient)
+        if losses is None:
+            raise Declined
+        return losses
+
+    def total_of(self, z: Tensor, scale: float, gradient: Tensor | None) -> Tensor | None:
+        return label_total(z, self.labels, self.smoothing, self.ignore_index, scale, self.mean, gradient)
+
+    def plain(self, logits: Tensor) -> Tensor:
+        return self.general(logits).plain(logits)
+
+    def tensors(self) -> Iterable[Tensor]:
+        return (self.labels,)
+
+    def general(self, z: Tensor) -> CrossEntropyRows:
+        """Return the same loss with targets that were read and made from the labels."""
+        batch = read_examples(z, self.labels, ignore_index=self.ignore_index, zero_left_out=False)
+        if self.smoothing:
+            batch = replace(batch, labels=None, soft=smooth(batch.targets, self.smoothing))
+        return CrossEntropyRows(batch)
+
+
+class _Total(torch.autograd.Function):
+    """The sum or the mean, with its gradient computed ahead; see :mod:`softtargets.losses._engine.ahead`."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, loss: LabelRows) -> Tensor:
+        gradient = torch.empty_like(z)
+        total = loss.total_of(z, 1.0, gradient)
+        if total is None:
+            raise Declined
+        ctx.save_for_backward(z)
+        ctx.loss, ctx.gradient, ctx.version = loss, gradient, ahead.version_of(loss.labels)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor) -> Any:
+        (grad,) = given
+        gradient, ctx.gradient = ctx.gradient, None  # drop the reference in ctx, so that autograd need not copy it
+        once = type(grad) is Tensor and ahead.eager() and not torch.is_grad_enabled()
+        if once and gradient is not None and (grad.item() == 1.0 or ahead.scaled(gradient, 1.0, grad)):
+            return gradient, None
+        (z,) = ctx.saved_tensors
+        ahead.check_version(ctx.loss.labels, ctx.version)
+        mean = "mean" if ctx.loss.mean else "sum"
+        return ahead.gradient_again(ctx.loss.general(z), z, mean, grad, gradient), None
