@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import import_module, metadata
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -58,10 +57,11 @@ def _extensions() -> str:
 
 
 def _native() -> str:
-    """Return which kernels the losses use."""
-    if find_spec("softtargets._native") is None:
+    """Return which code computes the losses."""
+    try:
+        return import_module("softtargets._native.library").status()
+    except ModuleNotFoundError:
         return "none in this version"
-    return str(import_module("softtargets._native").describe())
 
 
 def _caches() -> str:
