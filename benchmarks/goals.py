@@ -98,6 +98,14 @@ GOALS = {
     "temperature": Goal(
         "temperature scaling of 1 M × 100", 3, "× as fast as L-BFGS with line search", "temperature", least=True
     ),
+    "temperature-slow": Goal(
+        "temperature scaling of 1 M × 100, recorded on the date of its section",
+        3,
+        "× as fast as L-BFGS without line search",
+        "temperature-slow",
+        least=True,
+        least_rounds=3,
+    ),
     "corrupt": Goal("`corrupt` of 1.3 M labels, K = 1000", 0.05, " s", "corrupt"),
 }
 

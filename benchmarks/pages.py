@@ -14,6 +14,7 @@ PARTS = (
     "audit",
     "ece",
     "temperature",
+    "temperature-slow",
     "smooth-ece",
     "jobs",
     "sweep",

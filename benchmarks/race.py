@@ -26,7 +26,12 @@ class Place:
 
 
 def race(
-    contenders: Mapping[str, Call], *, rounds: int, warmup: int = 1, parts: Mapping[str, int] | None = None
+    contenders: Mapping[str, Call],
+    *,
+    rounds: int,
+    warmup: int = 1,
+    parts: Mapping[str, int] | None = None,
+    fewer: Mapping[str, int] | None = None,
 ) -> dict[str, Place]:
     """Call each contender once per round, in a new random order in each round.
 
@@ -35,10 +40,13 @@ def race(
         rounds: number of timed rounds, at least 2.
         warmup: number of untimed rounds before them.
         parts: for contenders that do only 1/n of the work, the factor n by which their time is multiplied.
+        fewer: for slow contenders, the number of rounds in which they take part; they are not warmed up.
     """
     order, spent = random.Random(0), {name: [] for name in contenders}
     for i in range(warmup + rounds):
         for name in order.sample(list(contenders), len(contenders)):
+            if name in (fewer or {}) and not warmup <= i < warmup + (fewer or {})[name]:
+                continue
             seconds = (parts or {}).get(name, 1) * meter.seconds(contenders[name], torch.device("cpu"))
             if i >= warmup:
                 spent[name].append(seconds)
@@ -48,5 +56,5 @@ def race(
 
 def _place(seconds: list[float], first: list[float]) -> Place:
     low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
-    ratio = statistics.median(one / base for one, base in zip(seconds, first, strict=True))
+    ratio = statistics.median(one / base for one, base in zip(seconds, first, strict=False))
     return Place(middle, low, high, ratio, len(seconds))
