@@ -62,7 +62,7 @@ def assemble(folder: Path) -> Path:
     """Write the page of all existing sections and return its path."""
     parts = folder / "parts"
     found = {part: path.read_text("utf-8") for part in PARTS if (path := parts / f"{part}.md").exists()}
-    titles = {part: text.splitlines()[0].lstrip("# ") for part, text in found.items()}
+    titles = {part: text.splitlines()[0].removeprefix("# ") for part, text in found.items()}
     measured, machines = goals.read(parts)
     short = goals.details(measured)
     lines = [HEAD, *goals.table(measured, titles), "", *_origins(machines, titles), ""]
