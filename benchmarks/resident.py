@@ -24,6 +24,7 @@ from benchmarks.cases import CASES, Problem, Setting
 from benchmarks.contenders import Contender, Loss
 
 CALLS = 5
+LARGE = 1 << 26  # bytes of a buffer beside which the error of one call is negligible
 Key = tuple[str, str, str, str]
 
 
@@ -81,7 +82,7 @@ def _row(problem: Problem, i: int) -> dict[str, Any]:
     warm = problem.small or problem
     _call(warm, warm.contenders[i])()
     contender = problem.contenders[i]
-    sizes = [growth(_call(problem, contender)) for _ in range(1 if problem.small else CALLS)]
+    sizes = [growth(_call(problem, contender)) for _ in range(1 if problem.buffer > LARGE else CALLS)]
     return {
         "case": problem.case,
         "shape": problem.shape,
