@@ -5,6 +5,7 @@ L-BFGS with a learning rate of .01, which takes minutes per call; `make bench` k
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ def ece(examples: int, rounds: int) -> Section:
         "netcal": netcals,
         "row maxima only": lambda: [chunk.max(1) for chunk, _ in pairs],
     }
-    places = race(contenders, rounds=rounds, fewer={"netcal": min(3, rounds)})
+    places = race(contenders, rounds=rounds, fewer={"netcal": min(3, rounds)}, seconds=110)
     true = _ece_by_hand(probs, labels)
     lines = [
         f"{examples:,} × 10 float32 probabilities, {BINS} equal-width bins, {len(pairs)} chunks (netcal: one chunk).",
@@ -146,7 +147,12 @@ def temperature(examples: int, num_classes: int, rounds: int, *, slow: bool = Fa
         found[name] = by_lbfgs(logits, labels, search=search, rate=rate)
 
     few = min(SLOW_ROUNDS if slow else 5, rounds)
-    places = race({"softtargets": ours, name: theirs}, rounds=few if slow else rounds, fewer={name: few})
+    places = race(
+        {"softtargets": ours, name: theirs},
+        rounds=few if slow else rounds,
+        fewer={name: few},
+        seconds=math.inf if slow else 130,
+    )
     best = _optimum(logits, labels, found["softtargets"])
     lines = [
         f"{examples:,} × {num_classes} float32 logits. The error is relative to the optimum in float64.",
@@ -241,7 +247,7 @@ def _smooth_ece(examples: int, num_classes: int, rounds: int) -> tuple[dict[str,
         confidence, correct = _confidences(probs, labels) if num_classes > 2 else prepared
         values["relplot"] = float(relplot.smECE(confidence, correct))  # pyright: ignore[reportArgumentType]
 
-    return race({"softtargets": ours, "relplot": theirs}, rounds=rounds), values
+    return race({"softtargets": ours, "relplot": theirs}, rounds=rounds, seconds=20), values
 
 
 def _confidences(probs: Tensor, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,6 @@ from benchmarks import contenders
 from benchmarks.contenders import Contender, Loss
 
 ROWS_TO_CHECK = 512
-LEAST_ROUNDS = 3
 MOST_ENTRIES = 10_000_000
 COMPILED = "torch.compile of it"
 

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from benchmarks import meter
 from benchmarks.busy import busy_core
-from benchmarks.cases import COMPILED, LEAST_ROUNDS, Problem
+from benchmarks.cases import COMPILED, Problem
 from benchmarks.contenders import Contender, Loss, Skipped
+from benchmarks.race import LEAST_ROUNDS
 
 
 @dataclass
