@@ -1,6 +1,6 @@
 """The benchmark problems: inputs and contenders of each, the reference first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -81,6 +81,10 @@ class Case:
     problems: Callable[[Setting], Iterator[Problem]]
 
 
+LARGE = ((65536, 10), (65536, 100), (8192, 1000), (2048, 32000), (512, 128000))
+TINY = ((64, 10), (8, 100))
+
+
 def small(setting: Setting) -> Iterator[Problem]:
     shapes = {(32, 10): 100, (128, 10): 100, (128, 100): 50, (256, 1000): 10}
     for (rows, size), repeats in {(4, 5): 2}.items() if setting.quick else shapes.items():
@@ -109,8 +113,8 @@ def small(setting: Setting) -> Iterator[Problem]:
                 )
 
 
-def smoothing(setting: Setting) -> Iterator[Problem]:
-    for rows, size, dtype in _large(setting):
+def smoothing(setting: Setting, shapes: Sequence[tuple[int, int]] = LARGE) -> Iterator[Problem]:
+    for rows, size, dtype in _shapes(setting, shapes):
         z, labels = _logits(rows, size, dtype, setting), _labels(rows, size, setting)
         ours, module = partial(contenders.smoothed_ours, labels), partial(contenders.smoothed_ours_module, labels)
         goals = ("large", "compile") + (("memory",) if size >= 100 else ())
@@ -131,7 +135,7 @@ def smoothing(setting: Setting) -> Iterator[Problem]:
 
 
 def busy(setting: Setting) -> Iterator[Problem]:
-    for rows, size, dtype in _large(setting) if setting.device.type == "cpu" else ():
+    for rows, size, dtype in _shapes(setting, LARGE) if setting.device.type == "cpu" else ():
         z, labels = _logits(rows, size, dtype, setting), _labels(rows, size, setting)
         ours = partial(contenders.smoothed_ours, labels)
         every = (
@@ -144,10 +148,9 @@ def busy(setting: Setting) -> Iterator[Problem]:
         yield Problem("busy", f"{rows}×{size}", (z,), (rows, size), every, **options)
 
 
-def _large(setting: Setting) -> Iterator[tuple[int, int, torch.dtype]]:
-    shapes = [(65536, 10), (65536, 100), (8192, 1000), (2048, 32000), (512, 128000)]
+def _shapes(setting: Setting, shapes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, torch.dtype]]:
     for dtype in (torch.float32, torch.bfloat16):
-        for rows, size in [(64, 10), (8, 100)] if setting.quick else shapes:
+        for rows, size in TINY if setting.quick else shapes:
             yield rows, size, dtype
 
 

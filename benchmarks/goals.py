@@ -85,6 +85,7 @@ GOALS = {
     "evaluate-memory": Goal("`evaluate` of 10 M × 10, peak memory", 500, " MB", "jobs", least_rounds=1),
     "audit": Goal("`audit` of 1 M × 100, CPU time", 8, " s", "jobs", least_rounds=1),
     "audit-memory": Goal("`audit` of 1 M × 100, peak memory", 500, " MB", "jobs", least_rounds=1),
+    "step": Goal("one step of an MLP 64-256-256-10, batch of 128, CPU time", 1.15, "× the loop over tensors", "sweep"),
     "sweep-mlp": Goal(
         "sweep of 20 MLP runs", 2, "× as fast as the DataLoader loop", "sweep", least=True, least_rounds=1
     ),
