@@ -100,7 +100,7 @@ def smoothed_liger(labels: Tensor) -> Loss:
 
 
 def smoothed_ours(labels: Tensor, *, inplace: bool = False) -> Loss:
-    return lambda z: losses.reduce(losses.cross_entropy(z, targets.smooth(labels, SMOOTHING), inplace=inplace))
+    return lambda z: losses.cross_entropy(z, targets.smooth(labels, SMOOTHING), reduction="mean", inplace=inplace)
 
 
 def smoothed_ours_module(labels: Tensor, smoothing: float = SMOOTHING) -> Loss:
@@ -138,12 +138,12 @@ def backward_usual(labels: Tensor, matrix: Tensor) -> Loss:
 
 def forward_ours(labels: Tensor, matrix: Tensor) -> Loss:
     transition = Transition(len(matrix), matrix=matrix)
-    return lambda z: losses.reduce(losses.forward_corrected_cross_entropy(z, labels, transition))
+    return lambda z: losses.forward_corrected_cross_entropy(z, labels, transition, reduction="mean")
 
 
 def backward_ours(labels: Tensor, matrix: Tensor) -> Loss:
     transition = Transition(len(matrix), matrix=matrix)
-    return lambda z: losses.reduce(losses.backward_corrected_cross_entropy(z, labels, transition))
+    return lambda z: losses.backward_corrected_cross_entropy(z, labels, transition, reduction="mean")
 
 
 # -- mixup
@@ -165,7 +165,7 @@ def mixed_twice(a: Tensor, b: Tensor, weight: float) -> Loss:
 def mixed_ours(a: Tensor, b: Tensor, weight: float) -> Loss:
     def loss(z: Tensor) -> Tensor:
         mixed = targets.mix(targets.hard(a), targets.hard(b), weight)
-        return losses.reduce(losses.cross_entropy(z, mixed))
+        return losses.cross_entropy(z, mixed, reduction="mean")
 
     return loss
 
@@ -196,8 +196,8 @@ def linear_liger(labels: Tensor) -> Loss:
 
 
 def linear_ours(labels: Tensor) -> Loss:
-    return lambda hidden, weight: losses.reduce(
-        losses.linear_cross_entropy(hidden, weight, targets.smooth(labels, SMOOTHING))
+    return lambda hidden, weight: losses.linear_cross_entropy(
+        hidden, weight, targets.smooth(labels, SMOOTHING), reduction="mean"
     )
 
 

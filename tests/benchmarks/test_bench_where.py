@@ -11,7 +11,6 @@ def test_calls_are_counted_and_attributed_to_their_file() -> None:
     z, labels = where._problem(4, 5, torch.float32)
     found = where.by_file(where._call(contenders.smoothed_ours(labels), z), 3)
     assert found["losses/_cross_entropy.py"].python >= 1
-    assert found["losses/reduction.py"].python >= 1
     assert "torch: autograd" in found
     assert all(share.seconds >= 0 for share in found.values())
 
