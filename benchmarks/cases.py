@@ -93,11 +93,12 @@ def small(setting: Setting) -> Iterator[Problem]:
             for kind, strength in (("smoothed", contenders.SMOOTHING), ("hard", 0.0)):
                 ours = contenders.hard_ours if kind == "hard" else contenders.smoothed_ours
                 module = partial(contenders.smoothed_ours_module, labels, strength)
+                goals = ("small-hard" if kind == "hard" else "small",)
                 every = (
                     Contender("torch cross_entropy", partial(contenders.smoothed, labels, strength)),
                     Contender("torch nn.CrossEntropyLoss", partial(contenders.smoothed_module, labels, strength)),
-                    Contender("ours", partial(ours, labels), goals=("small",)),
-                    Contender("ours as nn.CrossEntropyLoss", module, goals=("small",)),
+                    Contender("ours", partial(ours, labels), goals=goals),
+                    Contender("ours as nn.CrossEntropyLoss", module, goals=goals),
                 )
                 yield Problem(
                     "small",

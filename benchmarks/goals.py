@@ -62,8 +62,12 @@ SHAPES = "(65536,10), (65536,100), (8192,1000), (2048,32000), (512,128000), floa
 LINEAR = "linear layer and loss, (4096,512,32000) and (4096,512,128000), float32 and bf16"
 GOALS = {
     "small": Goal(
-        "loss + gradient at (32,10), (128,10), (128,100), (256,1000), 1 and 2 threads", 0.5, "× torch", "losses"
+        "loss + gradient at (32,10), (128,10), (128,100), (256,1000), labels smoothed, 1 and 2 threads",
+        0.5,
+        "× torch",
+        "losses",
     ),
+    "small-hard": Goal("loss + gradient at the same shapes, hard labels", 0.5, "× torch", "losses"),
     "large": Goal(f"loss + gradient at {SHAPES}", 0.35, "× torch", "losses"),
     "large-inplace": Goal("loss + gradient at the same shapes, in place", 0.2, "× torch", "losses"),
     "compile": Goal("loss + gradient at the same shapes, out of place and in place", 1.0, "× torch.compile", "losses"),
