@@ -62,7 +62,8 @@ class _Empty(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return ctx.gradient
+        gradient, ctx.gradient = ctx.gradient, None  # a second reference would make autograd copy it
+        return gradient
 
 
 def floor_autograd(labels: Tensor) -> Loss:
