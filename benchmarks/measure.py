@@ -18,6 +18,8 @@ from benchmarks.cases import COMPILED, Problem
 from benchmarks.contenders import Contender, Loss, Skipped
 from benchmarks.race import LEAST_ROUNDS
 
+LATENCIES = 5  # calls
+
 
 @dataclass
 class Row:
@@ -26,7 +28,8 @@ class Row:
     Ratios are relative to the reference's time in the same round, `times_compiled` to that of torch.compile. `memory`
     (of torch's allocator) and `resident` (growth of the process) are in buffers of the size of the logits, `loss_error`
     in nats, `gradient_error` a fraction of the gradient's largest entry. `q1` and `q3` are quartiles over rounds.
-    `goals` are keys of GOALS, separated by spaces.
+    `goals` are keys of GOALS, separated by spaces. `latency_ms` is the wall-clock time of a call on an idle GPU,
+    including the launch.
     """
 
     case: str
@@ -40,6 +43,7 @@ class Row:
     ms: float | None = None
     ms_q1: float | None = None
     ms_q3: float | None = None
+    latency_ms: float | None = None
     rounds: int = 0
     times_compiled: float | None = None
     memory: float | None = None
@@ -89,6 +93,8 @@ def measure(problem: Problem, *, rounds: int | None = None) -> list[Row]:
             with busy_core() if problem.busy else nullcontext():
                 _race(runs, problem, rounds or problem.rounds)
         _summarise(runs)
+        for run in _going(runs) if problem.device.type == "cuda" else ():
+            run.row.latency_ms = run.attempt(lambda run=run: _latency(run, problem))
     finally:
         torch.set_num_threads(threads)
     return [run.row for run in runs]
@@ -211,6 +217,15 @@ def _spent(run: _Run, problem: Problem) -> float:
     if not bool(results[0].flatten()[0].isfinite()):
         raise ArithmeticError("the result is not finite")
     return spent / problem.repeats
+
+
+def _latency(run: _Run, problem: Problem) -> float:
+    """Return the median latency in milliseconds."""
+    spent = []
+    for _ in range(LATENCIES):
+        step = _step(run.contender, run.loss, problem.inputs)
+        spent.append(1e3 * meter.latency(step, problem.device))
+    return statistics.median(spent)
 
 
 def _summarise(runs: list[_Run]) -> None:

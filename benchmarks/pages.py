@@ -8,6 +8,7 @@ from benchmarks.goals import Measured
 
 PARTS = (
     "losses",
+    "cuda",
     "corrupt",
     "confident",
     "estimators",
