@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import machine, pages
-from benchmarks.goals import GOALS, Measured
+from benchmarks import goals, machine, pages
+from benchmarks.goals import Measured
 from benchmarks.meter import Call
 from benchmarks.race import Place, race
 from softtargets import calibration, metrics
@@ -43,11 +43,8 @@ class Section:
     def text(self, described: dict[str, str]) -> str:
         """Return the section as Markdown, with the machine on which it was measured."""
         origin = [f"- {name}: {value}" for name, value in described.items()]
-        goals = [
-            f"- {one.case}: {GOALS[one.goal].required()}, {one.verdict} with {one.value:.3g}" for one in self.measured
-        ]
         about = "- interleaved rounds: median (quartiles)"
-        return "\n".join([f"# {self.title}", "", *origin, about, "", *self.lines, "", "Goals:", "", *goals])
+        return "\n".join([f"# {self.title}", "", *origin, about, "", *self.lines, "", goals.line(self.measured)])
 
 
 def simulate(examples: int, num_classes: int, *, spread: float = 2.0) -> tuple[Tensor, Tensor]:

@@ -154,17 +154,30 @@ def table(found: Sequence[Measured], titles: Mapping[str, str]) -> list[str]:
     return lines
 
 
+def line(found: Sequence[Measured]) -> str:
+    """Return the values of a section and whether they reach their goals, in one line."""
+    words = {"missed": "**missed**"}
+    parts = [
+        f"{one.case}: {GOALS[one.goal].required()}, {_shown(one)}: {words.get(one.verdict, one.verdict)}"
+        for one in found
+    ]
+    return f"Goals: {'; '.join(parts)}."
+
+
 def details(found: Sequence[Measured]) -> list[str]:
     """Return a line for each value that does not reach its goal."""
     lines = []
     for word in ("missed", "not measured"):
         lines += [
-            f"- {word}: {GOALS[one.goal].part}, {one.case}: {GOALS[one.goal].required()}"
-            + ("" if one.value is None else f", measured {one.value:.3g}")
+            f"- {word}: {GOALS[one.goal].part}, {one.case}: {GOALS[one.goal].required()}, {_shown(one)}"
             for one in found
             if one.verdict == word
         ]
     return lines
+
+
+def _shown(one: Measured) -> str:
+    return "no value" if one.value is None else f"measured {one.value:.3g}"
 
 
 def _cells(goal: Goal, mine: Sequence[Measured]) -> list[str]:

@@ -25,7 +25,9 @@ def test_missing_values_and_few_rounds_are_marked() -> None:
     assert "| 5 (few) |" in _line([Measured("linear", "a", 0.5, 5)], "linear")
     text = _line([Measured("large", "a", 0.3, 9), Measured("large", "b", None, 0)], "large")
     assert "**missed**, 1 of 2 cases" in text
-    assert goals.details([Measured("large", "b", None, 0)]) == ["- not measured: losses, b: ≤ 0.35× torch"]
+    assert goals.details([Measured("large", "b", None, 0)]) == ["- not measured: losses, b: ≤ 0.35× torch, no value"]
+    line = goals.line([Measured("large", "a", 0.3, 9), Measured("large", "b", 0.5, 9)])
+    assert line == "Goals: a: ≤ 0.35× torch, measured 0.3: met; b: ≤ 0.35× torch, measured 0.5: **missed**."
 
 
 def test_every_goal_belongs_to_a_section() -> None:
