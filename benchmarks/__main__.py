@@ -9,11 +9,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import machine, table
+from benchmarks import cuda, machine, resident, table
 from benchmarks.cases import CASES, Setting
 from benchmarks.measure import Row, measure
-
-WARMUP = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,36 +20,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setting = Setting(torch.device(options.device), options.quick, options.long)
     rounds = 2 if options.quick else options.rounds
     folder = options.out or (Path(tempfile.mkdtemp(prefix="benchmarks-")) if options.quick else Path("benchmarks"))
+    if setting.device.type == "cuda":
+        cuda.run(
+            setting.device,
+            folder,
+            cases=options.cases,
+            rounds=rounds or 9,
+            minutes=options.minutes,
+            quick=setting.quick,
+        )
+        return 0
     start, origin = time.monotonic(), machine.describe(setting.device)
+    grown = resident.measured(options.cases, quick=options.quick) if setting.device.type == "cpu" else {}
     rows: list[Row] = []
     for case in options.cases:
         for problem in CASES[case].problems(setting):
-            found = measure(problem, rounds=rounds, warmup=WARMUP)
+            found = measure(problem, rounds=rounds)
             rows += found
             for row in found:
+                row.resident = grown.get((row.case, row.shape, row.dtype, row.contender))
                 print(_line(row), flush=True)
-    table.write(rows, origin, folder, rounds=rounds, warmup=WARMUP)
+    table.write(rows, origin, folder)
     print(f"Wrote {folder / 'RESULTS.md'} and results.csv in {(time.monotonic() - start) / 60:.1f} min")
     return 0
 
 
 def _line(row: Row) -> str:
     ratio, memory = (f"{value:7.3f}" if value is not None else "      –" for value in (row.ratio, row.memory))
-    what = f"{row.case} {row.shape} {row.dtype}"
-    return f"{what:42} {row.contender:50} time {ratio}  memory {memory}  {row.note}".rstrip()
+    what = " ".join(part for part in (row.case, row.shape, row.dtype, row.condition) if part)
+    return f"{what:54} {row.contender:50} time {ratio}  memory {memory}  n {row.rounds}  {row.note}".rstrip()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smoke test: tiny shapes and 2 rounds")
     parser.add_argument(
-        "--long", action="store_true", help="also time cases that take most of a minute per round on a CPU"
+        "--long", action="store_true", help="also time the calls that take most of a minute on a CPU, in every round"
     )
     parser.add_argument(
         "--cases", nargs="+", choices=list(CASES), default=list(CASES), help="cases to run (default: all)"
     )
-    parser.add_argument("--rounds", type=int, default=9, help="number of timed rounds (default: 9)")
+    parser.add_argument("--rounds", type=int, help="number of timed rounds (default: that of each case)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=cuda.MINUTES,
+        help="on CUDA, the time after which nothing is begun (default: 6)",
+    )
     parser.add_argument("--out", type=Path, help="output folder (default: benchmarks; with --quick a temporary folder)")
     return parser
 

@@ -1,6 +1,6 @@
 """The benchmark problems: inputs and contenders of each, the reference first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +11,8 @@ from benchmarks import contenders
 from benchmarks.contenders import Contender, Loss
 
 ROWS_TO_CHECK = 512
+MOST_ENTRIES = 10_000_000
+COMPILED = "torch.compile of it"
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,13 @@ class Problem:
         logits: shape (N, C) of the logits; their buffer is the unit of memory.
         contenders: the first is the reference: ratios are relative to its time, and its float64 loss is the true value.
         small: the same problem with fewer rows, if the check of errors would take minutes on all rows.
-        timed: whether time is measured in addition to memory.
+        condition: what distinguishes it from another problem of the same shape and dtype.
+        threads: number of threads; None: as many as torch uses by default.
+        busy: whether another process keeps a core busy while time is measured; errors and memory are not measured.
+        repeats: number of calls per timing, for calls that take microseconds.
+        rounds: number of timed rounds.
+        warmup: number of untimed rounds before them.
+        seconds: no further round starts after this time, if there were LEAST_ROUNDS.
     """
 
     case: str
@@ -33,7 +41,13 @@ class Problem:
     logits: tuple[int, int]
     contenders: tuple[Contender, ...]
     small: "Problem | None" = None
-    timed: bool = True
+    condition: str = ""
+    threads: int | None = None
+    busy: bool = False
+    repeats: int = 1
+    rounds: int = 9
+    warmup: int = 1
+    seconds: float = 40.0
 
     @property
     def dtype(self) -> torch.dtype:
@@ -67,29 +81,95 @@ class Case:
     problems: Callable[[Setting], Iterator[Problem]]
 
 
-def smoothing(setting: Setting) -> Iterator[Problem]:
-    shapes = [(65536, 10), (65536, 100), (8192, 1000), (2048, 32000), (512, 128000)]
+LARGE = ((65536, 10), (65536, 100), (8192, 1000), (2048, 32000), (512, 128000))
+TINY = ((64, 10), (8, 100))
+
+
+def small(setting: Setting) -> Iterator[Problem]:
+    shapes = {(4, 5): 2} if setting.quick else {(32, 10): 100, (128, 10): 100, (128, 100): 50, (256, 1000): 10}
+    for (rows, size), repeats in shapes.items() if setting.device.type == "cpu" else ():
+        z, labels = _logits(rows, size, torch.float32, setting), _labels(rows, size, setting)
+        for threads in (1, 2):
+            for kind, strength in (("smoothed", contenders.SMOOTHING), ("hard", 0.0)):
+                ours = contenders.hard_ours if kind == "hard" else contenders.smoothed_ours
+                module = partial(contenders.smoothed_ours_module, labels, strength)
+                goals = ("small-hard" if kind == "hard" else "small",)
+                every = (
+                    Contender("torch cross_entropy", partial(contenders.smoothed, labels, strength)),
+                    Contender("torch nn.CrossEntropyLoss", partial(contenders.smoothed_module, labels, strength)),
+                    Contender("ours", partial(ours, labels), goals=goals),
+                    Contender("ours as nn.CrossEntropyLoss", module, goals=goals),
+                )
+                yield Problem(
+                    "small",
+                    f"{rows}×{size}",
+                    (z,),
+                    (rows, size),
+                    every,
+                    condition=f"{kind} labels, {threads} thread{'s'[: threads - 1]}",
+                    threads=threads,
+                    repeats=repeats,
+                    rounds=21,
+                    seconds=6.0,
+                )
+
+
+def smoothing(setting: Setting, shapes: Sequence[tuple[int, int]] = LARGE) -> Iterator[Problem]:
+    for rows, size, dtype in _shapes(setting, shapes):
+        z, labels = _logits(rows, size, dtype, setting), _labels(rows, size, setting)
+        ours, module = partial(contenders.smoothed_ours, labels), partial(contenders.smoothed_ours_module, labels)
+        goals = ("large", "compile") + (("memory",) if size >= 100 else ())
+        inplace_goals = ("large-inplace", "compile") + (("memory-inplace",) if size >= 100 else ())
+        every = [
+            Contender("torch cross_entropy", partial(contenders.smoothed, labels)),
+            Contender(COMPILED, partial(contenders.smoothed_compiled, labels)),
+            *_slow(labels, rows * size),
+            Contender("Liger", partial(contenders.smoothed_liger, labels), overwrites=True),
+            Contender("ours", ours, goals=goals),
+            Contender("ours as nn.CrossEntropyLoss", module, goals=goals),
+            Contender("ours in place", partial(ours, inplace=True), overwrites=True, goals=inplace_goals),
+            *_floors(z),
+        ]
+        if setting.quick:
+            every = [contender for contender in every if contender.name != COMPILED]
+        yield Problem("smoothing", f"{rows}×{size}", (z,), (rows, size), tuple(every), seconds=25.0)
+
+
+def busy(setting: Setting) -> Iterator[Problem]:
+    for rows, size, dtype in _shapes(setting, LARGE) if setting.device.type == "cpu" else ():
+        z, labels = _logits(rows, size, dtype, setting), _labels(rows, size, setting)
+        ours = partial(contenders.smoothed_ours, labels)
+        every = (
+            Contender("torch cross_entropy", partial(contenders.smoothed, labels)),
+            Contender("ours", ours, goals=("busy",)),
+            Contender("ours in place", partial(ours, inplace=True), overwrites=True, goals=("busy",)),
+            *_floors(z),
+        )
+        options = {"condition": "one core busy, 2 threads", "threads": 2, "busy": True, "rounds": 15, "seconds": 12.0}
+        yield Problem("busy", f"{rows}×{size}", (z,), (rows, size), every, **options)
+
+
+def _shapes(setting: Setting, shapes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, torch.dtype]]:
     for dtype in (torch.float32, torch.bfloat16):
-        for rows, size in [(64, 10), (8, 100)] if setting.quick else shapes:
-            z, labels = _logits(rows, size, dtype, setting), _labels(rows, size, setting)
-            goals = {"time": 0.4, "most": None if setting.quick else 0.25}
-            ours, module = partial(contenders.smoothed_ours, labels), partial(contenders.smoothed_ours_module, labels)
-            inplace = partial(ours, inplace=True)
-            every = [
-                Contender("torch cross_entropy", partial(contenders.smoothed, labels)),
-                Contender("torch.compile of it", partial(contenders.smoothed_compiled, labels)),
-                Contender("timm's formula", partial(contenders.smoothed_timm, labels)),
-                Contender("dense soft targets", partial(contenders.smoothed_dense, labels)),
-                Contender("Liger", partial(contenders.smoothed_liger, labels), overwrites=True),
-                Contender("ours", ours, memory=1.05, **goals),
-                Contender("ours as nn.CrossEntropyLoss", module, memory=1.05, **goals),
-                Contender("ours in place", inplace, overwrites=True, memory=0.05, **goals),
-                Contender("floor: copy_", partial(contenders.floor, z), learns=False),
-                Contender("floor: copy_ into new memory", contenders.floor_anew, learns=False),
-            ]
-            if setting.quick:
-                every = [contender for contender in every if "compile" not in contender.name]
-            yield Problem("smoothing", f"{rows}×{size}", (z,), (rows, size), tuple(every))
+        for rows, size in TINY if setting.quick else shapes:
+            yield rows, size, dtype
+
+
+def _slow(labels: Tensor, entries: int) -> tuple[Contender, ...]:
+    """Return implementations that are slower than torch's, unless they would take most of the time."""
+    if entries > MOST_ENTRIES:
+        return ()
+    return (
+        Contender("timm's formula", partial(contenders.smoothed_timm, labels)),
+        Contender("dense soft targets", partial(contenders.smoothed_dense, labels)),
+    )
+
+
+def _floors(z: Tensor) -> tuple[Contender, Contender]:
+    return (
+        Contender("floor: copy", partial(contenders.floor, z), learns=False),
+        Contender("floor: copy into new memory", contenders.floor_anew, learns=False),
+    )
 
 
 def correction(setting: Setting, kind: str, usual: Callable[..., Loss], ours: Callable[..., Loss]) -> Iterator[Problem]:
@@ -100,7 +180,7 @@ def correction(setting: Setting, kind: str, usual: Callable[..., Loss], ours: Ca
         matrix = (0.7 * stays + 0.3 * moves / moves.sum(-1, keepdim=True)).float()
         both = (
             Contender("common implementation", partial(usual, labels, matrix)),
-            Contender("ours", partial(ours, labels, matrix), time=0.25 if size >= 1000 else None),
+            Contender("ours", partial(ours, labels, matrix), goals=("correction",) if size >= 1000 else ()),
         )
         yield Problem(f"{kind}-correction", f"{rows}×{size}", (z,), (rows, size), both)
 
@@ -129,21 +209,21 @@ def _linear(rows: int, width: int, size: int, dtype: torch.dtype, setting: Setti
     hidden = torch.randn(rows, width, device=setting.device, generator=generator)
     weight = torch.randn(size, width, device=setting.device, generator=generator) * (2 / width**0.5)
     labels = _labels(rows, size, setting)
-    # torch's chunked call takes most of a minute on a CPU
-    heavy = size > 100_000 and setting.device.type == "cpu" and dtype == torch.bfloat16
+    # torch's chunked call takes 20 s in float32 and a minute in bfloat16
+    heavy = size > 100_000 and setting.device.type == "cpu" and not setting.long
     every = [
         Contender("linear, then cross_entropy", partial(contenders.linear_usual, labels)),
         Contender(
             "torch linear_cross_entropy, chunked, no smoothing",
             partial(contenders.linear_torch, labels),
             truth=contenders.linear_usual(labels, smoothing=0.0),
-        ),
-        Contender(
-            "torch linear_cross_entropy, smoothed (unchunked)", partial(contenders.linear_torch_smoothed, labels)
+            once=heavy,
         ),
         Contender("Liger fused", partial(contenders.linear_liger, labels)),
-        Contender("ours", partial(contenders.linear_ours, labels), memory=0.2),
+        Contender("ours", partial(contenders.linear_ours, labels), goals=("linear", "linear-memory")),
     ]
+    if heavy and dtype == torch.bfloat16:
+        del every[1]
     return Problem(
         "linear",
         f"{rows}×{width}×{size}",
@@ -151,7 +231,9 @@ def _linear(rows: int, width: int, size: int, dtype: torch.dtype, setting: Setti
         (rows, size),
         tuple(every),
         small=_linear(ROWS_TO_CHECK, width, size, dtype, setting, whole=False) if whole and not setting.quick else None,
-        timed=setting.long or not heavy,
+        rounds=5 if size > 100_000 else 9,
+        warmup=0 if size > 100_000 else 1,
+        seconds=90.0,
     )
 
 
@@ -169,10 +251,20 @@ def _labels(rows: int, size: int, setting: Setting) -> Tensor:
 
 
 CASES = {
+    "small": Case(
+        "Small shapes",
+        "With 1 and 2 threads. Labels are smoothed by 0.1, or hard. One timing is the mean of 10 to 100 calls.",
+        small,
+    ),
     "smoothing": Case(
         "Label smoothing of 0.1",
         "Computes the mean loss of N×C logits and the gradient of the logits. Targets are built in every call.",
         smoothing,
+    ),
+    "busy": Case(
+        "Label smoothing of 0.1 while another process keeps a core busy",
+        "The same with 2 threads while a child process computes without pause on one core, to which it is pinned.",
+        busy,
     ),
     "forward-correction": Case(
         "Forward correction with a dense transition",
@@ -193,7 +285,7 @@ CASES = {
         "Linear layer and cross entropy with label smoothing of 0.1",
         "Computes the mean loss of N×H hidden states and C×H weights (shape N×H×C below) and both gradients. The "
         "gradients alone take H/N + H/C of the N×C logits' memory. torch's linear_cross_entropy does not use chunks if "
-        "labels are smoothed, so it is also measured without smoothing. Errors are computed on the first 512 rows.",
+        "labels are smoothed, so it is measured without smoothing. Errors are computed on the first 512 rows.",
         linear,
     ),
 }

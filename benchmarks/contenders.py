@@ -1,7 +1,6 @@
 """The implementations that are compared; those of other libraries as their users write them."""
 
 import shutil
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,9 +30,8 @@ class Contender:
         overwrites: whether it overwrites its inputs; it then gets a copy of them, which is not timed.
         learns: whether it has a backward pass; only the lower bound has none.
         truth: its loss in float64, if that differs from the reference's.
-        time: goal, as a fraction of the reference's time.
-        memory: goal, in buffers of the size of the logits.
-        most: goal for at least three of the five shapes, as a fraction of the reference's time.
+        goals: keys of :data:`benchmarks.goals.GOALS` that it is held against.
+        once: whether it is so slow that its only timed call is the one that measures memory.
     """
 
     name: str
@@ -41,9 +39,8 @@ class Contender:
     overwrites: bool = False
     learns: bool = True
     truth: Loss | None = None
-    time: float | None = None
-    memory: float | None = None
-    most: float | None = None
+    goals: tuple[str, ...] = ()
+    once: bool = False
 
 
 def floor(logits: Tensor) -> Loss:
@@ -57,11 +54,33 @@ def floor_anew() -> Loss:
     return lambda z: z.detach().clone()
 
 
+class _Empty(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.gradient = torch.empty_like(z)
+        return z.new_empty(())
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        gradient, ctx.gradient = ctx.gradient, None  # a second reference would make autograd copy it
+        return gradient
+
+
+def floor_autograd(labels: Tensor) -> Loss:
+    """No loss: an autograd function in Python that computes nothing, which is the lower bound of a small batch."""
+    return _Empty.apply
+
+
 # -- cross entropy with label smoothing
 
 
-def smoothed(labels: Tensor) -> Loss:
-    return lambda z: F.cross_entropy(z, labels, label_smoothing=SMOOTHING)
+def smoothed(labels: Tensor, smoothing: float = SMOOTHING) -> Loss:
+    return lambda z: F.cross_entropy(z, labels, label_smoothing=smoothing)
+
+
+def smoothed_module(labels: Tensor, smoothing: float = SMOOTHING) -> Loss:
+    module = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
+    return lambda z: module(z, labels)
 
 
 def smoothed_compiled(labels: Tensor) -> Loss:
@@ -98,12 +117,16 @@ def smoothed_liger(labels: Tensor) -> Loss:
 
 
 def smoothed_ours(labels: Tensor, *, inplace: bool = False) -> Loss:
-    return lambda z: losses.reduce(losses.cross_entropy(z, targets.smooth(labels, SMOOTHING), inplace=inplace))
+    return lambda z: losses.cross_entropy(z, targets.smooth(labels, SMOOTHING), reduction="mean", inplace=inplace)
 
 
-def smoothed_ours_module(labels: Tensor) -> Loss:
-    module = nn.CrossEntropyLoss(label_smoothing=SMOOTHING)
+def smoothed_ours_module(labels: Tensor, smoothing: float = SMOOTHING) -> Loss:
+    module = nn.CrossEntropyLoss(label_smoothing=smoothing)
     return lambda z: module(z, labels)
+
+
+def hard_ours(labels: Tensor) -> Loss:
+    return lambda z: losses.cross_entropy(z, labels, reduction="mean")
 
 
 # -- loss correction with a known transition matrix
@@ -132,12 +155,12 @@ def backward_usual(labels: Tensor, matrix: Tensor) -> Loss:
 
 def forward_ours(labels: Tensor, matrix: Tensor) -> Loss:
     transition = Transition(len(matrix), matrix=matrix)
-    return lambda z: losses.reduce(losses.forward_corrected_cross_entropy(z, labels, transition))
+    return lambda z: losses.forward_corrected_cross_entropy(z, labels, transition, reduction="mean")
 
 
 def backward_ours(labels: Tensor, matrix: Tensor) -> Loss:
     transition = Transition(len(matrix), matrix=matrix)
-    return lambda z: losses.reduce(losses.backward_corrected_cross_entropy(z, labels, transition))
+    return lambda z: losses.backward_corrected_cross_entropy(z, labels, transition, reduction="mean")
 
 
 # -- mixup
@@ -159,7 +182,7 @@ def mixed_twice(a: Tensor, b: Tensor, weight: float) -> Loss:
 def mixed_ours(a: Tensor, b: Tensor, weight: float) -> Loss:
     def loss(z: Tensor) -> Tensor:
         mixed = targets.mix(targets.hard(a), targets.hard(b), weight)
-        return losses.reduce(losses.cross_entropy(z, mixed))
+        return losses.cross_entropy(z, mixed, reduction="mean")
 
     return loss
 
@@ -179,19 +202,6 @@ def linear_torch(labels: Tensor) -> Loss:
     return lambda hidden, weight: F.linear_cross_entropy(hidden, weight, labels, options=options())
 
 
-def linear_torch_smoothed(labels: Tensor) -> Loss:
-    """torch's implementation with smoothing, which materialises all logits and warns about it."""
-    linear_torch(labels)
-    options = torch.nn.LinearCrossEntropyOptions()
-
-    def loss(hidden: Tensor, weight: Tensor) -> Tensor:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return F.linear_cross_entropy(hidden, weight, labels, options=options, label_smoothing=SMOOTHING)
-
-    return loss
-
-
 def linear_liger(labels: Tensor) -> Loss:
     _need_liger(labels)
     from liger_kernel.ops.fused_linear_cross_entropy import (  # pyright: ignore[reportMissingImports]
@@ -203,8 +213,8 @@ def linear_liger(labels: Tensor) -> Loss:
 
 
 def linear_ours(labels: Tensor) -> Loss:
-    return lambda hidden, weight: losses.reduce(
-        losses.linear_cross_entropy(hidden, weight, targets.smooth(labels, SMOOTHING))
+    return lambda hidden, weight: losses.linear_cross_entropy(
+        hidden, weight, targets.smooth(labels, SMOOTHING), reduction="mean"
     )
 
 

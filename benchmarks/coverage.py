@@ -235,7 +235,7 @@ def _count(found: Found, kind: str, ends: Interval) -> None:
 def table(found: list[Found]) -> str:
     """Return a table of all metrics, and one that compares the methods for ECE, as Markdown."""
     head = "| metric | sharpness | examples | true value | true value / noise | coverage | mean width |"
-    parts = [_about(found), head, "|---|---:|---:|---:|---:|---:|---:|"]
+    parts = [_about(found), *_summary(found), "", head, "|---|---:|---:|---:|---:|---:|---:|"]
     for metric in dict.fromkeys(one.metric for one in found):
         for one in (one for one in found if one.metric == metric):
             parts.append(f"| {metric} {_row(one)} | {_share(one, 'ours')} | {one.width:.4f} |")
@@ -255,6 +255,22 @@ def table(found: list[Found]) -> str:
         )
         parts[-1] += f"{missing[0][1]:g}."
     return "\n".join(parts)
+
+
+def _summary(found: list[Found]) -> list[str]:
+    """Return, for each metric, in how many of the rows that must have the stated coverage it is reached."""
+    within = f"of these from {GOAL[0]:.0%} to {GOAL[1]:.0%}"
+    lines = [
+        f"| metric | rows that must have {CONFIDENCE:.0%} | {within} | coverage over them |",
+        "|---|---:|---:|---:|",
+    ]
+    for metric in dict.fromkeys(one.metric for one in found):
+        rows = [one for one in found if one.metric == metric and (one.above or metric not in CALIBRATION)]
+        if rows:
+            reached = sum(GOAL[0] <= one.hits["ours"] / one.simulations <= GOAL[1] for one in rows)
+            share = sum(one.hits["ours"] for one in rows) / sum(one.simulations for one in rows)
+            lines.append(f"| {metric} | {len(rows)} | {reached} | {share:.1%} |")
+    return lines
 
 
 def _row(one: Found) -> str:

@@ -5,11 +5,12 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import torch
 
+EXTENSIONS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
@@ -19,6 +20,7 @@ def describe(device: torch.device, peers: Sequence[str] = ("timm", "liger-kernel
         "device": _gpu(device) if device.type == "cuda" else _cpu(),
         "torch": torch.__version__,
         "softtargets": _softtargets(),
+        "native kernels": _native(),
         **{peer: _version(peer) for peer in peers},
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "load before": " ".join(f"{load:.1f}" for load in os.getloadavg()),
@@ -32,7 +34,7 @@ def _gpu(device: torch.device) -> str:
 
 def _cpu() -> str:
     cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads of torch"
-    return ", ".join(part for part in (_model(), cores, _caches()) if part)
+    return ", ".join(part for part in (_model(), _extensions(), cores, _caches()) if part)
 
 
 def _model() -> str:
@@ -41,6 +43,25 @@ def _model() -> str:
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _extensions() -> str:
+    """Return the vector and matrix extensions that decide the speed of the kernels."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
+    present = [flag for flag in EXTENSIONS if flag in flags]
+    return " ".join(present)
+
+
+def _native() -> str:
+    """Return which code computes the losses."""
+    try:
+        return import_module("softtargets._native.library").status()
+    except ModuleNotFoundError:
+        return "none in this version"
 
 
 def _caches() -> str:

@@ -2,8 +2,10 @@
 
 import gc
 import random
+import statistics
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,36 +13,44 @@ import torch
 from torch import Tensor
 
 from benchmarks import meter
-from benchmarks.cases import Problem
+from benchmarks.busy import busy_core
+from benchmarks.cases import COMPILED, Problem
 from benchmarks.contenders import Contender, Loss, Skipped
+from benchmarks.race import LEAST_ROUNDS
+
+LATENCIES = 5  # calls
 
 
 @dataclass
 class Row:
     """The measurements of one contender on one problem; None if not measured.
 
-    Ratios are relative to the reference's time in the same round. `memory` is in buffers of the size of the logits,
-    `loss_error` in nats, `gradient_error` a fraction of the gradient's largest entry. `q1` and `q3` are quartiles over
-    rounds.
+    Ratios are relative to the reference's time in the same round, `times_compiled` to that of torch.compile. `memory`
+    (of torch's allocator) and `resident` (growth of the process) are in buffers of the size of the logits, `loss_error`
+    in nats, `gradient_error` a fraction of the gradient's largest entry. `q1` and `q3` are quartiles over rounds.
+    `goals` are keys of GOALS, separated by spaces. `latency_ms` is the wall-clock time of a call on an idle GPU,
+    including the launch.
     """
 
     case: str
     shape: str
     dtype: str
     contender: str
+    condition: str = ""
     ratio: float | None = None
     ratio_q1: float | None = None
     ratio_q3: float | None = None
     ms: float | None = None
     ms_q1: float | None = None
     ms_q3: float | None = None
+    latency_ms: float | None = None
     rounds: int = 0
+    times_compiled: float | None = None
     memory: float | None = None
+    resident: float | None = None
     loss_error: float | None = None
     gradient_error: float | None = None
-    time_goal: float | None = None
-    most_goal: float | None = None
-    memory_goal: float | None = None
+    goals: str = ""
     note: str = ""
 
 
@@ -62,26 +72,37 @@ class _Run:
         return None
 
 
-def measure(problem: Problem, *, rounds: int, warmup: int = 1) -> list[Row]:
-    """Measure every contender; if one raises, its row keeps the earlier measurements and states the reason."""
+def measure(problem: Problem, *, rounds: int | None = None) -> list[Row]:
+    """Measure every contender; if one raises, its row keeps the earlier measurements and states the reason.
+
+    Args:
+        problem: inputs and contenders.
+        rounds: number of timed rounds in place of the problem's.
+    """
     runs = [_Run(contender, _row(problem, contender)) for contender in problem.contenders]
-    for run in runs:
-        run.loss = run.attempt(run.contender.make)
-    with _without_collector():
-        _check(runs, problem)
-        for run in _going(runs):
-            run.row.memory = run.attempt(lambda run=run: _memory(run, problem))
-        if problem.timed:
-            _race(runs, problem, rounds, warmup)
-            _summarise(runs, rounds)
-    for run in _going(runs) if not problem.timed else ():
-        run.row.note = "timed only with --long"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(problem.threads or threads)
+    try:
+        for run in runs:
+            run.loss = run.attempt(run.contender.make)
+        with _without_collector():
+            if not problem.busy:
+                _check(runs, problem)
+            for run in _going(runs) if not problem.busy else ():
+                run.row.memory = run.attempt(lambda run=run: _memory(run, problem))
+            with busy_core() if problem.busy else nullcontext():
+                _race(runs, problem, rounds or problem.rounds)
+        _summarise(runs)
+        for run in _going(runs) if problem.device.type == "cuda" else ():
+            run.row.latency_ms = run.attempt(lambda run=run: _latency(run, problem))
+    finally:
+        torch.set_num_threads(threads)
     return [run.row for run in runs]
 
 
 def _row(problem: Problem, contender: Contender) -> Row:
-    row = Row(problem.case, problem.shape, str(problem.dtype).removeprefix("torch."), contender.name)
-    row.time_goal, row.most_goal, row.memory_goal = contender.time, contender.most, contender.memory
+    row = Row(problem.case, problem.shape, str(problem.dtype).removeprefix("torch."), contender.name, problem.condition)
+    row.goals = " ".join(contender.goals)
     return row
 
 
@@ -89,18 +110,27 @@ def _going(runs: list[_Run]) -> list[_Run]:
     return [run for run in runs if not run.row.note]
 
 
-def _step(contender: Contender, loss: Loss | None, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
-    """Return the call that is measured (loss and gradients); preparation happens here."""
+def _step(
+    contender: Contender, loss: Loss | None, inputs: tuple[Tensor, ...], repeats: int = 1
+) -> Callable[[], Tensor]:
+    """Return what is measured (loss and gradients, `repeats` times); preparation happens here."""
     assert loss is not None
     for leaf in inputs:
         leaf.grad = None
     given = tuple(leaf.clone() for leaf in inputs) if contender.overwrites else inputs
 
-    def step() -> Tensor:
+    def call() -> Tensor:
         result = loss(*given)
         if contender.learns:
             result.backward()
         return result.detach()
+
+    def step() -> Tensor:
+        for _ in range(repeats - 1):
+            call()
+            for leaf in inputs:
+                leaf.grad = None
+        return call()
 
     gc.collect()
     return step
@@ -159,37 +189,62 @@ def _errors(run: _Run, contender: Contender, problem: Problem, truth: tuple[Tens
 
 def _memory(run: _Run, problem: Problem) -> float:
     step = _step(run.contender, run.loss, problem.inputs)
-    return meter.peak_bytes(step, problem.device) / problem.buffer
+    start = time.perf_counter()
+    peak = meter.peak_bytes(step, problem.device) / problem.buffer
+    if run.contender.once:
+        run.seconds.append(time.perf_counter() - start)
+    return peak
 
 
-def _race(runs: list[_Run], problem: Problem, rounds: int, warmup: int) -> None:
+def _race(runs: list[_Run], problem: Problem, rounds: int) -> None:
     """Run every contender once per round, in a new random order in each round."""
     order = random.Random(0)
-    for i in range(warmup + rounds):
-        going = _going(runs)
+    start = time.monotonic()
+    for i in range(problem.warmup + rounds):
+        if i >= problem.warmup + LEAST_ROUNDS and time.monotonic() - start > problem.seconds:
+            break
+        going = [run for run in _going(runs) if not run.contender.once]
         for run in order.sample(going, len(going)):
             spent = run.attempt(lambda run=run: _spent(run, problem))
-            if spent is not None and i >= warmup:
+            if spent is not None and i >= problem.warmup:
                 run.seconds.append(spent)
 
 
 def _spent(run: _Run, problem: Problem) -> float:
-    step = _step(run.contender, run.loss, problem.inputs)
+    step = _step(run.contender, run.loss, problem.inputs, problem.repeats)
     results: list[Tensor] = []
     spent = meter.seconds(lambda: results.append(step()), problem.device)
     if not bool(results[0].flatten()[0].isfinite()):
         raise ArithmeticError("the result is not finite")
-    return spent
+    return spent / problem.repeats
 
 
-def _summarise(runs: list[_Run], rounds: int) -> None:
+def _latency(run: _Run, problem: Problem) -> float:
+    """Return the median latency in milliseconds."""
+    spent = []
+    for _ in range(LATENCIES):
+        step = _step(run.contender, run.loss, problem.inputs)
+        spent.append(1e3 * meter.latency(step, problem.device))
+    return statistics.median(spent)
+
+
+def _summarise(runs: list[_Run]) -> None:
     reference = runs[0].seconds
+    compiled = next((run.seconds for run in runs if run.contender.name == COMPILED), [])
     for run in _going(runs):
-        row, row.rounds = run.row, rounds
+        row, row.rounds = run.row, len(run.seconds)
         row.ms_q1, row.ms, row.ms_q3 = _quartiles([1e3 * spent for spent in run.seconds])
-        if len(reference) == rounds:
-            ratios = [spent / base for spent, base in zip(run.seconds, reference, strict=True)]
-            row.ratio_q1, row.ratio, row.ratio_q3 = _quartiles(ratios)
+        if run.contender.once and reference:
+            row.ratio = run.seconds[0] / statistics.median(reference)
+            row.note = "one call, during which memory was measured"
+        elif len(reference) == row.rounds:
+            row.ratio_q1, row.ratio, row.ratio_q3 = _quartiles(_ratios(run.seconds, reference))
+        if len(compiled) == row.rounds and not run.contender.once:
+            row.times_compiled = statistics.median(_ratios(run.seconds, compiled))
+
+
+def _ratios(seconds: list[float], base: list[float]) -> list[float]:
+    return [one / other for one, other in zip(seconds, base, strict=True)]
 
 
 def _quartiles(values: list[float]) -> list[float]:

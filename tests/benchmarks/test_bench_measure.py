@@ -23,7 +23,7 @@ def test_a_contender_that_raises_is_a_row() -> None:
         raise Skipped("not here")
 
     good = Contender("good", lambda: lambda z: z.exp().mean())
-    problem = _problem(Contender("broken", lambda: broken, time=0.4), Contender("absent", absent), good)
+    problem = _problem(Contender("broken", lambda: broken, goals=("large",)), Contender("absent", absent), good)
     rows = {row.contender: row for row in measure(problem, rounds=2)}
     assert rows["broken"].note == "failed: RuntimeError: out of order"
     assert rows["broken"].ratio is None

@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.__main__ import main
 from benchmarks.cases import CASES
+from benchmarks.goals import GOALS
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,8 @@ def test_every_contender_is_measured_and_right(folder) -> None:
             continue
         assert not row["note"], what
         assert float(row["ratio"]) > 0, what
+        if row["case"] == "busy":
+            continue
         assert float(row["memory"]) >= 0, what
         if "floor" not in row["contender"]:
             assert float(row["gradient_error"]) < (1e-5 if row["dtype"] == "float32" else 0.05), what
@@ -46,4 +49,8 @@ def test_the_page_has_a_table_per_case_and_its_origin(folder) -> None:
     for case in CASES.values():
         assert f"## {case.title}" in text
     assert torch.__version__ in text
-    assert "n = 2" in text
+    assert text.startswith("# Benchmarks\n")
+    assert "| n | verdict | section |" in text
+    for goal in ("small", "large", "busy", "linear"):
+        line = next(line for line in text.splitlines() if line.startswith(f"| {GOALS[goal].what} | "))
+        assert "| 2 (few) | " in line

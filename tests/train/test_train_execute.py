@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -226,6 +228,29 @@ def test_a_run_held_by_another_is_busy(small_run, tmp_path) -> None:
         assert execute(resolved, store).status == "busy"
 
 
+@pytest.mark.parametrize(
+    "model", [{"name": "mlp", "initial_deviation": 0.1}, {"name": "resnet", "depth": 8, "width": 4}]
+)
+def test_training_imports_neither_the_compiler_of_torch_nor_a_framework(small_run, tmp_path, model) -> None:
+    # each takes a second or more of every worker process
+    smoothed = {"name": "cross_entropy", "smoothing": 0.1}
+    training = {"epochs": 2, "clip_norm": 1.0, "average_decay": 0.9, "evaluate_every": 1}
+    resolved = small_run(model=model, objective=smoothed, training=training)
+    script = (
+        "import sys\n"
+        "from softtargets.runs.spec import ResolvedRun\n"
+        "from softtargets.runs.store import RunStore\n"
+        "from softtargets.train.execute import execute\n"
+        "outcome = execute(ResolvedRun.model_validate_json(sys.argv[1]), RunStore(sys.argv[2]))\n"
+        "assert outcome.status == 'trained', outcome\n"
+        "print(*({'torch._dynamo', 'sympy', 'lightning_fabric', 'datasets'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", script, resolved.model_dump_json(), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
 def test_running_leaves_threads_and_the_global_generator_as_they_were(small_run, tmp_path) -> None:
     state, threads = torch.random.get_rng_state(), torch.get_num_threads()
     execute(small_run(training={"threads": threads + 1}), RunStore(tmp_path))
@@ -265,12 +290,12 @@ def _draws(resolved, monkeypatch, folder) -> dict[str, list[torch.Tensor]]:
 
         risk = loop.Trainer._risk
 
-        def sees(self, parameters, buffers, batch):
+        def sees(self, batch):
             drawn["order"].append(batch.ids.clone())
             drawn["noise"].append(self.labels.clone())
             drawn["dropout"].append(torch.random.get_rng_state())
             drawn["method"].append(batch.targets.value.clone())
-            return risk(self, parameters, buffers, batch)
+            return risk(self, batch)
 
         shift = loop.Inputs.batch
 
@@ -336,6 +361,14 @@ def test_precision_auto_is_bfloat16_only_where_it_is_fast_and_pays(monkeypatch) 
     assert precision({"name": "mlp"}, True) == "float32"
 
 
+@pytest.mark.parametrize(("tiles", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_instructions_for_bfloat16_without_units_for_matrices_are_not_fast(monkeypatch, tiles, precision) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    run = RunSpec.parse({"model": {"name": "resnet"}, "training": {"epochs": 1, "device": "cpu"}})
+    assert resolve(run, "f").precision == precision
+
+
 def test_training_learns_the_digits(small_run, tmp_path) -> None:
     resolved = small_run(data={"limit": None}, training={"epochs": 15})
     store = RunStore(tmp_path)
@@ -352,6 +385,17 @@ def test_a_raised_recipe_trains_again(small_run, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(executes, "RECIPE", executes.RECIPE + 1)
     assert execute(small_run(), store).status == "trained"
     assert store.result(before.identity) is not None
+
+
+def test_the_dynamics_do_not_depend_on_how_many_steps_are_recorded_together(small_run, tmp_path, monkeypatch) -> None:
+    resolved = small_run(noise={"name": "symmetric", "rate": 0.3}, training={"dynamics": True})
+    found = []
+    for limit in (0, 700, loop.SEEN_LOGITS):
+        monkeypatch.setattr(loop, "SEEN_LOGITS", limit)
+        store = RunStore(tmp_path / str(limit))
+        assert execute(resolved, store).status == "trained"
+        found.append(_files(store, resolved.identity))
+    assert found[0] == found[1] == found[2]
 
 
 def test_averaged_weights_are_the_exponential_average_of_the_steps(small_run, tmp_path, monkeypatch) -> None:
