@@ -14,7 +14,6 @@ LAB = (
     "datasets",
     "jinja2",
     "joblib",
-    "lightning_fabric",
     "numpy",
     "pydantic",
     "safetensors",

@@ -1,4 +1,4 @@
-"""What a model sees of texts."""
+"""What a model sees of images, tables and texts."""
 
 import math
 from typing import Any
@@ -9,6 +9,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from softtargets._errors import InputError
+from softtargets.data import batches
 from softtargets.data.batches import Inputs, check_augmentation
 from softtargets.data.dataset import Dataset
 from softtargets.data.spec import AugmentationSpec
@@ -44,6 +45,40 @@ def test_tf_idf_is_that_of_scikit_learn() -> None:
     seen = Inputs(texts(counts, train), CPU).batch(torch.arange(60))
     np.testing.assert_allclose(seen.numpy(), witness.transform(counts.numpy()).toarray(), rtol=1e-5, atol=1e-7)
     assert seen[50].tolist() == [0] * 40
+
+
+def _images(count: int) -> Dataset:
+    pixels = torch.randint(0, 256, (count, 3, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    half = torch.arange(count)
+    return Dataset("mine", "", pixels, half % 2, ("a", "b"), {"train": half, "validation": half[:0], "test": half[:0]})
+
+
+def _table(count: int) -> Dataset:
+    values = torch.randn(count, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rows = torch.arange(count)
+    return Dataset("mine", "", values, rows % 2, ("a", "b"), {"train": rows, "validation": rows[:0], "test": rows[:0]})
+
+
+def _words(count: int) -> Dataset:
+    draw = torch.Generator().manual_seed(0)
+    return texts(torch.randint(0, 3, (count, 11), dtype=torch.uint8, generator=draw), list(range(count)))
+
+
+@pytest.mark.parametrize("make", [_images, _table, _words])
+@pytest.mark.parametrize("block", [1, 3000, 2**22])
+@pytest.mark.parametrize("augmentation", [None, AugmentationSpec(), AugmentationSpec(flip=True, crop_padding=1)])
+def test_batches_computed_together_are_those_computed_one_by_one(monkeypatch, make, block, augmentation) -> None:
+    if augmentation is not None and augmentation.active and make is not _images:
+        return
+    monkeypatch.setattr(batches, "BLOCK_BYTES", block)
+    inputs, ids = Inputs(make(53), CPU), torch.randperm(53, generator=torch.Generator().manual_seed(1))
+    together = list(inputs.batches(ids, 8, augmentation, torch.Generator().manual_seed(2)))
+    draw = torch.Generator().manual_seed(2)
+    alone = [inputs.batch(chunk, augmentation, draw) for chunk in ids.split(8)]
+    assert [len(batch) for batch in together] == [8] * 6 + [5]
+    for one, other in zip(together, alone, strict=True):
+        assert torch.equal(one, other)
+        assert one.stride() == other.stride()
 
 
 def test_texts_are_not_augmented() -> None:

@@ -101,7 +101,7 @@ outcome = run(request, workers=workers, checkpoint_seconds=0)
 def _start(folder: Path, workers: int) -> BaseProcess:
     # forked off a server that has imported what takes seconds to import
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["softtargets.studies.job", "lightning_fabric"])
+    context.set_forkserver_preload(["softtargets.studies.job"])
     process = context.Process(target=exec, args=(RUN, {"folder": str(folder), "workers": workers}))
     process.start()
     return process

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -226,6 +228,26 @@ def test_a_run_held_by_another_is_busy(small_run, tmp_path) -> None:
         assert execute(resolved, store).status == "busy"
 
 
+def test_training_imports_neither_the_compiler_of_torch_nor_a_training_framework(small_run, tmp_path) -> None:
+    # each takes a second or more of every worker process
+    resolved = small_run(
+        objective={"name": "cross_entropy", "smoothing": 0.1}, training={"epochs": 2, "clip_norm": 1.0}
+    )
+    script = (
+        "import sys\n"
+        "from softtargets.runs.spec import ResolvedRun\n"
+        "from softtargets.runs.store import RunStore\n"
+        "from softtargets.train.execute import execute\n"
+        "outcome = execute(ResolvedRun.model_validate_json(sys.argv[1]), RunStore(sys.argv[2]))\n"
+        "assert outcome.status == 'trained', outcome\n"
+        "print(*({'torch._dynamo', 'sympy', 'lightning_fabric', 'datasets'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", script, resolved.model_dump_json(), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
 def test_running_leaves_threads_and_the_global_generator_as_they_were(small_run, tmp_path) -> None:
     state, threads = torch.random.get_rng_state(), torch.get_num_threads()
     execute(small_run(training={"threads": threads + 1}), RunStore(tmp_path))
@@ -265,12 +287,12 @@ def _draws(resolved, monkeypatch, folder) -> dict[str, list[torch.Tensor]]:
 
         risk = loop.Trainer._risk
 
-        def sees(self, parameters, buffers, batch):
+        def sees(self, batch):
             drawn["order"].append(batch.ids.clone())
             drawn["noise"].append(self.labels.clone())
             drawn["dropout"].append(torch.random.get_rng_state())
             drawn["method"].append(batch.targets.value.clone())
-            return risk(self, parameters, buffers, batch)
+            return risk(self, batch)
 
         shift = loop.Inputs.batch
 

@@ -67,6 +67,70 @@ def test_momentum_with_dampening_is_mueller_gradient_smoothing() -> None:
     assert values == pytest.approx([1.0, 0.9 * 1.0 + 0.1 * 2.0])
 
 
+SETTINGS = {
+    "sgd": ({"momentum": 0.0}, torch.optim.SGD, {}),
+    "nesterov": ({"nesterov": True}, torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+    "dampening": ({"dampening": 0.5}, torch.optim.SGD, {"momentum": 0.9, "dampening": 0.5}),
+    "adamw": ({"name": "adamw"}, torch.optim.AdamW, {"betas": (0.9, 0.999)}),
+}
+
+
+def _layered() -> list[torch.nn.Parameter]:
+    """A kernel in the layout of images, a matrix, and a vector."""
+    draw = torch.Generator().manual_seed(0)
+    kernel = torch.randn(6, 5, 3, 3, generator=draw).to(memory_format=torch.channels_last)
+    return [torch.nn.Parameter(value) for value in (kernel, torch.randn(7, 4, generator=draw), torch.ones(3))]
+
+
+def _set_gradients(parameters: list[torch.nn.Parameter], step: int) -> None:
+    draw = torch.Generator().manual_seed(step)
+    for place, parameter in enumerate(parameters):
+        values = torch.randn(parameter.shape, generator=draw)
+        # the vector is not used in the first step
+        parameter.grad = None if step == 0 and place == 2 else torch.empty_like(parameter).copy_(values)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_step_is_that_of_the_class_in_torch(name) -> None:
+    settings, theirs, options = SETTINGS[name]
+    spec = OptimizerSpec.parse({"learning_rate": 0.1, "weight_decay": 0.01, **settings})
+    ours, expected = _layered(), _layered()
+    optimizer = build_optimizer(spec, zip("abc", ours, strict=True))
+    # one optimiser of theirs per parameter: torch cannot begin the momentum of some of a group later
+    others = [theirs([parameter], lr=0.1, weight_decay=0.01, fused=True, **options) for parameter in expected]
+    for step in range(4):
+        _set_gradients(ours, step)
+        _set_gradients(expected, step)
+        optimizer.step()
+        for other in others:
+            other.step()
+    for one, other in zip(ours, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_restored_state_goes_on_as_before_in_every_layout(tmp_path, name, steps) -> None:
+    spec = OptimizerSpec.parse({"learning_rate": 0.1, **SETTINGS[name][0]})
+    parameters = _layered()
+    optimizer = build_optimizer(spec, zip("abc", parameters, strict=True))
+    for step in range(steps):
+        _set_gradients(parameters, step)
+        optimizer.step()
+    save_state(tmp_path / "state", optimizer.state_dict())
+    copies = [torch.nn.Parameter(parameter.detach().clone()) for parameter in parameters]
+    restored = build_optimizer(spec, zip("abc", copies, strict=True))
+    state = load_state(tmp_path / "state")
+    assert state is not None
+    restored.load_state_dict(state)
+    for step in range(steps, 4):
+        for members, stepping in ((parameters, optimizer), (copies, restored)):
+            _set_gradients(members, step)
+            stepping.step()
+    for one, other in zip(parameters, copies, strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [

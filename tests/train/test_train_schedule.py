@@ -192,7 +192,7 @@ def _start(folder: Path, last: tuple[str, int] | None = None) -> BaseProcess:
     """Train in a process of its own, which is killed where it would call that function the n-th time, from 0."""
     # forked off a server that has imported what takes seconds to import
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["softtargets.train.schedule", "lightning_fabric"])
+    context.set_forkserver_preload(["softtargets.train.schedule"])
     process = context.Process(target=exec, args=(RUN, {"folder": str(folder), "last": last, "cached": CACHED}))
     process.start()
     return process

@@ -1,6 +1,7 @@
 """Batches of model inputs from the rows of a data set."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -12,6 +13,9 @@ from softtargets._errors import fail
 from softtargets.data.augment import random_flip, random_shift
 from softtargets.data.dataset import Dataset, normalization
 from softtargets.data.spec import AugmentationSpec
+
+# Bytes of float32 inputs that are gathered at a time: several small batches, or one large batch.
+BLOCK_BYTES = 2**22
 
 
 class Inputs:
@@ -31,6 +35,7 @@ class Inputs:
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self.device = device
+        self._texts = dataset.is_text
         self._seen: Callable[[Tensor], Tensor] | None = None
         if dataset.is_image:
             mean, std = normalization(dataset)
@@ -58,6 +63,26 @@ class Inputs:
             if augmentation.flip:
                 rows = random_flip(rows, generator)
         return rows if self._seen is None else self._seen(rows)
+
+    def batches(
+        self,
+        ids: Tensor,
+        size: int,
+        augmentation: AugmentationSpec | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield the inputs of rows `ids` in batches of `size`, of which the last may be smaller; see :meth:`batch`.
+
+        The numbers are those of one call of :meth:`batch` per batch. Several small batches are computed together,
+        except where this would change the numbers: draws of an augmentation, and the logarithms of texts.
+        """
+        if (augmentation is not None and augmentation.active) or self._texts:
+            for chunk in ids.split(size):
+                yield self.batch(chunk, augmentation, generator)
+            return
+        row = 4 * math.prod(self._data.shape[1:])
+        for block in ids.split(size * max(1, BLOCK_BYTES // (size * row))):
+            yield from self.batch(block).split(size)
 
 
 def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from softtargets.studies.request import StudyOptions, StudyRequest
 from softtargets.train.estimate import estimate_total_seconds, without_noise
 from softtargets.train.execute import resolve
 from softtargets.train.graph import RunGraph
-from softtargets.train.loop import length_of
+from softtargets.train.length import length_of
 
 # Held-out rows of a stand-in data set, as a share of its training rows.
 HELD_OUT = 0.4

@@ -19,7 +19,8 @@ from softtargets.runs.network import TrainedModel
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import resolve
-from softtargets.train.loop import EVALUATION_BATCH, Trainer, length_of
+from softtargets.train.length import length_of
+from softtargets.train.loop import EVALUATION_BATCH, Trainer
 from softtargets.train.progress import steps_so_far
 
 # Seconds of measured steps for one kind of run, and for all kinds of a study, without the set-up and the first step.

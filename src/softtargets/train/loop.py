@@ -2,23 +2,20 @@
 
 import hashlib
 import json
-import logging
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from softtargets._errors import InputError, fail
+from softtargets._errors import InputError
 from softtargets._storage import UnfitFileError, read_regular
-from softtargets.data.batches import Inputs, check_augmentation
+from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
 from softtargets.distill import TeacherCache
@@ -29,31 +26,18 @@ from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn
 from softtargets.runs.checkpoint import load_state, save_state
 from softtargets.runs.network import TrainedModel
 from softtargets.runs.snapshots import Snapshots
-from softtargets.runs.spec import ResolvedRun, RunSpec
+from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import CHECKPOINT, HISTORY, HISTORY_BYTES
 from softtargets.runs.streams import derived_seed, generator
+from softtargets.train.length import Length, check_fit, length_of
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
 from softtargets.train.teachers import precompute_logits, query_online, read_cache
 
 EVALUATION_BATCH = 1024
-FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 class DivergedError(RuntimeError):
     """The loss was not finite. Training the same specification again would end in the same way."""
-
-
-@dataclass(frozen=True)
-class Length:
-    """The length of a run in steps and epochs."""
-
-    steps: int
-    steps_per_epoch: int
-
-    @property
-    def epochs(self) -> int:
-        """Number of epochs, counting one that is cut short."""
-        return math.ceil(self.steps / self.steps_per_epoch)
 
 
 @dataclass(frozen=True)
@@ -67,29 +51,6 @@ class Selected:
 
 def _copied(model: torch.nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def length_of(run: RunSpec, train_examples: int) -> Length:
-    """Return the length of a run on a training split of this size. The last batch of an epoch may be smaller."""
-    per_epoch = math.ceil(train_examples / run.training.batch_size)
-    return Length(run.training.steps or (run.training.epochs or 0) * per_epoch, per_epoch)
-
-
-def _check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
-    """Reject settings that do not fit the data set or the length of the run."""
-    check_augmentation(run.augmentation, dataset)
-    if run.training.evaluate_every is not None and len(dataset.splits["validation"]) == 0:
-        raise fail("training.evaluate_every", "a validation split", "none", "set data.validation or drop the key")
-    if (run.training.evaluate_every or 1) > length.epochs:
-        required = f"at most {length.epochs}, the number of epochs"
-        raise fail(
-            "training.evaluate_every", required, run.training.evaluate_every, "give a smaller value or remove the key"
-        )
-    if run.schedule.warmup_steps >= length.steps:
-        got = f"{run.schedule.warmup_steps} of {length.steps}"
-        raise fail(
-            "schedule.warmup_steps", "fewer than the steps of the run", got, "give a smaller value or train longer"
-        )
 
 
 class Trainer:
@@ -117,14 +78,9 @@ class Trainer:
         run = resolved.run
         self.run, self.dataset, self.folder = run, dataset, folder
         self.length = length_of(run, len(dataset.splits["train"]))
-        _check_fit(run, dataset, self.length)
-        # Imported here: it takes a second, which reading records should not cost.
-        from lightning_fabric import Fabric
-
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        precision = FABRIC_PRECISION[resolved.precision]
-        self.fabric = Fabric(accelerator=resolved.backend, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
-        self.device = self.fabric.device
+        check_fit(run, dataset, self.length)
+        self.device = torch.device("cuda", 0) if resolved.backend == "cuda" else torch.device(resolved.backend)
+        self.mixed = resolved.precision == "bfloat16"
         self.labels = observed.labels.to(self.device)
         self.inputs = Inputs(dataset, self.device)
         self.model = self._build_model()
@@ -144,7 +100,7 @@ class Trainer:
         self.average = (
             None
             if decay is None
-            else AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            else AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True).eval()
         )
         self.dynamics = TrainingDynamics(len(dataset.labels), dataset.num_classes) if run.training.dynamics else None
         self.selected: Selected | None = None
@@ -168,8 +124,11 @@ class Trainer:
     def _query_average(self, ids: Tensor, inputs: Tensor) -> Tensor:
         """Return the logits of the running average of this run's own weights, (1, n, K)."""
         assert self.average is not None
-        with torch.no_grad(), self.fabric.autocast():
-            return self.average.module.eval()(inputs).float()[None]
+        with torch.no_grad(), self._autocast():
+            return self.average.module(inputs).float()[None]
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()
 
     def _build_model(self) -> torch.nn.Module:
         torch.manual_seed(derived_seed("initialisation", self.run.seeds.initialisation))
@@ -228,17 +187,19 @@ class Trainer:
         augmentation = generator("augmentation", seeds.augmentation, epoch)
         rows = self.dataset.splits["train"]
         order = rows[torch.randperm(len(rows), generator=generator("order", seeds.order, epoch))]
-        parameters, buffers = dict(self.model.named_parameters()), dict(self.model.named_buffers())
+        # gathered for the epoch: at a millisecond per step, every operation of a step counts
+        order = order[: (self.length.steps - self.step) * training.batch_size].to(self.device)
+        all_inputs = self.inputs.batches(order, training.batch_size, self.run.augmentation, augmentation)
+        all_labels, all_ids = self.labels[order].split(training.batch_size), order.split(training.batch_size)
         first = self.step
         risks: list[Tensor] = []
-        for ids in order.split(training.batch_size)[: self.length.steps - self.step]:
-            ids = ids.to(self.device)
-            inputs = self.inputs.batch(ids, self.run.augmentation, augmentation)
-            batch = self.objective.prepare(Batch(inputs, self.labels[ids], ids), method)
+        for inputs, labels, ids in zip(all_inputs, all_labels, all_ids, strict=True):
+            batch = self.objective.prepare(Batch(inputs, labels, ids), method)
             set_learning_rates(self.optimizer, schedule_factor(self.run.schedule, self.step, self.length.steps))
-            self.optimizer.zero_grad()
-            risk = self._risk(parameters, buffers, batch)
-            self.fabric.backward(training.loss_factor * risk)
+            for parameter in self.learned:
+                parameter.grad = None
+            risk = self._risk(batch)
+            (training.loss_factor * risk).backward()
             if training.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(self.learned, training.clip_norm)
             self.optimizer.step()
@@ -252,13 +213,14 @@ class Trainer:
         self.epoch += 1
         return self._history_row(first, torch.stack(risks).double())
 
-    def _risk(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """Return the scalar to minimise, given parameters, buffers and a batch."""
-        with self.fabric.autocast():
-            logits = functional_call(self.model, {**parameters, **buffers}, (batch.inputs,), tie_weights=False)
-        self.objective.observe(batch, logits.detach())
+    def _risk(self, batch: Batch) -> Tensor:
+        """Return the scalar to minimise."""
+        with self._autocast():
+            logits = self.model(batch.inputs)
+        seen = logits.detach()
+        self.objective.observe(batch, seen)
         if self.dynamics is not None:
-            self.dynamics.observe(batch.ids.cpu(), logits.detach().float().cpu(), batch.labels.cpu())
+            self.dynamics.observe(batch.ids.cpu(), seen.float().cpu(), batch.labels.cpu())
         try:
             return self.objective.risk(self.objective.losses(logits, batch))
         except InputError:
@@ -316,8 +278,8 @@ class Trainer:
         if len(rows) == 0:
             return torch.zeros(0, self.dataset.num_classes)
         model = self.final_model.eval()
-        with torch.no_grad(), self.fabric.autocast():
-            parts = [model(self.inputs.batch(ids)).float().cpu() for ids in rows.split(EVALUATION_BATCH)]
+        with torch.no_grad(), self._autocast():
+            parts = [model(inputs).float().cpu() for inputs in self.inputs.batches(rows, EVALUATION_BATCH)]
         return torch.cat(parts)
 
     def _save(self, history_bytes: int, history_checksum: str) -> None:

@@ -17,7 +17,7 @@ from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, validate_setup
 from softtargets.train.graph import RunGraph
-from softtargets.train.loop import length_of
+from softtargets.train.length import length_of
 from softtargets.train.progress import Progress, Tracker
 
 

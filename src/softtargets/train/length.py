@@ -1,0 +1,45 @@
+"""The length of a run, and the settings that must fit it."""
+
+import math
+from dataclasses import dataclass
+
+from softtargets._errors import fail
+from softtargets.data.batches import check_augmentation
+from softtargets.data.dataset import Dataset
+from softtargets.runs.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Length:
+    """The length of a run in steps and epochs."""
+
+    steps: int
+    steps_per_epoch: int
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs, counting one that is cut short."""
+        return math.ceil(self.steps / self.steps_per_epoch)
+
+
+def length_of(run: RunSpec, train_examples: int) -> Length:
+    """Return the length of a run on a training split of this size. The last batch of an epoch may be smaller."""
+    per_epoch = math.ceil(train_examples / run.training.batch_size)
+    return Length(run.training.steps or (run.training.epochs or 0) * per_epoch, per_epoch)
+
+
+def check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
+    """Reject settings that do not fit the data set or the length of the run."""
+    check_augmentation(run.augmentation, dataset)
+    if run.training.evaluate_every is not None and len(dataset.splits["validation"]) == 0:
+        raise fail("training.evaluate_every", "a validation split", "none", "set data.validation or drop the key")
+    if (run.training.evaluate_every or 1) > length.epochs:
+        required = f"at most {length.epochs}, the number of epochs"
+        raise fail(
+            "training.evaluate_every", required, run.training.evaluate_every, "give a smaller value or remove the key"
+        )
+    if run.schedule.warmup_steps >= length.steps:
+        got = f"{run.schedule.warmup_steps} of {length.steps}"
+        raise fail(
+            "schedule.warmup_steps", "fewer than the steps of the run", got, "give a smaller value or train longer"
+        )
