@@ -228,11 +228,14 @@ def test_a_run_held_by_another_is_busy(small_run, tmp_path) -> None:
         assert execute(resolved, store).status == "busy"
 
 
-def test_training_imports_neither_the_compiler_of_torch_nor_a_training_framework(small_run, tmp_path) -> None:
+@pytest.mark.parametrize(
+    "model", [{"name": "mlp", "initial_deviation": 0.1}, {"name": "resnet", "depth": 8, "width": 4}]
+)
+def test_training_imports_neither_the_compiler_of_torch_nor_a_framework(small_run, tmp_path, model) -> None:
     # each takes a second or more of every worker process
-    resolved = small_run(
-        objective={"name": "cross_entropy", "smoothing": 0.1}, training={"epochs": 2, "clip_norm": 1.0}
-    )
+    smoothed = {"name": "cross_entropy", "smoothing": 0.1}
+    training = {"epochs": 2, "clip_norm": 1.0, "average_decay": 0.9, "evaluate_every": 1}
+    resolved = small_run(model=model, objective=smoothed, training=training)
     script = (
         "import sys\n"
         "from softtargets.runs.spec import ResolvedRun\n"
@@ -356,6 +359,14 @@ def test_precision_auto_is_bfloat16_only_where_it_is_fast_and_pays(monkeypatch) 
     assert precision({"name": "resnet"}, True) == "bfloat16"
     assert precision({"name": "resnet"}, False) == "float32"
     assert precision({"name": "mlp"}, True) == "float32"
+
+
+@pytest.mark.parametrize(("tiles", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_instructions_for_bfloat16_without_units_for_matrices_are_not_fast(monkeypatch, tiles, precision) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    run = RunSpec.parse({"model": {"name": "resnet"}, "training": {"epochs": 1, "device": "cpu"}})
+    assert resolve(run, "f").precision == precision
 
 
 def test_training_learns_the_digits(small_run, tmp_path) -> None:

@@ -2,11 +2,12 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from softtargets._checks import check_floating
 from softtargets._errors import fail
@@ -65,9 +66,19 @@ class ModelSpec(NamedSpec):
     @functools.lru_cache(maxsize=256)  # noqa: B019 (specifications are small values)
     def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return the number of parameters of the network, without allocating any."""
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutNormalDraws():
             network = self.network(input_shape, num_classes, **self.model_dump(exclude={"name"}))
         return sum(parameter.numel() for parameter in network.parameters())
+
+
+class _WithoutNormalDraws(TorchFunctionMode):
+    """Skips normal draws of initial weights: on the meta device they import torch's compiler, which takes a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        if func in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 MODELS: dict[str, type[ModelSpec]] = {}

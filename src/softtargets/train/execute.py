@@ -43,8 +43,8 @@ class Outcome:
 def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
     """Replace "auto" settings by their values on this machine.
 
-    Precision "auto" is bfloat16 if the processor multiplies matrices in it (AVX-512 BF16 or AMX; on a GPU, Ampere or
-    later) and the model has convolutions, else float32.
+    Precision "auto" is bfloat16 if the processor has units for matrices in it (AMX; on a GPU, Ampere or later) and the
+    model has convolutions, else float32.
     """
     device = run.training.device
     if device == "cuda" and not torch.cuda.is_available():
