@@ -84,17 +84,16 @@ def plans(fashion: Path, *, rounds: int, quick: bool) -> Iterator[Plan]:
         yield Plan(title, "resnet", images, 2 if quick else 4, 1 if quick else 2, min(2, rounds), precision)
 
 
-def measure(plan: Plan, contenders: Sequence[str]) -> dict[str, list[Cost]]:
+def measure(plan: Plan, contenders: Sequence[str], folder: Path) -> dict[str, list[Cost]]:
     """Run every contender once per round, in a new random order in each round."""
     order, costs = random.Random(0), {name: [] for name in contenders}
-    with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
-        prepare(plan, Path(folder))
-        for _ in range(plan.rounds):
-            for name in order.sample(contenders, len(contenders)):
-                costs[name].append(cost([*CONTENDERS[name], folder]))
-                for store in Path(folder).glob("runs/*"):
-                    if store.name != "cache":
-                        shutil.rmtree(store)
+    prepare(plan, folder)
+    for _ in range(plan.rounds):
+        for name in order.sample(contenders, len(contenders)):
+            costs[name].append(cost([*CONTENDERS[name], str(folder)]))
+            for store in (folder / "runs").iterdir():
+                if store.name != "cache":
+                    shutil.rmtree(store)
     return costs
 
 
@@ -170,16 +169,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     described = machine.describe(torch.device("cpu"), ("lightning",))
     lines = ["# Sweeps of training runs", "", *(f"- {name}: {value}" for name, value in described.items()), ""]
     lines += [EXTRA, "", *sweep_step.table(rounds=2 if options.quick else 9)]
-    for plan in plans(options.data, rounds=1 if options.quick else options.rounds, quick=options.quick):
-        lines += table(plan, measure(plan, contenders))
+    print("\n".join(lines), flush=True)
+    with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
+        for plan in plans(options.data, rounds=1 if options.quick else options.rounds, quick=options.quick):
+            found = table(plan, measure(plan, contenders, Path(folder)))
+            print("\n".join(found), flush=True)
+            lines += found
     if not options.data.exists():
-        lines += [
-            f"Sweeps of ResNet-8 skipped: no folder '{options.data}'; pass the folder of Fashion-MNIST as --data."
-        ]
-    text = "\n".join(lines)
-    print(text)
+        skipped = f"Sweeps of ResNet-8 skipped: no folder '{options.data}'; pass the folder of Fashion-MNIST as --data."
+        print(skipped)
+        lines.append(skipped)
     if not options.quick:
-        pages.put(options.out, "sweep", text)
+        pages.put(options.out, "sweep", "\n".join(lines))
     return 0
 
 

@@ -387,6 +387,17 @@ def test_a_raised_recipe_trains_again(small_run, tmp_path, monkeypatch) -> None:
     assert store.result(before.identity) is not None
 
 
+def test_the_dynamics_do_not_depend_on_how_many_steps_are_recorded_together(small_run, tmp_path, monkeypatch) -> None:
+    resolved = small_run(noise={"name": "symmetric", "rate": 0.3}, training={"dynamics": True})
+    found = []
+    for limit in (0, 700, loop.SEEN_LOGITS):
+        monkeypatch.setattr(loop, "SEEN_LOGITS", limit)
+        store = RunStore(tmp_path / str(limit))
+        assert execute(resolved, store).status == "trained"
+        found.append(_files(store, resolved.identity))
+    assert found[0] == found[1] == found[2]
+
+
 def test_averaged_weights_are_the_exponential_average_of_the_steps(small_run, tmp_path, monkeypatch) -> None:
     decay = 0.8
     resolved = small_run(training={"average_decay": decay, "epochs": 2})

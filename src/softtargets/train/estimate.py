@@ -27,7 +27,7 @@ from softtargets.train.progress import steps_so_far
 BUDGET, TOTAL_BUDGET = 1.0, 4.0
 LEAST_SAMPLES = 3
 # Seconds of computing that a worker process takes to start, which is mostly the import of torch.
-WORKER_START = 5.0
+WORKER_START = 2.0
 # Kinds of runs that are measured.
 MOST_KINDS = 12
 

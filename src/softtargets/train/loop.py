@@ -1,11 +1,9 @@
 """The training loop, the same for every classifier, data set and objective."""
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from softtargets._errors import InputError
-from softtargets._storage import UnfitFileError, read_regular
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
@@ -23,30 +20,23 @@ from softtargets.matrices import Transition
 from softtargets.metrics import accuracy, nll
 from softtargets.noise import TrainingDynamics
 from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn
-from softtargets.runs.checkpoint import load_state, save_state
 from softtargets.runs.network import TrainedModel
 from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun
-from softtargets.runs.store import CHECKPOINT, HISTORY, HISTORY_BYTES
+from softtargets.runs.store import HISTORY
 from softtargets.runs.streams import derived_seed, generator
+from softtargets.train.checkpoints import Selected, resume, save_checkpoint
 from softtargets.train.length import Length, check_fit, length_of
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
 from softtargets.train.teachers import precompute_logits, query_online, read_cache
 
 EVALUATION_BATCH = 1024
+# Logits that are kept until the dynamics are recorded: 16 MiB in float32.
+SEEN_LOGITS = 2**22
 
 
 class DivergedError(RuntimeError):
     """The loss was not finite. Training the same specification again would end in the same way."""
-
-
-@dataclass(frozen=True)
-class Selected:
-    """The epoch (from 1) with the best accuracy on the observed validation labels, and its weights."""
-
-    epoch: int
-    accuracy: float
-    model: dict[str, Tensor]
 
 
 def _copied(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -103,6 +93,7 @@ class Trainer:
             else AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True).eval()
         )
         self.dynamics = TrainingDynamics(len(dataset.labels), dataset.num_classes) if run.training.dynamics else None
+        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []  # ids, logits and labels of steps, for the dynamics
         self.selected: Selected | None = None
         every = run.training.snapshot_every
         self.snapshots = None if every is None else Snapshots(folder, every, self.length.epochs)
@@ -147,7 +138,7 @@ class Trainer:
         Raises:
             DivergedError: if the loss is not finite, naming the step.
         """
-        written = self._resume()
+        written = resume(self)
         if self.epoch == 0:
             self._keep_snapshot()
         saved = time.monotonic()
@@ -165,7 +156,7 @@ class Trainer:
                 report(self.step)
                 last = self.step >= self.length.steps
                 if not last and time.monotonic() - saved >= checkpoint_seconds:
-                    self._save(history.tell(), written.hexdigest())
+                    save_checkpoint(self, history.tell(), written.hexdigest())
                     saved = time.monotonic()
 
     def _keep_snapshot(self) -> None:
@@ -199,7 +190,7 @@ class Trainer:
             for parameter in self.learned:
                 parameter.grad = None
             risk = self._risk(batch)
-            (training.loss_factor * risk).backward()
+            (risk if training.loss_factor == 1 else training.loss_factor * risk).backward()
             if training.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(self.learned, training.clip_norm)
             self.optimizer.step()
@@ -209,6 +200,8 @@ class Trainer:
             self.step += 1
         self.objective.end_epoch(epoch)
         if self.dynamics is not None:
+            if self._seen:
+                self._record_dynamics(self.dynamics)
             self.dynamics.end_epoch()
         self.epoch += 1
         return self._history_row(first, torch.stack(risks).double())
@@ -220,7 +213,9 @@ class Trainer:
         seen = logits.detach()
         self.objective.observe(batch, seen)
         if self.dynamics is not None:
-            self.dynamics.observe(batch.ids.cpu(), seen.float().cpu(), batch.labels.cpu())
+            self._seen.append((batch.ids, seen, batch.labels))
+            if len(self._seen) * seen.numel() > SEEN_LOGITS:
+                self._record_dynamics(self.dynamics)
         try:
             return self.objective.risk(self.objective.losses(logits, batch))
         except InputError:
@@ -228,6 +223,12 @@ class Trainer:
             if bool(torch.isfinite(logits).all()):
                 raise
             return logits.sum() * torch.nan
+
+    def _record_dynamics(self, dynamics: TrainingDynamics) -> None:
+        """Record the logits of the steps since the last call together, since a call takes half a step."""
+        ids, logits, labels = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+        dynamics.observe(ids.cpu(), logits.float().cpu(), labels.cpu())
+        self._seen.clear()
 
     def _seed_dropout(self, seed: int) -> None:
         # torch.manual_seed does the same, but takes as long as two steps: it formats the stack for lazy devices.
@@ -281,46 +282,3 @@ class Trainer:
         with torch.no_grad(), self._autocast():
             parts = [model(inputs).float().cpu() for inputs in self.inputs.batches(rows, EVALUATION_BATCH)]
         return torch.cat(parts)
-
-    def _save(self, history_bytes: int, history_checksum: str) -> None:
-        state = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
-            "history_bytes": history_bytes,
-            "history_checksum": history_checksum,
-            "model": dict(self.model.state_dict()),
-            "optimizer": self.optimizer.state_dict(),
-            "objective": self.objective.state_dict(),
-            "average": None if self.average is None else dict(self.average.state_dict()),
-            "dynamics": None if self.dynamics is None else self.dynamics.state_dict(),
-            "selected": None if self.selected is None else asdict(self.selected),
-        }
-        save_state(self.folder / CHECKPOINT, state)
-
-    def _resume(self) -> "hashlib._Hash":
-        """Restore the checkpoint if it and all that belongs to it are intact, and return the hash of the history."""
-        state = load_state(self.folder / CHECKPOINT)
-        rows = None if state is None else self._history_at(state)
-        if state is None or rows is None or not (self.snapshots is None or self.snapshots.whole(state["epoch"])):
-            (self.folder / HISTORY).write_bytes(b"")
-            return hashlib.sha256()
-        (self.folder / HISTORY).write_bytes(rows)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.objective.load_state_dict(state["objective"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        if self.dynamics is not None:
-            self.dynamics.load_state_dict(state["dynamics"])
-        self.selected = None if state["selected"] is None else Selected(**state["selected"])
-        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
-        return hashlib.sha256(rows)
-
-    def _history_at(self, state: dict[str, Any]) -> bytes | None:
-        """Return the history as it was when a checkpoint was saved; None if it is missing or was edited."""
-        try:
-            rows = read_regular(self.folder / HISTORY, max_bytes=HISTORY_BYTES)[: state["history_bytes"]]
-        except (OSError, UnfitFileError):
-            return None
-        return rows if hashlib.sha256(rows).hexdigest() == state.get("history_checksum") else None
