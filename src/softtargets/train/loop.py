@@ -1,9 +1,11 @@
 """The training loop, the same for every classifier, data set and objective."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import HISTORY
 from softtargets.runs.streams import derived_seed, generator
-from softtargets.train.checkpoints import Selected, resume, save_checkpoint
+from softtargets.train.checkpoints import read_checkpoint, save_checkpoint
 from softtargets.train.length import Length, check_fit, length_of
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
 from softtargets.train.teachers import precompute_logits, query_online, read_cache
@@ -37,6 +39,15 @@ SEEN_LOGITS = 2**22
 
 class DivergedError(RuntimeError):
     """The loss was not finite. Training the same specification again would end in the same way."""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The epoch (from 1) with the best accuracy on the observed validation labels, and its weights."""
+
+    epoch: int
+    accuracy: float
+    model: dict[str, Tensor]
 
 
 def _copied(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -138,7 +149,11 @@ class Trainer:
         Raises:
             DivergedError: if the loss is not finite, naming the step.
         """
-        written = resume(self)
+        state, rows = read_checkpoint(self.folder, self.snapshots)
+        (self.folder / HISTORY).write_bytes(rows)
+        if state is not None:
+            self._restore(state)
+        written = hashlib.sha256(rows)
         if self.epoch == 0:
             self._keep_snapshot()
         saved = time.monotonic()
@@ -156,7 +171,7 @@ class Trainer:
                 report(self.step)
                 last = self.step >= self.length.steps
                 if not last and time.monotonic() - saved >= checkpoint_seconds:
-                    save_checkpoint(self, history.tell(), written.hexdigest())
+                    save_checkpoint(self.folder, self._state(), history.tell(), written.hexdigest())
                     saved = time.monotonic()
 
     def _keep_snapshot(self) -> None:
@@ -282,3 +297,28 @@ class Trainer:
         with torch.no_grad(), self._autocast():
             parts = [model(inputs).float().cpu() for inputs in self.inputs.batches(rows, EVALUATION_BATCH)]
         return torch.cat(parts)
+
+    def _state(self) -> dict[str, Any]:
+        """Return everything that changes during training, for a checkpoint."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "objective": self.objective.state_dict(),
+            "average": None if self.average is None else dict(self.average.state_dict()),
+            "dynamics": None if self.dynamics is None else self.dynamics.state_dict(),
+            "selected": None if self.selected is None else asdict(self.selected),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.objective.load_state_dict(state["objective"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        if self.dynamics is not None:
+            self.dynamics.load_state_dict(state["dynamics"])
+        self.selected = None if state["selected"] is None else Selected(**state["selected"])
+        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
