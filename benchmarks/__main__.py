@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import machine, table
+from benchmarks import cuda, machine, table
 from benchmarks.cases import CASES, Setting
 from benchmarks.measure import Row, measure
 
@@ -22,6 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setting = Setting(torch.device(options.device), options.quick, options.long)
     rounds = 2 if options.quick else options.rounds
     folder = options.out or (Path(tempfile.mkdtemp(prefix="benchmarks-")) if options.quick else Path("benchmarks"))
+    if setting.device.type == "cuda":
+        cuda.run(
+            setting.device, folder, cases=options.cases, rounds=rounds, minutes=options.minutes, quick=setting.quick
+        )
+        return 0
     start, origin = time.monotonic(), machine.describe(setting.device)
     rows: list[Row] = []
     for case in options.cases:
@@ -52,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=int, default=9, help="number of timed rounds (default: 9)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=cuda.MINUTES,
+        help="on CUDA, the time after which nothing is begun (default: 6)",
+    )
     parser.add_argument("--out", type=Path, help="output folder (default: benchmarks; with --quick a temporary folder)")
     return parser
 

@@ -1,6 +1,6 @@
 """The benchmark problems: inputs and contenders of each, the reference first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -67,10 +67,13 @@ class Case:
     problems: Callable[[Setting], Iterator[Problem]]
 
 
-def smoothing(setting: Setting) -> Iterator[Problem]:
-    shapes = [(65536, 10), (65536, 100), (8192, 1000), (2048, 32000), (512, 128000)]
+LARGE = ((65536, 10), (65536, 100), (8192, 1000), (2048, 32000), (512, 128000))
+TINY = ((64, 10), (8, 100))
+
+
+def smoothing(setting: Setting, shapes: Sequence[tuple[int, int]] = LARGE) -> Iterator[Problem]:
     for dtype in (torch.float32, torch.bfloat16):
-        for rows, size in [(64, 10), (8, 100)] if setting.quick else shapes:
+        for rows, size in TINY if setting.quick else shapes:
             z, labels = _logits(rows, size, dtype, setting), _labels(rows, size, setting)
             goals = {"time": 0.4, "most": None if setting.quick else 0.25}
             ours, module = partial(contenders.smoothed_ours, labels), partial(contenders.smoothed_ours_module, labels)

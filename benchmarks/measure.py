@@ -2,6 +2,7 @@
 
 import gc
 import random
+import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from benchmarks import meter
 from benchmarks.cases import Problem
 from benchmarks.contenders import Contender, Loss, Skipped
 
+LATENCIES = 5  # calls
+
 
 @dataclass
 class Row:
@@ -21,7 +24,7 @@ class Row:
 
     Ratios are relative to the reference's time in the same round. `memory` is in buffers of the size of the logits,
     `loss_error` in nats, `gradient_error` a fraction of the gradient's largest entry. `q1` and `q3` are quartiles over
-    rounds.
+    rounds. `latency_ms` is the wall-clock time of a call on an idle GPU, including the launch.
     """
 
     case: str
@@ -34,6 +37,7 @@ class Row:
     ms: float | None = None
     ms_q1: float | None = None
     ms_q3: float | None = None
+    latency_ms: float | None = None
     rounds: int = 0
     memory: float | None = None
     loss_error: float | None = None
@@ -74,6 +78,9 @@ def measure(problem: Problem, *, rounds: int, warmup: int = 1) -> list[Row]:
         if problem.timed:
             _race(runs, problem, rounds, warmup)
             _summarise(runs, rounds)
+        if problem.timed and problem.device.type == "cuda":
+            for run in _going(runs):
+                run.row.latency_ms = run.attempt(lambda run=run: _latency(run, problem))
     for run in _going(runs) if not problem.timed else ():
         run.row.note = "timed only with --long"
     return [run.row for run in runs]
@@ -180,6 +187,15 @@ def _spent(run: _Run, problem: Problem) -> float:
     if not bool(results[0].flatten()[0].isfinite()):
         raise ArithmeticError("the result is not finite")
     return spent
+
+
+def _latency(run: _Run, problem: Problem) -> float:
+    """Return the median latency in milliseconds."""
+    spent = []
+    for _ in range(LATENCIES):
+        step = _step(run.contender, run.loss, problem.inputs)
+        spent.append(1e3 * meter.latency(step, problem.device))
+    return statistics.median(spent)
 
 
 def _summarise(runs: list[_Run], rounds: int) -> None:

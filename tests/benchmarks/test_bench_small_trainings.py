@@ -1,0 +1,44 @@
+"""All ways of training many small networks train the same networks."""
+
+import pytest
+import torch
+
+from benchmarks import small_trainings
+from benchmarks.small_trainings import Result, make_task, one_by_one, page, stacked, streamed
+
+CPU = torch.device("cpu")
+
+
+def test_stacked_networks_learn_what_each_learns_alone() -> None:
+    task = make_task(CPU, models=4, steps=30, batch=32, examples=200)
+    alone, together = one_by_one(task, 60.0), stacked(task, 60.0)
+    assert alone.final is not None
+    assert together.final is not None
+    torch.testing.assert_close(together.final, alone.final, rtol=1e-4, atol=1e-5)
+    assert alone.final.max() < 2.0  # below log 10: they have learned something
+    assert len(set(alone.final.tolist())) == 4
+
+
+def test_the_time_of_some_models_is_scaled_to_all() -> None:
+    result = one_by_one(make_task(CPU, models=3, steps=1, batch=4, examples=20), limit=0.0)
+    assert result.scaled_from == 1
+    assert "scaled from 1 models" in "\n".join(page([result]))
+
+
+def test_graphs_need_cuda() -> None:
+    assert streamed(make_task(CPU, models=1, steps=1, batch=4, examples=20), 1.0).note == "needs CUDA"
+
+
+def test_a_way_that_fails_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(task: small_trainings.Task, limit: float) -> Result:
+        raise RuntimeError("no graph\nat all")
+
+    monkeypatch.setattr(small_trainings, "WAYS", (broken, one_by_one))
+    text = "\n".join(page(small_trainings.measure(CPU, quick=True)))
+    assert "failed: RuntimeError: no graph |" in text
+    assert "one after the other" in text
+
+
+def test_the_command_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert small_trainings.main(["--quick"]) == 0
+    assert "stacked" in capsys.readouterr().out
