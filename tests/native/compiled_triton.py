@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softtargets._native import on_cuda
-from softtargets._native.rows import Rows
+from softtargets._native.row_targets import RowTargets
 from softtargets._numerics import accumulating
 
 # pyright: reportMissingImports=false
@@ -62,22 +62,22 @@ def _compiled(name: str, call: Callable[[], object], monkeypatch: pytest.MonkeyP
     return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options).asm["ptx"]
 
 
-def _rows(form: str, count: int, size: int, wide: torch.dtype) -> Rows:
+def _rows(form: str, count: int, size: int, wide: torch.dtype) -> RowTargets:
     index, some = torch.zeros(count, 1, dtype=torch.int64), torch.zeros(count, dtype=wide)
     valid, left_out = torch.ones(count, size, dtype=torch.bool), torch.zeros(count, dtype=torch.bool)
     match form:
         case "hard":
-            return Rows(index=index)
+            return RowTargets(index=index)
         case "smoothed":
-            return Rows(index=index, value=some[:, None], rest=some, left_out=left_out)
+            return RowTargets(index=index, value=some[:, None], rest=some, left_out=left_out)
         case "prior":
-            return Rows(index=index, value=some[:, None], rest=some, prior=torch.ones(size, dtype=wide))
+            return RowTargets(index=index, value=some[:, None], rest=some, prior=torch.ones(size, dtype=wide))
         case "several":
-            return Rows(index=index.expand(count, 3), value=some[:, None].expand(count, 3), rest=some, valid=valid)
+            return RowTargets(index=index.expand(count, 3), value=some[:, None].expand(count, 3), rest=some, valid=valid)
         case "table":
-            return Rows(weights=torch.ones(5, size, dtype=wide), row=index[:, 0], left_out=left_out)
+            return RowTargets(weights=torch.ones(5, size, dtype=wide), row=index[:, 0], left_out=left_out)
         case _:
-            return Rows(weights=torch.ones(count, size, dtype=wide), valid=valid[0])
+            return RowTargets(weights=torch.ones(count, size, dtype=wide), valid=valid[0])
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -106,7 +106,7 @@ def test_it_compiles_for_other_gpus_and_without_a_gradient(
 ) -> None:
     z = torch.zeros(2, 50, 16, dtype=torch.bfloat16).movedim(1, -1)
     several = torch.zeros(2, 16, 3, dtype=torch.int64)
-    rows = Rows(index=several, value=several.float(), rest=torch.zeros(2, 16))
+    rows = RowTargets(index=several, value=several.float(), rest=torch.zeros(2, 16))
 
     def call() -> None:
         on_cuda.cross_entropy_rows(z, rows, 1.0, z if gradient else None)
