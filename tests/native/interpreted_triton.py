@@ -13,7 +13,7 @@ from torch import Tensor
 
 from softtargets._native import on_cuda
 from softtargets._native.cross_entropy_twin import twin
-from softtargets._native.rows import Rows
+from softtargets._native.row_targets import RowTargets
 from softtargets._numerics import accumulating
 
 # Triton's interpreter computes with NumPy, which warns of logarithms of 0
@@ -31,7 +31,7 @@ def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def _rows(form: str, count: int, size: int, wide: torch.dtype = torch.float32) -> Rows:
+def _rows(form: str, count: int, size: int, wide: torch.dtype = torch.float32) -> RowTargets:
     """Return targets of each form; the numbers are of the dtypes that callers pass."""
     generator = _generator()
     labels = torch.randint(size, (count, 1), generator=generator)
@@ -42,22 +42,22 @@ def _rows(form: str, count: int, size: int, wide: torch.dtype = torch.float32) -
     weights = torch.rand(count, size, dtype=wide, generator=generator) - 0.1
     match form:
         case "hard":
-            return Rows(index=labels)
+            return RowTargets(index=labels)
         case "smoothed":
             number = torch.tensor(0.1, dtype=wide).expand(count)
-            return Rows(index=labels, value=(1 - number)[:, None], rest=number)
+            return RowTargets(index=labels, value=(1 - number)[:, None], rest=number)
         case "prior":
-            return Rows(index=labels, value=(1 - some)[:, None], rest=some, prior=prior)
+            return RowTargets(index=labels, value=(1 - some)[:, None], rest=some, prior=prior)
         case "several":
-            return Rows(index=several, value=value, rest=some)
+            return RowTargets(index=several, value=value, rest=some)
         case "table":
             places = torch.randint(5, (count,), generator=generator)
-            return Rows(weights=torch.rand(5, size, dtype=wide, generator=generator) - 0.1, row=places)
+            return RowTargets(weights=torch.rand(5, size, dtype=wide, generator=generator) - 0.1, row=places)
         case _:
-            return Rows(weights=weights)
+            return RowTargets(weights=weights)
 
 
-def _masked(rows: Rows, kind: str, count: int, size: int) -> Rows:
+def _masked(rows: RowTargets, kind: str, count: int, size: int) -> RowTargets:
     """Return the targets with classes that are not valid, for all rows or per row, and rows that are left out."""
     if kind == "none":
         return rows
@@ -85,7 +85,7 @@ def _scale(count: int, dtype: torch.dtype) -> Tensor:
     return torch.rand(count, dtype=accumulating(dtype), generator=_generator())
 
 
-def _both(z: Tensor, rows: Rows, scale: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _both(z: Tensor, rows: RowTargets, scale: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Return losses and gradient of the kernel and of the twin."""
     ours, theirs = torch.empty_like(z), torch.empty_like(z)
     losses = on_cuda.cross_entropy_rows(z, rows, scale, ours)
@@ -156,12 +156,12 @@ def test_rows_that_are_not_finite(form: str, size: int) -> None:
 def test_masks_of_the_lowest_number(size: int, dtype: torch.dtype) -> None:
     z = _logits(3, size, dtype)
     z[:, 1] = torch.finfo(dtype).min
-    _assert_close(*_both(z, Rows(index=torch.tensor([[0], [2], [1]])), torch.ones(3)))
+    _assert_close(*_both(z, RowTargets(index=torch.tensor([[0], [2], [1]])), torch.ones(3)))
 
 
 def test_a_weight_of_0_on_a_class_of_minus_infinity_adds_nothing() -> None:
     z = torch.tensor([[0.0, -torch.inf, 0.0]])
-    rows = Rows(index=torch.tensor([[1, 0]]), value=torch.tensor([[0.0, 1.0]]))
+    rows = RowTargets(index=torch.tensor([[1, 0]]), value=torch.tensor([[0.0, 1.0]]))
     losses = on_cuda.cross_entropy_rows(z, rows, None, None)
     assert losses.exp().tolist() == pytest.approx([2.0])
 
@@ -170,8 +170,8 @@ def test_a_weight_of_0_on_a_class_of_minus_infinity_adds_nothing() -> None:
 def test_a_class_that_does_not_exist_gives_nan_and_reads_no_other_memory(bad: int) -> None:
     z = torch.zeros(2, 4)
     for rows in (
-        Rows(index=torch.tensor([[bad], [1]])),
-        Rows(weights=torch.rand(4, 4), row=torch.tensor([bad, 1])),
+        RowTargets(index=torch.tensor([[bad], [1]])),
+        RowTargets(weights=torch.rand(4, 4), row=torch.tensor([bad, 1])),
     ):
         gradient = torch.empty_like(z)
         losses = on_cuda.cross_entropy_rows(z, rows, 1.0, gradient)
@@ -183,9 +183,9 @@ def test_a_class_that_does_not_exist_gives_nan_and_reads_no_other_memory(bad: in
 def test_numbers_instead_of_tensors(dtype: torch.dtype) -> None:
     z, index = _logits(4, 5, dtype), torch.tensor([[0], [1], [4], [2]])
     one, other = torch.empty_like(z), torch.empty_like(z)
-    losses = on_cuda.cross_entropy_rows(z, Rows(index=index), 0.1, one)
+    losses = on_cuda.cross_entropy_rows(z, RowTargets(index=index), 0.1, one)
     tenth = torch.full((4,), 0.1, dtype=dtype)
-    assert torch.equal(on_cuda.cross_entropy_rows(z, Rows(index=index), tenth, other), losses)
+    assert torch.equal(on_cuda.cross_entropy_rows(z, RowTargets(index=index), tenth, other), losses)
     assert torch.equal(one, other)
 
 
@@ -213,8 +213,8 @@ def test_layouts(name: str, form: str) -> None:
     scale = _scale(count, z.dtype)
     right = torch.empty(count, 7)
     losses = twin(z.reshape(count, 7), rows, scale, right)
-    every = {field.name: getattr(rows, field.name) for field in fields(Rows)}
-    rows = Rows(
+    every = {field.name: getattr(rows, field.name) for field in fields(RowTargets)}
+    rows = RowTargets(
         **{name: t if t is None or name == "prior" else t.reshape((*shape, *t.shape[1:])) for name, t in every.items()}
     )
     gradient = torch.empty_like(z)
@@ -236,7 +236,7 @@ def test_offsets_beyond_32_bits() -> None:
     except RuntimeError:
         pytest.skip("not enough address space")
     z = storage.as_strided((2, 4), (far, 1)).copy_(torch.tensor([[0.0, 1, 2, 3], [3.0, 1, 2, 0]]))
-    rows = Rows(index=torch.tensor([[3], [0]]))
+    rows = RowTargets(index=torch.tensor([[3], [0]]))
     losses = on_cuda.cross_entropy_rows(z, rows, 1.0, z)
     assert losses[0] == losses[1]
     assert z[0].flip(0)[0] == z[1, 0] < 0

@@ -1,4 +1,4 @@
-"""Cross entropy of rows of logits and its gradient: the compiled kernel, or its twin."""
+"""Cross entropy of rows of logits and its gradient: the compiled kernel, that of Triton on CUDA, or their twin."""
 
 import struct
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail
+from softtargets._native import on_cuda
 from softtargets._native.chunks import by_chunks
 from softtargets._native.cross_entropy_twin import twin
 from softtargets._native.layout import Layout, layout_of, repeated
@@ -29,6 +30,8 @@ def cross_entropy_rows(z: Tensor, rows: RowTargets, scale: Tensor | float | None
     Returns:
         (...) of the accumulating dtype, nats; 0 for a row that is left out.
     """
+    if on_cuda.takes(z) and all(tensor.device == z.device for tensor in rows.tensors()):
+        return on_cuda.cross_entropy_rows(z, rows, scale, gradient)
     if not _possible(z, rows):
         return by_chunks(lambda *chunk: twin(chunk[0], rows.at(chunk[1]), *chunk[2:]), z, scale, gradient)
     losses = torch.empty(z.shape[:-1], dtype=accumulating(z.dtype))

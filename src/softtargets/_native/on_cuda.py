@@ -12,7 +12,7 @@ from torch import Tensor
 
 from softtargets._native.layout import Layout, layout_of
 from softtargets._native.library import VARIABLE
-from softtargets._native.rows import Rows
+from softtargets._native.row_targets import RowTargets
 from softtargets._numerics import accumulating
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -85,7 +85,7 @@ def tile(size: int, dtype: torch.dtype, class_stride: int = 1) -> Tile:
     return Tile(rows, block, True, min(16, max(4, rows * block // 256)))
 
 
-def cross_entropy_rows(z: Tensor, rows: Rows, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+def cross_entropy_rows(z: Tensor, rows: RowTargets, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
     """Return the losses and write the gradient, as :func:`softtargets._native.cross_entropy.cross_entropy_rows`."""
     size = z.shape[-1]
     losses = z.new_empty(z.shape[:-1], dtype=accumulating(z.dtype))
@@ -201,7 +201,7 @@ def _per_row(number: Tensor | float | None, losses: Tensor) -> tuple[int, Any, i
     return 2, flat, flat.stride(0)
 
 
-def _entries(rows: Rows, count: int) -> tuple[Any, ...]:
+def _entries(rows: RowTargets, count: int) -> tuple[Any, ...]:
     """Return the classes and their weights, each with two strides, and their number per row."""
     if rows.index is None:
         return (None, 0, 0, None, 0, 0, 0)
@@ -212,7 +212,7 @@ def _entries(rows: Rows, count: int) -> tuple[Any, ...]:
     return (index, *index.stride(), value, *value.stride(), index.shape[1])
 
 
-def _weights(rows: Rows, layout: Layout) -> Matrix:
+def _weights(rows: RowTargets, layout: Layout) -> Matrix:
     """Return the weights of all classes, per row or as a table."""
     if rows.weights is None or rows.row is None:
         return _as(layout, rows.weights)

@@ -10,6 +10,7 @@ from softtargets._checks import check_floating, check_int
 from softtargets._errors import fail
 from softtargets._native.chunks import cut
 from softtargets._native.cross_entropy import cross_entropy_rows
+from softtargets._native.products import add_product, rows_of_a_chunk
 from softtargets._numerics import accumulating
 from softtargets.losses._engine.ahead import Unchanged, plain_tensors
 from softtargets.losses._engine.cross_entropy import plain_cross_entropy, rows_of_targets
@@ -47,7 +48,8 @@ def linear_cross_entropy(
         weight: (K, H) float, as in torch.nn.Linear.
         targets: (...) integer labels, (..., K) float probabilities, or Targets of (...).
         bias: (K,) float or None.
-        chunk: rows per chunk, at least 1; None: 1/32 of the rows, in half precision 1/16, and at least 64.
+        chunk: rows per chunk, at least 1; None: 1/32 of the rows, in half precision 1/16, and at least 64;
+            on CUDA also at least a quarter of H, in half precision H.
         ignore_index: label of an example to leave out. Soft targets mark such examples in ``Targets.ignored``.
         mask: (...) bool, True for an example to include; None: include every example that is not ignored.
         reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
@@ -103,8 +105,10 @@ def linear_cross_entropy(
     ingredients = batch.targets.tensors().values()
     if not plain_tensors(hidden, weight, bias, *ingredients) or any(t.requires_grad for t in ingredients):
         return batch.finish(_plain(hidden, weight, bias, read), reduction)
-    parts = PARTS if accumulating(hidden.dtype) == hidden.dtype else PARTS_IN_HALF_PRECISION
-    rows = chunk or max(FEWEST, -(-hidden.shape[:-1].numel() // parts))
+    count, half = hidden.shape[:-1].numel(), accumulating(hidden.dtype) != hidden.dtype
+    rows = chunk or max(FEWEST, -(-count // (PARTS_IN_HALF_PRECISION if half else PARTS)))
+    if chunk is None and hidden.is_cuda:
+        rows = rows_of_a_chunk(count, hidden.shape[-1], half)
     learning = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias))
     losses = _Linear.apply(hidden, weight, bias, read, rows, learning)
     return batch.finish(losses, reduction)  # pyright: ignore[reportArgumentType]
@@ -235,7 +239,7 @@ def _through(
                     z.T.to(wide), flat.to(wide)
                 )  # on the CPU faster than a half-precision product and a sum
             elif of_weight is not None:
-                of_weight.add_(z.T @ flat)
+                add_product(of_weight, z.T, flat)
             if of_bias is not None:
                 of_bias.add_(z.sum(0, dtype=wide))
     return losses, of_hidden, of_weight, of_bias

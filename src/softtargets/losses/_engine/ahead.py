@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from softtargets._errors import fail
+from softtargets._native.scale import scale_rows
 from softtargets._numerics import accumulating, as_like
 from softtargets.losses._engine.row_loss import RowLoss, TotalLoss
 
@@ -224,7 +225,7 @@ def gradient_again(loss: Any, z: Tensor, reduction: str | None, grad: Tensor, gr
 def scaled(gradient: Tensor, expected: Tensor | float, grad: Tensor) -> bool:
     """Turn a gradient for `expected` into one for `grad` if no rounding is needed; return whether it was done."""
     if gradient.device.type != "cpu":  # comparing the values would make the host wait
-        gradient.mul_(_ratio(grad, expected) if grad.ndim == 0 else _ratio(grad, expected)[..., None])
+        scale_rows(gradient, _ratio(grad, expected))
         return True
     if grad.numel() == 0:
         return True
@@ -272,7 +273,7 @@ def _overwritten(ctx: Any, grad: Tensor | None, grad_logits: Tensor | None) -> T
     if grad is None:
         return None
     if gradient.device.type != "cpu" or not scaled(gradient, ctx.call.expected, grad):
-        gradient.mul_(_ratio(grad, ctx.call.expected)[..., None])
+        scale_rows(gradient, _ratio(grad, ctx.call.expected))
     return gradient.movedim(-1, ctx.call.dim)
 
 
