@@ -1,0 +1,58 @@
+"""A block of rows, and what several estimates need of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+# Cells of the histograms of a column: the upper half of the bits of a float32 in [0, 1].
+CELLS = 0x3F80 + 1
+# Numbers in a piece of a block.
+PART = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledBlock:
+    """Consecutive rows with checked probabilities.
+
+    Args:
+        probs: (n, K) float32 or float64.
+        labels: (n,) int64, in [0, K).
+        first_row: index of the first row.
+    """
+
+    probs: Tensor
+    labels: Tensor
+    first_row: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def rows(self) -> Tensor:
+        """(n,) int64, the indices of the rows."""
+        return torch.arange(self.first_row, self.first_row + len(self))
+
+    @cached_property
+    def own(self) -> Tensor:
+        """(n,) probabilities of the labels."""
+        return self.probs.gather(1, self.labels[:, None])[:, 0]
+
+    @cached_property
+    def predicted(self) -> Tensor:
+        """(n,) int64, the most probable classes."""
+        return self.probs.argmax(1)
+
+    @cached_property
+    def cells(self) -> Tensor:
+        """(n, K) int32, the cell of the histogram in which each probability lies; it grows with the probability."""
+        return (self.probs.float().view(torch.int32) >> 16).clamp_(0, CELLS - 1)
+
+    def parts(self) -> Iterator["LabelledBlock"]:
+        """Yield the rows in pieces that fit into a cache."""
+        step = max(1, PART // self.probs.shape[1])
+        for start in range(0, len(self), step):
+            piece = slice(start, start + step)
+            yield LabelledBlock(self.probs[piece], self.labels[piece], self.first_row + start)
