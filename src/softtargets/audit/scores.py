@@ -3,11 +3,12 @@
 from torch import Tensor
 
 from softtargets import noise
+from softtargets._native.label_rows import label_rows
 from softtargets.audit.results import LabelScore
 from softtargets.metrics import auroc
 from softtargets.noise import ConfidentJoint
 from softtargets.noise.streaming.blocks import LabelledBlock
-from softtargets.noise.streaming.confident import bounds_of, confident_class, confidently_other
+from softtargets.noise.streaming.confident import bounds_of, confidently_other
 
 PRECISION_AT = 200
 # Steps of the label posterior. More steps would fit the errors of the model and make the posterior over-confident.
@@ -49,13 +50,17 @@ def posterior_of(block: LabelledBlock, joint: ConfidentJoint) -> Tensor:
 def other_scores(block: LabelledBlock, joint: ConfidentJoint) -> tuple[dict[str, Tensor], Tensor]:
     """Return the other scores of the predictions, (n,) float32 by name, and the best other class, (n,) int64."""
     bounds = bounds_of(joint.thresholds, block.probs.dtype)
-    clean = confident_class(block.probs, block.labels, bounds)
-    best, suggested = block.probs.scatter(1, block.labels[:, None], -1.0).max(1)
-    suspected = confidently_other(clean, block.labels, block.own, best)
-    confidence = block.own.float()
+    found = label_rows(block.probs, block.labels, bounds=bounds, best=True, other=True)
+    assert found is not None
+    own, best, suggested, clean = found
+    assert best is not None
+    assert suggested is not None
+    assert clean is not None
+    suspected = confidently_other(clean, block.labels, own, best)
+    confidence = own.float()
     scores = {
         "self_confidence": confidence,
-        "normalized_margin": ((block.own - best + 1) / 2).float(),
+        "normalized_margin": ((own - best + 1) / 2).float(),
         "confident_joint": confidence - suspected.float(),
     }
     return scores, suggested

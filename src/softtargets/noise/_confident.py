@@ -1,20 +1,10 @@
 """Confident learning: joint counts of clean and observed labels (Northcutt et al. 2021)."""
 
-from collections.abc import Iterator
-
-from torch import Tensor
-
 from softtargets._arrays import ArrayLike, array_function
-from softtargets._rows import read_rows, row_chunks
+from softtargets._rows import read_rows
 from softtargets.noise._joint import ConfidentJoint
 from softtargets.noise.estimators.registry import estimator
-from softtargets.noise.streaming.confident import (
-    ConfidentCounts,
-    ConfidentJointStream,
-    ConfidentSums,
-    bounds_of,
-    confident_class,
-)
+from softtargets.noise.streaming.confident import ConfidentCounts, ConfidentJointStream, ConfidentSums
 
 __all__ = ["ConfidentCounts", "ConfidentSums", "confident_joint"]
 
@@ -89,15 +79,8 @@ def confident_joint(
     read = read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
     rows, given = read.counted_probs
     sums = ConfidentSums(rows.shape[1])
-    sums.add(rows, given)
+    sums.add(rows.detach().gather(1, given[:, None])[:, 0], given)
     counts = ConfidentCounts(sums)
-    for part, clean in confident_classes(rows, given, counts.thresholds.to(rows.device)):
-        counts.count(clean, given[part])
+    counts.add(rows, given, check=True)
     found = counts.compute()
     return ConfidentJoint(*(part.to(rows.device) for part in (found.counts, found.class_counts, found.thresholds)))
-
-
-def confident_classes(probs: Tensor, labels: Tensor, thresholds: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Yield, chunk by chunk, the slice of the rows and the class that each is confident of, int64, or -1."""
-    for rows, chunk in row_chunks(probs):
-        yield rows, confident_class(chunk, labels[rows], bounds_of(thresholds, chunk.dtype))

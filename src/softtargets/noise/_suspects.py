@@ -9,11 +9,12 @@ from torch import Tensor
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_floating, check_fraction, read_ids
 from softtargets._errors import fail, fail_type
+from softtargets._numerics import accumulating
 from softtargets._results import TensorResult
 from softtargets._rows import read_rows
-from softtargets.noise._confident import confident_classes
 from softtargets.noise._joint import ConfidentJoint
-from softtargets.noise.streaming.confident import confidently_other
+from softtargets.noise.streaming.confident import bounds_of, confidently_other
+from softtargets.noise.streaming.rows import label_chunks
 
 __all__ = ["ExpectedWrong", "confident_suspects", "expected_wrong"]
 
@@ -80,11 +81,11 @@ def confident_suspects(
         remedy = "pass confident_joint(probs, labels)"
         raise fail("joint", f"{read.num_classes} classes, as in probs", len(thresholds), remedy)
     found = torch.zeros(len(given), dtype=torch.bool, device=rows.device)
-    for part, clean in confident_classes(rows, given, thresholds):
-        suspects = ((clean >= 0) & (clean != given[part])).nonzero().flatten()
-        chosen, labels_of = rows.detach()[part][suspects], given[part][suspects]
-        own = chosen.gather(1, labels_of[:, None])[:, 0]
-        found[part][suspects] = confidently_other(clean[suspects], labels_of, own, chosen.amax(1))
+    bounds = bounds_of(thresholds, accumulating(rows.dtype))
+    for part, chunk in label_chunks(rows, given, bounds=bounds, best=True):
+        assert chunk.clean is not None
+        assert chunk.best is not None
+        found[part] = confidently_other(chunk.clean, given[part], chunk.own, chunk.best)
     return read.spread(found, False)
 
 

@@ -7,6 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from softtargets._native.label_rows import LabelRows, label_rows
+
 # Cells of the histograms of a column: the upper half of the bits of a float32 in [0, 1].
 CELLS = 0x3F80 + 1
 # Numbers in a piece of a block.
@@ -38,12 +40,22 @@ class LabelledBlock:
     @cached_property
     def own(self) -> Tensor:
         """(n,) probabilities of the labels."""
-        return self.probs.gather(1, self.labels[:, None])[:, 0]
+        return self._best.own
 
     @cached_property
     def predicted(self) -> Tensor:
-        """(n,) int64, the most probable classes."""
-        return self.probs.argmax(1)
+        """(n,) int64, the most probable classes, of ties the first."""
+        own, best, other = self._best.own, self._best.best, self._best.other
+        assert best is not None
+        assert other is not None
+        tied = torch.where(own == best, other.minimum(self.labels), other)
+        return torch.where(own > best, self.labels, tied)
+
+    @cached_property
+    def _best(self) -> LabelRows:
+        found = label_rows(self.probs, self.labels, best=True, other=True)
+        assert found is not None
+        return found
 
     @cached_property
     def cells(self) -> Tensor:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from softtargets._native.label_rows import confident_pairs
 from softtargets.noise._bootstrap import TransitionInterval, draw_rows, percentile_ends
 from softtargets.noise._joint import ConfidentJoint
 from softtargets.noise.streaming.blocks import PART, LabelledBlock
-from softtargets.noise.streaming.confident import bounds_of, confident_class, thresholds_of
+from softtargets.noise.streaming.confident import bounds_of, thresholds_of
 from softtargets.noise.streaming.fixed import FixedSums
 
 # If every class is missing from a draw with a probability below exp(-SURE), draws are made without looking at labels.
@@ -76,18 +77,11 @@ class ConfidentBootstrap:
     def count(self, block: LabelledBlock) -> None:
         """Add a block of the second pass."""
         bounds = bounds_of(self._thresholds, block.probs.dtype)
-        low, high = bounds.amin(0), bounds.amax(0)
-        for part in block.parts():
-            # no draw differs from the others in a row without a probability between its lowest and highest bound
-            clean = confident_class(part.probs, part.labels, high)
-            unsure = ((part.probs >= low) & (part.probs < high)).any(1)
-            rows, draws = self._pairs(part)
-            apart = unsure[rows]
-            self._add(draws[~apart], clean[rows[~apart]], part.labels[rows[~apart]])
-            step = max(1, PART // self.num_classes)
-            for some, their in zip(rows[apart].split(step), draws[apart].split(step), strict=True):
-                labels = part.labels[some]
-                self._add(their, confident_class(part.probs[some], labels, bounds[their]), labels)
+        rows, draws = self._pairs(block)
+        clean = confident_pairs(block.probs, block.labels, rows, draws, bounds)
+        met = clean >= 0
+        cells = (draws[met] * self.num_classes + clean[met]) * self.num_classes + block.labels[rows[met]]
+        self._counts.index_add_(0, cells, torch.ones_like(cells, dtype=torch.int32))
 
     def interval(self, joint: ConfidentJoint, confidence: float) -> TransitionInterval:
         """Return the intervals around the confident joint of all rows after the second pass."""
@@ -125,8 +119,3 @@ class ConfidentBootstrap:
         offset = ends[:, 0] - (lengths.cumsum(0) - lengths)
         places = torch.arange(len(draws)) + (offset + torch.arange(len(lengths)) * self._length)[draws]
         return self._rows.view(-1)[places].long() - block.first_row, draws
-
-    def _add(self, draws: Tensor, clean: Tensor, labels: Tensor) -> None:
-        met = clean >= 0
-        cells = (draws[met] * self.num_classes + clean[met]) * self.num_classes + labels[met]
-        self._counts.index_add_(0, cells, torch.ones_like(cells, dtype=torch.int32))

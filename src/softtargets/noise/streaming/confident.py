@@ -1,5 +1,6 @@
 """The confident joint of rows that arrive in any number of pieces: sums in a first pass, counts in a second."""
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import torch
@@ -8,11 +9,13 @@ from torch import Tensor
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_num_classes
 from softtargets._errors import fail, fail_type
+from softtargets._numerics import accumulating
 from softtargets._rows import check_probs, read_rows
 from softtargets.noise._joint import ConfidentJoint
 from softtargets.noise.estimators.streams import TransitionStream
 from softtargets.noise.streaming.blocks import LabelledBlock
 from softtargets.noise.streaming.fixed import FixedSums
+from softtargets.noise.streaming.rows import label_chunks
 
 # SLACK: how far below its threshold a probability may be, so that a constant column reaches its own mean despite
 # rounding. FLOOR: the lowest threshold.
@@ -52,15 +55,12 @@ class ConfidentSums:
     def update(self, probs: ArrayLike, labels: ArrayLike, **options: Any) -> Self:
         """Add examples. Arguments, options and errors are those of :func:`confident_joint`."""
         rows, given = _read(self.num_classes, probs, labels, options)
-        self.add(rows, given)
+        check_probs(rows)
+        self.add(rows.detach().gather(1, given[:, None])[:, 0], given)
         return self
 
-    def add(self, probs: Tensor, labels: Tensor) -> None:
-        """Add (n, K) probabilities that were checked, with (n,) int64 labels."""
-        self.add_confidence(probs.detach().gather(1, labels[:, None])[:, 0], labels)
-
-    def add_confidence(self, confidence: Tensor, labels: Tensor) -> None:
-        """Add examples by the (n,) probabilities of their labels."""
+    def add(self, confidence: Tensor, labels: Tensor) -> None:
+        """Add examples by the (n,) probabilities of their labels, and their (n,) int64 labels."""
         labels = labels.cpu()
         self.class_counts += torch.bincount(labels, minlength=self.num_classes)
         self._confidence.add(labels, confidence.cpu())
@@ -93,22 +93,17 @@ class ConfidentCounts:
     def update(self, probs: ArrayLike, labels: ArrayLike, **options: Any) -> Self:
         """Add examples. Arguments, options and errors are those of :func:`confident_joint`."""
         rows, given = _read(self.num_classes, probs, labels, options)
-        step = max(1, 2**20 // self.num_classes)
-        for chunk, some in zip(rows.split(step), given.split(step), strict=True):
-            self.add(chunk, some)
+        # a bad row must leave the counts unchanged
+        check_probs(rows)
+        self.add(rows, given, check=False)
         return self
 
-    def add(self, probs: Tensor, labels: Tensor) -> None:
-        """Add (n, K) probabilities that were checked, with (n,) int64 labels."""
-        chunk = probs.detach()
-        chunk = chunk.float() if chunk.itemsize < 4 else chunk
-        self.count(confident_class(chunk, labels, bounds_of(self.thresholds, chunk.dtype)), labels)
-
-    def count(self, clean: Tensor, labels: Tensor) -> None:
-        """Add examples by the (n,) classes that they are confident of, -1 for none."""
-        met = clean >= 0
-        cells = clean[met] * self.num_classes + labels[met]
-        self._cells += torch.bincount(cells, minlength=len(self._cells)).cpu()
+    def add(self, probs: Tensor, labels: Tensor, *, check: bool) -> None:
+        """Add (n, K) probabilities with (n,) int64 labels."""
+        for part, clean in confident_classes(probs, labels, self.thresholds, check=check):
+            met = clean >= 0
+            cells = clean[met] * self.num_classes + labels[part][met]
+            self._cells += torch.bincount(cells, minlength=len(self._cells)).cpu()
 
     def merge(self, other: "ConfidentCounts") -> Self:
         """Add the examples of another object with equal sums; the other stays unchanged."""
@@ -133,14 +128,13 @@ class ConfidentJointStream(TransitionStream):
         self.sums = ConfidentSums(self.num_classes)
 
     def first(self, block: LabelledBlock) -> None:
-        self.sums.add_confidence(block.own, block.labels)
+        self.sums.add(block.own, block.labels)
 
     def begin_second(self, class_counts: Tensor) -> None:
         self.counts = ConfidentCounts(self.sums)
 
     def second(self, block: LabelledBlock) -> None:
-        for part in block.parts():
-            self.counts.add(part.probs, part.labels)
+        self.counts.add(block.probs, block.labels, check=False)
 
     def result(self) -> ConfidentJoint:
         return self.counts.compute()
@@ -157,29 +151,14 @@ def bounds_of(thresholds: Tensor, dtype: torch.dtype) -> Tensor:
     return thresholds.to(dtype) - SLACK
 
 
-def confident_class(probs: Tensor, labels: Tensor, bounds: Tensor) -> Tensor:
-    """Return the class that each row is confident of, (n,) int64, or -1.
-
-    Args:
-        probs: (n, K) float32 or float64.
-        labels: (n,) int64.
-        bounds: (K,) smallest probability that reaches the threshold of each class, or (n, K), of each row.
-    """
-    beyond = probs - bounds
-    own = beyond.gather(1, labels[:, None])[:, 0]
-    clean = torch.where(own >= 0, labels, -1)
-    # finding the place of a maximum is the slowest of these passes: only rows that reach the threshold of another
-    # class need it
-    rest = (beyond.scatter_(1, labels[:, None], -torch.inf).amax(1) >= 0).nonzero().flatten()
-    left = probs.index_select(0, rest)
-    its = bounds.expand_as(probs).index_select(0, rest) if bounds.ndim == 2 else bounds.expand_as(left)
-    highest, place = left.max(1)
-    # if the largest probability is below its threshold, the row belongs to another class if it reaches exactly one
-    short = (highest < its.gather(1, place[:, None])[:, 0]).nonzero().flatten()
-    reached = left[short] >= its[short]
-    place[short] = torch.where(reached.sum(1) == 1, reached.byte().argmax(1), place[short])
-    clean[rest] = place
-    return clean
+def confident_classes(
+    probs: Tensor, labels: Tensor, thresholds: Tensor, *, check: bool
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the slice of each chunk of rows, and the class that each row is confident of, int64, or -1."""
+    bounds = bounds_of(thresholds.to(probs.device), accumulating(probs.dtype))
+    for part, found in label_chunks(probs, labels, bounds=bounds, check=check):
+        assert found.clean is not None
+        yield part, found.clean
 
 
 def confidently_other(clean: Tensor, labels: Tensor, own: Tensor, best: Tensor) -> Tensor:
@@ -200,9 +179,7 @@ def _read(num_classes: int, probs: Any, labels: Any, options: dict[str, Any]) ->
         raise fail(
             "probs", f"{num_classes} classes, as in num_classes", read.num_classes, "use one object per data set"
         )
-    rows, given = read.counted_probs
-    check_probs(rows)
-    return rows, given
+    return read.counted_probs
 
 
 def _check_merge(one: ConfidentSums | ConfidentCounts, other: object) -> None:
