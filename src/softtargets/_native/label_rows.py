@@ -16,7 +16,7 @@ _PACKED = struct.Struct("=8qd7q")
 _CHUNK = 2**20
 
 
-class LabelRows(NamedTuple):
+class LabelScan(NamedTuple):
     """What was asked for of each row; None for the rest.
 
     Args:
@@ -40,7 +40,7 @@ def label_rows(
     best: bool = False,
     other: bool = False,
     tolerance: float | None = None,
-) -> LabelRows | None:
+) -> LabelScan | None:
     """Return what is asked for of every row, or None if a row does not hold probabilities.
 
     Args:
@@ -61,7 +61,7 @@ def label_rows(
         return torch.empty(len(labels), dtype=dtype) if wanted else None
 
     own = torch.empty(len(labels), dtype=wide)
-    found = LabelRows(own, result(best, wide), result(other, torch.int64), result(bounds is not None, torch.int64))
+    found = LabelScan(own, result(best, wide), result(other, torch.int64), result(bounds is not None, torch.int64))
     return found if _run(probs, labels, found, bounds, tolerance=tolerance) else None
 
 
@@ -78,7 +78,7 @@ def confident_pairs(probs: Tensor, labels: Tensor, rows: Tensor, draws: Tensor, 
     if not _possible(probs, labels):
         return _pairs_twin(probs, labels, rows, draws, bounds)
     clean = torch.empty(len(rows), dtype=torch.int64)
-    _run(probs, labels, LabelRows(clean[:0], clean=clean), bounds, index=rows, bounds_row=draws)
+    _run(probs, labels, LabelScan(clean[:0], clean=clean), bounds, index=rows, bounds_row=draws)
     return clean
 
 
@@ -92,7 +92,7 @@ def _possible(probs: Tensor, labels: Tensor) -> bool:
 def _run(
     probs: Tensor,
     labels: Tensor,
-    found: LabelRows,
+    found: LabelScan,
     bounds: Tensor | None,
     *,
     tolerance: float | None = None,
@@ -115,7 +115,7 @@ def _run(
 
 def _twin(
     probs: Tensor, labels: Tensor, bounds: Tensor | None, best: bool, other: bool, tolerance: float | None
-) -> LabelRows | None:
+) -> LabelScan | None:
     step, parts = max(1, _CHUNK // probs.shape[1]), []
     for chunk, given in zip(probs.split(step), labels.split(step), strict=True):
         wide = chunk.to(accumulating(chunk.dtype))
@@ -128,8 +128,8 @@ def _twin(
         elif best:
             highest = wide.scatter(1, given[:, None], -1.0).amax(1)
         clean = None if bounds is None else _confident(wide, given, bounds)
-        parts.append(LabelRows(own, highest if best else None, place, clean))
-    return LabelRows(*(None if of[0] is None else torch.cat(of) for of in zip(*parts, strict=True)))  # pyright: ignore[reportArgumentType]
+        parts.append(LabelScan(own, highest if best else None, place, clean))
+    return LabelScan(*(None if of[0] is None else torch.cat(of) for of in zip(*parts, strict=True)))  # pyright: ignore[reportArgumentType]
 
 
 def _are_probabilities(probs: Tensor, tolerance: float) -> bool:

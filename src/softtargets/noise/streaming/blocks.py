@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from softtargets._native.label_rows import LabelRows, label_rows
+from softtargets._native.label_rows import LabelScan, label_rows
 
 # Cells of the histograms of a column: the upper half of the bits of a float32 in [0, 1].
 CELLS = 0x3F80 + 1
@@ -52,7 +52,7 @@ class LabelledBlock:
         return torch.where(own > best, self.labels, tied)
 
     @cached_property
-    def _best(self) -> LabelRows:
+    def _best(self) -> LabelScan:
         found = label_rows(self.probs, self.labels, best=True, other=True)
         assert found is not None
         return found

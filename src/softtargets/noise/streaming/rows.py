@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 from softtargets._checks import sum_tolerance
-from softtargets._native.label_rows import LabelRows, label_rows
+from softtargets._native.label_rows import LabelScan, label_rows
 from softtargets._rows import row_chunks
 
 # Numbers of a chunk: enough for several threads.
@@ -20,7 +20,7 @@ def label_chunks(
     best: bool = False,
     other: bool = False,
     check: bool = True,
-) -> Iterator[tuple[slice, LabelRows]]:
+) -> Iterator[tuple[slice, LabelScan]]:
     """Yield the slice of each chunk of rows, and what is asked for of its rows.
 
     Args:
