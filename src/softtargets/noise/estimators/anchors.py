@@ -8,6 +8,7 @@ from torch import Tensor
 
 from softtargets._checks import check_fraction
 from softtargets._errors import fail
+from softtargets._native.columns import select_entries
 from softtargets._rows import check_probs, classes_last, read_rows
 from softtargets.matrices import Transition
 from softtargets.noise._transitions import from_confusion
@@ -51,10 +52,18 @@ class AnchorPointsStream(TransitionStream):
         if self.percentile is None:
             return
         for part in block.parts():
-            below = torch.where(part.probs < self._bounds.to(part.probs.dtype), part.probs, -1.0)
-            for column in self._all_equal.tolist():
-                below[:, column] = torch.where(part.probs[:, column] == self._lowest[column], 0.0, -1.0)
-            self._take(part, below)
+            # few entries are above the largest one so far and below the bound
+            low, high = self._best.to(part.probs.dtype), self._bounds.to(part.probs.dtype)
+            rows, columns = select_entries(part.probs, low, high)
+            values = part.probs[rows, columns].double()
+            highest = self._best.scatter_reduce(0, columns, values, "amax")
+            for column in (highest > self._best).nonzero().flatten().tolist():
+                self._anchors[column] = part.probs[rows[(columns == column) & (values == highest[column])][0]].double()
+            self._best = highest
+            for column in self._all_equal[self._best[self._all_equal] < 0].tolist():
+                equal = (part.probs[:, column] == self._lowest[column]).nonzero().flatten()
+                if len(equal):
+                    self._anchors[column], self._best[column] = part.probs[equal[0]].double(), self._lowest[column]
 
     def result(self) -> Transition:
         return from_confusion(self._anchors)
@@ -85,7 +94,8 @@ class AnchorCountsStream(TransitionStream):
         self._bounds = self.ranks.found(self._question).nan_to_num(torch.inf)
 
     def third(self, block: LabelledBlock) -> None:
-        rows, columns = (block.probs >= self._bounds.to(block.probs.dtype)).nonzero(as_tuple=True)
+        low = self._bounds.to(block.probs.dtype)
+        rows, columns = select_entries(block.probs, low, torch.full_like(low, torch.inf))
         cells = columns * self.num_classes + block.labels[rows]
         self._counts += cells.bincount(minlength=len(self._counts))
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from softtargets._native.label_rows import LabelScan, label_rows
 
-# Cells of the histograms of a column: the upper half of the bits of a float32 in [0, 1].
-CELLS = 0x3F80 + 1
 # Numbers in a piece of a block.
 PART = 2**20
 
@@ -56,11 +54,6 @@ class LabelledBlock:
         found = label_rows(self.probs, self.labels, best=True, other=True)
         assert found is not None
         return found
-
-    @cached_property
-    def cells(self) -> Tensor:
-        """(n, K) int32, the cell of the histogram in which each probability lies; it grows with the probability."""
-        return (self.probs.float().view(torch.int32) >> 16).clamp_(0, CELLS - 1)
 
     def parts(self) -> Iterator["LabelledBlock"]:
         """Yield the rows in pieces that fit into a cache."""
