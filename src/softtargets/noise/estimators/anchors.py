@@ -57,8 +57,12 @@ class AnchorPointsStream(TransitionStream):
             rows, columns = select_entries(part.probs, low, high)
             values = part.probs[rows, columns].double()
             highest = self._best.scatter_reduce(0, columns, values, "amax")
-            for column in (highest > self._best).nonzero().flatten().tolist():
-                self._anchors[column] = part.probs[rows[(columns == column) & (values == highest[column])][0]].double()
+            equal = (values == highest[columns]).nonzero().flatten()
+            first = columns.new_full((self.num_classes,), len(part)).scatter_reduce(
+                0, columns[equal], rows[equal], "amin"
+            )
+            better = highest > self._best
+            self._anchors[better] = part.probs[first[better]].double()
             self._best = highest
             for column in self._all_equal[self._best[self._all_equal] < 0].tolist():
                 equal = (part.probs[:, column] == self._lowest[column]).nonzero().flatten()
