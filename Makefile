@@ -60,6 +60,7 @@ bench: install
 	$(BIN)/python -m benchmarks.where
 	$(BIN)/python -m benchmarks.calibration
 	$(BIN)/python -m benchmarks.sweep
+	$(BIN)/python -m benchmarks.jobs
 	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
 	$(PEERS)/python -m pip install --quiet --disable-pip-version-check 'cleanlab==2.9.0'
 	$(BIN)/python -m benchmarks.noise --cleanlab $(PEERS)/python

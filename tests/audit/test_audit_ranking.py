@@ -2,48 +2,77 @@
 
 import pytest
 import torch
+from torch import Tensor
 
+from softtargets.audit import ranking
 from softtargets.audit.evidence import LabelEvidence
-from softtargets.audit.ranking import RankedLabels, estimate_cutoffs, find_suspects, rank_labels
+from softtargets.audit.ranking import RankedLabels, RankingPass, estimate_cutoffs
 from softtargets.matrices import Transition
-from softtargets.noise import TransitionInterval
+from softtargets.noise import ConfidentJoint, TransitionInterval
+from softtargets.noise.streaming.blocks import LabelledBlock
 
-SCORES = {"label_posterior": torch.tensor([0.9, 0.1, 0.8, 0.2]), "other": torch.tensor([0.0, 0.1, 0.2, 0.3])}
-
-
-@pytest.fixture
-def evidence() -> LabelEvidence:
-    probs = torch.tensor([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.1, 0.5, 0.4]])
-    labels = torch.tensor([0, 0, 1, 1])
-    return LabelEvidence(probs, labels, ("a", "b", "c"), reference=torch.tensor([0, 1, 1, 2]))
+SCORES = torch.tensor([0.9, 0.1, 0.8, 0.2])
+PROBS = torch.tensor([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.1, 0.5, 0.4]])
+LABELS, REFERENCE = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 2])
+# a noise rate of one half
+JOINT = ConfidentJoint(torch.ones(3, 3).fill_diagonal_(2).long(), torch.tensor([2, 2, 0]), torch.full((3,), 0.5))
 
 
-@pytest.fixture
-def ranked() -> RankedLabels:
+def rank(evidence: LabelEvidence, cuts: tuple[int, ...], keep: bool = False) -> RankedLabels:
+    found, start = RankingPass(JOINT, 4, keep=keep), 0
+    for end in (*cuts, 4):
+        found.add(LabelledBlock(PROBS[start:end], LABELS[start:end], start))
+        start = end
     matrix = torch.eye(3, dtype=torch.float64)
-    return rank_labels(SCORES, TransitionInterval(Transition.symmetric(0.0, 3), matrix, matrix, 0.5, 0.4, 0.6, 0.95))
+    return found.finish(TransitionInterval(Transition.symmetric(0.0, 3), matrix, matrix, 0.5, 0.4, 0.6, 0.95), evidence)
 
 
-def test_probabilities_of_being_wrong_follow_the_order_and_sum_to_the_rate(ranked):
-    assert ranked.order.tolist() == [1, 3, 2, 0]
-    assert float(ranked.wrong.sum()) == pytest.approx(4 * 0.5)
-    assert ranked.wrong.tolist() == sorted(ranked.wrong.tolist(), reverse=True)
-    assert ranked.share_above(0.0) == 1.0
-    assert ranked.share_above(1.1) == 0.0
+@pytest.fixture(autouse=True)
+def _given_scores(monkeypatch) -> None:
+    def posterior(block: LabelledBlock, joint: ConfidentJoint) -> Tensor:
+        return SCORES[block.first_row : block.first_row + len(block)]
+
+    monkeypatch.setattr(ranking, "posterior_of", posterior)
 
 
-def test_suspects_are_suggested_the_best_other_class(evidence, ranked):
-    suspects = find_suspects(evidence, SCORES, ranked)
+@pytest.fixture(params=[(), (1, 3)], ids=["whole", "cut"])
+def cuts(request) -> tuple[int, ...]:
+    return request.param
+
+
+def evidence(reference: Tensor | None = REFERENCE) -> LabelEvidence:
+    return LabelEvidence(lambda check: iter(()), ("a", "b", "c"), reference=reference)
+
+
+def test_probabilities_of_being_wrong_follow_the_order_and_sum_to_the_rate(cuts):
+    ranked = rank(evidence(), cuts)
+    assert ranked.suspects.rows.tolist() == [1, 3]
+    assert float((ranked.curve.wrong * ranked.curve.counts).sum()) == pytest.approx(4 * 0.5)
+    assert ranked.curve.wrong.tolist() == sorted(ranked.curve.wrong.tolist(), reverse=True)
+    assert ranked.curve.share_above(0.0) == 1.0
+    assert ranked.curve.share_above(1.1) == 0.0
+
+
+def test_suspects_are_suggested_the_best_other_class(cuts):
+    suspects = rank(evidence(), cuts).suspects
     assert suspects.rows.tolist() == [1, 3]
     assert suspects.given.tolist() == [0, 1]
     assert suspects.suggested.tolist() == [1, 2]  # the given labels are the most probable classes
-    assert suspects.scores["other"].tolist() == [pytest.approx(0.1), pytest.approx(0.3)]
+    assert suspects.scores["self_confidence"].tolist() == [pytest.approx(0.7), pytest.approx(0.5)]
+    assert suspects.scores["normalized_margin"].tolist() == [pytest.approx(0.75), pytest.approx(0.55)]
     assert suspects.reference is not None
     assert suspects.reference.tolist() == [1, 2]
 
 
-def test_cutoffs_count_the_wrong_by_the_reference(evidence, ranked):
-    found = list(estimate_cutoffs(evidence, ranked))
+def test_only_the_first_suspects_are_listed_and_all_are_counted(monkeypatch):
+    monkeypatch.setattr(ranking, "MOST_SUSPECTS", 1)
+    ranked = rank(evidence(None), ())
+    assert ranked.suspects.rows.tolist() == [1]
+    assert ranked.num_suspects == 2
+
+
+def test_cutoffs_count_the_wrong_by_the_reference(cuts):
+    found = list(estimate_cutoffs(rank(evidence(), cuts, keep=True), REFERENCE != LABELS))
     assert [cutoff.first for cutoff in found] == [1, 2, 3, 4]
     assert [cutoff.true for cutoff in found] == [1, 2, 2, 2]
     assert found[-1].wrong.estimate == pytest.approx(2.0)

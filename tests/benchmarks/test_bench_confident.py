@@ -25,6 +25,6 @@ def test_the_page_has_ratios_memory_and_agreement() -> None:
     runs = {"ours": [run_of(1.0, "a"), run_of(2.0, "a")], "cleanlab": [run_of(4.0, "a"), run_of(10.0, "a")]}
     text = confident.page(runs, rows=10, classes=10)
     assert "| confident joint | 1.50 (1.00–2.00) | 7.00 (4.00–10.00) | 4.5 | 1.10 | 1.10 | yes, exactly |" in text
-    assert "at least 3×, met with 4.5×; memory at most 1.2, met with 1.10." in text
+    assert "at least 8×, missed with 4.5×; memory at most 1.05, missed with 1.10." in text
     runs["cleanlab"][1] = run_of(10.0, "b")
     assert "| **no** |" in confident.page(runs, rows=10, classes=10)

@@ -11,24 +11,24 @@ from softtargets.audit.transitions import TransitionFit
 MOST_CONFUSED = 20
 
 
-def audit_classes(fit: TransitionFit, labels: Tensor, suspect_labels: Tensor) -> Iterator[ClassAudit]:
+def audit_classes(fit: TransitionFit, class_counts: Tensor, suspect_labels: Tensor) -> Iterator[ClassAudit]:
     """Yield the estimates for each class.
 
     Args:
         fit: T and the class prior.
-        labels: (N,) int64, the audited labels.
+        class_counts: (K,) int64, numbers of the audited labels.
         suspect_labels: (M,) int64, the suspect labels among them.
     """
     matrix, prior = fit.transition.to_dense(), fit.class_prior
     size = len(matrix)
     joint = prior[:, None] * matrix
-    observed = torch.bincount(labels, minlength=size).tolist()
+    observed, num_labels = class_counts.tolist(), int(class_counts.sum())
     suspected = torch.bincount(suspect_labels, minlength=size).tolist()
     for k in range(size):
         labelled = float(joint[:, k].sum())
         yield ClassAudit(
             observed=observed[k],
-            clean=float(prior[k]) * len(labels),
+            clean=float(prior[k]) * num_labels,
             wrong=1 - float(joint[k, k]) / labelled if labelled > 0 else 0.0,
             lost=1 - float(matrix[k, k]),
             suspects=suspected[k],

@@ -1,43 +1,36 @@
 """Held-out predictions and labels of an audit, and whether the predictions are better than guessing."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-CHUNK_ROWS = 100_000
+from softtargets.noise.streaming.blocks import LabelledBlock
 
 
 @dataclass(frozen=True, eq=False)
 class LabelEvidence:
-    """Held-out predictions and labels.
+    """Held-out predictions and labels, which are read block by block.
 
     Args:
-        probs: (N, K) float, held-out probabilities.
-        labels: (N,) int64, the audited labels.
+        blocks: yields all rows in order; each time the same rows in each block. Its argument says whether the values
+            must be checked, as in the first pass.
         class_names: one for each class.
         dynamics: (N,) by name, training dynamics; empty if the predictions were given.
         reference: (N,) int64, labels that are used only to evaluate the audit, or None.
     """
 
-    probs: Tensor
-    labels: Tensor
+    blocks: Callable[[bool], Iterator[LabelledBlock]]
     class_names: tuple[str, ...]
     dynamics: dict[str, Tensor] = field(default_factory=dict)
     reference: Tensor | None = None
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     @property
-    def wrong(self) -> Tensor | None:
-        """(N,) bool: whether a label differs from the reference; None without a reference."""
-        return None if self.reference is None else self.reference != self.labels
-
-    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield probabilities and labels in chunks of rows."""
-        return zip(self.probs.split(CHUNK_ROWS), self.labels.split(CHUNK_ROWS), strict=True)
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
 
 
 @dataclass(frozen=True)
@@ -55,15 +48,27 @@ class Agreement:
     by_chance: float
 
 
-def measure_agreement(evidence: LabelEvidence) -> Agreement:
-    """Compare the predicted classes with the labels, and with guessing the most frequent label."""
-    size = len(evidence)
-    agreed = sum(int((probs.argmax(1) == labels).sum()) for probs, labels in evidence.chunks())
-    largest = int(torch.bincount(evidence.labels).max()) / size
+def measure_agreement(agreed: int, class_counts: Tensor) -> Agreement:
+    """Compare the number of labels that equal the predicted class with guessing the most frequent label.
+
+    Args:
+        agreed: number of labels that equal the predicted class.
+        class_counts: (K,) int64, numbers of labels.
+    """
+    size = int(class_counts.sum())
+    largest = int(class_counts.max()) / size
     return Agreement(agreed / size, largest, _binomial_tail(agreed, largest, size))
+
+
+# Terms of the binomial tail that are further from the largest one than this many standard deviations are left out.
+_DEVIATIONS = 40
 
 
 def _binomial_tail(least: int, probability: float, trials: int) -> float:
     """Return the probability of at least `least` successes."""
+    mean = trials * probability
+    # the constant is for means so small that the standard deviation says little about the tail
+    far = _DEVIATIONS * math.sqrt(mean * (1 - probability)) + 1000
+    first, last = max(least, math.floor(mean - far)), min(trials, math.ceil(max(mean, least) + far))
     binomial = torch.distributions.Binomial(trials, torch.tensor(probability, dtype=torch.float64))
-    return float(binomial.log_prob(torch.arange(least, trials + 1, dtype=torch.float64)).logsumexp(0).exp())
+    return float(binomial.log_prob(torch.arange(first, last + 1, dtype=torch.float64)).logsumexp(0).exp())

@@ -1,5 +1,6 @@
 """The checked inputs of an audit: labels, held-out probabilities (given or cross-validated) and the data set."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from softtargets.audit.request import AuditRequest, OnStage
 from softtargets.audit.results import CrossValidatedModel
 from softtargets.data import read_observed
 from softtargets.data.dataset import Dataset
-from softtargets.data.predictions import Predictions, RowBuffer, read_predictions
+from softtargets.data.predictions import PredictionFiles, Predictions, as_probs, even_blocks, open_predictions
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec
+from softtargets.noise.streaming.blocks import LabelledBlock
 from softtargets.report.encoding import encodable, printable
 from softtargets.runs.store import RunStore
 
-_CHUNK, _NUMBERS = 65_536, 2**22
 OTHER_PARTS = "Only the training split is audited, not the validation and test splits of the data set."
 
 
@@ -70,14 +71,15 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     if request.trains:
         on_stage("reading", 1.0)
         held_out = cross_validate(dataset, data, store, request.options, observed=observed)
-        probs, dynamics, model = held_out.probs, held_out.dynamics, held_out.model
+        given, dynamics, model = Predictions(held_out.probs, "probs", labels), held_out.dynamics, held_out.model
+        blocks = _blocks(given, on_stage)
         source = f"{model.folds}-fold cross-validation, {model.describes}"
     else:
         given = _predictions(request, dataset.num_classes)
         _check_fit(given, labels, dataset)
-        probs, source = _probabilities(given, on_stage), _source_in_words(request, given)
+        blocks, source = _blocks(given, on_stage, labels, dataset), _source_in_words(request, given)
     return AuditInputs(
-        evidence=LabelEvidence(probs, labels, tuple(map(encodable, dataset.class_names)), dynamics, reference),
+        evidence=LabelEvidence(blocks, tuple(map(encodable, dataset.class_names)), dynamics, reference),
         name=printable(dataset.name),
         row_order="of the training split (a folder of images: sorted by path)",
         labels=printable(_labels_in_words(dataset, data, observed)),
@@ -112,11 +114,11 @@ def _data_spec(request: AuditRequest) -> DataSpec | None:
     return DataSpec.parse(content, source="data")
 
 
-def _predictions(request: AuditRequest, num_classes: int | None = None) -> Predictions:
+def _predictions(request: AuditRequest, num_classes: int | None = None) -> Predictions | PredictionFiles:
     given = request.arrays
     if given is None:
-        paths, names = request.predictions, {"logits": request.logits, "probs": request.probs}
-        return read_predictions(paths, **names, num_classes=num_classes)
+        logits, probs = request.logits, request.probs
+        return open_predictions(request.predictions, logits=logits, probs=probs, num_classes=num_classes)
     if num_classes not in (None, given.num_classes):
         required = f"{num_classes} values in every row, the number of classes"
         raise fail(given.kind, required, given.num_classes, "give one value for each class of the data set")
@@ -125,7 +127,7 @@ def _predictions(request: AuditRequest, num_classes: int | None = None) -> Predi
 
 def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     given = _predictions(request)
-    if given.labels is None:
+    if not given.has_labels:
         required = "labels in the predictions' files, or data"
         raise fail(
             "predictions", required, "neither", "add an array or a column named labels to the files, or give data"
@@ -133,9 +135,7 @@ def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     files = request.predictions
     return AuditInputs(
         evidence=LabelEvidence(
-            _probabilities(given, on_stage),
-            given.labels,
-            given.class_names or tuple(str(index) for index in range(given.num_classes)),
+            _blocks(given, on_stage), given.class_names or tuple(str(index) for index in range(given.num_classes))
         ),
         name=printable(files[0].stem) if files else "arrays",
         row_order="of the predictions, file after file" if files else "of the arrays",
@@ -144,37 +144,48 @@ def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     )
 
 
-def _source_in_words(request: AuditRequest, given: Predictions) -> str:
+def _source_in_words(request: AuditRequest, given: Predictions | PredictionFiles) -> str:
     names = [path.name for path in request.predictions] or ["memory"]
     files = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
     return f"given as {'logits' if given.kind == 'logits' else 'probabilities'} in {files}"
 
 
-def _check_fit(given: Predictions, labels: Tensor, dataset: Dataset) -> None:
-    """Require that the predictions match the training split of a data set, row by row."""
-    if len(given) != len(labels):
+def _check_fit(given: Predictions | PredictionFiles, labels: Tensor, dataset: Dataset) -> None:
+    """Require that the predictions match the training split of a data set in rows and classes."""
+    if (rows := given.counted_rows()) != len(labels):
         required = f"{len(labels)} rows, one for each training row of '{dataset.name}'"
-        raise fail("predictions", required, len(given), "give the predictions of the training split, in its order")
+        raise fail("predictions", required, rows, "give the predictions of the training split, in its order")
     if given.class_names is not None and given.class_names != dataset.class_names:
         got = ", ".join(given.class_names)
         required = f"the classes of '{dataset.name}' in its order: {', '.join(dataset.class_names)}"
         raise fail("predictions", required, got, "write the columns in this order")
-    if given.labels is None:
-        return
-    differs = first_bad(given.labels != labels)
+
+
+def _blocks(
+    given: Predictions | PredictionFiles,
+    on_stage: OnStage,
+    labels: Tensor | None = None,
+    dataset: Dataset | None = None,
+) -> Callable[[bool], Iterator[LabelledBlock]]:
+    """Return a function that yields all rows in blocks; labels of the data set replace those of the predictions."""
+
+    def blocks(check: bool) -> Iterator[LabelledBlock]:
+        for first_row, values, own in even_blocks(given, check=check):
+            audited = own if labels is None else labels[first_row : first_row + len(values)]
+            assert audited is not None
+            if check and own is not None and dataset is not None:
+                _check_labels(own, audited, first_row, dataset)
+            if check and given.num_rows:
+                on_stage("reading", first_row / given.num_rows)
+            yield LabelledBlock(as_probs(values, given.kind), audited, first_row)
+
+    return blocks
+
+
+def _check_labels(own: Tensor, audited: Tensor, first_row: int, dataset: Dataset) -> None:
+    differs = first_bad(own != audited)
     if differs is not None:
-        row = differs[0]
-        required = f"the labels that are audited, {dataset.class_names[int(labels[row])]} at row {row}"
-        got = dataset.class_names[int(given.labels[row])]
-        raise fail("predictions", required, got, "give the labels as FILE:COLUMN, or the predictions of this data set")
-
-
-def _probabilities(given: Predictions, on_stage: OnStage) -> Tensor:
-    """Return the probabilities: as stored, or the softmax of logits in float32. Large ones are memory-mapped."""
-    if given.kind == "probs":
-        return given.values
-    probs, step = RowBuffer(), max(1, min(_CHUNK, _NUMBERS // given.num_classes))
-    for start in range(0, len(given), step):
-        on_stage("reading", start / len(given))
-        probs.add(given.probs(slice(start, start + step)))
-    return probs.whole()
+        row, names = differs[0], dataset.class_names
+        required = f"the labels that are audited, {names[int(audited[row])]} at row {first_row + row}"
+        remedy = "give the labels as FILE:COLUMN, or the predictions of this data set"
+        raise fail("predictions", required, names[int(own[row])], remedy)

@@ -11,11 +11,11 @@ from typing import Any
 from softtargets._errors import fail_type
 from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmetry_of
 from softtargets.audit.classes import audit_classes, find_confusions
-from softtargets.audit.evidence import measure_agreement
 from softtargets.audit.inputs import AuditInputs, gather
 from softtargets.audit.page import write_page
+from softtargets.audit.passes import read_evidence
 from softtargets.audit.previews import preview_examples
-from softtargets.audit.ranking import estimate_cutoffs, find_suspects, rank_labels
+from softtargets.audit.ranking import estimate_cutoffs
 from softtargets.audit.request import AuditOptions, AuditRequest, AuditStage, OnStage
 from softtargets.audit.results import (
     AuditedLabels,
@@ -25,8 +25,8 @@ from softtargets.audit.results import (
     LabelRanking,
     NoiseEstimate,
 )
-from softtargets.audit.scores import PRECISION_AT, RANKED_BY, judge_scores, score_labels
-from softtargets.audit.transitions import CHOSEN, CHOSEN_BECAUSE, CONFIDENCE, TransitionFit, fit_transition
+from softtargets.audit.scores import PRECISION_AT, RANKED_BY, judge_scores
+from softtargets.audit.transitions import CHOSEN, CHOSEN_BECAUSE, CONFIDENCE, TransitionFit
 from softtargets.data.predictions import predictions_of
 from softtargets.report.folders import read_folder, read_path, read_paths
 
@@ -34,6 +34,8 @@ SAMPLING = (
     "The intervals describe the uncertainty from sampling the examples, not the errors of the model. If the model "
     "confuses similar classes, the noise is overestimated."
 )
+
+LISTED = "The suspects that are listed are the first {:,} of {:,}."
 
 
 def audit_labels(
@@ -73,6 +75,12 @@ def audit_labels(
         InputTypeError: for arguments of the wrong type.
         RunsFailedError: if the training of a model failed.
         OSError: if the page cannot be written.
+
+    Complexity:
+        The rows are read three times, in blocks: sums of each class; the confident joint; the scores of the labels.
+        Besides a block, memory holds some arrays of K x K numbers, and 40 bytes for each label that may be a suspect:
+        at most 2 noise rates of the labels. The first 5,000,000 suspects are listed. With reference labels, or a data
+        set, it also holds some numbers for each row. The results do not depend on the division of the rows into files.
 
     Limitations:
         Classes that the model confuses count as noise. Predictions that are not held out hide noise.
@@ -121,26 +129,22 @@ def audit_labels(
 def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> AuditResults:
     """Compute the results of the audit."""
     evidence, options = inputs.evidence, request.options
-    size = len(evidence)
-    fit = fit_transition(evidence, seed=options.seed, on_stage=on_stage)
-    scores = score_labels(evidence, fit, on_stage)
-    on_stage("ranking", 0.0)
-    ranked = rank_labels(scores, fit.interval)
-    suspects = find_suspects(evidence, scores, ranked)
-    on_stage("ranking", 1.0)
-    agreement = measure_agreement(evidence)
+    found = read_evidence(evidence, seed=options.seed, on_stage=on_stage)
+    fit, ranked, size = found.fit, found.ranked, int(found.class_counts.sum())
+    suspects = ranked.suspects
     noise = _noise_estimate(fit, size)
-    classes = tuple(audit_classes(fit, evidence.labels, suspects.given))
+    classes = tuple(audit_classes(fit, found.class_counts, suspects.given))
     recommendation = advise(
         AdviceInputs(
             noise_rate=noise.rate,
             asymmetry=asymmetry_of(fit.interval, fit.class_prior),
             condition=noise.estimate.condition,
-            sure=ranked.share_above(SURE),
-            agreement=agreement,
+            sure=ranked.curve.share_above(SURE),
+            agreement=found.agreement,
             rare=tuple(n for n, row in zip(evidence.class_names, classes, strict=True) if row.observed < ENOUGH),
         )
     )
+    listed = () if ranked.num_suspects == len(suspects) else (LISTED.format(len(suspects), ranked.num_suspects),)
     return AuditResults(
         audited=AuditedLabels(
             name=inputs.name,
@@ -149,20 +153,20 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
             row_order=inputs.row_order,
             num_rows=size,
             class_names=evidence.class_names,
-            agreement=agreement.share,
+            agreement=found.agreement.share,
         ),
         noise=noise,
         ranking=LabelRanking(
-            scores=judge_scores(scores, evidence),
+            scores=judge_scores(ranked.scores or suspects.scores, found.wrong),
             ranked_by=RANKED_BY,
             precision_at=min(PRECISION_AT, size),
             suspects=suspects,
             previews=preview_examples(inputs.dataset, suspects.rows[: options.top]),
-            cutoffs=tuple(estimate_cutoffs(evidence, ranked)),
+            cutoffs=tuple(estimate_cutoffs(ranked, found.wrong)),
         ),
         classes=classes,
         recommendation=recommendation,
-        provenance=AuditProvenance(request.command, inputs.model, (SAMPLING, *inputs.notes), _versions()),
+        provenance=AuditProvenance(request.command, inputs.model, (SAMPLING, *listed, *inputs.notes), _versions()),
     )
 
 

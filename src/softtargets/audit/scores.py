@@ -1,14 +1,14 @@
 """Label scores: how likely each label is to be right."""
 
-import torch
 from torch import Tensor
 
 from softtargets import noise
-from softtargets.audit.evidence import LabelEvidence
-from softtargets.audit.request import OnStage
+from softtargets._native.label_rows import label_rows
 from softtargets.audit.results import LabelScore
-from softtargets.audit.transitions import TransitionFit
 from softtargets.metrics import auroc
+from softtargets.noise import ConfidentJoint
+from softtargets.noise.streaming.blocks import LabelledBlock
+from softtargets.noise.streaming.confident import bounds_of, confidently_other
 
 PRECISION_AT = 200
 # Steps of the label posterior. More steps would fit the errors of the model and make the posterior over-confident.
@@ -41,31 +41,39 @@ SCORES: dict[str, tuple[str, str]] = {
 }
 
 
-def score_labels(evidence: LabelEvidence, fit: TransitionFit, on_stage: OnStage) -> dict[str, Tensor]:
-    """Return each score, (N,) float32, by name; low values indicate wrong labels."""
-    probs, labels = evidence.probs, evidence.labels
-    posterior, done = [], 0
-    for some, their_labels in evidence.chunks():
-        on_stage("scoring", done / len(evidence))
-        found = noise.label_posterior(some, their_labels, fit.transition, class_prior=fit.class_prior, rounds=ROUNDS)
-        posterior.append(found.float())
-        done += len(some)
-    confidence = noise.self_confidence(probs, labels).float()
+def posterior_of(block: LabelledBlock, joint: ConfidentJoint) -> Tensor:
+    """Return the score by which labels are ranked, (n,) float32."""
+    transition, prior = joint.transition, joint.class_prior
+    return noise.label_posterior(block.probs, block.labels, transition, class_prior=prior, rounds=ROUNDS).float()
+
+
+def other_scores(block: LabelledBlock, joint: ConfidentJoint) -> tuple[dict[str, Tensor], Tensor]:
+    """Return the other scores of the predictions, (n,) float32 by name, and the best other class, (n,) int64."""
+    bounds = bounds_of(joint.thresholds, block.probs.dtype)
+    found = label_rows(block.probs, block.labels, bounds=bounds, best=True, other=True)
+    assert found is not None
+    own, best, suggested, clean = found
+    assert best is not None
+    assert suggested is not None
+    assert clean is not None
+    suspected = confidently_other(clean, block.labels, own, best)
+    confidence = own.float()
     scores = {
-        "label_posterior": torch.cat(posterior),
         "self_confidence": confidence,
-        "normalized_margin": noise.normalized_margin(probs, labels).float(),
-        "confident_joint": confidence - noise.confident_suspects(probs, labels, fit.joint).float(),
+        "normalized_margin": ((own - best + 1) / 2).float(),
+        "confident_joint": confidence - suspected.float(),
     }
-    for name, values in evidence.dynamics.items():
-        scores[name] = (-values if name == "forgetting" else values).float()
-    on_stage("scoring", 1.0)
-    return scores
+    return scores, suggested
 
 
-def judge_scores(scores: dict[str, Tensor], evidence: LabelEvidence) -> tuple[LabelScore, ...]:
-    """Describe each score and, with reference labels, measure how well it ranks."""
-    return tuple(_judged(name, values, evidence.wrong) for name, values in scores.items())
+def judge_scores(scores: dict[str, Tensor], wrong: Tensor | None) -> tuple[LabelScore, ...]:
+    """Describe each score and, if it is known which labels are wrong, measure how well it ranks.
+
+    Args:
+        scores: (N,) by name; only the names matter if `wrong` is None.
+        wrong: (N,) bool, or None.
+    """
+    return tuple(_judged(name, values, wrong) for name, values in scores.items())
 
 
 def _judged(name: str, values: Tensor, wrong: Tensor | None) -> LabelScore:

@@ -1,21 +1,24 @@
 """The transition T estimated by all estimators, with an interval of the chosen one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from softtargets import noise
-from softtargets.audit.evidence import LabelEvidence
-from softtargets.audit.request import OnStage
 from softtargets.audit.results import ReferenceLabels, TransitionEstimate
 from softtargets.matrices import Transition
 from softtargets.noise import ConfidentJoint, TransitionInterval
-from softtargets.noise.estimators.registry import observed_label_estimators
+from softtargets.noise.estimators.registry import Estimator, streamed_estimators
+from softtargets.noise.streaming.blocks import LabelledBlock
+from softtargets.noise.streaming.bootstrap import ConfidentBootstrap
+from softtargets.noise.streaming.columns import ColumnRanks
 
 CONFIDENCE = 0.95
 DRAWS = 100
+# Rows of a draw.
+MAX_ROWS = 50_000
 
 CHOSEN = "confident_joint"
 CHOSEN_BECAUSE = (
@@ -51,48 +54,76 @@ class TransitionFit:
         return self.joint.class_prior
 
 
-def fit_transition(evidence: LabelEvidence, *, seed: int, on_stage: OnStage) -> TransitionFit:
-    """Estimate T with all estimators, and bootstrap the chosen one.
+class TransitionPasses:
+    """All estimators of T, fed with blocks of rows in three passes.
 
     Args:
-        evidence: N labels with their predictions.
+        num_classes: number of classes.
         seed: seed of the bootstrap.
-        on_stage: called with the progress.
     """
-    reference = _reference(evidence)
-    on_stage("estimating T", 0.0)
-    interval = noise.bootstrap_transition(
-        evidence.probs,
-        evidence.labels,
-        method=CHOSEN,
-        n_draws=DRAWS,
-        confidence=CONFIDENCE,
-        generator=torch.Generator().manual_seed(seed),
-    )
-    joint = noise.confident_joint(evidence.probs, evidence.labels)
-    estimates = tuple(_estimates(evidence, joint.class_prior, reference, on_stage))
-    return TransitionFit(interval, joint, estimates, reference)
 
+    def __init__(self, num_classes: int, seed: int) -> None:
+        estimators = streamed_estimators().values()
+        # the chosen one first, those that use no labels last
+        self._order = sorted(estimators, key=lambda one: (one.name != CHOSEN, not one.uses_labels))
+        self._ranks = ColumnRanks(num_classes)
+        self._streams = {one.name: one.streamed(num_classes, self._ranks) for one in self._order}
+        self._seed = seed
 
-def _reference(evidence: LabelEvidence) -> ReferenceLabels | None:
-    if evidence.reference is None or evidence.wrong is None:
-        return None
-    size = len(evidence.class_names)
-    counts = torch.bincount(evidence.reference * size + evidence.labels, minlength=size * size).view(size, size)
-    return ReferenceLabels(float(evidence.wrong.double().mean()), noise.from_confusion(counts))
+    def first(self, block: LabelledBlock) -> None:
+        """Add a block of the first pass."""
+        self._ranks.count(block)
+        for stream in self._streams.values():
+            stream.first(block)
 
+    def begin_second(self, class_counts: Tensor, labels: Callable[[], Tensor]) -> None:
+        """Prepare the second pass.
 
-def _estimates(
-    evidence: LabelEvidence, prior: Tensor, reference: ReferenceLabels | None, on_stage: OnStage
-) -> Iterator[TransitionEstimate]:
-    """Yield the estimates of all estimators."""
-    # the chosen one first, those that use no labels last
-    estimators = observed_label_estimators()
-    order = sorted(estimators.values(), key=lambda one: (one.name != CHOSEN, not one.uses_labels))
-    for done, estimator in enumerate(order, start=1):
-        found = estimator(evidence.probs, evidence.labels)
+        Args:
+            class_counts: (K,) int64, numbers of labels.
+            labels: returns all labels; called only if a class is rare.
+        """
+        for stream in self._streams.values():
+            stream.begin_second(class_counts)
+        generator = torch.Generator().manual_seed(self._seed)
+        self._bootstrap = ConfidentBootstrap(
+            class_counts, labels, n_draws=DRAWS, max_rows=MAX_ROWS, generator=generator
+        )
+
+    def second(self, block: LabelledBlock) -> None:
+        """Add a block of the second pass."""
+        self._ranks.collect(block)
+        self._bootstrap.sum(block)
+        for stream in self._streams.values():
+            stream.second(block)
+
+    def begin_third(self) -> ConfidentJoint:
+        """Prepare the third pass; return the confident joint, which is known after the second."""
+        for stream in self._streams.values():
+            stream.begin_third()
+        self._bootstrap.begin_counts()
+        found = self._streams[CHOSEN].result()
+        assert isinstance(found, ConfidentJoint)
+        self._joint = found
+        return found
+
+    def third(self, block: LabelledBlock) -> None:
+        """Add a block of the third pass."""
+        self._bootstrap.count(block)
+        for stream in self._streams.values():
+            stream.third(block)
+
+    def fit(self, reference: ReferenceLabels | None) -> TransitionFit:
+        """Return the estimates of T after the third pass."""
+        interval = self._bootstrap.interval(self._joint, CONFIDENCE)
+        prior = self._joint.class_prior
+        estimates = tuple(self._estimate(estimator, prior, reference) for estimator in self._order)
+        return TransitionFit(interval, self._joint, estimates, reference)
+
+    def _estimate(self, estimator: Estimator, prior: Tensor, reference: ReferenceLabels | None) -> TransitionEstimate:
+        found = self._streams[estimator.name].result()
         transition = found.transition if isinstance(found, ConfidentJoint) else found
-        yield TransitionEstimate(
+        return TransitionEstimate(
             name=estimator.name,
             label=estimator.label,
             transition=transition,
@@ -100,4 +131,11 @@ def _estimates(
             condition=transition.condition(),
             distance=tuple(transition.total_variation(reference.transition).tolist()) if reference else None,
         )
-        on_stage("estimating T", done / len(estimators))
+
+
+def judge_labels(reference: Tensor | None, labels: Tensor | None, num_classes: int) -> ReferenceLabels | None:
+    """Return the noise of (N,) labels according to (N,) reference labels; None without them."""
+    if reference is None or labels is None:
+        return None
+    counts = torch.bincount(reference * num_classes + labels, minlength=num_classes**2).view(num_classes, -1)
+    return ReferenceLabels(float((reference != labels).double().mean()), noise.from_confusion(counts))

@@ -5,7 +5,7 @@ from pathlib import Path
 from softtargets._errors import InputError, fail
 from softtargets._storage import GIB, memory_bytes, shown_bytes
 
-# Rows of a data set, and of predictions that are audited: several numbers are kept for each in memory.
+# Rows of a data set, and of predictions that are read whole: several numbers are kept for each in memory.
 MAX_ROWS = 20_000_000
 # Values in a row of predictions. The largest vocabularies have some 260,000.
 MAX_CLASSES = 1_000_000

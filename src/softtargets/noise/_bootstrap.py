@@ -134,18 +134,22 @@ def bootstrap_transition(
     size, drawn = len(given), min(len(given), int(max_rows))
     samples, stratified = [], 0
     for _ in range(n_draws):
-        chosen, within = _draw(given, drawn, read.num_classes, generator)
+        chosen, within = draw_rows(given, drawn, read.num_classes, generator)
         stratified += within
         found, _, found_rate = estimate_with_prior(estimator(rows[chosen], given[chosen]), given[chosen])
         samples.append(_flat(found, found_rate))
-    centre = _flat(estimate, rate)
-    tails = centre.new_tensor([(1 - confidence) / 2, (1 + confidence) / 2])
-    quantiles = torch.stack(samples).quantile(tails, dim=0)
-    ends = (centre + math.sqrt(drawn / size) * (quantiles - centre)).clamp(0, 1)
-    low, high = ends[0].minimum(centre), ends[1].maximum(centre)
+    low, high = percentile_ends(_flat(estimate, rate), torch.stack(samples), confidence, math.sqrt(drawn / size))
     shape = (estimate.num_classes, estimate.num_classes)
     bounds = (low[:-1].view(shape), high[:-1].view(shape))
     return TransitionInterval(estimate, *bounds, rate, float(low[-1]), float(high[-1]), float(confidence), stratified)
+
+
+def percentile_ends(centre: Tensor, draws: Tensor, confidence: float, scale: float) -> tuple[Tensor, Tensor]:
+    """Return the ends of the intervals of (...) estimates from (n_draws, ...) draws, whose deviations are scaled."""
+    tails = centre.new_tensor([(1 - confidence) / 2, (1 + confidence) / 2])
+    quantiles = draws.quantile(tails, dim=0)
+    ends = (centre + scale * (quantiles - centre)).clamp(0, 1)
+    return ends[0].minimum(centre), ends[1].maximum(centre)
 
 
 def _checked(found: object) -> Transition | ConfidentJoint:
@@ -161,7 +165,7 @@ def _flat(transition: Transition, rate: float) -> Tensor:
     return torch.cat([entries, entries.new_tensor([rate])])
 
 
-def _draw(labels: Tensor, count: int, num_classes: int, generator: torch.Generator | None) -> tuple[Tensor, bool]:
+def draw_rows(labels: Tensor, count: int, num_classes: int, generator: torch.Generator | None) -> tuple[Tensor, bool]:
     """Draw rows with replacement; return them and whether they were drawn within each class."""
     chosen = torch.randint(len(labels), (count,), generator=generator)
     present = torch.bincount(labels, minlength=num_classes).cpu()

@@ -1,23 +1,15 @@
 """Confident learning: joint counts of clean and observed labels (Northcutt et al. 2021)."""
 
-from collections.abc import Iterator
-
-import torch
-from torch import Tensor
-
 from softtargets._arrays import ArrayLike, array_function
-from softtargets._rows import read_rows, row_chunks
+from softtargets._rows import read_rows
 from softtargets.noise._joint import ConfidentJoint
 from softtargets.noise.estimators.registry import estimator
+from softtargets.noise.streaming.confident import ConfidentCounts, ConfidentJointStream, ConfidentSums
 
-__all__ = ["confident_joint"]
-
-# SLACK: how far below its threshold a probability may be, so that a constant column reaches its own mean despite
-# rounding. FLOOR: the lowest threshold.
-SLACK, FLOOR = 1e-6, 2e-6
+__all__ = ["ConfidentCounts", "ConfidentSums", "confident_joint"]
 
 
-@estimator("confident_joint", label="the confident joint")
+@estimator("confident_joint", label="the confident joint", stream=ConfidentJointStream)
 @array_function
 def confident_joint(
     probs: ArrayLike,
@@ -86,36 +78,9 @@ def confident_joint(
     """
     read = read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
     rows, given = read.counted_probs
-    size = rows.shape[1]
-    class_counts = torch.bincount(given, minlength=size)
-    confidence = rows.detach().gather(1, given[:, None])[:, 0].double()
-    sums = torch.zeros(size, dtype=torch.float64, device=rows.device).index_add_(0, given, confidence)
-    # a class that no example is labelled with has 0 / 0, and no example is confident of it
-    thresholds = (sums / class_counts).clamp(min=FLOOR).nan_to_num(torch.inf)
-    cells = torch.zeros(size * size, dtype=torch.int64, device=rows.device)
-    for part, clean in confident_classes(rows, given, thresholds):
-        met = clean >= 0
-        cells += torch.bincount(clean[met] * size + given[part][met], minlength=size * size)
-    counts = cells.view(size, size)
-    counts.diagonal().clamp_(min=1)
-    return ConfidentJoint(counts, class_counts, thresholds)
-
-
-def confident_classes(probs: Tensor, labels: Tensor, thresholds: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Yield, chunk by chunk, the slice of the rows and the class that each is confident of, int64, or -1."""
-    for rows, chunk in row_chunks(probs):
-        bounds, given = thresholds.to(chunk.dtype) - SLACK, labels[rows]
-        beyond = chunk - bounds
-        own = beyond.gather(1, given[:, None])[:, 0]
-        clean = torch.where(own >= 0, given, -1)
-        # finding the place of a maximum is the slowest of these passes: only rows that reach the threshold of another
-        # class need it
-        rest = (beyond.scatter_(1, given[:, None], -torch.inf).amax(1) >= 0).nonzero().flatten()
-        left = chunk.index_select(0, rest)
-        highest, place = left.max(1)
-        # if the largest probability is below its threshold, the row belongs to another class if it reaches exactly one
-        short = (highest < bounds[place]).nonzero().flatten()
-        reached = left[short] >= bounds
-        place[short] = torch.where(reached.sum(1) == 1, reached.byte().argmax(1), place[short])
-        clean[rest] = place
-        yield rows, clean
+    sums = ConfidentSums(rows.shape[1])
+    sums.add(rows.detach().gather(1, given[:, None])[:, 0], given)
+    counts = ConfidentCounts(sums)
+    counts.add(rows, given, check=True)
+    found = counts.compute()
+    return ConfidentJoint(*(part.to(rows.device) for part in (found.counts, found.class_counts, found.thresholds)))

@@ -8,10 +8,11 @@ from torch import Tensor
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import read_labels
 from softtargets._errors import fail
+from softtargets._native.noisy_labels import OtherClasses, deal_labels, draw_labels
 from softtargets._results import TensorResult
 from softtargets.matrices import Transition
 from softtargets.noise._instance import InstanceTransitions
-from softtargets.noise._rates import check_generator, rounded, shuffled_by_class
+from softtargets.noise._rates import check_generator, rounded
 
 __all__ = ["Corrupted", "corrupt"]
 
@@ -120,60 +121,48 @@ def corrupt(
     realised = cells / totals.clamp(min=1).double()
     if not bool(totals.all()):
         realised = torch.where(totals > 0, realised, asked.to_dense().detach().cpu())
-    result = labels.long().cpu().clone()
-    result[kept] = noisy
-    flipped = result != labels.long().cpu()
+    given = labels.long().cpu()
+    result = noisy
+    if left_out is not None:
+        result = given.clone()
+        result[kept] = noisy
+    flipped = result != given
     rate = int(flipped.sum()) / max(len(clean), 1)
     device = labels.device
     return Corrupted(result.to(device), flipped.to(device), Transition(size, matrix=realised), rate)
 
 
-def _others(transition: Transition, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Return the classes that each class can become, in random order, and their shares: both (K, W)."""
+def _others(transition: Transition, generator: torch.Generator | None) -> OtherClasses:
+    """Return the classes that each class can become, in random order, and their shares."""
     size = transition.num_classes
     if transition.others is not None and transition.shares is not None:
         order = torch.randperm(transition.others.shape[1], generator=generator)
-        return transition.others.long().cpu()[:, order], transition.shares.detach().cpu().double()[:, order]
-    # row k is k + 1, ..., k + K - 1 (mod K), all classes but k: a view, of which one copy is made
-    others = (torch.arange(2 * size) % size).unfold(0, size - 1, 1)[1 : size + 1]
-    others = others.index_select(1, torch.randperm(size - 1, generator=generator))
+        others = transition.others.long().cpu()[:, order]
+        return OtherClasses(size, transition.shares.detach().cpu().double()[:, order], others)
+    shift = torch.randperm(size - 1, generator=generator)
     if transition.matrix is not None:
-        return others, transition.matrix.detach().cpu().double().gather(1, others)
-    return others, torch.full((), float(transition.redraw) / size, dtype=torch.float64).expand_as(others)
+        return OtherClasses(size, transition.matrix.detach().cpu().double(), shift=shift, from_matrix=True)
+    share = torch.full((), float(transition.redraw) / size, dtype=torch.float64)
+    return OtherClasses(size, share.expand(size, size - 1), shift=shift)
 
 
 def _exact(clean: Tensor, transition: Transition, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """Fix how many labels of each class become which class, and assign them in random order."""
     size = transition.num_classes
     counts = torch.bincount(clean, minlength=size)
-    others, shares = _others(transition, generator)
-    bounds = shares.cumsum(1)
-    flips = rounded(counts * bounds[:, -1], generator).minimum(counts)  # rounding may make a row sum to more than 1
-    # systematic sampling: evenly spaced draws from one random offset per class meet every share to within one
-    bounds /= bounds[:, -1:].clamp(min=torch.finfo(torch.float64).tiny)
-    bounds *= flips[:, None]
+    others = _others(transition, generator)
+    flips = rounded(counts * others.sums(), generator).minimum(counts)  # rounding may make a row sum to more than 1
     # an offset close to 1 must not be rounded up to one more flip
-    bounds += torch.rand(size, 1, generator=generator, dtype=torch.float64) * (1 - 1e-9)
-    cells = torch.diff(bounds.long(), prepend=torch.zeros(size, 1, dtype=torch.int64))
-    labels = torch.cat([torch.arange(size)[:, None], others], 1)
-    cells = torch.cat([(counts - flips)[:, None], cells], 1)
-    dealt = labels.flatten().repeat_interleave(cells.flatten(), output_size=len(clean))
-    noisy = torch.empty_like(clean).scatter_(0, shuffled_by_class(clean, size, generator), dealt)
-    return noisy, torch.zeros(size, size, dtype=torch.int64).scatter_add_(1, labels, cells)
+    offsets = torch.rand(size, 1, generator=generator, dtype=torch.float64)[:, 0] * (1 - 1e-9)
+    order = torch.randperm(len(clean), generator=generator, dtype=torch.int32)
+    return deal_labels(clean, others, counts, flips, offsets, order)
 
 
 def _independent(clean: Tensor, transition: Transition, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Look up each draw in the cumulative shares of all classes, concatenated row by row."""
-    size = transition.num_classes
-    others, shares = _others(transition, generator)
-    stays = transition.diagonal().detach().cpu()[:, None]
-    labels = torch.cat([torch.arange(size)[:, None], others], 1)
-    bounds = torch.cat([stays, shares], 1).cumsum(1)
-    bounds = bounds / bounds[:, -1:] + torch.arange(size)[:, None]
-    # a draw close to 1 must not be rounded up into the next row
+    others = _others(transition, generator)
+    # a draw close to 1 must not be rounded up into the next class
     draws = torch.rand(len(clean), generator=generator, dtype=torch.float64).mul_(1 - 1e-9).add_(clean)
-    noisy = labels.flatten()[torch.searchsorted(bounds.flatten(), draws, right=True)]
-    return noisy, _cells(clean, noisy, size)
+    return draw_labels(clean, others, transition.diagonal().detach().cpu().double(), draws)
 
 
 def _cells(clean: Tensor, noisy: Tensor, size: int) -> Tensor:

@@ -7,10 +7,14 @@ from softtargets.matrices import Transition
 
 
 def unmixed(observed: Tensor, transition: Tensor, start: Tensor, *, rounds: int) -> Tensor:
-    """Return clean probabilities (n, K) for observed ones: maximum likelihood of a mixture of T's rows."""
-    clean = start.expand_as(observed)
+    """Return clean probabilities (n, K) for observed ones: maximum likelihood of a mixture of T's rows.
+
+    They start at the (K,) distribution `start`.
+    """
+    clean = start
     tiny = torch.finfo(observed.dtype).tiny
     for _ in range(rounds):
+        # the first product is one row for all
         clean = clean * ((observed / (clean @ transition).clamp(min=tiny)) @ transition.T)
     return clean / clean.sum(1, keepdim=True)
 

@@ -9,9 +9,11 @@ from torch import Tensor
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_floating, check_int, check_mask, check_prior, first_bad, where
 from softtargets._errors import fail
-from softtargets._rows import LabelledRows, check_probs, read_rows, row_chunks
+from softtargets._numerics import accumulating
+from softtargets._rows import LabelledRows, read_rows, row_chunks
 from softtargets.matrices import Transition
 from softtargets.noise._posterior import unmixed
+from softtargets.noise.streaming.rows import label_chunks
 
 __all__ = ["label_posterior", "normalized_margin", "self_confidence", "suspect_order"]
 
@@ -70,8 +72,10 @@ def self_confidence(
     """
     read = read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
     rows, given = read.counted_probs
-    check_probs(rows)
-    return read.spread(_of_labels(rows, given), math.nan)
+    confidence = torch.empty_like(given, dtype=rows.dtype)
+    for part, found in label_chunks(rows, given):
+        confidence[part] = found.own
+    return read.spread(confidence, math.nan)
 
 
 @array_function
@@ -126,11 +130,13 @@ def normalized_margin(
         [0.625, 0.1875]
     """
 
-    def margin(chunk: Tensor, given: Tensor) -> Tensor:
-        others = chunk.scatter(1, given[:, None], -1.0)
-        return (_of_labels(chunk, given) - others.amax(1) + 1) / 2
-
-    return _by_chunk(read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask), margin)
+    read = read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    rows, given = read.counted_probs
+    margin = torch.empty_like(given, dtype=accumulating(rows.dtype))
+    for part, found in label_chunks(rows, given, best=True):
+        assert found.best is not None
+        margin[part] = (found.own - found.best + 1) / 2
+    return read.spread(margin, math.nan)
 
 
 @array_function

@@ -9,10 +9,12 @@ from torch import Tensor
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_floating, check_fraction, read_ids
 from softtargets._errors import fail, fail_type
+from softtargets._numerics import accumulating
 from softtargets._results import TensorResult
 from softtargets._rows import read_rows
-from softtargets.noise._confident import confident_classes
 from softtargets.noise._joint import ConfidentJoint
+from softtargets.noise.streaming.confident import bounds_of, confidently_other
+from softtargets.noise.streaming.rows import label_chunks
 
 __all__ = ["ExpectedWrong", "confident_suspects", "expected_wrong"]
 
@@ -79,11 +81,11 @@ def confident_suspects(
         remedy = "pass confident_joint(probs, labels)"
         raise fail("joint", f"{read.num_classes} classes, as in probs", len(thresholds), remedy)
     found = torch.zeros(len(given), dtype=torch.bool, device=rows.device)
-    for part, clean in confident_classes(rows, given, thresholds):
-        suspects = ((clean >= 0) & (clean != given[part])).nonzero().flatten()
-        chosen, own = rows.detach()[part][suspects], given[part][suspects]
-        favoured = chosen.gather(1, own[:, None])[:, 0] + 1e-6 >= chosen.amax(1)
-        found[part][suspects[~favoured]] = True
+    bounds = bounds_of(thresholds, accumulating(rows.dtype))
+    for part, chunk in label_chunks(rows, given, bounds=bounds, best=True):
+        assert chunk.clean is not None
+        assert chunk.best is not None
+        found[part] = confidently_other(chunk.clean, given[part], chunk.own, chunk.best)
     return read.spread(found, False)
 
 
@@ -109,6 +111,26 @@ class ExpectedWrong(TensorResult):
         ends = [float(values[-1]) for values in (self.expected, self.low, self.high)]
         text = "{:.4g} [{:.4g}, {:.4g}]".format(*ends)
         return f"ExpectedWrong({text} of {len(self.expected):,} suspects, confidence={self.confidence:g})"
+
+
+def with_intervals(
+    expected: Tensor, ends: tuple[Tensor, Tensor], variance: Tensor, first: Tensor, confidence: float
+) -> ExpectedWrong:
+    """Return expected numbers with their intervals.
+
+    Args:
+        expected: (M,) float64, expected numbers of wrong labels among the `first` labels.
+        ends: (M,) float64 each, the same at the ends of the interval of the noise rate.
+        variance: (M,) float64, variances of the numbers given the probabilities.
+        first: (M,) int64.
+        confidence: confidence level of the interval.
+    """
+    z = math.sqrt(2) * float(torch.erfinv(torch.tensor(confidence, dtype=torch.float64)))
+    # at confidence 1 a certain probability still has no spread
+    chance = (z * variance.sqrt()).nan_to_num(nan=0.0, posinf=math.inf)
+    down, up = (torch.hypot(chance, end - expected) for end in ends)
+    low, high = (expected - down).clamp(min=0), (expected + up).minimum(first.double())
+    return ExpectedWrong(expected, low, high, float(confidence))
 
 
 @array_function
@@ -173,13 +195,9 @@ def expected_wrong(
     wrong = wrong.detach().double()
     middle = _ranked(wrong, order, noise_rate)
     below, above = (_ranked(wrong, order, rate) if rate is not None else middle for rate in (low, high))
-    z = math.sqrt(2) * float(torch.erfinv(torch.tensor(confidence, dtype=torch.float64)))
-    # at confidence 1 a certain probability still has no spread
-    chance = (z * (middle * (1 - middle)).cumsum(0).sqrt()).nan_to_num(nan=0.0, posinf=math.inf)
-    expected = middle.cumsum(0)
-    down, up = (torch.hypot(chance, part.cumsum(0) - expected) for part in (below, above))
-    most = torch.arange(1, len(expected) + 1, dtype=torch.float64, device=expected.device)
-    return ExpectedWrong(expected, (expected - down).clamp(min=0), (expected + up).minimum(most), float(confidence))
+    first = torch.arange(1, len(order) + 1, device=wrong.device)
+    ends = (below.cumsum(0), above.cumsum(0))
+    return with_intervals(middle.cumsum(0), ends, (middle * (1 - middle)).cumsum(0), first, confidence)
 
 
 def _read_order(wrong: Tensor, order: Tensor, confidence: float) -> Tensor:
@@ -213,13 +231,24 @@ def _read_interval(noise_rate: float | None, interval: tuple[float, float] | Non
     return float(low), float(high)
 
 
+def odds_factor(odds: Tensor, rate: float, counts: Tensor | None = None) -> float:
+    """Return the logarithm of the factor of the odds with which the mean probability is `rate`.
+
+    Args:
+        odds: (N,) float64, logarithms of the odds.
+        rate: the mean probability.
+        counts: (N,) how often each occurs; None: once.
+    """
+    total = len(odds) if counts is None else int(counts.sum())
+    # the sum grows with the shift: bisection finds the shift to the last bit
+    low, high = -750.0, 750.0
+    while low < (middle := (low + high) / 2) < high:
+        probability = torch.sigmoid(odds + middle)
+        mean = float((probability if counts is None else probability * counts).sum()) / total
+        low, high = (middle, high) if mean < rate else (low, middle)
+    return high
+
+
 def _ranked(wrong: Tensor, order: Tensor, noise_rate: float | None) -> Tensor:
     odds = torch.logit(wrong)
-    if noise_rate is not None:
-        # the sum grows with the shift: bisection finds the shift to the last bit
-        low, high = -750.0, 750.0
-        while low < (middle := (low + high) / 2) < high:
-            less = float(torch.sigmoid(odds + middle).mean()) < noise_rate
-            low, high = (middle, high) if less else (low, middle)
-        odds = odds + high
-    return torch.sigmoid(odds[order])
+    return torch.sigmoid((odds if noise_rate is None else odds + odds_factor(odds, noise_rate))[order])

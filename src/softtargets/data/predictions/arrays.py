@@ -69,6 +69,10 @@ class Predictions:
         """N."""
         return len(self.values)
 
+    def counted_rows(self) -> int:
+        """Return N."""
+        return len(self.values)
+
     @property
     def num_classes(self) -> int:
         """The number of classes."""
@@ -98,6 +102,16 @@ class Predictions:
             some = slice(start, start + size)
             labels = None if self.labels is None else self.labels[some]
             yield PredictionChunk(self.values[some], labels, start, Path("memory"), start)
+
+
+def as_probs(values: Tensor, kind: Kind) -> Tensor:
+    """Return (n, K) probabilities in float32 or float64: as stored, or the softmax of logits in float32.
+
+    The softmax is computed in float64.
+    """
+    if kind == "logits":
+        return values.double().softmax(1).float()
+    return values.float() if values.itemsize < 4 else values
 
 
 def chunk_rows(num_classes: int) -> int:

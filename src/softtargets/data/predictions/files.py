@@ -48,12 +48,13 @@ class PredictionFiles:
     _parts: tuple[PredictionPart, ...] = field(repr=False)
     _apart: PredictionPart | None = field(repr=False)
 
-    def chunks(self, rows: int | None = None) -> Iterator[PredictionChunk]:
+    def chunks(self, rows: int | None = None, *, check: bool = True) -> Iterator[PredictionChunk]:
         """Yield all rows in order; nothing is read before it is needed.
 
         Args:
             rows: The number of rows in a chunk, at least 1; the last chunk of each file may have fewer. By default at
                 most 65,536 rows and about 4 million numbers.
+            check: Whether to check the values. False for files whose rows have been checked before.
 
         Raises:
             InputError: a damaged file; a row with too many or too few fields; a cell that is not a number; a value that
@@ -70,7 +71,8 @@ class PredictionFiles:
             source, file_row = part.rows(rows), 0
             while (taken := source.take(rows)) is not None:
                 values = floating(taken[0])
-                check_values(values, self.kind, f"--logits {self._name}", part.file.path, file_row)
+                if check:
+                    check_values(values, self.kind, f"--logits {self._name}", part.file.path, file_row)
                 labels = None
                 if apart is not None:
                     labels = self._labels(apart[0], apart[1].take(len(values)), len(values), first_row)
@@ -82,14 +84,17 @@ class PredictionFiles:
         if apart is not None and apart[1].take(1) is not None:
             raise self._unequal(apart[0])
 
+    def counted_rows(self) -> int:
+        """Return N; files of unknown length are read for it."""
+        return sum(part.counted() for part in self._parts) if self.num_rows is None else self.num_rows
+
     def _labels(self, part: PredictionPart, taken: tuple[Tensor, ...] | None, count: int, row: int) -> Tensor:
         if taken is None or len(taken[0]) != count:
             raise self._unequal(part)
         return checked_labels(taken[0], self.num_classes, part.wanted[-1].columns[0], part.file.path, row)
 
     def _unequal(self, part: PredictionPart) -> InputError:
-        num_rows = sum(part.counted() for part in self._parts)
-        return unequal(num_rows, str(part.counted()), part.file, part.wanted[-1].columns[0])
+        return unequal(self.counted_rows(), str(part.counted()), part.file, part.wanted[-1].columns[0])
 
 
 def open_predictions(

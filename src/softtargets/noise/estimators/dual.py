@@ -1,18 +1,48 @@
 """Transition in two steps: anchor points of the predicted class, then counts of the observed labels."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from softtargets._rows import read_rows
 from softtargets.matrices import Transition
 from softtargets.noise._transitions import from_confusion
-from softtargets.noise.estimators.anchors import anchor_points
+from softtargets.noise.estimators.anchors import AnchorPointsStream, anchor_points
 from softtargets.noise.estimators.registry import estimator
+from softtargets.noise.estimators.streams import TransitionStream
+from softtargets.noise.streaming.blocks import LabelledBlock
 
 __all__ = ["dual_t"]
 
 
-@estimator("dual_t", label="dual-T")
+class DualStream(TransitionStream):
+    """Dual-T of rows that are read block by block."""
+
+    def __init__(self, *shared: Any, percentile: float | None = None) -> None:
+        super().__init__(*shared)
+        self._anchors = AnchorPointsStream(*shared, percentile=percentile)
+        self._counts = torch.zeros(self.num_classes**2, dtype=torch.int64)
+
+    def first(self, block: LabelledBlock) -> None:
+        self._anchors.first(block)
+        cells = block.predicted * self.num_classes + block.labels
+        self._counts += cells.bincount(minlength=len(self._counts))
+
+    def begin_second(self, class_counts: Tensor) -> None:
+        self._anchors.begin_second(class_counts)
+
+    def begin_third(self) -> None:
+        self._anchors.begin_third()
+
+    def third(self, block: LabelledBlock) -> None:
+        self._anchors.third(block)
+
+    def result(self) -> Transition:
+        return _dual(self._anchors.result(), self._counts.view(self.num_classes, -1))
+
+
+@estimator("dual_t", label="dual-T", stream=DualStream)
 def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) -> Transition:
     """Estimate the transition as the product of anchor points and counts of the labels by predicted class (dual-T).
 
@@ -61,8 +91,12 @@ def dual_t(probs: Tensor, labels: Tensor, *, percentile: float | None = None) ->
     """
     rows, labels = read_rows(probs, labels).counted_probs
     size = rows.shape[1]
-    first = anchor_points(rows, percentile=percentile).to_dense()
+    first = anchor_points(rows, percentile=percentile)
     cells = rows.detach().argmax(1) * size + labels
     counts = torch.bincount(cells, minlength=size * size).view(size, size)
-    second = from_confusion(counts, keep_empty=True).to_dense()
-    return Transition(size, matrix=first @ second.to(first.device))
+    return _dual(first, counts)
+
+
+def _dual(anchors: Transition, counts: Tensor) -> Transition:
+    first, second = anchors.to_dense(), from_confusion(counts, keep_empty=True).to_dense()
+    return Transition(len(counts), matrix=first @ second.to(first.device))

@@ -11,6 +11,8 @@ from torch import Tensor
 from softtargets._errors import fail, unknown
 from softtargets.matrices import Transition
 from softtargets.noise._joint import ConfidentJoint
+from softtargets.noise.estimators.streams import TransitionStream
+from softtargets.noise.streaming.columns import ColumnRanks
 
 F = TypeVar("F", bound=Callable[..., Transition | ConfidentJoint])
 
@@ -23,12 +25,14 @@ class Estimator:
         name: name of the estimator.
         label: its name on pages.
         function: takes probs (N, K), labels (N,) if it uses them, and settings by keyword.
+        stream: makes the same estimator for rows that are read block by block; None if there is none.
         fixed: settings that this name fixes.
     """
 
     name: str
     label: str
     function: Callable[..., Transition | ConfidentJoint]
+    stream: Callable[..., TransitionStream] | None
     fixed: dict[str, Any]
 
     @cached_property
@@ -45,6 +49,11 @@ class Estimator:
         parameters = inspect.signature(self.function).parameters.values()
         names = (entry.name for entry in parameters if entry.kind is entry.KEYWORD_ONLY)
         return tuple(name for name in names if name not in (*self.fixed, "class_dim", "ignore_index", "mask"))
+
+    def streamed(self, num_classes: int, ranks: ColumnRanks) -> TransitionStream:
+        """Return a new stream of this estimator, which must have one."""
+        assert self.stream is not None
+        return self.stream(num_classes, ranks, **self.fixed)
 
     def __call__(self, probs: Tensor, labels: Tensor, **settings: Any) -> Transition | ConfidentJoint:
         """Return the estimate of the function.
@@ -64,17 +73,21 @@ class Estimator:
 ESTIMATORS: dict[str, Estimator] = {}
 
 
-def estimator(name: str, *, label: str, **fixed: Any) -> Callable[[F], F]:
+def estimator(
+    name: str, *, label: str, stream: Callable[..., TransitionStream] | None = None, **fixed: Any
+) -> Callable[[F], F]:
     """Register a function as an estimator of T; it may be registered under several names.
 
     Args:
         name: name of the estimator.
         label: its name on pages.
+        stream: makes the same estimator for rows that are read block by block, with the fixed settings. Audits use the
+            estimators that have one.
         fixed: settings of the function that this name fixes.
     """
 
     def register(function: F) -> F:
-        ESTIMATORS[name] = Estimator(name, label, function, fixed)
+        ESTIMATORS[name] = Estimator(name, label, function, stream, fixed)
         return function
 
     return register
@@ -90,3 +103,8 @@ def find_estimator(name: object) -> Estimator:
 def observed_label_estimators() -> dict[str, Estimator]:
     """Return, by name, the estimators that need no clean labels."""
     return {name: one for name, one in ESTIMATORS.items() if one.uses_labels != "clean"}
+
+
+def streamed_estimators() -> dict[str, Estimator]:
+    """Return, by name, the estimators for rows that are read block by block; none of them needs clean labels."""
+    return {name: one for name, one in ESTIMATORS.items() if one.stream is not None}

@@ -1,0 +1,155 @@
+"""``python -m benchmarks.jobs``: CPU time and peak memory of `evaluate` and `audit` as commands; writes to RESULTS.md.
+
+Each command is one process with one thread. Two more are measured for comparison: importing the job, and the command on
+a few rows of the same file, which is what its page and its intervals take.
+"""
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from benchmarks import machine, pages
+
+CHUNK = 100_000
+FEW = 2_000
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command and its goals.
+
+    Args:
+        name: the command.
+        rows, classes: shape of the predictions.
+        seconds: most CPU seconds.
+        megabytes: most peak memory.
+    """
+
+    name: str
+    rows: int
+    classes: int
+    seconds: float
+    megabytes: float
+
+    def command(self, file: Path, output: Path) -> list[str]:
+        """Return the command line."""
+        files = ["--predictions", str(file)] if self.name == "audit" else [str(file)]
+        program = [sys.executable, "-c", "from softtargets.cli import main; main()"]
+        return [*program, self.name, *files, "--output", str(output)]
+
+
+JOBS = (Job("evaluate", 10_000_000, 10, 15, 500), Job("audit", 1_000_000, 100, 8, 500))
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one process took, with its children: CPU seconds and peak memory in MB."""
+
+    seconds: float
+    megabytes: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the jobs and write the section."""
+    options = _parser().parse_args(arguments)
+    lines = [
+        "# Jobs as commands",
+        "",
+        *(f"- {name}: {value}" for name, value in machine.describe(torch.device("cpu")).items()),
+        f"- one process and one thread each; medians of n = {options.rounds}; float32 probabilities in .safetensors",
+        "",
+        "| command | rows × classes | CPU seconds | peak memory, MB | goals |",
+        "|---|---|---:|---:|---|",
+    ]
+    for job in JOBS:
+        lines += measure(job, rounds=options.rounds, scale=options.scale)
+    pages.put(options.out, "jobs", "\n".join(lines))
+    return 0
+
+
+def measure(job: Job, *, rounds: int, scale: float = 1.0) -> list[str]:
+    """Return the rows of the table for one job: its import, the command on few rows, and on all rows."""
+    rows = max(FEW, round(scale * job.rows))
+    with tempfile.TemporaryDirectory(prefix=f"{job.name}-") as folder:
+        paths = {count: Path(folder) / f"{count}.safetensors" for count in (FEW, rows)}
+        for count, path in paths.items():
+            # in a process of its own: the peak of a process that is started counts the memory of the one that starts it
+            writer = multiprocessing.get_context("spawn").Process(
+                target=write_predictions, args=(path, count, job.classes)
+            )
+            writer.start()
+            writer.join()
+        commands = {f"import of `{job.name}`": ([sys.executable, "-c", f"import softtargets.{job.name}"], 0)}
+        for count, path in paths.items():
+            commands[f"`{job.name}`, {count:,} rows"] = (job.command(path, Path(folder) / "page"), count)
+        spent: dict[str, list[Spent]] = {name: [] for name in commands}
+        for _ in range(rounds):
+            for name, (command, _) in commands.items():
+                spent[name].append(run(command))
+    lines = []
+    for name, (_, count) in commands.items():
+        seconds = statistics.median(one.seconds for one in spent[name])
+        megabytes = statistics.median(one.megabytes for one in spent[name])
+        goals = ""
+        if count == job.rows:
+            reached = [(seconds, job.seconds, "s"), (megabytes, job.megabytes, "MB")]
+            goals = "; ".join(
+                f"at most {most:g} {unit}: {'met' if value <= most else '**missed**'}" for value, most, unit in reached
+            )
+        shape = f"{count:,} × {job.classes}" if count else "–"
+        lines.append(f"| {name} | {shape} | {seconds:.1f} | {megabytes:.0f} | {goals or '–'} |")
+    return lines
+
+
+def run(command: Sequence[str]) -> Spent:
+    """Run a command to its end and return what it took.
+
+    Raises:
+        RuntimeError: if it fails, with the end of what it printed.
+    """
+    environment = os.environ | dict.fromkeys(THREADS, "1")
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            output.seek(0)
+            raise RuntimeError(f"{' '.join(command)} failed:\n{output.read()[-2000:]}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Spent(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 2**20)
+
+
+def write_predictions(path: Path, rows: int, classes: int) -> None:
+    """Write float32 probabilities and labels, a tenth of them redrawn uniformly."""
+    generator = torch.Generator().manual_seed(0)
+    probs, labels = torch.empty(rows, classes), torch.randint(classes, (rows,), generator=generator)
+    for some, clean in zip(probs.split(CHUNK), labels.split(CHUNK), strict=True):
+        logits = torch.randn(some.shape, generator=generator)
+        logits[torch.arange(len(clean)), clean] += 3.5
+        some.copy_(logits.mul_(1.5).softmax(1))
+    redrawn = torch.rand(rows, generator=generator) < 0.1
+    drawn = torch.randint(classes, (rows,), generator=generator)
+    save_file({"probs": probs, "labels": torch.where(redrawn, drawn, labels)}, path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.jobs", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=1, help="number of rounds (default: 1)")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, for a quick test (default: 1)")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="output folder (default: benchmarks)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

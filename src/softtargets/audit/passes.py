@@ -1,0 +1,95 @@
+"""Three passes over the rows of an audit, whose state does not grow with the number of rows.
+
+1. Sums of each class (thresholds, numbers of labels), and counts of the values of each column.
+2. Counts of the confident joint, which give T.
+3. The scores of the labels under T: their counts and the most suspect rows; counts of the other estimators.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from softtargets._errors import fail
+from softtargets.audit.evidence import Agreement, LabelEvidence, measure_agreement
+from softtargets.audit.ranking import RankedLabels, RankingPass
+from softtargets.audit.request import OnStage
+from softtargets.audit.transitions import TransitionFit, TransitionPasses, judge_labels
+from softtargets.noise.streaming.blocks import LabelledBlock
+
+# Rows are counted in 32 bits by the draws of the bootstrap.
+MOST_ROWS = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class ReadEvidence:
+    """What the passes found.
+
+    Args:
+        fit: the estimates of T.
+        ranked: the ranking of the labels.
+        class_counts: (K,) int64, numbers of labels.
+        agreement: agreement of the predictions with the labels.
+        wrong: (N,) bool, whether each label differs from the reference; None without one.
+    """
+
+    fit: TransitionFit
+    ranked: RankedLabels
+    class_counts: Tensor
+    agreement: Agreement
+    wrong: Tensor | None
+
+
+def read_evidence(evidence: LabelEvidence, *, seed: int, on_stage: OnStage) -> ReadEvidence:
+    """Read all rows three times.
+
+    Args:
+        evidence: the predictions and labels.
+        seed: seed of the bootstrap.
+        on_stage: called with the progress.
+
+    Raises:
+        InputError: a bad file or row, in the first pass.
+    """
+    passes = TransitionPasses(evidence.num_classes, seed)
+    class_counts, agreed = torch.zeros(evidence.num_classes, dtype=torch.int64), 0
+    for block in evidence.blocks(True):
+        # the number of rows is unknown until all are read
+        class_counts += block.labels.bincount(minlength=evidence.num_classes)
+        agreed += int((block.predicted == block.labels).sum())
+        passes.first(block)
+    size = int(class_counts.sum())
+    if size > MOST_ROWS:
+        raise fail("predictions", f"at most {MOST_ROWS:,} rows", f"{size:,}", "take a sample of the rows")
+    on_stage("reading", 1.0)
+
+    def labels() -> Tensor:
+        return torch.cat([block.labels for block in evidence.blocks(False)])
+
+    passes.begin_second(class_counts, labels)
+    _pass(evidence, size, "estimating T", on_stage, passes.second)
+    joint = passes.begin_third()
+    ranking = RankingPass(joint, size, keep=evidence.reference is not None)
+
+    def third(block: LabelledBlock) -> None:
+        passes.third(block)
+        ranking.add(block)
+
+    _pass(evidence, size, "scoring", on_stage, third)
+    on_stage("ranking", 0.0)
+    given = None if evidence.reference is None else labels()
+    fit = passes.fit(judge_labels(evidence.reference, given, evidence.num_classes))
+    ranked = ranking.finish(fit.interval, evidence)
+    wrong = None if given is None else evidence.reference != given
+    on_stage("ranking", 1.0)
+    return ReadEvidence(fit, ranked, class_counts, measure_agreement(agreed, class_counts), wrong)
+
+
+def _pass(
+    evidence: LabelEvidence, size: int, stage: str, on_stage: OnStage, add: Callable[[LabelledBlock], None]
+) -> None:
+    on_stage(stage, 0.0)
+    for block in evidence.blocks(False):
+        add(block)
+        on_stage(stage, (block.first_row + len(block)) / size)
