@@ -8,7 +8,7 @@ from torch import Tensor
 from softtargets._numerics import accumulating
 from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.losses._dtensor import is_dtensor
-from softtargets.losses._engine.cross_entropy import accelerated, can_accelerate, plain_cross_entropy, total_or_each
+from softtargets.losses._engine.cross_entropy import accelerated, can_accelerate, total_or_each, traced_cross_entropy
 from softtargets.losses._engine.label_path import of_labels as of_labels
 from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction, reduce, upstream
@@ -35,7 +35,7 @@ def deferred_cross_entropy(
     )
     if can_accelerate(batch, logits):
         return accelerated(batch, logits, class_dim, in_forward=False)
-    return plain_cross_entropy(batch)
+    return traced_cross_entropy(batch)
 
 
 def label_log_prob(logits: Tensor, labels: Tensor, *, class_dim: int = -1) -> Tensor:
@@ -71,7 +71,7 @@ def reduced_cross_entropy(
         expected = upstream(like, reduction, weight=weight, normalizer=normalizer)
         values = accelerated(batch, logits, class_dim, expected=expected)
     else:
-        values = plain_cross_entropy(batch)
+        values = traced_cross_entropy(batch)
     return reduce(values, reduction, weight=weight, normalizer=normalizer)
 
 

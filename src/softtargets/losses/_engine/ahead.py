@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from softtargets._errors import fail
+from softtargets._native.operators import operators_in_use
 from softtargets._native.scale import scale_rows
 from softtargets._numerics import accumulating, as_like
 from softtargets.losses._engine.row_loss import RowLoss, TotalLoss
@@ -152,6 +153,23 @@ def plain_tensors(*tensors: Tensor | None) -> bool:
         if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
             return False
     return True
+
+
+def traced(logits: Tensor, *others: Tensor) -> bool:
+    """Return whether a compiler or a dispatch mode records operators, and an operator with a kernel can be recorded.
+
+    An operator has a first derivative for the logits and no other, and torch.func cannot transform it. On accelerators
+    the compiler's own kernels are used.
+    """
+    if any(other.requires_grad for other in others) or not logits.is_cpu:
+        return False
+    if _functorch.get_dynamic_layer_stack_depth() > 0:
+        return False
+    if torch.compiler.is_compiling():
+        return operators_in_use()
+    if _get_current_dispatch_mode() is None or torch._C._get_tracing_state() or forward_ad._current_level >= 0:
+        return False
+    return operators_in_use()
 
 
 class _Call(NamedTuple):

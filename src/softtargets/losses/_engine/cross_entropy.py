@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from softtargets._native.cross_entropy import cross_entropy_rows, cross_entropy_total
+from softtargets._native.operators import cross_entropy_operator
 from softtargets._native.row_targets import RowTargets
 from softtargets._numerics import at_least_float32, shifted, times
 from softtargets.losses._engine import ahead
@@ -25,10 +26,22 @@ def total_or_each(batch: LossInputs, logits: Tensor, class_dim: int, reduction: 
         reduction: "none", "mean" or "sum".
     """
     if not can_accelerate(batch, logits):
-        return batch.reduce(plain_cross_entropy(batch), reduction)
+        return batch.reduce(traced_cross_entropy(batch), reduction)
     if reduction == "none":
         return accelerated(batch, logits, class_dim)
     return ahead.run_total(CrossEntropyRows(batch), logits, reduction, class_dim=class_dim)
+
+
+def traced_cross_entropy(batch: LossInputs) -> Tensor:
+    """Return :func:`plain_cross_entropy`, as one operator where a compiler or a dispatch mode traces it.
+
+    The operator's gradient cannot be differentiated again, and targets get none.
+    """
+    loss = CrossEntropyRows(batch)
+    rows = loss.rows()
+    if not ahead.traced(batch.logits, *rows.tensors()):
+        return plain_cross_entropy(batch)
+    return cross_entropy_operator(batch.logits, rows)
 
 
 def rows_of_targets(targets: Targets) -> RowTargets:
