@@ -11,7 +11,7 @@ NATIVE := src/softtargets/_native
 TWINS := $(addprefix tests/,losses metrics nn distill noise calibration test_laws.py test_misuse.py test_traps.py)
 # AddressSanitizer and UndefinedBehaviorSanitizer, and the tests that run with them
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -g -O1
-SANITIZED := $(addprefix tests/,native losses/test_losses_cross_entropy.py losses/test_losses_linear.py metrics)
+SANITIZED := $(addprefix tests/,native losses/test_losses_cross_entropy.py losses/test_losses_linear.py noise metrics)
 
 .PHONY: help install native demo test sanitize check format docs bench
 
@@ -53,8 +53,8 @@ sanitize: export OMP_NUM_THREADS = 1
 sanitize: export MKL_NUM_THREADS = 1
 sanitize: export PYTHONPATH = $(CURDIR)/build/sanitize
 sanitize: export CC = gcc
-sanitize: export ASAN_OPTIONS = detect_leaks=0:abort_on_error=1
-sanitize: export UBSAN_OPTIONS = print_stacktrace=1
+sanitize: export ASAN_OPTIONS = detect_leaks=0:abort_on_error=1:log_path=$(CURDIR)/build/sanitize/report
+sanitize: export UBSAN_OPTIONS = print_stacktrace=1:log_path=$(CURDIR)/build/sanitize/report
 sanitize: install
 	rm -rf build/sanitize
 	mkdir -p build/sanitize
@@ -62,7 +62,8 @@ sanitize: install
 	$(BIN)/python build/sanitize/softtargets/_native/build.py $(SANITIZERS)
 	export LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" && \
 	$(BIN)/python -c 'from softtargets._native import library; assert library.library(), library.status()' && \
-	$(BIN)/python -m pytest -q -n auto -p no:cacheprovider $(SANITIZED)
+	$(BIN)/python -m pytest -q -n auto -p no:cacheprovider $(SANITIZED) || \
+	{ env -u LD_PRELOAD sh -c 'cat build/sanitize/report.*'; exit 1; }
 
 check: install
 	$(BIN)/ruff format --check .
