@@ -46,7 +46,7 @@ def _run(script: str) -> str:
     """Run a script on its own, as it forks, counts threads, or must not hang."""
     environment = {name: value for name, value in os.environ.items() if name != library.VARIABLE}
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
