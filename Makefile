@@ -48,13 +48,14 @@ test: install
 	SOFTTARGETS_NATIVE=0 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -q $(TWINS)
 
 # A copy of the package is compiled and tested: a library with sanitizers ends a process that did not start with them.
-# The sanitizers must be loaded first, and libstdc++ with them, whose exceptions they follow.
+# The sanitizers must be loaded first, and libstdc++ with them, whose exceptions they follow. They print to the standard
+# error, which pytest must not capture, and end the process.
 sanitize: export OMP_NUM_THREADS = 1
 sanitize: export MKL_NUM_THREADS = 1
 sanitize: export PYTHONPATH = $(CURDIR)/build/sanitize
 sanitize: export CC = gcc
-sanitize: export ASAN_OPTIONS = detect_leaks=0:abort_on_error=1:log_path=$(CURDIR)/build/sanitize/report
-sanitize: export UBSAN_OPTIONS = print_stacktrace=1:log_path=$(CURDIR)/build/sanitize/report
+sanitize: export ASAN_OPTIONS = detect_leaks=0:abort_on_error=1
+sanitize: export UBSAN_OPTIONS = print_stacktrace=1
 sanitize: install
 	rm -rf build/sanitize
 	mkdir -p build/sanitize
@@ -62,8 +63,7 @@ sanitize: install
 	$(BIN)/python build/sanitize/softtargets/_native/build.py $(SANITIZERS)
 	export LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" && \
 	$(BIN)/python -c 'from softtargets._native import library; assert library.library(), library.status()' && \
-	$(BIN)/python -m pytest -q -n auto -p no:cacheprovider $(SANITIZED) || \
-	{ env -u LD_PRELOAD sh -c 'cat build/sanitize/report.*'; exit 1; }
+	$(BIN)/python -m pytest -q -n auto --capture=sys -p no:cacheprovider $(SANITIZED)
 
 check: install
 	$(BIN)/ruff format --check .
