@@ -7,15 +7,20 @@ STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
 NATIVE := src/softtargets/_native
+# tests of code that can reach a kernel, which run a second time with torch operations instead
+TWINS := $(addprefix tests/,losses metrics nn distill noise calibration test_laws.py test_misuse.py test_traps.py)
+# AddressSanitizer and UndefinedBehaviorSanitizer, and the tests that run with them
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -g -O1
+SANITIZED := $(addprefix tests/,native losses/test_losses_cross_entropy.py losses/test_losses_linear.py noise metrics)
 
-.PHONY: help install native demo test check format docs bench
+.PHONY: help install native demo test sanitize check format docs bench
 
 help:
 	@echo "make install  create .venv with all dependencies"
 	@echo "make native   compile the C kernels again after their sources changed"
 	@echo "make demo     run the study lukasik2020 on scikit-learn's digits and print the path of its page"
 	@echo "make test     run all tests"
+	@echo "make sanitize run the kernels with checks of memory and undefined behaviour (GCC on Linux)"
 	@echo "make check    run everything that CI runs: format, lint, types, tests"
 	@echo "make format   format the code and fix lint errors"
 	@echo "make docs     regenerate docs/methods from the docstrings"
@@ -40,7 +45,25 @@ test: export OMP_NUM_THREADS = 1
 test: export MKL_NUM_THREADS = 1
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
-	SOFTTARGETS_NATIVE=0 $(BIN)/python -m pytest -n auto -q tests/losses tests/metrics tests/native
+	SOFTTARGETS_NATIVE=0 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -q $(TWINS)
+
+# A copy of the package is compiled and tested: a library with sanitizers ends a process that did not start with them.
+# The sanitizers must be loaded first, and libstdc++ with them, whose exceptions they follow. They print to the standard
+# error, which pytest must not capture, and end the process.
+sanitize: export OMP_NUM_THREADS = 1
+sanitize: export MKL_NUM_THREADS = 1
+sanitize: export PYTHONPATH = $(CURDIR)/build/sanitize
+sanitize: export CC = gcc
+sanitize: export ASAN_OPTIONS = detect_leaks=0:abort_on_error=1
+sanitize: export UBSAN_OPTIONS = print_stacktrace=1
+sanitize: install
+	rm -rf build/sanitize
+	mkdir -p build/sanitize
+	cp -R src/softtargets build/sanitize
+	$(BIN)/python build/sanitize/softtargets/_native/build.py $(SANITIZERS)
+	export LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" && \
+	$(BIN)/python -c 'from softtargets._native import library; assert library.library(), library.status()' && \
+	$(BIN)/python -m pytest -q -n auto --capture=sys -p no:cacheprovider $(SANITIZED)
 
 check: install
 	$(BIN)/ruff format --check .

@@ -3,12 +3,17 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from softtargets._native import build
+from softtargets._native.build import compiler
+
 ROOT = Path(__file__).resolve().parents[1]
+LIBRARY = "softtargets/_native/_kernels.so"
 LAB = (
     "altair",
     "datasets",
@@ -22,26 +27,139 @@ LAB = (
 )
 
 
+NUMBERS = (
+    "import torch, softtargets\n"
+    "from softtargets import nn\n"
+    "from softtargets._native import library\n"
+    "logits = torch.linspace(-3, 3, 200, dtype=torch.float64).sin().view(20, 10).requires_grad_()\n"
+    "loss = nn.CrossEntropyLoss(label_smoothing=0.1)(logits, torch.arange(20) % 10)\n"
+    "loss.backward()\n"
+    "print(softtargets.__file__)\n"
+    "print(library.status())\n"
+    "print(f'{loss.item():.12f} {logits.grad.norm().item():.12f}')\n"
+)
+
+
+def hatchling(target: str, folder: Path, root: Path = ROOT, **environment: str) -> tuple[Path | None, str]:
+    """Return what was built, None if that failed, and what was printed."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    around = {name: value for name, value in os.environ.items() if name not in ("CC", "SOFTTARGETS_BUILD")}
+    done = subprocess.run(command, cwd=root, env=around | environment, capture_output=True, text=True)
+    built = None if done.returncode else next(folder.glob("*.whl" if target == "wheel" else "*.tar.gz"))
+    return built, done.stdout + done.stderr
+
+
+def built_wheel(folder: Path, root: Path = ROOT, **environment: str) -> Path:
+    wheel, printed = hatchling("wheel", folder, root, **environment)
+    assert wheel is not None, printed
+    return wheel
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    return built_wheel(tmp_path_factory.mktemp("wheel"))
 
 
-def test_the_wheel_holds_every_file_of_the_package(wheel) -> None:
-    names = set(zipfile.ZipFile(wheel).namelist())
+@pytest.fixture(scope="module")
+def pure_wheel(tmp_path_factory) -> Path:
+    return built_wheel(tmp_path_factory.mktemp("pure"), CC="/nonexistent/cc")
+
+
+def _names(wheel: Path) -> set[str]:
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+def _sources() -> set[str]:
+    """Return the files of the package, without the kernels: their C sources and the library."""
     source = ROOT / "src"
-    expected = {
+    return {
         str(path.relative_to(source))
         for path in (source / "softtargets").rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and path.suffix not in (".pyc", ".c", ".h", ".so")
     }
-    assert expected <= names
+
+
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler")
+
+
+def test_the_wheel_holds_every_file_of_the_package(pure_wheel) -> None:
+    names = _names(pure_wheel)
+    assert _sources() <= names
     assert "softtargets/studies/lukasik2020/study.toml" in names
     assert "softtargets/py.typed" in names
+    assert not any(name.endswith((".c", ".h", ".so")) for name in names)
+    assert pure_wheel.name.endswith("-py3-none-any.whl")
+
+
+@needs_compiler
+def test_a_wheel_that_was_built_with_a_compiler_holds_the_library_and_no_c_sources(wheel) -> None:
+    names = _names(wheel)
+    assert _sources() <= names
+    assert [name for name in names if name.endswith((".c", ".h", ".so"))] == [LIBRARY]
+    assert "-py3-none-" in wheel.name
+    assert not wheel.name.endswith("-any.whl")
+    about = zipfile.ZipFile(wheel).read(f"{wheel.name.split('-py3')[0]}.dist-info/WHEEL").decode()
+    assert "Root-Is-Purelib: false" in about
+
+
+def test_the_source_archive_builds_the_same_wheel(wheel, tmp_path) -> None:
+    archive, printed = hatchling("sdist", tmp_path)
+    assert archive is not None, printed
+    with tarfile.open(archive) as file:
+        assert not [name for name in file.getnames() if name.endswith(".so")]
+        file.extractall(tmp_path, filter="data")
+    again = built_wheel(tmp_path, tmp_path / archive.name.removesuffix(".tar.gz"))
+    assert (again.name, _names(again)) == (wheel.name, _names(wheel))
+
+
+def test_building_a_wheel_does_not_touch_the_library_of_the_checkout(tmp_path) -> None:
+    before = build.LIBRARY.stat() if build.LIBRARY.exists() else None
+    built_wheel(tmp_path, SOFTTARGETS_BUILD="pure")
+    assert (build.LIBRARY.stat() if build.LIBRARY.exists() else None) == before
+
+
+def test_a_compiler_that_fails_gives_a_pure_wheel_and_is_reported(tmp_path) -> None:
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\necho 'fatal error: math.h: No such file or directory' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    wheel, printed = hatchling("wheel", tmp_path, CC=str(broken))
+    assert wheel is not None
+    assert wheel.name.endswith("-any.whl")
+    assert "without compiled kernels" in printed
+    assert "math.h: No such file" in printed
+
+
+def test_a_missing_compiler_is_reported(tmp_path) -> None:
+    _, printed = hatchling("wheel", tmp_path, CC="/nonexistent/cc")
+    assert "the C compiler that CC names, '/nonexistent/cc', was not found" in printed
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [("require", "SOFTTARGETS_BUILD=require"), ("yes", "one of auto, require, pure; got 'yes'; unset it to use auto")],
+)
+def test_a_build_that_requires_the_kernels_fails_without_them(choice: str, words: str, tmp_path) -> None:
+    wheel, printed = hatchling("wheel", tmp_path, CC="/nonexistent/cc", SOFTTARGETS_BUILD=choice)
+    assert wheel is None
+    assert words in printed
+
+
+@needs_compiler
+def test_both_wheels_compute_the_same_numbers(wheel, pure_wheel, tmp_path) -> None:
+    results = []
+    for built, expected in ((wheel, "compiled kernels"), (pure_wheel, "built without a working C compiler")):
+        site = tmp_path / built.stem
+        zipfile.ZipFile(built).extractall(site)
+        environment = {**os.environ, "PYTHONPATH": str(site)}
+        environment.pop("SOFTTARGETS_NATIVE", None)
+        command = [sys.executable, "-W", "error", "-c", NUMBERS]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        file, status, numbers = done.stdout.splitlines()
+        assert file.startswith(str(site))
+        assert expected in status
+        results.append(numbers)
+    assert results[0] == results[1]
 
 
 def test_an_installed_wheel_runs_its_studies(wheel, tmp_path) -> None:

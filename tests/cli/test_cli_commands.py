@@ -1,6 +1,8 @@
 """The command line as a user meets it: what it prints, what it exits with, and what it does not import."""
 
+import importlib.metadata
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -8,8 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from small_batch import use_kernels
 
+import softtargets
 from softtargets._errors import InputError
+from softtargets._native import library
 from softtargets.cli import main, run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE, INTERRUPTED, MACHINE, RUNS_FAILED, UNEXPECTED, explain
 from softtargets.cli.progress import describe
@@ -40,6 +45,20 @@ def test_help_names_every_command_and_exit_code() -> None:
     done = _run("--help")
     for word in ("list", "show", "run", "report", "train", "version", "Exit codes", "--debug"):
         assert word in done.stdout
+
+
+def test_version_says_which_code_computes(capsys, monkeypatch) -> None:
+    use_kernels(monkeypatch, "0")
+    assert run_safely(["version"]) == DONE
+    assert capsys.readouterr().out.splitlines() == [
+        f"softtargets {softtargets.__version__}",
+        f"torch {importlib.metadata.version('torch')}",
+        f"python {platform.python_version()}",
+        "kernels: torch operations (SOFTTARGETS_NATIVE=0)",
+    ]
+    use_kernels(monkeypatch, "1")
+    assert run_safely(["version"]) == DONE
+    assert f"kernels: {library.status()}" in capsys.readouterr().out.splitlines()
 
 
 def test_list_names_studies_and_outputs(capsys) -> None:

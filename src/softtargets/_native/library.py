@@ -1,23 +1,19 @@
-"""Load the compiled kernels.
-
-The environment variable ``SOFTTARGETS_NATIVE`` is read at the first use: ``0`` turns the kernels off, ``base``, ``v3``
-or ``v4`` chooses an instruction set instead of the best one of the processor.
-"""
+"""The functions of the compiled kernels, and how they are called."""
 
 import ctypes
 import functools
 import os
-import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from pathlib import Path
+from threading import Thread
 
 import torch
 from torch import Tensor
 
-from softtargets._errors import fail
-from softtargets._native import build
+from softtargets._native.loading import VARIABLE, Library, find
 
-VARIABLE = "SOFTTARGETS_NATIVE"
+__all__ = ["DTYPES", "VARIABLE", "Library", "address", "call", "forget", "function", "library", "status"]
+
 # what a kernel returns; other numbers are the first row that is out of range
 DONE, NO_MEMORY = -1, -2
 
@@ -25,29 +21,20 @@ DONE, NO_MEMORY = -1, -2
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 
 
-class Library(NamedTuple):
-    """The loaded library, and the instruction set whose functions are used."""
-
-    handle: ctypes.CDLL
-    level: str
-
-
-@functools.cache
 def library() -> Library | None:
-    """Return the library, or None if torch's operations are used instead; :func:`status` says why."""
-    return _find()[0]
+    """Return the library, or None if torch operations are used instead; :func:`status` says why."""
+    return find()[0]
 
 
-@functools.cache
 def status() -> str:
-    """Return one phrase that says which code is in use, for ``softtargets version``."""
-    return _find()[1]
+    """Return one phrase that says which code is in use."""
+    return find()[1]
 
 
 def forget() -> None:
     """Read the environment variable again at the next use; for tests."""
-    for found in (library, status, function, _find):
-        found.cache_clear()
+    find.cache_clear()
+    function.cache_clear()
 
 
 @functools.cache
@@ -67,7 +54,7 @@ def call(kernel: Callable[..., int], packed: bytes) -> bool:
     Raises:
         MemoryError: if the kernel could not allocate memory.
     """
-    result = kernel(packed)
+    result = kernel(packed) if not _forked or torch.get_num_threads() == 1 else _in_new_thread(kernel, packed)
     if result == NO_MEMORY:
         raise MemoryError("not enough memory for one row of logits in each thread")
     return result == DONE
@@ -78,28 +65,32 @@ def address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-@functools.cache
-def _find() -> tuple[Library | None, str]:
-    wanted = os.environ.get(VARIABLE, "1")
-    known = ("0", "1", *build.levels())
-    if wanted not in known:
-        raise fail(VARIABLE, f"one of {', '.join(known)}", repr(wanted), "unset it to use the best instruction set")
-    if wanted == "0":
-        return None, f"torch operations ({VARIABLE}=0)"
-    if not build.LIBRARY.exists():
-        return None, "torch operations (this installation was built without a C compiler)"
+# GCC's OpenMP runtime keeps the threads that it started for the thread that asked. In a forked child these threads do
+# not exist, and the child would wait for them forever. A new thread of the child starts its own.
+
+
+def _in_new_thread(kernel: Callable[..., int], packed: bytes) -> int:
+    results: list[int] = []
+    thread = Thread(target=lambda: results.append(kernel(packed)))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def _was_forked() -> bool:
+    """Return whether this process was forked and has not started a new program since; False where this is unknown."""
     try:
-        handle = ctypes.CDLL(str(build.LIBRARY))
-        handle.sources_base.restype = ctypes.c_char_p
-        sources, best = handle.sources_base().decode(), tuple(build.levels())[handle.best_level_base()]
-    except (OSError, AttributeError) as error:
-        warnings.warn(f"{build.LIBRARY.name}: cannot be loaded ({error}); torch operations are used", stacklevel=2)
-        return None, f"torch operations ({build.LIBRARY.name} cannot be loaded)"
-    if build.SOURCES.is_dir() and sources != build.fingerprint():
-        warnings.warn(f"{build.LIBRARY.name} is older than its sources; run `make native`", stacklevel=2)
-        return None, f"torch operations ({build.LIBRARY.name} is older than its sources; run `make native`)"
-    level = best if wanted == "1" else wanted
-    return Library(handle, level), f"compiled kernels ({_SPELLED[level]})"
+        flags = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[6]
+    except (OSError, IndexError):
+        return False
+    return bool(int(flags) & 0x40)  # PF_FORKNOEXEC
 
 
-_SPELLED: dict[str, Any] = {"base": "baseline instructions", "v3": "AVX2", "v4": "AVX-512"}
+def _remember_fork() -> None:
+    global _forked
+    _forked = True
+
+
+_forked = _was_forked()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_remember_fork)

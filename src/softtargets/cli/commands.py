@@ -185,10 +185,16 @@ def train(
 
 @app.command()
 def version() -> None:
-    """Print the version."""
-    import softtargets
+    """Print the versions of softtargets, torch and Python, and whether the compiled kernels are in use."""
+    import importlib.metadata
+    import platform
 
-    write(f"softtargets {softtargets.__version__}")
+    from softtargets._native.loading import find
+
+    for package in ("softtargets", "torch"):
+        write(f"{package} {importlib.metadata.version(package)}")
+    write(f"python {platform.python_version()}")
+    write(f"kernels: {find()[1]}")
 
 
 def _conclude(outcome: "StudyOutcome") -> int:

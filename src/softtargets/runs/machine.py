@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from softtargets._native.library import status
 from softtargets.runs.spec import ResolvedRun
 
 
@@ -35,7 +36,11 @@ def quiet_machine(threads: int) -> Iterator[None]:
 
 
 def environment(resolved: ResolvedRun) -> dict[str, str]:
-    """Return software versions and hardware, for the record."""
+    """Return software versions and hardware, for the record.
+
+    The kernels are recorded here and are not part of a run's identity. Like torch's own operations, they use the
+    instruction set of the processor, which changes the last bits of a run's numbers and not what the run is.
+    """
     device = torch.cuda.get_device_name() if resolved.backend == "cuda" else processor_name()
     return {
         "softtargets": version("softtargets"),
@@ -46,6 +51,7 @@ def environment(resolved: ResolvedRun) -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "threads": str(resolved.run.training.threads),
         "precision": resolved.precision,
+        "kernels": status(),
     }
 
 

@@ -215,6 +215,7 @@ static int64_t N(all_rows)(const cross_entropy_arguments *given) {
     const int64_t blocks = (a->rows + block - 1) / block;
     const int64_t most = a->rows * width < 32768 ? 1 : a->threads;
     const int threads = (int)(most < blocks ? most : blocks > 0 ? blocks : 1);
+    (void)threads; /* not used without OpenMP */
     A *list = NULL;
     if (a->total != NULL && a->losses == NULL) a->losses = list = malloc((size_t)a->rows * sizeof(A) + 1);
     const int grouped = width * GROUP + extra <= SMALL;
