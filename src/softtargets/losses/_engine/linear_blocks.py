@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from softtargets._native.class_tile import tile_gradient, tile_sums
 from softtargets._native.row_targets import RowTargets
 from softtargets._numerics import accumulating, times
 
@@ -78,7 +79,7 @@ class Blocks:
     def _tiles(self, block: slice, weight: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, RowTargets]]:
         """Yield slices of the rows, their hidden states, their logits of a block of classes, and their targets.
 
-        The logits are in memory that the next tile uses again.
+        The logits are not yet rounded to half precision, and in memory that the next tile uses again.
         """
         across = weight.T.contiguous()
         bias = None if self.bias is None else self.bias[block].to(self.dtype)
@@ -90,10 +91,7 @@ class Blocks:
                 torch.mm(hidden, across, out=z)
             else:
                 torch.addmm(bias, hidden, across, out=z)
-            if z.dtype == self.wide:
-                z.copy_(z.to(self.hidden.dtype))  # the logits that the layer would return
-            else:
-                z = z.to(self.wide)
+            z = z.to(self.wide)
             if self.left_out is not None:
                 z.masked_fill_(self.left_out[rows, None], 0.0)
             if targets.valid is not None:
@@ -107,11 +105,8 @@ class Blocks:
         total, sums = top.new_zeros(number), _Sums(self.targets, top)
         for block, weight in self._blocks():
             for rows, _, z, targets in self._tiles(block, weight):
-                sums.add(rows, block, z, targets)
-                higher = torch.maximum(top[rows], z.amax(-1))
-                above = z.sub_(higher[:, None]).exp_().sum(-1)
-                total[rows] = total[rows].mul_((top[rows] - higher).exp_()).add_(above)
-                top[rows] = higher
+                linear = tile_sums(z, self.hidden.dtype, top[rows], total[rows])
+                sums.add(rows, block, z, linear, targets)
         losses, mass = sums.losses(top.double(), total.double().log_())
         losses = losses.to(wide)
         if self.left_out is not None:
@@ -131,7 +126,10 @@ class Blocks:
         hidden, weight, bias = self.hidden, self.weight, self.bias
         if self.left_out is not None:
             scale = scale.masked_fill(self.left_out, 0.0)
-        factor = found.mass * scale / found.total
+        half, none = hidden.dtype, torch.zeros_like(scale)
+        factor, shares = found.mass * scale / found.total, none
+        if self.targets.rest is not None and found.spread is not None:
+            shares = self.targets.rest.to(self.wide) * scale / found.spread
         of_hidden = hidden.new_zeros(hidden.shape, dtype=self.wide) if needed[0] else None
         of_weight = torch.empty_like(weight) if needed[1] else None
         of_bias = None if bias is None or not needed[2] else torch.empty_like(bias)
@@ -140,9 +138,10 @@ class Blocks:
             bias_sum = part.new_zeros(len(part), dtype=self.wide) if of_bias is not None else None
             for rows, states, z, targets in self._tiles(block, part):
                 there = None if found.everywhere else z != -torch.inf
-                z.sub_(found.top[rows, None]).exp_().mul_(factor[rows, None])
-                spread = None if found.spread is None else found.spread[rows]
-                _subtract(z, block, targets, scale[rows], spread, there)
+                share = shares[rows]
+                uniform = targets.prior is None and there is None
+                tile_gradient(z, half, found.top[rows], factor[rows], share if uniform else none[rows])
+                _subtract(z, block, targets, scale[rows], None if uniform else share, there)
                 if bias_sum is not None:
                     bias_sum.add_(z.sum(0))
                 z = z.to(self.dtype)
@@ -174,13 +173,13 @@ class _Sums:
         self.picked = None if targets.index is None else like.new_zeros(targets.index.shape)
         self.spread = None if targets.rest is None else like.new_zeros(len(like))
 
-    def add(self, rows: slice, block: slice, z: Tensor, targets: RowTargets) -> None:
-        """Add a tile of logits."""
+    def add(self, rows: slice, block: slice, z: Tensor, linear: Tensor, targets: RowTargets) -> None:
+        """Add a tile of logits, whose sum over the classes is `linear`."""
         if self.picked is None:
             weights = _weights(targets, block, z)
             self.product[rows] += times(weights, z).sum(-1)
             self.mass[rows] += weights.sum(-1)
-            self.everywhere &= _finite(z.sum(-1))
+            self.everywhere &= _finite(linear)
             return
         assert targets.index is not None
         at, inside = _inside(targets.index, block)
@@ -188,7 +187,7 @@ class _Sums:
         if self.spread is None:
             return
         prior = None if targets.prior is None else targets.prior[block].to(z.dtype)
-        mean = z.sum(-1) if prior is None else z @ prior
+        mean = linear if prior is None else z @ prior
         if _finite(mean):
             weight = z.shape[-1] if prior is None else prior.sum()
         else:
@@ -213,17 +212,15 @@ class _Sums:
 
 
 def _subtract(
-    work: Tensor, block: slice, targets: RowTargets, scale: Tensor, spread: Tensor | None, there: Tensor | None
+    work: Tensor, block: slice, targets: RowTargets, scale: Tensor, share: Tensor | None, there: Tensor | None
 ) -> None:
-    """Subtract ``scale * target`` of a block of classes."""
+    """Subtract ``scale * target`` of a block of classes, and ``share * prior`` if a share is given."""
     if targets.index is None:
         work.sub_(_weights(targets, block, work) * scale[:, None])
         return
-    if targets.rest is not None and spread is not None:
-        share = (targets.rest.to(work.dtype) * scale / spread)[:, None]
-        if targets.prior is not None:
-            share = share * targets.prior[block].to(work.dtype)
-        work.sub_(share if there is None else share * there)
+    if targets.rest is not None and share is not None:
+        shares = share[:, None] * (1 if targets.prior is None else targets.prior[block].to(work.dtype))
+        work.sub_(shares if there is None else shares * there)
     at, inside = _inside(targets.index, block)
     taken = scale[:, None] * inside
     if targets.value is not None:
