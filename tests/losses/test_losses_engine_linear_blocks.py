@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from softtargets import losses, targets
-from softtargets.losses._cross_entropy import plain_cross_entropy
 from softtargets.losses._engine import linear_blocks
+from softtargets.losses._engine.cross_entropy import plain_cross_entropy
 from softtargets.losses.inputs import LossInputs
 from softtargets.targets import Targets
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from softtargets._native.chunks import by_chunks
 from softtargets._native.label_probability_twin import twin
 from softtargets._native.labels import LabelProbability
-from softtargets._native.layout import Layout, entries, layout_of
+from softtargets._native.layout import Layout, layout_of, repeated
 from softtargets._native.library import DTYPES, address, call, function
 from softtargets._numerics import accumulating
 
@@ -120,16 +120,16 @@ def _packed(
     columns, per_row = (None, False) if rows.columns is None else _columns(z, rows.columns, kept[0])
     if columns is not None:
         kept.append(columns)
-    scales, stride = 0, 0
-    if isinstance(scale, Tensor):
-        flat, stride = entries(scale, accumulating(z.dtype))
-        kept.append(flat)
-        scales = flat.data_ptr()
+    number, scales, stride = 1.0 if scale is None else repeated(scale), 0, 0
+    if number is None:
+        assert isinstance(scale, Tensor)
+        kept.append(scale.reshape(-1).to(accumulating(z.dtype)))
+        scales, stride = kept[-1].data_ptr(), kept[-1].stride(0)
     packed = _PACKED.pack(
         layout.rows, z.shape[-1], z.data_ptr(), address(gradient), DTYPES[z.dtype], *layout[1:],
         kept[0].data_ptr(), rows.ignore_index is not None, rows.ignore_index or 0,
         _FORWARD if rows.loss is None else _LOSSES[rows.loss.name], *numbers, address(columns), per_row,
-        scales, stride, 1.0 if scale is None or isinstance(scale, Tensor) else scale,
+        scales, stride, 0.0 if number is None else number,
         *results, torch.get_num_threads(),
     )  # fmt: skip
     return packed, kept

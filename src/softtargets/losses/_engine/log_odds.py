@@ -13,7 +13,7 @@ from softtargets._native.label_probability import probability_losses, probabilit
 from softtargets._native.labels import ODDS, LabelProbability, OddsLoss
 from softtargets._numerics import accumulating, as_like, at_least_float32
 from softtargets.losses._engine import ahead
-from softtargets.losses._engine.simple import simple
+from softtargets.losses._engine.label_path import Declined, each_or_total, simple
 from softtargets.losses.inputs import LossInputs
 from softtargets.losses.reduction import REDUCTIONS, Reduction, upstream
 
@@ -97,21 +97,14 @@ def quick(
     The kernel checks the labels. If it finds one that is out of range, None is returned as well, so that the caller
     goes the long way, which raises the error.
     """
-    if torch.compiler.is_compiling() or mask is not None or not isinstance(labels, Tensor):
+    if mask is not None or reduction not in REDUCTIONS or not simple(logits, labels, class_dim, ignore_index):
         return None
-    if reduction not in REDUCTIONS or not simple(logits, labels, class_dim, ignore_index):
-        return None
-    if reduction == "none" and ignore_index >= 0:  # one that is negative is out of range, and declined
-        return None
+    assert isinstance(labels, Tensor)
     loss = make(labels)
     if loss is None:
         return None
-    try:
-        if reduction == "none":
-            return ahead.run(loss, logits, class_dim=class_dim)
-        return ahead.run_total(loss, logits, reduction, class_dim=class_dim)
-    except LabelOutOfRange:
-        return None
+    loss.mean = reduction == "mean"
+    return each_or_total(loss, logits, class_dim, ignore_index, reduction)
 
 
 def run_examples(examples: LossInputs, loss: "LabelLoss") -> Tensor:
@@ -126,10 +119,6 @@ def run_examples(examples: LossInputs, loss: "LabelLoss") -> Tensor:
     return ahead.run(loss, logits, expected=expected)
 
 
-class LabelOutOfRange(Exception):
-    """The kernel found such a label."""
-
-
 class LabelLoss:
     """A loss of the probability of the label, for :mod:`softtargets.losses._engine.ahead`.
 
@@ -139,18 +128,24 @@ class LabelLoss:
     """
 
     def __init__(self, rows: LabelProbability, formula: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self.rows, self.formula = rows, formula
+        self.rows, self.formula, self.labels, self.mean = rows, formula, rows.labels, False
 
     def run(self, z: Tensor, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
         losses = probability_losses(z, self.rows, scale, gradient)
         if losses is None:
-            raise LabelOutOfRange
+            raise Declined
         return losses
+
+    def total_of(self, z: Tensor, scale: float, gradient: Tensor | None) -> Tensor | None:
+        return probability_total(z, self.rows, self.mean, scale, gradient)
+
+    def general(self, z: Tensor) -> "LabelLoss":
+        return self
 
     def total(self, z: Tensor, reduction: str, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
         result = probability_total(z, self.rows, reduction == "mean", scale, gradient)
         if result is None:
-            raise LabelOutOfRange
+            raise Declined
         return result
 
     def plain(self, logits: Tensor) -> Tensor:
