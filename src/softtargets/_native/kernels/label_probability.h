@@ -1,4 +1,4 @@
-/* The arguments of label_probability.c. Every field has 8 bytes; _native/label_probability.py packs them in this order. */
+/* The arguments of label_probability.c. Every field has 8 bytes; _native/probability.py packs them in this order. */
 
 typedef struct {
     int64_t rows, classes;

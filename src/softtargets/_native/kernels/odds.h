@@ -1,7 +1,7 @@
 /* Losses that are a function of the log-odds of the label, and their derivatives; the formulas are those of the losses
    in losses/, in double. With log-odds o, p_label = sigmoid(o) and 1 - p_label = sigmoid(-o). */
 
-/* Numbers of the losses, as _native/label_probability.py passes them. */
+/* Numbers of the losses, as _native/probability.py passes them. */
 enum {
     ST_LOSS_ODDS = 0,        /* the log-odds themselves */
     ST_LOSS_FOCAL = 1,       /* gamma */

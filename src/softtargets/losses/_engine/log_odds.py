@@ -9,8 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from softtargets._native.label_probability import probability_losses, probability_total
 from softtargets._native.labels import ODDS, LabelProbability, OddsLoss
+from softtargets._native.probability import probability_losses, probability_total
 from softtargets._numerics import accumulating, as_like, at_least_float32
 from softtargets.losses._engine import ahead
 from softtargets.losses._engine.label_path import Declined, each_or_total, simple
@@ -103,6 +103,13 @@ def quick(
     loss = make(labels)
     if loss is None:
         return None
+    if reduction == "none" and loss.rows.loss is not None:
+        if ignore_index >= 0:  # a negative label is out of range, so the kernel declines it
+            return None
+        try:
+            return ahead.run(loss, logits, class_dim=class_dim, ahead=False)
+        except Declined:
+            return None
     loss.mean = reduction == "mean"
     return each_or_total(loss, logits, class_dim, ignore_index, reduction)
 
@@ -112,6 +119,8 @@ def run_examples(examples: LossInputs, loss: "LabelLoss") -> Tensor:
     logits = examples.logits
     if not ahead.possible(logits, *loss.tensors()):
         return loss.plain(logits)
+    if loss.rows.loss is not None:
+        return ahead.run(loss, logits, ahead=False)
     expected = None
     if examples.left_out is not None:  # the gradient that a mean over the examples that are not left out will pass
         like = torch.empty((), dtype=accumulating(logits.dtype), device=logits.device).expand(logits.shape[:-1])

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from softtargets._native import library
 from softtargets._native.build import levels
-from softtargets._native.label_probability import probability_losses, probability_total
 from softtargets._native.labels import ODDS, LabelProbability
+from softtargets._native.probability import probability_losses, probability_total
 from softtargets._numerics import accumulating
 from softtargets.losses import _corrections, _focal
 from softtargets.losses.robust import _generalized, _symmetric

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from softtargets._native.chunks import by_chunks
-from softtargets._native.label_probability_twin import twin
 from softtargets._native.labels import LabelProbability
 from softtargets._native.layout import Layout, layout_of, repeated
 from softtargets._native.library import DTYPES, address, call, function
+from softtargets._native.probability_twin import twin
 from softtargets._numerics import accumulating
 
 # the fields of `label_probability_arguments` in kernels/label_probability.h, in order
