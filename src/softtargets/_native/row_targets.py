@@ -71,6 +71,29 @@ class RowTargets:
             left_out=taken(self.left_out, i),
         )
 
+    def flattened(self, size: int) -> "RowTargets":
+        """Return the targets of (N, size) logits."""
+
+        def leading(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.reshape(-1)
+
+        def wide(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.reshape(self.shape.numel(), tensor.shape[-1])
+
+        valid = self.valid
+        if valid is not None and valid.ndim > 1:
+            valid = valid.expand(*self.shape, size).reshape(-1, size)
+        return RowTargets(
+            index=wide(self.index),
+            value=wide(self.value),
+            rest=leading(self.rest),
+            prior=self.prior,
+            weights=self.weights if self.row is not None else wide(self.weights),
+            row=leading(self.row),
+            valid=valid,
+            left_out=leading(self.left_out),
+        )
+
     def gathered(self) -> Tensor:
         """Return the (..., K) weights."""
         assert self.weights is not None

@@ -9,13 +9,14 @@ from torch.nn import functional
 
 from softtargets._checks import values_visible
 from softtargets._errors import fail
-from softtargets._native.chunks import Index, by_chunks, deliver, shift, workspace
-from softtargets._numerics import accumulating, at_least_float32, rows_of, shifted, times
+from softtargets._native.labels import LabelProbability, OddsLoss
+from softtargets._numerics import at_least_float32, rows_of, shifted, times
 from softtargets.losses._cross_entropy import cross_entropy
-from softtargets.losses._engine.ahead import possible, run
+from softtargets.losses._engine.ahead import possible
 from softtargets.losses._engine.expectation import dense_weights, expectation, expected_loss, valid_logits
+from softtargets.losses._engine.log_odds import LabelLoss, Settings, quick, quick_label_loss, run_examples
 from softtargets.losses.inputs import LossInputs, read_examples
-from softtargets.losses.reduction import Reduction, upstream
+from softtargets.losses.reduction import Reduction
 from softtargets.matrices import LabelMatrix, Transition
 from softtargets.targets import Targets, backward_corrected
 
@@ -90,28 +91,63 @@ def forward_corrected_cross_entropy(
         [2.0]
     """
     transition = Transition.wrap(transition)
-    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    _check_classes(transition, examples.logits)
+    keywords = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}
+    result = _quick(logits, targets, transition, **keywords, reduction=reduction)
+    if result is not None:
+        return result
+    examples = read_examples(logits, targets, **keywords)
+    _check_classes(transition, examples.logits.shape[-1])
     if transition.closed:
-        phi = partial(_symmetric, num_classes=transition.num_classes)
-        return examples.finish(expected_loss(examples, phi, transition.redraw), reduction)
-    matrix = transition.to_dense().to(examples.logits.device) if transition.matrix is None else transition.matrix
+        return examples.finish(expected_loss(examples, _symmetric_of(transition), transition.redraw), reduction)
+    matrix = _matrix(transition, examples.logits)
     if examples.labels is not None:
-        return examples.finish(_of_labels(examples, examples.labels, matrix), reduction)
+        return examples.finish(run_examples(examples, _of_labels(examples.labels, matrix)), reduction)
     logits = valid_logits(examples)
     each = -_log_observed(logits, matrix)
     return examples.finish(expectation(examples.targets, each, logits != -torch.inf), reduction)
 
 
-def _of_labels(examples: LossInputs, labels: Tensor, matrix: Tensor) -> Tensor:
-    kernel, logits = _Forward(labels, matrix), examples.logits
-    if not possible(logits, labels, matrix):
-        return kernel.plain(logits)
-    expected = None
-    if examples.left_out is not None:  # the gradient that a mean over the examples that are not left out will pass
-        like = torch.empty((), dtype=accumulating(logits.dtype), device=logits.device).expand(labels.shape)
-        expected = upstream(like, "mean", weight=~examples.left_out)
-    return run(kernel, logits, expected=expected)
+def _quick(
+    logits: Tensor,
+    labels: object,
+    transition: Transition,
+    *,
+    class_dim: int,
+    ignore_index: int,
+    mask: Tensor | None,
+    reduction: Reduction,
+) -> Tensor | None:
+    """Return the loss of labels if the kernel can compute it without other steps, else None."""
+    keywords = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask, "reduction": reduction}
+
+    def settings(shape: torch.Size) -> Settings:
+        _check_classes(transition, logits.shape[class_dim])
+        return (transition.redraw,)
+
+    if transition.closed:
+        return quick_label_loss(_symmetric_of(transition), logits, labels, settings, **keywords)
+
+    def make(labels: Tensor) -> LabelLoss | None:
+        _check_classes(transition, logits.shape[class_dim])
+        matrix = _matrix(transition, logits)
+        return _of_labels(labels, matrix, ignore_index) if possible(logits, matrix) else None
+
+    return quick(make, logits, labels, **keywords)
+
+
+def _matrix(transition: Transition, logits: Tensor) -> Tensor:
+    return transition.to_dense().to(logits.device) if transition.matrix is None else transition.matrix
+
+
+def _of_labels(labels: Tensor, matrix: Tensor, ignore_index: int | None = None) -> LabelLoss:
+    """Return -log of <column of T, p>."""
+
+    def plain(logits: Tensor, labels: Tensor) -> Tensor:
+        z = shifted(at_least_float32(logits))
+        columns = rows_of(matrix.T.to(z), labels)
+        return z.logsumexp(-1) - _log_mean_exp(columns, z)
+
+    return LabelLoss(LabelProbability(labels, None, columns=matrix.T, ignore_index=ignore_index), plain)
 
 
 def _log_observed(logits: Tensor, matrix: Tensor) -> Tensor:
@@ -128,48 +164,6 @@ def _log_observed(logits: Tensor, matrix: Tensor) -> Tensor:
     if bool(rows.any()):
         log_observed = log_observed.index_put((rows,), _log_mean_exp(matrix.T, z[rows][..., None, :]))
     return log_observed - log_total
-
-
-class _Forward:
-    """-log of <column of T, p>."""
-
-    def __init__(self, labels: Tensor, matrix: Tensor) -> None:
-        self.labels = labels
-        self.columns = matrix.T
-
-    def run(self, z: Tensor, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
-        return by_chunks(self._chunk, z, scale, gradient)
-
-    def _chunk(self, logits: Tensor, index: Index, scale: Tensor | None, gradient: Tensor | None) -> Tensor:
-        work = workspace(logits, gradient)
-        columns = rows_of(self.columns.to(work.dtype), self.labels[index])
-        shift(logits, work)
-        total = work.exp_().sum(-1)
-        joint = columns.mul_(work)
-        observed = joint.sum(-1)
-        losses = total.log() - observed.log()
-        # Where the classes that explain the label have almost vanished, their exponentials have lost precision.
-        faint = observed < 1e-20
-        if faint.device.type != "cpu" or bool(faint.any()):
-            columns = rows_of(self.columns.to(work.dtype), self.labels[index])
-            log_joint = logits.to(work.dtype).log_softmax(-1) + columns.log()
-            losses = torch.where(faint, -log_joint.logsumexp(-1), losses)
-            none = (log_joint == -torch.inf).all(-1, keepdim=True)
-            posterior = torch.where(none, _shares(columns), log_joint.softmax(-1))
-            joint = torch.where(faint[..., None], posterior, joint)
-            observed = observed.masked_fill(faint, 1.0)
-        if gradient is not None and scale is not None:
-            work.mul_((scale / total)[..., None]).sub_(joint.mul_((scale / observed)[..., None]))
-            deliver(work, gradient)
-        return losses
-
-    def tensors(self) -> tuple[Tensor, ...]:
-        return (self.labels, self.columns)
-
-    def plain(self, logits: Tensor) -> Tensor:
-        z = shifted(at_least_float32(logits))
-        columns = rows_of(self.columns.to(z), self.labels)
-        return z.logsumexp(-1) - _log_mean_exp(columns, z)
 
 
 def _log_mean_exp(weights: Tensor, z: Tensor) -> Tensor:
@@ -198,6 +192,15 @@ def _symmetric(odds: Tensor, redraw: Tensor, *, num_classes: int) -> Tensor:
     from_others = redraw / num_classes
     weights = torch.stack([(1 - redraw + from_others).clamp(min=0.0), from_others], -1)
     return -_log_mean_exp(weights, log_probs)
+
+
+def _symmetric_of(transition: Transition) -> OddsLoss:
+    size = transition.num_classes
+
+    def numbers(redraw: float) -> tuple[float, float]:
+        return max(0.0, 1 - redraw + redraw / size), redraw / size
+
+    return OddsLoss("symmetric", partial(_symmetric, num_classes=size), numbers)
 
 
 def backward_corrected_cross_entropy(
@@ -263,7 +266,7 @@ def backward_corrected_cross_entropy(
     """
     transition = Transition.wrap(transition)
     examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    _check_classes(transition, examples.logits)
+    _check_classes(transition, examples.logits.shape[-1])
     logits = valid_logits(examples)
     if examples.labels is not None and not _may_be_masked(logits):
         made = backward_corrected(examples.labels, transition)
@@ -302,11 +305,7 @@ def _may_be_masked(logits: Tensor) -> bool:
     return logits.numel() > 0 and bool(logits.amin() == -torch.inf)
 
 
-def _check_classes(transition: Transition, logits: Tensor) -> None:
-    if transition.num_classes != logits.shape[-1]:
-        raise fail(
-            "transition",
-            f"{logits.shape[-1]} classes, as the logits",
-            transition.num_classes,
-            "pass the transition of these classes",
-        )
+def _check_classes(transition: Transition, size: int) -> None:
+    if transition.num_classes != size:
+        required = f"{size} classes, as the logits"
+        raise fail("transition", required, transition.num_classes, "pass the transition of these classes")

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from softtargets._numerics import as_like, at_least_float32, times
-from softtargets.losses._engine.expectation import expectation, expected_loss, log_odds, valid_logits
-from softtargets.losses._engine.log_odds import apart, label_log_odds
+from softtargets._native.labels import OddsLoss
+from softtargets._numerics import accumulating, as_like, at_least_float32, times
+from softtargets.losses._engine.expectation import expectation, log_odds, odds_loss, valid_logits
+from softtargets.losses._engine.log_odds import Settings, apart, label_log_odds
 from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction
 from softtargets.losses.settings import over_classes, read_setting
@@ -82,9 +83,12 @@ def focal_loss(
         >>> round(float(loss), 4)
         0.1733
     """
-    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    gamma = read_setting("gamma", gamma, examples.logits.shape[:-1])
-    return examples.finish(expected_loss(examples, _focal, gamma), reduction)
+
+    def settings(shape: torch.Size) -> Settings:
+        return (read_setting("gamma", gamma, shape),)
+
+    keywords = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask, "reduction": reduction}
+    return odds_loss(_FOCAL, logits, targets, settings, **keywords)
 
 
 def sample_dependent_focal_loss(
@@ -154,12 +158,16 @@ def sample_dependent_focal_loss(
         >>> round(float(loss), 4)
         0.0866
     """
-    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    shape = examples.logits.shape[:-1]
-    low = read_setting("gamma_low", gamma_low, shape)
-    high = read_setting("gamma_high", gamma_high, shape)
-    bound = read_setting("threshold", threshold, shape, high=1.0)
-    return examples.finish(expected_loss(examples, _sample_dependent_focal, low, high, bound), reduction)
+
+    def settings(shape: torch.Size) -> Settings:
+        low = read_setting("gamma_low", gamma_low, shape)
+        high = read_setting("gamma_high", gamma_high, shape)
+        bound = read_setting("threshold", threshold, shape, high=1.0)
+        like = torch.empty((), dtype=accumulating(logits.dtype), device=logits.device)
+        return low, high, torch.logit(as_like(bound, like))
+
+    keywords = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask, "reduction": reduction}
+    return odds_loss(_FOCAL_OF_TWO_GAMMAS, logits, targets, settings, **keywords)
 
 
 def dual_focal_loss(
@@ -295,9 +303,12 @@ def poly1_loss(
         >>> round(float(loss), 4)
         1.6931
     """
-    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    epsilon = read_setting("epsilon", epsilon, examples.logits.shape[:-1], low=-1.0)
-    return examples.finish(expected_loss(examples, _poly1, epsilon), reduction)
+
+    def settings(shape: torch.Size) -> Settings:
+        return (read_setting("epsilon", epsilon, shape, low=-1.0),)
+
+    keywords = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask, "reduction": reduction}
+    return odds_loss(_POLY1, logits, targets, settings, **keywords)
 
 
 def _focal(odds: Tensor, gamma: Tensor) -> Tensor:
@@ -305,12 +316,17 @@ def _focal(odds: Tensor, gamma: Tensor) -> Tensor:
     return _scaled_cross_entropy(odds, gamma * logsigmoid(-odds))
 
 
-def _sample_dependent_focal(odds: Tensor, gamma_low: Tensor, gamma_high: Tensor, threshold: Tensor) -> Tensor:
-    return _focal(odds, torch.where(odds < torch.logit(threshold), gamma_low, gamma_high))
+def _sample_dependent_focal(odds: Tensor, gamma_low: Tensor, gamma_high: Tensor, bound: Tensor) -> Tensor:
+    return _focal(odds, torch.where(odds < bound, gamma_low, gamma_high))
 
 
 def _poly1(odds: Tensor, epsilon: Tensor) -> Tensor:
     return -logsigmoid(odds) + times(epsilon, torch.sigmoid(-odds))
+
+
+_FOCAL = OddsLoss("focal", _focal)
+_FOCAL_OF_TWO_GAMMAS = OddsLoss("focal of two gammas", _sample_dependent_focal)
+_POLY1 = OddsLoss("wrong", _poly1, lambda epsilon: (1.0, epsilon))
 
 
 def _dual_focal_of_labels(logits: Tensor, labels: Tensor, gamma: float | Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from softtargets._native.products import add_product, rows_of_a_chunk
 from softtargets._numerics import accumulating
 from softtargets.losses._engine.ahead import Unchanged, plain_tensors
 from softtargets.losses._engine.cross_entropy import plain_cross_entropy, rows_of_targets
+from softtargets.losses._engine.linear_blocks import ROWS, Blocks
 from softtargets.losses.inputs import LossInputs, check_order, read_targets
 from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets
@@ -41,7 +42,9 @@ def linear_cross_entropy(
 
     cross_entropy(hidden @ weight^T + bias, targets)
 
-    The layer, the loss and the gradients of the layer are computed chunk by chunk, all in the forward pass.
+    The layer, the loss and the gradients of the layer are computed chunk by chunk, all in the forward pass. In half
+    precision on a CPU the logits are computed in blocks of classes, once for the losses and again, in the backward
+    pass, for the gradients.
 
     Args:
         hidden: (..., H) float.
@@ -49,7 +52,7 @@ def linear_cross_entropy(
         targets: (...) integer labels, (..., K) float probabilities, or Targets of (...).
         bias: (K,) float or None.
         chunk: rows per chunk, at least 1; None: 1/32 of the rows, in half precision 1/16, and at least 64;
-            on CUDA also at least a quarter of H, in half precision H.
+            on CUDA also at least a quarter of H, in half precision H; on a CPU in half precision 512.
         ignore_index: label of an example to leave out. Soft targets mark such examples in ``Targets.ignored``.
         mask: (...) bool, True for an example to include; None: include every example that is not ignored.
         reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.
@@ -72,7 +75,9 @@ def linear_cross_entropy(
     Complexity:
         The three matrix products of the layer; memory for the gradients of hidden and weight and one chunk of logits.
         If the losses do not all have the same weight, the products are computed again in the backward pass. Checking
-        this makes the host wait on an accelerator, except for a plain mean or sum.
+        this makes the host wait on an accelerator, except for a plain mean or sum. In half precision on a CPU there are
+        four products for any weights, in float32 if the processor has no matrix units, and no float32 sum of the
+        weight's gradients is kept.
 
     When to use:
         There are very many classes, as in language models and translation.
@@ -106,6 +111,9 @@ def linear_cross_entropy(
     if not plain_tensors(hidden, weight, bias, *ingredients) or any(t.requires_grad for t in ingredients):
         return batch.finish(_plain(hidden, weight, bias, read), reduction)
     count, half = hidden.shape[:-1].numel(), accumulating(hidden.dtype) != hidden.dtype
+    if half and hidden.device.type == "cpu":
+        losses = _LinearByBlocks.apply(hidden, weight, bias, read, chunk or ROWS)
+        return batch.finish(losses, reduction)  # pyright: ignore[reportArgumentType]
     rows = chunk or max(FEWEST, -(-count // (PARTS_IN_HALF_PRECISION if half else PARTS)))
     if chunk is None and hidden.is_cuda:
         rows = rows_of_a_chunk(count, hidden.shape[-1], half)
@@ -166,12 +174,8 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, *given: Tensor) -> Any:
         (grad,) = given
         hidden, weight, bias = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True: the gradient will be differentiated again
-            ctx.ingredients.check()
-            losses = _plain(hidden, weight, bias, ctx.read)
-            learning = [t for t in (hidden, weight, bias) if t is not None and t.requires_grad]
-            found = iter(torch.autograd.grad(losses, learning, grad, create_graph=True))
-            return (*(next(found) if need else None for need in ctx.needs_input_grad[:3]), None, None, None)
+        if torch.is_grad_enabled():
+            return (*_differentiable(ctx, grad), None, None, None)
         gradients, ctx.gradients = ctx.gradients, None
         if not plain_tensors(grad):
             return (*_batched(ctx, grad), None, None, None)
@@ -184,6 +188,46 @@ class _Linear(torch.autograd.Function):
         pairs = zip(gradients, (hidden, weight, bias), strict=True)
         results = [None if gradient is None else gradient.mul_(factor).to(like.dtype) for gradient, like in pairs]
         return (*results, None, None, None)
+
+
+class _LinearByBlocks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, read: _Read, rows: int) -> Tensor:
+        ctx.save_for_backward(hidden, weight, bias)
+        ctx.read, ctx.rows, ctx.targets = read, rows, LossInputs(hidden, *read).targets
+        ctx.ingredients = Unchanged(ctx.targets.tensors().values())
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            losses, ctx.found = _blocks(ctx, hidden, weight, bias).losses()
+        return losses.view(hidden.shape[:-1])
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor) -> Any:
+        (grad,) = given
+        hidden, weight, bias = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return (*_differentiable(ctx, grad), None, None)
+        if not plain_tensors(grad):
+            return (*_batched(ctx, grad), None, None)
+        ctx.ingredients.check()
+        with torch.autocast("cpu", enabled=False):
+            blocks = _blocks(ctx, hidden, weight, bias)
+            of_hidden, *others = blocks.gradients(ctx.found, grad.reshape(-1), ctx.needs_input_grad[:3])
+        return None if of_hidden is None else of_hidden.view_as(hidden), *others, None, None
+
+
+def _blocks(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Blocks:
+    targets = rows_of_targets(ctx.targets).flattened(weight.shape[0])
+    return Blocks(hidden.reshape(-1, hidden.shape[-1]), weight, bias, targets, ctx.rows)
+
+
+def _differentiable(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    """Return the gradients with create_graph=True: they will be differentiated again."""
+    ctx.ingredients.check()
+    hidden, weight, bias = ctx.saved_tensors
+    losses = _plain(hidden, weight, bias, ctx.read)
+    learning = [t for t in (hidden, weight, bias) if t is not None and t.requires_grad]
+    found = iter(torch.autograd.grad(losses, learning, grad, create_graph=True))
+    return tuple(next(found) if need else None for need in ctx.needs_input_grad[:3])
 
 
 def _batched(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -234,11 +278,7 @@ def _through(
             losses[i] = cross_entropy_rows(logits, rows_of_targets(ctx.targets[i]), *given)
             if of_hidden is not None:
                 of_hidden[i] = (z @ weight).view_as(chunk)
-            if of_weight is not None and z.device.type == "cpu":
-                of_weight.addmm_(
-                    z.T.to(wide), flat.to(wide)
-                )  # on the CPU faster than a half-precision product and a sum
-            elif of_weight is not None:
+            if of_weight is not None:
                 add_product(of_weight, z.T, flat)
             if of_bias is not None:
                 of_bias.add_(z.sum(0, dtype=wide))

@@ -10,30 +10,71 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from softtargets._native.labels import OddsLoss
 from softtargets._numerics import as_like, at_least_float32, times
-from softtargets.losses._engine.log_odds import label_log_odds
-from softtargets.losses.inputs import LossInputs
+from softtargets.losses._engine.log_odds import Settings, label_loss, quick_label_loss
+from softtargets.losses.inputs import LossInputs, read_examples
+from softtargets.losses.reduction import Reduction
 from softtargets.targets import Targets
 
 
-def expected_loss(examples: LossInputs, phi: Callable[..., Tensor], *settings: float | Tensor) -> Tensor:
+def odds_loss(
+    loss: OddsLoss,
+    logits: Tensor,
+    targets: Targets | Tensor,
+    settings: Callable[[torch.Size], Settings],
+    *,
+    class_dim: int,
+    ignore_index: int,
+    mask: Tensor | None,
+    reduction: Reduction,
+) -> Tensor:
+    """Check the arguments of a loss that is a function of the log-odds, and return it.
+
+    Args:
+        loss: the function of the log-odds.
+        logits: (..., K) float, or with the classes at `class_dim`.
+        targets: (...) integer labels, float probabilities of the shape of the logits, or Targets.
+        settings: checks the settings for examples of a shape and returns them.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        mask: (...) bool, False for an example to leave out.
+        reduction: "none", "mean" or "sum".
+    """
+    result = quick_label_loss(
+        loss,
+        logits,
+        targets,
+        settings,
+        class_dim=class_dim,
+        ignore_index=ignore_index,
+        mask=mask,
+        reduction=reduction,
+    )
+    if result is not None:
+        return result
+    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
+    values = expected_loss(examples, loss, *settings(examples.logits.shape[:-1]))
+    return examples.finish(values, reduction)
+
+
+def expected_loss(examples: LossInputs, loss: OddsLoss, *settings: float | Tensor) -> Tensor:
     """Return ``phi(odds_label, *settings)``, or ``sum_k t_k * phi(odds_k, *settings)`` for soft targets.
 
     Args:
         examples: the batch.
-        phi: elementwise function of the log-odds and of the settings.
+        loss: phi, an elementwise function of the log-odds and of the settings.
         settings: numbers, or (...) tensors with one number per example; phi gets tensors that broadcast.
 
     Returns:
         (...) float32 or wider; not yet 0 for examples that are left out: see :meth:`LossInputs.finish`.
     """
     if examples.labels is not None:
-        odds = label_log_odds(examples.logits, examples.labels)
-        return phi(odds, *(as_like(value, odds) for value in settings))
+        return label_loss(examples, loss, *settings)
     logits = valid_logits(examples)
     odds = log_odds(logits)
     wide = [as_like(value, odds) for value in settings]
-    values = phi(odds, *(value[..., None] if value.ndim else value for value in wide))
+    values = loss.formula(odds, *(value[..., None] if value.ndim else value for value in wide))
     return expectation(examples.targets, values, logits != -torch.inf)
 
 

@@ -1,4 +1,4 @@
-"""The short way of the commonest loss: smoothed cross entropy of labels, in eager code on the CPU.
+"""The short way of losses of labels, smoothed cross entropy above all, in eager code on the CPU.
 
 One autograd function and one call of the kernel, which checks the labels in its pass. Where anything is unusual, the
 caller goes the long way, which raises the errors and gives the same numbers.
@@ -6,7 +6,7 @@ caller goes the long way, which raises the errors and gives the same numbers.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from softtargets._native.cross_entropy import label_losses, label_total
 from softtargets._native.library import DTYPES, library
 from softtargets.losses._engine import ahead
 from softtargets.losses._engine.cross_entropy import CrossEntropyRows
+from softtargets.losses._engine.row_loss import RowLoss, TotalLoss
 from softtargets.losses.inputs import read_examples
 from softtargets.losses.reduction import Reduction
 from softtargets.targets import smooth
@@ -41,12 +42,26 @@ def of_labels(
         reduction: "none", "mean" or "sum".
         smoothing: weight that is spread uniformly over the classes.
     """
-    if torch.compiler.is_compiling() or type(labels) is not Tensor or not isinstance(logits, Tensor):
+    if not simple(logits, labels, class_dim, ignore_index):
         return None
-    if not _fit(logits, labels, class_dim, ignore_index) or library() is None or not ahead.eager():
-        return None
-    z = logits if class_dim == -1 or class_dim == logits.ndim - 1 else logits.movedim(class_dim, -1)
+    assert isinstance(labels, Tensor)
     loss = LabelRows(labels, smoothing, ignore_index, reduction == "mean")
+    return each_or_total(loss, logits, class_dim, ignore_index, reduction)
+
+
+def each_or_total(
+    loss: "CheckingLoss", logits: Tensor, class_dim: int, ignore_index: int, reduction: Reduction
+) -> Tensor | None:
+    """Return the losses of labels, or their sum or mean; None if a label is out of range.
+
+    Args:
+        loss: the loss, of labels for which :func:`simple` is True.
+        logits: (..., K) float, or with the classes at `class_dim`.
+        class_dim: the dimension of the classes.
+        ignore_index: label of an example to leave out.
+        reduction: "none", "mean" or "sum".
+    """
+    z = logits if class_dim == -1 or class_dim == logits.ndim - 1 else logits.movedim(class_dim, -1)
     learning = logits.requires_grad and torch.is_grad_enabled()
     if reduction == "none":
         if ignore_index >= 0:  # a negative label is out of range, so the kernel declines it
@@ -63,6 +78,13 @@ def of_labels(
         return _Total.apply(z, loss)  # pyright: ignore[reportReturnType]
     except Declined:
         return None
+
+
+def simple(logits: object, labels: object, class_dim: int, ignore_index: int) -> TypeGuard[Tensor]:
+    """Return whether the kernel can take these as they are: eager code, plain tensors on the CPU, fitting shapes."""
+    if torch.compiler.is_compiling() or type(labels) is not Tensor or not isinstance(logits, Tensor):
+        return False
+    return _fit(logits, labels, class_dim, ignore_index) and library() is not None and ahead.eager()
 
 
 def _fit(logits: Tensor, labels: Tensor, class_dim: int, ignore_index: int) -> bool:
@@ -85,6 +107,28 @@ def _fit(logits: Tensor, labels: Tensor, class_dim: int, ignore_index: int) -> b
 
 class Declined(Exception):
     """The kernel found a label that is out of range, or cannot take the tensors."""
+
+
+class CheckingLoss(RowLoss, Protocol):
+    """A loss of labels that the kernel checks, and that can be reduced in the same pass."""
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels."""
+        ...
+
+    @property
+    def mean(self) -> bool:
+        """Whether the total is the mean over the examples that are not left out, and not the sum."""
+        ...
+
+    def total_of(self, z: Tensor, scale: float, gradient: Tensor | None) -> Tensor | None:
+        """Return the sum or the mean, and write the gradient of ``scale * result``; None if the labels are declined."""
+        ...
+
+    def general(self, z: Tensor) -> TotalLoss:
+        """Return the same loss for labels that are known to be in range."""
+        ...
 
 
 class LabelRows(NamedTuple):
@@ -124,7 +168,7 @@ class _Total(torch.autograd.Function):
     """The sum or the mean, with its gradient computed ahead; see :mod:`softtargets.losses._engine.ahead`."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, loss: LabelRows) -> Tensor:
+    def forward(ctx: Any, z: Tensor, loss: CheckingLoss) -> Tensor:
         gradient = torch.empty_like(z)
         total = loss.total_of(z, 1.0, gradient)
         if total is None:

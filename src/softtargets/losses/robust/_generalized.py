@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from softtargets._native.labels import OddsLoss
 from softtargets._numerics import times
-from softtargets.losses._engine.expectation import expected_loss
-from softtargets.losses.inputs import read_examples
+from softtargets.losses._engine.expectation import odds_loss
+from softtargets.losses._engine.log_odds import Settings
 from softtargets.losses.reduction import Reduction
 from softtargets.losses.settings import read_setting
 from softtargets.targets import Targets
@@ -77,9 +78,12 @@ def generalized_cross_entropy(
         >>> generalized_cross_entropy(torch.zeros(1, 4), torch.tensor([2]), q=0.5).tolist()        # (1 - 1/2) / .5
         [1.0]
     """
-    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    q = read_setting("q", q, examples.logits.shape[:-1], high=1.0)
-    return examples.finish(expected_loss(examples, _generalized, q), reduction)
+
+    def settings(shape: torch.Size) -> Settings:
+        return (read_setting("q", q, shape, high=1.0),)
+
+    keywords = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask, "reduction": reduction}
+    return odds_loss(_GENERALIZED, logits, targets, settings, **keywords)
 
 
 def mean_absolute_error(
@@ -143,8 +147,8 @@ def mean_absolute_error(
         >>> round(float(mean_absolute_error(torch.zeros(1, 4), torch.tensor([2]))), 4)
         0.75
     """
-    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    return examples.finish(expected_loss(examples, _wrong), reduction)
+    keywords = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask, "reduction": reduction}
+    return odds_loss(_WRONG, logits, targets, lambda shape: (), **keywords)
 
 
 def _generalized(odds: Tensor, q: Tensor) -> Tensor:
@@ -154,3 +158,7 @@ def _generalized(odds: Tensor, q: Tensor) -> Tensor:
 
 def _wrong(odds: Tensor) -> Tensor:
     return torch.sigmoid(-odds)
+
+
+_GENERALIZED = OddsLoss("power", _generalized)
+_WRONG = OddsLoss("wrong", _wrong, lambda: (0.0, 1.0))

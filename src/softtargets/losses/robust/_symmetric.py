@@ -1,13 +1,16 @@
 """Symmetric cross entropy, and its reverse part."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from softtargets._checks import check_entries
+from softtargets._native.labels import OddsLoss
 from softtargets._numerics import as_like, at_least_float32, times
 from softtargets.losses._engine.expectation import dense_weights, valid_logits
-from softtargets.losses._engine.log_odds import label_log_odds
+from softtargets.losses._engine.log_odds import Settings, label_loss, quick_label_loss
 from softtargets.losses.building_blocks import deferred_cross_entropy
 from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction
@@ -75,12 +78,19 @@ def reverse_cross_entropy(
         >>> round(float(reverse_cross_entropy(torch.zeros(1, 4), torch.tensor([2]))), 4)        # 3/4 of 9.2103
         6.9078
     """
-    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    floor = read_setting("log_floor", log_floor, examples.logits.shape[:-1], low=1e-30, high=1.0)
+
+    def settings(shape: torch.Size) -> Settings:
+        return (read_setting("log_floor", log_floor, shape, low=1e-30, high=1.0),)
+
+    keywords = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}
+    result = quick_label_loss(_REVERSE, logits, targets, settings, **keywords, reduction=reduction)
+    if result is not None:
+        return result
+    examples = read_examples(logits, targets, **keywords)
+    (floor,) = settings(examples.logits.shape[:-1])
     if examples.labels is None:
         return examples.finish(_reverse(examples, floor), reduction)
-    wrong = torch.sigmoid(-label_log_odds(examples.logits, examples.labels))
-    return examples.finish(-as_like(floor, wrong).log() * wrong, reduction)
+    return examples.finish(label_loss(examples, _REVERSE, floor), reduction)
 
 
 def symmetric_cross_entropy(
@@ -145,18 +155,40 @@ def symmetric_cross_entropy(
         >>> round(float(loss), 4)
         7.0464
     """
-    examples = read_examples(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    shape = examples.logits.shape[:-1]
-    on_forward = read_setting("cross_entropy_weight", cross_entropy_weight, shape)
-    on_reverse = read_setting("reverse_weight", reverse_weight, shape)
-    floor = read_setting("log_floor", log_floor, shape, low=1e-30, high=1.0)
-    if examples.labels is None:
-        forward, reverse = deferred_cross_entropy(examples.logits, examples.targets), _reverse(examples, floor)
-    else:
-        odds = label_log_odds(examples.logits, examples.labels)
-        forward, reverse = -logsigmoid(odds), -as_like(floor, odds).log() * torch.sigmoid(-odds)
+
+    def settings(shape: torch.Size) -> Settings:
+        on_forward = read_setting("cross_entropy_weight", cross_entropy_weight, shape)
+        on_reverse = read_setting("reverse_weight", reverse_weight, shape)
+        return on_forward, on_reverse, read_setting("log_floor", log_floor, shape, low=1e-30, high=1.0)
+
+    keywords = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}
+    result = quick_label_loss(_SYMMETRIC, logits, targets, settings, **keywords, reduction=reduction)
+    if result is not None:
+        return result
+    examples = read_examples(logits, targets, **keywords)
+    given = settings(examples.logits.shape[:-1])
+    if examples.labels is not None:
+        return examples.finish(label_loss(examples, _SYMMETRIC, *given), reduction)
+    on_forward, on_reverse, floor = given
+    forward, reverse = deferred_cross_entropy(examples.logits, examples.targets), _reverse(examples, floor)
     losses = times(as_like(on_forward, forward), forward) + as_like(on_reverse, reverse) * reverse
     return examples.finish(losses, reduction)
+
+
+def _reverse_of_label(odds: Tensor, floor: Tensor) -> Tensor:
+    return -floor.log() * torch.sigmoid(-odds)
+
+
+def _symmetric_of_label(odds: Tensor, on_forward: Tensor, on_reverse: Tensor, floor: Tensor) -> Tensor:
+    return times(on_forward, -logsigmoid(odds)) + on_reverse * _reverse_of_label(odds, floor)
+
+
+_REVERSE = OddsLoss("wrong", _reverse_of_label, lambda floor: (0.0, -math.log(floor)))
+_SYMMETRIC = OddsLoss(
+    "wrong",
+    _symmetric_of_label,
+    lambda on_forward, on_reverse, floor: (on_forward, on_reverse * -math.log(floor)),
+)
 
 
 def _reverse(examples: LossInputs, floor: float | Tensor) -> Tensor:

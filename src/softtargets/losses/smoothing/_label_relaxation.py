@@ -1,11 +1,13 @@
 """Label relaxation: a loss that is 0 once the label is probable enough."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from softtargets._numerics import as_like
-from softtargets.losses._engine.log_odds import label_log_odds
+from softtargets._native.labels import OddsLoss
+from softtargets.losses._engine.log_odds import Settings, label_loss, quick_label_loss
 from softtargets.losses.inputs import read_labelled
 from softtargets.losses.reduction import Reduction
 from softtargets.losses.settings import read_setting
@@ -78,11 +80,31 @@ def label_relaxation_loss(
         >>> loss.exp().round(decimals=4).tolist()        # cross entropy is log 2
         [2.0, 1.0]
     """
-    examples = read_labelled(logits, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    assert examples.labels is not None
-    smoothing = read_setting("smoothing", smoothing, examples.logits.shape[:-1], high=1.0)
-    odds = label_log_odds(examples.logits, examples.labels)
-    a = as_like(smoothing, odds)
-    entropy = torch.special.entr(1 - a) + torch.special.entr(a)
-    loss = -(1 - a) * logsigmoid(odds) - a * logsigmoid(-odds) - entropy
-    return examples.finish(torch.where(odds >= -torch.logit(a), 0.0, loss), reduction)
+
+    def settings(shape: torch.Size) -> Settings:
+        return (read_setting("smoothing", smoothing, shape, high=1.0),)
+
+    keywords = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}
+    result = quick_label_loss(_RELAXATION, logits, labels, settings, **keywords, reduction=reduction)
+    if result is not None:
+        return result
+    examples = read_labelled(logits, labels, **keywords)
+    losses = label_loss(examples, _RELAXATION, *settings(examples.logits.shape[:-1]))
+    return examples.finish(losses, reduction)
+
+
+def _relaxation(odds: Tensor, smoothing: Tensor) -> Tensor:
+    entropy = torch.special.entr(1 - smoothing) + torch.special.entr(smoothing)
+    loss = -(1 - smoothing) * logsigmoid(odds) - smoothing * logsigmoid(-odds) - entropy
+    return torch.where(odds >= -torch.logit(smoothing), 0.0, loss)
+
+
+def _numbers(smoothing: float) -> tuple[float, float, float]:
+    """Return the smoothing, its entropy, and the log-odds from which on the loss is 0."""
+    if smoothing in (0.0, 1.0):
+        return smoothing, 0.0, math.inf if smoothing == 0 else -math.inf
+    kept = 1 - smoothing
+    return smoothing, -kept * math.log(kept) - smoothing * math.log(smoothing), math.log(kept / smoothing)
+
+
+_RELAXATION = OddsLoss("relaxation", _relaxation, _numbers)
