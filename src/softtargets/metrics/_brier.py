@@ -9,11 +9,12 @@ from torch import Tensor
 
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_int
+from softtargets._native.bin_sums import width_places
+from softtargets._numerics import sum_of_rows
 from softtargets._results import TensorResult, shown
-from softtargets.metrics._bins import width_places
 from softtargets.metrics.accumulators import Accumulator, gather
 from softtargets.metrics.arguments import REQUIRED, RowOptions
-from softtargets.metrics.rows import Rows, chunks, sum_of_rows
+from softtargets.metrics.rows import Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
 
 __all__ = ["Brier", "BrierDecomposition", "BrierParts", "brier", "brier_decomposition"]

@@ -226,7 +226,9 @@ class Accumulator(ABC):
 
     def _take(self, sums: GroupedSums, rows: Rows, before: int) -> None:
         """Add rows to sums; `before` is added to their ids."""
-        group = group_of(rows.ids + before if self.groups > 1 else rows.ids, self.groups, self.seed)
+        # of one group, only the number of rows matters
+        ids = rows.ids + before if self.groups > 1 else rows.labels
+        group = group_of(ids, self.groups, self.seed)
         sums.count("rows", group)
         self._add(sums, rows, group)
 

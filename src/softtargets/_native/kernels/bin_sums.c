@@ -1,0 +1,126 @@
+/* Sums over bins of confidence, and over the nodes of the grid of smooth ECE, in integers: the same in any order. */
+
+/* The twin rounds every product, so that the compiler may not fuse a product with a sum. */
+#if defined(__clang__)
+#pragma clang fp contract(off)
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
+#include "vector.h"
+#include "bin_sums.h"
+
+enum { ST_DONE = -1, ST_NO_MEMORY = -2 };
+
+#define UNIT 1099511627776.0 /* 2^40 */
+#define PART 256
+#define PRIVATE 16384 /* numbers that a thread may sum on its own */
+
+/* Adding and subtracting this rounds a number between -2^51 and 2^51 to an integer, ties to even. */
+#define ROUND 6755399441055744.0
+
+ST_INLINE double rounded(double x) { return x + ROUND - ROUND; }
+
+/* An integer between -2^51 and 2^51; every processor does this with vectors. */
+ST_INLINE int64_t integer(double x) {
+    const double shifted = x + ROUND;
+    int64_t bits;
+    memcpy(&bits, &shifted, 8);
+    return bits - 0x4338000000000000LL;
+}
+
+ST_INLINE void read_part(const void *list, int64_t dtype, int64_t start, int64_t here, double *part) {
+    if (dtype == ST_FLOAT32)
+        for (int64_t i = 0; i < here; i++) part[i] = ((const float *)list)[start + i];
+    else
+        memcpy(part, (const double *)list + start, (size_t)here * sizeof(double));
+}
+
+/* Adds `here` rows from `start` on to counts and sums. */
+typedef void add_rows(const bin_sums_arguments *a, int64_t start, int64_t here, int64_t *counts, int64_t *sums);
+
+static void add_to_bins(const bin_sums_arguments *a, int64_t start, int64_t here, int64_t *counts, int64_t *sums) {
+    double confidence[PART];
+    int64_t place[PART], amount[PART];
+    const double bins = (double)a->cells;
+    read_part(a->confidence, a->dtype, start, here, confidence);
+    for (int64_t i = 0; i < here; i++) amount[i] = integer(rounded(confidence[i] * UNIT));
+    if (a->dtype == ST_FLOAT32) { /* the product is exact */
+        for (int64_t i = 0; i < here; i++) {
+            const double scaled = confidence[i] * bins, edge = rounded(scaled);
+            place[i] = integer(edge) - (scaled <= edge);
+        }
+    } else {
+        for (int64_t i = 0; i < here; i++) {
+            /* the nearest edge, and the side of it */
+            const double edge = rounded(confidence[i] * bins);
+            place[i] = integer(edge) - (confidence[i] <= edge / bins);
+        }
+    }
+    for (int64_t i = 0; i < here; i++) {
+        const int64_t bin = place[i] < 0 ? 0 : place[i] < a->cells ? place[i] : a->cells - 1;
+        const int64_t cell = bin + (a->group == NULL ? 0 : a->group[start + i] * a->cells);
+        counts[2 * cell + (a->correct[start + i] != 0)]++;
+        sums[2 * cell + 1] += amount[i];
+    }
+}
+
+static void add_to_nodes(const bin_sums_arguments *a, int64_t start, int64_t here, int64_t *counts, int64_t *sums) {
+    double confidence[PART];
+    int64_t node[PART], closest[PART], lower[PART], upper[PART];
+    const double intervals = (double)(a->cells - 1), last = (double)(a->cells - 2);
+    read_part(a->confidence, a->dtype, start, here, confidence);
+    for (int64_t i = 0; i < here; i++) {
+        const double place = confidence[i] * intervals, near = rounded(place);
+        const double under = near - (double)(near > place), below = under < last ? under : last;
+        const double residual = (double)a->correct[start + i] - confidence[i];
+        const double above = residual * (place - below);
+        node[i] = integer(below);
+        closest[i] = integer(near);
+        lower[i] = integer(rounded((residual - above) * UNIT));
+        upper[i] = integer(rounded(above * UNIT));
+    }
+    for (int64_t i = 0; i < here; i++) {
+        const int64_t first = a->group == NULL ? 0 : a->group[start + i] * a->cells;
+        sums[2 * (first + node[i]) + 1] += lower[i];
+        sums[2 * (first + node[i]) + 3] += upper[i];
+        counts[first + closest[i]]++;
+    }
+}
+
+/* Runs `add` over all rows. With several threads, each has sums of its own, which are then added. */
+static int64_t over_rows(const bin_sums_arguments *a, add_rows *add, int64_t counts) {
+    const int64_t sums = a->groups * a->cells * 2, parts = (a->rows + PART - 1) / PART;
+    const int threads = a->rows < 32768 || counts + sums > PRIVATE ? 1 : (int)a->threads;
+    int failed = 0;
+#ifdef _OPENMP
+#pragma omp parallel num_threads(threads) if (threads > 1)
+#endif
+    {
+        int64_t *own = threads > 1 ? calloc((size_t)(counts + sums), sizeof(int64_t)) : NULL;
+        int64_t *to_counts = threads > 1 ? own : a->counts, *to_sums = threads == 1 ? a->sums : own == NULL ? NULL : own + counts;
+#ifdef _OPENMP
+#pragma omp for schedule(dynamic, 16) nowait
+#endif
+        for (int64_t p = 0; p < parts; p++) {
+            const int64_t start = p * PART, here = a->rows - start < PART ? a->rows - start : PART;
+            if (to_counts != NULL) add(a, start, here, to_counts, to_sums);
+        }
+        if (threads > 1) {
+#ifdef _OPENMP
+#pragma omp critical(bin_sums)
+#endif
+            {
+                failed |= own == NULL;
+                for (int64_t i = 0; own != NULL && i < counts; i++) a->counts[i] += own[i];
+                for (int64_t i = 0; own != NULL && i < sums; i++) a->sums[i] += own[counts + i];
+            }
+            free(own);
+        }
+    }
+    return failed ? ST_NO_MEMORY : ST_DONE;
+}
+
+int64_t ST_EXPORT(bin_sums)(const bin_sums_arguments *a) { return over_rows(a, add_to_bins, a->groups * a->cells * 2); }
+
+int64_t ST_EXPORT(smooth_sums)(const bin_sums_arguments *a) { return over_rows(a, add_to_nodes, a->groups * a->cells); }
