@@ -18,44 +18,38 @@ enum { ST_DONE = -1, ST_NO_MEMORY = -2 };
 
 /* Adding and subtracting this rounds a number between -2^51 and 2^51 to an integer, ties to even. */
 #define ROUND 6755399441055744.0
+#define LANES LANES_double
 
-ST_INLINE double rounded(double x) { return x + ROUND - ROUND; }
+ST_INLINE vdouble rounded(vdouble x) { return x + ROUND - ROUND; }
 
-/* An integer between -2^51 and 2^51; every processor does this with vectors. */
-ST_INLINE int64_t integer(double x) {
-    const double shifted = x + ROUND;
-    int64_t bits;
-    memcpy(&bits, &shifted, 8);
-    return bits - 0x4338000000000000LL;
-}
+/* The integer nearest to a number between -2^51 and 2^51. */
+ST_INLINE mdouble integer(vdouble x) { return (mdouble)(x + ROUND) - 0x4338000000000000LL; }
 
-ST_INLINE void read_part(const void *list, int64_t dtype, int64_t start, int64_t here, double *part) {
-    if (dtype == ST_FLOAT32)
-        for (int64_t i = 0; i < here; i++) part[i] = ((const float *)list)[start + i];
+ST_INLINE void put(int64_t *at, mdouble v) { memcpy(at, &v, sizeof v); }
+
+/* Copies the confidences, and 0 up to the next multiple of LANES. */
+ST_INLINE void read_part(const bin_sums_arguments *a, int64_t start, int64_t here, double *part) {
+    if (a->dtype == ST_FLOAT32)
+        for (int64_t i = 0; i < here; i++) part[i] = ((const float *)a->confidence)[start + i];
     else
-        memcpy(part, (const double *)list + start, (size_t)here * sizeof(double));
+        memcpy(part, (const double *)a->confidence + start, (size_t)here * sizeof(double));
+    for (int64_t i = here; i % LANES != 0; i++) part[i] = 0;
 }
 
 /* Adds `here` rows from `start` on to counts and sums. */
 typedef void add_rows(const bin_sums_arguments *a, int64_t start, int64_t here, int64_t *counts, int64_t *sums);
 
 static void add_to_bins(const bin_sums_arguments *a, int64_t start, int64_t here, int64_t *counts, int64_t *sums) {
-    double confidence[PART];
+    double part[PART];
     int64_t place[PART], amount[PART];
     const double bins = (double)a->cells;
-    read_part(a->confidence, a->dtype, start, here, confidence);
-    for (int64_t i = 0; i < here; i++) amount[i] = integer(rounded(confidence[i] * UNIT));
-    if (a->dtype == ST_FLOAT32) { /* the product is exact */
-        for (int64_t i = 0; i < here; i++) {
-            const double scaled = confidence[i] * bins, edge = rounded(scaled);
-            place[i] = integer(edge) - (scaled <= edge);
-        }
-    } else {
-        for (int64_t i = 0; i < here; i++) {
-            /* the nearest edge, and the side of it */
-            const double edge = rounded(confidence[i] * bins);
-            place[i] = integer(edge) - (confidence[i] <= edge / bins);
-        }
+    read_part(a, start, here, part);
+    for (int64_t i = 0; i < here; i += LANES) {
+        const vdouble confidence = load_double(part + i), scaled = confidence * bins, edge = rounded(scaled);
+        /* the nearest edge, and the side of it; the product with a float32 number is exact */
+        const mdouble below = a->dtype == ST_FLOAT32 ? scaled <= edge : confidence <= edge / bins;
+        put(place + i, integer(edge) + below);
+        put(amount + i, integer(confidence * UNIT));
     }
     for (int64_t i = 0; i < here; i++) {
         const int64_t bin = place[i] < 0 ? 0 : place[i] < a->cells ? place[i] : a->cells - 1;
@@ -66,19 +60,21 @@ static void add_to_bins(const bin_sums_arguments *a, int64_t start, int64_t here
 }
 
 static void add_to_nodes(const bin_sums_arguments *a, int64_t start, int64_t here, int64_t *counts, int64_t *sums) {
-    double confidence[PART];
+    double part[PART], right[PART] = {0};
     int64_t node[PART], closest[PART], lower[PART], upper[PART];
-    const double intervals = (double)(a->cells - 1), last = (double)(a->cells - 2);
-    read_part(a->confidence, a->dtype, start, here, confidence);
-    for (int64_t i = 0; i < here; i++) {
-        const double place = confidence[i] * intervals, near = rounded(place);
-        const double under = near - (double)(near > place), below = under < last ? under : last;
-        const double residual = (double)a->correct[start + i] - confidence[i];
-        const double above = residual * (place - below);
-        node[i] = integer(below);
-        closest[i] = integer(near);
-        lower[i] = integer(rounded((residual - above) * UNIT));
-        upper[i] = integer(rounded(above * UNIT));
+    const double intervals = (double)(a->cells - 1);
+    const vdouble last = (vdouble){0} + (double)(a->cells - 2);
+    read_part(a, start, here, part);
+    for (int64_t i = 0; i < here; i++) right[i] = a->correct[start + i];
+    for (int64_t i = 0; i < here; i += LANES) {
+        const vdouble confidence = load_double(part + i), place = confidence * intervals, near = rounded(place);
+        vdouble below = choose_double(near > place, near - 1, near);
+        below = choose_double(below < last, below, last);
+        const vdouble residual = load_double(right + i) - confidence, above = residual * (place - below);
+        put(node + i, integer(below));
+        put(closest + i, integer(near));
+        put(lower + i, integer((residual - above) * UNIT));
+        put(upper + i, integer(above * UNIT));
     }
     for (int64_t i = 0; i < here; i++) {
         const int64_t first = a->group == NULL ? 0 : a->group[start + i] * a->cells;
