@@ -12,6 +12,7 @@ from softtargets import metrics
 from softtargets._native import library
 from softtargets._native.bin_sums import add_residuals, add_to_bins
 from softtargets._native.build import levels
+from softtargets._native.class_bins import add_to_class_bins
 
 NODES = 2049
 
@@ -106,3 +107,29 @@ def test_probabilities_give_the_same_state_with_and_without_kernels(name: str, m
             use_kernels(monkeypatch, wanted)
             found.append(getattr(metrics, name)(groups=7).update(probs, labels).state_dict())
         assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+
+
+@pytest.mark.parametrize("level", list(levels()))
+@pytest.mark.parametrize("groups", [1, 40])
+def test_the_bins_of_every_class_agree_with_the_twin(groups: int, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_kernels(monkeypatch, "1")
+    found = library.library()
+    assert found is not None
+    if tuple(levels()).index(level) > found.handle.best_level_base():
+        pytest.skip(f"this processor has no {level}")
+    g = torch.Generator().manual_seed(0)
+    for num_classes, bins in ((2, 15), (3, 1), (7, 100)):
+        edges = confidences(torch.float64, 1000, bins)
+        probs = edges[: len(edges) // num_classes * num_classes].view(-1, num_classes)
+        labels = torch.randint(num_classes, (len(probs),), generator=g)
+        group = torch.randint(groups, (len(probs),), generator=g) if groups > 1 else None
+        shape = (groups, num_classes, bins)
+        made = []
+        for wanted in (level, "0"):
+            use_kernels(monkeypatch, wanted)
+            arrays = [torch.zeros(*shape, *last, dtype=torch.int64) for last in ((), (2,), (), (2,), (2,), (2,))]
+            add_to_class_bins(probs, labels, group, *arrays[:4])
+            add_to_class_bins(probs, labels, group, *arrays[4:])
+            made.append(arrays)
+        assert all(torch.equal(*pair) for pair in zip(*made, strict=True))
+        assert int(made[0][0].sum()) == int(made[0][4].sum()) == probs.numel()

@@ -23,6 +23,7 @@ from softtargets.metrics.arguments import (
     label_advice,
     read_scores,
 )
+from softtargets.metrics.groups import group_of
 
 # Numbers processed at a time; they fit into the cache of a core.
 _CHUNK_NUMBERS = 2**20
@@ -61,6 +62,20 @@ class Rows:
     def ids(self) -> Tensor:
         """The id of each example, (n,) int64."""
         return self.read_ids()
+
+    def group(self, groups: int, seed: int, before: int) -> Tensor:
+        """Return the group of each example, (n,) int64; `before` is added to the ids."""
+        if groups == 1:
+            return self.labels.new_zeros(1).expand(len(self))
+        key = groups, seed, before
+        if key not in self._groups:
+            self._groups[key] = group_of(self.ids + before, groups, seed)
+        return self._groups[key]
+
+    @cached_property
+    def _groups(self) -> dict[tuple[int, int, int], Tensor]:
+        """Groups that accumulators share."""
+        return {}
 
     @cached_property
     def probs(self) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from softtargets._native.bin_sums import FRACTION_BITS, add_residuals, add_to_bins, amounts, count_at
+from softtargets._native.class_bins import add_to_class_bins
 
 _UNIT = 2.0**-FRACTION_BITS
 _MASK = 2**FRACTION_BITS - 1
@@ -121,6 +122,22 @@ class GroupedSums:
         """
         self._make_room(sums, len(group))
         add_to_bins(confidence, correct, self._several(group), self._arrays[counts], self._arrays[sums])
+
+    def add_to_class_bins(self, group: Tensor, probs: Tensor, labels: Tensor, **fields: str) -> None:
+        """Add the probability of every class, for a chunk, to bins of equal width.
+
+        Args:
+            group: (n,) int64, group of each example, n < 2^21.
+            probs: (n, K) float64 in [0, 1].
+            labels: (n,) int64.
+            fields: names of the fields for the arrays of :func:`softtargets._native.class_bins.add_to_class_bins`.
+        """
+        for name in fields.values():
+            if self.fields[name].real:
+                # a cell gets at most one number of each example
+                self._make_room(name, len(group))
+        arrays = {argument: self._arrays[name] for argument, name in fields.items()}
+        add_to_class_bins(probs, labels, self._several(group), **arrays)
 
     def add_residuals(self, counts: str, sums: str, group: Tensor, confidence: Tensor, correct: Tensor) -> None:
         """Divide correct - confidence between the nearest nodes, and count the examples of a chunk at the nearest one.

@@ -1,31 +1,12 @@
 /* Sums over bins of confidence, and over the nodes of the grid of smooth ECE, in integers: the same in any order. */
 
-/* The twin rounds every product, so that the compiler may not fuse a product with a sum. */
-#if defined(__clang__)
-#pragma clang fp contract(off)
-#elif defined(__GNUC__)
-#pragma GCC optimize("fp-contract=off")
-#endif
-
-#include "vector.h"
+#include "fixed_point.h"
 #include "bin_sums.h"
 
 enum { ST_DONE = -1, ST_NO_MEMORY = -2 };
 
-#define UNIT 1099511627776.0 /* 2^40 */
 #define PART 256
 #define PRIVATE 16384 /* numbers that a thread may sum on its own */
-
-/* Adding and subtracting this rounds a number between -2^51 and 2^51 to an integer, ties to even. */
-#define ROUND 6755399441055744.0
-#define LANES LANES_double
-
-ST_INLINE vdouble rounded(vdouble x) { return x + ROUND - ROUND; }
-
-/* The integer nearest to a number between -2^51 and 2^51. */
-ST_INLINE mdouble integer(vdouble x) { return (mdouble)(x + ROUND) - 0x4338000000000000LL; }
-
-ST_INLINE void put(int64_t *at, mdouble v) { memcpy(at, &v, sizeof v); }
 
 /* Copies the confidences, and 0 up to the next multiple of LANES. */
 ST_INLINE void read_part(const bin_sums_arguments *a, int64_t start, int64_t here, double *part) {
@@ -46,9 +27,8 @@ static void add_to_bins(const bin_sums_arguments *a, int64_t start, int64_t here
     read_part(a, start, here, part);
     for (int64_t i = 0; i < here; i += LANES) {
         const vdouble confidence = load_double(part + i), scaled = confidence * bins, edge = rounded(scaled);
-        /* the nearest edge, and the side of it; the product with a float32 number is exact */
-        const mdouble below = a->dtype == ST_FLOAT32 ? scaled <= edge : confidence <= edge / bins;
-        put(place + i, integer(edge) + below);
+        /* the product with a float32 number is exact, which saves the division */
+        put(place + i, a->dtype == ST_FLOAT32 ? integer(edge) + (scaled <= edge) : place_of(confidence, bins));
         put(amount + i, integer(confidence * UNIT));
     }
     for (int64_t i = 0; i < here; i++) {

@@ -45,6 +45,35 @@ ST_INLINE void N(four_columns)(const A *z, int64_t n, V *columns) {
         for (int i = 0; i < LANES; i++) columns[k][i] = z[i * n + k];
 }
 
+/* The results of LANES rows from r on, as N(put_row) writes those of one. */
+ST_INLINE int N(put_rows)(const top_class_arguments *a, int64_t r, V top, M at, V sum) {
+    int64_t labels[LANES], bits = 0;
+    memcpy(labels, a->labels + r, sizeof labels);
+    I classes[LANES], narrow[LANES];
+    uint8_t right[LANES];
+    for (int i = 0; i < LANES; i++) bits |= labels[i];
+    for (int i = 0; i < LANES; i++) narrow[i] = (I)labels[i];
+    M label;
+    memcpy(&label, narrow, sizeof label);
+    M unfit = (label >= (I)a->classes) | ((M){0} - (I)(bits < 0 || bits >= NARROW));
+    const M same = (label == at) & 1;
+    memcpy(narrow, &same, sizeof same);
+    for (int i = 0; i < LANES; i++) right[i] = (uint8_t)narrow[i];
+    memcpy(a->correct + r, right, sizeof right);
+    memcpy(classes, &at, sizeof at);
+    for (int i = 0; a->predicted != NULL && i < LANES; i++) a->predicted[r + i] = classes[i];
+    if (a->logits) {
+        unfit |= ~(sum - sum == 0);
+        for (int i = 0; i < LANES; i++) a->sums[r + i] = sum[i];
+    } else {
+        const V apart = sum - 1, tolerance = (V){0} + (A)a->tolerance;
+        top = N(choose)(top > 1, (V){0} + 1, top);
+        unfit |= ~((apart <= tolerance) & (-apart <= tolerance));
+    }
+    N(store)((A *)a->largest + r, top);
+    return N(any)(unfit);
+}
+
 /* Rows r to r + count, count <= LANES, whose numbers are at z; the memory of the other lanes is readable. */
 ST_INLINE int N(narrow_rows)(const top_class_arguments *a, int64_t r, int64_t count, const A *z) {
     const int64_t n = a->classes;
@@ -66,39 +95,13 @@ ST_INLINE int N(narrow_rows)(const top_class_arguments *a, int64_t r, int64_t co
         for (int64_t k = 0; k < n; k++) sums[k & 3] += N(exp)(columns[k] - top);
         sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     }
-    if (count < LANES) {
-        int bad = 0;
-        for (int64_t i = 0; i < count; i++) {
-            bad |= N(put_row)(a, r + i, top[i], at[i], sum[i]);
-            bad |= !a->logits && negative[i];
-        }
-        return bad;
+    if (count == LANES) return N(put_rows)(a, r, top, at, sum) | (!a->logits && N(any)(negative));
+    int bad = 0;
+    for (int64_t i = 0; i < count; i++) {
+        bad |= N(put_row)(a, r + i, top[i], at[i], sum[i]);
+        bad |= !a->logits && negative[i];
     }
-    int64_t labels[LANES], bits = 0;
-    memcpy(labels, a->labels + r, sizeof labels);
-    I classes[LANES], narrow[LANES];
-    uint8_t right[LANES];
-    for (int i = 0; i < LANES; i++) bits |= labels[i];
-    for (int i = 0; i < LANES; i++) narrow[i] = (I)labels[i];
-    M label;
-    memcpy(&label, narrow, sizeof label);
-    M unfit = (label >= (I)n) | ((M){0} - (I)(bits < 0 || bits >= NARROW));
-    const M same = (label == at) & 1;
-    memcpy(narrow, &same, sizeof same);
-    for (int i = 0; i < LANES; i++) right[i] = (uint8_t)narrow[i];
-    memcpy(a->correct + r, right, sizeof right);
-    memcpy(classes, &at, sizeof at);
-    for (int i = 0; a->predicted != NULL && i < LANES; i++) a->predicted[r + i] = classes[i];
-    if (a->logits) {
-        unfit |= ~(sum - sum == 0);
-        for (int i = 0; i < LANES; i++) a->sums[r + i] = sum[i];
-    } else {
-        const V apart = sum - 1, tolerance = (V){0} + (A)a->tolerance;
-        top = N(choose)(top > 1, (V){0} + 1, top);
-        unfit |= negative | ~((apart <= tolerance) & (-apart <= tolerance));
-    }
-    N(store)((A *)a->largest + r, top);
-    return N(any)(unfit);
+    return bad;
 }
 
 /* The first class whose entry is `top`; n if there is none. */
