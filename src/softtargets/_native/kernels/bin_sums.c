@@ -67,7 +67,8 @@ static void add_to_nodes(const bin_sums_arguments *a, int64_t start, int64_t her
 /* Runs `add` over all rows. With several threads, each has sums of its own, which are then added. */
 static int64_t over_rows(const bin_sums_arguments *a, add_rows *add, int64_t counts) {
     const int64_t sums = a->groups * a->cells * 2, parts = (a->rows + PART - 1) / PART;
-    const int threads = a->rows < 32768 || counts + sums > PRIVATE ? 1 : (int)a->threads;
+    /* a thread that has to be woken takes longer than few rows do */
+    const int threads = a->rows < 131072 || counts + sums > PRIVATE ? 1 : (int)a->threads;
     int failed = 0;
 #ifdef _OPENMP
 #pragma omp parallel num_threads(threads) if (threads > 1)
