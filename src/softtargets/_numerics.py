@@ -9,6 +9,12 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
+def sum_of_rows(values: Tensor) -> Tensor:
+    """Return the row sums, (n,), of (n, K) values; a single row gives the same bits as it does among others."""
+    # torch may split a single sum between threads, which changes the order of the additions.
+    return values.sum(1) if len(values) > 1 else values.expand(2, -1).sum(1)[:1]
+
+
 def shifted(logits: Tensor) -> Tensor:
     """Return logits minus their largest, so that no exponential overflows; a row of -inf is unchanged."""
     top = logits.detach().amax(-1, keepdim=True)

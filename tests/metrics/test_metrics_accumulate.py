@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from softtargets import metrics
-from softtargets.metrics.rows import sum_of_rows
+from softtargets._numerics import sum_of_rows
 
 MAKERS: dict[str, Any] = {
     "accuracy": metrics.Accuracy,

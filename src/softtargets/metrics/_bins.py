@@ -10,9 +10,6 @@ from softtargets._results import TensorResult, new_axes
 
 __all__ = ["Bins"]
 
-# Up to this number of bins of equal width, the first one holds all numbers below 2^-16.
-_FEW = 2**16
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bins(TensorResult):
@@ -88,18 +85,6 @@ class Bins(TensorResult):
 def width_edges(n_bins: int, device: torch.device | None = None) -> Tensor:
     """Return the edges of bins of equal width, (n_bins + 1,) float64."""
     return torch.arange(n_bins + 1, dtype=torch.float64, device=device) / n_bins
-
-
-def width_places(confidence: Tensor, n_bins: int) -> Tensor:
-    """Return the bin of equal width of each confidence; an edge belongs to the bin below it, 0 to the first bin."""
-    if confidence.dtype == torch.float64 or n_bins > _FEW:
-        confidence = confidence.double()
-        # the nearest edge, and the side of it
-        nearest = (confidence * n_bins).round_()
-        below = confidence <= nearest / n_bins
-        return nearest.long().add_(below, alpha=-1).clamp_(min=0)
-    # A float32 number outside the first bin is a whole multiple of 2^-40, which gives ceil(c B) - 1 exactly.
-    return (confidence.float() * 2.0**40).long().mul_(n_bins).sub_(1).bitwise_right_shift_(40).clamp_(min=0)
 
 
 def unit_square(ax: Any, *, x: str, y: str) -> Any:

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_int
+from softtargets._numerics import sum_of_rows
 from softtargets._results import TensorResult, shown
-from softtargets.metrics._bins import width_places
 from softtargets.metrics.accumulators import Accumulator, gather
 from softtargets.metrics.arguments import REQUIRED, RowOptions
-from softtargets.metrics.rows import Rows, chunks, sum_of_rows
+from softtargets.metrics.rows import Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
 
 __all__ = ["Brier", "BrierDecomposition", "BrierParts", "brier", "brier_decomposition"]
@@ -96,16 +96,9 @@ class BrierDecomposition(Accumulator):
         }
 
     def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
-        probs = rows.probs
-        classes = torch.arange(rows.num_classes, device=probs.device)
-        occurred = rows.labels[:, None] == classes
-        cells = (width_places(probs, self.n_bins) + self.n_bins * classes).flatten()
-        groups = group[:, None].expand_as(probs).flatten()
-        sums.count("count", groups, cells)
-        sums.count("occurred", groups, cells, occurred.flatten())
-        sums.add("forecast", groups, cells, probs.flatten())
-        # (f - o)^2 - o
-        sums.add("crossed", groups, cells, (probs.square() - 2 * probs * occurred).flatten())
+        # crossed: (f - o)^2 - o
+        fields = {"counts": "count", "occurred": "occurred", "sums": "forecast", "crossed": "crossed"}
+        sums.add_to_class_bins(group, rows.probs, rows.labels, **fields)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         rows = totals["rows"][:, None, None]

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from softtargets._checks import check_int
 from softtargets._errors import fail, unknown
-from softtargets._numerics import at_least_float32
-from softtargets.metrics._bins import Bins, width_edges, width_places
+from softtargets.metrics._bins import Bins, width_edges
 from softtargets.metrics._cells import NUM_CELLS, cell_of
 from softtargets.metrics._equal_masses import Sums, cell_tops, gathered, limits, with_ends
 from softtargets.metrics.accumulators import Accumulator
@@ -110,14 +109,14 @@ class ECE(Accumulator):
         return {"count": Field((*shape, 2)), "confidence": Field(shape, real=True)}
 
     def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
-        confidence, correct = of_classes(rows) if self.classwise else (rows.top, rows.correct)
-        cell = cell_of(confidence.double()) if self.binning == "mass" else width_places(confidence, self.n_bins)
         if self.classwise:
-            cell = cell + self.n_bins * torch.arange(rows.num_classes, device=cell.device)
-            group = group[:, None].expand_as(cell)
-        group, cell = group.flatten(), cell.flatten()
-        sums.add("confidence", group, cell, at_least_float32(confidence).flatten(), most=1.0)
-        sums.count("count", group, cell.mul_(2).add_(correct.flatten()))
+            sums.add_to_class_bins(group, rows.probs, rows.labels, counts="count", sums="confidence")
+        elif self.binning == "width":
+            sums.add_to_bins("count", "confidence", group, rows.top, rows.correct)
+        else:
+            cell = cell_of(rows.confidence)
+            sums.add("confidence", group, cell, rows.confidence, most=1.0)
+            sums.count("count", group, cell.mul_(2).add_(rows.correct))
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         _, sums = self._bins(totals)

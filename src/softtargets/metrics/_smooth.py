@@ -126,15 +126,7 @@ class SmoothECE(Accumulator):
         return {"residuals": Field((_CELLS + 1,), real=True), "examples": Field((_CELLS + 1,))}
 
     def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
-        confidence = rows.confidence
-        place = confidence * _CELLS
-        below = place.floor().clamp(max=_CELLS - 1)
-        share, node = place - below, below.long()
-        residual = rows.correct.double() - confidence
-        upper = residual * share
-        sums.add("residuals", group, node, residual - upper, most=1.0)
-        sums.add("residuals", group, node + 1, upper, most=1.0)
-        sums.count("examples", group, place.round().long())
+        sums.add_residuals("examples", "residuals", group, rows.top, rows.correct)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         residuals = self._residuals(totals)

@@ -20,7 +20,6 @@ from softtargets._checks import check_count
 from softtargets._errors import fail, fail_type
 from softtargets.metrics._state import State
 from softtargets.metrics.arguments import REQUIRED, UpdateOptions, nothing_left
-from softtargets.metrics.groups import group_of
 from softtargets.metrics.rows import RowReader, Rows, chunks
 from softtargets.metrics.sums import Field, GroupedSums
 
@@ -226,7 +225,7 @@ class Accumulator(ABC):
 
     def _take(self, sums: GroupedSums, rows: Rows, before: int) -> None:
         """Add rows to sums; `before` is added to their ids."""
-        group = group_of(rows.ids + before if self.groups > 1 else rows.ids, self.groups, self.seed)
+        group = rows.group(self.groups, self.seed, before)
         sums.count("rows", group)
         self._add(sums, rows, group)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from softtargets._checks import check_mask, first_bad, sum_tolerance, values_visible, where
 from softtargets._errors import InputError, fail
+from softtargets._native.top_class import TopClasses, top_classes
 from softtargets._numerics import at_least_float32
 from softtargets.metrics.arguments import (
     REQUIRED,
@@ -22,12 +23,13 @@ from softtargets.metrics.arguments import (
     label_advice,
     read_scores,
 )
+from softtargets.metrics.groups import group_of
 
 # Numbers processed at a time; they fit into the cache of a core.
 _CHUNK_NUMBERS = 2**20
-# In a row whose sum is 1 up to the rounding of half precision, no two entries are above this.
-_NO_TIES = 0.52
-_BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+# The pass over a chunk takes sums farther from 1 than this share of the tolerance for suspicious, and leaves the
+# decision to `_check_values`, since the two round differently.
+_SUSPICIOUS = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +40,15 @@ class Rows:
         values: (n, K) floating-point probabilities or logits.
         kind: "probs" or "logits".
         labels: (n,) int64 in [0, K).
-        ids: (n,) int64, the id of each example.
+        found: the largest value of each row and its class.
+        read_ids: returns `ids`.
     """
 
     values: Tensor
     kind: Kind
     labels: Tensor
-    ids: Tensor
+    found: TopClasses
+    read_ids: Callable[[], Tensor]
 
     def __len__(self) -> int:
         return len(self.values)
@@ -55,30 +59,41 @@ class Rows:
         return self.values.shape[1]
 
     @cached_property
+    def ids(self) -> Tensor:
+        """The id of each example, (n,) int64."""
+        return self.read_ids()
+
+    def group(self, groups: int, seed: int, before: int) -> Tensor:
+        """Return the group of each example, (n,) int64; `before` is added to the ids."""
+        if groups == 1:
+            return self.labels.new_zeros(1).expand(len(self))
+        key = groups, seed, before
+        if key not in self._groups:
+            self._groups[key] = group_of(self.ids + before, groups, seed)
+        return self._groups[key]
+
+    @cached_property
+    def _groups(self) -> dict[tuple[int, int, int], Tensor]:
+        """Groups that accumulators share."""
+        return {}
+
+    @cached_property
     def probs(self) -> Tensor:
         """Probabilities, (n, K) float64 in [0, 1]."""
         if self.kind == "probs":
             # a rounded softmax can exceed 1 slightly
             return self.values.clamp(max=1.0).double()
-        exponentials, sums = self._exponentials
-        return exponentials / sums[:, None]
+        return self.found.exponentials / self.found.sums[:, None]
 
-    @cached_property
+    @property
     def predicted(self) -> Tensor:
         """The predicted class, (n,) int64; on ties the lowest class."""
-        return self.values.argmax(1)
+        return self.found.predicted
 
-    @cached_property
+    @property
     def correct(self) -> Tensor:
         """Whether the predicted class is the label, (n,) bool."""
-        # amax is several times as fast as argmax. The two differ only for ties, and no row has a tie above one half.
-        correct = self.values.gather(1, self.labels[:, None])[:, 0] == self._largest
-        limit = _NO_TIES if self.kind == "probs" else torch.inf
-        doubtful = (correct & (self._largest < limit)).nonzero()[:, 0]
-        rows, top = (part.index_select(0, doubtful) for part in (self.values, self._largest))
-        if int((rows == top[:, None]).count_nonzero()) > len(rows):
-            correct[doubtful] = rows.argmax(1) == self.labels[doubtful]
-        return correct
+        return self.found.correct
 
     @cached_property
     def rank(self) -> Tensor:
@@ -89,8 +104,8 @@ class Rows:
 
     @cached_property
     def top(self) -> Tensor:
-        """The largest probability, (n,) in [0, 1]; float64 for logits, the given dtype for probabilities."""
-        return self._largest.clamp(max=1.0) if self.kind == "probs" else 1 / self._exponentials[1]
+        """The largest probability, (n,) in [0, 1]; float64 for logits, at least float32 for probabilities."""
+        return self.found.largest if self.kind == "probs" else 1 / self.found.sums
 
     @property
     def confidence(self) -> Tensor:
@@ -103,27 +118,7 @@ class Rows:
         of_label = self.values.gather(1, self.labels[:, None])[:, 0].double()
         if self.kind == "probs":
             return of_label.clamp(max=1.0).log()
-        return of_label - self._largest.double() - self._exponentials[1].log()
-
-    @cached_property
-    def _largest(self) -> Tensor:
-        """The largest value, (n,)."""
-        if self.kind == "logits" or self.values.dtype not in _BITS:
-            return self.values.amax(1)
-        # Non-negative floats are ordered like their bits, and integers need no check for NaN.
-        return self.values.view(_BITS[self.values.dtype]).amax(1).view(self.values.dtype)
-
-    @cached_property
-    def _exponentials(self) -> tuple[Tensor, Tensor]:
-        """exp(logits - largest logit), (n, K), and its row sums, (n,); float64."""
-        exponentials = (self.values.double() - self._largest.double()[:, None]).exp()
-        return exponentials, sum_of_rows(exponentials)
-
-
-def sum_of_rows(values: Tensor) -> Tensor:
-    """Return the row sums, (n,), of (n, K) values; a single row gives the same bits as it does among others."""
-    # torch may split a single sum between threads, which changes the order of the additions.
-    return values.sum(1) if len(values) > 1 else values.expand(2, -1).sum(1)[:1]
+        return of_label - self.found.largest - self.found.sums.log()
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,20 +175,22 @@ class RowReader:
         keep = None if mask is None else mask.to(values.device)
         if bool((ignored := whole == self.ignore_index).any()):
             keep = ~ignored if keep is None else keep & ~ignored
-        at = torch.arange(first, first + len(values), device=values.device)
+        numbers = partial(_numbers, first, len(values), keep, values.device)
         if keep is not None:
-            values, whole, at = values[keep], whole[keep], at[keep]
+            values, whole = values[keep], whole[keep]
         if not len(values):
             return
         # the last bits of a sum depend on the layout in memory
         values = values.contiguous()
-        place = partial(_place, places=at, shape=self.values.shape[:-1])
-        _check_labels(whole, place, self.num_classes, self.ignore_index)
-        _check_values(values, self.kind, place)
-        if ids is not None:
-            ids = ids.to(values.device, torch.int64)
-            ids = ids if keep is None else ids[keep]
-        yield Rows(values, self.kind, whole, at if ids is None else ids)
+        tolerance = _SUSPICIOUS * sum_tolerance(values)
+        found = top_classes(values, whole, probs=self.kind == "probs", tolerance=tolerance)
+        if not found.checked:
+            place = partial(_place, numbers=numbers, shape=self.values.shape[:-1])
+            _check_labels(whole, place, self.num_classes, self.ignore_index)
+            _check_values(values, self.kind, place)
+        yield Rows(
+            values, self.kind, whole, found, numbers if ids is None else partial(_given, ids, keep, values.device)
+        )
 
 
 def chunks(
@@ -233,8 +230,20 @@ def chunks(
     return RowReader(kind, values, labels, mask, ids, ignore_index)
 
 
-def _place(row: int, places: Tensor, shape: torch.Size) -> str:
-    index = [int(i) for i in torch.unravel_index(places[row], shape)]
+def _numbers(first: int, count: int, keep: Tensor | None, device: torch.device) -> Tensor:
+    """Return the numbers of `count` rows from `first` on, without those that are left out."""
+    numbers = torch.arange(first, first + count, device=device)
+    return numbers if keep is None else numbers[keep]
+
+
+def _given(ids: Tensor, keep: Tensor | None, device: torch.device) -> Tensor:
+    """Return the given ids as int64, without those that are left out."""
+    ids = ids.to(device, torch.int64)
+    return ids if keep is None else ids[keep]
+
+
+def _place(row: int, numbers: Callable[[], Tensor], shape: torch.Size) -> str:
+    index = [int(i) for i in torch.unravel_index(numbers()[row], shape)]
     return where(tuple(index))
 
 

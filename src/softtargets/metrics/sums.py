@@ -11,9 +11,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
-_FRACTION_BITS = 40
-_UNIT = 2.0**-_FRACTION_BITS
-_MASK = 2**_FRACTION_BITS - 1
+from softtargets._native.bin_sums import FRACTION_BITS, add_residuals, add_to_bins, amounts, count_at
+from softtargets._native.class_bins import add_to_class_bins
+
+_UNIT = 2.0**-FRACTION_BITS
+_MASK = 2**FRACTION_BITS - 1
 # Fractions are added without a carry up to this total: 2^40 * 2^22 fits into a signed 64-bit integer.
 _CARRY_AT = 2.0**22
 
@@ -82,10 +84,8 @@ class GroupedSums:
             self._index_add(cells, group, cell, times.long())
         elif self.groups == 1 and cell is None:
             cells += len(group)
-        elif len(cells) <= len(group):
-            cells += self._flat(group, cell, len(cells)).bincount(minlength=len(cells))
         else:
-            self._index_add(cells, group, cell, group.new_ones(1).expand(group.shape))
+            count_at(cells, self._flat(group, cell, len(cells)))
 
     def add(self, name: str, group: Tensor, cell: Tensor | None, values: Tensor, *, most: float | None = None) -> None:
         """Add real numbers.
@@ -104,14 +104,53 @@ class GroupedSums:
         if largest * len(values) >= _CARRY_AT:
             whole = values.floor()
             values, largest = values - whole, 1.0
-        self._uncarried[name] = self._uncarried.get(name, 0.0) + largest * len(values)
-        if self._uncarried[name] >= _CARRY_AT:
-            self._carry(self._uncarried)
-            self._uncarried[name] = largest * len(values)
+        self._make_room(name, largest * len(values))
         limbs = self._arrays[name].view(-1, 2)
-        self._index_add(limbs[:, 1], group, cell, (values * 2.0**_FRACTION_BITS).round_().long())
+        self._index_add(limbs[:, 1], group, cell, amounts(values))
         if whole is not None:
             self._index_add(limbs[:, 0], group, cell, whole.long())
+
+    def add_to_bins(self, counts: str, sums: str, group: Tensor, confidence: Tensor, correct: Tensor) -> None:
+        """Add the confidences of a chunk to bins of equal width, and count wrong and right predictions.
+
+        Args:
+            counts: a field of shape (bins, 2) that is not real.
+            sums: a real field of shape (bins,).
+            group: (n,) int64, group of each example, n < 2^21.
+            confidence: (n,) float32 or float64 in [0, 1].
+            correct: (n,) bool.
+        """
+        self._make_room(sums, len(group))
+        add_to_bins(confidence, correct, self._several(group), self._arrays[counts], self._arrays[sums])
+
+    def add_to_class_bins(self, group: Tensor, probs: Tensor, labels: Tensor, **fields: str) -> None:
+        """Add the probability of every class, for a chunk, to bins of equal width.
+
+        Args:
+            group: (n,) int64, group of each example, n < 2^21.
+            probs: (n, K) float64 in [0, 1].
+            labels: (n,) int64.
+            fields: names of the fields for the arrays of :func:`softtargets._native.class_bins.add_to_class_bins`.
+        """
+        for name in fields.values():
+            if self.fields[name].real:
+                # a cell gets at most one number of each example
+                self._make_room(name, len(group))
+        arrays = {argument: self._arrays[name] for argument, name in fields.items()}
+        add_to_class_bins(probs, labels, self._several(group), **arrays)
+
+    def add_residuals(self, counts: str, sums: str, group: Tensor, confidence: Tensor, correct: Tensor) -> None:
+        """Divide correct - confidence between the nearest nodes, and count the examples of a chunk at the nearest one.
+
+        Args:
+            counts: a field of shape (nodes,) that is not real.
+            sums: a real field of shape (nodes,).
+            group: (n,) int64, group of each example, n < 2^21.
+            confidence: (n,) float32 or float64 in [0, 1].
+            correct: (n,) bool.
+        """
+        self._make_room(sums, 2.0 * len(group))
+        add_residuals(confidence, correct, self._several(group), self._arrays[counts], self._arrays[sums])
 
     def merge(self, other: "GroupedSums", *, sign: int = 1) -> None:
         """Add the sums of another object with the same fields and groups, or subtract them with `sign=-1`."""
@@ -144,6 +183,16 @@ class GroupedSums:
                 totals[name] = flat.reshape(len(weights), *of_groups.shape[1:])
         return totals
 
+    def _make_room(self, name: str, total: float) -> None:
+        """Carry before fractions of up to this total, in absolute values, are added to a real field."""
+        self._uncarried[name] = self._uncarried.get(name, 0.0) + total
+        if self._uncarried[name] >= _CARRY_AT:
+            self._carry(self._uncarried)
+            self._uncarried[name] = total
+
+    def _several(self, group: Tensor) -> Tensor | None:
+        return group if self.groups > 1 else None
+
     def _index_add(self, cells: Tensor, group: Tensor, cell: Tensor | None, amounts: Tensor) -> None:
         if self.groups == 1 and cell is None:
             cells += amounts.sum()
@@ -160,7 +209,7 @@ class GroupedSums:
         for name in names:
             if self.fields[name].real:
                 array = self._arrays[name]
-                array[..., 0] += array[..., 1] >> _FRACTION_BITS
+                array[..., 0] += array[..., 1] >> FRACTION_BITS
                 array[..., 1] &= _MASK
         self._uncarried.clear()
 
