@@ -5,7 +5,7 @@ from torch import Tensor
 from softtargets._errors import fail
 from softtargets.losses._dtensor import dtensor_cross_entropy, is_dtensor
 from softtargets.losses._engine.cross_entropy import accelerated, can_accelerate, total_or_each
-from softtargets.losses._engine.label_path import of_labels
+from softtargets.losses._engine.label_path import of_labels, of_smoothed
 from softtargets.losses.inputs import read_examples
 from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets
@@ -81,7 +81,10 @@ def cross_entropy(
     """
     check_reduction(reduction)
     if mask is None and not inplace:
-        result = of_labels(logits, targets, class_dim=class_dim, ignore_index=ignore_index, reduction=reduction)
+        if isinstance(targets, Targets):
+            result = of_smoothed(logits, targets, class_dim=class_dim, reduction=reduction)
+        else:
+            result = of_labels(logits, targets, class_dim=class_dim, ignore_index=ignore_index, reduction=reduction)
         if result is not None:
             return result
     settings = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}

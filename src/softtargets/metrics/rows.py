@@ -173,6 +173,13 @@ class RowReader:
         # int64 before any comparison: in a narrower dtype -100 or the number of classes wraps around
         whole = labels.to(values.device, torch.int64)
         keep = None if mask is None else mask.to(values.device)
+        if keep is None and not 0 <= self.ignore_index < self.num_classes:
+            # if the pass finds no label out of range, none is ignored
+            found = self._found(values.contiguous(), whole)
+            if found.checked:
+                numbers = partial(_numbers, first, len(values), None, values.device)
+                yield self._checked(values.contiguous(), whole, found, numbers, ids, None)
+                return
         if bool((ignored := whole == self.ignore_index).any()):
             keep = ~ignored if keep is None else keep & ~ignored
         numbers = partial(_numbers, first, len(values), keep, values.device)
@@ -182,15 +189,28 @@ class RowReader:
             return
         # the last bits of a sum depend on the layout in memory
         values = values.contiguous()
-        tolerance = _SUSPICIOUS * sum_tolerance(values)
-        found = top_classes(values, whole, probs=self.kind == "probs", tolerance=tolerance)
+        found = self._found(values, whole)
         if not found.checked:
             place = partial(_place, numbers=numbers, shape=self.values.shape[:-1])
             _check_labels(whole, place, self.num_classes, self.ignore_index)
             _check_values(values, self.kind, place)
-        yield Rows(
-            values, self.kind, whole, found, numbers if ids is None else partial(_given, ids, keep, values.device)
-        )
+        yield self._checked(values, whole, found, numbers, ids, keep)
+
+    def _found(self, values: Tensor, labels: Tensor) -> TopClasses:
+        tolerance = _SUSPICIOUS * sum_tolerance(values)
+        return top_classes(values, labels, probs=self.kind == "probs", tolerance=tolerance)
+
+    def _checked(
+        self,
+        values: Tensor,
+        labels: Tensor,
+        found: TopClasses,
+        numbers: Callable[[], Tensor],
+        ids: Tensor | None,
+        keep: Tensor | None,
+    ) -> Rows:
+        read_ids = numbers if ids is None else partial(_given, ids, keep, values.device)
+        return Rows(values, self.kind, labels, found, read_ids)
 
 
 def chunks(

@@ -92,6 +92,11 @@ def smooth(
     if prior is not None:
         check_tensor("prior", prior, "a floating-point tensor")
         check_prior("prior", prior)
+    plain = prior is None and valid is None and convention == "all"
+    if plain and type(smoothing) is float and isinstance(labels_or_targets, Tensor):
+        made = as_targets("labels_or_targets", labels_or_targets, ignore_index=ignore_index, num_classes=num_classes)
+        _checked(smoothing, made.shape, allow_negative=allow_negative)
+        return _smoothed(made, smoothing, num_classes)
     targets = as_targets("labels_or_targets", labels_or_targets, ignore_index=ignore_index, num_classes=num_classes)
     targets = _sized(targets, num_classes)
     smoothing = _checked(smoothing, targets.shape, allow_negative=allow_negative)
@@ -118,6 +123,15 @@ def smooth(
     made = replace(targets, value=scaled(targets.value, column(keep)), rest=rest, prior=prior, valid=valid)
     check_spread(made)
     return made
+
+
+def _smoothed(made: Targets, smoothing: float, num_classes: int | None) -> Targets:
+    """Smooth one-hot targets uniformly by one number: what the general way gives, in a fraction of the steps."""
+    assert made.value is not None
+    settings = {"dtype": made.value.dtype, "device": made.value.device}
+    value = torch.full((), 1 - smoothing, **settings).expand(made.value.shape)
+    rest = torch.full((), smoothing, **settings).expand(made.shape)
+    return Targets(index=made.index, value=value, rest=rest, labels=made.labels, ignored=made.ignored, size=num_classes)
 
 
 def _sized(targets: Targets, num_classes: int | None) -> Targets:

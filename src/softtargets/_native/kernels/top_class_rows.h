@@ -177,7 +177,8 @@ static int N(all_rows)(const top_class_arguments *a) {
     const int64_t n = a->classes, width = n < NARROW ? NARROW * LANES + 4 : (n + LANES - 1) / LANES * LANES;
     const int64_t block = n >= 16384 ? 1 : (16384 / n + LANES - 1) / LANES * LANES;
     const int64_t blocks = (a->rows + block - 1) / block;
-    const int64_t most = a->rows * n < 32768 ? 1 : a->threads;
+    /* a pass over probabilities takes less time than it takes another thread to begin, unless they are very many */
+    const int64_t most = a->rows * n < (a->logits ? 1 << 19 : 1 << 22) ? 1 : a->threads;
     const int threads = (int)(most < blocks ? most : blocks > 0 ? blocks : 1);
     int bad = 0, failed = 0;
 #ifdef _OPENMP

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from softtargets._native.cross_entropy import label_losses, label_total
+from softtargets._native.layout import repeated
 from softtargets._native.library import DTYPES, library
 from softtargets.losses._engine import ahead
 from softtargets.losses._engine.cross_entropy import CrossEntropyRows
 from softtargets.losses._engine.row_loss import RowLoss, TotalLoss
 from softtargets.losses.inputs import read_examples
 from softtargets.losses.reduction import Reduction
-from softtargets.targets import smooth
+from softtargets.targets import Targets, smooth
 
 
 def of_labels(
@@ -47,6 +48,31 @@ def of_labels(
     assert isinstance(labels, Tensor)
     loss = LabelRows(labels, smoothing, ignore_index, reduction == "mean")
     return each_or_total(loss, logits, class_dim, ignore_index, reduction)
+
+
+def of_smoothed(logits: object, targets: Targets, *, class_dim: int, reduction: Reduction) -> Tensor | None:
+    """Return :func:`of_labels` for targets that are labels, all smoothed by the same number, else None.
+
+    Args:
+        logits: (..., K) float, or with the classes at `class_dim`.
+        targets: Targets of (...).
+        class_dim: the dimension of the classes.
+        reduction: "none", "mean" or "sum".
+    """
+    if torch.compiler.is_compiling() or not isinstance(logits, Tensor) or not logits.is_cpu or logits.ndim == 0:
+        return None
+    index, value = targets.index, targets.value
+    if index is None or value is None or index.shape[-1] != 1 or not index.is_cpu or targets.num_classes is not None:
+        return None
+    if targets.ignored is not None or value.requires_grad or not ahead.eager():
+        return None
+    kept = repeated(value)
+    rest = 0.0 if targets.rest is None else None if targets.rest.requires_grad else repeated(targets.rest)
+    if kept is None or rest is None or kept != 1.0 - rest:
+        return None
+    never = -(2**63)  # ignored examples are marked in the targets
+    settings = {"class_dim": class_dim, "ignore_index": never, "reduction": reduction}
+    return of_labels(logits, index[..., 0], **settings, smoothing=rest)
 
 
 def each_or_total(
