@@ -65,6 +65,17 @@ BY_HAND = [
 ]
 
 
+@pytest.mark.parametrize("convention", ["all", "others", "classy"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_cross_entropy_in_one_pass_has_the_gradient_of_the_mean_of_its_losses(smoothing, convention) -> None:
+    objective = _objective(name="cross_entropy", smoothing=smoothing, convention=convention)
+    batch, logits = _batch()
+    logits.requires_grad_()
+    (of_mean,) = torch.autograd.grad(objective.risk(objective.losses(logits, batch)), logits)
+    (in_one_pass,) = torch.autograd.grad(objective.batch_loss(logits, batch), logits)
+    torch.testing.assert_close(in_one_pass, of_mean)
+
+
 @pytest.mark.parametrize(("spec", "expected"), BY_HAND, ids=lambda value: value["name"] if type(value) is dict else "")
 def test_objectives_without_state_are_functions_of_one_example(spec, expected) -> None:
     batch, logits = _batch()
@@ -74,6 +85,7 @@ def test_objectives_without_state_are_functions_of_one_example(spec, expected) -
     by_hand = [expected(p, y) for p, y in zip(probs, batch.labels.tolist(), strict=True)]
     torch.testing.assert_close(found.double(), torch.tensor(by_hand, dtype=torch.float64), rtol=1e-5, atol=1e-6)
     assert torch.equal(objective.risk(found), found.mean())
+    torch.testing.assert_close(objective.batch_loss(logits, batch), found.mean())
     assert objective.state_dict() == {}
     assert objective.current_transition() is None
     assert list(objective.parameters()) == []

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from softtargets import losses
 from softtargets._errors import InputError
 from softtargets.data.sources import load_cached
+from softtargets.metrics import accuracy, nll
 from softtargets.objectives import Objective, ObjectiveContext
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.runs.spec import RunSpec, Seeds
@@ -348,6 +349,9 @@ def test_the_record_says_what_a_reader_needs(small_run, tmp_path) -> None:
     rows = [json.loads(line) for line in (store.path(resolved.identity) / HISTORY).read_text().splitlines()]
     assert [row["step"] for row in rows] == [4, 8, 12, 16]
     assert ["validation_nll" in row for row in rows] == [False, True, False, True]
+    logits, labels = predictions["validation.logits"], predictions["validation.observed"]
+    assert rows[-1]["validation_accuracy"] == float(accuracy(logits=logits, labels=labels))
+    assert rows[-1]["validation_nll"] == pytest.approx(float(nll(logits=logits, labels=labels)), rel=1e-12)
 
 
 def test_precision_auto_is_bfloat16_only_where_it_is_fast_and_pays(monkeypatch) -> None:
@@ -426,6 +430,17 @@ def test_weights_that_the_last_step_broke_fail_the_run(small_run, tmp_path) -> N
     assert outcome.status == "failed"
     assert "outputs: finite" in outcome.message
     assert "after step 1" in outcome.message
+
+
+def test_weights_that_an_epoch_broke_fail_its_evaluation_for_good(small_run, tmp_path) -> None:
+    training = {"epochs": None, "steps": 1, "evaluate_every": 1}
+    resolved = small_run(optimizer={"learning_rate": 1e37, "nesterov": False}, training=training)
+    store = RunStore(tmp_path)
+    message = execute(resolved, store).message
+    assert "outputs: finite; got nan as the NLL of the validation split after step 1" in message
+    failure = store.failure(resolved.identity)
+    assert failure is not None
+    assert failure.final
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import PrivateAttr
 from torch import Tensor
 
-from softtargets import losses, targets
+from softtargets import losses, nn, targets
 from softtargets._spec import Fraction
-from softtargets.objectives.context import Batch, Predictions
+from softtargets.objectives.context import Batch, ObjectiveContext, Predictions
 from softtargets.objectives.objective import Objective, objective
 
 
@@ -17,6 +18,10 @@ class SmoothedCrossEntropy(Objective):
 
     smoothing: Fraction = 0.0
     convention: Literal["all", "others", "classy"] = "all"
+    _mean: nn.CrossEntropyLoss = PrivateAttr()
+
+    def begin(self, context: ObjectiveContext) -> None:
+        self._mean = nn.CrossEntropyLoss(label_smoothing=self.smoothing, convention=self.convention)
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         if self.smoothing == 0:
@@ -25,6 +30,9 @@ class SmoothedCrossEntropy(Objective):
             batch.labels, self.smoothing, num_classes=logits.shape[-1], convention=self.convention
         )
         return losses.cross_entropy(logits, smoothed)
+
+    def batch_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        return self._mean(logits, batch.labels)
 
     def equivalent_smoothing(self, predictions: Predictions, teachers: Sequence[Predictions]) -> float | None:
         return self.smoothing if self.convention == "all" else None

@@ -19,8 +19,8 @@ class Objective(NamedSpec):
 
     An objective that is not started is plain data and equals another one with the same fields. :meth:`started` returns
     a copy with state, in private attributes, that can train. A step calls ``prepare``, and then with the logits
-    ``observe``, ``losses`` and ``risk``. An epoch ends with ``end_epoch``. All hooks except ``losses`` have a default
-    that does nothing.
+    ``observe`` and ``batch_loss``, which is the ``risk`` of the ``losses`` unless an objective computes it in one
+    pass. An epoch ends with ``end_epoch``. All hooks except ``losses`` have a default.
     """
 
     _context: ObjectiveContext = PrivateAttr()
@@ -51,8 +51,12 @@ class Objective(NamedSpec):
         """Return the (N,) losses of a batch."""
 
     def risk(self, losses: Tensor) -> Tensor:
-        """Return the scalar that is minimised."""
+        """Return the scalar that is minimised, from the losses."""
         return reduce(losses)
+
+    def batch_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the scalar that is minimised, from the logits."""
+        return self.risk(self.losses(logits, batch))
 
     def end_epoch(self, epoch: int) -> None:
         """Update state at the end of an epoch, counted from 0."""

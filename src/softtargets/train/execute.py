@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from safetensors.torch import save
 
-from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets._storage import write_atomically
 from softtargets.data.dataset import Dataset
@@ -25,7 +24,8 @@ from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, SNAPSHOTS, Failure, RunStore
 from softtargets.runs.streams import generator
 from softtargets.train.graph import pretraining_of
-from softtargets.train.loop import DivergedError, Trainer
+from softtargets.train.loop import Trainer
+from softtargets.train.outputs import DivergedError, check_outputs
 from softtargets.train.teachers import caches_of
 
 CHECKPOINT_SECONDS = 20.0
@@ -143,7 +143,7 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     predictions: dict[str, torch.Tensor] = {}
     for split, rows in dataset.splits.items():
         predictions[f"{split}.ids"] = rows
-        predictions[f"{split}.logits"] = _finite(trainer.predict(rows), split, trainer.step)
+        predictions[f"{split}.logits"] = check_outputs(trainer.predict(rows), split, trainer.step)
         predictions[f"{split}.labels"] = dataset.labels[rows]
         predictions[f"{split}.observed"] = observed.labels[rows]
     if trainer.dynamics is not None:
@@ -159,7 +159,7 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     if trainer.selected is not None:
         trainer.use_selected()
         for split, rows in dataset.splits.items():
-            predictions[f"selected.{split}.logits"] = _finite(trainer.predict(rows), split, trainer.step)
+            predictions[f"selected.{split}.logits"] = check_outputs(trainer.predict(rows), split, trainer.step)
         write_atomically(folder / SELECTED, save(_weights(trainer)))
     write_atomically(folder / PREDICTIONS, save(predictions))
     result = {
@@ -177,16 +177,6 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
         "environment": environment(resolved),
     }
     store.finish(resolved.identity, result)
-
-
-def _finite(logits: torch.Tensor, split: str, steps: int) -> torch.Tensor:
-    # the loss of the last step was computed before its update of the weights
-    bad = first_bad(~torch.isfinite(logits))
-    if bad is not None:
-        remedy = "lower the learning rate or clip gradients"
-        got = f"{float(logits[bad])} for example {bad[0]} of the {split} split after step {steps}"
-        raise DivergedError(f"outputs: finite; got {got}; {remedy}")
-    return logits
 
 
 def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:

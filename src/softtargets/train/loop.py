@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
-from softtargets.metrics import accuracy, nll
 from softtargets.noise import TrainingDynamics
 from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn
 from softtargets.runs.network import TrainedModel
@@ -30,15 +29,12 @@ from softtargets.runs.streams import derived_seed, generator
 from softtargets.train.checkpoints import read_checkpoint, save_checkpoint
 from softtargets.train.length import Length, check_fit, length_of
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
+from softtargets.train.outputs import DivergedError, accuracy_and_nll
 from softtargets.train.teachers import precompute_logits, query_online, read_cache
 
 EVALUATION_BATCH = 1024
 # Logits that are kept until the dynamics are recorded: 16 MiB in float32.
 SEEN_LOGITS = 2**22
-
-
-class DivergedError(RuntimeError):
-    """The loss was not finite. Training the same specification again would end in the same way."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +228,7 @@ class Trainer:
             if len(self._seen) * seen.numel() > SEEN_LOGITS:
                 self._record_dynamics(self.dynamics)
         try:
-            return self.objective.risk(self.objective.losses(logits, batch))
+            return self.objective.batch_loss(logits, batch)
         except InputError:
             # some losses refuse logits that are not finite, where others return a loss that is not finite
             if bool(torch.isfinite(logits).all()):
@@ -254,12 +250,8 @@ class Trainer:
     def _history_row(self, first: int, risks: Tensor) -> dict[str, Any]:
         bad = torch.nonzero(~torch.isfinite(risks))
         if len(bad):
-            step = first + int(bad[0])
-            value = float(risks[bad[0]])
-            raise DivergedError(
-                f"loss: finite; got {value} at step {step} of {self.length.steps} (epoch {self.epoch}); "
-                "lower the learning rate or clip gradients"
-            )
+            step, value = first + int(bad[0]), float(risks[bad[0]])
+            raise DivergedError.of("loss", f"{value} at step {step} of {self.length.steps} (epoch {self.epoch})")
         row: dict[str, Any] = {
             "epoch": self.epoch,
             "step": self.step,
@@ -269,15 +261,16 @@ class Trainer:
         }
         every = self.run.training.evaluate_every
         if every is not None and self.epoch % every == 0:
-            validation = self.dataset.splits["validation"]
-            logits, labels = self.predict(validation), self.labels[validation.to(self.device)].cpu()
-            # against the observed labels: a user has no others
-            reached = float(accuracy(logits=logits, labels=labels))
+            reached, row["validation_nll"] = self._evaluate(self.dataset.splits["validation"])
             row["validation_accuracy"] = reached
-            row["validation_nll"] = float(nll(logits=logits, labels=labels))
             if self.selected is None or reached > self.selected.accuracy:
                 self.selected = Selected(self.epoch, reached, _copied(self.final_model))
         return row
+
+    def _evaluate(self, rows: Tensor) -> tuple[float, float]:
+        """Return accuracy and NLL on the observed labels of some rows: a user has no others."""
+        labels = self.labels[rows.to(self.device)].split(EVALUATION_BATCH)
+        return accuracy_and_nll(zip(self._outputs(rows), labels, strict=True), "validation", self.step)
 
     @property
     def final_model(self) -> torch.nn.Module:
@@ -293,10 +286,15 @@ class Trainer:
         """Return the logits of some rows of the data set, (N, K) float32 on the CPU."""
         if len(rows) == 0:
             return torch.zeros(0, self.dataset.num_classes)
+        return torch.cat([logits.cpu() for logits in self._outputs(rows)])
+
+    def _outputs(self, rows: Tensor) -> Iterator[Tensor]:
+        """Yield the logits of some rows in batches, float32."""
         model = self.final_model.eval()
-        with torch.no_grad(), self._autocast():
-            parts = [model(inputs).float().cpu() for inputs in self.inputs.batches(rows, EVALUATION_BATCH)]
-        return torch.cat(parts)
+        for inputs in self.inputs.batches(rows, EVALUATION_BATCH):
+            with torch.no_grad(), self._autocast():
+                logits = model(inputs).float()
+            yield logits
 
     def _state(self) -> dict[str, Any]:
         """Return everything that changes during training, for a checkpoint."""
