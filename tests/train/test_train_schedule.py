@@ -1,13 +1,16 @@
 """Teachers and students as one graph: each trained once and in order, failures handed on, progress counted, killed."""
 
 import multiprocessing
+import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from softtargets._errors import InputError
 from softtargets._spec import merged
@@ -16,7 +19,7 @@ from softtargets.measures import measure_record
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.train import execute as executes
-from softtargets.train import teachers, train_run
+from softtargets.train import schedule, teachers, train_run
 from softtargets.train.execute import Outcome, resolve
 from softtargets.train.progress import Progress
 from softtargets.train.schedule import train_all
@@ -255,6 +258,42 @@ def test_two_processes_on_one_store_train_each_once_and_share_the_cache(whole, t
     assert [process.exitcode for process in processes] == [0, 0]
     assert sum(int((tmp_path / f"trained.{process.pid}").read_text()) for process in processes) == 3
     assert _records(tmp_path) == _records(whole)
+
+
+def _watched(monkeypatch, folder: Path, killed: bool) -> None:
+    """Replace training by a note of the process, and let this process wait for a note of another one."""
+    here = os.getpid()
+
+    def trains(run: ResolvedRun, store: RunStore, **settings) -> Outcome:
+        own = os.getpid() == here
+        (folder / f"{run.identity}.{'here' if own else 'there'}").touch()
+        if killed and not own:
+            os.kill(os.getpid(), signal.SIGKILL)
+        until = time.monotonic() + 60
+        while own and not list(folder.glob("*.there")) and time.monotonic() < until:
+            time.sleep(0.01)
+        return Outcome(run.identity, "trained")
+
+    # pickled by value, since it is a function in a function
+    monkeypatch.setattr(schedule, "execute", trains)
+
+
+def test_this_process_and_another_one_share_the_runs(resolved, tmp_path, monkeypatch) -> None:
+    _watched(monkeypatch, tmp_path, killed=False)
+    runs = [resolved({**TEACHER, "seeds": seed}) for seed in range(6)]
+    seen: list[Progress] = []
+    outcomes = train_all(runs, RunStore(tmp_path), workers=2, on_progress=seen.append)
+    assert sorted(outcome.identity for outcome in outcomes) == sorted(run.identity for run in runs)
+    assert {path.suffix for path in tmp_path.glob("*.*here")} == {".here", ".there"}
+    assert len(list(tmp_path.glob("*.*here"))) == 6
+    assert (seen[-1].finished, seen[-1].done) == (6, 1.0)
+
+
+def test_the_death_of_a_process_ends_the_training_with_its_error(resolved, tmp_path, monkeypatch) -> None:
+    _watched(monkeypatch, tmp_path, killed=True)
+    runs = [resolved({**TEACHER, "seeds": seed}) for seed in range(6)]
+    with pytest.raises(TerminatedWorkerError):
+        train_all(runs, RunStore(tmp_path), workers=2)
 
 
 @pytest.mark.parametrize("workers", [0, -1, "2", 1.5])

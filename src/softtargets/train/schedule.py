@@ -1,13 +1,13 @@
 """Training many runs, several at a time."""
 
 import threading
-import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import cast
+from functools import partial
 
-from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor
 
 from softtargets._errors import fail
 from softtargets._interruption import stop_if_asked
@@ -59,17 +59,7 @@ def train_all(
     settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
     with _reported(tracker, on_progress):
         for wave in graph.waves:
-            by_identity = {run.identity: run for run in wave}
-            busy: list[ResolvedRun] = []
-            for outcome in _each(wave, store, wait=False, **settings):
-                if outcome.status == "busy":
-                    busy.append(by_identity[outcome.identity])
-                else:
-                    tracker.done(outcome)
-                    outcomes.append(outcome)
-            for outcome in _each(busy, store, wait=True, **settings):
-                tracker.done(outcome)
-                outcomes.append(outcome)
+            outcomes += _train_wave(wave, store, tracker, **settings)
     return outcomes
 
 
@@ -78,31 +68,129 @@ def _steps(run: ResolvedRun, store: RunStore) -> int:
     return length_of(run.run, len(dataset.splits["train"])).steps
 
 
-def _each(
-    runs: Sequence[ResolvedRun], store: RunStore, *, wait: bool, workers: int | None, checkpoint_seconds: float
-) -> Iterator[Outcome]:
+def _train_wave(
+    wave: Sequence[ResolvedRun], store: RunStore, tracker: Tracker, *, workers: int | None, checkpoint_seconds: float
+) -> list[Outcome]:
+    """Train runs that do not depend on each other, and wait at the end for those that another command is training."""
+    by_identity = {run.identity: run for run in wave}
+    outcomes: list[Outcome] = []
+    busy: list[ResolvedRun] = []
+
+    def ended(outcome: Outcome) -> None:
+        if outcome.status == "busy":
+            busy.append(by_identity[outcome.identity])
+        else:
+            tracker.done(outcome)
+            outcomes.append(outcome)
+
+    settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
+    _train_each(wave, store, ended, wait=False, **settings)
+    _train_each(tuple(busy), store, ended, wait=True, **settings)
+    return outcomes
+
+
+def _train_each(
+    runs: Sequence[ResolvedRun],
+    store: RunStore,
+    ended: Callable[[Outcome], None],
+    *,
+    wait: bool,
+    workers: int | None,
+    checkpoint_seconds: float,
+) -> None:
+    """Train runs, several at a time; `ended` gets each outcome at once, from any thread."""
     if not runs:
         return
     threads = max(run.run.training.threads for run in runs)
     count = min(len(runs), workers if workers is not None else max(1, available_cores() // threads))
-    settings = {"wait": wait, "checkpoint_seconds": checkpoint_seconds}
+    train = partial(execute, store=store, wait=wait, checkpoint_seconds=checkpoint_seconds)
+    waiting = deque(runs)
     if count == 1:
-        for run in runs:
-            stop_if_asked()
-            yield execute(run, store, **settings)
+        _train_here(waiting, train, ended)
         return
-    parallel = Parallel(n_jobs=count, backend="loky", return_as="generator_unordered", pre_dispatch="2*n_jobs")
-    outcomes = cast("Generator[Outcome]", parallel(delayed(execute)(run, store, **settings) for run in runs))
+    with _Helpers(count - 1, waiting, train, ended) as helpers:
+        _train_here(waiting, train, ended, stopped=helpers.failed.is_set)
+        helpers.join()
+
+
+def _train_here(
+    waiting: deque[ResolvedRun],
+    train: Callable[[ResolvedRun], Outcome],
+    ended: Callable[[Outcome], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train the runs that are waiting, one after the other, in this process."""
+    while not stopped() and (run := _next(waiting)) is not None:
+        stop_if_asked()
+        ended(train(run))
+
+
+def _next(waiting: deque[ResolvedRun]) -> ResolvedRun | None:
     try:
-        for outcome in outcomes:
-            stop_if_asked()
-            yield outcome
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # cancelled tasks are expected here
-            outcomes.close()
-        # otherwise the workers and their memory stay for minutes
-        get_reusable_executor(reuse=True).shutdown(wait=True)  # pyright: ignore[reportArgumentType]
+        return waiting.popleft()
+    except IndexError:
+        return None
+
+
+class _Helpers:
+    """Processes that train runs beside this one. Each takes the next run when it has finished one.
+
+    This process trains too, instead of waiting for them: it has imported torch already, which takes a second.
+
+    Args:
+        count: number of processes.
+        waiting: the runs, which this process takes from as well.
+        train: trains one run.
+        ended: gets each outcome, from a thread of the executor.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        waiting: deque[ResolvedRun],
+        train: Callable[[ResolvedRun], Outcome],
+        ended: Callable[[Outcome], None],
+    ) -> None:
+        self.waiting, self.train, self.ended = waiting, train, ended
+        self.failed = threading.Event()
+        self._error: BaseException | None = None
+        self._idle = threading.Semaphore(0)
+        self._count = count
+        self._executor = ProcessPoolExecutor(count)
+
+    def __enter__(self) -> "_Helpers":
+        for _ in range(self._count):
+            self._continue()
+        return self
+
+    def _continue(self) -> None:
+        """Give the next run to a process, or count the process as idle if there is none."""
+        run = None if self.failed.is_set() else _next(self.waiting)
+        if run is None:
+            self._idle.release()
+        else:
+            self._executor.submit(self.train, run).add_done_callback(self._done)
+
+    def _done(self, future: "Future[Outcome]") -> None:
+        try:
+            self.ended(future.result())
+        except BaseException as error:  # a process that was killed, for example for its memory use
+            self._error = self._error or error
+            self.failed.set()
+        self._continue()
+
+    def join(self) -> None:
+        """Wait until no process trains. Raises the error of a process that was killed."""
+        for _ in range(self._count):
+            while not self._idle.acquire(timeout=0.5):
+                stop_if_asked()
+        if self._error is not None:
+            raise self._error
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.failed.set()
+        # otherwise the processes and their memory stay for minutes
+        self._executor.shutdown(wait=True, kill_workers=kind is not None)
 
 
 @contextmanager
