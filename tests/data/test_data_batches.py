@@ -81,6 +81,14 @@ def test_batches_computed_together_are_those_computed_one_by_one(monkeypatch, ma
         assert one.stride() == other.stride()
 
 
+def test_large_images_are_predicted_in_small_batches(monkeypatch) -> None:
+    assert [Inputs(make(53), CPU).predicted_rows for make in (_images, _table, _words)] == [1024] * 3
+    monkeypatch.setattr(batches, "PREDICTED_BYTES", 100 * 4 * 3 * 6 * 6)
+    assert [Inputs(make(53), CPU).predicted_rows for make in (_images, _table, _words)] == [100, 1024, 1024]
+    monkeypatch.setattr(batches, "PREDICTED_BYTES", 1)
+    assert Inputs(_images(53), CPU).predicted_rows == 32
+
+
 def test_texts_are_not_augmented() -> None:
     data = texts(torch.ones(3, 2, dtype=torch.uint8), [0, 1])
     with pytest.raises(InputError, match=r"augmentation: a data set of images; got texts \('mine'\); remove"):

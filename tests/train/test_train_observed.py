@@ -14,6 +14,7 @@ from softtargets.objectives.transitions import EstimatedTransition
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import HISTORY, RunStore
+from softtargets.train import loop
 from softtargets.train.execute import resolve, validate_setup
 
 FORWARD = {"name": "forward", "transition": {"name": "estimated", "estimator": "confident_joint"}}
@@ -81,6 +82,18 @@ def test_the_selected_epoch_is_the_first_that_does_best_on_observed_labels(small
     right = said["selected.test.logits"].argmax(-1) == said["test.labels"]
     assert values["selected.test.accuracy"] == pytest.approx(float(right.double().mean()))
     assert not torch.equal(said["selected.test.logits"], said["test.logits"]), "else the test could not tell them apart"
+
+
+def test_a_selected_epoch_that_is_the_last_one_is_predicted_once(small_run, tmp_path, monkeypatch) -> None:
+    calls: list[int] = []
+    original = loop.Trainer.predict
+    monkeypatch.setattr(loop.Trainer, "predict", lambda self, rows: calls.append(len(rows)) or original(self, rows))
+    store, resolved = RunStore(tmp_path), small_run(training={"evaluate_every": 1, "epochs": 1})
+    assert train(resolved, store).status == "trained"
+    said = read_predictions(store.path(resolved.identity))
+    for split in ("train", "validation", "test"):
+        assert torch.equal(said[f"selected.{split}.logits"], said[f"{split}.logits"])
+    assert len(calls) == 3
 
 
 def test_clean_labels_choose_no_epoch_and_train_nothing(tmp_path) -> None:

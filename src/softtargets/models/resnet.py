@@ -85,8 +85,10 @@ class _Block(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         residual = self.norm2(self.conv2(relu(self.norm1(self.conv1(inputs)))))
-        shortcut = inputs[:, :, :: self.stride, :: self.stride]
-        return relu(residual + pad(shortcut, (0, 0, 0, 0, 0, self.new_channels)))
+        shortcut = inputs
+        if self.new_channels:
+            shortcut = pad(inputs[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+        return relu(residual + shortcut, inplace=True)
 
 
 def _conv(fan_in: int, fan_out: int, stride: int) -> nn.Conv2d:

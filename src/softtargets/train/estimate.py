@@ -20,7 +20,7 @@ from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import resolve
 from softtargets.train.length import length_of
-from softtargets.train.loop import EVALUATION_BATCH, Trainer
+from softtargets.train.loop import Trainer
 from softtargets.train.progress import steps_so_far
 
 # Seconds of measured steps for one kind of run, and for all kinds of a study, without the set-up and the first step.
@@ -30,6 +30,8 @@ LEAST_SAMPLES = 3
 WORKER_START = 2.0
 # Kinds of runs that are measured.
 MOST_KINDS = 12
+# Rows whose prediction is measured.
+MEASURED_ROWS = 1024
 
 Value = TypeVar("Value")
 
@@ -85,7 +87,7 @@ def estimate_run_time(run: RunSpec, dataset: Dataset, *, workers: int = 1, budge
         _trainer(resolved, dataset, Path(folder))  # the first one imports what later ones need
         trainer, setup = _timed(lambda: _trainer(resolved, dataset, Path(folder)))
         step_seconds = _time_steps(trainer, budget)
-        split = max(dataset.splits.values(), key=len)[:EVALUATION_BATCH]
+        split = max(dataset.splits.values(), key=len)[:MEASURED_ROWS]
         trainer.predict(split[:8])
         _, seconds = _timed(lambda: trainer.predict(split))
         per_row = seconds / max(1, len(split))

@@ -157,9 +157,11 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     if trainer.snapshots is not None:
         write_atomically(folder / SNAPSHOTS, save(trainer.snapshots.joined()))
     if trainer.selected is not None:
+        last = trainer.selected.epoch == trainer.epoch  # then the outputs are the same
         trainer.use_selected()
         for split, rows in dataset.splits.items():
-            predictions[f"selected.{split}.logits"] = check_outputs(trainer.predict(rows), split, trainer.step)
+            logits = predictions[f"{split}.logits"].clone() if last else trainer.predict(rows)
+            predictions[f"selected.{split}.logits"] = check_outputs(logits, split, trainer.step)
         write_atomically(folder / SELECTED, save(_weights(trainer)))
     write_atomically(folder / PREDICTIONS, save(predictions))
     result = {

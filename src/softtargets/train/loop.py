@@ -32,7 +32,6 @@ from softtargets.train.optimizers import build_optimizer, schedule_factor, set_l
 from softtargets.train.outputs import DivergedError, accuracy_and_nll
 from softtargets.train.teachers import precompute_logits, query_online, read_cache
 
-EVALUATION_BATCH = 1024
 # Logits that are kept until the dynamics are recorded: 16 MiB in float32.
 SEEN_LOGITS = 2**22
 
@@ -269,7 +268,7 @@ class Trainer:
 
     def _evaluate(self, rows: Tensor) -> tuple[float, float]:
         """Return accuracy and NLL on the observed labels of some rows: a user has no others."""
-        labels = self.labels[rows.to(self.device)].split(EVALUATION_BATCH)
+        labels = self.labels[rows.to(self.device)].split(self.inputs.predicted_rows)
         return accuracy_and_nll(zip(self._outputs(rows), labels, strict=True), "validation", self.step)
 
     @property
@@ -291,7 +290,7 @@ class Trainer:
     def _outputs(self, rows: Tensor) -> Iterator[Tensor]:
         """Yield the logits of some rows in batches, float32."""
         model = self.final_model.eval()
-        for inputs in self.inputs.batches(rows, EVALUATION_BATCH):
+        for inputs in self.inputs.batches(rows, self.inputs.predicted_rows):
             with torch.no_grad(), self._autocast():
                 logits = model(inputs).float()
             yield logits
