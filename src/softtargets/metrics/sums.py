@@ -4,7 +4,7 @@ Any split of the examples over chunks, files, processes and machines therefore g
 stored in units of 2^-40 as a whole part and a fraction ("limbs"), so that no sum overflows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,6 +18,8 @@ _UNIT = 2.0**-FRACTION_BITS
 _MASK = 2**FRACTION_BITS - 1
 # Fractions are added without a carry up to this total: 2^40 * 2^22 fits into a signed 64-bit integer.
 _CARRY_AT = 2.0**22
+# Numbers of weighted totals that are computed at a time; they fit into the cache of a core.
+_NUMBERS = 2**19
 
 
 @dataclass(frozen=True)
@@ -163,25 +165,30 @@ class GroupedSums:
         self._carry(self._uncarried)
         return self._arrays
 
-    def totals(self, weights: Tensor | None = None) -> dict[str, Tensor]:
-        """Sum over the groups.
+    def totals(self) -> dict[str, Tensor]:
+        """Return the sums over the groups: every field by name, (1, *shape) float64."""
+        return {name: self._real(name, array.sum(0, keepdim=True)) for name, array in self.arrays().items()}
+
+    def weighted_totals(self, weights: Tensor) -> Iterator[dict[str, Tensor]]:
+        """Yield the sums over weighted groups, for a few rows of weights at a time.
 
         Args:
-            weights: (R, groups) float64, at least 0, how often each group counts. Default: once, R = 1.
+            weights: (R, groups) float64, at least 0, how often each group counts.
 
-        Returns:
-            Every field by name, (R, *shape) float64.
+        Yields:
+            Every field by name, (r, *shape) float64, for the next r of the R rows.
         """
-        totals: dict[str, Tensor] = {}
-        for name, array in self.arrays().items():
-            as_real = _joined if self.fields[name].real else Tensor.double
-            if weights is None:
-                totals[name] = as_real(array.sum(0, keepdim=True))
-            else:
-                of_groups = as_real(array)
-                flat = weights.to(of_groups) @ of_groups.reshape(self.groups, -1)
-                totals[name] = flat.reshape(len(weights), *of_groups.shape[1:])
-        return totals
+        of_groups = {name: self._real(name, array) for name, array in self.arrays().items()}
+        for some in weights.split(max(1, _NUMBERS // self.numbers)):
+            totals: dict[str, Tensor] = {}
+            for name, numbers in of_groups.items():
+                flat = some.to(numbers) @ numbers.reshape(self.groups, -1)
+                totals[name] = flat.reshape(len(some), *numbers.shape[1:])
+            yield totals
+
+    def _real(self, name: str, array: Tensor) -> Tensor:
+        """Return the numbers of a field as float64."""
+        return _joined(array) if self.fields[name].real else array.double()
 
     def _make_room(self, name: str, total: float) -> None:
         """Carry before fractions of up to this total, in absolute values, are added to a real field."""
