@@ -11,8 +11,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from softtargets._native.bin_sums import FRACTION_BITS, add_residuals, add_to_bins, amounts, count_at
+from softtargets._native.bin_sums import FRACTION_BITS, add_residuals, add_to_bins, amounts
 from softtargets._native.class_bins import add_to_class_bins
+from softtargets._native.group_sums import add_at
 
 _UNIT = 2.0**-FRACTION_BITS
 _MASK = 2**FRACTION_BITS - 1
@@ -82,12 +83,10 @@ class GroupedSums:
             times: (n,) bool or int, how often each example counts. Default: once.
         """
         cells = self._arrays[name].view(-1)
-        if times is not None:
-            self._index_add(cells, group, cell, times.long())
-        elif self.groups == 1 and cell is None:
-            cells += len(group)
+        if self.groups > 1 or cell is not None:
+            add_at(cells, self._several(group), cell, len(cells) // self.groups, times)
         else:
-            count_at(cells, self._flat(group, cell, len(cells)))
+            cells += len(group) if times is None else times.sum()
 
     def add(self, name: str, group: Tensor, cell: Tensor | None, values: Tensor, *, most: float | None = None) -> None:
         """Add real numbers.
@@ -107,10 +106,16 @@ class GroupedSums:
             whole = values.floor()
             values, largest = values - whole, 1.0
         self._make_room(name, largest * len(values))
-        limbs = self._arrays[name].view(-1, 2)
-        self._index_add(limbs[:, 1], group, cell, amounts(values))
-        if whole is not None:
-            self._index_add(limbs[:, 0], group, cell, whole.long())
+        whole_units, fractions = self._arrays[name].view(-1, 2).unbind(1)
+        if self.groups > 1 or cell is not None:
+            cells = len(fractions) // self.groups
+            add_at(fractions, self._several(group), cell, cells, values)
+            if whole is not None:
+                add_at(whole_units, self._several(group), cell, cells, whole.long())
+        else:
+            fractions += amounts(values).sum()
+            if whole is not None:
+                whole_units += whole.long().sum()
 
     def add_to_bins(self, counts: str, sums: str, group: Tensor, confidence: Tensor, correct: Tensor) -> None:
         """Add the confidences of a chunk to bins of equal width, and count wrong and right predictions.
@@ -199,17 +204,6 @@ class GroupedSums:
 
     def _several(self, group: Tensor) -> Tensor | None:
         return group if self.groups > 1 else None
-
-    def _index_add(self, cells: Tensor, group: Tensor, cell: Tensor | None, amounts: Tensor) -> None:
-        if self.groups == 1 and cell is None:
-            cells += amounts.sum()
-        else:
-            cells.index_add_(0, self._flat(group, cell, len(cells)), amounts)
-
-    def _flat(self, group: Tensor, cell: Tensor | None, size: int) -> Tensor:
-        if self.groups == 1:
-            return group if cell is None else cell
-        return group if cell is None else group * (size // self.groups) + cell
 
     def _carry(self, names: Mapping[str, object]) -> None:
         """Move whole units from the fractions of real fields to their whole parts."""

@@ -36,7 +36,7 @@ def charts_script() -> str:
 def cache_folder() -> Path | None:
     """Return the folder for files that can be built again; None if the user has no home folder.
 
-    It is ``softtargets`` in ``$XDG_CACHE_HOME`` if that is set; otherwise in ``~/.cache``, on macOS ``~/Library/Caches``
+    It is ``softtargets`` in ``$XDG_CACHE_HOME`` if that is set; else in ``~/.cache``, on macOS ``~/Library/Caches``
     and on Windows ``%LOCALAPPDATA%``.
     """
     if os.environ.get("XDG_CACHE_HOME"):
