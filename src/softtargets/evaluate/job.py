@@ -20,7 +20,6 @@ from softtargets.evaluate.explanations import NOTES, describe_intervals
 from softtargets.evaluate.findings import CALIBRATION_RULE, find
 from softtargets.evaluate.inputs import OnRows, PredictionSource, open_arrays, open_files
 from softtargets.evaluate.models import evaluate_models
-from softtargets.evaluate.page import write_page
 from softtargets.evaluate.request import EvaluateRequest, ModelFiles
 from softtargets.evaluate.results import EvaluationResults
 from softtargets.evaluate.suite import CONFIDENCE, DRAWS
@@ -127,6 +126,9 @@ def evaluate_predictions(
     if folder is None:
         return results
     options.on_rows("writing the page", 0, None)
+    # imported here, since the drawing tools take 0.4 s and 40 MB
+    from softtargets.evaluate.page import write_page
+
     return replace(results, page=write_page(results, folder))
 
 

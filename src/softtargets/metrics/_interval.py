@@ -13,8 +13,8 @@ from softtargets.metrics.accumulators import Accumulator
 
 __all__ = ["Interval", "interval", "paired_difference"]
 
-# Weights of groups that are held in memory at a time, 8 MiB.
-_NUMBERS = 2**20
+# Weights of groups that are held in memory at a time, 2 MiB.
+_NUMBERS = 2**18
 
 
 @dataclass(frozen=True, eq=False, repr=False)
