@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from softtargets._errors import fail_type
+from softtargets._memory import release_freed
 from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmetry_of
 from softtargets.audit.classes import audit_classes, find_confusions
 from softtargets.audit.inputs import AuditInputs, gather
@@ -119,6 +120,7 @@ def audit_labels(
     folder = _folder(request, results.audited.name)
     if folder is None:
         return results
+    release_freed()
     on_stage("writing the page", 0.0)
     # imported here, since the drawing tools take 0.4 s and 40 MB
     from softtargets.audit.page import write_page

@@ -20,7 +20,7 @@ _MASK = 2**FRACTION_BITS - 1
 # Fractions are added without a carry up to this total: 2^40 * 2^22 fits into a signed 64-bit integer.
 _CARRY_AT = 2.0**22
 # Numbers of weighted totals that are computed at a time; they fit into the cache of a core.
-_NUMBERS = 2**19
+_NUMBERS = 2**18
 
 
 @dataclass(frozen=True)
