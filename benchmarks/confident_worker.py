@@ -48,6 +48,8 @@ def cleanlab() -> Calls:
 
 
 def main(which: str, folder: str, classes: str) -> None:
+    # the folder of this script, whose modules would be found in place of packages of the same name
+    del sys.path[0]
     calls = {"ours": ours, "cleanlab": cleanlab}[which]()
     before = _resident()
     probs = np.fromfile(Path(folder) / "probs", dtype=np.float32).reshape(-1, int(classes))

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmarks import confident, corrupt, estimators, machine, pages
+from benchmarks import confident, corrupt, estimators, pages
 
 PARTS = ("corrupt", "confident", "estimators")
 DISTANCE_GOAL = 0.1
@@ -23,15 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     for part in options.parts:
         if part == "corrupt":
-            pages.put(options.out, part, "\n".join([*_origin("Corrupting labels"), corrupt.table(corrupt.measure())]))
+            corrupt.main(["--out", str(options.out)])
         elif part == "estimators":
             pages.put(options.out, part, estimators.table(list(estimators.measured())))
         else:
-            file = options.out / "parts" / "confident.md"
-            file.parent.mkdir(parents=True, exist_ok=True)
             chosen = ["--cleanlab", options.cleanlab] if options.cleanlab else []
-            confident.main([*chosen, "--out", str(file)])
-            pages.put(options.out, part, file.read_text(encoding="utf-8"))
+            confident.main([*chosen, "--out", str(options.out)])
     if options.audit is not None:
         found = json.loads((options.audit / "audit.json").read_text(encoding="utf-8"))
         pages.put(options.out, "audit", audit_page(found))
@@ -78,11 +73,6 @@ def audit_page(found: dict[str, Any]) -> str:
     ]
     lines += ["", "Goals: " + "; ".join(f"{what}: {'met' if met else '**missed**'}" for met, what in goals) + "."]
     return "\n".join(lines)
-
-
-def _origin(title: str) -> list[str]:
-    described = machine.describe(torch.device("cpu"))
-    return [f"# {title}", "", *(f"- {name}: {value}" for name, value in described.items()), ""]
 
 
 def _parser() -> argparse.ArgumentParser:

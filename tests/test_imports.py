@@ -16,6 +16,7 @@ LIBRARY = (
     "_results",
     "_arrays",
     "_checks",
+    "_memory",
     "_numerics",
     "_rows",
     "_storage",

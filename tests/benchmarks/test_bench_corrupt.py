@@ -1,11 +1,12 @@
 """The benchmark of corruption: its loops draw what they say, and its rows are whole."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import corrupt
+from benchmarks import corrupt, goals
 
 
 @pytest.mark.parametrize("loop", [corrupt.by_class, corrupt.by_class_and_label, corrupt.by_label])
@@ -26,3 +27,15 @@ def test_every_contender_has_a_row_under_every_noise() -> None:
     assert [row.place.times_first for row in rows if row.contender == "softtargets"] == [1.0] * 3
     lines = corrupt.table(rows).splitlines()
     assert len([line for line in lines if line.startswith("| ")]) == 16
+
+
+def test_the_section_holds_our_time_under_every_noise_against_the_goal(tmp_path: Path) -> None:
+    sizes = ["--examples", "300", "--classes", "5", "--rounds", "2"]
+    assert corrupt.main([*sizes, "--out", str(tmp_path)]) == 0
+    assert "# Corrupting 300 labels of 5 classes" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+    found, machines = goals.read(tmp_path / "parts")
+    assert [(one.goal, one.case, one.n) for one in found] == [
+        ("corrupt", name, 2) for name in ("symmetric", "pair flip", "dense")
+    ]
+    assert all(one.value is not None and one.value > 0 for one in found)
+    assert "torch" in machines["corrupt"]

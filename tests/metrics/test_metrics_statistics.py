@@ -8,6 +8,7 @@ from scipy import stats
 
 from softtargets.metrics.statistics import (
     ROUNDING,
+    at_most,
     holm_adjusted,
     holm_levels,
     paired_t,
@@ -89,3 +90,20 @@ def test_a_class_below_is_tested_by_fisher_and_adjusted() -> None:
     assert math.isclose(holm_adjusted(p_values)[0], least)
     assert surely_below(totals, counts, least * 1.001) == [True, False, False]
     assert surely_below(totals, counts, least * 0.999) == [False, False, False]
+
+
+def test_the_hypergeometric_sum_is_that_of_scipy() -> None:
+    for population, successes, drawn in [(8, 4, 4), (50, 3, 47), (1000, 990, 20), (10**7, 9 * 10**6, 10**6)]:
+        mean = drawn * successes / population
+        spread = (mean * (1 - successes / population) * (1 - drawn / population)) ** 0.5
+        for deviation in (-40, -6, -3, -1, 0, 1, 3, 6, 40):
+            count = int(mean + deviation * spread)
+            wanted = float(stats.hypergeom.cdf(count, population, successes, drawn))
+            found = at_most(count, population, successes, drawn)
+            assert found == pytest.approx(wanted, rel=1e-6, abs=1e-14), (count, population, successes, drawn)
+
+
+def test_all_or_none_is_certain() -> None:
+    assert at_most(4, 8, 4, 4) == 1.0
+    assert at_most(-1, 8, 4, 4) == 0.0
+    assert at_most(0, 8, 6, 4) == 0.0

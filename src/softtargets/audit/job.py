@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from softtargets._errors import fail_type
+from softtargets._memory import release_freed
 from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmetry_of
 from softtargets.audit.classes import audit_classes, find_confusions
 from softtargets.audit.inputs import AuditInputs, gather
-from softtargets.audit.page import write_page
 from softtargets.audit.passes import read_evidence
 from softtargets.audit.previews import preview_examples
 from softtargets.audit.ranking import estimate_cutoffs
@@ -120,7 +120,11 @@ def audit_labels(
     folder = _folder(request, results.audited.name)
     if folder is None:
         return results
+    release_freed()
     on_stage("writing the page", 0.0)
+    # imported here, since the drawing tools take 0.4 s and 40 MB
+    from softtargets.audit.page import write_page
+
     page = write_page(results, folder)
     on_stage("writing the page", 1.0)
     return replace(results, page=page)

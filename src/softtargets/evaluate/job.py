@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from softtargets._errors import fail, fail_type
+from softtargets._memory import release_freed
 from softtargets.data.predictions import ArrayLike
 from softtargets.evaluate.accumulate import accumulate
 from softtargets.evaluate.calibrate import calibrate
@@ -20,7 +21,6 @@ from softtargets.evaluate.explanations import NOTES, describe_intervals
 from softtargets.evaluate.findings import CALIBRATION_RULE, find
 from softtargets.evaluate.inputs import OnRows, PredictionSource, open_arrays, open_files
 from softtargets.evaluate.models import evaluate_models
-from softtargets.evaluate.page import write_page
 from softtargets.evaluate.request import EvaluateRequest, ModelFiles
 from softtargets.evaluate.results import EvaluationResults
 from softtargets.evaluate.suite import CONFIDENCE, DRAWS
@@ -126,7 +126,11 @@ def evaluate_predictions(
     results = _evaluate(sources, "" if request is None else request.command(options.seed), options)
     if folder is None:
         return results
+    release_freed()
     options.on_rows("writing the page", 0, None)
+    # imported here, since the drawing tools take 0.4 s and 40 MB
+    from softtargets.evaluate.page import write_page
+
     return replace(results, page=write_page(results, folder))
 
 
@@ -134,6 +138,7 @@ def _evaluate(sources: Sequence[PredictionSource], command: str, options: Evalua
     seed, draws, on_rows = options.seed, options.n_draws, options.on_rows
     accumulated = accumulate(sources, seed=seed, draws=draws, on_rows=on_rows)
     calibrated = calibrate(accumulated, seed=seed, draws=draws, on_rows=on_rows)
+    release_freed()
     on_rows("computing intervals", 0, None)
     models = evaluate_models(accumulated, calibrated)
     differences = compare_models(accumulated)

@@ -2,17 +2,16 @@
 
 import math
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import torch
 from torch import Tensor
 
-from softtargets import metrics
 from softtargets.evaluate.catalog import AFTER_SCALING, METRICS, Grouping, Make
 from softtargets.evaluate.counts import RowCounts
 from softtargets.evaluate.values import IntervalEnds, MetricValue
-from softtargets.metrics import ECE, Accumulator, Collection, SelectiveRisk, SmoothECE
+from softtargets.metrics import ECE, Accumulator, Collection, Interval, SelectiveRisk, SmoothECE
 from softtargets.metrics.arguments import Kind
+from softtargets.metrics.bootstrap import Bootstrap
 from softtargets.metrics.statistics import wilson
 
 # Confidence of the intervals, and level of the tests: a difference is significant if its adjusted p-value is below it.
@@ -47,6 +46,7 @@ class MetricSuite:
             own: make(grouping) for make, own in names.items() if whole or not set(own).isdisjoint(AFTER_SCALING)
         }
         self.counts = RowCounts()
+        self._bootstraps: dict[int, Bootstrap] = {}
         counted = {"counts": self.counts} if whole else {}
         self._all = Collection({" ".join(names): one for names, one in self._accumulators.items()} | counted)
 
@@ -58,6 +58,7 @@ class MetricSuite:
 
     def update(self, values: Tensor, kind: Kind, labels: Tensor, ids: Tensor) -> None:
         """Add (n, K) rows with (n,) labels and ids."""
+        self._bootstraps.clear()
         if kind == "probs":
             self._all.update(values, labels, ids=ids)
         else:
@@ -69,7 +70,7 @@ class MetricSuite:
         alike = self._alike()
         for names, accumulator in self._accumulators.items():
             why = _no_interval(accumulator) or alike
-            made = None if why else metrics.interval(accumulator, **self._bootstrap())
+            made = None if why else self._bootstrap(self.draws).interval(accumulator)
             values = accumulator.compute() if made is None else made.estimate
             bounds = self._bounds(accumulator, len(names))
             for place, (name, value) in enumerate(zip(names, values.reshape(-1).tolist(), strict=True)):
@@ -83,14 +84,15 @@ class MetricSuite:
     def minus(self, other: "MetricSuite", *, draws: int | None = None) -> tuple[MetricValue, ...]:
         """Return the core metrics here minus there, on the same rows, in the order of `METRICS`."""
         found: dict[str, MetricValue] = {}
+        ours, theirs = (suite._bootstrap(draws or self.draws) for suite in (self, other))
         for names, accumulator in self._accumulators.items():
-            if not any(METRICS[name].core for name in names):
+            if not _is_core(names):
                 continue
             beside, why = other._accumulators[names], _no_interval(accumulator)
             values = (accumulator.compute() - beside.compute()).reshape(-1).tolist()
             made = None
             if not why:
-                made = metrics.paired_difference(accumulator, beside, **self._bootstrap(draws))
+                made = ours.difference(accumulator, theirs, beside)
             bounds = map(
                 sum, zip(self._bounds(accumulator, len(names)), other._bounds(beside, len(names)), strict=True)
             )
@@ -112,10 +114,17 @@ class MetricSuite:
         is_sketch = isinstance(accumulator, SmoothECE | SelectiveRisk) or accumulator is self.of("ece_mass", ECE)
         return accumulator.bound().reshape(-1).tolist() if is_sketch else [0.0] * count  # pyright: ignore[reportAttributeAccessIssue]
 
-    def _bootstrap(self, draws: int | None = None) -> dict[str, Any]:
-        # the same draws for all metrics and models
-        generator = torch.Generator().manual_seed(self.seed)
-        return {"n_draws": draws or self.draws, "confidence": CONFIDENCE, "generator": generator}
+    def _bootstrap(self, draws: int) -> Bootstrap:
+        """Return the intervals from this number of draws, which are the same for all metrics and models."""
+        if draws not in self._bootstraps:
+            # more draws are used for differences only
+            used = [one for names, one in self._accumulators.items() if draws == self.draws or _is_core(names)]
+            self._bootstraps[draws] = Bootstrap(used, n_draws=draws, confidence=CONFIDENCE, seed=self.seed)
+        return self._bootstraps[draws]
+
+
+def _is_core(names: tuple[str, ...]) -> bool:
+    return any(METRICS[name].core for name in names)
 
 
 def _no_interval(accumulator: Accumulator) -> str:
@@ -133,7 +142,7 @@ def _metric(name: str, value: float, ends: IntervalEnds | None, why: str, bound:
     return MetricValue(name, value, ends, why, bound)
 
 
-def _change(name: str, value: float, made: metrics.Interval | None, why: str, place: int) -> MetricValue:
+def _change(name: str, value: float, made: Interval | None, why: str, place: int) -> MetricValue:
     if not math.isfinite(value):
         reason = f"{METRICS[name].label} is infinite for at least one of the two, so the difference has no interval."
         return MetricValue(name, None if math.isnan(value) else value, why=reason)
@@ -142,5 +151,5 @@ def _change(name: str, value: float, made: metrics.Interval | None, why: str, pl
     return MetricValue(name, value, _ends(made, place), p=float(made.p_value.reshape(-1)[place]))
 
 
-def _ends(made: metrics.Interval, place: int) -> IntervalEnds:
+def _ends(made: Interval, place: int) -> IntervalEnds:
     return IntervalEnds(float(made.low.reshape(-1)[place]), float(made.high.reshape(-1)[place]))

@@ -8,7 +8,7 @@ from torch import Tensor
 from softtargets._checks import check_int
 from softtargets._errors import fail, unknown
 from softtargets.metrics._bins import Bins, width_edges
-from softtargets.metrics._cells import NUM_CELLS, cell_of
+from softtargets.metrics._cells import NUM_CELLS
 from softtargets.metrics._equal_masses import Sums, cell_tops, gathered, limits, with_ends
 from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows
@@ -114,9 +114,8 @@ class ECE(Accumulator):
         elif self.binning == "width":
             sums.add_to_bins("count", "confidence", group, rows.top, rows.correct)
         else:
-            cell = cell_of(rows.confidence)
-            sums.add("confidence", group, cell, rows.confidence, most=1.0)
-            sums.count("count", group, cell.mul_(2).add_(rows.correct))
+            sums.add("confidence", group, rows.cell, rows.confidence, most=1.0)
+            sums.count("count", group, rows.cell * 2 + rows.correct)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         _, sums = self._bins(totals)

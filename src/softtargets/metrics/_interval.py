@@ -1,5 +1,6 @@
 """Bootstrap intervals of accumulated metrics, and of differences between two models."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +13,8 @@ from softtargets.metrics.accumulators import Accumulator
 
 __all__ = ["Interval", "interval", "paired_difference"]
 
-# Numbers of a weighted state that are held in memory at a time, 64 MiB.
-_NUMBERS = 2**23
+# Weights of groups that are held in memory at a time, 2 MiB.
+_NUMBERS = 2**18
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,18 +91,10 @@ def interval(
     Aliases:
         bootstrap; BootStrapper; confidence_interval
     """
-    counts = _groups_of("accumulator", accumulator)
+    counts = groups_of("accumulator", accumulator)
     _check(n_draws, confidence)
-    estimate = accumulator.compute()
-    replicates = _replicates([accumulator], counts, n_draws, generator)[0]
-    method = accumulator.interval_method
-    low, high = _ends(estimate, replicates, confidence, method)
-    if method == "basic":
-        low, high = (
-            low.maximum(low.new_tensor(accumulator.least)).minimum(estimate),
-            high.maximum(estimate + (high - low) / 2).clamp(max=accumulator.most).maximum(estimate),
-        )
-    return Interval(estimate, low, high, confidence, method)
+    (replicates,) = replicates_of([accumulator], counts, n_draws, generator)
+    return interval_of(accumulator, replicates, confidence)
 
 
 def paired_difference(
@@ -143,24 +136,33 @@ def paired_difference(
         >>> float(paired_difference(right, wrong, n_draws=199).p_value)        # the smallest possible, 2 / (199 + 1)
         0.01
     """
-    counts, others = _groups_of("first", first), _groups_of("second", second)
-    if repr(first) != repr(second):
-        raise fail("second", f"the settings {first!r}", repr(second), "create both with the same settings")
-    if not torch.equal(counts, others.to(counts.device)):
-        got = f"{second.count} examples in other groups than the {first.count} of first"
-        raise fail(
-            "second", "the same examples as first", got, "give both models the same examples, under the same ids"
-        )
+    counts = check_pair(first, second)
     _check(n_draws, confidence)
-    estimate = first.compute() - second.compute()
-    ours, theirs = _replicates([first, second], counts, n_draws, generator)
-    method = first.interval_method
-    low, high = _ends(estimate, ours - theirs, confidence, method)
-    return Interval(estimate, low, high, confidence, method, _p_value(estimate, ours - theirs, method))
+    ours, theirs = replicates_of([first, second], counts, n_draws, generator)
+    return difference_of(first, second, ours - theirs, confidence)
 
 
-def _groups_of(argument: str, accumulator: Accumulator) -> Tensor:
-    """Return the number of examples in each group."""
+def interval_of(accumulator: Accumulator, replicates: Tensor, confidence: float) -> Interval:
+    """Return the interval of a metric from its replicates, (n_draws, ...)."""
+    estimate, method = accumulator.compute(), accumulator.interval_method
+    low, high = _ends(estimate, replicates, confidence, method)
+    if method == "basic":
+        low, high = (
+            low.maximum(low.new_tensor(accumulator.least)).minimum(estimate),
+            high.maximum(estimate + (high - low) / 2).clamp(max=accumulator.most).maximum(estimate),
+        )
+    return Interval(estimate, low, high, confidence, method)
+
+
+def difference_of(first: Accumulator, second: Accumulator, replicates: Tensor, confidence: float) -> Interval:
+    """Return the interval of first - second from the differences of their replicates, (n_draws, ...)."""
+    estimate, method = first.compute() - second.compute(), first.interval_method
+    low, high = _ends(estimate, replicates, confidence, method)
+    return Interval(estimate, low, high, confidence, method, _p_value(estimate, replicates, method))
+
+
+def groups_of(argument: str, accumulator: Accumulator) -> Tensor:
+    """Return the number of examples in each group, after checking that there are enough groups."""
     if not isinstance(accumulator, Accumulator):
         raise fail_type(argument, "an accumulator", type(accumulator).__name__, "pass one such as ECE(groups=1000)")
     if accumulator.groups < 2:
@@ -173,6 +175,19 @@ def _groups_of(argument: str, accumulator: Accumulator) -> Tensor:
     return counts
 
 
+def check_pair(first: Accumulator, second: Accumulator) -> Tensor:
+    """Return the number of examples in each group, after checking that both have the same settings and examples."""
+    counts, others = groups_of("first", first), groups_of("second", second)
+    if repr(first) != repr(second):
+        raise fail("second", f"the settings {first!r}", repr(second), "create both with the same settings")
+    if not torch.equal(counts, others.to(counts.device)):
+        got = f"{second.count} examples in other groups than the {first.count} of first"
+        raise fail(
+            "second", "the same examples as first", got, "give both models the same examples, under the same ids"
+        )
+    return counts
+
+
 def _check(n_draws: int, confidence: float) -> None:
     check_count("n_draws", n_draws, remedy="1000 is usual")
     check_fraction("confidence", confidence)
@@ -180,13 +195,12 @@ def _check(n_draws: int, confidence: float) -> None:
         raise fail("confidence", "above 0 and below 1", f"{confidence:g}", "0.95 is usual")
 
 
-def _replicates(
-    accumulators: list[Accumulator], counts: Tensor, n_draws: int, generator: torch.Generator | None
+def replicates_of(
+    accumulators: Sequence[Accumulator], counts: Tensor, n_draws: int, generator: torch.Generator | None
 ) -> list[Tensor]:
     """Return the replicates of each accumulator, (n_draws, ...), which draw the same groups."""
     occupied = (counts > 0).nonzero()[:, 0]
-    numbers = accumulators[0].numbers
-    step = max(1, _NUMBERS // max(numbers, len(counts)))
+    step = max(1, _NUMBERS // len(counts))
     found: list[list[Tensor]] = [[] for _ in accumulators]
     for start in range(0, n_draws, step):
         weights = _weights(occupied, len(counts), min(step, n_draws - start), generator)

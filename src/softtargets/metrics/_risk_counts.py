@@ -68,10 +68,13 @@ def curve_of(right: Tensor, wrong: Tensor) -> RiskCoverage:
 
 def measures_of(right: Tensor, wrong: Tensor, risks: tuple[float, ...]) -> Tensor:
     """Return AURC, excess AURC, AUROC of error detection and the coverages, (R, 3 + len(risks)), of (R, M) counts."""
-    area = aurc_of(right, wrong)
+    kept, failed = _cumulative(right, wrong)
+    area = _aurc(wrong, kept, failed)
     excess = area - least_aurc(right.sum(1), wrong.sum(1))
-    coverages = [coverage_of(right, wrong, risk) for risk in risks]
-    return torch.stack([area, excess, auroc_of(right, wrong), *coverages], 1)
+    # The quotient, unlike risk * kept, is rounded to the very float that a literal such as 0.29 denotes.
+    rates = failed / kept
+    coverages = [_coverage(kept, rates, risk) for risk in risks]
+    return torch.stack([area, excess, _auroc(right, wrong, failed), *coverages], 1)
 
 
 def aurc_of(right: Tensor, wrong: Tensor) -> Tensor:
@@ -80,12 +83,7 @@ def aurc_of(right: Tensor, wrong: Tensor) -> Tensor:
     Take m tied predictions, b of them wrong, after a predictions, e of them wrong. On average, e + j b / m of the first
     a + j predictions are wrong. With H = sum_j 1 / (a + j), the risks of the ties sum to b + (e - a b / m) H.
     """
-    tied = right + wrong
-    kept, failed = tied.cumsum(1), wrong.cumsum(1)
-    before, failed_before = kept - tied, failed - wrong
-    harmonic = torch.special.digamma(kept + 1) - torch.special.digamma(before + 1)
-    rate = wrong / tied.clamp(min=1)
-    return (wrong + (failed_before - before * rate) * harmonic).sum(1) / kept[:, -1]
+    return _aurc(wrong, *_cumulative(right, wrong))
 
 
 def least_aurc(right: Tensor, wrong: Tensor) -> Tensor:
@@ -96,24 +94,45 @@ def least_aurc(right: Tensor, wrong: Tensor) -> Tensor:
 
 def auroc_of(right: Tensor, wrong: Tensor) -> Tensor:
     """Return the probability that a right prediction has a higher score than a wrong one, (R,), of (R, M) counts."""
-    below = wrong.sum(1, keepdim=True) - wrong.cumsum(1)
-    return (right * (below + wrong / 2)).sum(1) / (right.sum(1) * wrong.sum(1))
+    return _auroc(right, wrong, wrong.cumsum(1))
 
 
 def coverage_of(right: Tensor, wrong: Tensor, risk: float) -> Tensor:
     """Return the largest coverage with at most this risk, (R,), of (R, M) counts."""
-    kept = (right + wrong).cumsum(1)
-    # The quotient, unlike risk * kept, is rounded to the very float that a literal such as 0.29 denotes.
-    low_enough = wrong.cumsum(1) / kept <= risk
-    return kept.where(low_enough, 0).amax(1) / kept[:, -1]
+    kept, failed = _cumulative(right, wrong)
+    return _coverage(kept, failed / kept, risk)
 
 
 def most_coverage(right: Tensor, wrong: Tensor, risk: float) -> Tensor:
     """Return the largest coverage over all orders within the cells: right predictions of each cell first."""
-    kept, failed = (right + wrong).cumsum(1), wrong.cumsum(1)
+    kept, failed = _cumulative(right, wrong)
     # Keep everything up to the last right prediction of a cell, and as many of its wrong ones as the risk then allows.
     # The 1e-6 allows for rounding.
     upto = kept - wrong
     room = ((risk * upto - (failed - wrong)) / max(1 - risk, 1e-300) + 1e-6).floor()
     most = (upto + room.minimum(wrong)).where(room >= 0, 0).amax(1)
     return torch.maximum(most / kept[:, -1], coverage_of(right, wrong, risk))
+
+
+def _cumulative(right: Tensor, wrong: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the numbers of predictions and of wrong ones up to each cell."""
+    return (right + wrong).cumsum(1), wrong.cumsum(1)
+
+
+def _aurc(wrong: Tensor, kept: Tensor, failed: Tensor) -> Tensor:
+    start = kept.new_zeros(len(kept), 1)
+    # kept and failed before each cell and after the last one
+    ends, errors = torch.cat([start, kept], 1), torch.cat([start, failed], 1)
+    harmonic = torch.special.digamma(ends + 1).diff(dim=1)
+    before, tied = ends[:, :-1], ends.diff(dim=1)
+    rate = wrong / tied.clamp_(min=1)
+    return (wrong + (errors[:, :-1] - before * rate).mul_(harmonic)).sum(1) / kept[:, -1]
+
+
+def _auroc(right: Tensor, wrong: Tensor, failed: Tensor) -> Tensor:
+    below = failed[:, -1:] - failed
+    return (right * (below + wrong / 2)).sum(1) / (right.sum(1) * wrong.sum(1))
+
+
+def _coverage(kept: Tensor, rates: Tensor, risk: float) -> Tensor:
+    return kept.where(rates <= risk, 0).amax(1) / kept[:, -1]

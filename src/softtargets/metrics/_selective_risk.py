@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail_type
-from softtargets.metrics._cells import NUM_CELLS, cell_of
+from softtargets.metrics._cells import NUM_CELLS
 from softtargets.metrics._risk_counts import RiskCoverage, check_risk, curve_of, descending, measures_of, most_coverage
 from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows
@@ -84,9 +84,8 @@ class SelectiveRisk(Accumulator):
         return {"right": Field((NUM_CELLS,)), "wrong": Field((NUM_CELLS,))}
 
     def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
-        cell, correct = cell_of(rows.confidence), rows.correct
-        sums.count("right", group, cell, correct)
-        sums.count("wrong", group, cell, ~correct)
+        sums.count("right", group, rows.cell, rows.correct)
+        sums.count("wrong", group, rows.cell, ~rows.correct)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         right, wrong = descending(totals)

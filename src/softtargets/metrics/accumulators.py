@@ -171,7 +171,7 @@ class Accumulator(ABC):
         Raises:
             ValueError: if there are no examples.
         """
-        return self._value(self._totals(weights))
+        return torch.cat([self._value(totals) for totals in self._state_of_rows().sums.weighted_totals(weights)])
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -229,11 +229,15 @@ class Accumulator(ABC):
         sums.count("rows", group)
         self._add(sums, rows, group)
 
-    def _totals(self, weights: Tensor | None = None) -> dict[str, Tensor]:
-        """Return every field, (R, *shape) float64, summed over all groups or weighted."""
+    def _totals(self) -> dict[str, Tensor]:
+        """Return every field, (1, *shape) float64, summed over all groups."""
+        return self._state_of_rows().sums.totals()
+
+    def _state_of_rows(self) -> State:
+        """Return the state if there are examples."""
         if self._state is None or self.count == 0:
             raise nothing_left(type(self).__name__)
-        return self._state.sums.totals(weights)
+        return self._state
 
 
 Gathered = TypeVar("Gathered", bound=Accumulator)

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from softtargets._checks import check_mask, first_bad, sum_tolerance, values_visible, where
 from softtargets._errors import InputError, fail
+from softtargets._native.label_ranks import label_ranks
 from softtargets._native.top_class import TopClasses, top_classes
 from softtargets._numerics import at_least_float32
+from softtargets.metrics._cells import cell_of
 from softtargets.metrics.arguments import (
     REQUIRED,
     Kind,
@@ -69,7 +71,7 @@ class Rows:
             return self.labels.new_zeros(1).expand(len(self))
         key = groups, seed, before
         if key not in self._groups:
-            self._groups[key] = group_of(self.ids + before, groups, seed)
+            self._groups[key] = group_of(self.ids, groups, seed, before)
         return self._groups[key]
 
     @cached_property
@@ -98,19 +100,22 @@ class Rows:
     @cached_property
     def rank(self) -> Tensor:
         """The number of classes ranked before the label, (n,) int64; on ties the lower class is first."""
-        of_label = self.values.gather(1, self.labels[:, None])
-        lower = torch.arange(self.num_classes, device=self.labels.device) < self.labels[:, None]
-        return ((self.values > of_label) | ((self.values == of_label) & lower)).sum(1)
+        return label_ranks(self.values, self.labels)
 
     @cached_property
     def top(self) -> Tensor:
         """The largest probability, (n,) in [0, 1]; float64 for logits, at least float32 for probabilities."""
         return self.found.largest if self.kind == "probs" else 1 / self.found.sums
 
-    @property
+    @cached_property
     def confidence(self) -> Tensor:
         """The largest probability, (n,) float64 in [0, 1]."""
         return self.top.double()
+
+    @cached_property
+    def cell(self) -> Tensor:
+        """The cell of the confidence in which sketches of a ranking count, (n,) int64."""
+        return cell_of(self.confidence)
 
     @cached_property
     def log_likelihood(self) -> Tensor:

@@ -13,6 +13,8 @@ from statistics import NormalDist
 
 # Sums of fractions carry rounding errors of about 1e-16; a spread or a distance below this counts as zero.
 ROUNDING = 1e-12
+# A term below this share of a sum of falling terms is left out with those after it.
+_NEGLIGIBLE = 1e-18
 
 
 def holm_adjusted(p_values: Sequence[float]) -> list[float]:
@@ -164,9 +166,46 @@ def surely_below(totals: Sequence[int], counts: Sequence[int], level: float = 0.
         >>> surely_below([4, 4], [0, 4])        # p = 1 / 70 each way, twice that after adjustment
         [True, False]
     """
-    from scipy.stats import hypergeom
-
     tested = [k for k, total in enumerate(totals) if 0 < total < sum(totals)]
-    p_values = [float(hypergeom.cdf(counts[k], sum(totals), sum(counts), totals[k])) for k in tested]
+    p_values = [at_most(counts[k], sum(totals), sum(counts), totals[k]) for k in tested]
     below = {k for k, p in zip(tested, holm_adjusted(p_values), strict=True) if p < level}
     return [k in below for k in range(len(totals))]
+
+
+def at_most(count: int, population: int, successes: int, drawn: int) -> float:
+    """Return the hypergeometric probability of at most `count` successes among numbers drawn without replacement.
+
+    sum_{i <= count} C(successes, i) C(population - successes, drawn - i) / C(population, drawn)
+
+    Args:
+        count: number of successes.
+        population: size of the population.
+        successes: successes in the population, in [0, population].
+        drawn: numbers drawn, in [0, population].
+
+    Example:
+        >>> round(at_most(0, 8, 4, 4) * 70, 10)        # 1 of C(8, 4) = 70 draws has no success
+        1.0
+    """
+    failures = population - successes
+    least, most = max(0, drawn - failures), min(drawn, successes)
+    if not least <= count < most:
+        return 0.0 if count < least else 1.0
+    # The sum over the side of `count` that is away from the mean, whose terms decrease.
+    below = count * population <= drawn * successes
+    i = count if below else count + 1
+    term = math.exp(_log_choose(successes, i) + _log_choose(failures, drawn - i) - _log_choose(population, drawn))
+    total = 0.0
+    while term > total * _NEGLIGIBLE:
+        total += term
+        if below:
+            term *= i * (failures - drawn + i) / ((successes - i + 1) * (drawn - i + 1))
+            i -= 1
+        else:
+            term *= (successes - i) * (drawn - i) / ((i + 1) * (failures - drawn + i + 1))
+            i += 1
+    return min(1.0, total if below else 1 - total)
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

@@ -4,20 +4,23 @@ Any split of the examples over chunks, files, processes and machines therefore g
 stored in units of 2^-40 as a whole part and a fraction ("limbs"), so that no sum overflows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from softtargets._native.bin_sums import FRACTION_BITS, add_residuals, add_to_bins, amounts, count_at
+from softtargets._native.bin_sums import FRACTION_BITS, add_residuals, add_to_bins, amounts
 from softtargets._native.class_bins import add_to_class_bins
+from softtargets._native.group_sums import add_at
 
 _UNIT = 2.0**-FRACTION_BITS
 _MASK = 2**FRACTION_BITS - 1
 # Fractions are added without a carry up to this total: 2^40 * 2^22 fits into a signed 64-bit integer.
 _CARRY_AT = 2.0**22
+# Numbers of weighted totals that are computed at a time; they fit into the cache of a core.
+_NUMBERS = 2**18
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,10 @@ class GroupedSums:
             times: (n,) bool or int, how often each example counts. Default: once.
         """
         cells = self._arrays[name].view(-1)
-        if times is not None:
-            self._index_add(cells, group, cell, times.long())
-        elif self.groups == 1 and cell is None:
-            cells += len(group)
+        if self.groups > 1 or cell is not None:
+            add_at(cells, self._several(group), cell, len(cells) // self.groups, times)
         else:
-            count_at(cells, self._flat(group, cell, len(cells)))
+            cells += len(group) if times is None else times.sum()
 
     def add(self, name: str, group: Tensor, cell: Tensor | None, values: Tensor, *, most: float | None = None) -> None:
         """Add real numbers.
@@ -105,10 +106,16 @@ class GroupedSums:
             whole = values.floor()
             values, largest = values - whole, 1.0
         self._make_room(name, largest * len(values))
-        limbs = self._arrays[name].view(-1, 2)
-        self._index_add(limbs[:, 1], group, cell, amounts(values))
-        if whole is not None:
-            self._index_add(limbs[:, 0], group, cell, whole.long())
+        whole_units, fractions = self._arrays[name].view(-1, 2).unbind(1)
+        if self.groups > 1 or cell is not None:
+            cells = len(fractions) // self.groups
+            add_at(fractions, self._several(group), cell, cells, values)
+            if whole is not None:
+                add_at(whole_units, self._several(group), cell, cells, whole.long())
+        else:
+            fractions += amounts(values).sum()
+            if whole is not None:
+                whole_units += whole.long().sum()
 
     def add_to_bins(self, counts: str, sums: str, group: Tensor, confidence: Tensor, correct: Tensor) -> None:
         """Add the confidences of a chunk to bins of equal width, and count wrong and right predictions.
@@ -163,25 +170,30 @@ class GroupedSums:
         self._carry(self._uncarried)
         return self._arrays
 
-    def totals(self, weights: Tensor | None = None) -> dict[str, Tensor]:
-        """Sum over the groups.
+    def totals(self) -> dict[str, Tensor]:
+        """Return the sums over the groups: every field by name, (1, *shape) float64."""
+        return {name: self._real(name, array.sum(0, keepdim=True)) for name, array in self.arrays().items()}
+
+    def weighted_totals(self, weights: Tensor) -> Iterator[dict[str, Tensor]]:
+        """Yield the sums over weighted groups, for a few rows of weights at a time.
 
         Args:
-            weights: (R, groups) float64, at least 0, how often each group counts. Default: once, R = 1.
+            weights: (R, groups) float64, at least 0, how often each group counts.
 
-        Returns:
-            Every field by name, (R, *shape) float64.
+        Yields:
+            Every field by name, (r, *shape) float64, for the next r of the R rows.
         """
-        totals: dict[str, Tensor] = {}
-        for name, array in self.arrays().items():
-            as_real = _joined if self.fields[name].real else Tensor.double
-            if weights is None:
-                totals[name] = as_real(array.sum(0, keepdim=True))
-            else:
-                of_groups = as_real(array)
-                flat = weights.to(of_groups) @ of_groups.reshape(self.groups, -1)
-                totals[name] = flat.reshape(len(weights), *of_groups.shape[1:])
-        return totals
+        of_groups = {name: self._real(name, array) for name, array in self.arrays().items()}
+        for some in weights.split(max(1, _NUMBERS // self.numbers)):
+            totals: dict[str, Tensor] = {}
+            for name, numbers in of_groups.items():
+                flat = some.to(numbers) @ numbers.reshape(self.groups, -1)
+                totals[name] = flat.reshape(len(some), *numbers.shape[1:])
+            yield totals
+
+    def _real(self, name: str, array: Tensor) -> Tensor:
+        """Return the numbers of a field as float64."""
+        return _joined(array) if self.fields[name].real else array.double()
 
     def _make_room(self, name: str, total: float) -> None:
         """Carry before fractions of up to this total, in absolute values, are added to a real field."""
@@ -192,17 +204,6 @@ class GroupedSums:
 
     def _several(self, group: Tensor) -> Tensor | None:
         return group if self.groups > 1 else None
-
-    def _index_add(self, cells: Tensor, group: Tensor, cell: Tensor | None, amounts: Tensor) -> None:
-        if self.groups == 1 and cell is None:
-            cells += amounts.sum()
-        else:
-            cells.index_add_(0, self._flat(group, cell, len(cells)), amounts)
-
-    def _flat(self, group: Tensor, cell: Tensor | None, size: int) -> Tensor:
-        if self.groups == 1:
-            return group if cell is None else cell
-        return group if cell is None else group * (size // self.groups) + cell
 
     def _carry(self, names: Mapping[str, object]) -> None:
         """Move whole units from the fractions of real fields to their whole parts."""

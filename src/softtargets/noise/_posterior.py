@@ -14,8 +14,10 @@ def unmixed(observed: Tensor, transition: Tensor, start: Tensor, *, rounds: int)
     clean = start
     tiny = torch.finfo(observed.dtype).tiny
     for _ in range(rounds):
-        # the first product is one row for all
-        clean = clean * ((observed / (clean @ transition).clamp(min=tiny)) @ transition.T)
+        explained = (clean @ transition).clamp_(min=tiny)
+        # the first product is one row for all; the others have the shape that the quotient needs
+        ratio = torch.div(observed, explained, out=explained if explained.shape == observed.shape else None)
+        clean = (ratio @ transition.T).mul_(clean)
     return clean / clean.sum(1, keepdim=True)
 
 

@@ -1,8 +1,10 @@
 """Figures: one specification, styled for the page (with theme and variable width) or for a file."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import altair as alt
@@ -49,19 +51,27 @@ class Panel:
 class Style:
     """Scales, fonts and colours. `paint` returns a colour by name; `legend`: whether the drawing contains a legend.
 
-    `size` is the width and height of a panel in pixels; None on the page, where the width is variable.
+    `size` is the width and height of a panel in pixels; None on the page, where the width is variable. `datasets` gets
+    the rows of the charts by name: Altair would copy rows inside a chart at every step.
     """
 
     series: tuple[Series, ...]
     paint: palette.Colour
     legend: bool
     size: tuple[int, int] | None = None
+    datasets: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def base(self, rows: list[dict[str, Any]]) -> alt.Chart:
         """Return a chart of these rows, with the index of each row's series in the legend."""
         place = {entry.label: i for i, entry in enumerate(self.series)}
         known = [{**row, "place": place[row["series"]]} if "series" in row else row for row in rows]
-        return alt.Chart(alt.InlineData(values=known))
+        name = f"data-{hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]}"
+        self.datasets[name] = known
+        return alt.Chart(alt.NamedData(name=name))
+
+    def specification(self, chart: alt.TopLevelMixin, font: str) -> dict[str, Any]:
+        """Return the specification of a whole figure with its rows."""
+        return {**chart.to_dict(), "datasets": self.datasets, "config": self.config(font)}
 
     def window(self, whole: Extent, each: dict[str, Extent], **settings: Any) -> alt.Scale:
         """Return a scale over `whole`; on the page it changes to the range in `each` of the highlighted series."""
@@ -216,15 +226,15 @@ class Drawing:
 
     def page_specs(self, description: str) -> list[dict[str, Any]]:
         """Return one specification for each panel, as wide as its container; the page draws the legend."""
-        style = Style(self.series, palette.on_page, legend=False)
         specs = []
         for panel in self.panels:
+            style = Style(self.series, palette.on_page, legend=False)
             chart = style.finish(panel.build(style), panel, self.height).properties(
                 width="container",
                 autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
                 description=f"{description} {panel.title or panel.y_title}".strip(),
             )
-            specs.append({**chart.add_params(_focus()).to_dict(), "config": style.config(_PAGE_FONT)})
+            specs.append(style.specification(chart.add_params(_focus()), _PAGE_FONT))
         return specs
 
     def svg(self) -> str:
@@ -243,7 +253,7 @@ class Drawing:
         style = Style(self.series, palette.in_file, legend=True, size=(width, self.height))
         charts = [style.finish(panel.build(style), panel, self.height).properties(width=width) for panel in self.panels]
         whole = charts[0] if len(charts) == 1 else alt.concat(*charts, columns=self.in_row)
-        return {**whole.to_dict(), "config": style.config(FONT), "padding": 16}
+        return {**style.specification(whole, FONT), "padding": 16}
 
 
 def padded(low: float, high: float, share: float = 0.06) -> Extent:

@@ -9,13 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from softtargets._storage import write_atomically
 from softtargets.report import numbers, palette
-from softtargets.report.drawing import VEGA_LITE
+from softtargets.report.script import charts_script
 
 TEMPLATES = Path(__file__).parent / "templates"
 # Script elements contain no HTML entities, so characters that could end them are written as JSON escapes.
@@ -31,7 +30,7 @@ def render(folder: Path, context: Mapping[str, Any], *, charts: bool, filters: M
         charts: whether the page has charts, which need a script.
         filters: filters of the template, in addition to those of all pages.
     """
-    theme_js, page_js, bundle = asset("theme.js"), asset("page.js"), _bundle() if charts else ""
+    theme_js, page_js, bundle = asset("theme.js"), asset("page.js"), charts_script() if charts else ""
     own_styles = folder / "page.css"
     css = asset("style.css") + (f"\n{own_styles.read_text(encoding='utf-8')}" if own_styles.exists() else "")
     environment = Environment(
@@ -96,10 +95,3 @@ def _policy(scripts: list[str]) -> str:
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-@functools.cache
-def _bundle() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script."""
-    snippet = "window.vegaEmbed = vegaEmbed;"
-    return vl_convert.javascript_bundle(snippet, vl_version=VEGA_LITE).replace("</script", "<\\/script")
