@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from softtargets._memory import release_freed
 from softtargets._numerics import at_least_float32
 from softtargets.calibration import TemperatureScaling
 from softtargets.evaluate.accumulate import AccumulatedModel
@@ -71,6 +72,7 @@ def calibrate(
     on_rows("fitting temperatures", 0, None)
     num_classes = models[0].source.data.num_classes
     fitted = [fit_temperatures(model.sample) for model in models]
+    release_freed()
     scaled = tuple(
         one and CalibratedModel(one, MetricSuite(num_classes, seed, draws=draws, whole=False)) for one in fitted
     )
