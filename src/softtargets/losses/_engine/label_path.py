@@ -68,7 +68,7 @@ def of_smoothed(logits: object, targets: Targets, *, class_dim: int, reduction: 
         return None
     kept = repeated(value)
     rest = 0.0 if targets.rest is None else None if targets.rest.requires_grad else repeated(targets.rest)
-    if kept is None or rest is None or kept != 1.0 - rest:
+    if kept is None or rest is None or kept != 1.0 - rest or not 0.0 <= rest <= 1.0:
         return None
     never = -(2**63)  # ignored examples are marked in the targets
     settings = {"class_dim": class_dim, "ignore_index": never, "reduction": reduction}
