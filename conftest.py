@@ -16,7 +16,7 @@ def _doctest_names(doctest_namespace: dict[str, object]) -> None:
 
 @pytest.fixture(autouse=True)
 def _kernels_of_the_environment() -> Iterator[None]:
-    """Undo what `small_batch.use_kernels` chose, once the environment variable is restored."""
+    """Undo what `kernels.use_kernels` chose, once the environment variable is restored."""
     yield
     from softtargets._native import library
 

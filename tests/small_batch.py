@@ -67,13 +67,3 @@ def fused_calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     for name in ("label_losses", "label_total"):
         record(label_path, name)
     return made
-
-
-def use_kernels(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
-    """Set SOFTTARGETS_NATIVE for the rest of a test: "0" for torch operations, "1" for the compiled kernels."""
-    from softtargets._native import library
-
-    monkeypatch.setenv(library.VARIABLE, wanted)
-    library.forget()
-    if wanted != "0" and library.library() is None:
-        pytest.skip(library.status())

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_batch import use_kernels
+from kernels import use_kernels
 
 import softtargets
 from softtargets._errors import InputError

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from small_batch import fused_calls, use_kernels
+from kernels import use_kernels
+from small_batch import fused_calls
 from torch import Tensor
 from torch.nn import functional
 

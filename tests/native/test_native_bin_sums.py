@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import use_kernels, use_level
 from torch import Tensor
 
 from softtargets import metrics
-from softtargets._native import library
 from softtargets._native.bin_sums import add_residuals, add_to_bins
 from softtargets._native.build import levels
 from softtargets._native.class_bins import add_to_class_bins
@@ -54,11 +53,7 @@ def states(
 def test_the_kernels_give_the_integers_of_their_twins(
     dtype: torch.dtype, groups: int, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_kernels(monkeypatch, "1")
-    found = library.library()
-    assert found is not None
-    if tuple(levels()).index(level) > found.handle.best_level_base():
-        pytest.skip(f"this processor has no {level}")
+    use_level(monkeypatch, level)
     cases: list[tuple[Any, int]] = [(add_to_bins, bins) for bins in (1, 2, 15, 100)] + [(add_residuals, NODES)]
     if groups == 1:
         cases += [(add_to_bins, 2**16), (add_to_bins, 2**16 + 1), (add_residuals, 3)]
@@ -112,11 +107,7 @@ def test_probabilities_give_the_same_state_with_and_without_kernels(name: str, m
 @pytest.mark.parametrize("level", list(levels()))
 @pytest.mark.parametrize("groups", [1, 40])
 def test_the_bins_of_every_class_agree_with_the_twin(groups: int, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_kernels(monkeypatch, "1")
-    found = library.library()
-    assert found is not None
-    if tuple(levels()).index(level) > found.handle.best_level_base():
-        pytest.skip(f"this processor has no {level}")
+    use_level(monkeypatch, level)
     g = torch.Generator().manual_seed(0)
     for num_classes, bins in ((2, 15), (3, 1), (7, 100)):
         edges = confidences(torch.float64, 1000, bins)

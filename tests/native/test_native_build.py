@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import use_kernels
 
 from softtargets._native import build, library
 from softtargets._native.cross_entropy import label_losses

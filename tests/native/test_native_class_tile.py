@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import use_kernels, use_level
 from torch import Tensor
 
-from softtargets._native import library
 from softtargets._native.build import levels
 from softtargets._native.class_tile import tile_gradient, tile_sums
 
@@ -23,13 +22,6 @@ def tiles(size: int) -> list[Tensor]:
     return [first, second]
 
 
-def usable(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_kernels(monkeypatch, "1")
-    found = library.library()
-    if found is None or LEVELS.index(level) > found.handle.best_level_base():
-        pytest.skip(f"this processor has no {level}")
-
-
 def sums(monkeypatch: pytest.MonkeyPatch, level: str, size: int, dtype: torch.dtype) -> list[Tensor]:
     use_kernels(monkeypatch, level)
     top, total, linear = torch.full((ROWS,), torch.finfo(torch.float32).min), torch.zeros(ROWS), []
@@ -44,7 +36,7 @@ def sums(monkeypatch: pytest.MonkeyPatch, level: str, size: int, dtype: torch.dt
 @pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 100, 1001])
 @HALF
 def test_the_sums_agree(dtype: torch.dtype, size: int, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    usable(level, monkeypatch)
+    use_level(monkeypatch, level)
     kernel, twin = (sums(monkeypatch, wanted, size, dtype) for wanted in (level, "0"))
     assert torch.equal(kernel[0], twin[0])
     torch.testing.assert_close(kernel[1], twin[1], rtol=1e-6, atol=0)
@@ -57,7 +49,7 @@ def test_the_sums_agree(dtype: torch.dtype, size: int, level: str, monkeypatch: 
 @pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 100, 1001])
 @HALF
 def test_the_gradients_agree(dtype: torch.dtype, size: int, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    usable(level, monkeypatch)
+    use_level(monkeypatch, level)
     g = torch.Generator().manual_seed(3)
     factor, rest = torch.rand(ROWS, generator=g), torch.rand(ROWS, generator=g)
     found = []

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import LAYOUTS, agree, use_kernels, use_level
 from torch import Tensor
 
 from softtargets import _native
@@ -74,23 +74,13 @@ def both(
     return found
 
 
-def agree(found: Tensor, expected: Tensor, dtype: torch.dtype, scale: Tensor | float, units: int) -> None:
-    """Require agreement to some units in the last place of the largest number that both are computed from."""
-    eps = torch.finfo(dtype).eps
-    close = (found - expected).abs() <= units * eps * torch.maximum(expected.abs(), torch.as_tensor(scale).to(expected))
-    same = close | (found == expected) | (found.isnan() & expected.isnan())
-    assert bool(same.all()), (found[~same][:5], expected[~same][:5])
-
-
 @pytest.mark.parametrize("level", list(levels()))
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_the_kernel_agrees_with_its_twin(
     dtype: torch.dtype, size: int, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_kernels(monkeypatch, "1")
-    if level not in _usable():
-        pytest.skip(f"this processor has no {level}")
+    use_level(monkeypatch, level)
     z, wide = logits_of(size, dtype), accumulating(dtype)
     scale = torch.rand(ROWS, generator=generator(2)).to(wide)
     for rows in forms(size).values():
@@ -107,15 +97,6 @@ def test_the_kernel_agrees_with_its_twin(
 def _weights_of(rows: RowTargets) -> Tensor:
     assert rows.weights is not None
     return rows.weights.abs().sum(-1).max().double()
-
-
-def _usable() -> tuple[str, ...]:
-    """Return the levels that this processor has."""
-    found = library.library()
-    if found is None:
-        return ()
-    every = tuple(levels())
-    return every[: found.handle.best_level_base() + 1]
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -139,17 +120,7 @@ def test_logits_that_are_not_finite(dtype: torch.dtype, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize(
-    "arrange",
-    [
-        lambda z: z.view(3, 7, -1),
-        lambda z: z.view(3, 7, -1).permute(0, 2, 1).contiguous().movedim(1, -1),  # classes in dimension 1
-        lambda z: z.T.contiguous().T,
-        lambda z: torch.stack([z, z], 1)[:, 0],
-        lambda z: z.view(3, 7, 1, -1).permute(1, 3, 2, 0).contiguous().permute(3, 0, 2, 1),
-        lambda z: torch.stack([z, z], -1)[..., 0],
-    ],
-)
+@pytest.mark.parametrize("arrange", LAYOUTS.values(), ids=list(LAYOUTS))
 def test_every_layout_gives_the_same_bits(arrange, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     use_kernels(monkeypatch, "1")
     plain = logits_of(10, dtype)

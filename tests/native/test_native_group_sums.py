@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import use_kernels, use_level
 from torch import Tensor
 
-from softtargets._native import library
 from softtargets._native.build import levels
 from softtargets._native.group_sums import add_at, hashed, signed
 
@@ -19,15 +18,6 @@ VALUES = {
     "float64": torch.linspace(-(2.0**21), 3.0, N, dtype=torch.float64),
     "ties": HALVES,
 }
-
-
-def use_level(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
-    use_kernels(monkeypatch, "1")
-    found = library.library()
-    assert found is not None
-    if tuple(levels()).index(level) > found.handle.best_level_base():
-        pytest.skip(f"this processor has no {level}")
-    use_kernels(monkeypatch, level)
 
 
 def totals(group: Tensor | None, cell: Tensor | None, values: Tensor | None, real: bool) -> Tensor:

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import use_kernels, use_level
 
-from softtargets._native import library
 from softtargets._native.build import levels
 from softtargets._native.label_ranks import label_ranks
 
@@ -15,11 +14,7 @@ from softtargets._native.label_ranks import label_ranks
 def test_the_kernel_gives_the_ranks_of_its_twin(
     num_classes: int, dtype: torch.dtype, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_kernels(monkeypatch, "1")
-    found = library.library()
-    assert found is not None
-    if tuple(levels()).index(level) > found.handle.best_level_base():
-        pytest.skip(f"this processor has no {level}")
+    use_level(monkeypatch, level)
     g = torch.Generator().manual_seed(num_classes)
     # few different values, so that there are ties
     values = torch.randint(-3, 4, (200, num_classes), generator=g).to(dtype)

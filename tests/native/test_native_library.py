@@ -8,7 +8,7 @@ import time
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import use_kernels
 
 from softtargets._native import library
 from softtargets._native.cross_entropy import label_losses

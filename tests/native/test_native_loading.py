@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import use_kernels
 
 from softtargets import nn
 from softtargets._errors import InputError

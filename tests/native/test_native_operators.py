@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import use_kernels
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -102,5 +102,5 @@ def test_the_operators_keep_torchs_rules(dtype: torch.dtype, monkeypatch: pytest
     prior = torch.rand(K, generator=torch.Generator().manual_seed(1))
     rows = RowTargets(index, None, torch.full((N,), 0.1), prior, left_out=LABELS < 0)
     z = LOGITS.clone().to(dtype).requires_grad_()
-    torch.library.opcheck(operators._losses, (z, *operators._fields(rows)))
-    torch.library.opcheck(operators._gradient, (torch.ones(N), z.detach(), *operators._fields(rows)))
+    torch.library.opcheck(operators._losses, (z, *rows.every()))
+    torch.library.opcheck(operators._gradient, (torch.ones(N), z.detach(), *rows.every()))

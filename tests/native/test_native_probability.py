@@ -4,10 +4,9 @@ from functools import cache
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import LAYOUTS, agree, use_kernels, use_level
 from torch import Tensor
 
-from softtargets._native import library
 from softtargets._native.build import levels
 from softtargets._native.labels import ODDS, LabelProbability
 from softtargets._native.probability import probability_losses, probability_total
@@ -85,29 +84,13 @@ def both(
     return found
 
 
-def agree(found: Tensor, expected: Tensor, dtype: torch.dtype, scale: Tensor | float, units: int) -> None:
-    """Require agreement to some units in the last place of the largest number that both are computed from."""
-    eps = torch.finfo(dtype).eps
-    close = (found - expected).abs() <= units * eps * torch.maximum(expected.abs(), torch.as_tensor(scale).to(expected))
-    same = close | (found == expected) | (found.isnan() & expected.isnan())
-    assert bool(same.all()), (found[~same][:5], expected[~same][:5])
-
-
-def usable() -> tuple[str, ...]:
-    """Return the levels that this processor has."""
-    found = library.library()
-    return () if found is None else tuple(LEVELS[: found.handle.best_level_base() + 1])
-
-
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("size", SIZES)
 @every_dtype
 def test_the_kernel_agrees_with_its_twin(
     dtype: torch.dtype, size: int, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_kernels(monkeypatch, "1")
-    if level not in usable():
-        pytest.skip(f"this processor has no {level}")
+    use_level(monkeypatch, level)
     z, wide = logits_of(size, dtype), accumulating(dtype)
     scale = torch.rand(ROWS, generator=generator(2)).to(wide)
     largest = float(z.double().abs().max()) + 10
@@ -157,17 +140,7 @@ def test_forward_correction_of_labels_that_almost_vanished(dtype: torch.dtype, m
 
 
 @every_dtype
-@pytest.mark.parametrize(
-    "arrange",
-    [
-        lambda z: z.view(3, 7, -1),
-        lambda z: z.view(3, 7, -1).permute(0, 2, 1).contiguous().movedim(1, -1),  # classes in dimension 1
-        lambda z: z.T.contiguous().T,
-        lambda z: torch.stack([z, z], 1)[:, 0],
-        lambda z: z.view(3, 7, 1, -1).permute(1, 3, 2, 0).contiguous().permute(3, 0, 2, 1),
-        lambda z: torch.stack([z, z], -1)[..., 0],
-    ],
-)
+@pytest.mark.parametrize("arrange", LAYOUTS.values(), ids=list(LAYOUTS))
 def test_every_layout_gives_the_same_bits(arrange, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     use_kernels(monkeypatch, "1")
     plain = logits_of(10, dtype)

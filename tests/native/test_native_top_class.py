@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from small_batch import use_kernels
+from kernels import use_kernels, use_level
 from torch import Tensor
 
-from softtargets._native import library
 from softtargets._native.build import levels
 from softtargets._native.top_class import TopClasses, top_classes
 from softtargets.metrics.rows import RowReader, Rows, chunks
@@ -53,20 +52,13 @@ def assert_agree(kernel: TopClasses, twin: TopClasses, kind: str) -> None:
         assert torch.equal(kernel.exponentials, twin.exponentials)
 
 
-def usable(level: str) -> bool:
-    found = library.library()
-    return found is not None and tuple(levels()).index(level) <= found.handle.best_level_base()
-
-
 @pytest.mark.parametrize("level", list(levels()))
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_the_kernel_agrees_with_its_twin(
     dtype: torch.dtype, kind: str, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_kernels(monkeypatch, "1")
-    if not usable(level):
-        pytest.skip(f"this processor has no {level}")
+    use_level(monkeypatch, level)
     for size in SIZES:
         values = values_of(kind, size, dtype)
         kernel, twin = both(monkeypatch, level, kind, values, labels_of(values))
@@ -81,9 +73,7 @@ def test_the_kernel_agrees_with_its_twin(
 def test_on_ties_the_first_class_is_predicted(
     dtype: torch.dtype, kind: str, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_kernels(monkeypatch, "1")
-    if not usable(level):
-        pytest.skip(f"this processor has no {level}")
+    use_level(monkeypatch, level)
     for size in (2, 5, 40, 600):
         scores = torch.randint(0, 3, (ROWS, size), generator=torch.Generator().manual_seed(0)).double()
         values = (scores if kind == "logits" else scores.softmax(1)).to(dtype)
@@ -123,9 +113,7 @@ def message(kind: str, values: Tensor, labels: Tensor) -> str:
 def test_a_bad_row_or_label_gives_the_same_error(
     dtype: torch.dtype, kind: str, size: int, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_kernels(monkeypatch, "1")
-    if not usable(level):
-        pytest.skip(f"this processor has no {level}")
+    use_level(monkeypatch, level)
     rest = 0.0 if kind == "probs" else -torch.inf
     for place in (0, 16, ROWS - 1):
         for row in bad_rows(kind):

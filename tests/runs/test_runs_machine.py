@@ -1,7 +1,7 @@
 """What is recorded of the machine that trained a run."""
 
 import pytest
-from small_batch import use_kernels
+from kernels import use_kernels
 
 from softtargets._native import library
 from softtargets.runs.machine import environment

@@ -9,7 +9,7 @@ from softtargets._errors import fail
 from softtargets._native import on_cuda
 from softtargets._native.chunks import by_chunks
 from softtargets._native.cross_entropy_twin import twin
-from softtargets._native.layout import Layout, layout_of, repeated
+from softtargets._native.layout import Layout, layout_of, on_rows, repeated
 from softtargets._native.library import DTYPES, address, call, function
 from softtargets._native.row_targets import RowTargets
 from softtargets._numerics import accumulating
@@ -157,21 +157,16 @@ def _run(
     total: Tensor | None = None,
     mean: bool = False,
 ) -> None:
-    """Run the kernel, on copies of tensors whose rows are not two nested groups."""
-    layout = layout_of(z) if gradient is None or gradient.stride() == z.stride() else None
-    written = gradient
-    if layout is None:
-        z = z.contiguous()
-        layout = layout_of(z)
-        written = None if gradient is None else torch.empty_like(z)
-    assert layout is not None
+    """Run the kernel; raise an error if a class is out of range."""
     kernel = function("cross_entropy")
     assert kernel is not None
-    packed, _kept = _packed(z, layout, rows, scale, written, (mean, address(losses), address(total)))
-    if not call(kernel, packed):
+
+    def run(z: Tensor, layout: Layout, gradient: Tensor | None) -> bool:
+        packed, _kept = _packed(z, layout, rows, scale, gradient, (mean, address(losses), address(total)))
+        return call(kernel, packed)
+
+    if not on_rows(z, gradient, run):
         raise fail("targets", "classes in range", "a class or a row of the table that is not", "fix the targets")
-    if gradient is not None and written is not None and written is not gradient:
-        gradient.copy_(written)
 
 
 def _packed(

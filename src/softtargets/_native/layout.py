@@ -1,7 +1,9 @@
 """How the rows of a tensor lie in memory, in the terms of the kernels."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -41,6 +43,28 @@ def layout_of(tensor: Tensor) -> Layout | None:
         return None
     (outer, outer_stride), (inner, inner_stride) = [(1, 0), (1, 0), *groups][-2:]
     return Layout(outer * inner, inner, outer_stride, inner_stride, tensor.stride(-1))
+
+
+def on_rows(z: Tensor, gradient: Tensor | None, run: Callable[[Tensor, Layout, Tensor | None], bool]) -> bool:
+    """Run a kernel on logits whose rows are two nested groups: on a copy if they are not.
+
+    Args:
+        z: (..., K) logits.
+        gradient: of the shape of the logits, or the logits themselves, to be written; None: no gradient.
+        run: calls the kernel with logits, their layout and a gradient of the same layout, and returns whether every
+            argument was in range.
+    """
+    layout = layout_of(z) if gradient is None or gradient.stride() == z.stride() else None
+    if layout is not None:
+        return run(z, layout, gradient)
+    z = z.contiguous()
+    layout = layout_of(z)
+    assert layout is not None
+    written = None if gradient is None else torch.empty_like(z)
+    done = run(z, layout, written)
+    if done and gradient is not None and written is not None:
+        gradient.copy_(written)
+    return done
 
 
 def repeated(value: Tensor | float) -> float | None:

@@ -4,6 +4,7 @@ Eager code calls the kernels directly, which takes less time per call and comput
 operator computes it in the backward pass, so that what is traced is a pure function.
 """
 
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -27,23 +28,15 @@ operators_in_use._dynamo_marked_constant = True  # pyright: ignore[reportFunctio
 
 def cross_entropy_operator(z: Tensor, rows: RowTargets) -> Tensor:
     """Return the cross entropy of every row of (..., K) logits, (...), as one operator of the traced graph."""
-    return _losses(z, *_fields(rows))
+    return _losses(z, *rows.every())
 
 
-@torch.library.custom_op("softtargets::cross_entropy", mutates_args=())
-def _losses(
-    z: Tensor,
-    index: Tensor | None,
-    value: Tensor | None,
-    rest: Tensor | None,
-    prior: Tensor | None,
-    weights: Tensor | None,
-    row: Tensor | None,
-    valid: Tensor | None,
-    left_out: Tensor | None,
-) -> Tensor:
-    rows = RowTargets(index, value, rest, prior, weights, row, valid, left_out)
-    return cross_entropy_rows(z, rows, None, None)
+_ROWS = ", ".join(f"Tensor? {field.name}" for field in fields(RowTargets))
+
+
+@torch.library.custom_op("softtargets::cross_entropy", mutates_args=(), schema=f"(Tensor z, {_ROWS}) -> Tensor")
+def _losses(z: Tensor, *rows: Tensor | None) -> Tensor:
+    return cross_entropy_rows(z, RowTargets(*rows), None, None)
 
 
 @_losses.register_fake
@@ -51,22 +44,12 @@ def _(z: Tensor, *rows: Tensor | None) -> Tensor:
     return z.new_empty(z.shape[:-1], dtype=accumulating(z.dtype))
 
 
-@torch.library.custom_op("softtargets::cross_entropy_gradient", mutates_args=())
-def _gradient(
-    grad: Tensor,
-    z: Tensor,
-    index: Tensor | None,
-    value: Tensor | None,
-    rest: Tensor | None,
-    prior: Tensor | None,
-    weights: Tensor | None,
-    row: Tensor | None,
-    valid: Tensor | None,
-    left_out: Tensor | None,
-) -> Tensor:
-    rows = RowTargets(index, value, rest, prior, weights, row, valid, left_out)
+@torch.library.custom_op(
+    "softtargets::cross_entropy_gradient", mutates_args=(), schema=f"(Tensor grad, Tensor z, {_ROWS}) -> Tensor"
+)
+def _gradient(grad: Tensor, z: Tensor, *rows: Tensor | None) -> Tensor:
     gradient = torch.empty_like(z)
-    cross_entropy_rows(z, rows, grad, gradient)
+    cross_entropy_rows(z, RowTargets(*rows), grad, gradient)
     return gradient
 
 
@@ -85,7 +68,3 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 
 torch.library.register_autograd("softtargets::cross_entropy", _backward, setup_context=_keep)
-
-
-def _fields(rows: RowTargets) -> tuple[Tensor | None, ...]:
-    return rows.index, rows.value, rows.rest, rows.prior, rows.weights, rows.row, rows.valid, rows.left_out

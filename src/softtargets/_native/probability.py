@@ -7,7 +7,7 @@ from torch import Tensor
 
 from softtargets._native.chunks import by_chunks
 from softtargets._native.labels import LabelProbability
-from softtargets._native.layout import Layout, layout_of, repeated
+from softtargets._native.layout import Layout, on_rows, repeated
 from softtargets._native.library import DTYPES, address, call, function
 from softtargets._native.probability_twin import twin
 from softtargets._numerics import accumulating
@@ -88,22 +88,15 @@ def _run(
     total: Tensor | None = None,
     mean: bool = False,
 ) -> bool:
-    """Run the kernel, on copies if the rows are not two nested groups; return whether all labels are in range."""
-    layout = layout_of(z) if gradient is None or gradient.stride() == z.stride() else None
-    written = gradient
-    if layout is None:
-        z = z.contiguous()
-        layout = layout_of(z)
-        written = None if gradient is None else torch.empty_like(z)
+    """Run the kernel; return whether all labels are in range."""
     kernel = function("label_probability")
     assert kernel is not None
-    assert layout is not None
-    packed, _kept = _packed(z, layout, rows, scale, written, (mean, address(losses), address(total)))
-    if not call(kernel, packed):
-        return False
-    if gradient is not None and written is not None and written is not gradient:
-        gradient.copy_(written)
-    return True
+
+    def run(z: Tensor, layout: Layout, gradient: Tensor | None) -> bool:
+        packed, _kept = _packed(z, layout, rows, scale, gradient, (mean, address(losses), address(total)))
+        return call(kernel, packed)
+
+    return on_rows(z, gradient, run)
 
 
 def _packed(

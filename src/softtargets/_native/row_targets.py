@@ -1,6 +1,6 @@
 """The targets of rows of logits, as plain tensors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -43,10 +43,13 @@ class RowTargets:
         assert self.weights is not None
         return self.weights.shape[:-1]
 
+    def every(self) -> tuple[Tensor | None, ...]:
+        """Return the fields in order."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
     def tensors(self) -> list[Tensor]:
         """Return the tensors that are given."""
-        every = (self.index, self.value, self.rest, self.prior, self.weights, self.row, self.valid, self.left_out)
-        return [tensor for tensor in every if tensor is not None]
+        return [tensor for tensor in self.every() if tensor is not None]
 
     def at(self, i: Index) -> "RowTargets":
         """Return the targets of a chunk of the rows."""

@@ -3,8 +3,6 @@
 #include "fixed_point.h"
 #include "bin_sums.h"
 
-enum { ST_DONE = -1, ST_NO_MEMORY = -2 };
-
 #define PART 256
 #define PRIVATE 16384 /* numbers that a thread may sum on its own */
 

@@ -3,8 +3,6 @@
 #include "fixed_point.h"
 #include "class_bins.h"
 
-enum { ST_DONE = -1 };
-
 #define PART 256
 
 /* Adds one number to its cell. */

@@ -15,8 +15,6 @@ typedef struct {
     int64_t threads;
 } class_tile_arguments;
 
-enum { ST_DONE = -1 };
-
 /* One vector rounded to half precision. */
 ST_INLINE vfloat rounded(vfloat v, int64_t dtype) {
     uint16_t half[LANES_float];

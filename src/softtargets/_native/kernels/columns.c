@@ -3,8 +3,6 @@
 #include "vector.h"
 #include "columns.h"
 
-enum { ST_DONE = -1 };
-
 /* Columns of one thread: several cache lines of a row. */
 #define SLICE 64
 

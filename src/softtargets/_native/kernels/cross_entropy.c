@@ -4,9 +4,6 @@
 #include "types.h"
 #include "cross_entropy.h"
 
-/* Results of a call; others are the index of the first row with a bad label. */
-enum { ST_DONE = -1, ST_NO_MEMORY = -2 };
-
 #define A float
 #define V vfloat
 #define M mfloat

@@ -7,7 +7,6 @@
 #include "fixed_point.h"
 #include "group_sums.h"
 
-enum { ST_DONE = -1 };
 enum { ST_TRUTH, ST_SINGLE, ST_DOUBLE };
 
 #define FOR_ROWS(amount)                                                                                  \

@@ -7,9 +7,6 @@
 #include "label_probability.h"
 #include "odds.h"
 
-/* Results of a call; others are the index of the first row with a bad label. */
-enum { ST_DONE = -1, ST_NO_MEMORY = -2 };
-
 #define A float
 #define V vfloat
 #define M mfloat

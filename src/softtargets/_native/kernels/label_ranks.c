@@ -4,8 +4,6 @@
 #include "types.h"
 #include "label_ranks.h"
 
-enum { ST_DONE = -1 };
-
 #define RANKS(name, type)                                                                                 \
     static void name(const label_ranks_arguments *a) {                                                    \
         for (int64_t r = 0; r < a->rows; r++) {                                                           \

@@ -5,9 +5,6 @@
 #include "types.h"
 #include "label_rows.h"
 
-/* Results of a call; others are the first result whose row does not hold probabilities, or whose label is no class. */
-enum { ST_DONE = -1, ST_NO_MEMORY = -2 };
-
 #define A float
 #define V vfloat
 #define M mfloat

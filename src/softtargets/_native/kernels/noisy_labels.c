@@ -11,8 +11,6 @@
 #include "vector.h"
 #include "noisy_labels.h"
 
-enum { ST_DONE = -1, ST_NO_MEMORY = -2 };
-
 ST_INLINE int64_t other_class(const noisy_labels_arguments *a, int64_t k, int64_t j) {
     if (a->others != NULL) return a->others[k * a->width + j];
     const int64_t c = k + 1 + a->shift[j];

@@ -41,7 +41,7 @@ ST_INLINE void columns_float(const float *z, int64_t n, vfloat *columns) {
 #define columns_double four_columns_double
 
 /* Results of a call. */
-enum { ST_FIT = -1, ST_NO_MEMORY = -2, ST_UNFIT = 0 };
+enum { ST_UNFIT = 0 };
 
 #define A float
 #define V vfloat
@@ -69,9 +69,9 @@ enum { ST_FIT = -1, ST_NO_MEMORY = -2, ST_UNFIT = 0 };
 #include "rows.h"
 #include "top_class_rows.h"
 
-/* Returns ST_FIT if every label is in range and every row is a distribution, or logits with a finite sum of
+/* Returns ST_DONE if every label is in range and every row is a distribution, or logits with a finite sum of
    exponentials; otherwise ST_UNFIT. */
 int64_t ST_EXPORT(top_class)(const top_class_arguments *a) {
     const int result = a->logits || a->dtype == ST_FLOAT64 ? all_rows_double(a) : all_rows_float(a);
-    return result == 0 ? ST_FIT : result == 1 ? ST_UNFIT : ST_NO_MEMORY;
+    return result == 0 ? ST_DONE : result == 1 ? ST_UNFIT : ST_NO_MEMORY;
 }

@@ -37,6 +37,9 @@ typedef int64_t mdouble __attribute__((vector_size(ST_BYTES)));
 
 #define ST_INLINE static inline __attribute__((always_inline))
 
+/* What a kernel returns; other numbers say which row is out of range. _native/library.py has the same numbers. */
+enum { ST_DONE = -1, ST_NO_MEMORY = -2 };
+
 /* Kinds of numbers, as _native/library.py passes them. */
 enum { ST_FLOAT32 = 0, ST_FLOAT64 = 1, ST_BFLOAT16 = 2, ST_FLOAT16 = 3 };
 
