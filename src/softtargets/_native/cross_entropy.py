@@ -166,7 +166,8 @@ def _run(
         return call(kernel, packed)
 
     if not on_rows(z, gradient, run):
-        raise fail("targets", "classes in range", "a class or a row of the table that is not", "fix the targets")
+        required = f"classes below {z.shape[-1]}, and rows that exist in the table"
+        raise fail("targets", required, "a class or row that is out of range", "check how the targets were made")
 
 
 def _packed(

@@ -126,7 +126,7 @@ def smooth(
 
 
 def _smoothed(made: Targets, smoothing: float, num_classes: int | None) -> Targets:
-    """Smooth one-hot targets uniformly by one number: what the general way gives, in a fraction of the steps."""
+    """Smooth one-hot targets uniformly by one number. The general code gives the same targets, more slowly."""
     assert made.value is not None
     settings = {"dtype": made.value.dtype, "device": made.value.device}
     value = torch.full((), 1 - smoothing, **settings).expand(made.value.shape)

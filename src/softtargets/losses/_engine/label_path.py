@@ -1,7 +1,8 @@
-"""The short way of losses of labels, smoothed cross entropy above all, in eager code on the CPU.
+"""The fast path for losses of integer labels in eager code on the CPU.
 
-One autograd function and one call of the kernel, which checks the labels in its pass. Where anything is unusual, the
-caller goes the long way, which raises the errors and gives the same numbers.
+It is one autograd function that makes one call to a compiled kernel; the kernel checks the labels. If an argument is
+invalid, or of a kind that the kernel does not support, the functions here return None. The caller then uses the general
+implementation, which gives the same numbers and raises the errors.
 """
 
 from collections.abc import Iterable
@@ -90,11 +91,11 @@ def each_or_total(
     z = logits if class_dim == -1 or class_dim == logits.ndim - 1 else logits.movedim(class_dim, -1)
     learning = logits.requires_grad and torch.is_grad_enabled()
     if reduction == "none":
-        if ignore_index >= 0:  # a negative label is out of range, so the kernel declines it
+        if ignore_index >= 0:  # the kernel rejects negative labels as out of range
             return None
         try:
             return ahead.run(loss, z)
-        except Declined:
+        except Unsupported:
             return None
     if not learning:
         return loss.total_of(z, 1.0, None)
@@ -102,7 +103,7 @@ def each_or_total(
         return None
     try:
         return _Total.apply(z, loss)  # pyright: ignore[reportReturnType]
-    except Declined:
+    except Unsupported:
         return None
 
 
@@ -131,8 +132,8 @@ def _fit(logits: Tensor, labels: Tensor, class_dim: int, ignore_index: int) -> b
     return given == shape[:dim] if dim == dimensions - 1 else given == shape[:dim] + shape[dim + 1 :]
 
 
-class Declined(Exception):
-    """The kernel found a label that is out of range, or cannot take the tensors."""
+class Unsupported(Exception):
+    """The kernel found a label that is out of range, or does not support the tensors."""
 
 
 class CheckingLoss(RowLoss, Protocol):
@@ -149,7 +150,7 @@ class CheckingLoss(RowLoss, Protocol):
         ...
 
     def total_of(self, z: Tensor, scale: float, gradient: Tensor | None) -> Tensor | None:
-        """Return the sum or the mean, and write the gradient of ``scale * result``; None if the labels are declined."""
+        """Return the sum or the mean, and write the gradient of ``scale * result``; None if a label is out of range."""
         ...
 
     def general(self, z: Tensor) -> TotalLoss:
@@ -170,7 +171,7 @@ class LabelRows(NamedTuple):
             return self.general(z).run(z, scale, gradient)
         losses = label_losses(z, self.labels, self.smoothing, scale, gradient)
         if losses is None:
-            raise Declined
+            raise Unsupported
         return losses
 
     def total_of(self, z: Tensor, scale: float, gradient: Tensor | None) -> Tensor | None:
@@ -198,7 +199,7 @@ class _Total(torch.autograd.Function):
         gradient = torch.empty_like(z)
         total = loss.total_of(z, 1.0, gradient)
         if total is None:
-            raise Declined
+            raise Unsupported
         ctx.save_for_backward(z)
         ctx.loss, ctx.gradient, ctx.version = loss, gradient, ahead.version_of(loss.labels)
         return total

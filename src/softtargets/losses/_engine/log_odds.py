@@ -1,4 +1,4 @@
-"""Losses of the probability of the label: the compiled kernel, the short way to it, and plain torch operations.
+"""Losses of the probability of the label: the compiled kernel, the fast path to it, and torch operations.
 
 With ``odds = z_label - logsumexp(z of the others)``, p_label is sigmoid(odds) and 1 - p_label is sigmoid(-odds). Both
 keep their digits close to 0 and 1, where the difference 1 - p would lose them.
@@ -13,7 +13,7 @@ from softtargets._native.labels import ODDS, LabelProbability, OddsLoss
 from softtargets._native.probability import probability_losses, probability_total
 from softtargets._numerics import accumulating, as_like, at_least_float32
 from softtargets.losses._engine import ahead
-from softtargets.losses._engine.label_path import Declined, each_or_total, simple
+from softtargets.losses._engine.label_path import Unsupported, each_or_total, simple
 from softtargets.losses.inputs import LossInputs
 from softtargets.losses.reduction import REDUCTIONS, Reduction, upstream
 
@@ -94,8 +94,8 @@ def quick(
 ) -> Tensor | None:
     """Return the loss that `make` returns for labels, reduced, or None if it cannot be computed without other steps.
 
-    The kernel checks the labels. If it finds one that is out of range, None is returned as well, so that the caller
-    goes the long way, which raises the error.
+    The kernel checks the labels. If one is out of range, None is returned as well: the caller then uses the general
+    implementation, which raises the error.
     """
     if mask is not None or reduction not in REDUCTIONS or not simple(logits, labels, class_dim, ignore_index):
         return None
@@ -104,11 +104,11 @@ def quick(
     if loss is None:
         return None
     if reduction == "none" and loss.rows.loss is not None:
-        if ignore_index >= 0:  # a negative label is out of range, so the kernel declines it
+        if ignore_index >= 0:  # the kernel rejects negative labels as out of range
             return None
         try:
             return ahead.run(loss, logits, class_dim=class_dim, ahead=False)
-        except Declined:
+        except Unsupported:
             return None
     loss.mean = reduction == "mean"
     return each_or_total(loss, logits, class_dim, ignore_index, reduction)
@@ -142,7 +142,7 @@ class LabelLoss:
     def run(self, z: Tensor, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
         losses = probability_losses(z, self.rows, scale, gradient)
         if losses is None:
-            raise Declined
+            raise Unsupported
         return losses
 
     def total_of(self, z: Tensor, scale: float, gradient: Tensor | None) -> Tensor | None:
@@ -154,7 +154,7 @@ class LabelLoss:
     def total(self, z: Tensor, reduction: str, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
         result = probability_total(z, self.rows, reduction == "mean", scale, gradient)
         if result is None:
-            raise Declined
+            raise Unsupported
         return result
 
     def plain(self, logits: Tensor) -> Tensor:
