@@ -69,14 +69,23 @@ def main(which: str, folder: str, classes: str) -> None:
 
 def _resident() -> int:
     """Return the resident memory of this process in bytes; its peak, if the system does not report it."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:
-        return _most_resident()
+    return _status("VmRSS") or _usage()
 
 
 def _most_resident() -> int:
     """Return the peak resident memory of this process in bytes."""
+    return _status("VmHWM") or _usage()
+
+
+def _status(name: str) -> int:
+    """Return a number of bytes that Linux reports of this process; 0 on other systems."""
+    path = Path("/proc/self/status")
+    text = path.read_text() if path.exists() else ""
+    return next((1024 * int(line.split()[1]) for line in text.splitlines() if line.startswith(name)), 0)
+
+
+def _usage() -> int:
+    """Return the peak in bytes, which can be that of the process that started this one."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -5,7 +5,6 @@ a few rows of the same file, which is what its page and its intervals take.
 """
 
 import argparse
-import multiprocessing
 import os
 import statistics
 import subprocess
@@ -23,6 +22,16 @@ from benchmarks.goals import Measured
 
 CHUNK = 100_000
 FEW = 2_000
+# The peak of a process counts the memory of the process that starts it, so a small one does: it writes what the command
+# took, and the number by which it ended, to a file.
+STARTER = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+code = os.waitstatus_to_exitcode(status)
+with open(sys.argv[1], "w") as file:
+    print(code, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, file=file)
+"""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -88,12 +97,7 @@ def measure(job: Job, *, rounds: int, scale: float = 1.0) -> tuple[list[str], li
     with tempfile.TemporaryDirectory(prefix=f"{job.name}-") as folder:
         paths = {count: Path(folder) / f"{count}.safetensors" for count in (FEW, rows)}
         for count, path in paths.items():
-            # in a process of its own: the peak of a process that is started counts the memory of the one that starts it
-            writer = multiprocessing.get_context("spawn").Process(
-                target=write_predictions, args=(path, count, job.classes)
-            )
-            writer.start()
-            writer.join()
+            write_predictions(path, count, job.classes)
         commands = {f"import of `{job.name}`": ([sys.executable, "-c", f"import softtargets.{job.name}"], 0)}
         for count, path in paths.items():
             commands[f"`{job.name}`, {count:,} rows"] = (job.command(path, Path(folder) / "page"), count)
@@ -122,15 +126,17 @@ def run(command: Sequence[str]) -> Spent:
         RuntimeError: if it fails, with the end of what it printed.
     """
     environment = os.environ | dict.fromkeys(THREADS, "1")
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            output.seek(0)
-            raise RuntimeError(f"{' '.join(command)} failed:\n{output.read()[-2000:]}")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "spent"
+        starter = [sys.executable, "-I", "-S", "-c", STARTER, str(report), *command]
+        done = subprocess.run(
+            starter, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True, check=True
+        )
+        code, seconds, peak = report.read_text().split()
+    if int(code):
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return Spent(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 2**20)
+    return Spent(float(seconds), int(peak) * unit / 2**20)
 
 
 def write_predictions(path: Path, rows: int, classes: int) -> None:
