@@ -1,12 +1,13 @@
 """Freed memory is returned to the operating system."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from softtargets._memory import release_freed
+from softtargets._memory import release_freed, return_large_blocks
 
 
 def resident() -> int:
@@ -22,10 +23,41 @@ def test_freed_memory_below_a_used_block_is_returned() -> None:
     del blocks
     before = resident()
     release_freed()
-    assert resident() <= before
+    assert resident() < before - 40 * 2**20
     assert last.sum() == 15_000
 
 
 def test_it_does_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     release_freed()
+    return_large_blocks()
+
+
+HELD = """
+import sys
+from pathlib import Path
+import torch
+from softtargets._memory import return_large_blocks
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+if sys.argv[1] == "returned":
+    return_large_blocks()
+torch.ones(2**22)  # 16 MiB: by default, blocks of up to this size are now kept
+before, kept = resident(), []
+for _ in range(8):
+    blocks = [torch.ones(2**21) for _ in range(8)]
+    kept.append(torch.ones(100))
+    del blocks
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps freed memory in this way")
+def test_large_blocks_are_returned_when_they_are_freed() -> None:
+    held = {}
+    for case in ("kept", "returned"):  # in a process of its own, because it changes all that follows
+        done = subprocess.run([sys.executable, "-c", HELD, case], capture_output=True, text=True, check=True)
+        held[case] = float(done.stdout)
+    assert held["returned"] < 4 < held["kept"]

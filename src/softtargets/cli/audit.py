@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softtargets.cli.errors import DONE, RUNS_FAILED
+from softtargets.cli.imports import without_collections
 from softtargets.cli.progress import StageLines, shown_progress
 from softtargets.cli.terminal import write
 
@@ -86,7 +87,8 @@ def audit(
     ] = None,
 ) -> int:
     """Find wrong labels: estimate how many, rank them, and recommend what to do."""
-    from softtargets.audit import AuditOptions, RunsFailedError, audit_labels
+    with without_collections():
+        from softtargets.audit import AuditOptions, RunsFailedError, audit_labels
 
     options = AuditOptions(
         label=label,

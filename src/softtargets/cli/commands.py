@@ -13,6 +13,7 @@ from softtargets._errors import fail
 from softtargets.cli.audit import audit
 from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
 from softtargets.cli.evaluate import evaluate
+from softtargets.cli.imports import without_collections
 from softtargets.cli.terminal import write
 from softtargets.studies.request import MOST_SEEDS
 
@@ -108,8 +109,9 @@ def _of_study(command: Callable[..., Any]) -> Callable[..., Any]:
 @app.command("list")
 def list_command() -> None:
     """List the studies and their outputs."""
-    from softtargets.cli.outputs import show_outputs
-    from softtargets.studies.catalog import list_studies
+    with without_collections():
+        from softtargets.cli.outputs import show_outputs
+        from softtargets.studies.catalog import list_studies
 
     for study in list_studies():
         paper = study.paper
@@ -121,8 +123,9 @@ def list_command() -> None:
 @_of_study
 def show(options: dict[str, Any]) -> None:
     """Show a study: paper, outputs, differences from the paper, runs and estimated time."""
-    from softtargets.cli.render import show_description
-    from softtargets.studies import describe_study
+    with without_collections():
+        from softtargets.cli.render import show_description
+        from softtargets.studies import describe_study
 
     write(show_description(describe_study(**options)))
 
@@ -135,8 +138,9 @@ def run(
     workers: WorkersOption = None,
 ) -> int:
     """Run a study: train missing runs and write its page. Resumes interrupted runs."""
-    from softtargets.cli.progress import shown_progress
-    from softtargets.studies import run_study
+    with without_collections():
+        from softtargets.cli.progress import shown_progress
+        from softtargets.studies import run_study
 
     write(f"{options['study']}, {options['scale']} scale: loading the study and its data")
     with shown_progress() as on_progress:
@@ -148,7 +152,8 @@ def run(
 @_of_study
 def report(options: dict[str, Any], reports: ReportsOption = Path("reports")) -> int:
     """Write a study's page from finished runs, without training."""
-    from softtargets.studies import report_study
+    with without_collections():
+        from softtargets.studies import report_study
 
     return _conclude(report_study(**options, reports=reports))
 
@@ -165,10 +170,11 @@ def train(
     runs: RunsOption = Path("runs"),
 ) -> int:
     """Train one run from a specification file."""
-    from softtargets.cli.progress import shown_progress
-    from softtargets.cli.render import show_metrics
-    from softtargets.report.numbers import duration
-    from softtargets.train import train_run
+    with without_collections():
+        from softtargets.cli.progress import shown_progress
+        from softtargets.cli.render import show_metrics
+        from softtargets.report.numbers import duration
+        from softtargets.train import train_run
 
     def say_estimate(seconds: float) -> None:
         typer.echo(f"estimated time on this machine: {duration(seconds)} (from a few measured steps)", err=True)

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softtargets._memory import return_large_blocks
 from softtargets.cli.errors import DONE
+from softtargets.cli.imports import without_collections
 from softtargets.cli.progress import StageLines
 from softtargets.cli.terminal import write
 
@@ -70,8 +72,10 @@ def evaluate(
     ] = None,
 ) -> int:
     """Evaluate predictions: metrics with intervals, calibration, temperature scaling, comparison of models."""
-    from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_predictions
+    with without_collections():
+        from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_predictions
 
+    return_large_blocks()
     request = EvaluateRequest.parse(
         predictions, against or (), logits=logits, probs=probs, labels=labels, labels_from=labels_from, output=output
     )
