@@ -11,6 +11,7 @@ from softtargets._native.library import address, call, function
 
 # the fields of `noisy_labels_arguments` in kernels/noisy_labels.h, in order
 _PACKED = struct.Struct("=21q")
+_MOST_CLASSES = 2**16  # of the kernel of :func:`deal_labels`, whose labels have 16 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ def deal_labels(
         order: (N,) int32, a permutation of the rows.
     """
     kernel, totals = function("deal_labels"), classes.sums()
-    if kernel is None:
+    if kernel is None or classes.num_classes > _MOST_CLASSES:
         return _dealt(labels, classes, totals, (counts, flips, offsets), order)
     labels, noisy = labels.contiguous(), torch.empty(len(labels), dtype=torch.int64)
     cells = torch.zeros(classes.num_classes, classes.num_classes, dtype=torch.int64)

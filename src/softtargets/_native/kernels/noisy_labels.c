@@ -36,12 +36,12 @@ int64_t ST_EXPORT(share_sums)(const noisy_labels_arguments *a) {
 #define AHEAD 24
 
 /* Lists the labels that class k gets, from `at` on, and returns the end of the list; -1 if there are too many. */
-static int64_t list_labels(const noisy_labels_arguments *a, int64_t k, int32_t *list, int64_t at) {
+static int64_t list_labels(const noisy_labels_arguments *a, int64_t k, uint16_t *list, int64_t at) {
     const int64_t stay = a->counts[k] - a->flips[k], limit = at + a->counts[k];
     const double flips = (double)a->flips[k], whole = a->totals[k] > DBL_MIN ? a->totals[k] : DBL_MIN;
     int64_t *cells = a->cells + k * a->classes, before = 0;
     double sum = 0;
-    for (int64_t i = 0; i < stay; i++) list[at + i] = (int32_t)k;
+    for (int64_t i = 0; i < stay; i++) list[at + i] = (uint16_t)k;
     at += stay;
     cells[k] += stay;
     for (int64_t j = 0; a->flips[k] > 0 && j < a->width; j++) {
@@ -49,8 +49,8 @@ static int64_t list_labels(const noisy_labels_arguments *a, int64_t k, int32_t *
         sum += share_of(a, k, j, other);
         const int64_t until = (int64_t)(sum / whole * flips + a->offsets[k]), more = until - before;
         if (at + more > limit) return -1;
-        list[at] = (int32_t)other; /* most get none or one: one write without a branch, replaced if there is none */
-        for (int64_t i = 1; i < more; i++) list[at + i] = (int32_t)other;
+        list[at] = (uint16_t)other; /* most get none or one: one write without a branch, replaced if there is none */
+        for (int64_t i = 1; i < more; i++) list[at + i] = (uint16_t)other;
         at += more;
         cells[other] += more;
         before = until;
@@ -59,25 +59,28 @@ static int64_t list_labels(const noisy_labels_arguments *a, int64_t k, int32_t *
 }
 
 /* Exact numbers: systematic sampling fixes how many rows of each class get which label; they are dealt to the rows of
-   the class in the given order. Returns ST_DONE, ST_NO_MEMORY, or the class whose rows are more or fewer than its
-   labels. */
+   the class in the given order. Labels are narrow, because most of the time is that of visiting rows in random order:
+   there must be at most 65,536 classes. Returns ST_DONE, ST_NO_MEMORY, or the class whose rows are more or fewer than
+   its labels. */
 int64_t ST_EXPORT(deal_labels)(const noisy_labels_arguments *a) {
-    int32_t *list = malloc((size_t)(a->rows + 1) * sizeof(int32_t));
+    uint16_t *list = malloc((size_t)(a->rows + 1) * sizeof(uint16_t));
+    uint16_t *labels = malloc((size_t)(a->rows + 1) * sizeof(uint16_t));
     int64_t *next = malloc((size_t)a->classes * sizeof(int64_t) + 1), end = 0, result = ST_DONE;
-    if (list == NULL || next == NULL) result = ST_NO_MEMORY;
+    if (list == NULL || labels == NULL || next == NULL) result = ST_NO_MEMORY;
     for (int64_t k = 0; result == ST_DONE && k < a->classes; k++) {
         next[k] = end;
         if (end + a->counts[k] > a->rows || (end = list_labels(a, k, list, end)) < 0) result = k;
     }
-    for (int64_t i = 0; result == ST_DONE && i < a->rows; i++) {
-        if (i + AHEAD < a->rows) {
-            __builtin_prefetch(a->labels + a->order[i + AHEAD], 0, 0);
-            __builtin_prefetch(a->noisy + a->order[i + AHEAD], 1, 0);
+    if (result == ST_DONE) {
+        for (int64_t i = 0; i < a->rows; i++) labels[i] = (uint16_t)a->labels[i];
+        for (int64_t i = 0; i < a->rows; i++) {
+            if (i + AHEAD < a->rows) __builtin_prefetch(labels + a->order[i + AHEAD], 1, 0);
+            uint16_t *label = labels + a->order[i];
+            *label = list[next[*label]++];
         }
-        const int64_t row = a->order[i];
-        a->noisy[row] = list[next[a->labels[row]]++];
+        for (int64_t i = 0; i < a->rows; i++) a->noisy[i] = labels[i];
     }
-    free(list), free(next);
+    free(list), free(labels), free(next);
     return result;
 }
 
