@@ -1,9 +1,11 @@
 """Garbage collection while a command imports what it needs."""
 
 import gc
+import sys
 
 import pytest
 
+from softtargets.cli import main
 from softtargets.cli.imports import without_collections
 
 
@@ -34,3 +36,9 @@ def test_disabled_collections_stay_disabled():
     with without_collections():
         pass
     assert not gc.isenabled()
+
+
+def test_without_the_lab_the_command_names_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "typer", None)  # importing it then raises ModuleNotFoundError
+    with pytest.raises(SystemExit, match=r"requires the package 'typer'; .*pip install 'softtargets\[lab\]'"):
+        main()

@@ -12,7 +12,14 @@ from typing import Any
 
 def main() -> None:
     """Run the command line. An error caused by the input is printed as one paragraph."""
-    sys.exit(run_safely(sys.argv[1:]))
+    try:
+        code: int | str = run_safely(sys.argv[1:])
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("softtargets"):
+            raise
+        required = f"softtargets: the command line requires the package '{error.name}'"
+        code = f"{required}; install it with: pip install 'softtargets[lab]'"
+    sys.exit(code)
 
 
 def run_safely(arguments: list[str]) -> int:
