@@ -79,11 +79,12 @@ docs: install
 	$(BIN)/python docs/generate.py
 
 bench: install
+	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
+	$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		'cleanlab==2.9.0' 'lightning==2.6.6' safetensors
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.where
 	$(BIN)/python -m benchmarks.calibration
-	$(BIN)/python -m benchmarks.sweep
+	$(BIN)/python -m benchmarks.sweep --lightning $(PEERS)/python
 	$(BIN)/python -m benchmarks.jobs
-	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
-	$(PEERS)/python -m pip install --quiet --disable-pip-version-check 'cleanlab==2.9.0'
 	$(BIN)/python -m benchmarks.noise --cleanlab $(PEERS)/python

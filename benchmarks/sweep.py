@@ -1,10 +1,11 @@
-"""``python -m benchmarks.sweep``: whole sweeps of training runs, compared with plain loops and lightning.Trainer.
+"""``python -m benchmarks.sweep --lightning PYTHON``: whole sweeps of training runs, compared with plain loops.
 
-Writes its section of RESULTS.md. `--quick` is a smoke test of a few steps that writes nothing.
+They are also compared with lightning.Trainer: PYTHON is the interpreter of an environment with lightning, safetensors
+and the same version of torch. Writes its section of RESULTS.md. `--quick` is a smoke test of a few steps that writes
+nothing.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import random
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,13 @@ from benchmarks.goals import Measured
 from benchmarks.sweep_lab import specification
 from softtargets.data.sources import load
 
+LIGHTNING = "lightning.Trainer"
 # contender -> what runs it
 CONTENDERS = {
     "softtargets": ["benchmarks.sweep_lab"],
     "loop over tensors": ["benchmarks.sweep_plain", "tensors"],
     "DataLoader loop": ["benchmarks.sweep_plain", "loader"],
-    "lightning.Trainer": ["benchmarks.sweep_plain", "lightning"],
+    LIGHTNING: ["benchmarks.sweep_plain", "lightning"],
 }
 # model -> contender -> key of the goal
 GOALS = {
@@ -90,13 +92,19 @@ def plans(fashion: Path, *, rounds: int, quick: bool) -> Iterator[Plan]:
         yield Plan(title, "resnet", images, 2 if quick else 4, 1 if quick else 2, 1, precision)
 
 
-def measure(plan: Plan, contenders: Sequence[str], folder: Path) -> dict[str, list[Cost]]:
-    """Run every contender once per round, in a new random order in each round."""
-    order, costs = random.Random(0), {name: [] for name in contenders}
+def measure(plan: Plan, pythons: Mapping[str, str], folder: Path) -> dict[str, list[Cost]]:
+    """Run every contender once per round, in a new random order in each round.
+
+    Args:
+        plan: the sweep.
+        pythons: the interpreter of each contender.
+        folder: folder for the plan, the data and the run store.
+    """
+    order, costs = random.Random(0), {name: [] for name in pythons}
     prepare(plan, folder)
     for _ in range(plan.rounds):
-        for name in order.sample(contenders, len(contenders)):
-            costs[name].append(cost([*CONTENDERS[name], str(folder)]))
+        for name in order.sample(list(pythons), len(pythons)):
+            costs[name].append(cost([pythons[name], "-m", *CONTENDERS[name], str(folder)]))
             for store in (folder / "runs").iterdir():
                 if store.name != "cache":
                     shutil.rmtree(store)
@@ -113,14 +121,12 @@ def prepare(plan: Plan, folder: Path) -> None:
     save_file(tensors, folder / "data.safetensors")
 
 
-def cost(module: Sequence[str]) -> Cost:
+def cost(command: Sequence[str]) -> Cost:
     """Run a sweep in a process of its own, with one thread per worker, and return what it cost."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     root = Path(__file__).parents[1]
     start = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-m", *module], cwd=root, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         output = process.stdout.read()
         # with the processor time of its own workers, which it has waited for
@@ -128,7 +134,7 @@ def cost(module: Sequence[str]) -> Cost:
         process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - start
     if process.returncode:
-        raise RuntimeError(f"{' '.join(module)}: exit status 0; got {process.returncode}")
+        raise RuntimeError(f"{' '.join(command)}: exit status 0; got {process.returncode}")
     return Cost(usage.ru_utime + usage.ru_stime, wall, float(output.split()[-1]))
 
 
@@ -147,7 +153,7 @@ def table(plan: Plan, costs: dict[str, list[Cost]]) -> tuple[list[str], list[Mea
     ratios: dict[str, tuple[float, float]] = {}
     for name in CONTENDERS:
         if name not in costs:
-            lines.append(f"| {name} | not installed | – | – | – | – |")
+            lines.append(f"| {name} | not run | – | – | – | – |")
             continue
         pairs = list(zip(costs[name], ours, strict=True))
         cpu, wall, accuracy = (statistics.median(getattr(c, key) for c in costs[name]) for key in asdict(ours[0]))
@@ -169,16 +175,19 @@ def table(plan: Plan, costs: dict[str, list[Cost]]) -> tuple[list[str], list[Mea
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sweeps and write their section."""
     options = _parser().parse_args(arguments)
-    installed = importlib.util.find_spec("lightning") is not None
-    contenders = [name for name in CONTENDERS if installed or name != "lightning.Trainer"]
-    described = machine.describe(torch.device("cpu"), ("lightning",))
+    # an absolute path that keeps the link of a virtual environment: the sweep has another working directory
+    pythons = {name: sys.executable for name in CONTENDERS if name != LIGHTNING}
+    described = machine.describe(torch.device("cpu"))
+    if options.lightning is not None:
+        pythons[LIGHTNING] = str(options.lightning.absolute())
+        described["lightning"] = _version(pythons[LIGHTNING])
     lines = ["# Sweeps of training runs", "", *(f"- {name}: {value}" for name, value in described.items()), ""]
     step, measured = sweep_step.table(rounds=2 if options.quick else 9)
     lines += [EXTRA, "", *step]
     print("\n".join(lines), flush=True)
     with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
         for plan in plans(options.data, rounds=1 if options.quick else options.rounds, quick=options.quick):
-            found, held = table(plan, measure(plan, contenders, Path(folder)))
+            found, held = table(plan, measure(plan, pythons, Path(folder)))
             print("\n".join(found), flush=True)
             lines += found
             measured += held
@@ -191,9 +200,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _version(python: str) -> str:
+    """Return the version of lightning, and that of torch beside it."""
+    code = "from importlib.metadata import version as v; print(v('lightning'), 'with torch', v('torch'))"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__)
     parser.add_argument("--data", type=Path, default=FASHION, help=f"folder of Fashion-MNIST (default: {FASHION})")
+    parser.add_argument("--lightning", type=Path, metavar="PYTHON", help="interpreter that has lightning")
     parser.add_argument("--rounds", type=int, default=3, help="number of sweeps per contender (default: 3)")
     parser.add_argument("--quick", action="store_true", help="smoke test: a few steps, 1 round, only printed")
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="output folder (default: benchmarks)")
