@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from softtargets._checks import check_num_classes
-from softtargets.models.layers import PooledNetwork, Stem, conv_norm, residual_stem
+from softtargets.models.layers import PooledNetwork, Stem, conv_norm, norm_relu, residual_stem
 from softtargets.models.network import NetworkSpec, Width, checked_image, draw_convolutions, model
 
 Depth = Literal[18, 34, 50, 101, 152]
@@ -49,7 +49,7 @@ class ImageNetResNet(PooledNetwork):
         check_num_classes(num_classes)
         self.input_shape = checked_image(input_shape)
         block, expansion = (_Bottleneck, EXPANSION) if depth >= BOTTLENECK_FROM else (_Basic, 1)
-        layers: list[nn.Module] = [residual_stem(self.input_shape[0], width, stem)]
+        layers: list[nn.Module] = [residual_stem(self.input_shape[0], width, stem, norm_relu(width))]
         fan_in = width
         for stage, count in enumerate(STAGES[depth]):
             for place in range(count):

@@ -42,7 +42,7 @@ def conv_norm(fan_in: int, fan_out: int, size: int = 3, stride: int = 1, groups:
     return nn.Sequential(conv(fan_in, fan_out, size, stride, groups), nn.BatchNorm2d(fan_out))
 
 
-def residual_stem(fan_in: int, width: int, stem: Stem, *, normalised: bool = True) -> nn.Sequential:
+def residual_stem(fan_in: int, width: int, stem: Stem, *after: nn.Module) -> nn.Sequential:
     """Return the first layers of a residual network.
 
     "small" is a 3x3 convolution. "large" is a 7x7 one of stride 2, and after it 3x3 max pooling of stride 2.
@@ -51,8 +51,7 @@ def residual_stem(fan_in: int, width: int, stem: Stem, *, normalised: bool = Tru
         fan_in: channels of the images.
         width: channels of the result.
         stem: which of the two.
-        normalised: whether batch normalisation and ReLU follow the convolution.
+        after: layers between the convolution and the pooling.
     """
     first = conv(fan_in, width) if stem == "small" else conv(fan_in, width, 7, 2)
-    layers: list[nn.Module] = [first, *(norm_relu(width) if normalised else ())]
-    return nn.Sequential(*layers, *([nn.MaxPool2d(3, 2, padding=1)] if stem == "large" else ()))
+    return nn.Sequential(first, *after, *([nn.MaxPool2d(3, 2, padding=1)] if stem == "large" else ()))

@@ -35,7 +35,7 @@ class ResNetV2(PooledNetwork):
         check_num_classes(num_classes)
         self.input_shape = checked_image(input_shape)
         expansion = EXPANSION if depth >= BOTTLENECK_FROM else 1
-        layers: list[nn.Module] = [residual_stem(self.input_shape[0], width, stem, normalised=False)]
+        layers: list[nn.Module] = [residual_stem(self.input_shape[0], width, stem)]
         fan_in = width
         for stage, count in enumerate(STAGES[depth]):
             for place in range(count):
