@@ -142,7 +142,9 @@ def test_what_is_refused(tmp_path: Path) -> None:
     refused(file, "model.init_from: only tensors of the network; got 'body.6.num_batches_tracked' in", (4,))
     written(file, **{"head.weight": torch.zeros(3, 6)})
     refused(file, "'head.weight' of shape (10, 6); got (3, 6) in", head="kept")
-    with pytest.raises(InputError, match=r"init_head: given with init_from, and only then; got 'kept' alone"):
+    with pytest.raises(
+        InputError, match=r"init_head: given with weights to start from, and only then; got 'kept' alone"
+    ):
         ConvNetSpec.parse({"init_head": "kept"})
 
 

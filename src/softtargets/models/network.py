@@ -52,10 +52,15 @@ class ModelSpec(NamedSpec):
 
     @model_validator(mode="after")
     def _head_of_some_weights(self) -> Self:
-        if self.init_head is not None and not any(getattr(self, place) for place in self.places):
-            required = f"given with {' or '.join(self.places)}, and only then"
-            raise fail("init_head", required, f"'{self.init_head}' alone", "drop it, or say where the weights are")
+        if self.init_head is not None and not self.trained:
+            required = "given with weights to start from, and only then"
+            raise fail("init_head", required, f"'{self.init_head}' alone", "drop it, or give init_from")
         return self
+
+    @property
+    def trained(self) -> bool:
+        """Whether training starts from trained weights."""
+        return any(getattr(self, place) is not None for place in self.places)
 
     @abstractmethod
     def assemble(self, input_shape: Sequence[int], num_classes: int) -> nn.Module:
@@ -87,7 +92,7 @@ class ModelSpec(NamedSpec):
     @functools.lru_cache(maxsize=256)  # noqa: B019 (specifications are small values)
     def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return the number of parameters of the network, without allocating any."""
-        with torch.device("meta"), _WithoutNormalDraws():
+        with torch.device("meta"), WithoutDraws():
             network = self.assemble(input_shape, num_classes)
         return sum(parameter.numel() for parameter in network.parameters())
 
@@ -139,7 +144,7 @@ def check_size(parameters: int, input_shape: Sequence[int]) -> None:
         raise fail("model", required, shown, "lower its widths, or use smaller inputs")
 
 
-class _WithoutNormalDraws(TorchFunctionMode):
+class WithoutDraws(TorchFunctionMode):
     """Skips normal draws of initial weights: on the meta device they import torch's compiler, which takes a second."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
