@@ -11,7 +11,9 @@ from pydantic import Field
 
 from softtargets._errors import InputError
 from softtargets._spec import NamedSpec, Spec, read_toml, register, union_of
-from softtargets.models import AnyModel
+from softtargets.models import MODELS, AnyModel
+
+NAMES = ", ".join(MODELS)
 
 
 class Inner(Spec):
@@ -79,11 +81,11 @@ def test_a_value_of_the_wrong_type_or_size_is_one_sentence(data: dict, text: str
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ({"model": {}}, "model.name: required, one of alexnet, convnet, mlp, resnet; got nothing; add this key"),
-        ({"model": {"name": 3}}, "model.name: one of alexnet, convnet, mlp, resnet; got 3; use one of these"),
+        ({"model": {}}, f"model.name: required, one of {NAMES}; got nothing; add this key"),
+        ({"model": {"name": 3}}, f"model.name: one of {NAMES}; got 3; use one of these"),
         (
             {"model": {"name": "mpl"}},
-            "model.name: one of alexnet, convnet, mlp, resnet; got 'mpl'; did you mean 'mlp'?",
+            f"model.name: one of {NAMES}; got 'mpl'; did you mean 'mlp'?",
         ),
         ({"model": {"name": "mlp", "hidden": [0]}}, "model.hidden.0: at least 1; got 0; give a larger value"),
         (

@@ -31,3 +31,15 @@ def test_a_class_without_an_example_has_no_part_in_collapse(subject) -> None:
     )
     assert found["nc1"] == pytest.approx(float(expected.nc1), rel=1e-5)
     assert found["nc3"] == pytest.approx(float(expected.nc3), rel=1e-5)
+
+
+def test_a_head_without_bias_is_measured(subject) -> None:
+    bias = subject.head.bias.detach().clone()
+    expected = collapse(subject)
+    subject.head.bias = None
+    without = collapse(subject)
+    assert {name: without[name] for name in without if name != "nc4"} == {
+        n: expected[n] for n in expected if n != "nc4"
+    }
+    subject.head.register_parameter("bias", torch.nn.Parameter(torch.zeros_like(bias)))
+    assert collapse(subject) == without

@@ -43,6 +43,7 @@ def collapse(subject: Subject) -> dict[str, float]:
     """Return the neural-collapse measures over the classes that have examples."""
     features, labels = subject.sample
     present, own = labels.unique(return_inverse=True)
-    found = neural_collapse(features, own, subject.head.weight[present], bias=subject.head.bias[present])
+    bias = None if subject.head.bias is None else subject.head.bias[present]
+    found = neural_collapse(features, own, subject.head.weight[present], bias=bias)
     values = (found.nc1, found.nc2_norms, found.nc2_angles, found.nc3, found.nc4)
     return dict(zip(("nc1", "nc2.norms", "nc2.angles", "nc3", "nc4"), map(float, values), strict=True))

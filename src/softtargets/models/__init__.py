@@ -1,13 +1,16 @@
-"""The small networks of the papers, each in one file with its specification.
+"""Networks by name, each in one file with its specification: the papers', and any of other packages or the user's.
 
 Every file of this folder is imported automatically.
 """
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BeforeValidator
 
 from softtargets._spec import union_of
+from softtargets.models.imported import named
 from softtargets.models.network import MODELS, ModelSpec, model
 
 for _module in pkgutil.iter_modules(__path__):
@@ -16,6 +19,6 @@ for _module in pkgutil.iter_modules(__path__):
 if TYPE_CHECKING:
     AnyModel = ModelSpec
 else:
-    AnyModel = union_of(MODELS)
+    AnyModel = Annotated[union_of(MODELS), BeforeValidator(named)]
 
 __all__ = ["MODELS", "AnyModel", "ModelSpec", "model"]

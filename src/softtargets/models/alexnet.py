@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from softtargets._checks import check_num_classes
 from softtargets._errors import fail
-from softtargets.models.network import MAX_LAYERS, ModelSpec, Width, check_inputs, checked_shape, model
+from softtargets.models.network import MAX_LAYERS, NetworkSpec, Width, check_inputs, checked_shape, model
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -81,7 +81,7 @@ class AlexNet(nn.Module):
 
 
 @model("alexnet")
-class AlexNetSpec(ModelSpec):
+class AlexNetSpec(NetworkSpec):
     """The small AlexNet of Müller et al. 2019, App. A.1: two convolutions of `channels`, then `hidden` dense widths."""
 
     network = AlexNet

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from softtargets._checks import check_num_classes
 from softtargets._errors import fail
-from softtargets.models.network import ModelSpec, Width, check_inputs, checked_shape, model
+from softtargets.models.network import NetworkSpec, Width, check_inputs, checked_shape, model
 
 
 class ConvNet(nn.Module):
@@ -53,7 +53,7 @@ class ConvNet(nn.Module):
 
 
 @model("convnet")
-class ConvNetSpec(ModelSpec):
+class ConvNetSpec(NetworkSpec):
     """A plain convolutional network with one stage per width, each of which halves the resolution."""
 
     network = ConvNet

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softtargets._checks import check_num_classes
-from softtargets.models.network import MAX_LAYERS, ModelSpec, Width, check_inputs, checked_shape, model
+from softtargets.models.network import MAX_LAYERS, NetworkSpec, Width, check_inputs, checked_shape, model
 
 
 class Mlp(nn.Module):
@@ -60,13 +60,14 @@ class Mlp(nn.Module):
 
 
 @model("mlp")
-class MlpSpec(ModelSpec):
+class MlpSpec(NetworkSpec):
     """A multilayer perceptron on the flattened input, with `hidden` widths and dropout in [0, 1) after each layer.
 
     With `initial_deviation`, all initial weights are drawn from N(0, initial_deviation²) and all biases are 0.
     """
 
     network = Mlp
+    reduced_precision = False
 
     hidden: tuple[Width, ...] = Field(default=(256, 256), max_length=MAX_LAYERS)
     dropout: float = Field(default=0.0, ge=0, lt=1)

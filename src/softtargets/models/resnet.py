@@ -8,7 +8,7 @@ from torch.nn.functional import pad, relu
 
 from softtargets._checks import check_num_classes
 from softtargets._errors import fail
-from softtargets.models.network import ModelSpec, Width, check_inputs, checked_shape, model
+from softtargets.models.network import NetworkSpec, Width, check_inputs, checked_shape, model, nearest_depths
 
 # The paper's deepest network has 1202 layers.
 MAX_DEPTH = 1202
@@ -33,7 +33,7 @@ class ResNet(nn.Module):
     def __init__(self, input_shape: Sequence[int], num_classes: int, depth: int = 20, width: int = 16) -> None:
         super().__init__()
         check_num_classes(num_classes)
-        if depths := _nearest_depths(depth):
+        if depths := nearest_depths(depth, 6, 2):
             raise fail("depth", "6n + 2 with n >= 1", depth, f"use {' or '.join(map(str, depths))}")
         self.input_shape = checked_shape(input_shape, "(C, H, W), the shape of an image", ndim=3)
         self.stem = nn.Sequential(_conv(self.input_shape[0], width, 1), nn.BatchNorm2d(width), nn.ReLU())
@@ -55,7 +55,7 @@ class ResNet(nn.Module):
 
 
 @model("resnet")
-class ResNetSpec(ModelSpec):
+class ResNetSpec(NetworkSpec):
     """The CIFAR ResNet of He et al. 2016: depth = 6n + 2 layers, `width` channels in the first of three stages."""
 
     network = ResNet
@@ -66,7 +66,7 @@ class ResNetSpec(ModelSpec):
     @field_validator("depth")
     @classmethod
     def _check_depth(cls, depth: int) -> int:
-        if depths := _nearest_depths(depth):
+        if depths := nearest_depths(depth, 6, 2):
             raise ValueError(f"6n + 2 with n >= 1, of which {' and '.join(map(str, depths))} is nearest")
         return depth
 
@@ -93,16 +93,3 @@ class _Block(nn.Module):
 
 def _conv(fan_in: int, fan_out: int, stride: int) -> nn.Conv2d:
     return nn.Conv2d(fan_in, fan_out, 3, stride, padding=1, bias=False)
-
-
-def _nearest_depths(depth: int) -> tuple[int, ...]:
-    """Return the nearest depths of the form 6n + 2 below and above a depth; nothing if it has this form.
-
-    Example:
-        >>> _nearest_depths(20), _nearest_depths(18), _nearest_depths(3)
-        ((), (14, 20), (8,))
-    """
-    if depth < 8:
-        return (8,)
-    below = depth - (depth - 2) % 6
-    return () if below == depth else (below, below + 6)

@@ -42,8 +42,12 @@ def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> Tr
     """Load the network of a finished run, with the weights after its last step.
 
     Raises:
-        InputError: if the store has no intact record of that run.
+        InputError: if the store has no intact record of that run, or the code of its network has changed since.
     """
+    source = resolved.run.model.source()
+    if source != resolved.model_source:
+        required = f"the code of '{resolved.run.model.name}' that the run was trained with"
+        raise fail("model", required, "other code in that module", "restore it, or train that run again")
     path = store.path(resolved.identity) / MODEL
     network = resolved.run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
     try:

@@ -43,8 +43,8 @@ class Outcome:
 def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
     """Replace "auto" settings by their values on this machine.
 
-    Precision "auto" is bfloat16 if the processor has units for matrices in it (AMX; on a GPU, Ampere or later) and the
-    model has convolutions, else float32.
+    Precision "auto" is bfloat16 if the processor has units for matrices in it (AMX; on a GPU, Ampere or later), unless
+    the model is a perceptron or the user's own, else float32.
     """
     device = run.training.device
     if device == "cuda" and not torch.cuda.is_available():
@@ -54,11 +54,13 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
     backend = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     precision = run.training.precision
     if precision == "auto":
-        precision = "bfloat16" if run.model.name != "mlp" and fast_bfloat16(backend) else "float32"
+        precision = "bfloat16" if run.model.reduced_precision and fast_bfloat16(backend) else "float32"
     return ResolvedRun(
         run=run,
         fingerprint=fingerprint,
         observed_fingerprint=None if run.noise is None else run.noise.fingerprint(),
+        model_source=run.model.source(),
+        weights_fingerprint=run.model.weights_fingerprint(),
         backend=backend,
         precision=precision,
         recipe=RECIPE,
@@ -134,6 +136,9 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     dataset = load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
     if dataset.fingerprint != resolved.fingerprint:
         raise fail("data", f"the content it had when the run was planned ('{run.data.name}')", "other", "run again")
+    if (run.model.source(), run.model.weights_fingerprint()) != (resolved.model_source, resolved.weights_fingerprint):
+        required = f"the code and the initial weights of '{run.model.name}' when the run was planned"
+        raise fail("model", required, "others", "run again")
     observed = observe(run.noise, dataset, generator("noise", run.seeds.noise))
     transition = _known_transition(run, dataset) or _estimated_transition(resolved, store)
     teachers = _taught_by(resolved, dataset, store)

@@ -131,6 +131,7 @@ class Trainer:
         torch.manual_seed(derived_seed("initialisation", self.run.seeds.initialisation))
         dataset = self.dataset
         model = self.run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+        self.run.model.initialise(model, lambda count: self.inputs.batch(dataset.splits["train"][:count]))
         layout = torch.channels_last if dataset.is_image else torch.preserve_format
         return model.to(self.device, memory_format=layout)  # pyright: ignore[reportCallIssue]
 

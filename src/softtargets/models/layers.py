@@ -1,0 +1,57 @@
+"""What several convolutional networks share: convolutions without bias, the first layers, and the last ones."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from softtargets.models.network import check_inputs
+
+# The first layers of a network: "small" for images of about 32x32 pixels, "large" for about 224x224.
+Stem = Literal["small", "large"]
+
+
+class PooledNetwork(nn.Module):
+    """The base of networks whose features are a mean over pixels; subclasses set `body` and `head`."""
+
+    input_shape: tuple[int, int, int]
+    body: nn.Module
+    head: nn.Linear
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return the (N, D) pooled activations that `head` acts on."""
+        check_inputs(inputs, self.input_shape)
+        return self.body(inputs).mean((2, 3))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return (N, K) logits."""
+        return self.head(self.features(inputs))
+
+
+def conv(fan_in: int, fan_out: int, size: int = 3, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """Return a convolution without bias that keeps the resolution, or divides it by `stride` (rounded up)."""
+    return nn.Conv2d(fan_in, fan_out, size, stride, padding=size // 2, groups=groups, bias=False)
+
+
+def norm_relu(channels: int) -> nn.Sequential:
+    """Return batch normalisation and ReLU."""
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+
+
+def conv_norm(fan_in: int, fan_out: int, size: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Return a convolution and batch normalisation."""
+    return nn.Sequential(conv(fan_in, fan_out, size, stride, groups), nn.BatchNorm2d(fan_out))
+
+
+def residual_stem(fan_in: int, width: int, stem: Stem, *after: nn.Module) -> nn.Sequential:
+    """Return the first layers of a residual network.
+
+    "small" is a 3x3 convolution. "large" is a 7x7 one of stride 2, and after it 3x3 max pooling of stride 2.
+
+    Args:
+        fan_in: channels of the images.
+        width: channels of the result.
+        stem: which of the two.
+        after: layers between the convolution and the pooling.
+    """
+    first = conv(fan_in, width) if stem == "small" else conv(fan_in, width, 7, 2)
+    return nn.Sequential(first, *after, *([nn.MaxPool2d(3, 2, padding=1)] if stem == "large" else ()))
