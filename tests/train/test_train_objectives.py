@@ -2,32 +2,52 @@
 
 import json
 import math
+import random
 
 import pytest
 import torch
+from objective_specs import specification
 from safetensors.torch import load_file
 from training import train
 
+from softtargets.data import DataSpec, load
 from softtargets.objectives import OBJECTIVES
 from softtargets.runs.store import HISTORY, PREDICTIONS, RunStore
 from softtargets.train import loop
 
 NOISE = {"name": "symmetric", "rate": 0.2}
-NEEDED = {
-    "forward": {"noise_rate": 0.2},
-    "backward": {"noise_rate": 0.2},
-    "loss_bound": {"transition": NOISE},
-    "distillation": {"source": "average", "weight": 0.3},
-}
+# words of each class
+WORDS = ("goal match team", "star moon orbit", "pan salt oven", "vote law court")
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory) -> str:
+    """Return the path of 400 short texts of four classes."""
+    path = tmp_path_factory.mktemp("data") / "texts.csv"
+    draw = random.Random(0)
+    rows = []
+    for row in range(400):
+        words = draw.choices(WORDS[row % 4].split(), k=4) + draw.choices(" ".join(WORDS).split(), k=3)
+        rows.append(f"{' '.join(words)},class {row % 4}")
+    path.write_text("text,label\n" + "\n".join(rows) + "\n")
+    return str(path)
+
+
+def _data(name: str, texts: str) -> tuple[dict, list[str], list[int]]:
+    """Return a data set for an objective, the names of its classes and the label of each row."""
+    if name in ("tfidf_smoothing", "keyword_smoothing"):
+        return {"name": texts, "limit": None}, [f"class {index}" for index in range(4)], []
+    return {"limit": None}, [str(index) for index in range(10)], load(DataSpec(name="digits")).labels.tolist()
 
 
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
-def test_every_objective_trains(small_run, tmp_path, name) -> None:
+def test_every_objective_trains(small_run, tmp_path, texts, name) -> None:
+    data, class_names, labels = _data(name, texts)
     resolved = small_run(
-        data={"limit": None},
+        data=data,
         noise=NOISE,
-        objective={"name": name, **NEEDED.get(name, {})},
-        training={"epochs": 2, "average_decay": 0.8 if name == "distillation" else None},
+        objective=specification(name, tmp_path, class_names, labels),
+        training={"epochs": 2, "average_decay": 0.8 if name in ("distillation", "pseudo_labels") else None},
     )
     store = RunStore(tmp_path)
     outcome = train(resolved, store)
@@ -46,22 +66,30 @@ class KilledError(BaseException):
     """Stands for the death of the process: no handler of errors may see it."""
 
 
-STATEFUL = {
+# objectives with state or random draws
+RESUMED = {
     "negative_smoothing": {"warmup": 0.3},
     "max_suppression": {},
     "cores": {"ramp_to": 1.0},
     "peer": {"ramp_to": 1.0},
     "learned_transition": {},
+    "learned_smoothing": {},
+    "scheduled_smoothing": {},
+    "disturb_label": {},
+    "mixup": {"per_example": True, "loss": {"name": "max_suppression"}},
+    "cutmix": {"per_example": True, "probability": 0.5},
 }
+# their own parameters, with a learning rate of their own
+OWN = {"learned_transition": "objective.scores", "learned_smoothing": "objective.table"}
 
 
-@pytest.mark.parametrize("name", STATEFUL)
+@pytest.mark.parametrize("name", RESUMED)
 def test_a_killed_run_ends_as_if_it_had_not_been(small_run, tmp_path, monkeypatch, name) -> None:
-    own = [{"match": "objective.scores", "learning_rate": 1.0, "weight_decay": 0.0}]
+    own = [{"match": OWN[name], "learning_rate": 1.0, "weight_decay": 0.0}] if name in OWN else []
     resolved = small_run(
         noise=NOISE,
-        objective={"name": name, **STATEFUL[name]},
-        optimizer={"groups": own if name == "learned_transition" else []},
+        objective={"name": name, **RESUMED[name]},
+        optimizer={"groups": own},
     )
     whole, killed = RunStore(tmp_path / "whole"), RunStore(tmp_path / "killed")
     assert train(resolved, whole).status == "trained"

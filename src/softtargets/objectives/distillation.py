@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import PrivateAttr, model_validator
@@ -30,8 +30,10 @@ class Distillation(Objective):
     `transition` corrects the student's predictions: our reading of label smoothing and forward correction on the
     student in Lukasik et al. 2020, Table 6. With a `cache` the teachers are queried once for all students. If the cache
     keeps only some classes, or samples, the cross entropy is minimised, which differs from the divergence by a
-    constant.
+    constant. For a training row without a label the terms with labels are left out, which is all of "dkd".
     """
+
+    uses_unlabelled: ClassVar[bool] = True
 
     loss: Literal["kl", "mse", "dkd", "dist"] = "kl"
     weight: NonNegative = 1.0
@@ -108,8 +110,8 @@ class Distillation(Objective):
         assert self.cache is not None
         # A cache of all classes is at temperature 1, so that students at any temperature share it.
         if self.cache.all_of(num_classes):
-            return {**self.cache.model_dump(), "k": None, "temperature": 1.0}
-        return {**self.cache.model_dump(), "temperature": self.temperature}
+            return {**self.cache.settings(), "k": None, "temperature": 1.0}
+        return {**self.cache.settings(), "temperature": self.temperature}
 
     def equivalent_smoothing(self, predictions: Predictions, teachers: Sequence[Predictions]) -> float | None:
         # If labels are part of the targets, the result depends on the scale of the teacher's term.
@@ -141,22 +143,22 @@ class Distillation(Objective):
         return replace(batch, teacher_logits=said[0] if len(said) == 1 else self._joined(said))
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        teacher_logits = batch.teacher_logits
+        teacher_logits, labels, share = batch.teacher_logits, batch.labels, self.share_of_labels
+        if batch.labelled is not None:
+            labels, share = labels.masked_fill(~batch.labelled, 0), share * batch.labelled.float()
         if teacher_logits is None:
             taught = self._of_targets(logits, batch.teacher_targets)
         elif self.loss == "mse":
-            return distill.logit_mse_loss(
-                logits, teacher_logits, batch.labels, kd_weight=self.weight, label_weight=self.share_of_labels
-            )
+            return distill.logit_mse_loss(logits, teacher_logits, labels, kd_weight=self.weight, label_weight=share)
         elif self.loss == "dkd":
-            taught = distill.dkd_loss(logits, teacher_logits, batch.labels, temperature=self.temperature)
+            taught = distill.dkd_loss(logits, teacher_logits, labels, temperature=self.temperature, mask=batch.labelled)
         elif self.loss == "dist":
             taught = distill.dist_loss(logits, teacher_logits, temperature=self.temperature)
         else:
             taught = self._divergence(logits, teacher_logits)
-        own, share = self.weight * taught, self.share_of_labels
         # the term of the labels uses the logits themselves, as in the code of Sun et al. 2024
-        return own if share == 0 else own + share * self._of_labels(logits, batch.labels)
+        own = self.weight * taught
+        return own if self.share_of_labels == 0 else own + share * self._of_labels(logits, labels)
 
     def _joined(self, logits: Tensor) -> Tensor:
         """Return the logits of an ensemble: of the mean probabilities at T, or the mean logits if loss = "mse"."""
@@ -173,13 +175,15 @@ class Distillation(Objective):
     def _of_targets(self, logits: Tensor, kept: tuple[Targets, ...]) -> Tensor:
         """Cross entropy against the part of the teachers' probabilities that a cache keeps.
 
-        It is linear in the targets, so that samples give the gradient of all classes in expectation. The entropy term
-        of the divergence has no gradient and is left out.
+        Without a ghost class it is linear in the targets, so that samples give the gradient of all classes in
+        expectation. The entropy term of the divergence has no gradient and is left out.
         """
         temperature = self.temperature if self.student_temperature is None else self.student_temperature
         scale = self.temperature * temperature if self.scale == "squared" else 1.0
         softened = logits.float() / temperature
-        return scale * torch.stack([losses.cross_entropy(softened, targets) for targets in kept]).mean(0)
+        ghost = self.cache is not None and self.cache.residual == "ghost"
+        loss = losses.ghost_cross_entropy if ghost else losses.cross_entropy
+        return scale * torch.stack([loss(softened, targets) for targets in kept]).mean(0)
 
     def _divergence(self, logits: Tensor, teacher_logits: Tensor) -> Tensor:
         if self.standardized:

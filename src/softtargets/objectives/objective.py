@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 from pydantic import PrivateAttr
@@ -11,6 +11,7 @@ from torch import Tensor
 from softtargets._spec import NamedSpec, register
 from softtargets.losses import reduce
 from softtargets.objectives.context import Batch, ObjectiveContext, Predictions
+from softtargets.objectives.files import fingerprint_of
 from softtargets.objectives.transitions import EstimatedTransition
 
 
@@ -22,6 +23,13 @@ class Objective(NamedSpec):
     ``observe`` and ``batch_loss``, which is the ``risk`` of the ``losses`` unless an objective computes it in one
     pass. An epoch ends with ``end_epoch``. All hooks except ``losses`` have a default.
     """
+
+    # whether training rows without a label may be in a batch, where `Batch.labelled` marks them
+    uses_unlabelled: ClassVar[bool] = False
+    # whether `losses` uses `Batch.labels_or_targets`, so that mixup and CutMix can mix targets for it
+    takes_soft_targets: ClassVar[bool] = False
+    # fields that may hold the path of a file, whose content `fingerprint` represents
+    places: ClassVar[tuple[str, ...]] = ()
 
     _context: ObjectiveContext = PrivateAttr()
 
@@ -79,6 +87,19 @@ class Objective(NamedSpec):
     def needs_transition(self) -> Literal["known"] | EstimatedTransition | None:
         """Return which transition the context must have: the known one, an estimated one, or none (None)."""
         return None
+
+    def fingerprint(self) -> str | None:
+        """Return the SHA-256 (hex) of the files that the specification names; None if it names none.
+
+        Raises:
+            InputError: if a file cannot be read.
+        """
+        paths = {f"objective.{place}": getattr(self, place) for place in self.places}
+        return fingerprint_of({place: path for place, path in paths.items() if isinstance(path, str)})
+
+    def without_places(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Return the content of the specification without paths of files, for the identity of a run."""
+        return {key: value for key, value in content.items() if key not in self.places or not isinstance(value, str)}
 
     @property
     def taught_by(self) -> Literal["runs", "average"] | None:

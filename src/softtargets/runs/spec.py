@@ -196,14 +196,15 @@ class RunSpec(Spec):
 class ResolvedRun(Spec):
     """A run specification with the values of "auto" settings, the fingerprint of the data and the recipe.
 
-    `identity` is the SHA-256 of its canonical JSON. The names or paths of the data set and of the file of recorded
-    labels are left out of it: the same content under another name is the same run, and an edited file under the same
-    name is another run. Teachers are represented by their identities.
+    `identity` is the SHA-256 of its canonical JSON. The names or paths of the data set, of the file of recorded labels
+    and of files of the objective are left out of it: the same content under another name is the same run, and an edited
+    file under the same name is another run. Teachers are represented by their identities.
     """
 
     run: RunSpec
     fingerprint: str
     observed_fingerprint: str | None = None
+    objective_fingerprint: str | None = None
     backend: Literal["cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
     recipe: int
@@ -218,6 +219,7 @@ class ResolvedRun(Spec):
         del content["run"]["data"]["name"]
         for place in self.run.noise.places if self.run.noise is not None else ():
             del content["run"]["noise"][place]
+        content["run"]["objective"] = self.run.objective.without_places(content["run"]["objective"])
         for open_setting in ("precision", "device"):
             del content["run"]["training"][open_setting]
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()

@@ -59,6 +59,7 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
         run=run,
         fingerprint=fingerprint,
         observed_fingerprint=None if run.noise is None else run.noise.fingerprint(),
+        objective_fingerprint=run.objective.fingerprint(),
         backend=backend,
         precision=precision,
         recipe=RECIPE,

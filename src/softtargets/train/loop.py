@@ -20,7 +20,7 @@ from softtargets.data.noise import ObservedLabels
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.noise import TrainingDynamics
-from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn
+from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn, TrainingData
 from softtargets.runs.network import TrainedModel
 from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun
@@ -87,6 +87,7 @@ class Trainer:
             transition=transition,
             epochs=self.length.epochs,
             teacher=self._teacher(teachers or ()),
+            data=TrainingData.of(dataset, observed.labels),
         )
         self.objective: Objective = run.objective.started(context)
         named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
