@@ -1,9 +1,9 @@
 """Class weights."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import PrivateAttr, model_validator
 from torch import Tensor
 
 from softtargets import losses, targets
@@ -13,21 +13,20 @@ from softtargets.losses import reduce
 from softtargets.objectives.context import Batch, ObjectiveContext
 from softtargets.objectives.objective import Objective, objective
 
-Weights = Annotated[tuple[NonNegative, ...], Field(min_length=2)]
-
 
 @objective("class_weights")
 class ClassWeights(Objective):
     """Weighted cross entropy: each example has the weight of its class.
 
-    The weights are "balanced", n / (K n_k) for n_k training examples of class k, or one number per class. The mean over
-    a batch is divided by the sum of its weights. `weighting` is "example", which leaves the targets as they are, or
-    "torch", which weights the classes within smoothed targets as torch does and changes the minimiser.
+    `weights` are one number per class; the default is n / (K n_k) for n_k of n training examples in class k, which
+    gives all classes the same total weight. The mean over a batch is divided by the sum of its weights. `weighting` is
+    "example", which leaves the targets as they are, or "torch", which weights the classes within smoothed targets as
+    torch does and changes the minimiser.
     """
 
     takes_soft_targets: ClassVar[bool] = True
 
-    weights: Literal["balanced"] | Weights = "balanced"
+    weights: tuple[NonNegative, ...] | None = None
     smoothing: Fraction = 0.0
     weighting: Literal["example", "torch"] = "example"
     _class_weight: Tensor = PrivateAttr()
@@ -35,12 +34,12 @@ class ClassWeights(Objective):
 
     @model_validator(mode="after")
     def _some_class_counts(self) -> Self:
-        if self.weights != "balanced" and not any(self.weights):
+        if self.weights is not None and not any(self.weights):
             raise fail("weights", "a number above 0 for at least one class", list(self.weights), "give one")
         return self
 
     def begin(self, context: ObjectiveContext) -> None:
-        if self.weights == "balanced":
+        if self.weights is None:
             counts = context.require_data(self.name).class_counts.double()
             # a class without training examples needs no weight
             weights = counts.sum() / (context.num_classes * counts.clamp(min=1)) * (counts > 0)

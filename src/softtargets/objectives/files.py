@@ -241,7 +241,7 @@ def _require_columns(argument: str, file: ArrayFile, columns: Sequence[str]) -> 
     for column in columns:
         if column not in file.names:
             there = ", ".join(file.names[:20]) + (", ..." if len(file.names) > 20 else "")
-            close = nearest(column, file.names, cutoff=0.75)
+            close = nearest(column, file.names)
             remedy = f"did you mean '{close}'?" if close else "name its columns as the data set names its classes"
             raise fail(argument, f"a column '{column}'", f"{there} in {file.path}", remedy)
 

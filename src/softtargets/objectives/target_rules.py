@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import ClassVar, Self
 
 import torch
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import PrivateAttr, model_validator
 from torch import Tensor
 
 from softtargets import losses, targets
@@ -42,7 +42,7 @@ class PriorSmoothing(TargetRule):
     """
 
     smoothing: Fraction = 0.1
-    prior: tuple[NonNegative, ...] | None = Field(default=None, min_length=2)
+    prior: tuple[NonNegative, ...] | None = None
     _prior: Tensor = PrivateAttr()
 
     @model_validator(mode="after")
