@@ -5,29 +5,17 @@ The list is derived: the objectives take a step each, and the public names whose
 
 import inspect
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from objective_specs import specification
+from objective_specs import BASE, CLASSES, DATA, K, N, batch_of, context, parse, specification
 
 from softtargets import distill, losses, nn, targets
-from softtargets.matrices import Transition
-from softtargets.objectives import OBJECTIVES, Batch, ObjectiveContext, TrainingData
-from softtargets.runs.spec import RunSpec
+from softtargets.objectives import OBJECTIVES
 from softtargets.targets import Targets
 
-N, K = 6, 4
-CLASSES = ("cat", "dog", "bird", "fish")
-DATA = TrainingData(
-    class_names=CLASSES,
-    input_shape=(3, 8, 8),
-    labels=torch.arange(20) % K,
-    train=torch.arange(20),
-    source=torch.arange(20),
-    texts=tuple(("a cat", "the dog", "one bird", "two fish")[row % K] for row in range(20)),
-)
-BASE = {"model": {"name": "mlp"}, "training": {"epochs": 2, "average_decay": 0.9}}
 # settings that use other public names than the defaults
 VARIANTS: list[dict[str, Any]] = [
     {"name": "class_weights", "weights": [1.0, 2.0, 3.0, 4.0], "smoothing": 0.1, "weighting": "torch"},
@@ -74,17 +62,15 @@ def _codes(rooms: dict[str, Any]) -> dict[str, Any]:
 
 def _step(spec: dict[str, Any]) -> None:
     draw = torch.Generator().manual_seed(0)
-    answer = torch.randn(2, N, K, generator=draw)
-    settings: dict[str, Any] = {"transition": Transition.symmetric(0.2, K), "data": DATA}
+    changes: dict[str, Any] = {}
     kept = Targets(index=torch.zeros(N, 1, dtype=torch.int64), value=torch.full((N, 1), 0.5), size=K)
-    said = (kept,) if "cache" in spec else answer
-    teachers = {"teachers": [{**BASE, "seeds": 1}]} if "cache" in spec else {}
-    parsed = RunSpec.parse({**BASE, **teachers, "objective": spec}).objective
-    trained = parsed.started(ObjectiveContext(20, K, epochs=2, teacher=lambda ids, inputs: said, **settings))
+    if "cache" in spec:
+        changes["teacher"] = lambda ids, inputs: (kept,)
+    parsed = parse(spec, **({"teachers": [{**BASE, "seeds": 1}]} if "cache" in spec else {}))
+    trained = parsed.started(context(2, **changes))
     labelled = torch.arange(N) > 1 if trained.uses_unlabelled else None
-    batch = Batch(torch.randn(N, 3, 8, 8, generator=draw), torch.arange(N) % K, torch.arange(N), labelled)
     logits = torch.randn(N, K, generator=draw, requires_grad=True)
-    batch = trained.prepare(batch, draw)
+    batch = trained.prepare(replace(batch_of(draw), labelled=labelled), draw)
     trained.observe(batch, logits.detach())
     trained.batch_loss(logits, batch)
     trained.risk(trained.losses(logits, batch)).backward()
@@ -114,13 +100,15 @@ def test_every_public_method_is_trainable_by_name(tmp_path) -> None:
 @pytest.mark.parametrize("name", ["backward_corrected_cross_entropy", "cores_loss", "standardized_kd_loss"])
 def test_a_loss_that_is_said_to_be_minimised_otherwise_is(name) -> None:
     draw = torch.Generator().manual_seed(0)
-    logits, answer = torch.randn(N, K, generator=draw), torch.randn(1, N, K, generator=draw)
-    labels = torch.arange(N) % K
-    transition = Transition.symmetric(0.2, K)
+    batch, logits, given = batch_of(draw), torch.randn(N, K, generator=draw), context()
+    assert given.transition is not None
+    assert given.teacher is not None
+    labels, answer = batch.labels, given.teacher(batch.ids, batch.inputs)
+    assert isinstance(answer, torch.Tensor)
     spec, expected = {
         "backward_corrected_cross_entropy": (
             {"name": "backward", "transition": {"name": "known"}},
-            losses.backward_corrected_cross_entropy(logits, labels, transition),
+            losses.backward_corrected_cross_entropy(logits, labels, given.transition),
         ),
         "cores_loss": (
             {"name": "cores", "floor": 0.0, "ramp_from": 0.0, "ramp_to": 0.0},
@@ -138,7 +126,6 @@ def test_a_loss_that_is_said_to_be_minimised_otherwise_is(name) -> None:
             distill.standardized_kd_loss(logits, answer[0], labels),
         ),
     }[name]
-    context = ObjectiveContext(20, K, transition=transition, teacher=lambda ids, inputs: answer)
-    trained = RunSpec.parse({**BASE, "objective": spec}).objective.started(context)
-    batch = trained.prepare(Batch(torch.zeros(N, 2), labels, torch.arange(N)), draw)
+    trained = parse(spec).started(given)
+    batch = trained.prepare(batch, draw)
     torch.testing.assert_close(trained.losses(logits, batch), expected, rtol=1e-5, atol=1e-5)

@@ -2,16 +2,12 @@
 
 import pytest
 import torch
-from objective_specs import specification
+from objective_specs import CLASSES, K, N, batch_of, context, parse, specification
 
 from softtargets import losses
 from softtargets.matrices import Transition
-from softtargets.objectives import OBJECTIVES, Batch, ObjectiveContext, TrainingData
-from softtargets.runs.spec import RunSpec
+from softtargets.objectives import OBJECTIVES
 
-N, K = 6, 4
-CLASSES = ("cat", "dog", "bird", "fish")
-TEXTS = ("a cat and a mouse", "the dog barks", "a bird in the tree", "a fish in the sea")
 IDENTITY = [[float(i == j) for j in range(K)] for i in range(K)]
 # settings at which an objective is cross entropy with the labels
 SETTINGS = {
@@ -76,24 +72,8 @@ def test_every_objective_is_listed() -> None:
 def test_it_is_cross_entropy(tmp_path, name) -> None:
     content = {**specification(name, tmp_path, CLASSES, []), **SETTINGS[name]}
     content = {key: value for key, value in content.items() if value is not None}
-    spec = RunSpec.parse(
-        {"model": {"name": "mlp"}, "training": {"epochs": 2, "average_decay": 0.9}, "objective": content}
-    )
-    data = TrainingData(
-        class_names=CLASSES,
-        input_shape=(3, 8, 8),
-        labels=torch.arange(20) % K,
-        train=torch.arange(20),
-        source=torch.arange(20),
-        texts=tuple(TEXTS[row % K] for row in range(20)),
-    )
     draw = torch.Generator().manual_seed(0)
-    answer = torch.randn(1, N, K, generator=draw)
-    context = ObjectiveContext(
-        20, K, epochs=2, transition=Transition.symmetric(0.0, K), teacher=lambda ids, inputs: answer, data=data
-    )
-    trained = spec.objective.started(context)
-    batch = Batch(torch.randn(N, 3, 8, 8, generator=draw), torch.arange(N) % K, torch.arange(N))
+    trained, batch = parse(content).started(context(transition=Transition.symmetric(0.0, K))), batch_of(draw)
     logits = 2 * torch.randn(N, K, generator=draw)
     prepared = trained.prepare(batch, draw)
     trained.observe(prepared, logits)

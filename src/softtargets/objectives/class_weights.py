@@ -61,3 +61,6 @@ class ClassWeights(Objective):
         if self.weighting == "torch":
             return reduce(losses, normalizer=self._weight.sum())
         return reduce(losses, weight=self._weight)
+
+    def normalizer(self, batch: Batch) -> Tensor:
+        return targets.example_weights(batch.labels_or_targets, self._class_weight).sum()

@@ -140,5 +140,9 @@ class LossBound(TransitionObjective):
     def risk(self, losses: Tensor) -> Tensor:
         return loss_bound(losses, bound=self._bound)
 
+    @property
+    def needs_whole_batch(self) -> bool:
+        return True
+
     def current_transition(self) -> Tensor | None:
         return None if self._transition is None else self._transition.to_dense()

@@ -99,6 +99,10 @@ class Distillation(Objective):
             return self.label_weight
         return 1 - self.weight if self.loss in ("kl", "mse") else 1.0
 
+    @property
+    def needs_whole_batch(self) -> bool:
+        return self.loss == "dist"  # it compares the examples of a batch within each class
+
     def needs_transition(self) -> Literal["known"] | EstimatedTransition | None:
         return None if self.transition is None else self.transition.needed()
 

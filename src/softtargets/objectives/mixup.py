@@ -86,6 +86,13 @@ class Mixing(Objective):
     def risk(self, losses: Tensor) -> Tensor:
         return self._loss.risk(losses)
 
+    def normalizer(self, batch: Batch) -> float | Tensor:
+        return self._loss.normalizer(batch)
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        return False if self.loss is None else self.loss.needs_whole_batch
+
     def end_epoch(self, epoch: int) -> None:
         self._loss.end_epoch(epoch)
 

@@ -66,6 +66,19 @@ class Objective(NamedSpec):
         """Return the scalar that is minimised, from the logits."""
         return self.risk(self.losses(logits, batch))
 
+    def normalizer(self, batch: Batch) -> float | Tensor:
+        """Return the number that `batch_loss` divides a sum over the batch by, after `observe`.
+
+        A batch whose gradient is computed in parts is divided by the sum of the normalizers of its parts. An objective
+        with weights or ignored rows returns their total.
+        """
+        return len(batch.labels)
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether the loss of an example depends on other examples of its batch, which then has no parts."""
+        return False
+
     def end_epoch(self, epoch: int) -> None:
         """Update state at the end of an epoch, counted from 0."""
 

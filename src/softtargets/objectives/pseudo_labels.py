@@ -40,6 +40,10 @@ class PseudoLabels(Ramp):
     def taught_by(self) -> Literal["average"] | None:
         return "average" if self.source == "average" else None
 
+    @property
+    def needs_whole_batch(self) -> bool:
+        return True  # the labelled and the unlabelled rows of a batch have a mean each
+
     def begin(self, context: ObjectiveContext) -> None:
         if self.source == "average" and context.teacher is None:
             raise fail("teacher", "required with source = 'average'", None, "pass ObjectiveContext(teacher=...)")

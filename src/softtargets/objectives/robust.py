@@ -77,6 +77,9 @@ class Cores(Ramped):
     def risk(self, losses: Tensor) -> Tensor:
         return reduce(losses, weight=self._kept)
 
+    def normalizer(self, batch: Batch) -> float | Tensor:
+        return len(batch.labels) if self._kept is None else self._kept.sum()
+
 
 @objective("generalized_cross_entropy")
 class GeneralizedCrossEntropy(Objective):
@@ -124,6 +127,10 @@ class Peer(Ramped):
         # The pairs are drawn when the losses are computed, since they need the logits.
         self._generator = generator
         return batch
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        return True
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         pool = (floored_log_probs(logits, self.floor), batch.labels)
