@@ -129,6 +129,10 @@ def _parse(**objective) -> Objective:
             "objective.file: required; got nothing; add this key",
         ),
         (
+            {"name": "distillation", "other_weight": 2.0},
+            "objective.other_weight: not given with loss = 'kl'; got 2; drop it or use 'dkd'",
+        ),
+        (
             {"name": "distillation", "cache": {"residual": "ghost"}},
             "objective.cache.residual: 'uniform' or 'drop' without k; got 'ghost'; give k, or drop the residual",
         ),

@@ -13,19 +13,22 @@ from softtargets._errors import fail
 from softtargets._spec import Fraction, NonNegative, Positive
 from softtargets.matrices import Transition
 from softtargets.objectives.context import Batch, ObjectiveContext, Predictions
-from softtargets.objectives.objective import Objective, objective
+from softtargets.objectives.objective import objective
+from softtargets.objectives.schedules import Scheduled
 from softtargets.objectives.teacher_cache import CacheSpec
 from softtargets.objectives.transitions import AnyTransition, EstimatedTransition
-from softtargets.targets import Targets
+from softtargets.targets import LinearSchedule, Targets
 
 
 @objective("distillation")
-class Distillation(Objective):
+class Distillation(Scheduled):
     """Distillation from the run's teachers: `weight` times the teachers' term plus `label_weight` times cross entropy.
 
     The default of `label_weight` is 1 - weight, and 1 with "dkd" and "dist". `loss` is "kl", the KL divergence between
     softened probabilities, times the product of both temperatures if `scale` is "squared"; "mse", half the squared
-    distance between logits; "dkd", decoupled distillation; or "dist", relational distillation. `standardized` z-scores
+    distance between logits; "dkd", decoupled distillation with `target_weight` (default 1) and `other_weight` (default
+    8); or "dist", relational distillation. The teachers' term increases from 0 to its weight until the share `ramp_to`
+    of the training, if that is given: Zhao et al. 2022 do so for 20 epochs. `standardized` z-scores
     the logits of student and teacher first. `smoothing` mixes the teachers' probabilities with uniform ones, and a
     `transition` corrects the student's predictions: our reading of label smoothing and forward correction on the
     student in Lukasik et al. 2020, Table 6. With a `cache` the teachers are queried once for all students. If the cache
@@ -42,6 +45,9 @@ class Distillation(Objective):
     student_temperature: Positive | None = None
     scale: Literal["squared", "none"] = "squared"
     standardized: bool = False
+    target_weight: NonNegative | None = None
+    other_weight: NonNegative | None = None
+    ramp_to: Fraction | None = None
     smoothing: Fraction = 0.0
     transition: AnyTransition | None = None
     source: Literal["runs", "average"] = "runs"
@@ -56,6 +62,10 @@ class Distillation(Objective):
 
     @model_validator(mode="after")
     def _settings_belong_to_the_loss(self) -> Self:
+        for name in ("target_weight", "other_weight"):
+            if self.loss != "dkd" and getattr(self, name) is not None:
+                got = f"{getattr(self, name):g}"
+                raise fail(name, f"not given with loss = '{self.loss}'", got, "drop it or use 'dkd'")
         if self.loss == "kl":
             return self
         for name in ("student_temperature", "standardized", "smoothing", "transition"):
@@ -91,6 +101,13 @@ class Distillation(Objective):
     @property
     def taught_by(self) -> Literal["runs", "average"]:
         return self.source
+
+    @property
+    def teacher_weight(self) -> float:
+        """Weight of the teachers' term in the current epoch."""
+        if self.ramp_to is None:
+            return self.weight
+        return LinearSchedule(0.0, self.weight, 0.0, self.ramp_to, unit="fraction")(self.share)
 
     @property
     def share_of_labels(self) -> float:
@@ -153,16 +170,29 @@ class Distillation(Objective):
         if teacher_logits is None:
             taught = self._of_targets(logits, batch.teacher_targets)
         elif self.loss == "mse":
-            return distill.logit_mse_loss(logits, teacher_logits, labels, kd_weight=self.weight, label_weight=share)
+            return distill.logit_mse_loss(
+                logits, teacher_logits, labels, kd_weight=self.teacher_weight, label_weight=share
+            )
         elif self.loss == "dkd":
-            taught = distill.dkd_loss(logits, teacher_logits, labels, temperature=self.temperature, mask=batch.labelled)
+            taught = self._decoupled(logits, teacher_logits, labels, batch.labelled)
         elif self.loss == "dist":
             taught = distill.dist_loss(logits, teacher_logits, temperature=self.temperature)
         else:
             taught = self._divergence(logits, teacher_logits)
         # the term of the labels uses the logits themselves, as in the code of Sun et al. 2024
-        own = self.weight * taught
+        own = self.teacher_weight * taught
         return own if self.share_of_labels == 0 else own + share * self._of_labels(logits, labels)
+
+    def _decoupled(self, logits: Tensor, teacher_logits: Tensor, labels: Tensor, labelled: Tensor | None) -> Tensor:
+        return distill.dkd_loss(
+            logits,
+            teacher_logits,
+            labels,
+            target_weight=1.0 if self.target_weight is None else self.target_weight,
+            other_weight=8.0 if self.other_weight is None else self.other_weight,
+            temperature=self.temperature,
+            mask=labelled,
+        )
 
     def _joined(self, logits: Tensor) -> Tensor:
         """Return the logits of an ensemble: of the mean probabilities at T, or the mean logits if loss = "mse"."""

@@ -24,7 +24,8 @@ class PseudoLabels(Ramp):
     probability is below `threshold`, and w increases from 0 to `weight`. The predictions come from the network
     itself, or from the running average of its weights if `source` is "average". With kind = "hard" the target is
     the most probable class, and with "soft" the predicted probabilities; the network's own ones then get a gradient
-    too, as in Reed et al. 2015, which minimises their entropy. Without unlabelled rows it is cross entropy.
+    too, as in Reed et al. 2015, which minimises their entropy. Without unlabelled rows it is cross entropy. The means
+    are over the rows of a batch: if few rows have a label, use large batches or a low learning rate.
     """
 
     uses_unlabelled: ClassVar[bool] = True
