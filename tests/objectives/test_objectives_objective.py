@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from objective_specs import K, N, batch_of, context, parse, step
+from objective_specs import DATA, K, N, batch_of, context, parse, step
 
 from softtargets import targets
+from softtargets._errors import InputError
 from softtargets.objectives import OBJECTIVES, Batch
 from softtargets.objectives.target_rules import TargetRule
 
@@ -117,3 +118,14 @@ def test_a_row_without_a_label_is_used_without_it(started, name) -> None:
         found.append(trained.risk(trained.losses(logits, some)))
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("name", [name for name, kind in OBJECTIVES.items() if not kind.uses_unlabelled])
+def test_rows_without_labels_are_refused_where_they_are_not_used(parsed, name) -> None:
+    data = replace(DATA, labelled=torch.arange(20) % 2 == 0)
+    with pytest.raises(InputError) as caught:
+        parsed(name).started(context(data=data))
+    required = "objective: one that uses rows without a label: distillation, pseudo_labels"
+    assert str(caught.value).startswith(f"{required}; got '{name}', with 8 training rows without a label; ")
+    outside = replace(DATA, labelled=torch.arange(20) > 0)
+    parsed(name).started(context(data=outside))  # the first row is not in the training split

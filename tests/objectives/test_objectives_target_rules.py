@@ -1,5 +1,7 @@
 """Prior smoothing, DisturbLabel and class weights: what is counted, drawn and divided by."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import TypeAdapter
@@ -89,9 +91,12 @@ def test_torchs_weighting_is_torchs(smoothing) -> None:
 
 
 def test_a_class_without_examples_has_no_weight_and_no_frequency() -> None:
-    data = TrainingData(("a", "b", "c"), (2,), torch.tensor([0, 1, 1, -1]), torch.arange(4), torch.arange(4))
-    assert data.class_counts.tolist() == [1, 2, 0], "a row without a label is not counted"
-    context = ObjectiveContext(4, 3, data=data)
+    rows = torch.arange(3)
+    data = TrainingData(("a", "b", "c"), (2,), torch.tensor([0, 1, 1]), rows, rows)
+    assert data.class_counts.tolist() == [1, 2, 0]
+    some = replace(data, labelled=torch.tensor([True, True, False]))
+    assert some.class_counts.tolist() == [1, 1, 0], "a row without a label is not counted"
+    context = ObjectiveContext(3, 3, data=data)
     for name in ("class_weights", "prior_smoothing"):
         objective = TypeAdapter(AnyObjective).validate_python({"name": name}).started(context)
         assert torch.isfinite(_losses(objective)).all()

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from objective_specs import specification
 from safetensors.torch import load_file
 from training import train
 
+from softtargets._errors import InputError
 from softtargets.data import DataSpec, load
+from softtargets.data.noise import clean_labels
 from softtargets.objectives import OBJECTIVES
 from softtargets.runs.store import HISTORY, PREDICTIONS, RunStore
 from softtargets.train import loop
@@ -109,3 +112,26 @@ def test_a_killed_run_ends_as_if_it_had_not_been(small_run, tmp_path, monkeypatc
         assert (whole.path(resolved.identity) / file).read_bytes() == (
             killed.path(resolved.identity) / file
         ).read_bytes()
+
+
+@pytest.mark.parametrize("objective", [{"name": "pseudo_labels", "threshold": 0.5}, {"name": "distillation"}])
+def test_rows_without_a_label_are_trained_on_without_it(small_run, tmp_path, objective) -> None:
+    """Their numbers among the labels change nothing."""
+    resolved = small_run(objective={**objective, "source": "average"}, training={"average_decay": 0.8})
+    dataset = load(resolved.run.data)
+    labelled = torch.ones(len(dataset.labels), dtype=torch.bool)
+    labelled[dataset.splits["train"][::2]] = False
+    weights = []
+    for hidden in (0, 7):
+        labels = dataset.labels.where(labelled, torch.tensor(hidden))
+        some = replace(dataset, labels=labels, labelled=labelled)
+        trainer = loop.Trainer(resolved, some, clean_labels(some), tmp_path)
+        trainer.train(checkpoint_seconds=60)
+        weights.append(trainer.predict(dataset.splits["test"]))
+    assert torch.equal(weights[0], weights[1])
+    assert torch.isfinite(weights[0]).all()
+    plain = small_run()
+    with pytest.raises(
+        InputError, match=r"^objective: one that uses rows without a label: .*; got 'cross_entropy', with 60"
+    ):
+        loop.Trainer(plain, replace(dataset, labelled=labelled), clean_labels(dataset), tmp_path)

@@ -153,7 +153,7 @@ def labelled_texts(data: TrainingData, user: str) -> tuple[list[str], Tensor]:
     if data.texts is None:
         got = f"inputs of shape {data.input_shape}"
         raise fail("objective", f"a data set of texts for '{user}'", got, "use another objective, or a set of texts")
-    rows = data.train
+    rows = data.labelled_train
     return [data.texts[row] for row in rows.tolist()], data.labels[rows]
 
 
@@ -192,7 +192,7 @@ class KeywordSmoothing(TargetRule):
         texts, labels = labelled_texts(data, self.name)
         keywords = targets.ClassKeywords(context.num_classes, size=self.size).fit(texts, labels)
         scores = torch.zeros(context.num_examples, context.num_classes)
-        scores[data.train] = keywords.scores(texts).float()
+        scores[data.labelled_train] = keywords.scores(texts).float()
         self._scores = scores.to(context.device)
 
     def targets_of(self, batch: Batch, generator: torch.Generator) -> targets.Targets:

@@ -58,11 +58,12 @@ class TrainingData:
     Args:
         class_names: the name of each class.
         input_shape: (C, H, W) for images, (D,) for a table or texts.
-        labels: (N,) int64, the observed labels of the whole data set; negative for a row without a label.
+        labels: (N,) int64, the observed labels of the whole data set. The number of a row without one means nothing.
         train: (n,) int64, rows of the training split.
         source: (m,) int64, rows of the data set's own training part in its order, before a test split, a limit or a
             fold is taken from it. Files with one entry per training example have these rows.
         texts: the N texts, if the inputs are word counts, else None.
+        labelled: (N,) bool, False for a training row without a label; None: all rows have one.
     """
 
     class_names: tuple[str, ...]
@@ -71,19 +72,24 @@ class TrainingData:
     train: Tensor
     source: Tensor
     texts: tuple[str, ...] | None = None
+    labelled: Tensor | None = None
 
     @classmethod
     def of(cls, dataset: Dataset, labels: Tensor) -> Self:
         """Return the facts about a data set, with the observed labels (N,)."""
         source = torch.nonzero(dataset.origin == SPLITS.index("train")).flatten()
-        train = dataset.splits["train"]
-        return cls(dataset.class_names, dataset.input_shape, labels.cpu(), train, source, dataset.texts)
+        train, labelled = dataset.splits["train"], dataset.labelled
+        return cls(dataset.class_names, dataset.input_shape, labels.cpu(), train, source, dataset.texts, labelled)
+
+    @property
+    def labelled_train(self) -> Tensor:
+        """The rows of the training split that have a label, (n,) int64."""
+        return self.train if self.labelled is None else self.train[self.labelled[self.train]]
 
     @property
     def class_counts(self) -> Tensor:
         """The number of training examples with each observed label, (K,) int64."""
-        labels = self.labels[self.train]
-        return torch.bincount(labels[labels >= 0], minlength=len(self.class_names))
+        return torch.bincount(self.labels[self.labelled_train], minlength=len(self.class_names))
 
 
 @dataclass(frozen=True)

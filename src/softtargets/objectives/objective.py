@@ -8,6 +8,7 @@ import torch
 from pydantic import PrivateAttr
 from torch import Tensor
 
+from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register
 from softtargets.losses import reduce
 from softtargets.objectives.context import Batch, ObjectiveContext, Predictions
@@ -37,8 +38,16 @@ class Objective(NamedSpec):
         """Return a copy that is ready to train.
 
         Raises:
-            InputError: if the context lacks something that this objective needs, or does not fit it.
+            InputError: if the context lacks something that this objective needs, or does not fit it, or if training
+                rows have no label and it does not use such rows.
         """
+        data = context.data
+        if data is not None and len(data.labelled_train) < len(data.train) and not self.uses_unlabelled:
+            known = ", ".join(name for name, kind in OBJECTIVES.items() if kind.uses_unlabelled)
+            got = f"'{self.name}', with {len(data.train) - len(data.labelled_train)} training rows without a label"
+            raise fail(
+                "objective", f"one that uses rows without a label: {known}", got, "use one of these, or label them"
+            )
         copy = self.model_copy()
         copy._context = context
         copy.begin(context)
