@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -28,6 +29,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+# A setting that is off by default. False is stored as None, which is not part of the identity of a run.
+Switch = Annotated[bool | None, AfterValidator(lambda on: on or None)]
 # Every seed fits into 63 bits, and so into JSON readers and torch.
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 # Three classes that a projection shows: two similar ones, and one that differs.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -37,9 +38,9 @@ def _smoothed(z, v, y) -> float:
     return 4 * reference.divergence(probs, reference.softened(z, 2.0))
 
 
-def _decoupled(z, v, y) -> float:
+def _decoupled(z, v, y, on_target: float = 1.0, on_others: float = 8.0) -> float:
     target, others = reference.decoupled_parts(z, v, y, 4.0)
-    return 16 * (target + 8 * others) + _cross(z, y)
+    return 16 * (on_target * target + on_others * others) + _cross(z, y)
 
 
 CORRECTED = {"weight": 0.5, "label_weight": 0.5, "transition": SYMMETRIC}
@@ -64,6 +65,11 @@ BY_HAND: list[tuple[dict, Callable[[list[float], list[float], int], float]]] = [
     ({"loss": "mse"}, lambda z, v, y: reference.squared_logits(z, v)),
     ({"loss": "mse", "weight": 0.6}, lambda z, v, y: 0.6 * reference.squared_logits(z, v) + 0.4 * _cross(z, y)),
     ({"loss": "dkd", "temperature": 4.0}, _decoupled),
+    (
+        {"loss": "dkd", "temperature": 4.0, "target_weight": 2.0, "other_weight": 0.5},
+        lambda z, v, y: _decoupled(z, v, y, 2.0, 0.5),
+    ),
+    ({"loss": "dkd", "temperature": 4.0, "ramp_to": 0.5}, lambda z, v, y: _cross(z, y)),  # in the first epoch
 ]
 
 
@@ -136,3 +142,50 @@ def test_what_is_kept_of_two_teachers_is_learnt_by_cross_entropy() -> None:
         log_probs = [math.log(p) for p in reference.softened(z, 3.0)]
         expected.append(0.5 * 6 * -(0.35 * log_probs[0] + 0.4 * log_probs[2]) + 0.5 * _cross(z, y))
     assert got.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"loss": "mse"}, {"loss": "dkd"}, {"loss": "dist"}])
+def test_the_teachers_term_increases_during_the_training(settings) -> None:
+    batch, student, answers = _batch()
+    context = replace(_context(answers), epochs=4)
+    whole = _objective(context, **settings, label_weight=0.5)
+    ramped = _objective(context, **settings, label_weight=0.5, ramp_to=0.5)
+    labels = 0.5 * torch.tensor([_cross(z, y) for z, y in zip(student.tolist(), batch.labels.tolist(), strict=True)])
+    full = _losses(whole, batch, student) - labels
+    for epoch, share in enumerate((0.0, 0.5, 1.0, 1.0)):
+        torch.testing.assert_close(_losses(ramped, batch, student), share * full + labels, rtol=1e-4, atol=1e-5)
+        resumed = _objective(context, **settings, label_weight=0.5, ramp_to=0.5)
+        resumed.load_state_dict(ramped.state_dict())
+        assert torch.equal(_losses(resumed, batch, student), _losses(ramped, batch, student))
+        ramped.end_epoch(epoch)
+
+
+def test_a_ghost_class_takes_the_mass_that_is_not_kept() -> None:
+    batch, student, _ = _batch()
+    index = torch.tensor([[0, 2]] * N)
+    kept = Targets(index=index, value=torch.tensor([[0.5, 0.2]] * N), size=K)
+    settings = {"temperature": 2.0, "weight": 1.0, "cache": {"k": 2, "residual": "ghost"}}
+    got = _losses(_objective(_context((kept,)), **settings), batch, student)
+    expected = []
+    for z in student.tolist():
+        p = reference.softened(z, 2.0)
+        expected.append(4 * -(0.5 * math.log(p[0]) + 0.2 * math.log(p[2]) + 0.3 * math.log(p[1] + p[3])))
+    assert got.tolist() == pytest.approx(expected, rel=1e-5)
+    ghost, dropped = (
+        _objective(_context((kept,)), cache={"k": 2, "residual": residual}).cache_settings(K)
+        for residual in ("ghost", "drop")
+    )
+    assert ghost == dropped, "both students share a cache"
+
+
+@pytest.mark.parametrize("loss", ["kl", "mse", "dkd", "dist"])
+def test_rows_without_a_label_have_the_teachers_term_alone(loss) -> None:
+    batch, student, answers = _batch()
+    labelled = torch.tensor([True, False, True, False, True])
+    mixed, taught = (
+        _losses(_objective(_context(answers), loss=loss, label_weight=weight), given, student)
+        for weight, given in ((0.5, replace(batch, labelled=labelled)), (0.0, batch))
+    )
+    own = 0.5 * torch.tensor([_cross(z, y) for z, y in zip(student.tolist(), batch.labels.tolist(), strict=True)])
+    expected = taught + labelled * own
+    torch.testing.assert_close(mixed, expected * labelled if loss == "dkd" else expected, rtol=1e-4, atol=1e-5)

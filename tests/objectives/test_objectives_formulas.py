@@ -35,6 +35,25 @@ def _entropy(p: list[float]) -> float:
     return sum(q * -math.log(q) for q in p)
 
 
+def _relaxed(p: float, a: float) -> float:
+    return 0.0 if p >= 1 - a else (1 - a) * math.log((1 - a) / p) + a * math.log(a / (1 - p))
+
+
+def _lead(p: list[float], y: int) -> float:
+    return math.log(p[y]) - max(math.log(q) for k, q in enumerate(p) if k != y)
+
+
+def _acls(p: list[float], margin: float, on_largest: float, on_others: float) -> float:
+    below = [max(math.log(max(p) / q) - margin, 0) for q in p]
+    return on_largest * max(below) ** 2 + on_others * sum(d**2 for d in below) / 3
+
+
+def _zipf(p: list[float], y: int) -> float:
+    others = sorted((q for k, q in enumerate(p) if k != y), reverse=True)
+    law = [1 / rank / (1 + 1 / 2 + 1 / 3) for rank in (1, 2, 3)]
+    return sum(w * math.log(w / (q / sum(others))) for w, q in zip(law, others, strict=True))
+
+
 # a specification, and its loss as a function of the probabilities and the label of one example
 BY_HAND = [
     ({"name": "cross_entropy"}, _cross),
@@ -62,6 +81,42 @@ BY_HAND = [
         lambda p, y: 0.8 * _cross(p, y) + 0.2 * _cross(p, p.index(max(p))),
     ),
     ({"name": "bootstrapping", "weight": 0.6}, lambda p, y: 0.6 * _cross(p, y) + 0.4 * _entropy(p)),
+    ({"name": "reverse_cross_entropy"}, lambda p, y: -math.log(1e-4) * (1 - p[y])),
+    ({"name": "normalized_cross_entropy"}, lambda p, y: math.log(p[y]) / sum(math.log(q) for q in p)),
+    (
+        {"name": "dual_focal", "gamma": 2.0},
+        lambda p, y: (1 - p[y] + max((q for q in p if q < p[y]), default=0.0)) ** 2 * _cross(p, y),
+    ),
+    (
+        {"name": "sample_dependent_focal"},
+        lambda p, y: (1 - p[y]) ** (5 if p[y] < 0.2 else 3) * _cross(p, y),
+    ),
+    ({"name": "label_relaxation", "smoothing": 0.2}, lambda p, y: _relaxed(p[y], 0.2)),
+    (
+        {"name": "acls_penalty", "weight": 0.5, "margin": 1.0, "largest_weight": 0.3, "others_weight": 2.0},
+        lambda p, y: _cross(p, y) + 0.5 * _acls(p, 1.0, 0.3, 2.0),
+    ),
+    (
+        {"name": "smoothing_regularizer", "weight": 0.05},
+        lambda p, y: _cross(p, y) + 0.05 * sum(_cross(p, k) for k in range(4)),
+    ),
+    ({"name": "zipf_penalty", "weight": 0.5}, lambda p, y: _cross(p, y) + 0.5 * _zipf(p, y)),
+    (
+        {"name": "confidence_smoothing", "maximum": 0.4},
+        lambda p, y: _smoothed(p, y, 0.4 * max(0.0, (p[y] - 0.25) / 0.75)),
+    ),
+    (
+        {"name": "confidence_smoothing", "maximum": 0.4, "of": "prediction"},
+        lambda p, y: _smoothed(p, y, 0.4 * (max(p) - 0.25) / 0.75),
+    ),
+    (
+        {"name": "margin_smoothing", "maximum": 0.4, "margin": 5.0},
+        lambda p, y: _smoothed(p, y, 0.4 * min(max(_lead(p, y) / 5, 0), 1)),
+    ),
+    (
+        {"name": "margin_smoothing", "maximum": 0.4, "margin": 5.0, "of": "prediction"},
+        lambda p, y: _smoothed(p, y, 0.4 * min(_lead(p, p.index(max(p))) / 5, 1)),
+    ),
 ]
 
 
@@ -117,6 +172,31 @@ def test_online_smoothing_uses_the_last_epochs_right_predictions() -> None:
     rows[0], rows[1] = logits[0].softmax(-1), logits[2].softmax(-1)  # class 2 had no right prediction, 3 no example
     expected = losses.cross_entropy(logits, targets.dense(0.5 * torch.eye(4)[labels] + 0.5 * rows[labels]))
     assert torch.allclose(objective.losses(logits, batch), expected, atol=1e-6)
+
+
+def test_the_logit_penalty_depends_on_a_common_shift() -> None:
+    objective = _objective(name="logit_penalty", weight=0.5)
+    batch, logits = _batch()
+    expected = losses.cross_entropy(logits, batch.labels) + 0.5 * (logits + 1).square().sum(-1)
+    torch.testing.assert_close(objective.losses(logits + 1, batch), expected)
+
+
+def test_learned_smoothing_learns_its_table_from_the_second_term_alone() -> None:
+    objective = _objective(name="learned_smoothing", smoothing=0.2)
+    batch, logits = _batch()
+    logits.requires_grad_()
+    found = objective.risk(objective.losses(logits, batch))
+    table = next(parameter for _, parameter in objective.parameters())
+    of_logits, of_table = torch.autograd.grad(found, [logits, table])
+    # the first table is uniform over the other classes, and the network gets half the gradient
+    smoothed = targets.smooth(batch.labels, 0.2, num_classes=4, convention="others").to_dense(4)
+    torch.testing.assert_close(of_logits, (logits.softmax(-1) - smoothed).float() / 2 / len(logits))
+    # d/dC of -sum_k p_k log t_k / 2 at C = 0: the shares minus the probabilities of the other classes, for each label
+    expected = torch.zeros(4, 4)
+    for p, y in zip(logits.softmax(-1).detach(), batch.labels.tolist(), strict=True):
+        others = torch.arange(4) != y
+        expected[y, others] += (p[others].sum() / 3 - p[others]) / 2 / len(logits)
+    torch.testing.assert_close(of_table, expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["early_learning", "online_smoothing"])

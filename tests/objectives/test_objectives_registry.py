@@ -1,57 +1,16 @@
-"""What holds for every registered objective: read as written, started, trained by a loss per example, resumed."""
+"""What holds for the specification of every registered objective: read as written, validated, started, identified."""
 
 import pickle
 
 import pytest
-import torch
+from objective_specs import context, parse
 
 from softtargets._errors import InputError
 from softtargets._spec import NamedSpec, register
-from softtargets.matrices import Transition
-from softtargets.objectives import OBJECTIVES, Batch, Objective, ObjectiveContext, objective
+from softtargets.objectives import OBJECTIVES, Objective, objective
 from softtargets.objectives.transitions import SOURCES
-from softtargets.runs.spec import RunSpec
 
-N, K = 6, 4
-BASE = {"model": {"name": "mlp"}, "training": {"epochs": 2, "average_decay": 0.9}}
-# what has no default
-NEEDED = {
-    "forward": {"transition": {"name": "estimated", "estimator": "dual_t", "percentile": 97.0}},
-    "backward": {"noise_rate": 0.2},
-    "loss_bound": {"transition": {"name": "known"}},
-    "distillation": {"source": "average", "weight": 0.3},
-}
 every_objective = pytest.mark.parametrize("name", OBJECTIVES)
-
-
-def _parsed(name: str) -> Objective:
-    return RunSpec.parse({**BASE, "objective": {"name": name, **NEEDED.get(name, {})}}).objective
-
-
-def _started(name: str) -> Objective:
-    logits = torch.randn(1, N, K, generator=torch.Generator().manual_seed(1))
-    return _parsed(name).started(
-        ObjectiveContext(
-            num_examples=20,
-            num_classes=K,
-            transition=Transition.symmetric(0.2, K),
-            epochs=2,
-            teacher=lambda ids, inputs: logits,
-        )
-    )
-
-
-def _step(trained: Objective, seed: int) -> torch.Tensor:
-    draw = torch.Generator().manual_seed(seed)
-    batch = Batch(torch.randn(N, 3, generator=draw), torch.randint(0, K, (N,), generator=draw), torch.arange(N) + 5)
-    logits = torch.randn(N, K, generator=draw, requires_grad=True)
-    batch = trained.prepare(batch, draw)
-    trained.observe(batch, logits.detach())
-    found = trained.losses(logits, batch)
-    trained.risk(found).backward()
-    assert logits.grad is not None
-    assert torch.isfinite(logits.grad).all()
-    return found.detach()
 
 
 @every_objective
@@ -63,50 +22,62 @@ def test_it_says_what_it_is_in_one_sentence(name) -> None:
 
 
 @every_objective
-def test_it_is_read_as_written(name) -> None:
-    spec = _parsed(name)
+def test_it_is_read_as_written(written, name) -> None:
+    spec = parse(written(name))
     assert type(spec) is OBJECTIVES[name]
-    assert spec == OBJECTIVES[name](**NEEDED.get(name, {}))
+    assert spec == OBJECTIVES[name](**written(name))
     content = spec.model_dump(mode="json", exclude_none=True)
     assert content["name"] == spec.name == name
-    assert RunSpec.parse({**BASE, "objective": content}).objective == spec
+    assert parse(content) == spec
     assert pickle.loads(pickle.dumps(spec)) == spec
 
 
 @every_objective
-def test_it_gives_one_finite_loss_per_example_and_a_finite_gradient(name) -> None:
-    trained = _started(name)
-    for epoch in range(2):
-        for seed in range(2):
-            found = _step(trained, seed)
-            assert found.shape == (N,)
-            assert torch.isfinite(found).all()
-        trained.end_epoch(epoch)
-
-
-@every_objective
-def test_it_is_resumed_from_its_state(name) -> None:
-    whole, resumed = _started(name), _started(name)
-    _step(whole, 0)
-    whole.end_epoch(0)
-    resumed.load_state_dict({key: torch.as_tensor(value).clone() for key, value in whole.state_dict().items()})
-    for seed in (1, 2):
-        assert torch.equal(_step(resumed, seed), _step(whole, seed))
-
-
-@every_objective
-def test_a_specification_is_not_changed_by_its_start(name) -> None:
-    spec, before = _parsed(name), _parsed(name)
-    context = ObjectiveContext(20, K, transition=Transition.symmetric(0.2, K), teacher=lambda ids, inputs: inputs)
-    assert spec.started(context) is not spec
+def test_a_specification_is_not_changed_by_its_start(parsed, name) -> None:
+    spec, before = parsed(name), parsed(name)
+    assert spec.started(context()) is not spec
     assert spec == before
     assert hash(spec) == hash(before)
 
 
 @every_objective
-def test_its_own_parameters_are_in_its_state(name) -> None:
-    trained = _started(name)
-    assert {key for key, _ in trained.parameters()} <= trained.state_dict().keys()
+def test_its_numbers_are_validated(written, name) -> None:
+    kind = OBJECTIVES[name]
+    numbers = [field for field, info in kind.model_fields.items() if type(info.default) in (int, float)]
+    for field in numbers:
+        for bad in ("much", float("nan"), True):
+            with pytest.raises(InputError, match=rf"specification: objective\.{field}: "):
+                parse({**written(name), field: bad})
+    with pytest.raises(InputError, match=r"objective: key: one of .*; got 'wieght'"):
+        parse({**written(name), "wieght": 1.0})
+
+
+@every_objective
+def test_files_are_part_of_the_identity_by_their_content(written, tmp_path, name) -> None:
+    if not OBJECTIVES[name].places:
+        assert parse(written(name)).fingerprint() is None
+        return
+    place = OBJECTIVES[name].places[0]
+    paths = [tmp_path / "side-1.csv", tmp_path / "side-2.csv"]
+    for path in paths:
+        path.write_text("some bytes")
+    rest = {key: value for key, value in written(name).items() if key not in OBJECTIVES[name].places}
+    one, two = (parse({**rest, place: str(path)}) for path in paths)
+    dumped = [spec.without_places(spec.model_dump(mode="json", exclude_none=True)) for spec in (one, two)]
+    assert dumped[0] == dumped[1]
+    assert one.fingerprint() == two.fingerprint() is not None
+    paths[1].write_text("other bytes")
+    assert one.fingerprint() != two.fingerprint()
+    nested = parse({"name": "mixup", "loss": {**rest, place: str(paths[0])}})
+    assert nested.fingerprint() == one.fingerprint()
+    assert place not in nested.without_places(nested.model_dump(mode="json", exclude_none=True))["loss"]
+    paths[0].unlink()
+    with pytest.raises(
+        InputError, match=rf"^objective\.{place}: an existing file; got '.*side-1.csv'; did you mean '.*side-2"
+    ):
+        one.fingerprint()
+    with pytest.raises(InputError, match=rf"^objective\.loss\.{place}: an existing file; "):
+        nested.fingerprint()
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -76,6 +76,14 @@ def test_max_suppression_goes_linearly_over_the_training() -> None:
         torch.testing.assert_close(found, CROSS + smoothing * extra)
 
 
+def test_scheduled_smoothing_changes_between_two_shares_of_the_training() -> None:
+    spec = {"name": "scheduled_smoothing", "smoothing": 0.1, "final_smoothing": 0.3, "ramp_from": 0.2, "ramp_to": 0.6}
+    steps = _epochs(_objective(10, **spec), 0, 10)
+    for epoch, (found, _) in enumerate(steps):
+        smoothing = 0.1 + 0.2 * min(max((epoch - 2) / 4, 0), 1)
+        torch.testing.assert_close(found, (1 - smoothing) * CROSS + smoothing * OF_ALL.mean(-1))
+
+
 def test_cores_grows_its_weight_and_then_sieves() -> None:
     spec = {"name": "cores", "weight": 2.0, "ramp_from": 0.2, "ramp_to": 0.6, "sieve_from": 0.5}
     steps = _epochs(_objective(10, **spec), 0, 10)
@@ -109,7 +117,7 @@ def test_a_sieve_that_keeps_nothing_costs_nothing() -> None:
     assert float(objective.risk(objective.losses(LOGITS, wrong))) == 0
 
 
-@pytest.mark.parametrize("name", ["negative_smoothing", "max_suppression", "cores", "peer"])
+@pytest.mark.parametrize("name", ["negative_smoothing", "max_suppression", "cores", "peer", "scheduled_smoothing"])
 @pytest.mark.parametrize("killed", range(1, 6))
 def test_a_resumed_schedule_goes_on_where_it_was(name, killed) -> None:
     spec = {"name": name, **({"ramp_to": 1.0} if name in {"cores", "peer"} else {})}

@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 
 from softtargets._errors import InputError
 from softtargets.noise.estimators.registry import observed_label_estimators
-from softtargets.objectives import AnyObjective, Objective
+from softtargets.objectives import OBJECTIVES, AnyObjective, Objective
 from softtargets.objectives.transitions import EstimatedTransition
 from softtargets.runs.spec import RunSpec
 
@@ -67,6 +67,74 @@ def _parse(**objective) -> Objective:
         (
             {"name": "cores", "ramp_from": 0.5},
             "objective.ramp_to: at least ramp_from, 0.5; got 0.39; increase ramp_to or decrease ramp_from",
+        ),
+        (
+            {"name": "scheduled_smoothing", "ramp_from": 0.5, "ramp_to": 0.2},
+            "objective.ramp_to: at least ramp_from, 0.5; got 0.2; increase ramp_to or decrease ramp_from",
+        ),
+        (
+            {"name": "mixup", "loss": {"name": "zipf_penalty"}},
+            "objective.loss: an objective of soft targets: "
+            f"{', '.join(name for name, kind in OBJECTIVES.items() if kind.takes_soft_targets)}; "
+            "got 'zipf_penalty'; use one of these",
+        ),
+        (
+            {"name": "cutmix", "loss": {"name": "focul"}},
+            f"objective.loss.name: one of {', '.join(OBJECTIVES)}; got 'focul'; did you mean 'focal'?",
+        ),
+        (
+            {"name": "cutmix", "loss": {"name": "focal", "gamma": -1.0}},
+            "objective.loss.gamma: at least 0; got -1.0; give a larger value",
+        ),
+        (
+            {"name": "mixup", "per_example": 1},
+            "objective.per_example: true or false; got 1; write one of the two, without quotes",
+        ),
+        (
+            {"name": "prior_smoothing", "prior": [0.0, 0.0]},
+            "objective.prior: a sum above 0, finite; got 0; give one class a number above 0",
+        ),
+        (
+            {"name": "prior_smoothing", "prior": [0.5, -0.5]},
+            "objective.prior.1: at least 0; got -0.5; give a larger value",
+        ),
+        (
+            {"name": "class_weights", "weights": [0.0, 0.0]},
+            "objective.weights: a number above 0 for at least one class; got [0.0, 0.0]; give one",
+        ),
+        (
+            {"name": "hierarchical_smoothing"},
+            "objective.hierarchy: either this or distance; got neither; give one of the two",
+        ),
+        (
+            {"name": "hierarchical_smoothing", "hierarchy": {"pets": {}}},
+            "objective.hierarchy: at least one branch in every table; got none in hierarchy.pets; drop that table",
+        ),
+        (
+            {"name": "hierarchical_smoothing", "hierarchy": {"pets": "cat"}},
+            "objective.hierarchy: the path of a file, or tables whose innermost values are lists of classes; "
+            "got 'cat' in hierarchy.pets; write a list of classes there",
+        ),
+        (
+            {"name": "hierarchical_smoothing", "hierarchy": {"pets": ["cat", 1.5]}},
+            "objective.hierarchy: class names or indices in the innermost lists; got 1.5 in hierarchy.pets; "
+            "write the classes of that branch",
+        ),
+        (
+            {"name": "votes", "file": "votes.csv", "columns": ["a"], "annotators": ["b"]},
+            "objective.columns: either this or annotators; got both; drop one of the two",
+        ),
+        (
+            {"name": "votes"},
+            "objective.file: required; got nothing; add this key",
+        ),
+        (
+            {"name": "distillation", "other_weight": 2.0},
+            "objective.other_weight: not given with loss = 'kl'; got 2; drop it or use 'dkd'",
+        ),
+        (
+            {"name": "distillation", "cache": {"residual": "ghost"}},
+            "objective.cache.residual: 'uniform' or 'drop' without k; got 'ghost'; give k, or drop the residual",
         ),
         ({"name": "generalized_cross_entropy", "q": 1.2}, "objective.q: at most 1; got 1.2; give a smaller value"),
         (
@@ -148,3 +216,18 @@ def test_the_transition_that_has_to_be_handed_over_is_said(objective, needed) ->
 def test_a_correction_written_as_before_is_the_same_run_as_before() -> None:
     spec = TypeAdapter(AnyObjective).validate_python({"name": "forward", "noise_rate": 0.2, "inclusive": True})
     assert spec.model_dump(exclude_none=True) == {"name": "forward", "noise_rate": 0.2, "inclusive": True}
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ({"name": "mixup"}, {"name": "mixup", "concentration": 0.2, "smoothing": 0.0}),
+        ({"name": "mixup", "per_example": False}, {"name": "mixup", "concentration": 0.2, "smoothing": 0.0}),
+        (
+            {"name": "mixup", "per_example": True},
+            {"name": "mixup", "concentration": 0.2, "smoothing": 0.0, "per_example": True},
+        ),
+    ],
+)
+def test_a_setting_that_is_off_is_no_part_of_the_identity(written, kept) -> None:
+    assert _parse(**written).model_dump(mode="json", exclude_none=True) == kept

@@ -18,11 +18,12 @@ class Dataset:
         fingerprint: SHA-256 (hex) of the content, independent of its path and splits.
         inputs: (N, C, H, W) uint8 for images, C = 1 grey or 3 RGB; (N, D) float64 for a table; (N, D) uint8 for texts,
             the hashed counts of their words.
-        labels: (N,) int64 in [0, num_classes).
+        labels: (N,) int64 in [0, num_classes). The number of a row without a label means nothing.
         class_names: The name of each class.
         splits: "train", "validation" and "test", each (n,) int64 rows of `inputs` in ascending order.
         origin: (N,) uint8, index into SPLITS: the source's own split of each row. Default: all from its training part.
         texts: The texts, if the inputs are word counts, else None.
+        labelled: (N,) bool, False for a training row whose label is missing or hidden; None if all rows have a label.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Dataset:
     splits: dict[str, Tensor]
     origin: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
     texts: tuple[str, ...] | None = None
+    labelled: Tensor | None = None
 
     def __post_init__(self) -> None:
         if len(self.origin) == 0:

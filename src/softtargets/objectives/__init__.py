@@ -16,7 +16,7 @@ import pkgutil
 from typing import TYPE_CHECKING
 
 from softtargets._spec import union_of
-from softtargets.objectives.context import Batch, ObjectiveContext, TeacherFn
+from softtargets.objectives.context import Batch, ObjectiveContext, TeacherFn, TrainingData
 from softtargets.objectives.objective import OBJECTIVES, Objective, objective
 
 for _module in pkgutil.iter_modules(__path__):
@@ -27,4 +27,13 @@ if TYPE_CHECKING:
 else:
     AnyObjective = union_of(OBJECTIVES)
 
-__all__ = ["OBJECTIVES", "AnyObjective", "Batch", "Objective", "ObjectiveContext", "TeacherFn", "objective"]
+__all__ = [
+    "OBJECTIVES",
+    "AnyObjective",
+    "Batch",
+    "Objective",
+    "ObjectiveContext",
+    "TeacherFn",
+    "TrainingData",
+    "objective",
+]

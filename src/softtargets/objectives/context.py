@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from softtargets._errors import fail
+from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.matrices import Transition
 from softtargets.targets import Targets
 
@@ -21,9 +24,10 @@ class Batch:
 
     Args:
         inputs: (N, ...) float, normalised and augmented.
-        labels: (N,) int64, observed.
+        labels: (N,) int64, observed. The label of a row without one may be any number.
         ids: (N,) int64, rows of the data set.
-        targets: made by an objective that mixes or redraws labels; None: the objective uses `labels`.
+        labelled: (N,) bool, False for a row without a label; None: all rows have one.
+        targets: made by an objective that smooths, mixes or redraws labels; None: the objective uses `labels`.
         teacher_logits: (n, K), of a teacher that was queried with these inputs; None if there is no teacher.
         teacher_targets: for each teacher, the part of its probabilities that a cache keeps.
     """
@@ -31,9 +35,61 @@ class Batch:
     inputs: Tensor
     labels: Tensor
     ids: Tensor
+    labelled: Tensor | None = None
     targets: Targets | None = None
     teacher_logits: Tensor | None = None
     teacher_targets: tuple[Targets, ...] = ()
+
+    @property
+    def labels_or_targets(self) -> Tensor | Targets:
+        """The targets if an objective has made some, else the labels."""
+        return self.labels if self.targets is None else self.targets
+
+    def rows(self, at: Tensor) -> Self:
+        """Return the inputs, labels and ids of some rows of the batch, in this order, before any targets are made."""
+        labelled = None if self.labelled is None else self.labelled[at]
+        return type(self)(self.inputs[at], self.labels[at], self.ids[at], labelled)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Facts about the training data that an objective may use when it is started.
+
+    Args:
+        class_names: the name of each class.
+        input_shape: (C, H, W) for images, (D,) for a table or texts.
+        labels: (N,) int64, the observed labels of the whole data set. The number of a row without one means nothing.
+        train: (n,) int64, rows of the training split.
+        source: (m,) int64, rows of the data set's own training part in its order, before a test split, a limit or a
+            fold is taken from it. Files with one entry per training example have these rows.
+        texts: the N texts, if the inputs are word counts, else None.
+        labelled: (N,) bool, False for a training row without a label; None: all rows have one.
+    """
+
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    labels: Tensor
+    train: Tensor
+    source: Tensor
+    texts: tuple[str, ...] | None = None
+    labelled: Tensor | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset, labels: Tensor) -> Self:
+        """Return the facts about a data set, with the observed labels (N,)."""
+        source = torch.nonzero(dataset.origin == SPLITS.index("train")).flatten()
+        train, labelled = dataset.splits["train"], dataset.labelled
+        return cls(dataset.class_names, dataset.input_shape, labels.cpu(), train, source, dataset.texts, labelled)
+
+    @property
+    def labelled_train(self) -> Tensor:
+        """The rows of the training split that have a label, (n,) int64."""
+        return self.train if self.labelled is None else self.train[self.labelled[self.train]]
+
+    @property
+    def class_counts(self) -> Tensor:
+        """The number of training examples with each observed label, (K,) int64."""
+        return torch.bincount(self.labels[self.labelled_train], minlength=len(self.class_names))
 
 
 @dataclass(frozen=True)
@@ -48,6 +104,7 @@ class ObjectiveContext:
         epochs: number of epochs of the whole training; schedules are shares of it.
         teacher: (ids, inputs) -> (M, n, K) logits of the run's M teachers, or M Targets if a cache keeps less; None if
             there are no teachers.
+        data: facts about the training data, for objectives that use class frequencies, class names, texts or files.
     """
 
     num_examples: int
@@ -56,3 +113,15 @@ class ObjectiveContext:
     transition: Transition | None = None
     epochs: int = 1
     teacher: TeacherFn | None = None
+    data: TrainingData | None = None
+
+    def require_data(self, user: str) -> TrainingData:
+        """Return the facts about the training data.
+
+        Raises:
+            InputError: if there are none, naming the objective that uses them.
+        """
+        if self.data is None:
+            required = f"the training data, which '{user}' uses"
+            raise fail("context.data", required, None, "pass ObjectiveContext(data=TrainingData.of(dataset, labels))")
+        return self.data

@@ -1,7 +1,7 @@
 """Objectives that use a noise transition: forward and backward correction, a learned one, and a bound on the loss."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import PrivateAttr, model_validator
@@ -58,8 +58,10 @@ class Correction(TransitionObjective):
 class Forward(Correction):
     """Forward correction: cross entropy of the predictions multiplied by the transition, against observed labels."""
 
+    takes_soft_targets: ClassVar[bool] = True
+
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        return losses.forward_corrected_cross_entropy(logits, batch.labels, self._transition)
+        return losses.forward_corrected_cross_entropy(logits, batch.labels_or_targets, self._transition)
 
 
 @objective("backward")
@@ -112,6 +114,8 @@ class LearnedTransition(Objective):
 class LossBound(TransitionObjective):
     """Cross entropy whose batch mean is kept above a bound in nats: a number, or the entropy of a transition."""
 
+    takes_soft_targets: ClassVar[bool] = True
+
     bound: NonNegative | None = None
     _bound: float = PrivateAttr()
     _transition: Transition | None = PrivateAttr(default=None)
@@ -131,10 +135,14 @@ class LossBound(TransitionObjective):
             self._bound = self.bound
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        return losses.cross_entropy(logits, batch.labels)
+        return losses.cross_entropy(logits, batch.labels_or_targets)
 
     def risk(self, losses: Tensor) -> Tensor:
         return loss_bound(losses, bound=self._bound)
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        return True
 
     def current_transition(self) -> Tensor | None:
         return None if self._transition is None else self._transition.to_dense()

@@ -1,7 +1,7 @@
 """Cross entropy, with or without label smoothing."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PrivateAttr
 from torch import Tensor
@@ -16,6 +16,8 @@ from softtargets.objectives.objective import Objective, objective
 class SmoothedCrossEntropy(Objective):
     """Cross entropy, with label smoothing in the stated convention."""
 
+    takes_soft_targets: ClassVar[bool] = True
+
     smoothing: Fraction = 0.0
     convention: Literal["all", "others", "classy"] = "all"
     _mean: nn.CrossEntropyLoss = PrivateAttr()
@@ -25,14 +27,14 @@ class SmoothedCrossEntropy(Objective):
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         if self.smoothing == 0:
-            return losses.cross_entropy(logits, batch.labels)
+            return losses.cross_entropy(logits, batch.labels_or_targets)
         smoothed = targets.smooth(
-            batch.labels, self.smoothing, num_classes=logits.shape[-1], convention=self.convention
+            batch.labels_or_targets, self.smoothing, num_classes=logits.shape[-1], convention=self.convention
         )
         return losses.cross_entropy(logits, smoothed)
 
     def batch_loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        return self._mean(logits, batch.labels)
+        return self._mean(logits, batch.labels) if batch.targets is None else super().batch_loss(logits, batch)
 
     def equivalent_smoothing(self, predictions: Predictions, teachers: Sequence[Predictions]) -> float | None:
         return self.smoothing if self.convention == "all" else None

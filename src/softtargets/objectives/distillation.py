@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import PrivateAttr, model_validator
@@ -13,25 +13,30 @@ from softtargets._errors import fail
 from softtargets._spec import Fraction, NonNegative, Positive
 from softtargets.matrices import Transition
 from softtargets.objectives.context import Batch, ObjectiveContext, Predictions
-from softtargets.objectives.objective import Objective, objective
+from softtargets.objectives.objective import objective
+from softtargets.objectives.schedules import Scheduled
 from softtargets.objectives.teacher_cache import CacheSpec
 from softtargets.objectives.transitions import AnyTransition, EstimatedTransition
-from softtargets.targets import Targets
+from softtargets.targets import LinearSchedule, Targets
 
 
 @objective("distillation")
-class Distillation(Objective):
+class Distillation(Scheduled):
     """Distillation from the run's teachers: `weight` times the teachers' term plus `label_weight` times cross entropy.
 
     The default of `label_weight` is 1 - weight, and 1 with "dkd" and "dist". `loss` is "kl", the KL divergence between
     softened probabilities, times the product of both temperatures if `scale` is "squared"; "mse", half the squared
-    distance between logits; "dkd", decoupled distillation; or "dist", relational distillation. `standardized` z-scores
+    distance between logits; "dkd", decoupled distillation with `target_weight` (default 1) and `other_weight` (default
+    8); or "dist", relational distillation. The teachers' term increases from 0 to its weight until the share `ramp_to`
+    of the training, if that is given: Zhao et al. 2022 do so for 20 epochs. `standardized` z-scores
     the logits of student and teacher first. `smoothing` mixes the teachers' probabilities with uniform ones, and a
     `transition` corrects the student's predictions: our reading of label smoothing and forward correction on the
     student in Lukasik et al. 2020, Table 6. With a `cache` the teachers are queried once for all students. If the cache
     keeps only some classes, or samples, the cross entropy is minimised, which differs from the divergence by a
-    constant.
+    constant. For a training row without a label the terms with labels are left out, which is all of "dkd".
     """
+
+    uses_unlabelled: ClassVar[bool] = True
 
     loss: Literal["kl", "mse", "dkd", "dist"] = "kl"
     weight: NonNegative = 1.0
@@ -40,6 +45,9 @@ class Distillation(Objective):
     student_temperature: Positive | None = None
     scale: Literal["squared", "none"] = "squared"
     standardized: bool = False
+    target_weight: NonNegative | None = None
+    other_weight: NonNegative | None = None
+    ramp_to: Fraction | None = None
     smoothing: Fraction = 0.0
     transition: AnyTransition | None = None
     source: Literal["runs", "average"] = "runs"
@@ -54,6 +62,10 @@ class Distillation(Objective):
 
     @model_validator(mode="after")
     def _settings_belong_to_the_loss(self) -> Self:
+        for name in ("target_weight", "other_weight"):
+            if self.loss != "dkd" and getattr(self, name) is not None:
+                got = f"{getattr(self, name):g}"
+                raise fail(name, f"not given with loss = '{self.loss}'", got, "drop it or use 'dkd'")
         if self.loss == "kl":
             return self
         for name in ("student_temperature", "standardized", "smoothing", "transition"):
@@ -91,11 +103,22 @@ class Distillation(Objective):
         return self.source
 
     @property
+    def teacher_weight(self) -> float:
+        """Weight of the teachers' term in the current epoch."""
+        if self.ramp_to is None:
+            return self.weight
+        return LinearSchedule(0.0, self.weight, 0.0, self.ramp_to, unit="fraction")(self.share)
+
+    @property
     def share_of_labels(self) -> float:
         """Weight of the cross entropy with the labels."""
         if self.label_weight is not None:
             return self.label_weight
         return 1 - self.weight if self.loss in ("kl", "mse") else 1.0
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        return self.loss == "dist"  # it compares the examples of a batch within each class
 
     def needs_transition(self) -> Literal["known"] | EstimatedTransition | None:
         return None if self.transition is None else self.transition.needed()
@@ -108,8 +131,8 @@ class Distillation(Objective):
         assert self.cache is not None
         # A cache of all classes is at temperature 1, so that students at any temperature share it.
         if self.cache.all_of(num_classes):
-            return {**self.cache.model_dump(), "k": None, "temperature": 1.0}
-        return {**self.cache.model_dump(), "temperature": self.temperature}
+            return {**self.cache.settings(), "k": None, "temperature": 1.0}
+        return {**self.cache.settings(), "temperature": self.temperature}
 
     def equivalent_smoothing(self, predictions: Predictions, teachers: Sequence[Predictions]) -> float | None:
         # If labels are part of the targets, the result depends on the scale of the teacher's term.
@@ -141,22 +164,35 @@ class Distillation(Objective):
         return replace(batch, teacher_logits=said[0] if len(said) == 1 else self._joined(said))
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        teacher_logits = batch.teacher_logits
+        teacher_logits, labels, share = batch.teacher_logits, batch.labels, self.share_of_labels
+        if batch.labelled is not None:
+            labels, share = labels.masked_fill(~batch.labelled, 0), share * batch.labelled.float()
         if teacher_logits is None:
             taught = self._of_targets(logits, batch.teacher_targets)
         elif self.loss == "mse":
             return distill.logit_mse_loss(
-                logits, teacher_logits, batch.labels, kd_weight=self.weight, label_weight=self.share_of_labels
+                logits, teacher_logits, labels, kd_weight=self.teacher_weight, label_weight=share
             )
         elif self.loss == "dkd":
-            taught = distill.dkd_loss(logits, teacher_logits, batch.labels, temperature=self.temperature)
+            taught = self._decoupled(logits, teacher_logits, labels, batch.labelled)
         elif self.loss == "dist":
             taught = distill.dist_loss(logits, teacher_logits, temperature=self.temperature)
         else:
             taught = self._divergence(logits, teacher_logits)
-        own, share = self.weight * taught, self.share_of_labels
         # the term of the labels uses the logits themselves, as in the code of Sun et al. 2024
-        return own if share == 0 else own + share * self._of_labels(logits, batch.labels)
+        own = self.teacher_weight * taught
+        return own if self.share_of_labels == 0 else own + share * self._of_labels(logits, labels)
+
+    def _decoupled(self, logits: Tensor, teacher_logits: Tensor, labels: Tensor, labelled: Tensor | None) -> Tensor:
+        return distill.dkd_loss(
+            logits,
+            teacher_logits,
+            labels,
+            target_weight=1.0 if self.target_weight is None else self.target_weight,
+            other_weight=8.0 if self.other_weight is None else self.other_weight,
+            temperature=self.temperature,
+            mask=labelled,
+        )
 
     def _joined(self, logits: Tensor) -> Tensor:
         """Return the logits of an ensemble: of the mean probabilities at T, or the mean logits if loss = "mse"."""
@@ -173,13 +209,15 @@ class Distillation(Objective):
     def _of_targets(self, logits: Tensor, kept: tuple[Targets, ...]) -> Tensor:
         """Cross entropy against the part of the teachers' probabilities that a cache keeps.
 
-        It is linear in the targets, so that samples give the gradient of all classes in expectation. The entropy term
-        of the divergence has no gradient and is left out.
+        Without a ghost class it is linear in the targets, so that samples give the gradient of all classes in
+        expectation. The entropy term of the divergence has no gradient and is left out.
         """
         temperature = self.temperature if self.student_temperature is None else self.student_temperature
         scale = self.temperature * temperature if self.scale == "squared" else 1.0
         softened = logits.float() / temperature
-        return scale * torch.stack([losses.cross_entropy(softened, targets) for targets in kept]).mean(0)
+        ghost = self.cache is not None and self.cache.residual == "ghost"
+        loss = losses.ghost_cross_entropy if ghost else losses.cross_entropy
+        return scale * torch.stack([loss(softened, targets) for targets in kept]).mean(0)
 
     def _divergence(self, logits: Tensor, teacher_logits: Tensor) -> Tensor:
         if self.standardized:

@@ -2,15 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 from pydantic import PrivateAttr
 from torch import Tensor
 
+from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register
 from softtargets.losses import reduce
 from softtargets.objectives.context import Batch, ObjectiveContext, Predictions
+from softtargets.objectives.files import fingerprint_of
 from softtargets.objectives.transitions import EstimatedTransition
 
 
@@ -23,14 +25,29 @@ class Objective(NamedSpec):
     pass. An epoch ends with ``end_epoch``. All hooks except ``losses`` have a default.
     """
 
+    # whether training rows without a label may be in a batch, where `Batch.labelled` marks them
+    uses_unlabelled: ClassVar[bool] = False
+    # whether `losses` uses `Batch.labels_or_targets`, so that mixup and CutMix can mix targets for it
+    takes_soft_targets: ClassVar[bool] = False
+    # fields that may hold the path of a file, whose content `fingerprint` represents
+    places: ClassVar[tuple[str, ...]] = ()
+
     _context: ObjectiveContext = PrivateAttr()
 
     def started(self, context: ObjectiveContext) -> Self:
         """Return a copy that is ready to train.
 
         Raises:
-            InputError: if the context lacks something that this objective needs, or does not fit it.
+            InputError: if the context lacks something that this objective needs, or does not fit it, or if training
+                rows have no label and it does not use such rows.
         """
+        data = context.data
+        if data is not None and len(data.labelled_train) < len(data.train) and not self.uses_unlabelled:
+            known = ", ".join(name for name, kind in OBJECTIVES.items() if kind.uses_unlabelled)
+            got = f"'{self.name}', with {len(data.train) - len(data.labelled_train)} training rows without a label"
+            raise fail(
+                "objective", f"one that uses rows without a label: {known}", got, "use one of these, or label them"
+            )
         copy = self.model_copy()
         copy._context = context
         copy.begin(context)
@@ -58,6 +75,19 @@ class Objective(NamedSpec):
         """Return the scalar that is minimised, from the logits."""
         return self.risk(self.losses(logits, batch))
 
+    def normalizer(self, batch: Batch) -> float | Tensor:
+        """Return the number that `batch_loss` divides a sum over the batch by, after `observe`.
+
+        A batch whose gradient is computed in parts is divided by the sum of the normalizers of its parts. An objective
+        with weights or ignored rows returns their total.
+        """
+        return len(batch.labels)
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether the loss of an example depends on other examples of its batch, which then has no parts."""
+        return False
+
     def end_epoch(self, epoch: int) -> None:
         """Update state at the end of an epoch, counted from 0."""
 
@@ -79,6 +109,19 @@ class Objective(NamedSpec):
     def needs_transition(self) -> Literal["known"] | EstimatedTransition | None:
         """Return which transition the context must have: the known one, an estimated one, or none (None)."""
         return None
+
+    def fingerprint(self) -> str | None:
+        """Return the SHA-256 (hex) of the files that the specification names; None if it names none.
+
+        Raises:
+            InputError: if a file cannot be read.
+        """
+        paths = {f"objective.{place}": getattr(self, place) for place in self.places}
+        return fingerprint_of({place: path for place, path in paths.items() if isinstance(path, str)})
+
+    def without_places(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Return the content of the specification without paths of files, for the identity of a run."""
+        return {key: value for key, value in content.items() if key not in self.places or not isinstance(value, str)}
 
     @property
     def taught_by(self) -> Literal["runs", "average"] | None:

@@ -1,6 +1,6 @@
 """Cross entropy plus a penalty."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 from torch import Tensor
@@ -15,10 +15,12 @@ from softtargets.objectives.objective import Objective, objective
 class ConfidencePenalty(Objective):
     """Cross entropy plus a penalty on predictions of low entropy."""
 
+    takes_soft_targets: ClassVar[bool] = True
+
     weight: NonNegative = 0.1
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        return losses.cross_entropy(logits, batch.labels) + self.weight * losses.confidence_penalty(logits)
+        return losses.cross_entropy(logits, batch.labels_or_targets) + self.weight * losses.confidence_penalty(logits)
 
 
 @objective("early_learning")
@@ -60,9 +62,75 @@ class EarlyLearning(Objective):
 class MbLSPenalty(Objective):
     """MbLS: cross entropy plus a penalty on logits more than a margin below the largest (Liu et al. 2022)."""
 
+    takes_soft_targets: ClassVar[bool] = True
+
     weight: NonNegative = 0.1
     margin: NonNegative = 10.0
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         penalty = losses.mbls_penalty(logits, margin=self.margin)
+        return losses.cross_entropy(logits, batch.labels_or_targets) + self.weight * penalty
+
+
+@objective("acls_penalty")
+class ACLSPenalty(Objective):
+    """ACLS: cross entropy plus `weight` times a squared penalty on logits beyond a margin (Park et al. 2023).
+
+    The penalty is in our form, which does not depend on a common shift of the logits. `largest_weight` and
+    `others_weight` are lambda_1 and lambda_2 of the paper.
+    """
+
+    takes_soft_targets: ClassVar[bool] = True
+
+    weight: NonNegative = 0.1
+    margin: NonNegative = 10.0
+    largest_weight: NonNegative = 1.0
+    others_weight: NonNegative = 0.1
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        penalty = losses.acls_penalty(
+            logits, margin=self.margin, largest_weight=self.largest_weight, others_weight=self.others_weight
+        )
+        return losses.cross_entropy(logits, batch.labels_or_targets) + self.weight * penalty
+
+
+@objective("logit_penalty")
+class LogitPenalty(Objective):
+    """Cross entropy plus `weight` times the sum of the squared logits; the default is the one for ImageNet."""
+
+    takes_soft_targets: ClassVar[bool] = True
+
+    weight: NonNegative = 6e-4
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        return losses.cross_entropy(logits, batch.labels_or_targets) + self.weight * losses.logit_penalty(logits)
+
+
+@objective("smoothing_regularizer")
+class SmoothingRegularizer(Objective):
+    """Cross entropy plus `weight` times the sum of the losses of all labels (Lukasik et al. 2020, Eq. 8).
+
+    Label smoothing by r is 1 - r times this, with weight = r / ((1 - r) K).
+    """
+
+    takes_soft_targets: ClassVar[bool] = True
+
+    weight: NonNegative = 0.01
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        penalty = losses.smoothing_regularizer(logits)
+        return losses.cross_entropy(logits, batch.labels_or_targets) + self.weight * penalty
+
+
+@objective("zipf_penalty")
+class ZipfPenalty(Objective):
+    """Zipf label smoothing: pulls the probabilities of the other classes towards Zipf's law (Liang et al. 2022).
+
+    Cross entropy plus `weight` times the penalty. Ranks are those of the logits, and wrong predictions are included.
+    """
+
+    weight: NonNegative = 0.1
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        penalty = losses.zipf_penalty(logits, batch.labels)
         return losses.cross_entropy(logits, batch.labels) + self.weight * penalty

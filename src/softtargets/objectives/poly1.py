@@ -1,6 +1,6 @@
 """Poly-1 loss."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -14,7 +14,9 @@ from softtargets.objectives.objective import Objective, objective
 class Poly1(Objective):
     """Poly-1 loss: cross entropy plus epsilon (1 - p_label)."""
 
+    takes_soft_targets: ClassVar[bool] = True
+
     epsilon: Annotated[float, Field(ge=-1)] = 2.0
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        return losses.poly1_loss(logits, batch.labels, epsilon=self.epsilon)
+        return losses.poly1_loss(logits, batch.labels_or_targets, epsilon=self.epsilon)

@@ -1,6 +1,6 @@
 """Losses that are robust to wrong labels at unknown rates."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import PrivateAttr
@@ -19,12 +19,14 @@ from softtargets.objectives.schedules import Ramped
 class ActivePassive(Objective):
     """APL: normalized plus reverse cross entropy; weights 1 and 1 on CIFAR-10, 10 and 0.1 on CIFAR-100."""
 
+    takes_soft_targets: ClassVar[bool] = True
+
     active_weight: NonNegative = 1.0
     passive_weight: NonNegative = 1.0
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         return losses.active_passive_loss(
-            logits, batch.labels, active_weight=self.active_weight, passive_weight=self.passive_weight
+            logits, batch.labels_or_targets, active_weight=self.active_weight, passive_weight=self.passive_weight
         )
 
 
@@ -39,12 +41,14 @@ class Bootstrapping(Objective):
     The default weight of the label is 0.95 for "soft" and 0.8 for "hard".
     """
 
+    takes_soft_targets: ClassVar[bool] = True
+
     kind: Literal["soft", "hard"] = "soft"
     weight: Fraction | None = None
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         weight = WEIGHTS[self.kind] if self.weight is None else self.weight
-        return losses.bootstrapped_cross_entropy(logits, batch.labels, weight=weight, kind=self.kind)
+        return losses.bootstrapped_cross_entropy(logits, batch.labels_or_targets, weight=weight, kind=self.kind)
 
 
 @objective("cores")
@@ -73,23 +77,40 @@ class Cores(Ramped):
     def risk(self, losses: Tensor) -> Tensor:
         return reduce(losses, weight=self._kept)
 
+    def normalizer(self, batch: Batch) -> float | Tensor:
+        return len(batch.labels) if self._kept is None else self._kept.sum()
+
 
 @objective("generalized_cross_entropy")
 class GeneralizedCrossEntropy(Objective):
     """GCE (L_q loss): from cross entropy at q = 0 to mean absolute error at q = 1."""
 
+    takes_soft_targets: ClassVar[bool] = True
+
     q: Fraction = 0.7
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        return losses.generalized_cross_entropy(logits, batch.labels, q=self.q)
+        return losses.generalized_cross_entropy(logits, batch.labels_or_targets, q=self.q)
 
 
 @objective("mean_absolute_error")
 class MeanAbsoluteError(Objective):
     """Mean absolute error: 1 - p_label."""
 
+    takes_soft_targets: ClassVar[bool] = True
+
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        return losses.mean_absolute_error(logits, batch.labels)
+        return losses.mean_absolute_error(logits, batch.labels_or_targets)
+
+
+@objective("normalized_cross_entropy")
+class NormalizedCrossEntropy(Objective):
+    """NCE: the loss of the label divided by the sum of the losses of all labels (Ma et al. 2020)."""
+
+    takes_soft_targets: ClassVar[bool] = True
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        return losses.normalized_cross_entropy(logits, batch.labels_or_targets)
 
 
 @objective("peer")
@@ -107,14 +128,30 @@ class Peer(Ramped):
         self._generator = generator
         return batch
 
+    @property
+    def needs_whole_batch(self) -> bool:
+        return True
+
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         pool = (floored_log_probs(logits, self.floor), batch.labels)
         return losses.peer_loss(logits, batch.labels, weight=self.current_weight, generator=self._generator, pool=pool)
 
 
+@objective("reverse_cross_entropy")
+class ReverseCrossEntropy(Objective):
+    """RCE: cross entropy with prediction and label exchanged, where log 0 is replaced by -9.21 (Wang et al. 2019)."""
+
+    takes_soft_targets: ClassVar[bool] = True
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        return losses.reverse_cross_entropy(logits, batch.labels_or_targets)
+
+
 @objective("symmetric_cross_entropy")
 class SymmetricCrossEntropy(Objective):
     """SCE: cross entropy plus reverse cross entropy; weights 0.1 and 1 on CIFAR-10, 6 and 0.1 on CIFAR-100."""
+
+    takes_soft_targets: ClassVar[bool] = True
 
     cross_entropy_weight: NonNegative = 0.1
     reverse_weight: NonNegative = 1.0
@@ -122,7 +159,7 @@ class SymmetricCrossEntropy(Objective):
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         return losses.symmetric_cross_entropy(
             logits,
-            batch.labels,
+            batch.labels_or_targets,
             cross_entropy_weight=self.cross_entropy_weight,
             reverse_weight=self.reverse_weight,
         )

@@ -34,16 +34,11 @@ class Scheduled(Objective):
         self._done = int(state["epochs_done"])
 
 
-class Ramped(Scheduled):
-    """Cross entropy until `ramp_from`, then minus a term whose weight increases linearly until `ramp_to`.
+class Ramp(Scheduled):
+    """A number that changes linearly between the shares `ramp_from` and `ramp_to` of the training."""
 
-    The floor of the probabilities bounds it; with floor = 0 it is unbounded below.
-    """
-
-    weight: NonNegative = 1.0
     ramp_from: Fraction = 0.1
     ramp_to: Fraction = 0.4
-    floor: Floor = 1e-8
 
     @model_validator(mode="after")
     def _ramp_goes_forward(self) -> Self:
@@ -54,7 +49,21 @@ class Ramped(Scheduled):
             )
         return self
 
+    def between(self, start: float, end: float) -> float:
+        """Return the number in the current epoch, which is `start` until `ramp_from` and `end` from `ramp_to` on."""
+        return LinearSchedule(start, end, self.ramp_from, self.ramp_to, unit="fraction")(self.share)
+
+
+class Ramped(Ramp):
+    """Cross entropy until `ramp_from`, then minus a term whose weight increases linearly until `ramp_to`.
+
+    The floor of the probabilities bounds it; with floor = 0 it is unbounded below.
+    """
+
+    weight: NonNegative = 1.0
+    floor: Floor = 1e-8
+
     @property
     def current_weight(self) -> float:
         """The weight in the current epoch."""
-        return LinearSchedule(0.0, self.weight, self.ramp_from, self.ramp_to, unit="fraction")(self.share)
+        return self.between(0.0, self.weight)

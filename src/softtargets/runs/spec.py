@@ -197,8 +197,9 @@ class ResolvedRun(Spec):
     """A run specification with the values of "auto" settings, the fingerprint of the data and the recipe.
 
     `identity` is the SHA-256 of its canonical JSON. The names or paths of the data set, of the file of recorded labels
-    and of the weights that training starts from are left out of it: the same content under another name is the same
-    run, and an edited file under the same name is another run. Teachers are represented by their identities.
+    of the weights that training starts from and of files of the objective are left out of it: the same content under
+    another name is the same run, and an edited file under the same name is another run. Teachers are represented by
+    their identities.
     """
 
     run: RunSpec
@@ -206,6 +207,7 @@ class ResolvedRun(Spec):
     observed_fingerprint: str | None = None
     model_source: str | None = None
     weights_fingerprint: str | None = None
+    objective_fingerprint: str | None = None
     backend: Literal["cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
     recipe: int
@@ -222,6 +224,7 @@ class ResolvedRun(Spec):
             del content["run"]["noise"][place]
         for place in self.run.model.places:
             content["run"]["model"].pop(place, None)
+        content["run"]["objective"] = self.run.objective.without_places(content["run"]["objective"])
         for open_setting in ("precision", "device"):
             del content["run"]["training"][open_setting]
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()

@@ -61,6 +61,7 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
         observed_fingerprint=None if run.noise is None else run.noise.fingerprint(),
         model_source=run.model.source(),
         weights_fingerprint=run.model.weights_fingerprint(),
+        objective_fingerprint=run.objective.fingerprint(),
         backend=backend,
         precision=precision,
         recipe=RECIPE,

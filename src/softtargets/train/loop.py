@@ -20,7 +20,7 @@ from softtargets.data.noise import ObservedLabels
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.noise import TrainingDynamics
-from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn
+from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn, TrainingData
 from softtargets.runs.network import TrainedModel
 from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun
@@ -78,6 +78,7 @@ class Trainer:
         self.device = torch.device("cuda", 0) if resolved.backend == "cuda" else torch.device(resolved.backend)
         self.mixed = resolved.precision == "bfloat16"
         self.labels = observed.labels.to(self.device)
+        self.labelled = None if dataset.labelled is None else dataset.labelled.to(self.device)
         self.inputs = Inputs(dataset, self.device)
         self.model = self._build_model()
         context = ObjectiveContext(
@@ -87,6 +88,7 @@ class Trainer:
             transition=transition,
             epochs=self.length.epochs,
             teacher=self._teacher(teachers or ()),
+            data=TrainingData.of(dataset, observed.labels),
         )
         self.objective: Objective = run.objective.started(context)
         named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
@@ -196,7 +198,8 @@ class Trainer:
         first = self.step
         risks: list[Tensor] = []
         for inputs, labels, ids in zip(all_inputs, all_labels, all_ids, strict=True):
-            batch = self.objective.prepare(Batch(inputs, labels, ids), method)
+            labelled = None if self.labelled is None else self.labelled[ids]
+            batch = self.objective.prepare(Batch(inputs, labels, ids, labelled), method)
             set_learning_rates(self.optimizer, schedule_factor(self.run.schedule, self.step, self.length.steps))
             for parameter in self.learned:
                 parameter.grad = None

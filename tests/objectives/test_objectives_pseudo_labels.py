@@ -1,0 +1,98 @@
+"""Pseudo-labels: labelled and unlabelled rows have means of their own, the second with a threshold and a ramp."""
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from softtargets import losses
+from softtargets._errors import InputError
+from softtargets.objectives import OBJECTIVES, AnyObjective, Batch, Objective, ObjectiveContext
+from softtargets.runs.spec import RunSpec
+
+LABELLED = torch.tensor([True, False, True, False, False])
+LABELS = torch.tensor([0, -1, 2, -1, -1])
+# of the unlabelled rows, the first and the last are predicted with more than 0.9
+LOGITS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.0], [4.0, 0.0, 0.0]])
+OTHERS = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 6.0], [0.0, 0.0, 0.0], [5.0, 0.0, 0.0], [0.5, 0.0, 0.0]])
+BATCH = Batch(torch.zeros(5, 2), LABELS, torch.arange(5), LABELLED)
+
+
+def _objective(epochs: int = 1, **spec) -> Objective:
+    context = ObjectiveContext(5, 3, epochs=epochs, teacher=lambda ids, inputs: OTHERS[None])
+    settings = {"name": "pseudo_labels", "threshold": 0.9, "ramp_to": 0.0, **spec}
+    return TypeAdapter(AnyObjective).validate_python(settings).started(context)
+
+
+def _risk(objective: Objective, logits: torch.Tensor = LOGITS, batch: Batch = BATCH) -> torch.Tensor:
+    batch = objective.prepare(batch, torch.Generator())
+    return objective.risk(objective.losses(logits, batch))
+
+
+def _cross(row: int, label: int) -> float:
+    return float(-LOGITS[row].log_softmax(0)[label])
+
+
+OWN = (_cross(0, 0) + _cross(2, 2)) / 2
+
+
+def test_the_networks_own_predictions_are_the_labels() -> None:
+    of_unlabelled = (_cross(1, 1) + _cross(4, 0)) / 3  # the third is not certain enough, but counts
+    assert float(_risk(_objective(weight=2.0))) == pytest.approx(OWN + 2 * of_unlabelled)
+
+
+def test_the_predictions_of_the_average_are_the_labels() -> None:
+    of_unlabelled = (_cross(1, 2) + _cross(3, 0)) / 3
+    assert float(_risk(_objective(source="average"))) == pytest.approx(OWN + of_unlabelled)
+    probs = OTHERS.softmax(-1)
+    soft = -(probs * LOGITS.log_softmax(-1)).sum(-1)
+    expected = OWN + float(soft[1] + soft[3]) / 3
+    assert float(_risk(_objective(source="average", kind="soft"))) == pytest.approx(expected)
+
+
+def test_soft_pseudo_labels_of_the_network_minimise_the_entropy() -> None:
+    logits = LOGITS.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(_risk(_objective(kind="soft", threshold=0.0), logits), logits)
+    entropy = -(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1)
+    own = losses.cross_entropy(logits, LABELS.clamp(min=0))
+    expected = torch.autograd.grad(own[LABELLED].mean() + entropy[~LABELLED].mean(), logits)[0]
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_hard_pseudo_labels_get_no_gradient_below_the_threshold() -> None:
+    logits = LOGITS.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(_risk(_objective(), logits), logits)
+    assert float(gradient[3].abs().max()) == 0
+    assert (gradient[[0, 1, 2, 4]].abs().amax(1) > 0).all()
+
+
+def test_the_weight_increases_during_the_training() -> None:
+    objective = _objective(epochs=4, weight=3.0, ramp_from=0.25, ramp_to=0.75, threshold=0.0)
+    of_unlabelled = (_cross(1, 1) + _cross(3, 1) + _cross(4, 0)) / 3
+    for epoch, weight in enumerate((0.0, 0.0, 1.5, 3.0)):
+        assert float(_risk(objective)) == pytest.approx(OWN + weight * of_unlabelled)
+        objective.end_epoch(epoch)
+    resumed = _objective(epochs=4, weight=3.0, ramp_from=0.25, ramp_to=0.75, threshold=0.0)
+    resumed.load_state_dict(objective.state_dict())
+    assert torch.equal(_risk(resumed), _risk(objective))
+
+
+@pytest.mark.parametrize("labelled", [torch.ones(5).bool(), torch.zeros(5).bool()])
+def test_a_batch_may_have_rows_of_one_kind_only(labelled) -> None:
+    batch = Batch(BATCH.inputs, torch.tensor([0, 1, 2, 1, 0]), BATCH.ids, labelled)
+    expected = [_cross(row, label) for row, label in enumerate(batch.labels.tolist())]
+    if not bool(labelled[0]):
+        expected = [_cross(row, int(LOGITS[row].argmax())) if row in (1, 4) else 0.0 for row in range(5)]
+    assert float(_risk(_objective(), LOGITS, batch)) == pytest.approx(sum(expected) / 5)
+
+
+def test_only_some_objectives_use_rows_without_labels() -> None:
+    assert {name for name, kind in OBJECTIVES.items() if kind.uses_unlabelled} == {"pseudo_labels", "distillation"}
+
+
+def test_an_average_is_required_where_it_predicts() -> None:
+    content = {"model": {"name": "mlp"}, "training": {"epochs": 1}}
+    spec = {**content, "objective": {"name": "pseudo_labels", "source": "average"}}
+    with pytest.raises(InputError, match=r"training\.average_decay: given if a running average is the teacher"):
+        RunSpec.parse(spec)
+    with pytest.raises(InputError, match=r"^teacher: required with source = 'average'; got None"):
+        OBJECTIVES["pseudo_labels"].parse(spec["objective"]).started(ObjectiveContext(5, 3))
