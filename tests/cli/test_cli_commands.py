@@ -43,7 +43,7 @@ def test_answers_at_once_without_torch(arguments) -> None:
 
 def test_help_names_every_command_and_exit_code() -> None:
     done = _run("--help")
-    for word in ("list", "show", "run", "report", "train", "version", "Exit codes", "--debug"):
+    for word in ("list", "show", "run", "report", "train", "runs", "version", "Exit codes", "--debug"):
         assert word in done.stdout
 
 

@@ -29,6 +29,12 @@ def trained(store: RunStore, data: DataSpec | None = None, **changes) -> Resolve
     return resolved
 
 
+def student(store: RunStore, **changes) -> ResolvedRun:
+    """Return a run that is distilled from one teacher of the same data; the changes are the student's."""
+    given = merged({"objective": {"name": "distillation"}}, changes)
+    return trained(store, teachers=[merged(SMALL, {"seeds": 1})], **given)
+
+
 def features_of(subject: Subject, split: str) -> torch.Tensor:
     """Return what the last layer is given, without hooks."""
     _, inputs = subject._data

@@ -15,7 +15,7 @@ from softtargets.measures import (
     run,
     trace_run,
 )
-from softtargets.measures.registry import GROUPS
+from softtargets.measures.registry import GROUPS, NETWORK_TRACES
 from softtargets.runs.record import read_history
 from softtargets.runs.spec import canonical_json
 from softtargets.runs.store import RunStore
@@ -94,7 +94,7 @@ def test_kept_numbers_stay_valid_as_long_as_versions_and_names_do(store) -> None
 def test_a_trace_is_a_column_of_the_history_or_the_network_at_each_snapshot(store) -> None:
     resolved = trained(store, training={"snapshot_every": 2, "evaluate_every": 3})
     history = read_history(store.path(resolved.identity))
-    for name in TRACES.keys() - {"information"}:
+    for name in TRACES.keys() - NETWORK_TRACES.keys():
         # the history has validation numbers of evaluated epochs alone
         expected = {row["epoch"]: row[name] for row in history if name in row}
         assert trace_run(resolved, store, name) == expected

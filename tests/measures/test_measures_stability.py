@@ -63,3 +63,18 @@ def test_other_labels_of_the_training_split_change_nothing() -> None:
     # the test split is clean and stands alone: no other split is looked at
     given = {"test.logits": torch.zeros(2, 2), "test.labels": torch.tensor([0, 1])}
     assert of_record("test.minor", Record(given)) == 0.5
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 150])
+def test_any_number_of_classes_is_averaged_over_those_with_examples(num_classes) -> None:
+    draw = torch.Generator().manual_seed(num_classes)
+    logits = torch.randn(400, num_classes, generator=draw)
+    labels = torch.randint(max(2, num_classes // 2), (400,), generator=draw)  # half of many classes have no example
+    given = Record({"test.logits": logits, "test.labels": labels})
+    probs, spreads, distances = logits.double().softmax(1), [], []
+    for label in labels.unique():
+        own = probs[labels == label]
+        spreads.append(float((own - own.mean(0)).norm(dim=1).mean()))  # Eq. 2
+        distances.append(float((own.mean(0) - probs.mean(0)).norm()))  # Eq. 5
+    assert of_record("stability.norm", given) == pytest.approx(sum(spreads) / len(spreads), rel=1e-9)
+    assert of_record("stability.inter.norm", given) == pytest.approx(sum(distances) / len(distances), rel=1e-9)

@@ -1,10 +1,15 @@
-"""Test accuracy at the last epoch, and at the epoch selected on the validation split."""
+"""Test accuracy at the last epoch, top-k accuracy, and accuracy at the epoch selected on the validation split."""
+
+from functools import partial
 
 from torch import Tensor
 
 from softtargets.measures.registry import measure
 from softtargets.metrics import accuracy
 from softtargets.runs.record import Record
+
+# Numbers of classes k for which the top-k accuracy is measured.
+TOP = (3, 5)
 
 
 def accuracy_on(
@@ -39,6 +44,23 @@ def error_of_test(record: Record) -> float | None:
     """Share of the test split that is misclassified."""
     reached = accuracy_on(record, "test")
     return None if reached is None else 1 - reached
+
+
+def _top(record: Record, k: int) -> float | None:
+    logits, labels = record.predictions["test.logits"], record.predictions["test.labels"]
+    if logits.shape[1] <= k or len(labels) == 0:
+        return None
+    return float(accuracy(logits=logits, labels=labels, top_k=k))
+
+
+for _k in TOP:
+    measure(
+        f"test.top{_k}_accuracy",
+        label=f"test accuracy, top {_k}",
+        unit="percent",
+        describes=f"Share of the test split whose true label is among the {_k} classes with the largest logits; "
+        f"defined for more than {_k} classes.",
+    )(partial(_top, k=_k))
 
 
 @measure("selected.test.accuracy", label="test accuracy, selected epoch", unit="percent")

@@ -1,9 +1,10 @@
-"""Accuracy on the validation split and on the clean and noisy parts of the training split."""
+"""Accuracy and NLL on the validation split, and accuracy on the clean and noisy parts of the training split."""
 
 from torch import Tensor
 
 from softtargets.measures.accuracy import accuracy_on
 from softtargets.measures.registry import measure
+from softtargets.metrics import nll
 from softtargets.runs.record import Predictions, Record
 
 
@@ -16,6 +17,13 @@ def mislabelled(predictions: Predictions) -> Tensor:
 def accuracy_of_validation(record: Record) -> float | None:
     """Accuracy on the validation split, against the observed labels."""
     return accuracy_on(record, "validation", labels="observed")
+
+
+@measure("validation.nll", label="validation NLL", unit="nats")
+def nll_of_validation(record: Record) -> float | None:
+    """Mean negative log-likelihood of the observed labels of the validation split."""
+    logits, labels = record.predictions["validation.logits"], record.predictions["validation.observed"]
+    return float(nll(logits=logits.double(), labels=labels)) if len(labels) else None
 
 
 @measure("train.accuracy", label="all training examples, true labels", unit="percent")

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets.analysis import mutual_information
-from softtargets.measures.registry import Measure, network_measures, snapshot_trace
+from softtargets.measures.registry import Measure, network_measures, network_trace
 from softtargets.measures.subject import Subject
 from softtargets.runs.snapshots import read_snapshots
 from softtargets.runs.streams import generator
@@ -31,7 +31,7 @@ def information(subject: Subject) -> dict[str, float]:
     return {"information": _information(subject, examples_of(subject))}
 
 
-@snapshot_trace("information")
+@network_trace("information")
 def information_through_training(subject: Subject) -> list[tuple[int, float]]:
     """Return the information after each epoch with saved weights, for the same examples and augmentations."""
     rows = examples_of(subject)

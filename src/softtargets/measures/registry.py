@@ -13,7 +13,7 @@ from softtargets.runs.record import Record
 Unit = Literal["percent", "fraction", "nats", "logits", "factor", "epochs"]
 OfRecord = Callable[[Record], float | None]
 OfGroup = Callable[[Subject], dict[str, float]]
-OfSnapshots = Callable[[Subject], list[tuple[int, float]]]
+OfEpochs = Callable[[Subject], list[tuple[int, float]]]
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Measure:
 MEASURES: dict[str, Measure] = {}
 # Functions of a trained network, by name. Each computes several measures; values that are not finite are omitted.
 GROUPS: dict[str, OfGroup] = {}
-# Numbers by epoch, by name: columns of the history, and those of `SNAPSHOT_TRACES`.
+# Numbers by epoch, by name: columns of the history, and those of `NETWORK_TRACES`.
 TRACES: dict[str, Measure] = {}
-# Functions of a run with saved weights of several epochs: (subject) -> (epoch, value) pairs.
-SNAPSHOT_TRACES: dict[str, OfSnapshots] = {}
+# Functions of a run that return its numbers by epoch: (subject) -> (epoch, value) pairs.
+NETWORK_TRACES: dict[str, OfEpochs] = {}
 
 
 def measure(
@@ -103,12 +103,12 @@ def history_traces(*measures: Measure) -> None:
         _add(TRACES, each)
 
 
-def snapshot_trace(name: str) -> Callable[[OfSnapshots], OfSnapshots]:
+def network_trace(name: str) -> Callable[[OfEpochs], OfEpochs]:
     """Register a function (subject) -> (epoch, value) pairs for a measure of the network by epoch."""
 
-    def register(compute: OfSnapshots) -> OfSnapshots:
+    def register(compute: OfEpochs) -> OfEpochs:
         _add(TRACES, MEASURES[name])
-        SNAPSHOT_TRACES[name] = compute
+        NETWORK_TRACES[name] = compute
         return compute
 
     return register

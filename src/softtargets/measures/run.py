@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from softtargets._errors import InputError, InputTypeError
 from softtargets._spec import Classes
-from softtargets.measures.registry import GROUPS, MEASURES, SNAPSHOT_TRACES
+from softtargets.measures.registry import GROUPS, MEASURES, NETWORK_TRACES
 from softtargets.measures.subject import Subject, opened
 from softtargets.runs.record import read_history, read_record
 from softtargets.runs.spec import ResolvedRun, canonical_json
@@ -106,8 +106,8 @@ def trace_run(resolved: ResolvedRun, store: RunStore, name: str, classes: Classe
     Raises:
         InputError: it needs weights that the run did not save, or classes that the data do not have.
     """
-    if name in SNAPSHOT_TRACES:
-        return dict(kept(resolved, store, {"figure": name, "classes": classes}, SNAPSHOT_TRACES[name], classes))
+    if name in NETWORK_TRACES:
+        return dict(kept(resolved, store, {"figure": name, "classes": classes}, NETWORK_TRACES[name], classes))
     history = read_history(store.path(resolved.identity))
     return {row["epoch"]: row[name] for row in history if name in row}
 

@@ -13,7 +13,7 @@ from softtargets.analysis import Projection, activations, projection
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
 from softtargets.data.sources import load_cached
-from softtargets.data.spec import DataSpec
+from softtargets.data.spec import AugmentationSpec, DataSpec
 from softtargets.runs.machine import quiet_machine
 from softtargets.runs.network import ROWS, load_trained
 from softtargets.runs.record import read_predictions
@@ -104,9 +104,15 @@ class Subject:
         labels = self.predictions[f"{split}.labels"]
         return torch.cat([evenly((labels == name).nonzero()[:, 0], most) for name in classes or self.classes])
 
-    def logits(self, rows: Tensor, draws: torch.Generator) -> Tensor:
-        """Return the logits of rows of the data set, augmented as in training."""
-        inputs = (self._data[1].batch(chunk, self.resolved.run.augmentation, draws) for chunk in rows.split(ROWS))
+    @property
+    def teachers(self) -> "tuple[Subject, ...]":
+        """The run's teachers, to be measured on the same data."""
+        return tuple(Subject(teacher, self.store, self._classes) for teacher in self.resolved.teachers or ())
+
+    def logits(self, rows: Tensor, draws: torch.Generator, augmentation: AugmentationSpec | None = None) -> Tensor:
+        """Return the logits of rows of the data set, augmented. Default: as in the training of this run."""
+        augmentation = augmentation or self.resolved.run.augmentation
+        inputs = (self._data[1].batch(chunk, augmentation, draws) for chunk in rows.split(ROWS))
         with torch.no_grad():
             return torch.cat([self.network(batch) for batch in inputs])
 

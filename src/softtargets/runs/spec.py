@@ -196,7 +196,7 @@ class RunSpec(Spec):
 class ResolvedRun(Spec):
     """A run specification with the values of "auto" settings, the fingerprint of the data and the recipe.
 
-    `identity` is the SHA-256 of its canonical JSON. The names or paths of the data set, of the file of recorded labels
+    `identity` is the SHA-256 of its canonical JSON. The names or paths of the data set, of the file of recorded labels,
     of the weights that training starts from and of files of the objective are left out of it: the same content under
     another name is the same run, and an edited file under the same name is another run. Teachers are represented by
     their identities.

@@ -91,29 +91,42 @@ class RunStore:
     def result(self, identity: str) -> dict[str, Any] | None:
         """Return the result of a finished run; None if there is none or its record is damaged.
 
-        A record is damaged if a file is missing, is not a regular file or does not match its size or checksum, or if
-        its specification is that of another run (a folder that was copied, renamed or linked).
-
         Raises:
             OSError: if the disk cannot be read, which is not treated as damage.
         """
-        folder = self.path(identity)
         try:
-            result = _read_json(folder / RESULT)
-            checksum = result.pop("checksum")
-            if checksum != _checksum_text(canonical_json(result)):
-                return None
-            if _identity_of(read_regular(folder / SPEC)) != identity:
-                return None
-            whole = all(
-                # records of earlier versions have no sizes; comparing them first is what makes a huge file cheap
-                result.get("sizes", {}).get(name, size := _size(folder / name)) == size
-                and checksum_file(folder / name) == expected
-                for name, expected in result["files"].items()
-            )
+            return self.checked_result(identity)
         except DAMAGE:
             return None
-        return result if whole else None
+
+    def checked_result(self, identity: str, *, checksums: bool = True) -> dict[str, Any]:
+        """Return the result of a finished run.
+
+        A record is damaged if a file is missing, is not a regular file or does not match its size or checksum, or if
+        its specification is that of another run (a folder that was copied, renamed or linked).
+
+        Args:
+            identity: of the run.
+            checksums: whether to compare the checksums of all files, which reads them, or only their sizes.
+
+        Raises:
+            DAMAGE: one of these exceptions, if there is no record or it is damaged; its text is the reason.
+            OSError: if the disk cannot be read, which is not treated as damage.
+        """
+        folder = self.path(identity)
+        result = _read_json(folder / RESULT)
+        checksum = result.pop("checksum")
+        if checksum != _checksum_text(canonical_json(result)):
+            raise ValueError(f"{RESULT} does not match its checksum")
+        if _identity_of(read_regular(folder / SPEC)) != identity:
+            raise ValueError(f"{SPEC} is that of another run")
+        for name, expected in result["files"].items():
+            # records of earlier versions have no sizes; comparing them first is what makes a huge file cheap
+            if result.get("sizes", {}).get(name, size := _size(folder / name)) != size:
+                raise ValueError(f"{name} does not have its recorded size")
+            if checksums and checksum_file(folder / name) != expected:
+                raise ValueError(f"{name} does not match its checksum")
+        return result
 
     def recorded(self) -> Iterator[ResolvedRun]:
         """Yield the specifications of the finished runs; records that cannot be read or moved are skipped."""

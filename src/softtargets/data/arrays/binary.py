@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from softtargets._errors import fail
-from softtargets._storage import shown_bytes
+from softtargets._storage import parse_json, shown_bytes
 from softtargets.data.arrays.file import ARGUMENT, CHUNK_BYTES, ArrayFile, Wanted, reading
 from softtargets.data.limits import MAX_WHOLE_BYTES
 
@@ -56,6 +56,18 @@ class NpzFile(ArrayFile):
         with reading(self.path):
             header = self._header(wanted)
             return _tensor(self._map(header)) if header.is_stored and header.dtype.isnative else None
+
+    def class_names(self, name: str) -> tuple[str, ...] | None:
+        """Return the texts in the array "class_names", or None if there is no such array of texts."""
+        if "class_names" not in self.names:
+            return None
+        with reading(self.path), zipfile.ZipFile(self.path) as archive:
+            info = archive.getinfo("class_names.npy")
+            if info.file_size > MAX_WHOLE_BYTES:
+                return None
+            with archive.open(info) as stream:
+                names = np.lib.format.read_array(stream, allow_pickle=False)
+        return tuple(map(str, names.tolist())) if names.dtype.kind == "U" and names.ndim == 1 else None
 
     def note(self, wanted: Wanted) -> str | None:
         with reading(self.path):
@@ -146,6 +158,13 @@ class SafetensorsFile(ArrayFile):
     def __init__(self, path: Path) -> None:
         with safe_open(path, framework="pt") as file:
             super().__init__(path, file.keys())
+
+    def class_names(self, name: str) -> tuple[str, ...] | None:
+        """Return the JSON list "class_names" of the metadata, or None if there is none."""
+        with reading(self.path), safe_open(self.path, framework="pt") as file:
+            written = (file.metadata() or {}).get("class_names")
+            names = None if written is None else parse_json(written)
+        return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
     def shape(self, wanted: Wanted) -> tuple[int | None, ...]:
         with reading(self.path), safe_open(self.path, framework="pt") as file:

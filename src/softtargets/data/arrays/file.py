@@ -89,7 +89,10 @@ class ArrayFile(ABC):
         return tuple(numbers[number] for number in expected)
 
     def class_names(self, name: str) -> tuple[str, ...] | None:
-        """Return the class names in the names of the columns of `name`, or None if the columns are numbered."""
+        """Return the class names that the file has for `name`, in its order, or None.
+
+        They are in the names of its columns, unless those are numbered.
+        """
         columns = self.columns(name)
         suffixes = tuple(self._suffix(name, column) for column in columns)
         return None if columns == (name,) or "0" in suffixes else suffixes

@@ -49,7 +49,7 @@ class Predictions:
             .safetensors file, or exceed 1 GiB.
         kind: Whether the values are logits or probabilities.
         labels: (N,) int64 in [0, K) if the files hold labels, else None.
-        class_names: The class names in the column names, in the order of the values, or None.
+        class_names: The class names in the files, in the order of the values, or None.
     """
 
     values: Tensor

@@ -32,7 +32,7 @@ class PredictionFiles:
         kind: Whether the values are logits or probabilities.
         num_classes: K.
         num_rows: N, or None if it is unknown before a .csv file is read.
-        class_names: The class names in the column names, in the order of the values, or None.
+        class_names: The class names in the files, in the order of the values, or None.
         has_labels: Whether there are labels.
         notes: Remarks for the user on how the files are read.
     """
@@ -111,8 +111,9 @@ def open_predictions(
     An .npz or .safetensors file holds arrays: (N, K) values and (N,) labels. Nothing is unpickled. A .parquet or .csv
     file holds columns: the labels, and the values as one column of lists (JSON lists in CSV), or as K columns
     ``probs_0``, ``probs_1``, ... (also ``probs.0``), or as ``probs_cat``, ``probs_dog``, ... in the order of the
-    classes. In the last case a column of labels may hold class names too. Whether the values are logits or
-    probabilities follows from their name, never from the numbers.
+    classes. In the last case a column of labels may hold class names too. Files of arrays may hold class names: an
+    array of texts "class_names" in .npz, a JSON list "class_names" in the metadata of .safetensors. Whether the values
+    are logits or probabilities follows from their name, never from the numbers.
 
     This function checks headers, and the first row of .parquet and .csv files. All rows are checked when they are read.
 
@@ -139,6 +140,9 @@ def open_predictions(
     class_names = files[0].class_names(name)
     found = [values_of(file, kind, name) for file in files]
     width = found[0].width if num_classes is None else num_classes
+    if class_names is not None and len(class_names) != width:
+        required, got = f"{width} class names, one for each value of a row", f"{len(class_names)} in {files[0].path}"
+        raise fail(ARGUMENT, required, got, "write as many names as classes, or leave them out")
     parts: list[PredictionPart] = []
     for file, (values, count, own_width) in zip(files, found, strict=True):
         if own_width != width:
@@ -146,7 +150,9 @@ def open_predictions(
             required = f"{width} values in every row, {whose}"
             raise fail(ARGUMENT, required, f"{own_width} in {file.path}", "give the same classes everywhere")
         if file.class_names(name) != class_names:
-            got = f"{', '.join(file.columns(name))} in {file.path}"
+            columns = file.columns(name)
+            shown = columns if len(columns) > 1 else file.class_names(name) or ("no class names",)
+            got = f"{', '.join(shown)} in {file.path}"
             raise fail(ARGUMENT, f"the classes in the order of {files[0].path}", got, "write them in one order")
         beside = () if labels is None else (labels_of(file, labels, class_names, count)[0],)
         parts.append(PredictionPart(file, (values, *beside), count))

@@ -1,0 +1,91 @@
+"""The coverage page agrees with the studies, the records, and the public functions."""
+
+import importlib
+import json
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from softtargets.studies.catalog import list_studies, shipped
+from softtargets.studies.schema import Study
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "coverage.md"
+NO_RECORD = ("exact", "—")
+
+
+def _rows(head: str) -> list[list[str]]:
+    """Return the cells of every table with this first line."""
+    tables = re.findall(rf"^{re.escape(head)}\n\|[-|]+\n((?:\|.*\n?)+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for table in tables for line in table.splitlines()]
+
+
+COMMANDS = _rows("| item | what it shows | command | record |")
+METHODS = _rows("| item | in Python | page |")
+
+
+@cache
+def _studies() -> dict[str, Study]:
+    return {study.name: study for study in list_studies()}
+
+
+def _words(command: str) -> list[str]:
+    return shlex.split(command.strip("`"))
+
+
+@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row[2])
+def test_a_command_names_an_output_that_can_be_computed(row) -> None:
+    item, shows, command, _ = row
+    assert item
+    assert shows
+    program, verb, study, output, *options = _words(command)
+    assert (program, verb) == ("softtargets", "run")
+    found = _studies()[study].outputs[output]
+    assert found.unavailable is None
+    # a figure or a table of a paper is in the title of its output
+    numbers = re.findall(r"(?:Fig\.|Tables?|Sec\.) (\d+)", item)
+    assert all(number in found.title for number in numbers)
+    places = [options[place + 1].partition("=")[0] for place, word in enumerate(options) if word == "--at"]
+    known = "".join(path.read_text() for path in shipped()[study].glob("*.toml"))
+    assert all(f'"{place}"' in known for place in places)
+
+
+def test_every_output_has_one_row() -> None:
+    listed = [tuple(_words(command)[2:4]) for _, _, command, _ in COMMANDS]
+    assert len(set(listed)) == len(listed)
+    available = {
+        (study.name, name)
+        for study in _studies().values()
+        for name, output in study.outputs.items()
+        if output.unavailable is None
+    }
+    assert set(listed) == available
+
+
+@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row[2])
+def test_a_record_contains_the_output_and_a_row_without_one_has_none(row) -> None:
+    _, _, study, output, *_ = _words(row[2])
+    recorded = {
+        name
+        for path in (ROOT / "records" / study).glob("*/results.json")
+        for name in json.loads(path.read_text())["outputs"]
+    }
+    # the runs of this study on digits are kept as a table of numbers alone
+    recorded |= {name for name in ("digits", "digits-instance", "digits-transition") if study == "noise-benchmark"}
+    assert (row[3] not in NO_RECORD) == (output in recorded)
+    for link in re.findall(r"\]\(([^)]+)\)", row[3]):
+        assert (PAGE.parent / link).resolve() == ROOT / "records" / study / "README.md"
+        assert (PAGE.parent / link).exists()
+
+
+@pytest.mark.parametrize("row", METHODS, ids=lambda row: row[1])
+def test_a_method_is_a_public_name_with_a_page(row) -> None:
+    _, names, page = row
+    for name in re.findall(r"`([\w.]+)`", names):
+        room, _, function = name.partition(".")
+        assert hasattr(importlib.import_module(f"softtargets.{room}"), function), name
+    (link,) = re.findall(r"\]\(([^)]+)\)", page)
+    assert (PAGE.parent / link).exists()
