@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,11 +26,11 @@ ALL = AugmentationSpec.parse(
 )
 
 
-def loaded(path: Path, cache: Path | None = None, **values: object) -> Dataset:
+def loaded(path: Path, cache: Path | None = None, **values: Any) -> Dataset:
     return load(DataSpec.parse({"name": path, "test": 0, "validation": 0, **values}), cache=cache)
 
 
-def refused(text: str, path: Path, **values: object) -> None:
+def refused(text: str, path: Path, **values: Any) -> None:
     with pytest.raises(InputError, match=re.escape(text)):
         loaded(path, **values)
 
@@ -212,7 +213,7 @@ def test_a_temporary_copy_is_deleted_with_its_data_set(tmp_path: Path, monkeypat
 def test_what_decides_between_memory_and_stream(tmp_path: Path, monkeypatch, png, write_images) -> None:
     path = write_images(tmp_path / "set.parquet", [png(row, (4, 4)) for row in range(6)], [0, 1] * 3)
 
-    def streamed(**values: object) -> bool:
+    def streamed(**values: Any) -> bool:
         return isinstance(loaded(path, **values).inputs, StreamedImages)
 
     assert not streamed()
@@ -277,7 +278,7 @@ def test_normalization_that_is_given(folder: Path) -> None:
 def test_statistics_of_a_stream_are_computed_once(folder: Path, tmp_path: Path, monkeypatch) -> None:
     data = loaded(folder, tmp_path / "cache", size=8)
     mean, std = normalization(data)
-    pixels = torch.stack([data.inputs.pixels(row, AugmentationSpec(), None) for row in range(12)]).double() / 255  # pyright: ignore[reportAttributeAccessIssue]
+    pixels = torch.stack([data.inputs.pixels(row, AugmentationSpec(), None) for row in range(12)]).double() / 255
     torch.testing.assert_close(mean.double(), pixels.mean((0, 2, 3)), rtol=1e-6, atol=0)
     torch.testing.assert_close(std.double(), pixels.std((0, 2, 3), correction=0), rtol=1e-6, atol=0)
     monkeypatch.setattr(StreamedImages, "batches", None)

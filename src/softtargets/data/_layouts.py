@@ -110,7 +110,7 @@ def _cub(folder: Path) -> Files:
         if absent is not None:
             raise fail("name", f"a line for each image in {name}", f"none for image {absent}", "add it")
     known = folder / "classes.txt"
-    names = dict(_pairs(known)) if known.is_file() else {}
+    names = dict(_pairs(known)) if known.is_file() else {label: label for label in labels.values()}
     entries = [
         _Entry("train" if splits[number] == "1" else "test", f"images/{inner}", labels[number], f"images.txt, {number}")
         for number, inner in images.items()
@@ -142,6 +142,8 @@ def _from_json(folder: Path, files: Mapping[str, Path]) -> Files:
         # the labels of a competition's test images are not published
         if split == "train" or any(entry.label for entry in found):
             entries += found
+    # files without categories give numbers, which need not be without gaps
+    names = names or {entry.label: entry.label for entry in entries if entry.label}
     return _numbered(folder.resolve().name, folder, entries, names)
 
 

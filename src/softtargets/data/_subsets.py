@@ -98,7 +98,8 @@ def _tail(counts: Tensor, tail: LongTail, generator: torch.Generator, class_name
     wanted[order] = sizes
     empty = torch.nonzero(wanted == 0).flatten().tolist()
     if empty:
-        shown = f"none of class {empty[0]} ('{class_names[empty[0]]}'), and {len(empty)} empty classes in all"
+        others = f", nor of {len(empty) - 1} other classes" if len(empty) > 1 else ""
+        shown = f"none of class {empty[0]} ('{class_names[empty[0]]}'){others}"
         remedy = "set smallest, raise largest, or use a flatter tail or fewer classes"
         raise fail("long_tail", "at least one training example of every class", shown, remedy)
     return torch.minimum(wanted, counts)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,8 @@ class Dataset:
 
     name: str
     fingerprint: str
-    inputs: Tensor | StreamedImages
+    # a Tensor or StreamedImages; most code knows which of the two it has
+    inputs: Any
     labels: Tensor
     class_names: tuple[str, ...]
     splits: dict[str, Tensor]
