@@ -171,4 +171,9 @@ def test_folders_that_are_refused(tmp_path: Path, folder: Path, png: Png) -> Non
     (tmp_path / "only" / "test" / "dog").mkdir(parents=True)
     refused("name: a folder named train; got only test in", tmp_path / "only")
     refused("holds images", folder, features=("x",))
-    refused("image: one of the columns of animals: image, label; got 'picture'", folder, image="picture")
+
+
+def test_a_folder_has_one_column_of_images_and_one_of_labels_whatever_they_are_called(folder: Path) -> None:
+    data = loaded(folder, image="img", label="fine_label")
+    assert data.inputs[:, 0, 0, 0].tolist() == [2, 4, 1, 3]
+    assert data.labels.tolist() == [0, 0, 1, 1]

@@ -29,7 +29,8 @@ def preview_examples(dataset: Dataset | None, rows: Tensor) -> tuple[ExamplePrev
         return tuple(_picture(dataset.inputs[row]) for row in rows.tolist())
     if dataset.texts is not None:
         return tuple(ExamplePreview(text=_shortened(dataset.texts[row])) for row in rows.tolist())
-    return tuple(ExamplePreview(numbers=tuple(dataset.inputs[row, :_SHOWN_COLUMNS].tolist())) for row in rows.tolist())
+    numbers = (dataset.inputs[row][:_SHOWN_COLUMNS].tolist() for row in rows.tolist())
+    return tuple(ExamplePreview(numbers=tuple(shown)) for shown in numbers)
 
 
 def _picture(image: Tensor) -> ExamplePreview:

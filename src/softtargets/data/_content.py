@@ -7,7 +7,6 @@ import os
 import uuid
 import zlib
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from softtargets._storage import open_regular, parse_json
+from softtargets.data.encoded import EncodedImages, Strings
 from softtargets.data.spec import DataSpec
 
 # Increase when the decoding changes, so that cached copies of an earlier version are not used.
@@ -24,32 +24,70 @@ _FORMAT = 3
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """inputs (N, C, H, W) or (N, D), uint8 or float64; labels (N,) int64; origin (N,) uint8, index into SPLITS."""
+    """A data set before it is split.
 
-    inputs: Tensor
+    Args:
+        inputs: (N, C, H, W) or (N, D), uint8 or float64; or images that are streamed.
+        labels: (N,) int64; 0 for a row without a label.
+        origin: (N,) uint8, index into SPLITS.
+        class_names: the name of each class.
+        texts: the texts, if the inputs are word counts.
+        labelled: (N,) bool, False for a row without a label; None if all rows have one.
+    """
+
+    inputs: Tensor | EncodedImages
     labels: Tensor
     origin: Tensor
     class_names: tuple[str, ...]
     texts: tuple[str, ...] | None = None
+    labelled: Tensor | None = None
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of every value, type, shape and name."""
+        """Return the SHA-256 of every value, type, shape and name; of streamed images of their encoded bytes."""
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
-        for tensor in (self.inputs, self.labels, self.origin, *_packed(self.texts).values()):
-            digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
-            digest.update(_bytes(tensor))
+        if isinstance(self.inputs, Tensor):
+            _update(digest, self.inputs)
+        else:
+            for row in range(len(self.inputs)):
+                data = self.inputs.read(row)
+                digest.update(Path(data).read_bytes() if isinstance(data, str) else data)
+        for tensor in (self.labels, self.origin, *_packed(self.texts).values()):
+            _update(digest, tensor)
+        if self.labelled is not None:
+            _update(digest, self.labelled)
         return digest.hexdigest()
+
+
+def _update(digest: "hashlib._Hash", tensor: Tensor) -> None:
+    digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+    digest.update(_bytes(tensor))
 
 
 def key(source: str, spec: DataSpec) -> str:
     """Return the cache key of `source` decoded under `spec`; it depends only on what changes the result."""
     chosen = [_FORMAT, source, spec.label, spec.image, spec.text, spec.features, spec.num_classes]
+    chosen += [
+        spec.stream,
+        spec.size,
+        spec.test_size,
+        spec.resize,
+        spec.unlabelled is not None,
+        spec.validation_as_test,
+    ]
     return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:32]
+
+
+def packed_images(cache: Path, source: str, spec: DataSpec) -> Path:
+    """Return the file that the encoded images of a column of `source` are copied into."""
+    chosen = json.dumps([_FORMAT, source, spec.image])
+    return cache / f"{hashlib.sha256(chosen.encode()).hexdigest()[:32]}.images"
 
 
 def store(cache: Path, name: str, content: Content) -> None:
     """Write `content` to the cache atomically; an error leaves the cache without it."""
-    tensors = {"inputs": content.inputs, "labels": content.labels, "origin": content.origin, **_packed(content.texts)}
+    tensors = {"labels": content.labels, "origin": content.origin, **_packed(content.texts), **_of_inputs(content)}
+    if content.labelled is not None:
+        tensors["labelled"] = content.labelled
     metadata = {"class_names": json.dumps(content.class_names), "checksum": _checksum(tensors)}
     part = cache / f".{name}.{os.getpid()}-{uuid.uuid4().hex}.part"
     try:
@@ -61,20 +99,45 @@ def store(cache: Path, name: str, content: Content) -> None:
             part.unlink(missing_ok=True)
 
 
-def restore(cache: Path, name: str) -> Content | None:
-    """Read what :func:`store` wrote; None if it is absent or damaged."""
+def restore(cache: Path, name: str, images: Path | None) -> Content | None:
+    """Read what :func:`store` wrote; None if it is absent or damaged.
+
+    Args:
+        cache: the folder of the cache.
+        name: the key.
+        images: the folder that images are inside, if each is a file, or the file of encoded images.
+    """
     try:
         open_regular(_path(cache, name)).close()
         with safe_open(_path(cache, name), framework="pt") as file:
-            names = ["inputs", "labels", "origin", *({"text", "ends"} & set(file.keys()))]
-            tensors = {part: file.get_tensor(part) for part in names}
+            tensors = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118 (not a mapping)
             metadata = file.metadata() or {}
         if metadata.get("checksum") != _checksum(tensors):
             return None
-        texts = _unpacked(tensors.pop("text"), tensors.pop("ends")) if "text" in tensors else None
-        return Content(**tensors, class_names=tuple(parse_json(metadata["class_names"])), texts=texts)
-    except (OSError, SafetensorError, KeyError, ValueError):
+        texts = Strings(tensors.pop("text"), tensors.pop("ends")).all() if "text" in tensors else None
+        if "headers" in tensors:
+            inputs = _encoded(tensors, images)
+        else:
+            inputs = tensors.pop("inputs")
+        return Content(inputs, **tensors, class_names=tuple(parse_json(metadata["class_names"])), texts=texts)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
+
+
+def _of_inputs(content: Content) -> dict[str, Tensor]:
+    inputs = content.inputs
+    if isinstance(inputs, Tensor):
+        return {"inputs": inputs}
+    ranges = {} if inputs.ranges is None else {"ranges": inputs.ranges}
+    return {"headers": inputs.headers, "names": inputs.names.text, "name_ends": inputs.names.ends, **ranges}
+
+
+def _encoded(tensors: dict[str, Tensor], images: Path | None) -> EncodedImages:
+    names = Strings(tensors.pop("names"), tensors.pop("name_ends"))
+    headers, ranges = tensors.pop("headers"), tensors.pop("ranges", None)
+    if images is None or (ranges is not None and images.stat().st_size != int(ranges[:, 1].sum())):
+        raise ValueError("no encoded images of this size")
+    return EncodedImages(images, names, ranges, headers)
 
 
 def _path(cache: Path, name: str) -> Path:
@@ -85,14 +148,8 @@ def _packed(texts: tuple[str, ...] | None) -> dict[str, Tensor]:
     """Return all texts joined as UTF-8, (bytes,) uint8, and the end of each, (N,) int64."""
     if texts is None:
         return {}
-    encoded = [text.encode() for text in texts]
-    ends = torch.tensor([len(text) for text in encoded]).cumsum(0)
-    return {"text": torch.frombuffer(bytearray(b"".join(encoded)), dtype=torch.uint8), "ends": ends}
-
-
-def _unpacked(text: Tensor, ends: Tensor) -> tuple[str, ...]:
-    whole, places = bytes(_bytes(text)), [0, *ends.tolist()]
-    return tuple(whole[start:end].decode() for start, end in pairwise(places))
+    strings = Strings.of(texts)
+    return {"text": strings.text, "ends": strings.ends}
 
 
 def _bytes(tensor: Tensor) -> memoryview:

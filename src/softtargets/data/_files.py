@@ -13,7 +13,7 @@ from softtargets._storage import UnfitFileError, kind_of, memory_bytes, open_reg
 from softtargets.data.dataset import SPLITS
 from softtargets.data.limits import data_bytes, unreadable
 
-Kind = Literal["parquet", "csv", "images"]
+Kind = Literal["parquet", "csv", "images", "listed"]
 
 ALIASES = {
     "train": "train",
@@ -24,41 +24,62 @@ ALIASES = {
     "test": "test",
 }
 _TABLES: dict[str, Kind] = {".parquet": "parquet", ".csv": "csv"}
-_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"}
+IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"}
+# The folder of training images without a label.
+UNLABELLED = "unlabelled"
 # Paths share suffixes and parts of words, so unrelated names are similar too: nofile.csv and one.csv have 0.7.
 _PATH_CUTOFF = 0.75
 _SPLIT_FILE = re.compile(rf"({'|'.join(ALIASES)})(?:-(\d+)-of-(\d+)(?:-\w+)?)?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class File:
-    """One file: its split, its path, its path inside the data set, and the class of an image."""
+    """One file: its split, the folder of the data set, its path inside it, and the class of an image, if it has one."""
 
     split: str
-    path: Path
+    folder: Path
     inner: str
-    class_name: str = ""
+    class_name: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self.folder / self.inner
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a data set in a fixed order, and the sorted classes of a folder of images."""
+    """The files of a data set in a fixed order, and the classes of images, which are files each.
+
+    The path of an image in a folder of images ("images") tells its split and its class; of other images ("listed") a
+    list does.
+    """
 
     name: str
     kind: Kind
     files: tuple[File, ...]
     class_names: tuple[str, ...] = ()
 
+    @property
+    def holds_images(self) -> bool:
+        """Whether each file is an image."""
+        return self.kind in ("images", "listed")
+
     def identity(self) -> str:
-        """Return the SHA-256 of every file's bytes with its split, or with its path in a folder of images."""
+        """Return the SHA-256 of every file's bytes with its split, or with its path and class if it is an image."""
         digest = hashlib.sha256(self.kind.encode())
         for name in self.class_names:
             digest.update(b"\0class " + os.fsencode(name))
         limit = data_bytes() if self.kind == "csv" else memory_bytes()
         for file in self.files:
-            label = file.inner if self.kind == "images" else file.split
-            digest.update(b"\0" + os.fsencode(label) + b"\0" + _hash(file.path, limit))
+            digest.update(b"\0" + os.fsencode(self._told(file)) + b"\0" + _hash(file.path, limit))
         return digest.hexdigest()
+
+    def _told(self, file: File) -> str:
+        """Return what is hashed with a file's bytes; in a folder of images its path tells the split and the class."""
+        if self.kind == "listed":
+            return "\0".join((file.split, file.inner, file.class_name or ""))
+        return file.inner if self.kind == "images" else file.split
 
 
 def find(path: Path) -> Files:
@@ -70,12 +91,12 @@ def find(path: Path) -> Files:
     if not path.is_file() and not path.is_dir():
         got = f"'{path}', {kind_of(path.stat().st_mode)}"
         raise fail("name", "a file or a folder", got, "give the path of a data file")
-    _check_name(path)
+    check_name(path)
     if path.is_file():
         kind = _TABLES.get(path.suffix.lower())
         if kind is None:
             raise fail("name", "a .parquet or .csv file, or a folder", f"'{path}'", "convert it to one of these")
-        return Files(path.stem, kind, (File("train", path, path.name),))
+        return Files(path.stem, kind, (File("train", path.parent, path.name),))
     tables = _split_tables(path) or _split_tables(path / "data")
     return Files(path.resolve().name, *tables) if tables else _image_folder(path)
 
@@ -97,7 +118,7 @@ def suggestion(name: str, *, folders_only: bool = False) -> str | None:
     path = Path(name).expanduser()
     while not path.parent.is_dir():
         path = path.parent
-    siblings = [entry.name for entry in _visible(path.parent) if entry.is_dir() or not folders_only]
+    siblings = [entry.name for entry in visible(path.parent) if entry.is_dir() or not folders_only]
     embedded = ["digits"] if name == path.name else []
     close = nearest(path.name, [*embedded, *siblings], cutoff=_PATH_CUTOFF)
     if close is None or close in embedded:
@@ -115,16 +136,17 @@ def _hash(path: Path, max_bytes: int) -> bytes:
         raise fail("name", "files that can be read", f"{path}: {error.strerror}", "check its permissions") from error
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
+    """Return the entries of a folder whose names do not begin with a dot, sorted; none if it is not a folder."""
     if not folder.is_dir():
         return []
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     for entry in entries:
-        _check_name(entry)
+        check_name(entry)
     return entries
 
 
-def _check_name(path: Path) -> None:
+def check_name(path: Path) -> None:
     """Require a name that can be shown and stored as text."""
     try:
         path.name.encode()
@@ -136,7 +158,7 @@ def _check_name(path: Path) -> None:
 def _split_tables(folder: Path) -> tuple[Kind, tuple[File, ...]] | None:
     """Find Parquet or CSV files that are named by split, one file or shards per split."""
     named: dict[str, list[tuple[Path, re.Match[str]]]] = {}
-    for entry in _visible(folder):
+    for entry in visible(folder):
         match = _SPLIT_FILE.fullmatch(entry.stem.lower())
         if match and entry.is_file() and entry.suffix.lower() in _TABLES:
             named.setdefault(ALIASES[match[1]], []).append((entry, match))
@@ -146,7 +168,7 @@ def _split_tables(folder: Path) -> tuple[Kind, tuple[File, ...]] | None:
     kinds = {entry.suffix.lower() for entry in found}
     if len(kinds) > 1:
         raise fail("name", "either Parquet or CSV files in one folder", _listed(found), "move the others elsewhere")
-    ordered = [File(split, entry, entry.name) for split in SPLITS for entry in _whole(split, named.get(split, []))]
+    ordered = [File(split, folder, entry.name) for split in SPLITS for entry in _whole(split, named.get(split, []))]
     return _TABLES[kinds.pop()], tuple(ordered)
 
 
@@ -166,7 +188,7 @@ def _whole(split: str, group: list[tuple[Path, re.Match[str]]]) -> list[Path]:
 
 def _image_folder(folder: Path) -> Files:
     """Find one folder of images per class, in `folder` or in its train, validation and test folders."""
-    inside = [entry for entry in _visible(folder) if entry.is_dir()]
+    inside = [entry for entry in visible(folder) if entry.is_dir()]
     roots = [(ALIASES[entry.name.lower()], entry) for entry in inside if entry.name.lower() in ALIASES]
     splits = [split for split, _ in roots]
     if len(set(splits)) < len(splits):
@@ -177,22 +199,40 @@ def _image_folder(folder: Path) -> Files:
         roots = [("train", folder)]
     files, classes = [], set()
     for split, root in sorted(roots, key=lambda item: SPLITS.index(item[0])):
-        classes |= {entry.name for entry in _visible(root) if entry.is_dir()}
-        for path in sorted(root.rglob("*")):
-            inner = path.relative_to(root)
-            _check_name(path)
-            if path.suffix.lower() not in _IMAGES or any(name.startswith(".") for name in inner.parts):
-                continue
-            if len(inner.parts) < 2:
-                raise fail("name", "every image in the folder of its class", f"'{path}'", "move it into one")
-            files.append(File(split, path, path.relative_to(folder).as_posix(), inner.parts[0]))
+        classes |= {entry.name for entry in visible(root) if entry.is_dir()}
+        inner = "" if root == folder else f"{root.name}/"
+        for path in _images_in(root):
+            name, below, _ = path.partition("/")
+            if not below:
+                got = f"'{root / path}'"
+                raise fail("name", "every image in the folder of its class", got, "move it into one")
+            files.append(File(split, folder, inner + path, None if name.lower() == UNLABELLED else name))
     if not files:
         required = (
             "a folder with train.parquet or train.csv (and test, validation), or a folder of images for each class"
         )
-        there = _listed(_visible(folder)) or "nothing"
+        there = _listed(visible(folder)) or "nothing"
         raise fail("name", required, f"'{folder}' with {there}", "check the path, or name one file in it")
-    return Files(folder.resolve().name, "images", tuple(files), tuple(sorted(classes)))
+    named = sorted(name for name in classes if name.lower() != UNLABELLED)
+    return Files(folder.resolve().name, "images", tuple(files), tuple(named))
+
+
+def _images_in(root: Path) -> list[str]:
+    """Return the paths of the images below a folder, with slashes, sorted as paths are: by their parts."""
+    found: list[tuple[str, ...]] = []
+    for folder, below, names in os.walk(root, followlinks=True, onerror=_unreadable_folder):
+        below[:] = [name for name in below if not name.startswith(".")]
+        parts = Path(folder).relative_to(root).parts
+        for name in (*below, *names):
+            check_name(Path(folder, name))
+        found += [
+            (*parts, name) for name in names if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGES
+        ]
+    return ["/".join(parts) for parts in sorted(found)]
+
+
+def _unreadable_folder(error: OSError) -> None:
+    raise fail("name", "folders that can be read", f"{error.filename}: {error.strerror}", "check its permissions")
 
 
 def _listed(paths: Iterable[Path]) -> str:

@@ -3,12 +3,13 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from softtargets._errors import InputError, fail
+from softtargets.data._columns import choose, names_of
 from softtargets.data._files import ALIASES, suggestion
-from softtargets.data._tables import Part, choose, names_of, reading
+from softtargets.data._tables import Part, reading
 from softtargets.data.spec import DataSpec
 
 _OFFLINE = "HF_HUB_OFFLINE"
@@ -30,9 +31,10 @@ class Hub:
         parts: list[Part] = []
         for split, data in self._splits.items():
             file = f"{self.name} ({split})"
-            columns = choose(data.features, spec, file, parts)
+            columns = choose(data.features, spec, file, parts[0].columns if parts else None)
             table = data.select_columns(columns.names).data.table
-            parts.append(Part(split, file, table, columns, names_of(data.features[columns.label]), opens_paths=True))
+            images = partial(_images, data, columns.image) if columns.image else None
+            parts.append(Part(split, file, table, columns, names_of(data.features[columns.label]), images=images))
         return parts
 
     @cached_property
@@ -52,6 +54,14 @@ class Hub:
         # the first of val, valid, dev and validation
         first = {split: name for name, split in reversed(known.items())}
         return {split: found[first[split]] for split in ("train", "validation", "test") if split in first}
+
+
+def _images(data: Any, column: str) -> Iterator[bytes | str | None]:
+    """Yield the bytes of each image, or the path of a file that the Hub's reader has downloaded."""
+    for chunk in data.data.table[column].chunks:
+        for cell in chunk:
+            value = cell.as_py() or {}
+            yield value.get("bytes") or value.get("path")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,11 +12,27 @@ from softtargets._errors import InputError, fail, shortened
 from softtargets.data._numbers import number_of
 from softtargets.data._splits import no_training_example
 from softtargets.data._tables import Part, no_rows
+from softtargets.data.spec import DataSpec
 
 _FIX = "fix or drop that row"
 
 
-def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> tuple[Tensor, tuple[str, ...]]:
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels of a data set.
+
+    Args:
+        labels: (N,) int64; 0 for a row without a label.
+        labelled: (N,) bool, False for a row without a label; None if all rows have one.
+        class_names: the name of each class.
+    """
+
+    labels: Tensor
+    labelled: Tensor | None
+    class_names: tuple[str, ...]
+
+
+def read_labels(parts: Sequence[Part], spec: DataSpec) -> Labels:
     """Read the labels of all parts, one part after the other.
 
     Whole numbers (also written as 3.0, or as text) are class indices. A column without any number holds class names,
@@ -23,17 +40,14 @@ def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> 
 
     Args:
         parts: Every file of the data set.
-        column: The label column.
-        num_classes: The number of classes that the specification declares, or None.
-
-    Returns:
-        (N,) int64 labels and the name of each class.
+        spec: The number of classes that it declares, and whether training rows without a label are allowed.
 
     Raises:
         InputError: a label that is missing, not a class or out of range, with its file and row; fewer than 2 classes; a
             class without an example.
     """
-    cells = read_cells(parts, column)
+    column, num_classes = parts[0].columns.label, spec.num_classes
+    cells = [_cells(part, column, optional=spec.unlabelled is not None and part.split == "train") for part in parts]
     if not any(cells):
         raise no_rows(parts[0].file)
     declared, files = declared_names(parts), files_of(parts)
@@ -47,23 +61,41 @@ def read_labels(parts: Sequence[Part], column: str, num_classes: int | None) -> 
             raise fail(
                 "label", "whole numbers, as its class names are given", f"{shortened(repr(text[0]))} in {text[1]}", _FIX
             )
-        names = tuple(sorted({str(cell) for part in cells for cell in part}))
+        names = tuple(sorted({str(cell) for part in cells for cell in part if cell is not None}))
         number_of = {name: index for index, name in enumerate(names)}
-        cells = [[number_of[str(cell)] for cell in part] for part in cells]
-    else:
+        cells = [[None if cell is None else number_of[str(cell)] for cell in part] for part in cells]
+    elif number is not None:
         names = _numbered(cells, parts, declared, num_classes)
+    else:
+        raise fail("label", "a label in at least two rows", f"none in {files}", "add labels")
     if num_classes is not None and len(names) != num_classes:
         required = f"{len(names)}, the number of class names in {files}"
         raise fail("num_classes", required, num_classes, "omit it or set it to that number")
     if len(names) < 2:
         got = f"only '{''.join(names)}' in {files}, column '{column}'"
         raise fail("label", "at least 2 classes", got, "add examples of another class")
-    return torch.tensor([int(cell) for part in cells for cell in part]), names
+    whole = [cell for part in cells for cell in part]
+    labelled = None if None not in whole else torch.tensor([cell is not None for cell in whole])
+    return Labels(torch.tensor([int(cell or 0) for cell in whole]), labelled, names)
 
 
 def read_cells(parts: Sequence[Part], column: str) -> list[list[int | str]]:
     """Read every cell as a class index or a class name; class names declared by the files are not used."""
-    return [[_cell(value, part, row) for row, value in enumerate(part.values(column))] for part in parts]
+    return [[cell for cell in _cells(part, column) if cell is not None] for part in parts]
+
+
+def _cells(part: Part, column: str, *, optional: bool = False) -> list[int | str | None]:
+    """Read the cells of a column; a missing label is None where it is optional."""
+    return [
+        None if optional and _is_missing(value) else _cell(value, part, row)
+        for row, value in enumerate(part.values(column))
+    ]
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def files_of(parts: Sequence[Part]) -> str:
@@ -74,10 +106,10 @@ def files_of(parts: Sequence[Part]) -> str:
 
 def _cell(value: Any, part: Part, row: int) -> int | str:
     """Return a class index or a class name."""
+    if _is_missing(value):
+        raise _bad(part, row, "a missing label")
     if isinstance(value, str):
         value = value.strip()
-    if value is None or value == "":
-        raise _bad(part, row, "a missing label")
     if isinstance(value, bool):
         return str(value)
     number = number_of(value)
@@ -97,7 +129,9 @@ def _bad(part: Part, row: int, got: str) -> InputError:
     return fail("label", "a whole number of at least 0, or a class name", f"{got} in {part.place(row)}", _FIX)
 
 
-def _first(kind: type, cells: list[list[int | str]], parts: Sequence[Part]) -> tuple[int | str, str] | None:
+def _first(
+    kind: type[int] | type[str], cells: list[list[int | str | None]], parts: Sequence[Part]
+) -> tuple[int | str, str] | None:
     for part, column in zip(parts, cells, strict=True):
         for row, cell in enumerate(column):
             if isinstance(cell, kind):
@@ -116,7 +150,10 @@ def declared_names(parts: Sequence[Part]) -> tuple[str, ...] | None:
 
 
 def _numbered(
-    cells: list[list[int | str]], parts: Sequence[Part], declared: tuple[str, ...] | None, num_classes: int | None
+    cells: list[list[int | str | None]],
+    parts: Sequence[Part],
+    declared: tuple[str, ...] | None,
+    num_classes: int | None,
 ) -> tuple[str, ...]:
     """Check class indices; return the names of the classes."""
     limit = len(declared) if declared is not None else num_classes
@@ -124,6 +161,8 @@ def _numbered(
     present: set[int] = set()
     for part, column in zip(parts, cells, strict=True):
         for row, cell in enumerate(column):
+            if cell is None:
+                continue
             if int(cell) < 0 or (limit is not None and int(cell) >= limit):
                 raise fail("label", f"at least 0{high}", f"{cell} in {part.place(row)}", _FIX)
             present.add(int(cell))

@@ -7,34 +7,72 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import InputError, fail
+from softtargets.data._content import Content
+from softtargets.data._subsets import training_subset
 from softtargets.data.dataset import SPLITS
 from softtargets.data.spec import DataSpec, Fold
 
 # A share of more than one half must leave this many training examples per class.
 KEPT_PER_CLASS = 5
+_IN_NO_SPLIT = 255
 _STREAMS = {"validation": 0, "test": 1, "limit": 2}
 
 
-def split(labels: Tensor, origin: Tensor, spec: DataSpec) -> dict[str, Tensor]:
+def split(labels: Tensor, origin: Tensor, spec: DataSpec, class_names: Sequence[str] = ()) -> dict[str, Tensor]:
     """Divide the rows into train, validation and test.
 
     A split that the data set already has is kept. Otherwise test is a share of the rows that are not validation, and
-    validation is a share of the remaining training rows. Limits are applied last. With a fold, the training rows that
-    the limit keeps are divided into folds, and validation is one of them.
+    validation is a share of the remaining training rows. Limits are applied last, and then subsets of the training
+    rows. With a fold, the training rows that are kept are divided into folds, and validation is one of them.
 
     Args:
         labels: (N,) int64.
-        origin: (N,) uint8, index into SPLITS: the data set's own split that the row comes from.
-        spec: The shares, the seed and the limits.
+        origin: (N,) uint8, index into SPLITS: the data set's own split that the row comes from. Rows with another
+            number are in no split.
+        spec: The shares, the seed, the limits and the subsets.
+        class_names: The name of each class. Default: their numbers.
 
     Returns:
         (n,) int64 rows in ascending order for each name in SPLITS.
 
     Raises:
         InputError: a share above 0 that is less than half an example; a share above 1/2 that leaves fewer than 5
-            training examples per class; more folds than training rows.
+            training examples per class; more folds than training rows; a long tail that leaves a class empty.
     """
     rows = {name: torch.nonzero(origin == index).flatten() for index, name in enumerate(SPLITS)}
+    _divide(rows, labels, spec)
+    if spec.per_class is not None or spec.long_tail is not None:
+        train = rows["train"]
+        names = class_names or tuple(map(str, range(int(labels.max()) + 1)))
+        subset = training_subset(labels[train], spec, names, _generator(spec.split_seed, "limit"))
+        rows["train"] = train[subset]
+    if spec.fold is not None:
+        held_out = _deal(len(rows["train"]), spec.fold, _generator(spec.split_seed, "validation"))
+        rows["train"], rows["validation"] = rows["train"][~held_out], rows["train"][held_out]
+    return rows
+
+
+def split_unlabelled(content: Content, spec: DataSpec) -> tuple[dict[str, Tensor], Tensor | None]:
+    """Divide the rows as :func:`split`; training rows without a label stay there, and labels are hidden.
+
+    Returns:
+        The splits, and (N,) bool, which rows have a label that is not hidden; None if all have.
+    """
+    labelled = content.labelled
+    origin = content.origin if labelled is None else content.origin.masked_fill(~labelled, _IN_NO_SPLIT)
+    rows = split(content.labels, origin, spec, content.class_names)
+    train = rows["train"]
+    if labelled is not None:
+        rows["train"] = torch.cat([train, torch.nonzero(~labelled).flatten()]).sort().values
+    if spec.unlabelled:
+        hidden = _hold_out(content.labels[train], spec.unlabelled, _generator(spec.split_seed, "limit"))
+        labelled = torch.ones(len(content.labels), dtype=torch.bool) if labelled is None else labelled.clone()
+        labelled[train[hidden]] = False
+    return rows, labelled
+
+
+def _divide(rows: dict[str, Tensor], labels: Tensor, spec: DataSpec) -> None:
+    """Hold out the splits that are missing from `rows`, and apply the limits."""
     own = {name for name in SPLITS if len(rows[name])}
     if spec.fold is not None:
         own.add("validation")
@@ -54,10 +92,6 @@ def split(labels: Tensor, origin: Tensor, spec: DataSpec) -> dict[str, Tensor]:
             if limit is not None:
                 first = _spread(labels[rows[name]], _generator(spec.split_seed, "limit"))[:limit]
                 rows[name] = rows[name][first.sort().values]
-    if spec.fold is not None:
-        held_out = _deal(len(rows["train"]), spec.fold, _generator(spec.split_seed, "validation"))
-        rows["train"], rows["validation"] = rows["train"][~held_out], rows["train"][held_out]
-    return rows
 
 
 def _check_share(name: str, share: float, labels: Tensor, data: str) -> None:

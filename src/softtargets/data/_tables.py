@@ -5,15 +5,18 @@ import csv
 import glob
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from softtargets._errors import InputError, fail, nearest, shortened
+from softtargets._errors import InputError, fail, shortened
 from softtargets._storage import open_regular, shown_bytes
+from softtargets.data._columns import Columns, choose, names_of, require
 from softtargets.data._files import File, Files
 from softtargets.data.limits import MAX_LINE_BYTES, check_raw_bytes, check_rows
 from softtargets.data.spec import DataSpec
@@ -28,32 +31,19 @@ _LONG_CELLS = 256
 
 
 @dataclass(frozen=True)
-class Columns:
-    """The columns that are read: the labels, and either an image column, a text column or features."""
-
-    label: str
-    image: str | None
-    features: tuple[str, ...]
-    text: str | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """All columns, the labels first."""
-        return [self.label, *(name for name in (self.image, self.text) if name), *self.features]
-
-
-@dataclass(frozen=True)
 class Part:
     """The rows of one file, of one split of a data set on the Hub, or of one split of a folder of images.
 
     Attributes:
         split: "train", "validation" or "test".
         file: Its name in errors.
-        table: The chosen columns; an image is a struct of bytes and path.
+        table: The chosen columns, except that of images.
         columns: The chosen columns by their role.
         class_names: The class names that the file declares, or None.
         image_files: The file of each row in a folder of images, else None.
-        opens_paths: Whether an image without bytes is read from its path. Never for a path written in a data file.
+        images: Yields the encoded image of each row, in order: its bytes, its path, or None if there is neither. Only
+            the user's own lists and folders give paths; a path written beside bytes in a data file is never opened.
+        folder: The folder that `image_files` are inside.
     """
 
     split: str
@@ -62,7 +52,8 @@ class Part:
     columns: Columns
     class_names: tuple[str, ...] | None = None
     image_files: tuple[str, ...] | None = None
-    opens_paths: bool = False
+    images: Callable[[], Iterator[bytes | str | None]] | None = None
+    folder: Path | None = None
 
     def place(self, row: int) -> str:
         """Return where a row is, for an error."""
@@ -74,104 +65,47 @@ class Part:
             yield from batch.column(0).to_pylist()
 
 
-def is_image(feature: Any) -> bool:
-    """Return whether a column has the Hub's schema of images."""
-    return type(feature).__name__ == "Image" or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
-
-
-def choose(features: Mapping[str, Any], spec: DataSpec, file: str, earlier: Sequence[Part] = ()) -> Columns:
-    """Choose the columns to read; for later files the same as for the first one.
-
-    Raises:
-        InputError: a column that does not exist, or several image columns and none named.
-    """
-    require([spec.label], "label", features, file)
-    if earlier:
-        columns = earlier[0].columns
-        require([columns.image] if columns.image else [], "image", features, file)
-        require([columns.text] if columns.text else [], "text", features, file)
-        require(columns.features, "features", features, file)
-        return columns
-    if spec.features is not None:
-        require(spec.features, "features", features, file)
-        return Columns(spec.label, None, spec.features)
-    if spec.text is not None:
-        require([spec.text], "text", features, file)
-        return Columns(spec.label, None, (), spec.text)
-    images = [name for name, feature in features.items() if is_image(feature) and name != spec.label]
-    if spec.image is not None:
-        require([spec.image], "image", features, file)
-        if spec.image not in images:
-            raise fail(
-                "image",
-                "a column of images, each {bytes, path}",
-                f"'{spec.image}' of {file}",
-                f"use one of {', '.join(images)}" if images else "leave it out to read a table of numbers",
-            )
-        return Columns(spec.label, spec.image, ())
-    if len(images) > 1:
-        raise fail("image", f"one of {', '.join(images)}", "nothing", "name the column to read")
-    if images:
-        return Columns(spec.label, images[0], ())
-    others = tuple(name for name in features if name != spec.label)
-    if not others:
-        raise fail(
-            "features", "at least one column beside the label", f"none in {file}", "add a column of numbers or texts"
-        )
-    return Columns(spec.label, None, others)
-
-
-def require(names: Iterable[str], argument: str, known: Iterable[str], file: str) -> None:
-    """Require columns of a file."""
-    there = list(known)
-    for name in names:
-        if name not in there:
-            close = nearest(name, there)
-            raise fail(
-                argument,
-                f"one of the columns of {file}: {', '.join(there)}",
-                f"'{name}'",
-                f"did you mean '{close}'?" if close else f"set {argument} to one of these names",
-            )
-
-
 def read_tables(source: Files, spec: DataSpec) -> list[Part]:
     """Read the chosen columns of Parquet or CSV files, a part for each file."""
-    return _read_parts(source, lambda features, file, parts: choose(features, spec, file, parts))
+    return _read_parts(source, lambda features, file, columns: choose(features, spec, file, columns))
 
 
-def read_column(source: Files, name: str) -> list[Part]:
-    """Read one column of Parquet or CSV files, a part for each file."""
+def read_column(source: Files, name: str, argument: str = "column") -> list[Part]:
+    """Read one column of Parquet or CSV files, a part for each file; `argument` names it in errors."""
 
-    def only(features: Mapping[str, Any], file: str, _: Sequence[Part]) -> Columns:
-        require([name], "column", features, file)
+    def only(features: Mapping[str, Any], file: str, _: Columns | None) -> Columns:
+        require([name], argument, features, file)
         return Columns(name, None, ())
 
     return _read_parts(source, only)
 
 
-def _read_parts(source: Files, chosen: Callable[[Mapping[str, Any], str, Sequence[Part]], Columns]) -> list[Part]:
+def _read_parts(source: Files, chosen: Callable[[Mapping[str, Any], str, Columns | None], Columns]) -> list[Part]:
     schema, read = (_parquet_schema, _read_parquet) if source.kind == "parquet" else (_csv_schema, _read_csv)
     parts: list[Part] = []
     for file in source.files:
         features = schema(file)
-        columns = chosen(features, file.inner, parts)
+        columns = chosen(features, file.inner, parts[0].columns if parts else None)
         with reading(file.inner):
             table = read(file, features, columns.names)
         check_rows("name", sum(len(part.table) for part in parts) + len(table), file.inner)
-        parts.append(Part(file.split, file.inner, table, columns, names_of(features[columns.label])))
+        images = partial(_parquet_images, file, columns.image) if columns.image else None
+        names = names_of(features[columns.label])
+        parts.append(Part(file.split, file.inner, table, columns, names, images=images))
     return parts
+
+
+def _parquet_images(file: File, column: str) -> Iterator[bytes | None]:
+    """Yield the bytes of each image, of which a limited number are in memory."""
+    with reading(file.inner), pq.ParquetFile(file.path, pre_buffer=False) as parquet:
+        for batch in parquet.iter_batches(_LONG_CELLS, columns=[column]):
+            for cell in batch.column(0):
+                yield (cell.as_py() or {}).get("bytes")
 
 
 def no_rows(file: str) -> InputError:
     """Build the error of a file without examples."""
     return fail("name", "at least one row in every file", f"none in {file}", "add examples or remove the file")
-
-
-def names_of(feature: Any) -> tuple[str, ...] | None:
-    """Return the class names of a label column of the Hub's ClassLabel type."""
-    names = getattr(feature, "names", None)
-    return None if names is None else tuple(names)
 
 
 @contextlib.contextmanager

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail
+from softtargets.data._columns import Columns
 from softtargets.data._numbers import number_of
-from softtargets.data._tables import Columns, Part
+from softtargets.data._tables import Part
 from softtargets.data.limits import check_bytes
 from softtargets.data.spec import DataSpec
 

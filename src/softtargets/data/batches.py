@@ -12,13 +12,18 @@ from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.data.augment import random_flip, random_shift
 from softtargets.data.dataset import Dataset, normalization
+from softtargets.data.limits import check_bytes
 from softtargets.data.spec import AugmentationSpec
+from softtargets.data.stream import ROWS_PER_TASK, StreamedImages
+from softtargets.data.views import View
 
 # Bytes of float32 inputs that are gathered at a time: several small batches, or one large batch.
 BLOCK_BYTES = 2**22
 # Rows that are predicted at a time. Of images on the CPU fewer: the activations of a convolution are about 16 times as
 # large as these bytes of float32 inputs, and a network whose activations do not fit the cache takes 1.6 times as long.
 PREDICTED_ROWS, PREDICTED_BYTES = 1024, 2**20
+# Bytes of streamed images that are predicted at a time on a GPU.
+STREAMED_BYTES = 2**27
 
 
 class Inputs:
@@ -29,8 +34,8 @@ class Inputs:
     (1 + log count) (1 + log((1 + n) / (1 + df)))            # df of the n training texts contain the word
 
     Args:
-        dataset: images or word counts (uint8, converted per batch), or a table (normalised once).
-        device: the device of the batches; the data are moved there once.
+        dataset: images or word counts (uint8, converted per batch), a table (normalised once), or streamed images.
+        device: the device of the batches; data in memory are moved there once.
 
     Raises:
         InputError: if a number of a table is infinite in float32 after normalisation.
@@ -38,24 +43,33 @@ class Inputs:
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self.device = device
-        self._texts, self._images = dataset.is_text, dataset.is_image
-        self._seen: Callable[[Tensor], Tensor] | None = None
-        if dataset.is_image:
-            mean, std = normalization(dataset)
-            # (x / 255 - mean) / std as one multiplication and one addition
-            gain, offset = (scale.view(1, -1, 1, 1).to(device) for scale in (1 / (255.0 * std), -mean / std))
-            self._seen = partial(_scaled, gain=gain, offset=offset)
-        elif dataset.is_text:
-            self._seen = partial(_tf_idf, idf=_idf(dataset).to(device))
-        self._data = (dataset.inputs if self._seen else _standardised(dataset)).to(device)
-        self._row_bytes = 4 * math.prod(self._data.shape[1:])
+        self._rows: _TensorRows | None = None
+        self._stream: _StreamedRows | None = None
+        scaling = _scaling(dataset, device) if dataset.is_image else None
+        if isinstance(dataset.inputs, StreamedImages):
+            assert scaling is not None
+            self._stream = _StreamedRows(dataset.inputs, scaling, device)
+            return
+        self._rows = _TensorRows(dataset, dataset.inputs, scaling, device)
+        if scaling is not None:
+            # for augmentation of one image after the other
+            size = (dataset.input_shape[1], dataset.input_shape[2])
+            images = StreamedImages(dataset.inputs, View(dataset.input_shape[0], size, size), dataset.workers)
+            self._stream = _StreamedRows(images, scaling, device)
 
     @property
     def predicted_rows(self) -> int:
         """The number of rows of a batch that is predicted without gradients."""
-        if self.device.type != "cpu" or not self._images:
-            return PREDICTED_ROWS
-        return max(32, min(PREDICTED_ROWS, PREDICTED_BYTES // self._row_bytes))
+        return self._source(None).predicted_rows
+
+    @property
+    def measured_rows(self) -> int:
+        """The number of rows of a batch of a finished network's outputs: more, but of streamed images as predicted."""
+        return PREDICTED_ROWS if self._rows is not None else self.predicted_rows
+
+    def drawn_alone(self, augmentation: AugmentationSpec) -> bool:
+        """Return whether an augmentation is drawn for each image from the generator's seed and the row alone."""
+        return augmentation.active and self._source(augmentation) is self._stream
 
     def batch(
         self,
@@ -63,17 +77,20 @@ class Inputs:
         augmentation: AugmentationSpec | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Return the inputs of rows `ids`, (N, ...) float32, augmented if an augmentation is given."""
-        rows = self._data.index_select(0, ids.to(self.device))
-        if augmentation is not None and augmentation.active:
-            if generator is None:
-                raise fail("generator", "given with an augmentation", None, "pass the augmentation stream")
-            for distance in (augmentation.crop_padding, augmentation.shift):
-                if distance:
-                    rows = random_shift(rows, distance, generator)
-            if augmentation.flip:
-                rows = random_flip(rows, generator)
-        return rows if self._seen is None else self._seen(rows)
+        """Return the inputs of rows `ids`, (N, ...) float32.
+
+        Args:
+            ids: (N,) int64.
+            augmentation: None: the inputs as in evaluation and prediction. Else as in training, which matters where
+                images of another size are used in evaluation, and augmented.
+            generator: what an active augmentation is drawn from. The draws of an image that is augmented alone (a
+                streamed one, or one with a random crop or jitter) depend on the generator's seed and on its row only:
+                take a generator with another seed for other draws.
+
+        Raises:
+            InputError: a streamed image that cannot be decoded, with its file and row.
+        """
+        return self._source(augmentation).batch(ids, augmentation, generator)
 
     def batches(
         self,
@@ -84,15 +101,103 @@ class Inputs:
     ) -> Iterator[Tensor]:
         """Yield the inputs of rows `ids` in batches of `size`, of which the last may be smaller; see :meth:`batch`.
 
-        The numbers are those of one call of :meth:`batch` per batch. Several small batches are computed together,
-        except where this would change the numbers: draws of an augmentation, and the logarithms of texts.
+        The numbers are those of one call of :meth:`batch` per batch. Streamed images are decoded by worker processes,
+        which end with the iterator.
+        """
+        return self._source(augmentation).batches(ids, size, augmentation, generator)
+
+    def _source(self, augmentation: AugmentationSpec | None) -> "_TensorRows | _StreamedRows":
+        alone = augmentation is not None and augmentation.one_by_one
+        chosen = self._stream if alone or self._rows is None else self._rows
+        assert chosen is not None  # check_augmentation
+        return chosen
+
+
+def _checked(augmentation: AugmentationSpec | None, generator: torch.Generator | None) -> torch.Generator | None:
+    """Return the generator if it is needed."""
+    if augmentation is None or not augmentation.active:
+        return None
+    if generator is None:
+        raise fail("generator", "given with an augmentation", None, "pass the augmentation stream")
+    return generator
+
+
+class _StreamedRows:
+    """Images that are decoded and augmented one at a time, by worker processes."""
+
+    def __init__(self, images: StreamedImages, scaling: Callable[[Tensor], Tensor], device: torch.device) -> None:
+        self._images, self._scaling, self._device = images, scaling, device
+        self._row_bytes = 4 * images.view.channels * math.prod(images.view.test)
+
+    @property
+    def predicted_rows(self) -> int:
+        limit = PREDICTED_BYTES if self._device.type == "cpu" else STREAMED_BYTES
+        return max(32, min(PREDICTED_ROWS, limit // self._row_bytes))
+
+    def batch(self, ids: Tensor, augmentation: AugmentationSpec | None, generator: torch.Generator | None) -> Tensor:
+        check_bytes("data", len(ids) * self._row_bytes, f"a batch of {len(ids):,} streamed images", "use fewer rows")
+        return torch.cat(list(self.batches(ids, ROWS_PER_TASK, augmentation, generator)))
+
+    def batches(
+        self, ids: Tensor, size: int, augmentation: AugmentationSpec | None, generator: torch.Generator | None
+    ) -> Iterator[Tensor]:
+        drawn = _checked(augmentation, generator)
+        # the seed, and not a draw: it is the same when an epoch is resumed
+        seed = None if drawn is None else drawn.initial_seed()
+        for images in self._images.batches(ids.cpu().split(size), augmentation, seed, self._device):
+            yield self._scaling(images.to(self._device, non_blocking=True))
+
+
+class _TensorRows:
+    """Rows that are held in memory on the device."""
+
+    def __init__(
+        self, dataset: Dataset, inputs: Tensor, scaling: Callable[[Tensor], Tensor] | None, device: torch.device
+    ) -> None:
+        self._device = device
+        self._texts, self._images = dataset.is_text, dataset.is_image
+        self._seen = scaling
+        if dataset.is_text:
+            self._seen = partial(_tf_idf, idf=_idf(dataset, inputs).to(device))
+        self._data = (inputs if self._seen else _standardised(dataset, inputs)).to(device)
+        self._row_bytes = 4 * math.prod(self._data.shape[1:])
+
+    @property
+    def predicted_rows(self) -> int:
+        if self._device.type != "cpu" or not self._images:
+            return PREDICTED_ROWS
+        return max(32, min(PREDICTED_ROWS, PREDICTED_BYTES // self._row_bytes))
+
+    def batch(self, ids: Tensor, augmentation: AugmentationSpec | None, generator: torch.Generator | None) -> Tensor:
+        rows, drawn = self._data.index_select(0, ids.to(self._device)), _checked(augmentation, generator)
+        if augmentation is not None and drawn is not None:
+            for distance in (augmentation.crop_padding, augmentation.shift):
+                if distance:
+                    rows = random_shift(rows, distance, drawn)
+            if augmentation.flip:
+                rows = random_flip(rows, drawn)
+        return rows if self._seen is None else self._seen(rows)
+
+    def batches(
+        self, ids: Tensor, size: int, augmentation: AugmentationSpec | None, generator: torch.Generator | None
+    ) -> Iterator[Tensor]:
+        """Yield batches; several small ones are computed together, except where this would change the numbers.
+
+        It would change the draws of an augmentation, and the logarithms of texts.
         """
         if (augmentation is not None and augmentation.active) or self._texts:
             for chunk in ids.split(size):
                 yield self.batch(chunk, augmentation, generator)
             return
         for block in ids.split(size * max(1, BLOCK_BYTES // (size * self._row_bytes))):
-            yield from self.batch(block).split(size)
+            yield from self.batch(block, None, None).split(size)
+
+
+def _scaling(dataset: Dataset, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return (x / 255 - mean) / std as one multiplication and one addition."""
+    mean, std = normalization(dataset)
+    gain, offset = (scale.view(1, -1, 1, 1).to(device) for scale in (1 / (255.0 * std), -mean / std))
+    return partial(_scaled, gain=gain, offset=offset)
 
 
 def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
@@ -105,26 +210,26 @@ def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:
     return F.normalize(torch.where(counts > 0, 1 + counts.log(), 0.0) * idf, dim=1)
 
 
-def _idf(dataset: Dataset) -> Tensor:
+def _idf(dataset: Dataset, inputs: Tensor) -> Tensor:
     """Return the inverse document frequency of each word in the training texts, (D,) float32."""
     rows = dataset.splits["train"]
     held = torch.zeros(dataset.input_shape, dtype=torch.float64)
     for chunk in rows.split(4096):
-        held += (dataset.inputs[chunk] > 0).sum(0)
+        held += (inputs[chunk] > 0).sum(0)
     return (1 + ((1 + len(rows)) / (1 + held)).log()).float()
 
 
-def _standardised(dataset: Dataset) -> Tensor:
+def _standardised(dataset: Dataset, rows: Tensor) -> Tensor:
     """Return the rows of a table normalised, (N, D) float32."""
     mean, std = normalization(dataset)
     # float32 comes last, since it cannot resolve a spread of 10 around 1.7e9; halves, since a difference may overflow
-    inputs = ((dataset.inputs.double() / 2 - mean / 2) / std * 2).float()
+    inputs = ((rows.double() / 2 - mean / 2) / std * 2).float()
     index = first_bad(~inputs.isfinite())
     if index is not None:
         raise fail(
             "features",
             "numbers within 3e38 standard deviations of the training rows",
-            f"{dataset.inputs[index].item()} at {index} (row and column, of '{dataset.name}')",
+            f"{rows[index].item()} at {index} (row and column, of '{dataset.name}')",
             "fix or drop that row, or select other columns with features",
         )
     return inputs
@@ -135,6 +240,9 @@ def check_augmentation(augmentation: AugmentationSpec, dataset: Dataset) -> None
     if augmentation.active and not dataset.is_image:
         got = f"{'texts' if dataset.is_text else 'a table'} ('{dataset.name}')"
         raise fail("augmentation", "a data set of images", got, "remove the augmentation")
+    if augmentation.random_crop and not (isinstance(dataset.inputs, StreamedImages) and dataset.inputs.view.share < 1):
+        remedy = "set data.resize above data.size, or use crop_padding"
+        raise fail("augmentation.random_crop", "images that are larger than data.size", dataset.input_shape, remedy)
     farthest = max(augmentation.crop_padding, augmentation.shift)
     smallest = min(dataset.input_shape[-2:])
     if farthest >= smallest:

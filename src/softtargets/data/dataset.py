@@ -1,40 +1,58 @@
-"""A data set in memory."""
+"""A data set: inputs, labels and splits."""
 
+import hashlib
+import json
 import math
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from softtargets._storage import parse_json, read_regular, write_atomically
+from softtargets.data.spec import AugmentationSpec
+from softtargets.data.stream import ROWS_PER_TASK, StreamedImages
+
 SPLITS = ("train", "validation", "test")
+# Training images of a stream from which the mean and the standard deviation are computed.
+_SAMPLE = 5_000
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Inputs, labels and splits. The rows of all splits are in one tensor.
+    """Inputs, labels and splits. The rows of all splits are numbered together.
 
     Attributes:
         name: The specification's name; for a path, its last part without the suffix.
         fingerprint: SHA-256 (hex) of the content, independent of its path and splits.
         inputs: (N, C, H, W) uint8 for images, C = 1 grey or 3 RGB; (N, D) float64 for a table; (N, D) uint8 for texts,
-            the hashed counts of their words.
+            the hashed counts of their words. Or images that are streamed, which have such a shape and give such rows.
         labels: (N,) int64 in [0, num_classes). The number of a row without a label means nothing.
         class_names: The name of each class.
         splits: "train", "validation" and "test", each (n,) int64 rows of `inputs` in ascending order.
         origin: (N,) uint8, index into SPLITS: the source's own split of each row. Default: all from its training part.
         texts: The texts, if the inputs are word counts, else None.
         labelled: (N,) bool, False for a training row whose label is missing or hidden; None if all rows have a label.
+        chosen_classes: Whether rows of other classes were left out.
+        given_normalization: (C,) mean and (C,) standard deviation of images, if the specification gives them.
+        workers: Number of worker processes that decode or augment images; None: chosen by the number of cores.
     """
 
     name: str
     fingerprint: str
-    inputs: Tensor
+    # a Tensor or StreamedImages; most code knows which of the two it has
+    inputs: Any
     labels: Tensor
     class_names: tuple[str, ...]
     splits: dict[str, Tensor]
     origin: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
     texts: tuple[str, ...] | None = None
     labelled: Tensor | None = None
+    chosen_classes: bool = False
+    given_normalization: tuple[Tensor, Tensor] | None = None
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.origin) == 0:
@@ -60,6 +78,18 @@ class Dataset:
         """Whether the inputs are word counts of texts."""
         return self.texts is not None
 
+    @property
+    def labelled_train(self) -> Tensor:
+        """(n,) int64, the rows of the training split that have a label, in ascending order."""
+        rows = self.splits["train"]
+        return rows if self.labelled is None else rows[self.labelled[rows]]
+
+    @property
+    def class_counts(self) -> dict[str, list[int]]:
+        """The number of labelled rows of each class, by split."""
+        rows = {**self.splits, "train": self.labelled_train}
+        return {name: self.labels[part].bincount(minlength=self.num_classes).tolist() for name, part in rows.items()}
+
 
 def normalization(dataset: Dataset) -> tuple[Tensor, Tensor]:
     """Return the mean and standard deviation of the training inputs.
@@ -76,8 +106,14 @@ def normalization(dataset: Dataset) -> tuple[Tensor, Tensor]:
         >>> normalization(Dataset("table", "", rows, torch.tensor([0, 1, 0]), ("a", "b"), splits))
         (tensor([2., 5.], dtype=torch.float64), tensor([1., 1.], dtype=torch.float64))
     """
-    train = dataset.splits["train"]
-    return _of_images(dataset.inputs, train) if dataset.is_image else _of_columns(dataset.inputs[train])
+    if dataset.given_normalization is not None:
+        return dataset.given_normalization
+    train, inputs = dataset.splits["train"], dataset.inputs
+    if isinstance(inputs, StreamedImages):
+        return _of_stream(inputs, train[dataset.labels[train].argsort(stable=True)], dataset.fingerprint)
+    if dataset.is_image:
+        return _of_pixels(inputs[chunk] for chunk in train.split(4096))
+    return _of_columns(inputs[train])
 
 
 def _of_columns(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,15 +129,32 @@ def _of_columns(rows: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(equal, high, mean), torch.where(equal | (1 / std).isinf(), 1.0, std)
 
 
-def _of_images(images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    totals = torch.zeros(2, images.shape[1], dtype=torch.int64)
-    for chunk in rows.split(4096):
-        values = images[chunk].to(torch.int32)
-        totals[0] += values.sum((0, 2, 3))
-        totals[1] += values.square().sum((0, 2, 3))
-    count = len(rows) * images.shape[2] * images.shape[3]
+def _of_pixels(batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    totals, count = torch.zeros(2, 1, dtype=torch.int64), 0
+    for batch in batches:
+        values = batch.to(torch.int32)
+        totals = totals + torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
+        count += len(batch) * batch.shape[2] * batch.shape[3]
     # Python's integers are exact, so that a constant channel is recognised
     moments = [(first, count * second - first * first) for first, second in zip(*totals.tolist(), strict=True)]
     mean = [first / count / 255 for first, _ in moments]
     std = [spread**0.5 / count / 255 if spread else 1.0 for _, spread in moments]
     return torch.tensor(mean), torch.tensor(std)
+
+
+def _of_stream(images: StreamedImages, rows: Tensor, fingerprint: str) -> tuple[Tensor, Tensor]:
+    """Return the statistics of evenly spaced rows, which are sorted by class, and keep them in the cache."""
+    count = min(len(rows), _SAMPLE)
+    rows = rows[torch.arange(count) * len(rows) // count].sort().values
+    told = f"{fingerprint} {images.view} {hashlib.sha256(rows.numpy().tobytes()).hexdigest()}"
+    path = None if images.cache is None else images.cache / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.json"
+    with suppress(OSError, ValueError, TypeError):
+        if path is not None:
+            mean, std = parse_json(read_regular(path))
+            return torch.tensor(mean), torch.tensor(std)
+    mean, std = _of_pixels(images.batches(rows.split(ROWS_PER_TASK), AugmentationSpec()))
+    if path is not None:
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps([mean.tolist(), std.tolist()]).encode())
+    return mean, std

@@ -26,12 +26,12 @@ def check_rows(argument: str, rows: int, source: str) -> None:
         raise fail(argument, f"at most {MAX_ROWS:,} rows", f"{rows:,} in {source}", "take a sample of the rows")
 
 
-def check_bytes(argument: str, size: int, source: str) -> None:
+def check_bytes(argument: str, size: int, source: str, remedy: str = "use fewer rows, columns or pixels") -> None:
     """Require decoded data of a size that can be held in memory."""
     limit = data_bytes()
     if size > limit:
         required = f"data of at most {shown_bytes(limit)} in memory, a quarter of this machine's"
-        raise fail(argument, required, f"{shown_bytes(size)} for {source}", "use fewer rows, columns or pixels")
+        raise fail(argument, required, f"{shown_bytes(size)} for {source}", remedy)
 
 
 def check_raw_bytes(argument: str, size: int, source: str) -> None:

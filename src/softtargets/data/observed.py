@@ -42,6 +42,9 @@ def read_observed(file: str, column: str, dataset: Dataset) -> Tensor:
         InputError: no such file or column; a file that cannot be read; a wrong number of rows; a label that is missing,
             not a class or out of range, with its file and row.
     """
+    if dataset.chosen_classes:
+        required = "labels of all classes, as some of data.classes may be labelled as others"
+        raise fail("file", required, f"'{file}' with a subset of the classes", "remove data.classes")
     parts = _parts(file, column)
     with _in_our_words():
         cells, names = read_cells(parts, column), declared_names(parts)

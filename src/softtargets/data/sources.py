@@ -2,26 +2,36 @@
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets._storage import user_path
 from softtargets.data import _content
 from softtargets.data._content import Content
-from softtargets.data._files import Files, find, missing
+from softtargets.data._files import Files, missing
 from softtargets.data._hub import Hub
-from softtargets.data._images import decode, image_columns, image_parts
+from softtargets.data._images import image_columns, image_parts, read_images
 from softtargets.data._labels import read_labels
+from softtargets.data._layouts import find_data
 from softtargets.data._numbers import read_features
-from softtargets.data._splits import missing_class, no_training_example, split
+from softtargets.data._splits import missing_class, no_training_example, split_unlabelled
+from softtargets.data._subsets import of_classes
 from softtargets.data._tables import Part, read_tables
 from softtargets.data._texts import count_words, find_text, read_texts
 from softtargets.data.dataset import SPLITS, Dataset
+from softtargets.data.encoded import EncodedImages
+from softtargets.data.settings import Normalization
 from softtargets.data.spec import DataSpec
+from softtargets.data.stream import StreamedImages
+from softtargets.data.views import View
 
+# The mean and the standard deviation of the training images of ImageNet, which pretrained networks were trained with.
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_TESTED = {"train": "train", "validation": "test"}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -48,28 +58,28 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
         >>> digits.input_shape, digits.num_classes, {name: len(rows) for name, rows in digits.splits.items()}
         ((1, 8, 8), 10, {'train': 1150, 'validation': 288, 'test': 359})
     """
-    source = _source(spec.name)
+    source = _source(spec)
     identity = source.identity()
-    content = _decoded(source, identity, spec, cache)
-    splits = split(content.labels, content.origin, spec)
-    # all folds together, since a rare class may be missing from one of them by chance
-    learned = splits["train"] if spec.fold is None else torch.cat([splits["train"], splits["validation"]])
-    absent = missing_class(content.labels[learned], content.class_names)
-    if absent is not None:
-        limited = spec.limit is not None and spec.limit.train is not None
-        remedy = "raise limit.train" if limited else "add examples of it, or leave the class out"
-        raise no_training_example(absent, content.class_names[absent], f"'{spec.name}'", remedy)
-    fingerprint = identity if isinstance(source, Files) else content.fingerprint()
-    return Dataset(
+    whole = _decoded(source, identity, spec, cache)
+    content = whole if spec.classes is None else of_classes(whole, spec)
+    splits, labelled = split_unlabelled(content, spec)
+    data = Dataset(
         source.name,
-        fingerprint,
-        content.inputs,
+        identity if isinstance(source, Files) else whole.fingerprint(),
+        _seen(content.inputs, spec, cache),
         content.labels,
         content.class_names,
         splits,
         content.origin,
         content.texts,
+        labelled=labelled,
+        chosen_classes=spec.classes is not None,
+        workers=spec.workers,
     )
+    _check_classes(data, spec)
+    if spec.normalization is None:
+        return data
+    return replace(data, given_normalization=_normalization(spec.normalization, data))
 
 
 def fingerprint(spec: DataSpec, *, cache: Path | None = None) -> str:
@@ -79,7 +89,7 @@ def fingerprint(spec: DataSpec, *, cache: Path | None = None) -> str:
     the decoded inputs and labels, which `cache` saves decoding again. Splits are not covered, since the specification
     defines them.
     """
-    source = _source(spec.name)
+    source = _source(spec)
     identity = source.identity()
     return identity if isinstance(source, Files) else _decoded(source, identity, spec, cache).fingerprint()
 
@@ -95,12 +105,13 @@ class _Digits:
 _Source = _Digits | Files | Hub
 
 
-def _source(name: str) -> _Source:
+def _source(spec: DataSpec) -> _Source:
+    name = spec.name
     if name == "digits":
         return _Digits()
     path = user_path("name", name)
     if path.exists():
-        return find(path)
+        return find_data(path, spec)
     if _HUB_NAME.fullmatch(name) and path.suffix.lower() not in (".parquet", ".csv"):
         return Hub(name)
     raise missing(name)
@@ -108,9 +119,11 @@ def _source(name: str) -> _Source:
 
 def _decoded(source: _Source, identity: str, spec: DataSpec, cache: Path | None) -> Content:
     key = _content.key(identity, spec)
-    content = None if cache is None else _content.restore(cache, key)
+    packed = None if cache is None else _content.packed_images(cache, identity, spec)
+    folder = source.files[0].folder if isinstance(source, Files) and source.holds_images else None
+    content = None if cache is None else _content.restore(cache, key, folder or packed)
     if content is None:
-        content = _digits(spec) if isinstance(source, _Digits) else _assembled(_parts(source, spec), spec)
+        content = _digits(spec) if isinstance(source, _Digits) else _assembled(_parts(source, spec), spec, packed)
         if cache is not None:
             _content.store(cache, key, content)
     return content
@@ -118,29 +131,78 @@ def _decoded(source: _Source, identity: str, spec: DataSpec, cache: Path | None)
 
 def _parts(source: Files | Hub, spec: DataSpec) -> list[Part]:
     if isinstance(source, Hub):
-        return source.parts(spec)
-    return image_parts(source, spec) if source.kind == "images" else read_tables(source, spec)
+        parts = source.parts(spec)
+    else:
+        parts = image_parts(source, spec) if source.holds_images else read_tables(source, spec)
+    if not spec.validation_as_test:
+        return parts
+    if all(part.split != "validation" for part in parts):
+        required = "left out for a data set without a validation split of its own"
+        raise fail("validation_as_test", required, True, "remove it")
+    # a test split whose labels are not published is dropped unread
+    return [replace(part, split=_TESTED[part.split]) for part in parts if part.split != "test"]
 
 
-def _assembled(parts: list[Part], spec: DataSpec) -> Content:
+def _assembled(parts: list[Part], spec: DataSpec, packed: Path | None) -> Content:
     # labels first, so that an error in them is reported before 60,000 images are decoded
-    labels, class_names = read_labels(parts, spec.label, spec.num_classes)
+    found = read_labels(parts, spec)
     columns = find_text(parts, spec)
     texts = None
     if columns.text:
         texts = read_texts(parts, columns.text)
         inputs = count_words(texts)
     else:
-        inputs = decode(parts, columns.image) if columns.image else read_features(parts, columns.features)
+        inputs = read_images(parts, spec, packed) if columns.image else read_features(parts, columns.features)
+    if not columns.image:
+        _refuse_image_settings(spec)
     rows = torch.tensor([len(part.table) for part in parts])
     origin = torch.tensor([SPLITS.index(part.split) for part in parts], dtype=torch.uint8).repeat_interleave(rows)
-    return Content(inputs, labels, origin, class_names, texts)
+    return Content(inputs, found.labels, origin, found.class_names, texts, found.labelled)
+
+
+def _refuse_image_settings(spec: DataSpec) -> None:
+    for name in ("size", "stream", "normalization"):
+        if getattr(spec, name) is not None:
+            raise fail(name, f"left out for data without images ('{spec.name}')", getattr(spec, name), "remove it")
+
+
+def _seen(inputs: Tensor | EncodedImages, spec: DataSpec, cache: Path | None) -> Tensor | StreamedImages:
+    """Return what a data set holds: images that are streamed with the view that the specification asks for."""
+    if isinstance(inputs, Tensor):
+        return inputs
+    return StreamedImages(inputs, View.of(spec, inputs.channels, inputs.one_size), spec.workers, cache)
+
+
+def _check_classes(data: Dataset, spec: DataSpec) -> None:
+    """Require a labelled training row of every class."""
+    # all folds together, since a rare class may be missing from one of them by chance
+    learned = data.labelled_train
+    learned = learned if spec.fold is None else torch.cat([learned, data.splits["validation"]])
+    absent = missing_class(data.labels[learned], data.class_names)
+    if absent is not None:
+        limited = spec.limit is not None and spec.limit.train is not None
+        remedy = "raise limit.train" if limited else "add examples of it, or leave the class out"
+        raise no_training_example(absent, data.class_names[absent], f"'{spec.name}'", remedy)
+
+
+def _normalization(given: str | Normalization, data: Dataset) -> tuple[Tensor, Tensor]:
+    mean, std = _IMAGENET if isinstance(given, str) else (given.mean, given.std)
+    if len(mean) != data.input_shape[0]:
+        required = f"{data.input_shape[0]} channels, as the images of '{data.name}' have"
+        raise fail("normalization", required, f"{len(mean)}", "give a mean and a std for each channel")
+    return torch.tensor(mean), torch.tensor(std)
 
 
 def _digits(spec: DataSpec) -> Content:
     from sklearn.datasets import load_digits
 
     image_columns(spec, "digits")
+    for name in ("size", "test_size", "resize"):
+        if getattr(spec, name) not in (None, 8):
+            raise fail(name, "left out for the digits, which are 8x8", getattr(spec, name), "remove it")
+    for name in ("stream", "validation_as_test"):
+        if getattr(spec, name):
+            raise fail(name, "left out for the digits, which are embedded", True, "remove it")
     if spec.num_classes not in (None, 10):
         raise fail("num_classes", "10, the number of digits", spec.num_classes, "leave it out")
     values, target = load_digits(return_X_y=True)

@@ -7,8 +7,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from softtargets._errors import fail
 from softtargets._spec import Share, Spec
 from softtargets.data.limits import MAX_CLASSES
+from softtargets.data.settings import ColourJitter, Count, LongTail, Normalization, ResizedCrop
 
-Count = Annotated[int, Field(ge=1, le=2**40)]
+# Pixels of a side of an image that a network sees.
+Side = Annotated[int, Field(ge=1, le=4096)]
 # Pixels by which an image is moved.
 Distance = Annotated[int, Field(ge=0, le=4096)]
 
@@ -53,19 +55,39 @@ class DataSpec(Spec):
     """One data set, its columns and its splits.
 
     Attributes:
-        name: "digits" (embedded), a path to a folder or to a .parquet or .csv file, or a name "user/set" on the Hugging
-            Face Hub.
-        label: The column of the labels.
-        image: The column of the images. None: the only image column.
+        name: "digits" (embedded), a path to a folder, to a .parquet or .csv file or to a list of images (.txt), or a
+            name "user/set" on the Hugging Face Hub.
+        label: The column of the labels. If it does not exist, the only column of class labels is taken.
+        image: The column of the images. None, or a column that does not exist: the only image column. In a CSV file,
+            the column of the images' paths.
         text: The column of texts. None: in a table without images, the column named "text" or the only one besides the
             label, if most of its values are not numbers.
         features: The numeric columns of a table. None: every column except the label.
         num_classes: At least 2. None: taken from the data.
         validation: Fraction in [0, 1) of the training part to hold out, if the data set has no validation split.
         test: Fraction in [0, 1) of all rows to hold out, if the data set has no test split.
-        split_seed: Seed of the splits and limits; it is not one of a run's seeds.
+        validation_as_test: Whether the data set's own validation split is the test split, as is usual for ImageNet.
+        split_seed: Seed of the splits, limits and subsets; it is not one of a run's seeds.
         limit: Stratified subsamples of the splits.
         fold: One fold of a cross-validation instead of a validation split.
+        classes: A number of classes, drawn with `split_seed`, or the names or indices of the classes. All splits keep
+            these classes only, numbered again from 0 in the data set's order. A smaller number keeps a subset of the
+            classes that a larger one keeps.
+        per_class: The number of training examples of each class; a class that has fewer keeps all of them.
+        long_tail: Class sizes of the training split that fall from class to class.
+        unlabelled: None: every row has a label. A number: training rows without a label are allowed, and this fraction
+            in [0, 1) of the labelled training rows loses its label (stratified, drawn with `split_seed`).
+        size: Side of the square images that a network is trained on, in pixels. None: images of one size keep it.
+        test_size: Side of the images in evaluation and prediction. None: `size`.
+        resize: The shorter side of an image before a square of `test_size` is cut out of its centre. None: 8/7 of
+            `test_size`, or `test_size` itself for images that all have exactly this size.
+        normalization: "imagenet", or the mean and standard deviation of each channel of images. None: those of the
+            training images (of a stream, of at most 5,000 of them).
+        stream: True: images are decoded when they are needed, by worker processes. False: all are held in memory. None:
+            images are streamed if they have several sizes or take more than 2 GiB decoded, or if `size`, `test_size`
+            or `resize` asks for another size than theirs.
+        workers: Number of worker processes that decode streamed images; 0 is the training process. It does not change
+            results and is not part of a run's identity. None: one per core that training leaves, at least one.
     """
 
     name: str = Field(min_length=1)
@@ -77,8 +99,19 @@ class DataSpec(Spec):
     validation: Share = 0.2
     test: Share = 0.2
     split_seed: int = Field(default=0, ge=0, lt=2**32)
+    validation_as_test: bool | None = None
     limit: Limit | None = None
     fold: Fold | None = None
+    classes: Annotated[int, Field(ge=2, le=MAX_CLASSES)] | tuple[int | str, ...] | None = None
+    per_class: Count | None = None
+    long_tail: LongTail | None = None
+    unlabelled: Share | None = None
+    size: Side | None = None
+    test_size: Side | None = None
+    resize: Side | None = None
+    normalization: str | Normalization | None = None
+    stream: bool | None = None
+    workers: Annotated[int, Field(ge=0, le=1024)] | None = None
 
     @field_validator("text")
     @classmethod
@@ -105,6 +138,30 @@ class DataSpec(Spec):
                 raise ValueError(f"given without {other}; leave one of the two out")
         return features
 
+    @field_validator("classes")
+    @classmethod
+    def _check_classes(cls, classes: int | tuple[int | str, ...] | None) -> int | tuple[int | str, ...] | None:
+        if isinstance(classes, tuple) and (len(classes) < 2 or len(set(classes)) < len(classes)):
+            raise ValueError("a number, or at least two different names or indices")
+        return classes
+
+    @field_validator("normalization")
+    @classmethod
+    def _check_normalization(cls, given: str | Normalization | None) -> str | Normalization | None:
+        if isinstance(given, str) and given != "imagenet":
+            raise ValueError("'imagenet', or a table of mean and std")
+        return given
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        for name in ("test_size", "resize"):
+            if getattr(self, name) is not None and self.size is None:
+                raise fail(name, "given with size", getattr(self, name), "give size, the side of training images")
+        tested = self.test_size or self.size
+        if self.resize is not None and tested is not None and self.resize < tested:
+            raise fail("resize", f"at least {tested}, the size of the images", self.resize, "give a larger number")
+        return self
+
     @model_validator(mode="after")
     def _folds_are_whole(self) -> Self:
         if self.fold is not None and self.limit is not None and self.limit.validation is not None:
@@ -114,13 +171,36 @@ class DataSpec(Spec):
 
 
 class AugmentationSpec(Spec):
-    """Random augmentation of training images, drawn again in every epoch."""
+    """Random augmentation of training images, drawn again in every epoch.
+
+    Attributes:
+        crop_padding: Images are padded with this many black pixels, and a part of their own size is cut out at random.
+        flip: Whether images are mirrored left to right with probability 1/2.
+        shift: As `crop_padding`, after it.
+        random_crop: Whether the square of `data.size` is cut out at random and not from the centre.
+        resized_crop: A random part of the image, resized to `data.size`.
+        jitter: Random changes of colours.
+    """
 
     crop_padding: Distance = 0
     flip: bool = False
     shift: Distance = 0
+    random_crop: bool | None = None
+    resized_crop: ResizedCrop | None = None
+    jitter: ColourJitter | None = None
+
+    @model_validator(mode="after")
+    def _one_crop(self) -> Self:
+        if self.resized_crop is not None and self.random_crop:
+            raise fail("random_crop", "left out with resized_crop", True, "keep one of the two")
+        return self
 
     @property
     def active(self) -> bool:
         """Whether any augmentation is enabled."""
-        return bool(self.crop_padding or self.flip or self.shift)
+        return bool(self.crop_padding or self.flip or self.shift or self.one_by_one)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether any augmentation is computed for one image after the other, by Pillow."""
+        return bool(self.random_crop or self.resized_crop or self.jitter)

@@ -15,7 +15,7 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import AugmentationSpec, DataSpec
 from softtargets.runs.machine import quiet_machine
-from softtargets.runs.network import ROWS, load_trained
+from softtargets.runs.network import load_trained
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
@@ -85,7 +85,7 @@ class Subject:
     def features(self, split: str, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return the inputs of the last layer at these positions of a split, (n, D), and their labels."""
         inputs, rows = self._data[1], self.predictions[f"{split}.ids"][places]
-        batches = (inputs.batch(chunk) for chunk in rows.split(ROWS))
+        batches = inputs.batches(rows, inputs.measured_rows)
         found = activations(self.network, batches, ["head"], side="input", dtype=torch.float32)["head"]
         return found, self.predictions[f"{split}.labels"][places]
 
@@ -110,11 +110,20 @@ class Subject:
         return tuple(Subject(teacher, self.store, self._classes) for teacher in self.resolved.teachers or ())
 
     def logits(self, rows: Tensor, draws: torch.Generator, augmentation: AugmentationSpec | None = None) -> Tensor:
-        """Return the logits of rows of the data set, augmented. Default: as in the training of this run."""
-        augmentation = augmentation or self.resolved.run.augmentation
-        inputs = (self._data[1].batch(chunk, augmentation, draws) for chunk in rows.split(ROWS))
+        """Return the logits of rows of the data set, augmented; each call draws again.
+
+        Args:
+            rows: (n,) int64.
+            draws: source of the augmentation's draws.
+            augmentation: None: as in the training of this run.
+        """
+        inputs, augmentation = self._data[1], augmentation or self.resolved.run.augmentation
+        if inputs.drawn_alone(augmentation):
+            # such draws depend on the generator's seed and not on its state
+            draws = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=draws)))
         with torch.no_grad():
-            return torch.cat([self.network(batch) for batch in inputs])
+            seen = inputs.batches(rows, inputs.measured_rows, augmentation, draws)
+            return torch.cat([self.network(batch) for batch in seen])
 
 
 @contextmanager
