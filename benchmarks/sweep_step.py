@@ -41,10 +41,10 @@ def table(rounds: int) -> tuple[list[str], list[Measured]]:
     dataset = load(run.data)
     epochs, batch = 10, run.training.batch_size
     makers = {
-        "softtargets": lambda: _ours(run, dataset),
-        "loop over tensors": lambda: _tensors(run, dataset, fused=None),
-        "loop over tensors, fused SGD": lambda: _tensors(run, dataset, fused=True),
-        "DataLoader loop": lambda: _loader(run, dataset),
+        "softtargets": lambda: ours(run, dataset),
+        "loop over tensors": lambda: tensors(run, dataset, fused=None),
+        "loop over tensors, fused SGD": lambda: tensors(run, dataset, fused=True),
+        "DataLoader loop": lambda: loader(run, dataset),
     }
     steps = epochs * -(-len(dataset.splits["train"]) // batch)
     spent: dict[str, list[float]] = {name: [] for name in makers}
@@ -79,13 +79,14 @@ def _shown(spent: dict[str, list[float]], rounds: int) -> tuple[list[str], list[
     return [*lines, "", goals.line(measured), ""], measured
 
 
-def _ours(run: RunSpec, dataset: Dataset) -> Loop:
+def ours(run: RunSpec, dataset: Dataset) -> Loop:
+    """Return an epoch of the lab's training loop."""
     folder = Path(tempfile.gettempdir())  # nothing is written to it
     trainer = Trainer(resolve(run, dataset.fingerprint), dataset, clean_labels(dataset), folder)
     return lambda: trainer.run_steps(trainer.length.steps_per_epoch)
 
 
-def _plain(run: RunSpec, dataset: Dataset) -> tuple[nn.Module, Tensor, Tensor]:
+def plain(run: RunSpec, dataset: Dataset) -> tuple[nn.Module, Tensor, Tensor]:
     """Return the same network, and the training split's inputs and labels."""
     rows = dataset.splits["train"]
     model = run.model.build(dataset.input_shape, dataset.num_classes)
@@ -97,8 +98,9 @@ def _sgd(run: RunSpec, model: nn.Module, fused: bool | None) -> torch.optim.Opti
     return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, momentum=settings.momentum, fused=fused)
 
 
-def _tensors(run: RunSpec, dataset: Dataset, *, fused: bool | None) -> Loop:
-    model, inputs, labels = _plain(run, dataset)
+def tensors(run: RunSpec, dataset: Dataset, *, fused: bool | None) -> Loop:
+    """Return an epoch of a loop that indexes tensors."""
+    model, inputs, labels = plain(run, dataset)
     optimizer = _sgd(run, model, fused)
 
     def epoch() -> None:
@@ -111,8 +113,9 @@ def _tensors(run: RunSpec, dataset: Dataset, *, fused: bool | None) -> Loop:
     return epoch
 
 
-def _loader(run: RunSpec, dataset: Dataset) -> Loop:
-    model, inputs, labels = _plain(run, dataset)
+def loader(run: RunSpec, dataset: Dataset) -> Loop:
+    """Return an epoch of a loop over torch's DataLoader."""
+    model, inputs, labels = plain(run, dataset)
     optimizer = _sgd(run, model, None)
     batches = DataLoader(TensorDataset(inputs, labels), batch_size=run.training.batch_size, shuffle=True)
 

@@ -1,6 +1,6 @@
 """``python -m benchmarks.where``: profile our loss and torch's, by file if small and by operation if large.
 
-Writes PROFILE.md. `--quick` makes few calls.
+Also times what bounds the other goals. Writes PROFILE.md. `--quick` makes few calls.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks import contenders, machine
+from benchmarks import contenders, floors, machine
 from benchmarks.contenders import Loss
 from benchmarks.meter import Call
 
@@ -83,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parts.append(f"### {rows}×{size}, {str(dtype).removeprefix('torch.')}\n")
             for name, make in (("ours", contenders.smoothed_ours), ("torch", contenders.smoothed)):
                 parts.append(_by_operation(name, _call(make(labels), z)))
+    parts.append(floors.table(rounds=1 if options.quick else 5, quick=options.quick))
     (options.out / "PROFILE.md").write_text("\n".join(parts), encoding="utf-8")
     return 0
 

@@ -1,5 +1,6 @@
 """The profile: calls are counted by file."""
 
+import re
 from collections import Counter
 
 import torch
@@ -26,3 +27,7 @@ def test_the_page_has_every_contender(tmp_path) -> None:
     text = (tmp_path / "PROFILE.md").read_text(encoding="utf-8")
     assert all(f"| {name} | " in text for name in where.SMALL_CONTENDERS)
     assert "### 64×10, bfloat16" in text
+    # every part is compared with ours, and with what the goal is relative to
+    for problem in ("linear layer and loss, 64×16×100, float32", "one epoch, MLP 64-256-256-10 on digits", "corrupt, "):
+        assert re.search(rf"^\| {problem}[^|]*\| ours \| [\d.]+ \| 100% \|  \|$", text, re.MULTILINE)
+    assert re.search(r"\| the three products alone \| [\d.]+ \| \d+% \| [\d.]+× torch \|", text)
