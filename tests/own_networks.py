@@ -91,6 +91,16 @@ class Ending(nn.Module):
         return logits
 
 
+class WithExtraState(WithBoth):
+    """Its state_dict has a text."""
+
+    def get_extra_state(self) -> str:
+        return "a text"
+
+    def set_extra_state(self, state: str) -> None:
+        pass
+
+
 def unsteady_layers(input_shape: Sequence[int], num_classes: int) -> nn.Module:
     return plain(input_shape, num_classes, width=5 + len(BUILT) % 2)
 

@@ -98,6 +98,7 @@ def test_what_training_mode_returns_is_checked(end: str) -> None:
         ("Ending", {"end": "uses weight"}, "model: a network that only calls 'last', its last layer; got Attribute"),
         ("Ending", {"end": "raises"}, "that takes inputs of shape (N, 1, 8, 8); got ZeroDivisionError: in forward;"),
         ("Ending", {"end": "shared"}, "whose tensors have one name each; got "),
+        ("WithExtraState", {}, "model: a network whose state_dict has tensors only; got a str as '_extra_state'; drop"),
         ("none", {}, "model: a torch.nn.Module from 'own_networks:none'; got NoneType; return the network"),
         ("raises", {}, "model: a network from 'own_networks:raises' for inputs (1, 8, 8); got RuntimeError: no such"),
         ("unsteady_layers", {}, "with the same tensors each time; got '"),

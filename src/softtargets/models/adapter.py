@@ -105,7 +105,8 @@ def adapt(network: nn.Module, input_shape: tuple[int, ...], num_classes: int, lo
 
     Raises:
         InputError: if the logits have another shape or dtype, differ between two calls in evaluation mode, or are not
-            the output of a linear layer; or if the network returns something else in training mode.
+            the output of a linear layer; if the network returns something else in training mode; or if its state_dict
+            cannot be stored.
     """
     expected = (2, num_classes)
     if tuple(logits.shape) != expected or logits.dtype != torch.float32:
@@ -115,6 +116,7 @@ def adapt(network: nn.Module, input_shape: tuple[int, ...], num_classes: int, lo
         raise fail("model", "the same logits for the same inputs in evaluation mode", "others", "remove random layers")
     adapted = network if _is_adapted(network, input_shape, logits) else _moved_head(network, input_shape, logits)
     _check_training(adapted, input_shape, expected)
+    _check_tensors(adapted)
     return adapted
 
 
@@ -217,3 +219,16 @@ def _check_training(network: nn.Module, input_shape: tuple[int, ...], expected: 
         raise fail("model", "a network that runs in training mode", got, "change its settings") from error
     if shape != expected:
         raise fail("model", f"logits of shape (N, {expected[1]}) in training mode too", shape, "return logits alone")
+
+
+def _check_tensors(network: nn.Module) -> None:
+    """Require a state_dict of tensors, none of which has two names: a file of weights holds nothing else."""
+    places: dict[int, str] = {}
+    for name, value in network.state_dict().items():
+        if not isinstance(value, Tensor):
+            got = f"a {type(value).__name__} as '{name}'"
+            raise fail("model", "a network whose state_dict has tensors only", got, "drop that state")
+        other = places.setdefault(value.data_ptr(), name) if value.numel() else name
+        if other != name:
+            required = "a network whose tensors have one name each"
+            raise fail("model", required, f"'{other}' and '{name}' for the same one", "do not share weights")

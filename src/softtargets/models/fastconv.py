@@ -1,6 +1,6 @@
 """A small network that learns CIFAR-10 in few epochs, after Keller Jordan's airbench94 (2024)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from pydantic import Field
@@ -14,6 +14,8 @@ PATCH = 2
 LEAST_PIXELS = 9
 # airbench94 uses the first 5000 training images, and adds .0005 to the variances.
 IMAGES, VARIANCE_FLOOR = 5_000, 5e-4
+# Images whose patches are in memory at a time.
+ROWS = 16
 
 
 class FastConv(nn.Module):
@@ -65,18 +67,21 @@ class FastConv(nn.Module):
         assert bias is not None
         return bias
 
-    def whiten(self, images: Tensor) -> None:
+    def whiten(self, images: Iterable[Tensor]) -> None:
         """Set the first layer's filters: the principal components of the images' patches over their deviations.
 
         Args:
-            images: (n, C, H, W) float32, as the network sees them.
+            images: batches of (n, C, H, W) float32, as the network sees them, at least one.
         """
-        channels = images.shape[1]
-        patches = (
-            images.unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, channels * PATCH**2)
-        )
-        rows = patches.double()
-        variances, components = torch.linalg.eigh(rows.T @ rows / len(rows))
+        channels = self.input_shape[0]
+        dimensions = channels * PATCH**2
+        moments, count = torch.zeros(dimensions, dimensions, dtype=torch.float64), 0
+        for batch in images:
+            for rows in batch.cpu().double().split(ROWS):
+                patches = rows.unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, dimensions)
+                moments += patches.T @ patches
+                count += len(patches)
+        variances, components = torch.linalg.eigh(moments / count)
         filters = (components / (variances + VARIANCE_FLOOR).sqrt()).T.flip(0)
         filters = filters.view(-1, channels, PATCH, PATCH)
         with torch.no_grad():
@@ -104,11 +109,11 @@ class FastConvSpec(NetworkSpec):
     widths: tuple[Width, Width, Width] = (64, 256, 256)
     scale: float = Field(default=1 / 9, gt=0)
 
-    def initialise(self, network: nn.Module, images: Callable[[int], Tensor]) -> None:
+    def initialise(self, network: nn.Module, images: Callable[[int], Iterable[Tensor]]) -> None:
         """Set the first layer from training images, unless weights are loaded."""
         if not self.trained:
             assert isinstance(network, FastConv)
-            network.whiten(images(IMAGES).cpu())
+            network.whiten(images(IMAGES))
         super().initialise(network, images)
 
 

@@ -174,7 +174,6 @@ class ImportedSpec(_WithPath):
             )
             raise fail("model", required, got, "fix it, or resize the inputs") from error
         adapted = adapt(network, input_shape, num_classes, logits)
-        _check_tensors(adapted, self.path)
         check_size(sum(parameter.numel() for parameter in adapted.parameters()), input_shape)
         return adapted
 
@@ -214,19 +213,6 @@ def _check_arguments(make: Callable[..., Any], path: str, given: dict[str, Any])
     for name in taken:
         if name not in given and signature.parameters[name].default is inspect.Parameter.empty:
             raise fail(f"model.{name}", f"given, since '{path}{signature}' requires it", "nothing", "add this key")
-
-
-def _check_tensors(network: nn.Module, path: str) -> None:
-    """Require a state_dict of tensors that can be stored: no two names for one tensor."""
-    places: dict[int, str] = {}
-    for name, value in network.state_dict().items():
-        if not isinstance(value, Tensor):
-            got = f"a {type(value).__name__} as '{name}'"
-            raise fail("model", f"a network from '{path}' whose state_dict has tensors only", got, "drop that state")
-        other = places.setdefault(value.data_ptr(), name) if value.numel() else name
-        if other != name:
-            required = f"a network from '{path}' whose tensors have one name each"
-            raise fail("model", required, f"'{other}' and '{name}' for the same one", "do not share weights")
 
 
 def _layout(network: nn.Module) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,7 @@
 
 import functools
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import torch
@@ -96,12 +96,12 @@ class ModelSpec(NamedSpec):
             network = self.assemble(input_shape, num_classes)
         return sum(parameter.numel() for parameter in network.parameters())
 
-    def initialise(self, network: nn.Module, images: Callable[[int], Tensor]) -> None:
+    def initialise(self, network: nn.Module, images: Callable[[int], Iterable[Tensor]]) -> None:
         """Change the weights of a network that was built, before training starts.
 
         Args:
             network: what :meth:`build` returned; changed in place.
-            images: images(n) returns the first n training inputs as the network sees them, (n, ...) float32, fewer if
+            images: images(n) yields batches of the first n training inputs as the network sees them, float32; fewer if
                 there are fewer. Specifications whose weights do not depend on the data do not call it.
 
         Raises:

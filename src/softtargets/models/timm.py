@@ -1,6 +1,6 @@
 """The networks of timm (PyTorch Image Models), by name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,7 +52,7 @@ class TimmSpec(AdaptedSpec):
             required = f"arguments of timm.create_model for '{self.architecture}'"
             raise fail("model.config", required, got, "drop that argument") from error
 
-    def initialise(self, network: nn.Module, images: Callable[[int], Tensor]) -> None:
+    def initialise(self, network: nn.Module, images: Callable[[int], Iterable[Tensor]]) -> None:
         """Load timm's weights, all but those of the head unless `init_head` is "kept"."""
         if not self.pretrained:
             super().initialise(network, images)

@@ -51,7 +51,7 @@ class TransformersSpec(AdaptedSpec):
             config = self._configured(checked_image(input_shape), num_classes)
             return AutoModelForImageClassification.from_config(config, dtype=torch.float32)
 
-    def initialise(self, network: nn.Module, images: Callable[[int], Tensor]) -> None:
+    def initialise(self, network: nn.Module, images: Callable[[int], Iterable[Tensor]]) -> None:
         """Load the checkpoint's weights, all but those of its head unless `init_head` is "kept"."""
         if self.pretrained is None:
             super().initialise(network, images)

@@ -133,9 +133,13 @@ class Trainer:
         torch.manual_seed(derived_seed("initialisation", self.run.seeds.initialisation))
         dataset = self.dataset
         model = self.run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
-        self.run.model.initialise(model, lambda count: self.inputs.batch(dataset.splits["train"][:count]))
+        self.run.model.initialise(model, self._first_inputs)
         layout = torch.channels_last if dataset.is_image else torch.preserve_format
         return model.to(self.device, memory_format=layout)  # pyright: ignore[reportCallIssue]
+
+    def _first_inputs(self, count: int) -> Iterator[Tensor]:
+        """Yield the first training inputs without augmentation."""
+        return self.inputs.batches(self.dataset.splits["train"][:count], self.inputs.predicted_rows)
 
     def train(self, checkpoint_seconds: float, report: Callable[[int], None] = lambda step: None) -> None:
         """Train to the end, starting from the folder's checkpoint if there is one.
