@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from softtargets._checks import first_bad
 from softtargets._errors import fail
+from softtargets._memory import release_freed
 from softtargets.data.augment import random_flip, random_shift
 from softtargets.data.dataset import Dataset, normalization
 from softtargets.data.limits import check_bytes
@@ -22,6 +23,8 @@ BLOCK_BYTES = 2**22
 # Rows that are predicted at a time. Of images on the CPU fewer: the activations of a convolution are about 16 times as
 # large as these bytes of float32 inputs, and a network whose activations do not fit the cache takes 1.6 times as long.
 PREDICTED_ROWS, PREDICTED_BYTES = 1024, 2**20
+# Bytes of float32 inputs of a stream after which freed memory is returned to the system.
+RELEASED_BYTES = 2**26
 # Bytes of streamed images that are predicted at a time on a GPU.
 STREAMED_BYTES = 2**27
 
@@ -144,8 +147,14 @@ class _StreamedRows:
         drawn = _checked(augmentation, generator)
         # the seed, and not a draw: it is the same when an epoch is resumed
         seed = None if drawn is None else drawn.initial_seed()
+        held = 0
         for images in self._images.batches(ids.cpu().split(size), augmentation, seed, self._device):
             yield self._scaling(images.to(self._device, non_blocking=True))
+            # Older C libraries (glibc below 2.38) do not use freed blocks of aligned memory again.
+            held += 4 * images.numel()
+            if held > RELEASED_BYTES:
+                release_freed()
+                held = 0
 
 
 class _TensorRows:

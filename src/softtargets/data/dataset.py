@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,8 @@ from softtargets.data.stream import ROWS_PER_TASK, StreamedImages
 SPLITS = ("train", "validation", "test")
 # Training images of a stream from which the mean and the standard deviation are computed.
 _SAMPLE = 5_000
+# Bytes of images whose values are added at a time.
+_SUMMED_BYTES = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +133,13 @@ def _of_columns(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _of_pixels(batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    totals, count = torch.zeros(2, 1, dtype=torch.int64), 0
+    totals, count = np.zeros((2, 1), dtype=np.int64), 0
     for batch in batches:
-        values = batch.to(torch.int32)
-        totals = totals + torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
+        # few at a time, and by NumPy: torch's sums copy them to 64 bits, into blocks that the C library does not reuse
+        for images in batch.split(max(1, _SUMMED_BYTES // batch[0].numel())):
+            values = images.numpy().astype(np.int32)
+            first = values.sum((0, 2, 3), dtype=np.int64)
+            totals = totals + np.stack([first, np.square(values, out=values).sum((0, 2, 3), dtype=np.int64)])
         count += len(batch) * batch.shape[2] * batch.shape[3]
     # Python's integers are exact, so that a constant channel is recognised
     moments = [(first, count * second - first * first) for first, second in zip(*totals.tolist(), strict=True)]

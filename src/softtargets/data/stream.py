@@ -23,7 +23,7 @@ from softtargets.data.views import View
 # Fewer images than this are decoded sooner than a worker has started.
 _LEAST_ROWS = 512
 # Images that a worker decodes at a time where the batches are not given.
-ROWS_PER_TASK = 64
+ROWS_PER_TASK = 16
 _MOST_WORKERS = {"cpu": 2, "cuda": 16}
 
 
