@@ -1,5 +1,8 @@
 """CutMix."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -19,6 +22,8 @@ class CutMix(Mixing):
     rectangle per batch, or one per example. `smoothing` and `loss` are as in mixup. The authors cut every batch on
     ImageNet, and half of the batches on CIFAR (`probability` 0.5).
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"cutmix": ""}
 
     probability: Fraction = 1.0
 
