@@ -70,6 +70,35 @@ def test_what_a_page_says_of_a_specification_is_valid(name, settings) -> None:
     )
 
 
+def test_the_page_of_objectives_has_every_field() -> None:
+    page = generate.pages()["objectives.md"]
+    sections = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert sections.keys() == OBJECTIVES.keys()
+    for name, kind in OBJECTIVES.items():
+        fields = re.findall(r"^\| `(\w+)` \|", sections[name], re.MULTILINE)
+        assert fields == [field for field in kind.model_fields if field != "name"]
+        assert (
+            re.sub(r"[`\\]", "", sections[name])
+            .strip()
+            .startswith(f"{kind.__doc__}".partition("\n")[0].replace("`", ""))
+        )
+    for name, row in (
+        ("mixup", "| `loss` | an objective | none |"),
+        ("mixup", "| `per_example` | `true` or `false` | none |"),
+        ("cutmix", "| `probability` | number at least 0 and at most 1 | `1.0` |"),
+        ("distillation", '| `source` | `"runs"`, `"average"` | `"runs"` |'),
+        ("forward", "| `transition` | table with a `name`: `symmetric`, `known`, `estimated` | none |"),
+        ("votes", "| `file` | path | required |"),
+        ("votes", "| `annotators` | list of texts | none |"),
+        ("class_table", "| `table` | path or list of lists of numbers | required |"),
+        ("class_weights", "| `weights` | list of numbers at least 0 | none |"),
+        ("hierarchical_smoothing", "| `hierarchy` | path or tables | none |"),
+        ("localized_smoothing", "| `width` | whole number at least 1 | `1` |"),
+    ):
+        assert row in sections[name]
+    assert page.count("path or tables") == 1, "a field of another type is described too"
+
+
 def test_the_page_of_a_class_describes_its_methods() -> None:
     page = generate.reference(("nn.Loss",))
     assert "### `forward`\n\n```python\nforward(input, " in page
