@@ -233,8 +233,10 @@ CARDS = {
         when="Many examples have no label, and most of the model's confident predictions are correct.",
         limitations="The model reinforces its own errors. Without a threshold or a ramp-up, early mistakes become "
         "labels.",
-        note="Only the loss is provided. Batches of labelled and unlabelled examples come from your own data loader; "
-        "specifications of `softtargets train` and of studies have no unlabelled examples.",
+        note="In your own training loop, batches of labelled and unlabelled examples come from your data loader. In "
+        "`softtargets train`, the objective `pseudo_labels` takes training rows without a label, and has a confidence "
+        "threshold and a ramp-up of their weight; its predictions are those of the network or of the running average "
+        "of its weights.",
         example="""
             >>> logits, labels = torch.tensor([[0.0, 2.0], [0.0, 2.0]]), torch.tensor([0, 0])
             >>> known = torch.tensor([1.0, 0.0])  # the second label is a placeholder
@@ -269,7 +271,7 @@ CARDS = {
         topics=("overconfidence", "soft labels"),
     ),
     "cutmix": Method(
-        title="CutMix (targets)",
+        title="CutMix",
         source="Yun et al. 2019, *CutMix: Regularization Strategy to Train Strong Classifiers with Localizable "
         "Features*, ICCV",
         code=("targets.mix",),
@@ -278,8 +280,9 @@ CARDS = {
         formula="t = kept * onehot(label) + (1 - kept) * onehot(partner's label)",
         when="Inputs are images, and a rectangle of one image is pasted into another.",
         limitations="The area fraction is not the fraction of the object: pasted background counts as its class.",
-        note="Only the targets are provided. Paste the rectangles in your training loop, or with `timm.data.Mixup` or "
-        "`torchvision.transforms.v2.CutMix`; specifications of `softtargets train` and of studies have no CutMix.",
+        note="This function mixes the targets. In your own training loop, paste the rectangles yourself, or with "
+        "`timm.data.Mixup` or `torchvision.transforms.v2.CutMix`; in `softtargets train`, the objective `cutmix` does "
+        "it.",
         example="""
             >>> labels, kept = torch.tensor([0, 1]), torch.tensor([0.75, 0.5])
             >>> targets.mix(targets.hard(labels), targets.hard(labels.flip(0)), kept).to_dense(2).tolist()

@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import tomllib
 from typing import Any, overload
 
 import generate
@@ -11,6 +12,7 @@ from cards import CARDS, GROUPS, TOPICS, Method
 from docstrings import HEADINGS, paragraphs, parse, section
 
 import softtargets
+from softtargets.objectives import OBJECTIVES
 
 METHODS = generate.methods()
 
@@ -33,6 +35,68 @@ def test_every_public_name_of_every_room_has_a_page() -> None:
     for slug, names in generate.references().items():
         assert all(f"## `{name}`" in pages[f"{slug}.md"] for name in names)
         assert f"]({slug}.md)" in pages["README.md"]
+
+
+# methods of these groups that no objective minimises
+NOT_MINIMISED = {
+    "binary-cross-entropy": "labels of several classes per example",
+    "equivalent-smoothing": "a number that describes a teacher",
+    "hidden-states": "an objective is given logits",
+    "linear-cross-entropy": "cross entropy without the logits, which the loop computes",
+    "smoothing-conventions": "names of settings",
+    "temperature": "a fixed factor of the logits",
+    "vocabulary-padding": "a student and its teacher have the same classes in a run",
+    "vocabulary-parallel-cross-entropy": "classes that are divided among devices",
+}
+
+
+def test_every_objective_is_on_a_page_and_every_loss_has_an_objective() -> None:
+    described = {slug for kind in OBJECTIVES.values() for slug in kind.pages}
+    assert described <= METHODS.keys()
+    assert all(kind.pages for kind in OBJECTIVES.values())
+    rooms = ("losses.", "targets.", "distill.", "nn.")
+    minimised = {slug for slug, method in METHODS.items() if not method.code or method.code[0].startswith(rooms)}
+    assert minimised - described == NOT_MINIMISED.keys()
+    page = generate.page(METHODS["decoupled-distillation"])
+    assert '**In a specification:** `objective = { name = "distillation", loss = "dkd", temperature = 4.0 }`' in page
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [(name, text) for name, kind in OBJECTIVES.items() for text in kind.pages.values()]
+)
+def test_what_a_page_says_of_a_specification_is_valid(name, settings) -> None:
+    assert (
+        OBJECTIVES[name].parse({"name": name, **tomllib.loads(f"settings = {{ {settings} }}")["settings"]}).name == name
+    )
+
+
+def test_the_page_of_objectives_has_every_field() -> None:
+    page = generate.pages()["objectives.md"]
+    sections = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert sections.keys() == OBJECTIVES.keys()
+    for name, kind in OBJECTIVES.items():
+        fields = re.findall(r"^\| `(\w+)` \|", sections[name], re.MULTILINE)
+        assert fields == [field for field in kind.model_fields if field != "name"]
+        assert (
+            re.sub(r"[`\\]", "", sections[name])
+            .strip()
+            .startswith(f"{kind.__doc__}".partition("\n")[0].replace("`", ""))
+        )
+    for name, row in (
+        ("mixup", "| `loss` | an objective | none |"),
+        ("mixup", "| `per_example` | `true` or `false` | none |"),
+        ("cutmix", "| `probability` | number at least 0 and at most 1 | `1.0` |"),
+        ("distillation", '| `source` | `"runs"`, `"average"` | `"runs"` |'),
+        ("forward", "| `transition` | table with a `name`: `symmetric`, `known`, `estimated` | none |"),
+        ("votes", "| `file` | path | required |"),
+        ("votes", "| `annotators` | list of texts | none |"),
+        ("class_table", "| `table` | path or list of lists of numbers | required |"),
+        ("class_weights", "| `weights` | list of numbers at least 0 | none |"),
+        ("hierarchical_smoothing", "| `hierarchy` | path or tables | none |"),
+        ("localized_smoothing", "| `width` | whole number at least 1 | `1` |"),
+    ):
+        assert row in sections[name]
+    assert page.count("path or tables") == 1, "a field of another type is described too"
 
 
 def test_the_page_of_a_class_describes_its_methods() -> None:

@@ -133,6 +133,11 @@ def test_a_table_or_texts_are_refused_before_training(shape) -> None:
         InputError, match=r"^objective: a data set of images for 'cutmix'; got inputs of shape \(.*; use 'mixup'"
     ):
         _objective(shape, name="cutmix")
+    spec = TypeAdapter(AnyObjective).validate_python({"name": "cutmix"})
+    without_facts = spec.started(ObjectiveContext(20, K))
+    batch = Batch(torch.zeros(2, *shape), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    with pytest.raises(InputError, match=r"^objective: a data set of images for 'cutmix'; got inputs of shape"):
+        without_facts.prepare(batch, torch.Generator())
 
 
 def test_inputs_that_are_not_numbers_are_refused() -> None:

@@ -129,3 +129,24 @@ def test_rows_without_labels_are_refused_where_they_are_not_used(parsed, name) -
     assert str(caught.value).startswith(f"{required}; got '{name}', with 8 training rows without a label; ")
     outside = replace(DATA, labelled=torch.arange(20) > 0)
     parsed(name).started(context(data=outside))  # the first row is not in the training split
+
+
+# they copy labels or predictions to the CPU, where they draw, or keep their state
+ON_THE_CPU = ("disturb_label", "early_learning", "online_smoothing")
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name not in ON_THE_CPU])
+def test_its_tensors_are_where_batches_are(parsed, name) -> None:
+    """On the device "meta", which has no data, any copy to the CPU fails."""
+    device = torch.device("meta")
+    trained = parsed(name).started(context(device=device, teacher=lambda ids, inputs: torch.zeros(1, N, K).to(device)))
+    batch = batch_of(torch.Generator().manual_seed(0))
+    fields = {field: getattr(batch, field).to(device) for field in ("inputs", "labels", "ids")}
+    labelled = torch.ones(N, dtype=torch.bool, device=device) if trained.uses_unlabelled else None
+    batch = trained.prepare(Batch(**fields, labelled=labelled), torch.Generator().manual_seed(0))
+    assert batch.inputs.device == device
+    made = {} if batch.targets is None else batch.targets.tensors()
+    assert {tensor.device for tensor in made.values()} <= {device}
+    logits = torch.randn(N, K, device=device, requires_grad=True)
+    trained.observe(batch, logits.detach())
+    assert trained.batch_loss(logits, batch).device == device

@@ -1,5 +1,6 @@
 """Adaptive smoothing: label smoothing whose strength depends on the training progress or on the prediction."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -18,6 +19,7 @@ class ScheduledSmoothing(Ramp):
     The change begins after the share `ramp_from` of the training and is complete after `ramp_to`.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"adaptive-smoothing": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     smoothing: Fraction = 0.0
@@ -47,6 +49,8 @@ class AdaptiveSmoothing(Objective):
 class ConfidenceSmoothing(AdaptiveSmoothing):
     """Label smoothing that grows with the confidence, from 0 at 1 / K to `maximum` at 1 (our formulation)."""
 
+    pages: ClassVar[Mapping[str, str]] = {"adaptive-smoothing": ""}
+
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         probs = logits.detach().float().softmax(-1)
         smoothing = targets.smoothing_from_confidence(probs, maximum=self.maximum, labels=self._counted(batch))
@@ -59,6 +63,8 @@ class MarginSmoothing(AdaptiveSmoothing):
 
     The smoothing is 0 without a lead and `maximum` at a lead of `margin` or more.
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"adaptive-smoothing": ""}
 
     margin: Positive = 10.0
 

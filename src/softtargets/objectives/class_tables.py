@@ -1,6 +1,7 @@
 """Class tables: a soft label for each class, given or computed from what is known about the classes."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 
 import torch
@@ -62,6 +63,7 @@ class ClassTable(TableRule):
     columns are named after the classes. Rows are probabilities, unless `strict` is false.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"class-tables": 'table = "table.csv"'}
     places: ClassVar[tuple[str, ...]] = ("table",)
 
     table: Rows
@@ -86,6 +88,7 @@ class HierarchicalSmoothing(TableRule):
     tree. Instead of a hierarchy, `distance` gives the distances as a file or as K rows of K numbers.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"hierarchical-smoothing": 'hierarchy = "tree.toml"'}
     places: ClassVar[tuple[str, ...]] = ("hierarchy", "distance")
 
     hierarchy: Tree | None = None
@@ -118,6 +121,8 @@ class LocalizedSmoothing(TableRule):
     The order is that of the class indices.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"localized-smoothing": ""}
+
     smoothing: Fraction = 0.1
     width: Annotated[int, Field(ge=1)] = 1
 
@@ -133,6 +138,7 @@ class ConfusionSmoothing(TableRule):
     counts examples of class y that were predicted as class k.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"confusion-smoothing": 'counts = "confusion.csv"'}
     places: ClassVar[tuple[str, ...]] = ("counts",)
 
     counts: Rows
@@ -164,6 +170,8 @@ class TfIdfSmoothing(TableRule):
     Our interpretation of Liu et al. 2022. A lower temperature gives more weight to the most similar classes.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"tfidf-smoothing": ""}
+
     smoothing: Fraction = 0.1
     temperature: Positive = 0.1
 
@@ -181,6 +189,8 @@ class KeywordSmoothing(TargetRule):
     Our interpretation of Liu et al. 2022. The `size` keywords of each class are found in the training texts. A lower
     temperature gives more weight to the class whose keywords fit best.
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"keyword-smoothing": ""}
 
     smoothing: Fraction = 0.1
     temperature: Positive = 0.1

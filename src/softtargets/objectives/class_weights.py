@@ -1,5 +1,6 @@
 """Class weights."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -24,6 +25,7 @@ class ClassWeights(Objective):
     torch does and changes the minimiser.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"class-weights": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     weights: tuple[NonNegative, ...] | None = None

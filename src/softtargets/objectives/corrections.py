@@ -1,6 +1,6 @@
 """Objectives that use a noise transition: forward and backward correction, a learned one, and a bound on the loss."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -58,6 +58,10 @@ class Correction(TransitionObjective):
 class Forward(Correction):
     """Forward correction: cross entropy of the predictions multiplied by the transition, against observed labels."""
 
+    pages: ClassVar[Mapping[str, str]] = {
+        "forward-correction": 'transition = { name = "known" }',
+        "symmetric-forward-correction": "noise_rate = 0.2",
+    }
     takes_soft_targets: ClassVar[bool] = True
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -67,6 +71,8 @@ class Forward(Correction):
 @objective("backward")
 class Backward(Correction):
     """Backward correction: the losses of all labels, weighted by the inverse of the transition."""
+
+    pages: ClassVar[Mapping[str, str]] = {"backward-correction": 'transition = { name = "known" }'}
 
     _inverse: LabelMatrix = PrivateAttr()
 
@@ -84,6 +90,8 @@ class LearnedTransition(Objective):
 
     Optimiser groups match its parameters by the name `objective.scores`.
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"volminnet": ""}
 
     weight: NonNegative = 1e-4
     initial: float = -2.0
@@ -114,6 +122,7 @@ class LearnedTransition(Objective):
 class LossBound(TransitionObjective):
     """Cross entropy whose batch mean is kept above a bound in nats: a number, or the entropy of a transition."""
 
+    pages: ClassVar[Mapping[str, str]] = {"loss-bound": 'transition = { name = "known" }'}
     takes_soft_targets: ClassVar[bool] = True
 
     bound: NonNegative | None = None

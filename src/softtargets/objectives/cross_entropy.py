@@ -1,6 +1,6 @@
 """Cross entropy, with or without label smoothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import PrivateAttr
@@ -16,6 +16,7 @@ from softtargets.objectives.objective import Objective, objective
 class SmoothedCrossEntropy(Objective):
     """Cross entropy, with label smoothing in the stated convention."""
 
+    pages: ClassVar[Mapping[str, str]] = {"cross-entropy": "", "label-smoothing": "smoothing = 0.1"}
     takes_soft_targets: ClassVar[bool] = True
 
     smoothing: Fraction = 0.0

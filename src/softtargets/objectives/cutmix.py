@@ -1,5 +1,8 @@
 """CutMix."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -20,23 +23,31 @@ class CutMix(Mixing):
     ImageNet, and half of the batches on CIFAR (`probability` 0.5).
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"cutmix": ""}
+
     probability: Fraction = 1.0
 
     def begin(self, context: ObjectiveContext) -> None:
         super().begin(context)
-        if context.data is not None and len(context.data.input_shape) != 3:
-            got = f"inputs of shape {context.data.input_shape}"
-            raise fail("objective", "a data set of images for 'cutmix'", got, "use 'mixup', which mixes any inputs")
+        if context.data is not None:
+            _require_images(context.data.input_shape)
 
     def mixed(
         self, own: Tensor, other: Tensor, weight: float | Tensor, generator: torch.Generator
     ) -> tuple[Tensor, float | Tensor]:
+        _require_images(tuple(own.shape[1:]))
         inside = draw_rectangles(weight, own.shape[-2], own.shape[-1], generator)
         if float(torch.rand((), generator=generator)) >= self.probability:
             return own, 1.0
         kept = 1 - inside.double().mean((1, 2))
         pasted = torch.where(inside[:, None].to(own.device), other, own)
         return pasted, kept if isinstance(weight, Tensor) else float(kept)
+
+
+def _require_images(shape: tuple[int, ...]) -> None:
+    if len(shape) != 3:
+        remedy = "use 'mixup', which mixes any inputs"
+        raise fail("objective", "a data set of images for 'cutmix'", f"inputs of shape {shape}", remedy)
 
 
 def draw_rectangles(weight: float | Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:

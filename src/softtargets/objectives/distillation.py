@@ -1,6 +1,6 @@
 """Distillation from the teachers of a run, or from the running average of its own weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -36,6 +36,18 @@ class Distillation(Scheduled):
     constant. For a training row without a label the terms with labels are left out, which is all of "dkd".
     """
 
+    pages: ClassVar[Mapping[str, str]] = {
+        "knowledge-distillation": "temperature = 4.0",
+        "distillation-at-temperature-1": "",
+        "squared-logits": 'loss = "mse"',
+        "decoupled-distillation": 'loss = "dkd", temperature = 4.0',
+        "relational-distillation": 'loss = "dist"',
+        "logit-standardization": "standardized = true, temperature = 2.0, weight = 9.0, label_weight = 0.1",
+        "mean-teacher": 'source = "average"',
+        "teacher-ensemble": "",
+        "teacher-cache": "cache = {}",
+        "sparse-teacher": "cache = { k = 5 }",
+    }
     uses_unlabelled: ClassVar[bool] = True
 
     loss: Literal["kl", "mse", "dkd", "dist"] = "kl"

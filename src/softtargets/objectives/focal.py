@@ -1,5 +1,6 @@
 """Focal losses."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
@@ -14,6 +15,7 @@ from softtargets.objectives.objective import Objective, objective
 class Focal(Objective):
     """Focal loss: cross entropy scaled by (1 - p_label)^gamma."""
 
+    pages: ClassVar[Mapping[str, str]] = {"focal-loss": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     gamma: NonNegative = 3.0
@@ -26,6 +28,7 @@ class Focal(Objective):
 class DualFocal(Objective):
     """Dual focal loss: focal loss that also widens the gap to the next less probable class (Tao et al. 2023)."""
 
+    pages: ClassVar[Mapping[str, str]] = {"dual-focal-loss": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     gamma: NonNegative = 5.0
@@ -41,6 +44,7 @@ class SampleDependentFocal(Objective):
     The defaults are FLSD-53.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"sample-dependent-focal-loss": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     gamma_low: NonNegative = 5.0

@@ -2,9 +2,9 @@
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -127,6 +127,8 @@ class Mixup(Mixing):
     `smoothing` smooths the targets before they are mixed. `loss` is an objective of soft targets that is minimised
     instead of cross entropy, such as a focal loss, or whose targets are mixed, such as a class table.
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"mixup": ""}
 
     concentration: Positive = 0.2
 

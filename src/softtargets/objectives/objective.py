@@ -1,7 +1,7 @@
 """The base of every objective: a specification that can be started and then trains a network."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
@@ -25,6 +25,8 @@ class Objective(NamedSpec):
     pass. An epoch ends with ``end_epoch``. All hooks except ``losses`` have a default.
     """
 
+    # pages of docs/methods that describe the method -> what a specification says beside the name
+    pages: ClassVar[Mapping[str, str]] = {}
     # whether training rows without a label may be in a batch, where `Batch.labelled` marks them
     uses_unlabelled: ClassVar[bool] = False
     # whether `losses` uses `Batch.labels_or_targets`, so that mixup and CutMix can mix targets for it

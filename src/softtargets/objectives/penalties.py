@@ -1,5 +1,6 @@
 """Cross entropy plus a penalty."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PrivateAttr
@@ -15,6 +16,7 @@ from softtargets.objectives.objective import Objective, objective
 class ConfidencePenalty(Objective):
     """Cross entropy plus a penalty on predictions of low entropy."""
 
+    pages: ClassVar[Mapping[str, str]] = {"confidence-penalty": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     weight: NonNegative = 0.1
@@ -30,6 +32,8 @@ class EarlyLearning(Objective):
     As in the authors' code, probabilities are clamped to [eps, 1 - eps], and divided by their sum before they update
     the running targets.
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"early-learning-regularization": ""}
 
     weight: NonNegative = 3.0
     momentum: Share = 0.7
@@ -62,6 +66,7 @@ class EarlyLearning(Objective):
 class MbLSPenalty(Objective):
     """MbLS: cross entropy plus a penalty on logits more than a margin below the largest (Liu et al. 2022)."""
 
+    pages: ClassVar[Mapping[str, str]] = {"margin-based-label-smoothing": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     weight: NonNegative = 0.1
@@ -80,6 +85,7 @@ class ACLSPenalty(Objective):
     `others_weight` are lambda_1 and lambda_2 of the paper.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"adaptive-and-conditional-label-smoothing": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     weight: NonNegative = 0.1
@@ -98,6 +104,7 @@ class ACLSPenalty(Objective):
 class LogitPenalty(Objective):
     """Cross entropy plus `weight` times the sum of the squared logits; the default is the one for ImageNet."""
 
+    pages: ClassVar[Mapping[str, str]] = {"logit-penalty": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     weight: NonNegative = 6e-4
@@ -113,6 +120,7 @@ class SmoothingRegularizer(Objective):
     Label smoothing by r is 1 - r times this, with weight = r / ((1 - r) K).
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"smoothing-regularizer": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     weight: NonNegative = 0.01
@@ -128,6 +136,8 @@ class ZipfPenalty(Objective):
 
     Cross entropy plus `weight` times the penalty. Ranks are those of the logits, and wrong predictions are included.
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"zipf-label-smoothing": ""}
 
     weight: NonNegative = 0.1
 

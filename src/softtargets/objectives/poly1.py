@@ -1,5 +1,6 @@
 """Poly-1 loss."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from softtargets.objectives.objective import Objective, objective
 class Poly1(Objective):
     """Poly-1 loss: cross entropy plus epsilon (1 - p_label)."""
 
+    pages: ClassVar[Mapping[str, str]] = {"poly-1-loss": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     epsilon: Annotated[float, Field(ge=-1)] = 2.0

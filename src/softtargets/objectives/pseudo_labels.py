@@ -1,5 +1,6 @@
 """Pseudo-labels: the predictions for training rows without a label become their targets."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -28,6 +29,7 @@ class PseudoLabels(Ramp):
     are over the rows of a batch: if few rows have a label, use large batches or a low learning rate.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"pseudo-labels": ""}
     uses_unlabelled: ClassVar[bool] = True
 
     kind: Literal["hard", "soft"] = "hard"

@@ -1,5 +1,6 @@
 """Losses that are robust to wrong labels at unknown rates."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -19,6 +20,7 @@ from softtargets.objectives.schedules import Ramped
 class ActivePassive(Objective):
     """APL: normalized plus reverse cross entropy; weights 1 and 1 on CIFAR-10, 10 and 0.1 on CIFAR-100."""
 
+    pages: ClassVar[Mapping[str, str]] = {"active-passive-loss": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     active_weight: NonNegative = 1.0
@@ -41,6 +43,7 @@ class Bootstrapping(Objective):
     The default weight of the label is 0.95 for "soft" and 0.8 for "hard".
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"bootstrapping": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     kind: Literal["soft", "hard"] = "soft"
@@ -59,6 +62,8 @@ class Cores(Ramped):
     are the schedule of the authors' code for 100 epochs, counted from 0: weight 0 until epoch 10, full from epoch 39,
     and the sieve from epoch 31.
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"cores": ""}
 
     weight: NonNegative = 2.0
     ramp_to: Fraction = 0.39
@@ -85,6 +90,7 @@ class Cores(Ramped):
 class GeneralizedCrossEntropy(Objective):
     """GCE (L_q loss): from cross entropy at q = 0 to mean absolute error at q = 1."""
 
+    pages: ClassVar[Mapping[str, str]] = {"generalized-cross-entropy": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     q: Fraction = 0.7
@@ -97,6 +103,7 @@ class GeneralizedCrossEntropy(Objective):
 class MeanAbsoluteError(Objective):
     """Mean absolute error: 1 - p_label."""
 
+    pages: ClassVar[Mapping[str, str]] = {"mean-absolute-error": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -107,6 +114,7 @@ class MeanAbsoluteError(Objective):
 class NormalizedCrossEntropy(Objective):
     """NCE: the loss of the label divided by the sum of the losses of all labels (Ma et al. 2020)."""
 
+    pages: ClassVar[Mapping[str, str]] = {"normalized-cross-entropy": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -119,6 +127,8 @@ class Peer(Ramped):
 
     The weight is full after a tenth of the training, as in the code of CIFAR-10N.
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"peer-loss": ""}
 
     ramp_to: Fraction = 0.1
     _generator: torch.Generator | None = PrivateAttr(default=None)
@@ -141,6 +151,7 @@ class Peer(Ramped):
 class ReverseCrossEntropy(Objective):
     """RCE: cross entropy with prediction and label exchanged, where log 0 is replaced by -9.21 (Wang et al. 2019)."""
 
+    pages: ClassVar[Mapping[str, str]] = {"symmetric-cross-entropy": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -151,6 +162,7 @@ class ReverseCrossEntropy(Objective):
 class SymmetricCrossEntropy(Objective):
     """SCE: cross entropy plus reverse cross entropy; weights 0.1 and 1 on CIFAR-10, 6 and 0.1 on CIFAR-100."""
 
+    pages: ClassVar[Mapping[str, str]] = {"symmetric-cross-entropy": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     cross_entropy_weight: NonNegative = 0.1

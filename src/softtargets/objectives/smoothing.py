@@ -1,6 +1,6 @@
 """Losses related to label smoothing: relaxed, scheduled, negative, or learned from the predictions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -19,6 +19,8 @@ from softtargets.objectives.schedules import Scheduled
 class LabelRelaxation(Objective):
     """Label relaxation: 0 once the label has probability 1 - smoothing (Lienen & Hüllermeier 2021)."""
 
+    pages: ClassVar[Mapping[str, str]] = {"label-relaxation": ""}
+
     smoothing: Fraction = 0.1
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -32,6 +34,8 @@ class LearnedLabelSmoothing(Objective):
     As in the authors' code the loss has a factor 1/2, which halves the learning rate of the network. Optimiser groups
     match its parameters by the name `objective.table`.
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"label-smoothing-plus-plus": ""}
 
     smoothing: Annotated[float, Field(gt=0, lt=1)] = 0.1
     _module: nn.LearnedSmoothing = PrivateAttr()
@@ -60,6 +64,7 @@ class MaxSuppression(Scheduled):
     The authors reach the final value in the last epoch; here it would be reached at the end of it.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"max-suppression": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     smoothing: Fraction = 0.1
@@ -77,6 +82,7 @@ class NegativeSmoothing(Scheduled):
     The floor of the probabilities bounds it; with floor = 0 it is unbounded below.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"negative-smoothing": ""}
     takes_soft_targets: ClassVar[bool] = True
 
     smoothing: Annotated[float, Field(lt=0)] = -0.4
@@ -93,6 +99,8 @@ class NegativeSmoothing(Scheduled):
 @objective("online_smoothing")
 class OnlineLabelSmoothing(Objective):
     """OLS: cross entropy with a soft label per class, estimated in the previous epoch (Zhang et al. 2021)."""
+
+    pages: ClassVar[Mapping[str, str]] = {"online-label-smoothing": ""}
 
     weight: Fraction = 0.5
     _online: targets.OnlineSmoothing = PrivateAttr()

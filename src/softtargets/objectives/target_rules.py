@@ -1,6 +1,7 @@
 """Target rules: cross entropy against targets that are made from the labels of a batch."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -41,6 +42,8 @@ class PriorSmoothing(TargetRule):
     do not sum to 1 are counts, and are divided by their sum.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"prior-smoothing": ""}
+
     smoothing: Fraction = 0.1
     prior: tuple[NonNegative, ...] | None = None
     _prior: Tensor = PrivateAttr()
@@ -68,6 +71,8 @@ class PriorSmoothing(TargetRule):
 @objective("disturb_label")
 class DisturbLabel(TargetRule):
     """DisturbLabel: each label is redrawn uniformly with probability `rate` at every step (Xie et al. 2016)."""
+
+    pages: ClassVar[Mapping[str, str]] = {"disturblabel": ""}
 
     rate: Fraction = 0.1
 

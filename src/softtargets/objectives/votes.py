@@ -1,5 +1,6 @@
 """Human soft labels: the votes of several annotators for each example."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 
 import torch
@@ -29,6 +30,7 @@ class Votes(TargetRule):
     number, which smooths the shares.
     """
 
+    pages: ClassVar[Mapping[str, str]] = {"annotator-votes": 'file = "votes.csv"'}
     places: ClassVar[tuple[str, ...]] = ("file",)
 
     file: str = Field(min_length=1)
