@@ -14,6 +14,7 @@ from softtargets.cli.audit import audit
 from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
 from softtargets.cli.evaluate import evaluate
 from softtargets.cli.imports import without_collections
+from softtargets.cli.predict import predict
 from softtargets.cli.runs import runs_command
 from softtargets.cli.terminal import write
 from softtargets.studies.request import MOST_SEEDS
@@ -162,6 +163,7 @@ def report(options: dict[str, Any], reports: ReportsOption = Path("reports")) ->
 app.command()(audit)
 app.command()(evaluate)
 app.command("runs")(runs_command)
+app.command()(predict)
 
 
 @app.command()

@@ -33,6 +33,7 @@ class Content:
         class_names: the name of each class.
         texts: the texts, if the inputs are word counts.
         labelled: (N,) bool, False for a row without a label; None if all rows have one.
+        columns: the columns of a table's numbers, or of texts.
     """
 
     inputs: Tensor | EncodedImages
@@ -41,6 +42,7 @@ class Content:
     class_names: tuple[str, ...]
     texts: tuple[str, ...] | None = None
     labelled: Tensor | None = None
+    columns: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of every value, type, shape and name; of streamed images of their encoded bytes."""
@@ -88,7 +90,11 @@ def store(cache: Path, name: str, content: Content) -> None:
     tensors = {"labels": content.labels, "origin": content.origin, **_packed(content.texts), **_of_inputs(content)}
     if content.labelled is not None:
         tensors["labelled"] = content.labelled
-    metadata = {"class_names": json.dumps(content.class_names), "checksum": _checksum(tensors)}
+    metadata = {
+        "class_names": json.dumps(content.class_names),
+        "columns": json.dumps(content.columns),
+        "checksum": _checksum(tensors),
+    }
     part = cache / f".{name}.{os.getpid()}-{uuid.uuid4().hex}.part"
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -119,7 +125,8 @@ def restore(cache: Path, name: str, images: Path | None) -> Content | None:
             inputs = _encoded(tensors, images)
         else:
             inputs = tensors.pop("inputs")
-        return Content(inputs, **tensors, class_names=tuple(parse_json(metadata["class_names"])), texts=texts)
+        names, columns = (tuple(parse_json(metadata[name])) for name in ("class_names", "columns"))
+        return Content(inputs, **tensors, class_names=names, texts=texts, columns=columns)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
 

@@ -24,12 +24,12 @@ class Hub:
 
     def identity(self) -> str:
         """Return the name and version that is read."""
-        return " ".join([self.name, *(f"{split} {data._fingerprint}" for split, data in self._splits.items())])
+        return " ".join([self.name, *(f"{split} {data._fingerprint}" for split, data in self.splits.items())])
 
     def parts(self, spec: DataSpec) -> list[Part]:
         """Read the chosen columns, one part per split."""
         parts: list[Part] = []
-        for split, data in self._splits.items():
+        for split, data in self.splits.items():
             file = f"{self.name} ({split})"
             columns = choose(data.features, spec, file, parts[0].columns if parts else None)
             table = data.select_columns(columns.names).data.table
@@ -38,7 +38,8 @@ class Hub:
         return parts
 
     @cached_property
-    def _splits(self) -> dict[str, Any]:
+    def splits(self) -> dict[str, Any]:
+        """The data set's own splits by name."""
         import datasets
 
         with _reachable_or_cached(self.name), reading(self.name):
@@ -56,12 +57,15 @@ class Hub:
         return {split: found[first[split]] for split in ("train", "validation", "test") if split in first}
 
 
+def hub_image(cell: dict[str, Any] | None) -> bytes | str | None:
+    """Return the bytes of an image, or the path of a file that the Hub's reader has downloaded."""
+    return (cell or {}).get("bytes") or (cell or {}).get("path")
+
+
 def _images(data: Any, column: str) -> Iterator[bytes | str | None]:
-    """Yield the bytes of each image, or the path of a file that the Hub's reader has downloaded."""
     for chunk in data.data.table[column].chunks:
         for cell in chunk:
-            value = cell.as_py() or {}
-            yield value.get("bytes") or value.get("path")
+            yield hub_image(cell.as_py())
 
 
 @contextlib.contextmanager

@@ -44,6 +44,7 @@ class Part:
         images: Yields the encoded image of each row, in order: its bytes, its path, or None if there is neither. Only
             the user's own lists and folders give paths; a path written beside bytes in a data file is never opened.
         folder: The folder that `image_files` are inside.
+        first_row: The row of the file that is the first of the table.
     """
 
     split: str
@@ -54,10 +55,11 @@ class Part:
     image_files: tuple[str, ...] | None = None
     images: Callable[[], Iterator[bytes | str | None]] | None = None
     folder: Path | None = None
+    first_row: int = 0
 
     def place(self, row: int) -> str:
         """Return where a row is, for an error."""
-        return self.image_files[row] if self.image_files else f"{self.file}, row {row}"
+        return self.image_files[row] if self.image_files else f"{self.file}, row {self.first_row + row}"
 
     def values(self, column: str) -> Iterator[Any]:
         """Yield the cells of a column as Python values, of which a limited number exist at a time."""
@@ -81,10 +83,10 @@ def read_column(source: Files, name: str, argument: str = "column") -> list[Part
 
 
 def _read_parts(source: Files, chosen: Callable[[Mapping[str, Any], str, Columns | None], Columns]) -> list[Part]:
-    schema, read = (_parquet_schema, _read_parquet) if source.kind == "parquet" else (_csv_schema, _read_csv)
+    read = _read_parquet if source.kind == "parquet" else _read_csv
     parts: list[Part] = []
     for file in source.files:
-        features = schema(file)
+        features = schema_of(file)
         columns = chosen(features, file.inner, parts[0].columns if parts else None)
         with reading(file.inner):
             table = read(file, features, columns.names)
@@ -137,6 +139,15 @@ def reading(file: str) -> Iterator[None]:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def schema_of(file: File) -> "datasets.Features":
+    """Return the columns of a Parquet or CSV file with their types; those of a CSV file are text.
+
+    Raises:
+        InputError: a file that cannot be read or has no rows.
+    """
+    return (_csv_schema if file.path.suffix.lower() == ".csv" else _parquet_schema)(file)
 
 
 def _parquet_schema(file: File) -> "datasets.Features":
@@ -203,13 +214,13 @@ def _read_parquet(file: File, features: "datasets.Features", names: list[str]) -
     batches, size = [], 0
     with pq.ParquetFile(file.path, pre_buffer=False) as parquet:
         for batch in parquet.iter_batches(_CELLS if plain else _LONG_CELLS, columns=names):
-            batches.append(_decoded(batch))
+            batches.append(decoded(batch))
             size += batches[-1].nbytes
             check_raw_bytes("name", size, file.inner)
     return pa.Table.from_batches(batches).select(names)
 
 
-def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+def decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a batch whose columns hold values instead of indices into a dictionary."""
     columns = [column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in batch]
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)

@@ -2,21 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets._memory import release_freed
 from softtargets.data.augment import random_flip, random_shift
-from softtargets.data.dataset import Dataset, normalization
+from softtargets.data.dataset import Dataset
 from softtargets.data.limits import check_bytes
+from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.spec import AugmentationSpec
 from softtargets.data.stream import ROWS_PER_TASK, StreamedImages
-from softtargets.data.views import View
 
 # Bytes of float32 inputs that are gathered at a time: several small batches, or one large batch.
 BLOCK_BYTES = 2**22
@@ -29,12 +26,16 @@ RELEASED_BYTES = 2**26
 STREAMED_BYTES = 2**27
 
 
+def predicted_images(image_bytes: int, device: torch.device) -> int:
+    """Return the number of images that are predicted at a time, each of so many bytes of float32 inputs."""
+    limit = PREDICTED_BYTES if device.type == "cpu" else STREAMED_BYTES
+    return max(32, min(PREDICTED_ROWS, limit // image_bytes))
+
+
 class Inputs:
     """Batches of normalised inputs on a device.
 
-    Images and tables are standardised. Texts become TF-IDF vectors of their word counts, normalised to length 1:
-
-    (1 + log count) (1 + log((1 + n) / (1 + df)))            # df of the n training texts contain the word
+    They are normalised as :class:`Preprocessing` says.
 
     Args:
         dataset: images or word counts (uint8, converted per batch), a table (normalised once), or streamed images.
@@ -46,19 +47,20 @@ class Inputs:
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self.device = device
+        self.preprocessing = Preprocessing.of(dataset)
         self._rows: _TensorRows | None = None
         self._stream: _StreamedRows | None = None
-        scaling = _scaling(dataset, device) if dataset.is_image else None
+        normalise = self.preprocessing.on(device)
         if isinstance(dataset.inputs, StreamedImages):
-            assert scaling is not None
-            self._stream = _StreamedRows(dataset.inputs, scaling, device)
+            self._stream = _StreamedRows(dataset.inputs, normalise, device)
             return
-        self._rows = _TensorRows(dataset, dataset.inputs, scaling, device)
-        if scaling is not None:
+        # a table is normalised before it is moved, since not every device has float64
+        on_rows = normalise if dataset.is_image or dataset.is_text else self.preprocessing.on(torch.device("cpu"))
+        self._rows = _TensorRows(dataset, dataset.inputs, on_rows, device)
+        if self.preprocessing.view is not None:
             # for augmentation of one image after the other
-            size = (dataset.input_shape[1], dataset.input_shape[2])
-            images = StreamedImages(dataset.inputs, View(dataset.input_shape[0], size, size), dataset.workers)
-            self._stream = _StreamedRows(images, scaling, device)
+            images = StreamedImages(dataset.inputs, self.preprocessing.view, dataset.workers)
+            self._stream = _StreamedRows(images, normalise, device)
 
     @property
     def predicted_rows(self) -> int:
@@ -134,8 +136,7 @@ class _StreamedRows:
 
     @property
     def predicted_rows(self) -> int:
-        limit = PREDICTED_BYTES if self._device.type == "cpu" else STREAMED_BYTES
-        return max(32, min(PREDICTED_ROWS, limit // self._row_bytes))
+        return predicted_images(self._row_bytes, self._device)
 
     def batch(self, ids: Tensor, augmentation: AugmentationSpec | None, generator: torch.Generator | None) -> Tensor:
         check_bytes("data", len(ids) * self._row_bytes, f"a batch of {len(ids):,} streamed images", "use fewer rows")
@@ -161,21 +162,20 @@ class _TensorRows:
     """Rows that are held in memory on the device."""
 
     def __init__(
-        self, dataset: Dataset, inputs: Tensor, scaling: Callable[[Tensor], Tensor] | None, device: torch.device
+        self, dataset: Dataset, inputs: Tensor, normalise: Callable[[Tensor], Tensor], device: torch.device
     ) -> None:
         self._device = device
         self._texts, self._images = dataset.is_text, dataset.is_image
-        self._seen = scaling
-        if dataset.is_text:
-            self._seen = partial(_tf_idf, idf=_idf(dataset, inputs).to(device))
-        self._data = (inputs if self._seen else _standardised(dataset, inputs)).to(device)
+        # a table is normalised once, bytes when they are needed
+        self._seen = normalise if self._texts or self._images else None
+        self._data = (inputs if self._seen else normalise(inputs)).to(device)
         self._row_bytes = 4 * math.prod(self._data.shape[1:])
 
     @property
     def predicted_rows(self) -> int:
         if self._device.type != "cpu" or not self._images:
             return PREDICTED_ROWS
-        return max(32, min(PREDICTED_ROWS, PREDICTED_BYTES // self._row_bytes))
+        return predicted_images(self._row_bytes, self._device)
 
     def batch(self, ids: Tensor, augmentation: AugmentationSpec | None, generator: torch.Generator | None) -> Tensor:
         rows, drawn = self._data.index_select(0, ids.to(self._device)), _checked(augmentation, generator)
@@ -200,48 +200,6 @@ class _TensorRows:
             return
         for block in ids.split(size * max(1, BLOCK_BYTES // (size * self._row_bytes))):
             yield from self.batch(block, None, None).split(size)
-
-
-def _scaling(dataset: Dataset, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Return (x / 255 - mean) / std as one multiplication and one addition."""
-    mean, std = normalization(dataset)
-    gain, offset = (scale.view(1, -1, 1, 1).to(device) for scale in (1 / (255.0 * std), -mean / std))
-    return partial(_scaled, gain=gain, offset=offset)
-
-
-def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
-    return (images.float() * gain + offset).contiguous(memory_format=torch.channels_last)
-
-
-def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:
-    counts = counts.float()
-    # a text without words stays 0
-    return F.normalize(torch.where(counts > 0, 1 + counts.log(), 0.0) * idf, dim=1)
-
-
-def _idf(dataset: Dataset, inputs: Tensor) -> Tensor:
-    """Return the inverse document frequency of each word in the training texts, (D,) float32."""
-    rows = dataset.splits["train"]
-    held = torch.zeros(dataset.input_shape, dtype=torch.float64)
-    for chunk in rows.split(4096):
-        held += (inputs[chunk] > 0).sum(0)
-    return (1 + ((1 + len(rows)) / (1 + held)).log()).float()
-
-
-def _standardised(dataset: Dataset, rows: Tensor) -> Tensor:
-    """Return the rows of a table normalised, (N, D) float32."""
-    mean, std = normalization(dataset)
-    # float32 comes last, since it cannot resolve a spread of 10 around 1.7e9; halves, since a difference may overflow
-    inputs = ((rows.double() / 2 - mean / 2) / std * 2).float()
-    index = first_bad(~inputs.isfinite())
-    if index is not None:
-        raise fail(
-            "features",
-            "numbers within 3e38 standard deviations of the training rows",
-            f"{rows[index].item()} at {index} (row and column, of '{dataset.name}')",
-            "fix or drop that row, or select other columns with features",
-        )
-    return inputs
 
 
 def check_augmentation(augmentation: AugmentationSpec, dataset: Dataset) -> None:

@@ -41,6 +41,7 @@ class Dataset:
         chosen_classes: Whether rows of other classes were left out.
         given_normalization: (C,) mean and (C,) standard deviation of images, if the specification gives them.
         workers: Number of worker processes that decode or augment images; None: chosen by the number of cores.
+        columns: The names of the columns of a table, or of the column of texts; empty for images.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Dataset:
     chosen_classes: bool = False
     given_normalization: tuple[Tensor, Tensor] | None = None
     workers: int | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.origin) == 0:

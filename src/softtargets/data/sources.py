@@ -75,6 +75,7 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
         labelled=labelled,
         chosen_classes=spec.classes is not None,
         workers=spec.workers,
+        columns=content.columns,
     )
     _check_classes(data, spec)
     if spec.normalization is None:
@@ -110,9 +111,16 @@ def _source(spec: DataSpec) -> _Source:
     if name == "digits":
         return _Digits()
     path = user_path("name", name)
-    if path.exists():
-        return find_data(path, spec)
-    if _HUB_NAME.fullmatch(name) and path.suffix.lower() not in (".parquet", ".csv"):
+    return find_data(path, spec) if path.exists() else hub(name)
+
+
+def hub(name: str) -> Hub:
+    """Return the data set of this name on the Hub.
+
+    Raises:
+        InputError: if it cannot be such a name.
+    """
+    if _HUB_NAME.fullmatch(name) and Path(name).suffix.lower() not in (".parquet", ".csv"):
         return Hub(name)
     raise missing(name)
 
@@ -157,7 +165,8 @@ def _assembled(parts: list[Part], spec: DataSpec, packed: Path | None) -> Conten
         _refuse_image_settings(spec)
     rows = torch.tensor([len(part.table) for part in parts])
     origin = torch.tensor([SPLITS.index(part.split) for part in parts], dtype=torch.uint8).repeat_interleave(rows)
-    return Content(inputs, found.labels, origin, found.class_names, texts, found.labelled)
+    named = (columns.text,) if columns.text else columns.features
+    return Content(inputs, found.labels, origin, found.class_names, texts, found.labelled, named)
 
 
 def _refuse_image_settings(spec: DataSpec) -> None:

@@ -1,5 +1,6 @@
 """Run specifications, their identities, and the run store."""
 
-from softtargets.runs.listing import RunEntry, RunListing, find_run, list_runs
+from softtargets.runs.finding import find_run
+from softtargets.runs.listing import RunEntry, RunListing, list_runs
 
 __all__ = ["RunEntry", "RunListing", "find_run", "list_runs"]

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from softtargets._errors import fail, nearest, shortened, unknown
 from softtargets._spec import NamedSpec
-from softtargets._storage import open_regular, parse_json, read_regular, user_path
+from softtargets._storage import open_regular, parse_json, read_regular
 from softtargets.metrics import accuracy
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import DAMAGE, HISTORY, HISTORY_BYTES, PREDICTIONS, SPEC, RunStore
@@ -145,50 +145,16 @@ def list_runs(
     return RunListing(store.folder, tuple(entries), {name: size for name, size in folders.items() if size})
 
 
-def find_run(run: Path | str, runs: Path | str = "runs") -> Path:
-    """Return the folder of a finished run.
-
-    Args:
-        run: the path of the folder, or the first digits of the run's identity.
-        runs: folder of the run store, for the digits.
-
-    Raises:
-        InputError: if there is no such run, it is not finished, or several runs start with these digits.
-    """
-    path = user_path("run", run)
-    if (path / SPEC).exists():
-        return path
-    text, store = str(run), RunStore(runs)
-    names = _names(store.folder)
-    if not re.fullmatch(r"[0-9a-f]+", text):
-        got = f"'{shortened(text)}', {'which has none' if path.exists() else 'which does not exist'}"
-        raise fail("run", f"a folder with a {SPEC}, or the first digits of an identity", got, _see(store))
-    finished = [name for name in names if name.startswith(text) and len(name) == 64]
-    if len(finished) == 1:
-        return store.path(finished[0])
-    if finished:
-        got = f"'{text}', the start of {', '.join(name[: len(text) + 8] for name in finished[:5])}"
-        raise fail("run", "digits that only one run starts with", got, "give more digits")
-    others = [name for name in names if name.startswith(text)]
-    found = (
-        f"'{text}', which matches {others[0]}" if others else f"'{text}', which no run in '{store.folder}' starts with"
-    )
-    raise fail("run", "the first digits of a finished run's identity", found, _see(store))
-
-
-def _see(store: RunStore) -> str:
-    return f"see: softtargets runs --runs {store.folder}"
-
-
 def _no_folder(folder: Path) -> Exception:
     got = f"'{folder}', which {'is a file' if folder.exists() else 'does not exist'}"
-    siblings = _names(folder.parent) if folder.parent.is_dir() else []
+    siblings = entry_names(folder.parent) if folder.parent.is_dir() else []
     close = nearest(folder.name, siblings, cutoff=0.75)
     remedy = f"did you mean '{folder.with_name(close)}'?" if close else "train a run first, or give another folder"
     return fail("runs", "the folder of a run store", got, remedy)
 
 
-def _names(folder: Path) -> list[str]:
+def entry_names(folder: Path) -> list[str]:
+    """Return the names in a folder, sorted; none if it cannot be read."""
     try:
         return sorted(os.listdir(folder))
     except OSError:
@@ -196,7 +162,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _entries(store: RunStore, verify: bool) -> Iterator[RunEntry]:
-    names = _names(store.folder)
+    names = entry_names(store.folder)
     runs: dict[str, set[str]] = {}
     for name in names:
         if match := _IDENTITY.fullmatch(name):
@@ -292,7 +258,7 @@ def _in_short(settings: dict[str, Any]) -> str:
         if isinstance(value, dict):
             words.append(f"{name}=({_in_short(dict(value)).strip()})")
         elif isinstance(value, list):
-            words.append(f"{name}={','.join(map(str, value))}")
+            words.append(f"{name}={','.join(map(str, value)) or 'none'}")
         else:
             words.append(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}")
     return " ".join(words)

@@ -39,7 +39,24 @@ class TrainedModel:
 
 
 def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> TrainedModel:
+    """Load the network of a finished run, with the weights after its last step, for the data set of the run.
+
+    Raises:
+        InputError: as :func:`load_network`.
+    """
+    return load_network(resolved, store, dataset.input_shape, dataset.num_classes)
+
+
+def load_network(
+    resolved: ResolvedRun, store: RunStore, input_shape: tuple[int, ...], num_classes: int
+) -> TrainedModel:
     """Load the network of a finished run, with the weights after its last step.
+
+    Args:
+        resolved: the run.
+        store: the store that contains it.
+        input_shape: shape of one training input.
+        num_classes: number of classes.
 
     Raises:
         InputError: if the store has no intact record of that run, or the code of its network has changed since.
@@ -49,12 +66,12 @@ def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> Tr
         required = f"the code of '{resolved.run.model.name}' that the run was trained with"
         raise fail("model", required, "other code in that module", "restore it, or train that run again")
     path = store.path(resolved.identity) / MODEL
-    network = resolved.run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+    network = resolved.run.model.build(input_shape=input_shape, num_classes=num_classes)
     try:
         open_regular(path).close()
         network.load_state_dict(load_file(path))
     except (OSError, ValueError, SafetensorError, RuntimeError) as error:
         got = " ".join(str(error).split())  # torch puts every mismatch on its own line
         raise fail("runs", f"the network of a finished run in '{path}'", got, "train that run again") from None
-    layout = torch.channels_last if dataset.is_image else torch.preserve_format
+    layout = torch.channels_last if len(input_shape) == 3 else torch.preserve_format
     return TrainedModel(network.to(memory_format=layout), resolved)  # pyright: ignore[reportCallIssue]

@@ -1,5 +1,6 @@
-"""From a specification to a trained run: the loop, checkpoints, and the scheduler that trains many runs."""
+"""From a specification to a trained run: the loop, checkpoints, the scheduler, and predictions of a run."""
 
+from softtargets.train.predict import Predicted, PredictOptions, predict_run
 from softtargets.train.run import TrainedRun, train_run
 
-__all__ = ["TrainedRun", "train_run"]
+__all__ = ["PredictOptions", "Predicted", "TrainedRun", "predict_run", "train_run"]

@@ -179,7 +179,10 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
         "data": {
             "name": dataset.name,
             "num_classes": dataset.num_classes,
+            "class_names": list(dataset.class_names),
             "input_shape": list(dataset.input_shape),
+            # so that the network can be used without the data set
+            "preprocessing": trainer.inputs.preprocessing.to_dict(),
             "sizes": {split: len(rows) for split, rows in dataset.splits.items()},
         },
         "environment": environment(resolved),

@@ -45,7 +45,7 @@ class TableFile(ArrayFile):
         columns = list(dict.fromkeys(name for array in wanted for name in array.columns))
         start, widths = 0, None
         with reading(self.path):
-            for batch in self._batches(columns, rows):
+            for batch in self.batches(columns, rows):
                 block = tuple(_array(batch, array, self.path, start) for array in wanted)
                 found = [array.shape[1:] for array in block]
                 for first, other in zip(widths or found, found, strict=True):
@@ -56,7 +56,7 @@ class TableFile(ArrayFile):
                 start += batch.num_rows
 
     @abstractmethod
-    def _batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield these columns in blocks of rows, in order."""
 
 
@@ -88,7 +88,7 @@ class ParquetFile(TableFile):
                     got = f"{values:,} values in {rows:,} rows of {self.path}"
                     raise fail(ARGUMENT, required, got, "write one value for each class in every row")
 
-    def _batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         size = max(2**14, _BUFFER_BYTES // len(columns))
         with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=size) as file:
             yield from file.iter_batches(batch_size=rows, columns=columns)
@@ -108,7 +108,7 @@ class CsvFile(TableFile):
             raise fail(ARGUMENT, "columns with different names", f"{path}: {', '.join(header)}", "rename one")
         super().__init__(path, header)
 
-    def _batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         uneven: list[pa_csv.InvalidRow] = []
 
         def stop(row: pa_csv.InvalidRow) -> str:

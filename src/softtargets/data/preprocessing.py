@@ -1,0 +1,128 @@
+"""How the rows of a data set become the inputs of a network, as a value that is recorded with a run."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from softtargets._checks import first_bad
+from softtargets._errors import fail
+from softtargets.data.dataset import Dataset, normalization
+from softtargets.data.stream import StreamedImages
+from softtargets.data.views import View
+
+InputKind = Literal["images", "texts", "table"]
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """The kind of the inputs, and the statistics of the training split that they are normalised by.
+
+    Images and tables are standardised: (x - mean) / std. Texts become TF-IDF vectors of their word counts, normalised
+    to length 1:
+
+    (1 + log count) (1 + log((1 + n) / (1 + df)))            # df of the n training texts contain the word
+
+    Attributes:
+        kind: "images", "texts" or "table".
+        mean: of images (C,) float32, where 255 is 1; of a table (D,) float64; of texts empty.
+        std: as `mean`.
+        idf: (D,) float32, the second factor of each word of texts; otherwise empty.
+        view: what the network sees of an image; None for other inputs.
+        columns: names of the columns of a table, or of the column of texts; empty for images.
+    """
+
+    kind: InputKind
+    mean: Tensor
+    std: Tensor
+    idf: Tensor
+    view: View | None
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """Return the preprocessing of a data set, with the statistics of its training split."""
+        empty = torch.zeros(0)
+        if dataset.is_text:
+            assert isinstance(dataset.inputs, Tensor)
+            return cls("texts", empty, empty, _idf(dataset, dataset.inputs), None, dataset.columns)
+        mean, std = normalization(dataset)
+        if not dataset.is_image:
+            return cls("table", mean, std, empty, None, dataset.columns)
+        channels, height, width = dataset.input_shape
+        one_size = View(channels, (height, width), (height, width))
+        view = dataset.inputs.view if isinstance(dataset.inputs, StreamedImages) else one_size
+        return cls("images", mean, std, empty, view, ())
+
+    def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """Return the function that normalises rows on a device: uint8 images or word counts, float64 tables."""
+        if self.kind == "texts":
+            return partial(_tf_idf, idf=self.idf.to(device))
+        if self.kind == "table":
+            return partial(_standardised, mean=self.mean.to(device), std=self.std.to(device))
+        # (x / 255 - mean) / std as one multiplication and one addition
+        scales = (1 / (255.0 * self.std), -self.mean / self.std)
+        gain, offset = (scale.view(1, -1, 1, 1).to(device) for scale in scales)
+        return partial(_scaled, gain=gain, offset=offset)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, which :meth:`from_dict` reads without rounding."""
+        numbers = {name: getattr(self, name).double().tolist() for name in ("mean", "std", "idf")}
+        view = None if self.view is None else asdict(self.view)
+        return {"kind": self.kind, **numbers, "view": view, "columns": list(self.columns)}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Read what :meth:`to_dict` returned.
+
+        Raises:
+            ValueError, KeyError or TypeError: if it is something else.
+        """
+        kind, view = content["kind"], content["view"]
+        dtype = torch.float64 if kind == "table" else torch.float32
+        mean, std, idf = (torch.tensor(content[name], dtype=dtype) for name in ("mean", "std", "idf"))
+        if view is not None:
+            view = View(view["channels"], tuple(view["train"]), tuple(view["test"]), view["share"])
+        return cls(kind, mean, std, idf, view, tuple(content["columns"]))
+
+
+def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    return (images.float() * gain + offset).contiguous(memory_format=torch.channels_last)
+
+
+def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:
+    counts = counts.float()
+    # a text without words stays 0
+    return F.normalize(torch.where(counts > 0, 1 + counts.log(), 0.0) * idf, dim=1)
+
+
+def _standardised(rows: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return the rows of a table normalised, (N, D) float32.
+
+    Raises:
+        InputError: if a number is infinite in float32 after normalisation.
+    """
+    # float32 comes last, since it cannot resolve a spread of 10 around 1.7e9; halves, since a difference may overflow
+    inputs = ((rows.double() / 2 - mean / 2) / std * 2).float()
+    index = first_bad(~inputs.isfinite())
+    if index is not None:
+        raise fail(
+            "features",
+            "numbers within 3e38 standard deviations of the training rows",
+            f"{rows[index].item()} at {index} (row and column)",
+            "fix or drop that row, or select other columns with features",
+        )
+    return inputs
+
+
+def _idf(dataset: Dataset, inputs: Tensor) -> Tensor:
+    """Return the inverse document frequency of each word in the training texts, (D,) float32."""
+    rows = dataset.splits["train"]
+    held = torch.zeros(dataset.input_shape, dtype=torch.float64)
+    for chunk in rows.split(4096):
+        held += (inputs[chunk] > 0).sum(0)
+    return (1 + ((1 + len(rows)) / (1 + held)).log()).float()
