@@ -16,8 +16,9 @@ from softtargets.data.sources import load_cached
 from softtargets.metrics import accuracy, nll
 from softtargets.objectives import Objective, ObjectiveContext
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
-from softtargets.runs.spec import RunSpec, Seeds
+from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, SELECTED, RunStore
+from softtargets.runs.training import Seeds
 from softtargets.train import execute as executes
 from softtargets.train import loop
 from softtargets.train.execute import execute, resolve, validate_setup

@@ -22,13 +22,14 @@ from softtargets.matrices import Transition
 from softtargets.noise import TrainingDynamics
 from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn, TrainingData
 from softtargets.runs.network import TrainedModel
+from softtargets.runs.schedules import schedule_factor
 from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import HISTORY
 from softtargets.runs.streams import derived_seed, generator
 from softtargets.train.checkpoints import read_checkpoint, save_checkpoint
 from softtargets.train.length import Length, check_fit, length_of
-from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
+from softtargets.train.optimizers import build_optimizer, set_learning_rates
 from softtargets.train.outputs import DivergedError, accuracy_and_nll
 from softtargets.train.teachers import precompute_logits, query_online, read_cache
 
@@ -200,7 +201,7 @@ class Trainer:
         for inputs, labels, ids in zip(all_inputs, all_labels, all_ids, strict=True):
             labelled = None if self.labelled is None else self.labelled[ids]
             batch = self.objective.prepare(Batch(inputs, labels, ids, labelled), method)
-            set_learning_rates(self.optimizer, schedule_factor(self.run.schedule, self.step, self.length.steps))
+            set_learning_rates(self.optimizer, self._learning_rate_factor())
             for parameter in self.learned:
                 parameter.grad = None
             risk = self._risk(batch)
@@ -219,6 +220,10 @@ class Trainer:
             self.dynamics.end_epoch()
         self.epoch += 1
         return self._history_row(first, torch.stack(risks).double())
+
+    def _learning_rate_factor(self) -> float:
+        length = self.length
+        return schedule_factor(self.run.schedule, self.step, length.steps, length.steps_per_epoch)
 
     def _risk(self, batch: Batch) -> Tensor:
         """Return the scalar to minimise."""
