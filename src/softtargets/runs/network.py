@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from softtargets._errors import fail
 from softtargets._storage import open_regular
 from softtargets.data.dataset import Dataset
-from softtargets.runs.spec import ResolvedRun
+from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import MODEL, RunStore
 
 ROWS = 1024
@@ -38,6 +38,15 @@ class TrainedModel:
             return self.network(inputs).float()
 
 
+def build_network(run: RunSpec, dataset: Dataset) -> nn.Module:
+    """Build the network of a run for a data set, initialised with torch's global generator."""
+    network = run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+    if run.training.sync_batch_norm:
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    layout = torch.channels_last if dataset.is_image else torch.preserve_format
+    return network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+
+
 def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> TrainedModel:
     """Load the network of a finished run, with the weights after its last step.
 
@@ -49,12 +58,11 @@ def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> Tr
         required = f"the code of '{resolved.run.model.name}' that the run was trained with"
         raise fail("model", required, "other code in that module", "restore it, or train that run again")
     path = store.path(resolved.identity) / MODEL
-    network = resolved.run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+    network = build_network(resolved.run, dataset)
     try:
         open_regular(path).close()
         network.load_state_dict(load_file(path))
     except (OSError, ValueError, SafetensorError, RuntimeError) as error:
         got = " ".join(str(error).split())  # torch puts every mismatch on its own line
         raise fail("runs", f"the network of a finished run in '{path}'", got, "train that run again") from None
-    layout = torch.channels_last if dataset.is_image else torch.preserve_format
-    return TrainedModel(network.to(memory_format=layout), resolved)  # pyright: ignore[reportCallIssue]
+    return TrainedModel(network, resolved)

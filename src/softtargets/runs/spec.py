@@ -116,8 +116,8 @@ class ResolvedRun(Spec):
         for place in self.run.model.places:
             content["run"]["model"].pop(place, None)
         content["run"]["objective"] = self.run.objective.without_places(content["run"]["objective"])
-        for open_setting in ("precision", "device"):
-            del content["run"]["training"][open_setting]
+        for open_setting in ("precision", "device", "loggers"):
+            content["run"]["training"].pop(open_setting, None)
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 

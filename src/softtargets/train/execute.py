@@ -162,8 +162,8 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     write_atomically(folder / MODEL, save(_weights(trainer)))
     if trainer.snapshots is not None:
         write_atomically(folder / SNAPSHOTS, save(trainer.snapshots.joined()))
-    if trainer.selected is not None:
-        last = trainer.selected.epoch == trainer.epoch  # then the outputs are the same
+    if trainer.selection.selected is not None:
+        last = trainer.selection.selected.epoch == trainer.epoch  # then the outputs are the same
         trainer.use_selected()
         for split, rows in dataset.splits.items():
             logits = predictions[f"{split}.logits"].clone() if last else trainer.predict(rows)
@@ -172,13 +172,16 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     write_atomically(folder / PREDICTIONS, save(predictions))
     result = {
         "steps": trainer.step,
+        "epochs": trainer.epoch,
+        "stopped_early": trainer.step < trainer.length.steps,
         "seconds": trainer.seconds,
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "noise_rates": observed.rates,
-        "selected_epoch": None if trainer.selected is None else trainer.selected.epoch,
+        "selected_epoch": None if trainer.selection.selected is None else trainer.selection.selected.epoch,
         "data": {
             "name": dataset.name,
             "num_classes": dataset.num_classes,
+            "class_names": list(dataset.class_names),
             "input_shape": list(dataset.input_shape),
             "sizes": {split: len(rows) for split, rows in dataset.splits.items()},
         },

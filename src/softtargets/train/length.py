@@ -38,6 +38,9 @@ def check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
         raise fail(
             "training.evaluate_every", required, run.training.evaluate_every, "give a smaller value or remove the key"
         )
+    if run.training.accumulate is not None and run.objective.needs_whole_batch:
+        required = f"1 with the objective '{run.objective.name}', whose loss compares examples of a batch"
+        raise fail("training.accumulate", required, run.training.accumulate, "remove the key or lower batch_size")
     warmup = run.schedule.warmup_of(length.steps)
     if warmup >= length.steps:
         key = "schedule.warmup_steps" if run.schedule.warmup is None else "schedule.warmup"
