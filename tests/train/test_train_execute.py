@@ -21,7 +21,7 @@ from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.runs.training import Seeds
 from softtargets.train import execute as executes
-from softtargets.train import loop, step
+from softtargets.train import loop, step, training
 from softtargets.train.execute import execute, resolve, validate_setup
 from softtargets.train.progress import steps_so_far
 
@@ -159,13 +159,13 @@ def test_any_other_error_is_recorded_and_tried_again(small_run, tmp_path, monkey
     def full(*arguments, **settings):
         raise OSError(28, "No space left on device")
 
-    original = executes.write_atomically
-    monkeypatch.setattr(executes, "write_atomically", full)
+    original = training.write_atomically
+    monkeypatch.setattr(training, "write_atomically", full)
     outcome = execute(resolved, store)
     assert outcome.status == "failed"
     assert "No space left on device" in outcome.message
     assert store.failure(resolved.identity) is not None
-    monkeypatch.setattr(executes, "write_atomically", original)
+    monkeypatch.setattr(training, "write_atomically", original)
     assert execute(resolved, store).status == "trained"
     assert store.failure(resolved.identity) is None
 
@@ -243,10 +243,10 @@ def test_each_seed_stream_moves_what_it_names_and_leaves_the_other_draws_alone(
 def _draws(resolved, monkeypatch, folder) -> dict[str, list[torch.Tensor]]:
     drawn: dict[str, list[torch.Tensor]] = {name: [] for name in Seeds.model_fields}
     with monkeypatch.context() as patch:
-        build_network, take_step, batches = loop.build_network, loop.Learner.step, loop.Trainer._batches
+        build_network, take_step, batches = loop.build_network, loop.Learner.step, loop.TrainingBatches.of
 
-        def build(run, dataset):
-            model = build_network(run, dataset)
+        def build(run, input_shape, num_classes):
+            model = build_network(run, input_shape, num_classes)
             drawn["initialisation"] += [parameter.detach().clone() for parameter in model.parameters()]
             return model
 
@@ -269,7 +269,7 @@ def _draws(resolved, monkeypatch, folder) -> dict[str, list[torch.Tensor]]:
 
         patch.setattr(loop, "build_network", build)
         patch.setattr(loop.Learner, "step", sees)
-        patch.setattr(loop.Trainer, "_batches", begins)
+        patch.setattr(loop.TrainingBatches, "of", begins)
         patch.setattr(loop.Inputs, "batch", augments)
         assert execute(resolved, RunStore(folder)).status == "trained"
     return drawn

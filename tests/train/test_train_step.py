@@ -2,15 +2,14 @@
 
 import pytest
 import torch
+from objective_specs import CLASSES, DATA, K, N, batch_of, context, parse, specification
 from safetensors.torch import load_file
 
 from softtargets._errors import InputError
 from softtargets.losses import cross_entropy, reduce
-from softtargets.matrices import Transition
-from softtargets.objectives import OBJECTIVES, Batch, Objective, ObjectiveContext
+from softtargets.objectives import OBJECTIVES, Batch, Objective
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.runs.optimization import OptimizerSpec
-from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import MODEL, RunStore
 from softtargets.runs.training import TrainingSpec
 from softtargets.train.execute import execute, validate_setup
@@ -18,54 +17,37 @@ from softtargets.train.optimizers import build_optimizer
 from softtargets.train.processes import Processes
 from softtargets.train.step import Learner
 
-N, K, D = 11, 4, 3
-# what has no default
-NEEDED = {
-    "forward": {"noise_rate": 0.2},
-    "backward": {"noise_rate": 0.2},
-    "loss_bound": {"bound": 0.1},
-    "distillation": {"source": "average", "weight": 0.3},
-}
-BASE = {"model": {"name": "mlp"}, "training": {"epochs": 2, "average_decay": 0.9}}
 
-
-def _started(settings: dict) -> Objective:
+def _started(name: str, folder) -> Objective:
+    content = specification(name, folder, CLASSES, DATA.labels[DATA.source].tolist())
     teacher = torch.randn(1, N, K, generator=torch.Generator().manual_seed(1))
-    context = ObjectiveContext(
-        num_examples=20,
-        num_classes=K,
-        transition=Transition.symmetric(0.2, K),
-        epochs=2,
-        teacher=lambda ids, inputs: teacher[:, : len(ids)],
-    )
-    return RunSpec.parse({**BASE, "objective": settings}).objective.started(context)
+    return parse(content).started(context(teacher=lambda ids, inputs: teacher[:, : len(ids)]))
 
 
 def _step(objective: Objective, accumulate: int, *, loss_factor: float = 1.0) -> tuple[float, list[torch.Tensor]]:
     """Return the scalar and the gradients of one step of a linear network."""
     draw = torch.Generator().manual_seed(0)
-    model = torch.nn.Linear(D, K)
+    linear = torch.nn.Linear(3 * 8 * 8, K)
     with torch.no_grad():
-        model.weight.copy_(torch.randn(K, D, generator=draw))
-        model.bias.zero_()
+        linear.weight.copy_(torch.randn(K, 3 * 8 * 8, generator=draw) / 10)
+        linear.bias.zero_()
+    model = torch.nn.Sequential(torch.nn.Flatten(), linear)
     parameters = [*model.parameters(), *(parameter for _, parameter in objective.parameters())]
     optimizer = build_optimizer(OptimizerSpec(), [(str(n), p) for n, p in enumerate(parameters)])
     training = TrainingSpec(epochs=1, accumulate=accumulate, loss_factor=loss_factor)
     learner = Learner(model, objective, parameters, optimizer, None, None, training, K, False, Processes())
-    inputs, labels = torch.randn(N, D, generator=draw), torch.randint(0, K, (N,), generator=draw)
-    batch = objective.prepare(Batch(inputs, labels, torch.arange(N) + 5), torch.Generator().manual_seed(2))
+    batch = objective.prepare(batch_of(draw), torch.Generator().manual_seed(2))
     risk, _ = learner.step(batch)
     return float(risk), [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
-@pytest.mark.parametrize("accumulate", [2, 3, 11, 50])
+@pytest.mark.parametrize("accumulate", [2, 4, 6, 50])
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_parts_have_the_gradient_of_the_batch(name, accumulate) -> None:
-    settings = {"name": name, **NEEDED.get(name, {})}
-    if _started(settings).needs_whole_batch:
+def test_parts_have_the_gradient_of_the_batch(name, accumulate, tmp_path) -> None:
+    if _started(name, tmp_path).needs_whole_batch:
         pytest.skip("its batches have no parts")
     for epochs in (0, 1):
-        whole, parts = _started(settings), _started(settings)
+        whole, parts = _started(name, tmp_path), _started(name, tmp_path)
         for epoch in range(epochs):  # the second epoch is another one for objectives with schedules
             whole.end_epoch(epoch)
             parts.end_epoch(epoch)
@@ -92,10 +74,9 @@ class Weighted(SmoothedCrossEntropy):
 @pytest.mark.parametrize("loss_factor", [1.0, 3.0])
 def test_weights_and_ignored_rows_are_divided_by_their_total(loss_factor) -> None:
     """The mean of the parts' means is another gradient: that of torch's own recipe for accumulation."""
-    context = ObjectiveContext(num_examples=20, num_classes=K)
-    objective = Weighted().started(context)
+    objective = Weighted().started(context())
     risk, expected = _step(objective, 1, loss_factor=loss_factor)
-    for accumulate in (2, 4, 11):
+    for accumulate in (2, 4, 6):
         found_risk, found = _step(objective, accumulate, loss_factor=loss_factor)
         assert found_risk == pytest.approx(risk, rel=1e-5)
         for one, other in zip(found, expected, strict=True):
@@ -107,7 +88,7 @@ def test_a_batch_without_weight_has_no_gradient() -> None:
         def _weights(self, batch):
             return torch.zeros(len(batch.labels))
 
-    risk, gradients = _step(Ignored().started(ObjectiveContext(num_examples=20, num_classes=K)), 3)
+    risk, gradients = _step(Ignored().started(context()), 3)
     assert risk == 0
     assert all(float(gradient.abs().max()) == 0 for gradient in gradients)
 
@@ -129,9 +110,11 @@ def test_a_run_in_parts_ends_with_the_weights_of_the_whole(small_run, tmp_path, 
 
 @pytest.mark.parametrize("objective", [{"name": "peer"}, {"name": "loss_bound", "bound": 0.1}])
 def test_an_objective_that_compares_examples_has_no_parts(small_run, tmp_path, objective) -> None:
-    resolved = small_run(objective=objective, training={"accumulate": 2})
-    with pytest.raises(InputError, match=r"training\.accumulate: 1 with the objective 'peer'|'loss_bound', whose loss"):
-        validate_setup([resolved], RunStore(tmp_path))
+    whole, parts = (small_run(objective=objective, training={"accumulate": count}) for count in (1, 2))
+    message = rf"training\.accumulate: 1 with the objective '{objective['name']}', whose loss compares"
+    with pytest.raises(InputError, match=message):
+        # also beside a run that differs in this alone
+        validate_setup([whole, parts], RunStore(tmp_path))
 
 
 def test_a_batch_has_no_more_parts_than_rows(small_run) -> None:

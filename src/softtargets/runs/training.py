@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from softtargets._errors import fail
+from softtargets._errors import fail, unknown
 from softtargets._spec import Positive, Seed, Spec
+from softtargets.runs.loggers import LOGGERS
 from softtargets.runs.schedules import MAX_EPOCHS, MAX_STEPS
 
 # Fields whose default means the same as leaving them out. It is stored as None, which is no part of a run's identity.
@@ -58,6 +59,14 @@ class TrainingSpec(Spec):
     @classmethod
     def _defaults_are_none(cls, value: Any, info: ValidationInfo) -> Any:
         return None if value == DEFAULTS[str(info.field_name)] else value
+
+    @field_validator("loggers")
+    @classmethod
+    def _loggers_are_registered(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in names or ():
+            if name not in LOGGERS:
+                raise unknown("loggers", name, LOGGERS)
+        return names
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

@@ -1,7 +1,7 @@
 """The training loop, the same for every classifier, data set and objective."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ from softtargets.data.noise import ObservedLabels
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.noise import TrainingDynamics
-from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn, TrainingData
+from softtargets.objectives import Objective, ObjectiveContext, TeacherFn, TrainingData
+from softtargets.runs.loggers import Loggers
 from softtargets.runs.network import TrainedModel, build_network
 from softtargets.runs.schedules import schedule_factor
 from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.streams import derived_seed
+from softtargets.train.batches import TrainingBatches
 from softtargets.train.checkpoints import Journal, read_checkpoint
 from softtargets.train.length import Length, check_fit, length_of
 from softtargets.train.optimizers import build_optimizer, set_learning_rates
@@ -31,6 +33,11 @@ from softtargets.train.selection import Selection
 from softtargets.train.step import Learner, SeenLogits, autocast
 from softtargets.train.streams import EpochStreams
 from softtargets.train.teachers import precompute_logits, query_online, read_cache, together
+
+# Entries of the history that are no metrics.
+COUNTS = ("epoch", "step", "steps")
+# Steps over which loggers are told the mean objective, within epochs.
+LOGGED_STEPS = 50
 
 
 class Trainer:
@@ -59,17 +66,18 @@ class Trainer:
     ) -> None:
         run = resolved.run
         self.run, self.dataset, self.folder = run, dataset, folder
+        self._identity = resolved.identity
         self.processes = processes or Processes()
         self.length = length_of(run, len(dataset.splits["train"]))
         check_fit(run, dataset, self.length)
         self.device = self.processes.device(resolved.backend)
         self.mixed = resolved.precision == "bfloat16"
         self.labels = observed.labels.to(self.device)
-        self.labelled = None if dataset.labelled is None else dataset.labelled.to(self.device)
+        labelled = None if dataset.labelled is None else dataset.labelled.to(self.device)
         self.inputs = Inputs(dataset, self.device)
         self._predictor = Predictor(self.inputs, self.mixed, self.processes)
         torch.manual_seed(derived_seed("initialisation", run.seeds.initialisation))
-        self.model = build_network(run, dataset)
+        self.model = build_network(run, dataset.input_shape, dataset.num_classes)
         run.model.initialise(self.model, lambda count: self.inputs.batch(dataset.splits["train"][:count]))
         self.model.to(self.device)
         context = ObjectiveContext(
@@ -104,6 +112,9 @@ class Trainer:
             self.mixed,
             self.processes,
         )
+        streamed = not isinstance(dataset.inputs, Tensor) or self.inputs.drawn_alone(run.augmentation)
+        settings = (run.training.batch_size, run.augmentation, self.processes)
+        self._batches = TrainingBatches(self.inputs, streamed, self.labels, labelled, self.objective, *settings)
         self.selection = Selection(run.training.monitor or "accuracy", run.training.patience)
         every = run.training.snapshot_every
         self.snapshots = None if every is None else Snapshots(folder, every, self.length.epochs)
@@ -112,6 +123,7 @@ class Trainer:
         self.seconds = 0.0
         self._started = time.monotonic()
         self._journal: Journal | None = None
+        self._loggers = Loggers()
         self._interrupted: dict[str, Any] | None = None  # the part of an epoch before a checkpoint
 
     def _teacher(self, teachers: Sequence[TrainedModel] | Sequence[TeacherCache]) -> TeacherFn:
@@ -148,12 +160,22 @@ class Trainer:
         self.processes.agree(self.step, "checkpoint")
         if self.processes.first:
             self._journal = Journal(self.folder, rows, checkpoint_seconds)
+            specification = self.run.model_dump(mode="json", exclude_none=True)
+            names, store = self.run.training.loggers, self.folder.parent
+            self._loggers = Loggers(names, store, self._identity, specification, self.step)
+        try:
+            self._train_epochs()
+        finally:
+            self._loggers.close(self.step >= self.length.steps or self.selection.over)
+
+    def _train_epochs(self) -> None:
         if self.step == 0:
             self._keep_snapshot()
         while self.step < self.length.steps and not self.selection.over:
             row = self._train_epoch()
             # before the checkpoint, which requires all snapshots up to its epoch
             self._keep_snapshot()
+            self._loggers.log({name: row[name] for name in row if name not in COUNTS}, self.step)
             if self._journal is not None:
                 self._journal.append(row)
                 if self.step < self.length.steps and self._journal.due:
@@ -179,7 +201,7 @@ class Trainer:
         first, per_batch = self.step - len(risks), self.run.training.batch_size
         order = order[len(risks) * per_batch :][: (self.length.steps - self.step) * per_batch]
         last = self.step + -(-len(order) // per_batch)
-        for batch in self._batches(order.to(self.device), streams):
+        for batch in self._batches.of(order, streams):
             set_learning_rates(self.optimizer, self._learning_rate_factor())
             due = self._journal is not None and self.step + 1 < last and self._journal.due
             risk, save = self._learner.step(batch, due)
@@ -187,6 +209,8 @@ class Trainer:
             self.step += 1
             if self._journal is not None:
                 self._journal.note(self.step)
+            if self._loggers and self.step % LOGGED_STEPS == 0:
+                self._loggers.log({"step_objective": float(torch.stack(risks[-LOGGED_STEPS:]).mean())}, self.step)
             if save:
                 self._save_within_epoch(streams, first, risks)
         self.objective.end_epoch(self.epoch)
@@ -197,15 +221,6 @@ class Trainer:
         row = self._history_row(finite_losses(risks, first, self.length.steps, self.epoch))
         self._count_seconds()
         return row
-
-    def _batches(self, order: Tensor, streams: EpochStreams) -> Iterator[Batch]:
-        """Yield the batches of some rows in this order, prepared by the objective."""
-        size = self.run.training.batch_size
-        # labels and ids are gathered for the epoch: at a millisecond per step, every operation of a step counts
-        all_inputs = self.inputs.batches(order, size, self.run.augmentation, streams.augmentation)
-        for inputs, labels, ids in zip(all_inputs, self.labels[order].split(size), order.split(size), strict=True):
-            labelled = None if self.labelled is None else self.labelled[ids]
-            yield self.objective.prepare(Batch(inputs, labels, ids, labelled), streams.method)
 
     def _learning_rate_factor(self) -> float:
         length = self.length

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from softtargets._checks import first_bad
 from softtargets.data.batches import Inputs
 from softtargets.losses import cross_entropy
+from softtargets.train.batches import own_batches
 from softtargets.train.processes import Processes
 from softtargets.train.step import autocast
 
@@ -42,15 +43,11 @@ class Predictor:
     def batches(self, model: nn.Module, rows: Tensor) -> Iterator[Tensor]:
         """Yield the (n, K) float32 logits of rows in batches."""
         model.eval()
-        chunks = rows.split(self.rows)
-        own = [chunk[self._processes.share(len(chunk))] for chunk in chunks]
-        all_inputs = self._inputs.batches(torch.cat(own), self._inputs.predicted_rows)
-        for chunk, part in zip(chunks, own, strict=True):
-            # a process without rows of a small last batch still has to know the number of classes
-            inputs = next(all_inputs) if len(part) else self._inputs.batch(chunk[:1])
+        for ids, inputs in own_batches(self._inputs, rows, self.rows, self._processes):
             with torch.no_grad(), autocast(self._inputs.device, self._mixed):
-                logits = model(inputs).float()[: len(part)]
-            yield self._processes.assembled(logits, len(chunk))
+                # a process without rows of a small last batch predicts one, to know the number of classes
+                logits = model(inputs if len(inputs) else self._inputs.batch(ids[:1])).float()[: len(inputs)]
+            yield self._processes.assembled(logits, len(ids))
 
     def logits(self, model: nn.Module, rows: Tensor) -> Tensor:
         """Return the logits of at least one row, (N, K) float32 on the CPU."""

@@ -1,10 +1,14 @@
 """The processes that train one run together, each on a device of its own."""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+# Seconds in which the process that started the others notices that one of them has ended.
+LOST_SECONDS = 10.0
 
 
 class Processes:
@@ -38,7 +42,14 @@ class Processes:
 
     def summed(self, tensor: Tensor) -> Tensor:
         """Return the sum of a tensor over the processes."""
-        return tensor if self._fabric is None else self._fabric.all_reduce(tensor, reduce_op="sum")
+        if self._fabric is None:
+            return tensor
+        try:
+            return self._fabric.all_reduce(tensor, reduce_op="sum")
+        except RuntimeError as error:
+            # another process has died: the one that started all of them sees it first, and says which and how
+            time.sleep(LOST_SECONDS)
+            raise RuntimeError(f"a connection to the other processes; got {error}") from error
 
     def assembled(self, part: Tensor, rows: int, dim: int = 0) -> Tensor:
         """Return the shares of all processes together: `part` at the place of :meth:`share` in dimension `dim`."""

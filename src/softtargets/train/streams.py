@@ -51,8 +51,9 @@ class EpochStreams:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
-        self.method.set_state(state["method"])
-        self.augmentation.set_state(state["augmentation"])
-        torch.set_rng_state(state["dropout"][self._processes.rank])
+        # copies, since set_state reads the storage of a view from its beginning
+        self.method.set_state(state["method"].clone())
+        self.augmentation.set_state(state["augmentation"].clone())
+        torch.set_rng_state(state["dropout"][self._processes.rank].clone())
         if self._device.type == "cuda":
-            torch.cuda.set_rng_state(state["dropout_cuda"][self._processes.rank], self._device)
+            torch.cuda.set_rng_state(state["dropout_cuda"][self._processes.rank].clone(), self._device)
