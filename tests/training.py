@@ -1,7 +1,9 @@
-"""Training in a test's own process."""
+"""Training in a test's own process, and what is compared of its runs."""
+
+from typing import Any
 
 from softtargets.runs.spec import ResolvedRun
-from softtargets.runs.store import RunStore
+from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, SELECTED, RunStore
 from softtargets.train.execute import Outcome
 from softtargets.train.schedule import train_all
 
@@ -10,3 +12,46 @@ def train(resolved: ResolvedRun, store: RunStore, *, checkpoint_seconds: float =
     """Train a run after the runs that it needs, as the scheduler does, and return its own outcome."""
     outcomes = train_all([resolved], store, workers=1, checkpoint_seconds=checkpoint_seconds)
     return next(outcome for outcome in outcomes if outcome.identity == resolved.identity)
+
+
+# Everything with state of its own: batch statistics, averaged weights, dropout, augmentation, objectives.
+STATEFUL: dict[str, dict[str, Any]] = {
+    "hard": {},
+    "early_learning": {"objective": {"name": "early_learning"}, "noise": {"name": "symmetric", "rate": 0.3}},
+    "online_smoothing": {"objective": {"name": "online_smoothing"}},
+    "selection and dynamics": {
+        "noise": {"name": "pair_flip", "rate": 0.3},
+        "training": {"evaluate_every": 1, "dynamics": True},
+    },
+    "a learned transition": {"objective": {"name": "learned_transition"}},
+    "mixup": {"objective": {"name": "mixup", "smoothing": 0.1}},
+    "dropout and averaging": {
+        "model": {"name": "mlp", "hidden": [16], "dropout": 0.3},
+        "training": {"average_decay": 0.9},
+    },
+    "adamw and cosine": {
+        "optimizer": {"name": "adamw", "learning_rate": 0.01, "nesterov": False},
+        "schedule": {"name": "cosine", "warmup_steps": 3},
+    },
+    "convolutions": {
+        "model": {"name": "resnet", "depth": 8, "width": 4},
+        "augmentation": {"crop_padding": 1, "flip": True, "shift": 1},
+        "training": {"precision": "bfloat16", "average_decay": 0.9, "epochs": 3, "evaluate_every": 1},
+    },
+    "steps that end within an epoch": {"training": {"epochs": None, "steps": 10}},
+}
+
+
+class KilledError(BaseException):
+    """Stands for the death of the process: no handler of errors may see it."""
+
+
+def files_of(store: RunStore, identity: str) -> dict[str, bytes]:
+    """Return the content of the files of a finished run that do not depend on time."""
+    folder = store.path(identity)
+    return {
+        HISTORY: (folder / HISTORY).read_bytes(),
+        MODEL: (folder / MODEL).read_bytes(),
+        PREDICTIONS: (folder / PREDICTIONS).read_bytes(),
+        SELECTED: (folder / SELECTED).read_bytes() if (folder / SELECTED).exists() else b"",
+    }

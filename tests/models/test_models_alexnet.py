@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from softtargets._errors import InputError
 from softtargets.models.alexnet import AlexNet, AlexNetSpec
-from softtargets.runs.spec import GroupSpec, OptimizerSpec
+from softtargets.runs.optimization import GroupSpec, OptimizerSpec
 from softtargets.train.optimizers import build_optimizer
 
 

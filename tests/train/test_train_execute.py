@@ -9,6 +9,7 @@ import pytest
 import torch
 from pydantic import PrivateAttr
 from safetensors.torch import load_file
+from training import STATEFUL, KilledError, files_of
 
 from softtargets import losses
 from softtargets._errors import InputError
@@ -16,53 +17,13 @@ from softtargets.data.sources import load_cached
 from softtargets.metrics import accuracy, nll
 from softtargets.objectives import Objective, ObjectiveContext
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
-from softtargets.runs.spec import RunSpec, Seeds
-from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, SELECTED, RunStore
+from softtargets.runs.spec import RunSpec
+from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, RunStore
+from softtargets.runs.training import Seeds
 from softtargets.train import execute as executes
-from softtargets.train import loop
+from softtargets.train import loop, step, training
 from softtargets.train.execute import execute, resolve, validate_setup
 from softtargets.train.progress import steps_so_far
-
-# Everything with state of its own: batch statistics, averaged weights, dropout, augmentation, objectives.
-STATEFUL = {
-    "hard": {},
-    "early_learning": {"objective": {"name": "early_learning"}, "noise": {"name": "symmetric", "rate": 0.3}},
-    "online_smoothing": {"objective": {"name": "online_smoothing"}},
-    "selection and dynamics": {
-        "noise": {"name": "pair_flip", "rate": 0.3},
-        "training": {"evaluate_every": 1, "dynamics": True},
-    },
-    "a learned transition": {"objective": {"name": "learned_transition"}},
-    "mixup": {"objective": {"name": "mixup", "smoothing": 0.1}},
-    "dropout and averaging": {
-        "model": {"name": "mlp", "hidden": [16], "dropout": 0.3},
-        "training": {"average_decay": 0.9},
-    },
-    "adamw and cosine": {
-        "optimizer": {"name": "adamw", "learning_rate": 0.01, "nesterov": False},
-        "schedule": {"name": "cosine", "warmup_steps": 3},
-    },
-    "convolutions": {
-        "model": {"name": "resnet", "depth": 8, "width": 4},
-        "augmentation": {"crop_padding": 1, "flip": True, "shift": 1},
-        "training": {"precision": "bfloat16", "average_decay": 0.9, "epochs": 3, "evaluate_every": 1},
-    },
-    "steps that end within an epoch": {"training": {"epochs": None, "steps": 10}},
-}
-
-
-class KilledError(BaseException):
-    """Stands for the death of the process: no handler of errors may see it."""
-
-
-def _files(store: RunStore, identity: str) -> dict[str, object]:
-    folder = store.path(identity)
-    return {
-        HISTORY: (folder / HISTORY).read_bytes(),
-        MODEL: (folder / MODEL).read_bytes(),
-        PREDICTIONS: (folder / PREDICTIONS).read_bytes(),
-        SELECTED: (folder / SELECTED).read_bytes() if (folder / SELECTED).exists() else b"",
-    }
 
 
 @pytest.mark.parametrize("name", STATEFUL)
@@ -91,7 +52,7 @@ def test_a_run_killed_after_any_epoch_ends_bit_for_bit_the_same(small_run, tmp_p
     trained = _count_epochs(monkeypatch)
     assert execute(resolved, killed).status == "trained"
     assert len(trained) == 1, "only the last epoch was left to train"
-    assert _files(killed, resolved.identity) == _files(whole, resolved.identity)
+    assert files_of(killed, resolved.identity) == files_of(whole, resolved.identity)
 
 
 def _count_epochs(monkeypatch) -> list[int]:
@@ -132,7 +93,7 @@ def test_a_damaged_checkpoint_starts_the_run_again(small_run, tmp_path, monkeypa
     changed[len(changed) // 2] ^= 1
     path.write_bytes({"cut": content[: len(content) // 2], "changed": bytes(changed), "empty": b""}[damage])
     assert execute(resolved, store).status == "trained"
-    assert _files(store, resolved.identity) == _files(whole, resolved.identity)
+    assert files_of(store, resolved.identity) == files_of(whole, resolved.identity)
 
 
 def test_an_edited_history_starts_an_interrupted_run_again(small_run, tmp_path, monkeypatch) -> None:
@@ -145,7 +106,7 @@ def test_an_edited_history_starts_an_interrupted_run_again(small_run, tmp_path, 
     path.write_bytes(content.replace(b'"epoch": 1,', b'"epoch": 7,'))
     assert len(path.read_bytes()) == len(content)
     assert execute(resolved, store).status == "trained"
-    assert _files(store, resolved.identity) == _files(whole, resolved.identity)
+    assert files_of(store, resolved.identity) == files_of(whole, resolved.identity)
 
 
 @pytest.mark.parametrize("name", [CHECKPOINT, HISTORY, "spec.json"])
@@ -162,19 +123,19 @@ def test_an_interrupted_run_with_anything_but_regular_files_is_set_aside(
     {"device": lambda: path.symlink_to("/dev/zero"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
     assert steps_so_far(store, resolved.identity) in (0, 8)
     assert execute(resolved, store).status == "trained"
-    assert _files(store, resolved.identity) == _files(whole, resolved.identity)
+    assert files_of(store, resolved.identity) == files_of(whole, resolved.identity)
 
 
 def test_a_finished_run_is_not_trained_again_and_a_damaged_one_is(small_run, tmp_path, monkeypatch) -> None:
     resolved, store = small_run(), RunStore(tmp_path)
     assert execute(resolved, store).status == "trained"
-    before = _files(store, resolved.identity)
+    before = files_of(store, resolved.identity)
     trained = _count_epochs(monkeypatch)
     assert execute(resolved, store).status == "present"
     assert trained == []
     (store.path(resolved.identity) / PREDICTIONS).write_bytes(b"?")
     assert execute(resolved, store).status == "trained"
-    assert _files(store, resolved.identity) == before
+    assert files_of(store, resolved.identity) == before
     assert len(list(tmp_path.glob("*.damaged-1"))) == 1
 
 
@@ -198,13 +159,13 @@ def test_any_other_error_is_recorded_and_tried_again(small_run, tmp_path, monkey
     def full(*arguments, **settings):
         raise OSError(28, "No space left on device")
 
-    original = executes.write_atomically
-    monkeypatch.setattr(executes, "write_atomically", full)
+    original = training.write_atomically
+    monkeypatch.setattr(training, "write_atomically", full)
     outcome = execute(resolved, store)
     assert outcome.status == "failed"
     assert "No space left on device" in outcome.message
     assert store.failure(resolved.identity) is not None
-    monkeypatch.setattr(executes, "write_atomically", original)
+    monkeypatch.setattr(training, "write_atomically", original)
     assert execute(resolved, store).status == "trained"
     assert store.failure(resolved.identity) is None
 
@@ -282,21 +243,22 @@ def test_each_seed_stream_moves_what_it_names_and_leaves_the_other_draws_alone(
 def _draws(resolved, monkeypatch, folder) -> dict[str, list[torch.Tensor]]:
     drawn: dict[str, list[torch.Tensor]] = {name: [] for name in Seeds.model_fields}
     with monkeypatch.context() as patch:
-        prepare = loop.Trainer._build_model
+        build_network, take_step, batches = loop.build_network, loop.Learner.step, loop.TrainingBatches.of
 
-        def build(self):
-            model = prepare(self)
+        def build(run, input_shape, num_classes):
+            model = build_network(run, input_shape, num_classes)
             drawn["initialisation"] += [parameter.detach().clone() for parameter in model.parameters()]
             return model
 
-        risk = loop.Trainer._risk
-
-        def sees(self, batch):
+        def sees(self, batch, save=False):
             drawn["order"].append(batch.ids.clone())
-            drawn["noise"].append(self.labels.clone())
             drawn["dropout"].append(torch.random.get_rng_state())
             drawn["method"].append(batch.targets.value.clone())
-            return risk(self, batch)
+            return take_step(self, batch, save)
+
+        def begins(self, order, streams):
+            drawn["noise"].append(self.labels.clone())
+            return batches(self, order, streams)
 
         shift = loop.Inputs.batch
 
@@ -305,8 +267,9 @@ def _draws(resolved, monkeypatch, folder) -> dict[str, list[torch.Tensor]]:
                 drawn["augmentation"].append(generator.get_state())
             return shift(self, ids, augmentation, generator)
 
-        patch.setattr(loop.Trainer, "_build_model", build)
-        patch.setattr(loop.Trainer, "_risk", sees)
+        patch.setattr(loop, "build_network", build)
+        patch.setattr(loop.Learner, "step", sees)
+        patch.setattr(loop.TrainingBatches, "of", begins)
         patch.setattr(loop.Inputs, "batch", augments)
         assert execute(resolved, RunStore(folder)).status == "trained"
     return drawn
@@ -394,11 +357,11 @@ def test_a_raised_recipe_trains_again(small_run, tmp_path, monkeypatch) -> None:
 def test_the_dynamics_do_not_depend_on_how_many_steps_are_recorded_together(small_run, tmp_path, monkeypatch) -> None:
     resolved = small_run(noise={"name": "symmetric", "rate": 0.3}, training={"dynamics": True})
     found = []
-    for limit in (0, 700, loop.SEEN_LOGITS):
-        monkeypatch.setattr(loop, "SEEN_LOGITS", limit)
+    for limit in (0, 700, step.SEEN_LOGITS):
+        monkeypatch.setattr(step, "SEEN_LOGITS", limit)
         store = RunStore(tmp_path / str(limit))
         assert execute(resolved, store).status == "trained"
-        found.append(_files(store, resolved.identity))
+        found.append(files_of(store, resolved.identity))
     assert found[0] == found[1] == found[2]
 
 
@@ -525,4 +488,4 @@ def test_an_objectives_own_parameters_are_trained_clipped_and_resumed(small_run,
     monkeypatch.setattr(loop.Trainer, "_train_epoch", watches)
     execute(resolved, killed)
     assert abs(float(made[-1]._log_scale.detach())) == moved
-    assert _files(killed, resolved.identity) == _files(whole, resolved.identity)
+    assert files_of(killed, resolved.identity) == files_of(whole, resolved.identity)

@@ -3,6 +3,7 @@
 import csv
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from softtargets.audit import AuditOptions, audit_labels
 from softtargets.data.sources import load_cached
 from softtargets.evaluate import evaluate_predictions
 from softtargets.runs.record import read_predictions
-from softtargets.runs.store import MODEL
+from softtargets.runs.store import MODEL, RunStore
 from softtargets.train import PredictOptions, predict_run, train_run
 
 DIGITS = {
@@ -136,22 +137,22 @@ def test_the_data_of_the_run_are_not_needed_for_other_data(table, tmp_path, monk
     def gone(*_):
         raise AssertionError("the data set of the run is read")
 
-    monkeypatch.setattr("softtargets.train.predict.load_cached", gone)
+    monkeypatch.setattr("softtargets.train.load.load_cached", gone)
     assert predict_run(table[0], _table(tmp_path / "test.csv", 30), tmp_path / "p.csv").num_rows == 30
 
 
 def test_a_record_of_an_earlier_version_reads_the_data_of_the_run(table, tmp_path, monkeypatch) -> None:
     data = _table(tmp_path / "test.csv", 30)
     predict_run(table[0], data, tmp_path / "p.safetensors")
-    read = __import__("softtargets.train.predict", fromlist=["_Trained"])._Trained.read
+    read = RunStore.checked_result
 
-    def earlier(folder):
-        trained = read(folder)
+    def earlier(store: RunStore, identity: str, **options: bool) -> dict[str, Any]:
+        found = read(store, identity, **options)
         for name in ("class_names", "preprocessing"):
-            del trained.data[name]
-        return trained
+            del found["data"][name]
+        return found
 
-    monkeypatch.setattr("softtargets.train.predict._Trained.read", earlier)
+    monkeypatch.setattr(RunStore, "checked_result", earlier)
     found = predict_run(table[0], data, tmp_path / "q.safetensors")
     assert found.class_names == ("high", "low", "mid")
     assert torch.equal(*(load_file(tmp_path / f"{name}.safetensors")["logits"] for name in "pq"))
@@ -196,6 +197,6 @@ def test_bad_arguments_are_said_before_anything_is_predicted(table, tmp_path, mo
         predict_run(folder, tmp_path / "none.csv", tmp_path / "p.npz")
     damaged = shutil.copytree(folder.parent, tmp_path / "runs") / folder.name
     (damaged / MODEL).write_bytes(b"")
-    with pytest.raises(InputError, match=rf"run: an intact record in .*; got {MODEL} does not have its recorded size"):
+    with pytest.raises(InputError, match=rf"folder: .*a damaged one in .*\({MODEL} does not have its recorded size\)"):
         predict_run(damaged, data, tmp_path / "p.npz")
     load_cached.cache_clear()

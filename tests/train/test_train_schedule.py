@@ -18,8 +18,7 @@ from softtargets.data import fingerprint
 from softtargets.measures import measure_record
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
-from softtargets.train import execute as executes
-from softtargets.train import schedule, teachers, train_run
+from softtargets.train import schedule, teachers, train_run, training
 from softtargets.train.execute import Outcome, resolve
 from softtargets.train.progress import Progress
 from softtargets.train.schedule import train_all
@@ -129,7 +128,7 @@ def test_a_failure_that_may_pass_is_tried_again_and_then_the_students(resolved, 
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(executes, "write_atomically", full)
+        patch.setattr(training, "write_atomically", full)
         assert {outcome.status for outcome in _train([student], tmp_path)} == {"failed"}
     assert {outcome.status for outcome in _train([student], tmp_path)} == {"trained"}
 

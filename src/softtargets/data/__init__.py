@@ -1,5 +1,6 @@
 """Data sets as tensors: inputs, labels and splits from a specification."""
 
+from softtargets.data._texts import count_words
 from softtargets.data.dataset import Dataset, normalization
 from softtargets.data.observed import observed_fingerprint, read_observed
 from softtargets.data.predictions import (
@@ -20,6 +21,7 @@ __all__ = [
     "PredictionChunk",
     "PredictionFiles",
     "Predictions",
+    "count_words",
     "fingerprint",
     "load",
     "normalization",

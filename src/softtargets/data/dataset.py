@@ -1,5 +1,6 @@
 """A data set: inputs, labels and splits."""
 
+import functools
 import hashlib
 import json
 import math
@@ -96,6 +97,7 @@ class Dataset:
         return {name: self.labels[part].bincount(minlength=self.num_classes).tolist() for name, part in rows.items()}
 
 
+@functools.lru_cache(maxsize=2)  # the runs of a process share a data set
 def normalization(dataset: Dataset) -> tuple[Tensor, Tensor]:
     """Return the mean and standard deviation of the training inputs.
 

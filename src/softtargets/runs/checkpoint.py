@@ -10,7 +10,7 @@ from torch import Tensor
 from softtargets._errors import fail_type
 from softtargets._storage import memory_bytes, parse_json, read_regular, write_atomically
 
-FORMAT = "softtargets-state-1"
+FORMAT = "softtargets-state-2"
 
 
 def save_state(path: Path, state: Any) -> None:

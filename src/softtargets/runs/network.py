@@ -1,5 +1,7 @@
 """The trained network of a finished run, used as a teacher or for analysis."""
 
+from pathlib import Path
+
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -8,10 +10,12 @@ from torch import Tensor, nn
 from softtargets._errors import fail
 from softtargets._storage import open_regular
 from softtargets.data.dataset import Dataset
-from softtargets.runs.spec import ResolvedRun
+from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import MODEL, RunStore
 
 ROWS = 1024
+# Errors of a file of weights that is missing, damaged or of another network.
+WEIGHTS_ERRORS = (OSError, ValueError, SafetensorError, RuntimeError)
 
 
 class TrainedModel:
@@ -38,40 +42,44 @@ class TrainedModel:
             return self.network(inputs).float()
 
 
+def build_network(run: RunSpec, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Build the network of a run for a data set, initialised with torch's global generator."""
+    network = run.model.build(input_shape=input_shape, num_classes=num_classes)
+    if run.training.sync_batch_norm:
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    layout = torch.channels_last if len(input_shape) == 3 else torch.preserve_format
+    return network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+
+
 def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> TrainedModel:
     """Load the network of a finished run, with the weights after its last step, for the data set of the run.
 
     Raises:
-        InputError: as :func:`load_network`.
-    """
-    return load_network(resolved, store, dataset.input_shape, dataset.num_classes)
-
-
-def load_network(
-    resolved: ResolvedRun, store: RunStore, input_shape: tuple[int, ...], num_classes: int
-) -> TrainedModel:
-    """Load the network of a finished run, with the weights after its last step.
-
-    Args:
-        resolved: the run.
-        store: the store that contains it.
-        input_shape: shape of one training input.
-        num_classes: number of classes.
-
-    Raises:
         InputError: if the store has no intact record of that run, or the code of its network has changed since.
     """
-    source = resolved.run.model.source()
-    if source != resolved.model_source:
-        required = f"the code of '{resolved.run.model.name}' that the run was trained with"
-        raise fail("model", required, "other code in that module", "restore it, or train that run again")
+    check_source(resolved)
     path = store.path(resolved.identity) / MODEL
-    network = resolved.run.model.build(input_shape=input_shape, num_classes=num_classes)
+    network = build_network(resolved.run, dataset.input_shape, dataset.num_classes)
     try:
-        open_regular(path).close()
-        network.load_state_dict(load_file(path))
-    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+        load_weights(network, path)
+    except WEIGHTS_ERRORS as error:
         got = " ".join(str(error).split())  # torch puts every mismatch on its own line
         raise fail("runs", f"the network of a finished run in '{path}'", got, "train that run again") from None
-    layout = torch.channels_last if len(input_shape) == 3 else torch.preserve_format
-    return TrainedModel(network.to(memory_format=layout), resolved)  # pyright: ignore[reportCallIssue]
+    return TrainedModel(network, resolved)
+
+
+def check_source(resolved: ResolvedRun) -> None:
+    """Require that the code of a network is that which a run was trained with.
+
+    Raises:
+        InputError: if it has changed.
+    """
+    if resolved.run.model.source() != resolved.model_source:
+        required = f"the code of '{resolved.run.model.name}' that the run was trained with"
+        raise fail("model", required, "other code in that module", "restore it, or train that run again")
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load the weights of a network from a file. Raises `WEIGHTS_ERRORS`."""
+    open_regular(path).close()
+    network.load_state_dict(load_file(path))

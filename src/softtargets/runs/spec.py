@@ -7,128 +7,19 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from softtargets._errors import fail
-from softtargets._spec import NonNegative, Positive, Seed, Share, Spec
+from softtargets._spec import Spec
 from softtargets.data.noise import AnyNoise
 from softtargets.data.spec import AugmentationSpec, DataSpec
 from softtargets.models import AnyModel
 from softtargets.objectives import AnyObjective
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.objectives.transitions import EstimatedTransition
+from softtargets.runs.optimization import OptimizerSpec
+from softtargets.runs.schedules import ScheduleSpec
+from softtargets.runs.training import Seeds, TrainingSpec
 
 # Increase when a change alters the results of a specification: runs of an older recipe are then trained again.
 RECIPE = 4
-MAX_EPOCHS = 1_000_000
-MAX_STEPS = 1_000_000_000
-
-
-class GroupSpec(Spec):
-    """Settings for parameters whose names match a shell-style pattern. The first matching group applies."""
-
-    match: str
-    learning_rate: Positive | None = None
-    weight_decay: NonNegative | None = None
-
-
-class OptimizerSpec(Spec):
-    """torch's SGD or AdamW."""
-
-    name: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Positive = 0.1
-    momentum: Share = 0.9
-    dampening: Share = 0.0
-    nesterov: bool = False
-    weight_decay: NonNegative = 0.0
-    groups: tuple[GroupSpec, ...] = ()
-
-    @model_validator(mode="after")
-    def _adamw_has_neither(self) -> Self:
-        if self.name == "adamw" and self.nesterov:
-            raise fail("nesterov", "false with adamw", True, "drop it or use sgd")
-        if self.name == "adamw" and self.dampening != 0:
-            raise fail("dampening", "0 with adamw", f"{self.dampening:g}", "drop it or use sgd")
-        return self
-
-    @model_validator(mode="after")
-    def _nesterov_is_defined(self) -> Self:
-        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
-            got = f"momentum={self.momentum:g}, dampening={self.dampening:g}"
-            raise fail(
-                "nesterov",
-                "momentum above 0 and no dampening",
-                got,
-                "use nesterov = false, or momentum without dampening",
-            )
-        return self
-
-
-class ScheduleSpec(Spec):
-    """A factor on every learning rate, as a function of the fraction of steps done."""
-
-    name: Literal["constant", "step", "linear", "cosine"] = "constant"
-    milestones: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=1000)] = ()
-    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
-    warmup_steps: Annotated[int, Field(ge=0, le=MAX_STEPS)] = 0
-
-    @model_validator(mode="after")
-    def _milestones_belong_to_step(self) -> Self:
-        if (self.name == "step") != bool(self.milestones):
-            got = list(self.milestones)
-            required = "given with the schedule 'step', and only there"
-            raise fail("milestones", required, got, "give fractions of the steps, such as [0.5, 0.75]")
-        if list(self.milestones) != sorted(set(self.milestones)):
-            raise fail("milestones", "increasing fractions", list(self.milestones), "sort them")
-        return self
-
-
-class TrainingSpec(Spec):
-    """Length, batch size, precision and other settings of the training loop.
-
-    Every `evaluate_every` epochs the validation split is predicted; the epoch with the best accuracy on its *observed*
-    labels (the first one if there are ties) is saved in addition to the last one. `dynamics` records how each training
-    label was learned. Every `snapshot_every` epochs, before the first epoch and after the last, the weights are saved.
-    """
-
-    epochs: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
-    steps: Annotated[int, Field(gt=0, le=MAX_STEPS)] | None = None
-    batch_size: Annotated[int, Field(gt=0, le=2**20)] = 128
-    loss_factor: Positive = 1.0
-    clip_norm: Positive | None = None
-    average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    evaluate_every: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
-    snapshot_every: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
-    dynamics: bool = False
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, Field(gt=0, le=1024)] = 1
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Self:
-        if (self.epochs is None) == (self.steps is None):
-            got = f"epochs={self.epochs}, steps={self.steps}"
-            raise fail("training", "either epochs or steps", got, "give one of the two")
-        return self
-
-
-class Seeds(Spec):
-    """One seed per stream of random numbers: changing one does not change the draws of the others."""
-
-    initialisation: Seed = 0
-    order: Seed = 0
-    augmentation: Seed = 0
-    noise: Seed = 0
-    method: Seed = 0
-    dropout: Seed = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_number_for_all(cls, data: Any) -> Any:
-        if isinstance(data, bool | float | str):
-            raise fail("seeds", "a whole number or a table of them", repr(data), "write one number, such as 3")
-        if type(data) is not int:
-            return data
-        if data < 0:
-            raise fail("seeds", "at least 0", data, "give a larger value")
-        return dict.fromkeys(cls.model_fields, data)
 
 
 class RunSpec(Spec):
@@ -225,8 +116,8 @@ class ResolvedRun(Spec):
         for place in self.run.model.places:
             content["run"]["model"].pop(place, None)
         content["run"]["objective"] = self.run.objective.without_places(content["run"]["objective"])
-        for open_setting in ("precision", "device"):
-            del content["run"]["training"][open_setting]
+        for open_setting in ("precision", "device", "loggers"):
+            content["run"]["training"].pop(open_setting, None)
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 

@@ -42,6 +42,8 @@ MODEL = "model.safetensors"
 SELECTED = "selected.safetensors"
 SNAPSHOTS = "snapshots.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
+# The number of steps that an unfinished run has done.
+STEPS = "steps"
 # A history has about 200 bytes per epoch.
 HISTORY_BYTES = 2**30
 

@@ -10,7 +10,8 @@ from softtargets._errors import fail, unknown
 from softtargets._spec import merged
 from softtargets.data.spec import AugmentationSpec
 from softtargets.report.numbers import duration
-from softtargets.runs.spec import RunSpec, Seeds
+from softtargets.runs.spec import RunSpec
+from softtargets.runs.training import Seeds
 from softtargets.studies.arms import ZERO, Scale
 from softtargets.studies.records import CellKey
 from softtargets.studies.request import MOST_SEEDS, DataChoice

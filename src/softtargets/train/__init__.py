@@ -1,6 +1,7 @@
 """From a specification to a trained run: the loop, checkpoints, the scheduler, and predictions of a run."""
 
+from softtargets.train.load import LoadedRun, load_run
 from softtargets.train.predict import Predicted, PredictOptions, predict_run
 from softtargets.train.run import TrainedRun, train_run
 
-__all__ = ["PredictOptions", "Predicted", "TrainedRun", "predict_run", "train_run"]
+__all__ = ["LoadedRun", "PredictOptions", "Predicted", "TrainedRun", "load_run", "predict_run", "train_run"]

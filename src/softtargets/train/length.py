@@ -38,8 +38,11 @@ def check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
         raise fail(
             "training.evaluate_every", required, run.training.evaluate_every, "give a smaller value or remove the key"
         )
-    if run.schedule.warmup_steps >= length.steps:
-        got = f"{run.schedule.warmup_steps} of {length.steps}"
-        raise fail(
-            "schedule.warmup_steps", "fewer than the steps of the run", got, "give a smaller value or train longer"
-        )
+    if run.training.accumulate is not None and run.objective.needs_whole_batch:
+        required = f"1 with the objective '{run.objective.name}', whose loss compares examples of a batch"
+        raise fail("training.accumulate", required, run.training.accumulate, "remove the key or lower batch_size")
+    warmup = run.schedule.warmup_of(length.steps)
+    if warmup >= length.steps:
+        key = "schedule.warmup_steps" if run.schedule.warmup is None else "schedule.warmup"
+        got = f"{warmup} of {length.steps}"
+        raise fail(key, "fewer than the steps of the run", got, "give a smaller value or train longer")

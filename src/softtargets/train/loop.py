@@ -1,11 +1,8 @@
 """The training loop, the same for every classifier, data set and objective."""
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +10,34 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from softtargets._errors import InputError
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.noise import TrainingDynamics
-from softtargets.objectives import Batch, Objective, ObjectiveContext, TeacherFn, TrainingData
-from softtargets.runs.network import TrainedModel
+from softtargets.objectives import Objective, ObjectiveContext, TeacherFn, TrainingData
+from softtargets.runs.loggers import Loggers
+from softtargets.runs.network import TrainedModel, build_network
+from softtargets.runs.schedules import schedule_factor
 from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun
-from softtargets.runs.store import HISTORY
-from softtargets.runs.streams import derived_seed, generator
-from softtargets.train.checkpoints import read_checkpoint, save_checkpoint
+from softtargets.runs.streams import derived_seed
+from softtargets.train.batches import TrainingBatches
+from softtargets.train.checkpoints import Journal, read_checkpoint
 from softtargets.train.length import Length, check_fit, length_of
-from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
-from softtargets.train.outputs import DivergedError, accuracy_and_nll
-from softtargets.train.teachers import precompute_logits, query_online, read_cache
+from softtargets.train.optimizers import build_optimizer, set_learning_rates
+from softtargets.train.outputs import DivergedError, Predictor, accuracy_and_nll, finite_losses
+from softtargets.train.processes import Processes
+from softtargets.train.selection import Selection
+from softtargets.train.step import Learner, SeenLogits, autocast
+from softtargets.train.streams import EpochStreams
+from softtargets.train.teachers import precompute_logits, query_online, read_cache, together
 
-# Logits that are kept until the dynamics are recorded: 16 MiB in float32.
-SEEN_LOGITS = 2**22
-
-
-@dataclass(frozen=True)
-class Selected:
-    """The epoch (from 1) with the best accuracy on the observed validation labels, and its weights."""
-
-    epoch: int
-    accuracy: float
-    model: dict[str, Tensor]
-
-
-def _copied(model: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+# Entries of the history that are no metrics.
+COUNTS = ("epoch", "step", "steps")
+# Steps over which loggers are told the mean objective, within epochs.
+LOGGED_STEPS = 50
 
 
 class Trainer:
@@ -60,6 +51,7 @@ class Trainer:
         transition: the transition for an objective that needs a known or estimated one.
         teachers: the trained networks of the run's teachers, or caches of their outputs. None: without teachers, to
             check the set-up only.
+        processes: those that train this run together.
     """
 
     def __init__(
@@ -70,17 +62,24 @@ class Trainer:
         folder: Path,
         transition: Transition | None = None,
         teachers: Sequence[TrainedModel] | Sequence[TeacherCache] | None = None,
+        processes: Processes | None = None,
     ) -> None:
         run = resolved.run
         self.run, self.dataset, self.folder = run, dataset, folder
+        self._identity = resolved.identity
+        self.processes = processes or Processes()
         self.length = length_of(run, len(dataset.splits["train"]))
         check_fit(run, dataset, self.length)
-        self.device = torch.device("cuda", 0) if resolved.backend == "cuda" else torch.device(resolved.backend)
+        self.device = self.processes.device(resolved.backend)
         self.mixed = resolved.precision == "bfloat16"
         self.labels = observed.labels.to(self.device)
-        self.labelled = None if dataset.labelled is None else dataset.labelled.to(self.device)
+        labelled = None if dataset.labelled is None else dataset.labelled.to(self.device)
         self.inputs = Inputs(dataset, self.device)
-        self.model = self._build_model()
+        self._predictor = Predictor(self.inputs, self.mixed, self.processes)
+        torch.manual_seed(derived_seed("initialisation", run.seeds.initialisation))
+        self.model = build_network(run, dataset.input_shape, dataset.num_classes)
+        run.model.initialise(self.model, self._first_inputs)
+        self.model.to(self.device)
         context = ObjectiveContext(
             num_examples=len(dataset.labels),
             num_classes=dataset.num_classes,
@@ -92,7 +91,6 @@ class Trainer:
         )
         self.objective: Objective = run.objective.started(context)
         named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
-        self.learned = [parameter for _, parameter in named]
         self.optimizer = build_optimizer(run.optimizer, named)
         decay = run.training.average_decay
         self.average = (
@@ -101,83 +99,94 @@ class Trainer:
             else AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True).eval()
         )
         self.dynamics = TrainingDynamics(len(dataset.labels), dataset.num_classes) if run.training.dynamics else None
-        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []  # ids, logits and labels of steps, for the dynamics
-        self.selected: Selected | None = None
+        self._seen = None if self.dynamics is None else SeenLogits(self.dynamics)
+        self._learner = Learner(
+            self.model,
+            self.objective,
+            [parameter for _, parameter in named],
+            self.optimizer,
+            self.average,
+            self._seen,
+            run.training,
+            dataset.num_classes,
+            self.mixed,
+            self.processes,
+        )
+        streamed = not isinstance(dataset.inputs, Tensor) or self.inputs.drawn_alone(run.augmentation)
+        settings = (run.training.batch_size, run.augmentation, self.processes)
+        self._batches = TrainingBatches(self.inputs, streamed, self.labels, labelled, self.objective, *settings)
+        self.selection = Selection(run.training.monitor or "accuracy", run.training.patience)
         every = run.training.snapshot_every
         self.snapshots = None if every is None else Snapshots(folder, every, self.length.epochs)
         self.epoch = 0
         self.step = 0
         self.seconds = 0.0
+        self._started = time.monotonic()
+        self._journal: Journal | None = None
+        self._loggers = Loggers()
+        self._interrupted: dict[str, Any] | None = None  # the part of an epoch before a checkpoint
 
     def _teacher(self, teachers: Sequence[TrainedModel] | Sequence[TeacherCache]) -> TeacherFn:
         if self.run.objective.taught_by == "average":
-            return self._query_average
+            return query_online(self._query_average, self.processes)
         caches = [teacher for teacher in teachers if isinstance(teacher, TeacherCache)]
         if caches:
             return read_cache(caches, self.device)
         moved = [teacher.to(self.device) for teacher in teachers if isinstance(teacher, TrainedModel)]
+        query = query_online(together(moved), self.processes)
         if not moved or self.run.augmentation.active:
-            return query_online(moved)
-        return precompute_logits(moved, self.inputs, self.dataset.splits["train"], len(self.dataset.labels))
+            return query
+        return precompute_logits(query, self.inputs, self.dataset.splits["train"], len(self.dataset.labels))
 
-    def _query_average(self, ids: Tensor, inputs: Tensor) -> Tensor:
+    def _query_average(self, inputs: Tensor) -> Tensor:
         """Return the logits of the running average of this run's own weights, (1, n, K)."""
         assert self.average is not None
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad(), autocast(self.device, self.mixed):
             return self.average.module(inputs).float()[None]
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()
-
-    def _build_model(self) -> torch.nn.Module:
-        torch.manual_seed(derived_seed("initialisation", self.run.seeds.initialisation))
-        dataset = self.dataset
-        model = self.run.model.build(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
-        self.run.model.initialise(model, self._first_inputs)
-        layout = torch.channels_last if dataset.is_image else torch.preserve_format
-        return model.to(self.device, memory_format=layout)  # pyright: ignore[reportCallIssue]
 
     def _first_inputs(self, count: int) -> Iterator[Tensor]:
         """Yield the first training inputs without augmentation."""
         return self.inputs.batches(self.dataset.splits["train"][:count], self.inputs.predicted_rows)
 
-    def train(self, checkpoint_seconds: float, report: Callable[[int], None] = lambda step: None) -> None:
+    def train(self, checkpoint_seconds: float) -> None:
         """Train to the end, starting from the folder's checkpoint if there is one.
 
         Args:
-            checkpoint_seconds: save a checkpoint after an epoch if at least this much time has passed since the last.
-            report: called after every epoch with the number of steps done.
+            checkpoint_seconds: save a checkpoint after a step if at least this much time has passed since the last.
 
         Raises:
             DivergedError: if the loss is not finite, naming the step.
         """
         state, rows = read_checkpoint(self.folder, self.snapshots)
-        (self.folder / HISTORY).write_bytes(rows)
         if state is not None:
             self._restore(state)
-        written = hashlib.sha256(rows)
-        if self.epoch == 0:
+        # all processes have read the files before the first one writes them
+        self.processes.agree(self.step, "checkpoint")
+        if self.processes.first:
+            self._journal = Journal(self.folder, rows, checkpoint_seconds)
+            specification = self.run.model_dump(mode="json", exclude_none=True)
+            names, store = self.run.training.loggers, self.folder.parent
+            self._loggers = Loggers(names, store, self._identity, specification, self.step)
+        try:
+            self._train_epochs()
+        finally:
+            self._loggers.close(self.step >= self.length.steps or self.selection.over)
+
+    def _train_epochs(self) -> None:
+        if self.step == 0:
             self._keep_snapshot()
-        saved = time.monotonic()
-        with (self.folder / HISTORY).open("ab") as history:
-            while self.step < self.length.steps:
-                started = time.monotonic()
-                row = self._train_epoch()
-                self.seconds += time.monotonic() - started
-                line = (json.dumps(row, sort_keys=True) + "\n").encode()
-                history.write(line)
-                history.flush()
-                written.update(line)
-                # before the checkpoint, which requires all snapshots up to its epoch
-                self._keep_snapshot()
-                report(self.step)
-                last = self.step >= self.length.steps
-                if not last and time.monotonic() - saved >= checkpoint_seconds:
-                    save_checkpoint(self.folder, self._state(), history.tell(), written.hexdigest())
-                    saved = time.monotonic()
+        while self.step < self.length.steps and not self.selection.over:
+            row = self._train_epoch()
+            # before the checkpoint, which requires all snapshots up to its epoch
+            self._keep_snapshot()
+            self._loggers.log({name: row[name] for name in row if name not in COUNTS}, self.step)
+            if self._journal is not None:
+                self._journal.append(row)
+                if self.step < self.length.steps and self._journal.due:
+                    self._journal.save(self._state())
 
     def _keep_snapshot(self) -> None:
-        if self.snapshots is not None:
+        if self.snapshots is not None and self.processes.first:
             self.snapshots.keep(self.epoch, self.final_model)
 
     def run_steps(self, steps: int) -> None:
@@ -187,97 +196,78 @@ class Trainer:
             self._train_epoch()
 
     def _train_epoch(self) -> dict[str, Any]:
-        seeds, training, epoch = self.run.seeds, self.run.training, self.epoch
+        self._started = time.monotonic()
         self.model.train()
-        # Every epoch has new generators; only dropout uses the global one.
-        self._seed_dropout(derived_seed("dropout", seeds.dropout, epoch))
-        method = generator("method", seeds.method, epoch)
-        augmentation = generator("augmentation", seeds.augmentation, epoch)
-        rows = self.dataset.splits["train"]
-        order = rows[torch.randperm(len(rows), generator=generator("order", seeds.order, epoch))]
-        # gathered for the epoch: at a millisecond per step, every operation of a step counts
-        order = order[: (self.length.steps - self.step) * training.batch_size].to(self.device)
-        all_inputs = self.inputs.batches(order, training.batch_size, self.run.augmentation, augmentation)
-        all_labels, all_ids = self.labels[order].split(training.batch_size), order.split(training.batch_size)
-        first = self.step
-        risks: list[Tensor] = []
-        for inputs, labels, ids in zip(all_inputs, all_labels, all_ids, strict=True):
-            labelled = None if self.labelled is None else self.labelled[ids]
-            batch = self.objective.prepare(Batch(inputs, labels, ids, labelled), method)
-            set_learning_rates(self.optimizer, schedule_factor(self.run.schedule, self.step, self.length.steps))
-            for parameter in self.learned:
-                parameter.grad = None
-            risk = self._risk(batch)
-            (risk if training.loss_factor == 1 else training.loss_factor * risk).backward()
-            if training.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(self.learned, training.clip_norm)
-            self.optimizer.step()
-            if self.average is not None:
-                self.average.update_parameters(self.model)
-            risks.append(risk.detach())
+        streams = EpochStreams(self.run.seeds, self.epoch, self.device, self.processes)
+        order, risks = streams.order(self.dataset.splits["train"]), list[Tensor]()
+        if self._interrupted is not None:
+            risks, self._interrupted = self._resume_epoch(self._interrupted, streams), None
+        first, per_batch = self.step - len(risks), self.run.training.batch_size
+        order = order[len(risks) * per_batch :][: (self.length.steps - self.step) * per_batch]
+        last = self.step + -(-len(order) // per_batch)
+        for batch in self._batches.of(order, streams):
+            set_learning_rates(self.optimizer, self._learning_rate_factor())
+            due = self._journal is not None and self.step + 1 < last and self._journal.due
+            risk, save = self._learner.step(batch, due)
+            risks.append(risk)
             self.step += 1
-        self.objective.end_epoch(epoch)
-        if self.dynamics is not None:
-            if self._seen:
-                self._record_dynamics(self.dynamics)
+            if self._journal is not None:
+                self._journal.note(self.step)
+            if self._loggers and self.step % LOGGED_STEPS == 0:
+                self._loggers.log({"step_objective": float(torch.stack(risks[-LOGGED_STEPS:]).mean())}, self.step)
+            if save:
+                self._save_within_epoch(streams, first, risks)
+        self.objective.end_epoch(self.epoch)
+        if self.dynamics is not None and self._seen is not None:
+            self._seen.record()
             self.dynamics.end_epoch()
         self.epoch += 1
-        return self._history_row(first, torch.stack(risks).double())
+        row = self._history_row(finite_losses(risks, first, self.length.steps, self.epoch))
+        self._count_seconds()
+        return row
 
-    def _risk(self, batch: Batch) -> Tensor:
-        """Return the scalar to minimise."""
-        with self._autocast():
-            logits = self.model(batch.inputs)
-        seen = logits.detach()
-        self.objective.observe(batch, seen)
-        if self.dynamics is not None:
-            self._seen.append((batch.ids, seen, batch.labels))
-            if len(self._seen) * seen.numel() > SEEN_LOGITS:
-                self._record_dynamics(self.dynamics)
-        try:
-            return self.objective.batch_loss(logits, batch)
-        except InputError:
-            # some losses refuse logits that are not finite, where others return a loss that is not finite
-            if bool(torch.isfinite(logits).all()):
-                raise
-            return logits.sum() * torch.nan
+    def _learning_rate_factor(self) -> float:
+        length = self.length
+        return schedule_factor(self.run.schedule, self.step, length.steps, length.steps_per_epoch)
 
-    def _record_dynamics(self, dynamics: TrainingDynamics) -> None:
-        """Record the logits of the steps since the last call together, since a call takes half a step."""
-        ids, logits, labels = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
-        dynamics.observe(ids.cpu(), logits.float().cpu(), labels.cpu())
-        self._seen.clear()
+    def _save_within_epoch(self, streams: EpochStreams, first: int, risks: list[Tensor]) -> None:
+        """Save a checkpoint between two steps of an epoch, with what is left of it."""
+        if self._seen is not None:
+            self._seen.record()
+        self._count_seconds()
+        done = finite_losses(risks, first, self.length.steps, self.epoch + 1)
+        within = {"streams": streams.state_dict(), "risks": done}
+        if self._journal is not None:
+            self._journal.save({**self._state(), "within": within})
 
-    def _seed_dropout(self, seed: int) -> None:
-        # torch.manual_seed does the same, but takes as long as two steps: it formats the stack for lazy devices.
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+    def _resume_epoch(self, within: dict[str, Any], streams: EpochStreams) -> list[Tensor]:
+        streams.load_state_dict(within["streams"])
+        return list(within["risks"].to(self.device).unbind())
 
-    def _history_row(self, first: int, risks: Tensor) -> dict[str, Any]:
-        bad = torch.nonzero(~torch.isfinite(risks))
-        if len(bad):
-            step, value = first + int(bad[0]), float(risks[bad[0]])
-            raise DivergedError.of("loss", f"{value} at step {step} of {self.length.steps} (epoch {self.epoch})")
+    def _count_seconds(self) -> None:
+        now = time.monotonic()
+        self.seconds, self._started = self.seconds + now - self._started, now
+
+    def _history_row(self, risks: Tensor) -> dict[str, Any]:
         row: dict[str, Any] = {
             "epoch": self.epoch,
             "step": self.step,
             "steps": self.length.steps,
             "learning_rate": max(group["lr"] for group in self.optimizer.param_groups),
-            "objective": float(risks.mean()),
+            "objective": float(risks.double().mean()),
         }
         every = self.run.training.evaluate_every
         if every is not None and self.epoch % every == 0:
-            reached, row["validation_nll"] = self._evaluate(self.dataset.splits["validation"])
-            row["validation_accuracy"] = reached
-            if self.selected is None or reached > self.selected.accuracy:
-                self.selected = Selected(self.epoch, reached, _copied(self.final_model))
+            accuracy, nll = self._evaluate(self.dataset.splits["validation"])
+            row["validation_accuracy"], row["validation_nll"] = accuracy, nll
+            self.selection.consider(self.epoch, accuracy, nll, lambda: _copied(self.final_model))
         return row
 
     def _evaluate(self, rows: Tensor) -> tuple[float, float]:
         """Return accuracy and NLL on the observed labels of some rows: a user has no others."""
-        labels = self.labels[rows.to(self.device)].split(self.inputs.predicted_rows)
-        return accuracy_and_nll(zip(self._outputs(rows), labels, strict=True), "validation", self.step)
+        labels = self.labels[rows.to(self.device)].split(self._predictor.rows)
+        outputs = self._predictor.batches(self.final_model, rows)
+        return accuracy_and_nll(zip(outputs, labels, strict=True), "validation", self.step)
 
     @property
     def final_model(self) -> torch.nn.Module:
@@ -286,22 +276,14 @@ class Trainer:
 
     def use_selected(self) -> None:
         """Load the weights of the selected epoch; training must be over."""
-        if self.selected is not None:
-            self.final_model.load_state_dict(self.selected.model)
+        if self.selection.selected is not None:
+            self.final_model.load_state_dict(self.selection.selected.model)
 
     def predict(self, rows: Tensor) -> Tensor:
         """Return the logits of some rows of the data set, (N, K) float32 on the CPU."""
         if len(rows) == 0:
             return torch.zeros(0, self.dataset.num_classes)
-        return torch.cat([logits.cpu() for logits in self._outputs(rows)])
-
-    def _outputs(self, rows: Tensor) -> Iterator[Tensor]:
-        """Yield the logits of some rows in batches, float32."""
-        model = self.final_model.eval()
-        for inputs in self.inputs.batches(rows, self.inputs.predicted_rows):
-            with torch.no_grad(), self._autocast():
-                logits = model(inputs).float()
-            yield logits
+        return self._predictor.logits(self.final_model, rows)
 
     def _state(self) -> dict[str, Any]:
         """Return everything that changes during training, for a checkpoint."""
@@ -314,7 +296,8 @@ class Trainer:
             "objective": self.objective.state_dict(),
             "average": None if self.average is None else dict(self.average.state_dict()),
             "dynamics": None if self.dynamics is None else self.dynamics.state_dict(),
-            "selected": None if self.selected is None else asdict(self.selected),
+            "selection": self.selection.state_dict(),
+            "within": None,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -325,5 +308,10 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         if self.dynamics is not None:
             self.dynamics.load_state_dict(state["dynamics"])
-        self.selected = None if state["selected"] is None else Selected(**state["selected"])
+        self.selection.load_state_dict(state["selection"])
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        self._interrupted = state["within"]
+
+
+def _copied(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

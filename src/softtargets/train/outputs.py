@@ -1,13 +1,17 @@
 """What a network returns for rows that are not trained on: checks, accuracy and NLL."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from softtargets._checks import first_bad
+from softtargets.data.batches import Inputs
 from softtargets.losses import cross_entropy
+from softtargets.train.batches import own_batches
+from softtargets.train.processes import Processes
+from softtargets.train.step import autocast
 
 
 class DivergedError(RuntimeError):
@@ -17,6 +21,37 @@ class DivergedError(RuntimeError):
     def of(cls, what: str, got: str) -> "DivergedError":
         """Build the error from what should be finite and what it was."""
         return cls(f"{what}: finite; got {got}; lower the learning rate or clip gradients")
+
+
+class Predictor:
+    """Predicts rows of a data set in batches. Several processes share each batch, and all get the logits of all rows.
+
+    Args:
+        inputs: of the data set.
+        mixed: whether networks run in bfloat16.
+        processes: of the run.
+    """
+
+    def __init__(self, inputs: Inputs, mixed: bool, processes: Processes) -> None:
+        self._inputs, self._mixed, self._processes = inputs, mixed, processes
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of a batch; the last one may be smaller."""
+        return self._inputs.predicted_rows * self._processes.size
+
+    def batches(self, model: nn.Module, rows: Tensor) -> Iterator[Tensor]:
+        """Yield the (n, K) float32 logits of rows in batches."""
+        model.eval()
+        for ids, inputs in own_batches(self._inputs, rows, self.rows, self._processes):
+            with torch.no_grad(), autocast(self._inputs.device, self._mixed):
+                # a process without rows of a small last batch predicts one, to know the number of classes
+                logits = model(inputs if len(inputs) else self._inputs.batch(ids[:1])).float()[: len(inputs)]
+            yield self._processes.assembled(logits, len(ids))
+
+    def logits(self, model: nn.Module, rows: Tensor) -> Tensor:
+        """Return the logits of at least one row, (N, K) float32 on the CPU."""
+        return torch.cat([logits.cpu() for logits in self.batches(model, rows)])
 
 
 def accuracy_and_nll(batches: Iterable[tuple[Tensor, Tensor]], split: str, steps: int) -> tuple[float, float]:
@@ -49,3 +84,23 @@ def check_outputs(logits: Tensor, split: str, steps: int) -> Tensor:
         got = f"{float(logits[bad])} for example {bad[0]} of the {split} split after step {steps}"
         raise DivergedError.of("outputs", got)
     return logits
+
+
+def finite_losses(losses: list[Tensor], first: int, steps: int, epoch: int) -> Tensor:
+    """Return the losses of steps of an epoch in one tensor; require finite numbers.
+
+    Args:
+        losses: () float each.
+        first: number of the first of these steps, from 0.
+        steps: number of steps of the run.
+        epoch: from 1.
+
+    Raises:
+        DivergedError: naming the step.
+    """
+    values = torch.stack(losses)
+    bad = torch.nonzero(~torch.isfinite(values))
+    if len(bad):
+        step, value = first + int(bad[0]), float(values[bad[0]])
+        raise DivergedError.of("loss", f"{value} at step {step} of {steps} (epoch {epoch})")
+    return values

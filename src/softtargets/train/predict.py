@@ -3,28 +3,22 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from softtargets._errors import fail
-from softtargets._storage import read_regular
 from softtargets.data.batches import PREDICTED_ROWS, Inputs, predicted_images
 from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.predictions.writing import open_writer, output_path
-from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.rows import open_rows
-from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec
 from softtargets.metrics.arguments import Kind
 from softtargets.runs.finding import find_run
 from softtargets.runs.machine import quiet_machine
-from softtargets.runs.network import TrainedModel, load_network
-from softtargets.runs.spec import ResolvedRun
-from softtargets.runs.store import DAMAGE, SPEC, RunStore
+from softtargets.train.load import LoadedRun, load_run
 
 Split = Literal["train", "validation", "test", "all"]
 
@@ -124,8 +118,9 @@ def predict_run(
             cannot be read. Errors name the file and the row.
     """
     path = output_path("output", output)
-    trained = _Trained.read(find_run(run, runs))
-    model, source = trained.model(), _source(str(data), trained, options)
+    trained = load_run(find_run(run, runs))
+    device = torch.device("cuda" if trained.resolved.backend == "cuda" and torch.cuda.is_available() else "cpu")
+    model, source = trained.model.to(device), _source(str(data), trained, options, device)
     kind: Kind = "probs" if options.probs else "logits"
     rows = correct = 0
     with (
@@ -143,68 +138,6 @@ def predict_run(
             raise fail("data", "at least one row", f"none in '{data}'", "check the data set and the split")
     reached = correct / rows if source.labelled else None
     return Predicted(path, trained.folder, source.name, source.splits, rows, trained.class_names, kind, reached)
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """A finished run. Its data set is read only if the run did not record what is needed of it."""
-
-    folder: Path
-    resolved: ResolvedRun
-    data: dict[str, Any]
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read the record in a folder.
-
-        Raises:
-            InputError: if it is damaged.
-        """
-        try:
-            result = RunStore(folder.parent).checked_result(folder.name)
-            return cls(folder, ResolvedRun.model_validate_json(read_regular(folder / SPEC)), result["data"])
-        except DAMAGE as error:
-            reason = " ".join(str(error).split())
-            raise fail("run", f"an intact record in '{folder}'", reason, "train that run again") from None
-
-    @property
-    def store(self) -> RunStore:
-        return RunStore(self.folder.parent)
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device("cuda" if self.resolved.backend == "cuda" and torch.cuda.is_available() else "cpu")
-
-    @cached_property
-    def dataset(self) -> Dataset:
-        """The data set that the run was trained on."""
-        dataset = load_cached(self.resolved.run.data, str(self.store.cache))  # pyright: ignore[reportArgumentType]
-        if dataset.fingerprint != self.resolved.fingerprint:
-            raise fail("run", "the data that the run was trained on", "other content", "restore it, or train again")
-        return dataset
-
-    # records of earlier versions have neither class names nor the preprocessing
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        known = self.data.get("class_names")
-        return self.dataset.class_names if known is None else tuple(known)
-
-    @cached_property
-    def preprocessing(self) -> Preprocessing:
-        known = self.data.get("preprocessing")
-        return Preprocessing.of(self.dataset) if known is None else Preprocessing.from_dict(known)
-
-    @property
-    def rows_at_a_time(self) -> int:
-        view = self.preprocessing.view
-        if view is None:
-            return PREDICTED_ROWS
-        return predicted_images(4 * view.channels * math.prod(view.test), self.device)
-
-    def model(self) -> TrainedModel:
-        shape = tuple(self.data["input_shape"])
-        return load_network(self.resolved, self.store, shape, self.data["num_classes"]).to(self.device)
 
 
 @dataclass(frozen=True)
@@ -226,19 +159,20 @@ class _Source:
     blocks: Callable[[], Iterator[_Block]]
 
 
-def _source(data: str, trained: _Trained, options: PredictOptions) -> _Source:
+def _source(data: str, trained: LoadedRun, options: PredictOptions, device: torch.device) -> _Source:
     columns = {name: value for name in ("label", "image", "text", "features") if (value := getattr(options, name))}
     if not columns and _is_same(data, trained.resolved.run.data.name):
-        return _own_rows(trained.dataset, Inputs(trained.dataset, trained.device), options)
+        return _own_rows(trained.dataset, Inputs(trained.dataset, device), options)
     # the column of the labels may be missing unless it was asked for
     labels = True if options.label is not None and options.labels is None else options.labels
     spec = DataSpec.parse({"name": data, "label": trained.resolved.run.data.label, **columns}, source="data")
     rows = open_rows(spec, trained.preprocessing, trained.class_names, labels=labels)
     splits = _chosen(options.split, rows.splits, data)
-    device, normalise = trained.device, trained.preprocessing.on(trained.device)
+    normalise, view = trained.preprocessing.on(device), trained.preprocessing.view
+    size = PREDICTED_ROWS if view is None else predicted_images(4 * view.channels * math.prod(view.test), device)
 
     def blocks() -> Iterator[_Block]:
-        for block in rows.blocks(splits, trained.rows_at_a_time):
+        for block in rows.blocks(splits, size):
             yield _Block(normalise(block.inputs.to(device)), block.labels, block.files)
 
     return _Source(rows.name, splits if len(rows.splits) > 1 else (), rows.labelled, blocks)

@@ -3,9 +3,10 @@
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from softtargets._storage import open_regular, parse_json
-from softtargets.runs.store import HISTORY, RunStore
+from softtargets._storage import open_regular, parse_json, read_regular
+from softtargets.runs.store import HISTORY, STEPS, RunStore
 from softtargets.train.execute import Outcome
 
 
@@ -72,12 +73,24 @@ class Tracker:
 
 
 def steps_so_far(store: RunStore, identity: str) -> int:
-    """Return the steps of an unfinished run that its history records; 0 if there is none."""
+    """Return the steps of an unfinished run that its history, or its note within an epoch, records; 0 without one."""
+    folder = store.partial(identity)
+    return max(_steps_of_history(folder / HISTORY), _steps_of_note(folder / STEPS))
+
+
+def _steps_of_history(path: Path) -> int:
     try:
-        with open_regular(store.partial(identity) / HISTORY) as file:
+        with open_regular(path) as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - 1024))
             lines = file.read().splitlines()
         return max(0, int(parse_json(lines[-1])["step"]))
     except (OSError, ValueError, IndexError, KeyError, TypeError):
+        return 0
+
+
+def _steps_of_note(path: Path) -> int:
+    try:
+        return max(0, int(read_regular(path, max_bytes=64)))
+    except (OSError, ValueError):
         return 0

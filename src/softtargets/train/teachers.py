@@ -17,20 +17,41 @@ from softtargets.runs.network import ROWS, TrainedModel, load_trained
 from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore, holds_regular_files_only, set_aside
 from softtargets.runs.streams import generator
+from softtargets.train.processes import Processes
 
 # Largest number of rows that are lost by an interruption; it does not change the outputs.
 ROWS_PER_SHARD = 8192
 
 
-def query_online(teachers: Sequence[TrainedModel]) -> Callable[[Tensor, Tensor], Tensor]:
-    """Query the teachers on each batch, with the same augmentation as the student's."""
-    return lambda ids, inputs: torch.stack([teacher.logits(inputs) for teacher in teachers])
+def query_online(query: Callable[[Tensor], Tensor], processes: Processes) -> TeacherFn:
+    """Query teachers on each batch, with the same augmentation as the student's. Each process queries for its own rows.
+
+    Args:
+        query: (n, ...) inputs -> (M, n, K) logits.
+        processes: those that train the run.
+    """
+    if processes.size == 1:
+        return lambda ids, inputs: query(inputs)
+
+    def shared(ids: Tensor, inputs: Tensor) -> Tensor:
+        own = processes.share(len(ids))
+        # a process without rows still has to know the shape
+        logits = query(inputs[own]) if own.stop > own.start else query(inputs[:1])[:, :0]
+        return processes.assembled(logits, len(ids), dim=1)
+
+    return shared
 
 
-def precompute_logits(teachers: Sequence[TrainedModel], inputs: Inputs, rows: Tensor, num_examples: int) -> TeacherFn:
+def together(teachers: Sequence[TrainedModel]) -> Callable[[Tensor], Tensor]:
+    """Return a function from (n, ...) inputs to the (M, n, K) logits of all teachers."""
+    return lambda inputs: torch.stack([teacher.logits(inputs) for teacher in teachers])
+
+
+def precompute_logits(query: TeacherFn, inputs: Inputs, rows: Tensor, num_examples: int) -> TeacherFn:
     """Query the teachers on all training rows before training, for students without augmentation."""
-    parts = [query_online(teachers)(chunk, inputs.batch(chunk)) for chunk in rows.split(ROWS)]
-    logits = torch.cat(parts, dim=1)
+    chunks = zip(rows.split(ROWS), inputs.batches(rows, ROWS), strict=True)
+    parts = [query(ids, batch) for ids, batch in chunks]
+    logits = torch.cat(parts, dim=1)  # pyright: ignore[reportArgumentType, reportCallIssue]
     place = torch.full((num_examples,), -1, device=logits.device)
     place[rows.to(logits.device)] = torch.arange(len(rows), device=logits.device)
     return lambda ids, inputs: logits[:, place[ids]]

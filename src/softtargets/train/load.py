@@ -1,0 +1,214 @@
+"""Loading a trained run in Python."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from softtargets._arrays import ArrayLike, array_function
+from softtargets._errors import fail, fail_type
+from softtargets._storage import read_regular, user_path
+from softtargets.data import Dataset, count_words
+from softtargets.data.preprocessing import Preprocessing
+from softtargets.data.sources import load_cached
+from softtargets.measures import measure_record
+from softtargets.runs.network import ROWS, WEIGHTS_ERRORS, TrainedModel, build_network, check_source, load_weights
+from softtargets.runs.record import read_history, read_predictions
+from softtargets.runs.spec import ResolvedRun, RunSpec
+from softtargets.runs.store import DAMAGE, MODEL, RESULT, SELECTED, SPEC, RunStore
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LoadedRun:
+    """A trained run: its specification, its network, and what it recorded. Made by :func:`load_run`.
+
+    Attributes:
+        folder: of the run.
+        resolved: the specification with the values of "auto" settings; `resolved.identity` is the run's identity.
+        result: the content of the run's result.json.
+        class_names: the name of each class.
+        model: the network, in evaluation mode and without gradients, and the precision that it was trained in. It takes
+            inputs that :meth:`normalize` returned.
+    """
+
+    folder: Path
+    resolved: ResolvedRun
+    result: dict[str, Any]
+    class_names: tuple[str, ...]
+    model: TrainedModel
+
+    def __repr__(self) -> str:
+        run = self.specification
+        return f"LoadedRun({run.model.name} trained with {run.objective.name} on {self.result['data']['name']})"
+
+    @property
+    def specification(self) -> RunSpec:
+        """What was trained."""
+        return self.resolved.run
+
+    @property
+    def network(self) -> nn.Module:
+        """The network of `model`."""
+        return self.model.network
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(C, H, W) for images, (D,) for a table or texts."""
+        return tuple(self.result["data"]["input_shape"])
+
+    @cached_property
+    def history(self) -> tuple[dict[str, Any], ...]:
+        """One row per epoch: its number (from 1), the mean objective, and the validation accuracy and NLL."""
+        return read_history(self.folder)
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """The measures of the run by name, such as "test.accuracy", in fractions and nats."""
+        return measure_record(RunStore(self.folder.parent), self.resolved.identity)
+
+    @cached_property
+    def predictions(self) -> dict[str, Tensor]:
+        """What the run recorded of every split, such as "test.logits", "test.labels" and "test.ids"."""
+        return read_predictions(self.folder)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set that the run was trained on.
+
+        Raises:
+            InputError: if it is missing or has other content now.
+        """
+        cache = RunStore(self.folder.parent).cache
+        dataset = load_cached(self.specification.data, str(cache))  # pyright: ignore[reportArgumentType]
+        if dataset.fingerprint != self.resolved.fingerprint:
+            raise fail("data", "the data that the run was trained on", "other content", "restore it, or train again")
+        return dataset
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """How inputs are normalised: the statistics of the training split."""
+        kept = self.result["data"].get("preprocessing")  # absent from records of earlier versions
+        return Preprocessing.of(self.dataset) if kept is None else Preprocessing.from_dict(kept)
+
+    @array_function
+    def normalize(self, inputs: ArrayLike | Sequence[str]) -> Tensor:
+        """Return inputs as the network takes them: standardised by the training data; texts as TF-IDF vectors.
+
+        Args:
+            inputs: images (N, C, H, W) uint8, a table (N, D), or texts.
+
+        Returns:
+            (N, ...) float32.
+
+        Raises:
+            InputError: if the shape is not that of the training inputs.
+            InputTypeError: if they are of another type.
+        """
+        if isinstance(inputs, str) or not isinstance(inputs, Tensor | Sequence):
+            raise fail_type(
+                "inputs", "a tensor, an array or a list of texts", type(inputs).__name__, "pass one of these"
+            )
+        if not isinstance(inputs, Tensor):
+            return self._vectors(inputs)
+        shape = self.input_shape
+        if len(shape) == 3:
+            if inputs.dtype != torch.uint8:
+                required = "images of dtype uint8, from 0 to 255"
+                raise fail_type("inputs", required, f"dtype {inputs.dtype}", "pass them without normalisation")
+            # the height and the width are the network's own matter
+            shape = (shape[0], *inputs.shape[2:]) if inputs.ndim == 4 else shape
+        if tuple(inputs.shape[1:]) != shape:
+            required = f"shape (N, {', '.join(map(str, shape))})"
+            raise fail("inputs", required, tuple(inputs.shape), "pass rows like those of the training data")
+        return self.preprocessing.on(inputs.device)(inputs)
+
+    def _vectors(self, texts: Sequence[str]) -> Tensor:
+        if self.preprocessing.kind != "texts":
+            raise fail_type("inputs", "a tensor or an array", "a list", "use torch.tensor")
+        return self.preprocessing.on(torch.device("cpu"))(count_words(texts))
+
+    @array_function
+    def logits(self, inputs: ArrayLike | Sequence[str]) -> Tensor:
+        """Return the (N, K) float32 logits of inputs; see :meth:`normalize`. The rows are computed in batches."""
+        device = next(self.network.parameters()).device
+        parts = [inputs[start : start + ROWS] for start in range(0, len(inputs), ROWS)]
+        if not parts:
+            return torch.zeros(0, len(self.class_names))
+        return torch.cat([self.model.logits(self.normalize(part).to(device)).cpu() for part in parts])
+
+    @array_function
+    def predict_proba(self, inputs: ArrayLike | Sequence[str]) -> Tensor:
+        """Return the (N, K) float32 probabilities of the classes; see :meth:`normalize`."""
+        return self.logits(inputs).softmax(-1)
+
+    @array_function
+    def predict(self, inputs: ArrayLike | Sequence[str]) -> Tensor:
+        """Return the (N,) int64 indices of the most probable classes; see :meth:`normalize`."""
+        return self.logits(inputs).argmax(-1)
+
+
+def load_run(folder: Path | str, *, selected: bool = False, device: torch.device | str = "cpu") -> LoadedRun:
+    """Load a trained run: its specification, network, class names, history and measures.
+
+    The data set is not needed.
+
+    Args:
+        folder: of the run in its store; `TrainedRun.folder` of :func:`train_run`.
+        selected: whether to load the weights of the epoch that did best on the validation split, for a run that was
+            evaluated in training, instead of those after the last step.
+        device: where the network is put.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: if the folder has no intact run, or no selected weights, or the code of its network has changed.
+
+    Example:
+        >>> import tempfile
+        >>> from softtargets.train import load_run, train_run
+        >>> specification = {"model": {"name": "mlp", "hidden": [32]}, "training": {"epochs": 3}}
+        >>> store = tempfile.TemporaryDirectory()
+        >>> run = load_run(train_run(specification, runs=store.name).folder)
+        >>> run
+        LoadedRun(mlp trained with cross_entropy on digits)
+        >>> run.class_names[:3], len(run.history), run.metrics["test.accuracy"] > 0.8
+        (('0', '1', '2'), 3, True)
+        >>> images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+        >>> run.predict_proba(images).shape, run.predict(images).dtype
+        (torch.Size([2, 10]), torch.int64)
+        >>> store.cleanup()
+    """
+    folder = user_path("folder", folder).absolute()
+    try:
+        result = RunStore(folder.parent).checked_result(folder.name)
+        resolved = ResolvedRun.model_validate_json(read_regular(folder / SPEC))
+    except DAMAGE as error:
+        damage = " ".join(str(error).split())
+        got = f"a damaged one in '{folder}' ({damage})" if (folder / RESULT).exists() else f"none in '{folder}'"
+        remedy = "give TrainedRun.folder, or train that run again"
+        raise fail("folder", "the folder of a finished run", got, remedy) from None
+    check_source(resolved)
+    data = result["data"]
+    names = data.get("class_names")
+    network = build_network(resolved.run, tuple(data["input_shape"]), data["num_classes"])
+    _load_weights(network, folder / (SELECTED if selected else MODEL))
+    model = TrainedModel(network, resolved).to(torch.device(device))
+    if names is None:  # a record of an earlier version
+        names = load_cached(resolved.run.data, str(RunStore(folder.parent).cache)).class_names  # pyright: ignore[reportArgumentType]
+    return LoadedRun(folder, resolved, result, tuple(names), model)
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    if not path.exists():
+        remedy = "train with training.evaluate_every, or load the weights after the last step"
+        raise fail("selected", "false for a run that was not evaluated in training", True, remedy)
+    try:
+        load_weights(network, path)
+    except WEIGHTS_ERRORS as error:
+        got = " ".join(str(error).split())
+        raise fail("folder", f"weights of the run's network in '{path}'", got, "train that run again") from None

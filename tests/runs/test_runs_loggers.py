@@ -1,0 +1,138 @@
+"""Loggers: what they write, what they do when a run is resumed or they fail, and that a run does not depend on them."""
+
+import importlib
+import importlib.util
+from typing import Any
+
+import pytest
+from training import KilledError, files_of
+
+from softtargets._errors import InputError
+from softtargets.data import fingerprint
+from softtargets.runs import loggers
+from softtargets.runs.loggers import LOGGERS, Logger, Loggers
+from softtargets.runs.spec import RunSpec
+from softtargets.runs.store import RunStore
+from softtargets.train import loop
+from softtargets.train.execute import execute, resolve, validate_setup
+
+SMALL: dict[str, Any] = {
+    "data": {"name": "digits", "limit": {"train": 120, "validation": 40, "test": 60}},
+    "model": {"name": "mlp", "hidden": [16]},
+    "training": {"epochs": 3, "batch_size": 32, "precision": "float32", "evaluate_every": 2},
+}
+
+
+def _resolved(*names: str):
+    run = RunSpec.parse({**SMALL, "training": {**SMALL["training"], "loggers": list(names)}})
+    return resolve(run, fingerprint(run.data))
+
+
+def _needs(name: str):
+    package = LOGGERS[name].package
+    return pytest.mark.skipif(importlib.util.find_spec(package) is None, reason=f"{package} is not installed")
+
+
+each = pytest.mark.parametrize("name", [pytest.param(name, marks=_needs(name)) for name in LOGGERS])
+
+
+def _read(name: str, store: RunStore, identity: str) -> dict[str, list[tuple[int, float]]]:
+    """Return the metrics that a logger wrote: (step, value) by name."""
+    if name == "tensorboard":
+        events = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
+        found = events.EventAccumulator(str(store.folder / "tensorboard" / identity))
+        found.Reload()
+        return {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    client = importlib.import_module("mlflow").MlflowClient(tracking_uri=(store.folder / "mlflow").as_uri())
+    experiment = client.get_experiment_by_name("softtargets")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["training.batch_size"] == "32"
+    history = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
+    return {key: sorted({(metric.step, metric.value) for metric in found}) for key, found in history.items()}
+
+
+@each
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_the_metrics_of_the_history_are_written(name, tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(loop, "LOGGED_STEPS", 2)
+    resolved, store = _resolved(name), RunStore(tmp_path)
+    assert execute(resolved, store).status == "trained"
+    found = _read(name, store, resolved.identity)
+    assert set(found) == {"objective", "learning_rate", "validation_accuracy", "validation_nll", "step_objective"}
+    assert [step for step, _ in found["objective"]] == [4, 8, 12]
+    assert [step for step, _ in found["validation_nll"]] == [8]
+    assert [step for step, _ in found["step_objective"]] == [2, 4, 6, 8, 10, 12]
+    means = [value for _, value in found["step_objective"]]
+    assert found["objective"][0][1] == pytest.approx((means[0] + means[1]) / 2, rel=1e-5)
+
+
+@each
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_resumed_run_goes_on_in_the_same_place(name, tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    resolved, store = _resolved(name), RunStore(tmp_path)
+    step = loop.Learner.step
+
+    def dies(self, batch, save=False):
+        left.pop()
+        if not left:
+            raise KilledError
+        return step(self, batch, save)
+
+    left = list(range(7))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Learner, "step", dies)
+        with pytest.raises(KilledError):
+            execute(resolved, store, checkpoint_seconds=0)
+    assert execute(resolved, store).status == "trained"
+    assert [step for step, _ in _read(name, store, resolved.identity)["objective"]] == [4, 8, 12]
+
+
+class Broken(Logger):
+    """Fails at its second call."""
+
+    package, extra = "json", "json"
+    calls = 0
+
+    def log(self, values, step) -> None:
+        type(self).calls += 1
+        if self.calls == 2:
+            raise ConnectionError("no server")
+
+    def close(self, finished) -> None:
+        raise AssertionError("it was left out")
+
+
+def test_a_logger_that_fails_is_left_out_and_the_run_is_the_same(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(LOGGERS, "broken", Broken)
+    plain, logged = _resolved(), _resolved("broken")
+    assert plain.identity == logged.identity
+    stores = RunStore(tmp_path / "plain"), RunStore(tmp_path / "logged")
+    assert execute(plain, stores[0]).status == "trained"
+    with pytest.warns(RuntimeWarning, match="loggers: 'broken' has failed and is left out: no server"):
+        assert execute(logged, stores[1]).status == "trained"
+    assert Broken.calls == 2
+    assert files_of(stores[0], plain.identity) == files_of(stores[1], plain.identity)
+
+
+def test_a_logger_that_cannot_begin_is_left_out(tmp_path, monkeypatch) -> None:
+    class Unreachable(Broken):
+        def __init__(self, *arguments) -> None:
+            raise ConnectionError("no server")
+
+    monkeypatch.setitem(LOGGERS, "unreachable", Unreachable)
+    with pytest.warns(RuntimeWarning, match="'unreachable' has failed"):
+        assert not Loggers(("unreachable",), tmp_path, "a", {}, 0)
+
+
+def test_an_unknown_logger_names_the_nearest_one() -> None:
+    with pytest.raises(Exception, match=r"loggers: one of tensorboard, mlflow; got 'tensorbord'; did you mean"):
+        _resolved("tensorbord")
+
+
+def test_a_missing_package_is_named_before_training(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(loggers.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"training\.loggers: the package mlflow for 'mlflow'.*softtargets\[mlflow\]"):
+        validate_setup([_resolved("mlflow")], RunStore(tmp_path))
