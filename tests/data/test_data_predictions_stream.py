@@ -5,6 +5,7 @@ import re
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -209,6 +210,23 @@ def test_fields_missing_or_too_many(tmp_path: Path, line: str) -> None:
     text = f"3 fields in every row, as in the first line; got {fields} in p.csv, row 4; fix that row, or write"
     with pytest.raises(InputError, match=re.escape(text)):
         read_predictions([path])
+
+
+def test_arrow_is_given_no_function_to_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of Arrow released such a function, and aborted a process that was ending, in about half of the cases."""
+    given: dict[str, Any] = {}
+    original = pyarrow.csv.ParseOptions
+
+    def options(**settings: Any) -> Any:
+        given.update(settings)
+        return original(**settings)
+
+    monkeypatch.setattr(pyarrow.csv, "ParseOptions", options)
+    (tmp_path / "p.csv").write_text("logits_0,logits_1\n1,2,3\n")
+    with pytest.raises(InputError, match=r"2 fields in every row, as in the first line; got 3 in p\.csv, row 0; fix"):
+        list(open_predictions([tmp_path / "p.csv"]).chunks())
+    assert given
+    assert not any(callable(value) for value in given.values())
 
 
 def test_a_last_line_that_was_cut(tmp_path: Path) -> None:

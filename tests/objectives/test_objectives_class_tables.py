@@ -115,7 +115,7 @@ def test_a_bad_table_is_refused_by_file_row_and_class(tmp_path, header, rows, te
         ("t.json", "[[1, 0", r"valid JSON; got .*t\.json: "),
         ("t.json", "[[1, 0], [0]]", r"1 numbers in row 1, 2 before; fix that row"),
         ("t.json", '[["a", 0], [0, 1]]', r"in row 0; write a list of lists of numbers"),
-        ("t.json", "3", r"got something else; write a list of lists of numbers"),
+        ("t.json", "3", r"got 3; write a list of lists of numbers"),
         ("t.txt", "1 2", r"a file of type \.csv, .*\.json; got '.*t\.txt'"),
         ("t.npz", "no archive", r"a file that can be read; got .*t\.npz: "),
     ],

@@ -133,7 +133,8 @@ def test_bad_votes_are_refused_by_file_row_and_class(tmp_path, header, rows, spe
             r"classes of the data set; got 'dgo' in .*a\.json, row 3; did you mean 'dog'\?",
         ),
         ([*COUNTS[:3], [1, None, 2]], r"in row 3; write a list of lists of numbers"),
-        ({"cat": 1}, r"got something else; write a list of lists of numbers"),
+        ([*COUNTS[:3], [1, 10**400, 2]], r"got a whole number of more than 308 digits; write smaller numbers"),
+        ({"cat": 1}, r"got \{'cat': 1\}; write a list of lists of numbers"),
     ],
 )
 def test_bad_json_is_refused_by_row(tmp_path, content, text) -> None:

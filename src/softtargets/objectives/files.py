@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from softtargets._checks import first_bad
-from softtargets._errors import InputError, fail, nearest
+from softtargets._errors import InputError, fail, nearest, shortened
 from softtargets._storage import UnfitFileError, check_depth, open_regular, parse_json, read_regular, user_path
 from softtargets.data.arrays.file import ARGUMENT, ArrayFile, Wanted, joined
 from softtargets.data.arrays.opening import open_arrays
@@ -283,14 +283,19 @@ def _listed(argument: str, row: Any, place: int, class_names: Sequence[str], pat
 
 
 def _as_tensor(argument: str, values: Any, required: str) -> Tensor:
+    """Return a tensor, or a list of lists of equal length, as float64."""
     if isinstance(values, Tensor):
         return values.double()
-    rows = values if isinstance(values, list | tuple) else [values]
-    for place, row in enumerate(rows):
-        numbers = row if isinstance(row, list | tuple) else [row]
-        if not isinstance(row, list | tuple) or any(type(number) not in (int, float) for number in numbers):
-            got = "something else" if rows is not values else f"{str(row)[:60]} in row {place}"
-            raise fail(argument, required, got, "write a list of lists of numbers")
-        if len(row) != len(rows[0]):
-            raise fail(argument, required, f"{len(row)} numbers in row {place}, {len(rows[0])} before", "fix that row")
-    return torch.tensor(rows, dtype=torch.float64)
+    remedy = "write a list of lists of numbers"
+    if not isinstance(values, list | tuple):
+        raise fail(argument, required, shortened(repr(values)), remedy)
+    for place, row in enumerate(values):
+        if not isinstance(row, list | tuple) or any(type(number) not in (int, float) for number in row):
+            raise fail(argument, required, f"{shortened(repr(row))} in row {place}", remedy)
+        if len(row) != len(values[0]):
+            got = f"{len(row)} numbers in row {place}, {len(values[0])} before"
+            raise fail(argument, required, got, "fix that row")
+    try:
+        return torch.tensor(values, dtype=torch.float64)
+    except OverflowError:
+        raise fail(argument, required, "a whole number of more than 308 digits", "write smaller numbers") from None

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from softtargets.data.limits import MAX_CLASSES
 _BUFFER_BYTES = 2**25
 _BLOCK_BYTES = 2**18
 _MOST_BLOCK_BYTES = 2**24
+# Arrow's words for a row with another number of fields.
+_UNEVEN = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 # Values of a column of lists that can be read to name the row that is wrong.
 _FEW_VALUES = 2**24
 
@@ -109,29 +112,25 @@ class CsvFile(TableFile):
         super().__init__(path, header)
 
     def batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        uneven: list[pa_csv.InvalidRow] = []
-
-        def stop(row: pa_csv.InvalidRow) -> str:
-            uneven.append(row)
-            return "error"
-
         convert = pa_csv.ConvertOptions(
             include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
         )
-        # a blank line counts as a row, so that the numbers of later rows are right
-        parse = pa_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=stop)
+        # A blank line counts as a row, so that the numbers of later rows are right. A handler of uneven rows in Python
+        # would be released by a thread of Arrow, which aborts the process if that is ending.
+        parse = pa_csv.ParseOptions(ignore_empty_lines=False)
         # with several threads the number of a row is unknown
         read = pa_csv.ReadOptions(use_threads=False, block_size=self._block_bytes)
         try:
             with pa_csv.open_csv(self.path, read, parse, convert) as batches:
                 yield from batches
-        except pa.ArrowInvalid:
-            if not uneven:
+        except pa.ArrowInvalid as error:
+            uneven = _UNEVEN.match(str(error))
+            if uneven is None:
                 raise
-            row = uneven[0]
-            required = f"{row.expected_columns} fields in every row, as in the first line"
+            row, expected, actual = map(int, uneven.groups())
+            required = f"{expected} fields in every row, as in the first line"
             # Arrow counts rows from 1 and includes the header
-            got = f"{row.actual_columns} in {self.path}, row {row.number - 2}"
+            got = f"{actual} in {self.path}, row {row - 2}"
             raise fail(ARGUMENT, required, got, "fix that row, or write the file again if it was cut short") from None
 
 
