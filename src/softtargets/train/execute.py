@@ -147,13 +147,13 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     trainer = Trainer(resolved, dataset, observed, folder, transition, teachers)
     trainer.train(checkpoint_seconds)
     predictions: dict[str, torch.Tensor] = {}
-    for split, rows in dataset.splits.items():
+    for split, rows in dataset.labelled_splits.items():
         predictions[f"{split}.ids"] = rows
         predictions[f"{split}.logits"] = check_outputs(trainer.predict(rows), split, trainer.step)
         predictions[f"{split}.labels"] = dataset.labels[rows]
         predictions[f"{split}.observed"] = observed.labels[rows]
     if trainer.dynamics is not None:
-        rows = dataset.splits["train"]
+        rows = dataset.labelled_train
         for name in ("area_under_margin", "forgetting", "early_agreement"):
             predictions[f"train.{name}"] = getattr(trainer.dynamics, name)[rows].contiguous()
     used = trainer.objective.current_transition()
@@ -165,7 +165,7 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
     if trainer.selected is not None:
         last = trainer.selected.epoch == trainer.epoch  # then the outputs are the same
         trainer.use_selected()
-        for split, rows in dataset.splits.items():
+        for split, rows in dataset.labelled_splits.items():
             logits = predictions[f"{split}.logits"].clone() if last else trainer.predict(rows)
             predictions[f"selected.{split}.logits"] = check_outputs(logits, split, trainer.step)
         write_atomically(folder / SELECTED, save(_weights(trainer)))
@@ -184,6 +184,7 @@ def _train(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) ->
             # so that the network can be used without the data set
             "preprocessing": trainer.inputs.preprocessing.to_dict(),
             "sizes": {split: len(rows) for split, rows in dataset.splits.items()},
+            "class_counts": dataset.class_counts,
         },
         "environment": environment(resolved),
     }

@@ -27,7 +27,7 @@ from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import HISTORY
 from softtargets.runs.streams import derived_seed, generator
 from softtargets.train.checkpoints import read_checkpoint, save_checkpoint
-from softtargets.train.length import Length, check_fit, length_of
+from softtargets.train.length import Length, check_fit, check_test_size, length_of
 from softtargets.train.optimizers import build_optimizer, schedule_factor, set_learning_rates
 from softtargets.train.outputs import DivergedError, accuracy_and_nll
 from softtargets.train.teachers import precompute_logits, query_online, read_cache
@@ -81,6 +81,7 @@ class Trainer:
         self.labelled = None if dataset.labelled is None else dataset.labelled.to(self.device)
         self.inputs = Inputs(dataset, self.device)
         self.model = self._build_model()
+        check_test_size(self.model, dataset)
         context = ObjectiveContext(
             num_examples=len(dataset.labels),
             num_classes=dataset.num_classes,
