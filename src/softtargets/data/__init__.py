@@ -1,4 +1,4 @@
-"""Data sets as tensors: inputs, labels and splits from a specification."""
+"""Data sets: inputs, labels and splits from a specification."""
 
 from softtargets.data.dataset import Dataset, normalization
 from softtargets.data.observed import observed_fingerprint, read_observed
