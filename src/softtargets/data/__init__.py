@@ -1,4 +1,4 @@
-"""Data sets as tensors: inputs, labels and splits from a specification."""
+"""Data sets: inputs, labels and splits from a specification."""
 
 from softtargets.data._texts import count_words
 from softtargets.data.dataset import Dataset, normalization

@@ -91,10 +91,21 @@ class Dataset:
         return rows if self.labelled is None else rows[self.labelled[rows]]
 
     @property
+    def labelled_splits(self) -> dict[str, Tensor]:
+        """The splits without the training rows whose label is missing or hidden."""
+        return {**self.splits, "train": self.labelled_train}
+
+    @property
     def class_counts(self) -> dict[str, list[int]]:
-        """The number of labelled rows of each class, by split."""
-        rows = {**self.splits, "train": self.labelled_train}
-        return {name: self.labels[part].bincount(minlength=self.num_classes).tolist() for name, part in rows.items()}
+        """The number of rows of each class, by split; see :attr:`labelled_splits`."""
+        splits = self.labelled_splits.items()
+        return {name: self.labels[rows].bincount(minlength=self.num_classes).tolist() for name, rows in splits}
+
+    @property
+    def test_shape(self) -> tuple[int, ...]:
+        """The shape of an input in evaluation and prediction, which for images may be larger than in training."""
+        view = self.inputs.view if isinstance(self.inputs, StreamedImages) else None
+        return self.input_shape if view is None else (view.channels, *view.test)
 
 
 @functools.lru_cache(maxsize=2)  # the runs of a process share a data set

@@ -18,8 +18,8 @@ class PooledNetwork(nn.Module):
     head: nn.Linear
 
     def features(self, inputs: Tensor) -> Tensor:
-        """Return the (N, D) pooled activations that `head` acts on."""
-        check_inputs(inputs, self.input_shape)
+        """Return the (N, D) pooled activations that `head` acts on. Images may have another size than in training."""
+        check_inputs(inputs, self.input_shape, any_size=True)
         return self.body(inputs).mean((2, 3))
 
     def forward(self, inputs: Tensor) -> Tensor:

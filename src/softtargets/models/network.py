@@ -173,10 +173,11 @@ def checked_shape(input_shape: Sequence[int], required: str, ndim: int | None = 
     return shape
 
 
-def check_inputs(inputs: Tensor, input_shape: tuple[int, ...]) -> None:
-    """Require a floating-point batch of inputs of this shape."""
+def check_inputs(inputs: Tensor, input_shape: tuple[int, ...], *, any_size: bool = False) -> None:
+    """Require a floating-point batch of inputs of this shape; with `any_size`, images of any height and width."""
     check_floating("inputs", inputs)
-    if inputs.ndim != len(input_shape) + 1 or tuple(inputs.shape[1:]) != input_shape:
+    compared = 1 if any_size else len(input_shape)
+    if inputs.ndim != len(input_shape) + 1 or tuple(inputs.shape[1 : 1 + compared]) != input_shape[:compared]:
         required = f"shape (N, {', '.join(map(str, input_shape))})"
         raise fail("inputs", required, tuple(inputs.shape), "build the model with the input_shape of the data")
 

@@ -46,7 +46,7 @@ class ResNet(nn.Module):
 
     def features(self, inputs: Tensor) -> Tensor:
         """Return the (N, 4 width) pooled activations that `head` acts on."""
-        check_inputs(inputs, self.input_shape)
+        check_inputs(inputs, self.input_shape, any_size=True)
         return self.blocks(self.stem(inputs)).mean((2, 3))
 
     def forward(self, inputs: Tensor) -> Tensor:

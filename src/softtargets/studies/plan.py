@@ -1,7 +1,7 @@
 """The plan of a study: the request expanded into resolved runs."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Self
 
@@ -152,8 +152,12 @@ def recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
     data: dict[DataSpec, DataSummary] = {}
     for run in known:
         if run.run.data not in data and (result := store.result(run.identity)) is not None:
-            told = {**result["data"], "input_shape": tuple(result["data"]["input_shape"])}
-            data[run.run.data] = DataSummary(fingerprint=run.fingerprint, **told)
+            told = {
+                **result["data"],
+                "input_shape": tuple(result["data"]["input_shape"]),
+                "fingerprint": run.fingerprint,
+            }
+            data[run.run.data] = DataSummary(**{field.name: told[field.name] for field in fields(DataSummary)})
     if not data:
         return None
     # missing runs refer to the copy of the data that the other runs used

@@ -25,7 +25,7 @@ from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.streams import derived_seed
 from softtargets.train.batches import TrainingBatches
 from softtargets.train.checkpoints import Journal, read_checkpoint
-from softtargets.train.length import Length, check_fit, length_of
+from softtargets.train.length import Length, check_fit, check_test_size, length_of
 from softtargets.train.optimizers import build_optimizer, set_learning_rates
 from softtargets.train.outputs import DivergedError, Predictor, accuracy_and_nll, finite_losses
 from softtargets.train.processes import Processes
@@ -80,6 +80,7 @@ class Trainer:
         self.model = build_network(run, dataset.input_shape, dataset.num_classes)
         run.model.initialise(self.model, self._first_inputs)
         self.model.to(self.device)
+        check_test_size(self.model, dataset)
         context = ObjectiveContext(
             num_examples=len(dataset.labels),
             num_classes=dataset.num_classes,

@@ -11,6 +11,7 @@ from torch import Tensor
 from softtargets._errors import InputError
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
+from softtargets.data.spec import AugmentationSpec
 from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, write_cache
 from softtargets.objectives import TeacherFn
 from softtargets.runs.network import ROWS, TrainedModel, load_trained
@@ -49,9 +50,10 @@ def together(teachers: Sequence[TrainedModel]) -> Callable[[Tensor], Tensor]:
 
 def precompute_logits(query: TeacherFn, inputs: Inputs, rows: Tensor, num_examples: int) -> TeacherFn:
     """Query the teachers on all training rows before training, for students without augmentation."""
-    chunks = zip(rows.split(ROWS), inputs.batches(rows, ROWS), strict=True)
-    parts = [query(ids, batch) for ids, batch in chunks]
-    logits = torch.cat(parts, dim=1)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    size = min(ROWS, inputs.measured_rows)
+    # as in training, where images may be smaller than in evaluation
+    seen = zip(rows.split(size), inputs.batches(rows, size, AugmentationSpec()), strict=True)
+    logits = torch.cat([query(chunk, batch) for chunk, batch in seen], dim=1)  # pyright: ignore[reportArgumentType, reportCallIssue]
     place = torch.full((num_examples,), -1, device=logits.device)
     place[rows.to(logits.device)] = torch.arange(len(rows), device=logits.device)
     return lambda ids, inputs: logits[:, place[ids]]
@@ -126,7 +128,7 @@ def _answers(
     model, inputs = load_trained(teacher, dataset, store).to(device), Inputs(dataset, device)
 
     def logits(ids: Tensor) -> Tensor:
-        return model.logits(inputs.batch(ids))
+        return model.logits(inputs.batch(ids, AugmentationSpec()))
 
-    for ids in dataset.splits["train"].split(ROWS):
+    for ids in dataset.splits["train"].split(min(ROWS, inputs.measured_rows)):
         yield ids, partial(logits, ids)

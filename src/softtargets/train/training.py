@@ -76,7 +76,7 @@ def _write_outputs(trainer: Trainer, observed: ObservedLabels, folder: Path) -> 
     if selected is not None:
         last = selected.epoch == trainer.epoch  # then the outputs are the same
         trainer.use_selected()
-        for split, rows in dataset.splits.items():
+        for split, rows in dataset.labelled_splits.items():
             logits = predictions[f"{split}.logits"].clone() if last else trainer.predict(rows)
             predictions[f"selected.{split}.logits"] = check_outputs(logits, split, trainer.step)
         if first:
@@ -89,13 +89,13 @@ def _predictions(trainer: Trainer, observed: ObservedLabels) -> Predictions:
     """Return what is recorded of the weights after the last step."""
     dataset = trainer.dataset
     predictions: Predictions = {}
-    for split, rows in dataset.splits.items():
+    for split, rows in dataset.labelled_splits.items():
         predictions[f"{split}.ids"] = rows
         predictions[f"{split}.logits"] = check_outputs(trainer.predict(rows), split, trainer.step)
         predictions[f"{split}.labels"] = dataset.labels[rows]
         predictions[f"{split}.observed"] = observed.labels[rows]
     if trainer.dynamics is not None:
-        rows = dataset.splits["train"]
+        rows = dataset.labelled_train
         for name in ("area_under_margin", "forgetting", "early_agreement"):
             predictions[f"train.{name}"] = getattr(trainer.dynamics, name)[rows].contiguous()
     used = trainer.objective.current_transition()
@@ -122,6 +122,7 @@ def _result(trainer: Trainer, observed: ObservedLabels, resolved: ResolvedRun) -
             # so that the network can be used without the data set
             "preprocessing": trainer.inputs.preprocessing.to_dict(),
             "sizes": {split: len(rows) for split, rows in dataset.splits.items()},
+            "class_counts": dataset.class_counts,
         },
         "environment": environment(resolved),
     }
