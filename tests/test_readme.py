@@ -91,7 +91,7 @@ def test_every_block_is_run() -> None:
         "Command line",
     )
     assert sum(len(_blocks("python", SECTIONS[section])) for section in tested) == len(_blocks("python")) == 7
-    assert len(_blocks("toml")) == 1
+    assert len(_blocks("toml")) == 2
 
 
 def test_what_it_names_exists() -> None:

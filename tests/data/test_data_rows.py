@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,19 @@ def test_an_image_that_does_not_fit_is_an_error_with_its_file(images, tmp_path, 
     path.write_bytes(made) if isinstance(made, bytes) else made.save(path)
     with pytest.raises(InputError, match=message):
         _read(open_rows(DataSpec(name=str(path)), images[1], NAMES))
+
+
+def test_huge_images_are_refused_in_every_thread_and_warnings_are_as_before(images, monkeypatch) -> None:
+    folder, like = images
+    before = list(warnings.filters)
+    for _ in range(5):
+        _read(open_rows(DataSpec(name=str(folder)), like, NAMES))
+    assert list(warnings.filters) == before
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # above it a warning, above twice as much an error
+    with pytest.raises(
+        InputError, match=r"image: an image that can be decoded; got cat/0\.png: Image size \(24 pixels\)"
+    ):
+        _read(open_rows(DataSpec(name=str(folder)), like, NAMES))
 
 
 def test_grey_and_colour(tmp_path, images) -> None:

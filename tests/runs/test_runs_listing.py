@@ -13,6 +13,7 @@ from training import train
 from softtargets._storage import write_atomically
 from softtargets.data import fingerprint
 from softtargets.runs import find_run, list_runs
+from softtargets.runs.listing import in_short
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, RESULT, SPEC, Failure, RunStore
 from softtargets.train.execute import resolve
@@ -178,6 +179,19 @@ def test_filters_and_order(store, made) -> None:
     assert [count(status="finished"), count(status="failed")] == [1, 0]
     assert [count(data="DIGI"), count(data="cifar"), count(model="hidden=8"), count(objective="0.1")] == [4, 0, 4, 4]
     assert [count(prefix=made[1].identity[:9]), count(prefix="x")] == [1, 0]
+
+
+def test_settings_are_shown_in_short() -> None:
+    for settings, shown in (
+        ({"name": "mlp", "hidden": []}, "mlp hidden=none"),
+        ({"name": "import", "import": "my.nets:build", "depth": 20}, "import my.nets:build depth=20"),
+        (
+            {"name": "transformers", "config": {"depths": [1, 2], "act": "relu"}},
+            "transformers config=(depths=1,2 act=relu)",
+        ),
+        ({"name": "sgd", "learning_rate": 0.1, "flip": True}, "sgd learning_rate=0.1 flip=True"),
+    ):
+        assert in_short(settings) == shown
 
 
 def test_short_identities_tell_runs_apart(made) -> None:

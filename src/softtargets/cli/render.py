@@ -75,9 +75,10 @@ def _noise(noise: Noise) -> str:
 
 def show_metrics(metrics: dict[str, float]) -> list[str]:
     """Return one line for each metric."""
+    width = max((len(MEASURES[name].label) for name in metrics), default=0)
     lines: list[str] = []
     for name, value in metrics.items():
         measure = MEASURES[name]
         shown = f"{100 * value:.2f} %" if measure.unit == "percent" else f"{value:.4f} {measure.unit}"
-        lines.append(f"{measure.label:<28} {shown}")
+        lines.append(f"{measure.label:<{width}}  {shown}")
     return lines

@@ -44,17 +44,31 @@ class Crop:
 
 
 @contextmanager
+def huge_images_refused() -> Iterator[None]:
+    """Make the warning of an extremely large image an error, in all threads; one thread at a time may use this."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+@contextmanager
 def opened(source: bytes | str | None, place: str) -> Iterator[Image.Image]:
-    """Open an image from its bytes or its path.
+    """Open an image from its bytes or its path; not to be used in several threads at a time.
 
     Raises:
         InputError: an image that cannot be decoded, even if the error is only found inside the block.
     """
+    with huge_images_refused(), opened_in_thread(source, place) as image:
+        yield image
+
+
+@contextmanager
+def opened_in_thread(source: bytes | str | None, place: str) -> Iterator[Image.Image]:
+    """Open an image as :func:`opened` does, in any thread, while another one refuses huge images."""
     if not source:
         raise fail("image", "the bytes of an image in every row", f"none in {place}", "drop that row")
     try:
-        with warnings.catch_warnings(), Image.open(source if isinstance(source, str) else io.BytesIO(source)) as image:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(source if isinstance(source, str) else io.BytesIO(source)) as image:
             yield image
     except InputError:
         raise
@@ -72,11 +86,16 @@ def header(source: bytes | str | None, place: str) -> Header:
         InputError: something that is not an image.
     """
     with opened(source, place) as image:
-        width, height = image.size
-        # a PNG's orientation may follow its pixels, so only what was already read is used
-        if "exif" in image.info and image.getexif().get(_ORIENTATION) in _TURNED:
-            width, height = height, width
-        return Header(1 if image.mode in _GREY else 3, height, width)
+        return header_of(image)
+
+
+def header_of(image: Image.Image) -> Header:
+    """Return the header of an opened image."""
+    width, height = image.size
+    # a PNG's orientation may follow its pixels, so only what was already read is used
+    if "exif" in image.info and image.getexif().get(_ORIENTATION) in _TURNED:
+        width, height = height, width
+    return Header(1 if image.mode in _GREY else 3, height, width)
 
 
 def array(picture: Image.Image) -> np.ndarray:

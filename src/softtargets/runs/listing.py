@@ -243,20 +243,23 @@ def _named(content: bytes) -> dict[str, Any]:
 
 
 def _settings(spec: NamedSpec) -> str:
-    return _in_short({"name": spec.name, **spec.model_dump(mode="json", exclude_defaults=True)})
+    return in_short({"name": spec.name, **spec.model_dump(mode="json", exclude_defaults=True)})
 
 
-def _in_short(settings: dict[str, Any]) -> str:
+def in_short(settings: dict[str, Any]) -> str:
     """Return a name and its settings.
 
     Example:
-        >>> _in_short({"name": "resnet", "depth": 20, "widths": [8, 16]})
+        >>> in_short({"name": "resnet", "depth": 20, "widths": [8, 16]})
         'resnet depth=20 widths=8,16'
     """
-    words = [str(settings.pop("name", ""))]
+    given = str(settings.pop("name", ""))
+    words = [given]
     for name, value in settings.items():
-        if isinstance(value, dict):
-            words.append(f"{name}=({_in_short(dict(value)).strip()})")
+        if name == given:  # as in: import = "my_package.nets:build"
+            words.append(str(value))
+        elif isinstance(value, dict):
+            words.append(f"{name}=({in_short(dict(value)).strip()})")
         elif isinstance(value, list):
             words.append(f"{name}={','.join(map(str, value)) or 'none'}")
         else:
