@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 from studies.shown import drawn, layers, showing, with_data
 
+from softtargets.report import frame, palette
 from softtargets.runs.store import RunStore
 from softtargets.studies.outputs.evidence import Evidence
-from softtargets.studies.outputs.scatter import ScatterOutput
+from softtargets.studies.outputs.scatter import ScatterOutput, _look
 from softtargets.studies.page import files, tables
 from softtargets.studies.records import CellKey
 
@@ -95,3 +96,11 @@ def test_the_page_has_the_correlations_as_a_table(scattered) -> None:
     assert [value for _, value in row.cells if value is not None] == [found.r, 5.0, found.by_seed, 5.0]
     assert tables.lay_out(scattered, "figure2") is not None
     assert b"mean r by seed" in files.build(scattered)["index.html"]
+
+
+def test_up_to_forty_points_have_styles_of_their_own_with_a_mark_in_the_legend_of_the_page(results) -> None:
+    looks = [_look(str(place), place) for place in range(40)]
+    assert len({(look.colour, look.shape) for look in looks}) == 40
+    macros = (Path(frame.__file__).parent / "templates" / "macros.html").read_text()
+    for shape in palette.SHAPES:
+        assert f'"{shape}": "M' in macros

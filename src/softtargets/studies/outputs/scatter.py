@@ -9,7 +9,7 @@ from typing import Any, Self
 import altair as alt
 
 from softtargets.metrics.statistics import correlation_interval, paired_t, pearson
-from softtargets.report import numbers
+from softtargets.report import numbers, palette
 from softtargets.report.drawing import Build, Drawing, Panel, Series, Style, extents
 from softtargets.report.plain import PlainRow, PlainTable
 from softtargets.studies import labels
@@ -78,10 +78,9 @@ class ScatterOutput(OutputKind):
             for key in (key for key in figure.keys if key.noise == noise):
                 x, y = results.summary(key, across), results.summary(key, metric)
                 if x is not None and y is not None and math.isfinite(x.mean) and math.isfinite(y.mean):
-                    look = figure.look(key)
-                    series[key] = Series(look.label, look.colour, look.shape, look.dash, dots=True)
+                    series[key] = _look(figure.name(key), figure.keys.index(key))
                     spots = sides("x", x, across, output.spread) | sides("y", y, metric, output.spread)
-                    rows.append({"series": look.label, "own": True, **spots})
+                    rows.append({"series": figure.name(key), "own": True, **spots})
             if rows:
                 told = ", ".join(filter(None, (figure.noise(noise), _told(known.get((noise, metric))))))
                 panels.append(Panel(told, _chart(rows, across), labels.heading(metric)))
@@ -95,6 +94,13 @@ class ScatterOutput(OutputKind):
         caption = f"Correlation with {labels.measure(output.x or '').label}."
         columns = ("Measure", "r of the means", "95 % interval", "Points", "mean r by seed", "95 % interval", "Seeds")
         return PlainTable(caption, columns, (("", rows),)) if rows else None
+
+
+def _look(label: str, place: int) -> Series:
+    """Return a style that no other point has, up to the number of colours times that of shapes."""
+    round_, colour = divmod(place, len(palette.SERIES))
+    shape = palette.SHAPES[round_ % len(palette.SHAPES)]
+    return Series(label, palette.SERIES[colour], shape, palette.DASHES[0], dots=True)
 
 
 def _correlation(output: Output, evidence: Evidence, noise: Noise, metric: str) -> Correlation | None:
