@@ -12,6 +12,7 @@ from softtargets._errors import InputError
 from softtargets.runs.store import RunStore
 from softtargets.studies.outputs.conditions import ConditionsOutput
 from softtargets.studies.outputs.evidence import Evidence
+from softtargets.studies.page import files
 from softtargets.studies.records import CellKey
 from softtargets.studies.schema import NamedNoise
 
@@ -75,3 +76,14 @@ def test_what_cannot_be_placed_is_refused(results) -> None:
     study = asked.changed(noises={"human": {"label": "human"}})
     with pytest.raises(InputError, match=r"outputs\.o\.noise: kinds that have a position on the axis; got human"):
         ConditionsOutput.check("outputs.o", output.changed(noise=(0.2, "human")), study)
+
+
+def test_a_panel_of_differences_has_no_layer_for_an_arm_that_is_only_subtracted(shown) -> None:
+    _, spec = drawn(shown).page_specs("Figure 9.")
+    points = [rows for layer, rows in layers(spec) if layer["mark"]["type"] == "point"]
+    assert [{row["series"] for row in rows} for rows in points] == [{"Label smoothing"}]
+
+
+def test_the_page_draws_without_a_warning(shown, check_page, tmp_path) -> None:
+    files.write(shown, tmp_path)
+    check_page(tmp_path / "index.html")

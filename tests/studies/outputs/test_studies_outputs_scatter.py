@@ -104,3 +104,8 @@ def test_up_to_forty_points_have_styles_of_their_own_with_a_mark_in_the_legend_o
     macros = (Path(frame.__file__).parent / "templates" / "macros.html").read_text()
     for shape in palette.SHAPES:
         assert f'"{shape}": "M' in macros
+
+
+def test_the_page_draws_without_a_warning(scattered, check_page, tmp_path) -> None:
+    files.write(scattered, tmp_path)
+    check_page(tmp_path / "index.html")

@@ -4,6 +4,7 @@ import pytest
 from studies.shown import drawn, layers, showing
 
 from softtargets.studies.outputs.whiskers import WhiskersOutput
+from softtargets.studies.page import files
 from softtargets.studies.records import CellKey
 
 ASKED = {"arms": ("base", "ls"), "levels": (0.2,), "noise": (0.2,), "metrics": ("test.accuracy",)}
@@ -38,3 +39,8 @@ def test_every_seed_has_a_tick(results) -> None:
 def test_an_arm_without_runs_is_left_out(results) -> None:
     shown = showing(results, WhiskersOutput(), **{**ASKED, "levels": (0.8,), "noise": (0.6,)})
     assert [row["series"] for row in _rows(shown, "rule")] == ["Baseline"]
+
+
+def test_the_page_draws_without_a_warning(results, check_page, tmp_path) -> None:
+    files.write(showing(results, WhiskersOutput(), **ASKED, spread="range"), tmp_path)
+    check_page(tmp_path / "index.html")

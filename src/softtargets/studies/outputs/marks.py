@@ -59,7 +59,10 @@ def markers(rows: list[dict[str, Any]], style: Style, x: alt.X, y: alt.Y, toolti
     """
     layers = []
     for entry in style.series:
-        mine = style.base([row for row in rows if row["own"] and row["series"] == entry.label])
-        point = mine.mark_point(shape=entry.shape, filled=True, size=64, clip=True)
+        mine = [row for row in rows if row["own"] and row["series"] == entry.label]
+        if not mine:
+            # a layer without rows has no extent, of which the page would warn
+            continue
+        point = style.base(mine).mark_point(shape=entry.shape, filled=True, size=64, clip=True)
         layers.append(point.encode(x=x, y=y, color=style.colour(), opacity=style.emphasis(), tooltip=tooltip))
     return layers
