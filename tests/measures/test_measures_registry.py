@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 from measures.simulated import of_record, simulated
-from measures.small_runs import student
+from measures.small_runs import student, trained
 
 from softtargets.measures import MEASURES, TRACES, Measure
 from softtargets.measures.registry import GROUPS, NETWORK_TRACES, Unit, measure, network_measures
@@ -68,6 +68,9 @@ def test_without_a_split_or_without_noise_a_value_is_finite_or_none(name, sizes)
 def test_a_group_computes_the_measures_that_name_it(group, store, subject) -> None:
     if group == "cross_entropy":  # defined for students
         subject = Subject(student(store), store, None)
+    if group == "transfer":  # defined for runs on some of the classes
+        six = subject.resolved.run.data.changed(classes=(0, 1, 2, 3, 4, 5))
+        subject = Subject(trained(store, data=six), store, None)
     assert set(GROUPS[group](subject)) == {name for name, one in MEASURES.items() if one.group == group}
 
 

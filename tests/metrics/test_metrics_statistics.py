@@ -1,6 +1,7 @@
 """Statistics against scipy, against numbers worked out by hand, and against each other."""
 
 import math
+import statistics
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ from scipy import stats
 from softtargets.metrics.statistics import (
     ROUNDING,
     at_most,
+    correlation_interval,
     holm_adjusted,
     holm_levels,
     paired_t,
     paired_t_p_value,
+    pearson,
     surely_below,
     wilson,
 )
@@ -107,3 +110,20 @@ def test_all_or_none_is_certain() -> None:
     assert at_most(4, 8, 4, 4) == 1.0
     assert at_most(-1, 8, 4, 4) == 0.0
     assert at_most(0, 8, 6, 4) == 0.0
+
+
+def test_a_correlation_is_that_of_scipy_and_a_constant_has_none() -> None:
+    first, second = [0.3, 0.1, 0.7, 0.5, 0.2], [1.0, 1.4, 0.2, 0.9, 1.1]
+    r, _ = stats.pearsonr(first, second)
+    assert pearson(first, second) == pytest.approx(r)
+    assert pearson(first, [0.1 + 0.2, 0.3, 0.3, 0.3, 0.3]) is None
+    assert pearson([2.0] * 5, second) is None
+
+
+def test_the_interval_of_a_correlation_is_that_of_scipy() -> None:
+    first, second = [0.3, 0.1, 0.7, 0.5, 0.2], [1.0, 1.4, 0.2, 0.9, 1.1]
+    found, r = stats.pearsonr(first, second), statistics.correlation(first, second)
+    for level in (0.05, 0.2):
+        expected = found.confidence_interval(1 - level)
+        assert correlation_interval(r, 5, level) == pytest.approx((expected.low, expected.high))
+    assert correlation_interval(-1.0, 5, 0.05) == (-1.0, -1.0)

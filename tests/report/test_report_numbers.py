@@ -30,7 +30,7 @@ def test_a_difference_carries_its_sign_unless_it_rounds_to_zero():
 
 
 def test_one_seed_shows_no_deviation():
-    assert labels.summary_text(Summary(0.5, 0.0, 1), "percent") == "50.00 (1)"
+    assert labels.summary_text(Summary(0.5, 0.0, 1, 0.5, 0.5), "percent") == "50.00 (1)"
 
 
 def test_an_unknown_metric_is_called_by_its_name():

@@ -1,16 +1,18 @@
 """Verdicts on simulated records: each kind, by intervals computed by hand or by scipy."""
 
 import math
+from dataclasses import replace
 from statistics import mean, stdev
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from softtargets.metrics.statistics import holm_levels
-from softtargets.studies.judge import judge, leaning
+from softtargets.studies.judge import Contrast, gated, judge, leaning
 from softtargets.studies.schema import Claim, Study
 
-CE, LS = ("CE", 0.0, 0.2), ("LS", 0.1, 0.2)
+CE, LS, FC = ("CE", 0.0, 0.2), ("LS", 0.1, 0.2), ("FC", 0.1, 0.2)
 
 
 def _study(*claims: dict) -> Study:
@@ -25,6 +27,7 @@ def _study(*claims: dict) -> Study:
             "arms": {
                 "CE": {"label": "ce", "objective": {"name": "cross_entropy"}},
                 "LS": {"label": "ls", "objective": {"name": "cross_entropy"}, "sweep": "smoothing"},
+                "FC": {"label": "fc", "objective": {"name": "cross_entropy"}, "sweep": "smoothing"},
             },
             "scales": {"desk": {"seeds": 2, "levels": {"all": [0.1]}, "run": {}}},
             "outputs": {name: {"title": "t", "caption": "c", "kind": "table"} for name in ("f", "g")},
@@ -187,8 +190,6 @@ def test_claims_that_were_not_asked_for_count_too(simulate) -> None:
 
 def test_the_family_wise_error_is_held() -> None:
     """Twenty true null hypotheses with six seeds each: some rejection in about 5 % of studies."""
-    import numpy as np
-
     generator = np.random.default_rng(0)
     wrong = 0
     for _ in range(400):
@@ -199,9 +200,113 @@ def test_the_family_wise_error_is_held() -> None:
     assert abs(wrong / 400 - 0.05) < 4 * math.sqrt(0.05 * 0.95 / 400)
 
 
+# ------------------------------------------------------------------------------------------- primary and secondary
+
+
+def _gated(simulate, primary: list[float], secondary: list[float]) -> dict:
+    """Judge two primary claims on label smoothing and three secondary ones on another arm."""
+    base = [0.5] * len(primary)
+    values = {CE: base, LS: [0.5 + d for d in primary], FC: [0.5 + d for d in secondary]}
+    other = [{**term, "arm": "FC"} if term["arm"] == "LS" else term for term in _claim()["terms"]]
+    claims = [_claim("s0", terms=other), *(_claim(f"p{i}", primary=True) for i in range(2))]
+    claims += [_claim(f"s{i}", terms=other) for i in (1, 2)]
+    return {verdict.claim.id: verdict for verdict in judge(_study(*claims), "desk", ["f"], simulate(values))}
+
+
+def test_secondary_claims_are_tested_as_a_family_of_their_own_after_decided_primary_ones(simulate) -> None:
+    for direction in (1, -1):
+        found = _gated(simulate, [direction * d for d in CLEAR], CLEAR)
+        for name, verdict in found.items():
+            assert verdict.family == ("primary" if name.startswith("p") else "secondary")
+        assert found["p0"].name == ("reproduced" if direction == 1 else "contradicted")
+        assert found["p0"].confidence == pytest.approx(1 - 0.05 / 2)
+        assert found["s0"].confidence == pytest.approx(1 - 0.05 / 3)
+        assert {found[f"s{i}"].name for i in range(3)} == {"reproduced"}
+
+
+def test_secondary_claims_are_exploratory_after_an_undecided_primary_one(simulate) -> None:
+    found = _gated(simulate, NOISE, CLEAR)
+    assert found["p0"].name == "inconclusive"
+    for name in ("s0", "s1", "s2"):
+        verdict = found[name]
+        assert (verdict.name, verdict.family, verdict.confidence) == ("exploratory", "secondary", 0.95)
+        assert verdict.reason == "not tested, because the primary claim 'p0' is inconclusive"
+        expected = stats.ttest_1samp(CLEAR, 0.0).confidence_interval(0.95)
+        assert (verdict.low, verdict.high) == pytest.approx((expected.low, expected.high))
+        assert verdict.leaning == "towards the claim"
+
+
+def test_a_part_of_a_study_without_its_primary_claims_tests_no_secondary_one(simulate) -> None:
+    study = _study(_claim("p", primary=True, output="g"), _claim("s"))
+    records = simulate({CE: [0.5] * 5, LS: [0.5 + d for d in CLEAR]})
+    (verdict,) = judge(study, "desk", ["f"], records)
+    assert verdict.name == "exploratory"
+    assert verdict.reason == "not tested, because the primary claim 'p' is not run"
+    assert [verdict.name for verdict in judge(study, "desk", ["f", "g"], records)] == ["reproduced"] * 2
+
+
+def test_each_setting_has_families_of_its_own(simulate) -> None:
+    study = _study(_claim("p", primary=True), _claim("s"), *(_claim(f"o{i}", output="g") for i in range(4)))
+    outputs = {"f": study.outputs["f"], "g": study.outputs["g"].changed(setting="other")}
+    study = study.changed(outputs=outputs, settings={"other": {"label": "o", "scales": study.scales}})
+    records = simulate({CE: [0.5] * 5, LS: [0.5 + d for d in CLEAR]})
+    verdicts = judge(study, "desk", ["f", "g"], records)
+    assert [verdict.family for verdict in verdicts] == ["primary", "secondary", "all", "all", "all", "all"]
+    expected = [0.95, 0.95, *[1 - 0.05 / 4] * 4]
+    assert verdicts[2].confidence == pytest.approx(1 - 0.05 / 4)
+    assert verdicts[:2] == judge(study, "desk", ["f"], records)
+    assert [verdict.confidence for verdict in verdicts[:2]] == pytest.approx(expected[:2])
+
+
+def test_gatekeeping_holds_the_family_wise_error() -> None:
+    """In the worst cases: all primary hypotheses true; or none true, and all secondary ones true."""
+    generator = np.random.default_rng(1)
+    claims = _study(*(_claim(f"p{i}", primary=True) for i in range(3)), *(_claim(f"s{i}") for i in range(8))).claims
+    for shift in (0.0, 3.0):
+        wrong = 0
+        for _ in range(400):
+            found: dict[str, Contrast | str] = {}
+            for claim in claims:
+                row = generator.normal(shift if claim.primary else 0.0, 1.0, size=8)
+                found[claim.id] = Contrast(claim, row.mean(), row.std(ddof=1) / math.sqrt(8), 8)
+            verdicts = gated(claims, found, 0.05)
+            false = [v for v in verdicts.values() if (v.claim.primary and shift == 0) or not v.claim.primary]
+            wrong += any(verdict.name in ("reproduced", "contradicted") for verdict in false)
+        assert abs(wrong / 400 - 0.05) < 4 * math.sqrt(0.05 * 0.95 / 400)
+
+
+def test_a_correlation_over_arms_is_judged_seed_by_seed(simulate) -> None:
+    arms = ["CE", "A", "B"]
+    terms = [
+        {"arm": arms, "level": 0.0, "noise": 0.2, "metric": metric, "weight": 1.0}
+        for metric in ("test.accuracy", "stability.norm")
+    ]
+    study = _study(_claim())
+    extra = {arm: study.arms["CE"].model_dump() for arm in ("A", "B")}
+    claim = _claim("r", terms=terms, statistic="correlation")
+    study = study.changed(arms={**study.arms, **extra}, claims=(claim,))
+    places = [(arm, 0.0, 0.2) for arm in arms]
+    accuracy = dict(zip(places, ([0.1, 0.1, 0.2], [0.2, 0.3, 0.2], [0.3, 0.2, 0.2]), strict=True))
+    other = dict(zip(places, ([1.0, 1.0, 1.0], [2.0, 3.0, 2.0], [2.0, 3.0, 3.0]), strict=True))
+    records = [
+        replace(one, metrics={**one.metrics, **two.metrics})
+        for one, two in zip(simulate(accuracy), simulate(other, "stability.norm"), strict=True)
+    ]
+    (verdict,) = judge(study, "desk", ["f"], records)
+    expected = [
+        float(np.corrcoef([accuracy[p][s] for p in places], [other[p][s] for p in places])[0, 1]) for s in (0, 1)
+    ]
+    # the accuracies of the third seed are equal, so that it has no correlation
+    assert (verdict.n, verdict.estimate) == (2, pytest.approx(mean(expected)))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"statistic": "correlation"}, "two terms with the same three or more arms"),
+        ({"terms": [], "not_run": "no", "primary": True}, "terms, for a primary claim or an expected contrast"),
+        ({"expected": 0.0}, "a number that is not the boundary"),
+        ({"expected": 0.02, "relation": "equivalent", "margin": 0.02}, "a number that is not the boundary"),
         ({"relation": "equivalent"}, "margin"),
         ({"margin": 0.1}, "margin"),
         ({"relation": "equivalent", "margin": -1.0}, "positive"),
@@ -213,6 +318,11 @@ def test_the_family_wise_error_is_held() -> None:
 def test_a_claim_that_cannot_be_judged_is_refused(change, words) -> None:
     with pytest.raises(ValueError, match=words):
         _study(_claim(**change))
+
+
+def test_more_than_five_primary_claims_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"at most 5 primary claims in the study; got 6 \(c0, c1"):
+        _study(*(_claim(f"c{i}", primary=True) for i in range(6)))
 
 
 def test_claims_are_frozen() -> None:

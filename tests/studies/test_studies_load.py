@@ -36,13 +36,23 @@ def claim(metric: str) -> str:
         ('kind = "trace"\nmetrics = ["objectve"]', "metric of a trace: .*did you mean 'objective'"),
         ('kind = "trace"\nmetrics = ["test.accuracy"]', r"metric of a trace: one of objective, .*got 'test.accuracy'"),
         ('kind = "density"\nmetrics = ["nc1"]', "metric of a density"),
-        ('kind = "against"\nmetrics = ["nc1"]', r"outputs.o.x: given with 'against', and only there; got None"),
+        (
+            'kind = "against"\nmetrics = ["nc1"]',
+            r"outputs.o.x: given with 'against' or 'scatter', and only there; got None",
+        ),
         ('kind = "table"\nmetrics = ["nc1"]\nx = "nc3"', r"outputs.o.x: .*got 'nc3' with 'table'"),
         ('kind = "against"\nmetrics = ["nc1"]\nx = "n"', "metric of a against: .*got 'n'"),
         (
             'kind = "table"\nsplits = ["test"]',
             r"outputs.o.splits: used only with 'classes' or 'projection'; got",
         ),
+        ('kind = "table"\nspread = "range"', r"outputs.o.spread: used only with 'against' or .*; got 'table'"),
+        (
+            'kind = "table"\nminus = { CE = "CE" }',
+            r"outputs.o.minus: used only with 'conditions' or 'difference'; got 'table'",
+        ),
+        ('kind = "difference"\nminus = { CE = "LS" }', r"arm of outputs.o.minus: one of CE; got 'LS'"),
+        ('kind = "conditions"', r"outputs.o.noise: at least two kinds; got \[0.0\]"),
         (
             'kind = "projection"',
             "outputs.o: classes: three classes at every scale, for a projection; got none",

@@ -130,8 +130,50 @@ def test_claims_can_be_judged_from_the_cells_of_their_settings() -> None:
         metrics = {metric for name in shown for metric in STUDY.outputs[name].metrics}
         study = seen.model_copy(update={"claims": ()})
         for term in claim.terms:
-            assert set(term_cells(seen, term, "desk")) <= set(cells_of(study, "desk", shown)), claim.id
+            for scale in seen.scales:
+                assert set(term_cells(seen, term, scale)) <= set(cells_of(study, scale, shown)), claim.id
             assert term.metric in metrics, claim.id
+
+
+def test_cifar10_has_a_residual_network_as_teacher_and_alexnet_as_student() -> None:
+    for scale in ("desk", "paper"):
+        teacher, student = _of("cifar10", scale, "teacher-ce"), _of("cifar10", scale, "student-ls", 0.45)
+        assert (teacher.model.name, student.model.name) == ("resnet", "alexnet")
+        assert teacher.data == student.data
+        assert teacher.data.name == "uoft-cs/cifar10"
+        assert _of("cifar10", scale, "distilled-ls", 0.45).teachers == (_of("cifar10", scale, "teacher-ls", 0.45),)
+        assert _of("cifar10", scale, "LS", 0.1).model == teacher.model
+    # at paper scale the recipes are those of A.1 and A.2, as in the setting `distillation`
+    for arm in ("teacher-ce", "student-ce"):
+        own, other = _of("cifar10", "paper", arm), _of("distillation", "paper", arm)
+        assert own.changed(data=other.data.model_dump()) == other
+    network, teacher = _of("cifar10", "paper", "CE"), _of("cifar10", "paper", "teacher-ce")
+    training = {**teacher.training.model_dump(), "snapshot_every": None}
+    assert teacher.changed(training=training, seeds=network.seeds.model_dump()) == network
+    assert STUDY.outputs["figure5-cifar10"].spread == "range"
+
+
+def test_claims_on_cifar10_are_those_of_the_other_settings() -> None:
+    claims = {claim.id: claim for claim in STUDY.claims}
+    there = [claim for claim in STUDY.claims if claim.id.endswith("-cifar10")]
+    assert len(there) == 23
+    for claim in there:
+        here = claims[claim.id.removesuffix("-cifar10")]
+        assert claim.output == f"{here.output}-cifar10"
+        for field in ("quote", "reading", "terms", "relation", "threshold", "margin", "expected"):
+            assert getattr(claim, field) == getattr(here, field), claim.id
+
+
+def test_inception_and_imagenet_are_specified_at_paper_scale() -> None:
+    run = _of("imagenet", "paper", "LS", 0.1)
+    assert run.model.model_dump(exclude_none=True) == {"name": "timm", "architecture": "inception_v4"}
+    assert (run.training.batch_size, run.training.average_decay) == (4096, 0.9999)
+    assert (run.optimizer.momentum, run.optimizer.weight_decay) == (0.9, 8e-5)
+    assert (run.data.size, run.data.validation_as_test) == (299, True)
+    found = {(r.output, r.key, r.metric): r.mean for r in REPORTED_NUMBERS if r.output.endswith("-imagenet")}
+    assert found["table3-imagenet", HARD, "test.ece15"] == 0.071
+    assert found["table3-imagenet", CellKey("LS", 0.1, 0.0), "test.ece15"] == 0.035
+    assert found["table2-imagenet", HARD, "test.accuracy"] == 0.809
 
 
 def test_both_data_sets_are_asked_the_same() -> None:
@@ -240,7 +282,7 @@ def test_a_diagram_is_of_a_calibration_error(tmp_path: Path) -> None:
     (folder / FILE).write_text(
         text.replace('"test.ece15", "test.ece15.scaled"]\nrows', '"test.ece15", "test.nll"]\nrows')
     )
-    with pytest.raises(InputError, match=r"outputs.figure2: metric of a reliability.*test.ece15"):
+    with pytest.raises(InputError, match=r"outputs.figure2.*: metric of a reliability.*test.ece15"):
         load_study(folder)
     assert set(STUDY.outputs["figure2"].metrics) <= set(DIAGRAMS)
 

@@ -123,13 +123,29 @@ def list_command() -> None:
 
 @app.command()
 @_of_study
-def show(options: dict[str, Any]) -> None:
+def show(
+    options: dict[str, Any],
+    power: Annotated[
+        bool, typer.Option("--power", help="Train a small pilot and show how many seeds each claim needs.")
+    ] = False,
+    pilot_seeds: Annotated[int, typer.Option(min=2, max=100, metavar="N", help="Number of seeds of the pilot.")] = 4,
+    reports: ReportsOption = Path("reports"),
+    workers: WorkersOption = None,
+) -> None:
     """Show a study: paper, outputs, differences from the paper, runs and estimated time."""
     with without_collections():
-        from softtargets.cli.render import show_description
-        from softtargets.studies import describe_study
+        from softtargets.cli.progress import shown_progress
+        from softtargets.cli.render import show_description, show_power
+        from softtargets.studies import describe_study, estimate_power
 
-    write(show_description(describe_study(**options)))
+    if not power:
+        write(show_description(describe_study(**options)))
+        return
+    with shown_progress() as on_progress:
+        found = estimate_power(
+            **options, reports=reports, pilot_seeds=pilot_seeds, workers=workers, on_progress=on_progress
+        )
+    write(show_power(found))
 
 
 @app.command()

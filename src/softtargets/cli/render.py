@@ -7,6 +7,8 @@ from softtargets.measures import MEASURES
 from softtargets.report.numbers import duration
 from softtargets.studies.describe import Description
 from softtargets.studies.job import StudyOutcome
+from softtargets.studies.power import FIRST_SEED, ClaimPower, StudyPower
+from softtargets.studies.request import MOST_SEEDS
 from softtargets.studies.schema import Noise
 
 
@@ -67,6 +69,45 @@ def show_description(description: Description) -> list[str]:
         )
     lines += [f"  {description.note}"] if description.note else []
     return lines
+
+
+def show_power(found: StudyPower) -> list[str]:
+    """Return lines: a table of the claims with the seeds that they need, the estimated time, and the JSON file."""
+    study, scale = found.plan.study, found.plan.request.scale
+    heads = ("claim", "family", "level", "sd", "upper sd", "expected", "seeds", f"{found.planned} seeds decide", "time")
+    rows = [heads, *(_power_row(claim, found.workers) for claim in found.claims)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(heads))]
+    lines = [
+        f"{study.name}, {scale} scale: pilot of {found.pilot_seeds} seeds from {FIRST_SEED:,}",
+        "",
+        *("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows),
+        "",
+        "sd: standard deviation of the contrast over the seeds of the pilot. upper sd: its upper 80 % limit.",
+        "expected: contrast stated by the claim, or (*) by the numbers of the paper. seeds: number for a decision with",
+        "a probability of 80 %, if the contrast is as expected. Units are those of results.json, such as fractions.",
+        f"{found.planned} seeds decide: smallest distance from the boundary decided with a probability of 80 %.",
+        "time: all runs of the claim with its seeds.",
+    ]
+    lines += [f"  {claim.claim}: {claim.reason}" for claim in found.claims if claim.reason]
+    if found.needed is not None:
+        every = (
+            f"all claims of the first family: {found.needed} seeds, about {duration(found.seconds_of(found.needed))}"
+        )
+        lines.append(f"{every} on this machine ({found.workers} runs at a time)")
+    planned = duration(found.seconds_of(found.planned))
+    return [*lines, f"{found.planned} seeds, as planned: about {planned}", f"saved in {found.path}"]
+
+
+def _power_row(claim: ClaimPower, workers: int) -> tuple[str, ...]:
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3g}"
+
+    expected = number(claim.expected) + ("*" if claim.source == "paper" else "")
+    unknown = "-" if claim.expected is None or claim.deviation is None else f"> {MOST_SEEDS:,}"
+    seeds = unknown if claim.seeds is None else str(claim.seeds)
+    spent = "-" if claim.seeds is None else duration(claim.seconds * claim.seeds / workers)
+    numbers = (number(claim.deviation), number(claim.upper), expected, seeds, number(claim.smallest), spent)
+    return claim.claim, claim.family, f"{claim.level:.4f}", *numbers
 
 
 def _noise(noise: Noise) -> str:

@@ -31,9 +31,28 @@ def probe(subject: Subject) -> dict[str, float]:
         held_out = torch.arange(len(train[1])) % 5 == 4
         fitted, chosen_by = (train[0][~held_out], train[1][~held_out]), (train[0][held_out], train[1][held_out])
 
+    test = subject.features("test", everything["test"])
+    return {"probe.accuracy": probe_accuracy(fitted, chosen_by, (train, test), num_classes)}
+
+
+def probe_accuracy(
+    fitted: tuple[Tensor, Tensor],
+    chosen_by: tuple[Tensor, Tensor],
+    final: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]],
+    num_classes: int,
+) -> float:
+    """Return the test accuracy of a linear probe, whose penalty is chosen first.
+
+    Args:
+        fitted: features and labels on which the probe of each penalty is fitted.
+        chosen_by: those on which the penalties are compared. Among equally good ones the largest is chosen.
+        final: those on which the probe of the chosen penalty is fitted and tested.
+        num_classes: number of classes.
+    """
+
     def reached(l2: float, fitted: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> float:
         settings = {"l2": l2, "num_classes": num_classes, "tolerance": 1e-4, "steps": 200}
         return float(linear_probe(*fitted, *other, **settings).accuracy)
 
     best = max(PENALTIES, key=lambda l2: (reached(l2, fitted, chosen_by), l2))
-    return {"probe.accuracy": reached(best, train, subject.features("test", everything["test"]))}
+    return reached(best, *final)

@@ -12,6 +12,7 @@ from softtargets._spec import Classes
 from softtargets.analysis import Projection, activations, projection
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
+from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import AugmentationSpec, DataSpec
 from softtargets.runs.machine import quiet_machine
@@ -54,6 +55,11 @@ class Subject:
         if dataset.fingerprint != self.resolved.fingerprint:
             raise fail("data", "the data that the run was trained on", "other content", "restore it, or train again")
         return dataset, inputs
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the inputs are normalised: by the statistics of the run's training split."""
+        return self._data[1].preprocessing
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ confidence 0.95.
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
+from statistics import NormalDist, correlation
 
 # scipy is imported inside the functions that need it, since the library requires torch alone.
 
@@ -119,6 +119,51 @@ def paired_t_p_value(distance: float, standard_error: float, n: int) -> float:
     if standard_error < ROUNDING:
         return 1.0 if distance < ROUNDING else 2.0 ** (1 - n)
     return float(2 * stats.t.sf(distance / standard_error, n - 1))
+
+
+def pearson(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Pearson's correlation of two sequences.
+
+    Args:
+        first: n numbers, n at least 2.
+        second: n numbers.
+
+    Returns:
+        Correlation in [-1, 1]; None if one of the sequences is constant (up to `ROUNDING`).
+
+    Example:
+        >>> pearson([0.0, 1.0, 2.0], [0.0, 2.0, 1.0])
+        0.5
+    """
+    if max(first) - min(first) < ROUNDING or max(second) - min(second) < ROUNDING:
+        return None
+    return correlation(first, second)
+
+
+def correlation_interval(r: float, n: int, level: float) -> tuple[float, float]:
+    """Confidence interval of a correlation of n independent pairs (Fisher 1921).
+
+    tanh(atanh r ± z(1 - level / 2) / sqrt(n - 3))
+
+    Args:
+        r: Pearson's correlation, in [-1, 1].
+        n: number of pairs, at least 4.
+        level: 1 - confidence, in (0, 1).
+
+    Returns:
+        Lower and upper end, in [-1, 1].
+
+    Special cases:
+        |r| = 1 gives an interval without width.
+
+    Example:
+        >>> [round(end, 3) for end in correlation_interval(0.5, 28, 0.05)]        # atanh .5 ± 1.96 / 5
+        [0.156, 0.736]
+    """
+    if abs(r) >= 1 - ROUNDING:
+        return r, r
+    half = NormalDist().inv_cdf(1 - level / 2) / math.sqrt(n - 3)
+    return math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
 
 
 def wilson(count: int, total: int, level: float) -> tuple[float, float]:

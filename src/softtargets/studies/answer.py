@@ -13,11 +13,12 @@ from softtargets.studies.records import DataSummary, Verdict, VerdictName
 from softtargets.studies.schema import AnswerGroup, Claim, Noise, Study
 from softtargets.studies.wording import word
 
-Word = Literal["yes", "no", "undecided", "not run"]
+Word = Literal["yes", "no", "undecided", "not tested", "not run"]
 WORDS: dict[VerdictName, Word] = {
     "reproduced": "yes",
     "contradicted": "no",
     "inconclusive": "undecided",
+    "exploratory": "not tested",
     "not run": "not run",
 }
 
@@ -191,8 +192,12 @@ def _limits(study: Study, groups: dict[str, tuple[Case, ...]], main: list[Case])
     if any(undecided.values()):
         told = "; ".join(f"{label} ({', '.join(names)})" for label, names in undecided.items() if names)
         yield f"Undecided: {told.replace(' ()', '')}."
-    seeds = sorted({verdict.n for verdict in verdicts if verdict.n})
-    confidences = sorted({verdict.confidence for verdict in verdicts if verdict.confidence is not None})
+    if any(case.word == "not tested" for case in main):
+        reason = next(case.verdict.reason for case in main if case.word == "not tested")
+        yield f"Not tested: {reason.removeprefix('not tested, ')}. These intervals are exploratory and not adjusted."
+    tested = [verdict for verdict in verdicts if verdict.name != "exploratory"]
+    seeds = sorted({verdict.n for verdict in tested if verdict.n})
+    confidences = sorted({verdict.confidence for verdict in tested if verdict.confidence is not None})
     if seeds and confidences:
         each = " to ".join(numbers.rate(level) for level in dict.fromkeys((confidences[0], confidences[-1])))
         ran = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))

@@ -9,6 +9,8 @@ from softtargets.studies.request import MOST_SEEDS
 
 Levels = str | tuple[float, ...]
 ZERO = 0.0
+# Seeds of studies, with their offsets, are below the seeds of pilots.
+MOST_OFFSET = 100_000
 TEACHER = "teacher"
 
 
@@ -41,7 +43,7 @@ class Arm(Spec):
     teachers: tuple[TeacherArm, ...] = ()
     role: str | None = None
     run: dict[str, Any] = Field(default_factory=dict)
-    seed_offset: int = Field(default=0, ge=0)
+    seed_offset: int = Field(default=0, ge=0, le=MOST_OFFSET)
     zero: str | None = None
     levels: Levels | None = None
 
@@ -94,13 +96,15 @@ class Setting(Spec):
 
 
 class NamedNoise(Spec):
-    """A named kind of noise, other than symmetric noise at a rate.
+    """A named kind of noise, other than symmetric noise at a rate, or a named variant of the data.
 
     Attributes:
         label: name on pages.
+        position: position on the horizontal axis of a figure over kinds of noise, such as the number of classes.
         noise: noise of the run specification; None: no noise. If the data set is a local path, a relative `file` of
             recorded labels is relative to that path.
     """
 
     label: str
     noise: dict[str, Any] | None = None
+    position: float | None = None

@@ -87,6 +87,7 @@ def expand(
     outputs: Iterable[str],
     *,
     seeds: int | None = None,
+    first: int = 0,
     data: DataChoice | None = None,
     places: Mapping[str, str] | None = None,
 ) -> list[PlannedRun]:
@@ -97,6 +98,7 @@ def expand(
         scale: smoke, desk or paper.
         outputs: names of outputs.
         seeds: number of seeds; None: that of the scale.
+        first: the first seed.
         data: replaces the data sets of the scale and of its noises; their limits are kept.
         places: local paths of data sets, by their names in the study.
 
@@ -114,7 +116,8 @@ def expand(
         raise fail("seeds", f"at most {MOST_SEEDS:,}", got, "choose fewer seeds")
     if data is not None:
         settings = _on_data(settings, data)
-    return [PlannedRun(key, seed, _specify(study, settings, key, seed)) for seed in range(count) for key in keys]
+    numbers = range(first, first + count)
+    return [PlannedRun(key, seed, _specify(study, settings, key, seed)) for seed in numbers for key in keys]
 
 
 def without_augmentation(planned: Iterable[PlannedRun]) -> list[PlannedRun]:

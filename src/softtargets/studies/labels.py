@@ -60,7 +60,7 @@ def summary_text(summary: Summary, unit: str) -> str:
     """Return ``mean ± sd (n)`` on one line.
 
     Example:
-        >>> summary_text(Summary(0.8122, 0.0031, 5), "percent")
+        >>> summary_text(Summary(0.8122, 0.0031, 5, 0.808, 0.816), "percent")
         '81.22 ± 0.31 (5)'
     """
     parts = [number(summary.mean, unit), spread(summary, unit), f"({summary.n})"]

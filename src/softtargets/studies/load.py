@@ -62,9 +62,12 @@ def _check_output(place: str, output: Output, study: Study, extension: Extension
             raise fail(f"{place}.metrics", required, f"'{metric}'", remedy)
     needing = _needing_classes(names) + ([kind.needs_classes] if kind.needs_classes else [])
     _check_classes(place, needing, output, study)
-    if output.splits and not kind.takes_splits:
-        having = " or ".join(repr(name) for name, other in extension.kinds.items() if other.takes_splits)
-        raise fail(f"{place}.splits", f"used only with {having}", repr(output.kind), "remove this key")
+    for key in ("splits", "spread", "minus"):
+        if getattr(output, key) and not getattr(kind, f"takes_{key}"):
+            having = " or ".join(
+                repr(name) for name, other in extension.kinds.items() if getattr(other, f"takes_{key}")
+            )
+            raise fail(f"{place}.{key}", f"used only with {having}", repr(output.kind), "remove this key")
     if kind.takes_x != (output.x is not None):
         having = " or ".join(repr(name) for name, other in extension.kinds.items() if other.takes_x)
         required = f"given with {having}, and only there"

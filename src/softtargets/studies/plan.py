@@ -130,7 +130,15 @@ def make_plan(request: StudyRequest, store: RunStore) -> StudyPlan:
     Raises:
         InputError: an invalid study, output, scale, data set, column or label.
     """
-    made = draft(request)
+    return on_its_data(draft(request), store)
+
+
+def on_its_data(made: StudyPlan, store: RunStore) -> StudyPlan:
+    """Return a plan with its data, which are read, and its runs, which are resolved.
+
+    Raises:
+        InputError: an invalid data set, column or label.
+    """
     data = {spec: summarise(spec, store) for spec in dict.fromkeys(item.run.data for item in made.planned)}
     made = made.with_tables([spec for spec, summary in data.items() if len(summary.input_shape) == 1])
     resolved = resolve_all([item.run for item in made.planned], store)

@@ -6,8 +6,9 @@ from typing import Any, Literal, NamedTuple, get_args
 from softtargets.studies.schema import Claim, Noise
 
 Status = Literal["complete", "failed", "missing"]
-VerdictName = Literal["reproduced", "contradicted", "inconclusive", "not run"]
+VerdictName = Literal["reproduced", "contradicted", "inconclusive", "exploratory", "not run"]
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
+FamilyName = Literal["", "primary", "secondary", "all"]
 Leaning = Literal["", "towards the claim", "against the claim"]
 
 
@@ -62,11 +63,13 @@ class Reported:
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and standard deviation (n - 1) of a metric over the complete seeds."""
+    """Mean, standard deviation (n - 1), minimum and maximum of a metric over the complete seeds."""
 
     mean: float
     sd: float
     n: int
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,16 @@ class Verdict:
 
     Args:
         claim: the claim.
-        name: reproduced, contradicted, inconclusive or not run.
+        name: reproduced, contradicted, inconclusive, exploratory (estimated but not tested) or not run.
         estimate: mean of the contrast over seeds (None if not run).
         low, high: the interval on which the verdict is based: paired t over seeds at `confidence`.
         p: two-sided p-value of the distance to the nearest boundary of the claim.
-        confidence: confidence of the interval after Holm's adjustment.
+        confidence: confidence of the interval after Holm's adjustment; not adjusted for an exploratory claim.
         n: number of seeds.
-        reason: why the claim was not run; else empty text.
-        leaning: side of the boundary on which an inconclusive estimate lies; empty text if on neither.
+        reason: why the claim was not run or not tested; else empty text.
+        leaning: side of the boundary on which an inconclusive or exploratory estimate lies; empty text if on neither.
+        family: the family in which the claim is tested: primary or secondary; all: the setting has no primary claims.
+            Empty for a claim that is computed exactly or that the study cannot run.
     """
 
     claim: Claim
@@ -95,6 +100,7 @@ class Verdict:
     n: int = 0
     reason: str = ""
     leaning: Leaning = ""
+    family: FamilyName = ""
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from softtargets.studies.records import (
 )
 from softtargets.studies.schema import Study
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Fields of a verdict, in addition to those of its claim, and of a run in results.json.
-_FOUND = ("estimate", "low", "high", "p", "confidence", "n", "reason")
+_FOUND = ("estimate", "low", "high", "p", "confidence", "n", "reason", "family")
 _OF_RUN = ("seed", "run_id", "status", "reason", "seconds", "metrics")
 
 
@@ -110,7 +110,7 @@ class StudyResults:
         values = [cell.metrics[metric] for cell in complete]
         mean = sum(values) / len(values)
         spread = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5 if len(values) > 1 else 0.0
-        return Summary(mean, spread, len(values))
+        return Summary(mean, spread, len(values), min(values), max(values))
 
     def find_reported(self, output: str, key: CellKey, metric: str) -> list[Reported]:
         """Return the numbers of the paper for a cell of an output, one for each data set and model."""

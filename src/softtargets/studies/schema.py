@@ -11,6 +11,8 @@ from softtargets.studies.arms import TEACHER, ZERO, Arm, Levels, NamedNoise, Sca
 
 Axis = Literal["arm", "level", "noise", "metric"]
 Noise = float | str
+# More primary claims would need so many seeds that some of them stay undecided.
+MOST_PRIMARY = 5
 
 
 class Paper(Spec):
@@ -30,6 +32,12 @@ class Output(Spec):
 
     Level 0 of a swept key is the baseline for all arms. Noise is a rate of symmetric noise, or a name. An output with a
     `setting` is run only if the output or the setting is selected by name.
+
+    Attributes:
+        x: metric of the horizontal axis.
+        spread: what whiskers and bands show: "sd", one standard deviation over seeds, or "range", minimum and maximum.
+            None: "sd".
+        minus: the arm whose value at the same seed is subtracted from that of an arm, by the name of the arm.
     """
 
     title: str
@@ -45,6 +53,8 @@ class Output(Spec):
     setting: str | None = None
     x: str | None = None
     splits: tuple[Literal["train", "validation", "test"], ...] = ()
+    spread: Literal["sd", "range"] | None = None
+    minus: dict[str, str] = Field(default_factory=dict)
 
 
 class Term(Spec):
@@ -70,6 +80,14 @@ class Claim(Spec):
 
     Relations: ``>``: the contrast is above `threshold`; ``<``: below it; "equivalent": within plus or minus `margin`.
     Instead of a contrast, `exact` can name a number that is computed exactly.
+
+    Attributes:
+        statistic: "contrast": the weighted sum of the terms; "correlation": Pearson's correlation, over arms, of the
+            metrics of two terms.
+        primary: whether the claim is tested first. Secondary claims are tested only if all primary claims of the same
+            setting are decided; see :func:`softtargets.studies.judge.judge`.
+        expected: the value of the contrast for which the number of seeds is planned, fixed before the runs; None: the
+            contrast of the numbers of the paper, if it prints them.
     """
 
     id: str
@@ -83,6 +101,14 @@ class Claim(Spec):
     margin: float | None = None
     reading: str
     not_run: str | None = None
+    statistic: Literal["contrast", "correlation"] = "contrast"
+    primary: bool = False
+    expected: float | None = None
+
+    @property
+    def boundaries(self) -> tuple[float, ...]:
+        """The boundaries of the claimed region: the threshold, or minus and plus the margin."""
+        return (self.threshold,) if self.margin is None else (-self.margin, self.margin)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -94,6 +120,28 @@ class Claim(Spec):
         if given != 1:
             required = "exactly one of terms, exact and not_run"
             raise fail(f"claim {self.id}", required, f"{given} of them", "keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _is_planned_if_measured(self) -> Self:
+        place = f"claim {self.id}"
+        if (self.primary or self.expected is not None) and not self.terms:
+            raise fail(place, "terms, for a primary claim or an expected contrast", "none", "remove that key")
+        if self.expected is not None and (self.expected in self.boundaries or not math.isfinite(self.expected)):
+            remedy = "give the contrast that the number of seeds is planned for"
+            raise fail(f"{place}: expected", "a number that is not the boundary", self.expected, remedy)
+        return self
+
+    @model_validator(mode="after")
+    def _correlates_two_metrics(self) -> Self:
+        if self.statistic == "correlation":
+            arms = [term.arms for term in self.terms]
+            if len(arms) != 2 or arms[0] != arms[1] or len(set(arms[0])) < 3:
+                required = "two terms with the same three or more arms"
+                raise fail(f"claim {self.id}: statistic", required, [list(each) for each in arms], "list them")
+            if any(term.weight != 1 for term in self.terms):
+                got = [term.weight for term in self.terms]
+                raise fail(f"claim {self.id}: weight", "1 for a correlation", got, "give both terms a weight of 1")
         return self
 
 
@@ -156,6 +204,9 @@ class Study(Spec):
         self._check_teachers()
         self._check_answer()
         for name, output in self.outputs.items():
+            for arm in (*output.minus, *output.minus.values()):
+                if arm not in output.arms:
+                    raise unknown(f"arm of outputs.{name}.minus", arm, output.arms)
             if output.rows is not None and output.rows == output.columns:
                 raise fail(f"outputs.{name}.columns", "another axis than rows", output.columns, "change one of them")
         for claim in self.claims:
@@ -163,6 +214,7 @@ class Study(Spec):
                 raise unknown(f"output of claim {claim.id}", claim.output, self.outputs)
         if shared := sorted(self.settings.keys() & self.outputs.keys()):
             raise fail("settings", "names that differ from those of outputs", shared[0], "rename one of the two")
+        self._check_primary()
         ids = [claim.id for claim in self.claims]
         if len(set(ids)) < len(ids):
             raise fail("claims", "unique ids", sorted({i for i in ids if ids.count(i) > 1}), "rename one of them")
@@ -193,6 +245,13 @@ class Study(Spec):
             if self._teaches(name, name):
                 raise fail(f"arms.{name}.teachers", "arms that it does not teach itself", name, "remove the cycle")
 
+    def _check_primary(self) -> None:
+        for setting in (None, *self.settings):
+            primary = [claim.id for claim in self.claims_of(setting) if claim.primary]
+            if len(primary) > MOST_PRIMARY:
+                required = f"at most {MOST_PRIMARY} primary claims in {setting or 'the study'}"
+                raise fail("claims", required, f"{len(primary)} ({', '.join(primary)})", "make the others secondary")
+
     def _check_answer(self) -> None:
         if self.answer is None:
             return
@@ -208,6 +267,10 @@ class Study(Spec):
         """Whether `arm` is directly or indirectly a teacher of `student`."""
         teachers = {teacher.arm for teacher in self.arms[student].teachers} - seen
         return arm in teachers or any(self._teaches(arm, teacher, seen | teachers) for teacher in teachers)
+
+    def claims_of(self, setting: str | None) -> tuple[Claim, ...]:
+        """Return the claims on the outputs of a setting; None: on the outputs that belong to no setting."""
+        return tuple(claim for claim in self.claims if self.outputs[claim.output].setting == setting)
 
     def scales_of(self, output: Output) -> dict[Literal["smoke", "desk", "paper"], Scale]:
         """Return the scales of an output: those of its setting, or of the study."""

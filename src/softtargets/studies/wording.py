@@ -30,7 +30,9 @@ class Wording:
 
 
 def unit_of(verdict: Verdict) -> str:
-    """Return the unit of a contrast; "fraction" if its metrics have several units, and for an exact number."""
+    """Return the unit of a contrast; "fraction" for several units, a correlation and an exact number."""
+    if verdict.claim.statistic == "correlation":
+        return "fraction"
     units = {labels.measure(term.metric).unit for term in verdict.claim.terms}
     return units.pop() if len(units) == 1 else "fraction"
 
@@ -39,7 +41,10 @@ def is_too_wide(verdict: Verdict) -> bool:
     """Whether the interval of a verdict is at least as wide as the range of its contrast, so that it says nothing."""
     if verdict.low is None or verdict.high is None or not verdict.n:
         return False
-    span = labels.span((term.metric, term.weight) for term in verdict.claim.terms)
+    if verdict.claim.statistic == "correlation":
+        span = 2.0
+    else:
+        span = labels.span((term.metric, term.weight) for term in verdict.claim.terms)
     return span is not None and verdict.high - verdict.low >= span
 
 
@@ -56,6 +61,7 @@ def word(verdict: Verdict) -> Wording:
         mark = f"{numbers.number(claim.threshold, unit) if claim.threshold else 0}{tail}"
         condition, where = f"{claim.relation} {mark}", f"{'above' if claim.relation == '>' else 'below'} {mark}"
     confidence = f"{numbers.rate(verdict.confidence)} interval" if verdict.confidence is not None else ""
+    confidence += ", not adjusted" if verdict.name == "exploratory" else ""
     evidence = [confidence, f"n = {verdict.n}" if verdict.n else "", numbers.p_value(verdict.p)]
     evidence = ["computed exactly, without training"] if _is_exact(verdict) else evidence
     return Wording(

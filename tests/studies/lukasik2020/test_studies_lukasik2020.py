@@ -75,7 +75,7 @@ def test_alpha_is_the_inclusive_rate_and_noise_the_exclusive_one() -> None:
 
 def test_the_paper_scale_is_muellers_recipe() -> None:
     run = expand(STUDY, "paper", ("table4",))[0].run
-    assert run.model.model_dump() == {"name": "resnet", "depth": 32, "width": 16}
+    assert run.model.model_dump(exclude_none=True) == {"name": "resnet", "depth": 32, "width": 16}
     assert (run.training.steps, run.training.batch_size, run.training.loss_factor) == (64_000, 128, 3.0)
     assert (run.training.clip_norm, run.optimizer.weight_decay, run.optimizer.nesterov) == (1.0, 1e-4, True)
     assert run.schedule.milestones == (0.5, 0.75)
@@ -143,6 +143,35 @@ def test_figure_6_begins_with_the_student_of_a_plain_teacher() -> None:
     assert [key.level for key in keys if key.arm == "smoothed-teacher"] == [0.1, 0.2, 0.4, 0.6, 0.8]
 
 
+def test_cifar10_has_residual_networks_of_two_depths_and_the_grid_of_the_paper() -> None:
+    study = STUDY.seen_from("cifar10")
+    keys = set(cells_of(study, "desk", ("figure2-cifar10", "table3-cifar10", "table4-cifar10", "table5-cifar10")))
+    assert keys == set(cells_of(STUDY, "desk", ("figure2", "table3", "table4", "table5")))
+    for scale, depths in (("desk", (8, 14)), ("paper", (32, 56))):
+        runs = {item.key: item.run for item in expand(study, scale, select_outputs(STUDY, "cifar10")) if item.seed == 0}
+        plain, deep = runs[CellKey("LS", 0.2, 0.2)], runs[CellKey("LS-deep", 0.2, 0.2)]
+        assert [run.model.model_dump()["depth"] for run in (plain, deep)] == list(depths)
+        assert plain.changed(model=deep.model.model_dump()) == deep
+        assert plain.data.name == "uoft-cs/cifar10"
+        assert study.scales[scale].seeds == 8  # pyright: ignore[reportArgumentType]
+        for arm in ("FC", "BC", "FC-deep", "BC-deep"):
+            estimated = runs[CellKey(f"{arm}-estimated", 0.0, 0.2)]
+            baseline = runs[CellKey("CE-deep" if arm.endswith("deep") else "CE", 0.0, 0.2)]
+            # the network whose predictions T is estimated from is the baseline, which is trained once
+            assert estimated.pretraining() == baseline
+
+
+def test_claims_on_cifar10_are_those_on_digits() -> None:
+    claims = {claim.id: claim for claim in STUDY.claims}
+    there = [claim for claim in STUDY.claims if claim.id.endswith("-cifar10")]
+    assert len(there) == 32 == sum(bool(claim.terms) for claim in STUDY.claims_of(None))
+    for claim in there:
+        here = claims[claim.id.removesuffix("-cifar10")]
+        assert claim.output == f"{here.output}-cifar10"
+        for field in ("quote", "reading", "terms", "relation", "threshold", "margin", "primary", "expected"):
+            assert getattr(claim, field) == getattr(here, field), claim.id
+
+
 def test_every_claim_can_be_judged_from_cells_that_are_run() -> None:
     for claim in STUDY.claims:
         seen = STUDY.seen_from(claim.output)
@@ -179,7 +208,7 @@ def test_quotes_and_reported_numbers_stand_in_the_papers_text() -> None:
 
 
 def test_reported_numbers_belong_to_cells_of_their_outputs() -> None:
-    assert len(REPORTED) == 9 + 10 + 12 + 7 + 20
+    assert len(REPORTED) == 9 + 2 * (10 + 12 + 7) + 20
     for number in REPORTED:
         output = STUDY.outputs[number.output]
         assert number.metric in output.metrics

@@ -76,3 +76,19 @@ def test_the_table_has_what_lies_across_too(crossed):
     assert any("Test accuracy (%)" in words for words in text)
     values = {cell.value for group in shown.groups for row in group.rows for cell in row.cells}
     assert crossed.summary(CellKey("ls", 0.2, 0.2), "noisy.fit").mean in values
+
+
+def test_lines_reach_the_extremes_where_the_output_says_so(crossed):
+    shown = showing(
+        crossed,
+        AgainstOutput(),
+        arms=("ls",),
+        levels=(0.2,),
+        metrics=("test.accuracy",),
+        x="noisy.fit",
+        spread="range",
+    )
+    row = points(shown)["Label smoothing", "0.2"]
+    values = [100 * record.metrics["test.accuracy"] for record in shown.records(CellKey("ls", 0.2, 0.2))]
+    assert (row["y_low"], row["y_high"]) == (min(values), max(values))
+    assert "Thin lines: minimum to maximum over seeds." in drawn(shown).note

@@ -116,3 +116,14 @@ def test_an_interval_wider_than_what_is_possible_is_not_shown(results) -> None:
     assert {(row["low"], row["high"], row["text"]) for row in rows} == {
         (2.0, 2.0, "+2.00 points (not enough seeds), 2 seeds")
     }
+
+
+def test_an_arm_is_compared_with_the_counterpart_that_the_output_names(results) -> None:
+    asked = showing(results, DifferenceOutput(), **{**ASKED, "arms": ("ls", "fc"), "minus": {"ls": "fc"}})
+    output = asked.study.outputs["figure2"]
+    DifferenceOutput.check("outputs.gain", output, asked.study)
+    evidence = Evidence(asked.study, asked.scale, asked.cells, RunStore(Path("nowhere")), [])
+    (found,) = DifferenceOutput.gather(output, evidence).differences
+    own, other = of(results, SMOOTHED), of(results, CellKey("fc", 0.2, 0.2))
+    assert found.key == SMOOTHED
+    assert found.mean == pytest.approx(sum(own[seed] - other[seed] for seed in own) / len(own))

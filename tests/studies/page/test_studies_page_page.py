@@ -86,6 +86,25 @@ def test_the_page_says_what_a_reader_must_know(reader, results):
         assert claim.quote in text
 
 
+def test_the_page_says_which_family_a_claim_is_in_and_why_a_secondary_one_is_not_tested(results) -> None:
+    reason = "not tested, because the primary claim 'high' is inconclusive"
+    ls, high, *others = results.verdicts
+    gated = (
+        replace(ls, name="exploratory", family="secondary", confidence=0.95, reason=reason),
+        replace(high, family="primary"),
+        *others,
+    )
+    text = re.sub(r"\s+", " ", Reader(files.build(replace(results, verdicts=gated))["index.html"].decode()).text)
+    assert "0 reproduced · 1 contradicted · 2 inconclusive · 1 exploratory · 1 not run" in text
+    assert f"1 secondary claim is exploratory: {reason}." in text
+    assert "95 % interval, not adjusted, n = 5" in text
+    assert "3 claims were tested" in text
+    assert "primary inconclusive leans towards the claim" in text
+    assert "secondary exploratory" in text
+    plain = re.sub(r"\s+", " ", Reader(files.build(results)["index.html"].decode()).text)
+    assert "exploratory" not in plain
+
+
 def test_what_did_not_hold_is_told_first_and_open(reader):
     details = [(name, value) for tag, name, value in reader.attributes if tag == "details"]
     assert details[:2] == [("class", "told contradicted"), ("open", None)]
@@ -174,7 +193,9 @@ def test_json_and_csv_agree_with_the_results(results):
     assert [v["verdict"] for v in data["verdicts"]] == [v.name for v in results.verdicts]
     summary = results.summary(CellKey("ls", 0.1, 0.2), "test.accuracy")
     (cell,) = [c for c in data["cells"] if (c["arm"], c["level"], c["noise"]) == ("ls", 0.1, 0.2)]
-    assert cell["summaries"]["test.accuracy"] == {"mean": summary.mean, "sd": summary.sd, "n": 5}
+    values = [record.metrics["test.accuracy"] for record in results.records(CellKey("ls", 0.1, 0.2))]
+    spread = {"mean": summary.mean, "sd": summary.sd, "n": 5, "low": min(values), "high": max(values)}
+    assert cell["summaries"]["test.accuracy"] == spread
 
 
 def test_values_that_are_not_finite_do_not_break_the_page(results):

@@ -13,9 +13,8 @@ from softtargets.studies import labels
 from softtargets.studies.expand import cell
 from softtargets.studies.layout import Place, arm_label
 from softtargets.studies.outputs.kind import OutputKind, output_kind
-from softtargets.studies.outputs.marks import markers, spread_row
+from softtargets.studies.outputs.marks import SPREADS, crosses, markers, sides
 from softtargets.studies.outputs.series import FigureCells
-from softtargets.studies.records import Summary
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
 
@@ -26,6 +25,7 @@ class AgainstOutput(OutputKind):
     """Metrics of the cells plotted against another metric."""
 
     takes_x = True
+    takes_spread = True
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
         """Draw the metrics of an output against `x`, one panel for each kind of noise and metric."""
@@ -33,18 +33,19 @@ class AgainstOutput(OutputKind):
         panels, drawn = [], []
         for noise, metric in product(figure.noises, output.metrics):
             spots = [place for place in figure.places if (place.noise, place.metric) == (noise, metric)]
-            rows = _rows(results, spots, across)
+            rows = _rows(results, spots, across, output.spread)
             drawn.append(rows)
             if rows:
                 chart = _chart(rows, across, study.level_name)
                 panels.append(Panel(figure.noise(noise), chart, labels.heading(metric)))
         note = (
-            f"Each point is one value of {study.level_name}; lines join them in order. Thin lines: ± 1 sd over seeds."
+            f"Each point is one value of {study.level_name}; lines join them in order. "
+            f"Thin lines: {SPREADS[output.spread]}."
         )
         return Drawing(figure.arms_of(drawn), tuple(panels), note)
 
 
-def _rows(results: StudyResults, spots: list[Place], across: str) -> list[dict[str, Any]]:
+def _rows(results: StudyResults, spots: list[Place], across: str, spread: str | None) -> list[dict[str, Any]]:
     """Return a point for each arm and level with both measures; an arm without levels has one point."""
     study = results.study
     rows = {}
@@ -55,16 +56,10 @@ def _rows(results: StudyResults, spots: list[Place], across: str) -> list[dict[s
             continue
         row = {"series": arm_label(study, spot.arm), "Point": arm_label(study, key.arm), "level": key.level}
         row |= {"own": key.arm == spot.arm, "Level": numbers.level(key.level)}
-        rows[spot.arm, key] = row | _sides("x", x, across) | _sides("y", y, spot.metric)
+        rows[spot.arm, key] = row | sides("x", x, across, spread) | sides("y", y, spot.metric, spread)
         # a line can begin at a point of another arm, which is drawn in the style of that arm
         rows.setdefault((key.arm, key), {**rows[spot.arm, key], "series": arm_label(study, key.arm), "own": True})
     return list(rows.values())
-
-
-def _sides(axis: str, summary: Summary, metric: str) -> dict[str, Any]:
-    unit = labels.measure(metric).unit
-    sides = spread_row(summary, unit, (axis, f"{axis}_low", f"{axis}_high"))
-    return {**sides, f"{axis}_text": labels.summary_text(summary, unit)}
 
 
 def _chart(rows: list[dict[str, Any]], across: str, level_name: str) -> Build:
@@ -78,14 +73,9 @@ def _chart(rows: list[dict[str, Any]], across: str, level_name: str) -> Build:
         tooltip = [alt.Tooltip("Point:N", title="Method"), alt.Tooltip("Level:N", title=level_name)]
         tooltip += [alt.Tooltip("x_text:N", title=x_title), alt.Tooltip("y_text:N", title="Mean ± sd (n)")]
         base = style.base(rows).encode(color=style.colour())
-        thin = style.base([row for row in rows if row["own"]]).mark_rule(strokeWidth=1, clip=True)
-        faint = {"color": style.colour(), "opacity": style.emphasis(0.45)}
         line = base.mark_line(strokeWidth=2, clip=True).encode(x=x, y=y, order="level:Q", strokeDash=style.dash())
-        layers: list[Any] = [
-            thin.encode(x=x, y=alt.Y("y_low:Q", title=None, scale=y_scale), y2="y_high:Q", **faint),
-            thin.encode(y=y, x=alt.X("x_low:Q", title=x_title, scale=x_scale), x2="x_high:Q", **faint),
-            line.encode(opacity=style.emphasis()),
-        ]
-        return alt.LayerChart(layer=[*layers, *markers(rows, style, x, y, tooltip)])
+        thin = crosses([row for row in rows if row["own"]], style, x, y)
+        shown = [*thin, line.encode(opacity=style.emphasis()), *markers(rows, style, x, y, tooltip)]
+        return alt.LayerChart(layer=shown)
 
     return build

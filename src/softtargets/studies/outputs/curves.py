@@ -37,7 +37,22 @@ class ExactCurves(OutputKind):
     @classmethod
     @abstractmethod
     def curve(cls, arm: str, rate: float) -> Curve:
-        """Return the curve of one of `arms` at a noise rate."""
+        """Return the curve of one of `arms` at one of `rates`."""
+
+    @classmethod
+    def rates(cls, output: Output) -> list[float]:
+        """Return the numbers for which an arm has a curve: noise rates, unless a subclass says otherwise."""
+        return [float(noise) for noise in output.noise]
+
+    @classmethod
+    def rate_label(cls, rate: float) -> str:
+        """Return the label of a curve."""
+        return f"noise rate {numbers.rate(rate)}"
+
+    @classmethod
+    def title(cls, study: Study, arm: str) -> str:
+        """Return the title of the panel of an arm."""
+        return arm_label(study, arm)
 
     @classmethod
     def check(cls, place: str, output: Output, study: Study) -> None:
@@ -51,21 +66,19 @@ class ExactCurves(OutputKind):
 
     @classmethod
     def gather(cls, output: Output, evidence: Evidence) -> Self:
-        rates = [float(noise) for noise in output.noise]
+        rates = cls.rates(output)
         return cls(tuple(cls.curve(arm, rate) for rate, arm in product(rates, output.arms or cls.arms)))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
         """Draw the curves, one panel for each arm."""
         study = results.study
         drawn = {curve.arm for curve in self.curves}
-        arms = [arm for arm in output.arms or study.arms if arm in drawn]
+        arms = [arm for arm in output.arms or dict.fromkeys((*study.arms, *self.arms)) if arm in drawn]
         curves = [curve for curve in self.curves if curve.arm in arms]
         rates = sorted({curve.noise for curve in curves})
         colours = palette.spaced(len(rates))
         looks = {
-            rate: Series(
-                f"noise rate {numbers.rate(rate)}", colours[i % len(colours)], palette.SHAPES[0], palette.DASHES[0]
-            )
+            rate: Series(self.rate_label(rate), colours[i % len(colours)], palette.SHAPES[0], palette.DASHES[0])
             for i, rate in enumerate(rates)
         }
         heights = [y for curve in curves for y in curve.y]
@@ -78,7 +91,7 @@ class ExactCurves(OutputKind):
                 for i, (x, y) in enumerate(zip(curve.x, curve.y, strict=True))
             ]
             if rows:
-                panels.append(Panel(arm_label(study, arm), _chart(rows, (min(heights), max(heights))), "Loss (nats)"))
+                panels.append(Panel(self.title(study, arm), _chart(rows, (min(heights), max(heights))), "Loss (nats)"))
         return Drawing(
             tuple(looks.values()), tuple(panels), "Exact curves, without training. All panels have the same scale."
         )

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from statistics import fmean, stdev
 from typing import Any, Self
@@ -43,23 +44,33 @@ class Difference:
         span = labels.span([(self.metric, 1.0), (self.metric, -1.0)])
         return span is not None and self.high - self.low >= span
 
+    def cells(self) -> tuple[tuple[str, float | None], ...]:
+        """Return the cells of a table: the difference with its unit, the interval and the number of seeds."""
+        unit = labels.measure(self.metric).unit
+        mean, low, high = (numbers.number(v, unit, signed=True) for v in (self.mean, self.low, self.high))
+        shown = f"{mean} {numbers.difference_unit(unit)}".strip()
+        interval = labels.NOT_ENOUGH_SEEDS if self.is_too_wide else f"{low} to {high}"
+        return (shown, self.mean), (interval, None), (str(self.n), float(self.n))
+
 
 @output_kind("difference")
 @dataclass(frozen=True)
 class DifferenceOutput(OutputKind):
-    """Metrics of the cells minus those of the study's baseline."""
+    """Metrics of the cells minus those of the study's baseline, or of the arms that `minus` names."""
+
+    takes_minus = True
 
     differences: tuple[Difference, ...] = ()
 
     @classmethod
     def check(cls, place: str, output: Output, study: Study) -> None:
-        """Require the baseline, so that its runs are trained."""
-        if study.baseline not in output.arms:
+        """Require the baseline, so that its runs are trained, unless each arm is compared with another one."""
+        if not output.minus and study.baseline not in output.arms:
             raise fail(f"{place}.arms", f"'{study.baseline}', the baseline, among them", list(output.arms), "add it")
 
     @classmethod
     def gather(cls, output: Output, evidence: Evidence) -> Self:
-        return cls(evidence.gathered(output, output.metrics, _difference))
+        return cls(evidence.gathered(output, output.metrics, partial(difference, output)))
 
     def draw(self, results: StudyResults, output: Output) -> Drawing:
         """Draw an interval for each cell, a panel for each kind of noise and metric."""
@@ -69,10 +80,10 @@ class DifferenceOutput(OutputKind):
             shown = figure.shown(known, noise, metric)
             series |= {key: figure.look(key) for key in shown}
             if shown:
-                rows = [_row(figure.name(key), difference) for key, difference in shown.items()]
+                rows = [_row(figure.name(key), one) for key, one in shown.items()]
                 panels.append(Panel(figure.noise(noise), _chart(rows, metric), labels.measure(metric).label))
-        baseline = figure.arms[results.study.baseline].label
-        note = f"Minus {baseline}, paired by seed: means and 95 % intervals, not adjusted for multiple comparisons."
+        other = "the counterpart of each" if output.minus else figure.arms[results.study.baseline].label
+        note = f"Minus {other}, paired by seed: means and 95 % intervals, not adjusted for multiple comparisons."
         return Drawing(tuple(series.values()), tuple(panels), note)
 
     def table(self, results: StudyResults, output: Output) -> PlainTable | None:
@@ -82,17 +93,22 @@ class DifferenceOutput(OutputKind):
         for noise, metric in product(figure.noises, output.metrics):
             title = ", ".join(filter(None, (figure.noise(noise), labels.measure(metric).label)))
             shown = figure.shown(known, noise, metric)
-            rows = tuple(PlainRow(figure.name(key), _cells(difference)) for key, difference in shown.items())
+            rows = tuple(PlainRow(figure.name(key), one.cells()) for key, one in shown.items())
             groups += [(title, rows)] if rows else []
-        caption = "Differences from the baseline, paired by seed."
+        caption = f"Differences from the {'counterparts' if output.minus else 'baseline'}, paired by seed."
         return (
             PlainTable(caption, ("Method", "Difference", "95 % interval", "Seeds"), tuple(groups)) if groups else None
         )
 
 
-def _difference(evidence: Evidence, key: CellKey, metric: str) -> Difference | None:
-    base = cell(evidence.study, evidence.study.baseline, ZERO, key.noise)
-    if key == base:
+def difference(output: Output, evidence: Evidence, key: CellKey, metric: str) -> Difference | None:
+    """Return the difference of a cell from its counterpart; None if it has none, or fewer than two common seeds."""
+    if output.minus:
+        arm = output.minus.get(key.arm)
+        base = None if arm is None else cell(evidence.study, arm, key.level, key.noise)
+    else:
+        base = cell(evidence.study, evidence.study.baseline, ZERO, key.noise)
+    if base is None or key == base:
         return None
     own, other = (
         {record.seed: record.metrics[metric] for record in evidence.complete(place) if metric in record.metrics}
@@ -106,14 +122,6 @@ def _difference(evidence: Evidence, key: CellKey, metric: str) -> Difference | N
     return Difference(key, metric, mean, low, high, len(values))
 
 
-def _cells(difference: Difference) -> tuple[tuple[str, float | None], ...]:
-    unit = labels.measure(difference.metric).unit
-    mean, low, high = (numbers.number(v, unit, signed=True) for v in (difference.mean, difference.low, difference.high))
-    shown = f"{mean} {numbers.difference_unit(unit)}".strip()
-    interval = labels.NOT_ENOUGH_SEEDS if difference.is_too_wide else f"{low} to {high}"
-    return (shown, difference.mean), (interval, None), (str(difference.n), float(difference.n))
-
-
 def _row(name: str, difference: Difference) -> dict[str, Any]:
     unit = labels.measure(difference.metric).unit
     names = ("mean", "mean", "mean") if difference.is_too_wide else ("mean", "low", "high")
@@ -121,7 +129,7 @@ def _row(name: str, difference: Difference) -> dict[str, Any]:
         end: numbers.in_unit(getattr(difference, name), unit)
         for end, name in zip(("mean", "low", "high"), names, strict=True)
     }
-    (mean, _), (interval, _), (seeds, _) = _cells(difference)
+    (mean, _), (interval, _), (seeds, _) = difference.cells()
     return {"series": name, **ends, "text": f"{mean} ({interval}), {seeds} seeds"}
 
 

@@ -24,6 +24,8 @@ class OutputKind(ABC):
         per_run: whether the metrics are one number for each run; they are then measured and also shown as a table.
         takes_splits: whether outputs name splits of the data.
         takes_x: whether outputs must name a metric for the horizontal axis.
+        takes_spread: whether outputs can choose what whiskers and bands show.
+        takes_minus: whether outputs can name arms whose values are subtracted.
         needs_classes: what requires three classes, in words; empty text if nothing does.
     """
 
@@ -32,6 +34,8 @@ class OutputKind(ABC):
     per_run: ClassVar[bool] = True
     takes_splits: ClassVar[bool] = False
     takes_x: ClassVar[bool] = False
+    takes_spread: ClassVar[bool] = False
+    takes_minus: ClassVar[bool] = False
     needs_classes: ClassVar[str] = ""
 
     @classmethod

@@ -14,7 +14,7 @@ from softtargets.studies.arms import ZERO
 from softtargets.studies.expand import cell
 from softtargets.studies.layout import Place, arm_label
 from softtargets.studies.outputs.kind import OutputKind, output_kind
-from softtargets.studies.outputs.marks import band_and_line, markers, spread_row
+from softtargets.studies.outputs.marks import SPREADS, band_and_line, markers, spread_row
 from softtargets.studies.outputs.series import FigureCells
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Noise, Output
@@ -28,18 +28,20 @@ _MOST_TICKS = 12
 class SweepOutput(OutputKind):
     """Metrics of the cells as lines over the levels."""
 
+    takes_spread = True
+
     def draw(self, results: StudyResults, output: Output) -> Drawing:
         """Draw the metrics against the level, one panel for each kind of noise and metric."""
         study, figure = results.study, FigureCells(results, output)
         panels, drawn = [], []
         for noise, metric in product(figure.noises, output.metrics):
             spots = [place for place in figure.places if (place.noise, place.metric) == (noise, metric)]
-            lines, baseline = _rows(results, spots)
+            lines, baseline = _rows(results, spots, output.spread)
             drawn.append([*lines, *baseline])
             if drawn[-1]:
                 chart = _chart(lines, baseline, noise, study.level_name)
                 panels.append(Panel(figure.noise(noise), chart, labels.heading(metric)))
-        note = "Bands: ± 1 sd over seeds."
+        note = f"Bands: {SPREADS[output.spread]}."
         arms = dict.fromkeys(place.arm for place in figure.places if study.arms[place.arm].sweep is not None)
         if any(place.level == ZERO for place in figure.places):
             zeros = [figure.arms[arm].label for arm in dict.fromkeys(study.arm_at(arm, ZERO) for arm in arms)]
@@ -50,7 +52,9 @@ class SweepOutput(OutputKind):
         return Drawing(figure.arms_of(drawn), tuple(panels), note)
 
 
-def _rows(results: StudyResults, spots: list[Place]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _rows(
+    results: StudyResults, spots: list[Place], spread: str | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the points of the lines, and separately the point of the baseline, which all lines share."""
     study = results.study
     lines: list[dict[str, Any]] = []
@@ -61,7 +65,8 @@ def _rows(results: StudyResults, spots: list[Place]) -> tuple[list[dict[str, Any
         if summary is None or not math.isfinite(summary.mean):
             continue
         unit = labels.measure(spot.metric).unit
-        row = {"series": arm_label(study, spot.arm), "x": spot.level, **spread_row(summary, unit, ("y", "low", "high"))}
+        row = {"series": arm_label(study, spot.arm), "x": spot.level}
+        row |= spread_row(summary, unit, ("y", "low", "high"), spread)
         row |= {"own": key.arm == spot.arm, "Level": numbers.level(spot.level)}
         row["Value"] = labels.summary_text(summary, unit)
         if key.arm == study.baseline:
