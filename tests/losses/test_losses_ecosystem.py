@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -107,6 +108,7 @@ def several(z: Tensor, labels: Tensor, table: Tensor, weight: Tensor) -> Tensor:
     return torch.stack([(i + 1) * value for i, value in enumerate(values)]).sum(0)
 
 
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler")
 @pytest.mark.slow
 @torch_scripts
 def test_compiles_to_native_code() -> None:
