@@ -16,6 +16,7 @@ from softtargets.runs.record import read_predictions
 from softtargets.runs.store import MODEL, PREDICTIONS, RunStore
 from softtargets.train import loop
 from softtargets.train.execute import execute, validate_setup
+from softtargets.train.schedule import train_all
 
 NETWORK = {"name": "resnet", "depth": 8, "width": 4}
 AUGMENTED = {"flip": True, "resized_crop": {"scale": [0.5, 1.0]}, "jitter": {"brightness": 0.3}}
@@ -75,6 +76,12 @@ def test_workers_and_a_resume_change_no_bit(folder: Path, tmp_path: Path, small_
     monkeypatch.setattr(loop.Trainer, "_train_epoch", original)
     assert execute(several, killed).status == "trained"
     assert _files(killed, resolved.identity) == _files(whole, resolved.identity)
+
+
+def test_several_runs_at_a_time_have_workers_of_their_own(folder: Path, tmp_path: Path, small_run) -> None:
+    runs = [small_run(**settings(folder, {"workers": 1}, seeds=seed)) for seed in (0, 1)]
+    outcomes = train_all(runs, RunStore(tmp_path / "runs"), workers=2)
+    assert [(outcome.status, outcome.message) for outcome in outcomes] == [("trained", "")] * 2
 
 
 def test_the_record_tells_how_many_rows_each_class_has(folder: Path, tmp_path: Path, small_run) -> None:

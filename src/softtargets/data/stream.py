@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from softtargets.data.views import View
 _LEAST_ROWS = 512
 # Images that a worker decodes at a time where the batches are not given.
 ROWS_PER_TASK = 16
+_START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 _MOST_WORKERS = {"cpu": 2, "cuda": 16}
 
 
@@ -108,14 +110,19 @@ class StreamedImages:
             InputError: an image that cannot be decoded, with its file and row.
         """
         kind = "cpu" if device is None else device.type
+        workers = self._workers(sum(map(len, chunks)), kind)
         with warnings.catch_warnings():
             # the user may ask for more workers than there are cores
             warnings.filterwarnings("ignore", "This DataLoader will create")
+            # of newer versions of Python; a worker only decodes, and uses no thread of its parent
+            warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
             loader: DataLoader[Any] = DataLoader(
                 _Rows(self, augmentation, seed),
                 batch_sampler=[chunk.tolist() for chunk in chunks],
                 collate_fn=_itself,
-                num_workers=self._workers(sum(map(len, chunks)), kind),
+                num_workers=workers,
+                # joblib's processes, which train several runs at a time, have another method by default
+                multiprocessing_context=_START_METHOD if workers else None,
                 pin_memory=kind == "cuda",
                 # the loader draws a number that it does not need, which must not come from the generator of dropout
                 generator=torch.Generator(),
