@@ -111,6 +111,7 @@ class ResolvedRun(Spec):
         if self.teachers is not None:
             content["teachers"] = [teacher.identity for teacher in self.teachers]
         del content["run"]["data"]["name"]
+        content["run"]["data"].pop("workers", None)
         for place in self.run.noise.places if self.run.noise is not None else ():
             del content["run"]["noise"][place]
         for place in self.run.model.places:
