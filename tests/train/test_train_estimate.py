@@ -1,12 +1,16 @@
 """Estimates of the time of training: what is counted and measured. No test compares a time with the clock."""
 
+from typing import Any
+
 import pytest
+import torch
 
 from softtargets.data.sources import load_cached
 from softtargets.runs.store import HISTORY, RunStore
 from softtargets.train import estimate, train_run
 from softtargets.train.estimate import RunTime, estimate_run_time, estimate_total_seconds
 from softtargets.train.graph import RunGraph
+from softtargets.train.length import Length
 
 TEACHER = {"model": {"name": "mlp", "hidden": [8]}, "training": {"epochs": 1}}
 KINDS = {
@@ -99,3 +103,50 @@ def test_train_run_estimates_only_what_is_missing(small_run, tmp_path) -> None:
     for _ in range(2):
         train_run(small_run().run, runs=tmp_path, on_estimate=said.append)
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(("accumulate", "parts"), [(None, None), (8, 8), (32, 16)])
+def test_a_process_of_several_computes_its_rows_of_each_batch(small_run, accumulate, parts) -> None:
+    run = small_run(training={"devices": 2, "accumulate": accumulate, "threads": 3}).run
+    own = estimate.of_one_process(run)
+    assert (own.training.batch_size, own.training.accumulate, own.training.devices) == (16, parts, None)
+    assert estimate.of_one_process(own) is own
+    assert (run.training.cores, own.training.cores) == (6, 3)
+
+
+def test_a_run_on_several_devices_has_its_own_number_of_steps(small_run, tmp_path) -> None:
+    run = small_run(training={"devices": 2, "accumulate": 2}).run
+    measured = estimate_run_time(run, load_cached(run.data, str(tmp_path)), budget=0.0)
+    assert measured.steps == 16
+    assert measured.setup_seconds > estimate.DEVICES_START, "its processes have to start"
+
+
+def test_the_steps_of_a_stream_are_measured_without_the_start_of_its_workers(monkeypatch) -> None:
+    """An epoch takes 3 s to begin, and each step 0.5 s."""
+    clock = {"now": 0.0}
+
+    class Streaming:
+        streamed = True
+        length = Length(40, 20)
+
+        def run_steps(self, steps: int) -> None:
+            clock["now"] += 3 + 0.5 * steps
+
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: clock["now"])
+    monkeypatch.setattr(estimate, "LEAST_SAMPLES", 5)
+    trainer: Any = Streaming()
+    assert estimate._time_steps(trainer, 0.1) == pytest.approx((0.5, 3.0))
+
+
+def test_the_prediction_of_a_large_network_is_measured_on_few_rows(monkeypatch) -> None:
+    clock, asked = {"now": 0.0}, []
+
+    class Slow:
+        def predict(self, rows: torch.Tensor) -> None:
+            asked.append(len(rows))
+            clock["now"] += 0.05 * len(rows)
+
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: clock["now"])
+    trainer: Any = Slow()
+    assert estimate._time_prediction(trainer, torch.arange(5000), 1.0) == pytest.approx(0.05)
+    assert asked == [8, 8, 20]

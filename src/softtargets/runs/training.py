@@ -55,6 +55,11 @@ class TrainingSpec(Spec):
     sync_batch_norm: bool | None = None
     loggers: tuple[str, ...] | None = None
 
+    @property
+    def cores(self) -> int:
+        """Number of threads of all processes of the run."""
+        return self.threads * (self.devices or 1)
+
     @field_validator(*DEFAULTS)
     @classmethod
     def _defaults_are_none(cls, value: Any, info: ValidationInfo) -> Any:

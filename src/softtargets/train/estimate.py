@@ -1,5 +1,6 @@
 """How long training will take on this machine, from a few measured steps."""
 
+import math
 import os
 import tempfile
 import time
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
+
+from torch import Tensor
 
 from softtargets._storage import write_atomically
 from softtargets.data.dataset import Dataset
@@ -30,8 +33,10 @@ LEAST_SAMPLES = 3
 WORKER_START = 2.0
 # Kinds of runs that are measured.
 MOST_KINDS = 12
-# Rows whose prediction is measured.
-MEASURED_ROWS = 1024
+# Rows whose prediction is measured: at least and at most.
+LEAST_ROWS, MEASURED_ROWS = 8, 1024
+# Seconds of computing in which the processes of a run on several devices import Fabric and connect.
+DEVICES_START = 8.0
 
 Value = TypeVar("Value")
 
@@ -41,7 +46,7 @@ class RunTime:
     """The time that a run takes on this machine.
 
     Args:
-        setup_seconds: building the network, preparing the data, and saving the run.
+        setup_seconds: building the network, preparing the data, starting processes, and saving the run.
         step_seconds: one training step, with its share of the work that is done once per epoch.
         steps: number of steps.
         evaluation_seconds: all predictions of the run: of the validation split in training, of every split at the end.
@@ -64,9 +69,11 @@ class RunTime:
 def estimate_run_time(run: RunSpec, dataset: Dataset, *, workers: int = 1, budget: float = BUDGET) -> RunTime:
     """Measure a few training steps of a run on this machine, and estimate the time of the whole run.
 
-    The steps are real ones: the network, batch size, augmentation, objective, precision and threads of the run, on its
-    data. Untrained networks stand in for teachers, and a known transition for an estimated one. Takes about one second,
-    or the time of three steps where that is longer.
+    The steps are real ones: the network, batch size, parts, augmentation, objective, precision and threads of the run,
+    on its data, with the worker processes that decode streamed images. Untrained networks stand in for teachers, and a
+    known transition for an estimated one. Of a run on several devices, the steps of one process are measured; the time
+    in which processes exchange gradients is not known and left out. A run that may stop early is estimated to its end.
+    Takes about one second, or the time of three steps where that is longer.
 
     Args:
         run: the specification.
@@ -81,21 +88,19 @@ def estimate_run_time(run: RunSpec, dataset: Dataset, *, workers: int = 1, budge
     Raises:
         InputError: if the run does not fit the data set.
     """
+    devices = run.training.devices or 1
     with tempfile.TemporaryDirectory() as folder, quiet_machine(run.training.threads):
-        resolved = resolve(without_noise(run), dataset.fingerprint)
+        resolved = resolve(without_noise(of_one_process(run)), dataset.fingerprint)
         load = _Load()
         _trainer(resolved, dataset, Path(folder))  # the first one imports what later ones need
         trainer, setup = _timed(lambda: _trainer(resolved, dataset, Path(folder)))
-        step_seconds = _time_steps(trainer, budget)
-        split = max(dataset.splits.values(), key=len)[:MEASURED_ROWS]
-        trainer.predict(split[:8])
-        _, seconds = _timed(lambda: trainer.predict(split))
-        per_row = seconds / max(1, len(split))
+        step_seconds, epoch_seconds = _time_steps(trainer, budget)
+        per_row = _time_prediction(trainer, max(dataset.splits.values(), key=len), budget) / devices
         saving = _time_saving(trainer, Path(folder))
-        slower = load.slowdown(run.training.threads, workers)
-    steps = length_of(run, len(dataset.splits["train"])).steps
-    rows = _predicted_rows(run, dataset)
-    return RunTime(slower * (setup + saving), slower * step_seconds, steps, slower * rows * per_row)
+        slower = load.slowdown(run.training.threads, workers * devices)
+    length, rows = length_of(run, len(dataset.splits["train"])), _predicted_rows(run, dataset)
+    setup += saving + epoch_seconds * length.epochs + (0.0 if devices == 1 else DEVICES_START)
+    return RunTime(slower * setup, slower * step_seconds, length.steps, slower * rows * per_row)
 
 
 def estimate_total_seconds(
@@ -118,7 +123,7 @@ def estimate_total_seconds(
     """
     if not runs:
         return 0.0
-    threads = max(run.run.training.threads for run in runs)
+    threads = max(run.run.training.cores for run in runs)
     count = min(len(runs), workers or max(1, available_cores() // threads))
     kinds: dict[str, list[ResolvedRun]] = {}
     for run in runs:
@@ -146,11 +151,23 @@ def without_noise(run: RunSpec) -> RunSpec:
     return run.model_copy(update={"noise": None, "teachers": teachers})
 
 
+def of_one_process(run: RunSpec) -> RunSpec:
+    """Return a run on one device with the rows of each batch that a process of a run on several devices computes."""
+    training = run.training
+    if training.devices is None:
+        return run
+    rows = math.ceil(training.batch_size / training.devices)
+    parts = None if training.accumulate is None else min(training.accumulate, rows)
+    training = training.changed(batch_size=rows, accumulate=parts, devices=None, sync_batch_norm=None)
+    teachers = None if run.teachers is None else tuple(of_one_process(teacher) for teacher in run.teachers)
+    return run.model_copy(update={"training": training, "teachers": teachers})
+
+
 def _kind(run: RunSpec) -> str:
     """Return what the time of a step depends on."""
     parts = [
         run.model_dump_json(include={"data", "model", "augmentation"}),
-        run.training.model_dump_json(exclude={"epochs", "steps"}),
+        run.training.model_dump_json(exclude={"epochs", "steps", "patience", "monitor", "loggers"}),
         run.objective.name,
         *(teacher.model.model_dump_json() for teacher in run.teachers or ()),
     ]
@@ -164,7 +181,8 @@ def _timed(function: Callable[[], Value]) -> tuple[Value, float]:
 
 def _trainer(resolved: ResolvedRun, dataset: Dataset, folder: Path) -> Trainer:
     # evaluations and snapshots are counted apart
-    training = resolved.run.training.changed(evaluate_every=None, snapshot_every=None)
+    apart = dict.fromkeys(("evaluate_every", "snapshot_every", "patience", "monitor", "loggers"))
+    training = resolved.run.training.changed(**apart)
     run = resolved.run.changed(training=training)
     resolved = resolved.changed(run=run)
     stand_ins = [_untrained(teacher, dataset) for teacher in resolved.teachers or ()]
@@ -181,18 +199,40 @@ def _untrained(resolved: ResolvedRun, dataset: Dataset) -> TrainedModel:
     return TrainedModel(network, resolved)
 
 
-def _time_steps(trainer: Trainer, budget: float) -> float:
-    """Return the median seconds of a step, over whole epochs if these are short."""
+def _time_steps(trainer: Trainer, budget: float) -> tuple[float, float]:
+    """Return the median seconds of a step, over whole epochs if these are short, and the seconds to begin an epoch.
+
+    Streamed images are decoded ahead by worker processes, which take time to start. So their steps are measured within
+    one epoch, as the difference between many steps and one.
+    """
     per_epoch = trainer.length.steps_per_epoch
     trainer.run_steps(1)  # the first step allocates memory and chooses kernels
     _, seconds = _timed(lambda: trainer.run_steps(1))
+    if trainer.streamed:
+        count = min(per_epoch, max(LEAST_SAMPLES, round(budget / max(seconds, 1e-6))))
+        _, many = _timed(lambda: trainer.run_steps(count))
+        each = max(0.0, many - seconds) / max(1, count - 1)
+        return (each, max(0.0, seconds - each)) if count > 1 and each > 0 else (many / count, 0.0)
     block = min(per_epoch, max(1, round(budget / 5 / max(seconds, 1e-6))))
     samples: list[float] = []
     started = time.perf_counter()
     while len(samples) < LEAST_SAMPLES or (time.perf_counter() - started < budget and len(samples) < 50):
         _, seconds = _timed(lambda: trainer.run_steps(block))
         samples.append(seconds / block)
-    return median(samples)
+    return median(samples), 0.0
+
+
+def _time_prediction(trainer: Trainer, split: Tensor, budget: float) -> float:
+    """Return the seconds to predict one row, from as many rows as the budget allows."""
+    few = split[:LEAST_ROWS]
+    trainer.predict(few)
+    _, seconds = _timed(lambda: trainer.predict(few))
+    per_row = seconds / max(1, len(few))
+    rows = split[: min(MEASURED_ROWS, round(max(budget, 0.01) / max(per_row, 1e-6)))]
+    if len(rows) <= len(few):
+        return per_row
+    _, seconds = _timed(lambda: trainer.predict(rows))
+    return seconds / len(rows)
 
 
 def _time_saving(trainer: Trainer, folder: Path) -> float:

@@ -16,7 +16,7 @@ from softtargets.data.noise import ObservedLabels
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.noise import TrainingDynamics
-from softtargets.objectives import Objective, ObjectiveContext, TeacherFn, TrainingData
+from softtargets.objectives import Objective, ObjectiveContext, TrainingData
 from softtargets.runs.loggers import Loggers
 from softtargets.runs.network import TrainedModel, build_network
 from softtargets.runs.schedules import schedule_factor
@@ -32,7 +32,7 @@ from softtargets.train.processes import Processes
 from softtargets.train.selection import Selection
 from softtargets.train.step import Learner, SeenLogits, autocast
 from softtargets.train.streams import EpochStreams
-from softtargets.train.teachers import precompute_logits, query_online, read_cache, together
+from softtargets.train.teachers import teacher_of
 
 # Entries of the history that are no metrics.
 COUNTS = ("epoch", "step", "steps")
@@ -87,7 +87,7 @@ class Trainer:
             device=self.device,
             transition=transition,
             epochs=self.length.epochs,
-            teacher=self._teacher(teachers or ()),
+            teacher=teacher_of(run, dataset, self.inputs, teachers or (), self.processes, self._query_average),
             data=TrainingData.of(dataset, observed.labels),
         )
         self.objective: Objective = run.objective.started(context)
@@ -113,9 +113,9 @@ class Trainer:
             self.mixed,
             self.processes,
         )
-        streamed = not isinstance(dataset.inputs, Tensor) or self.inputs.drawn_alone(run.augmentation)
+        self.streamed = not isinstance(dataset.inputs, Tensor) or self.inputs.drawn_alone(run.augmentation)
         settings = (run.training.batch_size, run.augmentation, self.processes)
-        self._batches = TrainingBatches(self.inputs, streamed, self.labels, labelled, self.objective, *settings)
+        self._batches = TrainingBatches(self.inputs, self.streamed, self.labels, labelled, self.objective, *settings)
         self.selection = Selection(run.training.monitor or "accuracy", run.training.patience)
         every = run.training.snapshot_every
         self.snapshots = None if every is None else Snapshots(folder, every, self.length.epochs)
@@ -126,18 +126,6 @@ class Trainer:
         self._journal: Journal | None = None
         self._loggers = Loggers()
         self._interrupted: dict[str, Any] | None = None  # the part of an epoch before a checkpoint
-
-    def _teacher(self, teachers: Sequence[TrainedModel] | Sequence[TeacherCache]) -> TeacherFn:
-        if self.run.objective.taught_by == "average":
-            return query_online(self._query_average, self.processes)
-        caches = [teacher for teacher in teachers if isinstance(teacher, TeacherCache)]
-        if caches:
-            return read_cache(caches, self.device)
-        moved = [teacher.to(self.device) for teacher in teachers if isinstance(teacher, TrainedModel)]
-        query = query_online(together(moved), self.processes)
-        if not moved or self.run.augmentation.active:
-            return query
-        return precompute_logits(query, self.inputs, self.dataset.splits["train"], len(self.dataset.labels))
 
     def _query_average(self, inputs: Tensor) -> Tensor:
         """Return the logits of the running average of this run's own weights, (1, n, K)."""

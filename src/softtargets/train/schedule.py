@@ -101,7 +101,7 @@ def _train_each(
     """Train runs, several at a time; `ended` gets each outcome at once, from any thread."""
     if not runs:
         return
-    threads = max(run.run.training.threads for run in runs)
+    threads = max(run.run.training.cores for run in runs)
     count = min(len(runs), workers if workers is not None else max(1, available_cores() // threads))
     train = partial(execute, store=store, wait=wait, checkpoint_seconds=checkpoint_seconds)
     waiting = deque(runs)
