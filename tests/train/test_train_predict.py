@@ -158,6 +158,18 @@ def test_a_record_of_an_earlier_version_reads_the_data_of_the_run(table, tmp_pat
     assert torch.equal(*(load_file(tmp_path / f"{name}.safetensors")["logits"] for name in "pq"))
 
 
+def test_the_selected_epoch_is_predicted_if_asked_for(tmp_path) -> None:
+    training = {"epochs": 3, "precision": "float32", "evaluate_every": 1}
+    # at this learning rate the last epoch is not the best one
+    specification = {**DIGITS, "training": training, "optimizer": {"learning_rate": 0.5}}
+    folder = train_run(specification, runs=tmp_path / "runs").folder
+    recorded = read_predictions(folder)
+    assert not torch.equal(recorded["selected.test.logits"], recorded["test.logits"])
+    for selected, name in ((True, "selected.test.logits"), (False, "test.logits")):
+        predict_run(folder, "digits", tmp_path / "p.safetensors", options=PredictOptions(selected=selected))
+        assert torch.equal(load_file(tmp_path / "p.safetensors")["logits"], recorded[name])
+
+
 def test_images_in_folders_of_their_classes_and_without_labels(tmp_path) -> None:
     for split, count in (("train", 40), ("test", 12)):
         for place, name in enumerate(("dark", "bright")):

@@ -62,6 +62,12 @@ def predict(
         typer.Option(help="Part of DATA to predict (default: test if DATA has such a part, otherwise all)."),
     ] = None,
     probs: Annotated[bool, typer.Option("--probs", help="Write probabilities instead of logits.")] = False,
+    selected: Annotated[
+        bool,
+        typer.Option(
+            "--selected", help="Use the weights of the epoch that did best on the validation split (default: the last)."
+        ),
+    ] = False,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="Leave the labels of DATA out.")] = False,
 ) -> None:
     """Predict a data set with a trained run, and write a file that `evaluate` and `audit` read."""
@@ -75,6 +81,7 @@ def predict(
         split=None if split is None else split.value,  # pyright: ignore[reportArgumentType]
         probs=probs,
         labels=False if no_labels else None,
+        selected=selected,
     )
     write(show_predicted(predict_run(run, data, output, runs=runs, options=options, on_rows=_shown())))
 

@@ -37,6 +37,8 @@ class PredictOptions:
             run), or "all". None: "test" if there is such a split, otherwise all rows.
         probs: write probabilities instead of logits.
         labels: whether to write labels. None: if the data set has them.
+        selected: use the weights of the epoch that did best on the validation split, for a run that was evaluated in
+            training, instead of those after the last step.
     """
 
     label: str | None = None
@@ -46,6 +48,7 @@ class PredictOptions:
     split: Split | None = None
     probs: bool = False
     labels: bool | None = None
+    selected: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def predict_run(
             cannot be read. Errors name the file and the row.
     """
     path = output_path("output", output)
-    trained = load_run(find_run(run, runs))
+    trained = load_run(find_run(run, runs), selected=options.selected)
     device = torch.device("cuda" if trained.resolved.backend == "cuda" and torch.cuda.is_available() else "cpu")
     model, source = trained.model.to(device), _source(str(data), trained, options, device)
     kind: Kind = "probs" if options.probs else "logits"
