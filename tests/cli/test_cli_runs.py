@@ -35,7 +35,7 @@ def store(tmp_path_factory) -> RunStore:
         if fingerprint == "partial":
             (folder / HISTORY).write_text('{"epoch": 1}\n')
         elif fingerprint == "failed":
-            store.fail(resolved.identity, Failure("RuntimeError: \x1b[31mno luck", final=False))
+            store.fail(resolved, Failure("RuntimeError: \x1b[31mno luck", final=False))
         else:
             folder.rename(store.path(resolved.identity))
     return store

@@ -79,7 +79,7 @@ def test_a_partial_run_has_the_epochs_in_its_history(store) -> None:
 def test_a_failed_run_has_its_reason_and_what_is_left_of_it(store) -> None:
     other = resolve(RUN, "f")
     store.begin(other)
-    store.fail(other.identity, Failure("RuntimeError: out\nof luck", final=False))
+    store.fail(other, Failure("RuntimeError: out\nof luck", final=False))
     entry = list_runs(store.folder, status="failed").runs[0]
     assert (entry.identity, entry.reason, entry.model) == (
         other.identity,
@@ -87,11 +87,17 @@ def test_a_failed_run_has_its_reason_and_what_is_left_of_it(store) -> None:
         "mlp hidden=8,4",
     )
     store.discard_partial(other.identity)
-    assert list_runs(store.folder, status="failed").runs[0].reason == "RuntimeError: out of luck"
+    entry = list_runs(store.folder, status="failed").runs[0]
+    assert (entry.reason, entry.model, entry.epochs) == ("RuntimeError: out of luck", "mlp hidden=8,4", 2)
+    # failures of earlier versions have no specification
+    path = store.folder / f"{other.identity}.failed.json"
+    path.write_text(json.dumps({"message": "earlier", "final": False}))
+    entry = list_runs(store.folder, status="failed").runs[0]
+    assert (entry.reason, entry.model) == ("earlier", "")
 
 
 def test_a_finished_run_that_failed_before_is_finished(store, made) -> None:
-    store.fail(made[1].identity, Failure("earlier", final=False))
+    store.fail(made[1], Failure("earlier", final=False))
     assert [entry.status for entry in list_runs(store.folder).runs] == ["finished"]
 
 

@@ -134,7 +134,7 @@ def test_failures_locks_and_derived_values_replace_what_is_not_a_regular_file(tm
     assert store.failure(ID) is None
     _finished(tmp_path)
     _put(kind, tmp_path / f"{ID}.failed.json")
-    store.fail(ID, Failure("full", final=False))
+    store.fail(RESOLVED, Failure("full", final=False))
     assert store.failure(ID) == Failure("full", final=False)
 
 
@@ -179,7 +179,7 @@ def test_two_damaged_records_are_both_kept(tmp_path) -> None:
 
 def test_a_failure_is_recorded_until_the_run_is_finished(tmp_path) -> None:
     store = RunStore(tmp_path)
-    store.fail(ID, Failure("loss: finite; got nan at step 3", final=True))
+    store.fail(RESOLVED, Failure("loss: finite; got nan at step 3", final=True))
     assert store.failure(ID) == Failure("loss: finite; got nan at step 3", final=True)
     assert _finished(tmp_path).failure(ID) is None
 

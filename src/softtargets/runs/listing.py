@@ -195,7 +195,8 @@ def _failed(store: RunStore, identity: str) -> RunEntry:
     path = partial if partial.is_dir() else store.folder / f"{identity}.failed.json"
     if failure is None:
         return _entry(identity, "damaged", path, reason="the file of its failure cannot be read")
-    return _entry(identity, "failed", path, reason=" ".join(failure.message.split()))
+    told = _told(store.failed_specification(identity).encode())
+    return _entry(identity, "failed", path, reason=" ".join(failure.message.split()), **told)
 
 
 def _entry(identity: str, status: Status, path: Path, **known: Any) -> RunEntry:
@@ -214,9 +215,13 @@ def _test_accuracy(path: Path) -> float | None:
 def _described(folder: Path) -> dict[str, Any]:
     """Return what a specification says, in words; an empty table if there is none that can be read."""
     try:
-        content = read_regular(folder / SPEC)
+        return _told(read_regular(folder / SPEC))
     except (OSError, *DAMAGE):
         return {}
+
+
+def _told(content: bytes) -> dict[str, Any]:
+    """Return what the JSON of a specification says, in words."""
     try:
         run = ResolvedRun.model_validate_json(content).run
     except ValueError:

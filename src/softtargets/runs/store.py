@@ -154,10 +154,18 @@ class RunStore:
         except (OSError, *DAMAGE):
             return None
 
-    def fail(self, identity: str, failure: Failure) -> None:
+    def failed_specification(self, identity: str) -> str:
+        """Return the specification of a run that failed, as JSON; empty text if it was not recorded."""
+        try:
+            return json.dumps(_read_json(self._failed(identity))["specification"])
+        except (OSError, *DAMAGE):
+            return ""
+
+    def fail(self, resolved: ResolvedRun, failure: Failure) -> None:
         """Record that a run failed."""
-        content = {"message": failure.message, "final": failure.final}
-        path = self._failed(identity)
+        given = resolved.model_dump(mode="json")
+        content = {"message": failure.message, "final": failure.final, "specification": given}
+        path = self._failed(resolved.identity)
         _clear(path)
         write_atomically(path, (canonical_json(content) + "\n").encode())
 

@@ -93,9 +93,9 @@ def execute(
             train_on_devices(resolved, store, checkpoint_seconds)
         except DivergedError as error:
             store.discard_partial(identity)
-            return _failed(store, identity, Failure(str(error), final=True))
+            return _failed(store, resolved, Failure(str(error), final=True))
         except Exception as error:
-            return _failed(store, identity, Failure(f"{type(error).__name__}: {error}", final=False))
+            return _failed(store, resolved, Failure(f"{type(error).__name__}: {error}", final=False))
         return Outcome(identity, "trained")
 
 
@@ -123,9 +123,10 @@ def validate_setup(runs: Iterable[ResolvedRun], store: RunStore) -> None:
             Trainer(resolved, dataset, clean_labels(dataset), store.partial(resolved.identity), stand_in, None)
 
 
-def _failed(store: RunStore, identity: str, failure: Failure) -> Outcome:
+def _failed(store: RunStore, resolved: ResolvedRun, failure: Failure) -> Outcome:
+    identity = resolved.identity
     try:
-        store.fail(identity, failure)
+        store.fail(resolved, failure)
     except OSError as error:
         # a full disk: the user still sees the message, and the run counts as missing next time
         return Outcome(identity, "failed", f"{failure.message} (not recorded: {error})")
