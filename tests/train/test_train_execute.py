@@ -260,17 +260,18 @@ def _draws(resolved, monkeypatch, folder) -> dict[str, list[torch.Tensor]]:
             drawn["noise"].append(self.labels.clone())
             return batches(self, order, streams)
 
-        shift = loop.Inputs.batch
+        inputs_of = loop.Inputs.batches
 
-        def augments(self, ids, augmentation=None, generator=None):
-            if generator is not None:
-                drawn["augmentation"].append(generator.get_state())
-            return shift(self, ids, augmentation, generator)
+        def augments(self, ids, size, augmentation=None, generator=None):
+            for inputs in inputs_of(self, ids, size, augmentation, generator):
+                if generator is not None:
+                    drawn["augmentation"].append(generator.get_state())
+                yield inputs
 
         patch.setattr(loop, "build_network", build)
         patch.setattr(loop.Learner, "step", sees)
         patch.setattr(loop.TrainingBatches, "of", begins)
-        patch.setattr(loop.Inputs, "batch", augments)
+        patch.setattr(loop.Inputs, "batches", augments)
         assert execute(resolved, RunStore(folder)).status == "trained"
     return drawn
 

@@ -161,9 +161,7 @@ def test_the_k_largest_and_draws_are_what_the_student_learns_from(student, tmp_p
         teach = original(caches, device)
         return lambda ids, inputs: seen.append((ids, teach(ids, inputs))) or seen[-1][1]
 
-    from softtargets.train import loop
-
-    monkeypatch.setattr(loop, "read_cache", watches)
+    monkeypatch.setattr(teachers, "read_cache", watches)
     store = RunStore(tmp_path)
     run = student(temperature=2.0, cache={"k": 3, "residual": "drop", **FLOAT32})
     _trained(run, store)

@@ -14,7 +14,7 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.spec import AugmentationSpec
 from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, write_cache
 from softtargets.objectives import TeacherFn
-from softtargets.runs.network import TrainedModel, load_trained
+from softtargets.runs.network import ROWS, TrainedModel, load_trained
 from softtargets.runs.spec import ResolvedRun, RunSpec, canonical_json
 from softtargets.runs.store import RunStore, holds_regular_files_only, set_aside
 from softtargets.runs.streams import generator
@@ -80,10 +80,10 @@ def together(teachers: Sequence[TrainedModel]) -> Callable[[Tensor], Tensor]:
 
 def precompute_logits(query: TeacherFn, inputs: Inputs, rows: Tensor, num_examples: int) -> TeacherFn:
     """Query the teachers on all training rows before training, for students without augmentation."""
-    size = inputs.measured_rows
+    size = min(ROWS, inputs.measured_rows)
     # as in training, where images may be smaller than in evaluation
     seen = zip(rows.split(size), inputs.batches(rows, size, AugmentationSpec()), strict=True)
-    logits = torch.cat([query(ids, batch) for ids, batch in seen], dim=1)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    logits = torch.cat([query(chunk, batch) for chunk, batch in seen], dim=1)  # pyright: ignore[reportArgumentType, reportCallIssue]
     place = torch.full((num_examples,), -1, device=logits.device)
     place[rows.to(logits.device)] = torch.arange(len(rows), device=logits.device)
     return lambda ids, inputs: logits[:, place[ids]]
@@ -160,5 +160,5 @@ def _answers(
     def logits(ids: Tensor) -> Tensor:
         return model.logits(inputs.batch(ids, AugmentationSpec()))
 
-    for ids in dataset.splits["train"].split(inputs.measured_rows):
+    for ids in dataset.splits["train"].split(min(ROWS, inputs.measured_rows)):
         yield ids, partial(logits, ids)
