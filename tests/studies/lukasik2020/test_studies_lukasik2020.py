@@ -161,6 +161,15 @@ def test_cifar10_has_residual_networks_of_two_depths_and_the_grid_of_the_paper()
             assert estimated.pretraining() == baseline
 
 
+def test_table_2_is_specified_with_the_papers_network_and_optimiser() -> None:
+    runs = [item.run for item in expand(STUDY.seen_from("imagenet"), "paper", ("table2",)) if item.seed == 0]
+    assert len(runs) == 1 + 2 * 4
+    for run in runs:
+        assert (run.model.name, run.model.model_dump()["depth"], run.optimizer.name) == ("resnet_v2", 50, "lars")
+        assert run.data.validation_as_test
+        assert run.noise == SymmetricNoise(rate=0.2, inclusive=False)
+
+
 def test_claims_on_cifar10_are_those_on_digits() -> None:
     claims = {claim.id: claim for claim in STUDY.claims}
     there = [claim for claim in STUDY.claims if claim.id.endswith("-cifar10")]
