@@ -9,13 +9,15 @@
 
 enum { ST_TRUTH, ST_SINGLE, ST_DOUBLE };
 
+/* Unsigned, because sums beyond 64 bits wrap as torch's do, which is undefined for signed numbers. */
 #define FOR_ROWS(amount)                                                                                  \
     for (int64_t i = 0; i < a->rows; i++) {                                                               \
         const int64_t first = a->group == NULL ? 0 : a->group[i] * a->cells;                              \
-        a->totals[(first + (a->cell == NULL ? 0 : a->cell[i])) * a->stride] += (amount);                  \
+        totals[(first + (a->cell == NULL ? 0 : a->cell[i])) * a->stride] += (uint64_t)(amount);           \
     }
 
 int64_t ST_EXPORT(group_sums)(const group_sums_arguments *a) {
+    uint64_t *totals = (uint64_t *)a->totals;
     if (a->values == NULL) FOR_ROWS(1)
     else if (a->kind == ST_TRUTH) FOR_ROWS(((const uint8_t *)a->values)[i] != 0)
     else if (a->kind == ST_SINGLE) FOR_ROWS(llrint(((const float *)a->values)[i] * UNIT))
