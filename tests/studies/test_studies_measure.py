@@ -29,8 +29,10 @@ from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Study
 from softtargets.train.execute import resolve
 
-# without the cross entropy with a teacher, which is defined for students only
-OF_NETWORK = {name: one for name, one in MEASURES.items() if one.group not in (None, "cross_entropy")}
+# without the cross entropy with a teacher, which is defined for students only, and transfer, for runs that leave
+# classes out
+OTHERS = (None, "cross_entropy", "transfer")
+OF_NETWORK = {name: one for name, one in MEASURES.items() if one.group not in OTHERS}
 OF_EPOCHS = [name for name, one in TRACES.items() if one.group != "cross_entropy"]
 STUDY = {
     "schema_version": 1,

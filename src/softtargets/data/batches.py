@@ -55,7 +55,11 @@ class Inputs:
             self._stream = _StreamedRows(dataset.inputs, normalise, device)
             return
         # a table is normalised before it is moved, since not every device has float64
-        on_rows = normalise if dataset.is_image or dataset.is_text else self.preprocessing.on(torch.device("cpu"))
+        on_rows = (
+            normalise
+            if dataset.is_image or dataset.is_text
+            else self.preprocessing.on(torch.device("cpu"), dataset.name)
+        )
         self._rows = _TensorRows(dataset, dataset.inputs, on_rows, device)
         if self.preprocessing.view is not None:
             # for augmentation of one image after the other

@@ -58,12 +58,15 @@ class Preprocessing:
         view = dataset.inputs.view if isinstance(dataset.inputs, StreamedImages) else one_size
         return cls("images", mean, std, empty, view, ())
 
-    def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
-        """Return the function that normalises rows on a device: uint8 images or word counts, float64 tables."""
+    def on(self, device: torch.device, source: str = "") -> Callable[[Tensor], Tensor]:
+        """Return the function that normalises rows on a device: uint8 images or word counts, float64 tables.
+
+        Errors name the data set `source` if it is given.
+        """
         if self.kind == "texts":
             return partial(_tf_idf, idf=self.idf.to(device))
         if self.kind == "table":
-            return partial(_standardised, mean=self.mean.to(device), std=self.std.to(device))
+            return partial(_standardised, mean=self.mean.to(device), std=self.std.to(device), source=source)
         # (x / 255 - mean) / std as one multiplication and one addition
         scales = (1 / (255.0 * self.std), -self.mean / self.std)
         gain, offset = (scale.view(1, -1, 1, 1).to(device) for scale in scales)
@@ -100,7 +103,7 @@ def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:
     return F.normalize(torch.where(counts > 0, 1 + counts.log(), 0.0) * idf, dim=1)
 
 
-def _standardised(rows: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def _standardised(rows: Tensor, mean: Tensor, std: Tensor, source: str) -> Tensor:
     """Return the rows of a table normalised, (N, D) float32.
 
     Raises:
@@ -110,10 +113,11 @@ def _standardised(rows: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     inputs = ((rows.double() / 2 - mean / 2) / std * 2).float()
     index = first_bad(~inputs.isfinite())
     if index is not None:
+        place = f"row and column, of '{source}'" if source else "row and column"
         raise fail(
             "features",
             "numbers within 3e38 standard deviations of the training rows",
-            f"{rows[index].item()} at {index} (row and column)",
+            f"{rows[index].item()} at {index} ({place})",
             "fix or drop that row, or select other columns with features",
         )
     return inputs
