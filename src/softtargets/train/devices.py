@@ -75,9 +75,9 @@ def train_on_devices(resolved: ResolvedRun, store: RunStore, checkpoint_seconds:
 
 
 def _fabric(count: int, backend: str) -> Any:
-    from lightning_fabric import Fabric  # pyright: ignore[reportMissingImports]
-    from lightning_fabric.plugins.environments import LightningEnvironment  # pyright: ignore[reportMissingImports]
-    from lightning_fabric.strategies import DDPStrategy  # pyright: ignore[reportMissingImports]
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     # new processes of this machine, also where a cluster's scheduler or torchrun has set its variables
     strategy = DDPStrategy(start_method="spawn", cluster_environment=LightningEnvironment())
