@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from softtargets.audit.job import audit_labels
-from softtargets.audit.models import RunsFailedError
-from softtargets.audit.request import AuditOptions, AuditStage
+from softtargets.audit.request import AuditOptions, AuditStage, RunsFailedError
 from softtargets.audit.results import AuditResults
 
 if TYPE_CHECKING:

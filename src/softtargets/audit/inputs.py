@@ -9,7 +9,6 @@ from torch import Tensor
 from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.audit.evidence import LabelEvidence
-from softtargets.audit.models import cross_validate
 from softtargets.audit.request import AuditRequest, OnStage
 from softtargets.audit.results import CrossValidatedModel
 from softtargets.data import read_observed
@@ -19,7 +18,6 @@ from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec
 from softtargets.noise.streaming.blocks import LabelledBlock
 from softtargets.report.encoding import encodable, printable
-from softtargets.runs.store import RunStore
 
 OTHER_PARTS = "Only the training split is audited, not the validation and test splits of the data set."
 
@@ -60,6 +58,10 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     data = _data_spec(request)
     if data is None:
         return _without_data(request, on_stage)
+    # imported here, since the training rooms take half a second and predictions need none of them
+    from softtargets.audit.models import cross_validate
+    from softtargets.runs.store import RunStore
+
     observed = None if request.labels is None else _file_and_column(request.labels)
     store = RunStore(request.options.runs)
     dataset = load_cached(data, str(store.cache))  # pyright: ignore[reportArgumentType]

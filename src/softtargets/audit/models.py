@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softtargets._errors import InputError, fail
-from softtargets.audit.request import FOLDS, AuditOptions
+from softtargets._errors import fail
+from softtargets.audit.request import FOLDS, AuditOptions, RunsFailedError
 from softtargets.audit.results import CrossValidatedModel
 from softtargets.data import fingerprint
 from softtargets.data.dataset import Dataset
@@ -106,10 +106,6 @@ def cross_validate(
         raise RunsFailedError(f"a cross-validated model failed: {failed.message}")
     found = [read_predictions(store.path(run.identity)) for run in resolved]
     return _merge(found, _model(runs[0], _recipe(dataset), folds))
-
-
-class RunsFailedError(InputError):
-    """The training of a cross-validated model failed."""
 
 
 def _specify(

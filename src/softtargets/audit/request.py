@@ -4,18 +4,26 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from softtargets._errors import fail
+from softtargets._errors import InputError, fail
 from softtargets.data.predictions import Predictions
 from softtargets.report.encoding import printable
 from softtargets.report.folders import read_folder
 from softtargets.report.numbers import duration
-from softtargets.train.progress import Progress
+
+if TYPE_CHECKING:
+    # importing the training rooms takes half a second, which an audit of predictions need not spend
+    from softtargets.train.progress import Progress
 
 # Default number of folds, and the most that are accepted: held-out predictions gain nothing from more.
 FOLDS, MOST_FOLDS = 5, 100
 RUNS = Path("runs")
 OnStage = Callable[[str, float], None]
+
+
+class RunsFailedError(InputError):
+    """The training of a cross-validated model failed."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class AuditOptions:
     reports: Path | None = None
     runs: Path = RUNS
     workers: int | None = None
-    on_progress: Callable[[AuditStage | Progress], None] = lambda state: None
+    on_progress: "Callable[[AuditStage | Progress], None]" = lambda state: None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "runs", read_folder("runs", self.runs))
