@@ -1,21 +1,22 @@
 """The densely connected networks with bottlenecks and compression (DenseNet-BC) of Huang et al. 2017, for CIFAR."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from softtargets._checks import check_num_classes
-from softtargets._errors import fail
 from softtargets.models.layers import PooledNetwork, conv, norm_relu
 from softtargets.models.network import (
     NetworkSpec,
     Width,
+    check_depth,
     checked_image,
+    depth_rule,
     draw_convolutions,
     model,
-    nearest_depths,
 )
 
 MAX_DEPTH = 1000
@@ -44,8 +45,7 @@ class DenseNet(PooledNetwork):
     def __init__(self, input_shape: Sequence[int], num_classes: int, depth: int = 40, growth: int = 12) -> None:
         super().__init__()
         check_num_classes(num_classes)
-        if depths := nearest_depths(depth, 6, 4):
-            raise fail("depth", "6n + 4 with n >= 1", depth, f"use {' or '.join(map(str, depths))}")
+        check_depth(depth, 6, 4)
         self.input_shape = checked_image(input_shape, least=LEAST_PIXELS)
         channels = 2 * growth
         layers: list[nn.Module] = [conv(self.input_shape[0], channels)]
@@ -67,15 +67,8 @@ class DenseNetSpec(NetworkSpec):
 
     network = DenseNet
 
-    depth: int = Field(default=40, le=MAX_DEPTH)
+    depth: Annotated[int, Field(le=MAX_DEPTH), depth_rule(6, 4)] = 40
     growth: Width = 12
-
-    @field_validator("depth")
-    @classmethod
-    def _check_depth(cls, depth: int) -> int:
-        if depths := nearest_depths(depth, 6, 4):
-            raise ValueError(f"6n + 4 with n >= 1, of which {' and '.join(map(str, depths))} is nearest")
-        return depth
 
 
 class _Layer(nn.Module):

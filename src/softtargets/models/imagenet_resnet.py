@@ -1,13 +1,20 @@
 """The residual networks for ImageNet of He et al. 2016, Table 1, with a first layer for small images too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
-from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch import nn
 
 from softtargets._checks import check_num_classes
-from softtargets.models.layers import PooledNetwork, Stem, conv_norm, norm_relu, residual_stem
+from softtargets.models.layers import (
+    PooledNetwork,
+    ResidualBlock,
+    Stem,
+    bottleneck,
+    conv_norm,
+    norm_relu,
+    residual_stem,
+)
 from softtargets.models.network import NetworkSpec, Width, checked_image, draw_convolutions, model
 
 Depth = Literal[18, 34, 50, 101, 152]
@@ -48,14 +55,8 @@ class ImageNetResNet(PooledNetwork):
         super().__init__()
         check_num_classes(num_classes)
         self.input_shape = checked_image(input_shape)
-        block, expansion = (_Bottleneck, EXPANSION) if depth >= BOTTLENECK_FROM else (_Basic, 1)
-        layers: list[nn.Module] = [residual_stem(self.input_shape[0], width, stem, norm_relu(width))]
-        fan_in = width
-        for stage, count in enumerate(STAGES[depth]):
-            for place in range(count):
-                inner = width * 2**stage
-                layers.append(block(fan_in, inner, inner * expansion, 2 if stage and not place else 1))
-                fan_in = inner * expansion
+        blocks, fan_in = stages(depth, width, _Bottleneck if depth >= BOTTLENECK_FROM else _Basic)
+        layers = [residual_stem(self.input_shape[0], width, stem, norm_relu(width)), *blocks]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(fan_in, num_classes)
         draw_convolutions(self)
@@ -75,20 +76,25 @@ class ImageNetResNetSpec(NetworkSpec):
     stem: Stem = "small"
 
 
-class _Block(nn.Module):
-    """ReLU of a residual and a shortcut."""
+def stages(depth: int, width: int, block: Callable[[int, int, int, int], nn.Module]) -> tuple[list[nn.Module], int]:
+    """Return the blocks of the four stages of a depth in `STAGES`, and the number of channels after them.
 
-    def __init__(self, residual: nn.Module, fan_in: int, fan_out: int, stride: int) -> None:
-        super().__init__()
-        self.residual = residual
-        same = stride == 1 and fan_in == fan_out
-        self.shortcut = nn.Identity() if same else conv_norm(fan_in, fan_out, 1, stride)
+    Args:
+        depth: of the network.
+        width: channels of its first layer.
+        block: (fan_in, inner, fan_out, stride) -> a block.
+    """
+    blocks: list[nn.Module] = []
+    expansion, fan_in = (EXPANSION if depth >= BOTTLENECK_FROM else 1), width
+    for stage, count in enumerate(STAGES[depth]):
+        inner = width * 2**stage
+        for place in range(count):
+            blocks.append(block(fan_in, inner, inner * expansion, 2 if stage and not place else 1))
+            fan_in = inner * expansion
+    return blocks, fan_in
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        return relu(self.residual(inputs) + self.shortcut(inputs), inplace=True)
 
-
-class _Basic(_Block):
+class _Basic(ResidualBlock):
     def __init__(self, fan_in: int, inner: int, fan_out: int, stride: int) -> None:
         residual = nn.Sequential(
             conv_norm(fan_in, inner, 3, stride), nn.ReLU(inplace=True), conv_norm(inner, fan_out, 3)
@@ -96,11 +102,6 @@ class _Basic(_Block):
         super().__init__(residual, fan_in, fan_out, stride)
 
 
-class _Bottleneck(_Block):
+class _Bottleneck(ResidualBlock):
     def __init__(self, fan_in: int, inner: int, fan_out: int, stride: int) -> None:
-        residual = nn.Sequential(
-            *(conv_norm(fan_in, inner, 1), nn.ReLU(inplace=True)),
-            *(conv_norm(inner, inner, 3, stride), nn.ReLU(inplace=True)),
-            conv_norm(inner, fan_out, 1),
-        )
-        super().__init__(residual, fan_in, fan_out, stride)
+        super().__init__(bottleneck(fan_in, inner, fan_out, stride), fan_in, fan_out, stride)

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 from softtargets.models.network import check_inputs
 
@@ -27,6 +28,39 @@ class PooledNetwork(nn.Module):
         return self.head(self.features(inputs))
 
 
+class ResidualBlock(nn.Module):
+    """ReLU of a residual and a shortcut, which is a 1x1 convolution where the shape changes (He et al. 2016)."""
+
+    def __init__(self, residual: nn.Module, fan_in: int, fan_out: int, stride: int) -> None:
+        super().__init__()
+        self.residual = residual
+        same = stride == 1 and fan_in == fan_out
+        self.shortcut = nn.Identity() if same else conv_norm(fan_in, fan_out, 1, stride)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return (N, fan_out, H, W) activations."""
+        return relu(self.residual(inputs) + self.shortcut(inputs), inplace=True)
+
+
+class PreActivationBlock(nn.Module):
+    """A residual of normalised and activated inputs, and a shortcut of the inputs themselves.
+
+    Where the shape changes, the shortcut is a 1x1 convolution of the activated inputs.
+    """
+
+    def __init__(self, residual: nn.Module, fan_in: int, fan_out: int, stride: int) -> None:
+        super().__init__()
+        self.activation = norm_relu(fan_in)
+        self.residual = residual
+        self.projection = None if stride == 1 and fan_in == fan_out else conv(fan_in, fan_out, 1, stride)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return (N, fan_out, H, W) activations."""
+        activated = self.activation(inputs)
+        shortcut = inputs if self.projection is None else self.projection(activated)
+        return self.residual(activated) + shortcut
+
+
 def conv(fan_in: int, fan_out: int, size: int = 3, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     """Return a convolution without bias that keeps the resolution, or divides it by `stride` (rounded up)."""
     return nn.Conv2d(fan_in, fan_out, size, stride, padding=size // 2, groups=groups, bias=False)
@@ -40,6 +74,15 @@ def norm_relu(channels: int) -> nn.Sequential:
 def conv_norm(fan_in: int, fan_out: int, size: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
     """Return a convolution and batch normalisation."""
     return nn.Sequential(conv(fan_in, fan_out, size, stride, groups), nn.BatchNorm2d(fan_out))
+
+
+def bottleneck(fan_in: int, inner: int, fan_out: int, stride: int, groups: int = 1) -> nn.Sequential:
+    """Return 1x1, 3x3 and 1x1 convolutions with normalisation, and ReLU between them."""
+    return nn.Sequential(
+        *(conv_norm(fan_in, inner, 1), nn.ReLU(inplace=True)),
+        *(conv_norm(inner, inner, 3, stride, groups), nn.ReLU(inplace=True)),
+        conv_norm(inner, fan_out, 1),
+    )
 
 
 def residual_stem(fan_in: int, width: int, stem: Stem, *after: nn.Module) -> nn.Sequential:

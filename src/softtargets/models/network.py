@@ -211,3 +211,21 @@ def nearest_depths(depth: int, step: int, rest: int) -> tuple[int, ...]:
         return (step + rest,)
     below = depth - (depth - rest) % step
     return () if below == depth else (below, below + step)
+
+
+def check_depth(depth: int, step: int, rest: int) -> None:
+    """Require a depth of the form step n + rest with n >= 1."""
+    if depths := nearest_depths(depth, step, rest):
+        raise fail("depth", f"{step}n + {rest} with n >= 1", depth, f"use {' or '.join(map(str, depths))}")
+
+
+def depth_rule(step: int, rest: int) -> AfterValidator:
+    """Return the validator of a field whose value has the form step n + rest with n >= 1."""
+
+    def check(depth: int) -> int:
+        if depths := nearest_depths(depth, step, rest):
+            nearest = " and ".join(map(str, depths))
+            raise ValueError(f"{step}n + {rest} with n >= 1, of which {nearest} is nearest")
+        return depth
+
+    return AfterValidator(check)

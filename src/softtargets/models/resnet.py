@@ -1,14 +1,14 @@
 """The residual networks for small images of He et al. 2016, Sec. 4.2."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
 from softtargets._checks import check_num_classes
-from softtargets._errors import fail
-from softtargets.models.network import NetworkSpec, Width, check_inputs, checked_shape, model, nearest_depths
+from softtargets.models.network import NetworkSpec, Width, check_depth, check_inputs, checked_shape, depth_rule, model
 
 # The paper's deepest network has 1202 layers.
 MAX_DEPTH = 1202
@@ -33,8 +33,7 @@ class ResNet(nn.Module):
     def __init__(self, input_shape: Sequence[int], num_classes: int, depth: int = 20, width: int = 16) -> None:
         super().__init__()
         check_num_classes(num_classes)
-        if depths := nearest_depths(depth, 6, 2):
-            raise fail("depth", "6n + 2 with n >= 1", depth, f"use {' or '.join(map(str, depths))}")
+        check_depth(depth, 6, 2)
         self.input_shape = checked_shape(input_shape, "(C, H, W), the shape of an image", ndim=3)
         self.stem = nn.Sequential(_conv(self.input_shape[0], width, 1), nn.BatchNorm2d(width), nn.ReLU())
         channels = [width] + [width * scale for scale in (1, 2, 4) for _ in range((depth - 2) // 6)]
@@ -60,15 +59,8 @@ class ResNetSpec(NetworkSpec):
 
     network = ResNet
 
-    depth: int = Field(default=20, le=MAX_DEPTH)
+    depth: Annotated[int, Field(le=MAX_DEPTH), depth_rule(6, 2)] = 20
     width: Width = 16
-
-    @field_validator("depth")
-    @classmethod
-    def _check_depth(cls, depth: int) -> int:
-        if depths := nearest_depths(depth, 6, 2):
-            raise ValueError(f"6n + 2 with n >= 1, of which {' and '.join(map(str, depths))} is nearest")
-        return depth
 
 
 class _Block(nn.Module):

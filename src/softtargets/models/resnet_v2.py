@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from softtargets._checks import check_num_classes
-from softtargets.models.imagenet_resnet import BOTTLENECK_FROM, EXPANSION, STAGES, Depth
-from softtargets.models.layers import PooledNetwork, Stem, conv, norm_relu, residual_stem
+from softtargets.models.imagenet_resnet import Depth, stages
+from softtargets.models.layers import PooledNetwork, PreActivationBlock, Stem, conv, norm_relu, residual_stem
 from softtargets.models.network import NetworkSpec, Width, checked_image, draw_convolutions, model
 
 
@@ -34,14 +34,8 @@ class ResNetV2(PooledNetwork):
         super().__init__()
         check_num_classes(num_classes)
         self.input_shape = checked_image(input_shape)
-        expansion = EXPANSION if depth >= BOTTLENECK_FROM else 1
-        layers: list[nn.Module] = [residual_stem(self.input_shape[0], width, stem)]
-        fan_in = width
-        for stage, count in enumerate(STAGES[depth]):
-            for place in range(count):
-                inner = width * 2**stage
-                layers.append(_Block(fan_in, inner, inner * expansion, 2 if stage and not place else 1))
-                fan_in = inner * expansion
+        blocks, fan_in = stages(depth, width, _Block)
+        layers = [residual_stem(self.input_shape[0], width, stem), *blocks]
         self.body = nn.Sequential(*layers, norm_relu(fan_in))
         self.head = nn.Linear(fan_in, num_classes)
         draw_convolutions(self)
@@ -61,22 +55,14 @@ class ResNetV2Spec(NetworkSpec):
     stem: Stem = "small"
 
 
-class _Block(nn.Module):
+class _Block(PreActivationBlock):
     """Two 3x3 convolutions, or a bottleneck if the output is wider than the inner layers."""
 
     def __init__(self, fan_in: int, inner: int, fan_out: int, stride: int) -> None:
-        super().__init__()
-        self.activation = norm_relu(fan_in)
         if inner == fan_out:
             convolutions = [conv(fan_in, inner, 3, stride), conv(inner, fan_out, 3)]
         else:
             convolutions = [conv(fan_in, inner, 1), conv(inner, inner, 3, stride), conv(inner, fan_out, 1)]
         first, *others = convolutions
-        self.residual = nn.Sequential(first, *(layer for each in others for layer in (norm_relu(inner), each)))
-        same = stride == 1 and fan_in == fan_out
-        self.projection = None if same else conv(fan_in, fan_out, 1, stride)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        activated = self.activation(inputs)
-        shortcut = inputs if self.projection is None else self.projection(activated)
-        return self.residual(activated) + shortcut
+        residual = nn.Sequential(first, *(layer for each in others for layer in (norm_relu(inner), each)))
+        super().__init__(residual, fan_in, fan_out, stride)

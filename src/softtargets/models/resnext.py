@@ -1,21 +1,21 @@
 """The ResNeXt networks for CIFAR of Xie et al. 2017, Sec. 5.3."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from pydantic import Field, field_validator
-from torch import Tensor, nn
-from torch.nn.functional import relu
+from pydantic import Field
+from torch import nn
 
 from softtargets._checks import check_num_classes
-from softtargets._errors import fail
-from softtargets.models.layers import PooledNetwork, conv_norm
+from softtargets.models.layers import PooledNetwork, ResidualBlock, bottleneck, conv_norm
 from softtargets.models.network import (
     NetworkSpec,
     Width,
+    check_depth,
     checked_image,
+    depth_rule,
     draw_convolutions,
     model,
-    nearest_depths,
 )
 
 MAX_DEPTH = 1001
@@ -50,15 +50,16 @@ class ResNeXt(PooledNetwork):
     ) -> None:
         super().__init__()
         check_num_classes(num_classes)
-        if depths := nearest_depths(depth, 9, 2):
-            raise fail("depth", "9n + 2 with n >= 1", depth, f"use {' or '.join(map(str, depths))}")
+        check_depth(depth, 9, 2)
         self.input_shape = checked_image(input_shape)
         layers: list[nn.Module] = [conv_norm(self.input_shape[0], width), nn.ReLU(inplace=True)]
         fan_in = width
         for stage in range(3):
             for place in range((depth - 2) // 9):
                 inner, fan_out = cardinality * base_width * 2**stage, 4 * width * 2**stage
-                layers.append(_Block(fan_in, inner, fan_out, 2 if stage and not place else 1, cardinality))
+                stride = 2 if stage and not place else 1
+                residual = bottleneck(fan_in, inner, fan_out, stride, cardinality)
+                layers.append(ResidualBlock(residual, fan_in, fan_out, stride))
                 fan_in = fan_out
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(fan_in, num_classes)
@@ -74,29 +75,7 @@ class ResNeXtSpec(NetworkSpec):
 
     network = ResNeXt
 
-    depth: int = Field(default=11, le=MAX_DEPTH)
+    depth: Annotated[int, Field(le=MAX_DEPTH), depth_rule(9, 2)] = 11
     cardinality: Width = 4
     base_width: Width = 8
     width: Width = 16
-
-    @field_validator("depth")
-    @classmethod
-    def _check_depth(cls, depth: int) -> int:
-        if depths := nearest_depths(depth, 9, 2):
-            raise ValueError(f"9n + 2 with n >= 1, of which {' and '.join(map(str, depths))} is nearest")
-        return depth
-
-
-class _Block(nn.Module):
-    def __init__(self, fan_in: int, inner: int, fan_out: int, stride: int, groups: int) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(
-            *(conv_norm(fan_in, inner, 1), nn.ReLU(inplace=True)),
-            *(conv_norm(inner, inner, 3, stride, groups), nn.ReLU(inplace=True)),
-            conv_norm(inner, fan_out, 1),
-        )
-        same = stride == 1 and fan_in == fan_out
-        self.shortcut = nn.Identity() if same else conv_norm(fan_in, fan_out, 1, stride)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return relu(self.residual(inputs) + self.shortcut(inputs), inplace=True)

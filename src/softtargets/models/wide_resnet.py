@@ -1,21 +1,22 @@
 """The wide residual networks of Zagoruyko and Komodakis 2016."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from pydantic import Field, field_validator
-from torch import Tensor, nn
+from pydantic import Field
+from torch import nn
 
 from softtargets._checks import check_num_classes
-from softtargets._errors import fail
 from softtargets._spec import Share
-from softtargets.models.layers import PooledNetwork, conv, norm_relu
+from softtargets.models.layers import PooledNetwork, PreActivationBlock, conv, norm_relu
 from softtargets.models.network import (
     NetworkSpec,
     Width,
+    check_depth,
     checked_image,
+    depth_rule,
     draw_convolutions,
     model,
-    nearest_depths,
 )
 
 MAX_DEPTH = 1000
@@ -44,8 +45,7 @@ class WideResNet(PooledNetwork):
     ) -> None:
         super().__init__()
         check_num_classes(num_classes)
-        if depths := nearest_depths(depth, 6, 4):
-            raise fail("depth", "6n + 4 with n >= 1", depth, f"use {' or '.join(map(str, depths))}")
+        check_depth(depth, 6, 4)
         self.input_shape = checked_image(input_shape)
         layers: list[nn.Module] = [conv(self.input_shape[0], STEM_WIDTH)]
         fan_in = STEM_WIDTH
@@ -65,28 +65,14 @@ class WideResNetSpec(NetworkSpec):
 
     network = WideResNet
 
-    depth: int = Field(default=16, le=MAX_DEPTH)
+    depth: Annotated[int, Field(le=MAX_DEPTH), depth_rule(6, 4)] = 16
     widen: Width = 2
     dropout: Share = 0.0
 
-    @field_validator("depth")
-    @classmethod
-    def _check_depth(cls, depth: int) -> int:
-        if depths := nearest_depths(depth, 6, 4):
-            raise ValueError(f"6n + 4 with n >= 1, of which {' and '.join(map(str, depths))} is nearest")
-        return depth
 
-
-class _Block(nn.Module):
+class _Block(PreActivationBlock):
     def __init__(self, fan_in: int, fan_out: int, stride: int, dropout: float) -> None:
-        super().__init__()
-        self.activation = norm_relu(fan_in)
-        self.residual = nn.Sequential(
+        residual = nn.Sequential(
             conv(fan_in, fan_out, 3, stride), norm_relu(fan_out), nn.Dropout(dropout), conv(fan_out, fan_out)
         )
-        self.projection = None if stride == 1 and fan_in == fan_out else conv(fan_in, fan_out, 1, stride)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        activated = self.activation(inputs)
-        shortcut = inputs if self.projection is None else self.projection(activated)
-        return self.residual(activated) + shortcut
+        super().__init__(residual, fan_in, fan_out, stride)
