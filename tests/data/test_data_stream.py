@@ -17,8 +17,11 @@ from softtargets._errors import InputError
 from softtargets.data import Dataset, DataSpec, load, normalization
 from softtargets.data import _images as images_module
 from softtargets.data.batches import Inputs, check_augmentation
+from softtargets.data.preprocessing import Preprocessing
+from softtargets.data.settings import ResizedCrop
 from softtargets.data.spec import AugmentationSpec
 from softtargets.data.stream import StreamedImages
+from softtargets.data.views import View
 
 CPU = torch.device("cpu")
 ALL = AugmentationSpec.parse(
@@ -61,7 +64,23 @@ def test_images_of_several_sizes_need_a_size(folder: Path) -> None:
     assert isinstance(data.inputs, StreamedImages)
     assert (data.is_image, data.input_shape, data.class_names) == (True, (3, 8, 8), ("cat", "dog"))
     assert Inputs(data, CPU).batch(torch.arange(12)).shape == (12, 3, 8, 8)
-    refused("stream: true, or left out, for images that are resized; got False", folder, size=8, stream=False)
+
+
+def test_resized_images_are_held_in_memory_if_they_are_not_to_be_streamed(folder: Path, tmp_path: Path) -> None:
+    for resize in (None, 8, 11):
+        streamed = loaded(folder, size=8, resize=resize)
+        for held in (loaded(folder, size=8, resize=resize, stream=False) for _ in range(2)):
+            assert isinstance(held.inputs, torch.Tensor)
+            assert torch.equal(held.inputs, torch.stack([streamed.inputs[row] for row in range(12)]))
+            assert Preprocessing.of(held).view == Preprocessing.of(streamed).view
+    again = load(DataSpec(name=str(folder), size=8, stream=False), cache=tmp_path / "cache")
+    restored = load(DataSpec(name=str(folder), size=8, stream=False), cache=tmp_path / "cache")
+    assert torch.equal(again.inputs, restored.inputs)
+    assert again.view == restored.view == View(3, (8, 8), (8, 8), 7 / 8)
+    text = "test_size: left out, or data.size (8), for images that are held in memory; got 12"
+    refused(text, folder, size=8, test_size=12, stream=False)
+    with pytest.raises(InputError, match="resized_crop: left out for images that are resized once and held in memory"):
+        check_augmentation(AugmentationSpec(resized_crop=ResizedCrop()), again)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

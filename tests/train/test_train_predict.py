@@ -170,7 +170,10 @@ def test_the_selected_epoch_is_predicted_if_asked_for(tmp_path) -> None:
         assert torch.equal(load_file(tmp_path / "p.safetensors")["logits"], recorded[name])
 
 
-def test_images_in_folders_of_their_classes_and_without_labels(tmp_path) -> None:
+@pytest.mark.parametrize(
+    "view", [{}, {"resize": 12}, {"resize": 13, "stream": False}], ids=["streamed", "whole", "held"]
+)
+def test_images_in_folders_of_their_classes_and_without_labels(tmp_path, view: dict[str, Any]) -> None:
     for split, count in (("train", 40), ("test", 12)):
         for place, name in enumerate(("dark", "bright")):
             (tmp_path / "set" / split / name).mkdir(parents=True)
@@ -179,7 +182,7 @@ def test_images_in_folders_of_their_classes_and_without_labels(tmp_path) -> None
                 picture = Image.new("RGB", size, (40 + 120 * place + number, 50, 60))
                 picture.save(tmp_path / "set" / split / name / f"{number}.png")
     specification = {
-        "data": {"name": str(tmp_path / "set"), "size": 12},
+        "data": {"name": str(tmp_path / "set"), "size": 12, **view},
         "model": {"name": "convnet", "widths": [4]},
         "training": {"epochs": 1, "batch_size": 16, "precision": "float32"},
     }

@@ -17,9 +17,10 @@ from torch import Tensor
 from softtargets._storage import open_regular, parse_json
 from softtargets.data.encoded import EncodedImages, Strings
 from softtargets.data.spec import DataSpec
+from softtargets.data.views import View
 
 # Increase when the decoding changes, so that cached copies of an earlier version are not used.
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class Content:
         texts: the texts, if the inputs are word counts.
         labelled: (N,) bool, False for a row without a label; None if all rows have one.
         columns: the columns of a table's numbers, or of texts.
+        view: what images in memory show of their files, if they were resized.
     """
 
     inputs: Tensor | EncodedImages
@@ -43,6 +45,7 @@ class Content:
     texts: tuple[str, ...] | None = None
     labelled: Tensor | None = None
     columns: tuple[str, ...] = ()
+    view: View | None = None
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of every value, type, shape and name; of streamed images of their encoded bytes."""
@@ -93,6 +96,7 @@ def store(cache: Path, name: str, content: Content) -> None:
     metadata = {
         "class_names": json.dumps(content.class_names),
         "columns": json.dumps(content.columns),
+        "view": json.dumps(None if content.view is None else content.view.to_dict()),
         "checksum": _checksum(tensors),
     }
     part = cache / f".{name}.{os.getpid()}-{uuid.uuid4().hex}.part"
@@ -126,7 +130,9 @@ def restore(cache: Path, name: str, images: Path | None) -> Content | None:
         else:
             inputs = tensors.pop("inputs")
         names, columns = (tuple(parse_json(metadata[name])) for name in ("class_names", "columns"))
-        return Content(inputs, **tensors, class_names=names, texts=texts, columns=columns)
+        seen = parse_json(metadata["view"])
+        view = None if seen is None else View.from_dict(seen)
+        return Content(inputs, **tensors, class_names=names, texts=texts, columns=columns, view=view)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
 

@@ -19,6 +19,7 @@ from softtargets.data._tables import Part
 from softtargets.data.encoded import EncodedImages, Strings, TemporaryImages
 from softtargets.data.limits import check_bytes
 from softtargets.data.spec import DataSpec
+from softtargets.data.views import View
 
 # Decoded images of more bytes are streamed unless the specification says otherwise. It is not a share of the machine's
 # memory: whether images are streamed changes what an augmentation draws, and so the results.
@@ -61,7 +62,9 @@ def _paths(folder: Path, names: Sequence[str]) -> Iterator[str]:
         yield os.path.join(folder, name)
 
 
-def read_images(parts: Sequence[Part], spec: DataSpec, packed: Path | None) -> Tensor | EncodedImages:
+def read_images(
+    parts: Sequence[Part], spec: DataSpec, packed: Path | None
+) -> tuple[Tensor | EncodedImages, View | None]:
     """Decode all images into memory, or leave them encoded if they are to be streamed.
 
     Args:
@@ -70,7 +73,8 @@ def read_images(parts: Sequence[Part], spec: DataSpec, packed: Path | None) -> T
         packed: the file that encoded images of data files are copied into; None: a temporary one.
 
     Returns:
-        (N, C, H, W) uint8, C = 1 or 3; or the encoded images.
+        images: (N, C, H, W) uint8, C = 1 or 3; or the encoded images.
+        view: what images in memory show of their files, if they were resized; else None.
 
     Raises:
         InputError: an image that cannot be read, with its file and row; images of several sizes without a size to
@@ -79,9 +83,9 @@ def read_images(parts: Sequence[Part], spec: DataSpec, packed: Path | None) -> T
     asked = {spec.size, spec.test_size, spec.resize} - {None}
     total = sum(len(part.table) for part in parts)
     if spec.stream is None and not asked and _bytes(total, next(_headers(parts))) <= STREAMED_BYTES:
-        return decode(parts)
+        return decode(parts), None
     if spec.stream is False and not asked:
-        return decode(parts)
+        return decode(parts), None
     heads = list(_headers(parts))
     first = heads[0]
     other = next((row for row, head in enumerate(heads) if head.size != first.size), None)
@@ -90,10 +94,19 @@ def read_images(parts: Sequence[Part], spec: DataSpec, packed: Path | None) -> T
         raise _of_another_size(first.size, heads[other].size, place)
     resized = bool(asked) and (other is not None or not asked == {first.height} == {first.width})
     if resized and spec.stream is False:
-        raise fail("stream", "true, or left out, for images that are resized", False, "remove it, or remove the sizes")
+        view = _held_view(spec, max(head.channels for head in heads))
+        return decode(parts, view), view
     if spec.stream or resized or _bytes(total, max(heads, key=lambda head: head.channels)) > STREAMED_BYTES:
-        return _left_encoded(parts, heads, packed)
-    return decode(parts)
+        return _left_encoded(parts, heads, packed), None
+    return decode(parts), None
+
+
+def _held_view(spec: DataSpec, channels: int) -> View:
+    """Return what resized images in memory show of their files."""
+    if spec.test_size not in (None, spec.size):
+        required = f"left out, or data.size ({spec.size}), for images that are held in memory"
+        raise fail("test_size", required, spec.test_size, "remove it, or remove stream = false")
+    return View.of(spec, channels, None)
 
 
 def _bytes(count: int, head: Header) -> int:
@@ -123,8 +136,12 @@ def _headers(parts: Sequence[Part]) -> Iterator[Header]:
         yield header(source, place)
 
 
-def decode(parts: Sequence[Part]) -> Tensor:
+def decode(parts: Sequence[Part], view: View | None = None) -> Tensor:
     """Decode every image, to one grey channel if all of them are grey, else to RGB; see :func:`_pixels.upright`.
+
+    Args:
+        parts: every file of the data set.
+        view: what to keep of each image, as in evaluation; None: all of it.
 
     Returns:
         (N, C, H, W) uint8, C = 1 or 3.
@@ -137,7 +154,7 @@ def decode(parts: Sequence[Part]) -> Tensor:
     total = sum(len(part.table) for part in parts)
     for row, (place, source) in enumerate(_sources(parts)):
         with opened(source, place) as image:
-            pixels = torch.from_numpy(array(upright(image)))
+            pixels = torch.from_numpy(array(upright(image)) if view is None else view.pixels(image))
         if row == 0:
             check_bytes("image", total * pixels.numel(), f"{total:,} images of {_size(pixels)}", _REMEDY)
             images = torch.empty(total, *pixels.shape, dtype=torch.uint8)

@@ -14,6 +14,7 @@ from softtargets.data.limits import check_bytes
 from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.spec import AugmentationSpec
 from softtargets.data.stream import ROWS_PER_TASK, StreamedImages
+from softtargets.data.views import View
 
 # Bytes of float32 inputs that are gathered at a time: several small batches, or one large batch.
 BLOCK_BYTES = 2**22
@@ -61,9 +62,9 @@ class Inputs:
             else self.preprocessing.on(torch.device("cpu"), dataset.name)
         )
         self._rows = _TensorRows(dataset, dataset.inputs, on_rows, device)
-        if self.preprocessing.view is not None:
+        if dataset.is_image:
             # for augmentation of one image after the other
-            images = StreamedImages(dataset.inputs, self.preprocessing.view, dataset.workers)
+            images = StreamedImages(dataset.inputs, View.whole(dataset.input_shape), dataset.workers)
             self._stream = _StreamedRows(images, normalise, device)
 
     @property
@@ -211,9 +212,14 @@ def check_augmentation(augmentation: AugmentationSpec, dataset: Dataset) -> None
     if augmentation.active and not dataset.is_image:
         got = f"{'texts' if dataset.is_text else 'a table'} ('{dataset.name}')"
         raise fail("augmentation", "a data set of images", got, "remove the augmentation")
-    if augmentation.random_crop and not (isinstance(dataset.inputs, StreamedImages) and dataset.inputs.view.share < 1):
+    view = dataset.inputs.view if isinstance(dataset.inputs, StreamedImages) else None
+    if augmentation.random_crop and (view is None or view.share is None or view.share == 1):
         remedy = "set data.resize above data.size, or use crop_padding"
         raise fail("augmentation.random_crop", "images that are larger than data.size", dataset.input_shape, remedy)
+    if augmentation.resized_crop is not None and dataset.view is not None:
+        required = "left out for images that are resized once and held in memory"
+        got = f"scale {augmentation.resized_crop.scale}"
+        raise fail("augmentation.resized_crop", required, got, "remove data.stream = false, or the resized crop")
     farthest = max(augmentation.crop_padding, augmentation.shift)
     smallest = min(dataset.input_shape[-2:])
     if farthest >= smallest:

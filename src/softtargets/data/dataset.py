@@ -16,6 +16,7 @@ from torch import Tensor
 from softtargets._storage import parse_json, read_regular, write_atomically
 from softtargets.data.spec import AugmentationSpec
 from softtargets.data.stream import ROWS_PER_TASK, StreamedImages
+from softtargets.data.views import View
 
 SPLITS = ("train", "validation", "test")
 # Training images of a stream from which the mean and the standard deviation are computed.
@@ -43,6 +44,7 @@ class Dataset:
         given_normalization: (C,) mean and (C,) standard deviation of images, if the specification gives them.
         workers: Number of worker processes that decode or augment images; None: chosen by the number of cores.
         columns: The names of the columns of a table, or of the column of texts; empty for images.
+        view: What images in memory show of their files, if they were resized.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Dataset:
     given_normalization: tuple[Tensor, Tensor] | None = None
     workers: int | None = None
     columns: tuple[str, ...] = ()
+    view: View | None = None
 
     def __post_init__(self) -> None:
         if len(self.origin) == 0:

@@ -1,7 +1,7 @@
 """How the rows of a data set become the inputs of a network, as a value that is recorded with a run."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -53,10 +53,8 @@ class Preprocessing:
         mean, std = normalization(dataset)
         if not dataset.is_image:
             return cls("table", mean, std, empty, None, dataset.columns)
-        channels, height, width = dataset.input_shape
-        one_size = View(channels, (height, width), (height, width))
-        view = dataset.inputs.view if isinstance(dataset.inputs, StreamedImages) else one_size
-        return cls("images", mean, std, empty, view, ())
+        view = dataset.inputs.view if isinstance(dataset.inputs, StreamedImages) else dataset.view
+        return cls("images", mean, std, empty, view or View.whole(dataset.input_shape), ())
 
     def on(self, device: torch.device, source: str = "") -> Callable[[Tensor], Tensor]:
         """Return the function that normalises rows on a device: uint8 images or word counts, float64 tables.
@@ -75,7 +73,7 @@ class Preprocessing:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, which :meth:`from_dict` reads without rounding."""
         numbers = {name: getattr(self, name).double().tolist() for name in ("mean", "std", "idf")}
-        view = None if self.view is None else asdict(self.view)
+        view = None if self.view is None else self.view.to_dict()
         return {"kind": self.kind, **numbers, "view": view, "columns": list(self.columns)}
 
     @classmethod
@@ -88,13 +86,12 @@ class Preprocessing:
         kind, view = content["kind"], content["view"]
         dtype = torch.float64 if kind == "table" else torch.float32
         mean, std, idf = (torch.tensor(content[name], dtype=dtype) for name in ("mean", "std", "idf"))
-        if view is not None:
-            view = View(view["channels"], tuple(view["train"]), tuple(view["test"]), view["share"])
-        return cls(kind, mean, std, idf, view, tuple(content["columns"]))
+        return cls(kind, mean, std, idf, view and View.from_dict(view), tuple(content["columns"]))
 
 
 def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
-    return (images.float() * gain + offset).contiguous(memory_format=torch.channels_last)
+    # in place, since every block of a large batch that is freed raises the memory of a stream; uint8 is always copied
+    return images.float().mul_(gain).add_(offset).contiguous(memory_format=torch.channels_last)
 
 
 def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:

@@ -131,7 +131,7 @@ def _decoded(part: Part, like: Preprocessing) -> Tensor:
         place = part.place(row)
         with opened_in_thread(source, place) as image:
             found = header_of(image)
-            if view.share == 1 and found.size != view.test:
+            if view.share is None and found.size != view.test:
                 height, width = view.test
                 required = f"images of {width}x{height}, as the run was trained on"
                 remedy = "resize or crop them beforehand, or train with data.size"

@@ -76,6 +76,7 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
         chosen_classes=spec.classes is not None,
         workers=spec.workers,
         columns=content.columns,
+        view=content.view,
     )
     _check_classes(data, spec)
     if spec.normalization is None:
@@ -155,18 +156,20 @@ def _assembled(parts: list[Part], spec: DataSpec, packed: Path | None) -> Conten
     # labels first, so that an error in them is reported before 60,000 images are decoded
     found = read_labels(parts, spec)
     columns = find_text(parts, spec)
-    texts = None
+    texts = view = None
     if columns.text:
         texts = read_texts(parts, columns.text)
         inputs = count_words(texts)
+    elif columns.image:
+        inputs, view = read_images(parts, spec, packed)
     else:
-        inputs = read_images(parts, spec, packed) if columns.image else read_features(parts, columns.features)
+        inputs = read_features(parts, columns.features)
     if not columns.image:
         _refuse_image_settings(spec)
     rows = torch.tensor([len(part.table) for part in parts])
     origin = torch.tensor([SPLITS.index(part.split) for part in parts], dtype=torch.uint8).repeat_interleave(rows)
     named = (columns.text,) if columns.text else columns.features
-    return Content(inputs, found.labels, origin, found.class_names, texts, found.labelled, named)
+    return Content(inputs, found.labels, origin, found.class_names, texts, found.labelled, named, view)
 
 
 def _refuse_image_settings(spec: DataSpec) -> None:

@@ -83,9 +83,10 @@ class DataSpec(Spec):
             `test_size`, or `test_size` itself for images that all have exactly this size.
         normalization: "imagenet", or the mean and standard deviation of each channel of images. None: those of the
             training images (of a stream, of at most 5,000 of them).
-        stream: True: images are decoded when they are needed, by worker processes. False: all are held in memory. None:
-            images are streamed if they have several sizes or take more than 2 GiB decoded, or if `size`, `test_size`
-            or `resize` asks for another size than theirs.
+        stream: True: images are decoded when they are needed, by worker processes. False: all are held in memory, and
+            if `size` or `resize` asks for another size than theirs, they are resized once. None: images are streamed if
+            they have several sizes or take more than 2 GiB decoded, or if `size`, `test_size` or `resize` asks for
+            another size than theirs.
         workers: Number of worker processes that decode streamed images; 0 is the training process. It does not change
             results and is not part of a run's identity. None: one per core that training leaves, at least one.
     """

@@ -1,8 +1,9 @@
 """What a network sees of an image: its size, the part that is cut out, and random augmentation of one image."""
 
 import math
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -27,13 +28,19 @@ class View:
         train: (height, width) in training.
         test: (height, width) in evaluation and prediction.
         share: side of the central square that is cut out, as a share of the image's shorter side, in (0, 1]. With 1, an
-            image that has the right size is left as it is.
+            image that has the right size is left as it is. None: images have this size, and none is resized.
     """
 
     channels: int
     train: tuple[int, int]
     test: tuple[int, int]
-    share: float = 1.0
+    share: float | None = None
+
+    @classmethod
+    def whole(cls, shape: Sequence[int]) -> Self:
+        """Return the view that leaves images of this shape, (C, H, W), as they are."""
+        channels, height, width = shape
+        return cls(channels, (height, width), (height, width))
 
     @classmethod
     def of(cls, spec: DataSpec, channels: int, one_size: tuple[int, int] | None) -> Self:
@@ -52,6 +59,19 @@ class View:
         if spec.resize is None and one_size == (tested, tested):
             share = 1.0
         return cls(channels, (spec.size, spec.size), (tested, tested), share)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, which :meth:`from_dict` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Read what :meth:`to_dict` returned.
+
+        Raises:
+            KeyError or TypeError: if it is something else.
+        """
+        return cls(content["channels"], tuple(content["train"]), tuple(content["test"]), content["share"])
 
     def pixels(
         self,
@@ -96,7 +116,7 @@ class View:
         self, width: int, height: int, size: tuple[int, int], across: float = 0.5, down: float = 0.5
     ) -> Crop | None:
         """Return the square of the view's share at a place in [0, 1]^2, of which the centre is (1/2, 1/2)."""
-        if self.share == 1 and (height, width) == size:
+        if self.share is None or (self.share == 1 and (height, width) == size):
             return None
         side = self.share * min(width, height)
         left, top = across * (width - side), down * (height - side)
