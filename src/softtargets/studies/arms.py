@@ -89,10 +89,17 @@ class Scale(Spec):
 
 
 class Setting(Spec):
-    """Scales for some of the outputs, for additional data sets."""
+    """Scales for some of the outputs, for additional data sets.
+
+    Attributes:
+        label: name on pages.
+        scales: as those of the study.
+        noise_name: name of the kinds of noise, or of the variants of the data; None: that of the study.
+    """
 
     label: str
     scales: dict[Literal["smoke", "desk", "paper"], Scale]
+    noise_name: str | None = None
 
 
 class NamedNoise(Spec):

@@ -277,9 +277,12 @@ class Study(Spec):
         return self.scales if output.setting is None else self.settings[output.setting].scales
 
     def seen_from(self, name: str | None) -> Self:
-        """Return the study with the scales that apply to an output or setting."""
+        """Return the study with the scales and the name of the noise that apply to an output or setting."""
         setting = name if name in self.settings or name is None else self.outputs[name].setting
-        return self if setting is None else self.model_copy(update={"scales": self.settings[setting].scales})
+        if setting is None:
+            return self
+        found = self.settings[setting]
+        return self.model_copy(update={"scales": found.scales, "noise_name": found.noise_name or self.noise_name})
 
     def noise_specification(self, noise: Noise) -> dict[str, Any] | None:
         """Return the noise of a run specification; None for no noise."""
