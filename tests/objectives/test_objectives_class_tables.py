@@ -7,7 +7,6 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from softtargets import targets
 from softtargets._errors import InputError
 from softtargets.objectives import AnyObjective, Batch, Objective, ObjectiveContext, TrainingData
 
@@ -202,25 +201,6 @@ def test_neighbours_and_confusions_share_the_smoothing() -> None:
     expected = torch.tensor([[0.7, 0.3, 0.0], [0.1, 0.7, 0.2], [0.15, 0.15, 0.7]], dtype=torch.float64)
     confusion = {"name": "confusion_smoothing", "smoothing": 0.3, "counts": [[9, 4, 0], [1, 5, 2], [0, 0, 6]]}
     torch.testing.assert_close(_targets(confusion), expected, rtol=1e-6, atol=1e-7)
-
-
-def test_the_words_of_the_training_texts_make_the_targets() -> None:
-    rows, labels = list(TEXTS[:5]), torch.tensor([0, 1, 2, 0, 1])
-    table = targets.tfidf_table(rows, labels, num_classes=3, smoothing=0.4, temperature=0.2)
-    spec = {"name": "tfidf_smoothing", "smoothing": 0.4, "temperature": 0.2}
-    torch.testing.assert_close(_targets(spec), table, rtol=1e-6, atol=1e-7)
-    scores = targets.ClassKeywords(3, size=2).fit(rows, labels).scores(rows[:3])
-    expected = targets.smooth_by_scores(torch.tensor([0, 1, 2]), scores, smoothing=0.4, temperature=0.2).to_dense()
-    spec = {"name": "keyword_smoothing", "smoothing": 0.4, "temperature": 0.2, "size": 2}
-    torch.testing.assert_close(_targets(spec), expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["tfidf_smoothing", "keyword_smoothing"])
-def test_texts_are_required(name) -> None:
-    with pytest.raises(
-        InputError, match=rf"^objective: a data set of texts for '{name}'; got inputs of shape \(5,\); use"
-    ):
-        _started({"name": name}, _data(texts=None))
 
 
 def test_facts_about_the_data_are_required() -> None:

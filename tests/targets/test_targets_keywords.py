@@ -103,6 +103,20 @@ def test_the_ends() -> None:
         torch.testing.assert_close(made.to_dense(), even, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("temperature", [0.1, 1.0])
+def test_in_the_convention_others_the_label_receives_no_smoothing(temperature: float) -> None:
+    made = targets.smooth_by_scores(LABELS, SCORES, smoothing=0.3, temperature=temperature, convention="others")
+    for y, row, found in zip(LABELS.tolist(), SCORES.tolist(), made.to_dense().tolist(), strict=True):
+        others = [score for k, score in enumerate(row) if k != y]
+        expected = [0.3 * share for share in reference.tempered(others, temperature)]
+        expected.insert(y, 0.7)
+        assert found == pytest.approx(expected, abs=1e-12)
+    even = targets.smooth_by_scores(LABELS, torch.ones(4, 3).double(), smoothing=0.3, convention="others")
+    torch.testing.assert_close(
+        even.to_dense(), targets.smooth(LABELS, 0.3, num_classes=3, convention="others").to_dense()
+    )
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_keeps_the_mass(dtype: torch.dtype) -> None:
     scores = torch.rand(3, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
@@ -153,6 +167,11 @@ WRONG: list[tuple[str, Any, str]] = [
         "smoothing",
         lambda: targets.smooth_by_scores(LABELS, SCORES, smoothing=-0.1),
         r"smoothing: in \[0, 1\]; got -0.1",
+    ),
+    (
+        "convention",
+        lambda: targets.smooth_by_scores(LABELS, SCORES, smoothing=0.1, convention="other"),
+        "convention: .*'other'; did you mean 'others'",
     ),
     (
         "cold",

@@ -124,6 +124,19 @@ def test_tfidf() -> None:
     assert made[0, 1] > made[0, 2] > made[0, 3] > 0, "matches and goals are near chess; nothing is near planets"
 
 
+def test_tfidf_in_the_convention_others_gives_the_label_no_smoothing() -> None:
+    given = {"num_classes": 4, "smoothing": 0.3, "temperature": 0.2}
+    over_all = targets.tfidf_table(TEXTS, CLASSES, **given)
+    made = targets.tfidf_table(TEXTS, CLASSES, **given, convention="others")
+    assert made.diag().tolist() == pytest.approx([0.7] * 4, abs=1e-15)
+    # the same shares as over all classes, without the label's
+    off = over_all - over_all.diag().diag()
+    torch.testing.assert_close(made - 0.7 * torch.eye(4).double(), 0.3 * off / off.sum(1, keepdim=True))
+    hot = targets.tfidf_table(TEXTS, CLASSES, num_classes=4, smoothing=0.3, temperature=1e9, convention="others")
+    same = targets.smooth(LABELS, 0.3, num_classes=4, convention="others").to_dense()
+    torch.testing.assert_close(hot[LABELS], same, rtol=0, atol=1e-9)
+
+
 def test_a_high_temperature_and_a_class_without_texts_are_smoothed_evenly() -> None:
     hot = targets.tfidf_table(TEXTS, CLASSES, num_classes=4, smoothing=0.3, temperature=1e9)
     same = targets.smooth(LABELS, 0.3).to_dense(4)
@@ -137,6 +150,11 @@ WRONG: list[tuple[str, Any, str]] = [
         "labels that are no ints",
         lambda: targets.tfidf_table(["a", "b"], [0.9, 1.2], num_classes=2, smoothing=0.1),  # pyright: ignore
         r"labels: integer labels .*; got dtype torch.float32; .*use labels.long\(\)",
+    ),
+    (
+        "convention",
+        lambda: targets.tfidf_table(["a", "b"], [0, 1], num_classes=2, smoothing=0.1, convention="keras"),
+        "convention: .*'keras'",
     ),
     (
         "a negative distance",

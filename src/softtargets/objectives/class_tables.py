@@ -11,7 +11,7 @@ from torch import Tensor
 from softtargets import targets
 from softtargets._checks import first_bad
 from softtargets._errors import fail
-from softtargets._spec import Fraction, NonNegative, Positive
+from softtargets._spec import Fraction, NonNegative
 from softtargets.objectives.context import Batch, ObjectiveContext, TrainingData
 from softtargets.objectives.files import read_class_table, read_tree, square
 from softtargets.objectives.hierarchy import Tree, tree_distances
@@ -148,63 +148,3 @@ class ConfusionSmoothing(TableRule):
         counts = _given("objective.counts", self.counts, data)
         _require("objective.counts", counts, counts < 0, "counts of at least 0", data)
         return targets.confusion_table(counts, smoothing=self.smoothing)
-
-
-def labelled_texts(data: TrainingData, user: str) -> tuple[list[str], Tensor]:
-    """Return the training texts and their observed labels.
-
-    Raises:
-        InputError: if the data set has no texts.
-    """
-    if data.texts is None:
-        got = f"inputs of shape {data.input_shape}"
-        raise fail("objective", f"a data set of texts for '{user}'", got, "use another objective, or a set of texts")
-    rows = data.labelled_train
-    return [data.texts[row] for row in rows.tolist()], data.labels[rows]
-
-
-@objective("tfidf_smoothing")
-class TfIdfSmoothing(TableRule):
-    """TF-IDF smoothing: classes whose training texts share words with the label's share the smoothing (LS-TFIDF).
-
-    Our interpretation of Liu et al. 2022. A lower temperature gives more weight to the most similar classes.
-    """
-
-    pages: ClassVar[Mapping[str, str]] = {"tfidf-smoothing": ""}
-
-    smoothing: Fraction = 0.1
-    temperature: Positive = 0.1
-
-    def table_of(self, context: ObjectiveContext, data: TrainingData) -> Tensor:
-        texts, labels = labelled_texts(data, self.name)
-        return targets.tfidf_table(
-            texts, labels, num_classes=context.num_classes, smoothing=self.smoothing, temperature=self.temperature
-        )
-
-
-@objective("keyword_smoothing")
-class KeywordSmoothing(TargetRule):
-    """Keyword-based smoothing: classes whose keywords a text contains share the smoothing (KWLS).
-
-    Our interpretation of Liu et al. 2022. The `size` keywords of each class are found in the training texts. A lower
-    temperature gives more weight to the class whose keywords fit best.
-    """
-
-    pages: ClassVar[Mapping[str, str]] = {"keyword-smoothing": ""}
-
-    smoothing: Fraction = 0.1
-    temperature: Positive = 0.1
-    size: Annotated[int, Field(ge=1)] = 20
-    _scores: Tensor = PrivateAttr()
-
-    def begin(self, context: ObjectiveContext) -> None:
-        data = context.require_data(self.name)
-        texts, labels = labelled_texts(data, self.name)
-        keywords = targets.ClassKeywords(context.num_classes, size=self.size).fit(texts, labels)
-        scores = torch.zeros(context.num_examples, context.num_classes)
-        scores[data.labelled_train] = keywords.scores(texts).float()
-        self._scores = scores.to(context.device)
-
-    def targets_of(self, batch: Batch, generator: torch.Generator) -> targets.Targets:
-        scores = self._scores[batch.ids]
-        return targets.smooth_by_scores(batch.labels, scores, smoothing=self.smoothing, temperature=self.temperature)

