@@ -1,7 +1,9 @@
 """One store for all tests of measures that need a network."""
 
+import random
+
 import pytest
-from measures.small_runs import CLASSES, trained
+from measures.small_runs import CLASSES, TOPICS, trained
 
 from softtargets.measures.subject import Subject
 from softtargets.runs.store import RunStore
@@ -15,3 +17,16 @@ def store(tmp_path_factory) -> RunStore:
 @pytest.fixture
 def subject(store) -> Subject:
     return Subject(trained(store), store, CLASSES)
+
+
+@pytest.fixture(scope="session")
+def intents(tmp_path_factory) -> str:
+    """Return the path of 600 short texts of six classes whose names are words; the classes share words."""
+    draw, rows = random.Random(0), []
+    for row in range(600):
+        name = list(TOPICS)[row % 6]
+        words = draw.choices(TOPICS[name].split(), k=3) + draw.choices(" ".join(TOPICS.values()).split(), k=2)
+        rows.append(f"{' '.join(words)},{name}")
+    file = tmp_path_factory.mktemp("texts") / "texts.csv"
+    file.write_text("text,label\n" + "\n".join(rows) + "\n")
+    return str(file)

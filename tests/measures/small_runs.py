@@ -20,6 +20,16 @@ SMALL = {
     "training": {"epochs": 3, "batch_size": 32, "precision": "float32"},
 }
 
+# words of six classes of texts, by the names of the classes
+TOPICS = {
+    "card_lost": "card lost stolen missing wallet gone",
+    "bookFlight": "flight book seat plane ticket airport",
+    "weather": "weather rain sun cold warm forecast",
+    "play_music": "play music song album loud artist",
+    "pay_bill": "pay bill due money owed invoice",
+    "set-alarm": "alarm set wake morning clock ring",
+}
+
 
 def trained(store: RunStore, data: DataSpec | None = None, **changes) -> ResolvedRun:
     run = RunSpec.parse(merged(SMALL, changes))
@@ -33,6 +43,12 @@ def student(store: RunStore, **changes) -> ResolvedRun:
     """Return a run that is distilled from one teacher of the same data; the changes are the student's."""
     given = merged({"objective": {"name": "distillation"}}, changes)
     return trained(store, teachers=[merged(SMALL, {"seeds": 1})], **given)
+
+
+def on_texts(store: RunStore, path: str, **data) -> Subject:
+    """Return a run on the texts of a file; `data` changes its data."""
+    spec = DataSpec.parse({"name": path, **data})
+    return Subject(trained(store, spec, augmentation={"shift": 0}, training={"epochs": 6}), store, None)
 
 
 def features_of(subject: Subject, split: str) -> torch.Tensor:

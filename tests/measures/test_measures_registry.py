@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 from measures.simulated import of_record, simulated
-from measures.small_runs import student, trained
+from measures.small_runs import on_texts, student, trained
 
 from softtargets.measures import MEASURES, TRACES, Measure
 from softtargets.measures.registry import GROUPS, NETWORK_TRACES, Unit, measure, network_measures
@@ -65,12 +65,14 @@ def test_without_a_split_or_without_noise_a_value_is_finite_or_none(name, sizes)
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_group_computes_the_measures_that_name_it(group, store, subject) -> None:
+def test_a_group_computes_the_measures_that_name_it(group, store, subject, intents) -> None:
     if group == "cross_entropy":  # defined for students
         subject = Subject(student(store), store, None)
     if group == "transfer":  # defined for runs on some of the classes
         six = subject.resolved.run.data.changed(classes=(0, 1, 2, 3, 4, 5))
         subject = Subject(trained(store, data=six), store, None)
+    if group == "retrieval":  # defined for texts, also of rare classes and of classes that are left out
+        subject = on_texts(store, intents, classes=4, per_class=10)
     assert set(GROUPS[group](subject)) == {name for name, one in MEASURES.items() if one.group == group}
 
 

@@ -95,6 +95,15 @@ class Subject:
         found = activations(self.network, batches, ["head"], side="input", dtype=torch.float32)["head"]
         return found, self.predictions[f"{split}.labels"][places]
 
+    def inputs(self, split: str, places: Tensor) -> Tensor:
+        """Return the normalised inputs of the network at these positions of a split, (n, ...) float32."""
+        return self._data[1].batch(self.predictions[f"{split}.ids"][places])
+
+    def features_of(self, inputs: Tensor) -> Tensor:
+        """Return the inputs of the last layer for normalised inputs of the network, (n, D)."""
+        batches = inputs.split(self._data[1].measured_rows)
+        return activations(self.network, batches, ["head"], side="input", dtype=torch.float32)["head"]
+
     @cached_property
     def sample(self) -> tuple[Tensor, Tensor]:
         """Features and labels of the training sample."""
