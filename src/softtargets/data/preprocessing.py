@@ -96,8 +96,9 @@ def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
 
 def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:
     counts = counts.float()
-    # a text without words stays 0
-    return F.normalize(torch.where(counts > 0, 1 + counts.log(), 0.0) * idf, dim=1)
+    # 1 + log count, and 0 for a count of 0, whose logarithm takes ten times as long as that of 1; a text without words
+    # stays 0
+    return F.normalize((counts.clamp(min=1).log() + counts.clamp(max=1)) * idf, dim=1)
 
 
 def _standardised(rows: Tensor, mean: Tensor, std: Tensor, source: str) -> Tensor:
