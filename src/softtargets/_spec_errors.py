@@ -60,8 +60,10 @@ def complaints(owner: type[BaseModel], error: ValidationError, data: Any) -> lis
         key = tuple(item["parts"]) if item["type"] in TYPES else len(groups)
         groups.setdefault(key, []).append(item)
     lists = {key[:end] for key in groups if isinstance(key, tuple) for end in range(1, len(key))}
+    # a number out of range is of a right type, so what other members of the union are is of no use
+    ranged = {tuple(group[0]["parts"]) for key, group in groups.items() if isinstance(key, int)}
     # the other members of a union reject a list whose entries alone are wrong
-    kept = [group for key, group in groups.items() if key not in lists]
+    kept = [group for key, group in groups.items() if key not in lists and key not in ranged]
     return list(dict.fromkeys(_describe(owner.__name__, group) for group in kept))
 
 

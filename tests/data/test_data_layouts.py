@@ -59,6 +59,7 @@ def test_a_list_of_paths_and_labels(tmp_path: Path, put) -> None:
 
 def test_lists_that_are_refused(tmp_path: Path, put) -> None:
     put("a.png", 0)
+    put("deep/d.png", 0)
     put("b.png", 1)
     listed = tmp_path / "set" / "train.txt"
     for text, message in (
@@ -73,7 +74,8 @@ def test_lists_that_are_refused(tmp_path: Path, put) -> None:
         ),
         ("a.png 0\nb.png 99999999999\n", "label: whole numbers below 1,000,000; got 99999999999 in train.txt, line 2"),
         ("a.png 0\nb.png 0\n", "at least 2 classes"),
-        ("\n", "name: at least one image; got none"),
+        ("deep 0\nb.png 1\n", "got 'deep' in train.txt, line 1, which is not a file; fix"),
+        ("\n", "name: a line 'path label' for each image; got no lines in"),
     ):
         listed.write_text(text)
         refused(message, listed)

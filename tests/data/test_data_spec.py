@@ -51,6 +51,12 @@ def test_an_error_names_the_key_and_the_nearest_one() -> None:
         DataSpec.parse({"name": "a.csv", "label": "kind", "features": ["kind"]})
 
 
+def test_a_number_of_classes_out_of_range_is_one_sentence() -> None:
+    with pytest.raises(InputError) as refusal:
+        DataSpec.parse({"name": "digits", "classes": 1})
+    assert str(refusal.value) == "specification: classes: at least 2; got 1; give a larger value"
+
+
 def test_a_fold_that_there_is_not() -> None:
     with pytest.raises(InputError, match=r"fold.index: below 3, the number of folds; got 3; count the folds from 0"):
         DataSpec.parse({"name": "digits", "fold": {"index": 3, "count": 3}})

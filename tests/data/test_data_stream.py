@@ -55,6 +55,29 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp", "tif"])
+@pytest.mark.parametrize("lost", [30, 200])
+def test_a_file_that_is_cut_short_is_refused_with_its_name(folder: Path, suffix: str, lost: int) -> None:
+    path = folder / "cat" / f"cut.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    assert loaded(folder, size=16).input_shape == (3, 16, 16)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-lost])
+    refused(f"image: an image that can be decoded; got cat/cut.{suffix}: ", folder, size=16)
+
+
+def test_whole_files_are_not_decoded_before_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    padded = folder / "cat" / "00.jpg"
+    padded.write_bytes(padded.read_bytes() + bytes(100))
+
+    def decoded(image: Image.Image) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decoded)
+    assert loaded(folder, size=16).input_shape == (3, 16, 16)
+
+
 def test_images_of_several_sizes_need_a_size(folder: Path) -> None:
     text = "image: images of one size, 16x30 as the first; got 18x28 in cat/02.png; resize or crop the images"
     refused(text, folder)
@@ -191,11 +214,11 @@ def test_a_file_that_is_no_image_is_found_before_training(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_image_that_is_cut_short_is_named_when_it_is_decoded(folder: Path, workers: int) -> None:
-    whole = (folder / "dog" / "03.jpg").read_bytes()
-    (folder / "dog" / "03.jpg").write_bytes(whole[:-40])
+def test_an_image_that_is_damaged_inside_is_named_when_it_is_decoded(folder: Path, workers: int) -> None:
+    whole = (folder / "dog" / "05.png").read_bytes()
+    (folder / "dog" / "05.png").write_bytes(whole[:-60] + bytes(30) + whole[-30:])
     data = loaded(folder, size=8, workers=workers, normalization="imagenet")
-    text = re.escape("image: an image that can be decoded; got dog/03.jpg: ") + r".*; replace or drop that image$"
+    text = re.escape("image: an image that can be decoded; got dog/05.png: ") + r".*; replace or drop that image$"
     with pytest.raises(InputError, match=text):
         list(Inputs(data, CPU).batches(torch.arange(12), 4))
 

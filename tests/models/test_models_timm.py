@@ -111,6 +111,18 @@ def test_training_starts_from_timms_weights(timm: Any, head: str, monkeypatch: A
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "close"),
+    [("resnet18.a1_in1", "did you mean 'resnet18.a1_in1k'?"), ("resnet18.", "did you mean 'resnet18.")],
+)
+def test_a_tag_that_does_not_exist_is_refused(timm: Any, name: str, close: str) -> None:
+    text = re.escape(f"model.architecture: an architecture of timm; got '{name}'; {close}")
+    with pytest.raises(InputError, match=text):
+        spec(architecture=name, pretrained=True).weights_fingerprint()
+    with pytest.raises(InputError, match=text):
+        spec(architecture=name).build((3, 32, 32), 4)
+
+
 def test_a_package_that_is_missing_or_does_not_import_is_named(monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     text = "model.name: the package timm for 'timm'; got no such package; run pip install 'softtargets[vision]'"
@@ -119,7 +131,8 @@ def test_a_package_that_is_missing_or_does_not_import_is_named(monkeypatch: Any)
 
 
 def test_an_architecture_without_weights_is_refused(monkeypatch: Any) -> None:
-    monkeypatch.setattr(timm_models, "_timm", lambda: SimpleNamespace(get_pretrained_cfg=lambda name: None))
+    package = SimpleNamespace(list_models=lambda: ["resnet18"], get_pretrained_cfg=lambda name: None)
+    monkeypatch.setattr(timm_models, "_timm", lambda: package)
     text = "model.pretrained: an architecture with weights on the Hub; got 'resnet18'; use pretrained = false"
     with pytest.raises(InputError, match=re.escape(text)):
         spec(architecture="resnet18", pretrained=True).weights_fingerprint()

@@ -122,9 +122,10 @@ def test_teachers_of_streamed_images(folder: Path, tmp_path: Path, small_run, wa
     assert outcome.status == "trained", outcome.message
 
 
-def test_an_image_that_breaks_off_ends_the_run_with_its_name(folder: Path, tmp_path: Path, small_run) -> None:
+def test_an_image_that_is_damaged_inside_ends_the_run_with_its_name(folder: Path, tmp_path: Path, small_run) -> None:
     whole = (folder / "red" / "05.png").read_bytes()
-    (folder / "red" / "05.png").write_bytes(whole[:-60])
+    pixels = whole.index(b"IDAT") + 4
+    (folder / "red" / "05.png").write_bytes(whole[:pixels] + bytes(20) + whole[pixels + 20 :])
     normalised = {"normalization": "imagenet", "workers": 1}
     outcome = execute(small_run(**settings(folder, normalised)), RunStore(tmp_path / "runs"))
     assert outcome.status == "failed"

@@ -133,7 +133,8 @@ def _hash(path: Path, max_bytes: int) -> bytes:
     except UnfitFileError as error:
         raise unreadable("name", path, error) from None
     except OSError as error:
-        raise fail("name", "files that can be read", f"{path}: {error.strerror}", "check its permissions") from error
+        remedy = "remove it, or make it readable"
+        raise fail("name", "files that can be read", f"{path}: {error.strerror}", remedy) from error
 
 
 def visible(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from softtargets._errors import fail, shortened
+from softtargets._errors import InputError, fail, shortened
 from softtargets._storage import UnfitFileError, open_regular, parse_json
 from softtargets.data._files import ALIASES, IMAGES, File, Files, check_name, find, visible
 from softtargets.data._tables import read_column
@@ -44,7 +44,10 @@ def find_data(path: Path, spec: DataSpec) -> Files:
         InputError: if there are none, if they can be read in two ways, or if a file that is named does not exist.
     """
     if path.is_file() and path.suffix.lower() == ".txt":
-        return _numbered(path.stem, path.parent, list(_read_list(path, "train")), {})
+        entries = list(_read_list(path, "train"))
+        if not entries:
+            raise _without_lines(f"'{path}'")
+        return _numbered(path.stem, path.parent, entries, {})
     if path.is_dir():
         entries = [entry for entry in visible(path) if entry.is_file()]
         names = {entry.name for entry in entries}
@@ -76,7 +79,13 @@ def _by_split(entries: Sequence[Path], pattern: re.Pattern[str]) -> dict[str, Pa
 
 def _from_lists(folder: Path, lists: Mapping[str, Path]) -> Files:
     entries = [entry for split in SPLITS if split in lists for entry in _read_list(lists[split], split)]
+    if not entries:
+        raise _without_lines(f"the lists of '{folder}'")
     return _numbered(folder.resolve().name, folder, entries, {})
+
+
+def _without_lines(place: str) -> InputError:
+    return fail("name", "a line 'path label' for each image", f"no lines in {place}", "add lines")
 
 
 def _read_list(path: Path, split: str) -> Iterator[_Entry]:
@@ -208,16 +217,15 @@ def _numbered(name: str, folder: Path, entries: Sequence[_Entry], names: Mapping
         names: the name of each label. Empty: whole numbers are class indices, and other labels are class names.
     """
     if not entries:
-        raise fail("name", "at least one image", f"none in '{folder}'", "add lines to the lists")
+        raise fail("name", "at least one image", f"none in '{folder}'", "add images")
     check_rows("name", len(entries), f"'{folder}'")
     for entry in entries:
         path = folder / entry.inner
         check_name(path)
         if not path.is_file():
             remedy = "fix the path, which starts from the folder of the file that names it"
-            raise fail(
-                "name", "the path of an image", f"'{entry.inner}' in {entry.place}, which does not exist", remedy
-            )
+            found = "is not a file" if path.exists() else "does not exist"
+            raise fail("name", "the path of an image", f"'{entry.inner}' in {entry.place}, which {found}", remedy)
     shown, class_names = _classes(entries, names)
     files = (File(entry.split, folder, entry.inner, shown[entry.label] if entry.label else None) for entry in entries)
     return Files(name, "listed", tuple(files), class_names)

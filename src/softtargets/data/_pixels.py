@@ -2,13 +2,14 @@
 
 import io
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from softtargets._errors import InputError, fail
 
@@ -19,6 +20,9 @@ _TURNED = range(5, 9)
 # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, and other images are averaged over blocks of pixels, while the
 # result stays this many times as large as what is resampled from it.
 _GAP = 2.0
+# The last bytes of a file, by Pillow's name of its format. Other formats have no such bytes.
+_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF": b";"}
+_TAIL = 512
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,31 @@ def opened_in_thread(source: bytes | str | None, place: str) -> Iterator[Image.I
 
 
 def header(source: bytes | str | None, place: str) -> Header:
-    """Read the header of an image without decoding its pixels.
+    """Read the header of an image. Its pixels are decoded only if it does not end as files of its format do.
 
     Raises:
-        InputError: something that is not an image.
+        InputError: something that is not an image, or an image that is cut short.
     """
     with opened(source, place) as image:
-        return header_of(image)
+        found = header_of(image)
+        if not _has_its_end(image):
+            image.load()
+        return found
+
+
+def _has_its_end(image: Image.Image) -> bool:
+    """Return whether the last bytes of an opened image are those of its format."""
+    end = _ENDS.get(image.format or "")
+    file = image.fp if isinstance(image, ImageFile.ImageFile) else None
+    if end is None or file is None:
+        return False
+    place = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _TAIL))
+    # some programs fill up the last block of a file
+    complete = file.read().rstrip(b"\0").endswith(end)
+    file.seek(place)
+    return complete
 
 
 def header_of(image: Image.Image) -> Header:

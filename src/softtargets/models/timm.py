@@ -39,10 +39,7 @@ class TimmSpec(AdaptedSpec):
     def assemble(self, input_shape: Sequence[int], num_classes: int) -> nn.Module:
         """Build the network with random weights, without the adapter."""
         timm, (channels, *_) = _timm(), checked_image(input_shape)
-        if self.architecture.split(".")[0] not in timm.list_models():
-            close = nearest(self.architecture, timm.list_models())
-            remedy = f"did you mean '{close}'?" if close else "see timm.list_models()"
-            raise fail("model.architecture", "an architecture of timm", f"'{self.architecture}'", remedy)
+        self._check_name(timm)
         try:
             return timm.create_model(
                 self.architecture, num_classes=num_classes, in_chans=channels, **written(self.config or {})
@@ -68,8 +65,21 @@ class TimmSpec(AdaptedSpec):
         """Return a hash of timm's weights."""
         return folder_fingerprint(self._folder()) if self.pretrained else super().weights_fingerprint()
 
+    def _check_name(self, timm: ModuleType) -> None:
+        """Require an architecture of timm and, after a dot, one of the tags of its weights."""
+        name, dot, _ = self.architecture.partition(".")
+        known, listing = timm.list_models(), "timm.list_models()"
+        if dot and name in known:
+            known, listing = timm.list_pretrained(f"{name}.*"), f"timm.list_pretrained('{name}.*')"
+        if self.architecture not in known:
+            close = nearest(self.architecture, known)
+            remedy = f"did you mean '{close}'?" if close else f"see {listing}"
+            raise fail("model.architecture", "an architecture of timm", f"'{self.architecture}'", remedy)
+
     def _folder(self) -> Path:
-        found = _timm().get_pretrained_cfg(self.architecture)
+        timm = _timm()
+        self._check_name(timm)
+        found = timm.get_pretrained_cfg(self.architecture)
         if found is None or not found.hf_hub_id:
             got = f"'{self.architecture}'"
             raise fail("model.pretrained", "an architecture with weights on the Hub", got, "use pretrained = false")
