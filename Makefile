@@ -23,7 +23,7 @@ help:
 	@echo "make sanitize run the kernels with checks of memory and undefined behaviour (GCC on Linux)"
 	@echo "make check    run everything that CI runs: format, lint, types, tests"
 	@echo "make format   format the code and fix lint errors"
-	@echo "make docs     regenerate docs/methods from the docstrings"
+	@echo "make docs     regenerate docs/methods and the README's coverage table"
 	@echo "make bench    measure time and memory against other libraries (about 25 minutes on an idle machine)"
 
 install: $(STAMP)

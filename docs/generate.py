@@ -1,4 +1,4 @@
-"""Generate the pages of docs/methods from the docstrings and from cards.py: `make docs`.
+"""Generate the pages of docs/methods from the docstrings and cards.py, and the README's coverage table: `make docs`.
 
 A public name whose docstring has a References section is a method: its page is named after its title and says when to
 use the method. Every other public name has a reference page. No list of pages is kept by hand.
@@ -19,6 +19,7 @@ from types import FunctionType
 from typing import Any
 
 from cards import CARDS, NO_SPECIAL_CASES, TOPICS, Method
+from coverage_table import README, with_table
 from docstrings import HEADINGS, Doc, fence, paragraphs, parse, prose, section
 from objective_fields import objectives_page
 from public_names import (
@@ -273,14 +274,16 @@ def out_of_date(made: dict[str, str]) -> list[str]:
 
 
 def main() -> None:
+    text = README.read_text(encoding="utf-8")
     try:
-        made = pages()
+        made, readme = pages(), with_table(text)
     except ValueError as error:
         sys.exit(str(error))
     stale = out_of_date(made)
     if "--check" in sys.argv[1:]:
-        named = ", ".join(stale)
-        sys.exit(f"docs/methods: out of date: {named}; run `make docs`" if stale else 0)
+        named = ", ".join([*stale, *([] if readme == text else ["the README's table"])])
+        sys.exit(f"docs/methods: out of date: {named}; run `make docs`" if named else 0)
+    README.write_text(readme, encoding="utf-8")
     PAGES.mkdir(exist_ok=True)
     for name in stale:
         (PAGES / name).write_text(made[name], encoding="utf-8") if name in made else (PAGES / name).unlink()

@@ -5,25 +5,22 @@ import json
 import re
 import shlex
 from functools import cache
-from pathlib import Path
 
+import coverage_table
 import pytest
+from coverage_table import PAGE, ROOT
 
 from softtargets.studies.catalog import list_studies, shipped
 from softtargets.studies.schema import Study
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "coverage.md"
 NO_RECORD = ("exact", "—")
 
 
 def _rows(head: str) -> list[list[str]]:
-    """Return the cells of every table with this first line."""
-    tables = re.findall(rf"^{re.escape(head)}\n\|[-|]+\n((?:\|.*\n?)+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for table in tables for line in table.splitlines()]
+    return [row for rows in coverage_table.tables(head).values() for row in rows]
 
 
-COMMANDS = _rows("| item | what it shows | command | record |")
+COMMANDS = _rows(coverage_table.HEAD)
 METHODS = _rows("| item | in Python | page |")
 
 
@@ -89,3 +86,19 @@ def test_a_method_is_a_public_name_with_a_page(row) -> None:
         assert hasattr(importlib.import_module(f"softtargets.{room}"), function), name
     (link,) = re.findall(r"\]\(([^)]+)\)", page)
     assert (PAGE.parent / link).exists()
+
+
+def test_the_readme_has_a_row_for_each_item() -> None:
+    text = coverage_table.README.read_text(encoding="utf-8")
+    assert coverage_table.with_table(text) == text, "run `make docs`"
+    commands = re.findall(r"\| (`softtargets run .*`) \|$", coverage_table.table(), re.MULTILINE)
+    assert set(commands) <= {command for _, _, command, _ in COMMANDS}
+    for heading, rows in coverage_table.tables(coverage_table.HEAD).items():
+        shown = coverage_table.items(" ".join(re.findall(rf"^\| {heading.partition(':')[0]} \| ([^:]*)", text, re.M)))
+        assert set(shown) == {item for first, *_ in rows for item in coverage_table.items(first)}
+
+
+def test_a_row_of_two_tables_is_shown_if_one_of_them_is_new() -> None:
+    assert coverage_table.items("Tables 2, 7") == ["Table 2", "Table 7"]
+    assert coverage_table.items("Fig. 1, Sec. 4") == ["Fig. 1", "Sec. 4"]
+    assert coverage_table.items("all papers") == []

@@ -5,6 +5,7 @@ import re
 import tomllib
 from typing import Any, overload
 
+import coverage_table
 import generate
 import public_names
 import pytest
@@ -332,14 +333,21 @@ def test_the_generator_lists_what_is_missing(monkeypatch) -> None:
 
 
 def test_check_reports_stale_pages_and_writing_updates_them(monkeypatch, tmp_path, capsys) -> None:
+    readme, whole = tmp_path / "README.md", generate.README.read_text(encoding="utf-8")
+    begin, end = whole.index("| of | item"), whole.index(coverage_table.END)
+    readme.write_text(whole[:begin] + whole[end:], encoding="utf-8")
+    monkeypatch.setattr(generate, "README", readme)
+    tmp_path = tmp_path / "methods"
+    tmp_path.mkdir()
     monkeypatch.setattr(generate, "PAGES", tmp_path)
     monkeypatch.setattr(generate, "pages", lambda: {"a.md": "new", "b.md": "same"})
     for name in ("b.md", "stray.md"):
         (tmp_path / name).write_text("same")
     monkeypatch.setattr("sys.argv", ["generate.py", "--check"])
-    with pytest.raises(SystemExit, match=r"out of date: a\.md, stray\.md; run `make docs`"):
+    with pytest.raises(SystemExit, match=r"out of date: a\.md, stray\.md, the README's table; run `make docs`"):
         generate.main()
     monkeypatch.setattr("sys.argv", ["generate.py"])
     generate.main()
     assert capsys.readouterr().out == "docs/methods: 2 pages, 2 changed\n"
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.md": "new", "b.md": "same"}
+    assert readme.read_text(encoding="utf-8") == whole
