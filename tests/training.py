@@ -1,9 +1,13 @@
 """Training in a test's own process, and what is compared of its runs."""
 
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, SELECTED, RunStore
+from softtargets.train import loop
 from softtargets.train.execute import Outcome
 from softtargets.train.schedule import train_all
 
@@ -44,6 +48,21 @@ STATEFUL: dict[str, dict[str, Any]] = {
 
 class KilledError(BaseException):
     """Stands for the death of the process: no handler of errors may see it."""
+
+
+def kill_in_epoch(epoch: int, train: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call `train`, which must train a run, and kill the run when this epoch, counted from 0, begins."""
+    original = loop.Trainer._train_epoch
+
+    def dies(self: loop.Trainer) -> dict[str, Any]:
+        if self.epoch == epoch:
+            raise KilledError
+        return original(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.Trainer, "_train_epoch", dies)
+        with pytest.raises(KilledError):
+            train()
 
 
 def files_of(store: RunStore, identity: str) -> dict[str, bytes]:

@@ -3,9 +3,11 @@
 import math
 import re
 from collections import Counter
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.objectives.distillation import Distillation
@@ -15,6 +17,7 @@ from softtargets.studies.expand import PlannedRun, cells_of, expand, select_outp
 from softtargets.studies.load import read_reported
 from softtargets.studies.records import CellKey
 from softtargets.studies.shen2021.logistic import SmoothedLogistic
+from softtargets.train.optimizers import build_optimizer
 
 STUDY = read_study(find("shen2021"))
 REPORTED = read_reported(find("shen2021"), STUDY)
@@ -167,6 +170,29 @@ def test_each_student_learns_from_the_network_that_it_is_named_after(scale: str)
             assert runs[arm, data].objective == Distillation(loss="kl", weight=1.0, temperature=1.0)
             if (student, data) in runs and scale != "smoke":
                 assert runs[arm, data].model == runs[student, data].model
+
+
+@pytest.mark.parametrize("scale", ["desk", "paper"])
+def test_fixres_networks_are_fine_tuned_at_the_size_of_the_test(scale: str) -> None:
+    runs = _in("images", scale)
+    tuned, student = runs["r50-fixres", 0.0], runs["r50-of-fixres", 0.0]
+    (teacher,) = student.teachers or ()
+    for run in (tuned, student, teacher):
+        start = run.init_from
+        assert start is not None
+        assert run.init_head == "kept"
+        assert (start.model, start.objective, start.seeds) == (run.model, run.objective, run.seeds)
+        assert start.data.size is not None
+        assert start.data.test_size == run.data.size > start.data.size
+        # all but the head and the last normalisation keep their weights
+        network = run.model.changed(width=4).build((3, 16, 16), 10)
+        groups = build_optimizer(run.optimizer, list(network.named_parameters())).param_groups
+        norms = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+        assert sum(len(group["params"]) for group in groups if group["lr"] > 0) == 4
+        assert fnmatchcase(f"{norms[-1]}.weight", run.optimizer.groups[1].match)
+    assert student.init_from is not None
+    assert student.init_from.teachers == (teacher.init_from,)
+    assert runs["r50-smoothed", 0.0].init_from is None
 
 
 def test_eight_architectures_differ_and_smoothing_alone_tells_a_pair_apart() -> None:

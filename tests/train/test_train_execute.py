@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import PrivateAttr
 from safetensors.torch import load_file
-from training import STATEFUL, KilledError, files_of
+from training import STATEFUL, KilledError, files_of, kill_in_epoch
 
 from softtargets import losses
 from softtargets._errors import InputError
@@ -68,17 +68,7 @@ def _count_epochs(monkeypatch) -> list[int]:
 
 
 def _kill_in_third_epoch(resolved, store, monkeypatch) -> None:
-    original = loop.Trainer._train_epoch
-
-    def dies(self):
-        if self.epoch == 2:
-            raise KilledError
-        return original(self)
-
-    monkeypatch.setattr(loop.Trainer, "_train_epoch", dies)
-    with pytest.raises(KilledError):
-        execute(resolved, store, checkpoint_seconds=0)
-    monkeypatch.setattr(loop.Trainer, "_train_epoch", original)
+    kill_in_epoch(2, lambda: execute(resolved, store, checkpoint_seconds=0), monkeypatch)
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
@@ -478,15 +468,7 @@ def test_an_objectives_own_parameters_are_trained_clipped_and_resumed(small_run,
     # 16 steps at .5 with Nesterov momentum .9 cannot carry a gradient of norm 1e-6 further than this
     assert 0 < moved < 16 * 0.5 * 1e-6 * 20
 
-    def dies(self):
-        if self.epoch == 2:
-            raise KilledError
-        return watches(self)
-
-    monkeypatch.setattr(loop.Trainer, "_train_epoch", dies)
-    with pytest.raises(KilledError):
-        execute(resolved, killed, checkpoint_seconds=0)
-    monkeypatch.setattr(loop.Trainer, "_train_epoch", watches)
+    _kill_in_third_epoch(resolved, killed, monkeypatch)
     execute(resolved, killed)
     assert abs(float(made[-1]._log_scale.detach())) == moved
     assert files_of(killed, resolved.identity) == files_of(whole, resolved.identity)

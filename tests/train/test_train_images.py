@@ -8,13 +8,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from training import train
+from training import kill_in_epoch, train
 
 from softtargets._errors import InputError
 from softtargets.measures import measure_record
 from softtargets.runs.record import read_predictions
 from softtargets.runs.store import MODEL, PREDICTIONS, RunStore
-from softtargets.train import loop
 from softtargets.train.execute import execute, validate_setup
 from softtargets.train.schedule import train_all
 
@@ -60,20 +59,7 @@ def test_workers_and_a_resume_change_no_bit(folder: Path, tmp_path: Path, small_
     assert execute(several, parallel).status == "trained"
     assert _files(parallel, resolved.identity) == _files(whole, resolved.identity)
 
-    class KilledError(BaseException):
-        pass
-
-    original = loop.Trainer._train_epoch
-
-    def dies(self):
-        if self.epoch == 2:
-            raise KilledError
-        return original(self)
-
-    monkeypatch.setattr(loop.Trainer, "_train_epoch", dies)
-    with pytest.raises(KilledError):
-        execute(resolved, killed, checkpoint_seconds=0)
-    monkeypatch.setattr(loop.Trainer, "_train_epoch", original)
+    kill_in_epoch(2, lambda: execute(resolved, killed, checkpoint_seconds=0), monkeypatch)
     assert execute(several, killed).status == "trained"
     assert _files(killed, resolved.identity) == _files(whole, resolved.identity)
 

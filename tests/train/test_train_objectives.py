@@ -9,7 +9,7 @@ import pytest
 import torch
 from objective_specs import specification
 from safetensors.torch import load_file
-from training import train
+from training import kill_in_epoch, train
 
 from softtargets._errors import InputError
 from softtargets.data import DataSpec, load
@@ -65,10 +65,6 @@ def test_every_objective_trains(small_run, tmp_path, texts, name) -> None:
     assert float((logits.argmax(-1) == predictions["test.labels"]).float().mean()) > 0.3  # by chance a tenth
 
 
-class KilledError(BaseException):
-    """Stands for the death of the process: no handler of errors may see it."""
-
-
 # objectives with state or random draws
 RESUMED = {
     "negative_smoothing": {"warmup": 0.3},
@@ -96,17 +92,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(small_run, tmp_path, monkeypatc
     )
     whole, killed = RunStore(tmp_path / "whole"), RunStore(tmp_path / "killed")
     assert train(resolved, whole).status == "trained"
-    original = loop.Trainer._train_epoch
-
-    def dies(self):
-        if self.epoch == 3:
-            raise KilledError
-        return original(self)
-
-    monkeypatch.setattr(loop.Trainer, "_train_epoch", dies)
-    with pytest.raises(KilledError):
-        train(resolved, killed, checkpoint_seconds=0)
-    monkeypatch.setattr(loop.Trainer, "_train_epoch", original)
+    kill_in_epoch(3, lambda: train(resolved, killed, checkpoint_seconds=0), monkeypatch)
     assert train(resolved, killed).status == "trained"
     for file in (HISTORY, PREDICTIONS):
         assert (whole.path(resolved.identity) / file).read_bytes() == (

@@ -17,13 +17,17 @@ WEIGHTS = "model.safetensors"
 HEAD = "head."
 
 
-def read_weights(place: str) -> dict[str, Tensor]:
+def read_weights(place: str, argument: str = "model.init_from") -> dict[str, Tensor]:
     """Read a .safetensors file, or `model.safetensors` of a folder such as a finished run.
+
+    Args:
+        place: the path.
+        argument: names it in errors.
 
     Raises:
         InputError: if there is no such file, or it is not in the safetensors format.
     """
-    path = user_path("model.init_from", place)
+    path = user_path(argument, place)
     file = path / WEIGHTS if path.is_dir() else path
     required = f"a .safetensors file, or a folder with {WEIGHTS} such as a finished run"
     try:
@@ -31,10 +35,10 @@ def read_weights(place: str) -> dict[str, Tensor]:
         return load_file(file)
     except FileNotFoundError:
         got = f"'{place}', which {f'has no {WEIGHTS}' if path.is_dir() else 'does not exist'}"
-        raise fail("model.init_from", required, got, _similar(path)) from None
+        raise fail(argument, required, got, _similar(path)) from None
     except (OSError, UnfitFileError, SafetensorError) as error:
         got = f"'{place}' ({' '.join(str(error).split())})"
-        raise fail("model.init_from", required, got, "give the path of another file") from None
+        raise fail(argument, required, got, "give the path of another file") from None
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:
@@ -53,7 +57,14 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, keep_head: bool, source: str) -> None:
+def load_weights(
+    network: nn.Module,
+    weights: Mapping[str, Tensor],
+    *,
+    keep_head: bool,
+    source: str,
+    argument: str = "model.init_from",
+) -> None:
     """Load weights into a network. Without `keep_head` the network's last linear layer keeps its own.
 
     Args:
@@ -61,6 +72,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, keep_head
         weights: tensors by the names of the network's state_dict, all but those of the head required.
         keep_head: whether the head is loaded too.
         source: where the weights are from, for errors.
+        argument: names them in errors.
 
     Raises:
         InputError: naming the first tensor that is missing, unknown or of another shape.
@@ -73,15 +85,15 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, keep_head
         if name not in loaded:
             close = nearest(name, loaded)
             got = f"no '{name}'{f' (but {close!r})' if close else ''} in '{source}'"
-            raise fail("model.init_from", f"all {len(needed)} tensors of the network", got, remedy)
+            raise fail(argument, f"all {len(needed)} tensors of the network", got, remedy)
         if loaded[name].shape != own[name].shape:
             got = f"{tuple(loaded[name].shape)} in '{source}'"
             if name.startswith(HEAD):
                 remedy = 'use init_head = "new"'
-            raise fail("model.init_from", f"'{name}' of shape {tuple(own[name].shape)}", got, remedy)
+            raise fail(argument, f"'{name}' of shape {tuple(own[name].shape)}", got, remedy)
     unknown = next((name for name in loaded if name not in own), None)
     if unknown is not None:
-        raise fail("model.init_from", "only tensors of the network", f"'{unknown}' in '{source}'", remedy)
+        raise fail(argument, "only tensors of the network", f"'{unknown}' in '{source}'", remedy)
     network.load_state_dict({**own, **loaded})
 
 

@@ -11,10 +11,13 @@ from softtargets.runs.update_rules import UPDATE_RULES, Settings
 
 
 class GroupSpec(Spec):
-    """Settings for parameters whose names match a shell-style pattern. The first matching group applies."""
+    """Settings for parameters whose names match a shell-style pattern. The first matching group applies.
+
+    With a `learning_rate` of 0 the parameters keep their initial values.
+    """
 
     match: str
-    learning_rate: Positive | None = None
+    learning_rate: NonNegative | None = None
     weight_decay: NonNegative | None = None
 
 

@@ -27,6 +27,10 @@ class RunSpec(Spec):
 
     `teachers` are complete specifications of runs on the same data. The outputs of several teachers are averaged: their
     probabilities at the temperature, or their logits if the loss compares logits.
+
+    `init_from` is the complete specification of a run, on any data, whose weights after its last step training starts
+    from. It has the same network, except that the last linear layer is new ("new", the default of `init_head`) or, with
+    "kept", that of the run.
     """
 
     data: DataSpec = DataSpec(name="digits")
@@ -39,6 +43,18 @@ class RunSpec(Spec):
     training: TrainingSpec
     seeds: Seeds = Seeds()
     teachers: Annotated[tuple["RunSpec", ...], Field(min_length=1, max_length=100)] | None = None
+    init_from: "RunSpec | None" = None
+    init_head: Literal["new", "kept"] | None = None
+
+    @model_validator(mode="after")
+    def _starts_from_one_set_of_weights(self) -> Self:
+        if self.init_from is not None and self.model.trained:
+            remedy = "drop one of the two"
+            raise fail("init_from", "left out for a model with trained weights of its own", "a run", remedy)
+        if self.init_from is None and self.init_head is not None:
+            remedy = "drop it, or write it under [model] for the weights that the model starts from"
+            raise fail("init_head", "given with init_from, and only then", f"'{self.init_head}' alone", remedy)
+        return self
 
     @model_validator(mode="after")
     def _teachers_are_used(self) -> Self:
@@ -68,6 +84,11 @@ class RunSpec(Spec):
                 raise fail(f"teachers.{place}.data", "the student's own data", f"'{teacher.data.name}'", remedy)
         return self
 
+    def data_sets(self) -> frozenset[DataSpec]:
+        """Return the data sets of this run and of all runs that it needs."""
+        needed = (*(self.teachers or ()), *(() if self.init_from is None else (self.init_from,)))
+        return frozenset([self.data]).union(*(run.data_sets() for run in needed))
+
     def pretraining(self) -> Self | None:
         """Return the run whose predictions the transition is estimated from; None if none is estimated.
 
@@ -89,8 +110,8 @@ class ResolvedRun(Spec):
 
     `identity` is the SHA-256 of its canonical JSON. The names or paths of the data set, of the file of recorded labels,
     of the weights that training starts from and of files of the objective are left out of it: the same content under
-    another name is the same run, and an edited file under the same name is another run. Teachers are represented by
-    their identities.
+    another name is the same run, and an edited file under the same name is another run. Teachers and the run that
+    training starts from are represented by their identities.
     """
 
     run: RunSpec
@@ -103,13 +124,19 @@ class ResolvedRun(Spec):
     precision: Literal["float32", "bfloat16"]
     recipe: int
     teachers: "tuple[ResolvedRun, ...] | None" = None
+    init_from: "ResolvedRun | None" = None
 
     @property
     def identity(self) -> str:
         """SHA-256 of the canonical JSON, hexadecimal."""
-        content = self.model_dump(mode="json", exclude_none=True, exclude={"teachers": True, "run": {"teachers"}})
+        others = {"teachers", "init_from"}
+        content = self.model_dump(
+            mode="json", exclude_none=True, exclude={**dict.fromkeys(others, True), "run": others}
+        )
         if self.teachers is not None:
             content["teachers"] = [teacher.identity for teacher in self.teachers]
+        if self.init_from is not None:
+            content["init_from"] = self.init_from.identity
         del content["run"]["data"]["name"]
         content["run"]["data"].pop("workers", None)
         for place in self.run.noise.places if self.run.noise is not None else ():

@@ -14,8 +14,8 @@ MOST_OFFSET = 100_000
 TEACHER = "teacher"
 
 
-class TeacherArm(Spec):
-    """A teacher: another arm of the study with the seed and noise of the student, at its own level or the student's."""
+class OtherArm(Spec):
+    """Another arm of the study that an arm needs, with the same seed and noise, at its own level or that of the arm."""
 
     arm: str
     level: float | None = None
@@ -27,8 +27,10 @@ class Arm(Spec):
     Attributes:
         label: name on pages.
         objective: objective of the run specification.
-        sweep: key of `objective` that the level sets; "teacher": the level is passed to the teacher; None: no level.
+        sweep: key of `objective` that the level sets; "teacher": the level is passed to the arms that it needs;
+            None: no level.
         teachers: arms whose runs are the teachers.
+        init_from: arm whose weights training starts from.
         role: key of the scale's `roles` whose settings are merged into the run specification.
         run: settings that are merged into the run specification after those of the role.
         seed_offset: added to all seeds except that of the noise, so that teacher and student are initialised
@@ -40,12 +42,18 @@ class Arm(Spec):
     label: str
     objective: dict[str, Any]
     sweep: str | None = None
-    teachers: tuple[TeacherArm, ...] = ()
+    teachers: tuple[OtherArm, ...] = ()
+    init_from: OtherArm | None = None
     role: str | None = None
     run: dict[str, Any] = Field(default_factory=dict)
     seed_offset: int = Field(default=0, ge=0, le=MOST_OFFSET)
     zero: str | None = None
     levels: Levels | None = None
+
+    @property
+    def needed(self) -> tuple[OtherArm, ...]:
+        """The arms whose runs are trained before those of this one."""
+        return (*self.teachers, *(() if self.init_from is None else (self.init_from,)))
 
     def objective_at(self, level: float) -> dict[str, Any]:
         """Return the objective at one level of the swept key."""

@@ -109,12 +109,11 @@ def _loaded(store: RunStore, run: RunSpec) -> Dataset:
 
 
 def _needed(runs: Iterable[RunSpec]) -> list[RunSpec]:
-    """Return these runs, their teachers and their pre-training, each once."""
+    """Return these runs, their teachers, their pre-training and the runs that they start from, each once."""
     found: dict[RunSpec, None] = {}
     for run in runs:
-        first = run.pretraining()
-        before = (*(run.teachers or ()), *(() if first is None else (first,)))
-        found.update(dict.fromkeys([*_needed(before), run]))
+        before = (*(run.teachers or ()), run.pretraining(), run.init_from)
+        found.update(dict.fromkeys([*_needed(each for each in before if each is not None), run]))
     return list(found)
 
 

@@ -12,7 +12,7 @@ from softtargets.data.spec import AugmentationSpec
 from softtargets.report.numbers import duration
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.training import Seeds
-from softtargets.studies.arms import ZERO, Scale
+from softtargets.studies.arms import ZERO, OtherArm, Scale
 from softtargets.studies.records import CellKey
 from softtargets.studies.request import MOST_SEEDS, DataChoice
 from softtargets.studies.schema import Noise, Study, Term
@@ -127,7 +127,8 @@ def without_augmentation(planned: Iterable[PlannedRun]) -> list[PlannedRun]:
 
 def _unaugmented(run: RunSpec) -> RunSpec:
     teachers = None if run.teachers is None else tuple(_unaugmented(teacher) for teacher in run.teachers)
-    return run.changed(augmentation=AugmentationSpec(), teachers=teachers)
+    start = None if run.init_from is None else _unaugmented(run.init_from)
+    return run.changed(augmentation=AugmentationSpec(), teachers=teachers, init_from=start)
 
 
 def _placed(settings: Scale, places: Mapping[str, str]) -> Scale:
@@ -178,10 +179,15 @@ def _specification(study: Study, settings: Scale, key: CellKey, seed: int) -> di
     noise = study.noise_specification(key.noise)
     if noise is not None:
         change["noise"] = _beside_data(noise, base.get("data", {}))
+
+    def needed(other: OtherArm) -> dict[str, Any]:
+        level = key.level if other.level is None else other.level
+        return _specification(study, settings, cell(study, other.arm, level, key.noise), seed)
+
     if arm.teachers:
-        levels = [key.level if teacher.level is None else teacher.level for teacher in arm.teachers]
-        keys = [cell(study, t.arm, level, key.noise) for t, level in zip(arm.teachers, levels, strict=True)]
-        change["teachers"] = [_specification(study, settings, teacher, seed) for teacher in keys]
+        change["teachers"] = [needed(teacher) for teacher in arm.teachers]
+    if arm.init_from is not None:
+        change["init_from"] = needed(arm.init_from)
     return merged(base, change)
 
 

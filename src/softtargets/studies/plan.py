@@ -178,8 +178,9 @@ def recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:
 
 def resolve_all(runs: Sequence[RunSpec], store: RunStore) -> list[ResolvedRun]:
     """Resolve runs; each data set is read once."""
-    prints = {data: fingerprint(data, cache=store.cache) for data in {run.data: None for run in runs}}
-    return [resolve(run, prints[run.data]) for run in runs]
+    data_sets = dict.fromkeys(data for run in runs for data in (run.data, *sorted(run.data_sets(), key=repr)))
+    prints = {data: fingerprint(data, cache=store.cache) for data in data_sets}
+    return [resolve(run, prints[run.data], prints) for run in runs]
 
 
 def summarise(data: DataSpec, store: RunStore) -> DataSummary:

@@ -194,14 +194,14 @@ class Study(Spec):
     def _names_exist(self) -> Self:
         names = [self.baseline, *(arm for output in self.outputs.values() for arm in output.arms)]
         names += [arm for claim in self.claims for term in claim.terms for arm in term.arms]
-        names += [teacher.arm for arm in self.arms.values() for teacher in arm.teachers]
+        names += [other.arm for arm in self.arms.values() for other in arm.needed]
         names += [arm.zero for arm in self.arms.values() if arm.zero is not None]
         for name in names:
             if name not in self.arms:
                 raise unknown("arm", name, self.arms)
         if self.arms[self.baseline].sweep is not None:
             raise fail("baseline", "an arm without a swept key", self.baseline, "use an arm without 'sweep'")
-        self._check_teachers()
+        self._check_needed_arms()
         self._check_answer()
         for name, output in self.outputs.items():
             for arm in (*output.minus, *output.minus.values()):
@@ -237,13 +237,14 @@ class Study(Spec):
                 raise fail("noise", "a rate in [0, 1], or a name", noise, "give a rate or the name of a noise")
         return self
 
-    def _check_teachers(self) -> None:
+    def _check_needed_arms(self) -> None:
         for name, arm in self.arms.items():
-            if (arm.sweep == TEACHER) != any(teacher.level is None for teacher in arm.teachers):
-                required = f"'{TEACHER}' if a teacher has no level of its own, and only then"
+            if (arm.sweep == TEACHER) != any(other.level is None for other in arm.needed):
+                required = f"'{TEACHER}' if a teacher or init_from has no level of its own, and only then"
                 raise fail(f"arms.{name}.sweep", required, arm.sweep, "give the teacher a level, or sweep it")
-            if self._teaches(name, name):
-                raise fail(f"arms.{name}.teachers", "arms that it does not teach itself", name, "remove the cycle")
+            if self._needs(name, name):
+                required = "teachers and init_from that do not need this arm"
+                raise fail(f"arms.{name}", required, f"'{name}'", "remove the cycle")
 
     def _check_primary(self) -> None:
         for setting in (None, *self.settings):
@@ -263,10 +264,10 @@ class Study(Spec):
                 if name not in ids:
                     raise unknown(f"claim of answer '{group.label}'", name, ids)
 
-    def _teaches(self, arm: str, student: str, seen: frozenset[str] = frozenset()) -> bool:
-        """Whether `arm` is directly or indirectly a teacher of `student`."""
-        teachers = {teacher.arm for teacher in self.arms[student].teachers} - seen
-        return arm in teachers or any(self._teaches(arm, teacher, seen | teachers) for teacher in teachers)
+    def _needs(self, name: str, arm: str, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether `arm` is directly or indirectly needed by the arm of this name."""
+        others = {other.arm for other in self.arms[name].needed} - seen
+        return arm in others or any(self._needs(other, arm, seen | others) for other in others)
 
     def claims_of(self, setting: str | None) -> tuple[Claim, ...]:
         """Return the claims on the outputs of a setting; None: on the outputs that belong to no setting."""

@@ -146,9 +146,9 @@ def estimate_total_seconds(
 
 
 def without_noise(run: RunSpec) -> RunSpec:
-    """Return a run and its teachers without label noise, which takes no time and may be in a missing file."""
+    """Return a run and its teachers without what takes no time: label noise, and the weights of another run."""
     teachers = None if run.teachers is None else tuple(without_noise(teacher) for teacher in run.teachers)
-    return run.model_copy(update={"noise": None, "teachers": teachers})
+    return run.model_copy(update={"noise": None, "teachers": teachers, "init_from": None, "init_head": None})
 
 
 def of_one_process(run: RunSpec) -> RunSpec:

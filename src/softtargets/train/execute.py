@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ import torch
 from softtargets._errors import fail
 from softtargets.data.noise import clean_labels, observe
 from softtargets.data.sources import load_cached
+from softtargets.data.spec import DataSpec
 from softtargets.matrices import Transition
 from softtargets.runs.loggers import check_loggers
 from softtargets.runs.machine import fast_bfloat16, quiet_machine
@@ -21,6 +22,7 @@ from softtargets.train.devices import check_devices, train_on_devices
 from softtargets.train.length import check_fit, length_of
 from softtargets.train.loop import Trainer
 from softtargets.train.outputs import DivergedError
+from softtargets.train.starting import check_start
 from softtargets.train.training import known_transition
 
 CHECKPOINT_SECONDS = 20.0
@@ -35,8 +37,14 @@ class Outcome:
     message: str = ""
 
 
-def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
+def resolve(run: RunSpec, fingerprint: str, others: Mapping[DataSpec, str] | None = None) -> ResolvedRun:
     """Replace "auto" settings by their values on this machine.
+
+    Args:
+        run: the specification.
+        fingerprint: of its data set.
+        others: fingerprints of data sets by their specifications, of which those are needed that only the runs have
+            whose weights others start from.
 
     Precision "auto" is bfloat16 if the processor has units for matrices in it (AMX; on a GPU, Ampere or later), unless
     the model is a perceptron or the user's own, else float32.
@@ -46,6 +54,9 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
         raise fail(
             "training.device", "'cpu' or 'auto' on this machine, which has no CUDA device", "'cuda'", "use one of these"
         )
+    known = dict(others or {})
+    known[run.data] = fingerprint
+    start = run.init_from
     backend = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     precision = run.training.precision
     if precision == "auto":
@@ -60,7 +71,10 @@ def resolve(run: RunSpec, fingerprint: str) -> ResolvedRun:
         backend=backend,
         precision=precision,
         recipe=RECIPE,
-        teachers=None if run.teachers is None else tuple(resolve(teacher, fingerprint) for teacher in run.teachers),
+        teachers=None
+        if run.teachers is None
+        else tuple(resolve(teacher, fingerprint, known) for teacher in run.teachers),
+        init_from=None if start is None else resolve(start, known[start.data], known),
     )
 
 
@@ -111,7 +125,7 @@ def validate_setup(runs: Iterable[ResolvedRun], store: RunStore) -> None:
         check_loggers(resolved.run.training.loggers)
         dataset = load_cached(resolved.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
         check_fit(resolved.run, dataset, length_of(resolved.run, len(dataset.splits["train"])))
-    parts = {"data", "noise", "model", "optimizer", "objective", "augmentation"}
+    parts = {"data", "noise", "model", "optimizer", "objective", "augmentation", "init_from", "init_head"}
     distinct = {run.run.model_dump_json(include=parts): run for run in runs}
     for resolved in distinct.values():
         dataset = load_cached(resolved.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
@@ -120,7 +134,9 @@ def validate_setup(runs: Iterable[ResolvedRun], store: RunStore) -> None:
         # an estimated transition is not known yet; any transition shows that the objective accepts one
         stand_in = known_transition(resolved.run, dataset) or Transition.symmetric(0.1, dataset.num_classes)
         with quiet_machine(resolved.run.training.threads):
-            Trainer(resolved, dataset, clean_labels(dataset), store.partial(resolved.identity), stand_in, None)
+            folder, alone = store.partial(resolved.identity), resolved.changed(init_from=None)
+            trainer = Trainer(alone, dataset, clean_labels(dataset), folder, stand_in, None)
+            check_start(trainer.model, resolved, store)
 
 
 def _failed(store: RunStore, resolved: ResolvedRun, failure: Failure) -> Outcome:

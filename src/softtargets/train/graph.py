@@ -1,4 +1,4 @@
-"""The dependency graph of runs. Teachers and pre-training are runs too, trained before the runs that need them."""
+"""The dependency graph of runs. Teachers, pre-training, and runs whose weights others start from, are trained first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ def pretraining_of(resolved: ResolvedRun) -> ResolvedRun | None:
 
 
 def prerequisites(resolved: ResolvedRun) -> tuple[ResolvedRun, ...]:
-    """Return the runs that must be finished before a run: its teachers and its pre-training."""
-    first = pretraining_of(resolved)
-    return (*(resolved.teachers or ()), *(() if first is None else (first,)))
+    """Return the runs that must be finished before a run: its teachers, its pre-training, and what it starts from."""
+    others = (pretraining_of(resolved), resolved.init_from)
+    return (*(resolved.teachers or ()), *(run for run in others if run is not None))
 
 
 @dataclass(frozen=True)

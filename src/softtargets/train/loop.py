@@ -30,6 +30,7 @@ from softtargets.train.optimizers import build_optimizer, set_learning_rates
 from softtargets.train.outputs import DivergedError, Predictor, accuracy_and_nll, finite_losses
 from softtargets.train.processes import Processes
 from softtargets.train.selection import Selection
+from softtargets.train.starting import load_start
 from softtargets.train.step import Learner, SeenLogits, autocast
 from softtargets.train.streams import EpochStreams
 from softtargets.train.teachers import teacher_of
@@ -79,6 +80,7 @@ class Trainer:
         torch.manual_seed(derived_seed("initialisation", run.seeds.initialisation))
         self.model = build_network(run, dataset.input_shape, dataset.num_classes)
         run.model.initialise(self.model, self._first_inputs)
+        load_start(self.model, resolved, folder.parent)
         self.model.to(self.device)
         check_test_size(self.model, dataset)
         context = ObjectiveContext(

@@ -72,7 +72,8 @@ def train_run(
     if store.folder.exists() and not store.folder.is_dir():
         raise fail("runs", "a folder", f"the file '{store.folder}'", "give another folder")
     _data_of(store, run)
-    resolved = resolve(run, fingerprint(run.data, cache=store.cache))
+    prints = {data: fingerprint(data, cache=store.cache) for data in run.data_sets()}
+    resolved = resolve(run, prints[run.data], prints)
     if on_estimate is not None and (missing := RunGraph.build([resolved], store).missing):
         validate_setup(missing, store)
         on_estimate(estimate_total_seconds(missing, partial(_data_of, store), store, workers=1))

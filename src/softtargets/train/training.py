@@ -56,6 +56,8 @@ def train_to_record(
     observed = observe(run.noise, dataset, generator("noise", run.seeds.noise))
     transition = known_transition(run, dataset) or _estimated_transition(resolved, store)
     teachers = _taught_by(resolved, dataset, store)
+    if resolved.init_from is not None:
+        _require(resolved.init_from, store, "init_from")
     folder = store.begin(resolved) if processes.first else store.partial(resolved.identity)
     trainer = Trainer(resolved, dataset, observed, folder, transition, teachers, processes)
     trainer.train(checkpoint_seconds)

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from softtargets.report.drawing import Drawing
-from softtargets.studies.arms import Arm, TeacherArm
+from softtargets.studies.arms import Arm, OtherArm
 from softtargets.studies.outputs import density
 from softtargets.studies.outputs.series import arm_series
 from softtargets.studies.page import files
@@ -69,8 +69,8 @@ def test_bins_too_coarse_to_narrow_the_axis_keep_it_whole():
 def test_students_of_one_teacher_share_its_colour_and_differ_by_dash(results):
     arms = {
         **results.study.arms,
-        "plain": Arm(label="plain student", objective={}, teachers=(TeacherArm(arm="fc", level=0.2),)),
-        "other": Arm(label="other student", objective={}, teachers=(TeacherArm(arm="fc", level=0.2),)),
+        "plain": Arm(label="plain student", objective={}, teachers=(OtherArm(arm="fc", level=0.2),)),
+        "other": Arm(label="other student", objective={}, teachers=(OtherArm(arm="fc", level=0.2),)),
     }
     looks = arm_series(results.study.changed(arms=arms))
     assert looks["plain"].colour == looks["other"].colour == looks["fc"].colour != looks["ls"].colour
