@@ -63,7 +63,7 @@ GROUPS = {
     "Focal losses": ("losses._focal",),
     "Losses related to label smoothing": ("losses.smoothing",),
     "Penalties": ("losses.penalties",),
-    "Very many classes": ("losses._linear", "losses._vocab_parallel"),
+    "Very many classes": ("losses._linear", "losses._linear_loss", "losses._vocab_parallel"),
     "Knowledge distillation": ("distill",),
     "Generating label noise": ("noise._transitions", "noise._instance", "noise._corrupt"),
     "Estimating the transition matrix": ("noise",),

@@ -144,6 +144,7 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
         lambda z, rows: losses.label_relaxation_loss(z, LABELS[rows], smoothing=RATES[rows] / 50)
     ),
     "losses.learned_smoothing_cross_entropy": Other("losses/test_losses_smoothing_learned.py"),
+    "losses.linear_loss": Other("losses/test_losses_linear_loss.py"),
     "losses.linear_cross_entropy": Loss(
         lambda z, rows: losses.linear_cross_entropy(
             z, torch.eye(K, dtype=z.dtype), targets.smooth(LABELS[rows], RATES[rows])
@@ -263,6 +264,15 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "analysis.stability": Other("analysis/test_analysis_stability.py"),
     "analysis.within_class_distance": Other("analysis/test_analysis_separation.py"),
     "distill.MovingAverage": Other("distill/test_distill_average.py"),
+    "distill.CacheCollator": Other("distill/test_distill_cache_collate.py"),
+    "distill.SequenceBatch": Other("distill/test_distill_cache_sequences.py"),
+    "distill.TeacherRows": Other("distill/test_distill_teacher_rows.py"),
+    "distill.divergence_loss": Loss(
+        lambda z, rows: distill.divergence_loss(
+            z, LOGITS.roll(1, 0)[rows], LABELS[rows], divergence="jensen_shannon", kd_weight=0.4, temperature=3.0
+        )
+    ),
+    "distill.linear_divergence_loss": Other("distill/test_distill_linear_divergence.py"),
     "distill.CacheSource": Other("distill/test_distill_cache_write.py"),
     "distill.Sampled": Other("distill/test_distill_cache_write.py"),
     "distill.TeacherCache": Other("distill/test_distill_cache_read.py"),

@@ -126,6 +126,7 @@ ELSEWHERE = {
     "calibration.save",
     "calibration.cross_fit",
     "distill.write_cache",
+    "losses.linear_loss",
     "losses.vocab_parallel_cross_entropy",
 }
 

@@ -308,8 +308,9 @@ def test_a_bad_size_of_shards_leaves_no_folder(tmp_path: Path) -> None:
 
 
 def test_the_plan_on_disk_is_flat_and_of_both_kinds(tmp_path: Path) -> None:
-    """The format of version 1: caches that were written before can be read."""
+    """The format of version 2: caches that were written before can be read."""
     common = {"teacher": "t", "data": "d", "num_classes": K, "num_examples": None, "rows_per_shard": 5}
+    common |= {"tokenizer": None}
     top: dict[str, Any] = {"kind": "top_k", "k": 2, "draws": None, "residual": "drop", "prior": None, "seed": None}
     top |= {"temperature": 3.0, "proposal_temperature": 1.0, "dtype": "float32"}
     drawn: dict[str, Any] = {"kind": "sampled", "k": None, "draws": 2, "residual": "uniform", "prior": None}
@@ -380,7 +381,7 @@ def test_no_cache_is_said(tmp_path: Path) -> None:
         TeacherCache.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["shard-00002.bin", "shard-00004.bin", "index.bin"])
+@pytest.mark.parametrize("name", ["shard-00002.safetensors", "shard-00004.safetensors", "index.safetensors"])
 @pytest.mark.parametrize("harm", ["gone", "cut", "changed"])
 def test_a_harmed_file_is_named_and_can_be_mended(cache: TeacherCache, name: str, harm: str) -> None:
     before = files(cache.folder)
@@ -415,7 +416,7 @@ def test_a_harmed_file_is_named_and_can_be_mended(cache: TeacherCache, name: str
     ("change", "message"),
     [
         ({"format": "else"}, r"manifest.json: format 'softtargets.teacher-cache'; got 'else'; pass a folder"),
-        ({"version": 2}, r"manifest.json: format version 1; got 2; use the softtargets that wrote it"),
+        ({"version": 3}, r"manifest.json: format version 2; got 3; use the softtargets that wrote it"),
         ({"byteorder": "big"}, r"manifest.json: numbers in little-endian order; got big; write the cache again"),
         ({"num_examples": 22}, r"manifest.json: a manifest as it was written; got a changed one"),
     ],
@@ -464,4 +465,5 @@ def test_the_bytes_of_an_example_are_as_stated(tmp_path: Path) -> None:
     }
     for name, (keep, size) in stated.items():
         write_cache(tmp_path / name, batches(), SOURCE, keep=keep)
-        assert sum(len(content) for file, content in files(tmp_path / name).items() if file.endswith("bin")) == N * size
+        stored = [content for file, content in files(tmp_path / name).items() if file.endswith(".safetensors")]
+        assert sum(len(content) - 8 - int.from_bytes(content[:8], "little") for content in stored) == N * size

@@ -44,6 +44,54 @@ TABLE: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
         {**TAUGHT, "kd_weight": 0.5},
         {**LOGITS, "labels": "labels", **BOTH, **SHARED},
     ),
+    "divergence_loss": (
+        distill.divergence_loss,
+        {**TAUGHT, "kd_weight": 0.5},
+        {
+            **LOGITS,
+            "labels": "labels",
+            **BOTH,
+            "divergence": "choice",
+            "skew": "number, but not: None",
+            "tail": "choice",
+            "temperature": "number, but not: None",
+            "scale": "choice",
+            **SHARED,
+        },
+    ),
+    "linear_divergence_loss's layer": (
+        distill.linear_divergence_loss,
+        {"hidden": STUDENT, "weight": torch.eye(K), "teacher_logits": TEACHER, "labels": LABELS, "kd_weight": 0.5},
+        {
+            "hidden": "scores",
+            "weight": "scores",
+            "teacher_logits": "scores",
+            "labels": "labels",
+            **BOTH,
+            "bias": "scores, but not: None",
+            "chunk": "count, but not: None",
+            "divergence": "choice",
+            "temperature": "number, but not: None",
+            "mask": "mask",
+            "reduction": "choice",
+        },
+    ),
+    "TeacherRows": (distill.TeacherRows, {"log_probs": TEACHER.log_softmax(-1)}, {"log_probs": "scores"}),
+    "TeacherRows's classes": (
+        distill.TeacherRows,
+        {
+            "log_probs": TEACHER.log_softmax(-1)[:, :1],
+            "classes": LABELS[:, None],
+            "log_tail": torch.zeros(N),
+            "num_classes": K,
+        },
+        {"classes": "labels, but not: a column", "num_classes": "count"},
+    ),
+    "SequenceBatch": (
+        distill.SequenceBatch,
+        {"ids": torch.arange(N), "tokens": torch.zeros(N, 2, dtype=torch.int64), "logits": TEACHER[:, None]},
+        {"tokens": "labels, but not: a column", "mask": "mask", "rows": "mask"},
+    ),
     "standardized_kd_loss": (
         distill.standardized_kd_loss,
         TAUGHT,
@@ -147,7 +195,7 @@ def test_misuse_is_refused_by_an_error_of_the_package(call: Any, arguments: dict
 
 def test_every_public_name_is_in_the_table() -> None:
     named = {name.partition("'")[0] for name in TABLE}
-    assert named | {"write_cache"} == set(distill.__all__)
+    assert named | {"write_cache", "CacheCollator"} == set(distill.__all__)
 
 
 LOSSES = [name for name in TABLE if name.endswith("_loss")]

@@ -41,6 +41,7 @@ def test_every_public_name_of_every_room_has_a_page() -> None:
 # methods of these groups that no objective minimises
 NOT_MINIMISED = {
     "binary-cross-entropy": "labels of several classes per example",
+    "divergences-of-distillation": "language models on cached teachers, which train in other loops",
     "equivalent-smoothing": "a number that describes a teacher",
     "hidden-states": "an objective is given logits",
     "linear-cross-entropy": "cross entropy without the logits, which the loop computes",

@@ -123,7 +123,7 @@ def test_killed_at_every_point_a_student_ends_bit_for_bit_the_same(small_run, tm
     while (outcome := _survived(resolved, killed)) is None:
         attempts += 1
     assert outcome.status == "trained"
-    files = sum(path.suffix in (".bin", ".json") for path in whole.folder.glob("teachers/*/*"))
+    files = sum(path.suffix in (".safetensors", ".json") for path in whole.folder.glob("teachers/*/*"))
     plans = len(list(whole.folder.glob("teachers/*/plan.json")))  # written through another module
     epochs = sum(len(path.read_bytes().splitlines()) for path in whole.folder.glob(f"*/{HISTORY}"))
     assert attempts == len(died) + 1 == epochs + files - plans + 1

@@ -223,9 +223,9 @@ def whole(tmp_path_factory, resolved) -> Path:
 # where the process is killed, what is there then, and what is not yet
 MOMENTS = [
     (("_train_epoch", 1), f"*.partial/{HISTORY}", "*/result.json"),
-    (("logits", 3), "teachers/*/shard-00000.bin", "teachers/*/shard-00001.bin"),
-    (("write_file", 2), "teachers/*/shard-00002.bin", "teachers/*/index.bin"),
-    (("write_file", 1), "teachers/*/index.bin", "teachers/*/manifest.json"),
+    (("logits", 3), "teachers/*/shard-00000.safetensors", "teachers/*/shard-00001.safetensors"),
+    (("write_file", 2), "teachers/*/shard-00002.safetensors", "teachers/*/index.safetensors"),
+    (("write_file", 1), "teachers/*/index.safetensors", "teachers/*/manifest.json"),
     (("_train_epoch", 2), "teachers/*/manifest.json", "trained.*"),
     (("_train_epoch", 3), f"*.partial/{HISTORY}", "trained.*"),
 ]

@@ -145,7 +145,7 @@ def test_draws_are_of_the_stream_of_the_methods_seed(student, tmp_path) -> None:
             torch.manual_seed(elsewhere)
             _trained(student({"seeds": {"method": seed}}, cache={"kind": "sampled", "draws": 5}), store)
         (cache,) = _caches(store)
-        return (cache / "shard-00000.bin").read_bytes()
+        return (cache / "shard-00000.safetensors").read_bytes()
 
     first = drawn("one", seed=0, elsewhere=0)
     assert drawn("two", seed=0, elsewhere=1) == first
@@ -180,7 +180,7 @@ def test_the_k_largest_and_draws_are_what_the_student_learns_from(student, tmp_p
     assert float((targets.to_dense(10) - probs[ids]).abs().max()) < 5 * (0.25 / 4000) ** 0.5
 
 
-@pytest.mark.parametrize("name", ["shard-00001.bin", "index.bin", "manifest.json", "plan.json"])
+@pytest.mark.parametrize("name", ["shard-00001.safetensors", "index.safetensors", "manifest.json", "plan.json"])
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
 def test_a_damaged_cache_is_set_aside_and_made_again(student, tmp_path, name, damage) -> None:
     store = RunStore(tmp_path)
@@ -202,7 +202,9 @@ def test_a_damaged_cache_is_set_aside_and_made_again(student, tmp_path, name, da
     assert aside == ([] if (name, damage) == ("manifest.json", "gone") else [f"{folder.name}.damaged-1"])
 
 
-@pytest.mark.parametrize("name", [".lock", "shard-00001.bin", "index.bin", "manifest.json", "plan.json"])
+@pytest.mark.parametrize(
+    "name", [".lock", "shard-00001.safetensors", "index.safetensors", "manifest.json", "plan.json"]
+)
 @pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
 def test_a_cache_with_anything_but_regular_files_is_set_aside(student, tmp_path, name, kind) -> None:
     store = RunStore(tmp_path)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from softtargets._checks import check_entries, check_mask, first_bad, read_labels, values_visible, where
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32, times
+from softtargets.distill._teacher_rows import TeacherRows
 from softtargets.losses import reduce
 from softtargets.losses.reduction import Reduction
 from softtargets.targets import Targets, hard
@@ -24,14 +26,14 @@ class Pair:
 
     Args:
         student: (..., K) float32 or wider, the classes last; 0 for examples that are left out.
-        teacher: (..., K) in the same dtype, detached, 0 for examples that are left out; or Targets.
+        teacher: (..., K) in the same dtype, detached, 0 for examples that are left out; or Targets or TeacherRows.
         labels: (...) int64, 0 for examples that are left out; None: no labels, or soft ones.
         soft: the labels as Targets; None: no labels.
         left_out: (...) bool, True for examples that are ignored or masked; None: no example is left out.
     """
 
     student: Tensor
-    teacher: Tensor | Targets
+    teacher: Tensor | Targets | TeacherRows
     labels: Tensor | None
     soft: Targets | None
     left_out: Tensor | None
@@ -49,24 +51,27 @@ class Pair:
 
 def read_pair(
     student_logits: Tensor,
-    teacher_logits: Tensor | Targets,
+    teacher_logits: Tensor | Targets | TeacherRows,
     labels: Tensor | Targets | None = None,
     *,
     class_dim: int = -1,
     ignore_index: int = -100,
     mask: Tensor | None = None,
     teacher_targets: bool = False,
+    teacher_rows: bool = False,
 ) -> Pair:
     """Check the arguments of a distillation loss.
 
     Args:
         student_logits: (..., K) float, or with the classes at `class_dim`.
-        teacher_logits: of the same shape; or Targets of (...) if `teacher_targets`.
+        teacher_logits: of the same shape; or Targets of (...) if `teacher_targets`, or TeacherRows of (...) if
+            `teacher_rows`.
         labels: (...) integers, float probabilities of the shape of the logits, Targets of (...), or None.
         class_dim: dimension of the classes in logits and float labels.
         ignore_index: integer label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
         teacher_targets: whether the loss accepts Targets for the teacher.
+        teacher_rows: whether the loss accepts TeacherRows.
     """
     student = classes_last("student_logits", student_logits, class_dim)
     shape, num_classes = tuple(student.shape[:-1]), student.shape[-1]
@@ -78,6 +83,10 @@ def read_pair(
         teacher = teacher_logits
         _check_fit("teacher_logits", teacher, shape, num_classes)
         left_out = _union(left_out, teacher.ignored)
+    elif isinstance(teacher_logits, TeacherRows) and teacher_rows:
+        detached: dict[str, Any] = {name: tensor.detach() for name, tensor in teacher_logits.tensors().items()}
+        teacher = replace(teacher_logits, **detached)
+        check_rows_fit("teacher_logits", teacher, shape, num_classes)
     else:
         teacher = _teacher(teacher_logits, student_logits, class_dim).detach()
     whole, soft, ignored = _labels(labels, student_logits, shape, class_dim, ignore_index, mask)
@@ -85,7 +94,7 @@ def read_pair(
     z = zeroed(student, left_out)
     if isinstance(teacher, Tensor):
         teacher = zeroed(teacher, left_out).to(z.dtype)
-    elif left_out is not None:
+    elif isinstance(teacher, Targets) and left_out is not None:
         teacher = replace(teacher, ignored=left_out)
     if soft is not None and left_out is not None:
         soft = replace(soft, ignored=left_out)
@@ -93,8 +102,8 @@ def read_pair(
 
 
 def check_device(argument: str, given: object, like: Tensor) -> None:
-    """Require a tensor, or the tensors of Targets, on the device of the student's logits."""
-    tensors = given.tensors().values() if isinstance(given, Targets) else [given]
+    """Require a tensor, or the tensors of Targets or TeacherRows, on the device of the student's logits."""
+    tensors = given.tensors().values() if isinstance(given, Targets | TeacherRows) else [given]
     for tensor in tensors:
         if isinstance(tensor, Tensor) and tensor.device != like.device:
             remedy = f"use {argument}.to(student_logits.device)"
@@ -103,9 +112,10 @@ def check_device(argument: str, given: object, like: Tensor) -> None:
 
 def _teacher(teacher: object, student_logits: Tensor, class_dim: int) -> Tensor:
     """Return the teacher's logits with the classes last, of the shape of the student's."""
-    if isinstance(teacher, Targets):
-        remedy = "pass the teacher's logits; of these losses only kd_loss accepts Targets"
-        raise fail_type("teacher_logits", "a floating-point tensor", "Targets", remedy)
+    if isinstance(teacher, Targets | TeacherRows):
+        only = "kd_loss accepts Targets" if isinstance(teacher, Targets) else "divergence_loss accepts TeacherRows"
+        remedy = f"pass the teacher's logits; of these losses only {only}"
+        raise fail_type("teacher_logits", "a floating-point tensor", type(teacher).__name__, remedy)
     check_scores("teacher_logits", teacher)
     assert isinstance(teacher, Tensor)
     shape, other = tuple(student_logits.shape), tuple(teacher.shape)
@@ -167,6 +177,20 @@ def _check_fit(argument: str, targets: Targets, shape: tuple[int, ...], num_clas
         raise fail(argument, required, targets.num_classes, "use the same classes for both")
     if targets.index is not None:
         read_labels(argument, targets.index, num_classes=num_classes)
+
+
+def check_rows_fit(argument: str, rows: TeacherRows, shape: tuple[int, ...], num_classes: int) -> None:
+    """Require rows of a cache for examples of this shape and for this number of classes."""
+    if tuple(rows.shape) != shape:
+        required = f"rows for examples of shape {shape}, as the student's"
+        raise fail(argument, required, tuple(rows.shape), "pass the rows of the same examples")
+    if rows.num_classes != num_classes:
+        required = f"{num_classes} classes, as the student has"
+        remedy = (
+            "give both models the same vocabulary: cut or pad the student's output layer "
+            "(model.resize_token_embeddings in transformers), or write the cache from as many of the teacher's logits"
+        )
+        raise fail(argument, required, f"a cache of {rows.num_classes}", remedy)
 
 
 def _union(first: Tensor | None, second: Tensor | None) -> Tensor | None:

@@ -131,7 +131,7 @@ def kd_loss(
         mask=mask,
         teacher_targets=True,
     )
-    kd_weight, label_weight = _weights(kd_weight, label_weight, pair.student)
+    kd_weight, label_weight = term_weights(kd_weight, label_weight, pair.student)
     factor = temperature * student_temperature if scale == "squared" else 1.0
     softened = pair.student / student_temperature
     if isinstance(pair.teacher, Targets):
@@ -139,7 +139,7 @@ def kd_loss(
         taught = _from_targets(softened, pair.teacher, transition)
     else:
         log_student = _log_probs(softened, transition)
-        log_teacher = (pair.teacher / temperature).log_softmax(-1)
+        log_teacher = (pair.teacher_logits / temperature).log_softmax(-1)
         check_support(log_student, log_teacher.exp() > 0)
         taught = divergence(log_student, log_teacher)
     return pair.finish(with_labels(kd_weight * factor * taught, pair, label_weight, transition), reduction)
@@ -211,7 +211,7 @@ def logit_mse_loss(
         ([6.5], [0.25])
     """
     pair = read_pair(student_logits, teacher_logits, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    kd_weight, label_weight = _weights(kd_weight, label_weight, pair.student)
+    kd_weight, label_weight = term_weights(kd_weight, label_weight, pair.student)
     z, v = pair.student, pair.teacher_logits
     absent = z == -torch.inf
     _check_same_classes(absent, v == -torch.inf)
@@ -274,7 +274,7 @@ def with_labels(
     return loss + label_weight * crossed(_log_probs(pair.student, transition), pair.soft)
 
 
-def _weights(
+def term_weights(
     kd_weight: float | Tensor, label_weight: float | Tensor | None, like: Tensor
 ) -> tuple[float | Tensor, float | Tensor]:
     """Return the checked weights of both terms."""

@@ -19,6 +19,7 @@ from softtargets.losses._cross_entropy import *
 from softtargets.losses._focal import *
 from softtargets.losses._ghost import *
 from softtargets.losses._linear import *
+from softtargets.losses._linear_loss import *
 from softtargets.losses._loss_bound import *
 from softtargets.losses._vocab_parallel import *
 from softtargets.losses.penalties import *

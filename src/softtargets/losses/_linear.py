@@ -102,7 +102,7 @@ def linear_cross_entropy(
     """
     check_reduction(reduction)
     check_order(hidden, targets, first="hidden")
-    hidden, weight, bias = _as_autocast(*_checked(hidden, weight, bias))
+    hidden, weight, bias = as_autocast(*check_layer(hidden, weight, bias))
     if chunk is not None:
         check_int("chunk", chunk, least=1, remedy="give the number of rows, or None")
     read = read_targets(targets, tuple(hidden.shape[:-1]), weight.shape[0], ignore_index=ignore_index, mask=mask)
@@ -122,7 +122,8 @@ def linear_cross_entropy(
     return batch.finish(losses, reduction)  # pyright: ignore[reportArgumentType]
 
 
-def _checked(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def check_layer(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the input and the parameters of a linear layer, checked."""
     check_floating("hidden", hidden)
     check_floating("weight", weight)
     if weight.ndim != 2 or weight.shape[0] < 2:
@@ -138,7 +139,7 @@ def _checked(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tenso
     return hidden, weight, bias
 
 
-def _as_autocast(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def as_autocast(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return the tensors as torch's linear layer would take them under autocast."""
     device = hidden.device.type
     if device == "meta" or not torch.is_autocast_enabled(device):

@@ -10,6 +10,9 @@ from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.losses._dtensor import is_dtensor
 from softtargets.losses._engine.cross_entropy import accelerated, can_accelerate, total_or_each, traced_cross_entropy
 from softtargets.losses._engine.label_path import of_labels as of_labels
+from softtargets.losses._engine.linear_rows import linear_rows as linear_rows
+from softtargets.losses._linear import as_autocast as as_autocast
+from softtargets.losses._linear import check_layer as check_layer
 from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction, reduce, upstream
 from softtargets.targets import Targets, hard

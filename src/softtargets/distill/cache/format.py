@@ -1,68 +1,34 @@
 """The files of a teacher cache, and how they are written atomically.
 
-plan.json         what the cache is to contain, written first
-shard-00000.bin   columns of numbers, one after the other, without a header; examples in the order of the batches
-index.bin         the ids in ascending order, and the row of each
-manifest.json     the plan, and the size and SHA-256 of every other file, written last
-.lock             locked by the process that writes
+plan.json                what the cache is to contain, written first
+shard-00000.safetensors  columns of numbers; examples or sequences in the order of the batches
+index.safetensors        the ids in ascending order, and the place of each
+manifest.json            the plan, and the size and SHA-256 of every other file, written last
+.lock                    locked by the process that writes
 
-Nothing is pickled. Numbers are in the byte order of the machine, which is stored in the manifest.
+Nothing is pickled. docs/teacher-caches.md describes the columns for readers without this package.
 """
 
-import ctypes
 import hashlib
 import json
-import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from softtargets._errors import fail
 from softtargets._storage import parse_json, read_regular, write_atomically
 
-FORMAT, VERSION = "softtargets.teacher-cache", 1
-PLAN, MANIFEST, INDEX, LOCK = "plan.json", "manifest.json", "index.bin", ".lock"
+FORMAT, VERSION = "softtargets.teacher-cache", 2
+PLAN, MANIFEST, INDEX, LOCK = "plan.json", "manifest.json", "index.safetensors", ".lock"
 HEAD = {"format": FORMAT, "version": VERSION, "byteorder": sys.byteorder}
 AGAIN = f"remove it and {MANIFEST}, and call write_cache again with the same arguments"
-
-Layout = dict[str, tuple[torch.dtype, tuple[int, ...]]]
-INDEX_LAYOUT: Layout = {"ids": (torch.int64, ()), "rows": (torch.int64, ())}
 
 
 def shard_name(number: int) -> str:
     """Return the file name of a shard."""
-    return f"shard-{number:05d}.bin"
-
-
-def row_bytes(layout: Layout) -> int:
-    """Return the number of bytes per example."""
-    return sum(dtype.itemsize * math.prod(shape) for dtype, shape in layout.values())
-
-
-def encoded(layout: Layout, columns: Mapping[str, Tensor]) -> Iterator[bytes]:
-    """Yield the columns as bytes of a file."""
-    for name, (dtype, _) in layout.items():
-        tensor = columns[name].to(dtype).contiguous()
-        yield ctypes.string_at(tensor.data_ptr(), tensor.nbytes)  # not through numpy, which torch does not need
-
-
-def mapped(path: Path, layout: Layout, rows: int) -> dict[str, Tensor]:
-    """Return the columns of a memory-mapped file; only the pages that are used are read."""
-    size = rows * row_bytes(layout)
-    check_size(path, size)
-    whole = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
-    columns: dict[str, Tensor] = {}
-    start = 0
-    for name, (dtype, shape) in layout.items():
-        end = start + rows * dtype.itemsize * math.prod(shape)
-        columns[name] = whole[start:end].view(dtype).view(rows, *shape)
-        start = end
-    return columns
+    return f"shard-{number:05d}.safetensors"
 
 
 def check_size(path: Path, size: int) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from softtargets._checks import check_count, check_num_classes, check_prior
 from softtargets._errors import fail, fail_type, unknown
 from softtargets.distill._inputs import check_temperature
-from softtargets.distill.cache.format import Layout
+from softtargets.distill.cache.tensors import Layout, in_order
 from softtargets.targets.checks import check_residual, check_tensor
 
 __all__ = ["CacheSource", "Sampled", "TopK"]
@@ -25,7 +25,9 @@ class CacheSource:
         teacher: name of the teacher, such as a run's id or a checksum of its weights.
         data: name of the data set.
         num_classes: K.
-        num_examples: required number of examples; None: any number.
+        num_examples: required number of examples, or of sequences; None: any number.
+        tokenizer: of sequences, the name of the tokenizer whose tokens are the classes; None: the examples are not
+            sequences.
 
     Raises:
         ValueError: if a number is out of range.
@@ -36,10 +38,13 @@ class CacheSource:
     data: str
     num_classes: int
     num_examples: int | None = None
+    tokenizer: str | None = None
 
     def __post_init__(self) -> None:
         _check_name("teacher", self.teacher)
         _check_name("data", self.data)
+        if self.tokenizer is not None:
+            _check_name("tokenizer", self.tokenizer)
         check_num_classes(self.num_classes)
         if self.num_examples is not None:
             check_count("num_examples", self.num_examples, remedy="pass the number of examples, or None")
@@ -111,7 +116,7 @@ class Plan:
         source: teacher and data.
         keep: what is kept of each example.
         seed: seed of the draws; None for TopK.
-        rows_per_shard: examples per file.
+        rows_per_shard: examples per file, or of sequences the tokens after which a file is closed.
     """
 
     source: CacheSource
@@ -132,6 +137,9 @@ class Plan:
             if self.keep.k is not None and self.keep.k > size:
                 raise fail("k", f"at most {size}, the number of classes", self.keep.k, "None keeps them all")
             check_residual(self.keep.residual, _in_float64(self.keep.prior), size)
+            if self.sequences and self.keep.residual != "uniform":
+                remedy = "leave it out, and choose `tail` of divergence_loss when the cache is read"
+                raise fail("residual", "'uniform' for sequences", f"'{self.keep.residual}'", remedy)
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
@@ -140,7 +148,9 @@ class Plan:
         Raises:
             KeyError, TypeError, ValueError: if it is anything else.
         """
-        source = CacheSource(record["teacher"], record["data"], record["num_classes"], record["num_examples"])
+        source = CacheSource(
+            record["teacher"], record["data"], record["num_classes"], record["num_examples"], record["tokenizer"]
+        )
         numbers = {"temperature": record["temperature"], "dtype": record["dtype"]}
         if record["kind"] == "sampled":
             keep = Sampled(record["draws"], record["proposal_temperature"], **numbers)
@@ -161,6 +171,7 @@ class Plan:
             "data": self.source.data,
             "num_classes": self.source.num_classes,
             "num_examples": self.source.num_examples,
+            "tokenizer": self.source.tokenizer,
             "kind": "sampled" if top is None else "top_k",
             "k": self.k,
             "draws": self.n_draws,
@@ -172,6 +183,11 @@ class Plan:
             "seed": self.seed,
             "rows_per_shard": self.rows_per_shard,
         }
+
+    @property
+    def sequences(self) -> bool:
+        """Whether the examples are sequences of tokens."""
+        return self.source.tokenizer is not None
 
     @property
     def k(self) -> int | None:
@@ -194,17 +210,20 @@ class Plan:
         """Whether all classes are kept."""
         return self.k == self.source.num_classes
 
-    def layout(self) -> Layout:
-        """Return the columns of a shard, widest dtype first, so that every column is aligned."""
+    def columns(self) -> Layout:
+        """Return the dtype and the shape per row of the columns that hold probabilities, in the order of a file."""
         number, width = DTYPES[self.keep.dtype], self.k or self.n_draws or 0
-        columns: Layout = {"ids": (torch.int64, ())}
+        columns: Layout = {}
         if isinstance(self.keep, TopK):
             columns["logits"] = (number, (width if self.complete else width + 1,))
-        elif self.keep.proposal_temperature != 1:  # otherwise every draw has weight 1 / n_draws
-            columns["log_weights"] = (number, (width,))
+        else:
+            if self.sequences:
+                columns["log_probs"] = (number, (width,))
+            if self.keep.proposal_temperature != 1:  # otherwise every draw has weight 1 / n_draws
+                columns["log_weights"] = (number, (width,))
         if not self.complete:
             columns["classes"] = (torch.int16 if self.source.num_classes <= 2**15 else torch.int32, (width,))
-        return dict(sorted(columns.items(), key=lambda item: -item[1][0].itemsize))
+        return {name: columns[name] for name in in_order({name: dtype for name, (dtype, _) in columns.items()})}
 
 
 def _in_float64(prior: Tensor | None) -> Tensor | None:

@@ -1,5 +1,6 @@
 """Reading a teacher cache: targets of examples by their ids."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -8,14 +9,18 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from softtargets._checks import first_bad, where
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import rows_of
 from softtargets._storage import checksum_file
-from softtargets.distill.cache.format import AGAIN, INDEX, INDEX_LAYOUT, check_size, mapped, read_manifest, shard_name
-from softtargets.distill.cache.plan import Plan, TopK
+from softtargets.distill.cache.filling import fill, path_of
+from softtargets.distill.cache.format import AGAIN, check_size, read_manifest
+from softtargets.distill.cache.lookup import CachedSequences, CacheFiles
+from softtargets.distill.cache.parquet import read_parquet
+from softtargets.distill.cache.plan import CacheSource, Plan, TopK
+from softtargets.distill.cache.sequences import Ragged
+from softtargets.distill.cache.shards import write_ragged
+from softtargets.distill.cache.vllm import read_vllm
 from softtargets.targets import Targets, dense
-from softtargets.targets.checks import check_tensor
 
 __all__ = ["TeacherCache"]
 
@@ -66,7 +71,7 @@ class TeacherCache:
         self.folder = folder
         self.manifest = manifest
         self.plan = Plan.from_record(manifest["plan"])
-        self._files: dict[str, dict[str, Tensor]] = {}
+        self._files = CacheFiles(folder, self.plan, manifest)
 
     @classmethod
     def open(
@@ -76,6 +81,7 @@ class TeacherCache:
         teacher: str | None = None,
         data: str | None = None,
         num_classes: int | None = None,
+        tokenizer: str | None = None,
     ) -> Self:
         """Open a finished cache. Checks that all files exist, but reads only the manifest.
 
@@ -84,15 +90,17 @@ class TeacherCache:
             teacher: required name of the teacher; None: any.
             data: required name of the data set; None: any.
             num_classes: required K; None: any.
+            tokenizer: required name of the tokenizer of sequences; None: any.
 
         Raises:
             ValueError: if the folder, its manifest or a file is missing, unfinished, truncated, of another format, or
-                of another teacher, data set or number of classes; it is named.
+                of another teacher, data set, number of classes or tokenizer; it is named.
             TypeError: if folder is not a path.
         """
         path = path_of(folder)
         cache = cls(path, read_manifest(path))
-        for name, expected in (("teacher", teacher), ("data", data), ("num_classes", num_classes)):
+        given = {"teacher": teacher, "data": data, "num_classes": num_classes, "tokenizer": tokenizer}
+        for name, expected in given.items():
             found = getattr(cache.plan.source, name)
             if expected is not None and found != expected:
                 remedy = "pass the folder of a matching cache, or write one to another folder"
@@ -101,14 +109,106 @@ class TeacherCache:
             check_size(path / name, entry["bytes"])
         return cache
 
+    @classmethod
+    def from_vllm(
+        cls,
+        folder: str | PathLike[str],
+        files: str | PathLike[str] | Sequence[str | PathLike[str]],
+        source: CacheSource,
+        *,
+        keep: TopK,
+        id_key: str | None = None,
+        rows_per_shard: int = 65536,
+    ) -> Self:
+        """Write a cache of sequences from the JSON of vLLM's log-probabilities, and open it.
+
+        The JSON may be that of ``LLM.generate`` (``RequestOutput``: prompt_token_ids, prompt_logprobs, and the
+        token_ids and logprobs of one output), that of the server's completions and chat completions, or that of its
+        batches. The server must be asked for token ids: return_token_ids and return_tokens_as_token_ids. The tokens of
+        a sequence are those of the prompt and of the output; those with log-probabilities get a row.
+
+        Args:
+            folder: created if missing; must be empty or hold the same cache.
+            files: JSON Lines (.jsonl), one request per line, or JSON with one request or a list of them.
+            source: names of teacher, data and tokenizer, and K, the size of the vocabulary.
+            keep: ``TopK(k)``, with k at most the prompt_logprobs or logprobs that vLLM was asked for. The temperature
+                is the one that the log-probabilities were computed at, 1 unless vLLM was told otherwise.
+            id_key: key of a record that holds its integer id, such as "custom_id"; None: ids count the records from 0.
+            rows_per_shard: tokens after which a file is closed.
+
+        Raises:
+            ValueError: if a record lacks tokens or log-probabilities, has fewer than k at a position, or a token is not
+                below K; the file, the record and the position are named.
+            TypeError: if an argument has the wrong type.
+
+        Notes:
+            vLLM adds the token that was there to the k largest: it is dropped if it is not among them. The mass of the
+            other classes is 1 - sum p. It is at least 1e-6, since float32 does not tell smaller ones from rounding.
+        """
+        return cls._imported(folder, source, keep, rows_per_shard, lambda plan: read_vllm(files, plan, id_key))
+
+    @classmethod
+    def from_parquet(
+        cls,
+        folder: str | PathLike[str],
+        files: str | PathLike[str] | Sequence[str | PathLike[str]],
+        source: CacheSource,
+        *,
+        keep: TopK,
+        rows_per_shard: int = 65536,
+    ) -> Self:
+        """Write a cache of sequences from Parquet files, and open it.
+
+        One row per sequence, with the columns:
+
+        - `id`: integer.
+        - `tokens`: list of integers, the L tokens.
+        - `positions`: list of R integers, the place of the token that each row predicts; without it there are L - 1
+          rows, for the tokens after the first.
+        - `classes`: list of R lists of k or more integers.
+        - `log_probs`: list of R lists of as many floats, natural logarithms.
+
+        Args:
+            folder: created if missing; must be empty or hold the same cache.
+            files: Parquet files.
+            source: names of teacher, data and tokenizer, and K, the size of the vocabulary.
+            keep: ``TopK(k)``; the temperature is the one that the log-probabilities were computed at.
+            rows_per_shard: tokens after which a file is closed.
+
+        Raises:
+            ValueError: if a column is missing, a list is short, or a token is not below K; the file, the row and the
+                position are named.
+            TypeError: if an argument has the wrong type.
+        """
+        return cls._imported(folder, source, keep, rows_per_shard, lambda plan: read_parquet(files, plan))
+
+    @classmethod
+    def _imported(
+        cls,
+        folder: str | PathLike[str],
+        source: CacheSource,
+        keep: TopK,
+        rows_per_shard: int,
+        read: Callable[[Plan], Iterator[Ragged]],
+    ) -> Self:
+        path = path_of(folder)
+        if not isinstance(keep, TopK):
+            raise fail_type("keep", "TopK", type(keep).__name__, "pass TopK(k=...)")
+        plan = Plan(source, keep, None, rows_per_shard)
+        if not plan.sequences:
+            raise fail("source", "a CacheSource with a tokenizer", repr(source), "pass tokenizer=, a name")
+        fill(path, plan, lambda plan: write_ragged(path, plan, read(plan)))
+        return cls.open(path)
+
     def __len__(self) -> int:
-        """Return the number of examples."""
+        """Return the number of examples, or of sequences."""
         return self.manifest["num_examples"]
 
     def __repr__(self) -> str:
         plan = self.plan
         what = f"k={plan.k}" if plan.k is not None else f"n_draws={plan.n_draws}"
-        return f"TeacherCache({str(self.folder)!r}, {len(self)} examples, {plan.source.num_classes} classes, {what})"
+        kind = "sequences" if plan.sequences else "examples"
+        return f"TeacherCache({str(self.folder)!r}, {len(self)} {kind}, {plan.source.num_classes} classes, {what})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.folder, self.manifest)
@@ -116,13 +216,13 @@ class TeacherCache:
     @property
     def ids(self) -> Tensor:
         """The (N,) int64 ids of the examples, ascending."""
-        return self._file(INDEX)["ids"].clone()
+        return self._files.index["ids"].clone()
 
     def targets(self, ids: Tensor) -> Targets:
         """Return the teacher's targets of some examples.
 
         Args:
-            ids: (...) integers, in any order, repeats allowed; for sequences one id per token.
+            ids: (...) integers, in any order, repeats allowed.
 
         Returns:
             Targets of shape (...), float32, on the CPU, with the cache's temperature. Dense if k = K, otherwise
@@ -132,7 +232,7 @@ class TeacherCache:
             ValueError: if an id is not in the cache (the first is named), or a file is missing or truncated.
             TypeError: if ids are not an integer tensor.
         """
-        plan, columns = self.plan, self._gathered(ids)
+        plan, columns = self.plan, self._files.rows(ids)
         if plan.complete:
             return replace(dense(columns["logits"].float().softmax(-1)), temperature=plan.keep.temperature)
         index = columns["classes"].long()
@@ -144,6 +244,22 @@ class TeacherCache:
         # the k kept classes and, last, the total of the others: normalising them gives mass 1 despite rounding
         probs = columns["logits"].float().softmax(-1)
         return self._with_residual(index, probs[..., :-1], probs[..., -1])
+
+    def sequences(self, ids: Tensor) -> CachedSequences:
+        """Return the tokens of some sequences, and the teacher's log-probabilities for them.
+
+        Args:
+            ids: (n,) integers, in any order, repeats allowed.
+
+        Returns:
+            The sequences one after the other, on the CPU.
+
+        Raises:
+            ValueError: if an id is not in the cache (the first is named), the cache is not of sequences, or a file is
+                missing or truncated.
+            TypeError: if ids are not an integer tensor.
+        """
+        return self._files.sequences(ids)
 
     def log_probs(self, ids: Tensor) -> Tensor:
         """Return the teacher's log-probabilities for some examples, from a cache of all classes.
@@ -163,7 +279,7 @@ class TeacherCache:
             got = f"{self.plan.k if self.plan.k is not None else 'draws'} of {self.plan.source.num_classes}"
             remedy = "use targets, or write a cache with k=None"
             raise fail(str(self.folder), "a cache of all classes, for log_probs", got, remedy)
-        return self._gathered(ids)["logits"].float().log_softmax(-1)
+        return self._files.rows(ids)["logits"].float().log_softmax(-1)
 
     def verify(self) -> None:
         """Read every file and compare its checksum.
@@ -192,55 +308,3 @@ class TeacherCache:
 
     def _sparse(self, **tensors: Tensor) -> Targets:
         return Targets(**tensors, size=self.plan.source.num_classes, temperature=self.plan.keep.temperature)
-
-    def _gathered(self, ids: Tensor) -> dict[str, Tensor]:
-        """Return the columns of some examples, (..., *) each."""
-        rows, step = self._rows(ids), self.plan.rows_per_shard
-        layout = self.plan.layout()
-        columns = {n: torch.empty((len(rows), *s), dtype=d) for n, (d, s) in layout.items() if n != "ids"}
-        shards, offsets = rows // step, rows % step
-        for number in shards.unique().tolist():
-            at = (shards == number).nonzero()[:, 0]
-            shard = self._file(shard_name(number))
-            for name, column in columns.items():
-                column[at] = shard[name][offsets[at]]
-        return {name: column.reshape(*ids.shape, *column.shape[1:]) for name, column in columns.items()}
-
-    def _rows(self, ids: Tensor) -> Tensor:
-        """Return the (n,) rows of the cache that hold these examples."""
-        flat = integer_ids(ids)
-        index = self._file(INDEX)
-        place = torch.searchsorted(index["ids"], flat).clamp_(max=len(self) - 1)
-        bad = first_bad((index["ids"][place] != flat).reshape(ids.shape))
-        if bad is not None:
-            got = f"{int(ids[bad])} at {where(bad)}"
-            raise fail("ids", f"ids of the cache in {self.folder}", got, "write a cache that contains all examples")
-        return index["rows"][place]
-
-    def _file(self, name: str) -> dict[str, Tensor]:
-        if name not in self._files:
-            layout, rows = (INDEX_LAYOUT, len(self)) if name == INDEX else (self.plan.layout(), self._shard_rows(name))
-            self._files[name] = mapped(self.folder / name, layout, rows)
-        return self._files[name]
-
-    def _shard_rows(self, name: str) -> int:
-        step = self.plan.rows_per_shard
-        last = shard_name((len(self) - 1) // step)
-        return (len(self) - 1) % step + 1 if name == last else step
-
-
-def path_of(folder: object) -> Path:
-    """Return a folder's path."""
-    if not isinstance(folder, str | PathLike):
-        raise fail_type("folder", "a path", type(folder).__name__, "pass the folder first, as a str or pathlib.Path")
-    return Path(folder)
-
-
-def integer_ids(ids: object) -> Tensor:
-    """Return ids as (n,) int64 on the CPU, checked; they may be negative."""
-    check_tensor("ids", ids, "an integer tensor, one id per example")
-    assert isinstance(ids, Tensor)
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        remedy = "pass integer ids; write_cache takes batches of (ids, logits), in this order"
-        raise fail_type("ids", "an integer tensor, one id per example", f"dtype {ids.dtype}", remedy)
-    return ids.detach().reshape(-1).cpu().long()

@@ -1,6 +1,5 @@
 """Writing the files of a teacher cache: shards, index and manifest."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,38 +7,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softtargets._checks import first_bad
 from softtargets._errors import fail, fail_type
-from softtargets._numerics import at_least_float32, shifted
 from softtargets._storage import checksum_file, sync
-from softtargets.distill.cache.format import (
-    HEAD,
-    INDEX,
-    INDEX_LAYOUT,
-    MANIFEST,
-    encoded,
-    mapped,
-    row_bytes,
-    sealed,
-    shard_name,
-    write_file,
-)
-from softtargets.distill.cache.plan import Plan, Sampled
-from softtargets.distill.cache.read import integer_ids
-from softtargets.targets import sample
-from softtargets.targets.checks import check_scores
+from softtargets.distill.cache.format import AGAIN, HEAD, INDEX, MANIFEST, sealed, shard_name, write_file
+from softtargets.distill.cache.plan import Plan
+from softtargets.distill.cache.probabilities import columns_of, integer_ids, scores_of
+from softtargets.distill.cache.sequences import Ragged, SequenceBatch, joined, ragged
+from softtargets.distill.cache.tensors import encoded, file_bytes, mapped, read_layout
 
-LEAST_OTHERS = 1e-6
+Batches = Iterable[tuple[Tensor, Tensor | Callable[[], Tensor]] | SequenceBatch]
 
-Batches = Iterable[tuple[Tensor, Tensor | Callable[[], Tensor]]]
+# ids, and a function that returns what to add for those from a number on
+Pending = Iterator[tuple[Tensor, Callable[[int], Any]]]
 
 
 def write(folder: Path, plan: Plan, batches: Batches) -> None:
+    """Write what a teacher's logits give: see :func:`write_pending`."""
+    write_pending(folder, plan, _of_sequences(batches, plan) if plan.sequences else _of_examples(batches, plan))
+
+
+def write_ragged(folder: Path, plan: Plan, sequences: Iterable[Ragged]) -> None:
+    """Write sequences whose columns are known already: see :func:`write_pending`."""
+    write_pending(folder, plan, ((one.ids, lambda start, one=one: (one, start)) for one in sequences))
+
+
+def write_pending(folder: Path, plan: Plan, pending: Pending) -> None:
     """Write the shards that are missing, the index and, last, the manifest."""
-    shards = _Shards(folder, plan)
+    shards = _Sequences(folder, plan) if plan.sequences else _Examples(folder, plan)
     there, count = len(shards.ids), 0
-    for batch in _checked(batches):
-        ids, logits = integer_ids(batch[0]), batch[1]
+    for ids, make in pending:
         skipped = min(max(there - count, 0), len(ids))
         if not torch.equal(ids[:skipped], shards.ids[count : count + skipped]):
             remedy = "pass the batches in the same order, or choose another folder"
@@ -47,13 +43,10 @@ def write(folder: Path, plan: Plan, batches: Batches) -> None:
         count += len(ids)
         _check_count(count, 0, plan)
         if skipped < len(ids):
-            given: Any = logits() if callable(logits) else logits
-            rows = _rows(given, len(ids), plan)[skipped:]
-            shards.add(_columns(ids[skipped:], rows, plan))
+            shards.add(make(skipped))
     _check_count(count, plan.source.num_examples or max(there, 1), plan)
     shards.flush()
-    ids, rows = shards.ids.sort()
-    write_file(folder / INDEX, encoded(INDEX_LAYOUT, {"ids": ids, "rows": rows}))
+    write_file(folder / INDEX, encoded(shards.index()))
     names = [*(shard_name(number) for number in range(shards.number)), INDEX]
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": checksum_file(folder / name)} for name in names}
     sync(folder)  # so that no manifest reaches the disk before what it names
@@ -62,15 +55,37 @@ def write(folder: Path, plan: Plan, batches: Batches) -> None:
     sync(folder)
 
 
-def _checked(batches: object) -> Iterator[tuple[Any, Any]]:
-    """Yield pairs of ids and logits."""
-    required, remedy = "an iterable of pairs (ids, logits)", "pass [(ids, logits)] for a single batch"
-    if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
-        raise fail_type("batches", required, type(batches).__name__, remedy)
-    for batch in batches:
+def _of_sequences(batches: object, plan: Plan) -> Pending:
+    for batch in _items(batches, [SequenceBatch]):
+        ids, computed = ragged(batch, plan)
+        yield ids, lambda start, computed=computed: (computed(), start)
+
+
+def _of_examples(batches: object, plan: Plan) -> Pending:
+    for batch in _items(batches, []):
+        required, remedy = "an iterable of pairs (ids, logits)", "pass [(ids, logits)] for a single batch"
+        if isinstance(batch, SequenceBatch):
+            remedy = "pass tokenizer= of CacheSource"
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             raise fail_type("batches", required, f"an item of type {type(batch).__name__}", remedy)
-        yield batch[0], batch[1]
+        ids = integer_ids(batch[0])
+
+        def made(start: int, ids: Tensor = ids, logits: Any = batch[1]) -> dict[str, Tensor]:
+            scores = scores_of(logits() if callable(logits) else logits, plan)
+            if len(scores) != len(ids):
+                got = f"{len(scores)} rows, {len(ids)} ids"
+                raise fail("batches", "one row of logits for each id", got, "pass one id per row")
+            return {"ids": ids[start:], **columns_of(ids[start:], scores[start:], plan)}
+
+        yield ids, made
+
+
+def _items(batches: object, single: list[type]) -> Iterator[Any]:
+    if isinstance(batches, Tensor | SequenceBatch) or not isinstance(batches, Iterable):
+        what = "SequenceBatches" if single else "pairs (ids, logits)"
+        remedy = "pass a list for a single batch" if single else "pass [(ids, logits)] for a single batch"
+        raise fail_type("batches", f"an iterable of {what}", type(batches).__name__, remedy)
+    yield from batches
 
 
 def _check_count(count: int, least: int, plan: Plan) -> None:
@@ -90,16 +105,46 @@ class _Shards:
     """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
-        self.folder, self.step, self.layout = folder, plan.rows_per_shard, plan.layout()
-        self.ids = torch.empty(0, dtype=torch.int64)
-        self.number = self.filled = 0
-        while self._whole(path := folder / shard_name(self.number)):
-            self.ids = torch.cat([self.ids, mapped(path, self.layout, self.step)["ids"]])
-            self.number += 1
+        self.folder, self.plan, self.step = folder, plan, plan.rows_per_shard
+        self.parts: list[Tensor] = []  # the ids of each shard
+        while (path := folder / shard_name(self.number)).exists() and self.whole(path):
+            self.parts.append(mapped(path, AGAIN)["ids"].clone())
+
+    @property
+    def number(self) -> int:
+        """Number of complete shards."""
+        return len(self.parts)
+
+    @property
+    def ids(self) -> Tensor:
+        """The ids of all complete shards."""
+        return torch.cat([torch.empty(0, dtype=torch.int64), *self.parts])
+
+    def whole(self, path: Path) -> bool:
+        """Return whether a shard on the disk has all its rows."""
+        raise NotImplementedError
+
+    def put(self, columns: dict[str, Tensor]) -> None:
+        """Write the next shard."""
+        ids, counts = columns["ids"].unique(return_counts=True)
+        twice = ids[(counts > 1) | torch.isin(ids, self.ids)]
+        if len(twice):
+            remedy = "give every example its own id, and pass each example once"
+            raise fail("batches", "each id once", f"{int(twice[0])} twice", remedy)
+        write_file(self.folder / shard_name(self.number), encoded(columns))
+        self.parts.append(columns["ids"].clone())
+
+
+class _Examples(_Shards):
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.layout = {"ids": (torch.int64, ()), **plan.columns()}
+        super().__init__(folder, plan)
+        self.filled = 0
         self.columns = {name: torch.empty((self.step, *s), dtype=d) for name, (d, s) in self.layout.items()}
 
-    def _whole(self, path: Path) -> bool:
-        return path.exists() and path.stat().st_size == self.step * row_bytes(self.layout)
+    def whole(self, path: Path) -> bool:
+        sized = {name: (dtype, (self.step, *shape)) for name, (dtype, shape) in self.layout.items()}
+        return path.stat().st_size == file_bytes(sized)
 
     def add(self, columns: dict[str, Tensor]) -> None:
         """Add some examples, and write each shard that is full."""
@@ -114,68 +159,52 @@ class _Shards:
 
     def flush(self) -> None:
         """Write the shard in memory, if it is not empty."""
-        if not self.filled:
-            return
-        columns = {name: column[: self.filled] for name, column in self.columns.items()}
-        ids, counts = columns["ids"].unique(return_counts=True)
-        twice = ids[(counts > 1) | torch.isin(ids, self.ids)]
-        if len(twice):
-            remedy = "give every example its own id, and pass each example once"
-            raise fail("batches", "each id once", f"{int(twice[0])} twice", remedy)
-        write_file(self.folder / shard_name(self.number), encoded(self.layout, columns))
-        self.ids = torch.cat([self.ids, columns["ids"]])
-        self.number, self.filled = self.number + 1, 0
+        if self.filled:
+            self.put({name: column[: self.filled] for name, column in self.columns.items()})
+            self.filled = 0
+
+    def index(self) -> dict[str, Tensor]:
+        """Return the ids in ascending order, and the row of each, counted over all shards."""
+        ids, rows = self.ids.sort()
+        return {"ids": ids, "rows": rows}
 
 
-def _rows(logits: Tensor, count: int, plan: Plan) -> Tensor:
-    """Return the teacher's logits at the cache's temperature, minus their largest, as (n, K) on the CPU."""
-    check_scores("teacher_logits", logits)
-    size = plan.source.num_classes
-    if logits.ndim < 1 or logits.shape[-1] != size:
-        got = f"shape {tuple(logits.shape)}"
-        raise fail("teacher_logits", f"{size} classes, num_classes, last", got, "set num_classes")
-    rows = logits.detach().reshape(-1, size).cpu()
-    if len(rows) != count:
-        raise fail("batches", "one row of logits for each id", f"{len(rows)} rows, {count} ids", "pass one id per row")
-    return shifted(at_least_float32(rows) / plan.keep.temperature)
+class _Sequences(_Shards):
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        super().__init__(folder, plan)
+        self.waiting: list[Ragged] = []
+        self.rows = 0
 
+    def whole(self, path: Path) -> bool:
+        return read_layout(path, AGAIN)["positions"][1][0] >= self.step
 
-def _columns(ids: Tensor, rows: Tensor, plan: Plan) -> dict[str, Tensor]:
-    """Return the columns of some examples."""
-    bad = first_bad(rows.amax(-1) != 0)  # the largest is 0 unless it was infinite or NaN
-    if bad is not None:
-        required = "numbers, -inf for classes that do not exist"
-        got = f"a NaN, +inf or only -inf for id {int(ids[bad])}"
-        raise fail("teacher_logits", required, got, "check the input of that example")
-    if isinstance(plan.keep, Sampled):
-        return {"ids": ids, **_drawn(ids, rows.log_softmax(-1), plan.keep, plan.seed)}
-    if plan.complete:
-        return {"ids": ids, "logits": rows}
-    top, index = rows.topk(plan.k or 0, dim=-1)
-    # summed over the others: 1 - sum_topk p would cancel if little mass is left
-    left = rows.scatter(-1, index, -torch.inf).logsumexp(-1, keepdim=True)
-    if (prior := plan.prior) is not None:
-        others = 1 - prior[index].sum(-1)
-        bad = first_bad(others < LEAST_OTHERS)
-        if bad is not None:
-            got = f"{float(others[bad]):.1g} for id {int(ids[bad])}"
-            remedy = "use 'uniform' or 'drop', or a smaller k"
-            raise fail("prior", f"a mass of {LEAST_OTHERS:g} outside the k largest classes", got, remedy)
-    return {"ids": ids, "logits": torch.cat([top, left], -1), "classes": index}
+    def add(self, given: tuple[Ragged, int]) -> None:
+        """Add the sequences from a number on, and write each shard that is full."""
+        many, start = given
+        for number in range(start, len(many.ids)):
+            tokens, rows = many.parts(number)
+            one = Ragged(
+                many.ids[number : number + 1],
+                torch.tensor([tokens.stop - tokens.start]),
+                many.tokens[tokens],
+                torch.tensor([rows.stop - rows.start]),
+                many.positions[rows],
+                {name: column[rows] for name, column in many.columns.items()},
+            )
+            self.waiting.append(one)
+            self.rows += rows.stop - rows.start
+            if self.rows >= self.step:
+                self.flush()
 
+    def flush(self) -> None:
+        """Write the sequences in memory, if there are any."""
+        if self.waiting:
+            self.put(joined(self.waiting).tensors())
+            self.waiting, self.rows = [], 0
 
-def _drawn(ids: Tensor, log_probs: Tensor, keep: Sampled, seed: int | None) -> dict[str, Tensor]:
-    """Return the draws of some examples, each with its own seed, so that order and batches do not matter."""
-    draws, generator = keep.n_draws, torch.Generator()
-    classes = torch.empty((len(ids), draws), dtype=torch.int64)
-    log_weights = torch.empty((len(ids), draws))
-    for row, (example, row_log_probs) in enumerate(zip(ids.tolist(), log_probs, strict=True)):
-        # hashed: seed + id would give the same draws for (0, 1) and (1, 0)
-        digest = hashlib.sha256(f"{seed}:{example}".encode()).digest()
-        generator.manual_seed(int.from_bytes(digest[:4], "little"))
-        drawn = sample(
-            row_log_probs, n_draws=draws, proposal_temperature=keep.proposal_temperature, generator=generator
-        )
-        classes[row], value = drawn.factors()
-        log_weights[row] = (value * draws).log()
-    return {"classes": classes} if keep.proposal_temperature == 1 else {"classes": classes, "log_weights": log_weights}
+    def index(self) -> dict[str, Tensor]:
+        """Return the ids in ascending order, and the shard of each and its place there."""
+        ids, order = self.ids.sort()
+        shards = torch.cat([torch.full((len(part),), number) for number, part in enumerate(self.parts)])
+        places = torch.cat([torch.arange(len(part)) for part in self.parts])
+        return {"ids": ids, "shards": shards[order], "places": places[order]}

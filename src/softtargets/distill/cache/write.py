@@ -1,22 +1,16 @@
 """Writing a teacher cache: a teacher's probabilities for every example, computed once."""
 
-from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 
 import torch
 
-from softtargets._errors import fail
-from softtargets.distill.cache.format import HEAD, MANIFEST, PLAN, held, json_bytes, read_json, write_file
+from softtargets.distill.cache.filling import fill, path_of
 from softtargets.distill.cache.plan import CacheSource, Plan, Sampled, TopK
-from softtargets.distill.cache.read import TeacherCache, path_of
+from softtargets.distill.cache.read import TeacherCache
 from softtargets.distill.cache.shards import Batches, write
 from softtargets.targets.checks import check_generator
 
 __all__ = ["write_cache"]
-
-# keys of a plan's record whose argument has another name
-ARGUMENTS = {"seed": "generator", "draws": "n_draws"}
 
 
 def write_cache(
@@ -40,14 +34,14 @@ def write_cache(
         folder: created if missing; must be empty or hold the same cache.
         batches: pairs (ids, logits): (...) integer ids and the teacher's (..., K) float logits. Instead of the logits a
             function that returns them may be given, which is not called for examples that are already written. Ids may
-            come in any order, but in the same order on every call, and each id once. For sequences each token has its
-            own id. Tensors only: convert NumPy arrays with torch.from_numpy.
-        source: names of the teacher and the data, K, and the number of examples.
+            come in any order, but in the same order on every call, and each id once. If the source has a tokenizer,
+            :class:`SequenceBatch` in place of the pairs. Tensors only: convert NumPy arrays with torch.from_numpy.
+        source: names of the teacher and the data, K, and the number of examples; for sequences the tokenizer.
         keep: what to keep of each example, a :class:`TopK` or a :class:`Sampled`; None: all classes in float16.
         generator: source of the seed of the draws; None: torch's global generator, or the seed of a cache that was
             started before.
-        rows_per_shard: examples per file. One file is held in memory at a time: use a smaller number if all of many
-            classes are kept.
+        rows_per_shard: examples per file, or of sequences the tokens after which a file is closed. One file is held in
+            memory at a time: use a smaller number if all of many classes are kept.
 
     Returns:
         The opened cache.
@@ -70,8 +64,9 @@ def write_cache(
 
     Complexity:
         Bytes per example: 24 + 2k + 2(k + 1) for k < K <= 32768, 24 + 2K for k = K, 24 + 2 * n_draws at a proposal
-        temperature of 1; for example 106 for k = 20 of 1000 classes. Sampling takes a few tenths of a millisecond per
-        example. Ids take 8 bytes of memory each.
+        temperature of 1; for example 106 for k = 20 of 1000 classes. Bytes per token of a sequence: 8 + 4k + 2(k + 1)
+        for K > 32768, and 8 + 6 * n_draws; for example 394 for k = 64. Sampling takes a few tenths of a millisecond
+        per example. Ids take 8 bytes of memory each.
 
     When to use:
         A teacher is run once and used many times, or does not fit into memory together with the student.
@@ -93,47 +88,5 @@ def write_cache(
     check_generator(generator, torch.device("cpu"))
     seed = int(torch.randint(2**62, (), generator=generator)) if isinstance(keep, Sampled) else None
     plan = Plan(source, keep, seed, rows_per_shard)
-    path.mkdir(parents=True, exist_ok=True)
-    with held(path):
-        plan = _begun(path, plan, keep_seed=generator is None)
-        if not (path / MANIFEST).exists():
-            write(path, plan, batches)
-    cache = TeacherCache.open(path)
-    if cache.plan.record() != plan.record():
-        remedy = "remove its folder, and call write_cache again"
-        raise fail(str(path / MANIFEST), f"the plan in {PLAN}", "a different plan", remedy)
-    return cache
-
-
-def _begun(folder: Path, plan: Plan, *, keep_seed: bool) -> Plan:
-    """Return the plan of the folder, which must be this one; write it if the folder is empty."""
-    path = folder / PLAN
-    if not path.exists():
-        foreign = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-        if foreign:
-            remedy = "choose another folder"
-            raise fail(str(folder), "an empty folder, or that of a teacher cache", f"one with {foreign[0]}", remedy)
-        write_file(path, [json_bytes({**HEAD, "plan": plan.record()})])
-        return plan
-    old = _read_plan(path)
-    if keep_seed:
-        plan = replace(plan, seed=old.seed)
-    for (name, value), begun in zip(plan.record().items(), old.record().values(), strict=True):
-        if value != begun:
-            argument, remedy = ARGUMENTS.get(name, name), "pass the same value, or choose another folder"
-            raise fail(argument, f"{_short(begun)}, as {folder} was started with", _short(value), remedy)
-    return plan
-
-
-def _read_plan(path: Path) -> Plan:
-    content = read_json(path)
-    try:
-        return Plan.from_record(content["plan"])
-    except (KeyError, TypeError, ValueError):
-        remedy = "remove its folder, and call write_cache again"
-        raise fail(str(path), "the plan of a teacher cache, as it was written", "a changed one", remedy) from None
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    fill(path, plan, lambda plan: write(path, plan, batches), keep_seed=generator is None)
+    return TeacherCache.open(path)
