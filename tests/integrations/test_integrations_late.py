@@ -21,8 +21,8 @@ import torch
 before = set(sys.modules)
 from softtargets import integrations
 
-integrations.sklearn, integrations.torchmetrics
-assert not {"sklearn", "torchmetrics"} & (sys.modules.keys() - before)
+integrations.sklearn, integrations.torchmetrics, integrations.transformers
+assert not {"sklearn", "torchmetrics", "transformers"} & (sys.modules.keys() - before)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
 
@@ -44,8 +44,8 @@ def test_an_unknown_name_is_an_attribute_error(module) -> None:
 
 
 def test_the_rooms_say_what_they_hold() -> None:
-    assert integrations.__all__ == ["sklearn", "torchmetrics"]
-    assert {"sklearn", "torchmetrics"} <= set(dir(integrations))
+    assert integrations.__all__ == ["sklearn", "torchmetrics", "transformers"]
+    assert {"sklearn", "torchmetrics", "transformers"} <= set(dir(integrations))
 
 
 def test_ours_comes_before_the_bases() -> None:
