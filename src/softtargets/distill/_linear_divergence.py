@@ -45,7 +45,7 @@ def linear_divergence_loss(
         labels: (...) integers in [0, K), (..., K) float probabilities, or Targets of (...); None is allowed if
             `label_weight` is 0.
         bias: (K,) float or None.
-        chunk: rows per chunk, at least 1; None: about 2^23 logits, and at least 64 rows.
+        chunk: rows per chunk, at least 1; None: about 2^21 logits on a CPU, 2^23 elsewhere, and at least 64 rows.
         ignore_index: integer label of an example to leave out.
         mask: (...) bool, False for examples to leave out; their hidden states and labels may have any value.
         reduction: "none", "mean" over the examples that are not left out, or "sum".
@@ -68,8 +68,8 @@ def linear_divergence_loss(
         rows are counted within the chunk.
 
     Complexity:
-        Four matrix products of the layer: the logits are computed again in the backward pass. Memory: one chunk of
-        logits, about six times, and the gradients of hidden and weight.
+        Four matrix products of the layer: the logits are computed again in the backward pass. Memory: about ten
+        tensors of the size of a chunk of logits, and the gradients of hidden and weight.
 
     When to use:
         A language model is trained on a cache of a teacher.

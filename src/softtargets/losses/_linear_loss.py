@@ -43,7 +43,7 @@ def linear_loss(
         targets: (...) integer labels, or if the function is defined for them, (..., K) probabilities or Targets of
             (...).
         bias: (K,) float or None.
-        chunk: rows per chunk, at least 1; None: about 2^23 logits, and at least 64 rows.
+        chunk: rows per chunk, at least 1; None: about 2^21 logits on a CPU, 2^23 elsewhere, and at least 64 rows.
         ignore_index: label of an example to leave out. Soft targets mark such examples in ``Targets.ignored``.
         mask: (...) bool, True for an example to include; None: include every example that is not ignored.
         reduction: "none", "mean" or "sum"; the mean is over the examples that are not left out.

@@ -13,7 +13,7 @@ from softtargets._native.products import add_product
 from softtargets._numerics import accumulating
 
 # Logits of a chunk, and the fewest rows: a matrix product of fewer rows is inefficient.
-LOGITS, FEWEST = 2**23, 64
+LOGITS_ON_CPU, LOGITS_ELSEWHERE, FEWEST = 2**21, 2**23, 64
 
 # (logits of a chunk, which rows these are) -> losses of these rows, float32 or wider
 RowsOfChunk = Callable[[Tensor, Index], Tensor]
@@ -30,7 +30,8 @@ def linear_rows(
         hidden: (..., H) float.
         weight: (K, H) of the same dtype.
         bias: (K,) or None.
-        chunk: rows per chunk; None: chosen so that a chunk has about 2^23 logits, and at least 64 rows.
+        chunk: rows per chunk; None: chosen so that a chunk has about 2^21 logits on a CPU and 2^23 elsewhere, and at
+            least 64 rows.
 
     Returns:
         (...) of the accumulating dtype.
@@ -38,7 +39,8 @@ def linear_rows(
     Raises:
         ValueError: if `evaluate` uses a tensor that requires a gradient.
     """
-    rows = chunk or max(FEWEST, LOGITS // weight.shape[0])
+    logits = LOGITS_ON_CPU if hidden.device.type == "cpu" else LOGITS_ELSEWHERE
+    rows = chunk or max(FEWEST, logits // weight.shape[0])
     return _LinearRows.apply(hidden, weight, bias, evaluate, rows)  # pyright: ignore[reportReturnType]
 
 
