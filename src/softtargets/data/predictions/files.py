@@ -1,23 +1,37 @@
 """Predictions of any model, read from files in chunks and checked row by row."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from softtargets._errors import InputError, fail
-from softtargets.data.arrays.file import ARGUMENT
+from softtargets.data.arrays.file import ARGUMENT, ArrayFile
 from softtargets.data.arrays.opening import open_arrays
 from softtargets.data.limits import check_rows
 from softtargets.data.predictions.arrays import PredictionChunk, Predictions, chunk_rows
-from softtargets.data.predictions.checks import check_values, checked_labels, floating
-from softtargets.data.predictions.parts import PredictionPart, chosen, labels_of, unequal, values_of
+from softtargets.data.predictions.checks import IGNORED, RowPlaces, check_values, checked_labels, floating, token_labels
+from softtargets.data.predictions.parts import PredictionPart, Values, chosen, labels_of, unequal, values_of
 from softtargets.data.predictions.spill import RowBuffer
 from softtargets.metrics.arguments import Kind
 
 _LABELS = "labels"
+_MASK = "mask"
+_LABELS_AT_A_TIME = 2**20
+
+
+@dataclass(frozen=True)
+class SequenceNames:
+    """Allows files of sequences: arrays of (N, L, K) values, with (N, L) labels and an (N, L) mask.
+
+    Attributes:
+        mask: The name of the mask, which is false or 0 for tokens that are not evaluated. It is in the files of the
+            labels. None: "mask", which may be absent.
+    """
+
+    mask: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +40,7 @@ class PredictionFiles:
 
     Memory use does not grow with the number of rows: it holds one or two chunks and the buffers of the file's reader (a
     page of every column of .parquet, some megabytes of .csv). An array is held whole only if `notes` says so.
+    The rows of sequences are their tokens, N * L in place of N.
 
     Attributes:
         paths: The files, in the order of their rows.
@@ -35,6 +50,7 @@ class PredictionFiles:
         class_names: The class names in the files, in the order of the values, or None.
         has_labels: Whether there are labels.
         notes: Remarks for the user on how the files are read.
+        positions: L if the rows are the tokens of sequences, else None.
     """
 
     paths: tuple[Path, ...]
@@ -44,6 +60,7 @@ class PredictionFiles:
     class_names: tuple[str, ...] | None
     has_labels: bool
     notes: tuple[str, ...]
+    positions: int | None
     _name: str = field(repr=False)
     _parts: tuple[PredictionPart, ...] = field(repr=False)
     _apart: PredictionPart | None = field(repr=False)
@@ -71,13 +88,13 @@ class PredictionFiles:
             source, file_row = part.rows(rows), 0
             while (taken := source.take(rows)) is not None:
                 values = floating(taken[0])
-                if check:
-                    check_values(values, self.kind, f"--logits {self._name}", part.file.path, file_row)
                 labels = None
                 if apart is not None:
                     labels = self._labels(apart[0], apart[1].take(len(values)), len(values), first_row)
                 elif self.has_labels:
                     labels = self._labels(part, taken[1:], len(values), file_row)
+                if check:
+                    self._check(values, labels, RowPlaces(part.file.path, file_row, self.positions))
                 yield PredictionChunk(values, labels, first_row, part.file.path, file_row)
                 file_row += len(values)
                 first_row += len(values)
@@ -88,13 +105,35 @@ class PredictionFiles:
         """Return N; files of unknown length are read for it."""
         return sum(part.counted() for part in self._parts) if self.num_rows is None else self.num_rows
 
+    def label_chunks(self) -> Iterator[Tensor]:
+        """Yield the labels in order, without reading the values."""
+        for part in self._parts if self._apart is None else (self._apart,):
+            own, row = replace(part, wanted=part.labels), 0
+            source = own.rows(_LABELS_AT_A_TIME)
+            while (taken := source.take(_LABELS_AT_A_TIME)) is not None:
+                yield self._labels(own, taken, len(taken[0]), row)
+                row += len(taken[0])
+
+    def _check(self, values: Tensor, labels: Tensor | None, places: RowPlaces) -> None:
+        """Check values, except those of tokens that are not evaluated."""
+        if labels is not None and self.positions is not None:
+            kept = labels != IGNORED
+            values, places = values[kept], places.among(kept)
+        check_values(values, self.kind, f"--logits {self._name}", places)
+
     def _labels(self, part: PredictionPart, taken: tuple[Tensor, ...] | None, count: int, row: int) -> Tensor:
+        """Return the labels of rows from what was read of `part.labels`."""
         if taken is None or len(taken[0]) != count:
             raise self._unequal(part)
-        return checked_labels(taken[0], self.num_classes, part.wanted[-1].columns[0], part.file.path, row)
+        places = RowPlaces(part.file.path, row, self.positions)
+        first, last = (wanted.columns[0] for wanted in (part.labels[0], part.labels[-1]))
+        if self.positions is None:
+            return checked_labels(taken[0], self.num_classes, first, places)
+        labels, *masks = taken
+        return token_labels(labels, masks[0] if masks else None, self.num_classes, (first, last), places)
 
     def _unequal(self, part: PredictionPart) -> InputError:
-        return unequal(self.counted_rows(), str(part.counted()), part.file, part.wanted[-1].columns[0])
+        return unequal(self.counted_rows(), str(part.counted()), part.file, part.labels[0].columns[0])
 
 
 def open_predictions(
@@ -105,6 +144,7 @@ def open_predictions(
     labels: str | None = _LABELS,
     labels_from: tuple[Path, str] | None = None,
     num_classes: int | None = None,
+    sequences: SequenceNames | None = None,
 ) -> PredictionFiles:
     """Open files of logits or probabilities, and of labels if there are any: one file, or shards in order.
 
@@ -125,6 +165,7 @@ def open_predictions(
         labels_from: A separate file for the labels of all rows, and the name of the array or column in it; `labels` is
             then ignored.
         num_classes: K, if it is known.
+        sequences: Allows values of sequences. Tokens are labelled -100, or masked, to leave them out.
 
     Raises:
         InputError: a file that is missing, damaged or of another type; a missing array; logits beside probabilities
@@ -138,13 +179,17 @@ def open_predictions(
     if labels_from is not None or (labels == _LABELS and not any(_LABELS in file.names for file in files)):
         labels = None
     class_names = files[0].class_names(name)
-    found = [values_of(file, kind, name) for file in files]
+    found = [values_of(file, kind, name, sequences=sequences is not None) for file in files]
     width = found[0].width if num_classes is None else num_classes
     if class_names is not None and len(class_names) != width:
         required, got = f"{width} class names, one for each value of a row", f"{len(class_names)} in {files[0].path}"
         raise fail(ARGUMENT, required, got, "write as many names as classes, or leave them out")
+    positions = _positions(files, found)
+    mask = None
+    if sequences is not None and labels_from is None:
+        mask = _mask(files, sequences.mask, positions)
     parts: list[PredictionPart] = []
-    for file, (values, count, own_width) in zip(files, found, strict=True):
+    for file, (values, count, own_width, _) in zip(files, found, strict=True):
         if own_width != width:
             whose = "the number of classes" if num_classes is not None else f"as in {files[0].path}"
             required = f"{width} values in every row, {whose}"
@@ -154,11 +199,14 @@ def open_predictions(
             shown = columns if len(columns) > 1 else file.class_names(name) or ("no class names",)
             got = f"{', '.join(shown)} in {file.path}"
             raise fail(ARGUMENT, f"the classes in the order of {files[0].path}", got, "write them in one order")
-        beside = () if labels is None else (labels_of(file, labels, class_names, count)[0],)
-        parts.append(PredictionPart(file, (values, *beside), count))
+        names = () if labels is None else (labels,) if mask is None else (labels, mask)
+        beside = tuple(labels_of(file, one, class_names, count, positions)[0] for one in names)
+        parts.append(PredictionPart(file, (values, *beside), count, beside))
     counts = [part.num_rows for part in parts if part.num_rows is not None]
     num_rows = sum(counts) if len(counts) == len(parts) else None
-    apart = None if labels_from is None else _labels_apart(labels_from, class_names, num_rows)
+    apart = None
+    if labels_from is not None:
+        apart = _labels_apart(labels_from, class_names, num_rows, positions, sequences)
     return PredictionFiles(
         paths=tuple(file.path for file in files),
         kind=kind,
@@ -166,6 +214,7 @@ def open_predictions(
         num_rows=num_rows,
         class_names=class_names,
         has_labels=labels is not None or apart is not None,
+        positions=positions,
         notes=tuple(note for part in parts for wanted in part.wanted if (note := part.file.note(wanted)) is not None),
         _name=name,
         _parts=tuple(parts),
@@ -212,7 +261,39 @@ def _mapped(files: PredictionFiles) -> Tensor | None:
     return None if whole is None else floating(whole)
 
 
-def _labels_apart(place: tuple[Path, str], class_names: tuple[str, ...] | None, num_rows: int | None) -> PredictionPart:
+def _positions(files: Sequence[ArrayFile], found: Sequence[Values]) -> int | None:
+    """Return the number of tokens of a sequence, which all files must share; None if rows are single examples."""
+    of_first = found[0].positions
+    for file, values in zip(files, found, strict=True):
+        if values.positions != of_first:
+            required, got = (
+                "one example in each row" if length is None else f"sequences of {length} tokens"
+                for length in (of_first, values.positions)
+            )
+            remedy = "pad all sequences to one length and label the padding -100"
+            raise fail(ARGUMENT, f"{required}, as in {files[0].path}", f"{got} in {file.path}", remedy)
+    return of_first
+
+
+def _mask(files: Sequence[ArrayFile], name: str | None, positions: int | None) -> str | None:
+    """Return the name of the mask in these files, or None if there is none."""
+    if positions is None:
+        if name is None:
+            return None
+        got = f"the mask '{name}' for values of shape (N, K) in {files[0].path}"
+        raise fail(ARGUMENT, "values of sequences, of shape (N, L, K)", got, "leave out these rows instead")
+    return name or (_MASK if any(_MASK in file.names for file in files) else None)
+
+
+def _labels_apart(
+    place: tuple[Path, str],
+    class_names: tuple[str, ...] | None,
+    num_rows: int | None,
+    positions: int | None,
+    sequences: SequenceNames | None,
+) -> PredictionPart:
     file = open_arrays(Path(place[0]))
-    wanted, count = labels_of(file, place[1], class_names, num_rows)
-    return PredictionPart(file, (wanted,), count)
+    mask = None if sequences is None else _mask([file], sequences.mask, positions)
+    wanted, count = labels_of(file, place[1], class_names, num_rows, positions)
+    masks = () if mask is None else (labels_of(file, mask, None, num_rows, positions)[0],)
+    return PredictionPart(file, (wanted, *masks), count, (wanted, *masks))
