@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from softtargets import metrics
 from softtargets.calibration import TemperatureScaling
 from softtargets.data.predictions import PredictionFiles
-from softtargets.evaluate import EvaluationOptions, EvaluationResults, catalog, evaluate_predictions
+from softtargets.evaluate import EvaluateRequest, EvaluationOptions, EvaluationResults, catalog, evaluate_predictions
 from softtargets.evaluate.calibrate import FOLDS, fold_of
 from softtargets.evaluate.files import as_json, tokens_csv
 from softtargets.evaluate.tokens.ranges import TokenBins
@@ -203,19 +203,26 @@ def test_files_give_the_numbers_of_arrays_however_they_are_read(monkeypatch):
     np.savez("columns.npz", logits=np.asfortranarray(logits.numpy()), labels=labels.int().numpy())
     np.savez("masked.npz", logits=logits.numpy(), labels=labels.clamp(min=0).numpy(), mask=mask)
     save_file({"logits": logits, "labels": labels}, "whole.safetensors")
+    np.save("logits.npy", logits.numpy())
+    np.save("labels.npy", labels.numpy())
+    np.save("next.npy", labels.numpy().astype(">i2"))
+    np.save("columns.npy", np.asfortranarray(logits.numpy()))
     for place, part in enumerate((slice(0, 7), slice(7, 45))):
         save_file({"logits": logits[part].clone(), "labels": labels[part].clone()}, f"part-{place}.safetensors")
     names = ("whole.npz", "small.npz", "columns.npz", "masked.npz", "whole.safetensors", "part-*.safetensors")
     chunks = PredictionFiles.chunks
-    for rows in (None, 4, 25):
+    for rows in (None, 25):
         monkeypatch.setattr(PredictionFiles, "chunks", lambda self, rows=rows: chunks(self, rows))
         for name in names:
             assert numbers(run(predictions=name)) == expected, (name, rows)
+        for request in (
+            EvaluateRequest.parse(["logits.npy"], labels_from="labels.npy"),
+            EvaluateRequest.parse(["columns.npy"], logits="columns", labels_from="next.npy:next"),
+        ):
+            assert numbers(run(predictions=request)) == expected, (request, rows)
 
 
 def test_labels_and_the_mask_may_be_in_a_file_of_their_own():
-    from softtargets.evaluate import EvaluateRequest
-
     logits, labels = simulate(45)
     expected = numbers(run(logits=logits, labels=labels))
     np.savez("values.npz", logits=logits.numpy())
@@ -226,6 +233,23 @@ def test_labels_and_the_mask_may_be_in_a_file_of_their_own():
     assert results.command == (
         "softtargets evaluate values.npz --labels-from targets.npz:next --mask evaluated --seed 0"
     )
+
+
+def test_a_mask_beside_the_values_is_not_lost_if_labels_are_in_another_file():
+    logits, labels = simulate(45)
+    np.savez("values.npz", logits=logits.numpy(), mask=(labels >= 0).numpy())
+    np.savez("targets.npz", labels=labels.clamp(min=0).numpy())
+    request = EvaluateRequest.parse(["values.npz"], labels_from="targets.npz")
+    with pytest.raises(ValueError, match=r"the mask in the file of the labels; got a mask in values\.npz, and"):
+        run(predictions=request)
+
+
+def test_progress_counts_all_tokens():
+    logits, labels = simulate(45)
+    told: list[tuple[str, int, int | None]] = []
+    run(logits=logits, labels=labels, options=replace(OPTIONS, on_rows=lambda *step: told.append(step)))
+    for stage in ("reading", "evaluating temperatures"):
+        assert [step[1:] for step in told if step[0] == stage] == [(0, 270), (270, 270)]
 
 
 def test_models_are_compared_on_the_same_sequences():
@@ -355,7 +379,7 @@ def test_single_examples_have_neither_a_mask_nor_token_counts(arguments, words):
         (lambda a: a["labels"].fill(-100), "at least one token to evaluate"),
         (
             lambda a: a.__setitem__("logits", np.array([np.zeros((2, 5)), np.zeros((3, 5))], dtype=object)),
-            "got an array of Python objects as 'logits' in bad.npz; pad sequences of several lengths",
+            "bad.npz: Object arrays .* if it holds sequences of several lengths, pad them to one length",
         ),
     ],
 )

@@ -34,10 +34,10 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="[NAME=]FILE...",
-            help="Predictions of one model (.npz, .safetensors, .csv, .parquet): an array (N, K), or columns, named "
-            "logits or probs, and labels; one row for each example. For sequences of tokens: an array (N, L, K) and "
-            "labels (N, L), -100 for tokens to ignore. Several files are shards, in order. A quoted "
-            "pattern, 'shard-*.npz', matches several files.",
+            help="Predictions of one model (.npz, .npy, .safetensors, .csv, .parquet): an array (N, K), or columns, "
+            "named logits or probs, and labels; one row for each example. For sequences of tokens: an array (N, L, K) "
+            "and labels (N, L), -100 for tokens to ignore. Several files are shards, in order. A quoted pattern, "
+            "'shard-*.npz', matches several files.",
         ),
     ],
     against: Annotated[

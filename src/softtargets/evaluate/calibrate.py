@@ -123,7 +123,9 @@ def calibrate(
     if not any(scaled):
         return scaled
     sources = [model.source for model in models]
-    for block in read_blocks(sources, "evaluating temperatures", on_rows, models[0].suite.counts.count):
+    # tokens that are not evaluated are read too; the number of rows of a .csv file is known only now
+    total = None if sources[0].data.positions else models[0].suite.counts.count
+    for block in read_blocks(sources, "evaluating temperatures", on_rows, total):
         for values, one in zip(block.values, scaled, strict=True):
             if one is not None:
                 one.update(values, block.labels, block.ids)

@@ -99,7 +99,7 @@ def evaluate_predictions(
             named "mask" is used if there is one.
         against: other models by name, to compare with: arrays of the same kind and shape for the same rows. With
             `predictions`: the path, pattern or paths of each.
-        predictions: .npz, .safetensors, .parquet or .csv files with predictions and labels, instead of arrays: a path,
+        predictions: .npz, .npy, .safetensors, .parquet or .csv files of predictions and labels, not arrays: a path,
             a pattern or several shards in order; or an :class:`EvaluateRequest`.
         output: folder for the page and its files (default: no page is written).
         options: seed, bootstrap draws, names, progress.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets._storage import parse_json, shown_bytes
-from softtargets.data.arrays.file import ARGUMENT, CHUNK_BYTES, ArrayFile, Wanted, reading, spans
+from softtargets.data.arrays.file import ARGUMENT, CHUNK_BYTES, OBJECTS, ArrayFile, Wanted, reading, spans
 from softtargets.data.limits import MAX_WHOLE_BYTES
 
 # NumPy refuses headers above this size too, but reads them first.
@@ -94,9 +94,7 @@ class NpzFile(ArrayFile):
                 shape, columns_first, dtype = read(stream)
                 start = stream.tell()
         if dtype.hasobject:
-            got = f"an array of Python objects as '{name}' in {self.path}"
-            remedy = "pad sequences of several lengths to one length and label the padding -100"
-            raise fail(ARGUMENT, "an array of numbers, which is read without unpickling", got, remedy)
+            raise ValueError(OBJECTS)
         if dtype.kind not in "biuf":
             raise fail(ARGUMENT, "numbers", f"{dtype} as '{name}' in {self.path}", "save class indices and numbers")
         held, promised = info.file_size - start, math.prod(shape) * dtype.itemsize

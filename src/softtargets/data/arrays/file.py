@@ -13,6 +13,11 @@ from softtargets._errors import InputError, fail
 
 ARGUMENT = "predictions"
 CHUNK_BYTES = 2**22
+# what is wrong with an array of lists or other objects
+OBJECTS = (
+    "Object arrays cannot be loaded when allow_pickle=False; if it holds sequences of several lengths, pad them to one "
+    "length and label the padding -100"
+)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from softtargets.data.predictions.arrays import (
 )
 from softtargets.data.predictions.blocks import even_blocks
 from softtargets.data.predictions.checks import IGNORED
-from softtargets.data.predictions.files import PredictionFiles, SequenceNames, open_predictions, read_predictions
+from softtargets.data.predictions.files import PredictionFiles, open_predictions, read_predictions
+from softtargets.data.predictions.parts import SequenceNames
 from softtargets.data.predictions.spill import RowBuffer
 
 __all__ = [

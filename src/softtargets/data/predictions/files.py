@@ -8,30 +8,26 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import InputError, fail
-from softtargets.data.arrays.file import ARGUMENT, ArrayFile
+from softtargets.data.arrays.file import ARGUMENT
 from softtargets.data.arrays.opening import open_arrays
 from softtargets.data.limits import check_rows
 from softtargets.data.predictions.arrays import PredictionChunk, Predictions, chunk_rows
 from softtargets.data.predictions.checks import IGNORED, RowPlaces, check_values, checked_labels, floating, token_labels
-from softtargets.data.predictions.parts import PredictionPart, Values, chosen, labels_of, unequal, values_of
+from softtargets.data.predictions.parts import (
+    PredictionPart,
+    SequenceNames,
+    chosen,
+    labels_of,
+    mask_of,
+    positions_of,
+    unequal,
+    values_of,
+)
 from softtargets.data.predictions.spill import RowBuffer
 from softtargets.metrics.arguments import Kind
 
 _LABELS = "labels"
-_MASK = "mask"
 _LABELS_AT_A_TIME = 2**20
-
-
-@dataclass(frozen=True)
-class SequenceNames:
-    """Allows files of sequences: arrays of (N, L, K) values, with (N, L) labels and an (N, L) mask.
-
-    Attributes:
-        mask: The name of the mask, which is false or 0 for tokens that are not evaluated. It is in the files of the
-            labels. None: "mask", which may be absent.
-    """
-
-    mask: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +144,8 @@ def open_predictions(
 ) -> PredictionFiles:
     """Open files of logits or probabilities, and of labels if there are any: one file, or shards in order.
 
-    An .npz or .safetensors file holds arrays: (N, K) values and (N,) labels. Nothing is unpickled. A .parquet or .csv
+    An .npz or .safetensors file holds arrays: (N, K) values and (N,) labels. An .npy file holds one, named as the file,
+    ``logits.npy``; its labels are in a file of their own. Nothing is unpickled. A .parquet or .csv
     file holds columns: the labels, and the values as one column of lists (JSON lists in CSV), or as K columns
     ``probs_0``, ``probs_1``, ... (also ``probs.0``), or as ``probs_cat``, ``probs_dog``, ... in the order of the
     classes. In the last case a column of labels may hold class names too. Files of arrays may hold class names: an
@@ -158,7 +155,7 @@ def open_predictions(
     This function checks headers, and the first row of .parquet and .csv files. All rows are checked when they are read.
 
     Args:
-        paths: .npz, .safetensors, .parquet or .csv files, in the order of their rows.
+        paths: .npz, .npy, .safetensors, .parquet or .csv files, in the order of their rows.
         logits: The name of the logits. Without this and `probs`, the array named "logits" or "probs" is read.
         probs: The name of the probabilities.
         labels: The name of the labels. "labels" may be absent, another name may not. None: no labels are read.
@@ -184,10 +181,10 @@ def open_predictions(
     if class_names is not None and len(class_names) != width:
         required, got = f"{width} class names, one for each value of a row", f"{len(class_names)} in {files[0].path}"
         raise fail(ARGUMENT, required, got, "write as many names as classes, or leave them out")
-    positions = _positions(files, found)
+    positions = positions_of(files, found)
     mask = None
     if sequences is not None and labels_from is None:
-        mask = _mask(files, sequences.mask, positions)
+        mask = mask_of(files, sequences, positions)
     parts: list[PredictionPart] = []
     for file, (values, count, own_width, _) in zip(files, found, strict=True):
         if own_width != width:
@@ -207,6 +204,9 @@ def open_predictions(
     apart = None
     if labels_from is not None:
         apart = _labels_apart(labels_from, class_names, num_rows, positions, sequences)
+        if len(apart.labels) == 1 and sequences is not None and mask_of(files, sequences, positions) is not None:
+            got = f"a mask in {files[0].path}, and labels in {labels_from[0]}"
+            raise fail(ARGUMENT, "the mask in the file of the labels", got, "write both into one file")
     return PredictionFiles(
         paths=tuple(file.path for file in files),
         kind=kind,
@@ -261,30 +261,6 @@ def _mapped(files: PredictionFiles) -> Tensor | None:
     return None if whole is None else floating(whole)
 
 
-def _positions(files: Sequence[ArrayFile], found: Sequence[Values]) -> int | None:
-    """Return the number of tokens of a sequence, which all files must share; None if rows are single examples."""
-    of_first = found[0].positions
-    for file, values in zip(files, found, strict=True):
-        if values.positions != of_first:
-            required, got = (
-                "one example in each row" if length is None else f"sequences of {length} tokens"
-                for length in (of_first, values.positions)
-            )
-            remedy = "pad all sequences to one length and label the padding -100"
-            raise fail(ARGUMENT, f"{required}, as in {files[0].path}", f"{got} in {file.path}", remedy)
-    return of_first
-
-
-def _mask(files: Sequence[ArrayFile], name: str | None, positions: int | None) -> str | None:
-    """Return the name of the mask in these files, or None if there is none."""
-    if positions is None:
-        if name is None:
-            return None
-        got = f"the mask '{name}' for values of shape (N, K) in {files[0].path}"
-        raise fail(ARGUMENT, "values of sequences, of shape (N, L, K)", got, "leave out these rows instead")
-    return name or (_MASK if any(_MASK in file.names for file in files) else None)
-
-
 def _labels_apart(
     place: tuple[Path, str],
     class_names: tuple[str, ...] | None,
@@ -293,7 +269,7 @@ def _labels_apart(
     sequences: SequenceNames | None,
 ) -> PredictionPart:
     file = open_arrays(Path(place[0]))
-    mask = None if sequences is None else _mask([file], sequences.mask, positions)
+    mask = None if sequences is None else mask_of([file], sequences, positions)
     wanted, count = labels_of(file, place[1], class_names, num_rows, positions)
     masks = () if mask is None else (labels_of(file, mask, None, num_rows, positions)[0],)
     return PredictionPart(file, (wanted, *masks), count, (wanted, *masks))

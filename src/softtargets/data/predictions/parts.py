@@ -1,5 +1,6 @@
 """Finding the arrays of predictions and labels in a file, from its header or first row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from softtargets.metrics.arguments import Kind
 
 _KINDS: tuple[Kind, Kind] = ("logits", "probs")
 _COUNTED_AT_A_TIME = 65_536
+_MASK = "mask"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,18 @@ class PredictionPart:
         if self.num_rows is not None:
             return self.num_rows
         return sum(len(block[0]) for block in self.file.blocks(self.wanted, _COUNTED_AT_A_TIME))
+
+
+@dataclass(frozen=True)
+class SequenceNames:
+    """Allows files of sequences: arrays of (N, L, K) values, with (N, L) labels and an (N, L) mask.
+
+    Attributes:
+        mask: The name of the mask, which is false or 0 for tokens that are not evaluated. It is in the files of the
+            labels. None: "mask", which may be absent.
+    """
+
+    mask: str | None = None
 
 
 class Values(NamedTuple):
@@ -135,6 +149,31 @@ def labels_of(
     if len(shape) != 1 or (None not in (shape[0], num_rows) and shape[0] != num_rows):
         raise unequal(num_rows, f"shape {_shown(shape)}", file, name)
     return wanted, shape[0]
+
+
+def positions_of(files: Sequence[ArrayFile], found: Sequence[Values]) -> int | None:
+    """Return the number of tokens of a sequence, which all files must share; None if rows are single examples."""
+    of_first = found[0].positions
+    for file, values in zip(files, found, strict=True):
+        if values.positions != of_first:
+            required, got = (
+                "one example in each row" if length is None else f"sequences of {length} tokens"
+                for length in (of_first, values.positions)
+            )
+            remedy = "pad all sequences to one length and label the padding -100"
+            raise fail(ARGUMENT, f"{required}, as in {files[0].path}", f"{got} in {file.path}", remedy)
+    return of_first
+
+
+def mask_of(files: Sequence[ArrayFile], names: SequenceNames, positions: int | None) -> str | None:
+    """Return the name of the mask in these files, or None if there is none."""
+    name = names.mask
+    if positions is None:
+        if name is None:
+            return None
+        got = f"the mask '{name}' for values of shape (N, K) in {files[0].path}"
+        raise fail(ARGUMENT, "values of sequences, of shape (N, L, K)", got, "leave out these rows instead")
+    return name or (_MASK if any(_MASK in file.names for file in files) else None)
 
 
 def _labels_of_tokens(file: ArrayFile, name: str, num_rows: int | None, positions: int) -> tuple[Wanted, int | None]:
