@@ -47,7 +47,9 @@ def test_help_answers_without_torch_and_says_what_files_and_names_may_be():
     assert "'shard-*.npz'" in text
     assert "the same rows in the same order" in text
     assert "labels in the other files are then ignored" in text
-    assert all(f"--{name}" in text for name in ("against", "logits", "probs", "labels", "labels-from", "output"))
+    assert "an array (N, L, K) and labels (N, L), -100 for tokens to ignore" in text
+    names = ("against", "logits", "probs", "labels", "labels-from", "mask", "token-counts", "output")
+    assert all(f"--{name}" in text for name in names)
 
 
 def test_a_summary_says_what_was_found_and_where_the_page_is(capsys):
@@ -142,3 +144,43 @@ def test_a_file_name_of_undecodable_bytes_and_control_characters_is_evaluated(ca
     said = json.loads((folder / "evaluation.json").read_text())
     assert said["models"][0]["name"] == r"caf\udce9\x1b[31m"
     assert "\x1b" not in (folder / "index.html").read_text()
+
+
+def test_sequences_are_evaluated_by_position_and_frequency(capsys):
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 4, (30, 6))
+    logits = generator.normal(size=(30, 6, 4)) + 3 * np.eye(4)[labels]
+    mask = np.arange(6) < generator.integers(1, 7, (30, 1))
+    np.savez("lm.npz", logits=logits, labels=labels, kept=mask)
+    np.savez("train.npz", counts=[0, 5, 50, 500])
+    assert run_safely(["evaluate", "lm.npz", "--mask", "kept", "--token-counts", "train.npz"]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"lm: {mask.sum()} tokens of 30 sequences, 4 classes, logits"
+    assert any(line.startswith("  Perplexity ") for line in lines)
+    said = json.loads(Path("reports/evaluate-lm/evaluation.json").read_text())
+    tokens = said["models"][0]["tokens"]
+    assert [(row["low"], row["high"]) for row in tokens["tables"]["label"]] == [(0, 0), (1, 9), (10, 99), (100, 999)]
+    assert said["command"] == "softtargets evaluate lm.npz --mask kept --token-counts train.npz --seed 0"
+    assert Path("reports/evaluate-lm/tokens.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--mask", "keep"], "'keep' in every file; got logits, labels, mask, counts in lm.npz; use one of these"),
+        (["--token-counts", "lm.npz:count"], "an array named 'count'; got logits, labels, mask, counts in lm.npz"),
+        (["--token-counts", "lm.npz"], "shape (3,), one count for each of the 3 tokens; got shape (2,)"),
+        (["--token-counts", "none.npz"], "an existing file; got 'none.npz'"),
+    ],
+)
+def test_bad_masks_and_counts_are_refused(capsys, arguments, words):
+    content = {
+        "logits": np.zeros((2, 2, 3)),
+        "labels": np.zeros((2, 2), int),
+        "mask": np.ones((2, 2)),
+        "counts": [1, 2],
+    }
+    np.savez("lm.npz", **content)
+    assert run_safely(["evaluate", "lm.npz", *arguments]) == BAD_INPUT
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not Path("reports").exists()

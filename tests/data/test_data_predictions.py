@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from softtargets._errors import InputError
-from softtargets.data import read_predictions
+from softtargets.data import open_predictions, read_predictions
 
 PROBS = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0, 0, 1], [0.25, 0.25, 0.5]], dtype=np.float32)
 LOGITS = np.array([[1.0, -2.0, 0.5], [3.0, 0.0, 0.0], [-1.0, 4.0, 2.0], [0.0, 0.0, 0.0]])
@@ -273,7 +273,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     refused(f"an existing file; got '{whole}/pred.npz'; did you mean '{whole}/preds.npz'?", whole / "pred.npz")
     refused(f"an existing file; got '{tmp_path}', a folder; give the path of a file", tmp_path)
     (tmp_path / "p.txt").write_text("")
-    refused("files of type .npz, .safetensors, .parquet, .csv; got ", tmp_path / "p.txt")
+    refused("files of type .npz, .npy, .safetensors, .parquet, .csv; got ", tmp_path / "p.txt")
     refused("at least one file; got none")
 
 
@@ -421,3 +421,28 @@ def test_a_blank_line_is_a_row(tmp_path: Path) -> None:
     path.write_text("probs_0,probs_1\n0.5,0.5\n\n0.5,0.6\n")
     with pytest.raises(InputError, match="row 1"):
         read_predictions([path])
+
+
+def test_an_npy_file_holds_one_array_that_is_named_as_the_file(tmp_path: Path) -> None:
+    path, labels = tmp_path / "probs.npy", tmp_path / "labels.npy"
+    np.save(path, np.asfortranarray(np.array(PROBS, dtype=">f8")))
+    np.save(labels, np.array([0, 1, 2, 2]))
+    read = read_predictions([path])
+    assert read.kind == "probs"
+    assert torch.equal(read.values, torch.tensor(PROBS, dtype=torch.float64))
+    files = open_predictions([path], labels_from=(labels, "labels"))
+    for rows in (1, 3, 10):
+        chunks = list(files.chunks(rows))
+        assert torch.cat([chunk.values for chunk in chunks]).tolist() == np.array(PROBS).tolist()
+        assert [label for chunk in chunks if chunk.labels is not None for label in chunk.labels.tolist()] == [
+            0,
+            1,
+            2,
+            2,
+        ]
+    path.write_bytes(path.read_bytes()[:-9])
+    refused(f"a file that can be read; got {path.name}: ", path)
+    np.save(path, np.array([[object()]]))
+    refused(f"a file that can be read; got {path.name}: Object arrays cannot be loaded when allow_pickle=False", path)
+    np.save(path, np.array([["a", "b"]]))
+    refused(f"numbers; got <U1 in {path.name}; save class indices and numbers", path)

@@ -42,6 +42,9 @@ def test_the_command_names_what_was_asked_for():
     )
     files = "softtargets evaluate a.npz 'b c.npz' --against d=d.npz"
     assert request.command(7) == f"{files} --probs p --labels-from y.csv:y --output o --seed 7"
+    tokens = EvaluateRequest.parse(["a.npz"], mask="m", token_counts="train.npz:n")
+    assert tokens.command(0) == "softtargets evaluate a.npz --mask m --token-counts train.npz:n --seed 0"
+    assert tokens.counts_file() == (Path("train.npz"), "n")
 
 
 def test_names_and_files_of_python_are_not_parsed_again():

@@ -279,3 +279,48 @@ def test_the_scalar_and_the_bins_of_an_accumulator_agree() -> None:
         inside = table.count > 0
         means = table.confidence[inside] / table.count[inside]
         assert bool(((means > table.edges[:-1][inside]) & (means <= table.edges[1:][inside])).all())
+
+
+# Tokens of two sequences. By hand: confidence 0.75 is right in 2 of 3 tokens, 0.5 in 1 of 1, 0.9375 in 1 of 1.
+TOKENS = torch.tensor([[[0.75, 0.25], [0.75, 0.25], [0.5, 0.5]], [[0.5, 0.5], [0.25, 0.75], [0.0625, 0.9375]]])
+TOKEN_LABELS = torch.tensor([[0, 1, -100], [0, 1, 1]])
+TOKEN_ECE = 3 / 5 * abs(2 / 3 - 0.75) + 1 / 5 * 0.5 + 1 / 5 * 0.0625
+
+
+def test_the_error_of_tokens_is_the_one_counted_by_hand() -> None:
+    mask = TOKEN_LABELS >= 0
+    for value in (
+        metrics.ece(TOKENS, TOKEN_LABELS),
+        metrics.ece(TOKENS.movedim(-1, 1), TOKEN_LABELS, class_dim=1),
+        metrics.ece(TOKENS, TOKEN_LABELS.clamp(min=0), mask=mask),
+        metrics.ece(logits=TOKENS.double().log(), labels=TOKEN_LABELS),
+        metrics.ece(TOKENS[mask], TOKEN_LABELS[mask]),
+    ):
+        assert float(value) == pytest.approx(TOKEN_ECE, abs=1e-9)
+
+
+def test_tokens_count_alike_and_padding_does_not_count() -> None:
+    of_sequences = [float(metrics.ece(rows, labels)) for rows, labels in zip(TOKENS, TOKEN_LABELS, strict=True)]
+    assert sum(of_sequences) / 2 == pytest.approx((0.25 + (0.5 + 0.25 + 0.0625) / 3) / 2, abs=1e-9)
+    assert float(metrics.ece(TOKENS, TOKEN_LABELS)) != pytest.approx(sum(of_sequences) / 2, abs=0.05)
+    # padding that counted as a right prediction of token 0
+    assert float(metrics.ece(TOKENS, TOKEN_LABELS.clamp(min=0))) != pytest.approx(TOKEN_ECE, abs=0.05)
+    accumulated = metrics.ECE()
+    for rows, labels in zip(TOKENS, TOKEN_LABELS, strict=True):
+        accumulated.update(rows[None], labels[None])
+    assert float(accumulated.compute()) == pytest.approx(TOKEN_ECE, abs=1e-9)
+
+
+def test_an_interval_of_tokens_resamples_sequences_by_their_ids() -> None:
+    """Copies of an example under its id are no new information."""
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(200, 4, generator=generator), torch.randint(0, 4, (200,), generator=generator)
+    rows = metrics.ECE(groups=1000).update(logits=logits, labels=labels, ids=torch.arange(200))
+    copies, of_copies = logits[:, None].expand(-1, 7, -1), labels[:, None].expand(-1, 7)
+    sequences = torch.arange(200)[:, None].expand(-1, 7)
+    tokens = metrics.ECE(groups=1000).update(logits=copies, labels=of_copies, ids=sequences)
+    found, of_tokens = (
+        metrics.interval(one, n_draws=100, generator=torch.Generator().manual_seed(1)) for one in (rows, tokens)
+    )
+    for name in ("estimate", "low", "high"):
+        assert float(getattr(of_tokens, name)) == pytest.approx(float(getattr(found, name)), abs=1e-9)

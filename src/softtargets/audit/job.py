@@ -60,7 +60,7 @@ def audit_labels(
         probs: (N, K) held-out probabilities, a NumPy array or a tensor. With `predictions`: name of the array or
             columns of probabilities.
         logits: (N, K) held-out logits, instead of `probs`. With `predictions`: name of the array or columns.
-        predictions: .npz, .safetensors, .csv or .parquet files of held-out predictions and labels, in row order.
+        predictions: .npz, .npy, .safetensors, .csv or .parquet files of held-out predictions and labels, in row order.
         data: data set: "digits", a file or folder, or a name on the Hugging Face Hub. Its training split is audited.
             With predictions, it provides the labels, the names of the classes and the examples that the page shows.
         output: folder for the page and its files (default: no page is written).

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _SHOWN = (
     "accuracy",
     "nll",
+    "perplexity",
     "brier",
     "ece",
     "ece_mass",
@@ -33,9 +34,10 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="[NAME=]FILE...",
-            help="Predictions of one model (.npz, .safetensors, .csv, .parquet): an array (N, K), or columns, named "
-            "logits or probs, and labels; one row for each example. Several files are shards, in order. A quoted "
-            "pattern, 'shard-*.npz', matches several files.",
+            help="Predictions of one model (.npz, .npy, .safetensors, .csv, .parquet): an array (N, K), or columns, "
+            "named logits or probs, and labels; one row for each example. For sequences of tokens: an array (N, L, K) "
+            "and labels (N, L), -100 for tokens to ignore. Several files are shards, in order. A quoted pattern, "
+            "'shard-*.npz', matches several files.",
         ),
     ],
     against: Annotated[
@@ -63,6 +65,22 @@ def evaluate(
             help="Separate file with the labels of all models; labels in the other files are then ignored.",
         ),
     ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Array (N, L), 0 or false for tokens to ignore, in the files of the labels (default: mask, if there "
+            "is one).",
+        ),
+    ] = None,
+    token_counts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[:NAME]",
+            help="File with an array of K numbers, named counts by default: how often each token occurs in the "
+            "training data (default: tokens are counted in the labels).",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed of the bootstrap and the folds.")
     ] = 0,
@@ -76,8 +94,9 @@ def evaluate(
         from softtargets.evaluate import EvaluateRequest, EvaluationOptions, evaluate_predictions
 
     return_large_blocks()
+    names = {"logits": logits, "probs": probs, "labels": labels, "mask": mask}
     request = EvaluateRequest.parse(
-        predictions, against or (), logits=logits, probs=probs, labels=labels, labels_from=labels_from, output=output
+        predictions, against or (), **names, labels_from=labels_from, token_counts=token_counts, output=output
     )
     options = EvaluationOptions(seed=seed, reports=Path("reports"), on_rows=show_rows())
     results = evaluate_predictions(predictions=request, options=options)
@@ -99,11 +118,10 @@ def show_rows() -> "OnRows":
 def show_evaluation(results: "EvaluationResults") -> list[str]:
     """Return lines: the main metrics, the findings and the notes."""
     from softtargets.evaluate.text import range_of, text_of
-    from softtargets.report.numbers import count
 
     model, classes = results.main, results.num_classes
     kind = "logits" if model.kind == "logits" else "probabilities"
-    lines = [f"{model.name}: {count(model.num_rows, 'row')}, {classes:,} classes, {kind}"]
+    lines = [f"{model.name}: {results.size}, {classes:,} classes, {kind}"]
     for metric in filter(None, map(model.metric, _SHOWN)):
         label, unit = metric.definition.label, metric.definition.unit
         ends = f"  ({range_of(metric.interval, unit)})" if metric.interval else ""

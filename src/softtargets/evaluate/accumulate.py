@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
-from softtargets.evaluate.inputs import OnRows, PredictionSource, read_blocks
+from softtargets.evaluate.inputs import OnRows, PredictionSource, read_blocks, units_of
 from softtargets.evaluate.sample import RowSample
 from softtargets.evaluate.suite import MetricSuite
+from softtargets.evaluate.tokens.ranges import TokenBins, TokenSuites
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,20 +17,23 @@ class AccumulatedModel:
         source: its predictions.
         suite: its metrics before temperature scaling.
         sample: the rows on which temperatures are fitted.
+        tokens: the metrics by position and frequency; None for single examples.
     """
 
     source: PredictionSource
     suite: MetricSuite
     sample: RowSample
+    tokens: TokenSuites | None = None
 
 
 def accumulate(
-    sources: Sequence[PredictionSource], *, seed: int, draws: int, on_rows: OnRows
+    sources: Sequence[PredictionSource], bins: TokenBins | None, *, seed: int, draws: int, on_rows: OnRows
 ) -> tuple[AccumulatedModel, ...]:
     """Read all rows once and accumulate the metrics.
 
     Args:
         sources: predictions of all models, with the same classes and rows.
+        bins: positions and frequencies of tokens; None for single examples.
         seed: seed of the groups, the draws and the samples.
         draws: number of bootstrap draws for each interval.
         on_rows: called with the progress.
@@ -39,16 +41,22 @@ def accumulate(
     Raises:
         InputError: a bad row, or models that differ in rows or labels.
     """
-    num_classes = sources[0].data.num_classes
+    num_classes, positions = sources[0].data.num_classes, sources[0].data.positions
     models = tuple(
         AccumulatedModel(
-            source, MetricSuite(num_classes, seed, draws=draws), RowSample(num_classes, source.data.kind, seed)
+            source,
+            MetricSuite(num_classes, seed, draws=draws, tokens=bins is not None),
+            RowSample(num_classes, source.data.kind, seed),
+            None if bins is None else TokenSuites(bins, seed, draws=draws),
         )
         for source in sources
     )
     for block in read_blocks(sources, "reading", on_rows):
-        ids = torch.arange(block.first_row, block.first_row + len(block.labels))
+        units = units_of(block.ids, positions)
         for values, model in zip(block.values, models, strict=True):
-            model.suite.update(values, model.source.data.kind, block.labels, ids)
-            model.sample.add(values, block.labels, ids)
+            kind = model.source.data.kind
+            model.suite.update(values, kind, block.labels, units)
+            model.sample.add(values, block.labels, block.ids)
+            if model.tokens is not None:
+                model.tokens.update(values, kind, block.labels, block.ids)
     return models

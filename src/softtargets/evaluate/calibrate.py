@@ -10,13 +10,17 @@ from softtargets._memory import release_freed
 from softtargets._numerics import at_least_float32
 from softtargets.calibration import TemperatureScaling
 from softtargets.evaluate.accumulate import AccumulatedModel
-from softtargets.evaluate.inputs import OnRows, read_blocks
+from softtargets.evaluate.catalog import AFTER_SCALING
+from softtargets.evaluate.inputs import OnRows, read_blocks, units_of
 from softtargets.evaluate.sample import LEAST, RowSample
 from softtargets.evaluate.suite import MetricSuite
+from softtargets.evaluate.tokens.ranges import TokenBins, TokenPartition, TokenSuites
 from softtargets.metrics.arguments import Kind
 from softtargets.metrics.groups import group_of
 
 FOLDS = 5
+# Smallest number of tokens in a range of positions for fitting a temperature of its own.
+LEAST_OF_RANGE = 100
 
 
 @dataclass(frozen=True)
@@ -25,21 +29,51 @@ class FoldTemperatures:
 
     Args:
         kind: kind of the values that are scaled.
-        seed: seed of the hash that assigns rows to folds.
+        seed: seed of the hash that assigns rows, or sequences, to folds.
+        positions: L if the rows are the tokens of sequences, else None. All tokens of a sequence are in one fold.
         temperatures: one for each fold.
         converged: for each fold, whether the search converged.
     """
 
     kind: Kind
     seed: int
+    positions: int | None
     temperatures: tuple[float, ...]
     converged: tuple[bool, ...]
+
+    def fold(self, ids: Tensor) -> Tensor:
+        """Return the fold of each row, (n,) int64."""
+        return fold_of(units_of(ids, self.positions), self.seed)
 
     def logits(self, values: Tensor, ids: Tensor) -> Tensor:
         """Return the (n, K) logits, each row divided by the temperature that was fitted without its fold."""
         logits = as_logits(values, self.kind)
-        of_row = torch.tensor(self.temperatures, dtype=logits.dtype)[fold_of(ids, self.seed)]
-        return logits / of_row[:, None]
+        return logits / torch.tensor(self.temperatures, dtype=logits.dtype)[self.fold(ids)][:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class PositionTemperatures:
+    """A temperature for each range of positions and each fold.
+
+    Args:
+        whole: the temperatures of all positions.
+        partition: the ranges of positions.
+        temperatures: (B, folds) float64. A range with too few tokens in the sample has the temperatures of `whole`.
+        suite: some metrics after this scaling.
+    """
+
+    whole: FoldTemperatures
+    partition: TokenPartition
+    temperatures: Tensor
+    suite: MetricSuite
+
+    def update(self, values: Tensor, labels: Tensor, ids: Tensor) -> None:
+        """Scale (n, K) predictions of tokens, and add them to the metrics."""
+        assert self.whole.positions is not None
+        logits = as_logits(values, self.whole.kind)
+        place = self.partition.lookup[ids % self.whole.positions]
+        scale = self.temperatures[place, self.whole.fold(ids)].to(logits.dtype)
+        self.suite.update(logits / scale[:, None], "logits", labels, units_of(ids, self.whole.positions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +83,24 @@ class CalibratedModel:
     Args:
         temperatures: temperatures of the folds.
         suite: the core metrics after temperature scaling.
+        tokens: the metrics by position and frequency; None for single examples.
+        by_position: the effect of a temperature for each range of positions; None for single examples, and if no range
+            has enough tokens.
     """
 
     temperatures: FoldTemperatures
     suite: MetricSuite
+    tokens: TokenSuites | None = None
+    by_position: PositionTemperatures | None = None
+
+    def update(self, values: Tensor, labels: Tensor, ids: Tensor) -> None:
+        """Scale (n, K) predictions, and add them to the metrics."""
+        scaled = self.temperatures.logits(values, ids)
+        self.suite.update(scaled, "logits", labels, units_of(ids, self.temperatures.positions))
+        if self.tokens is not None:
+            self.tokens.update(scaled, "logits", labels, ids)
+        if self.by_position is not None:
+            self.by_position.update(values, labels, ids)
 
 
 def calibrate(
@@ -70,36 +118,78 @@ def calibrate(
         One result for each model; None for a model with too few rows for a temperature.
     """
     on_rows("fitting temperatures", 0, None)
-    num_classes = models[0].source.data.num_classes
-    fitted = [fit_temperatures(model.sample) for model in models]
+    scaled = tuple(_fitted(model, seed, draws) for model in models)
     release_freed()
-    scaled = tuple(
-        one and CalibratedModel(one, MetricSuite(num_classes, seed, draws=draws, whole=False)) for one in fitted
-    )
     if not any(scaled):
         return scaled
     sources = [model.source for model in models]
-    for block in read_blocks(sources, "evaluating temperatures", on_rows, models[0].suite.counts.count):
-        ids = torch.arange(block.first_row, block.first_row + len(block.labels))
+    # tokens that are not evaluated are read too; the number of rows of a .csv file is known only now
+    total = None if sources[0].data.positions else models[0].suite.counts.count
+    for block in read_blocks(sources, "evaluating temperatures", on_rows, total):
         for values, one in zip(block.values, scaled, strict=True):
             if one is not None:
-                one.suite.update(one.temperatures.logits(values, ids), "logits", block.labels, ids)
+                one.update(values, block.labels, block.ids)
     return scaled
 
 
-def fit_temperatures(sample: RowSample) -> FoldTemperatures | None:
+def _fitted(model: AccumulatedModel, seed: int, draws: int) -> CalibratedModel | None:
+    """Fit the temperatures of a model, and prepare the metrics after scaling; None if there are too few rows."""
+    num_classes, tokens = model.source.data.num_classes, model.tokens
+    fitted = None if model.suite.units < LEAST else fit_temperatures(model.sample, model.source.data.positions)
+    if fitted is None:
+        return None
+    suite = MetricSuite(num_classes, seed, draws=draws, tokens=tokens is not None, names=AFTER_SCALING)
+    if tokens is None:
+        return CalibratedModel(fitted, suite)
+    by_position = fit_by_position(model.sample, fitted, tokens.bins, draws=draws)
+    return CalibratedModel(fitted, suite, TokenSuites(tokens.bins, seed, draws=draws), by_position)
+
+
+def fit_temperatures(sample: RowSample, positions: int | None) -> FoldTemperatures | None:
     """Fit a temperature for each fold; None if the sample is too small."""
     if len(sample) < LEAST:
         return None
     values, labels, ids = sample.rows()
-    logits, folds = as_logits(values, sample.kind), fold_of(ids, sample.seed)
+    logits, folds = as_logits(values, sample.kind), fold_of(units_of(ids, positions), sample.seed)
+    if len(folds.unique()) < 2:
+        return None
     fitted = [TemperatureScaling().fit(logits, labels, mask=folds != fold) for fold in range(FOLDS)]
     return FoldTemperatures(
         sample.kind,
         sample.seed,
+        positions,
         tuple(float(one.temperature) for one in fitted),
         tuple(bool(one.converged) for one in fitted),
     )
+
+
+def fit_by_position(
+    sample: RowSample, whole: FoldTemperatures, bins: TokenBins, *, draws: int
+) -> PositionTemperatures | None:
+    """Fit a temperature for each range of positions and each fold; None if fewer than two ranges have enough tokens.
+
+    Args:
+        sample: the tokens to fit on.
+        whole: the temperatures of all positions.
+        bins: the ranges of positions.
+        draws: number of bootstrap draws for each interval.
+    """
+    (partition,) = (one for one in bins.partitions if one.key == "position")
+    values, labels, ids = sample.rows()
+    logits, folds = as_logits(values, sample.kind), whole.fold(ids)
+    place = partition.lookup[ids % bins.positions]
+    temperatures = torch.tensor([whole.temperatures] * len(partition.ranges), dtype=torch.float64)
+    own = 0
+    for index in range(len(partition.ranges)):
+        masks = [(place == index) & (folds != fold) for fold in range(FOLDS)]
+        if min(int(mask.sum()) for mask in masks) < LEAST_OF_RANGE:
+            continue
+        own += 1
+        for fold, mask in enumerate(masks):
+            temperatures[index, fold] = TemperatureScaling().fit(logits, labels, mask=mask).temperature
+    names = ("accuracy", "nll", "perplexity", "ece")
+    suite = MetricSuite(bins.num_classes, sample.seed, draws=draws, tokens=True, names=names)
+    return PositionTemperatures(whole, partition, temperatures, suite) if own > 1 else None
 
 
 def as_logits(values: Tensor, kind: Kind) -> Tensor:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from softtargets import metrics
-from softtargets.evaluate.counts import Overconfidence
+from softtargets.evaluate.counts import Overconfidence, Perplexity
 from softtargets.metrics import Accumulator
 
 Better = Literal["higher", "lower", "zero", "neither"]
-Unit = Literal["percent", "fraction", "nats"]
+Unit = Literal["percent", "fraction", "nats", "factor"]
 
 BINS = 15
 # The bootstrap resamples random groups of rows. Metrics with a large state for each group have fewer groups, and a
@@ -55,6 +55,7 @@ class EvaluationMetric(NamedTuple):
         better: which values are better.
         core: whether it is also computed after temperature scaling and compared between models.
         least_classes: smallest number of classes for which it is computed.
+        of_tokens: whether it is computed only if the rows are tokens of sequences.
     """
 
     group: str
@@ -65,6 +66,7 @@ class EvaluationMetric(NamedTuple):
     better: Better = "lower"
     core: bool = False
     least_classes: int = 2
+    of_tokens: bool = False
 
 
 def _accuracy(grouping: Grouping) -> Accumulator:
@@ -77,6 +79,10 @@ def _top5_accuracy(grouping: Grouping) -> Accumulator:
 
 def _nll(grouping: Grouping) -> Accumulator:
     return metrics.NLL(**grouping.many())
+
+
+def _perplexity(grouping: Grouping) -> Accumulator:
+    return Perplexity(**grouping.many())
 
 
 def _brier(grouping: Grouping) -> Accumulator:
@@ -140,6 +146,14 @@ METRICS: dict[str, EvaluationMetric] = {
         _nll,
         unit="nats",
         core=True,
+    ),
+    "perplexity": EvaluationMetric(
+        PROBABILITIES,
+        "Perplexity",
+        "Exponential of the NLL: the number of equally likely tokens with the same NLL.",
+        _perplexity,
+        unit="factor",
+        of_tokens=True,
     ),
     "brier": EvaluationMetric(
         PROBABILITIES,
@@ -261,4 +275,8 @@ METRICS: dict[str, EvaluationMetric] = {
     ),
 }
 # The metrics that are computed after temperature scaling.
-AFTER_SCALING = tuple(name for name, metric in METRICS.items() if metric.core or name == "overconfidence")
+AFTER_SCALING = tuple(
+    name for name, metric in METRICS.items() if metric.core or name in ("overconfidence", "perplexity")
+)
+# The metrics of the tokens at some positions, or of some frequency.
+OF_TOKENS = ("accuracy", "nll", "perplexity", "overconfidence", "ece")

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from softtargets.metrics import NLL
 from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows
 from softtargets.metrics.sums import Field, GroupedSums
@@ -23,6 +24,15 @@ class Overconfidence(Accumulator):
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         return (totals["confidence"] - totals["correct"]) / totals["rows"]
+
+
+class Perplexity(NLL):
+    """Exponential of the mean negative log-likelihood."""
+
+    least = 1.0
+
+    def _value(self, totals: dict[str, Tensor]) -> Tensor:
+        return super()._value(totals).exp()
 
 
 class RowCounts(Accumulator):

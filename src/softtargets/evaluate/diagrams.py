@@ -16,6 +16,7 @@ CLASSES_RULE = (
     "A class is called significantly worse if a one-sided Fisher’s exact test finds its recall below that of all other "
     f"rows, at a level of {100 * LEVEL:g} %, Holm-adjusted over the classes."
 )
+NO_CLASSES_RULE = "Classes are not tested, since the tokens of a sequence depend on each other."
 # Points of a curve, for drawing.
 _POINTS = 256
 _LEAST_DENSITY = 1e-3
@@ -24,17 +25,27 @@ _LEAST_DENSITY = 1e-3
 def reliability_of(suite: MetricSuite) -> ReliabilityDiagram:
     """Return the reliability diagram in the bins of the metrics."""
     # if many confidences are equal, bins of equal mass can be empty and have no width
-    mass = tuple(entry for entry in _bins(suite.of("ece_mass", ECE).reliability()) if entry.count)
+    # intervals of independent rows would be too narrow for the tokens of a sequence
+    with_intervals = not suite.tokens
+    width = _bins(suite.of("ece", ECE).reliability(), with_intervals)
+    mass = _bins(suite.of("ece_mass", ECE).reliability(), with_intervals)
     return ReliabilityDiagram(
-        _bins(suite.of("ece", ECE).reliability()), mass, _smooth(suite.of("smooth_ece", SmoothECE))
+        width, tuple(entry for entry in mass if entry.count), _smooth(suite.of("smooth_ece", SmoothECE))
     )
 
 
-def _bins(table: Bins) -> tuple[ReliabilityBin, ...]:
+def _bins(table: Bins, with_intervals: bool) -> tuple[ReliabilityBin, ...]:
     edges, sums = table.edges.tolist(), (table.count, table.confidence, table.correct)
     rows = zip(edges, edges[1:], *(column.tolist() for column in sums), strict=False)
     return tuple(
-        ReliabilityBin(low, high, count, confidence / count, correct / count, _wilson(correct, count))
+        ReliabilityBin(
+            low,
+            high,
+            count,
+            confidence / count,
+            correct / count,
+            _wilson(correct, count) if with_intervals else None,
+        )
         if count
         else ReliabilityBin(low, high, 0)
         for low, high, count, confidence, correct in rows
@@ -77,6 +88,7 @@ def classes_of(suite: MetricSuite) -> tuple[ClassEvaluation, ...]:
     counts, table = suite.counts, suite.of("ece_classwise", ECE).reliability()
     labels, predicted, right = (counts.total(name).long().tolist() for name in ("labels", "predicted", "right"))
     confidence = counts.total("confidence").tolist()
+    below = [False] * len(labels) if suite.tokens else surely_below(labels, right, LEVEL)
     errors = ((table.correct - table.confidence).abs().sum(1) / counts.count).tolist()
     return tuple(
         ClassEvaluation(
@@ -84,10 +96,10 @@ def classes_of(suite: MetricSuite) -> tuple[ClassEvaluation, ...]:
             predicted=predicted[k],
             right=right[k],
             recall=right[k] / labels[k] if labels[k] else None,
-            recall_interval=_wilson(right[k], labels[k]) if labels[k] else None,
+            recall_interval=_wilson(right[k], labels[k]) if labels[k] and not suite.tokens else None,
             confidence=confidence[k] / predicted[k] if predicted[k] else None,
             ece=errors[k],
-            significantly_worse=below,
+            significantly_worse=below[k],
         )
-        for k, below in enumerate(surely_below(labels, right, LEVEL))
+        for k in range(len(labels))
     )

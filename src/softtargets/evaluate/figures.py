@@ -27,7 +27,9 @@ _QUARTERS = [0, 0.25, 0.5, 0.75, 1]
 
 def draw_reliability(results: EvaluationResults, model: EvaluatedModel) -> tuple[Drawing, ...]:
     """Draw the bins of equal width and of equal mass, before and after temperature scaling if there is one."""
-    before, note = model.reliability, f"Bars: {100 * results.confidence:g} % intervals."
+    before = model.reliability
+    has_intervals = any(entry.interval for entry in before.width)
+    note = f"Bars: {100 * results.confidence:g} % intervals." if has_intervals else ""
     series = [Series(BINS, palette.SERIES[0], palette.SHAPES[0], palette.DASHES[0])]
     if before.smooth:
         series.append(Series(CURVE, palette.SERIES[1], palette.SHAPES[1], palette.DASHES[0]))

@@ -85,7 +85,8 @@ def _tempered(model: EvaluatedModel) -> Finding:
         tone, title = "inconclusive", "Temperature scaling helps, but may not be enough."
     else:
         tone, title = "contradicted", "Temperature scaling does not help."
-    sentences = [f"T = {temperatures_of(scaled)} ({scaled.folds} folds, each scaled by a T fitted on the other folds)."]
+    found = temperatures_of(scaled.temperatures)
+    sentences = [f"T = {found} ({scaled.folds} folds, each scaled by a T fitted on the other folds)."]
     sentences += [
         f"{old.definition.label} {text_of(old.value, old.definition.unit)} → "
         + text_of(new.value, new.definition.unit)

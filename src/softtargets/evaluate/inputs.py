@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import InputError, fail
 from softtargets.data.predictions import (
+    IGNORED,
     ArrayLike,
     PredictionChunk,
     PredictionFiles,
     Predictions,
+    SequenceNames,
     open_predictions,
     predictions_of,
 )
@@ -41,12 +44,18 @@ class RowBlock:
     Args:
         values: (n, K) floating point for each model.
         labels: (n,) int64, the same for all models.
-        first_row: index of the first row.
+        ids: (n,) int64, increasing: the index of each row among all rows, or of each token among all tokens, including
+            those that are not evaluated.
     """
 
     values: tuple[Tensor, ...]
     labels: Tensor
-    first_row: int
+    ids: Tensor
+
+
+def units_of(ids: Tensor, positions: int | None) -> Tensor:
+    """Return the index of the sequence of each token, (n,) int64; for single examples, `ids`."""
+    return ids if positions is None else ids // positions
 
 
 def open_files(request: EvaluateRequest) -> tuple[PredictionSource, ...]:
@@ -64,6 +73,7 @@ def open_files(request: EvaluateRequest) -> tuple[PredictionSource, ...]:
                 probs=request.probs,
                 labels=request.labels or LABELS,
                 labels_from=request.labels_file(),
+                sequences=SequenceNames(request.mask),
             ),
         )
         for model in request.models()
@@ -83,28 +93,33 @@ def open_arrays(
     *,
     name: str,
     class_names: tuple[str, ...] | None,
+    mask: ArrayLike | None = None,
 ) -> tuple[PredictionSource, ...]:
     """Check the arrays and their shapes, and that they belong together.
 
     Args:
-        probs, logits: (N, K) values of the main model; one of the two.
-        labels: (N,) labels of all models.
+        probs, logits: (N, K) or (N, L, K) values of the main model; one of the two.
+        labels: (N,) or (N, L) labels of all models.
         against: values of the other models by name, of the same kind.
         name: name of the main model.
         class_names: K names, or None.
+        mask: (N, L), false for tokens that are not evaluated, or None.
 
     Raises:
         InputError: both or neither of probs and logits, no labels, a wrong shape, or models with other classes or rows.
         InputTypeError: not an array of numbers.
     """
-    main = predictions_of(probs, logits, labels, class_names=class_names)
+    main = predictions_of(probs, logits, labels, class_names=class_names, mask=mask, sequences=True)
     if labels is None:
         raise fail("labels", "one class index for each row", "none", "pass labels")
     if name in against:
         raise fail("against", "a unique name for each model", f"'{name}' 2 times", "choose another name")
     sources = [PredictionSource(name, main)]
     for other, values in against.items():
-        found = predictions_of(**{main.kind: values}, argument=f"against[{other!r}]")
+        # with the labels, so that the values of tokens that are not evaluated are not checked either
+        alike = main.positions is not None and _leading(values) == (len(main) // main.positions, main.positions)
+        beside = {"labels": labels, "mask": mask} if alike else {}
+        found = predictions_of(**{main.kind: values}, **beside, argument=f"against[{other!r}]", sequences=True)
         data = replace(found, labels=main.labels, class_names=main.class_names)
         sources.append(PredictionSource(other, data))
     _require_one_problem(sources)
@@ -119,6 +134,9 @@ def _require_one_problem(sources: Sequence[PredictionSource]) -> None:
         if of_main != of_other:
             required = f"{of_main} classes, as {main.name} has"
             raise fail("against", required, f"{of_other} in {other.name}", "compare models with the same classes")
+        if main.data.positions != other.data.positions:
+            required, got = (_shape(source) for source in (main, other))
+            raise fail("against", f"{required}, as {main.name} has", f"{got} in {other.name}", "compare the same rows")
         names, others = main.data.class_names, other.data.class_names
         if names and others and names != others:
             required = f"the classes in the order of {main.name}: {', '.join(names)}"
@@ -127,10 +145,19 @@ def _require_one_problem(sources: Sequence[PredictionSource]) -> None:
             raise _other_rows(main, other, f"{main.data.num_rows:,}", f"{other.data.num_rows:,}")
 
 
+def _leading(values: ArrayLike) -> tuple[int, ...]:
+    return tuple(getattr(values, "shape", ()))[:-1]
+
+
+def _shape(source: PredictionSource) -> str:
+    positions = source.data.positions
+    return "one example in each row" if positions is None else f"sequences of {positions} tokens"
+
+
 def read_blocks(
     sources: Sequence[PredictionSource], stage: str, on_rows: OnRows, total: int | None = None
 ) -> Iterator[RowBlock]:
-    """Yield the rows of all models in parallel, however their files are split.
+    """Yield the rows of all models in parallel, however their files are split; ignored tokens are left out.
 
     Args:
         sources: predictions, at least one of them with labels. All labels must be equal.
@@ -139,19 +166,22 @@ def read_blocks(
         total: number of rows; None: taken from the file headers, if they contain it.
 
     Raises:
-        InputError: an invalid row, labels that differ between models, or models that differ in the number of rows.
+        InputError: an invalid row, labels that differ between models, models that differ in the number of rows, or
+            no token that is not ignored.
     """
     total = total or next((s.data.num_rows for s in sources if s.data.num_rows), None)
     streams = [source.data.chunks() for source in sources]
     chunks = [next(stream, None) for stream in streams]
-    used, first_row = [0] * len(sources), 0
+    used, first_row, kept_rows = [0] * len(sources), 0, 0
     on_rows(stage, 0, total)
     while chunks[0] is not None:
         ready = [_present(chunk, first_row, sources, place) for place, chunk in enumerate(chunks)]
         size = min(len(chunk) - start for chunk, start in zip(ready, used, strict=True))
         parts = [(chunk, slice(start, start + size)) for chunk, start in zip(ready, used, strict=True)]
-        labels = _labels(parts)
-        yield RowBlock(tuple(chunk.values[rows] for chunk, rows in parts), labels, first_row)
+        block = _block(parts, first_row)
+        if len(block.labels):
+            yield block
+        kept_rows += len(block.labels)
         first_row += size
         on_rows(stage, first_row, total)
         for place, chunk in enumerate(ready):
@@ -161,6 +191,18 @@ def read_blocks(
     for place, chunk in enumerate(chunks):
         if chunk is not None:
             raise _other_rows(sources[0], sources[place], f"{first_row:,}", f"more than {first_row:,}")
+    if not kept_rows:
+        got = f"{first_row:,} tokens, all ignored"
+        raise fail("labels", "at least one token to evaluate", got, "check the labels and the mask")
+
+
+def _block(parts: Sequence[tuple[PredictionChunk, slice]], first_row: int) -> RowBlock:
+    labels = _labels(parts)
+    values, ids = tuple(chunk.values[rows] for chunk, rows in parts), torch.arange(first_row, first_row + len(labels))
+    kept = labels != IGNORED
+    if bool(kept.all()):
+        return RowBlock(values, labels, ids)
+    return RowBlock(tuple(some[kept] for some in values), labels[kept], ids[kept])
 
 
 def _present(

@@ -5,9 +5,11 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+
+from torch import Tensor
 
 from softtargets._errors import fail, fail_type
 from softtargets._memory import release_freed
@@ -15,15 +17,18 @@ from softtargets.data.predictions import ArrayLike
 from softtargets.evaluate.accumulate import accumulate
 from softtargets.evaluate.calibrate import calibrate
 from softtargets.evaluate.catalog import BINS
-from softtargets.evaluate.diagrams import CLASSES_RULE
+from softtargets.evaluate.diagrams import CLASSES_RULE, NO_CLASSES_RULE
 from softtargets.evaluate.differences import compare_models
-from softtargets.evaluate.explanations import NOTES, describe_intervals
+from softtargets.evaluate.explanations import assumptions, describe_intervals
 from softtargets.evaluate.findings import CALIBRATION_RULE, find
 from softtargets.evaluate.inputs import OnRows, PredictionSource, open_arrays, open_files
 from softtargets.evaluate.models import evaluate_models
 from softtargets.evaluate.request import EvaluateRequest, ModelFiles
 from softtargets.evaluate.results import EvaluationResults
 from softtargets.evaluate.suite import CONFIDENCE, DRAWS
+from softtargets.evaluate.tokens.findings import TOKENS_RULE, find_tokens
+from softtargets.evaluate.tokens.labels import count_labels, given_counts
+from softtargets.evaluate.tokens.ranges import TokenBins
 from softtargets.report.folders import read_folder
 
 PathsLike = str | Path | Sequence[str | Path]
@@ -38,6 +43,8 @@ class EvaluationOptions:
         n_draws: bootstrap draws for each interval, at least 1.
         name: name of the main model (default: the name of its file, or "predictions" for arrays).
         class_names: K names of the classes; only for arrays, files have them as names of columns.
+        token_counts: (K,) how often each token occurs in the training data, for the metrics of sequences by frequency
+            (default: tokens are counted in the labels).
         reports: folder in which the page gets a folder named after the model, if `output` is not given (default: no
             page is written).
         on_rows: called with the stage, the rows done and the number of rows (None while it is unknown).
@@ -47,6 +54,7 @@ class EvaluationOptions:
     n_draws: int = DRAWS
     name: str | None = None
     class_names: tuple[str, ...] | None = None
+    token_counts: ArrayLike | None = field(default=None, compare=False)
     reports: Path | None = None
     on_rows: OnRows = lambda stage, done, total: None
 
@@ -64,6 +72,7 @@ def evaluate_predictions(
     labels: ArrayLike | None = None,
     *,
     logits: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     against: Mapping[str, ArrayLike] | None = None,
     predictions: PathsLike | EvaluateRequest | None = None,
     output: str | Path | None = None,
@@ -75,14 +84,22 @@ def evaluate_predictions(
     ``evaluate_predictions(predictions="held_out.npz")``. The numbers are the same for both. All rows are read twice in
     chunks: for the metrics, and for the effect of the temperature.
 
+    Arrays of three axes are predictions for sequences of tokens. ``labels[n, l]`` is the token that ``logits[n, l]``
+    predicts: for a language model, pass ``logits[:, :-1]`` with ``input_ids[:, 1:]``. The metrics are those of the
+    tokens; they are also computed by position and by token frequency. Intervals resample whole sequences, and
+    temperatures are evaluated on other sequences than they are fitted on.
+
     Args:
-        probs: (N, K) probabilities, a NumPy array or a tensor; rows sum to 1. With `predictions`: name of the array or
-            columns of probabilities.
-        labels: (N,) class indices in [0, K). With `predictions`: name of the array or column.
-        logits: (N, K) logits, instead of `probs`. With `predictions`: name of the array or columns.
+        probs: (N, K) or (N, L, K) probabilities, a NumPy array or a tensor; rows sum to 1. With `predictions`: name of
+            the array or columns of probabilities.
+        labels: (N,) or (N, L) class indices in [0, K); -100 for tokens to ignore. With `predictions`: name of the array
+            or column.
+        logits: (N, K) or (N, L, K) logits, instead of `probs`. With `predictions`: name of the array or columns.
+        mask: (N, L) bool, or 0 and 1; false or 0 for tokens to ignore. With `predictions`: name of the array; an array
+            named "mask" is used if there is one.
         against: other models by name, to compare with: arrays of the same kind and shape for the same rows. With
             `predictions`: the path, pattern or paths of each.
-        predictions: .npz, .safetensors, .parquet or .csv files with predictions and labels, instead of arrays: a path,
+        predictions: .npz, .npy, .safetensors, .parquet or .csv files of predictions and labels, not arrays: a path,
             a pattern or several shards in order; or an :class:`EvaluateRequest`.
         output: folder for the page and its files (default: no page is written).
         options: seed, bootstrap draws, names, progress.
@@ -113,17 +130,22 @@ def evaluate_predictions(
         remedy = "write {'name': predictions}"
         raise fail_type("against", "a mapping from names to predictions", type(against).__name__, remedy)
     folder = None if output is None else read_folder("output", output)
-    request = None if predictions is None else _request(predictions, against, probs, labels, logits, options)
+    request = None if predictions is None else _request(predictions, against, (probs, labels, logits, mask), options)
     if request is None:
         name = options.name or "predictions"
         folder = _writable(folder or _in_reports(options, name))
-        sources = open_arrays(probs, logits, labels, against or {}, name=name, class_names=options.class_names)
+        names = options.class_names
+        sources = open_arrays(probs, logits, labels, against or {}, name=name, class_names=names, mask=mask)
     else:
         request = request if folder is None else replace(request, output=folder)
         # Checked before anything is read, which may take long.
         folder = _writable(request.output or (options.reports and _in_reports(options, request.models()[0].name)))
         sources = open_files(request)
-    results = _evaluate(sources, "" if request is None else request.command(options.seed), options)
+    file = None if request is None else request.counts_file()
+    counts = _counts(sources[0], options, file)
+    # no command can express counts that were passed as an array
+    command = "" if request is None or options.token_counts is not None else request.command(options.seed)
+    results = _evaluate(sources, counts, command, options)
     if folder is None:
         return results
     release_freed()
@@ -134,27 +156,43 @@ def evaluate_predictions(
     return replace(results, page=write_page(results, folder))
 
 
-def _evaluate(sources: Sequence[PredictionSource], command: str, options: EvaluationOptions) -> EvaluationResults:
+def _counts(main: PredictionSource, options: EvaluationOptions, file: tuple[Path, str] | None) -> Tensor | None:
+    """Return the given counts of tokens, (K,) int64; None if there are none."""
+    if main.data.positions is None and not (options.token_counts is None and file is None):
+        remedy = "pass values of shape (N, L, K), or leave out the counts"
+        raise fail("token_counts", "predictions for sequences", "predictions of shape (N, K)", remedy)
+    return given_counts(options.token_counts, file, main.data.num_classes)
+
+
+def _evaluate(
+    sources: Sequence[PredictionSource], counts: Tensor | None, command: str, options: EvaluationOptions
+) -> EvaluationResults:
     seed, draws, on_rows = options.seed, options.n_draws, options.on_rows
-    accumulated = accumulate(sources, seed=seed, draws=draws, on_rows=on_rows)
+    positions, labels, bins = sources[0].data.positions, None, None
+    if positions is not None:
+        labels = count_labels(next(source for source in sources if source.data.has_labels))
+        bins = TokenBins.of(labels.counts if counts is None else counts, positions)
+    accumulated = accumulate(sources, bins, seed=seed, draws=draws, on_rows=on_rows)
     calibrated = calibrate(accumulated, seed=seed, draws=draws, on_rows=on_rows)
     release_freed()
     on_rows("computing intervals", 0, None)
-    models = evaluate_models(accumulated, calibrated)
+    counted_in = "the labels of this evaluation" if counts is None else "the training data, as given"
+    models = evaluate_models(accumulated, calibrated, labels, counted_in)
     differences = compare_models(accumulated)
     return EvaluationResults(
         command=command,
-        findings=find(models, differences, CONFIDENCE),
+        findings=(*find(models, differences, CONFIDENCE), *find_tokens(models[0])),
         models=models,
         num_classes=sources[0].data.num_classes,
         confidence=CONFIDENCE,
         bins=BINS,
-        intervals=describe_intervals(draws, several=len(models) > 1),
-        classes_rule=CLASSES_RULE,
+        intervals=describe_intervals(draws, several=len(models) > 1, tokens=bins is not None),
+        classes_rule=CLASSES_RULE if bins is None else NO_CLASSES_RULE,
         calibration_rule=CALIBRATION_RULE,
+        tokens_rule="" if bins is None else TOKENS_RULE,
         class_names=next((s.data.class_names for s in sources if s.data.class_names), ()),
         differences=differences,
-        notes=NOTES,
+        notes=assumptions(tokens=bins is not None),
         versions={
             "softtargets": version("softtargets"),
             "torch": version("torch"),
@@ -166,16 +204,17 @@ def _evaluate(sources: Sequence[PredictionSource], command: str, options: Evalua
 def _request(
     predictions: PathsLike | EvaluateRequest,
     against: Mapping[str, ArrayLike] | None,
-    probs: ArrayLike | None,
-    labels: ArrayLike | None,
-    logits: ArrayLike | None,
+    arrays: tuple[ArrayLike | None, ...],
     options: EvaluationOptions,
 ) -> EvaluateRequest:
     """Return the files that were given; every other argument must be a name in them."""
     whole = isinstance(predictions, EvaluateRequest)
-    given = {"probs": probs, "labels": labels, "logits": logits, "against": against}
+    probs, labels, logits, mask = arrays
+    given = {"probs": probs, "labels": labels, "logits": logits, "mask": mask, "against": against}
     refused = {name: value for name, value in given.items() if whole or not isinstance(value, str | Mapping)}
-    refused |= {"options.class_names": options.class_names} | ({"options.name": options.name} if whole else {})
+    refused |= {"options.class_names": options.class_names}
+    if whole:
+        refused |= {"options.name": options.name, "options.token_counts": options.token_counts}
     for name, value in refused.items():
         if value is not None:
             required = "nothing" if whole or name not in given else "a name in the files, or nothing,"
@@ -185,7 +224,7 @@ def _request(
         return predictions
     main = ModelFiles.of("predictions", predictions, options.name)
     others = tuple(ModelFiles.of(f"against[{name!r}]", files, str(name)) for name, files in (against or {}).items())
-    return EvaluateRequest(main, others, logits=logits, probs=probs, labels=labels)
+    return EvaluateRequest(main, others, logits=logits, probs=probs, labels=labels, mask=mask)
 
 
 def _in_reports(options: EvaluationOptions, name: str) -> Path | None:

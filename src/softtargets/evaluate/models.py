@@ -10,17 +10,36 @@ from softtargets.evaluate.diagrams import classes_of, histogram_of, reliability_
 from softtargets.evaluate.results import EvaluatedModel, FittedTemperature
 from softtargets.evaluate.sample import LEAST
 from softtargets.evaluate.suite import SHARES
+from softtargets.evaluate.tokens.evaluated import evaluate_tokens, token_notes
+from softtargets.evaluate.tokens.labels import LabelCounts
 from softtargets.report.encoding import printable
 
-_TOO_FEW = f"Fitting a temperature requires at least {LEAST} rows whose label has a probability above 0."
+_TOO_FEW = f"Fitting a temperature requires at least {LEAST} {{}} whose label has a probability above 0."
 
 
 def evaluate_models(
-    models: Sequence[AccumulatedModel], scaled: Sequence[CalibratedModel | None]
+    models: Sequence[AccumulatedModel],
+    scaled: Sequence[CalibratedModel | None],
+    labels: LabelCounts | None = None,
+    counted_in: str = "",
 ) -> tuple[EvaluatedModel, ...]:
-    """Compute metrics, intervals and diagrams of every model."""
+    """Compute metrics, intervals and diagrams of every model.
+
+    Args:
+        models: after the first pass.
+        scaled: after the second pass.
+        labels: the labels of sequences; None for single examples.
+        counted_in: where the frequencies of tokens are from, in words.
+    """
     labelled = next(model.source.name for model in models if model.source.data.has_labels)
-    return tuple(_evaluated(model, after, labelled) for model, after in zip(models, scaled, strict=True))
+    found = []
+    for model, after in zip(models, scaled, strict=True):
+        one = _evaluated(model, after, labelled)
+        if labels is not None:
+            tokens = evaluate_tokens(model, after, labels, counted_in)
+            one = replace(one, tokens=tokens, notes=(*token_notes(model, labels), *one.notes))
+        found.append(one)
+    return tuple(found)
 
 
 def _evaluated(model: AccumulatedModel, scaled: CalibratedModel | None, labelled: str) -> EvaluatedModel:
@@ -38,7 +57,7 @@ def _evaluated(model: AccumulatedModel, scaled: CalibratedModel | None, labelled
         histogram=histogram_of(suite),
         risk_coverage=risk_curve_of(suite),
         classes=classes_of(suite),
-        no_temperature="" if scaled else _TOO_FEW,
+        no_temperature="" if scaled else _TOO_FEW.format("sequences with tokens" if suite.tokens else "rows"),
         notes=(*_notes(model, scaled, zero_rows, labelled), *data.notes),
     )
 
@@ -57,15 +76,17 @@ def _temperature(scaled: CalibratedModel, model: AccumulatedModel) -> FittedTemp
 
 def _notes(model: AccumulatedModel, scaled: CalibratedModel | None, zero_rows: int, labelled: str) -> list[str]:
     notes: list[str] = []
+    noun = "token" if model.suite.tokens else "row"
     if zero_rows:
+        rows = f"{noun} gives its" if zero_rows == 1 else f"{noun}s give their"
         notes.append(
-            f"{zero_rows:,} {'row gives its' if zero_rows == 1 else 'rows give their'} own label the probability 0. "
-            "NLL is therefore infinite, and temperatures are fitted on the other rows."
+            f"{zero_rows:,} {rows} own label the probability 0. "
+            f"NLL is therefore infinite, and temperatures are fitted on the other {noun}s."
         )
     if not model.source.data.has_labels:
         notes.append(f"Its files contain no labels. Its rows are assumed to be those of {labelled}, in the same order.")
     if not model.sample.is_whole and scaled:
         notes.append(
-            f"Temperatures are fitted on a random sample of {len(model.sample):,} of its rows, in {FOLDS} folds."
+            f"Temperatures are fitted on a random sample of {len(model.sample):,} of its {noun}s, in {FOLDS} folds."
         )
     return notes

@@ -4,13 +4,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from softtargets.evaluate.calibrate import LEAST_OF_RANGE
 from softtargets.evaluate.catalog import METRICS
+from softtargets.evaluate.cells import Footnotes, MetricRow, cell_of, changed
 from softtargets.evaluate.curves import ReliabilityBin
 from softtargets.evaluate.figures import BINS, draw_confidences, draw_reliability, draw_risk
-from softtargets.evaluate.files import as_json, classes_csv
+from softtargets.evaluate.files import as_json, classes_csv, tokens_csv
 from softtargets.evaluate.results import ClassEvaluation, EvaluatedModel, EvaluationResults
-from softtargets.evaluate.text import points_of, range_of, temperatures_of, text_of
-from softtargets.evaluate.values import BETTER, WORSE, IntervalEnds, MetricDifference, MetricValue
+from softtargets.evaluate.text import temperatures_of
+from softtargets.evaluate.tokens.page import shown_tokens
+from softtargets.evaluate.values import BETTER, WORSE, IntervalEnds, MetricValue
 from softtargets.report import numbers
 from softtargets.report.drawing import Drawing
 from softtargets.report.frame import data_uri, put, render
@@ -19,25 +22,6 @@ from softtargets.report.frame import data_uri, put, render
 _MOST_CLASSES = 20
 # At most this many significantly worse classes are named above the table.
 _MOST_NAMED = 8
-_MARKS = "abcdefghijklmnopqrstuvwxyz"
-
-
-class MetricCell(NamedTuple):
-    """A number in a table: value, text, interval, mark of its note, and error bound."""
-
-    value: float | None
-    text: str
-    more: str
-    mark: str = ""
-    exact: str = ""
-
-
-class MetricRow(NamedTuple):
-    """A metric in a table: one cell for each column, None if the metric does not apply."""
-
-    label: str
-    describes: str
-    cells: tuple[MetricCell | None, ...]
 
 
 class ChartFigure(NamedTuple):
@@ -60,19 +44,6 @@ class CalibrationSection(NamedTuple):
     rows: tuple[MetricRow, ...]
 
 
-class Footnotes:
-    """The notes below a table, in the order of its cells."""
-
-    def __init__(self) -> None:
-        self.marks: dict[str, str] = {}
-
-    def mark(self, note: str) -> str:
-        """Return the mark of a note; empty text for an empty note."""
-        if not note:
-            return ""
-        return self.marks.setdefault(note, _MARKS[len(self.marks) % len(_MARKS)])
-
-
 def write_page(results: EvaluationResults, folder: Path) -> Path:
     """Write the page of an evaluation and its files into `folder`, and return the path of the page.
 
@@ -83,17 +54,19 @@ def write_page(results: EvaluationResults, folder: Path) -> Path:
 
 def build(results: EvaluationResults) -> dict[str, bytes]:
     """Return all files by name, the page last; equal results give equal bytes."""
+    of_tokens = {} if results.main.tokens is None else {"tokens.csv": tokens_csv(results)}
     return {
         "classes.csv": classes_csv(results),
+        **of_tokens,
         "evaluation.json": as_json(results),
         "index.html": _page(results).encode(),
     }
 
 
 def _page(results: EvaluationResults) -> str:
-    metric_notes, difference_notes, change_notes = Footnotes(), Footnotes(), Footnotes()
+    metric_notes, difference_notes, change_notes, token_notes = (Footnotes() for _ in range(4))
     groups = _metric_groups(results, metric_notes)
-    worst = sorted(enumerate(results.main.classes), key=_upper_recall)
+    worst = sorted(enumerate(results.main.classes), key=_upper_recall if results.main.tokens is None else _frequency)
     below = [(index, row) for index, row in worst if row.significantly_worse]
     context = {
         "results": results,
@@ -114,6 +87,9 @@ def _page(results: EvaluationResults) -> str:
         "tested": sum(difference.p is not None for difference in results.differences),
         "tones": {BETTER: "reproduced", WORSE: "contradicted"},
         "dots": BINS,
+        "tokens": [shown_tokens(results, place, _figure, token_notes) for place in range(len(results.models))],
+        "token_notes": token_notes.marks,
+        "least_of_range": LEAST_OF_RANGE,
     }
     # needed by macros in the same file as the icons, not by this page
     filters = {"percent": _percent, "span": _span, "p_value": _p_value, "tied": _tied, "named": str}
@@ -143,34 +119,21 @@ def _upper_recall(entry: tuple[int, ClassEvaluation]) -> tuple[float, int]:
     return (row.recall_interval.high if row.recall_interval else 1.0), index
 
 
+def _frequency(entry: tuple[int, ClassEvaluation]) -> tuple[int, int]:
+    """Return the number of rows with the label, negative, so that the most frequent token is first."""
+    index, row = entry
+    return -row.labels, index
+
+
 def _figure(anchor: str, title: str, drawing: Drawing) -> ChartFigure:
     still = data_uri("image/svg+xml", drawing.svg().encode())
     return ChartFigure(anchor, title, drawing, drawing.page_specs(f"{title}."), still)
 
 
-def _cell(metric: MetricValue | None, notes: Footnotes) -> MetricCell | None:
-    if metric is None:
-        return None
-    unit = metric.definition.unit
-    bound = numbers.number(metric.bound, unit)
-    # omitted if it rounds to 0
-    exact = f"error ≤ {bound}" if bound.strip("0.") else ""
-    return MetricCell(
-        metric.value, text_of(metric.value, unit), range_of(metric.interval, unit), notes.mark(metric.why), exact
-    )
-
-
-def _changed(change: MetricValue | MetricDifference, notes: Footnotes) -> MetricCell:
-    unit = change.definition.unit
-    return MetricCell(
-        change.value, points_of(change.value, unit), range_of(change.interval, unit), notes.mark(change.why)
-    )
-
-
 def _metric_groups(results: EvaluationResults, notes: Footnotes) -> dict[str, list[MetricRow]]:
     groups: dict[str, list[MetricRow]] = {}
     for name, definition in METRICS.items():
-        cells = tuple(_cell(model.metric(name), notes) for model in results.models)
+        cells = tuple(cell_of(model.metric(name), notes) for model in results.models)
         if any(cells):
             row = MetricRow(definition.label, definition.describes, cells)
             groups.setdefault(definition.group, []).append(row)
@@ -178,7 +141,7 @@ def _metric_groups(results: EvaluationResults, notes: Footnotes) -> dict[str, li
 
 
 def _compared(results: EvaluationResults, other: EvaluatedModel, notes: Footnotes) -> dict[str, Any]:
-    rows = [(one, _changed(one, notes)) for one in results.differences if one.against == other.name]
+    rows = [(one, changed(one, notes)) for one in results.differences if one.against == other.name]
     return {"name": other.name, "rows": rows}
 
 
@@ -199,7 +162,11 @@ def _shown(results: EvaluationResults, place: int, notes: Footnotes) -> Calibrat
         ("Equal mass, after temperature scaling", scaled.reliability.mass),
     ]
     return CalibrationSection(
-        model, figures, tuple(bins), temperatures_of(scaled), tuple(_scaled_rows(model, scaled.metrics, notes))
+        model,
+        figures,
+        tuple(bins),
+        temperatures_of(scaled.temperatures),
+        tuple(_scaled_rows(model, scaled.metrics, notes)),
     )
 
 
@@ -208,6 +175,9 @@ def _scaled_rows(model: EvaluatedModel, after: Iterable[MetricValue], notes: Foo
     assert model.temperature is not None
     for metric in after:
         change = model.temperature.change(metric.name)
-        changed = change and _changed(change, notes)
-        cells = _cell(model.metric(metric.name), notes), _cell(metric, notes), changed
+        cells = (
+            cell_of(model.metric(metric.name), notes),
+            cell_of(metric, notes),
+            None if change is None else changed(change, notes),
+        )
         yield MetricRow(metric.definition.label, "", cells)

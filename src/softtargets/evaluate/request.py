@@ -13,7 +13,7 @@ from softtargets._errors import fail, fail_type
 from softtargets.report.encoding import printable
 from softtargets.report.folders import read_folder, read_path, read_paths
 
-LABELS = "labels"
+LABELS, COUNTS = "labels", "counts"
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,9 @@ class EvaluateRequest:
         probs: name of the array or columns of probabilities in all files; None: "probs".
         labels: name of the labels in the files; None: "labels".
         labels_from: FILE[:NAME] with the labels of all models, instead of those in the files.
+        mask: name of the mask of tokens, in the files of the labels; None: "mask" if there is one.
+        token_counts: FILE[:NAME] with the number of times that each token occurs in the training data; None: tokens
+            are counted in the labels.
         output: folder for the page; None: no page, unless the options name a folder of reports.
     """
 
@@ -92,6 +95,8 @@ class EvaluateRequest:
     probs: str | None = None
     labels: str | None = None
     labels_from: str | None = None
+    mask: str | None = None
+    token_counts: str | None = None
     output: Path | None = None
 
     def __post_init__(self) -> None:
@@ -120,7 +125,7 @@ class EvaluateRequest:
 
     def command(self, seed: int) -> str:
         """Return the command that repeats this evaluation; empty text if no command can express it."""
-        names = ("logits", "probs", "labels", "labels_from", "output")
+        names = ("logits", "probs", "labels", "labels_from", "mask", "token_counts", "output")
         settings = {name: value for name in names if (value := getattr(self, name)) is not None}
         words = list(self.main.texts)
         for other in self.against:
@@ -157,13 +162,22 @@ class EvaluateRequest:
         if self.labels is not None:
             remedy = "pass --labels NAME for labels in the files, or --labels-from FILE:NAME for a separate file"
             raise fail("--labels-from", "not combined with --labels", f"'{self.labels}'", remedy)
-        whole = Path(self.labels_from).expanduser()
-        file, colon, name = self.labels_from.rpartition(":")
-        if whole.exists() or not (file and colon):
-            return whole, LABELS
-        if not name:
-            raise fail("--labels-from", "FILE or FILE:NAME", f"'{self.labels_from}'", "write a name after the colon")
-        return Path(file).expanduser(), name
+        return _file_and_name("--labels-from", self.labels_from, LABELS)
+
+    def counts_file(self) -> tuple[Path, str] | None:
+        """Return the file of token counts and the name in it; None if tokens are counted in the labels."""
+        return None if self.token_counts is None else _file_and_name("--token-counts", self.token_counts, COUNTS)
+
+
+def _file_and_name(option: str, text: str, default: str) -> tuple[Path, str]:
+    """Return the file and the name of FILE[:NAME]."""
+    whole = Path(text).expanduser()
+    file, colon, name = text.rpartition(":")
+    if whole.exists() or not (file and colon):
+        return whole, default
+    if not name:
+        raise fail(option, "FILE or FILE:NAME", f"'{text}'", "write a name after the colon")
+    return Path(file).expanduser(), name
 
 
 def _expanded(argument: str, file: str) -> tuple[Path, ...]:

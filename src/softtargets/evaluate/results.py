@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from softtargets.evaluate.curves import ConfidenceHistogram, ReliabilityDiagram, RiskCurve
+from softtargets.evaluate.tokens.results import TokenEvaluation
 from softtargets.evaluate.values import IntervalEnds, MetricDifference, MetricValue
 from softtargets.report.encoding import finite
+from softtargets.report.numbers import count
 
 SCHEMA_VERSION = 1
 
@@ -92,7 +94,7 @@ class EvaluatedModel:
         name: unique name.
         files: files of the predictions; empty for arrays.
         kind: kind of the values.
-        num_rows: number of rows.
+        num_rows: number of rows; of sequences, number of evaluated tokens.
         metrics: those of `METRICS` that apply, in that order; always includes accuracy.
         zero_rows: number of rows whose label has probability 0.
         reliability: before temperature scaling.
@@ -102,6 +104,7 @@ class EvaluatedModel:
         classes: one for each class.
         no_temperature: a sentence, or empty text.
         notes: remarks on these predictions.
+        tokens: the tokens by position and frequency if the rows are the tokens of sequences, else None.
     """
 
     name: str
@@ -117,6 +120,7 @@ class EvaluatedModel:
     classes: tuple[ClassEvaluation, ...]
     no_temperature: str = ""
     notes: tuple[str, ...] = ()
+    tokens: TokenEvaluation | None = None
 
     def metric(self, name: str) -> MetricValue | None:
         """Return a metric; None if it was not computed."""
@@ -138,6 +142,7 @@ class EvaluatedModel:
             "risk_coverage": asdict(self.risk_coverage),
             "classes": [{**asdict(row), "precision": row.precision} for row in self.classes],
             "notes": list(self.notes),
+            **({} if self.tokens is None else {"tokens": self.tokens.to_dict()}),
         }
 
 
@@ -171,6 +176,7 @@ class EvaluationResults:
         intervals: how the intervals were computed, in sentences.
         classes_rule: when a class is called significantly worse, in a sentence.
         calibration_rule: when a model is called calibrated, in sentences.
+        tokens_rule: when tokens of a range are called over-confident, in sentences; empty for single examples.
         class_names: one for each class; empty if unknown.
         differences: for each other model, the metrics in the order of `METRICS`; empty for one model.
         notes: assumptions that a reader must know.
@@ -187,6 +193,7 @@ class EvaluationResults:
     intervals: tuple[str, ...]
     classes_rule: str
     calibration_rule: str
+    tokens_rule: str = ""
     class_names: tuple[str, ...] = ()
     differences: tuple[MetricDifference, ...] = ()
     notes: tuple[str, ...] = ()
@@ -195,8 +202,19 @@ class EvaluationResults:
 
     def __repr__(self) -> str:
         found = " ".join(" ".join((finding.title, *finding.sentences)) for finding in self.findings)
-        rows = f"{self.main.num_rows:,} row{'' if self.main.num_rows == 1 else 's'}"
-        return f"EvaluationResults: {rows} of {self.main.name}, {self.num_classes:,} classes. {found}"
+        return f"EvaluationResults: {self.size} of {self.main.name}, {self.num_classes:,} classes. {found}"
+
+    @property
+    def row_noun(self) -> str:
+        """What a row is, "row" or "token"."""
+        return "row" if self.main.tokens is None else "token"
+
+    @property
+    def size(self) -> str:
+        """The number of rows, or of tokens and sequences, in words."""
+        rows = count(self.main.num_rows, self.row_noun)
+        tokens = self.main.tokens
+        return rows if tokens is None else f"{rows} of {count(tokens.sequences, 'sequence')}"
 
     @property
     def main(self) -> EvaluatedModel:
@@ -231,6 +249,7 @@ class EvaluationResults:
             "intervals": list(self.intervals),
             "classes_rule": self.classes_rule,
             "calibration_rule": self.calibration_rule,
+            "tokens_rule": self.tokens_rule,
             "notes": list(self.notes),
         }
         return finite(data)

@@ -1,15 +1,17 @@
 """All metrics of one model, accumulated together, and their differences between two models on the same rows."""
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TypeVar
 
 from torch import Tensor
 
-from softtargets.evaluate.catalog import AFTER_SCALING, METRICS, Grouping, Make
+from softtargets import metrics
+from softtargets.evaluate.catalog import METRICS, Grouping, Make
 from softtargets.evaluate.counts import RowCounts
 from softtargets.evaluate.values import IntervalEnds, MetricValue
-from softtargets.metrics import ECE, Accumulator, Collection, Interval, SelectiveRisk, SmoothECE
+from softtargets.metrics import Accumulator, Interval, SelectiveRisk, SmoothECE
 from softtargets.metrics.arguments import Kind
 from softtargets.metrics.bootstrap import Bootstrap
 from softtargets.metrics.statistics import wilson
@@ -32,23 +34,35 @@ class MetricSuite:
         num_classes: K.
         seed: seed of the groups and of the draws.
         draws: number of bootstrap draws for each interval.
-        whole: compute all metrics; else only those that are shown after temperature scaling.
+        tokens: whether the rows are tokens of sequences. The ids are then those of the sequences, which are resampled
+            as a whole.
+        names: metrics to compute, besides those that share an accumulator with them; None: all metrics and `counts`.
     """
 
-    def __init__(self, num_classes: int, seed: int, *, draws: int = DRAWS, whole: bool = True) -> None:
-        self.seed, self.draws = seed, draws
-        names: dict[Make, tuple[str, ...]] = {}
+    def __init__(
+        self,
+        num_classes: int,
+        seed: int,
+        *,
+        draws: int = DRAWS,
+        tokens: bool = False,
+        names: Collection[str] | None = None,
+    ) -> None:
+        self.num_classes, self.seed, self.draws, self.tokens = num_classes, seed, draws, tokens
+        made: dict[Make, tuple[str, ...]] = {}
         for name, metric in METRICS.items():
-            if num_classes >= metric.least_classes:
-                names[metric.make] = (*names.get(metric.make, ()), name)
+            if num_classes >= metric.least_classes and (tokens or not metric.of_tokens):
+                made[metric.make] = (*made.get(metric.make, ()), name)
         grouping = Grouping(seed, num_classes)
         self._accumulators: dict[tuple[str, ...], Accumulator] = {
-            own: make(grouping) for make, own in names.items() if whole or not set(own).isdisjoint(AFTER_SCALING)
+            own: make(grouping) for make, own in made.items() if names is None or not set(own).isdisjoint(names)
         }
         self.counts = RowCounts()
+        # the number of rows, or of sequences if the rows are their tokens
+        self.units, self._last_unit = 0, -1
         self._bootstraps: dict[int, Bootstrap] = {}
-        counted = {"counts": self.counts} if whole else {}
-        self._all = Collection({" ".join(names): one for names, one in self._accumulators.items()} | counted)
+        counted = {"counts": self.counts} if names is None else {}
+        self._all = metrics.Collection({" ".join(names): one for names, one in self._accumulators.items()} | counted)
 
     def of(self, name: str, kind: type[Kept]) -> Kept:
         """Return the accumulator of a metric, which is of this kind."""
@@ -57,26 +71,34 @@ class MetricSuite:
         return found
 
     def update(self, values: Tensor, kind: Kind, labels: Tensor, ids: Tensor) -> None:
-        """Add (n, K) rows with (n,) labels and ids."""
+        """Add (n, K) rows with (n,) labels and ids; ids never decrease, also from one call to the next."""
         self._bootstraps.clear()
+        found = ids.unique_consecutive()
+        self.units += len(found) - int(found[0] == self._last_unit)
+        self._last_unit = int(found[-1])
         if kind == "probs":
             self._all.update(values, labels, ids=ids)
         else:
             self._all.update(logits=values, labels=labels, ids=ids)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return self.of("accuracy", Accumulator).count
 
     def values(self) -> tuple[MetricValue, ...]:
         """Return every metric with its interval, in the order of `METRICS`."""
         found: dict[str, MetricValue] = {}
         alike = self._alike()
         for names, accumulator in self._accumulators.items():
-            why = _no_interval(accumulator) or alike
+            why = self._no_interval(accumulator) or alike
             made = None if why else self._bootstrap(self.draws).interval(accumulator)
             values = accumulator.compute() if made is None else made.estimate
-            bounds = self._bounds(accumulator, len(names))
+            bounds = self._bounds(names, accumulator)
             for place, (name, value) in enumerate(zip(names, values.reshape(-1).tolist(), strict=True)):
                 ends = None if made is None else _ends(made, place)
                 found[name] = _metric(name, value, ends, why, bounds[place])
-                if name in SHARES and value in (0, 1) and accumulator.count >= LEAST:
+                if name in SHARES and value in (0, 1) and accumulator.count >= LEAST and not self.tokens:
                     share = wilson(round(value * accumulator.count), accumulator.count, LEVEL)
                     found[name] = MetricValue(name, value, IntervalEnds(*share))
         return tuple(found[name] for name in METRICS if name in found)
@@ -88,14 +110,12 @@ class MetricSuite:
         for names, accumulator in self._accumulators.items():
             if not _is_core(names):
                 continue
-            beside, why = other._accumulators[names], _no_interval(accumulator)
+            beside, why = other._accumulators[names], self._no_interval(accumulator)
             values = (accumulator.compute() - beside.compute()).reshape(-1).tolist()
             made = None
             if not why:
                 made = ours.difference(accumulator, theirs, beside)
-            bounds = map(
-                sum, zip(self._bounds(accumulator, len(names)), other._bounds(beside, len(names)), strict=True)
-            )
+            bounds = map(sum, zip(self._bounds(names, accumulator), other._bounds(names, beside), strict=True))
             for place, (name, value, bound) in enumerate(zip(names, values, bounds, strict=True)):
                 found[name] = replace(_change(name, value, made, why, place), bound=bound)
         return tuple(found[name] for name, metric in METRICS.items() if name in found and metric.core)
@@ -108,11 +128,27 @@ class MetricSuite:
         outcome, other = ("right", "wrong") if share else ("wrong", "right")
         return f"No interval: every row is {outcome}, so resampling cannot estimate how many rows would be {other}."
 
-    def _bounds(self, accumulator: Accumulator, count: int) -> list[float]:
+    def interval(self, name: str, confidence: float) -> IntervalEnds | None:
+        """Return the interval of a metric at another confidence; None if there is none."""
+        accumulator = self.of(name, Accumulator)
+        if self._no_interval(accumulator) or self._alike():
+            return None
+        made = Bootstrap([accumulator], n_draws=self.draws, confidence=confidence, seed=self.seed)
+        return _ends(made.interval(accumulator), 0)
+
+    def _bounds(self, names: tuple[str, ...], accumulator: Accumulator) -> list[float]:
         """Return the largest error of each value: 0 for metrics that are computed from sums instead of a sketch."""
         # an ECE of equal width is exact up to rounding
-        is_sketch = isinstance(accumulator, SmoothECE | SelectiveRisk) or accumulator is self.of("ece_mass", ECE)
-        return accumulator.bound().reshape(-1).tolist() if is_sketch else [0.0] * count  # pyright: ignore[reportAttributeAccessIssue]
+        is_sketch = isinstance(accumulator, SmoothECE | SelectiveRisk) or "ece_mass" in names
+        return accumulator.bound().reshape(-1).tolist() if is_sketch else [0.0] * len(names)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _no_interval(self, accumulator: Accumulator) -> str:
+        """Return why there is no interval; empty text if there is one."""
+        if self.units < LEAST:
+            return f"No interval: there are fewer than {LEAST} {'sequences' if self.tokens else 'rows'}."
+        if accumulator.groups == 1:
+            return "No interval: with this many classes bins are not stored for each group."
+        return ""
 
     def _bootstrap(self, draws: int) -> Bootstrap:
         """Return the intervals from this number of draws, which are the same for all metrics and models."""
@@ -125,13 +161,6 @@ class MetricSuite:
 
 def _is_core(names: tuple[str, ...]) -> bool:
     return any(METRICS[name].core for name in names)
-
-
-def _no_interval(accumulator: Accumulator) -> str:
-    """Return why there is no interval; empty text if there is one."""
-    if accumulator.count < LEAST:
-        return f"No interval: there are fewer than {LEAST} rows."
-    return "No interval: with this many classes bins are not stored for each group." if accumulator.groups == 1 else ""
 
 
 def _metric(name: str, value: float, ends: IntervalEnds | None, why: str, bound: float) -> MetricValue:

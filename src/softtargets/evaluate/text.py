@@ -2,7 +2,6 @@
 
 import math
 
-from softtargets.evaluate.results import FittedTemperature
 from softtargets.evaluate.values import IntervalEnds
 from softtargets.report import numbers
 
@@ -35,8 +34,8 @@ def points_of(difference: float | None, unit: str) -> str:
     return f"{text} {named}" if named and difference is not None and math.isfinite(difference) else text
 
 
-def temperatures_of(scaled: FittedTemperature) -> str:
+def temperatures_of(temperatures: tuple[float, ...]) -> str:
     """Return the smallest and the largest temperature of the folds, or one number if they are equal."""
-    ends = min(scaled.temperatures), max(scaled.temperatures)
+    ends = min(temperatures), max(temperatures)
     least, greatest = (f"{end:.3g}" if end < 999.5 else f"{end:,.0f}" for end in ends)
     return least if least == greatest else f"{least} to {greatest}"

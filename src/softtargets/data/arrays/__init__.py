@@ -1,1 +1,1 @@
-"""Named arrays of numbers in .npz, .safetensors, .parquet and .csv files, read in blocks of rows."""
+"""Named arrays of numbers in .npz, .npy, .safetensors, .parquet and .csv files, read in blocks of rows."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets._storage import parse_json, shown_bytes
-from softtargets.data.arrays.file import ARGUMENT, CHUNK_BYTES, ArrayFile, Wanted, reading
+from softtargets.data.arrays.file import ARGUMENT, CHUNK_BYTES, OBJECTS, ArrayFile, Wanted, reading, spans
 from softtargets.data.limits import MAX_WHOLE_BYTES
 
 # NumPy refuses headers above this size too, but reads them first.
@@ -50,7 +50,7 @@ class NpzFile(ArrayFile):
 
     def blocks(self, wanted: Sequence[Wanted], rows: int) -> Iterator[tuple[Tensor, ...]]:
         with reading(self.path):
-            yield from zip(*(self._rows(self._header(array), rows) for array in wanted), strict=True)
+            yield from zip(*(self._rows(self._header(array), rows, array.axes) for array in wanted), strict=True)
 
     def mapped(self, wanted: Wanted) -> Tensor | None:
         with reading(self.path):
@@ -94,7 +94,7 @@ class NpzFile(ArrayFile):
                 shape, columns_first, dtype = read(stream)
                 start = stream.tell()
         if dtype.hasobject:
-            raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
+            raise ValueError(OBJECTS)
         if dtype.kind not in "biuf":
             raise fail(ARGUMENT, "numbers", f"{dtype} as '{name}' in {self.path}", "save class indices and numbers")
         held, promised = info.file_size - start, math.prod(shape) * dtype.itemsize
@@ -107,26 +107,27 @@ class NpzFile(ArrayFile):
             raise fail(ARGUMENT, required, got, "save numpy.ascontiguousarray of it, or save it with numpy.savez")
         return _Header(info, start, shape, columns_first, dtype)
 
-    def _rows(self, header: _Header, rows: int) -> Iterator[Tensor]:
-        count = header.shape[0]
-        starts = range(0, count, rows)
+    def _rows(self, header: _Header, rows: int, axes: int) -> Iterator[Tensor]:
+        # the same blocks whatever the order in memory, since arrays are read side by side
+        blocks, of_row = list(spans(header.shape[:axes], rows)), header.shape[axes:]
+        sizes = [_rows_of(header.shape[:axes], span) for span in blocks]
         with zipfile.ZipFile(self.path) as archive, archive.open(header.info) as stream:
             if not header.columns_first:
                 stream.seek(header.start)
-                for start in starts:
-                    block = np.empty((min(rows, count - start), *header.shape[1:]), header.dtype)
+                for size in sizes:
+                    block = np.empty((size, *of_row), header.dtype)
                     _fill(stream, block)
                     yield _tensor(block)
             elif not header.is_stored:
                 whole = _tensor(np.lib.format.read_array(stream, allow_pickle=False))
-                yield from whole.split(rows)
+                yield from whole.reshape(-1, *of_row).split(sizes)
             # reading to the end compares the archive's checksum, also for an array that is mapped
             while stream.read(CHUNK_BYTES):
                 pass
         if header.columns_first and header.is_stored:
-            for start in starts:
+            for span in blocks:
                 # mapped anew for each block, which releases the memory of the last one
-                yield _tensor(np.ascontiguousarray(self._map(header)[start : start + rows]))
+                yield _tensor(np.ascontiguousarray(self._map(header)[span])).reshape(-1, *of_row)
 
     def _map(self, header: _Header) -> np.ndarray:
         with self.path.open("rb") as stream:
@@ -134,6 +135,12 @@ class NpzFile(ArrayFile):
             start = header.info.header_offset + 30 + sum(struct.unpack("<HH", stream.read(4))) + header.start
         # copy-on-write: pages are read on access, and changes never reach the file
         return np.memmap(self.path, header.dtype, "c", start, header.shape, "F" if header.columns_first else "C")
+
+
+def _rows_of(shape: tuple[int, ...], span: tuple[slice, ...]) -> int:
+    """Return the number of rows of a block of an array whose leading axes have this shape."""
+    whole = (*span, *[slice(None)] * (len(shape) - len(span)))
+    return math.prod(len(range(size)[part]) for part, size in zip(whole, shape, strict=True))
 
 
 def _fill(stream: IO[bytes], block: np.ndarray) -> None:
@@ -171,11 +178,12 @@ class SafetensorsFile(ArrayFile):
             return tuple(file.get_slice(wanted.columns[0]).get_shape())
 
     def blocks(self, wanted: Sequence[Wanted], rows: int) -> Iterator[tuple[Tensor, ...]]:
-        for start in range(0, self.shape(wanted[0])[0] or 0, rows):
+        axes = wanted[0].axes
+        for span in spans([size or 0 for size in self.shape(wanted[0])[:axes]], rows):
             # opened anew for each block, which releases the memory of the last one
             with reading(self.path), safe_open(self.path, framework="pt") as file:
-                block = tuple(file.get_slice(array.columns[0])[start : start + rows] for array in wanted)
-            yield block
+                parts = [file.get_slice(array.columns[0])[span] for array in wanted]
+            yield tuple(part.reshape(-1, *part.shape[axes:]) for part in parts)
 
     def mapped(self, wanted: Wanted) -> Tensor | None:
         with reading(self.path), safe_open(self.path, framework="pt") as file:

@@ -13,6 +13,11 @@ from softtargets._errors import InputError, fail
 
 ARGUMENT = "predictions"
 CHUNK_BYTES = 2**22
+# what is wrong with an array of lists or other objects
+OBJECTS = (
+    "Object arrays cannot be loaded when allow_pickle=False; if it holds sequences of several lengths, pad them to one "
+    "length and label the padding -100"
+)
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,12 @@ class Wanted:
     Attributes:
         columns: The name of the array, or the names of the columns that form it side by side.
         classes: Class names that cells may hold; each stands for its index. None: cells are numbers.
+        axes: The number of leading axes that are read as rows, 1 or 2. With 2, an array (N, L, ...) has N * L rows.
     """
 
     columns: tuple[str, ...]
     classes: tuple[str, ...] | None = None
+    axes: int = 1
 
 
 class ArrayFile(ABC):
@@ -56,7 +63,7 @@ class ArrayFile(ABC):
         """Yield the same rows of several arrays of equal length, in order, in the stored data types.
 
         Args:
-            wanted: The arrays.
+            wanted: The arrays, all with the same `axes`. Those of a table have one.
             rows: The approximate number of rows in a block.
 
         Raises:
@@ -100,6 +107,25 @@ class ArrayFile(ABC):
     @staticmethod
     def _suffix(name: str, column: str) -> str:
         return column[len(name) + 1 :]
+
+
+def spans(shape: Sequence[int], rows: int) -> Iterator[tuple[slice, ...]]:
+    """Yield the indices of consecutive blocks of about `rows` rows, for an array whose leading axes have this shape.
+
+    Example:
+        >>> list(spans((3,), 2))
+        [(slice(0, 2, None),), (slice(2, 4, None),)]
+        >>> list(spans((1, 5), 3))
+        [(slice(0, 1, None), slice(0, 3, None)), (slice(0, 1, None), slice(3, 6, None))]
+    """
+    length = shape[1] if len(shape) > 1 else 1
+    if rows >= length:
+        step = rows // length
+        yield from ((slice(start, start + step),) for start in range(0, shape[0], step))
+        return
+    for place in range(shape[0]):
+        for start in range(0, length, rows):
+            yield slice(place, place + 1), slice(start, start + rows)
 
 
 class BlockReader:

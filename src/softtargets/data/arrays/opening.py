@@ -8,10 +8,12 @@ from softtargets._storage import kind_of, user_path
 from softtargets.data._files import suggestion
 from softtargets.data.arrays.binary import NpzFile, SafetensorsFile
 from softtargets.data.arrays.file import ARGUMENT, ArrayFile, reading
+from softtargets.data.arrays.npy import NpyFile
 from softtargets.data.arrays.tables import CsvFile, ParquetFile
 
 _TYPES: dict[str, Callable[[Path], ArrayFile]] = {
     ".npz": NpzFile,
+    ".npy": NpyFile,
     ".safetensors": SafetensorsFile,
     ".parquet": ParquetFile,
     ".csv": CsvFile,

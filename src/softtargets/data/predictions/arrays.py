@@ -1,5 +1,6 @@
 """Predictions in memory, read from files or given as arrays."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from torch import Tensor, from_numpy
 
 from softtargets._errors import fail, fail_type
-from softtargets.data.predictions.checks import check_values, checked_labels, floating
+from softtargets.data.predictions.checks import IGNORED, RowPlaces, check_values, checked_labels, floating, token_labels
 from softtargets.metrics.arguments import Kind
 
 # NumPy arrays, tensors, and what NumPy converts to arrays, such as lists and tables
@@ -23,8 +24,8 @@ class PredictionChunk:
     """Consecutive rows of one file, checked.
 
     Attributes:
-        values: (n, K) floating point, as stored.
-        labels: (n,) int64 in [0, K), or None.
+        values: (n, K) floating point, as stored. Those of tokens that are not evaluated are not checked.
+        labels: (n,) int64 in [0, K), or `IGNORED` for tokens that are not evaluated; or None.
         first_row: The index of the first row, counted from 0 over all files.
         file: The file; "memory" for arrays.
         file_row: The index of the first row in that file.
@@ -44,18 +45,22 @@ class PredictionChunk:
 class Predictions:
     """The predictions of a model for every row.
 
+    The rows of sequences are their tokens, N * L in place of N.
+
     Attributes:
         values: (N, K) floating point, as stored. Memory-mapped if they come from a single uncompressed .npz or
             .safetensors file, or exceed 1 GiB.
         kind: Whether the values are logits or probabilities.
-        labels: (N,) int64 in [0, K) if the files hold labels, else None.
+        labels: (N,) int64 in [0, K) if the files hold labels, else None; `IGNORED` for tokens that are not evaluated.
         class_names: The class names in the files, in the order of the values, or None.
+        positions: L if the rows are the tokens of sequences, else None.
     """
 
     values: Tensor
     kind: Kind
     labels: Tensor | None
     class_names: tuple[str, ...] | None = None
+    positions: int | None = None
 
     # as `PredictionFiles` has them
     paths: ClassVar[tuple[Path, ...]] = ()
@@ -95,6 +100,11 @@ class Predictions:
         values = self.values[rows].double()
         return (values.softmax(1) if self.kind == "logits" else values / values.sum(1, keepdim=True)).float()
 
+    def label_chunks(self) -> Iterator[Tensor]:
+        """Yield the labels in order."""
+        assert self.labels is not None
+        yield self.labels
+
     def chunks(self, rows: int | None = None) -> Iterator[PredictionChunk]:
         """Yield all rows in order, by default in chunks of the size that :meth:`PredictionFiles.chunks` uses."""
         size = rows or chunk_rows(self.num_classes)
@@ -126,6 +136,8 @@ def predictions_of(
     *,
     class_names: Sequence[str] | None = None,
     argument: str | None = None,
+    mask: ArrayLike | None = None,
+    sequences: bool = False,
 ) -> Predictions:
     """Check arrays of predictions as files of predictions are checked, and return them as `Predictions`.
 
@@ -134,6 +146,8 @@ def predictions_of(
         labels: (N,) whole numbers in [0, K), or None.
         class_names: K names, or None.
         argument: The name of the values in errors (default: probs or logits).
+        mask: (N, L) bool or 0 and 1, false for tokens of sequences that are not evaluated, or None.
+        sequences: Whether the values may be those of sequences, (N, L, K) with labels (N, L).
 
     Raises:
         InputError: neither or both of `probs` and `logits`; a wrong shape; a value that is not finite; a row of
@@ -146,23 +160,53 @@ def predictions_of(
     kind, given = ("logits", logits) if probs is None else ("probs", probs)
     argument = argument or kind
     values = floating(as_tensor(argument, given))
-    if values.ndim != 2 or values.shape[1] < 2 or not len(values):
-        required, got = "shape (N, K) with N of at least 1 and K of at least 2", f"shape {tuple(values.shape)}"
+    positions = values.shape[1] if sequences and values.ndim == 3 else None
+    if (values.ndim != 2 and positions is None) or values.shape[-1] < 2 or not values.numel():
+        shapes = "(N, K) or (N, L, K)" if sequences else "(N, K)"
+        required, got = f"shape {shapes} with N of at least 1 and K of at least 2", f"shape {tuple(values.shape)}"
         raise fail(argument, required, got, "give one value for each class, also for two classes")
-    num_rows, num_classes = values.shape
-    for start in range(0, num_rows, size := chunk_rows(num_classes)):
-        check_values(values[start : start + size], kind, "logits=", None, start, argument)
+    shape = tuple(values.shape[:-1])
+    values = values.reshape(-1, values.shape[-1])
+    num_classes = values.shape[1]
     if class_names is not None and len(class_names) != num_classes:
         required = f"{num_classes} names, one for each class"
         raise fail("class_names", required, len(class_names), "pass one name for each class")
-    found = None
-    if labels is not None:
-        found = as_tensor("labels", labels)
-        if found.shape != (num_rows,):
-            required, got = f"shape ({num_rows},), one label for each row", f"shape {tuple(found.shape)}"
-            raise fail("labels", required, got, "give one class index for each row")
-        found = checked_labels(found, num_classes, "labels", None, 0)
-    return Predictions(values, kind, found, None if class_names is None else tuple(map(str, class_names)))
+    found = None if labels is None else _labels(labels, mask, shape, num_classes)
+    _check_counted(values, found, kind, argument, positions)
+    names = None if class_names is None else tuple(map(str, class_names))
+    return Predictions(values, kind, found, names, positions)
+
+
+def _labels(labels: ArrayLike, mask: ArrayLike | None, shape: tuple[int, ...], num_classes: int) -> Tensor:
+    """Return the labels of all rows, (N,) int64, after checking them and the mask."""
+    of_tokens = len(shape) == 2
+    if mask is not None and not of_tokens:
+        got = "a mask for values of shape (N, K)"
+        raise fail("mask", "values of sequences, of shape (N, L, K)", got, "leave out these rows instead")
+    entries = "token" if of_tokens else "row"
+    found = as_tensor("labels", labels)
+    if found.shape != shape:
+        required, got = f"shape {shape}, one label for each {entries}", f"shape {tuple(found.shape)}"
+        raise fail("labels", required, got, f"give one class index for each {entries}")
+    places = RowPlaces(None, positions=shape[1] if of_tokens else None)
+    if not of_tokens:
+        return checked_labels(found, num_classes, "labels", places)
+    kept = None if mask is None else as_tensor("mask", mask)
+    if kept is not None and kept.shape != shape:
+        required, got = f"shape {shape}, that of the labels", f"shape {tuple(kept.shape)}"
+        raise fail("mask", required, got, "give one entry for each token")
+    flat = None if kept is None else kept.reshape(-1)
+    return token_labels(found.reshape(-1), flat, num_classes, ("labels", "mask"), places)
+
+
+def _check_counted(values: Tensor, labels: Tensor | None, kind: Kind, argument: str, positions: int | None) -> None:
+    """Check the values of all rows, except those of tokens that are not evaluated."""
+    for start in range(0, len(values), size := chunk_rows(values.shape[1])):
+        some, places = values[start : start + size], RowPlaces(None, start, positions)
+        if labels is not None and positions is not None:
+            kept = labels[start : start + size] != IGNORED
+            some, places = some[kept], places.among(kept)
+        check_values(some, kind, "logits=", places, argument)
 
 
 def as_tensor(argument: str, array: ArrayLike) -> Tensor:
@@ -175,9 +219,11 @@ def as_tensor(argument: str, array: ArrayLike) -> Tensor:
         try:
             found = np.asarray(array)
         except ValueError as error:
-            raise fail_type(
-                argument, "an array of numbers", f"{type(array).__name__} ({error})", "pass a NumPy array or a tensor"
-            ) from error
+            uneven = "inhomogeneous" in str(error)
+            got = "lists of several lengths" if uneven else f"{type(array).__name__} ({error})"
+            padded = "pad sequences to one length and label the padding -100"
+            remedy = padded if uneven else "pass a NumPy array or a tensor"
+            raise fail_type(argument, "an array of numbers", got, remedy) from error
         if found.dtype.kind not in "biuf":
             raise fail_type(
                 argument,
@@ -185,8 +231,10 @@ def as_tensor(argument: str, array: ArrayLike) -> Tensor:
                 f"{type(array).__name__} of {found.dtype}",
                 "convert it to a numeric type",
             )
-        # contiguous and writable, so that torch can share the memory
-        array = from_numpy(np.require(found, found.dtype.newbyteorder("="), ["C", "W"]))
+        # contiguous, so that torch can share the memory; a warning of it that nothing here writes is left out
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            array = from_numpy(np.require(found, found.dtype.newbyteorder("="), ["C"]))
     elif array.is_complex():
         raise fail_type(argument, "an array of real numbers", f"dtype {array.dtype}", "convert it to a real type")
     return array.detach().cpu().contiguous()

@@ -1,7 +1,7 @@
 """Predictions of any model, read from files in chunks and checked row by row."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -12,12 +12,22 @@ from softtargets.data.arrays.file import ARGUMENT
 from softtargets.data.arrays.opening import open_arrays
 from softtargets.data.limits import check_rows
 from softtargets.data.predictions.arrays import PredictionChunk, Predictions, chunk_rows
-from softtargets.data.predictions.checks import check_values, checked_labels, floating
-from softtargets.data.predictions.parts import PredictionPart, chosen, labels_of, unequal, values_of
+from softtargets.data.predictions.checks import IGNORED, RowPlaces, check_values, checked_labels, floating, token_labels
+from softtargets.data.predictions.parts import (
+    PredictionPart,
+    SequenceNames,
+    chosen,
+    labels_of,
+    mask_of,
+    positions_of,
+    unequal,
+    values_of,
+)
 from softtargets.data.predictions.spill import RowBuffer
 from softtargets.metrics.arguments import Kind
 
 _LABELS = "labels"
+_LABELS_AT_A_TIME = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +36,7 @@ class PredictionFiles:
 
     Memory use does not grow with the number of rows: it holds one or two chunks and the buffers of the file's reader (a
     page of every column of .parquet, some megabytes of .csv). An array is held whole only if `notes` says so.
+    The rows of sequences are their tokens, N * L in place of N.
 
     Attributes:
         paths: The files, in the order of their rows.
@@ -35,6 +46,7 @@ class PredictionFiles:
         class_names: The class names in the files, in the order of the values, or None.
         has_labels: Whether there are labels.
         notes: Remarks for the user on how the files are read.
+        positions: L if the rows are the tokens of sequences, else None.
     """
 
     paths: tuple[Path, ...]
@@ -44,6 +56,7 @@ class PredictionFiles:
     class_names: tuple[str, ...] | None
     has_labels: bool
     notes: tuple[str, ...]
+    positions: int | None
     _name: str = field(repr=False)
     _parts: tuple[PredictionPart, ...] = field(repr=False)
     _apart: PredictionPart | None = field(repr=False)
@@ -71,13 +84,13 @@ class PredictionFiles:
             source, file_row = part.rows(rows), 0
             while (taken := source.take(rows)) is not None:
                 values = floating(taken[0])
-                if check:
-                    check_values(values, self.kind, f"--logits {self._name}", part.file.path, file_row)
                 labels = None
                 if apart is not None:
                     labels = self._labels(apart[0], apart[1].take(len(values)), len(values), first_row)
                 elif self.has_labels:
                     labels = self._labels(part, taken[1:], len(values), file_row)
+                if check:
+                    self._check(values, labels, RowPlaces(part.file.path, file_row, self.positions))
                 yield PredictionChunk(values, labels, first_row, part.file.path, file_row)
                 file_row += len(values)
                 first_row += len(values)
@@ -88,13 +101,35 @@ class PredictionFiles:
         """Return N; files of unknown length are read for it."""
         return sum(part.counted() for part in self._parts) if self.num_rows is None else self.num_rows
 
+    def label_chunks(self) -> Iterator[Tensor]:
+        """Yield the labels in order, without reading the values."""
+        for part in self._parts if self._apart is None else (self._apart,):
+            own, row = replace(part, wanted=part.labels), 0
+            source = own.rows(_LABELS_AT_A_TIME)
+            while (taken := source.take(_LABELS_AT_A_TIME)) is not None:
+                yield self._labels(own, taken, len(taken[0]), row)
+                row += len(taken[0])
+
+    def _check(self, values: Tensor, labels: Tensor | None, places: RowPlaces) -> None:
+        """Check values, except those of tokens that are not evaluated."""
+        if labels is not None and self.positions is not None:
+            kept = labels != IGNORED
+            values, places = values[kept], places.among(kept)
+        check_values(values, self.kind, f"--logits {self._name}", places)
+
     def _labels(self, part: PredictionPart, taken: tuple[Tensor, ...] | None, count: int, row: int) -> Tensor:
+        """Return the labels of rows from what was read of `part.labels`."""
         if taken is None or len(taken[0]) != count:
             raise self._unequal(part)
-        return checked_labels(taken[0], self.num_classes, part.wanted[-1].columns[0], part.file.path, row)
+        places = RowPlaces(part.file.path, row, self.positions)
+        first, last = (wanted.columns[0] for wanted in (part.labels[0], part.labels[-1]))
+        if self.positions is None:
+            return checked_labels(taken[0], self.num_classes, first, places)
+        labels, *masks = taken
+        return token_labels(labels, masks[0] if masks else None, self.num_classes, (first, last), places)
 
     def _unequal(self, part: PredictionPart) -> InputError:
-        return unequal(self.counted_rows(), str(part.counted()), part.file, part.wanted[-1].columns[0])
+        return unequal(self.counted_rows(), str(part.counted()), part.file, part.labels[0].columns[0])
 
 
 def open_predictions(
@@ -105,10 +140,12 @@ def open_predictions(
     labels: str | None = _LABELS,
     labels_from: tuple[Path, str] | None = None,
     num_classes: int | None = None,
+    sequences: SequenceNames | None = None,
 ) -> PredictionFiles:
     """Open files of logits or probabilities, and of labels if there are any: one file, or shards in order.
 
-    An .npz or .safetensors file holds arrays: (N, K) values and (N,) labels. Nothing is unpickled. A .parquet or .csv
+    An .npz or .safetensors file holds arrays: (N, K) values and (N,) labels. An .npy file holds one, named as the file,
+    ``logits.npy``; its labels are in a file of their own. Nothing is unpickled. A .parquet or .csv
     file holds columns: the labels, and the values as one column of lists (JSON lists in CSV), or as K columns
     ``probs_0``, ``probs_1``, ... (also ``probs.0``), or as ``probs_cat``, ``probs_dog``, ... in the order of the
     classes. In the last case a column of labels may hold class names too. Files of arrays may hold class names: an
@@ -118,13 +155,14 @@ def open_predictions(
     This function checks headers, and the first row of .parquet and .csv files. All rows are checked when they are read.
 
     Args:
-        paths: .npz, .safetensors, .parquet or .csv files, in the order of their rows.
+        paths: .npz, .npy, .safetensors, .parquet or .csv files, in the order of their rows.
         logits: The name of the logits. Without this and `probs`, the array named "logits" or "probs" is read.
         probs: The name of the probabilities.
         labels: The name of the labels. "labels" may be absent, another name may not. None: no labels are read.
         labels_from: A separate file for the labels of all rows, and the name of the array or column in it; `labels` is
             then ignored.
         num_classes: K, if it is known.
+        sequences: Allows values of sequences. Tokens are labelled -100, or masked, to leave them out.
 
     Raises:
         InputError: a file that is missing, damaged or of another type; a missing array; logits beside probabilities
@@ -138,13 +176,17 @@ def open_predictions(
     if labels_from is not None or (labels == _LABELS and not any(_LABELS in file.names for file in files)):
         labels = None
     class_names = files[0].class_names(name)
-    found = [values_of(file, kind, name) for file in files]
+    found = [values_of(file, kind, name, sequences=sequences is not None) for file in files]
     width = found[0].width if num_classes is None else num_classes
     if class_names is not None and len(class_names) != width:
         required, got = f"{width} class names, one for each value of a row", f"{len(class_names)} in {files[0].path}"
         raise fail(ARGUMENT, required, got, "write as many names as classes, or leave them out")
+    positions = positions_of(files, found)
+    mask = None
+    if sequences is not None and labels_from is None:
+        mask = mask_of(files, sequences, positions)
     parts: list[PredictionPart] = []
-    for file, (values, count, own_width) in zip(files, found, strict=True):
+    for file, (values, count, own_width, _) in zip(files, found, strict=True):
         if own_width != width:
             whose = "the number of classes" if num_classes is not None else f"as in {files[0].path}"
             required = f"{width} values in every row, {whose}"
@@ -154,11 +196,17 @@ def open_predictions(
             shown = columns if len(columns) > 1 else file.class_names(name) or ("no class names",)
             got = f"{', '.join(shown)} in {file.path}"
             raise fail(ARGUMENT, f"the classes in the order of {files[0].path}", got, "write them in one order")
-        beside = () if labels is None else (labels_of(file, labels, class_names, count)[0],)
-        parts.append(PredictionPart(file, (values, *beside), count))
+        names = () if labels is None else (labels,) if mask is None else (labels, mask)
+        beside = tuple(labels_of(file, one, class_names, count, positions)[0] for one in names)
+        parts.append(PredictionPart(file, (values, *beside), count, beside))
     counts = [part.num_rows for part in parts if part.num_rows is not None]
     num_rows = sum(counts) if len(counts) == len(parts) else None
-    apart = None if labels_from is None else _labels_apart(labels_from, class_names, num_rows)
+    apart = None
+    if labels_from is not None:
+        apart = _labels_apart(labels_from, class_names, num_rows, positions, sequences)
+        if len(apart.labels) == 1 and sequences is not None and mask_of(files, sequences, positions) is not None:
+            got = f"a mask in {files[0].path}, and labels in {labels_from[0]}"
+            raise fail(ARGUMENT, "the mask in the file of the labels", got, "write both into one file")
     return PredictionFiles(
         paths=tuple(file.path for file in files),
         kind=kind,
@@ -166,6 +214,7 @@ def open_predictions(
         num_rows=num_rows,
         class_names=class_names,
         has_labels=labels is not None or apart is not None,
+        positions=positions,
         notes=tuple(note for part in parts for wanted in part.wanted if (note := part.file.note(wanted)) is not None),
         _name=name,
         _parts=tuple(parts),
@@ -212,7 +261,15 @@ def _mapped(files: PredictionFiles) -> Tensor | None:
     return None if whole is None else floating(whole)
 
 
-def _labels_apart(place: tuple[Path, str], class_names: tuple[str, ...] | None, num_rows: int | None) -> PredictionPart:
+def _labels_apart(
+    place: tuple[Path, str],
+    class_names: tuple[str, ...] | None,
+    num_rows: int | None,
+    positions: int | None,
+    sequences: SequenceNames | None,
+) -> PredictionPart:
     file = open_arrays(Path(place[0]))
-    wanted, count = labels_of(file, place[1], class_names, num_rows)
-    return PredictionPart(file, (wanted,), count)
+    mask = None if sequences is None else mask_of([file], sequences, positions)
+    wanted, count = labels_of(file, place[1], class_names, num_rows, positions)
+    masks = () if mask is None else (labels_of(file, mask, None, num_rows, positions)[0],)
+    return PredictionPart(file, (wanted, *masks), count, (wanted, *masks))

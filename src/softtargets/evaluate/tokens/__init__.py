@@ -1,0 +1,1 @@
+"""The tokens of sequences: metrics by position and by token frequency."""
