@@ -39,9 +39,9 @@ def __getattr__(name: str) -> ModuleType | str | Callable:
     if name in __all__:
         return importlib.import_module(f"softtargets.{name}")
     if name == "__version__":
-        from importlib.metadata import version
+        from softtargets._version import package_version
 
-        return version("softtargets")
+        return package_version()
     from softtargets._exports import advise
 
     raise advise(__name__, name)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from softtargets._errors import fail, fail_type
 from softtargets._memory import release_freed
+from softtargets._version import package_version
 from softtargets.data.predictions import ArrayLike
 from softtargets.evaluate.accumulate import accumulate
 from softtargets.evaluate.calibrate import calibrate
@@ -194,7 +195,7 @@ def _evaluate(
         differences=differences,
         notes=assumptions(tokens=bins is not None),
         versions={
-            "softtargets": version("softtargets"),
+            "softtargets": package_version(),
             "torch": version("torch"),
             "python": platform.python_version(),
         },

@@ -5,7 +5,6 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from softtargets._storage import write_atomically
+from softtargets._version import package_version
 from softtargets.report import numbers, palette
 from softtargets.report.script import charts_script
 
@@ -52,7 +52,7 @@ def render(folder: Path, context: Mapping[str, Any], *, charts: bool, filters: M
         page_js=Markup(page_js),
         bundle=Markup(bundle),
         policy=_policy([script for script in (theme_js, page_js, bundle) if script]),
-        version=version("softtargets"),
+        version=package_version(),
     )
 
 

@@ -4,12 +4,12 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from softtargets._native.library import status
+from softtargets._version import package_version
 from softtargets.runs.spec import ResolvedRun
 
 
@@ -43,7 +43,7 @@ def environment(resolved: ResolvedRun) -> dict[str, str]:
     """
     device = torch.cuda.get_device_name() if resolved.backend == "cuda" else processor_name()
     return {
-        "softtargets": version("softtargets"),
+        "softtargets": package_version(),
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -1,0 +1,25 @@
+"""The study that is run on one GPU: complete stages are kept when the time is over."""
+
+import json
+
+from benchmarks import gpu_study
+
+
+def test_an_output_is_computed_and_written(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(gpu_study, "OUTPUTS", ("table4-cifar10",))
+    monkeypatch.setattr(gpu_study, "SEEDS", (2,))
+    arguments = ["--scale", "smoke", "--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs"), "--workers", "1"]
+    assert gpu_study.main(arguments) == 2
+    results = json.loads((tmp_path / "out" / "table4-cifar10.json").read_text(encoding="utf-8"))
+    assert "table4-cifar10" in results["outputs"]
+    assert "6 trained, 0 present, 0 failed" in capsys.readouterr().out
+
+
+def test_it_stops_when_the_time_is_over(tmp_path, monkeypatch, capsys) -> None:
+    def endless(*arguments, **options) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(gpu_study, "run_study", endless)
+    assert gpu_study.main(["--out", str(tmp_path), "--minutes", "0.001"]) == 0
+    assert "stopped after" in capsys.readouterr().out
