@@ -21,6 +21,7 @@ LIBRARY = (
     "_rows",
     "_storage",
     "_interruption",
+    "_version",
     "_native",
     "matrices",
     "targets",
