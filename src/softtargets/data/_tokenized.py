@@ -52,7 +52,8 @@ def tokenized(data: Dataset, content: Content, spec: DataSpec, cache: Path | Non
     changes: dict[str, object] = {"fingerprint": _identified(data.fingerprint, given)}
     if spec.target is not None:
         changes |= {"outputs": last[1], "output_tokenizer": last[0], "class_names": last[0].tokens}
-    return replace(data, inputs=inputs, tokenizer=tokenizer, output_texts=content.output_texts, **changes)
+    made = replace(data, inputs=inputs, tokenizer=tokenizer, output_texts=content.output_texts, **changes)
+    return replace(made, longest_row=content.place(int(made.row_lengths.argmax())))
 
 
 def with_tokenizer(fingerprint: str, spec: DataSpec) -> str:

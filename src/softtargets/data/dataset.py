@@ -54,6 +54,7 @@ class Dataset:
             model the inputs themselves, the same object. None: the network predicts labels.
         output_tokenizer: What made the outputs.
         output_texts: The texts of the outputs of sentence pairs.
+        longest_row: Where the row with the most tokens is, for errors.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Dataset:
     outputs: TokenRows | None = None
     output_tokenizer: Tokenizer | None = None
     output_texts: tuple[str, ...] | None = None
+    longest_row: str = ""
 
     def __post_init__(self) -> None:
         if len(self.origin) == 0:
@@ -111,6 +113,12 @@ class Dataset:
     def is_pair(self) -> bool:
         """Whether the rows are sentence pairs."""
         return self.outputs is not None and self.outputs is not self.inputs
+
+    @property
+    def tokenizers(self) -> tuple[Tokenizer, ...]:
+        """What made the inputs, and for sentence pairs what made the outputs; empty for data that are not tokens."""
+        both = (self.tokenizer, self.output_tokenizer if self.is_pair else None)
+        return tuple(tokenizer for tokenizer in both if tokenizer is not None)
 
     @functools.cached_property
     def row_lengths(self) -> Tensor:

@@ -154,8 +154,8 @@ class Tokenizer:
         if length == 0:
             raise fail("text", "a text with at least one token", f"none in {place(row)}", "fix or drop that row")
         if self.max_length is not None and length > self.max_length:
-            required = f"texts of at most {self.max_length} tokens, which is tokenizer.max_length"
-            remedy = "raise it, set tokenizer.truncate = true, or drop that row"
+            required = f"texts of at most {self.max_length} tokens, as the tokenizer or the network is limited to"
+            remedy = "drop that row, raise tokenizer.max_length, or train with tokenizer.truncate = true"
             raise fail("text", required, f"{length} in {place(row)}", remedy)
 
     def decode(self, rows: TokenRows) -> list[str]:

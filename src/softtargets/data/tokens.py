@@ -34,6 +34,11 @@ def read_shape(sizes: Sequence[int]) -> tuple[int, ...]:
     return TokenShape(*sizes) if len(sizes) == len(TokenShape._fields) else tuple(sizes)
 
 
+def as_shape(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of an input as a tuple, which stays a :class:`TokenShape` if it is one."""
+    return sizes if isinstance(sizes, TokenShape) else tuple(sizes)
+
+
 class Tokens(NamedTuple):
     """A batch of token rows, padded at their end to the longest of them.
 
