@@ -51,9 +51,10 @@ def tokenized(data: Dataset, content: Content, spec: DataSpec, cache: Path | Non
     (tokenizer, inputs), last = found[0], found[-1]
     changes: dict[str, object] = {"fingerprint": _identified(data.fingerprint, given)}
     if spec.target is not None:
-        changes |= {"outputs": last[1], "output_tokenizer": last[0], "class_names": last[0].tokens}
-    made = replace(data, inputs=inputs, tokenizer=tokenizer, output_texts=content.output_texts, **changes)
-    return replace(made, longest_row=content.place(int(made.row_lengths.argmax())))
+        made = tokenizer if last[0].content == tokenizer.content else last[0]
+        changes |= {"outputs": last[1], "output_tokenizer": made, "class_names": made.tokens}
+    data = replace(data, inputs=inputs, tokenizer=tokenizer, output_texts=content.output_texts, **changes)
+    return replace(data, longest_row=content.place(int(data.row_lengths.argmax())))
 
 
 def with_tokenizer(fingerprint: str, spec: DataSpec) -> str:

@@ -117,6 +117,8 @@ class Tokenizer:
         from tokenizers import Tokenizer as Fast
 
         fast = Fast.from_str(self.content)
+        # "</s>" inside a text is written like any other characters
+        fast.encode_special_tokens = True
         if self.truncate and self.max_length is not None:
             fast.enable_truncation(self.max_length)
         return fast
