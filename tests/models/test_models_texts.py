@@ -80,7 +80,9 @@ def test_a_checkpoint_gives_all_weights_but_those_of_the_head(tmp_path: Path) ->
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     transformers.BertForSequenceClassification(transformers.BertConfig(vocab_size=40, **BERT)).save_pretrained(tmp_path)
-    required = f"data.tokenizer: at most 40 tokens, the vocabulary of '{tmp_path}'; got 50; set tokenizer.pretrained"
+    required = (
+        f"data.tokenizer: at most 40 tokens, the vocabulary of '{tmp_path}'; got 50; set data.tokenizer.pretrained"
+    )
     with pytest.raises(InputError, match=re.escape(required)):
         spec(pretrained=str(tmp_path)).build(SHAPE, 3)
     with pytest.raises(InputError, match=r"data\.tokenizer: at most 40 tokens.*got 50"):

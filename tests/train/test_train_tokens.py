@@ -15,6 +15,7 @@ from softtargets._errors import InputError
 from softtargets._spec import merged
 from softtargets.data import fingerprint
 from softtargets.data.sources import load_cached
+from softtargets.measures.subject import opened
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
@@ -93,6 +94,11 @@ def test_a_run_learns_and_is_loaded_and_predicts_texts(make: MakeRun, texts: Pat
     written = predict_run(run.folder, copy, tmp_path / "out.npz")
     assert written.num_rows == len(rows)
     assert run.folder.joinpath("tokenizer.json").exists()
+    with opened(resolved, store) as subject:
+        features, labels = subject.features("test", torch.arange(len(rows)))
+    assert features.shape == (len(rows), 8)
+    torch.testing.assert_close(run.network.head(features), recorded["test.logits"])  # pyright: ignore[reportCallIssue]
+    assert labels.equal(recorded["test.labels"])
 
 
 def test_texts_for_a_run_on_tokens(make: MakeRun, tmp_path: Path) -> None:
@@ -186,6 +192,7 @@ def test_what_does_not_fit_is_said_before_training(make: MakeRun, texts: Path, t
         ({"model": short}, r"data\.tokenizer: texts of at most 5 tokens.*got \d+ in texts\.parquet, row \d+"),
         ({"model": {"name": "mlp"}}, "rows of tokens; use embedding_bag"),
         ({"objective": {"name": "mixup"}}, "inputs that are numbers, for 'mixup'; got rows of tokens"),
+        ({"noise": {"name": "instance", "rate": 0.2}}, "inputs that are numbers, for 'instance'; got rows of tokens"),
         ({"augmentation": {"flip": True}}, "augmentation: a data set of images; got texts"),
     ]
     for changes, message in cases:

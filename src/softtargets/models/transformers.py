@@ -99,47 +99,67 @@ class TransformersSpec(AdaptedSpec):
         from transformers import AutoConfig
 
         settings, kind = written(self.config or {}), _kind(input_shape)
-        if self.pretrained is not None:
-            plain = AutoConfig.from_pretrained(checkpoint_folder(self.pretrained))
+        if self.pretrained is None:
+            config = configured(self.architecture, kind.known, settings, input_shape, num_labels=num_classes)
+        else:
+            folder = checkpoint_folder(self.pretrained)
+            plain = AutoConfig.from_pretrained(folder)
             if plain.model_type not in kind.known:
                 got = f"'{self.pretrained}', a {plain.model_type}"
                 raise fail("model.pretrained", f"a checkpoint of {kind.name}", got, "choose another checkpoint")
-        else:
-            plain = AutoConfig.for_model(self._known_architecture(kind.known))
-        known = set(plain.to_dict()) | set(plain.attribute_map)
-        for key in settings:
-            if key not in known:
-                raise unknown("model.config", key, sorted(known))
-        if self.pretrained is not None:
-            folder = checkpoint_folder(self.pretrained)
+            _check_keys(settings, plain)
             given = {"pad_token_id": input_shape.pad} if isinstance(input_shape, TokenShape) else {}
             config = AutoConfig.from_pretrained(folder, **{**given, **settings, "num_labels": num_classes})
-        else:
-            shape = (
-                _of_tokens(input_shape, plain) if isinstance(input_shape, TokenShape) else _of_image(input_shape, plain)
-            )
-            given = {key: value for key, value in shape.items() if key in known}
-            try:
-                config = AutoConfig.for_model(plain.model_type, **{**given, **settings, "num_labels": num_classes})
-            except Exception as error:  # each configuration checks its settings in its own way
-                got = f"{settings} ({type(error).__name__}: {first_line(error)})"
-                raise fail("model.config", f"settings of '{self.architecture}'", got, "change them") from error
         if isinstance(input_shape, TokenShape):
-            self._check_vocabulary(input_shape, config.vocab_size)
+            check_vocabulary(input_shape, config.vocab_size, self.pretrained)
         return config
 
-    def _check_vocabulary(self, shape: TokenShape, size: int) -> None:
-        """Require a network that has an embedding for every token."""
-        if shape.vocabulary > size:
-            required = f"at most {size} tokens, the vocabulary of '{self.pretrained or self.architecture}'"
-            name = self.pretrained or "bpe"
-            remedy = f'set tokenizer.{"pretrained" if self.pretrained else "name"} = "{name}"'
-            raise fail("data.tokenizer", required, shape.vocabulary, f"{remedy}, or take another network")
 
-    def _known_architecture(self, known: Iterable[str]) -> str:
-        if self.architecture is None or self.architecture not in known:
-            raise unknown("model.architecture", self.architecture, known)
-        return self.architecture
+def configured(
+    architecture: str | None, known: Iterable[str], settings: dict[str, Any], input_shape: Sequence[int], **fixed: Any
+) -> Any:
+    """Return the configuration of a network with random weights.
+
+    Args:
+        architecture: its model type.
+        known: the model types that may be chosen.
+        settings: of the user, which come before those that the data give.
+        input_shape: of an image or of rows of tokens.
+        fixed: settings that come before those of the user.
+
+    Raises:
+        InputError: an unknown architecture or setting, or settings that do not fit together.
+    """
+    from transformers import AutoConfig
+
+    if architecture is None or architecture not in known:
+        raise unknown("model.architecture", architecture, known)
+    plain = AutoConfig.for_model(architecture)
+    keys = _check_keys(settings, plain)
+    shape = _of_tokens(input_shape, plain) if isinstance(input_shape, TokenShape) else _of_image(input_shape, plain)
+    given = {key: value for key, value in shape.items() if key in keys}
+    try:
+        return AutoConfig.for_model(architecture, **{**given, **settings, **fixed})
+    except Exception as error:  # each configuration checks its settings in its own way
+        got = f"{settings} ({type(error).__name__}: {first_line(error)})"
+        raise fail("model.config", f"settings of '{architecture}'", got, "change them") from error
+
+
+def _check_keys(settings: dict[str, Any], plain: Any) -> set[str]:
+    """Return the keys of a configuration; require that those of the settings are among them."""
+    keys = set(plain.to_dict()) | set(plain.attribute_map)
+    for key in settings:
+        if key not in keys:
+            raise unknown("model.config", key, sorted(keys))
+    return keys
+
+
+def check_vocabulary(shape: TokenShape, size: int, pretrained: str | None = None) -> None:
+    """Require a network that has an embedding for every token."""
+    if shape.vocabulary > size:
+        required = f"at most {size} tokens, the vocabulary of " + (f"'{pretrained}'" if pretrained else "model.config")
+        remedy = f'set data.tokenizer.pretrained = "{pretrained}"' if pretrained else "remove vocab_size"
+        raise fail("data.tokenizer", required, shape.vocabulary, f"{remedy}, or take another network")
 
 
 class TextClassifier(nn.Module):
