@@ -1,7 +1,7 @@
 """A language model by its architecture in transformers: it predicts every token from those before it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -56,6 +56,8 @@ class CausalSpec(ModelSpec):
         config: Settings of its configuration, such as {n_embd = 128, n_layer = 2, n_head = 4}. The size of the
             vocabulary, the special tokens and a number of positions that holds the longest text are set from the data.
     """
+
+    writes: ClassVar[Literal["pairs", "texts"] | None] = "texts"
 
     architecture: str = Field(default="gpt2", min_length=1)
     config: Settings | None = None
