@@ -74,3 +74,35 @@ def files_of(store: RunStore, identity: str) -> dict[str, bytes]:
         PREDICTIONS: (folder / PREDICTIONS).read_bytes(),
         SELECTED: (folder / SELECTED).read_bytes() if (folder / SELECTED).exists() else b"",
     }
+
+
+def kill_before_steps(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> list[int]:
+    """Die before each of these steps, the first time that it is reached. Return the list of steps that were taken."""
+    original, left, taken = loop.Learner.step, set(steps), []
+
+    def dies(self, batch, save=False):
+        trainer_step = counter["step"]
+        if trainer_step in left:
+            left.discard(trainer_step)
+            raise KilledError
+        taken.append(trainer_step)
+        counter["step"] += 1
+        return original(self, batch, save)
+
+    counter = {"step": 0}
+    train = loop.Trainer.train
+
+    def follows(self, checkpoint_seconds, *arguments):
+        restore = self._restore
+
+        def restores(state):
+            restore(state)
+            counter["step"] = self.step
+
+        counter["step"] = 0
+        self._restore = restores
+        return train(self, checkpoint_seconds, *arguments)
+
+    monkeypatch.setattr(loop.Learner, "step", dies)
+    monkeypatch.setattr(loop.Trainer, "train", follows)
+    return taken

@@ -1,7 +1,7 @@
 """Activations: what is gathered, in how many passes, and the state in which the model is left."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -233,3 +233,20 @@ def test_errors_of_odd_layers() -> None:
     with pytest.raises(TypeError, match=r"layer 'named': a tensor as its input; got NoneType"):
         activations(Odd(), [inputs], ["named"], side="input")
     assert activations(Odd(), [inputs], ["named"])["named"].shape == (3, 4, 2)
+
+
+def test_a_named_tuple_is_passed_as_it_is() -> None:
+    class Pair(NamedTuple):
+        value: Tensor
+        weight: Tensor
+
+    class Weighted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Identity()
+
+        def forward(self, pair: Pair) -> Tensor:
+            return self.inner(pair.value * pair.weight)
+
+    found = activations(Weighted(), [Pair(torch.ones(2, 1), torch.tensor(3.0))], ["inner"])["inner"]
+    assert found.tolist() == [[3.0], [3.0]]

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from training import STATEFUL, KilledError, files_of
+from training import STATEFUL, KilledError, files_of, kill_before_steps
 
 from softtargets.runs.store import CHECKPOINT, HISTORY, STEPS, RunStore
 from softtargets.train import checkpoints, loop
@@ -37,38 +37,6 @@ def _small(settings: dict) -> dict:
     return {**settings, "training": training}
 
 
-def _kill_before_steps(monkeypatch, steps: set[int]) -> list[int]:
-    """Die before each of these steps, the first time that it is reached. Return the list of steps that were taken."""
-    original, left, taken = loop.Learner.step, set(steps), []
-
-    def dies(self, batch, save=False):
-        trainer_step = counter["step"]
-        if trainer_step in left:
-            left.discard(trainer_step)
-            raise KilledError
-        taken.append(trainer_step)
-        counter["step"] += 1
-        return original(self, batch, save)
-
-    counter = {"step": 0}
-    train = loop.Trainer.train
-
-    def follows(self, checkpoint_seconds, *arguments):
-        restore = self._restore
-
-        def restores(state):
-            restore(state)
-            counter["step"] = self.step
-
-        counter["step"] = 0
-        self._restore = restores
-        return train(self, checkpoint_seconds, *arguments)
-
-    monkeypatch.setattr(loop.Learner, "step", dies)
-    monkeypatch.setattr(loop.Trainer, "train", follows)
-    return taken
-
-
 @pytest.mark.parametrize("name", WITHIN)
 def test_a_run_killed_after_any_step_ends_bit_for_bit_the_same(small_run, tmp_path, monkeypatch, name) -> None:
     resolved = small_run(**_small(WITHIN[name]))
@@ -77,7 +45,7 @@ def test_a_run_killed_after_any_step_ends_bit_for_bit_the_same(small_run, tmp_pa
     steps = (whole.result(resolved.identity) or {})["steps"]
     deaths = random.Random(name).sample(range(1, steps), 4)
     with monkeypatch.context() as patch:
-        taken = _kill_before_steps(patch, set(deaths))
+        taken = kill_before_steps(patch, set(deaths))
         for _ in deaths:
             with pytest.raises(KilledError):
                 execute(resolved, killed, checkpoint_seconds=0)
@@ -127,7 +95,7 @@ def test_progress_within_a_long_epoch_is_noted(small_run, tmp_path, monkeypatch)
     resolved, store = small_run(training={"batch_size": 18}), RunStore(tmp_path)
     monkeypatch.setattr(checkpoints, "NOTE_SECONDS", 0.0)
     with monkeypatch.context() as patch:
-        _kill_before_steps(patch, {3})
+        kill_before_steps(patch, {3})
         with pytest.raises(KilledError):
             execute(resolved, store)
     folder = store.partial(resolved.identity)

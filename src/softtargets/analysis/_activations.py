@@ -36,7 +36,8 @@ def activations(
     Args:
         model: any module.
         batches: the model is called with each of them: a tensor or array; a tuple or list, whose first item is the
-            input; or a mapping of arguments by name, alone or as that first item. On the device of the model.
+            input; a mapping of arguments by name, alone or as that first item; or a named tuple. On the device of the
+            model.
         layers: names as in ``model.named_modules()``; "" is the model itself.
         side: "output", or "input" for the first positional argument of the layer.
         dtype: of the result; None: that of the layer.
@@ -73,10 +74,14 @@ def activations(
     gathered: dict[str, list[Tensor]] = {name: [] for name in modules}
     with _evaluating(model), _hooked(modules, gathered, side, dtype), torch.no_grad():
         for count, batch in enumerate(batches, start=1):
-            inputs = as_tensor("batches", batch[0] if isinstance(batch, tuple | list) else batch)
+            inputs = batch if hasattr(batch, "_fields") else as_tensor("batches", _first(batch))
             _ = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
             _check_runs(gathered, count)
     return {name: _joined(name, found) for name, found in gathered.items()}
+
+
+def _first(batch: Any) -> Any:
+    return batch[0] if isinstance(batch, tuple | list) else batch
 
 
 def _named(model: nn.Module, layers: Iterable[str]) -> dict[str, nn.Module]:

@@ -4,23 +4,46 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from softtargets._errors import fail, nearest
 from softtargets.data.spec import DataSpec
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are read: the labels, and either an image column, a text column or features."""
+    """The columns that are read: the labels, and either an image column, a text column or features.
+
+    Or without labels ("") the columns of texts that a network learns to write.
+
+    Attributes:
+        label: Of the labels.
+        image: Of images.
+        features: Of numbers.
+        text: Of texts with labels.
+        written: Of the sources and the targets of sentence pairs, or of the texts of a language model.
+        struct: The column whose keys `written` are; None: they are columns.
+    """
 
     label: str
     image: str | None
     features: tuple[str, ...]
     text: str | None = None
+    written: tuple[str, ...] = ()
+    struct: str | None = None
 
     @property
     def names(self) -> list[str]:
-        """All columns that a table holds, the labels first."""
-        return [self.label, *([self.text] if self.text else []), *self.features]
+        """All columns that are read from a table, the labels first."""
+        others = (self.text, *self.features, *((self.struct,) if self.struct else self.written))
+        return [name for name in (self.label, *others) if name]
+
+    def flat(self, table: pa.Table) -> pa.Table:
+        """Return a table of the columns `names` with the keys of `struct` as columns."""
+        if self.struct is None:
+            return table
+        keys = table.select([self.struct]).flatten()
+        return pa.table({name: keys[f"{self.struct}.{name}"] for name in self.written})
 
 
 def names_of(feature: Any) -> tuple[str, ...] | None:
@@ -39,6 +62,13 @@ def is_label(feature: Any) -> bool:
     return names_of(feature) is not None
 
 
+def keys_of(feature: Any) -> tuple[str, ...]:
+    """Return the keys of a column of translations, or of texts by name; none for another column."""
+    if type(feature).__name__ == "Translation":
+        return tuple(feature.languages)
+    return tuple(feature) if isinstance(feature, dict) and not is_image(feature) else ()
+
+
 def choose(features: Mapping[str, Any], spec: DataSpec, file: str, columns: Columns | None = None) -> Columns:
     """Choose the columns to read; `columns` are those of the first file, which later files must have too.
 
@@ -48,6 +78,8 @@ def choose(features: Mapping[str, Any], spec: DataSpec, file: str, columns: Colu
     Raises:
         InputError: a column that does not exist, or several image columns and none named.
     """
+    if spec.target is not None:
+        return _written(features, spec, file)
     if columns is not None:
         require([columns.label], "label", features, file)
         require([columns.image] if columns.image else [], "image", features, file)
@@ -82,6 +114,17 @@ def choose(features: Mapping[str, Any], spec: DataSpec, file: str, columns: Colu
             "features", "at least one column beside the label", f"none in {file}", "add a column of numbers or texts"
         )
     return Columns(label, None, others)
+
+
+def _written(features: Mapping[str, Any], spec: DataSpec, file: str) -> Columns:
+    """Choose the columns of sentence pairs or of a language model; or the keys of the only column that has any."""
+    named = {role: name for role in ("source", "target") if (name := getattr(spec, role)) is not None}
+    structs = [name for name, feature in features.items() if keys_of(feature)]
+    struct = structs[0] if len(structs) == 1 and not any(name in features for name in named.values()) else None
+    known = features if struct is None else keys_of(features[struct])
+    for role, name in named.items():
+        require([name], role, known, file if struct is None else f"'{struct}' in {file}")
+    return Columns("", None, (), written=tuple(named.values()), struct=struct)
 
 
 def _label(features: Mapping[str, Any], name: str, file: str) -> str:

@@ -20,7 +20,9 @@ from softtargets.data.spec import DataSpec
 from softtargets.data.views import View
 
 # Increase when the decoding changes, so that cached copies of an earlier version are not used.
-_FORMAT = 4
+_FORMAT = 5
+# Errors of a file of the cache that is absent or damaged.
+CACHE_ERRORS = (OSError, SafetensorError, KeyError, ValueError, TypeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,9 @@ class Content:
         labelled: (N,) bool, False for a row without a label; None if all rows have one.
         columns: the columns of a table's numbers, or of texts.
         view: what images in memory show of their files, if they were resized.
+        output_texts: the targets of sentence pairs; their sources are `texts`.
+        files: the name of each file and its number of rows, in order. Empty: not known.
+        numbers: (N,) int64, the rows of all files together that these rows are; None: all.
     """
 
     inputs: Tensor | EncodedImages
@@ -46,6 +51,18 @@ class Content:
     labelled: Tensor | None = None
     columns: tuple[str, ...] = ()
     view: View | None = None
+    output_texts: tuple[str, ...] | None = None
+    files: tuple[tuple[str, int], ...] = ()
+    numbers: Tensor | None = None
+
+    def place(self, row: int) -> str:
+        """Return where a row of texts is, for an error."""
+        number = row if self.numbers is None else int(self.numbers[row])
+        for file, count in self.files:
+            if number < count:
+                return f"{file}, row {number}"
+            number -= count
+        return f"row {row}"
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of every value, type, shape and name; of streamed images of their encoded bytes."""
@@ -56,7 +73,8 @@ class Content:
             for row in range(len(self.inputs)):
                 data = self.inputs.read(row)
                 digest.update(Path(data).read_bytes() if isinstance(data, str) else data)
-        for tensor in (self.labels, self.origin, *_packed(self.texts).values()):
+        texts = (*_packed(self.texts).values(), *_packed(self.output_texts).values())
+        for tensor in (self.labels, self.origin, *texts):
             _update(digest, tensor)
         if self.labelled is not None:
             _update(digest, self.labelled)
@@ -78,6 +96,9 @@ def key(source: str, spec: DataSpec) -> str:
         spec.resize,
         spec.unlabelled is not None,
         spec.validation_as_test,
+        spec.tokenizer is not None,
+        spec.source,
+        spec.target,
     ]
     return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:32]
 
@@ -91,14 +112,21 @@ def packed_images(cache: Path, source: str, spec: DataSpec) -> Path:
 def store(cache: Path, name: str, content: Content) -> None:
     """Write `content` to the cache atomically; an error leaves the cache without it."""
     tensors = {"labels": content.labels, "origin": content.origin, **_packed(content.texts), **_of_inputs(content)}
+    tensors |= _packed(content.output_texts, "output_")
     if content.labelled is not None:
         tensors["labelled"] = content.labelled
     metadata = {
         "class_names": json.dumps(content.class_names),
         "columns": json.dumps(content.columns),
         "view": json.dumps(None if content.view is None else content.view.to_dict()),
-        "checksum": _checksum(tensors),
+        "files": json.dumps(content.files),
     }
+    store_tensors(cache, name, tensors, metadata)
+
+
+def store_tensors(cache: Path, name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors and texts to the cache atomically; an error leaves the cache without them."""
+    metadata = {**metadata, "checksum": _checksum(tensors)}
     part = cache / f".{name}.{os.getpid()}-{uuid.uuid4().hex}.part"
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -118,13 +146,8 @@ def restore(cache: Path, name: str, images: Path | None) -> Content | None:
         images: the folder that images are inside, if each is a file, or the file of encoded images.
     """
     try:
-        open_regular(_path(cache, name)).close()
-        with safe_open(_path(cache, name), framework="pt") as file:
-            tensors = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118 (not a mapping)
-            metadata = file.metadata() or {}
-        if metadata.get("checksum") != _checksum(tensors):
-            return None
-        texts = Strings(tensors.pop("text"), tensors.pop("ends")).all() if "text" in tensors else None
+        tensors, metadata = restore_tensors(cache, name)
+        texts, output_texts = (_unpacked(tensors, prefix) for prefix in ("", "output_"))
         if "headers" in tensors:
             inputs = _encoded(tensors, images)
         else:
@@ -132,9 +155,22 @@ def restore(cache: Path, name: str, images: Path | None) -> Content | None:
         names, columns = (tuple(parse_json(metadata[name])) for name in ("class_names", "columns"))
         seen = parse_json(metadata["view"])
         view = None if seen is None else View.from_dict(seen)
-        return Content(inputs, **tensors, class_names=names, texts=texts, columns=columns, view=view)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        files = tuple((file, count) for file, count in parse_json(metadata["files"]))
+        named = {"class_names": names, "columns": columns, "view": view, "files": files}
+        return Content(inputs, **tensors, texts=texts, output_texts=output_texts, **named)
+    except CACHE_ERRORS:
         return None
+
+
+def restore_tensors(cache: Path, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what :func:`store_tensors` wrote. Raises `CACHE_ERRORS` if it is absent or damaged."""
+    open_regular(_path(cache, name)).close()
+    with safe_open(_path(cache, name), framework="pt") as file:
+        tensors = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118 (not a mapping)
+        metadata = file.metadata() or {}
+    if metadata.get("checksum") != _checksum(tensors):
+        raise ValueError("another checksum")
+    return tensors, metadata
 
 
 def _of_inputs(content: Content) -> dict[str, Tensor]:
@@ -157,12 +193,19 @@ def _path(cache: Path, name: str) -> Path:
     return cache / f"{name}.safetensors"
 
 
-def _packed(texts: tuple[str, ...] | None) -> dict[str, Tensor]:
+def _packed(texts: tuple[str, ...] | None, prefix: str = "") -> dict[str, Tensor]:
     """Return all texts joined as UTF-8, (bytes,) uint8, and the end of each, (N,) int64."""
     if texts is None:
         return {}
     strings = Strings.of(texts)
-    return {"text": strings.text, "ends": strings.ends}
+    return {f"{prefix}text": strings.text, f"{prefix}ends": strings.ends}
+
+
+def _unpacked(tensors: dict[str, Tensor], prefix: str) -> tuple[str, ...] | None:
+    """Take the texts out of what was read."""
+    if f"{prefix}text" not in tensors:
+        return None
+    return Strings(tensors.pop(f"{prefix}text"), tensors.pop(f"{prefix}ends")).all()
 
 
 def _bytes(tensor: Tensor) -> memoryview:

@@ -32,9 +32,10 @@ class Hub:
         for split, data in self.splits.items():
             file = f"{self.name} ({split})"
             columns = choose(data.features, spec, file, parts[0].columns if parts else None)
-            table = data.select_columns(columns.names).data.table
+            table = columns.flat(data.select_columns(columns.names).data.table)
             images = partial(_images, data, columns.image) if columns.image else None
-            parts.append(Part(split, file, table, columns, names_of(data.features[columns.label]), images=images))
+            names = names_of(data.features[columns.label]) if columns.label else None
+            parts.append(Part(split, file, table, columns, names, images=images))
         return parts
 
     @cached_property

@@ -185,7 +185,7 @@ def _chosen(features: Mapping[str, Any], spec: DataSpec, like: Preprocessing, fi
         if len(images) > 1:
             raise fail("image", f"one of {', '.join(images)}", "nothing", "name the column to read")
         return Columns(label, images[0], ())
-    if like.kind == "texts":
+    if like.kind in ("texts", "tokens"):
         known = [name for name in (spec.text, *like.columns, "text") if name]
         chosen = next((name for name in known if name in features), None)
         if spec.text is not None or (chosen is None and len(others) != 1):
@@ -204,5 +204,5 @@ def _label(features: Mapping[str, Any], spec: DataSpec, file: str) -> str:
 
 
 def of_another_kind(like: Preprocessing, got: str) -> InputError:
-    shown = "a table of numbers" if like.kind == "table" else like.kind
+    shown = {"table": "a table of numbers", "tokens": "texts"}.get(like.kind, like.kind)
     return fail("name", f"a data set of {shown}, as the run was trained on", got, "use such a data set")

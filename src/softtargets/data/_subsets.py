@@ -46,6 +46,7 @@ def of_classes(content: Content, spec: DataSpec) -> Content:
         class_names=tuple(names[index] for index in chosen.tolist()),
         texts=None if content.texts is None else tuple(content.texts[row] for row in rows.tolist()),
         labelled=None if content.labelled is None else content.labelled[rows],
+        numbers=rows,
     )
 
 

@@ -89,10 +89,10 @@ def _read_parts(source: Files, chosen: Callable[[Mapping[str, Any], str, Columns
         features = schema_of(file)
         columns = chosen(features, file.inner, parts[0].columns if parts else None)
         with reading(file.inner):
-            table = read(file, features, columns.names)
+            table = columns.flat(read(file, features, columns.names))
         check_rows("name", sum(len(part.table) for part in parts) + len(table), file.inner)
         images = partial(_parquet_images, file, columns.image) if columns.image else None
-        names = names_of(features[columns.label])
+        names = names_of(features[columns.label]) if columns.label else None
         parts.append(Part(file.split, file.inner, table, columns, names, images=images))
     return parts
 

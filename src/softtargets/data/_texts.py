@@ -34,14 +34,12 @@ def find_text(parts: Sequence[Part], spec: DataSpec) -> Columns:
     return replace(columns, text=candidates[0], features=()) if 2 * words > len(parts[0].table) else columns
 
 
-def read_texts(parts: Sequence[Part], column: str) -> tuple[str, ...]:
-    """Read the texts of all parts, one part after the other.
+def read_texts(parts: Sequence[Part], column: str, argument: str = "text") -> tuple[str, ...]:
+    """Read the texts of all parts, one part after the other; `argument` names the column in errors.
 
     Raises:
-        InputError: a row without a text, with its file; more texts than fit into memory once their words are counted.
+        InputError: a row without a text, with its file.
     """
-    rows = sum(len(part.table) for part in parts)
-    check_bytes("text", rows * _PLACES, f"{rows:,} rows of {_PLACES:,} word counts")
     texts: list[str] = []
     for part in parts:
         for row, value in enumerate(part.values(column)):
@@ -49,7 +47,7 @@ def read_texts(parts: Sequence[Part], column: str) -> tuple[str, ...]:
                 empty = value is None or isinstance(value, str)
                 got = "nothing" if empty else f"a value of type {type(value).__name__}"
                 place = f"{part.place(row)}, column '{column}'"
-                raise fail("text", "a text in every row", f"{got} in {place}", "fix or drop that row")
+                raise fail(argument, "a text in every row", f"{got} in {place}", "fix or drop that row")
             texts.append(value)
     return tuple(texts)
 
@@ -59,7 +57,11 @@ def count_words(texts: Sequence[str]) -> Tensor:
 
     Returns:
         (N, 4096) uint8; counts above 255 become 255.
+
+    Raises:
+        InputError: more texts than fit into memory once their words are counted.
     """
+    check_bytes("text", len(texts) * _PLACES, f"{len(texts):,} rows of {_PLACES:,} word counts")
     from sklearn.feature_extraction.text import HashingVectorizer
 
     hashed = HashingVectorizer(n_features=_PLACES, alternate_sign=False, norm=None, ngram_range=(1, 2))  # pyright: ignore[reportArgumentType]

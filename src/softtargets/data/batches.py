@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from softtargets.data.limits import check_bytes
 from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.spec import AugmentationSpec
 from softtargets.data.stream import ROWS_PER_TASK, StreamedImages
+from softtargets.data.tokens import Pairs, Tokens
 from softtargets.data.views import View
 
 # Bytes of float32 inputs that are gathered at a time: several small batches, or one large batch.
@@ -21,6 +23,8 @@ BLOCK_BYTES = 2**22
 # Rows that are predicted at a time. Of images on the CPU fewer: the activations of a convolution are about 16 times as
 # large as these bytes of float32 inputs, and a network whose activations do not fit the cache takes 1.6 times as long.
 PREDICTED_ROWS, PREDICTED_BYTES = 1024, 2**20
+# Tokens, with padding, that are predicted at a time. On the CPU fewer, as their activations then fit the cache.
+PREDICTED_TOKENS, PREDICTED_TOKENS_GPU = 2**12, 2**16
 # Bytes of float32 inputs of a stream after which freed memory is returned to the system.
 RELEASED_BYTES = 2**26
 # Bytes of streamed images that are predicted at a time on a GPU.
@@ -33,13 +37,20 @@ def predicted_images(image_bytes: int, device: torch.device) -> int:
     return max(32, min(PREDICTED_ROWS, limit // image_bytes))
 
 
+def predicted_texts(longest: int, device: torch.device) -> int:
+    """Return the number of rows of tokens that are predicted at a time, of which the longest has so many tokens."""
+    most = PREDICTED_TOKENS if device.type == "cpu" else PREDICTED_TOKENS_GPU
+    return max(1, min(PREDICTED_ROWS, most // longest))
+
+
 class Inputs:
     """Batches of normalised inputs on a device.
 
     They are normalised as :class:`Preprocessing` says.
 
     Args:
-        dataset: images or word counts (uint8, converted per batch), a table (normalised once), or streamed images.
+        dataset: images or word counts (uint8, converted per batch), a table (normalised once), streamed images, or rows
+            of tokens (padded per batch).
         device: the device of the batches; data in memory are moved there once.
 
     Raises:
@@ -49,11 +60,14 @@ class Inputs:
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self.device = device
         self.preprocessing = Preprocessing.of(dataset)
-        self._rows: _TensorRows | None = None
+        self._rows: _TensorRows | _RaggedRows | None = None
         self._stream: _StreamedRows | None = None
         normalise = self.preprocessing.on(device)
         if isinstance(dataset.inputs, StreamedImages):
             self._stream = _StreamedRows(dataset.inputs, normalise, device)
+            return
+        if dataset.tokenizers:
+            self._rows = _RaggedRows(dataset, device)
             return
         # a table is normalised before it is moved, since not every device has float64
         on_rows = (
@@ -74,8 +88,8 @@ class Inputs:
 
     @property
     def measured_rows(self) -> int:
-        """The number of rows of a batch of a finished network's outputs: more, but of streamed images as predicted."""
-        return PREDICTED_ROWS if self._rows is not None else self.predicted_rows
+        """The number of rows of a batch of a finished network's outputs: more of what is in memory, except tokens."""
+        return PREDICTED_ROWS if isinstance(self._rows, _TensorRows) else self.predicted_rows
 
     def drawn_alone(self, augmentation: AugmentationSpec) -> bool:
         """Return whether an augmentation is drawn for each image from the generator's seed and the row alone."""
@@ -86,8 +100,8 @@ class Inputs:
         ids: Tensor,
         augmentation: AugmentationSpec | None = None,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Return the inputs of rows `ids`, (N, ...) float32.
+    ) -> Any:
+        """Return the inputs of rows `ids`: (N, ...) float32, or Tokens, or Pairs of them for sentence pairs.
 
         Args:
             ids: (N,) int64.
@@ -108,7 +122,7 @@ class Inputs:
         size: int,
         augmentation: AugmentationSpec | None = None,
         generator: torch.Generator | None = None,
-    ) -> Iterator[Tensor]:
+    ) -> Iterator[Any]:
         """Yield the inputs of rows `ids` in batches of `size`, of which the last may be smaller; see :meth:`batch`.
 
         The numbers are those of one call of :meth:`batch` per batch. Streamed images are decoded by worker processes,
@@ -116,7 +130,7 @@ class Inputs:
         """
         return self._source(augmentation).batches(ids, size, augmentation, generator)
 
-    def _source(self, augmentation: AugmentationSpec | None) -> "_TensorRows | _StreamedRows":
+    def _source(self, augmentation: AugmentationSpec | None) -> "_TensorRows | _RaggedRows | _StreamedRows":
         alone = augmentation is not None and augmentation.one_by_one
         chosen = self._stream if alone or self._rows is None else self._rows
         assert chosen is not None  # check_augmentation
@@ -207,10 +221,28 @@ class _TensorRows:
             yield from self.batch(block, None, None).split(size)
 
 
+class _RaggedRows:
+    """Rows of tokens, or pairs of them, that are held in memory on the device."""
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        self._device = device
+        rows: list[Any] = [dataset.inputs, *([dataset.outputs] if dataset.is_pair else [])]
+        self._sides = [(side.to(device), made.pad) for side, made in zip(rows, dataset.tokenizers, strict=True)]
+        self.predicted_rows = predicted_texts(int(dataset.row_lengths.max()), device)
+
+    def batch(self, ids: Tensor, *_: object) -> Tokens | Pairs:
+        rows = ids.to(self._device)
+        sides = [side.padded(rows, pad) for side, pad in self._sides]
+        return sides[0] if len(sides) == 1 else Pairs(*sides)
+
+    def batches(self, ids: Tensor, size: int, *_: object) -> Iterator[Tokens | Pairs]:
+        return map(self.batch, ids.split(size))
+
+
 def check_augmentation(augmentation: AugmentationSpec, dataset: Dataset) -> None:
     """Require images for augmentation, and distances smaller than the images."""
     if augmentation.active and not dataset.is_image:
-        got = f"{'texts' if dataset.is_text else 'a table'} ('{dataset.name}')"
+        got = f"{'a table' if dataset.texts is None else 'texts'} ('{dataset.name}')"
         raise fail("augmentation", "a data set of images", got, "remove the augmentation")
     view = dataset.inputs.view if isinstance(dataset.inputs, StreamedImages) else None
     if augmentation.random_crop and (view is None or view.share is None or view.share == 1):

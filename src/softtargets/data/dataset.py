@@ -16,6 +16,8 @@ from torch import Tensor
 from softtargets._storage import parse_json, read_regular, write_atomically
 from softtargets.data.spec import AugmentationSpec
 from softtargets.data.stream import ROWS_PER_TASK, StreamedImages
+from softtargets.data.tokenizer import Tokenizer
+from softtargets.data.tokens import TokenRows
 from softtargets.data.views import View
 
 SPLITS = ("train", "validation", "test")
@@ -34,22 +36,30 @@ class Dataset:
         fingerprint: SHA-256 (hex) of the content, independent of its path and splits.
         inputs: (N, C, H, W) uint8 for images, C = 1 grey or 3 RGB; (N, D) float64 for a table; (N, D) uint8 for texts,
             the hashed counts of their words. Or images that are streamed, which have such a shape and give such rows.
-        labels: (N,) int64 in [0, num_classes). The number of a row without a label means nothing.
-        class_names: The name of each class.
+            With a tokenizer: the N rows of tokens of the texts, or of the sources of sentence pairs.
+        labels: (N,) int64 in [0, num_classes). The number of a row without a label means nothing. 0 for every row of
+            `outputs`.
+        class_names: The name of each class. With `outputs`: the tokens of their vocabulary.
         splits: "train", "validation" and "test", each (n,) int64 rows of `inputs` in ascending order.
         origin: (N,) uint8, index into SPLITS: the source's own split of each row. Default: all from its training part.
-        texts: The texts, if the inputs are word counts, else None.
+        texts: The texts, if the inputs are word counts or tokens, else None. Of pairs: their sources.
         labelled: (N,) bool, False for a training row whose label is missing or hidden; None if all rows have a label.
         chosen_classes: Whether rows of other classes were left out.
         given_normalization: (C,) mean and (C,) standard deviation of images, if the specification gives them.
         workers: Number of worker processes that decode or augment images; None: chosen by the number of cores.
         columns: The names of the columns of a table, or of the column of texts; empty for images.
         view: What images in memory show of their files, if they were resized.
+        tokenizer: What made the inputs of texts, if they are tokens.
+        outputs: The rows of tokens that a network learns to write: the targets of sentence pairs, or for a language
+            model the inputs themselves, the same object. None: the network predicts labels.
+        output_tokenizer: What made the outputs.
+        output_texts: The texts of the outputs of sentence pairs.
+        longest_row: Where the row with the most tokens is, for errors.
     """
 
     name: str
     fingerprint: str
-    # a Tensor or StreamedImages; most code knows which of the two it has
+    # a Tensor, StreamedImages or TokenRows; most code knows which of them it has
     inputs: Any
     labels: Tensor
     class_names: tuple[str, ...]
@@ -62,6 +72,11 @@ class Dataset:
     workers: int | None = None
     columns: tuple[str, ...] = ()
     view: View | None = None
+    tokenizer: Tokenizer | None = None
+    outputs: TokenRows | None = None
+    output_tokenizer: Tokenizer | None = None
+    output_texts: tuple[str, ...] | None = None
+    longest_row: str = ""
 
     def __post_init__(self) -> None:
         if len(self.origin) == 0:
@@ -74,18 +89,43 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(C, H, W) for images, (D,) for a table or texts."""
-        return tuple(self.inputs.shape[1:])
+        """(C, H, W) for images, (D,) for a table or texts; a :class:`TokenShape` for rows of tokens."""
+        if self.tokenizer is None:
+            return tuple(self.inputs.shape[1:])
+        return self.tokenizer.shape(int(self.row_lengths.max()))
 
     @property
     def is_image(self) -> bool:
         """Whether the inputs are images."""
-        return self.inputs.ndim == 4
+        return self.tokenizer is None and self.inputs.ndim == 4
 
     @property
     def is_text(self) -> bool:
         """Whether the inputs are word counts of texts."""
-        return self.texts is not None
+        return self.texts is not None and self.tokenizer is None
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether a network learns to write rows of tokens instead of predicting labels."""
+        return self.outputs is not None
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether the rows are sentence pairs."""
+        return self.outputs is not None and self.outputs is not self.inputs
+
+    @property
+    def tokenizers(self) -> tuple[Tokenizer, ...]:
+        """What made the inputs, and for sentence pairs what made the outputs; empty for data that are not tokens."""
+        both = (self.tokenizer, self.output_tokenizer if self.is_pair else None)
+        return tuple(tokenizer for tokenizer in both if tokenizer is not None)
+
+    @functools.cached_property
+    def row_lengths(self) -> Tensor:
+        """(N,) int64, the number of tokens of each row; of a pair that of its longer side."""
+        assert self.tokenizer is not None
+        lengths: Tensor = self.inputs.lengths
+        return torch.maximum(lengths, self.outputs.lengths) if self.outputs is not None else lengths
 
     @property
     def labelled_train(self) -> Tensor:

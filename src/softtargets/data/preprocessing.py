@@ -1,7 +1,7 @@
 """How the rows of a data set become the inputs of a network, as a value that is recorded with a run."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -13,9 +13,11 @@ from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.data.dataset import Dataset, normalization
 from softtargets.data.stream import StreamedImages
+from softtargets.data.tokenizer import Tokenizer
+from softtargets.data.tokens import TokenRows, Tokens
 from softtargets.data.views import View
 
-InputKind = Literal["images", "texts", "table"]
+InputKind = Literal["images", "texts", "tokens", "table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +29,16 @@ class Preprocessing:
 
     (1 + log count) (1 + log((1 + n) / (1 + df)))            # df of the n training texts contain the word
 
+    With a tokenizer, texts become rows of tokens, which are padded in batches.
+
     Attributes:
-        kind: "images", "texts" or "table".
+        kind: "images", "texts", "tokens" or "table".
         mean: of images (C,) float32, where 255 is 1; of a table (D,) float64; of texts empty.
         std: as `mean`.
         idf: (D,) float32, the second factor of each word of texts; otherwise empty.
         view: what the network sees of an image; None for other inputs.
         columns: names of the columns of a table, or of the column of texts; empty for images.
+        tokenizers: of "tokens": that of the inputs, and for sentence pairs that of the outputs; otherwise empty.
     """
 
     kind: InputKind
@@ -42,11 +47,14 @@ class Preprocessing:
     idf: Tensor
     view: View | None
     columns: tuple[str, ...]
+    tokenizers: tuple[Tokenizer, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> Self:
         """Return the preprocessing of a data set, with the statistics of its training split."""
         empty = torch.zeros(0)
+        if dataset.tokenizers:
+            return cls("tokens", empty, empty, empty, None, dataset.columns, dataset.tokenizers)
         if dataset.is_text:
             assert isinstance(dataset.inputs, Tensor)
             return cls("texts", empty, empty, _idf(dataset, dataset.inputs), None, dataset.columns)
@@ -56,11 +64,13 @@ class Preprocessing:
         view = dataset.inputs.view if isinstance(dataset.inputs, StreamedImages) else dataset.view
         return cls("images", mean, std, empty, view or View.whole(dataset.input_shape), ())
 
-    def on(self, device: torch.device, source: str = "") -> Callable[[Tensor], Tensor]:
+    def on(self, device: torch.device, source: str = "") -> Callable[[Any], Any]:
         """Return the function that normalises rows on a device: uint8 images or word counts, float64 tables.
 
-        Errors name the data set `source` if it is given.
+        Rows of tokens become a padded batch. Errors name the data set `source` if it is given.
         """
+        if self.kind == "tokens":
+            return partial(_padded, pad=self.tokenizers[0].pad)
         if self.kind == "texts":
             return partial(_tf_idf, idf=self.idf.to(device))
         if self.kind == "table":
@@ -70,15 +80,24 @@ class Preprocessing:
         gain, offset = (scale.view(1, -1, 1, 1).to(device) for scale in scales)
         return partial(_scaled, gain=gain, offset=offset)
 
+    def limited(self, most_tokens: int | None) -> Self:
+        """Return this with texts of at most so many tokens, as many as a network takes; None: any number."""
+        if most_tokens is None:
+            return self
+        limits = (min(most_tokens, tokenizer.max_length or most_tokens) for tokenizer in self.tokenizers)
+        limited = (replace(made, max_length=limit) for made, limit in zip(self.tokenizers, limits, strict=True))
+        return replace(self, tokenizers=tuple(limited))
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, which :meth:`from_dict` reads without rounding."""
+        """Return plain data, which :meth:`from_dict` reads without rounding; of tokenizers all but their content."""
         numbers = {name: getattr(self, name).double().tolist() for name in ("mean", "std", "idf")}
         view = None if self.view is None else self.view.to_dict()
-        return {"kind": self.kind, **numbers, "view": view, "columns": list(self.columns)}
+        made = {"tokenizers": [tokenizer.to_dict() for tokenizer in self.tokenizers]} if self.tokenizers else {}
+        return {"kind": self.kind, **numbers, "view": view, "columns": list(self.columns), **made}
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Self:
-        """Read what :meth:`to_dict` returned.
+    def from_dict(cls, content: dict[str, Any], tokenizers: Sequence[str] = ()) -> Self:
+        """Read what :meth:`to_dict` returned, with the contents of the tokenizers.
 
         Raises:
             ValueError, KeyError or TypeError: if it is something else.
@@ -86,12 +105,18 @@ class Preprocessing:
         kind, view = content["kind"], content["view"]
         dtype = torch.float64 if kind == "table" else torch.float32
         mean, std, idf = (torch.tensor(content[name], dtype=dtype) for name in ("mean", "std", "idf"))
-        return cls(kind, mean, std, idf, view and View.from_dict(view), tuple(content["columns"]))
+        settings = content.get("tokenizers", ())
+        made = tuple(Tokenizer(text, **given) for text, given in zip(tokenizers, settings, strict=True))
+        return cls(kind, mean, std, idf, view and View.from_dict(view), tuple(content["columns"]), made)
 
 
 def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
     # in place, since every block of a large batch that is freed raises the memory of a stream; uint8 is always copied
     return images.float().mul_(gain).add_(offset).contiguous(memory_format=torch.channels_last)
+
+
+def _padded(rows: TokenRows, pad: int) -> Tokens:
+    return rows.padded(torch.arange(len(rows), device=rows.ends.device), pad)
 
 
 def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from softtargets.data._tables import Part
 from softtargets.data._texts import count_words, read_texts
 from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.spec import DataSpec
+from softtargets.data.tokens import TokenRows
 
 _SHOWN = 10
 
@@ -28,12 +29,12 @@ class InputBlock:
     """Consecutive rows of a data set.
 
     Attributes:
-        inputs: (n, ...), as the inputs of a :class:`Dataset` in memory: not normalised.
+        inputs: (n, ...), as the inputs of a :class:`Dataset` in memory: not normalised. Of tokens n rows.
         labels: (n,) int64, indices of the given classes; None without a label column.
         files: the file of each row, where each row is a file; otherwise None.
     """
 
-    inputs: Tensor
+    inputs: Tensor | TokenRows
     labels: Tensor | None
     files: tuple[str, ...] | None = None
 
@@ -97,7 +98,7 @@ def open_rows(
 
 def _check_kind(like: Preprocessing, columns: Columns, spec: DataSpec) -> None:
     kinds = {"images": columns.image is not None, "texts": columns.text is not None, "table": bool(columns.features)}
-    if not kinds[like.kind]:
+    if not kinds["texts" if like.kind == "tokens" else like.kind]:
         got = next(kind for kind, chosen in kinds.items() if chosen)
         raise of_another_kind(like, f"{got} in '{spec.name}'")
     count = len(like.mean)
@@ -112,12 +113,19 @@ def _converted(part: Part, like: Preprocessing, class_names: tuple[str, ...], la
     columns = part.columns
     if like.kind == "images":
         inputs = _decoded(part, like)
-    elif like.kind == "texts":
+    elif like.kind in ("texts", "tokens"):
         assert columns.text is not None
-        inputs = count_words(read_texts([part], columns.text))
+        inputs = _read_words(part, columns.text, like)
     else:
         inputs = read_features([part], columns.features)
     return InputBlock(inputs, labels, part.image_files)
+
+
+def _read_words(part: Part, column: str, like: Preprocessing) -> Tensor | TokenRows:
+    texts = read_texts([part], column)
+    if like.kind == "texts":
+        return count_words(texts)
+    return like.tokenizers[0].encode(texts, lambda row: f"{part.place(row)}, column '{column}'")
 
 
 def _decoded(part: Part, like: Preprocessing) -> Tensor:

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from softtargets._errors import fail
-from softtargets._spec import NonNegative, Positive, Spec
+from softtargets._spec import NonNegative, Positive, Spec, Switch
+from softtargets.data.limits import MAX_CLASSES
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 # A value of a channel: black is 0, white is 1.
@@ -66,6 +67,46 @@ class LongTail(Spec):
             raise fail(other, f"left out with '{self.name}'", getattr(self, other), "remove it")
         if self.largest is not None and self.smallest is not None and self.smallest > self.largest:
             raise fail("smallest", f"at most largest, {self.largest}", self.smallest, "give a smaller number")
+        return self
+
+
+class TokenizerSpec(Spec):
+    """How texts become rows of token ids.
+
+    With `name`, a tokenizer is trained on the training split; of sentence pairs, on both sides together. "bpe" is
+    byte-level byte-pair encoding (Sennrich et al. 2016, on bytes as in GPT-2): every text can be written in it, so that
+    no token is unknown. Its first ids are those of <pad>, <s>, </s>, <unk> and <mask>.
+
+    Attributes:
+        name: "bpe". Give this or `pretrained`.
+        pretrained: A tokenizer of transformers: a folder, or a name on the Hugging Face Hub. It must have a "fast"
+            version, which is stored as tokenizer.json.
+        vocabulary: Of "bpe" only: the number of ids, at most. Fewer are made of few texts. Default 8,000.
+        lowercase: Of "bpe" only: whether texts are converted to lower case.
+        separate: Of "bpe" on sentence pairs only: whether each side has a vocabulary of its own.
+        max_length: The largest number of tokens of a text, with those that begin and end it. None: no limit.
+        truncate: Whether a longer text is cut at `max_length`. None: a longer text is an error.
+    """
+
+    name: Literal["bpe"] | None = None
+    pretrained: Annotated[str, Field(min_length=1)] | None = None
+    vocabulary: Annotated[int, Field(ge=300, le=MAX_CLASSES)] | None = None
+    lowercase: Switch = None
+    separate: Switch = None
+    max_length: Annotated[int, Field(ge=4, le=2**20)] | None = None
+    truncate: Switch = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.name is None) == (self.pretrained is None):
+            got = "neither" if self.name is None else "both"
+            raise fail("tokenizer", "either name or pretrained", got, 'give one of the two, such as name = "bpe"')
+        for key in ("vocabulary", "lowercase", "separate"):
+            if self.pretrained is not None and getattr(self, key) is not None:
+                required = "left out with pretrained, whose vocabulary is given"
+                raise fail(key, required, getattr(self, key), "remove it")
+        if self.truncate and self.max_length is None:
+            raise fail("truncate", "given with max_length", True, "give max_length, the number of tokens to keep")
         return self
 
 

@@ -22,6 +22,7 @@ from softtargets.data._splits import missing_class, no_training_example, split_u
 from softtargets.data._subsets import of_classes
 from softtargets.data._tables import Part, read_tables
 from softtargets.data._texts import count_words, find_text, read_texts
+from softtargets.data._tokenized import tokenized, with_tokenizer
 from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.encoded import EncodedImages
 from softtargets.data.settings import Normalization
@@ -78,7 +79,10 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
         columns=content.columns,
         view=content.view,
     )
-    _check_classes(data, spec)
+    if spec.target is None:
+        _check_classes(data, spec)
+    if spec.tokenizer is not None:
+        return tokenized(data, content, spec, cache)
     if spec.normalization is None:
         return data
     return replace(data, given_normalization=_normalization(spec.normalization, data))
@@ -89,11 +93,12 @@ def fingerprint(spec: DataSpec, *, cache: Path | None = None) -> str:
 
     It covers the bytes of files, and the paths inside a folder of images; for the digits and hub data sets it covers
     the decoded inputs and labels, which `cache` saves decoding again. Splits are not covered, since the specification
-    defines them.
+    defines them; nor is a tokenizer that is trained on the data, but a pretrained one is.
     """
     source = _source(spec)
     identity = source.identity()
-    return identity if isinstance(source, Files) else _decoded(source, identity, spec, cache).fingerprint()
+    found = identity if isinstance(source, Files) else _decoded(source, identity, spec, cache).fingerprint()
+    return with_tokenizer(found, spec)
 
 
 @dataclass(frozen=True)
@@ -154,22 +159,38 @@ def _parts(source: Files | Hub, spec: DataSpec) -> list[Part]:
 
 def _assembled(parts: list[Part], spec: DataSpec, packed: Path | None) -> Content:
     # labels first, so that an error in them is reported before 60,000 images are decoded
+    rows = torch.tensor([len(part.table) for part in parts])
+    origin = torch.tensor([SPLITS.index(part.split) for part in parts], dtype=torch.uint8).repeat_interleave(rows)
+    files = tuple((part.file, len(part.table)) for part in parts)
+    if spec.target is not None:
+        return _written(parts, origin, files)
     found = read_labels(parts, spec)
     columns = find_text(parts, spec)
     texts = view = None
     if columns.text:
         texts = read_texts(parts, columns.text)
-        inputs = count_words(texts)
+        inputs = count_words(texts) if spec.tokenizer is None else torch.empty(len(texts), 0, dtype=torch.uint8)
+    elif spec.tokenizer is not None:
+        got = f"the columns {', '.join(columns.names)} in {parts[0].file}"
+        raise fail("text", "a column of texts, which tokenizer is given for", got, "name it with text")
     elif columns.image:
         inputs, view = read_images(parts, spec, packed)
     else:
         inputs = read_features(parts, columns.features)
     if not columns.image:
         _refuse_image_settings(spec)
-    rows = torch.tensor([len(part.table) for part in parts])
-    origin = torch.tensor([SPLITS.index(part.split) for part in parts], dtype=torch.uint8).repeat_interleave(rows)
     named = (columns.text,) if columns.text else columns.features
-    return Content(inputs, found.labels, origin, found.class_names, texts, found.labelled, named, view)
+    return Content(inputs, found.labels, origin, found.class_names, texts, found.labelled, named, view, files=files)
+
+
+def _written(parts: list[Part], origin: Tensor, files: tuple[tuple[str, int], ...]) -> Content:
+    """Return sentence pairs, or the texts of a language model."""
+    names = parts[0].columns.written
+    roles = ("source", "target") if len(names) == 2 else ("target",)
+    texts = [read_texts(parts, name, role) for name, role in zip(names, roles, strict=True)]
+    inputs, labels = torch.empty(len(origin), 0, dtype=torch.uint8), torch.zeros(len(origin), dtype=torch.int64)
+    outputs = texts[1] if len(texts) == 2 else None
+    return Content(inputs, labels, origin, (), texts[0], columns=names, output_texts=outputs, files=files)
 
 
 def _refuse_image_settings(spec: DataSpec) -> None:

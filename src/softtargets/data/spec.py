@@ -7,12 +7,15 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from softtargets._errors import fail
 from softtargets._spec import Share, Spec
 from softtargets.data.limits import MAX_CLASSES
-from softtargets.data.settings import ColourJitter, Count, LongTail, Normalization, ResizedCrop
+from softtargets.data.settings import ColourJitter, Count, LongTail, Normalization, ResizedCrop, TokenizerSpec
 
 # Pixels of a side of an image that a network sees.
 Side = Annotated[int, Field(ge=1, le=4096)]
 # Pixels by which an image is moved.
 Distance = Annotated[int, Field(ge=0, le=4096)]
+# Settings of data that are not read as tokens, and of data with labels.
+_OF_NUMBERS = ("image", "features", "size", "test_size", "resize", "normalization", "stream")
+_OF_LABELS = ("text", "num_classes", "classes", "per_class", "long_tail", "unlabelled")
 
 
 class Limit(Spec):
@@ -89,6 +92,11 @@ class DataSpec(Spec):
             another size than theirs.
         workers: Number of worker processes that decode streamed images; 0 is the training process. It does not change
             results and is not part of a run's identity. None: one per core that training leaves, at least one.
+        tokenizer: How texts become rows of tokens. None: texts become counts of their words.
+        source: The column of the sentences that are translated; given with `target`. Where there is no such column, it
+            is a key of the only column of translations, such as "de".
+        target: The column of their translations. Without `source`: the column of texts of a language model, which
+            predicts every token from those before it. Such data have no labels.
     """
 
     name: str = Field(min_length=1)
@@ -113,6 +121,9 @@ class DataSpec(Spec):
     normalization: str | Normalization | None = None
     stream: bool | None = None
     workers: Annotated[int, Field(ge=0, le=1024)] | None = None
+    tokenizer: TokenizerSpec | None = None
+    source: Annotated[str, Field(min_length=1)] | None = None
+    target: Annotated[str, Field(min_length=1)] | None = None
 
     @field_validator("text")
     @classmethod
@@ -161,6 +172,25 @@ class DataSpec(Spec):
         tested = self.test_size or self.size
         if self.resize is not None and tested is not None and self.resize < tested:
             raise fail("resize", f"at least {tested}, the size of the images", self.resize, "give a larger number")
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_are_of_texts(self) -> Self:
+        if self.tokenizer is None:
+            for name in ("source", "target"):
+                if getattr(self, name) is not None:
+                    got = f"'{getattr(self, name)}' alone"
+                    raise fail(name, "given with tokenizer", got, 'add tokenizer = { name = "bpe" }')
+            return self
+        if self.source is not None and self.target in (None, self.source):
+            raise fail("target", f"another column than source, '{self.source}'", self.target, "name the translations")
+        if self.tokenizer.separate and self.source is None:
+            raise fail("tokenizer.separate", "left out without sentence pairs", True, "remove it, or give source")
+        others = () if self.target is None else _OF_LABELS
+        for name in (*_OF_NUMBERS, *others):
+            if getattr(self, name) is not None:
+                kind = "texts that become tokens" if name in _OF_NUMBERS else "texts without labels, as target is given"
+                raise fail(name, f"left out for {kind}", getattr(self, name), "remove it")
         return self
 
     @model_validator(mode="after")

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from softtargets._errors import InputError, fail
+from softtargets.data.tokens import Tokens, TokenShape, as_shape
 from softtargets.models.network import ModelSpec, WithoutDraws, check_inputs, check_size
 from softtargets.models.weights import HEAD
 
 # Sizes that are tried to find one that a network takes.
 SIDES = (8, 16, 24, 28, 32, 48, 64, 75, 96, 128, 160, 192, 224, 256, 299, 331, 384, 512)
+# Tokens of a row that a network is run with once.
+_SAMPLED_TOKENS = 8
 RETURN_LOGITS = "return the output of the last linear layer, or define features(inputs) and head"
 
 
@@ -31,12 +34,13 @@ class AdaptedNetwork(nn.Module):
         self.network, self.head = network, head
         self.place, self.input_shape = place, input_shape
 
-    def features(self, inputs: Tensor) -> Tensor:
+    def features(self, inputs: Any) -> Tensor:
         """Return the (N, D) activations that `head` acts on."""
-        check_inputs(inputs, self.input_shape)
+        if not isinstance(inputs, Tokens):
+            check_inputs(inputs, self.input_shape)
         return _output(self.network(inputs))
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Any) -> Tensor:
         """Return (N, K) logits."""
         return self.head(self.features(inputs))
 
@@ -51,7 +55,7 @@ class AdaptedSpec(ModelSpec):
 
     def build(self, input_shape: Sequence[int], num_classes: int) -> nn.Module:
         """Build the network and adapt it; see :meth:`ModelSpec.build` and :func:`adapt`."""
-        shape = tuple(input_shape)
+        shape = as_shape(input_shape)
         try:
             check_size(self.parameters(shape, num_classes), shape)
             network = self.assemble(shape, num_classes)
@@ -136,9 +140,21 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), "")
 
 
-def _sample(input_shape: tuple[int, ...]) -> Tensor:
+def _sample(input_shape: tuple[int, ...]) -> Any:
+    if isinstance(input_shape, TokenShape):
+        return _sampled_tokens(input_shape)
     size = torch.Size((2, *input_shape))
     return torch.linspace(-2, 2, size.numel()).sin().view(size)
+
+
+def _sampled_tokens(shape: TokenShape) -> Tokens:
+    """Return two rows, of which the second is padded."""
+    width = min(shape.max_length, _SAMPLED_TOKENS)
+    mask = torch.arange(width) < torch.tensor([width, max(1, width - 1)])[:, None]
+    ids = (torch.arange(2 * width) * 7 + 5).view(2, width) % shape.vocabulary
+    # the id of padding is found only where there is padding
+    ids = torch.where(ids == shape.pad, (shape.pad + 1) % shape.vocabulary, ids)
+    return Tokens(torch.where(mask, ids, shape.pad), mask)
 
 
 def _output(result: Any) -> Tensor:
@@ -151,6 +167,13 @@ def _output(result: Any) -> Tensor:
 
 def _same(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def _holds(outputs: Tensor, logits: Tensor) -> bool:
+    """Return whether outputs of a layer are the logits, or are those of one position of each row of tokens."""
+    if outputs.ndim == 3 and outputs.shape[::2] == logits.shape:
+        return all(any(_same(at, row) for at in positions) for positions, row in zip(outputs, logits, strict=True))
+    return _same(outputs, logits)
 
 
 def _is_adapted(network: nn.Module, input_shape: tuple[int, ...], logits: Tensor) -> bool:
@@ -190,7 +213,7 @@ def _place_of_head(network: nn.Module, input_shape: tuple[int, ...], logits: Ten
     called: list[tuple[str, bool]] = []
 
     def watch(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        return lambda layer, inputs, outputs: called.append((name, _same(outputs, logits)))
+        return lambda layer, inputs, outputs: called.append((name, _holds(outputs, logits)))
 
     linear = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Linear)}
     handles = [layer.register_forward_hook(watch(name)) for name, layer in linear.items()]

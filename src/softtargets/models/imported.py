@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from softtargets._errors import InputError, fail, nearest, unknown
 from softtargets._storage import read_regular
+from softtargets.data.tokens import as_shape
 from softtargets.models.adapter import adapt, first_line, run
 from softtargets.models.arguments import frozen, written
 from softtargets.models.network import ModelSpec, check_size, model
@@ -87,7 +88,7 @@ class ImportedSpec(_WithPath):
         """Call the user's function."""
         arguments = {key: written(value) for key, value in (self.__pydantic_extra__ or {}).items()}
         make = self._callable()
-        given: dict[str, Any] = {"input_shape": tuple(input_shape), "num_classes": num_classes, **arguments}
+        given: dict[str, Any] = {"input_shape": as_shape(input_shape), "num_classes": num_classes, **arguments}
         _check_arguments(make, self.path, given)
         try:
             made = make(**given)
@@ -107,7 +108,7 @@ class ImportedSpec(_WithPath):
             InputError: if it cannot be imported or built, does not take the keys or the inputs, returns something else
                 than logits, or if two networks from the same seed differ.
         """
-        shape = tuple(input_shape)
+        shape = as_shape(input_shape)
         first = self._reference(shape, num_classes)
         network = self._adapted(shape, num_classes)
         if _layout(network) != first:

@@ -14,6 +14,7 @@ from softtargets._checks import check_floating
 from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register
 from softtargets._storage import shown_bytes
+from softtargets.data.tokens import TokenShape, as_shape
 from softtargets.models.weights import fingerprint, load_weights, read_weights
 
 MAX_WIDTH = 2**20
@@ -70,7 +71,8 @@ class ModelSpec(NamedSpec):
         """Build the network; its initial weights are drawn from torch's global generator.
 
         Args:
-            input_shape: Shape of one input without the batch: (C, H, W) of an image, (D,) of a row of a table.
+            input_shape: Shape of one input without the batch: (C, H, W) of an image, (D,) of a row of a table; a
+                :class:`TokenShape` for a network that takes :class:`Tokens`.
             num_classes: At least 2.
 
         Returns:
@@ -86,7 +88,7 @@ class ModelSpec(NamedSpec):
             >>> MlpSpec(hidden=(5,)).build((1, 8, 8), 10).head
             Linear(in_features=5, out_features=10, bias=True)
         """
-        check_size(self.parameters(tuple(input_shape), num_classes), input_shape)
+        check_size(self.parameters(as_shape(input_shape), num_classes), input_shape)
         return self.assemble(input_shape, num_classes)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 (specifications are small values)
@@ -111,6 +113,10 @@ class ModelSpec(NamedSpec):
             load_weights(
                 network, read_weights(self.init_from), keep_head=self.init_head == "kept", source=self.init_from
             )
+
+    def most_tokens(self, input_shape: tuple[int, ...], num_classes: int) -> int | None:
+        """Return the largest number of tokens of a row that the network takes; None: any number, or not known."""
+        return None
 
     def source(self) -> str | None:
         """Return a hash of the code that defines the network, if it is not part of this package."""
@@ -165,12 +171,23 @@ def model(name: str) -> Callable[[type[Registered]], type[Registered]]:
 
 def checked_shape(input_shape: Sequence[int], required: str, ndim: int | None = None) -> tuple[int, ...]:
     """Return the shape of one input as a tuple; require positive sizes, and `ndim` of them if it is given."""
+    if isinstance(input_shape, TokenShape):
+        remedy = "use embedding_bag or transformers, or remove data.tokenizer"
+        raise fail("input_shape", required, "rows of tokens", remedy)
     shape = tuple(input_shape)
     whole = all(isinstance(size, int) and size >= 1 for size in shape)
     if not shape or not whole or (ndim is not None and len(shape) != ndim):
         remedy = "give the shape of one input without the batch" + ("; for tables use mlp" if ndim else "")
         raise fail("input_shape", required, shape, remedy)
     return shape
+
+
+def checked_tokens(input_shape: Sequence[int], network: str) -> TokenShape:
+    """Return the shape of rows of tokens; require that it is one."""
+    if not isinstance(input_shape, TokenShape):
+        got = f"inputs of shape {tuple(input_shape)}"
+        raise fail("input_shape", f"rows of tokens, for '{network}'", got, "set data.tokenizer, or use another network")
+    return input_shape
 
 
 def check_inputs(inputs: Tensor, input_shape: tuple[int, ...], *, any_size: bool = False) -> None:

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets.data.dataset import SPLITS, Dataset
+from softtargets.data.tokens import NetworkInputs, rows_at
 from softtargets.matrices import Transition
 from softtargets.targets import Targets
 
 # (ids, inputs) -> (M, n, K) logits of M teachers, or M Targets if a cache keeps less than the logits
-TeacherFn = Callable[[Tensor, Tensor], Tensor | tuple[Targets, ...]]
+TeacherFn = Callable[[Tensor, NetworkInputs], Tensor | tuple[Targets, ...]]
 # what a run records of its trained network, by name, such as "train.logits" and "train.observed"
 Predictions = dict[str, Tensor]
 
@@ -23,7 +24,7 @@ class Batch:
     """The data of one step.
 
     Args:
-        inputs: (N, ...) float, normalised and augmented.
+        inputs: (N, ...) float, normalised and augmented; or N rows of tokens.
         labels: (N,) int64, observed. The label of a row without one may be any number.
         ids: (N,) int64, rows of the data set.
         labelled: (N,) bool, False for a row without a label; None: all rows have one.
@@ -32,7 +33,7 @@ class Batch:
         teacher_targets: for each teacher, the part of its probabilities that a cache keeps.
     """
 
-    inputs: Tensor
+    inputs: NetworkInputs
     labels: Tensor
     ids: Tensor
     labelled: Tensor | None = None
@@ -48,7 +49,7 @@ class Batch:
     def rows(self, at: Tensor) -> Self:
         """Return the inputs, labels and ids of some rows of the batch, in this order, before any targets are made."""
         labelled = None if self.labelled is None else self.labelled[at]
-        return type(self)(self.inputs[at], self.labels[at], self.ids[at], labelled)
+        return type(self)(rows_at(self.inputs, at), self.labels[at], self.ids[at], labelled)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from softtargets import targets
 from softtargets._errors import InputError, fail
 from softtargets._spec import Fraction, Positive, Switch, union_of
+from softtargets.data.tokens import TokenShape
 from softtargets.objectives.context import Batch, ObjectiveContext
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.objectives.objective import OBJECTIVES, Objective, objective
@@ -58,17 +59,23 @@ class Mixing(Objective):
             generator: the source of other draws.
         """
 
+    def _not_numbers(self, got: str) -> InputError:
+        return fail("objective", f"inputs that are numbers, for '{self.name}'", got, "use another objective")
+
     def begin(self, context: ObjectiveContext) -> None:
+        if context.data is not None and isinstance(context.data.input_shape, TokenShape):
+            raise self._not_numbers("rows of tokens")
         with _in_the_loss():
             self._loss = (SmoothedCrossEntropy() if self.loss is None else self.loss).started(context)
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> Batch:
-        if not batch.inputs.is_floating_point():
-            got = f"inputs of dtype {batch.inputs.dtype}"
-            raise fail("objective", f"inputs that are numbers, for '{self.name}'", got, "use another objective")
+        if not isinstance(batch.inputs, Tensor) or not batch.inputs.is_floating_point():
+            kind = f"of dtype {batch.inputs.dtype}" if isinstance(batch.inputs, Tensor) else "that are tokens"
+            raise self._not_numbers(f"inputs {kind}")
         weight = draw_beta(self.concentration, generator, len(batch.labels) if self.per_example else None)
         partner = torch.randperm(len(batch.labels), generator=generator).to(batch.labels.device)
         other = batch.rows(partner)
+        assert isinstance(other.inputs, Tensor)
         inputs, weight = self.mixed(batch.inputs, other.inputs, weight, generator)
         own, theirs = (
             targets.smooth(self._loss.prepare(rows, generator).labels_or_targets, self.smoothing)

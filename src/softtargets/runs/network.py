@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from softtargets._errors import fail
 from softtargets._storage import open_regular
 from softtargets.data.dataset import Dataset
+from softtargets.data.tokens import NetworkInputs, device_of
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import MODEL, RunStore
 
@@ -35,10 +36,10 @@ class TrainedModel:
         self.network.to(device)
         return self
 
-    def logits(self, inputs: Tensor) -> Tensor:
-        """Return (N, K) float32 logits of a batch of normalised inputs."""
+    def logits(self, inputs: NetworkInputs) -> Tensor:
+        """Return (N, K) float32 logits of a batch of normalised inputs, or of padded tokens."""
         bfloat16 = self.resolved.precision == "bfloat16"
-        with torch.no_grad(), torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16):
+        with torch.no_grad(), torch.autocast(device_of(inputs).type, torch.bfloat16, enabled=bfloat16):
             return self.network(inputs).float()
 
 

@@ -139,6 +139,8 @@ class ResolvedRun(Spec):
             content["init_from"] = self.init_from.identity
         del content["run"]["data"]["name"]
         content["run"]["data"].pop("workers", None)
+        # the fingerprint of the data covers its content
+        content["run"]["data"].get("tokenizer", {}).pop("pretrained", None)
         for place in self.run.noise.places if self.run.noise is not None else ():
             del content["run"]["noise"][place]
         for place in self.run.model.places:

@@ -1,6 +1,7 @@
 """The run store: a folder of finished runs, each written completely or not at all.
 
-runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions, model; selected, snapshots
+runs/<id>/            a finished run: spec.json, history.jsonl, result.json, predictions, model; selected, snapshots,
+                      tokenizers
 runs/<id>.partial/    a run that is being trained: its history so far, a checkpoint and snapshots
 runs/<id>.failed.json why a run failed
 runs/<name>.damaged-N files that could not be read or did not match their checksums, moved here
@@ -41,6 +42,8 @@ PREDICTIONS = "predictions.safetensors"
 MODEL = "model.safetensors"
 SELECTED = "selected.safetensors"
 SNAPSHOTS = "snapshots.safetensors"
+# Of the inputs and of the outputs of runs on tokens, in the format of `tokenizers`.
+TOKENIZERS = ("tokenizer.json", "target_tokenizer.json")
 CHECKPOINT = "checkpoint.safetensors"
 # The number of steps that an unfinished run has done.
 STEPS = "steps"
@@ -184,7 +187,7 @@ class RunStore:
     def finish(self, identity: str, result: dict[str, Any]) -> None:
         """Finish a partial run: write its result with the size and checksum of every file, and rename the folder."""
         folder = self.partial(identity)
-        optional = [name for name in (SELECTED, SNAPSHOTS) if (folder / name).exists()]
+        optional = [name for name in (SELECTED, SNAPSHOTS, *TOKENIZERS) if (folder / name).exists()]
         names = [SPEC, HISTORY, PREDICTIONS, MODEL, *optional]
         files = {name: checksum_file(folder / name) for name in names}
         result = {**result, "files": files, "sizes": {name: _size(folder / name) for name in names}}

@@ -11,6 +11,7 @@ from softtargets.runs.schedules import MAX_EPOCHS, MAX_STEPS
 
 # Fields whose default means the same as leaving them out. It is stored as None, which is no part of a run's identity.
 DEFAULTS = {"accumulate": 1, "devices": 1, "sync_batch_norm": False, "loggers": (), "monitor": "accuracy"}
+DEFAULT_BATCH_SIZE = 128
 
 
 class TrainingSpec(Spec):
@@ -32,13 +33,17 @@ class TrainingSpec(Spec):
     are means over the processes; `sync_batch_norm` (CUDA only) uses those of the whole batch. Each process has its own
     stream of dropout. Sums over processes round differently, so the number of devices is part of a run's identity.
 
+    With `batch_tokens`, which is for rows of tokens and takes the place of `batch_size`, batches are made of rows of
+    similar length. The number of rows of a batch times its longest row is at most `batch_tokens`; of sentence pairs,
+    this holds for both sides. Batches are drawn again in every epoch.
+
     `loggers` names programs that show metrics during training: "tensorboard" or "mlflow". They are no part of a run's
     identity.
     """
 
     epochs: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
     steps: Annotated[int, Field(gt=0, le=MAX_STEPS)] | None = None
-    batch_size: Annotated[int, Field(gt=0, le=2**20)] = 128
+    batch_size: Annotated[int, Field(gt=0, le=2**20)] = DEFAULT_BATCH_SIZE
     loss_factor: Positive = 1.0
     clip_norm: Positive | None = None
     average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -54,6 +59,7 @@ class TrainingSpec(Spec):
     devices: Annotated[int, Field(gt=0, le=1024)] | None = None
     sync_batch_norm: bool | None = None
     loggers: tuple[str, ...] | None = None
+    batch_tokens: Annotated[int, Field(gt=0, le=2**26)] | None = None
 
     @property
     def cores(self) -> int:
@@ -86,7 +92,10 @@ class TrainingSpec(Spec):
             for key in ("patience", "monitor"):
                 if getattr(self, key) is not None:
                     raise fail(key, "given with evaluate_every", getattr(self, key), "add evaluate_every = 1")
-        if (self.accumulate or 1) > self.batch_size:
+        if self.batch_tokens is not None:
+            if self.batch_size != DEFAULT_BATCH_SIZE:
+                raise fail("batch_tokens", "left out with batch_size", self.batch_tokens, "remove one of the two")
+        elif (self.accumulate or 1) > self.batch_size:
             required = f"at most batch_size, which is {self.batch_size}"
             raise fail("accumulate", required, self.accumulate, "give a smaller value")
         if self.sync_batch_norm and self.devices is None:

@@ -98,7 +98,7 @@ def describe(request: StudyRequest) -> Description:
         plan=made,
         present=present,
         seconds=estimate_total_seconds(missing, dataset_of, store),
-        total_steps=sum(length_of(run.run, len(dataset_of(run.run).splits["train"])).steps for run in missing),
+        total_steps=sum(length_of(run.run, dataset_of(run.run)).steps for run in missing),
         workers=max(1, cores // first.training.threads),
         note=note,
     )

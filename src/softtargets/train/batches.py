@@ -1,6 +1,6 @@
 """The batches of an epoch, in one process or shared by several."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from softtargets.data.batches import Inputs
 from softtargets.data.spec import AugmentationSpec
+from softtargets.data.tokens import NetworkInputs, rows_at, token_batches
 from softtargets.objectives import Batch, Objective
 from softtargets.train.processes import Processes
 from softtargets.train.streams import EpochStreams
@@ -20,7 +21,7 @@ def own_batches(
     processes: Processes,
     augmentation: AugmentationSpec | None = None,
     generator: torch.Generator | None = None,
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, NetworkInputs]]:
     """Yield the rows of each batch of `size`, and the inputs of those of them that are this process's share."""
     chunks = ids.split(size)
     own = [chunk[processes.share(len(chunk))] for chunk in chunks]
@@ -28,7 +29,10 @@ def own_batches(
     per_batch = max(1, len(own[0]))
     batches = inputs.batches(torch.cat(own), per_batch, augmentation, generator)
     for chunk, part in zip(chunks, own, strict=True):
-        yield chunk, next(batches) if len(part) else inputs.batch(chunk[:1], augmentation, generator)[:0]
+        if len(part):
+            yield chunk, next(batches)
+        else:
+            yield chunk, rows_at(inputs.batch(chunk[:1], augmentation, generator), slice(0))
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class TrainingBatches:
         labelled: (N,) bool, False for a row without a label; None: all rows have one.
         objective: started.
         size: number of rows of a batch.
+        tokens: (N,) int64, the number of tokens of each row of the data set, for batches by tokens; otherwise None.
+        most_tokens: of a batch by tokens; otherwise None.
         augmentation: of the inputs.
         processes: of the run.
     """
@@ -52,23 +58,38 @@ class TrainingBatches:
     labelled: Tensor | None
     objective: Objective
     size: int
+    tokens: Tensor | None
+    most_tokens: int | None
     augmentation: AugmentationSpec
     processes: Processes
 
-    def of(self, order: Tensor, streams: EpochStreams) -> Iterator[Batch]:
-        """Yield the batches of rows in this order."""
+    def divided(self, order: Tensor, streams: EpochStreams) -> list[Tensor]:
+        """Return the rows of each batch of an epoch, whose rows are given in this order."""
+        if self.tokens is None or self.most_tokens is None:
+            return list(order.split(self.size))
+        batches = token_batches(self.tokens, order, self.most_tokens)
+        return [batches[place] for place in streams.order_of_batches(len(batches)).tolist()]
+
+    def of(self, rows: Sequence[Tensor], streams: EpochStreams) -> Iterator[Batch]:
+        """Yield batches of these rows; see :meth:`divided`."""
+        if not rows:
+            return
         # labels and ids are gathered for the epoch: at a millisecond per step, every operation of a step counts
-        order = order.to(self.labels.device)
-        labels, ids = self.labels[order].split(self.size), order.split(self.size)
-        for batch in zip(self._inputs(order, streams), labels, ids, strict=True):
+        order, sizes = torch.cat(list(rows)).to(self.labels.device), [len(batch) for batch in rows]
+        labels, ids = self.labels[order].split(sizes), order.split(sizes)
+        for batch in zip(self._inputs(rows, streams), labels, ids, strict=True):
             labelled = None if self.labelled is None else self.labelled[batch[2]]
             yield self.objective.prepare(Batch(*batch, labelled), streams.method)
 
-    def _inputs(self, order: Tensor, streams: EpochStreams) -> Iterator[Tensor]:
+    def _inputs(self, rows: Sequence[Tensor], streams: EpochStreams) -> Iterator[NetworkInputs]:
         """Yield the inputs of whole batches. Of streams, which are slow to decode, each process decodes its share."""
-        draws = self.augmentation, streams.augmentation
+        if self.most_tokens is not None:
+            yield from map(self.inputs.batch, rows)
+            return
+        draws, order = (self.augmentation, streams.augmentation), torch.cat(list(rows))
         if self.processes.size == 1 or not self.streamed:
             yield from self.inputs.batches(order, self.size, *draws)
             return
         for ids, inputs in own_batches(self.inputs, order, self.size, self.processes, *draws):
+            assert isinstance(inputs, Tensor)  # decoded images
             yield self.processes.assembled(inputs, len(ids))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -90,7 +90,8 @@ def estimate_run_time(run: RunSpec, dataset: Dataset, *, workers: int = 1, budge
     """
     devices = run.training.devices or 1
     with tempfile.TemporaryDirectory() as folder, quiet_machine(run.training.threads):
-        resolved = resolve(without_noise(of_one_process(run)), dataset.fingerprint)
+        longest = 1 if dataset.tokenizer is None else int(dataset.row_lengths.max())
+        resolved = resolve(without_noise(of_one_process(run, longest)), dataset.fingerprint)
         load = _Load()
         _trainer(resolved, dataset, Path(folder))  # the first one imports what later ones need
         trainer, setup = _timed(lambda: _trainer(resolved, dataset, Path(folder)))
@@ -98,7 +99,7 @@ def estimate_run_time(run: RunSpec, dataset: Dataset, *, workers: int = 1, budge
         per_row = _time_prediction(trainer, max(dataset.splits.values(), key=len), budget) / devices
         saving = _time_saving(trainer, Path(folder))
         slower = load.slowdown(run.training.threads, workers * devices)
-    length, rows = length_of(run, len(dataset.splits["train"])), _predicted_rows(run, dataset)
+    length, rows = length_of(run, dataset), _predicted_rows(run, dataset)
     setup += saving + epoch_seconds * length.epochs + (0.0 if devices == 1 else DEVICES_START)
     return RunTime(slower * setup, slower * step_seconds, length.steps, slower * rows * per_row)
 
@@ -136,8 +137,7 @@ def estimate_total_seconds(
         first = members[0].run
         time_of = estimate_run_time(first, dataset_of(first), workers=count, budget=budget)
         for run in members:
-            examples = len(dataset_of(run.run).splits["train"])
-            steps = length_of(run.run, examples).steps - steps_so_far(store, run.identity)
+            steps = length_of(run.run, dataset_of(run.run)).steps - steps_so_far(store, run.identity)
             known += time_of.seconds + (max(0, steps) - time_of.steps) * time_of.step_seconds
     total = known * len(runs) / sum(map(len, measured))
     if count == 1:
@@ -151,15 +151,24 @@ def without_noise(run: RunSpec) -> RunSpec:
     return run.model_copy(update={"noise": None, "teachers": teachers, "init_from": None, "init_head": None})
 
 
-def of_one_process(run: RunSpec) -> RunSpec:
-    """Return a run on one device with the rows of each batch that a process of a run on several devices computes."""
+def of_one_process(run: RunSpec, longest: int = 1) -> RunSpec:
+    """Return a run on one device with the rows of each batch that a process of a run on several devices computes.
+
+    Args:
+        run: the run.
+        longest: the number of tokens of the longest row, which a batch by tokens has at least.
+    """
     training = run.training
     if training.devices is None:
         return run
-    rows = math.ceil(training.batch_size / training.devices)
-    parts = None if training.accumulate is None else min(training.accumulate, rows)
-    training = training.changed(batch_size=rows, accumulate=parts, devices=None, sync_batch_norm=None)
-    teachers = None if run.teachers is None else tuple(of_one_process(teacher) for teacher in run.teachers)
+    alone: dict[str, Any] = {"devices": None, "sync_batch_norm": None}
+    if training.batch_tokens is not None:
+        alone["batch_tokens"] = max(longest, math.ceil(training.batch_tokens / training.devices))
+    else:
+        rows = alone["batch_size"] = math.ceil(training.batch_size / training.devices)
+        alone["accumulate"] = None if training.accumulate is None else min(training.accumulate, rows)
+    training = training.changed(**alone)
+    teachers = None if run.teachers is None else tuple(of_one_process(teacher, longest) for teacher in run.teachers)
     return run.model_copy(update={"training": training, "teachers": teachers})
 
 
@@ -247,7 +256,7 @@ def _predicted_rows(run: RunSpec, dataset: Dataset) -> int:
     every, total = run.training.evaluate_every, sum(map(len, dataset.splits.values()))
     if every is None:
         return total
-    epochs = length_of(run, len(dataset.splits["train"])).epochs
+    epochs = length_of(run, dataset).epochs
     return 2 * total + epochs // every * len(dataset.splits["validation"])
 
 

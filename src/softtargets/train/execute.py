@@ -124,7 +124,7 @@ def validate_setup(runs: Iterable[ResolvedRun], store: RunStore) -> None:
         check_devices(resolved.run, resolved.backend)
         check_loggers(resolved.run.training.loggers)
         dataset = load_cached(resolved.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
-        check_fit(resolved.run, dataset, length_of(resolved.run, len(dataset.splits["train"])))
+        check_fit(resolved.run, dataset, length_of(resolved.run, dataset))
     parts = {"data", "noise", "model", "optimizer", "objective", "augmentation", "init_from", "init_head"}
     distinct = {run.run.model_dump_json(include=parts): run for run in runs}
     for resolved in distinct.values():

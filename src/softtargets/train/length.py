@@ -11,6 +11,7 @@ from torch import nn
 from softtargets._errors import InputError, fail
 from softtargets.data.batches import check_augmentation
 from softtargets.data.dataset import Dataset
+from softtargets.data.tokens import TokenShape, token_batches
 from softtargets.runs.spec import RunSpec
 
 
@@ -27,9 +28,21 @@ class Length:
         return math.ceil(self.steps / self.steps_per_epoch)
 
 
-def length_of(run: RunSpec, train_examples: int) -> Length:
-    """Return the length of a run on a training split of this size. The last batch of an epoch may be smaller."""
-    per_epoch = math.ceil(train_examples / run.training.batch_size)
+def length_of(run: RunSpec, dataset: Dataset) -> Length:
+    """Return the length of a run on a data set. The last batch of an epoch may be smaller.
+
+    Raises:
+        InputError: batches by tokens of data that are not tokens, or of rows that are longer than a batch.
+    """
+    training, rows = run.training, dataset.splits["train"]
+    if training.batch_tokens is None:
+        per_epoch = math.ceil(len(rows) / training.batch_size)
+    elif dataset.tokenizer is None:
+        got = f"{training.batch_tokens} for '{dataset.name}'"
+        raise fail("training.batch_tokens", "left out for data without data.tokenizer", got, "use batch_size")
+    else:
+        # the number does not depend on the order of the rows
+        per_epoch = len(token_batches(dataset.row_lengths, rows, training.batch_tokens))
     return Length(run.training.steps or (run.training.epochs or 0) * per_epoch, per_epoch)
 
 
@@ -60,6 +73,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
     """Reject settings that do not fit the data set or the length of the run."""
     check_augmentation(run.augmentation, dataset)
+    _check_tokens(run, dataset)
     if run.training.evaluate_every is not None and len(dataset.splits["validation"]) == 0:
         raise fail("training.evaluate_every", "a validation split", "none", "set data.validation or drop the key")
     if (run.training.evaluate_every or 1) > length.epochs:
@@ -75,3 +89,14 @@ def check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
         key = "schedule.warmup_steps" if run.schedule.warmup is None else "schedule.warmup"
         got = f"{warmup} of {length.steps}"
         raise fail(key, "fewer than the steps of the run", got, "give a smaller value or train longer")
+
+
+def _check_tokens(run: RunSpec, dataset: Dataset) -> None:
+    """Require rows that are not longer than the network takes."""
+    if not isinstance(dataset.input_shape, TokenShape):
+        return
+    most, longest = run.model.most_tokens(dataset.input_shape, dataset.num_classes), int(dataset.row_lengths.max())
+    if most is not None and longest > most:
+        required = f"texts of at most {most} tokens, as many as '{run.model.name}' takes"
+        remedy = "set data.tokenizer.max_length with truncate = true, or take a network of more positions"
+        raise fail("data.tokenizer", required, f"{longest} in {dataset.longest_row}", remedy)

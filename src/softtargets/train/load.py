@@ -13,13 +13,15 @@ from softtargets._arrays import ArrayLike, array_function
 from softtargets._errors import fail, fail_type
 from softtargets._storage import read_regular, user_path
 from softtargets.data import Dataset, count_words
+from softtargets.data.batches import predicted_texts
 from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.sources import load_cached
+from softtargets.data.tokens import TokenShape, read_shape, to_device
 from softtargets.measures import measure_record
 from softtargets.runs.network import ROWS, WEIGHTS_ERRORS, TrainedModel, build_network, check_source, load_weights
 from softtargets.runs.record import read_history, read_predictions
 from softtargets.runs.spec import ResolvedRun, RunSpec
-from softtargets.runs.store import DAMAGE, MODEL, RESULT, SELECTED, SPEC, RunStore
+from softtargets.runs.store import DAMAGE, MODEL, RESULT, SELECTED, SPEC, TOKENIZERS, RunStore
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,8 +59,8 @@ class LoadedRun:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(C, H, W) for images, (D,) for a table or texts."""
-        return tuple(self.result["data"]["input_shape"])
+        """(C, H, W) for images, (D,) for a table or texts, a :class:`TokenShape` for texts that are tokens."""
+        return read_shape(self.result["data"]["input_shape"])
 
     @cached_property
     def history(self) -> tuple[dict[str, Any], ...]:
@@ -92,20 +94,26 @@ class LoadedRun:
     def preprocessing(self) -> Preprocessing:
         """How inputs are normalised: the statistics of the training split."""
         kept = self.result["data"].get("preprocessing")  # absent from records of earlier versions
-        return Preprocessing.of(self.dataset) if kept is None else Preprocessing.from_dict(kept)
+        if kept is None:
+            return Preprocessing.of(self.dataset)
+        paths = [self.folder / name for name in TOKENIZERS]
+        contents = [read_regular(path).decode() for path in paths if path.exists()]
+        most = self.specification.model.most_tokens(self.input_shape, len(self.class_names))
+        return Preprocessing.from_dict(kept, contents).limited(most)
 
     @array_function
-    def normalize(self, inputs: ArrayLike | Sequence[str]) -> Tensor:
-        """Return inputs as the network takes them: standardised by the training data; texts as TF-IDF vectors.
+    def normalize(self, inputs: ArrayLike | Sequence[str]) -> Any:
+        """Return inputs as the network takes them: standardised by the training data; texts as TF-IDF or tokens.
 
         Args:
             inputs: images (N, C, H, W) uint8, a table (N, D), or texts.
 
         Returns:
-            (N, ...) float32.
+            (N, ...) float32; for a run on tokens N rows of :class:`Tokens`.
 
         Raises:
-            InputError: if the shape is not that of the training inputs.
+            InputError: if the shape is not that of the training inputs, or a text has more tokens than the network
+                takes.
             InputTypeError: if they are of another type.
         """
         if isinstance(inputs, str) or not isinstance(inputs, Tensor | Sequence):
@@ -113,8 +121,10 @@ class LoadedRun:
                 "inputs", "a tensor, an array or a list of texts", type(inputs).__name__, "pass one of these"
             )
         if not isinstance(inputs, Tensor):
-            return self._vectors(inputs)
+            return self._read(inputs)
         shape = self.input_shape
+        if isinstance(shape, TokenShape):
+            raise fail_type("inputs", "a list of texts", "a tensor or an array", "pass the texts themselves")
         if len(shape) == 3:
             if inputs.dtype != torch.uint8:
                 required = "images of dtype uint8, from 0 to 255"
@@ -126,19 +136,24 @@ class LoadedRun:
             raise fail("inputs", required, tuple(inputs.shape), "pass rows like those of the training data")
         return self.preprocessing.on(inputs.device)(inputs)
 
-    def _vectors(self, texts: Sequence[str]) -> Tensor:
+    def _read(self, texts: Sequence[str]) -> Any:
+        normalise = self.preprocessing.on(torch.device("cpu"))
+        if self.preprocessing.kind == "tokens":
+            return normalise(self.preprocessing.tokenizers[0].encode(texts, lambda row: f"inputs[{row}]"))
         if self.preprocessing.kind != "texts":
             raise fail_type("inputs", "a tensor or an array", "a list", "use torch.tensor")
-        return self.preprocessing.on(torch.device("cpu"))(count_words(texts))
+        return normalise(count_words(texts))
 
     @array_function
     def logits(self, inputs: ArrayLike | Sequence[str]) -> Tensor:
         """Return the (N, K) float32 logits of inputs; see :meth:`normalize`. The rows are computed in batches."""
         device = next(self.network.parameters()).device
-        parts = [inputs[start : start + ROWS] for start in range(0, len(inputs), ROWS)]
+        shape = self.input_shape
+        rows = predicted_texts(shape.max_length, device) if isinstance(shape, TokenShape) else ROWS
+        parts = [inputs[start : start + rows] for start in range(0, len(inputs), rows)]
         if not parts:
             return torch.zeros(0, len(self.class_names))
-        return torch.cat([self.model.logits(self.normalize(part).to(device)).cpu() for part in parts])
+        return torch.cat([self.model.logits(to_device(self.normalize(part), device)).cpu() for part in parts])
 
     @array_function
     def predict_proba(self, inputs: ArrayLike | Sequence[str]) -> Tensor:
@@ -195,7 +210,7 @@ def load_run(folder: Path | str, *, selected: bool = False, device: torch.device
     check_source(resolved)
     data = result["data"]
     names = data.get("class_names")
-    network = build_network(resolved.run, tuple(data["input_shape"]), data["num_classes"])
+    network = build_network(resolved.run, read_shape(data["input_shape"]), data["num_classes"])
     _load_weights(network, folder / (SELECTED if selected else MODEL))
     model = TrainedModel(network, resolved).to(torch.device(device))
     if names is None:  # a record of an earlier version

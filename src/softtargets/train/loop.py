@@ -13,6 +13,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
 from softtargets.data.noise import ObservedLabels
+from softtargets.data.stream import StreamedImages
+from softtargets.data.tokens import NetworkInputs
 from softtargets.distill import TeacherCache
 from softtargets.matrices import Transition
 from softtargets.noise import TrainingDynamics
@@ -69,7 +71,7 @@ class Trainer:
         self.run, self.dataset, self.folder = run, dataset, folder
         self._identity = resolved.identity
         self.processes = processes or Processes()
-        self.length = length_of(run, len(dataset.splits["train"]))
+        self.length = length_of(run, dataset)
         check_fit(run, dataset, self.length)
         self.device = self.processes.device(resolved.backend)
         self.mixed = resolved.precision == "bfloat16"
@@ -115,8 +117,11 @@ class Trainer:
             self.mixed,
             self.processes,
         )
-        self.streamed = not isinstance(dataset.inputs, Tensor) or self.inputs.drawn_alone(run.augmentation)
-        settings = (run.training.batch_size, run.augmentation, self.processes)
+        streamed = isinstance(dataset.inputs, StreamedImages)
+        self.streamed = streamed or self.inputs.drawn_alone(run.augmentation)
+        tokens = None if dataset.tokenizer is None else dataset.row_lengths
+        sizes = (run.training.batch_size, tokens, run.training.batch_tokens)
+        settings = (*sizes, run.augmentation, self.processes)
         self._batches = TrainingBatches(self.inputs, self.streamed, self.labels, labelled, self.objective, *settings)
         self.selection = Selection(run.training.monitor or "accuracy", run.training.patience)
         every = run.training.snapshot_every
@@ -129,7 +134,7 @@ class Trainer:
         self._loggers = Loggers()
         self._interrupted: dict[str, Any] | None = None  # the part of an epoch before a checkpoint
 
-    def _query_average(self, inputs: Tensor) -> Tensor:
+    def _query_average(self, inputs: NetworkInputs) -> Tensor:
         """Return the logits of the running average of this run's own weights, (1, n, K)."""
         assert self.average is not None
         with torch.no_grad(), autocast(self.device, self.mixed):
@@ -190,13 +195,12 @@ class Trainer:
         self._started = time.monotonic()
         self.model.train()
         streams = EpochStreams(self.run.seeds, self.epoch, self.device, self.processes)
-        order, risks = streams.order(self.dataset.splits["train"]), list[Tensor]()
+        rows, risks = self._batches.divided(streams.order(self.dataset.splits["train"]), streams), list[Tensor]()
         if self._interrupted is not None:
             risks, self._interrupted = self._resume_epoch(self._interrupted, streams), None
-        first, per_batch = self.step - len(risks), self.run.training.batch_size
-        order = order[len(risks) * per_batch :][: (self.length.steps - self.step) * per_batch]
-        last = self.step + -(-len(order) // per_batch)
-        for batch in self._batches.of(order, streams):
+        first, rows = self.step - len(risks), rows[len(risks) :][: self.length.steps - self.step]
+        last = self.step + len(rows)
+        for batch in self._batches.of(rows, streams):
             set_learning_rates(self.optimizer, self._learning_rate_factor())
             due = self._journal is not None and self.step + 1 < last and self._journal.due
             risk, save = self._learner.step(batch, due)

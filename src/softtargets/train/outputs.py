@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from softtargets._checks import first_bad
 from softtargets.data.batches import Inputs
+from softtargets.data.tokens import count_rows
 from softtargets.losses import cross_entropy
 from softtargets.train.batches import own_batches
 from softtargets.train.processes import Processes
@@ -46,7 +47,8 @@ class Predictor:
         for ids, inputs in own_batches(self._inputs, rows, self.rows, self._processes):
             with torch.no_grad(), autocast(self._inputs.device, self._mixed):
                 # a process without rows of a small last batch predicts one, to know the number of classes
-                logits = model(inputs if len(inputs) else self._inputs.batch(ids[:1])).float()[: len(inputs)]
+                count = count_rows(inputs)
+                logits = model(inputs if count else self._inputs.batch(ids[:1])).float()[:count]
             yield self._processes.assembled(logits, len(ids))
 
     def logits(self, model: nn.Module, rows: Tensor) -> Tensor:

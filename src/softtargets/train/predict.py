@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail
-from softtargets.data.batches import PREDICTED_ROWS, Inputs, predicted_images
+from softtargets.data.batches import PREDICTED_ROWS, Inputs, predicted_images, predicted_texts
 from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.predictions.writing import open_writer, output_path
 from softtargets.data.rows import open_rows
 from softtargets.data.spec import DataSpec
+from softtargets.data.tokens import NetworkInputs, TokenShape
 from softtargets.metrics.arguments import Kind
 from softtargets.runs.finding import find_run
 from softtargets.runs.machine import quiet_machine
@@ -147,7 +148,7 @@ def predict_run(
 class _Block:
     """Normalised inputs on the device, the labels and the files of some rows."""
 
-    inputs: Tensor
+    inputs: NetworkInputs
     labels: Tensor | None
     files: tuple[str, ...] | None = None
 
@@ -173,6 +174,8 @@ def _source(data: str, trained: LoadedRun, options: PredictOptions, device: torc
     splits = _chosen(options.split, rows.splits, data)
     normalise, view = trained.preprocessing.on(device), trained.preprocessing.view
     size = PREDICTED_ROWS if view is None else predicted_images(4 * view.channels * math.prod(view.test), device)
+    if isinstance(trained.input_shape, TokenShape):
+        size = predicted_texts(trained.input_shape.max_length, device)
 
     def blocks() -> Iterator[_Block]:
         for block in rows.blocks(splits, size):

@@ -65,7 +65,7 @@ def train_all(
 
 def _steps(run: ResolvedRun, store: RunStore) -> int:
     dataset = load_cached(run.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
-    return length_of(run.run, len(dataset.splits["train"])).steps
+    return length_of(run.run, dataset).steps
 
 
 def _train_wave(

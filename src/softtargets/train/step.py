@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from softtargets._errors import InputError
+from softtargets.data.tokens import Pairs, Tokens, device_of, rows_at
 from softtargets.noise import TrainingDynamics
 from softtargets.objectives import Batch, Objective
 from softtargets.runs.training import TrainingSpec
@@ -158,7 +159,7 @@ class Learner:
         The gradient of its loss then reaches the rows of this process, and the sum over the processes is that of the
         whole batch.
         """
-        device, rows = batch.inputs.device, len(batch.labels)
+        device, rows = device_of(batch.inputs), len(batch.labels)
         own = self.processes.share(rows)
         if self.processes.size == 1:
             with autocast(device, self.mixed):
@@ -168,7 +169,7 @@ class Learner:
             logits = torch.zeros(0, self.num_classes, device=device, requires_grad=True)
         else:
             with autocast(device, self.mixed):
-                logits = self.model(batch.inputs[own])
+                logits = self.model(rows_at(batch.inputs, own))
         whole = self.processes.assembled(logits.detach().float(), rows).to(logits.dtype)
         return torch.cat([whole[: own.start], logits, whole[own.stop :]])
 
@@ -187,6 +188,8 @@ def _rows(batch: Batch, rows: slice) -> Batch:
     """Return some rows of a batch, with what the objective has prepared for them."""
 
     def taken(value: Any) -> Any:
+        if isinstance(value, Tokens | Pairs):
+            return value.rows(rows)
         if isinstance(value, tuple):
             return tuple(map(taken, value))
         return value[rows] if isinstance(value, Tensor | Targets) else value

@@ -37,6 +37,10 @@ class EpochStreams:
         """Return the rows in the order of this epoch."""
         return rows[torch.randperm(len(rows), generator=generator("order", self._seeds.order, self._epoch))]
 
+    def order_of_batches(self, count: int) -> Tensor:
+        """Return the order of batches whose rows are sorted by length, (count,) int64."""
+        return torch.randperm(count, generator=generator("order of batches", self._seeds.order, self._epoch))
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state of every generator; of the global ones, a row for each process."""
         processes = self._processes

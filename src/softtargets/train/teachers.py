@@ -12,6 +12,7 @@ from softtargets._errors import InputError
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
 from softtargets.data.spec import AugmentationSpec
+from softtargets.data.tokens import NetworkInputs, rows_at
 from softtargets.distill import CacheSource, Sampled, TeacherCache, TopK, write_cache
 from softtargets.objectives import TeacherFn
 from softtargets.runs.network import ROWS, TrainedModel, load_trained
@@ -30,7 +31,7 @@ def teacher_of(
     inputs: Inputs,
     teachers: Sequence[TrainedModel] | Sequence[TeacherCache],
     processes: Processes,
-    average: Callable[[Tensor], Tensor],
+    average: Callable[[NetworkInputs], Tensor],
 ) -> TeacherFn:
     """Return the function that answers for a run's teachers.
 
@@ -54,7 +55,7 @@ def teacher_of(
     return precompute_logits(query, inputs, dataset.splits["train"], len(dataset.labels))
 
 
-def query_online(query: Callable[[Tensor], Tensor], processes: Processes) -> TeacherFn:
+def query_online(query: Callable[[NetworkInputs], Tensor], processes: Processes) -> TeacherFn:
     """Query teachers on each batch, with the same augmentation as the student's. Each process queries for its own rows.
 
     Args:
@@ -64,16 +65,16 @@ def query_online(query: Callable[[Tensor], Tensor], processes: Processes) -> Tea
     if processes.size == 1:
         return lambda ids, inputs: query(inputs)
 
-    def shared(ids: Tensor, inputs: Tensor) -> Tensor:
+    def shared(ids: Tensor, inputs: NetworkInputs) -> Tensor:
         own = processes.share(len(ids))
         # a process without rows still has to know the shape
-        logits = query(inputs[own]) if own.stop > own.start else query(inputs[:1])[:, :0]
+        logits = query(rows_at(inputs, own)) if own.stop > own.start else query(rows_at(inputs, slice(1)))[:, :0]
         return processes.assembled(logits, len(ids), dim=1)
 
     return shared
 
 
-def together(teachers: Sequence[TrainedModel]) -> Callable[[Tensor], Tensor]:
+def together(teachers: Sequence[TrainedModel]) -> Callable[[NetworkInputs], Tensor]:
     """Return a function from (n, ...) inputs to the (M, n, K) logits of all teachers."""
     return lambda inputs: torch.stack([teacher.logits(inputs) for teacher in teachers])
 

@@ -18,7 +18,7 @@ from softtargets.runs.machine import environment
 from softtargets.runs.network import TrainedModel, load_trained
 from softtargets.runs.record import Predictions, read_predictions
 from softtargets.runs.spec import ResolvedRun, RunSpec
-from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, SNAPSHOTS, RunStore
+from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, SNAPSHOTS, TOKENIZERS, RunStore
 from softtargets.runs.streams import generator
 from softtargets.train.graph import pretraining_of
 from softtargets.train.loop import Trainer
@@ -72,6 +72,8 @@ def _write_outputs(trainer: Trainer, observed: ObservedLabels, folder: Path) -> 
     predictions = _predictions(trainer, observed)
     if first:
         write_atomically(folder / MODEL, save(_weights(trainer)))
+        for tokenizer, name in zip(dataset.tokenizers, TOKENIZERS, strict=False):
+            write_atomically(folder / name, tokenizer.content.encode())
         if trainer.snapshots is not None:
             write_atomically(folder / SNAPSHOTS, save(trainer.snapshots.joined()))
     selected = trainer.selection.selected

@@ -3,6 +3,7 @@
 import torch
 
 from softtargets import noise
+from softtargets._errors import fail
 from softtargets._spec import Fraction
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
@@ -17,6 +18,9 @@ class InstanceNoise(NoiseKind):
     spread: Fraction = 0.1
 
     def observe(self, dataset: Dataset, generator: torch.Generator) -> ObservedLabels:
+        if dataset.tokenizer is not None:
+            remedy = "use another kind of noise, or remove data.tokenizer"
+            raise fail("noise", "inputs that are numbers, for 'instance'", "rows of tokens", remedy)
         rows = torch.cat([dataset.splits[split] for split in self.splits])
         model = noise.instance_dependent(
             Inputs(dataset, torch.device("cpu")).batch(rows).flatten(1),  # the inputs of a model
