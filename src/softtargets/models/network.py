@@ -47,6 +47,8 @@ class ModelSpec(NamedSpec):
     places: ClassVar[tuple[str, ...]] = ("init_from",)
     #: Whether precision "auto" may be bfloat16 for this network.
     reduced_precision: ClassVar[bool] = True
+    #: The rows of tokens that the network writes: translations ("pairs"), the inputs themselves ("texts"), or none.
+    writes: ClassVar[Literal["pairs", "texts"] | None] = None
 
     init_from: str | None = Field(default=None, min_length=1)
     init_head: Literal["new", "kept"] | None = None
