@@ -26,6 +26,7 @@ from softtargets.runs.schedules import SHAPES, ScheduleSpec, schedule_factor, sh
         ({"name": "cosine", "warmup_steps": 2, "after_warmup": True}, [0.5, 1, 1, 0.5]),
         ({"name": "linear", "warmup": 0.5, "after_warmup": True}, [0.5, 1, 1, 0.5]),
         ({"name": "linear", "warmup": 0.5}, [0.5, 0.75, 0.5, 0.25]),
+        ({"name": "inverse_sqrt", "warmup": 0.5}, [0.5, 1, 1, math.sqrt(0.5 / 0.75)]),
     ],
 )
 def test_schedules(spec, expected) -> None:
@@ -38,6 +39,14 @@ def test_muellers_drops_fall_where_the_paper_says() -> None:
     spec = ScheduleSpec.parse({"name": "step", "milestones": [0.5, 0.75]})
     found = [schedule_factor(spec, step, 64_000) for step in (31_999, 32_000, 47_999, 48_000)]
     assert found == pytest.approx([1, 0.1, 0.1, 0.01])
+
+
+def test_the_inverse_square_root_is_that_of_vaswani() -> None:
+    """d^-0.5 min(step^-0.5, step warmup^-1.5) over its largest value, 4,000 of 100,000 steps of warm-up (Eq. 3)."""
+    spec = ScheduleSpec.parse({"name": "inverse_sqrt", "warmup": 0.04})
+    for step in (10, 3_999, 4_001, 50_000, 99_999):
+        expected = min((step + 1) ** -0.5, (step + 1) * 4000**-1.5) / 4000**-0.5
+        assert schedule_factor(spec, step, 100_000) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +91,7 @@ def test_an_epoch_ends_exactly_where_its_steps_do() -> None:
         ),
         ({"name": "step", "milestone_epochs": [3, 2]}, "milestone_epochs: increasing epochs; got [3, 2]; sort them"),
         ({"warmup": 0.1, "warmup_steps": 3}, "warmup: either this or warmup_steps; got warmup=0.1, warmup_steps=3; "),
+        ({"name": "inverse_sqrt"}, "warmup: a fraction of the steps with the schedule 'inverse_sqrt', without"),
         ({"after_warmup": True}, "after_warmup: given with a warm-up; got True; give warmup_steps or warmup"),
     ],
 )

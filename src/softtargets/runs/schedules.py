@@ -27,6 +27,7 @@ class ScheduleSpec(Spec):
     cosine: (1 + cos(pi t)) / 2
     polynomial: (1 - t) ^ power
     exponential: factor ^ floor(epochs done / every_epochs)
+    inverse_sqrt: sqrt(w / max(t, w)), w the fraction `warmup` (Vaswani et al. 2017, Eq. 3)
     triangular: from `start_factor` (default 0) at t = 0 up to 1 at t = `peak`, then down to 0, both linearly
 
     `final_factor` (default 0) is where linear, cosine, polynomial and triangular end: f becomes final_factor +
@@ -88,6 +89,9 @@ class ScheduleSpec(Spec):
         if self.warmup is not None and self.warmup_steps:
             got = f"warmup={self.warmup:g}, warmup_steps={self.warmup_steps}"
             raise fail("warmup", "either this or warmup_steps", got, "drop one of the two")
+        if self.name == "inverse_sqrt" and (not self.warmup or self.after_warmup):
+            required = "a fraction of the steps with the schedule 'inverse_sqrt', without after_warmup"
+            raise fail("warmup", required, self.warmup, "give one, such as 0.04")
         if self.after_warmup and not (self.warmup or self.warmup_steps):
             raise fail("after_warmup", "given with a warm-up", True, "give warmup_steps or warmup, or drop it")
         return self
@@ -160,6 +164,12 @@ def _exponential(spec: ScheduleSpec, share: float, epochs: float) -> float:
     assert spec.every_epochs is not None
     # 2.4 epochs are 0.6 * 4, and less than that in floating point
     return spec.factor ** math.floor(epochs / spec.every_epochs + 1e-9)
+
+
+@shape("inverse_sqrt")
+def _inverse_sqrt(spec: ScheduleSpec, share: float, epochs: float) -> float:
+    assert spec.warmup
+    return math.sqrt(spec.warmup / max(share, spec.warmup))
 
 
 @shape("triangular", needs=("peak",), takes=("start_factor", "final_factor"))
