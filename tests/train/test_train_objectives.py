@@ -113,7 +113,7 @@ def test_rows_without_a_label_are_trained_on_without_it(small_run, tmp_path, obj
         some = replace(dataset, labels=labels, labelled=labelled)
         trainer = loop.Trainer(resolved, some, clean_labels(some), tmp_path)
         trainer.train(checkpoint_seconds=60)
-        weights.append(trainer.predict(dataset.splits["test"]))
+        weights.append(trainer.predict(dataset.splits["test"])["logits"])
     assert torch.equal(weights[0], weights[1])
     assert torch.isfinite(weights[0]).all()
     plain = small_run()

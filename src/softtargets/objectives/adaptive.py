@@ -19,6 +19,7 @@ class ScheduledSmoothing(Ramp):
     The change begins after the share `ramp_from` of the training and is complete after `ramp_to`.
     """
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"adaptive-smoothing": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -49,6 +50,7 @@ class AdaptiveSmoothing(Objective):
 class ConfidenceSmoothing(AdaptiveSmoothing):
     """Label smoothing that grows with the confidence, from 0 at 1 / K to `maximum` at 1 (our formulation)."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"adaptive-smoothing": ""}
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -64,6 +66,7 @@ class MarginSmoothing(AdaptiveSmoothing):
     The smoothing is 0 without a lead and `maximum` at a lead of `margin` or more.
     """
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"adaptive-smoothing": ""}
 
     margin: Positive = 10.0

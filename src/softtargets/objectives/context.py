@@ -25,8 +25,10 @@ class Batch:
 
     Args:
         inputs: (N, ...) float, normalised and augmented; or N rows of tokens.
-        labels: (N,) int64, observed. The label of a row without one may be any number.
-        ids: (N,) int64, rows of the data set.
+        labels: (N,) int64, observed. The label of a row without one may be any number. Of rows of tokens that a network
+            writes, (T,) for all T tokens that it predicts: each of them is an example.
+        ids: (N,) int64, rows of the data set; (T,) for the row of each token.
+        counts: (N,) int64, the number of predicted tokens of each row of such inputs; otherwise None.
         labelled: (N,) bool, False for a row without a label; None: all rows have one.
         targets: made by an objective that smooths, mixes or redraws labels; None: the objective uses `labels`.
         teacher_logits: (n, K), of a teacher that was queried with these inputs; None if there is no teacher.
@@ -40,6 +42,7 @@ class Batch:
     targets: Targets | None = None
     teacher_logits: Tensor | None = None
     teacher_targets: tuple[Targets, ...] = ()
+    counts: Tensor | None = None
 
     @property
     def labels_or_targets(self) -> Tensor | Targets:
@@ -105,6 +108,7 @@ class ObjectiveContext:
         epochs: number of epochs of the whole training; schedules are shares of it.
         teacher: (ids, inputs) -> (M, n, K) logits of the run's M teachers, or M Targets if a cache keeps less; None if
             there are no teachers.
+        sequences: whether the examples are the tokens of rows that the network writes.
         data: facts about the training data, for objectives that use class frequencies, class names, texts or files.
     """
 
@@ -115,6 +119,7 @@ class ObjectiveContext:
     epochs: int = 1
     teacher: TeacherFn | None = None
     data: TrainingData | None = None
+    sequences: bool = False
 
     def require_data(self, user: str) -> TrainingData:
         """Return the facts about the training data.

@@ -16,6 +16,7 @@ from softtargets.objectives.objective import Objective, objective
 class SmoothedCrossEntropy(Objective):
     """Cross entropy, with label smoothing in the stated convention."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"cross-entropy": "", "label-smoothing": "smoothing = 0.1"}
     takes_soft_targets: ClassVar[bool] = True
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from torch import Tensor
 
 from softtargets import distill, losses
 from softtargets._errors import fail
 from softtargets._spec import Fraction, NonNegative, Positive
 from softtargets.matrices import Transition
+from softtargets.models.decoding import Search
 from softtargets.objectives.context import Batch, ObjectiveContext, Predictions
 from softtargets.objectives.objective import objective
 from softtargets.objectives.schedules import Scheduled
@@ -33,9 +34,13 @@ class Distillation(Scheduled):
     `transition` corrects the student's predictions: our reading of label smoothing and forward correction on the
     student in Lukasik et al. 2020, Table 6. With a `cache` the teachers are queried once for all students. If the cache
     keeps only some classes, or samples, the cross entropy is minimised, which differs from the divergence by a
-    constant. For a training row without a label the terms with labels are left out, which is all of "dkd".
+    constant. With `beam`, for sentence pairs, the teacher translates the training sources by beam search with so many
+    outputs (1: greedy search), and its translations take the place of the references: with `weight` 0 this is
+    sequence-level distillation (Kim and Rush 2016). For a training row without a label the terms with labels are left
+    out, which is all of "dkd".
     """
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {
         "knowledge-distillation": "temperature = 4.0",
         "distillation-at-temperature-1": "",
@@ -64,6 +69,7 @@ class Distillation(Scheduled):
     transition: AnyTransition | None = None
     source: Literal["runs", "average"] = "runs"
     cache: CacheSpec | None = None
+    beam: Annotated[int, Field(ge=1, le=100)] | None = None
     _transition: Transition | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
@@ -87,6 +93,13 @@ class Distillation(Scheduled):
             raise fail("scale", f"not given with loss = '{self.loss}'", f"'{self.scale}'", "drop it or use 'kl'")
         if self.loss == "mse" and self.temperature != 1:
             raise fail("temperature", "1 with loss = 'mse'", f"{self.temperature:g}", "drop it or use 'kl'")
+        return self
+
+    @model_validator(mode="after")
+    def _translations_are_of_runs(self) -> Self:
+        if self.beam is not None and self.source == "average":
+            remedy = "drop beam: a running average changes after every step"
+            raise fail("beam", "left out with source = 'average'", self.beam, remedy)
         return self
 
     @model_validator(mode="after")
@@ -139,6 +152,10 @@ class Distillation(Scheduled):
     def caches_teachers(self) -> bool:
         return self.cache is not None
 
+    @property
+    def translates(self) -> Search | None:
+        return None if self.beam is None else Search(self.beam)
+
     def cache_settings(self, num_classes: int) -> dict[str, Any]:
         assert self.cache is not None
         # A cache of all classes is at temperature 1, so that students at any temperature share it.
@@ -170,6 +187,8 @@ class Distillation(Scheduled):
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> Batch:
         assert self._context.teacher is not None
+        if self._is_taught_by_translations:
+            return batch
         said = self._context.teacher(batch.ids, batch.inputs)
         if isinstance(said, tuple):
             return replace(batch, teacher_targets=said)
@@ -179,6 +198,8 @@ class Distillation(Scheduled):
         teacher_logits, labels, share = batch.teacher_logits, batch.labels, self.share_of_labels
         if batch.labelled is not None:
             labels, share = labels.masked_fill(~batch.labelled, 0), share * batch.labelled.float()
+        if self._is_taught_by_translations:
+            return share * self._of_labels(logits, labels)
         if teacher_logits is None:
             taught = self._of_targets(logits, batch.teacher_targets)
         elif self.loss == "mse":
@@ -194,6 +215,11 @@ class Distillation(Scheduled):
         # the term of the labels uses the logits themselves, as in the code of Sun et al. 2024
         own = self.teacher_weight * taught
         return own if self.share_of_labels == 0 else own + share * self._of_labels(logits, labels)
+
+    @property
+    def _is_taught_by_translations(self) -> bool:
+        """Whether the teacher's probabilities are not used, but its translations."""
+        return self.beam is not None and self.weight == 0
 
     def _decoupled(self, logits: Tensor, teacher_logits: Tensor, labels: Tensor, labelled: Tensor | None) -> Tensor:
         return distill.dkd_loss(

@@ -15,6 +15,7 @@ from softtargets.objectives.objective import Objective, objective
 class Focal(Objective):
     """Focal loss: cross entropy scaled by (1 - p_label)^gamma."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"focal-loss": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -28,6 +29,7 @@ class Focal(Objective):
 class DualFocal(Objective):
     """Dual focal loss: focal loss that also widens the gap to the next less probable class (Tao et al. 2023)."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"dual-focal-loss": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -44,6 +46,7 @@ class SampleDependentFocal(Objective):
     The defaults are FLSD-53.
     """
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"sample-dependent-focal-loss": ""}
     takes_soft_targets: ClassVar[bool] = True
 

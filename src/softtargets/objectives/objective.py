@@ -11,6 +11,7 @@ from torch import Tensor
 from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register
 from softtargets.losses import reduce
+from softtargets.models.decoding import Search
 from softtargets.objectives.context import Batch, ObjectiveContext, Predictions
 from softtargets.objectives.files import fingerprint_of
 from softtargets.objectives.transitions import EstimatedTransition
@@ -31,6 +32,9 @@ class Objective(NamedSpec):
     uses_unlabelled: ClassVar[bool] = False
     # whether `losses` uses `Batch.labels_or_targets`, so that mixup and CutMix can mix targets for it
     takes_soft_targets: ClassVar[bool] = False
+    # whether the examples may be tokens of rows that a network writes: each loss is a function of the logits and the
+    # label of one token, and nothing is kept for an example or a pair of classes
+    takes_sequences: ClassVar[bool] = False
     # fields that may hold the path of a file, whose content `fingerprint` represents
     places: ClassVar[tuple[str, ...]] = ()
 
@@ -40,8 +44,8 @@ class Objective(NamedSpec):
         """Return a copy that is ready to train.
 
         Raises:
-            InputError: if the context lacks something that this objective needs, or does not fit it, or if training
-                rows have no label and it does not use such rows.
+            InputError: if the context lacks something that this objective needs, or does not fit it; if training rows
+                have no label and it does not use such rows; if the examples are tokens and it does not take these.
         """
         data = context.data
         if data is not None and len(data.labelled_train) < len(data.train) and not self.uses_unlabelled:
@@ -50,6 +54,10 @@ class Objective(NamedSpec):
             raise fail(
                 "objective", f"one that uses rows without a label: {known}", got, "use one of these, or label them"
             )
+        if context.sequences and not self.takes_sequences:
+            known = ", ".join(name for name, kind in OBJECTIVES.items() if kind.takes_sequences)
+            required = f"one whose loss is computed for each token on its own: {known}"
+            raise fail("objective", required, f"'{self.name}'", "use one of these for data with data.target")
         copy = self.model_copy()
         copy._context = context
         copy.begin(context)
@@ -134,6 +142,11 @@ class Objective(NamedSpec):
     def caches_teachers(self) -> bool:
         """Whether the teachers are queried once for all students instead of during training."""
         return False
+
+    @property
+    def translates(self) -> Search | None:
+        """The search by which the teacher translates training sources; None: the references are learned."""
+        return None
 
     def cache_settings(self, num_classes: int) -> dict[str, Any]:
         """Return what a cache of the teachers' outputs keeps, and its temperature; both are part of its key."""

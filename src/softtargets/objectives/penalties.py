@@ -16,6 +16,7 @@ from softtargets.objectives.objective import Objective, objective
 class ConfidencePenalty(Objective):
     """Cross entropy plus a penalty on predictions of low entropy."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"confidence-penalty": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -66,6 +67,7 @@ class EarlyLearning(Objective):
 class MbLSPenalty(Objective):
     """MbLS: cross entropy plus a penalty on logits more than a margin below the largest (Liu et al. 2022)."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"margin-based-label-smoothing": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -85,6 +87,7 @@ class ACLSPenalty(Objective):
     `others_weight` are lambda_1 and lambda_2 of the paper.
     """
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"adaptive-and-conditional-label-smoothing": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -104,6 +107,7 @@ class ACLSPenalty(Objective):
 class LogitPenalty(Objective):
     """Cross entropy plus `weight` times the sum of the squared logits; the default is the one for ImageNet."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"logit-penalty": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -120,6 +124,7 @@ class SmoothingRegularizer(Objective):
     Label smoothing by r is 1 - r times this, with weight = r / ((1 - r) K).
     """
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"smoothing-regularizer": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -137,6 +142,7 @@ class ZipfPenalty(Objective):
     Cross entropy plus `weight` times the penalty. Ranks are those of the logits, and wrong predictions are included.
     """
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"zipf-label-smoothing": ""}
 
     weight: NonNegative = 0.1

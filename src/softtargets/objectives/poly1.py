@@ -15,6 +15,7 @@ from softtargets.objectives.objective import Objective, objective
 class Poly1(Objective):
     """Poly-1 loss: cross entropy plus epsilon (1 - p_label)."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"poly-1-loss": ""}
     takes_soft_targets: ClassVar[bool] = True
 

@@ -20,6 +20,7 @@ from softtargets.objectives.schedules import Ramped
 class ActivePassive(Objective):
     """APL: normalized plus reverse cross entropy; weights 1 and 1 on CIFAR-10, 10 and 0.1 on CIFAR-100."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"active-passive-loss": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -43,6 +44,7 @@ class Bootstrapping(Objective):
     The default weight of the label is 0.95 for "soft" and 0.8 for "hard".
     """
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"bootstrapping": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -90,6 +92,7 @@ class Cores(Ramped):
 class GeneralizedCrossEntropy(Objective):
     """GCE (L_q loss): from cross entropy at q = 0 to mean absolute error at q = 1."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"generalized-cross-entropy": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -103,6 +106,7 @@ class GeneralizedCrossEntropy(Objective):
 class MeanAbsoluteError(Objective):
     """Mean absolute error: 1 - p_label."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"mean-absolute-error": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -114,6 +118,7 @@ class MeanAbsoluteError(Objective):
 class NormalizedCrossEntropy(Objective):
     """NCE: the loss of the label divided by the sum of the losses of all labels (Ma et al. 2020)."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"normalized-cross-entropy": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -151,6 +156,7 @@ class Peer(Ramped):
 class ReverseCrossEntropy(Objective):
     """RCE: cross entropy with prediction and label exchanged, where log 0 is replaced by -9.21 (Wang et al. 2019)."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"symmetric-cross-entropy": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -162,6 +168,7 @@ class ReverseCrossEntropy(Objective):
 class SymmetricCrossEntropy(Objective):
     """SCE: cross entropy plus reverse cross entropy; weights 0.1 and 1 on CIFAR-10, 6 and 0.1 on CIFAR-100."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"symmetric-cross-entropy": ""}
     takes_soft_targets: ClassVar[bool] = True
 

@@ -19,6 +19,7 @@ from softtargets.objectives.schedules import Scheduled
 class LabelRelaxation(Objective):
     """Label relaxation: 0 once the label has probability 1 - smoothing (Lienen & Hüllermeier 2021)."""
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"label-relaxation": ""}
 
     smoothing: Fraction = 0.1
@@ -64,6 +65,7 @@ class MaxSuppression(Scheduled):
     The authors reach the final value in the last epoch; here it would be reached at the end of it.
     """
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"max-suppression": ""}
     takes_soft_targets: ClassVar[bool] = True
 
@@ -82,6 +84,7 @@ class NegativeSmoothing(Scheduled):
     The floor of the probabilities bounds it; with floor = 0 it is unbounded below.
     """
 
+    takes_sequences: ClassVar[bool] = True
     pages: ClassVar[Mapping[str, str]] = {"negative-smoothing": ""}
     takes_soft_targets: ClassVar[bool] = True
 

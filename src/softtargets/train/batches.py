@@ -9,6 +9,7 @@ from torch import Tensor
 from softtargets.data.batches import Inputs
 from softtargets.data.spec import AugmentationSpec
 from softtargets.data.tokens import NetworkInputs, rows_at, token_batches
+from softtargets.models.sequences import token_counts, token_labels
 from softtargets.objectives import Batch, Objective
 from softtargets.train.processes import Processes
 from softtargets.train.streams import EpochStreams
@@ -44,6 +45,7 @@ class TrainingBatches:
         streamed: whether the inputs are decoded or augmented one by one for each batch.
         labels: (N,) int64, the observed labels of the data set, on the device.
         labelled: (N,) bool, False for a row without a label; None: all rows have one.
+        sequences: whether the network writes rows of tokens, which are the labels.
         objective: started.
         size: number of rows of a batch.
         tokens: (N,) int64, the number of tokens of each row of the data set, for batches by tokens; otherwise None.
@@ -56,6 +58,7 @@ class TrainingBatches:
     streamed: bool
     labels: Tensor
     labelled: Tensor | None
+    sequences: bool
     objective: Objective
     size: int
     tokens: Tensor | None
@@ -79,7 +82,8 @@ class TrainingBatches:
         labels, ids = self.labels[order].split(sizes), order.split(sizes)
         for batch in zip(self._inputs(rows, streams), labels, ids, strict=True):
             labelled = None if self.labelled is None else self.labelled[batch[2]]
-            yield self.objective.prepare(Batch(*batch, labelled), streams.method)
+            made = _of_tokens(batch[0], batch[2]) if self.sequences else Batch(*batch, labelled)
+            yield self.objective.prepare(made, streams.method)
 
     def _inputs(self, rows: Sequence[Tensor], streams: EpochStreams) -> Iterator[NetworkInputs]:
         """Yield the inputs of whole batches. Of streams, which are slow to decode, each process decodes its share."""
@@ -93,3 +97,10 @@ class TrainingBatches:
         for ids, inputs in own_batches(self.inputs, order, self.size, self.processes, *draws):
             assert isinstance(inputs, Tensor)  # decoded images
             yield self.processes.assembled(inputs, len(ids))
+
+
+def _of_tokens(inputs: NetworkInputs, ids: Tensor) -> Batch:
+    """Return a batch whose examples are the tokens of rows that a network writes."""
+    assert not isinstance(inputs, Tensor)
+    counts = token_counts(inputs)
+    return Batch(inputs, token_labels(inputs), ids.repeat_interleave(counts), counts=counts)

@@ -253,7 +253,9 @@ def _time_saving(trainer: Trainer, folder: Path) -> float:
 
 def _predicted_rows(run: RunSpec, dataset: Dataset) -> int:
     """Return how many rows a run predicts: every split at the end, and the validation split while it trains."""
-    every, total = run.training.evaluate_every, sum(map(len, dataset.splits.values()))
+    # of tokens that a network writes, the training split is not predicted
+    splits = {name: len(rows) for name, rows in dataset.splits.items() if not (dataset.is_sequence and name == "train")}
+    every, total = run.training.evaluate_every, sum(splits.values())
     if every is None:
         return total
     epochs = length_of(run, dataset).epochs

@@ -12,6 +12,7 @@ from softtargets._errors import InputError, fail
 from softtargets.data.batches import check_augmentation
 from softtargets.data.dataset import Dataset
 from softtargets.data.tokens import TokenShape, token_batches
+from softtargets.models import MODELS
 from softtargets.runs.spec import RunSpec
 
 
@@ -74,6 +75,7 @@ def check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
     """Reject settings that do not fit the data set or the length of the run."""
     check_augmentation(run.augmentation, dataset)
     _check_tokens(run, dataset)
+    _check_sequences(run, dataset)
     if run.training.evaluate_every is not None and len(dataset.splits["validation"]) == 0:
         raise fail("training.evaluate_every", "a validation split", "none", "set data.validation or drop the key")
     if (run.training.evaluate_every or 1) > length.epochs:
@@ -89,6 +91,33 @@ def check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:
         key = "schedule.warmup_steps" if run.schedule.warmup is None else "schedule.warmup"
         got = f"{warmup} of {length.steps}"
         raise fail(key, "fewer than the steps of the run", got, "give a smaller value or train longer")
+
+
+def _check_sequences(run: RunSpec, dataset: Dataset) -> None:
+    """Require a network for rows of tokens that are written, and reject settings that are not defined for them."""
+    kind = ("pairs" if dataset.is_pair else "texts") if dataset.is_sequence else None
+    if kind != run.model.writes:
+        known = ", ".join(name for name, model in MODELS.items() if model.writes == kind)
+        what = {"pairs": "sentence pairs", "texts": "texts without labels", None: "data with labels"}[kind]
+        required = f"a network for {what}{f': {known}' if kind else ''}"
+        remedy = "use another network, or other settings of data.source and data.target"
+        raise fail("model.name", required, f"'{run.model.name}' for '{dataset.name}'", remedy)
+    if run.objective.translates is not None and kind != "pairs":
+        raise fail("objective.beam", "left out for data without sentence pairs", "given", "remove the key")
+    if run.objective.translates is not None and len(run.teachers or ()) != 1:
+        raise fail("teachers", "one teacher, which translates", len(run.teachers or ()), "remove the others")
+    if kind is None:
+        return
+    refused = {
+        "noise": run.noise,
+        "training.devices": run.training.devices,
+        "training.dynamics": run.training.dynamics or None,
+        "objective.cache": "one" if run.objective.caches_teachers else None,
+    }
+    for key, given in refused.items():
+        if given is not None:
+            got = f"'{given.name}'" if key == "noise" and run.noise is not None else given
+            raise fail(key, "left out where the network writes rows of tokens (data.target)", got, "remove the key")
 
 
 def _check_tokens(run: RunSpec, dataset: Dataset) -> None:

@@ -29,7 +29,7 @@ from softtargets.train.batches import TrainingBatches
 from softtargets.train.checkpoints import Journal, read_checkpoint
 from softtargets.train.length import Length, check_fit, check_test_size, length_of
 from softtargets.train.optimizers import build_optimizer, set_learning_rates
-from softtargets.train.outputs import DivergedError, Predictor, accuracy_and_nll, finite_losses
+from softtargets.train.outputs import TOKEN_SUMS, DivergedError, Predictor, accuracy_and_nll, finite_losses
 from softtargets.train.processes import Processes
 from softtargets.train.selection import Selection
 from softtargets.train.starting import load_start
@@ -93,6 +93,7 @@ class Trainer:
             epochs=self.length.epochs,
             teacher=teacher_of(run, dataset, self.inputs, teachers or (), self.processes, self._query_average),
             data=TrainingData.of(dataset, observed.labels),
+            sequences=dataset.is_sequence,
         )
         self.objective: Objective = run.objective.started(context)
         named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
@@ -121,8 +122,8 @@ class Trainer:
         self.streamed = streamed or self.inputs.drawn_alone(run.augmentation)
         tokens = None if dataset.tokenizer is None else dataset.row_lengths
         sizes = (run.training.batch_size, tokens, run.training.batch_tokens)
-        settings = (*sizes, run.augmentation, self.processes)
-        self._batches = TrainingBatches(self.inputs, self.streamed, self.labels, labelled, self.objective, *settings)
+        settings = (dataset.is_sequence, self.objective, *sizes, run.augmentation, self.processes)
+        self._batches = TrainingBatches(self.inputs, self.streamed, self.labels, labelled, *settings)
         self.selection = Selection(run.training.monitor or "accuracy", run.training.patience)
         every = run.training.snapshot_every
         self.snapshots = None if every is None else Snapshots(folder, every, self.length.epochs)
@@ -259,10 +260,9 @@ class Trainer:
         return row
 
     def _evaluate(self, rows: Tensor) -> tuple[float, float]:
-        """Return accuracy and NLL on the observed labels of some rows: a user has no others."""
-        labels = self.labels[rows.to(self.device)].split(self._predictor.rows)
-        outputs = self._predictor.batches(self.final_model, rows)
-        return accuracy_and_nll(zip(outputs, labels, strict=True), "validation", self.step)
+        """Return accuracy and NLL on the observed labels of some rows: a user has no others. Of tokens, per token."""
+        labels = None if self.dataset.is_sequence else self.labels
+        return accuracy_and_nll(self._predictor.labelled(self.final_model, rows, labels), "validation", self.step)
 
     @property
     def final_model(self) -> torch.nn.Module:
@@ -274,11 +274,23 @@ class Trainer:
         if self.selection.selected is not None:
             self.final_model.load_state_dict(self.selection.selected.model)
 
-    def predict(self, rows: Tensor) -> Tensor:
-        """Return the logits of some rows of the data set, (N, K) float32 on the CPU."""
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what :meth:`predict` returns."""
+        return TOKEN_SUMS if self.dataset.is_sequence else ("logits",)
+
+    def predict(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return what is recorded of some rows of the data set, on the CPU.
+
+        Returns:
+            "logits": (N, K) float32. For rows of tokens that the network writes, whose logits would be too many:
+            :meth:`Predictor.token_sums`.
+        """
+        if self.dataset.is_sequence:
+            return self._predictor.token_sums(self.final_model, rows)
         if len(rows) == 0:
-            return torch.zeros(0, self.dataset.num_classes)
-        return self._predictor.logits(self.final_model, rows)
+            return {"logits": torch.zeros(0, self.dataset.num_classes)}
+        return {"logits": self._predictor.logits(self.final_model, rows)}
 
     def _state(self) -> dict[str, Any]:
         """Return everything that changes during training, for a checkpoint."""

@@ -8,11 +8,15 @@ from torch import Tensor, nn
 
 from softtargets._checks import first_bad
 from softtargets.data.batches import Inputs
-from softtargets.data.tokens import count_rows
+from softtargets.data.tokens import Pairs, Tokens, count_rows
 from softtargets.losses import cross_entropy
+from softtargets.models.sequences import token_counts, token_labels
 from softtargets.train.batches import own_batches
 from softtargets.train.processes import Processes
 from softtargets.train.step import autocast
+
+# What is recorded of each row of tokens that a network writes.
+TOKEN_SUMS = ("tokens", "nll", "correct")
 
 
 class DivergedError(RuntimeError):
@@ -51,6 +55,47 @@ class Predictor:
                 logits = model(inputs if count else self._inputs.batch(ids[:1])).float()[:count]
             yield self._processes.assembled(logits, len(ids))
 
+    def labelled(self, model: nn.Module, rows: Tensor, labels: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield logits and labels of rows in batches.
+
+        Args:
+            model: the network.
+            rows: (N,) int64.
+            labels: those of all rows of the data set; None: the tokens that the network writes are the labels.
+        """
+        if labels is not None:
+            yield from zip(self.batches(model, rows), labels[rows.to(labels.device)].split(self.rows), strict=True)
+            return
+        for logits, inputs in self._tokens(model, rows):
+            yield logits, token_labels(inputs)
+
+    def token_sums(self, model: nn.Module, rows: Tensor) -> dict[str, Tensor]:
+        """Return sums over the tokens that a network writes in each row, on the CPU.
+
+        Returns:
+            "tokens": (N,) int64, their number; "nll": (N,) float64, their negative log-likelihood in nats, each token
+            predicted from the true ones before it; "correct": (N,) int64, the tokens that are predicted correctly.
+        """
+        none = torch.zeros(0, dtype=torch.int64)
+        sums = {name: [none.double() if name == "nll" else none] for name in TOKEN_SUMS}
+        for logits, inputs in self._tokens(model, rows):
+            labels, counts = token_labels(inputs), token_counts(inputs)
+            row = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+            nll = cross_entropy(logits, labels).double()
+            correct = (logits.argmax(1) == labels).long()
+            sums["tokens"].append(counts.cpu())
+            sums["nll"].append(nll.new_zeros(len(counts)).index_add(0, row, nll).cpu())
+            sums["correct"].append(torch.zeros_like(counts).index_add(0, row, correct).cpu())
+        return {name: torch.cat(parts) for name, parts in sums.items()}
+
+    def _tokens(self, model: nn.Module, rows: Tensor) -> Iterator[tuple[Tensor, Tokens | Pairs]]:
+        """Yield the logits of the tokens that a network writes, and the batch that they belong to."""
+        model.eval()
+        for inputs in self._inputs.batches(rows, self.rows):
+            with torch.no_grad(), autocast(self._inputs.device, self._mixed):
+                logits = model(inputs).float()
+            yield logits, inputs
+
     def logits(self, model: nn.Module, rows: Tensor) -> Tensor:
         """Return the logits of at least one row, (N, K) float32 on the CPU."""
         return torch.cat([logits.cpu() for logits in self.batches(model, rows)])
@@ -73,19 +118,20 @@ def accuracy_and_nll(batches: Iterable[tuple[Tensor, Tensor]], split: str, steps
     return int(correct) / rows, nll
 
 
-def check_outputs(logits: Tensor, split: str, steps: int) -> Tensor:
-    """Return the logits of a split; require finite numbers.
+def check_outputs(outputs: dict[str, Tensor], split: str, steps: int) -> dict[str, Tensor]:
+    """Return the outputs of the rows of a split; require finite numbers.
 
     The loss of the last step was computed before its update of the weights.
 
     Raises:
         DivergedError: naming the first example.
     """
-    bad = first_bad(~torch.isfinite(logits))
-    if bad is not None:
-        got = f"{float(logits[bad])} for example {bad[0]} of the {split} split after step {steps}"
-        raise DivergedError.of("outputs", got)
-    return logits
+    for values in outputs.values():
+        bad = first_bad(~torch.isfinite(values))
+        if bad is not None:
+            got = f"{float(values[bad])} for example {bad[0]} of the {split} split after step {steps}"
+            raise DivergedError.of("outputs", got)
+    return outputs
 
 
 def finite_losses(losses: list[Tensor], first: int, steps: int, epoch: int) -> Tensor:

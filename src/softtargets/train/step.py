@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from softtargets._errors import InputError
-from softtargets.data.tokens import Pairs, Tokens, device_of, rows_at
+from softtargets.data.tokens import count_rows, device_of, rows_at
 from softtargets.noise import TrainingDynamics
 from softtargets.objectives import Batch, Objective
 from softtargets.runs.training import TrainingSpec
@@ -176,7 +176,7 @@ class Learner:
 
 def _parts(batch: Batch, count: int) -> Iterator[Batch]:
     """Yield a batch in parts whose sizes differ by at most one row."""
-    rows = len(batch.labels)
+    rows = count_rows(batch.inputs)
     if count == 1 or rows == 1:
         yield batch
         return
@@ -187,11 +187,17 @@ def _parts(batch: Batch, count: int) -> Iterator[Batch]:
 def _rows(batch: Batch, rows: slice) -> Batch:
     """Return some rows of a batch, with what the objective has prepared for them."""
 
+    counts, examples = batch.counts, rows
+    if counts is not None:
+        # the examples of these rows are their tokens
+        ends = [0, *counts.cumsum(0).tolist()]
+        examples = slice(ends[rows.start], ends[rows.stop])
+
     def taken(value: Any) -> Any:
-        if isinstance(value, Tokens | Pairs):
-            return value.rows(rows)
         if isinstance(value, tuple):
             return tuple(map(taken, value))
-        return value[rows] if isinstance(value, Tensor | Targets) else value
+        return value[examples] if isinstance(value, Tensor | Targets) else value
 
-    return replace(batch, **{field.name: taken(getattr(batch, field.name)) for field in fields(batch)})
+    others = [field.name for field in fields(batch) if field.name not in ("inputs", "counts")]
+    own = {"inputs": rows_at(batch.inputs, rows), "counts": None if counts is None else counts[rows]}
+    return replace(batch, **own, **{name: taken(getattr(batch, name)) for name in others})

@@ -50,7 +50,7 @@ def teacher_of(
         return read_cache(caches, inputs.device)
     moved = [teacher.to(inputs.device) for teacher in teachers if isinstance(teacher, TrainedModel)]
     query = query_online(together(moved), processes)
-    if not moved or run.augmentation.active:
+    if not moved or run.augmentation.active or dataset.is_sequence:
         return query
     return precompute_logits(query, inputs, dataset.splits["train"], len(dataset.labels))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets._storage import write_atomically
@@ -25,6 +26,7 @@ from softtargets.train.loop import Trainer
 from softtargets.train.outputs import DivergedError, check_outputs
 from softtargets.train.processes import Processes
 from softtargets.train.teachers import caches_of
+from softtargets.train.translations import taught_translations
 
 
 def train_to_record(
@@ -58,6 +60,9 @@ def train_to_record(
     teachers = _taught_by(resolved, dataset, store)
     if resolved.init_from is not None:
         _require(resolved.init_from, store, "init_from")
+    if run.objective.translates is not None:
+        (teacher,) = (each for each in teachers if isinstance(each, TrainedModel))
+        dataset = taught_translations(resolved, dataset, store, teacher)
     folder = store.begin(resolved) if processes.first else store.partial(resolved.identity)
     trainer = Trainer(resolved, dataset, observed, folder, transition, teachers, processes)
     trainer.train(checkpoint_seconds)
@@ -80,9 +85,12 @@ def _write_outputs(trainer: Trainer, observed: ObservedLabels, folder: Path) -> 
     if selected is not None:
         last = selected.epoch == trainer.epoch  # then the outputs are the same
         trainer.use_selected()
-        for split, rows in dataset.labelled_splits.items():
-            logits = predictions[f"{split}.logits"].clone() if last else trainer.predict(rows)
-            predictions[f"selected.{split}.logits"] = check_outputs(logits, split, trainer.step)
+        for split, rows in _predicted(dataset).items():
+            if last:
+                outputs = {name: predictions[f"{split}.{name}"].clone() for name in trainer.outputs}
+            else:
+                outputs = check_outputs(trainer.predict(rows), split, trainer.step)
+            predictions.update({f"selected.{split}.{name}": values for name, values in outputs.items()})
         if first:
             write_atomically(folder / SELECTED, save(_weights(trainer)))
     if first:
@@ -95,9 +103,12 @@ def _predictions(trainer: Trainer, observed: ObservedLabels) -> Predictions:
     predictions: Predictions = {}
     for split, rows in dataset.labelled_splits.items():
         predictions[f"{split}.ids"] = rows
-        predictions[f"{split}.logits"] = check_outputs(trainer.predict(rows), split, trainer.step)
-        predictions[f"{split}.labels"] = dataset.labels[rows]
-        predictions[f"{split}.observed"] = observed.labels[rows]
+        if not dataset.is_sequence:
+            predictions[f"{split}.labels"] = dataset.labels[rows]
+            predictions[f"{split}.observed"] = observed.labels[rows]
+    for split, rows in _predicted(dataset).items():
+        outputs = check_outputs(trainer.predict(rows), split, trainer.step)
+        predictions.update({f"{split}.{name}": values for name, values in outputs.items()})
     if trainer.dynamics is not None:
         rows = dataset.labelled_train
         for name in ("area_under_margin", "forgetting", "early_agreement"):
@@ -106,6 +117,12 @@ def _predictions(trainer: Trainer, observed: ObservedLabels) -> Predictions:
     if used is not None:
         predictions["transition"] = used.double().cpu().contiguous()
     return predictions
+
+
+def _predicted(dataset: Dataset) -> dict[str, Tensor]:
+    """Return the rows of the splits that are predicted: of tokens that a network writes, those it is not trained on."""
+    splits = dataset.labelled_splits
+    return {split: rows for split, rows in splits.items() if not (dataset.is_sequence and split == "train")}
 
 
 def _result(trainer: Trainer, observed: ObservedLabels, resolved: ResolvedRun) -> dict[str, Any]:
@@ -126,7 +143,7 @@ def _result(trainer: Trainer, observed: ObservedLabels, resolved: ResolvedRun) -
             # so that the network can be used without the data set
             "preprocessing": trainer.inputs.preprocessing.to_dict(),
             "sizes": {split: len(rows) for split, rows in dataset.splits.items()},
-            "class_counts": dataset.class_counts,
+            "class_counts": {} if dataset.is_sequence else dataset.class_counts,
         },
         "environment": environment(resolved),
     }
