@@ -10,7 +10,7 @@ from softtargets._errors import fail
 from softtargets.measures.subject import Subject
 from softtargets.runs.record import Record
 
-Unit = Literal["percent", "fraction", "nats", "logits", "factor", "epochs"]
+Unit = Literal["percent", "fraction", "nats", "logits", "factor", "epochs", "bleu"]
 OfRecord = Callable[[Record], float | None]
 OfGroup = Callable[[Subject], dict[str, float]]
 OfEpochs = Callable[[Subject], list[tuple[int, float]]]
@@ -23,13 +23,14 @@ class Measure:
     Args:
         name: its name in studies and results.
         label: its name on pages.
-        unit: "percent" is stored as a fraction and shown times 100; "factor" has no unit.
+        unit: "percent" is stored as a fraction and shown times 100; "factor" has no unit; "bleu" is from 0 to 100.
         describes: its definition, one sentence or more.
         of: (record) -> value, or None where it is not defined (for example without mislabelled examples). None if the
             measure needs the network.
         group: name in `GROUPS` of the function that computes it from the network; None if it needs only the record.
         needs_classes: whether it is measured on three classes, which the scale of a study names.
         bounds: smallest and largest value that it can take; None: unbounded, or [0, 1] for percent.
+        of_tokens: whether it is defined for the records of networks that write rows of tokens, and for no others.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Measure:
     group: str | None = None
     needs_classes: bool = False
     bounds: tuple[float, float] | None = None
+    of_tokens: bool = False
 
     @property
     def span(self) -> float | None:
@@ -59,7 +61,13 @@ NETWORK_TRACES: dict[str, OfEpochs] = {}
 
 
 def measure(
-    name: str, *, label: str, unit: Unit, describes: str | None = None, bounds: tuple[float, float] | None = None
+    name: str,
+    *,
+    label: str,
+    unit: Unit,
+    describes: str | None = None,
+    bounds: tuple[float, float] | None = None,
+    of_tokens: bool = False,
 ) -> Callable[[OfRecord], OfRecord]:
     """Register a function (record) -> value or None as a measure that is computed for every finished run.
 
@@ -69,11 +77,12 @@ def measure(
         unit: see :class:`Measure`.
         describes: its definition. Default: the function's docstring.
         bounds: see :class:`Measure`.
+        of_tokens: see :class:`Measure`.
     """
 
     def register(compute: OfRecord) -> OfRecord:
         text = describes or " ".join((inspect.getdoc(compute) or "").split())
-        _add(MEASURES, Measure(name, label, unit, text, of=compute, bounds=bounds))
+        _add(MEASURES, Measure(name, label, unit, text, of=compute, bounds=bounds, of_tokens=of_tokens))
         return compute
 
     return register

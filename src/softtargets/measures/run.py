@@ -66,11 +66,12 @@ def measure_record(store: RunStore, identity: str) -> dict[str, float]:
         OSError: the store has no such run.
         InputError: the record of a teacher is missing or damaged.
     """
-    measures = {name: measure.of for name, measure in MEASURES.items() if measure.of is not None}
+    measures = {name: measure for name, measure in MEASURES.items() if measure.of is not None}
 
     def compute() -> dict[str, float]:
         record = read_record(store, identity)
-        values = {name: of(record) for name, of in measures.items()}
+        own = [measure for measure in measures.values() if measure.of_tokens == record.of_tokens]
+        values = {measure.name: measure.of(record) for measure in own if measure.of is not None}
         return {name: value for name, value in values.items() if value is not None}
 
     key = canonical_json({"measures": sorted(measures), "version": MEASURES_VERSION})

@@ -57,6 +57,16 @@ class Subject:
         return dataset, inputs
 
     @property
+    def dataset(self) -> Dataset:
+        """The data set of the run."""
+        return self._data[0]
+
+    @property
+    def reader(self) -> Inputs:
+        """Batches of the inputs of any rows of the data set."""
+        return self._data[1]
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """How the inputs are normalised: by the statistics of the run's training split."""
         return self._data[1].preprocessing

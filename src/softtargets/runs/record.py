@@ -20,7 +20,9 @@ class Record:
     """The numbers that a finished run recorded.
 
     Args:
-        predictions: ids, logits, labels and observed labels of every split.
+        predictions: ids, logits, labels and observed labels of every split. Of a network that writes rows of tokens:
+            the ids of every split, and for validation and test the number of tokens of each row, their summed NLL and
+            how many of them are predicted correctly.
         history: one row per epoch: its number (from 1), the mean objective, and validation metrics.
         run: the specification.
         teachers: the records of its teachers.
@@ -30,6 +32,11 @@ class Record:
     history: tuple[dict[str, Any], ...] = ()
     run: RunSpec | None = None
     teachers: "tuple[Record, ...]" = ()
+
+    @property
+    def of_tokens(self) -> bool:
+        """Whether the network writes rows of tokens, so that the record has sums over tokens and no logits."""
+        return "test.tokens" in self.predictions
 
 
 def read_record(store: RunStore, identity: str) -> Record:
