@@ -183,9 +183,7 @@ def test_both_data_sets_are_asked_the_same() -> None:
     here = [claim for claim in STUDY.claims if claim.output in ("figure2", "table3")]
     there = [claim for claim in STUDY.claims if STUDY.outputs[claim.output].setting == "fashion"]
     assert asked(here) == asked(there)
-    assert [claim.id for claim in here if claim.not_run] == [
-        *("translation-calibrated", "translation-temperature", "translation-nll"),
-    ]
+    assert not any(claim.not_run for claim in here)
 
 
 @pytest.mark.parametrize("output", ["table3", "table3-fashion"])

@@ -9,17 +9,20 @@ import torch
 from torch import Tensor
 
 from softtargets.measures.calibration import DIAGRAMS, reliability_of
+from softtargets.measures.tokens import TOKEN_DIAGRAMS, token_bins
+from softtargets.metrics import Bins
 from softtargets.report import numbers
 from softtargets.report.drawing import Build, Drawing, Panel, Style
 from softtargets.studies.outputs.evidence import Evidence
 from softtargets.studies.outputs.kind import OutputKind, output_kind
 from softtargets.studies.outputs.series import FigureCells, dash_of, keyed
-from softtargets.studies.records import CellKey
+from softtargets.studies.records import CellKey, CellRecord
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Output
 
 # A bin with fewer predictions is drawn as a hollow point without a line, because its accuracy is uncertain.
 FEW = 20
+_SUMS = ("edges", "count", "confidence", "correct")
 _SMALLEST, _LARGEST = 28.0, 260.0
 _HEIGHT = 380
 _SHARES = alt.Axis(format=".0%", grid=False, values=[0, 0.2, 0.4, 0.6, 0.8, 1])
@@ -53,7 +56,7 @@ class Diagram:
 class ReliabilityOutput(OutputKind):
     """Reliability diagrams, summed over the seeds of each cell."""
 
-    metrics = tuple(DIAGRAMS)
+    metrics = (*DIAGRAMS, *TOKEN_DIAGRAMS)
     diagrams: tuple[Diagram, ...] = ()
 
     @classmethod
@@ -85,7 +88,11 @@ class ReliabilityOutput(OutputKind):
 
 
 def _gather(evidence: Evidence, key: CellKey, metric: str) -> Diagram | None:
-    each = [reliability_of(predictions, metric) for predictions in evidence.predictions(key)]
+    if metric in DIAGRAMS:
+        each = [reliability_of(predictions, metric) for predictions in evidence.predictions(key)]
+    else:
+        records = evidence.complete(key)
+        each = [evidence.guarded(record, lambda one: _of_tokens(evidence, one, metric)) for record in records]
     bins = [one for one in each if one is not None]
     if not bins:
         return None
@@ -98,6 +105,16 @@ def _gather(evidence: Evidence, key: CellKey, metric: str) -> Diagram | None:
         correct=_total([one.correct for one in bins]),
         runs=len(bins),
     )
+
+
+def _of_tokens(evidence: Evidence, record: CellRecord, metric: str) -> Bins | None:
+    """Return the bins of the next tokens of a run, for which its network is needed."""
+    found = evidence.kept(record, {"reliability": metric}, lambda subject: _plain(token_bins(subject, metric)))
+    return None if found is None else Bins(*(torch.tensor(found[name]) for name in _SUMS))
+
+
+def _plain(bins: Bins | None) -> dict[str, list[float]] | None:
+    return None if bins is None else {name: getattr(bins, name).tolist() for name in _SUMS}
 
 
 def _total(sums: list[Tensor]) -> tuple:

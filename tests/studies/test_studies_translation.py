@@ -1,0 +1,66 @@
+"""Studies of translation at smoke scale on synthetic pairs: trained, measured, judged and drawn."""
+
+from pathlib import Path
+
+import pytest
+from pairs import write_pairs
+
+from softtargets.studies import run_study
+
+pytest.importorskip("transformers", reason="transformers is not installed")
+
+
+@pytest.mark.slow
+def test_mueller2019_shows_figures_3_and_4_and_translations(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    outcome = run_study(
+        "mueller2019",
+        "translation",
+        scale="smoke",
+        places={"bentrevett/multi30k": str(tmp_path)},
+        runs=runs,
+        reports=reports,
+    )
+    results = outcome.results
+    assert [record.reason for record in results.cells if record.status != "complete" or record.reason] == []
+    assert {verdict.claim.id for verdict in results.verdicts} >= {"translation-calibrated", "translation-bleu"}
+    assert all(verdict.name != "not run" for verdict in results.verdicts)
+    drawn = results.shown
+    diagrams = drawn["figure3"].diagrams  # pyright: ignore[reportAttributeAccessIssue]
+    # hard targets and smoothing, before temperature scaling; a fit on so few tokens may not converge
+    tokens = {diagram.key.arm: sum(diagram.count) for diagram in diagrams if diagram.metric == "test.token_ece15"}
+    assert set(tokens) == {"CE", "LS"}
+    assert len(set(tokens.values())) == 1
+    figure = drawn["figure4"].draw(results, results.study.outputs["figure4"])
+    assert figure is not None
+    assert [panel.y_title for panel in figure.panels] == [
+        "Test BLEU",
+        "Test NLL per token (nats)",
+        "Test ECE of the next token",
+    ]
+    table = drawn["translations"].table(results, results.study.outputs["translations"])
+    assert table is not None
+    assert len(table.groups) == 20
+    assert {row.label for _, rows in table.groups for row in rows} == {
+        "reference",
+        *(look.label for look in figure.series),
+    }
+    assert "case:lc" in table.caption
+    page = outcome.page.read_text(encoding="utf-8")
+    assert "Figure 4: BLEU" in page
+    assert table.groups[0][0] in page
+
+
+@pytest.mark.slow
+def test_shen2021_shows_figure_7(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    places = {"bentrevett/multi30k": str(tmp_path)}
+    results = run_study("shen2021", "translation", scale="smoke", places=places, runs=runs, reports=reports).results
+    assert [record.reason for record in results.cells if record.status != "complete" or record.reason] == []
+    assert {record.key.arm for record in results.cells} >= {"words-of-smoothed", "sentences-of-smoothed"}
+    assert all(verdict.name != "not run" for verdict in results.verdicts)
+    traces = results.shown["figure7"].traces  # pyright: ignore[reportAttributeAccessIssue]
+    assert {trace.metric for trace in traces} == {"validation.bleu", "objective"}
+    assert {trace.epochs for trace in traces} == {(1, 2)}
