@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from softtargets import losses
 from softtargets import nn as our_nn
 from softtargets.distill import CacheSource, SequenceBatch, TeacherCache, TopK, divergence_loss, write_cache
-from softtargets.integrations.transformers import Distillation, DistillationTrainerMixin, loss
+from softtargets.integrations.transformers import CachedDistillation, DistillationTrainerMixin, loss
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
@@ -325,7 +325,7 @@ def test_a_cache_of_all_tokens_trains_as_the_live_teacher_does(tmp_path: Path, d
     LiveTrainer.teacher, LiveTrainer.settings = teacher, settings
     live, expected = trained(copy.deepcopy(start), tmp_path, LiveTrainer)
     cache = cached(tmp_path / "cache", teacher, TopK(dtype="float32"))
-    distillation = Distillation(cache, chunked=chunked, **settings)
+    distillation = CachedDistillation(cache, chunked=chunked, **settings)
     parts = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
     for changes in ({}, parts):
         ours, found = trained(copy.deepcopy(start), tmp_path, DistillationTrainer, distillation=distillation, **changes)
@@ -342,7 +342,7 @@ def test_a_cache_of_a_few_tokens_trains_alike_in_chunks_and_lowers_the_divergenc
     cache = cached(tmp_path / "cache", teacher, TopK(5))
     results = []
     for chunked in (True, False):
-        distillation = Distillation(cache, divergence=divergence, chunked=chunked)
+        distillation = CachedDistillation(cache, divergence=divergence, chunked=chunked)
         model, found = trained(
             copy.deepcopy(start), tmp_path, DistillationTrainer, distillation=distillation, max_steps=12
         )
@@ -360,7 +360,7 @@ def test_evaluation_reports_cross_entropy_and_returns_logits(tmp_path: Path) -> 
         train_dataset=examples(),
         eval_dataset=examples(),
         data_collator=pad,
-        distillation=Distillation(cache),
+        distillation=CachedDistillation(cache),
     )
     batch = pad(examples())
     logits = student(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
@@ -380,7 +380,7 @@ def test_a_data_set_keeps_its_ids_where_unused_columns_are_removed(tmp_path: Pat
     ]
     data = Dataset.from_list([{**row, "text": "unused"} for row in rows]).with_format("torch")
     cache = cached(tmp_path / "cache", gpt2(seed=1).eval(), TopK(5))
-    distillation = Distillation(cache)
+    distillation = CachedDistillation(cache)
     _, plain = trained(gpt2(seed=2), tmp_path, DistillationTrainer, distillation=distillation)
     _, found = trained(gpt2(seed=2), tmp_path, DistillationTrainer, data=data, distillation=distillation)
     assert found == pytest.approx(plain, abs=1e-5)
@@ -410,8 +410,8 @@ def test_a_decoder_learns_from_rows_beside_its_labels(tmp_path: Path) -> None:
     cache = write_cache(tmp_path / "cache", batches(), source, keep=TopK(dtype="float32"))
     given: dict[str, Any] = {"shift": False, "tokens_key": "labels"}
     with pytest.raises(ValueError, match=r"^model: a forward with logits_to_keep if chunked; got MarianMTModel, which"):
-        trained(student, tmp_path, DistillationTrainer, data=data, distillation=Distillation(cache, **given))
-    distillation = Distillation(cache, chunked=False, **given)
+        trained(student, tmp_path, DistillationTrainer, data=data, distillation=CachedDistillation(cache, **given))
+    distillation = CachedDistillation(cache, chunked=False, **given)
     trained(student, tmp_path, DistillationTrainer, data=data, distillation=distillation, max_steps=20)
     batch = pad(data)
     batch.pop("id")
@@ -427,9 +427,9 @@ def test_what_does_not_fit_is_named_before_training(tmp_path: Path) -> None:
     wider = gpt2(vocab_size=V + 3)
     message = r"^model: a model with the 23 classes of the cache in .*cache; got 26 classes; call model.resize_token_"
     with pytest.raises(ValueError, match=message):
-        trained(wider, tmp_path, DistillationTrainer, distillation=Distillation(cache))
+        trained(wider, tmp_path, DistillationTrainer, distillation=CachedDistillation(cache))
     wider.resize_token_embeddings(V)
-    assert trained(wider, tmp_path, DistillationTrainer, distillation=Distillation(cache), max_steps=1)[1]
+    assert trained(wider, tmp_path, DistillationTrainer, distillation=CachedDistillation(cache), max_steps=1)[1]
 
     class Capped(transformers.GPT2LMHeadModel):
         def forward(
@@ -444,18 +444,20 @@ def test_what_does_not_fit_is_named_before_training(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"^model: logits that are those of the last layer, if chunked; got a difference"
     ):
-        trained(capped, tmp_path, DistillationTrainer, distillation=Distillation(cache))
-    whole = Distillation(cache, chunked=False)
+        trained(capped, tmp_path, DistillationTrainer, distillation=CachedDistillation(cache))
+    whole = CachedDistillation(cache, chunked=False)
     assert trained(capped, tmp_path, DistillationTrainer, distillation=whole, max_steps=1)[1]
 
     other = [{**one, "input_ids": (one["input_ids"] + 1) % V} for one in examples()]
     with pytest.raises(
         ValueError, match=r"^input_ids: token \d+ at position 0 of id 50, as in .*shard-00000.safetensors"
     ):
-        trained(gpt2(), tmp_path, DistillationTrainer, data=other, distillation=Distillation(cache))
-    with pytest.raises(TypeError, match=r"^distillation: a Distillation; got TeacherCache; pass Distillation\(cache"):
+        trained(gpt2(), tmp_path, DistillationTrainer, data=other, distillation=CachedDistillation(cache))
+    with pytest.raises(
+        TypeError, match=r"^distillation: a CachedDistillation; got TeacherCache; pass CachedDistillation\(cache"
+    ):
         trained(gpt2(), tmp_path, DistillationTrainer, distillation=cache)
     with pytest.raises(TypeError, match=r"^cache: a TeacherCache; got str"):
-        Distillation("folder")  # pyright: ignore[reportArgumentType]
+        CachedDistillation("folder")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"^divergence: one of"):
-        Distillation(cache, divergence="kl")
+        CachedDistillation(cache, divergence="kl")

@@ -12,7 +12,7 @@ Example:
     1.3863
 """
 
-from softtargets.integrations.transformers._distillation import Distillation, DistillationTrainerMixin
+from softtargets.integrations.transformers._distillation import CachedDistillation, DistillationTrainerMixin
 from softtargets.integrations.transformers._loss import loss
 
-__all__ = ["Distillation", "DistillationTrainerMixin", "loss"]
+__all__ = ["CachedDistillation", "DistillationTrainerMixin", "loss"]

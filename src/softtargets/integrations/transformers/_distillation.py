@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 else:
     _Trainer = object  # the class is mixed into a Trainer, so that transformers is not imported here
 
-__all__ = ["Distillation", "DistillationTrainerMixin"]
+__all__ = ["CachedDistillation", "DistillationTrainerMixin"]
 
 # Relative difference of logits from a model and from its last layer, which may be computed in bfloat16.
 SAME_LOGITS = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class Distillation:
+class CachedDistillation:
     """How a :class:`DistillationTrainerMixin` trains on a cache.
 
     Args:
@@ -85,22 +85,22 @@ class DistillationTrainerMixin(_Trainer):
 
     Args:
         args: of the Trainer, in its order.
-        distillation: the cache and the settings, a :class:`Distillation`.
+        distillation: the cache and the settings, a :class:`CachedDistillation`.
         kwargs: of the Trainer, by name.
 
     Raises:
         ValueError: if the student's vocabulary is not that of the cache, or `chunked` is not possible for the model;
             and as for CacheCollator.
-        TypeError: if `distillation` is not a Distillation.
+        TypeError: if `distillation` is not a CachedDistillation.
     """
 
     # the loss is divided by the number of labels of all micro-batches
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *args: Any, distillation: Distillation, **kwargs: Any) -> None:
-        if not isinstance(distillation, Distillation):
-            remedy = "pass Distillation(cache, ...)"
-            raise fail_type("distillation", "a Distillation", type(distillation).__name__, remedy)
+    def __init__(self, *args: Any, distillation: CachedDistillation, **kwargs: Any) -> None:
+        if not isinstance(distillation, CachedDistillation):
+            remedy = "pass CachedDistillation(cache, ...)"
+            raise fail_type("distillation", "a CachedDistillation", type(distillation).__name__, remedy)
         super().__init__(*args, **kwargs)
         self.distillation = distillation
         self.model_accepts_loss_kwargs = True  # compute_loss takes the number of labels; it is not passed to the model
@@ -117,7 +117,9 @@ class DistillationTrainerMixin(_Trainer):
         takes = inspect.signature(self.accelerator.unwrap_model(self.model).forward).parameters
         if distillation.chunked and (head is None or "logits_to_keep" not in takes):
             got = f"{type(self.model).__name__}, which always computes all logits"
-            raise fail("model", "a forward with logits_to_keep if chunked", got, "set chunked=False of Distillation")
+            raise fail(
+                "model", "a forward with logits_to_keep if chunked", got, "set chunked=False of CachedDistillation"
+            )
 
     def get_train_dataloader(self) -> Any:
         """Return the Trainer's data loader, whose batches are joined with the cache."""
@@ -191,7 +193,7 @@ class DistillationTrainerMixin(_Trainer):
         if not gap <= SAME_LOGITS * max(size, 1e-6):
             got = f"a difference of {gap:.3g}: the model changes its logits, or its hidden states are not the last ones"
             required = "logits that are those of the last layer, if chunked"
-            raise fail("model", required, got, "set chunked=False of Distillation")
+            raise fail("model", required, got, "set chunked=False of CachedDistillation")
         self._logits_checked = True
 
     def _set_signature_columns_if_needed(self) -> None:
