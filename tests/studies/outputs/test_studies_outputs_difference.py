@@ -127,3 +127,12 @@ def test_an_arm_is_compared_with_the_counterpart_that_the_output_names(results) 
     own, other = of(results, SMOOTHED), of(results, CellKey("fc", 0.2, 0.2))
     assert found.key == SMOOTHED
     assert found.mean == pytest.approx(sum(own[seed] - other[seed] for seed in own) / len(own))
+
+
+def test_an_arm_has_one_entry_in_the_legend_for_all_panels(results) -> None:
+    keys = [CellKey("ls", 0.2, noise) for noise in (0.0, 0.2)]
+    data = DifferenceOutput(tuple(Difference(key, "test.accuracy", 0.02, -0.01, 0.05, 5) for key in keys))
+    shown = with_data(showing(results, data, **{**ASKED, "noise": (0.0, 0.2)}), data)
+    drawing = drawn(shown)
+    assert len(drawing.panels) == 2
+    assert [series.label for series in drawing.series] == ["Label smoothing"]

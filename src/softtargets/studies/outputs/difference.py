@@ -78,7 +78,7 @@ class DifferenceOutput(OutputKind):
         panels, series = [], {}
         for noise, metric in product(figure.noises, output.metrics):
             shown = figure.shown(known, noise, metric)
-            series |= {key: figure.look(key) for key in shown}
+            series |= {figure.name(key): figure.look(key) for key in shown}
             if shown:
                 rows = [_row(figure.name(key), one) for key, one in shown.items()]
                 panels.append(Panel(figure.noise(noise), _chart(rows, metric), labels.measure(metric).label))
