@@ -138,7 +138,7 @@ def block(name: str, method: Method) -> str:
     for part in HEADINGS:
         if part in doc.sections and not (getattr(method, CARD_FIELDS.get(part, ""), "")):
             body = doc.sections[part]
-            parts.append(section(part, with_imports(body, name.split(".")[0]) if part == "Example" else body))
+            parts.append(section(part, with_imports(body, name.rpartition(".")[0]) if part == "Example" else body))
     return "\n\n".join([*parts, *(member(name, *found) for found in members(name))])
 
 
@@ -169,7 +169,7 @@ def member(name: str, key: str, value: Any) -> str:
     parts += paragraphs(doc.paragraphs)
     for part in (part for part in HEADINGS if part in doc.sections):
         body = doc.sections[part]
-        parts.append(section(part, with_imports(body, name.split(".")[0]) if part == "Example" else body))
+        parts.append(section(part, with_imports(body, name.rpartition(".")[0]) if part == "Example" else body))
     return "\n\n".join(parts)
 
 
