@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from softtargets.matrices import Transition
 from softtargets.objectives import Batch, Objective, ObjectiveContext, TrainingData
@@ -100,3 +101,9 @@ def specification(name: str, folder: Path, class_names: Sequence[str], labels: S
             writer.writerows([3 * (label == k) + ((label + 1) % size == k) for k in range(size)] for label in labels)
         needed = {"file": str(path)}
     return {"name": name, **needed}
+
+
+def numbers(batch: Batch) -> Tensor:
+    """Return the inputs of a batch that are one tensor, not rows of tokens."""
+    assert isinstance(batch.inputs, Tensor)
+    return batch.inputs

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from objective_specs import numbers
 from pydantic import TypeAdapter
 
 from softtargets import losses, targets
@@ -40,13 +41,13 @@ def _shares(batch: Batch) -> torch.Tensor:
 def test_a_rectangle_of_the_partner_is_pasted_and_the_targets_keep_the_areas(seed, per_example) -> None:
     mixed = _mixed(seed, per_example=per_example)
     own = torch.arange(N).float()
-    pasted = mixed.inputs != own[:, None, None, None]
+    pasted = numbers(mixed) != own[:, None, None, None]
     assert torch.equal(pasted.all(1), pasted.any(1)), "all channels are pasted"
     area = pasted[:, 0].double().mean((1, 2))
     partners = []
     for row in range(N):
         there = pasted[row, 0]
-        found = mixed.inputs[row][:, there].unique()
+        found = numbers(mixed)[row][:, there].unique()
         assert len(found) <= 1
         partners.append(int(found[0]) if len(found) else None)
         rows, columns = there.any(1).nonzero().flatten(), there.any(0).nonzero().flatten()
@@ -89,8 +90,8 @@ def test_the_ends_of_the_weight(weight, share) -> None:
 
 
 def test_the_same_seed_gives_the_same_pixels() -> None:
-    assert torch.equal(_mixed(3).inputs, _mixed(3).inputs)
-    assert not torch.equal(_mixed(3).inputs, _mixed(4).inputs)
+    assert torch.equal(numbers(_mixed(3)), numbers(_mixed(3)))
+    assert not torch.equal(numbers(_mixed(3)), numbers(_mixed(4)))
 
 
 def test_a_share_of_the_batches_is_mixed() -> None:
@@ -99,11 +100,11 @@ def test_a_share_of_the_batches_is_mixed() -> None:
         torch.Generator().manual_seed(0),
         _batch(),
     )
-    mixed = [not torch.equal(objective.prepare(batch, generator).inputs, batch.inputs) for _ in range(300)]
+    mixed = [not torch.equal(numbers(objective.prepare(batch, generator)), numbers(batch)) for _ in range(300)]
     # about one rectangle in twenty is empty
     assert 0.15 < sum(mixed) / 300 < 0.4
     untouched = _mixed(0, probability=0.0)
-    assert torch.equal(untouched.inputs, batch.inputs)
+    assert torch.equal(numbers(untouched), numbers(batch))
     assert torch.equal(_shares(untouched), torch.eye(K, dtype=torch.float64)[batch.labels])
 
 
@@ -111,7 +112,7 @@ def test_smoothed_targets_are_mixed_for_any_loss_of_soft_targets() -> None:
     spec = {"name": "cutmix", "smoothing": 0.2, "loss": {"name": "focal", "gamma": 2.0}}
     objective = _objective(**spec)
     mixed, plain = objective.prepare(_batch(), torch.Generator().manual_seed(1)), _mixed(1)
-    assert torch.equal(mixed.inputs, plain.inputs)
+    assert torch.equal(numbers(mixed), numbers(plain))
     expected = 0.8 * _shares(plain) + 0.2 / K
     torch.testing.assert_close(_shares(mixed), expected)
     logits = torch.randn(N, K, generator=torch.Generator().manual_seed(5))
@@ -153,5 +154,5 @@ def test_the_layout_of_the_images_is_kept() -> None:
         torch.randn(4, 3, 8, 8).contiguous(memory_format=torch.channels_last), torch.arange(4), torch.arange(4)
     )
     mixed = _objective(name="cutmix").prepare(batch, torch.Generator().manual_seed(0))
-    assert mixed.inputs.is_contiguous(memory_format=torch.channels_last)
-    assert mixed.inputs.dtype == torch.float32
+    assert numbers(mixed).is_contiguous(memory_format=torch.channels_last)
+    assert numbers(mixed).dtype == torch.float32

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from objective_specs import numbers
 from pydantic import TypeAdapter
 
 from softtargets import losses
@@ -38,8 +39,8 @@ def test_inputs_and_targets_have_the_same_weights(shape, per_example) -> None:
     torch.testing.assert_close(weight, torch.as_tensor(drawn, dtype=torch.float64).expand(N))
     assert torch.equal(index[:, 1], batch.labels[partner])
     share = weight.float().view(N, *(1 for _ in shape))
-    torch.testing.assert_close(mixed.inputs, share * batch.inputs + (1 - share) * batch.inputs[partner])
-    assert mixed.inputs.dtype == torch.float32
+    torch.testing.assert_close(numbers(mixed), share * numbers(batch) + (1 - share) * numbers(batch)[partner])
+    assert numbers(mixed).dtype == torch.float32
 
 
 def test_another_loss_is_minimised_with_its_own_schedule() -> None:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from objective_specs import numbers
 from pydantic import TypeAdapter
 
 from softtargets import losses, targets
@@ -33,8 +34,8 @@ def test_mixup_mixes_inputs_and_targets_with_one_weight() -> None:
     assert value is not None
     weight = float(value[0, 0]) / 0.8
     partner = [
-        int(torch.nonzero((batch.inputs * (1 - weight) - row).abs().sum(1) < 1e-5)[0])
-        for row in mixed.inputs - weight * batch.inputs
+        int(torch.nonzero((numbers(batch) * (1 - weight) - row).abs().sum(1) < 1e-5)[0])
+        for row in numbers(mixed) - weight * numbers(batch)
     ]
     assert torch.equal(index[:, 1], batch.labels[partner])
     expected = weight * losses.cross_entropy(logits, targets.smooth(batch.labels, 0.2)) + (
