@@ -7,6 +7,7 @@ runs of a stage are shared by the later ones. ``OUTPUT.json`` in the output fold
 import _thread
 import argparse
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     started, complete = time.monotonic(), 0
-    # as Ctrl-C does: the workers end, and finished runs are kept
+    # as Ctrl-C does: the workers end, and finished runs are kept; a command in the background starts with it ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     limit = threading.Timer(60 * options.minutes, _thread.interrupt_main)
     limit.start()
     try:
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"stopped after {time.monotonic() - started:.0f} s", flush=True)
     finally:
         limit.cancel()
+        signal.signal(signal.SIGINT, before)
     print(f"complete: {complete} seeds, {time.monotonic() - started:.0f} s in all")
     return complete
 

@@ -1,6 +1,8 @@
 """The study that is run on one GPU: complete stages are kept when the time is over."""
 
 import json
+import signal
+import time
 
 from benchmarks import gpu_study
 
@@ -17,9 +19,14 @@ def test_an_output_is_computed_and_written(tmp_path, monkeypatch, capsys) -> Non
 
 def test_it_stops_when_the_time_is_over(tmp_path, monkeypatch, capsys) -> None:
     def endless(*arguments, **options) -> None:
-        while True:
-            pass
+        time.sleep(60)
 
+    # as of a command that a shell runs in the background
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     monkeypatch.setattr(gpu_study, "run_study", endless)
-    assert gpu_study.main(["--out", str(tmp_path), "--minutes", "0.001"]) == 0
+    try:
+        assert gpu_study.main(["--out", str(tmp_path), "--minutes", "0.001"]) == 0
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "stopped after" in capsys.readouterr().out
