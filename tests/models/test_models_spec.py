@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from softtargets._errors import InputError
 from softtargets._spec_errors import members
+from softtargets.data.tokens import TokenShape
 from softtargets.models import MODELS, AnyModel
 from softtargets.models.mlp import MlpSpec
 from softtargets.models.network import NetworkSpec
@@ -87,7 +88,8 @@ def test_a_network_that_is_too_large_is_refused_with_its_memory_before_it_is_bui
 def test_parameters_are_counted_without_drawing_random_numbers(name) -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    counted = NETWORKS[name]().parameters((3, 32, 32), 10)
+    shape = TokenShape(max_length=8, vocabulary=30, pad=0, bos=1, eos=2) if name == "embedding_bag" else (3, 32, 32)
+    counted = NETWORKS[name]().parameters(shape, 10)
     assert torch.equal(torch.get_rng_state(), before)
-    network = NETWORKS[name]().build((3, 32, 32), 10)
+    network = NETWORKS[name]().build(shape, 10)
     assert counted == sum(parameter.numel() for parameter in network.parameters())

@@ -29,11 +29,11 @@ from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Study
 from softtargets.train.execute import resolve
 
-# without the cross entropy with a teacher, which is defined for students only, and transfer, for runs that leave
-# classes out
-OTHERS = (None, "cross_entropy", "transfer")
+# without the cross entropy with a teacher, which is defined for students only, transfer, for runs that leave classes
+# out, retrieval, for texts, and those of networks that write tokens
+OTHERS = (None, "cross_entropy", "transfer", "retrieval", "tokens", "bleu", "validation bleu", "temperatures")
 OF_NETWORK = {name: one for name, one in MEASURES.items() if one.group not in OTHERS}
-OF_EPOCHS = [name for name, one in TRACES.items() if one.group != "cross_entropy"]
+OF_EPOCHS = [name for name, one in TRACES.items() if one.group is None or one.group not in OTHERS]
 STUDY = {
     "schema_version": 1,
     "name": "small",
