@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from audit.simulated_audits import ASYMMETRIC, Run, simulate, write_arrays, write_column, write_table
 from torch import Tensor
 
 from softtargets import noise
@@ -19,61 +20,7 @@ from softtargets.audit import models as audit_models
 from softtargets.data import DataSpec, load
 
 FILES = ("audit.json", "index.html", "suspects.csv", "suspects.parquet", "transition.csv")
-ASYMMETRIC = torch.tensor([[0.9, 0.1, 0.0], [0.0, 0.7, 0.3], [0.1, 0.0, 0.9]])
 PREVIOUS = ("label_posterior", "self_confidence", "normalized_margin", "confident_joint")
-
-SOURCES = ("data", "predictions", "logits", "probs")
-
-Run = Callable[..., Path]
-
-
-def simulate(size: int = 3000, seed: int = 0, sharpness: float = 12.0) -> dict[str, np.ndarray]:
-    """Return what a model that is right says, held out, of the observed labels, these labels and the clean ones."""
-    generator = torch.Generator().manual_seed(seed)
-    clean_probs = (sharpness * torch.randn(size, 3, generator=generator).double()).softmax(1)
-    clean = torch.multinomial(clean_probs, 1, generator=generator)[:, 0]
-    labels = torch.multinomial(ASYMMETRIC[clean].double(), 1, generator=generator)[:, 0]
-    probs = (clean_probs @ ASYMMETRIC.double()).float()
-    return {"probs": probs.numpy(), "labels": labels.numpy(), "clean": clean.numpy()}
-
-
-def write_arrays(path: Path, content: dict[str, Any]) -> None:
-    np.savez(path, **content)
-
-
-def write_column(path: Path, values: Iterable[Any], name: str = "label") -> None:
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([[name], *([value] for value in values)])
-
-
-def write_table(path: Path, labels: Iterable[int], inputs: np.ndarray) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*(f"x{i}" for i in range(inputs.shape[1])), "label"])
-        writer.writerows([*row, label] for row, label in zip(inputs.tolist(), labels, strict=True))
-
-
-@pytest.fixture
-def audit(tmp_path, monkeypatch) -> Run:
-    """Return a function that audits in a folder of its own and returns where the files are."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(**settings: Any) -> Path:
-        given = {name: settings.pop(name) for name in ("labels", "output", *SOURCES) if name in settings}
-        options = AuditOptions(reports=Path("reports"), workers=None if "predictions" in given else 1, **settings)
-        page = audit_labels(**given, options=options).page
-        assert page is not None
-        return page.parent
-
-    return run
-
-
-@pytest.fixture
-def simulated(tmp_path) -> dict[str, np.ndarray]:
-    """Write simulated predictions to held.npz and return what they hold."""
-    content = simulate()
-    write_arrays(tmp_path / "held.npz", content)
-    return content
 
 
 def found(folder: Path) -> dict[str, Any]:
@@ -229,16 +176,6 @@ def test_names_of_the_classes_of_arrays_can_be_given():
     assert audit_labels(content["labels"], content["probs"]).audited.class_names == ("0", "1", "2")
 
 
-@pytest.fixture
-def with_reference(tmp_path, simulated) -> dict[str, np.ndarray]:
-    """Write data sets whose own labels are the clean ones, and the clean ones shuffled, and the observed labels."""
-    inputs = np.log(simulated["probs"]).round(3)
-    write_table(tmp_path / "true.csv", simulated["clean"], inputs)
-    write_table(tmp_path / "shuffled.csv", np.random.default_rng(0).permutation(simulated["clean"]), inputs)
-    write_column(tmp_path / "observed.csv", simulated["labels"])
-    return simulated
-
-
 def without_judgement(folder: Path) -> dict[str, Any]:
     """Return what an audit says, less what it says of the reference and what it is called."""
     said = found(folder)
@@ -276,96 +213,6 @@ def test_the_reference_enters_no_model_either(audit, with_reference):
     true, shuffled = (audit(data=f"{name}.csv", **settings) for name in ("true", "shuffled"))
     assert without_judgement(true) == without_judgement(shuffled)
     assert ranking(true) == ranking(shuffled)
-
-
-def _not_summing(content):
-    content["probs"][7] *= 0.5
-
-
-def _not_finite(content):
-    content["probs"][7, 1] = np.nan
-
-
-def _short(content):
-    content["labels"] = content["labels"][:-1]
-
-
-def _out_of_range(content):
-    content["labels"][7] = 3
-
-
-def _logits(content):
-    content["probs"] = np.log(content["probs"])
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (_not_summing, "row 7"),
-        (_not_finite, "row 7"),
-        (_short, "3000 labels"),
-        (_out_of_range, "row 7"),
-        (_logits, "--logits probs"),
-    ],
-)
-def test_bad_predictions_are_refused_with_the_row_and_nothing_is_written(audit, tmp_path, spoil, words):
-    content = simulate()
-    spoil(content)
-    write_arrays(tmp_path / "bad.npz", content)
-    with pytest.raises(InputError, match=words):
-        audit(predictions=(Path("bad.npz"),), probs="probs")
-    assert not Path("reports").exists()
-
-
-def test_predictions_must_belong_to_the_data(audit, with_reference):
-    settings = {"predictions": (Path("held.npz"),), "probs": "probs"}
-    differs = int((with_reference["labels"] != with_reference["clean"]).argmax())
-    with pytest.raises(InputError, match=f"at row {differs}; got"):
-        audit(data="true.csv", **settings)
-    with pytest.raises(InputError, match="10 values in every row, the number of classes; got 3"):
-        audit(data="digits", **settings)
-    few = {name: values[:100] for name, values in with_reference.items()}
-    write_arrays(Path("few.npz"), few)
-    with pytest.raises(InputError, match="3000 rows"):
-        audit(data="true.csv", labels="observed.csv:label", predictions=(Path("few.npz"),), probs="probs")
-    assert not Path("reports").exists()
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({}, "a data set or predictions; got neither"),
-        ({"predictions": (Path("held.npz"),), "label": "y"}, "label: used together with data"),
-        ({"predictions": (Path("held.npz"),), "labels": "a.csv:b"}, "labels: used together with data"),
-        ({"data": "digits", "logits": "z"}, "logits: used together with predictions"),
-        ({"data": "digits", "labels": "observed.csv"}, "FILE:COLUMN"),
-        ({"data": "digits", "output": Path("held.npz")}, "output: the path of a folder"),
-        ({"data": "digits", "output": Path("held.npz/deep/page")}, "output: the path of a folder.*'held.npz'"),
-        ({"data": "digits", "runs": Path("held.npz/runs")}, "runs: the path of a folder.*'held.npz'"),
-        ({"predictions": (Path("held.npz"),), "text": "t"}, "text: used together with data"),
-        ({"predictions": (Path("held.npz"),), "features": ("a",)}, "features: used together with data"),
-        ({"predictions": (Path("held.npz"),), "folds": 5}, "folds: not used with predictions; got 5"),
-        ({"predictions": (Path("held.npz"),), "epochs": 3}, "epochs: not used with predictions; got 3"),
-        ({"data": "true.csv", "text": "label"}, "a column other than the label column"),
-        ({"data": "true.csv", "features": ("x0", "x9")}, "x9"),
-        ({"data": "true.csv", "labels": "observed.csv:lable"}, "did you mean 'label'"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(audit, with_reference, settings, words):
-    with pytest.raises(InputError, match=words):
-        audit(**settings)
-    assert not Path("reports").exists()
-
-
-def test_predictions_without_labels_need_a_data_set(audit, simulated):
-    np.savez("bare.npz", probs=simulated["probs"])
-    with pytest.raises(InputError, match="labels in the predictions' files, or data"):
-        audit(predictions=(Path("bare.npz"),))
-
-
-def test_workers_are_refused_where_nothing_is_trained(simulated):
-    with pytest.raises(InputError, match="workers: not used with predictions; got 2"):
-        audit_labels(predictions="held.npz", options=AuditOptions(workers=2))
 
 
 def _saying(probs: np.ndarray, labels: np.ndarray) -> Callable[[Run], dict[str, Any]]:
@@ -514,28 +361,6 @@ def test_numbers_are_shown_where_the_data_are_a_table(audit, with_reference):
     row = int(suspects(folder)[0]["row"])
     shown = [f"{value:g}" for value in np.log(with_reference["probs"]).round(3)[row].tolist()]
     assert " · ".join(shown) in (folder / "index.html").read_text()
-
-
-ONE = {"labels": np.array([0, 1]), "probs": np.full((2, 2), 0.5)}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({**ONE, "options": {}}, r"options: AuditOptions; got dict; write AuditOptions\(seed=1\)"),
-        (
-            {"labels": ONE["labels"], "predictions": ONE["probs"]},
-            "predictions: paths of files; got ndarray; pass arrays",
-        ),
-        ({"labels": ONE["labels"], "predictions": torch.ones(2, 2)}, "predictions: paths of files; got Tensor"),
-        ({"predictions": [3]}, "predictions: a list of paths; got a int in it"),
-        ({**ONE, "output": 3}, "output: a path"),
-        ({"labels": object(), "probs": ONE["probs"]}, "labels: an array of numbers; got object"),
-    ],
-)
-def test_arguments_of_the_wrong_type_are_refused(arguments, words) -> None:
-    with pytest.raises(TypeError, match=words):
-        audit_labels(**arguments)
 
 
 def test_tensors_arrays_and_files_give_the_same_results_as_plain_data(tmp_path, monkeypatch) -> None:
