@@ -4,6 +4,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,13 @@ def render(folder: Path, context: Mapping[str, Any], *, charts: bool, filters: M
         lstrip_blocks=True,
     )
     environment.filters.update(
-        {"count": numbers.count, "inline_json": inline_json, "number": numbers.number, "rate": numbers.rate}
+        {
+            "code_spans": code_spans,
+            "count": numbers.count,
+            "inline_json": inline_json,
+            "number": numbers.number,
+            "rate": numbers.rate,
+        }
     )
     environment.filters.update(filters)
     return environment.get_template("page.html").render(
@@ -69,6 +76,14 @@ def put(contents: Mapping[str, bytes], folder: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / name, data)
     return folder / "index.html"
+
+
+def code_spans(text: str) -> Markup:
+    """Return escaped text in which parts between backticks are code; a single backtick stays."""
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part[1:-1]) if len(part) > 2 and part[0] == part[-1] == "`" else part
+        for part in re.split("(`[^`]+`)", text)
+    )
 
 
 def inline_json(data: Any) -> Markup:
