@@ -47,6 +47,7 @@ LAB = (
     "studies",
     "audit",
     "evaluate",
+    "doctor",
     "cli",
 )
 ORDER = {room: place for place, room in enumerate((*LIBRARY, *LAB))}

@@ -11,6 +11,7 @@ import typer
 
 from softtargets._errors import fail
 from softtargets.cli.audit import audit
+from softtargets.cli.doctor import doctor
 from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
 from softtargets.cli.evaluate import evaluate
 from softtargets.cli.imports import without_collections
@@ -180,6 +181,7 @@ app.command()(audit)
 app.command()(evaluate)
 app.command("runs")(runs_command)
 app.command()(predict)
+app.command()(doctor)
 
 
 @app.command()

@@ -1,0 +1,230 @@
+"""Snippets as values: one call of a class, or the options of a command line. Nothing is evaluated or imported."""
+
+import ast
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from softtargets._errors import InputError, fail, nearest, shortened, unknown
+
+LONGEST = 2**16
+# Functions around a list of numbers, which is what counts.
+_TENSORS = ("tensor", "Tensor", "FloatTensor", "DoubleTensor", "as_tensor", "array", "asarray")
+# How similar an unknown option may be to one that is read. A more similar one is taken for a typing error.
+_SIMILAR = 0.7
+
+
+@dataclass(frozen=True)
+class Call:
+    """The last part of the name of a class, and its arguments by name."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+def read_call(argument: str, text: str, signatures: Mapping[str, Sequence[str]]) -> Call:
+    """Read one call of a class with literal arguments.
+
+    Args:
+        argument: where the text comes from, for errors.
+        text: such as "CrossEntropyLoss(label_smoothing=0.1)".
+        signatures: names of parameters in their order, by class.
+
+    Raises:
+        InputError: if the text is not one call, or an unknown class or parameter is named.
+    """
+    example = f"write one call, such as {next(iter(signatures))}(...)"
+    body = _expression(argument, text, example)
+    if not isinstance(body, ast.Call):
+        raise fail(argument, "one call of a loss class", f"'{shortened(text.strip())}'", example)
+    name = _last_name(body.func)
+    if name is None or name not in signatures:
+        raise unknown(argument, shortened(ast.unparse(body.func)) if name is None else name, signatures)
+    parameters = signatures[name]
+    if len(body.args) > len(parameters):
+        raise fail(argument, f"at most {len(parameters)} arguments of {name}", len(body.args), "remove the others")
+    found: dict[str, Any] = {}
+    pairs = [*zip(parameters, body.args, strict=False), *((word.arg, word.value) for word in body.keywords)]
+    for key, node in pairs:
+        if key is None or isinstance(node, ast.Starred):
+            raise fail(argument, "arguments that are written out", "* or **", "write each argument by its name")
+        if key not in parameters:
+            raise unknown(f"argument of {name}", key, parameters)
+        if key in found:
+            raise fail(key, "given once", "two values", "remove one of them")
+        found[key] = _value(key, node)
+    return Call(name, found)
+
+
+def _expression(argument: str, text: str, example: str) -> ast.expr:
+    if len(text) > LONGEST:
+        raise fail(argument, f"at most {LONGEST} characters", len(text), "give the call alone")
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise fail(argument, "one call of a loss class", f"'{shortened(text.strip())}'", example) from None
+
+
+def _last_name(node: ast.expr) -> str | None:
+    """Return `c` of `a.b.c`, or None for another expression."""
+    if isinstance(node, ast.Attribute):
+        return node.attr if _last_name(node.value) is not None else None
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _value(key: str, node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and _last_name(node.func) in _TENSORS and node.args:
+        return _value(key, node.args[0])
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        got = f"'{shortened(ast.unparse(node))}'"
+        raise fail(
+            key, "a number, text, True, False, None or a list of numbers", got, "write the value itself"
+        ) from None
+
+
+def read_options(
+    argument: str, text: str, known: Mapping[str, str], others: Iterable[str] = ()
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Read the options of a command line.
+
+    Args:
+        argument: where the text comes from, for errors.
+        text: such as "--smoothing 0.1 --mixup 0.8"; what is before the first option is skipped.
+        known: the options that are read: "flag", "number", "numbers" or "text", by name.
+        others: names of options that resemble those and are not read.
+
+    Returns:
+        The values by name, and the names of the options that were not read.
+
+    Raises:
+        InputError: if the text has no option, a value is missing or not a number, or an option resembles a known one.
+    """
+    found: dict[str, Any] = {}
+    not_read: list[str] = []
+    for name, values in _grouped(argument, text):
+        if name in known:
+            found[name] = _converted(f"--{name}", known[name], values)
+        else:
+            check_name(argument, name, known, others)
+            not_read.append(name)
+    return found, tuple(dict.fromkeys(not_read))
+
+
+def check_name(argument: str, name: str, known: Iterable[str], others: Iterable[str] = ()) -> None:
+    """Require a name that is known, or that resembles none of the known ones."""
+    known = list(known)
+    if name not in known and name not in others and nearest(name, known, cutoff=_SIMILAR) is not None:
+        raise unknown(f"{argument}: option", name, known)
+
+
+def _grouped(argument: str, text: str) -> list[tuple[str, list[str]]]:
+    if len(text) > LONGEST:
+        raise fail(argument, f"at most {LONGEST} characters", len(text), "give the options alone")
+    try:
+        words = shlex.split(text, comments=False)
+    except ValueError:
+        raise fail(argument, "options as a shell takes them", "a quote that is not closed", "close it") from None
+    groups: list[tuple[str, list[str]]] = []
+    for word in words:
+        if _is_option(word):
+            name, sign, value = word.lstrip("-").partition("=")
+            groups.append((name, [value] if sign else []))
+        elif groups:
+            groups[-1][1].append(word)
+    if not groups:
+        got = f"'{shortened(text.strip())}'"
+        raise fail(argument, "options that begin with --", got, "write them as on the command line")
+    return groups
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and len(word.lstrip("-")) > 0 and not word.lstrip("-")[0].isdigit() and word[1] != "."
+
+
+def _converted(name: str, kind: str, values: list[str]) -> Any:
+    if kind == "flag":
+        return True
+    if not values:
+        raise fail(name, "a value", "nothing", "write it after the option")
+    if kind == "text":
+        return values[0]
+    numbers = [_number(name, value) for value in values]
+    return numbers if kind == "numbers" else numbers[0]
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise fail(name, "a number", f"'{shortened(text)}'", "write it in digits") from None
+
+
+def number(name: str, value: Any, *, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a finite number in [low, high].
+
+    Raises:
+        InputError: if it is another value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise fail(name, "a number", repr(value), "write it in digits")
+    if not (math.isfinite(value) and low <= value <= high):
+        required = f"in [{low:g}, {high:g}]" if math.isfinite(low) and math.isfinite(high) else "a finite number"
+        if math.isfinite(low) != math.isfinite(high):
+            required += f" of at least {low:g}" if math.isfinite(low) else f" of at most {high:g}"
+        raise fail(name, required, value, "change it")
+    return float(value)
+
+
+def whole(name: str, value: Any, *, low: int) -> int:
+    """Return a whole number of at least `low`."""
+    found = number(name, value, low=low)
+    if found != int(found):
+        raise fail(name, "a whole number", value, "change it")
+    return int(found)
+
+
+def numbers(name: str, value: Any, *, low: float = -math.inf) -> tuple[float, ...] | None:
+    """Return a list of at least two numbers as a tuple; None stays None."""
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or len(value) < 2:
+        raise fail(name, "a list of one number for each class", shortened(repr(value)), "write [1.0, 2.0, ...]")
+    return tuple(number(f"{name}[{place}]", each, low=low) for place, each in enumerate(value))
+
+
+def switch(name: str, value: Any) -> bool:
+    """Return True or False."""
+    if not isinstance(value, bool):
+        raise fail(name, "True or False", repr(value), "write one of them")
+    return value
+
+
+def choice(name: str, value: Any, known: Sequence[str]) -> str:
+    """Return one of the known words."""
+    if value not in known:
+        raise unknown(name, value if isinstance(value, str) else repr(value), known)
+    return value
+
+
+def class_count(given: int | None, lists: Mapping[str, Sequence[float] | None], default: int) -> int:
+    """Return K: the length of the lists of one number for each class, else what was given, else the default.
+
+    Raises:
+        InputError: if two of them differ, or K is below 2.
+    """
+    sizes: dict[str, int] = {name: len(each) for name, each in lists.items() if each is not None}
+    if given is not None:
+        sizes["num_classes"] = whole("num_classes", given, low=2)
+    if len(set(sizes.values())) > 1:
+        got = ", ".join(f"{size} in {name}" for name, size in sizes.items())
+        raise fail("num_classes", "one number of classes", got, "make them equal")
+    return next(iter(sizes.values()), default)
+
+
+def not_covered(argument: str, what: str, known: str) -> InputError:
+    """Build the error of a setting that no reader covers."""
+    return fail(argument, known, what, "leave it out, or check this loss by hand")

@@ -1,0 +1,70 @@
+"""Losses of keras.losses."""
+
+from typing import Any
+
+from softtargets.doctor.criterion import Criterion
+from softtargets.doctor.parsing import Call, choice, class_count, number, numbers, read_call, switch
+from softtargets.doctor.readers.registry import TextReader, reader
+
+_LAST = ("reduction", "name", "dtype")
+SIGNATURES = {
+    "CategoricalCrossentropy": ("from_logits", "label_smoothing", "axis", *_LAST),
+    "SparseCategoricalCrossentropy": ("from_logits", "ignore_class", "reduction", "axis", "name", "dtype"),
+    "CategoricalFocalCrossentropy": ("alpha", "gamma", "from_logits", "label_smoothing", "axis", *_LAST),
+    "BinaryCrossentropy": ("from_logits", "label_smoothing", "axis", *_LAST),
+}
+REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none")
+NOTE = "Class weights of Model.fit multiply the losses of examples, after this loss."
+DEFAULT_CLASSES = 4
+
+
+@reader("keras", package="keras", checked="3.15.1")
+class KerasReader(TextReader):
+    """Reads a call such as ``CategoricalCrossentropy(label_smoothing=0.1, from_logits=True)``."""
+
+    example = '"CategoricalCrossentropy(label_smoothing=0.1, from_logits=True)"'
+
+    def read_text(self, text: str, num_classes: int | None) -> Criterion:
+        call = read_call(self.option, text, SIGNATURES)
+        given = call.arguments
+        smoothing = number("label_smoothing", given.get("label_smoothing", 0.0), high=1.0)
+        reduction = given.get("reduction", "sum_over_batch_size")
+        mean = choice("reduction", "none" if reduction is None else reduction, REDUCTIONS)
+        binary = call.name == "BinaryCrossentropy"
+        logits = switch("from_logits", given.get("from_logits", False))
+        weight, gamma, size = _focal(call, num_classes)
+        ignored = given.get("ignore_class")
+        return Criterion(
+            library=self.library,
+            version=self.version,
+            name=f"keras.losses.{call.name}",
+            kind="sigmoid" if binary else "softmax",
+            inputs="logits" if logits else "probabilities",
+            num_classes=size,
+            smoothing=smoothing,
+            given_smoothing=smoothing,
+            convention="binary" if binary else "all",
+            weight=weight,
+            gamma=gamma,
+            reduction="sum" if mean == "sum" else "none" if mean == "none" else "mean",
+            over="elements" if binary else "examples",
+            ignored=None if ignored is None else int(number("ignore_class", ignored)),
+            wrote_ignored=ignored is not None,
+            all_ignored=None if ignored is None else "0",
+            division="nothing" if mean in ("sum", "none") else "micro-batches",
+            smooth_evaluation="val_loss" if smoothing else None,
+            notes=(NOTE,),
+        )
+
+
+def _focal(call: Call, num_classes: int | None) -> tuple[tuple[float, ...] | None, float | None, int]:
+    """Return the factors of the classes, the exponent, and K."""
+    if call.name != "CategoricalFocalCrossentropy":
+        return None, None, class_count(num_classes, {}, DEFAULT_CLASSES)
+    alpha: Any = call.arguments.get("alpha", 0.25)
+    gamma = number("gamma", call.arguments.get("gamma", 2.0), low=0.0)
+    if isinstance(alpha, list | tuple):
+        weight = numbers("alpha", alpha, low=0.0)
+        return weight, gamma, class_count(num_classes, {"alpha": weight}, DEFAULT_CLASSES)
+    size = class_count(num_classes, {}, DEFAULT_CLASSES)
+    return (number("alpha", alpha, low=0.0),) * size, gamma, size

@@ -1,0 +1,53 @@
+"""Arguments of transformers' Trainer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from softtargets._errors import fail
+from softtargets.doctor.criterion import Criterion
+from softtargets.doctor.parsing import check_name, class_count, number, whole
+from softtargets.doctor.readers.registry import Reader, read_json, read_mapping, reader
+
+READ = ("label_smoothing_factor", "gradient_accumulation_steps", "metric_for_best_model")
+# Names of TrainingArguments that resemble those.
+OTHERS = ("eval_accumulation_steps",)
+DEFAULT_CLASSES = 4
+# The first version whose LabelSmoother divides by the number of labels of the step.
+_COUNTS = ">=5.15"
+
+
+@reader("transformers", package="transformers", checked="5.23.0")
+class TransformersReader(Reader):
+    """Reads a JSON file of TrainingArguments, such as a checkpoint's arguments that ``to_json_string`` wrote."""
+
+    example = "a JSON file of TrainingArguments"
+
+    def read(self, snippet: str | Path | Mapping[str, Any], num_classes: int | None) -> Criterion:
+        given = read_mapping(self.option, snippet, read_json)
+        for name in given:
+            check_name(self.option, name, READ, OTHERS)
+        smoothing = number("label_smoothing_factor", given.get("label_smoothing_factor", 0.0))
+        if smoothing > 1:
+            raise fail("label_smoothing_factor", "at most 1", smoothing, "choose a value in [0, 1]")
+        steps = whole("gradient_accumulation_steps", given.get("gradient_accumulation_steps", 1), low=1)
+        counts = smoothing == 0 or self.is_in(_COUNTS)
+        best = given.get("metric_for_best_model")
+        notes = ["Numbers are those of a model whose forward takes loss arguments (**kwargs), as most models do."]
+        if smoothing and best in ("loss", "eval_loss"):
+            notes.append(f"metric_for_best_model = '{best}' selects the checkpoint by the smoothed loss.")
+        return Criterion(
+            library=self.library,
+            version=self.version,
+            name="transformers.trainer_pt_utils.LabelSmoother" if smoothing else "the loss of the model",
+            num_classes=class_count(num_classes, {}, DEFAULT_CLASSES),
+            smoothing=smoothing,
+            given_smoothing=smoothing,
+            ignored=-100,
+            all_ignored="nan",
+            division="step" if counts else "micro-batches, not by their number",
+            accumulate=steps,
+            smooth_evaluation="eval_loss" if smoothing else None,
+            notes=tuple(notes),
+            not_read=tuple(name for name in given if name not in READ),
+        )

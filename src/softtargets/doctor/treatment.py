@@ -1,0 +1,126 @@
+"""What happens to ignored labels, accumulated micro-batches, mixed examples and validation data, with numbers."""
+
+from dataclasses import dataclass
+
+import torch
+
+from softtargets import losses
+from softtargets.doctor.criterion import Criterion, Division
+from softtargets.doctor.targets import MIXED, mixed_targets
+
+# Labels that count in the micro-batches of the example of accumulation, and the sequences that these are in.
+LABELS = (3, 1)
+SENTENCES = (1, 1)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence on one topic."""
+
+    topic: str
+    text: str
+
+
+def statements(criterion: Criterion) -> tuple[Statement, ...]:
+    """Return what the configuration does beyond the target of one label."""
+    found = {
+        "inputs": f"The loss takes {criterion.inputs}.",
+        "mean": _mean(criterion),
+        "ignored labels": _ignored(criterion),
+        "accumulation": _accumulation(criterion),
+        "mixup and CutMix": _mixing(criterion),
+        "validation": _validation(criterion),
+    }
+    return tuple(Statement(topic, text) for topic, text in found.items() if text)
+
+
+def _mean(c: Criterion) -> str:
+    if c.reduction != "mean":
+        return {"sum": "The loss is the sum over the examples that count.", "none": "There is one loss per example."}[
+            c.reduction
+        ]
+    return {
+        "examples": "The mean is over the examples that count.",
+        "weights": "The mean of labels divides by the sum of the weights of their classes.",
+        "elements": f"The mean is over examples and classes: each example has 1/{c.num_classes} of its summed loss.",
+    }[c.over]
+
+
+def _ignored(c: Criterion) -> str:
+    if c.kind == "divergence" or c.kind == "sigmoid":
+        return "No example is left out: mask the loss yourself."
+    if c.ignored is None:
+        return "No label is left out."
+    text = f"Labels equal to {c.ignored} have loss 0 and gradient 0"
+    text += ", and the mean does not count them." if c.reduction == "mean" else "."
+    if c.ignored_class is not None:
+        text += f" Class {c.ignored} stays in the softmax of the other examples."
+    if c.all_ignored is not None:
+        text += f" A batch of such labels alone has loss {c.all_ignored}."
+    return text
+
+
+def step_weights(division: Division, labels: tuple[int, ...] = LABELS) -> list[float]:
+    """Return the weight of a label of each micro-batch in the gradient of an accumulated step.
+
+    Args:
+        division: what the losses are divided by.
+        labels: number of labels that count in each micro-batch.
+    """
+    each = [torch.zeros(count, dtype=torch.float64, requires_grad=True) for count in labels]
+    whole = {"step": sum(labels), "sentences": sum(SENTENCES)}.get(division)
+    if division == "nothing":
+        parts = [losses.reduce(part, "sum") for part in each]
+    else:
+        parts = [losses.reduce(part, normalizer=whole) for part in each]
+    total = sum(parts, start=torch.zeros((), dtype=torch.float64))
+    if division == "micro-batches":
+        total = total / len(labels)
+    return [float(gradient[0]) for gradient in torch.autograd.grad(total, each)]
+
+
+def _accumulation(c: Criterion) -> str:
+    weights = step_weights(c.division)
+    even, shown = 1 / sum(LABELS), " and ".join(f"{weight:.4g}" for weight in weights)
+    rule = {
+        "micro-batches": "The loss of a step is the mean of the means of its micro-batches, if you divide by their "
+        "number.",
+        "micro-batches, not by their number": "The loss of a step is the sum of the means of its micro-batches.",
+        "step": "The loss of a step is the mean over all its labels.",
+        "sentences": "The loss of a step is its sum over labels divided by its number of sequences.",
+        "nothing": "The loss of a step is its sum over labels.",
+    }[c.division]
+    counts = " and ".join(map(str, LABELS))
+    text = f"{rule} In micro-batches of {counts} labels, a label has weight {shown}; in the mean of all, {even:.4g}."
+    return text if (c.accumulate or 1) == 1 else f"{text} Configured: {c.accumulate} micro-batches per step."
+
+
+def _mixing(c: Criterion) -> str:
+    mixing = c.mixing
+    if mixing is None:
+        return ""
+    own, other = mixed_targets(c, 0, 1)[:2].tolist()
+    rest = float(mixed_targets(c, 0, 1)[2]) if c.num_classes > 2 else None
+    parts = []
+    if mixing.mixup and mixing.cutmix:
+        parts.append(f"Mixup with probability {1 - mixing.switch:g} and otherwise CutMix.")
+    for name, concentration in (("mixup", mixing.mixup), ("CutMix", mixing.cutmix)):
+        if concentration:
+            parts.append(
+                f"In {name} the weight of the own label is drawn from Beta({concentration:g}, {concentration:g})."
+            )
+    if mixing.probability < 1:
+        parts.append(f"A batch is mixed with probability {mixing.probability:g}.")
+    parts.append("Each example has its own weight." if mixing.per_example else "A batch has one weight.")
+    others = "" if rest is None else f" and {rest:.4g} for each other class"
+    parts.append(
+        f"With weight {MIXED:g}, an example of class 0 mixed with one of class 1 gets {own:.4g} for class 0, "
+        f"{other:.4g} for class 1{others}."
+    )
+    return " ".join(parts)
+
+
+def _validation(c: Criterion) -> str:
+    if c.smooth_evaluation is None:
+        return ""
+    return f"The {c.smooth_evaluation} contains the smoothing: it is no negative log-likelihood."

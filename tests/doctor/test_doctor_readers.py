@@ -1,0 +1,185 @@
+"""Configurations as criteria: defaults, versions, ranges and files. Options are compared with the real libraries."""
+
+import importlib.metadata
+import inspect
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from softtargets._errors import InputError, InputTypeError
+from softtargets.doctor import diagnose
+from softtargets.doctor.criterion import Criterion
+from softtargets.doctor.parsing import check_name
+from softtargets.doctor.readers import READERS, reader_of
+from softtargets.doctor.readers import torch as torch_reader
+from softtargets.doctor.readers import transformers as transformers_reader
+
+
+def read(library: str, snippet: Any, num_classes: int | None = None, version: str | None = None) -> Criterion:
+    return reader_of(library, version).read(snippet, num_classes)
+
+
+def test_signatures_are_those_of_torch() -> None:
+    for name, parameters in torch_reader.SIGNATURES.items():
+        assert tuple(inspect.signature(getattr(torch.nn, name)).parameters) == parameters
+
+
+def test_no_argument_of_transformers_is_taken_for_a_typing_error() -> None:
+    transformers = pytest.importorskip("transformers")
+    fields = transformers.TrainingArguments.__dataclass_fields__
+    assert set(transformers_reader.READ) <= set(fields)
+    for name in fields:
+        check_name("x", name, transformers_reader.READ, transformers_reader.OTHERS)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_the_file_that_transformers_writes_is_read(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    arguments = transformers.TrainingArguments(
+        str(tmp_path), label_smoothing_factor=0.1, gradient_accumulation_steps=4, use_cpu=True, report_to="none"
+    )
+    file = tmp_path / "arguments.json"
+    file.write_text(arguments.to_json_string())
+    criterion = read("transformers", file)
+    assert (criterion.smoothing, criterion.accumulate, criterion.ignored) == (0.1, 4, -100)
+    assert "learning_rate" in criterion.not_read
+
+
+def test_the_version_is_the_installed_one_or_the_one_that_was_checked() -> None:
+    assert read("torch", "CrossEntropyLoss()").version == importlib.metadata.version("torch").split("+")[0]
+    assert read("fairseq", "--criterion cross_entropy").version == READERS["fairseq"].checked
+    assert read("fairseq", "--criterion cross_entropy", version="0.10").version == "0.10"
+    for wrong in ("new", "", "1.x"):
+        with pytest.raises(InputError, match="version: a version of torch; got"):
+            reader_of("torch", wrong)
+
+
+def test_defaults_are_those_of_the_library() -> None:
+    assert read("timm", "--opt lamb").smoothing == 0.1
+    assert read("timm", "--opt lamb").num_classes == 1000
+    assert read("timm", "--num-classes 10").num_classes == 10
+    assert read("timm", "--cutmix-minmax .2 .8").mixing is not None
+    assert read("keras", "CategoricalFocalCrossentropy()", 3).weight == (0.25,) * 3
+    assert read("keras", "CategoricalCrossentropy()").inputs == "probabilities"
+    assert read("torch", "CrossEntropyLoss(weight=[1, 2, 3])").num_classes == 3
+    assert read("torch", "BCEWithLogitsLoss(pos_weight=2)", 3).positive_weight == (2, 2, 2)
+    assert read("fairseq", "--criterion cross_entropy").smoothing == 0
+    assert read("opennmt", "--label_smoothing 0.1 --normalization tokens").division == "step"
+    assert read("opennmt", "-label_smoothing 0.1").division == "sentences"
+    assert read("transformers", {}).name == "the loss of the model"
+
+
+def test_opennmt_is_read_from_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "nmt.yaml"
+    file.write_text(
+        "label_smoothing: 0.1\nnormalization: tokens\naccum_count: [1, 4]\ndata:\n  corpus: {path_src: a}\n"
+    )
+    criterion = read("opennmt", str(file))
+    assert (criterion.smoothing, criterion.division, criterion.accumulate) == (0.1, "step", 4)
+    assert criterion.not_read == ("data",)
+
+
+@pytest.mark.parametrize(
+    ("library", "snippet", "message"),
+    [
+        ("torch", "CrossEntropyLoss(label_smoothing=1.2)", "label_smoothing: a finite number of at most 1; got 1.2"),
+        ("torch", "CrossEntropyLoss(weight=[1, -2])", r"weight\[1\]: a finite number of at least 0; got -2"),
+        ("torch", "CrossEntropyLoss(weight=[0, 0])", "weight: a number above 0 for at least one class; got 0 for all"),
+        ("torch", "CrossEntropyLoss(weight=3)", "weight: a list of one number for each class; got 3"),
+        ("torch", "CrossEntropyLoss(reduction='avg')", "reduction: one of mean, sum, none; got 'avg'"),
+        ("torch", "CrossEntropyLoss(reduction='batchmean')", "reduction: one of mean, sum, none"),
+        ("torch", "CrossEntropyLoss(size_average=True)", "size_average: None, because it is deprecated"),
+        ("torch", "CrossEntropy()", "--torch: one of CrossEntropyLoss, .*; did you mean 'CrossEntropyLoss'"),
+        ("torch", "KLDivLoss(log_target=1)", "log_target: True or False; got 1"),
+        ("keras", "CategoricalCrossentropy(from_logits='yes')", "from_logits: True or False; got 'yes'"),
+        ("keras", "CategoricalFocalCrossentropy(gamma=-1)", "gamma: a finite number of at least 0; got -1"),
+        ("keras", "BinaryFocalCrossentropy()", "--keras: one of CategoricalCrossentropy"),
+        ("timm", "--smoothing 1", "--smoothing: below 1, as timm requires; got 1.0"),
+        ("timm", "--label-smoothing 0.1", "--timm: option: one of .*; did you mean 'smoothing'"),
+        ("timm", "--mixup -1", "--mixup: a finite number of at least 0; got -1.0"),
+        ("timm", "--mixup 1 --mixup-prob 2", r"--mixup-prob: in \[0, 1\]; got 2.0"),
+        ("timm", "--mixup-mode all", "--mixup-mode: one of batch, pair, elem, half; got 'all'"),
+        ("timm", "--cutmix-minmax 0.8 0.2", "--cutmix-minmax: two numbers in"),
+        ("timm", "--num-classes 2.5", "--num-classes: a whole number; got 2.5"),
+        ("timm", "--jsd-loss --aug-splits 3", "--jsd-loss: cross entropy or --bce-loss; got the Jensen-Shannon loss"),
+        ("transformers", {"label_smoothing": 0.1}, "did you mean 'label_smoothing_factor'"),
+        ("transformers", {"label_smoothing_factor": "0.1"}, "label_smoothing_factor: a number; got '0.1'"),
+        ("transformers", {"label_smoothing_factor": 1.5}, "label_smoothing_factor: at most 1; got 1.5"),
+        (
+            "transformers",
+            {"gradient_accumulation_steps": 0},
+            "gradient_accumulation_steps: a finite number of at least 1",
+        ),
+        ("fairseq", "--criterion ctc", "--criterion: one of cross_entropy, label_smoothed_cross_entropy; got 'ctc'"),
+        (
+            "fairseq",
+            "--label-smoothing 0.1",
+            "--label-smoothing: a criterion that smooths; got --criterion cross_entropy",
+        ),
+        ("fairseq", "--label_smoothing 0.1", "did you mean 'label-smoothing'"),
+        ("opennmt", {"generator_function": "sparsemax"}, "generator_function: 'softmax'; got 'sparsemax'"),
+        ("opennmt", {"normalization": "words"}, "normalization: one of sents, tokens; got 'words'"),
+        ("opennmt", {"copy_attn": True}, "copy_attn: false; got copy attention"),
+    ],
+)
+def test_bad_input_is_one_sentence(library: str, snippet: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        read(library, snippet)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_classes_agree() -> None:
+    with pytest.raises(InputError, match="num_classes: one number of classes; got 2 in weight, 3 in num_classes"):
+        read("torch", "CrossEntropyLoss(weight=[1, 2])", 3)
+    with pytest.raises(InputError, match="--num-classes: the number of --classes; got 10 and 3"):
+        read("timm", "--num-classes 10", 3)
+    with pytest.raises(InputError, match="num_classes: a finite number of at least 2; got 1"):
+        read("torch", "CrossEntropyLoss()", 1)
+
+
+@pytest.mark.parametrize("library", ["transformers", "opennmt"])
+@pytest.mark.parametrize(
+    "content", ["[1, 2", "[1, 2]", "3", "", "[" * 5000], ids=["broken", "list", "3", "empty", "deep"]
+)
+def test_a_file_that_is_no_mapping_is_refused(library: str, content: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text(content)
+    with pytest.raises(InputError, match=f"--{library}: a file with options and their values; got"):
+        read(library, file)
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--transformers: an existing file; got"):
+        read("transformers", tmp_path / "none.json")
+    with pytest.raises(InputError, match="a folder, not a regular file"):
+        read("transformers", tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a pipe, not a regular file"):
+        read("opennmt", tmp_path / "pipe")
+    (tmp_path / "bomb.yaml").write_text("a: &a [1, 1]\nb: &b [*a, *a]\nlabel_smoothing: *b\n")
+    with pytest.raises(InputError, match="it has an alias"):
+        read("opennmt", tmp_path / "bomb.yaml")
+    (tmp_path / "object.yaml").write_text("label_smoothing: !!python/object/apply:os.getpid []\n")
+    with pytest.raises(InputError, match="could not determine a constructor"):
+        read("opennmt", tmp_path / "object.yaml")
+
+
+def test_snippets_of_another_type_are_refused() -> None:
+    with pytest.raises(InputTypeError, match="snippet: text; got dict"):
+        diagnose("torch", {"weight": [1, 2]})
+    with pytest.raises(InputTypeError, match="snippet: a path or a mapping; got int"):
+        diagnose("transformers", 3)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match=r"library: one of .*; got 'jax'"):
+        diagnose("jax", "")
+
+
+def test_json_with_numbers_that_are_not_finite_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "nan.json"
+    file.write_text(json.dumps({"label_smoothing_factor": float("nan")}))
+    with pytest.raises(InputError, match="label_smoothing_factor: a finite number; got nan"):
+        read("transformers", file)

@@ -1,0 +1,124 @@
+"""Diagnoses against numbers of libraries that the tests do not need; `doctor_references.py` computed them."""
+
+import json
+from typing import Any
+
+import doctor_references as frozen
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from softtargets.doctor import Diagnosis, diagnose
+from softtargets.doctor.readers import READERS, reader_of
+from softtargets.doctor.targets import mixed_targets
+from softtargets.doctor.treatment import step_weights
+
+ENTRIES = json.loads(frozen.PLACE.read_text())
+CASES = [entry for entry in ENTRIES if entry["snippet"] != "extra"]
+EXTRA = {entry["library"]: entry for entry in ENTRIES if entry["snippet"] == "extra"}
+
+
+def of_case(entry: dict[str, Any]) -> Diagnosis:
+    return diagnose(entry["library"], entry["snippet"], num_classes=frozen.K, version=entry["version"])
+
+
+def name_of(entry: dict[str, Any]) -> str:
+    return f"{entry['library']} {entry['snippet']}"
+
+
+def given_to(library: str, loss: str, labels: Tensor) -> Tensor:
+    """Return labels in the form that the equivalent code takes."""
+    binary = library == "keras" and "Binary" in loss
+    return F.one_hot(labels, frozen.K) if binary else labels
+
+
+@pytest.mark.parametrize("entry", CASES, ids=name_of)
+def test_the_minimiser_is_that_of_the_library(entry: dict[str, Any]) -> None:
+    rows = {row.label: row for row in of_case(entry).rows}
+    for label, least in entry["minimisers"].items():
+        if int(label) not in rows:
+            assert "ignore_class" in entry["snippet"]
+            continue
+        ours = rows[int(label)].minimiser
+        if least is None:
+            assert ours is None
+            continue
+        assert ours is not None
+        # Keras computes in float32; the search for a probability of 0 or 1 ends before it is reached
+        exact = 5e-5 if entry["library"] == "keras" else 1e-6
+        tolerance = exact if 0 < min(ours) <= max(ours) < 1 else 2e-2
+        assert ours == pytest.approx(least, abs=tolerance)
+
+
+@pytest.mark.parametrize("entry", CASES, ids=name_of)
+def test_the_code_gives_the_loss_and_the_gradient_of_the_library(entry: dict[str, Any]) -> None:
+    found = of_case(entry)
+    logits, labels = frozen.batch()
+    if entry["library"] in ("fairseq", "opennmt"):
+        labels = torch.tensor([*frozen.LABELS[:-1], 1])
+    made: dict[str, Any] = {}
+    exec(found.equivalent.same_numbers or found.equivalent.code, made)
+    leaf = logits.clone().requires_grad_()
+    if "unbounded" in (found.equivalent.note or ""):
+        with pytest.warns(UserWarning, match="unbounded"):
+            value = made["loss"](leaf, labels)
+    else:
+        value = made["loss"](leaf, given_to(entry["library"], found.loss, labels))
+    (gradient,) = torch.autograd.grad(value, leaf)
+    note = found.equivalent.note or ""
+    if "Not expressed" in note:
+        assert not torch.allclose(gradient, torch.tensor(entry["gradient"]).double(), atol=1e-4)
+        return
+    torch.testing.assert_close(gradient, torch.tensor(entry["gradient"]).double(), rtol=0, atol=2e-6)
+    if "The value is the cross entropy" not in note:
+        assert value.item() == pytest.approx(entry["loss"], abs=1e-5)
+
+
+@pytest.mark.parametrize("share", frozen.SHARES)
+def test_mixed_targets_are_those_of_timm(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softtargets.doctor.targets.MIXED", share)
+    criterion = reader_of("timm", "1.0.31").read("--smoothing 0.1 --mixup 0.8", frozen.K)
+    assert mixed_targets(criterion, 0, 1).tolist() == pytest.approx(EXTRA["timm"]["mixed"][str(share)], abs=1e-6)
+
+
+def test_keras_leaves_an_ignored_batch_at_0_and_takes_logits_for_probabilities() -> None:
+    found = diagnose("keras", "SparseCategoricalCrossentropy(ignore_class=0)", num_classes=3)
+    assert "alone has loss 0" in next(each.text for each in found.statements if each.topic == "ignored labels")
+    assert EXTRA["keras"]["all_ignored"] == 0
+    assert "logits-as-probabilities" in {finding.name for finding in found.findings}
+    # these logits sum to 1: their first one is clipped to a probability of 1
+    assert EXTRA["keras"]["logits_as_probabilities"] < 1e-6
+    assert F.cross_entropy(torch.tensor([[2.0, 0, -1]]), torch.tensor([0])) > 0.1
+
+
+def test_transformers_before_5_15_inflates_the_gradient_of_an_accumulated_step() -> None:
+    large, small = step_weights("micro-batches, not by their number", (4, 2))
+    logits, labels = frozen.batch()
+    each = logits.softmax(-1) - (0.9 * F.one_hot(labels, frozen.K) + 0.1 / frozen.K)
+    ours = each * torch.tensor([large] * 4 + [small] * 2)[:, None]
+    torch.testing.assert_close(ours, torch.tensor(EXTRA["transformers"]["gradient"]).double(), rtol=0, atol=1e-6)
+    settings = {"label_smoothing_factor": 0.1, "gradient_accumulation_steps": 2}
+    names = {
+        version: {finding.name for finding in diagnose("transformers", settings, version=version).findings}
+        for version in ("5.14.1", "5.15.0")
+    }
+    assert "inflated-accumulation" in names["5.14.1"] - names["5.15.0"]
+
+
+@pytest.mark.parametrize(("library", "compute"), [("keras", frozen.of_keras), ("timm", frozen.of_timm)])
+def test_the_frozen_numbers_are_those_of_an_installed_library(library: str, compute: Any) -> None:
+    pytest.importorskip(
+        library, reason=f"{library} is not installed: the numbers of {READERS[library].checked} are used"
+    )
+    now = {entry["snippet"]: entry for entry in compute() if entry["snippet"] != "extra"}
+    for entry in CASES:
+        if entry["library"] == library:
+            assert now[entry["snippet"]]["loss"] == pytest.approx(entry["loss"], abs=1e-6)
+
+
+def test_frozen_versions_are_those_that_readers_name() -> None:
+    versions = {entry["library"]: entry["version"] for entry in ENTRIES}
+    assert versions["keras"] == READERS["keras"].checked
+    assert versions["timm"] == READERS["timm"].checked
+    assert versions["fairseq"] == READERS["fairseq"].checked
