@@ -103,7 +103,10 @@ def test_a_batch_without_a_label_is_nan_in_torch_and_transformers() -> None:
     from transformers.trainer_pt_utils import LabelSmoother
 
     ignored = torch.full((2,), -100)
-    assert nn.CrossEntropyLoss()(LOGITS[:2], ignored).isnan()
+    for loss in (nn.CrossEntropyLoss(), nn.CrossEntropyLoss(label_smoothing=0.1)):
+        leaf = leaf_of(LOGITS[:2])
+        assert loss(leaf, ignored).isnan()
+        assert gradient_of(loss(leaf, ignored), leaf).eq(0).all()
     assert LabelSmoother(0.1)({"logits": LOGITS[:2]}, ignored).isnan()
     assert nn.CrossEntropyLoss(reduction="sum")(LOGITS[:2], ignored) == 0
     assert "is -100" in (found(diagnose("torch", "CrossEntropyLoss()"), "all-labels-ignored").condition or "")

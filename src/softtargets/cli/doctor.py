@@ -1,12 +1,14 @@
 """The command `doctor`: arguments in, a diagnosis as text or JSON out."""
 
 import sys
+from json import dumps
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from softtargets._errors import fail
 from softtargets.cli.imports import without_collections
+from softtargets.cli.terminal import write
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -76,9 +78,8 @@ def doctor(
 
 
 def _print_json(found: "Diagnosis") -> None:
-    from softtargets.report.encoding import as_json
-
-    sys.stdout.write(as_json(found.to_dict()).decode())
+    # in ASCII, which any terminal can show
+    write(dumps(found.to_dict(), indent=2, allow_nan=False).splitlines())
 
 
 def _print(found: "Diagnosis") -> None:
@@ -126,7 +127,8 @@ def _text(text: str, style: str = "") -> Any:
 
     from softtargets.report.encoding import printable
 
-    return Text(printable(text), style=style)
+    encoding = sys.stdout.encoding or "utf-8"
+    return Text(printable(text).encode(encoding, "backslashreplace").decode(encoding), style=style)
 
 
 def _sentence(topic: str, text: str) -> Any:
@@ -155,7 +157,7 @@ def _cells(row: "TargetRow") -> list[tuple[str, ...]]:
     label = "any" if row.label is None else str(row.label)
     least = ("minimiser", *(f"{value:.4g}" for value in row.minimiser or ()), "")
     if row.minimiser is None:
-        least = ("minimiser", "none: the loss has no minimum")
+        least = ("minimiser", "none")
     target = ("target", *(f"{value:.4g}" for value in row.target), f"{row.total:.4g}")
     return [(label, *target), ("", *least)]
 
@@ -166,8 +168,10 @@ def _fault(finding: "FaultFinding") -> Any:
 
     when = "" if finding.condition is None else f"{finding.condition[0].upper()}{finding.condition[1:]}: "
     versions = f" [{finding.versions}]" if finding.versions else ""
-    text = _text(f"  * {finding.title}{versions} ({finding.name}, changes the {finding.affects})", "bold")
+    text = _text(f"* {finding.title}{versions} ({finding.name}, changes the {finding.affects})", "bold")
     lines = [f"{when}{finding.effect}", f"Instead: {finding.remedy}."]
     if finding.link is not None:
         lines.append(f"{finding.issue}: {finding.link}")
-    return Group(text, *(Padding(_text(line), (0, 0, 0, 4), expand=False) for line in lines))
+    return Group(
+        Padding(text, (0, 0, 0, 2), expand=False), *(Padding(_text(line), (0, 0, 0, 4), expand=False) for line in lines)
+    )

@@ -14,7 +14,8 @@ class TargetRow:
         label: the label; None: any label.
         total: sum of the target: the factor of the gradient. For independent labels it is the number of positive ones.
         target: an entry for each column of the table.
-        minimiser: the probabilities that minimise the loss; None: the loss has no minimum.
+        minimiser: the probabilities that minimise the loss; None: there is no minimum, or the
+            loss is constant.
     """
 
     label: int | None

@@ -73,7 +73,7 @@ def _weighted(criterion: Criterion, made: Targets) -> Targets:
 
 
 def minimiser(criterion: Criterion, target: Tensor) -> Tensor | None:
-    """Return the probabilities at which the loss of a target is least, (K,); None if it has no minimum.
+    """Return the probabilities at which the loss of a target is least, (K,); None: no or any point.
 
     A probability of 0 or 1 is approached, never reached, by finite logits.
     """
@@ -81,7 +81,8 @@ def minimiser(criterion: Criterion, target: Tensor) -> Tensor | None:
         positive = (
             target if criterion.positive_weight is None else target * target.new_tensor(criterion.positive_weight)
         )
-        return positive / (positive + 1 - target)
+        both = positive + 1 - target
+        return None if (both == 0).any() else positive / both
     if (target < 0).any() or target.sum() == 0:
         return None
     if not criterion.gamma:

@@ -6,7 +6,7 @@ from softtargets.doctor.faults.registry import Effect, Fault, fault
 
 @fault(
     "all-labels-ignored",
-    affects="gradient",
+    affects="report",
     libraries={"torch": "", "transformers": ""},
     reads=("all_ignored",),
     issues={"torch": "pytorch/pytorch#70348", "transformers": "pytorch/pytorch#70348"},
@@ -17,7 +17,7 @@ class AllLabelsIgnored(Fault):
     def find(self, c: Criterion) -> Effect | None:
         if c.all_ignored != "nan":
             return None
-        effect = "One such batch makes all weights of the network nan."
+        effect = "The loss is nan and its gradient is 0: logged means become nan, and checks of the loss stop training."
         remedy = "use softtargets.nn.CrossEntropyLoss, which gives 0 with gradient 0"
         where = "micro-batch" if c.division == "micro-batches, not by their number" else "batch"
         if c.division == "step":

@@ -87,7 +87,7 @@ class MaskedLogit(Fault):
     def find(self, c: Criterion) -> Effect | None:
         if c.smoothing <= 0 or c.kind != "softmax" or c.inputs != "logits" or c.gamma is not None:
             return None
-        remedy = "nothing with softtargets: a class whose logit is -inf gets no smoothing and no gradient"
+        remedy = "use softtargets.nn.CrossEntropyLoss: a class whose logit is -inf gets no smoothing"
         return Effect("The masked class has a positive target, so the loss is inf.", remedy, "if a class is masked")
 
 

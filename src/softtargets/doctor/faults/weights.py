@@ -1,5 +1,7 @@
 """Faults of class weights."""
 
+from dataclasses import replace
+
 import torch
 
 from softtargets.doctor.criterion import Criterion
@@ -20,11 +22,13 @@ class WeightedSmoothing(Fault):
     def find(self, c: Criterion) -> Effect | None:
         if not c.weights_differ or c.smoothing <= 0 or c.kind != "softmax":
             return None
-        labels = torch.arange(c.num_classes)
-        rows = targets_of(c, labels).to_dense(c.num_classes)
-        wrong = rows.argmax(-1) != labels
-        label = int(wrong.long().argmax()) if wrong.any() else int(torch.tensor(c.weight).argmin())
-        best = minimiser(c, rows[label])
+        plain = targets_of(replace(c, weight=None), torch.tensor([0])).to_dense(c.num_classes)[0]
+        weight = torch.tensor(c.weight, dtype=torch.float64)
+        wrong = plain[0] * weight < plain[1] * weight.max()
+        if c.ignored_class is not None:
+            wrong[c.ignored_class] = False
+        label = int((wrong.long() if wrong.any() else -weight).argmax())
+        best = minimiser(c, targets_of(c, torch.tensor([label])).to_dense(c.num_classes)[0])
         if best is None:
             return None
         top = int(best.argmax())
@@ -33,12 +37,8 @@ class WeightedSmoothing(Fault):
             effect += f" and {best[top]:.4g} for class {top}: {int(wrong.sum())} of {c.num_classes} labels"
             effect += " teach another class than their own."
         else:
-            effect += f", where the smoothed target is {_unweighted(c, label):.4g}."
+            effect += f", where the smoothed target is {plain[0]:.4g}."
         return Effect(effect, "weight examples: softtargets.nn.CrossEntropyLoss(weight=..., label_smoothing=...)")
-
-
-def _unweighted(c: Criterion, label: int) -> float:
-    return 1 - c.smoothing + c.smoothing / c.num_classes
 
 
 @fault(

@@ -3,7 +3,7 @@
 import importlib
 import importlib.metadata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -11,9 +11,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from softtargets._errors import fail, fail_type, shortened, unknown
-from softtargets._storage import UnfitFileError, check_depth, parse_json, read_regular, user_path
+from softtargets._storage import MAX_DEPTH, UnfitFileError, check_depth, parse_json, read_regular, user_path
 from softtargets.doctor.criterion import Criterion
 
+# A configuration has kilobytes.
+LONGEST_FILE = 2**20
 READERS: dict[str, type["Reader"]] = {}
 AnyReader = TypeVar("AnyReader", bound="type[Reader]")
 
@@ -121,7 +123,7 @@ def read_mapping(argument: str, given: str | Path | Mapping[str, Any], parse: Ca
         raise fail_type("snippet", "a path or a mapping", type(given).__name__, "give the path of the file")
     path = user_path(argument, given)
     try:
-        content = parse(read_regular(path))
+        content = parse(read_regular(path, max_bytes=LONGEST_FILE))
         check_depth(content)
     except FileNotFoundError:
         raise fail(argument, "an existing file", f"'{path}'", "give the path of an existing file") from None
@@ -147,9 +149,21 @@ def read_yaml(content: bytes) -> Any:
     """
     yaml = importlib.import_module("yaml")
     try:
-        # a few lines of aliases can stand for gigabytes
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(content)):
-            raise ValueError("it has an alias (*name); write the value itself")
+        _check_tokens(type(token).__name__ for token in yaml.scan(content))
         return yaml.safe_load(content)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
+
+
+def _check_tokens(names: Iterable[str]) -> None:
+    """Require YAML without aliases, a few lines of which can stand for gigabytes, and of a few levels."""
+    depth = 0
+    for name in names:
+        if name == "AliasToken":
+            raise ValueError("it has an alias (*name); write the value itself")
+        if name.endswith("StartToken") and name.startswith(("Flow", "Block")):
+            depth += 1
+        elif name.endswith("EndToken") and name.startswith(("Flow", "Block")):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
