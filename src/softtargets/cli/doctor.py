@@ -102,7 +102,8 @@ def _parts(found: "Diagnosis") -> "list[RenderableType]":
     title = f"{found.loss} ({found.library} {found.version}), K = {found.num_classes:,}"
     parts: list[RenderableType] = [_text(title, "bold"), ""]
     if found.rows:
-        parts += [_table(found), ""]
+        heading = "Target of a label, and the predicted probabilities at which its loss is least (minimiser):"
+        parts += [_text(heading), _table(found), ""]
     parts += [_sentence(each.topic, each.text) for each in found.statements]
     parts += [_sentence("note", note) for note in found.notes]
     if found.not_read:
@@ -144,7 +145,7 @@ def _sentence(topic: str, text: str) -> Any:
 def _table(found: "Diagnosis") -> Any:
     from rich.table import Table
 
-    table = Table(title=_text("Target and minimiser (the predicted probabilities at which the loss is least)"))
+    table = Table()
     for name in ("label", "", *found.columns, "sum"):
         table.add_column(name, justify="left" if name in ("label", "") else "right")
     for row in found.rows:

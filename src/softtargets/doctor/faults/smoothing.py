@@ -98,7 +98,7 @@ class MaskedLogit(Fault):
     reads=("kind", "smoothing"),
 )
 class MassOfSoftTargets(Fault):
-    """Soft targets that do not sum to 1 are accepted, and smoothing changes their sum."""
+    """Soft targets are accepted whatever their sum."""
 
     def find(self, c: Criterion) -> Effect | None:
         if c.kind != "softmax" or "Sparse" in c.name:
