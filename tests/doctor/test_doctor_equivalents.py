@@ -87,6 +87,9 @@ def test_code_of_binary_losses() -> None:
     weighted = equivalent("torch", f"BCEWithLogitsLoss(pos_weight={WEIGHT})")
     assert weighted.same_numbers is None
     assert weighted.note == "Not expressed: weights of the positive term."
+    negative = equivalent("keras", "BinaryCrossentropy(label_smoothing=-0.2, from_logits=True)")
+    assert (negative.same_numbers, negative.note) == (None, "Not expressed: negative smoothing.")
+    close(run(negative.code)(LOGITS, one_hot), K * theirs)
 
 
 def test_code_of_losses_of_log_probabilities_takes_logits() -> None:

@@ -100,6 +100,7 @@ def test_opennmt_is_read_from_yaml(tmp_path: Path) -> None:
         ("keras", "CategoricalFocalCrossentropy(gamma=-1)", "gamma: a finite number of at least 0; got -1"),
         ("keras", "BinaryFocalCrossentropy()", "--keras: one of CategoricalCrossentropy"),
         ("timm", "--smoothing 1", "--smoothing: below 1, as timm requires; got 1.0"),
+        ("timm", "--smoothing -0.1 --bce-loss", "--smoothing: at least 0 with --bce-loss; got -0.1"),
         ("timm", "--label-smoothing 0.1", "--timm: option: one of .*; did you mean 'smoothing'"),
         ("timm", "--mixup -1", "--mixup: a finite number of at least 0; got -1.0"),
         ("timm", "--mixup 1 --mixup-prob 2", r"--mixup-prob: in \[0, 1\]; got 2.0"),

@@ -51,6 +51,8 @@ def test_a_loss_without_a_minimum() -> None:
     found = diagnose("timm", "--smoothing -0.1", num_classes=4)
     assert [row.minimiser for row in found.rows] == [None] * 4
     assert found.rows[0].target == pytest.approx((1.075, -0.025, -0.025, -0.025))
+    rows = diagnose("keras", "BinaryCrossentropy(label_smoothing=-0.2, from_logits=True)").rows
+    assert (rows[0].minimiser, rows[0].target) == (None, (1.1, -0.1, -0.1, -0.1))
     # a positive term of weight 0 makes the loss of the label constant
     rows = diagnose("torch", "BCEWithLogitsLoss(pos_weight=[0, 1])").rows
     assert [row.minimiser for row in rows] == [None, (0.0, 1.0)]

@@ -121,7 +121,7 @@ def _sigmoid(c: Criterion) -> tuple[str, str | None, str | None]:
         return _mixed(c), None, _not_expressed(c)
     given = c.library == "timm"  # class numbers; the others take 0 or 1 for every class
     lines = ["import torch" if given else "", "from softtargets import losses", "", ""]
-    settings = f"smoothing={c.smoothing:g}, convention='{_binary_convention(c)}', reduction='{c.reduction}'"
+    settings = f"smoothing={max(c.smoothing, 0):g}, convention='{_binary_convention(c)}', reduction='{c.reduction}'"
     target = f"torch.nn.functional.one_hot(labels, {c.num_classes})" if given else "labels"
     call = f"losses.binary_cross_entropy(logits, {target}, {settings})"
     head = "def loss(logits, labels):"
@@ -142,6 +142,7 @@ def _not_expressed(c: Criterion) -> str | None:
         "weights of classes": c.weight is not None,
         "weights of the positive term": c.positive_weight is not None,
         "the threshold": c.threshold is not None,
+        "negative smoothing": c.smoothing < 0,
     }
     named = [what for what, there in found.items() if there]
     return f"Not expressed: {', '.join(named)}." if named else None

@@ -30,10 +30,9 @@ def _binary_labels(c: Criterion, labels: Tensor) -> Tensor:
     logits = torch.zeros(len(labels), c.num_classes, dtype=torch.float64, requires_grad=True)
     given = torch.nn.functional.one_hot(labels, c.num_classes)
     convention = "binary" if c.convention == "binary" else "all"
-    if c.smoothing >= 0:
-        loss = losses.binary_cross_entropy(logits, given, smoothing=c.smoothing, convention=convention)
-        return 0.5 - torch.autograd.grad(loss.sum(), logits)[0]
-    return _smoothed(c, labels).to_dense(c.num_classes)
+    loss = losses.binary_cross_entropy(logits, given, smoothing=1.0, convention=convention)
+    smoothest = 0.5 - torch.autograd.grad(loss.sum(), logits)[0]
+    return torch.lerp(given.double(), smoothest, c.smoothing)  # linear in the smoothing, which may be negative
 
 
 def mixed_targets(criterion: Criterion, label: int, other: int) -> Tensor:
@@ -82,7 +81,8 @@ def minimiser(criterion: Criterion, target: Tensor) -> Tensor | None:
             target if criterion.positive_weight is None else target * target.new_tensor(criterion.positive_weight)
         )
         both = positive + 1 - target
-        return None if (both == 0).any() else positive / both
+        bounded = ((target >= 0) & (target <= 1) & (both > 0)).all()
+        return positive / both if bounded else None
     if (target < 0).any() or target.sum() == 0:
         return None
     if not criterion.gamma:

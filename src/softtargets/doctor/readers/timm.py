@@ -45,6 +45,8 @@ class TimmReader(TextReader):
             raise fail("--smoothing", "below 1, as timm requires", smoothing, "choose a smaller value")
         mixing = _mixing(given)
         binary = "bce-loss" in given and bool(mixing or smoothing or self.is_in(_WITH_TABLE))
+        if binary and smoothing < 0:
+            raise fail("--smoothing", "at least 0 with --bce-loss", smoothing, "choose a larger value")
         steps = given.get("grad-accum-steps")
         size = given.get("num-classes", num_classes)
         if num_classes is not None and size != num_classes:
