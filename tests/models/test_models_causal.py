@@ -60,6 +60,8 @@ def test_other_architectures_and_what_is_no_language_model() -> None:
         built(architecture="gtp2")
     with pytest.raises(InputError, match=r"model\.config.*n_layer"):
         built(config={"n_layers": 2})
+    with pytest.raises(InputError, match=r"model\.config: settings of 'gpt2' that fit together; got \{'n_embd': 10"):
+        built(config={"n_embd": 10, "n_head": 3})
     with pytest.raises(InputError, match="rows of tokens, for 'causal_lm'"):
         MODELS["causal_lm"].parse({}).build((1, 8, 8), 10)
     with pytest.raises(

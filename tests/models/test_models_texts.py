@@ -89,6 +89,13 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
         spec(architecture="bert", config={**BERT, "vocab_size": 40}).build(SHAPE, 3)
 
 
+def test_settings_that_do_not_fit_together() -> None:
+    model = spec(architecture="bert", config={**BERT, "num_attention_heads": 5})
+    for build in (model.build, model.most_tokens):
+        with pytest.raises(InputError, match=r"settings.*ValueError: The hidden size \(16\) is not a multiple"):
+            build(SHAPE, 3)
+
+
 def test_unknown_architectures_and_keys() -> None:
     with pytest.raises(InputError, match=r"model\.architecture.*bert"):
         spec(architecture="brt").build(SHAPE, 3)

@@ -93,7 +93,10 @@ def test_the_published_number_of_parameters() -> None:
         ({"architecture": "resnett"}, "got 'resnett'; did you mean 'resnet'?"),
         ({"architecture": "bert"}, "model.architecture: one of beit,"),
         ({"architecture": "vit", "config": {"hidden_sise": 3}}, "got 'hidden_sise'; did you mean 'hidden_size'?"),
-        ({"architecture": "resnet", "config": {"layer_type": "no"}}, "model.config: settings of 'resnet'; got {"),
+        (
+            {"architecture": "resnet", "config": {"layer_type": "no"}},
+            "model.config: settings of 'resnet' that fit together; got {",
+        ),
         ({"architecture": "vit"}, "input_shape: a size that the network takes, such as 16x16; got (3, 8, 8) ("),
         ({"architecture": "swiftformer"}, "model: logits that are the output of an nn.Linear; got 'dist_head' gives"),
         (

@@ -12,7 +12,7 @@ from softtargets._errors import fail
 from softtargets.data.tokens import Tokens, TokenShape
 from softtargets.models.arguments import Settings, written
 from softtargets.models.network import ModelSpec, check_size, checked_tokens, model
-from softtargets.models.transformers import _imported, check_vocabulary, configured
+from softtargets.models.transformers import _imported, check_vocabulary, configured, settings_that_fit
 
 
 class CausalNetwork(nn.Module):
@@ -69,7 +69,8 @@ class CausalSpec(ModelSpec):
         shape = checked_tokens(input_shape, "causal_lm")
         with _imported():
             config = self._configured(shape)
-            network = AutoModel.from_config(config, dtype=torch.float32)
+            with settings_that_fit(self.architecture, self.config):
+                network = AutoModel.from_config(config, dtype=torch.float32)
         tied = bool(getattr(config, "tie_word_embeddings", False))
         return CausalNetwork(network, config.hidden_size, num_classes, tied=tied)
 

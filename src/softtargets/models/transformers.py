@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from softtargets._errors import fail, unknown
+from softtargets._errors import InputError, fail, unknown
 from softtargets.data.tokens import Tokens, TokenShape
 from softtargets.models.adapter import AdaptedNetwork, AdaptedSpec, first_line
 from softtargets.models.arguments import Settings, written
@@ -83,7 +83,8 @@ class TransformersSpec(AdaptedSpec):
             return None
         with _imported(), torch.device("meta"), WithoutDraws():
             config = self._configured(input_shape, num_classes)
-            network = _kind(input_shape).auto.from_config(config)
+            with settings_that_fit(self.architecture or self.pretrained, self.config):
+                network = _kind(input_shape).auto.from_config(config)
         positions = getattr(config, "max_position_embeddings", None) or 0
         if positions < 1:
             return None
@@ -138,11 +139,20 @@ def configured(
     keys = _check_keys(settings, plain)
     shape = _of_tokens(input_shape, plain) if isinstance(input_shape, TokenShape) else _of_image(input_shape, plain)
     given = {key: value for key, value in shape.items() if key in keys}
-    try:
+    with settings_that_fit(architecture, settings):
         return AutoConfig.for_model(architecture, **{**given, **settings, **fixed})
-    except Exception as error:  # each configuration checks its settings in its own way
-        got = f"{settings} ({type(error).__name__}: {first_line(error)})"
-        raise fail("model.config", f"settings of '{architecture}'", got, "change them") from error
+
+
+@contextlib.contextmanager
+def settings_that_fit(name: str | None, settings: dict[str, Any] | None) -> Iterator[None]:
+    """Report any error in making a configuration or its network as one of the settings of this architecture."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # each configuration and each network checks its settings in its own way
+        got = f"{settings or {}} ({type(error).__name__}: {first_line(error)})"
+        raise fail("model.config", f"settings of '{name}' that fit together", got, "change them") from error
 
 
 def _check_keys(settings: dict[str, Any], plain: Any) -> set[str]:
