@@ -13,7 +13,7 @@ from training import STATEFUL, KilledError, files_of, kill_in_epoch
 
 from softtargets import losses
 from softtargets._errors import InputError
-from softtargets.data.sources import load_cached
+from softtargets.data.sources import forget_changed
 from softtargets.metrics import accuracy, nll
 from softtargets.objectives import Objective, ObjectiveContext
 from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
@@ -271,7 +271,7 @@ def test_data_that_changed_since_the_plan_are_not_trained_on(small_run, tmp_path
     path.write_text("a,b,label\n" + "".join(f"{i % 7},{i % 3},{i % 2}\n" for i in range(60)))
     resolved = small_run(data={"name": str(path), "limit": None})
     path.write_text("a,b,label\n" + "".join(f"{i % 5},{i % 3},{i % 2}\n" for i in range(60)))
-    load_cached.cache_clear()
+    forget_changed()
     outcome = execute(resolved, RunStore(tmp_path / "runs"))
     assert outcome.status == "failed"
     assert "the content it had when the run was planned" in outcome.message

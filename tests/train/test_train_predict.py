@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from softtargets._errors import InputError
 from softtargets.audit import AuditOptions, audit_labels
-from softtargets.data.sources import load_cached
+from softtargets.data.sources import forget_changed
 from softtargets.evaluate import evaluate_predictions
 from softtargets.runs.record import read_predictions
 from softtargets.runs.store import MODEL, RunStore
@@ -214,4 +214,4 @@ def test_bad_arguments_are_said_before_anything_is_predicted(table, tmp_path, mo
     (damaged / MODEL).write_bytes(b"")
     with pytest.raises(InputError, match=rf"folder: .*a damaged one in .*\({MODEL} does not have its recorded size\)"):
         predict_run(damaged, data, tmp_path / "p.npz")
-    load_cached.cache_clear()
+    forget_changed()

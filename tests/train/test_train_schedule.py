@@ -15,7 +15,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from softtargets._errors import InputError
 from softtargets._spec import merged
 from softtargets.data import fingerprint
-from softtargets.measures import measure_record
+from softtargets.measures import measure_network, measure_record
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.train import schedule, teachers, train_run, training
@@ -312,3 +312,19 @@ def test_a_run_of_ones_own_says_what_it_takes(tmp_path) -> None:
     assert 0 < trained.metrics["test.accuracy"] <= 1
     assert repr(trained).startswith("TrainedRun(trained: cross_entropy; test.accuracy ")
     assert train_run(TEACHER, runs=tmp_path / "runs").status == "present"
+
+
+def test_data_that_are_edited_between_two_runs_of_one_process_are_read_again(tmp_path) -> None:
+    path, runs = tmp_path / "mine.csv", tmp_path / "runs"
+    run = {**TEACHER, "data": {"name": str(path)}}
+    found = []
+    for period in (7, 5):
+        path.write_text("a,b,label\n" + "".join(f"{i % period},{i % 3},{i % 2}\n" for i in range(60)))
+        trained = train_run(run, runs=runs)
+        assert trained.status == "trained", trained.message
+        found.append(trained.resolved.fingerprint)
+        assert "nc1" in measure_network(trained.resolved, RunStore(runs), ["nc1"]).values
+    assert found[0] != found[1]
+    path.unlink()
+    with pytest.raises(InputError, match="name: "):
+        train_run(run, runs=runs)

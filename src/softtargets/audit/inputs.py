@@ -14,7 +14,7 @@ from softtargets.audit.results import CrossValidatedModel
 from softtargets.data import read_observed
 from softtargets.data.dataset import Dataset
 from softtargets.data.predictions import PredictionFiles, Predictions, as_probs, even_blocks, open_predictions
-from softtargets.data.sources import load_cached
+from softtargets.data.sources import forget_changed, load_cached
 from softtargets.data.spec import DataSpec
 from softtargets.noise.streaming.blocks import LabelledBlock
 from softtargets.report.encoding import encodable, printable
@@ -64,7 +64,8 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
 
     observed = None if request.labels is None else _file_and_column(request.labels)
     store = RunStore(request.options.runs)
-    dataset = load_cached(data, str(store.cache))  # pyright: ignore[reportArgumentType]
+    forget_changed()
+    dataset = load_cached(data, str(store.cache))
     recorded = None if observed is None else read_observed(*observed, dataset)
     rows = dataset.splits["train"]
     reference = None if recorded is None else dataset.labels[rows]

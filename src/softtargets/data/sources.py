@@ -1,6 +1,5 @@
 """Loading a data set from its specification: the digits, files, folders, and data sets on the Hugging Face Hub."""
 
-import functools
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from softtargets._errors import fail
+from softtargets._errors import InputError, fail
 from softtargets._storage import user_path
 from softtargets.data import _content
 from softtargets.data._content import Content
@@ -33,6 +32,9 @@ from softtargets.data.views import View
 # The mean and the standard deviation of the training images of ImageNet, which pretrained networks were trained with.
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _TESTED = {"train": "train", "validation": "test"}
+# The data sets that `load_cached` holds, the last one used last.
+_HELD: dict[tuple[DataSpec, str], Dataset] = {}
+_MOST_HELD = 2
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -246,7 +248,21 @@ def _digits(spec: DataSpec) -> Content:
     return Content(inputs, labels, origin, tuple(str(digit) for digit in range(10)))
 
 
-@functools.lru_cache(maxsize=2)
 def load_cached(spec: DataSpec, cache: str) -> Dataset:
-    """Load a data set once per process."""
-    return load(spec, cache=Path(cache))
+    """Load a data set; this process holds the last two."""
+    dataset = _HELD.pop((spec, cache), None)
+    _HELD[spec, cache] = dataset or load(spec, cache=Path(cache))
+    for oldest in list(_HELD)[:-_MOST_HELD]:
+        del _HELD[oldest]
+    return _HELD[spec, cache]
+
+
+def forget_changed() -> None:
+    """Forget the data sets that `load_cached` holds and whose files have changed; a job begins with it."""
+    for (spec, cache), dataset in list(_HELD.items()):
+        try:
+            same = dataset.fingerprint == fingerprint(spec, cache=Path(cache))
+        except InputError:  # the files are gone
+            same = False
+        if not same:
+            del _HELD[spec, cache]

@@ -95,7 +95,7 @@ def _whole(subject: Subject) -> Dataset | None:
         return None
     # the training split is not read, so that its subsets do not matter
     every = spec.changed(classes=None, num_classes=None, per_class=None, long_tail=None)
-    return load_cached(every, str(subject.store.cache))  # pyright: ignore[reportArgumentType]
+    return load_cached(every, str(subject.store.cache))
 
 
 def ranks_of(queries: Tensor, candidates: Tensor, right: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ SAMPLED = "Measured on the inputs of the last layer for about 5,000 training exa
 
 
 @lru_cache(maxsize=2)
-def _loaded(spec: DataSpec, cache: str) -> tuple[Dataset, Inputs]:
-    dataset = load_cached(spec, cache)  # pyright: ignore[reportArgumentType]
+def _loaded(spec: DataSpec, cache: str, fingerprint: str) -> tuple[Dataset, Inputs]:
+    dataset = load_cached(spec, cache)
     return dataset, Inputs(dataset, torch.device("cpu"))
 
 
@@ -51,7 +51,8 @@ class Subject:
 
     @cached_property
     def _data(self) -> tuple[Dataset, Inputs]:
-        dataset, inputs = _loaded(self.resolved.run.data, str(self.store.cache))  # pyright: ignore[reportArgumentType]
+        data, cache = self.resolved.run.data, str(self.store.cache)
+        dataset, inputs = _loaded(data, cache, self.resolved.fingerprint)  # pyright: ignore[reportArgumentType]
         if dataset.fingerprint != self.resolved.fingerprint:
             raise fail("data", "the data that the run was trained on", "other content", "restore it, or train again")
         return dataset, inputs

@@ -53,13 +53,13 @@ def _other_classes(subject: Subject) -> Dataset:
     if own.kind != "images":
         raise fail("data", "images, for transfer to other classes", own.kind, "measure it on runs on images")
     cache = str(subject.store.cache)
-    names = load_cached(spec.changed(classes=None), cache).class_names  # pyright: ignore[reportArgumentType]
+    names = load_cached(spec.changed(classes=None), cache).class_names
     others = tuple(name for name in names if name not in subject.class_names)
     if len(others) < 2:
         raise fail("data.classes", "at least two classes left out, for transfer", len(others), "train on fewer classes")
     scale = {"mean": own.mean.tolist(), "std": own.std.tolist()}
     other = spec.changed(classes=others, num_classes=None, normalization=scale)
-    dataset = load_cached(other, cache)  # pyright: ignore[reportArgumentType]
+    dataset = load_cached(other, cache)
     if not len(dataset.splits["validation"]):
         raise fail("data.validation", "a validation split, for transfer", "none", "hold some rows out")
     return dataset

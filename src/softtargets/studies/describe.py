@@ -10,7 +10,7 @@ from typing import Unpack
 import torch
 
 from softtargets.data.dataset import Dataset
-from softtargets.data.sources import load_cached
+from softtargets.data.sources import forget_changed, load_cached
 from softtargets.data.spec import DataSpec
 from softtargets.runs.machine import available_cores
 from softtargets.runs.spec import RunSpec
@@ -82,6 +82,7 @@ def describe(request: StudyRequest) -> Description:
     first = made.planned[0].run
     expected = made.study.scales[request.scale].expects  # pyright: ignore[reportArgumentType]
     if expected is None or request.data is not None or all(_at_hand(item.run.data) for item in made.planned):
+        forget_changed()
         tables = [spec for spec in dict.fromkeys(item.run.data for item in made.planned) if _is_table(spec, store)]
         made = made.with_tables(tables)
         resolved = resolve_all([item.run for item in made.planned], store)
@@ -105,7 +106,7 @@ def describe(request: StudyRequest) -> Description:
 
 
 def _loaded(store: RunStore, run: RunSpec) -> Dataset:
-    return load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+    return load_cached(run.data, str(store.cache))
 
 
 def _needed(runs: Iterable[RunSpec]) -> list[RunSpec]:

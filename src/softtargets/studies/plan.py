@@ -7,7 +7,7 @@ from typing import Self
 
 from softtargets._spec import Classes
 from softtargets.data import fingerprint
-from softtargets.data.sources import load_cached
+from softtargets.data.sources import forget_changed, load_cached
 from softtargets.data.spec import DataSpec
 from softtargets.report.encoding import printable
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
@@ -139,6 +139,7 @@ def on_its_data(made: StudyPlan, store: RunStore) -> StudyPlan:
     Raises:
         InputError: an invalid data set, column or label.
     """
+    forget_changed()
     data = {spec: summarise(spec, store) for spec in dict.fromkeys(item.run.data for item in made.planned)}
     made = made.with_tables([spec for spec, summary in data.items() if len(summary.input_shape) == 1])
     resolved = resolve_all([item.run for item in made.planned], store)
@@ -185,7 +186,7 @@ def resolve_all(runs: Sequence[RunSpec], store: RunStore) -> list[ResolvedRun]:
 
 def summarise(data: DataSpec, store: RunStore) -> DataSummary:
     """Load and check a data set, and return its summary."""
-    dataset = load_cached(data, str(store.cache))  # pyright: ignore[reportArgumentType]
+    dataset = load_cached(data, str(store.cache))
     return DataSummary(
         name=printable(dataset.name),
         fingerprint=dataset.fingerprint,

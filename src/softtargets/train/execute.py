@@ -123,12 +123,12 @@ def validate_setup(runs: Iterable[ResolvedRun], store: RunStore) -> None:
     for resolved in runs:
         check_devices(resolved.run, resolved.backend)
         check_loggers(resolved.run.training.loggers)
-        dataset = load_cached(resolved.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+        dataset = load_cached(resolved.run.data, str(store.cache))
         check_fit(resolved.run, dataset, length_of(resolved.run, dataset))
     parts = {"data", "noise", "model", "optimizer", "objective", "augmentation", "init_from", "init_head"}
     distinct = {run.run.model_dump_json(include=parts): run for run in runs}
     for resolved in distinct.values():
-        dataset = load_cached(resolved.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+        dataset = load_cached(resolved.run.data, str(store.cache))
         observe(resolved.run.noise, dataset, generator("noise", resolved.run.seeds.noise))
         resolved.run.pretraining()
         # an estimated transition is not known yet; any transition shows that the objective accepts one

@@ -85,7 +85,7 @@ class LoadedRun:
             InputError: if it is missing or has other content now.
         """
         cache = RunStore(self.folder.parent).cache
-        dataset = load_cached(self.specification.data, str(cache))  # pyright: ignore[reportArgumentType]
+        dataset = load_cached(self.specification.data, str(cache))
         if dataset.fingerprint != self.resolved.fingerprint:
             raise fail("data", "the data that the run was trained on", "other content", "restore it, or train again")
         return dataset
@@ -214,7 +214,7 @@ def load_run(folder: Path | str, *, selected: bool = False, device: torch.device
     _load_weights(network, folder / (SELECTED if selected else MODEL))
     model = TrainedModel(network, resolved).to(torch.device(device))
     if names is None:  # a record of an earlier version
-        names = load_cached(resolved.run.data, str(RunStore(folder.parent).cache)).class_names  # pyright: ignore[reportArgumentType]
+        names = load_cached(resolved.run.data, str(RunStore(folder.parent).cache)).class_names
     return LoadedRun(folder, resolved, result, tuple(names), model)
 
 

@@ -10,7 +10,7 @@ from softtargets._errors import fail, fail_type
 from softtargets._spec import read_toml
 from softtargets.data import fingerprint
 from softtargets.data.dataset import Dataset
-from softtargets.data.sources import load_cached
+from softtargets.data.sources import forget_changed, load_cached
 from softtargets.measures import measure_record
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
@@ -71,6 +71,7 @@ def train_run(
     run, store = _read(specification), RunStore(runs)
     if store.folder.exists() and not store.folder.is_dir():
         raise fail("runs", "a folder", f"the file '{store.folder}'", "give another folder")
+    forget_changed()
     _data_of(store, run)
     prints = {data: fingerprint(data, cache=store.cache) for data in run.data_sets()}
     resolved = resolve(run, prints[run.data], prints)
@@ -85,7 +86,7 @@ def train_run(
 
 
 def _data_of(store: RunStore, run: RunSpec) -> Dataset:
-    return load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+    return load_cached(run.data, str(store.cache))
 
 
 def _read(specification: RunSpec | Mapping[str, Any] | Path | str) -> RunSpec:

@@ -64,7 +64,7 @@ def train_all(
 
 
 def _steps(run: ResolvedRun, store: RunStore) -> int:
-    dataset = load_cached(run.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+    dataset = load_cached(run.run.data, str(store.cache))
     return length_of(run.run, dataset).steps
 
 

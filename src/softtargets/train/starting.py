@@ -43,7 +43,7 @@ def check_start(network: nn.Module, resolved: ResolvedRun, store: RunStore) -> N
     """
     start = resolved.init_from
     if start is not None:
-        data = load_cached(start.run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+        data = load_cached(start.run.data, str(store.cache))
         _load(network, resolved, build_network(start.run, data.input_shape, data.num_classes).state_dict())
 
 

@@ -49,7 +49,7 @@ def train_to_record(
     """
     processes = processes or Processes()
     run = resolved.run
-    dataset = load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
+    dataset = load_cached(run.data, str(store.cache))
     if dataset.fingerprint != resolved.fingerprint:
         raise fail("data", f"the content it had when the run was planned ('{run.data.name}')", "other", "run again")
     if (run.model.source(), run.model.weights_fingerprint()) != (resolved.model_source, resolved.weights_fingerprint):
