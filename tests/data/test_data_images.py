@@ -71,7 +71,7 @@ def test_a_camera_s_orientation_is_followed(tmp_path: Path, write_images: Callab
 
 def test_an_image_that_will_not_decode(tmp_path: Path, png: Png, write_images: Callable[..., Path]) -> None:
     refused(
-        "image: an image that can be decoded; got set.parquet, row 1: cannot identify image file",
+        "image: an image that can be decoded; got set.parquet, row 1: cannot identify image file; replace",
         write_images(tmp_path / "set.parquet", [png(), b"not an image"], [0, 1]),
     )
     large = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)))

@@ -90,7 +90,11 @@ def test_what_training_mode_returns_is_checked(end: str) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "text"),
     [
-        ("Ending", {"end": "softmax"}, "model: logits that are the output of an nn.Linear; got 'last' gives other"),
+        (
+            "Ending",
+            {"end": "softmax"},
+            "model: logits that are the output of an nn.Linear; got other numbers than the last one, 'last', gives",
+        ),
         ("Ending", {"end": "tuple"}, "model: a network that returns logits, or an object with logits; got tuple;"),
         ("Ending", {"end": "transposed"}, "model: float32 logits of shape (N, 4); got torch.float32 of shape (4, 2)"),
         ("Ending", {"end": "double"}, "model: float32 logits of shape (N, 4); got torch.float64 of shape (2, 4)"),

@@ -98,7 +98,10 @@ def test_the_published_number_of_parameters() -> None:
             "model.config: settings of 'resnet' that fit together; got {",
         ),
         ({"architecture": "vit"}, "input_shape: a size that the network takes, such as 16x16; got (3, 8, 8) ("),
-        ({"architecture": "swiftformer"}, "model: logits that are the output of an nn.Linear; got 'dist_head' gives"),
+        (
+            {"architecture": "swiftformer"},
+            "model: logits that are the output of an nn.Linear; got other numbers than the last one, 'dist_head'",
+        ),
         (
             {"pretrained": "a b/c"},
             "model.pretrained: a checkpoint in the safetensors format: a folder, or a name 'user",

@@ -171,6 +171,9 @@ def test_other_files_are_no_runs(store) -> None:
     listing = list_runs(store.folder)
     assert len(listing.runs) == 1
     assert listing.others.keys() == {"cache"}
+    (store.folder / "tensorboard").mkdir()
+    (store.folder / "tensorboard" / "events").write_text("logged")
+    assert list_runs(store.folder).others["tensorboard"] > 0
 
 
 def test_filters_and_order(store, made) -> None:

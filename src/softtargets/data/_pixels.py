@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from softtargets._errors import InputError, fail
 
@@ -78,7 +78,9 @@ def opened_in_thread(source: bytes | str | None, place: str) -> Iterator[Image.I
         raise
     # decoders raise errors of many types for damaged files, and for extremely large images
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        # Pillow's own message names the object in memory that the bytes were read from
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "cannot identify image file" if unknown else " ".join(str(error).split())[:200]
         remedy = "replace or drop that image"
         raise fail("image", "an image that can be decoded", f"{place}: {reason}", remedy) from error
 

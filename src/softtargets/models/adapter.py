@@ -224,7 +224,7 @@ def _place_of_head(network: nn.Module, input_shape: tuple[int, ...], logits: Ten
             handle.remove()
     found = [name for name, is_logits in called if is_logits]
     if not found:
-        last = f"'{called[-1][0]}' gives other numbers" if called else "no nn.Linear is called"
+        last = f"other numbers than the last one, '{called[-1][0]}', gives" if called else "a network that calls none"
         raise fail("model", "logits that are the output of an nn.Linear", last, RETURN_LOGITS)
     return found[-1]
 

@@ -15,6 +15,7 @@ from softtargets._errors import fail, nearest, shortened, unknown
 from softtargets._spec import NamedSpec
 from softtargets._storage import open_regular, parse_json, read_regular
 from softtargets.metrics import accuracy
+from softtargets.runs.loggers import LOGGERS
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import DAMAGE, HISTORY, HISTORY_BYTES, PREDICTIONS, SPEC, RunStore
 
@@ -77,8 +78,8 @@ class RunListing:
     Attributes:
         folder: the store.
         runs: the entries that were asked for.
-        others: bytes on disk of the store's other folders by name: "cache" (decoded data sets), "derived" (measures)
-            and "teachers" (outputs of teachers).
+        others: bytes on disk of the store's other folders by name: "cache" (decoded data sets), "derived" (measures),
+            "teachers" (outputs of teachers), and those of loggers, such as "tensorboard".
     """
 
     folder: Path
@@ -141,7 +142,7 @@ def list_runs(
         and all(text.casefold() in getattr(entry, name).casefold() for name, text in wanted.items())
     ]
     entries.sort(key=lambda entry: entry.modified, reverse=True)
-    folders = {name: _size(store.folder / name) for name in ("cache", "derived", "teachers")}
+    folders = {name: _size(store.folder / name) for name in ("cache", "derived", "teachers", *LOGGERS)}
     return RunListing(store.folder, tuple(entries), {name: size for name, size in folders.items() if size})
 
 

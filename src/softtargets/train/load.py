@@ -130,9 +130,11 @@ class LoadedRun:
                 required = "images of dtype uint8, from 0 to 255"
                 raise fail_type("inputs", required, f"dtype {inputs.dtype}", "pass them without normalisation")
             # the height and the width are the network's own matter
-            shape = (shape[0], *inputs.shape[2:]) if inputs.ndim == 4 else shape
-        if tuple(inputs.shape[1:]) != shape:
-            required = f"shape (N, {', '.join(map(str, shape))})"
+            fits, named = inputs.ndim == 4 and inputs.shape[1] == shape[0], (shape[0], "H", "W")
+        else:
+            fits, named = tuple(inputs.shape[1:]) == shape, shape
+        if not fits:
+            required = f"shape (N, {', '.join(map(str, named))})"
             raise fail("inputs", required, tuple(inputs.shape), "pass rows like those of the training data")
         return self.preprocessing.on(inputs.device)(inputs)
 
