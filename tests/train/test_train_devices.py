@@ -4,6 +4,8 @@ import importlib.util
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -64,6 +66,26 @@ def test_two_processes_give_the_numbers_of_one(small_run, tmp_path, name) -> Non
     for key, tensor in numbers[0].items():
         torch.testing.assert_close(numbers[1][key], tensor, rtol=1e-4, atol=2e-5, equal_nan=True)
     assert "MASTER_PORT" not in os.environ, "another run chooses its own port"
+
+
+UNGUARDED = """
+from softtargets.train import train_run
+
+model = {"name": "mlp", "hidden": [4]}
+trained = train_run({"model": model, "training": {"epochs": 1, "devices": 2}}, runs="RUNS")
+print(trained.status, trained.message)
+"""
+
+
+@together
+@pytest.mark.slow
+def test_a_script_that_trains_when_it_is_imported_ends_with_the_reason(tmp_path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text(UNGUARDED.replace("RUNS", str(tmp_path / "runs")))
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=240)
+    assert "failed RuntimeError: devices: 2 processes that train to the end; got process " in ended.stdout
+    assert 'put the call under if __name__ == "__main__":' in ended.stdout
+    assert "training.devices: a script that can be imported without training" in ended.stderr
 
 
 def _executed(resolved, store: RunStore) -> tuple[threading.Thread, list[Outcome]]:

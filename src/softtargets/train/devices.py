@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import multiprocessing
 import os
 import warnings
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from softtargets.train.outputs import DivergedError
 from softtargets.train.processes import Processes
 from softtargets.train.training import train_to_record
 
+_GUARDED = 'put the call under if __name__ == "__main__":'
 # New processes import this module before Fabric announces them.
 for _name in ("distributed", "rank_zero"):
     logging.getLogger(f"lightning_fabric.utilities.{_name}").setLevel(logging.WARNING)
@@ -28,9 +30,13 @@ def check_devices(run: RunSpec, backend: str) -> None:
     """Require what training on several devices needs.
 
     Raises:
-        InputError: if a package, or a device, is missing.
+        InputError: if a package, or a device, is missing; if the script that trains is being imported by one of the
+            processes that it has started, which would wait for the run that it trains itself.
     """
     count = run.training.devices or 1
+    if count > 1 and getattr(multiprocessing.current_process(), "_inheriting", False):  # as in multiprocessing.spawn
+        required = "a script that can be imported without training, since new processes import it"
+        raise fail("training.devices", required, "one that trains", _GUARDED)
     if count > 1 and importlib.util.find_spec("lightning_fabric") is None:
         required = "the package lightning-fabric, which starts several processes"
         raise fail("training.devices", required, f"{count} without it", "run: pip install 'softtargets[distributed]'")
@@ -62,9 +68,10 @@ def train_on_devices(resolved: ResolvedRun, store: RunStore, checkpoint_seconds:
             warnings.simplefilter("ignore")  # of Fabric, about settings that are meant
             diverged = _fabric(count, resolved.backend).launch(_train_in_process, *arguments)
     except ProcessExitedException as error:
-        how = error.signal_name or f"exit code {error.exit_code}"
-        got = f"process {error.error_index + 1} ended by {how}"
+        got = f"process {error.error_index + 1} ended by {error.signal_name or f'exit code {error.exit_code}'}"
         remedy = "run again to go on from the last checkpoint; SIGKILL often means too little memory"
+        if error.signal_name is None:
+            remedy = f"its output says why; in a script, {_GUARDED}"
         raise RuntimeError(f"devices: {count} processes that train to the end; got {got}; {remedy}") from None
     except ProcessRaisedException as error:
         said = str(error).strip().splitlines()[-1]
