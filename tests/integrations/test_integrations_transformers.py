@@ -193,6 +193,7 @@ def test_losses_are_found_by_name(name: str, given: dict[str, Any]) -> None:
     ("given", "message"),
     [
         ({"function": "focal"}, r"^function: one of .*; got 'focal'; did you mean 'focal_loss'"),
+        ({"function": "cores_sieve"}, r"^function: one of .*; got 'cores_sieve'; did you mean 'cores_loss'"),
         ({"function": "confidence_penalty"}, r"^function: one of"),
         ({"function": nn.CrossEntropyLoss()}, r"^function: a CrossEntropyLoss or Loss of softtargets.nn; got Cross"),
         (

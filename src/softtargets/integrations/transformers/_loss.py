@@ -99,10 +99,10 @@ def _named(name: str) -> Callable[..., Tensor]:
     known = {}
     for public in losses.__all__:
         function = getattr(losses, public)
-        if inspect.isfunction(function) and list(inspect.signature(function).parameters)[:1] == ["logits"]:
-            parameters = list(inspect.signature(function).parameters)
-            if len(parameters) > 1 and parameters[1] in ("targets", "labels"):
-                known[public] = function
+        parameters = list(inspect.signature(function).parameters) if inspect.isfunction(function) else []
+        # what is not reduced is no loss, such as cores_sieve, which selects rows
+        if parameters[:2] in (["logits", "targets"], ["logits", "labels"]) and "reduction" in parameters:
+            known[public] = function
     if name not in known:
         raise unknown("function", name, known)
     return known[name]
