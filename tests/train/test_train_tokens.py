@@ -116,7 +116,7 @@ def test_batches_by_tokens_keep_the_limit_and_change_with_the_epoch_and_the_orde
 ) -> None:
     resolved = make()
     rows = seen(resolved, monkeypatch, tmp_path / "one")
-    dataset = load_cached(resolved.run.data, str(tmp_path / "cache"))  # pyright: ignore[reportArgumentType]
+    dataset = load_cached(resolved.run.data, str(tmp_path / "cache"))
     length = length_of(resolved.run, dataset)
     assert len(rows) == length.steps == 3 * length.steps_per_epoch
     epochs = [rows[start:][: length.steps_per_epoch] for start in range(0, len(rows), length.steps_per_epoch)]
@@ -216,7 +216,7 @@ def test_the_identity_does_not_depend_on_where_a_tokenizer_is(make: MakeRun) -> 
 
 def test_the_estimate_counts_batches_by_tokens(make: MakeRun, tmp_path: Path) -> None:
     run = make().run
-    dataset = load_cached(run.data, str(tmp_path))  # pyright: ignore[reportArgumentType]
+    dataset = load_cached(run.data, str(tmp_path))
     assert estimate_run_time(run, dataset, budget=0.01).steps == length_of(run, dataset).steps
     shared = run.changed(training=run.training.changed(devices=2))
     assert of_one_process(shared, longest=20).training.batch_tokens == 50
