@@ -1,7 +1,6 @@
 """The cases of the audit benchmark: data sets, label noise, and out-of-sample probabilities, which are cached."""
 
 import hashlib
-import io
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.audit_pictures import decode, encoded
 from softtargets import noise
 
 ROWS, FOLDS = 3000, 5
@@ -170,9 +170,10 @@ def _read(data: str, folder: Path, cache: Path) -> Problem:
 
     tables = {"wine": datasets.load_wine, "breast-cancer": datasets.load_breast_cancer, "iris": datasets.load_iris}
     if data in tables:
-        return _table(*tables[data](return_X_y=True))
+        table: Any = tables[data]()
+        return _table(table.data, table.target)
     if data == "digits":
-        found = datasets.load_digits()
+        found: Any = datasets.load_digits()
         return _pictures(found.data / 16.0, found.target)
     source = SETS[data]
     if source in ("clinc150", "banking77", "multi30k"):
@@ -220,9 +221,9 @@ def _texts(texts: list[str], labels: np.ndarray) -> Problem:
     from sklearn.naive_bayes import MultinomialNB
 
     sparse = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2).fit_transform(texts)
-    hashed = HashingVectorizer(n_features=256, alternate_sign=False, norm=None).fit_transform(texts)
+    hashed = HashingVectorizer(n_features=256, alternate_sign=False, norm=None)  # pyright: ignore[reportArgumentType]
     inputs = {
-        "weak": _model(MultinomialNB, hashed),
+        "weak": _model(MultinomialNB, hashed.fit_transform(texts)),
         "medium": _model(_logistic(10.0), TruncatedSVD(50, random_state=0).fit_transform(sparse)),
         "strong": _model(_logistic(10.0), sparse),
     }
@@ -236,7 +237,7 @@ def _read_texts(data: str, folder: Path) -> tuple[list[str], np.ndarray]:
     if data == "language":
         pairs = table["translation"].to_pylist()[: ROWS // 2]
         # four letters from the middle of a sentence, so that the languages can be confused
-        texts = [" ".join(pair[code][10:14]) for code in ("de", "en") for pair in pairs]
+        texts = [pair[code][10:14] for code in ("de", "en") for pair in pairs]
         return texts, np.repeat(np.arange(2), len(pairs))
     texts, labels = table["text"].to_pylist(), table["label"].to_numpy()
     kept = {"clinc20": 20, "banking15": 15}.get(data, int(labels.max()) + 1)
@@ -253,10 +254,10 @@ def _read_pictures(data: str, folder: Path, cache: Path) -> Problem:
     labels = table["label"].to_numpy()
     rows = np.arange(len(labels)) if data != "fashion-shirts" else np.flatnonzero(np.isin(labels, (0, 6)))
     rows = np.sort(np.random.default_rng(0).permutation(rows)[:ROWS])
-    pixels = _decode(table["image"], rows).reshape(len(rows), -1)
+    pixels = decode(table["image"], rows).reshape(len(rows), -1)
     features, human = None, {}
     if source == "cifar10":
-        features = _encoded(table, rows, cache)
+        features = encoded(table, rows, cache)
     if data == "cifar10":
         columns = read_table(folder / "cifar10n" / "train.parquet")
         human = {column: columns[column].to_numpy()[rows] for column in HUMAN}
@@ -264,49 +265,3 @@ def _read_pictures(data: str, folder: Path, cache: Path) -> Problem:
     change = {"mnist-parity": lambda x: x % 2, "fashion-shirts": lambda x: x // 6}
     change["cifar10-animals"] = lambda x: np.isin(x, (2, 3, 4, 5, 6, 7)).astype(np.int64)
     return _pictures(pixels, change.get(data, lambda x: x)(labels), features, **human)
-
-
-def _decode(images: Any, rows: np.ndarray) -> np.ndarray:
-    """Return pictures as numbers in [0, 1], (n, height, width) or (n, height, width, 3) float32."""
-    from PIL import Image
-
-    found = [np.asarray(Image.open(io.BytesIO(image["bytes"]))) for image in images.take(rows).to_pylist()]
-    return np.stack(found).astype(np.float32) / 255
-
-
-def _encoded(table: Any, rows: np.ndarray, cache: Path) -> np.ndarray:
-    """Return features of a network that was trained on 16,000 other rows with their clean labels, (n, 128)."""
-    path = cache / "cifar10-features.npy"
-    if path.exists():
-        return np.load(path)
-    labels = table["label"].to_numpy()
-    others = np.random.default_rng(1).permutation(np.setdiff1d(np.arange(len(labels)), rows))[:16_000]
-    torch.manual_seed(0)
-    network = torch.nn.Sequential(*_stage(3, 32), *_stage(32, 64), *_stage(64, 128), torch.nn.AdaptiveAvgPool2d(1))
-    network.append(torch.nn.Flatten())
-    head = torch.nn.Linear(128, 10)
-    inputs = torch.from_numpy(_decode(table["image"], others)).permute(0, 3, 1, 2).sub(0.5).mul(4).contiguous()
-    targets = torch.from_numpy(labels[others])
-    parameters = [*network.parameters(), *head.parameters()]
-    epochs, size = 5, 100
-    optimizer = torch.optim.AdamW(parameters, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=epochs * len(others) // size)
-    for _ in range(epochs):
-        for batch in torch.randperm(len(others)).split(size):
-            some = inputs[batch]
-            some = some.flip(3) if torch.rand(()) < 0.5 else some
-            torch.nn.functional.cross_entropy(head(network(some)), targets[batch]).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-    network.eval()
-    own = torch.from_numpy(_decode(table["image"], rows)).permute(0, 3, 1, 2).sub(0.5).mul(4)
-    with torch.no_grad():
-        features = torch.cat([network(part) for part in own.split(500)]).numpy()
-    np.save(path, features)
-    return features
-
-
-def _stage(width: int, wider: int) -> list[torch.nn.Module]:
-    convolution = torch.nn.Conv2d(width, wider, 3, padding=1, bias=False)
-    return [convolution, torch.nn.BatchNorm2d(wider), torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
