@@ -25,6 +25,14 @@ Protocol, written before any result was computed:
      that is trained with it exceeds that of a model trained without it (>= 90 %).
 6. Remarks. The original labels of some sets contain errors. They count as clean, which is against us where they are
    found. Clean data sets are cases like all others.
+7. Deviations. CLINC150 with all 150 classes was stopped for lack of computing time after the pair flips of 45 % with
+   the medium model, in the order of the cases. The texts of "language" were first cut wrongly, which no model could
+   read; this was repaired before any case of the confirmation half was judged. Banking77 was judged in the development
+   half, but its probabilities came too late for any choice.
+8. After the confirmation half had been judged, one rule was added: if the predictions contradict more than half of the
+   labels, the lower end is 0 and the rate is not told, as in `find_label_issues`. The sections show the numbers without
+   this rule. With it, the range contains the true rate in 96 % and 90 % of the cases of the two halves, and in 87 of 93
+   and 71 of 84 cases in which the rate is told; no correction is recommended on clean data.
 """
 
 import argparse

@@ -42,6 +42,17 @@ def test_a_weak_model_cannot_tell_the_rate():
     assert weak.accuracy < 0.7 < strong.accuracy
 
 
+def test_predictions_that_contradict_most_labels_give_no_lower_end():
+    found = noise.estimate_noise_range(*_predicted(known(2000, torch.eye(10, dtype=torch.float64), distance=1.0)))
+    assert found.disagreement > 0.5
+    assert found.low == 0
+    assert not found.told
+    much = noise.estimate_noise_range(*_predicted(known(2000, noise.symmetric(0.6, 10).to_dense(), distance=5.0)))
+    assert much.low == 0
+    assert much.estimate == pytest.approx(0.6, abs=0.05)
+    assert much.high > 0.6
+
+
 def _predicted(data) -> tuple[torch.Tensor, torch.Tensor]:
     return data.probs, data.labels
 

@@ -26,6 +26,8 @@ ANCHOR_SHARES = (0.2, 0.5)
 # Parts of the disagreement that is not explained by noise: by how much the estimate is lowered for it, and how far
 # below and above the estimate the range extends.
 LOWERED, BELOW, ABOVE = 0.15, 0.9, 0.2
+# Below this agreement of predictions and labels, there is no lower end.
+LEAST_AGREEMENT = 0.5
 # Confidences that differ by less are equal.
 _TIE = 1e-6
 # Smaller rates are 0: the mixture approaches 0 without reaching it.
@@ -43,7 +45,8 @@ class NoiseRange(TensorResult):
         low: lower end: the share that errors of the model cannot explain.
         high: upper end.
         disagreement: share of the labels that differ from the predicted class.
-        agree: whether the two mixtures agree. If not, the labels are explained equally well with and without noise.
+        agree: whether the two mixtures agree, and the predictions agree with at least half of the labels. If not, the
+            labels are explained as well by noise as by errors of the model.
         accuracy: estimated accuracy of the predictions on the clean labels.
         principles: estimates by name: "mixture" and "sharp_mixture" (noise and confusions fitted jointly), "anchors"
             (labels of the most confident predictions), "confident_issues" (labels that are confidently contradicted),
@@ -84,7 +87,7 @@ def estimate_noise_range(
     soft, sharp = noise rates of two mixtures,  anchors = disagreement of the most confident predictions of each class
     base        = (soft + anchors) / 2 if sharp - soft <= 0.35 sharp, else anchors
     estimate    = base - 0.15 (disagreement - base)
-    low         = min(estimate - 0.9 c, soft) - s,  c = disagreement - estimate
+    low         = min(estimate - 0.9 c, soft) - s,  c = disagreement - estimate;  0 if disagreement > 1 / 2
     high        = estimate + 0.2 c + s,  s = sampling error
 
     A label that differs from the prediction is wrong, or the prediction is. Noise that depends on the class only is
@@ -148,7 +151,9 @@ def estimate_noise_range(
     estimate = base - LOWERED * max(disagreement - base, 0.0)
     estimate = estimate if estimate > _NONE else 0.0
     sampling, confused = _sampling_error(estimate, len(given), confidence), max(disagreement - estimate, 0.0)
-    low = max(min(estimate - BELOW * confused, soft.noise_rate) - sampling, 0.0)
+    # a model that contradicts most labels gives no lower end: it may be too weak
+    weak = disagreement > 1 - LEAST_AGREEMENT
+    low = 0.0 if weak else max(min(estimate - BELOW * confused, soft.noise_rate) - sampling, 0.0)
     high = min(estimate + ABOVE * confused + sampling, 1.0)
     principles = {
         "mixture": soft.noise_rate,
@@ -158,7 +163,7 @@ def estimate_noise_range(
         "disagreement": disagreement,
     }
     accuracy = min((1 - disagreement) / max(1 - estimate, 1e-9), 1.0)
-    return NoiseRange(estimate, low, high, disagreement, agree, accuracy, principles, soft)
+    return NoiseRange(estimate, low, high, disagreement, agree and not weak, accuracy, principles, soft)
 
 
 def _sampling_error(estimate: float, count: int, confidence: float) -> float:
