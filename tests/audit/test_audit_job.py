@@ -51,7 +51,9 @@ def test_known_noise_is_found_from_predictions_alone(held):
     off = (torch.tensor(chosen["transition"]) - ASYMMETRIC).abs().sum(1) / 2
     assert float(off.max()) < 0.06
     assert (said["confusions"][0]["clean"], said["confusions"][0]["observed"]) == ("1", "2")
-    assert said["recommendation"]["action"] == "drop and relabel"
+    # the probabilities contain the noise: overlapping classes without noise explain the labels as well
+    assert not said["noise_rate_told"]
+    assert said["recommendation"]["action"] == "keep"
     rows = np.array([int(line["row"]) for line in suspects(folder)])
     assert wrong[rows].mean() > 0.75
     assert wrong[rows[:200]].mean() > 0.9
@@ -254,12 +256,12 @@ def test_of_all_labels_as_many_are_wrong_as_the_rate_says_though_some_have_proba
     said = _saying(np.eye(2)[sure], labels)(audit)
     assert said["noise_rate"]["estimate"] == pytest.approx(0.02)
     assert said["cuts"][-1]["estimate"] == pytest.approx(20, abs=1e-6)
-    # no one's threshold of confidence is met by a prediction that is torn: the rate is 0
+    # one prediction that is torn between two other classes is no wrong label yet
     probs = np.tile([[0.6, 0.4, 0.0], [0.4, 0.6, 0.0], [0.05, 0.05, 0.9]], (300, 1))
     probs[2] = [0.5, 0.5, 0.0]
     said = _saying(probs, np.tile(np.arange(3), 300))(audit)
-    assert said["noise_rate"]["estimate"] == 0
-    assert said["cuts"][-1]["estimate"] == pytest.approx(0, abs=1e-6)
+    assert said["noise_rate"]["estimate"] < 0.5 / 900
+    assert said["cuts"][-1]["estimate"] < 0.5
     assert said["suspects"] == 0
 
 

@@ -59,14 +59,14 @@ def _predicted(data) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_anchors_are_the_most_confident_predictions_of_each_class():
     # of ten predictions of class 0, the two most confident ones have labels 0 and 1; of class 1 all labels are 1
-    confidence = torch.tensor([0.99, 0.98] + [0.8] * 8 + [0.9] * 10, dtype=torch.float64)
+    confidence = torch.tensor([0.99, 0.98, 0.97, 0.96, 0.95] + [0.8] * 5 + [0.9] * 10, dtype=torch.float64)
     predicted = torch.tensor([0] * 10 + [1] * 10)
     probs = torch.where(torch.arange(2) == predicted[:, None], confidence[:, None], 1 - confidence[:, None])
     labels = predicted.clone()
     labels[1] = 1
     labels[5:10] = 1
     found = noise.estimate_noise_range(probs, labels)
-    # the first 20 %: 1 of 2 and 0 of 2; the first half: 1 of 5 and 0 of 5
+    # the first 20 %: 1 of 2; the first half: 1 of 5; all of class 1 are equally confident, and 0 of 10 differ
     assert found.principles["anchors"] == pytest.approx(0.1)
     assert found.principles["disagreement"] == pytest.approx(0.3)
 

@@ -94,7 +94,7 @@ def audit_labels(
         >>> labels[:40] = 1 - labels[:40]  # 10 % of the labels are wrong
         >>> results = audit_labels(labels, probs)
         >>> round(results.noise.rate.estimate, 3), len(results.ranking.suspects)
-        (0.1, 40)
+        (0.088, 40)
         >>> results.recommendation.action
         'drop and relabel'
     """

@@ -14,7 +14,7 @@ from torch import Tensor
 from softtargets._errors import fail
 from softtargets.audit.evidence import Agreement, LabelEvidence, measure_agreement
 from softtargets.audit.ranking import RankedLabels, RankingPass
-from softtargets.audit.rate import RowSample
+from softtargets.audit.rate import LabelSample
 from softtargets.audit.request import OnStage
 from softtargets.audit.transitions import TransitionFit, TransitionPasses, judge_labels
 from softtargets.audit.trusted import TrustedLabels
@@ -75,7 +75,7 @@ def read_evidence(
         return torch.cat([block.labels for block in evidence.blocks(False)])
 
     passes.begin_second(class_counts, labels)
-    sample = RowSample(size, evidence.num_classes, seed)
+    sample = LabelSample(size, evidence.num_classes, seed)
 
     def second(block: LabelledBlock) -> None:
         passes.second(block)

@@ -11,7 +11,7 @@ from softtargets.noise.streaming.blocks import LabelledBlock
 SAMPLE_ROWS, SAMPLE_NUMBERS, LEAST_ROWS = 20_000, 2**18, 2_000
 
 
-class RowSample:
+class LabelSample:
     """A random sample of the rows, which does not depend on how these are divided into blocks.
 
     Args:

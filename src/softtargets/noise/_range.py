@@ -137,7 +137,7 @@ def estimate_noise_range(
         >>> labels[:40] = 1 - labels[:40]  # 10 % of the labels are wrong
         >>> found = estimate_noise_range(probs, labels)
         >>> round(found.estimate, 2), found.low < 0.1 < found.high
-        (0.1, True)
+        (0.09, True)
     """
     check_fraction("confidence", confidence, high=math.nextafter(1, 0), remedy="choose a value such as 0.9")
     read = read_rows(probs, labels, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
