@@ -13,6 +13,9 @@ def test_one_hot_probabilities_of_the_labels_have_no_noise():
     assert found.estimate == found.low == 0
     assert found.told
     assert found.accuracy == 1
+    assert isinstance(found, noise.NoiseRange)
+    assert repr(found).startswith("NoiseRange(0 [0, ")
+    assert set(found.to_dict()["principles"]) == set(found.principles)
 
 
 def test_the_range_covers_the_truth_of_simulated_noise_and_models():

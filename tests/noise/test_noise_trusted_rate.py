@@ -14,6 +14,8 @@ def test_constant_probabilities_give_the_share_of_the_trusted_ones():
     # half width: 1.96 sqrt((100 * .13 * .87 + 2) / 100 * .9 / 100)
     assert found.high - found.estimate == pytest.approx(1.959964 * ((11.31 + 2) / 100 * 0.9 / 100) ** 0.5)
     assert (found.num_trusted, found.num_wrong) == (100, 13)
+    assert isinstance(found, noise.TrustedNoiseRate)
+    assert "13 of 100 wrong" in repr(found)
 
 
 def test_probabilities_that_are_right_narrow_the_interval():
