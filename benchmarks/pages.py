@@ -13,6 +13,8 @@ PARTS = (
     "confident",
     "estimators",
     "audit",
+    "audit-development",
+    "audit-confirmation",
     "ece",
     "temperature",
     "temperature-slow",

@@ -53,6 +53,9 @@ def make(
         ),
         noise=NoiseEstimate(
             rate=IntervalEstimate(0.15, 0.14, 0.17),
+            told=True,
+            principles={"mixture": 0.145, "anchors": 0.16},
+            accuracy=0.925,
             confidence=0.95,
             estimates=(
                 TransitionEstimate("confident_joint", "the confident joint", transition, 0.15, 1.5, distance),

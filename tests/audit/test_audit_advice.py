@@ -12,14 +12,23 @@ from softtargets.matrices import Transition
 from softtargets.noise import TransitionInterval
 
 MUCH = IntervalEstimate(0.36, 0.3, 0.4)
-INPUTS = AdviceInputs(MUCH, asymmetry=0.1, condition=2.0, sure=0.1, agreement=Agreement(0.7, 0.1, 0.0))
+INPUTS = AdviceInputs(
+    MUCH,
+    told=True,
+    suspects=50,
+    accuracy=0.95,
+    asymmetry=0.1,
+    condition=2.0,
+    sure=0.1,
+    agreement=Agreement(0.7, 0.1, 0.0),
+)
 
 
 @pytest.mark.parametrize(
     ("rate", "condition", "sure", "action"),
     [
-        ((0.02, 0.01, 0.029), 2.0, 0.9, "keep"),
-        ((0.02, 0.01, 0.031), 2.0, 0.9, "drop and relabel"),
+        ((0.03, 0.0099, 0.05), 2.0, 0.9, "keep"),
+        ((0.03, 0.0101, 0.05), 2.0, 0.9, "drop and relabel"),
         ((0.25, 0.2, 0.3), 2.0, 0.5, "drop and relabel"),
         ((0.25, 0.2, 0.3), 2.0, 0.49, "correct with T"),
         ((0.26, 0.2, 0.3), 2.0, 0.9, "correct with T"),
@@ -34,7 +43,17 @@ def test_every_rule_of_the_advice(rate, condition, sure, action, asymmetry):
     advice = advise(inputs)
     assert advice.action == action
     assert f"{100 * rate[0]:.1f} %" in advice.reason[0]
-    assert {rate[0], rate[2], asymmetry, condition, sure, 0.7, 0.1, 0.0} == set(advice.evidence.values())
+    assert {*rate, asymmetry, condition, sure, 50, 0.95, 0.7, 0.1, 0.0} == set(advice.evidence.values())
+
+
+def test_nothing_is_recommended_without_suspects_or_if_the_rate_cannot_be_told():
+    assert advise(replace(INPUTS, suspects=0)).action == "keep"
+    untold = advise(replace(INPUTS, told=False))
+    assert untold.action == "keep"
+    assert "lies between 30.0 % and 40.0 %" in untold.reason[0]
+    assert "too weak" not in untold.reason[0]
+    weak = advise(replace(INPUTS, told=False, accuracy=0.5))
+    assert "It is too weak to judge: its estimated accuracy is 50.0 %." in weak.reason[0]
 
 
 def test_asymmetry_decides_the_words_alone():
@@ -66,12 +85,12 @@ def test_predictions_that_a_guess_may_match_are_no_ground_for_anything():
     assert "in the order of the classes" in advice.reason[1]
 
 
-@pytest.mark.parametrize("rate", [0.01, 0.1, 0.36])
+@pytest.mark.parametrize("rate", [0.005, 0.1, 0.36])
 def test_classes_with_few_labels_are_named_whatever_the_advice_and_never_corrected(rate):
     inputs = replace(INPUTS, noise_rate=IntervalEstimate(rate, rate, rate), sure=0.9)
     advice = advise(replace(inputs, rare=("barn\nowl", "bat")))
     assert advice.reason[-1] == "T is not estimated for these classes, which have fewer than 10 labels: barn owl, bat."
-    assert advice.action == {0.01: "keep", 0.1: "drop and relabel", 0.36: "smooth"}[rate]
+    assert advice.action == {0.005: "keep", 0.1: "drop and relabel", 0.36: "smooth"}[rate]
     assert "T is not estimated for these" not in " ".join(advise(inputs).reason)
     many = advise(replace(inputs, rare=tuple(f"c{k}" for k in range(13)))).reason[-1]
     assert "c9 and 3 more." in many

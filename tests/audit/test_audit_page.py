@@ -68,7 +68,9 @@ def test_the_page_says_what_a_reader_must_know(built):
     text = words_of(built["index.html"])
     for said in (
         "15.0 % estimated wrong",
-        "95 % interval 14.0 % to 17.0 %",
+        "range 14.0 % to 17.0 %",
+        "estimated accuracy on clean labels is 92.5 %",
+        "Anchors: labels of the most confident predictions of each class",
         "70 suspects",
         "Smooth.",
         "The reason.",
@@ -111,6 +113,16 @@ def test_a_prediction_that_knows_nothing_is_the_headline():
     assert "No finding · the held-out predictions are not significantly better than guessing" in text
     assert "15.0 % estimated wrong" not in text
     assert "No finding" not in words_of(page_files(results)["index.html"])
+
+
+def test_a_rate_that_cannot_be_told_is_the_headline():
+    results = make()
+    html = page_files(replace(results, noise=replace(results.noise, told=False)))["index.html"]
+    text = words_of(html)
+    assert b'<span class="tally inconclusive"><b>The noise rate cannot be told' in html
+    assert "The noise rate cannot be told · between 14.0 % and 17.0 % are wrong" in text
+    assert "about 200 labels that are checked by hand, would tell" in text
+    assert "15.0 % estimated wrong" not in text
 
 
 def test_classes_that_the_heat_map_leaves_out_are_said():
@@ -191,7 +203,7 @@ def test_no_suspect_is_said():
         replace(ranked(results, suspects=nobody, previews=()), noise=replace(results.noise, confusions=()))
     )
     text = words_of(files["index.html"])
-    assert "No label is more likely wrong than right." in text
+    assert "No suspects: less than half a wrong label is expected" in text
     assert "No confused classes were found." in text
     assert len(files["suspects.csv"].decode().splitlines()) == 1
 

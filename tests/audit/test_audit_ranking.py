@@ -8,28 +8,28 @@ from softtargets.audit import ranking
 from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.ranking import RankedLabels, RankingPass, estimate_cutoffs
 from softtargets.matrices import Transition
-from softtargets.noise import ConfidentJoint, TransitionInterval
+from softtargets.noise import ConfidentJoint, NoiseMixture, NoiseRange
 from softtargets.noise.streaming.blocks import LabelledBlock
 
 SCORES = torch.tensor([0.9, 0.1, 0.8, 0.2])
-PROBS = torch.tensor([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.1, 0.5, 0.4]])
+PROBS = torch.tensor([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.1, 0.4, 0.5]])
 LABELS, REFERENCE = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 2])
-# a noise rate of one half
+MIXTURE = NoiseMixture(1.0, torch.zeros(3, dtype=torch.float64), Transition.symmetric(0.1, 3), 0.5)
+RATE = NoiseRange(0.5, 0.4, 0.6, 0.0, True, 1.0, {}, MIXTURE)
 JOINT = ConfidentJoint(torch.ones(3, 3).fill_diagonal_(2).long(), torch.tensor([2, 2, 0]), torch.full((3,), 0.5))
 
 
 def rank(evidence: LabelEvidence, cuts: tuple[int, ...], keep: bool = False) -> RankedLabels:
-    found, start = RankingPass(JOINT, 4, keep=keep), 0
+    found, start = RankingPass(JOINT, RATE, 4, keep=keep), 0
     for end in (*cuts, 4):
         found.add(LabelledBlock(PROBS[start:end], LABELS[start:end], start))
         start = end
-    matrix = torch.eye(3, dtype=torch.float64)
-    return found.finish(TransitionInterval(Transition.symmetric(0.0, 3), matrix, matrix, 0.5, 0.4, 0.6, 0.95), evidence)
+    return found.finish(evidence)
 
 
 @pytest.fixture(autouse=True)
 def _given_scores(monkeypatch) -> None:
-    def posterior(block: LabelledBlock, joint: ConfidentJoint) -> Tensor:
+    def posterior(block: LabelledBlock, mixture: NoiseMixture) -> Tensor:
         return SCORES[block.first_row : block.first_row + len(block)]
 
     monkeypatch.setattr(ranking, "posterior_of", posterior)
@@ -57,11 +57,18 @@ def test_suspects_are_suggested_the_best_other_class(cuts):
     suspects = rank(evidence(), cuts).suspects
     assert suspects.rows.tolist() == [1, 3]
     assert suspects.given.tolist() == [0, 1]
-    assert suspects.suggested.tolist() == [1, 2]  # the given labels are the most probable classes
-    assert suspects.scores["self_confidence"].tolist() == [pytest.approx(0.7), pytest.approx(0.5)]
-    assert suspects.scores["normalized_margin"].tolist() == [pytest.approx(0.75), pytest.approx(0.55)]
+    assert suspects.suggested.tolist() == [1, 2]
+    assert suspects.scores["self_confidence"].tolist() == [pytest.approx(0.2), pytest.approx(0.4)]
+    assert suspects.scores["normalized_margin"].tolist() == [pytest.approx(0.25), pytest.approx(0.45)]
     assert suspects.reference is not None
     assert suspects.reference.tolist() == [1, 2]
+
+
+def test_labels_that_are_the_predicted_class_are_no_suspects(monkeypatch):
+    # the first of the ranking is labelled with the predicted class
+    order = torch.tensor([0.1, 0.9, 0.8, 0.2])
+    monkeypatch.setattr(ranking, "posterior_of", lambda block, mixture: order[block.first_row :][: len(block)])
+    assert rank(evidence(), ()).suspects.rows.tolist() == [3]
 
 
 def test_only_the_first_suspects_are_listed_and_all_are_counted(monkeypatch):

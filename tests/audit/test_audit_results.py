@@ -23,8 +23,8 @@ def test_the_data_hold_everything_and_no_number_that_json_does_not_know():
 def test_a_result_is_shown_as_one_short_paragraph():
     shown = repr(make())
     assert shown == (
-        "AuditResults: 1,000 labels of simulated, 3 classes. Estimated noise rate 15.0 % (95 % interval 14.0 % to "
-        "17.0 %), 70 suspects. Recommended: smooth."
+        "AuditResults: 1,000 labels of simulated, 3 classes. Estimated noise rate 15.0 % (range 14.0 % to 17.0 %), 70 "
+        "suspects. Recommended: smooth."
     )
     results = make()
     unknown = replace(results, recommendation=replace(results.recommendation, action="get better predictions"))

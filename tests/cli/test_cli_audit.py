@@ -51,7 +51,9 @@ def test_a_summary_says_what_was_found_and_where_the_page_is(capsys):
     assert run_safely(["audit", "--predictions", "held.npz"]) == DONE
     printed = capsys.readouterr()
     said = json.loads(Path("reports/audit-held/audit.json").read_text())
-    assert f"estimated wrong: {100 * said['noise_rate']['estimate']:.1f} %, 95 % interval" in printed.out
+    rate = said["noise_rate"]
+    assert said["noise_rate_told"]
+    assert f"estimated wrong: {100 * rate['estimate']:.1f} %, range {100 * rate['low']:.1f} % to" in printed.out
     assert "400 labels of held, 2 classes; the held-out predictions agree with 90.0 % of them" in printed.out
     assert f"suspects: {said['suspects']} labels" in printed.out
     assert said["suspects"] == 40

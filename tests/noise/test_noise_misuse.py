@@ -27,6 +27,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "bootstrap_transition": lambda p, y, **o: noise.bootstrap_transition(p, y, n_draws=2, **o),
     "confident_joint": noise.confident_joint,
     "confident_suspects": lambda p, y, **o: noise.confident_suspects(p, y, JOINT, **o),
+    "estimate_noise_range": noise.estimate_noise_range,
     "estimate_transition": noise.estimate_transition,
     "estimate_transition, trusted": lambda p, y, **o: noise.estimate_transition(p, y, method="trusted", **o),
     "estimate_transition, anchor": lambda p, y, **o: noise.estimate_transition(p, y, method="anchor", **o),

@@ -8,13 +8,15 @@ from softtargets.audit.evidence import Agreement
 from softtargets.audit.results import Action, IntervalEstimate, Recommendation
 from softtargets.noise import TransitionInterval
 
-# If the upper end of the interval of the noise rate is below this, the labels are kept.
-FEW = 0.03
+# If the lower end of the range of the noise rate is below this, noise is not established and the labels are kept.
+FEW = 0.01
 # Up to this rate, labels can be dropped or relabelled by hand; above it, too many examples would be lost.
 MANY = 0.25
 # A wrong label is detected if its probability of being wrong is at least SURE. Dropping requires that the share FOUND
 # of the wrong labels is detected.
-SURE, FOUND = 0.9, 0.5
+SURE, FOUND = 0.75, 0.5
+# Below this estimated accuracy, the model is too weak to judge the labels.
+WEAK = 0.6
 # Smallest asymmetry at which wrong labels are described as partly, or mostly, going to particular classes.
 PARTLY, MOSTLY = 0.1, 0.5
 # Largest condition number at which a correction with T amplifies the errors of T only moderately.
@@ -25,8 +27,9 @@ _MOST_NAMED = 10
 
 DECISION_RULE = (
     "Rule: (1) Get better predictions unless the held-out predictions agree with significantly more labels (at "
-    "the 1 % level) than always predicting the most frequent label. (2) Otherwise keep the labels if the upper end "
-    f"of the interval of the noise rate is below {100 * FEW:g} %. (3) Otherwise drop and relabel if the noise rate is "
+    "the 1 % level) than always predicting the most frequent label. (2) Otherwise keep the labels if the lower end "
+    f"of the range of the noise rate is below {100 * FEW:g} %, if there is no suspect, or if the rate cannot be told. "
+    "(3) Otherwise drop and relabel if the noise rate is "
     f"at most {100 * MANY:g} % and at least {100 * FOUND:g} % of the wrong labels are detected with a probability of "
     f"{100 * SURE:g} % or more. (4) Otherwise correct with T if its condition number is at most {STABLE:g} and every "
     f"class has at least {ENOUGH} labels. (5) Otherwise smooth. The asymmetry is reported but not used. It is the "
@@ -45,7 +48,10 @@ class AdviceInputs:
     """The numbers on which the rule is based.
 
     Args:
-        noise_rate: estimated share of wrong labels.
+        noise_rate: estimated share of wrong labels, with its range.
+        told: whether the range is narrow enough to tell the rate.
+        suspects: number of suspects.
+        accuracy: estimated accuracy of the predictions on the clean labels.
         asymmetry: asymmetry of the estimated transition, see :func:`asymmetry_of`.
         condition: condition number of the estimated transition.
         sure: share of the wrong labels whose probability of being wrong is at least :data:`SURE`.
@@ -54,6 +60,9 @@ class AdviceInputs:
     """
 
     noise_rate: IntervalEstimate
+    told: bool
+    suspects: int
+    accuracy: float
     asymmetry: float
     condition: float
     sure: float
@@ -78,7 +87,10 @@ def advise(inputs: AdviceInputs) -> Recommendation:
         )
     evidence = {
         "Noise rate": rate.estimate,
-        "Upper end of its interval": rate.high,
+        "Lower end of its range": rate.low,
+        "Upper end of its range": rate.high,
+        "Suspects": float(inputs.suspects),
+        "Estimated accuracy of the predictions": inputs.accuracy,
         "Share of wrong labels detected": inputs.sure,
         "Asymmetry of T": inputs.asymmetry,
         "Condition number of T": inputs.condition,
@@ -99,10 +111,17 @@ def _decided(inputs: AdviceInputs) -> tuple[Action, tuple[str, ...]]:
             "First check that the columns of the probabilities are in the order of the classes. Otherwise train "
             "longer, on more examples, or another model.",
         )
-    said = f"The estimated noise rate is {_percent(rate.estimate)}"
-    if rate.high < FEW:
+    if not inputs.told:
         return "keep", (
-            f"{said}, which is too low for any method to gain much.",
+            f"The noise rate cannot be told: it lies between {_percent(rate.low)} and {_percent(rate.high)}. Where the "
+            f"model contradicts a label, either of them may be wrong.{_weakness(inputs.accuracy)}",
+            "A better model, or about 200 labels that are checked by hand, would tell. Before anything is changed, "
+            "check the first suspects by hand.",
+        )
+    said = f"The estimated noise rate is {_percent(rate.estimate)}"
+    if rate.low < FEW or not inputs.suspects:
+        return "keep", (
+            f"{said}. Errors of the model may explain all of it: the range starts at {_percent(rate.low)}.",
             "Check the first suspects by hand, if there are any, and train on the labels as they are.",
         )
     if rate.estimate <= MANY and inputs.sure >= FOUND:
@@ -128,6 +147,12 @@ def _decided(inputs: AdviceInputs) -> tuple[Action, tuple[str, ...]]:
         f"{why} Label smoothing is often competitive with a correction (Lukasik et al. 2020, Sec. 4). Try 0.1 to 0.4, "
         "selected on held-out labels.",
     )
+
+
+def _weakness(accuracy: float) -> str:
+    if accuracy >= WEAK:
+        return ""
+    return f" It is too weak to judge: its estimated accuracy is {_percent(accuracy)}."
 
 
 def asymmetry_of(interval: TransitionInterval, class_prior: Tensor) -> float:

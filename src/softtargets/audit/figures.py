@@ -85,7 +85,7 @@ def draw_cutoffs(results: AuditResults) -> Drawing:
     series = [Series(ESTIMATED, palette.SERIES[0], palette.SHAPES[0], palette.DASHES[0])]
     if results.noise.reference:
         series.append(Series(TRUE, palette.SERIES[1], palette.SHAPES[1], palette.DASHES[1]))
-    band = f"{100 * results.noise.confidence:g} % interval of the estimate"
+    band = "range of the estimate"
     note = f"Band: {band}. Thin line: all labels wrong."
     return Drawing(tuple(series), (Panel("", _cutoffs_chart(results), "Wrong labels"),), note)
 

@@ -27,12 +27,14 @@ from softtargets.audit.results import (
 )
 from softtargets.audit.scores import PRECISION_AT, RANKED_BY, judge_scores
 from softtargets.audit.transitions import CHOSEN, CHOSEN_BECAUSE, CONFIDENCE, TransitionFit
+from softtargets.audit.trusted import read_trusted
 from softtargets.data.predictions import predictions_of
+from softtargets.noise import NoiseRange
 from softtargets.report.folders import read_folder, read_path, read_paths
 
 SAMPLING = (
-    "The intervals describe the uncertainty from sampling the examples, not the errors of the model. If the model "
-    "confuses similar classes, the noise is overestimated."
+    "The range of the noise rate allows for errors of the model, as large as in our benchmark. The intervals of the "
+    "transition matrix describe the uncertainty from sampling the examples."
 )
 
 LISTED = "The suspects that are listed are the first {:,} of {:,}."
@@ -83,7 +85,8 @@ def audit_labels(
         set, it also holds some numbers for each row. The results do not depend on the division of the rows into files.
 
     Limitations:
-        Classes that the model confuses count as noise. Predictions that are not held out hide noise.
+        Labels that a model contradicts with confidence look wrong, whether or not they are: a weak model gives a wide
+        range. Predictions that are not held out hide noise.
 
     Example:
         >>> labels = torch.arange(400) % 2
@@ -91,7 +94,7 @@ def audit_labels(
         >>> labels[:40] = 1 - labels[:40]  # 10 % of the labels are wrong
         >>> results = audit_labels(labels, probs)
         >>> round(results.noise.rate.estimate, 3), len(results.ranking.suspects)
-        (0.1, 40)
+        (0.088, 40)
         >>> results.recommendation.action
         'drop and relabel'
     """
@@ -133,14 +136,18 @@ def audit_labels(
 def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> AuditResults:
     """Compute the results of the audit."""
     evidence, options = inputs.evidence, request.options
-    found = read_evidence(evidence, seed=options.seed, on_stage=on_stage)
+    trusted = None if options.trusted is None else read_trusted(options.trusted, evidence.class_names)
+    found = read_evidence(evidence, seed=options.seed, on_stage=on_stage, trusted=trusted)
     fit, ranked, size = found.fit, found.ranked, int(found.class_counts.sum())
     suspects = ranked.suspects
-    noise = _noise_estimate(fit, size)
+    noise = _noise_estimate(fit, ranked.rate, size)
     classes = tuple(audit_classes(fit, found.class_counts, suspects.given))
     recommendation = advise(
         AdviceInputs(
             noise_rate=noise.rate,
+            told=noise.told,
+            suspects=ranked.num_suspects,
+            accuracy=noise.accuracy,
             asymmetry=asymmetry_of(fit.interval, fit.class_prior),
             condition=noise.estimate.condition,
             sure=ranked.curve.share_above(SURE),
@@ -174,16 +181,19 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
     )
 
 
-def _noise_estimate(fit: TransitionFit, num_labels: int) -> NoiseEstimate:
-    interval = fit.interval
+def _noise_estimate(fit: TransitionFit, found: NoiseRange, num_labels: int) -> NoiseEstimate:
     return NoiseEstimate(
-        rate=IntervalEstimate(interval.noise_rate, interval.noise_rate_low, interval.noise_rate_high),
+        rate=IntervalEstimate(found.estimate, found.low, found.high),
+        told=found.told,
+        principles=found.principles,
+        accuracy=found.accuracy,
         confidence=CONFIDENCE,
         estimates=fit.estimates,
         chosen=CHOSEN,
         chosen_because=CHOSEN_BECAUSE,
         confusions=tuple(find_confusions(fit, num_labels)),
         reference=fit.reference,
+        mixture=found.mixture,
     )
 
 

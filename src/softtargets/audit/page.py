@@ -17,6 +17,14 @@ TONES = {
     "drop and relabel": "contradicted",
     "get better predictions": "contradicted",
 }
+PRINCIPLES = {
+    "mixture": "Mixture: noise and errors of the model fitted jointly",
+    "sharp_mixture": "Sharp mixture: the same, with as much noise as the labels allow",
+    "anchors": "Anchors: labels of the most confident predictions of each class",
+    "confident_issues": "Confident issues: labels that are confidently contradicted",
+    "trusted": "Checked labels: a random sample that was checked by hand, with the probabilities of all labels",
+    "disagreement": "Disagreement: labels that differ from the prediction",
+}
 # Images up to this width are enlarged without smoothing.
 _SMALL = 64
 _LARGE = 1e4
@@ -45,7 +53,8 @@ def _page(results: AuditResults) -> str:
     drawing, ranking = draw_cutoffs(results), results.ranking
     context = {
         "results": results,
-        "tone": TONES[results.recommendation.action],
+        "tone": TONES[results.recommendation.action] if results.noise.told else "inconclusive",
+        "principles": PRINCIPLES,
         "interval_words": f"{100 * results.noise.confidence:g} % interval",
         "heat": heat_map(results),
         "share_of": lambda pair: _share_of(results, pair),

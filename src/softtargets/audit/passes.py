@@ -1,8 +1,8 @@
 """Three passes over the rows of an audit, whose state does not grow with the number of rows.
 
 1. Sums of each class (thresholds, numbers of labels), and counts of the values of each column.
-2. Counts of the confident joint, which give T.
-3. The scores of the labels under T: their counts and the most suspect rows; counts of the other estimators.
+2. Counts of the confident joint, which give T; a sample of the rows, which gives the noise rate.
+3. The scores of the labels: their counts and the most suspect rows; counts of the other estimators.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,10 @@ from torch import Tensor
 from softtargets._errors import fail
 from softtargets.audit.evidence import Agreement, LabelEvidence, measure_agreement
 from softtargets.audit.ranking import RankedLabels, RankingPass
+from softtargets.audit.rate import LabelSample
 from softtargets.audit.request import OnStage
 from softtargets.audit.transitions import TransitionFit, TransitionPasses, judge_labels
+from softtargets.audit.trusted import TrustedLabels
 from softtargets.noise.streaming.blocks import LabelledBlock
 
 # Rows are counted in 32 bits by the draws of the bootstrap.
@@ -41,13 +43,16 @@ class ReadEvidence:
     wrong: Tensor | None
 
 
-def read_evidence(evidence: LabelEvidence, *, seed: int, on_stage: OnStage) -> ReadEvidence:
+def read_evidence(
+    evidence: LabelEvidence, *, seed: int, on_stage: OnStage, trusted: TrustedLabels | None = None
+) -> ReadEvidence:
     """Read all rows three times.
 
     Args:
         evidence: the predictions and labels.
         seed: seed of the bootstrap.
         on_stage: called with the progress.
+        trusted: labels that were checked by hand.
 
     Raises:
         InputError: a bad file or row, in the first pass.
@@ -62,15 +67,23 @@ def read_evidence(evidence: LabelEvidence, *, seed: int, on_stage: OnStage) -> R
     size = int(class_counts.sum())
     if size > MOST_ROWS:
         raise fail("predictions", f"at most {MOST_ROWS:,} rows", f"{size:,}", "take a sample of the rows")
+    if trusted is not None and (last := int(trusted.rows[-1])) >= size:
+        raise fail("trusted", f"rows below {size:,}, the number of labels", last, "count the rows from 0")
     on_stage("reading", 1.0)
 
     def labels() -> Tensor:
         return torch.cat([block.labels for block in evidence.blocks(False)])
 
     passes.begin_second(class_counts, labels)
-    _pass(evidence, size, "estimating T", on_stage, passes.second)
-    joint = passes.begin_third()
-    ranking = RankingPass(joint, size, keep=evidence.reference is not None)
+    sample = LabelSample(size, evidence.num_classes, seed)
+
+    def second(block: LabelledBlock) -> None:
+        passes.second(block)
+        sample.add(block)
+
+    _pass(evidence, size, "estimating T", on_stage, second)
+    joint, rate = passes.begin_third(), sample.estimate()
+    ranking = RankingPass(joint, rate, size, keep=evidence.reference is not None, trusted=trusted)
 
     def third(block: LabelledBlock) -> None:
         passes.third(block)
@@ -79,8 +92,8 @@ def read_evidence(evidence: LabelEvidence, *, seed: int, on_stage: OnStage) -> R
     _pass(evidence, size, "scoring", on_stage, third)
     on_stage("ranking", 0.0)
     given = None if evidence.reference is None else labels()
-    fit = passes.fit(judge_labels(evidence.reference, given, evidence.num_classes))
-    ranked = ranking.finish(fit.interval, evidence)
+    ranked = ranking.finish(evidence)
+    fit = passes.fit(ranked.rate.estimate, judge_labels(evidence.reference, given, evidence.num_classes))
     wrong = None if given is None else evidence.reference != given
     on_stage("ranking", 1.0)
     return ReadEvidence(fit, ranked, class_counts, measure_agreement(agreed, class_counts), wrong)

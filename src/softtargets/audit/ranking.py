@@ -11,7 +11,8 @@ from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.results import IntervalEstimate, RankCutoff, Suspects
 from softtargets.audit.scores import RANKED_BY, other_scores, posterior_of
 from softtargets.audit.transitions import CONFIDENCE
-from softtargets.noise import ConfidentJoint, TransitionInterval
+from softtargets.audit.trusted import TrustedLabels, correct_range
+from softtargets.noise import ConfidentJoint, NoiseRange
 from softtargets.noise.streaming.blocks import LabelledBlock
 from softtargets.noise.streaming.ranking import LowestRows, ScoreCounts, WrongCurve
 
@@ -25,12 +26,14 @@ class RankedLabels:
     """The ranking of all labels, and the labels that are listed as suspects.
 
     Args:
+        rate: the range of the noise rate, corrected by checked labels if there are any.
         curve: the probabilities of being wrong along the ranking.
         suspects: the first suspects, most suspect first.
-        num_suspects: number of labels that are more likely wrong than right.
+        num_suspects: number of suspects, including those that are not listed.
         scores: (N,) float32 by name, all scores in the order of the rows; empty without reference labels.
     """
 
+    rate: NoiseRange
     curve: WrongCurve
     suspects: Suspects
     num_suspects: int
@@ -40,26 +43,41 @@ class RankedLabels:
 class RankingPass:
     """The scores of labels in blocks of rows. The state is the counts of scores, and the rows that may be suspects.
 
-    A suspect is wrong with a probability above 1/2, and the probabilities of all N labels sum to N times the noise
-    rate, so at most 2 N times the noise rate are suspects.
+    The suspects are the first labels of the ranking, as many as give the largest expected F1, and at most 2 N times the
+    noise rate. Of these, labels that are the predicted class are not suspects. There is none if less than half a wrong
+    label is expected.
 
     Args:
         joint: the confident joint.
+        rate: the range of the noise rate, and the mixture that gives the scores.
         num_rows: N.
         keep: whether to keep all scores, which reference labels need.
+        trusted: labels that were checked by hand, which correct the rate.
     """
 
-    def __init__(self, joint: ConfidentJoint, num_rows: int, *, keep: bool = False) -> None:
-        # the last ones cover rounding
-        most = min(num_rows, MOST_SUSPECTS, int(2.0001 * joint.noise_rate * num_rows) + 2)
-        self._joint = joint
+    def __init__(
+        self,
+        joint: ConfidentJoint,
+        rate: NoiseRange,
+        num_rows: int,
+        *,
+        keep: bool = False,
+        trusted: TrustedLabels | None = None,
+    ) -> None:
+        # checked labels may raise the rate
+        most = min(num_rows, MOST_SUSPECTS, int(2 * (rate.estimate if trusted is None else 0.5) * num_rows))
+        self._trusted, self._checked = trusted, []
+        self._joint, self._rate = joint, rate
         self._counts, self._lowest = ScoreCounts(), LowestRows(most)
         self._kept: list[dict[str, Tensor]] | None = [] if keep else None
 
     def add(self, block: LabelledBlock) -> None:
         """Add a block."""
-        posterior = posterior_of(block, self._joint)
+        posterior = posterior_of(block, self._rate.mixture)
         self._counts.add(posterior)
+        if self._trusted is not None:
+            chosen, wrong = self._trusted.within(block)
+            self._checked.append((posterior[chosen], wrong))
         if self._kept is not None:
             self._kept.append({RANKED_BY: posterior, **other_scores(block, self._joint)[0]})
 
@@ -71,19 +89,23 @@ class RankingPass:
 
         self._lowest.add(posterior, columns)
 
-    def finish(self, interval: TransitionInterval, evidence: LabelEvidence) -> RankedLabels:
+    def finish(self, evidence: LabelEvidence) -> RankedLabels:
         """Calibrate the probabilities of being wrong, so that their mean is the estimated noise rate."""
+        rate = self._rate
         posterior, counts = self._counts.compute()
-        curve = WrongCurve.of(
-            posterior,
-            counts,
-            rate=interval.noise_rate,
-            rate_interval=(interval.noise_rate_low, interval.noise_rate_high),
-            confidence=CONFIDENCE,
-        )
+        size = int(counts.sum())
+        curve = _curve(posterior, counts, rate)
+        if self._checked:
+            checked, wrong = (torch.cat(parts) for parts in zip(*self._checked, strict=True))
+            rate = correct_range(rate, curve.wrong[self._counts.places(checked)], wrong, size)
+            curve = _curve(posterior, counts, rate)
         found = self._lowest.compute()
-        wrong = curve.wrong[self._counts.places(found["score"])]
-        chosen = {name: values[wrong > 0.5] for name, values in {**found, "wrong": wrong}.items()}
+        first = curve.best_cutoff(int(2 * rate.estimate * size))
+        places = self._counts.places(found["score"])
+        kept = torch.arange(len(places)) < first
+        # a margin below 1/2: another class is more probable than the label
+        kept &= found["normalized_margin"] < 0.5
+        chosen = {name: values[kept] for name, values in {**found, "wrong": curve.wrong[places]}.items()}
         rows = chosen["row"]
         names = [name for name in found if name not in ("row", "given", "suggested", "score")]
         dynamics = {name: _as_score(name, values) for name, values in evidence.dynamics.items()}
@@ -99,9 +121,16 @@ class RankingPass:
             },
             reference=None if evidence.reference is None else evidence.reference[rows],
         )
-        kept = self._kept or []
-        scores = {name: torch.cat([part[name] for part in kept]) for name in (kept[0] if kept else ())}
-        return RankedLabels(curve, suspects, int(counts[curve.wrong > 0.5].sum()), scores | (dynamics if kept else {}))
+        parts = self._kept or []
+        scores = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+        # beyond the listed ones, it is not known which labels are the predicted class
+        number = len(rows) + max(first - len(places), 0)
+        return RankedLabels(rate, curve, suspects, number, scores | (dynamics if parts else {}))
+
+
+def _curve(posterior: Tensor, counts: Tensor, rate: NoiseRange) -> WrongCurve:
+    ends = (rate.low, rate.high)
+    return WrongCurve.of(posterior, counts, rate=rate.estimate, rate_interval=ends, confidence=CONFIDENCE)
 
 
 def _as_score(name: str, dynamics: Tensor) -> Tensor:

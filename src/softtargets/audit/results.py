@@ -7,6 +7,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from softtargets.matrices import Transition
+from softtargets.noise import NoiseMixture
 from softtargets.report.encoding import finite
 
 SCHEMA_VERSION = 1
@@ -94,22 +95,30 @@ class NoiseEstimate:
     """The estimated noise.
 
     Args:
-        rate: share of wrong labels according to the chosen estimator, with its interval.
-        confidence: confidence of all intervals, a fraction.
+        rate: estimated share of wrong labels, with the range that allows for errors of the model.
+        told: whether the range is narrow enough to tell the rate.
+        principles: estimates of the rate by the name of the principle.
+        accuracy: estimated accuracy of the predictions on the clean labels.
+        confidence: confidence of the intervals of T, a fraction.
         estimates: the estimates of all estimators.
         chosen: name of the estimator on which everything else is based.
         chosen_because: the reason, in words.
         confusions: the pairs of classes with the most wrong labels, in descending order.
         reference: noise according to the reference labels, which are used only to evaluate the estimates; or None.
+        mixture: the mixture that gives the probability that a label is wrong, before it is calibrated to `rate`.
     """
 
     rate: IntervalEstimate
+    told: bool
+    principles: dict[str, float] = field(hash=False)
+    accuracy: float
     confidence: float
     estimates: tuple[TransitionEstimate, ...]
     chosen: str
     chosen_because: str
     confusions: tuple[Confusion, ...]
     reference: ReferenceLabels | None = None
+    mixture: NoiseMixture | None = field(default=None, repr=False)
 
     @property
     def estimate(self) -> TransitionEstimate:
@@ -138,7 +147,7 @@ class LabelScore:
 
 @dataclass(frozen=True, eq=False)
 class Suspects:
-    """The labels that are more likely wrong than right, most suspect first.
+    """The labels whose inspection has the largest expected F1, most suspect first.
 
     Args:
         rows: (M,) int64, rows of the audited labels.
@@ -283,9 +292,10 @@ class AuditResults:
 
     def __repr__(self) -> str:
         rate, suspects = self.noise.rate, len(self.ranking.suspects)
+        ends = f"{100 * rate.low:.1f} % to {100 * rate.high:.1f} %"
+        said = f"{100 * rate.estimate:.1f} % (range {ends})" if self.noise.told else f"cannot be told (range {ends})"
         found = (
-            f"Estimated noise rate {100 * rate.estimate:.1f} % ({100 * self.noise.confidence:g} % interval "
-            f"{100 * rate.low:.1f} % to {100 * rate.high:.1f} %), {suspects:,} suspect{'' if suspects == 1 else 's'}."
+            f"Estimated noise rate {said}, {suspects:,} suspect{'' if suspects == 1 else 's'}."
             if self.informative
             else "No finding: the predictions are not better than guessing."
         )
@@ -314,6 +324,9 @@ class AuditResults:
             "held_out_agreement": audited.agreement,
             "confidence": noise.confidence,
             "noise_rate": asdict(noise.rate),
+            "noise_rate_told": noise.told,
+            "noise_rate_principles": noise.principles,
+            "estimated_accuracy": noise.accuracy,
             "recommendation": asdict(self.recommendation),
             "chosen_estimator": noise.chosen,
             "estimates": [_estimate_as_dict(estimate) for estimate in noise.estimates],

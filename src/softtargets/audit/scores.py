@@ -1,24 +1,23 @@
 """Label scores: how likely each label is to be right."""
 
+import torch
 from torch import Tensor
 
 from softtargets import noise
 from softtargets._native.label_rows import label_rows
 from softtargets.audit.results import LabelScore
 from softtargets.metrics import auroc
-from softtargets.noise import ConfidentJoint
+from softtargets.noise import ConfidentJoint, NoiseMixture
 from softtargets.noise.streaming.blocks import LabelledBlock
 from softtargets.noise.streaming.confident import bounds_of, confidently_other
 
 PRECISION_AT = 200
-# Steps of the label posterior. More steps would fit the errors of the model and make the posterior over-confident.
-ROUNDS = 5
 RANKED_BY = "label_posterior"
 # name -> label, description
 SCORES: dict[str, tuple[str, str]] = {
     "label_posterior": (
-        "label posterior under T",
-        "Probability that the label is right, given the prediction and T.",
+        "label posterior",
+        "Probability that the label is right, by a mixture that fits noise and errors of the model jointly.",
     ),
     "self_confidence": ("self-confidence", "Predicted probability of the given label."),
     "normalized_margin": (
@@ -41,10 +40,9 @@ SCORES: dict[str, tuple[str, str]] = {
 }
 
 
-def posterior_of(block: LabelledBlock, joint: ConfidentJoint) -> Tensor:
+def posterior_of(block: LabelledBlock, mixture: NoiseMixture) -> Tensor:
     """Return the score by which labels are ranked, (n,) float32."""
-    transition, prior = joint.transition, joint.class_prior
-    return noise.label_posterior(block.probs, block.labels, transition, class_prior=prior, rounds=ROUNDS).float()
+    return torch.cat([(1 - mixture.wrong(part.probs, part.labels)).float() for part in block.parts()])
 
 
 def other_scores(block: LabelledBlock, joint: ConfidentJoint) -> tuple[dict[str, Tensor], Tensor]:

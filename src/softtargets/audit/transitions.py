@@ -1,7 +1,7 @@
 """The transition T estimated by all estimators, with an interval of the chosen one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,7 +23,8 @@ MAX_ROWS = 50_000
 CHOSEN = "confident_joint"
 CHOSEN_BECAUSE = (
     "It is used in every audit because, unlike the others, it requires neither calibrated probabilities nor examples "
-    "that certainly belong to their class. Errors of the model are counted as noise."
+    "that certainly belong to their class. It counts errors of the model as noise, so its wrong labels are scaled to "
+    "the estimated noise rate."
 )
 
 
@@ -32,14 +33,14 @@ class TransitionFit:
     """The estimates of T.
 
     Args:
-        interval: the chosen estimate and its bootstrap interval.
-        joint: the confident joint.
+        interval: the chosen estimate and its bootstrap interval, scaled to the estimated noise rate.
+        class_prior: (K,) estimated prior of the clean classes.
         estimates: the estimates of all estimators.
         reference: noise according to the reference labels, or None. It is used only for `distance` of the estimates.
     """
 
     interval: TransitionInterval
-    joint: ConfidentJoint
+    class_prior: Tensor
     estimates: tuple[TransitionEstimate, ...]
     reference: ReferenceLabels | None
 
@@ -47,11 +48,6 @@ class TransitionFit:
     def transition(self) -> Transition:
         """The chosen estimate."""
         return self.interval.estimate
-
-    @property
-    def class_prior(self) -> Tensor:
-        """(K,) estimated prior of the clean classes."""
-        return self.joint.class_prior
 
 
 class TransitionPasses:
@@ -113,24 +109,55 @@ class TransitionPasses:
         for stream in self._streams.values():
             stream.third(block)
 
-    def fit(self, reference: ReferenceLabels | None) -> TransitionFit:
-        """Return the estimates of T after the third pass."""
-        interval = self._bootstrap.interval(self._joint, CONFIDENCE)
-        prior = self._joint.class_prior
-        estimates = tuple(self._estimate(estimator, prior, reference) for estimator in self._order)
-        return TransitionFit(interval, self._joint, estimates, reference)
+    def fit(self, rate: float, reference: ReferenceLabels | None) -> TransitionFit:
+        """Return the estimates of T after the third pass; the chosen one is scaled to the noise rate."""
+        found = self._bootstrap.interval(self._joint, CONFIDENCE)
+        interval, prior = scale_to_rate(found, self._joint.joint, rate)
+        chosen, *others = (self._estimate(estimator, prior, reference) for estimator in self._order)
+        chosen = _judged(replace(chosen, noise_rate=rate), interval.estimate, reference)
+        return TransitionFit(interval, prior, (chosen, *others), reference)
 
     def _estimate(self, estimator: Estimator, prior: Tensor, reference: ReferenceLabels | None) -> TransitionEstimate:
         found = self._streams[estimator.name].result()
         transition = found.transition if isinstance(found, ConfidentJoint) else found
-        return TransitionEstimate(
-            name=estimator.name,
-            label=estimator.label,
-            transition=transition,
-            noise_rate=float(transition.noise_rate(prior)),
-            condition=transition.condition(),
-            distance=tuple(transition.total_variation(reference.transition).tolist()) if reference else None,
-        )
+        rate = float(transition.noise_rate(prior))
+        estimate = TransitionEstimate(estimator.name, estimator.label, transition, rate, condition=1.0)
+        return _judged(estimate, transition, reference)
+
+
+def _judged(
+    estimate: TransitionEstimate, transition: Transition, reference: ReferenceLabels | None
+) -> TransitionEstimate:
+    """Return an estimate with this transition, its condition number and its distance to the reference."""
+    distance = tuple(transition.total_variation(reference.transition).tolist()) if reference else None
+    return replace(estimate, transition=transition, condition=transition.condition(), distance=distance)
+
+
+def scale_to_rate(found: TransitionInterval, joint: Tensor, rate: float) -> tuple[TransitionInterval, Tensor]:
+    """Scale the wrong labels of a joint distribution such that their share is the noise rate.
+
+    The frequencies of the observed labels stay the same.
+
+    Args:
+        found: estimate of T with its interval.
+        joint: (K, K) float64, P(clean, observed).
+        rate: noise rate.
+
+    Returns:
+        The scaled estimate with its interval, and the prior of the clean classes, (K,) float64.
+    """
+    wrong = joint.clone().fill_diagonal_(0)
+    columns = joint.sum(0)
+    factor = rate / max(float(wrong.sum()), 1e-300)
+    # a label may be wrong for nearly all, but not for all, of its examples
+    shares = (factor * wrong.sum(0)).minimum(0.99 * columns) / wrong.sum(0).clamp(min=1e-300)
+    wrong = wrong * shares
+    scaled = wrong.diagonal_scatter(columns - wrong.sum(0))
+    estimate = noise.from_confusion(scaled, keep_empty=True)
+    matrix, before = estimate.to_dense(), found.estimate.to_dense()
+    low, high = ((matrix + min(factor, 1.0) * (end - before)).clamp(0, 1) for end in (found.low, found.high))
+    ends = {"estimate": estimate, "low": low.minimum(matrix), "high": high.maximum(matrix), "noise_rate": rate}
+    return replace(found, **ends), scaled.sum(1)
 
 
 def judge_labels(reference: Tensor | None, labels: Tensor | None, num_classes: int) -> ReferenceLabels | None:

@@ -69,6 +69,14 @@ def audit(
         int | None,
         typer.Option(min=2, metavar="N", help="Number of cross-validation folds (default: 5)."),
     ] = None,
+    trusted: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Labels that were checked by hand: a CSV file with the columns row and label, of about 200 rows drawn "
+            "at random. They correct the noise rate.",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed of the folds, models and intervals.")
     ] = 0,
@@ -96,6 +104,7 @@ def audit(
         features=tuple(features or ()),
         folds=folds,
         epochs=epochs,
+        trusted=trusted,
         seed=seed,
         top=top,
         reports=Path("reports"),
@@ -140,7 +149,8 @@ def show_audit(results: "AuditResults") -> list[str]:
     """Return lines: what was found, the recommendation and the page."""
     audited, noise, suspects = results.audited, results.noise, results.ranking.suspects
     rate, names = noise.rate, audited.class_names
-    interval = f"{100 * noise.confidence:g} % interval {100 * rate.low:.1f} % to {100 * rate.high:.1f} %"
+    ends = f"{100 * rate.low:.1f} % to {100 * rate.high:.1f} %"
+    said = f"{100 * rate.estimate:.1f} %, range {ends}" if noise.told else f"cannot be told; range {ends}"
     lines = [
         f"{audited.num_rows:,} labels of {audited.name}, {len(names)} classes; "
         f"the held-out predictions agree with {100 * audited.agreement:.1f} % of them",
@@ -148,7 +158,7 @@ def show_audit(results: "AuditResults") -> list[str]:
     advice = f"recommended: {results.recommendation.action}. {' '.join(results.recommendation.reason)}"
     if not results.informative:
         return [*lines, advice, f"page: {results.page}"]
-    lines.append(f"estimated wrong: {100 * rate.estimate:.1f} %, {interval} (by {noise.estimate.label})")
+    lines.append(f"estimated wrong: {said}")
     if noise.reference is not None:
         lines.append(
             f"wrong according to the reference: {100 * noise.reference.noise_rate:.1f} %; "
@@ -159,5 +169,5 @@ def show_audit(results: "AuditResults") -> list[str]:
     for pair in noise.confusions[:_SHOWN]:
         clean, observed = (" ".join(names[index].split()) for index in (pair.clean, pair.observed))
         lines.append(f"  {clean} -> {observed}: {pair.count.estimate:,.0f}")
-    lines.append(f"suspects: {len(suspects):,} labels more likely wrong than right")
+    lines.append(f"suspects: {len(suspects):,} labels that are most probably wrong")
     return [*lines, advice, f"page: {results.page}"]

@@ -153,6 +153,22 @@ class WrongCurve:
         total = numbers.sum().clamp(min=torch.finfo(numbers.dtype).tiny)
         return float(numbers[self.wrong >= probability].sum() / total)
 
+    def best_cutoff(self, most: int) -> int:
+        """Return the number of first labels, at most `most`, that have the largest expected F1.
+
+        F1 of the first m labels = 2 (expected wrong among them) / (m + expected wrong among all). It is 0 if less than
+        half a wrong label is expected.
+        """
+        numbers = self.wrong * self.counts
+        total = float(numbers.sum())
+        if total < 0.5 or most < 1:
+            return 0
+        ends = self.counts.cumsum(0)
+        score = numbers.cumsum(0) / (ends + total)
+        score[ends > most] = -1.0
+        best = int(score.argmax())
+        return int(ends[best]) if float(score[best]) >= 0 else most
+
     def at(self, first: Tensor) -> ExpectedWrong:
         """Return the expected number of wrong labels among the first m labels, for some m, (M,) int64."""
         ends = self.counts.cumsum(0)
