@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from pretended_cuda import Kernels, pretend_cuda, work_of
 
 from benchmarks import small_trainings
 from benchmarks.small_trainings import Repeated, Result, make_task, one_by_one, page, stacked, streamed
+from softtargets._native import on_cuda
 
 CPU = torch.device("cpu")
 
@@ -43,6 +45,18 @@ def test_the_step_of_a_graph_trains_what_each_learns_alone(steps: int) -> None:
     alone = one_by_one(task, 60.0).final
     assert alone is not None
     torch.testing.assert_close(torch.stack(final), alone, rtol=1e-5, atol=1e-6)
+
+
+def test_the_step_of_a_graph_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait would end the capture of the graph with an error."""
+    repeated, kernels = Repeated(make_task(CPU, models=1, steps=2, batch=8, examples=40)), Kernels()
+    repeated.train()
+    repeated.step.zero_()
+    pretend_cuda(monkeypatch)
+    monkeypatch.setattr(on_cuda, "_kernels", lambda: kernels)
+    work = work_of(repeated.train, kernels)
+    assert work.kernels == ["cross_entropy", "scale_rows"]
+    assert not work.waits
 
 
 def test_nothing_is_trained_on_a_gpu_that_is_no_longer_usable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,5 +119,7 @@ def test_other_checks_still_wait(kernels: Kernels) -> None:
     assert synchronising_checks()
     with pytest.raises(InputError, match="labels"):
         losses.focal_loss(z, LABELS + 1)
+    with pytest.raises(InputError, match="targets: labels"):
+        nn.CrossEntropyLoss(weight=torch.ones(K))(z, LABELS + 1)
     with pytest.raises(InputError, match="weight"):
         losses.reduce(z[:, 0], weight=-weight)

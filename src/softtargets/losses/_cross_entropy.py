@@ -93,7 +93,7 @@ def cross_entropy(
     settings = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}
     if is_dtensor(logits) and not inplace:
         return dtensor_cross_entropy(logits, targets, **settings, reduction=reduction)
-    batch = read_examples(logits, targets, **settings, zero_left_out=False)
+    batch = read_examples(logits, targets, **settings, zero_left_out=False, deferred=True)
     if inplace and not can_accelerate(batch, logits):
         remedy = "use inplace=False in compiled or transformed code, or if the targets require a gradient"
         raise fail("inplace", "eager code in which only the logits require a gradient", True, remedy)

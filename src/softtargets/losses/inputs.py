@@ -81,6 +81,7 @@ def read_examples(
     ignore_index: int = -100,
     mask: Tensor | None = None,
     zero_left_out: bool = True,
+    deferred: bool = False,
 ) -> LossInputs:
     """Check the arguments of a loss that is defined for soft targets.
 
@@ -90,8 +91,9 @@ def read_examples(
         class_dim: the dimension of the classes.
         ignore_index: label of an example to leave out; soft targets have ``Targets.ignored`` for that.
         mask: (...) bool, False for an example to leave out.
-        zero_left_out: set the logits of examples that are left out to 0, which copies all logits if there are any;
-            False: for the kernel of cross entropy, which leaves them out and, on CUDA, checks the labels.
+        zero_left_out: set the logits of examples that are left out to 0, which copies all logits if there are any.
+        deferred: the targets are used by the kernel of cross entropy only, which checks the labels on CUDA, so that
+            the host does not wait for them.
     """
     check_order(logits, targets)
     moved = classes_last(logits, class_dim)
@@ -100,8 +102,7 @@ def read_examples(
         check_layout(logits, targets, shape, class_dim)
         if targets.is_floating_point():
             targets = targets.movedim(class_dim, -1)
-    deferred = not zero_left_out and reports_labels(logits)
-    settings = {"ignore_index": ignore_index, "mask": mask, "deferred": deferred}
+    settings = {"ignore_index": ignore_index, "mask": mask, "deferred": deferred and reports_labels(logits)}
     labels, soft, left_out = read_targets(targets, shape, num_classes, **settings)
     if left_out is not None and zero_left_out:
         moved = moved.masked_fill(left_out[..., None], 0.0)

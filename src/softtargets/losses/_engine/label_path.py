@@ -214,7 +214,7 @@ class LabelRows(NamedTuple):
 
 
 def _general(z: Tensor, labels: Tensor, smoothing: float, ignore_index: int) -> CrossEntropyRows:
-    batch = read_examples(z, labels, ignore_index=ignore_index, zero_left_out=False)
+    batch = read_examples(z, labels, ignore_index=ignore_index, zero_left_out=False, deferred=True)
     if smoothing:
         batch = replace(batch, labels=None, soft=smooth(batch.targets, smoothing))
     return CrossEntropyRows(batch)
