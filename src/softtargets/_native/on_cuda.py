@@ -127,7 +127,7 @@ def cross_entropy_rows(
 ) -> Tensor:
     """Return the losses and write the gradient, as :func:`softtargets._native.cross_entropy.cross_entropy_rows`."""
     losses = z.new_empty(z.shape[:-1], dtype=accumulating(z.dtype)) if out is None else out
-    return _run(z, rows, scale, gradient, losses)
+    return _run(z, rows, scale, gradient, out=losses)
 
 
 def cross_entropy_total(
@@ -135,16 +135,16 @@ def cross_entropy_total(
 ) -> Tensor:
     """Return the sum or the mean, as :func:`softtargets._native.cross_entropy.cross_entropy_total`.
 
-    The kernel multiplies the losses by their share of the mean, so that only their sum remains. It has to know before
-    how many rows are left out: the GPU counts them, if there may be any.
+    Each program of the kernel writes the sum of its rows, already multiplied by their share of the mean, so that only
+    the sum of these remains. The kernel has to know before how many rows are left out: the GPU counts them, if there
+    may be any.
     """
     missing = None
     if mean and rows.left_out is not None:
         missing = rows.left_out.sum()
     elif mean and isinstance(rows, Labels):
         missing = (rows.index == rows.ignore_index).sum()
-    losses = z.new_empty(z.shape[:-1], dtype=accumulating(z.dtype))
-    return _run(z, rows, scale, gradient, losses, mean=mean, missing=missing).sum()
+    return _run(z, rows, scale, gradient, mean=mean, missing=missing).sum()
 
 
 def _run(
@@ -152,21 +152,25 @@ def _run(
     rows: Given,
     scale: Tensor | float | None,
     gradient: Tensor | None,
-    losses: Tensor,
     *,
+    out: Tensor | None = None,
     mean: bool = False,
     missing: Tensor | None = None,
 ) -> Tensor:
-    """Return the losses, which are written, and write the gradient; with `mean` both are shares of a mean."""
+    """Write the losses to `out` and return it, or without it return sums of losses; and write the gradient.
+
+    With `mean`, sums and gradient are shares of a mean over the rows less those that are missing.
+    """
+    leading, wide = z.shape[:-1], accumulating(z.dtype)
     if z.numel() == 0:
-        return losses
+        return z.new_empty(0, dtype=wide) if out is None else out
     dense = rows.weights if rows.row is None else None
     valid = None if rows.valid is None else rows.valid.expand(z.shape).view(torch.uint8)
     strides = tuple(None if tensor is None else tensor.stride() for tensor in (z, gradient, dense, valid))
     view = view_of(z.shape, strides, 2)
     if view is None:  # copies give rows at one stride
         result = None if gradient is None else z.new_empty(z.shape)
-        _run(z.contiguous(), rows, scale, result, losses, mean=mean, missing=missing)
+        losses = _run(z.contiguous(), rows, scale, result, out=out, mean=mean, missing=missing)
         if gradient is not None and result is not None:
             gradient.copy_(result)
         return losses
@@ -176,11 +180,13 @@ def _run(
         weights = (rows.weights.contiguous(), 0, z.shape[-1] // view.unit, 1)
         place = (rows.row.reshape(-1).contiguous(), len(rows.weights))
     shape = tile(z.shape[-1], z.dtype, read[-1])
-    value_kind, *value = _per_entry(rows, losses.dtype, z.device)
-    rest_kind, *rest = _per_row(rows.rest, losses.dtype, losses.shape, z.device)
-    scale_kind, *factor = _per_row(None if gradient is None else scale, losses.dtype, losses.shape, z.device)
+    programs = -(-view.rows // shape.rows)
+    losses = z.new_empty(programs, dtype=wide) if out is None else out
+    value_kind, *value = _per_entry(rows, wide, z.device)
+    rest_kind, *rest = _per_row(rows.rest, wide, leading, z.device)
+    scale_kind, *factor = _per_row(None if gradient is None else scale, wide, leading, z.device)
     with _current(z.device):
-        _kernels().cross_entropy[(-(-view.rows // shape.rows),)](
+        _kernels().cross_entropy[(programs,)](
             *read,
             *written,
             losses,
@@ -204,7 +210,8 @@ def _run(
             REST=rest_kind,
             SCALE=scale_kind,
             MEAN=mean,
-            LOWEST=torch.finfo(losses.dtype).min,
+            EACH=out is not None,
+            LOWEST=torch.finfo(wide).min,
             UNIT=view.unit,
             ROWS=shape.rows,
             BLOCK=shape.block,

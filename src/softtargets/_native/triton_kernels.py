@@ -145,6 +145,7 @@ def cross_entropy(
     REST: tl.constexpr,
     SCALE: tl.constexpr,
     MEAN: tl.constexpr,
+    EACH: tl.constexpr,
     LOWEST: tl.constexpr,
     UNIT: tl.constexpr,
     ROWS: tl.constexpr,
@@ -152,6 +153,8 @@ def cross_entropy(
     ONE: tl.constexpr,
 ):
     """Write the losses of ROWS rows and the gradient of ``sum(scale * losses)``, which may overwrite the logits.
+
+    Without EACH, one sum is written for the ROWS rows, whose order depends on the shape alone.
 
     With MEAN, both are multiplied by the share of a row in the mean over those that are not left out. Rows whose first
     class is `ignore` are left out. A class that does not exist is written to `wrong`, in memory of the host, unless its
@@ -231,7 +234,10 @@ def cross_entropy(
     loss = tl.where(counted, loss, 0.0)
     if MEAN:
         loss = loss * _share(missing, N, WIDE)
-    tl.store(losses + rows, loss, mask=inside)
+    if EACH:
+        tl.store(losses + rows, loss, mask=inside)
+    else:
+        tl.store(losses + tl.program_id(0), tl.sum(loss, axis=0))
 
     if SCALE != 0:
         tl.debug_barrier()  # the gradient may overwrite logits that other warps of the program read above

@@ -55,6 +55,7 @@ def of_labels(
         return None
     assert isinstance(labels, Tensor)
     loss = LabelsOnCuda(labels, smoothing, ignore_index)
+    class_dim = -1 if class_dim == logits.ndim - 1 else class_dim
     if reduction == "none":
         return ahead.run(loss, logits, class_dim=class_dim, inplace=inplace)
     return ahead.run_total(loss, logits, reduction, class_dim=class_dim, inplace=inplace)
