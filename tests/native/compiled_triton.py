@@ -129,7 +129,7 @@ def test_it_compiles_for_other_gpus_and_without_a_gradient(
 @pytest.mark.parametrize("kind", ["labels", "left out", "none left out"])
 def test_the_mean_compiles(dtype: torch.dtype, size: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     z, index = torch.zeros(16, size, dtype=dtype), torch.zeros(16, 1, dtype=torch.int64)
-    given = on_cuda.Labels(index, 0.9, 0.1, -100)
+    given = on_cuda.LabelTargets(index, 0.9, 0.1, -100)
     rows = RowTargets(index=index, left_out=torch.zeros(16, dtype=torch.bool) if kind == "left out" else None)
 
     def call() -> None:

@@ -323,7 +323,7 @@ def test_labels_with_numbers_are_targets_with_tensors(dtype: torch.dtype, smooth
     number = torch.tensor(smoothing, dtype=wide).expand(7)
     left_out = labels == -100
     rows = RowTargets(index=labels.clamp(min=0)[:, None], value=(1 - number)[:, None], rest=number, left_out=left_out)
-    given = on_cuda.Labels(labels[:, None], 1 - smoothing, smoothing, -100)
+    given = on_cuda.LabelTargets(labels[:, None], 1 - smoothing, smoothing, -100)
     one, other = torch.empty_like(z), torch.empty_like(z)
     losses = on_cuda.cross_entropy_rows(z, given, scale, one)
     torch.testing.assert_close(losses, on_cuda.cross_entropy_rows(z, rows, scale, other), rtol=1e-6, atol=1e-6)
@@ -343,7 +343,7 @@ def test_totals(dtype: torch.dtype, kind: str, mean: bool) -> None:
     right = torch.empty_like(z)
     factor = 0.5 / counted if mean else 0.5
     expected = twin(z, rows, torch.full((11,), factor, dtype=wide), right).sum() / (counted if mean else 1)
-    given = on_cuda.Labels(labels[:, None], None, None, -100) if kind == "labels" else rows
+    given = on_cuda.LabelTargets(labels[:, None], None, None, -100) if kind == "labels" else rows
     for scale in (0.5, torch.tensor(0.5, dtype=wide)):
         gradient = torch.empty_like(z)
         total = on_cuda.cross_entropy_total(z, given, mean, scale, gradient)
@@ -353,12 +353,16 @@ def test_totals(dtype: torch.dtype, kind: str, mean: bool) -> None:
 
 def test_the_mean_of_nothing_is_0() -> None:
     z, gradient = torch.ones(2, 3), torch.ones(2, 3)
-    given = on_cuda.Labels(torch.tensor([[5], [5]]), None, None, 5)
+    given = on_cuda.LabelTargets(torch.tensor([[5], [5]]), None, None, 5)
     assert on_cuda.cross_entropy_total(z, given, True, 1.0, gradient) == 0
     assert gradient.eq(0).all()
     assert (
         on_cuda.cross_entropy_total(
-            torch.zeros(0, 3), on_cuda.Labels(torch.zeros(0, 1).long(), None, None, 5), True, 1.0, torch.zeros(0, 3)
+            torch.zeros(0, 3),
+            on_cuda.LabelTargets(torch.zeros(0, 1).long(), None, None, 5),
+            True,
+            1.0,
+            torch.zeros(0, 3),
         )
         == 0
     )
@@ -384,12 +388,12 @@ def test_a_class_that_does_not_exist_is_reported_unless_it_is_left_out(bad: int)
     wrong_label.taken(z.device)
     index, left_out = torch.tensor([[bad], [1]]), torch.tensor([True, False])
     on_cuda.cross_entropy_rows(z, RowTargets(index=index, left_out=left_out), None, None)
-    on_cuda.cross_entropy_rows(z, on_cuda.Labels(index, None, None, bad), None, None)
+    on_cuda.cross_entropy_rows(z, on_cuda.LabelTargets(index, None, None, bad), None, None)
     on_cuda.cross_entropy_rows(z, RowTargets(weights=torch.rand(4, 4), row=index[:, 0], left_out=left_out), None, None)
     assert wrong_label.taken(z.device) == 0
     for rows in (
         RowTargets(index=index),
-        on_cuda.Labels(index, 0.9, 0.1, -100),
+        on_cuda.LabelTargets(index, 0.9, 0.1, -100),
         RowTargets(weights=torch.rand(4, 4), row=index[:, 0]),
     ):
         on_cuda.cross_entropy_rows(z, rows, None, None)

@@ -11,7 +11,7 @@ from softtargets._native.chunks import by_chunks
 from softtargets._native.cross_entropy_twin import twin
 from softtargets._native.layout import Layout, layout_of, on_rows, repeated
 from softtargets._native.library import DTYPES, address, call, function
-from softtargets._native.on_cuda import Labels
+from softtargets._native.on_cuda import LabelTargets
 from softtargets._native.row_targets import RowTargets
 from softtargets._numerics import accumulating
 
@@ -21,7 +21,7 @@ _PACKED = struct.Struct("=9q5qd2qd14qd4q")
 
 def cross_entropy_rows(
     z: Tensor,
-    rows: RowTargets | Labels,
+    rows: RowTargets | LabelTargets,
     scale: Tensor | float | None,
     gradient: Tensor | None,
     out: Tensor | None = None,
@@ -39,7 +39,7 @@ def cross_entropy_rows(
     Returns:
         (...) of the accumulating dtype, nats; 0 for a row that is left out.
     """
-    if isinstance(rows, Labels) or _on_cuda(z, rows):
+    if isinstance(rows, LabelTargets) or _on_cuda(z, rows):
         losses = on_cuda.cross_entropy_rows(z, rows, scale, gradient, out)
         on_cuda.check_reported(z)
         return losses
@@ -52,7 +52,7 @@ def cross_entropy_rows(
 
 
 def cross_entropy_total(
-    z: Tensor, rows: RowTargets | Labels, mean: bool, scale: Tensor | float | None, gradient: Tensor | None
+    z: Tensor, rows: RowTargets | LabelTargets, mean: bool, scale: Tensor | float | None, gradient: Tensor | None
 ) -> Tensor:
     """Return the sum of the losses of :func:`cross_entropy_rows`, or their mean, (); 0 if every row is left out.
 
@@ -63,7 +63,7 @@ def cross_entropy_total(
         scale: () or a number: the gradient of ``scale * result`` is written; None: no gradient.
         gradient: as in :func:`cross_entropy_rows`.
     """
-    if isinstance(rows, Labels) or _on_cuda(z, rows):
+    if isinstance(rows, LabelTargets) or _on_cuda(z, rows):
         total = on_cuda.cross_entropy_total(z, rows, mean, scale, gradient)
         on_cuda.check_reported(z)
         return total

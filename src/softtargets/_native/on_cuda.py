@@ -65,7 +65,9 @@ def _try(device: torch.device) -> bool:
         scale_rows(values, torch.full((1,), 2.0, device=device))
         if values.tolist() != [[2.0, 2.0]]:
             return False
-        cross_entropy_rows(values, Labels(torch.full((1, 1), 7, device=device), None, None, -100), None, None).tolist()
+        cross_entropy_rows(
+            values, LabelTargets(torch.full((1, 1), 7, device=device), None, None, -100), None, None
+        ).tolist()
         if wrong_label.taken(device) == 7:
             _reporting.add(device)
         return True
@@ -85,8 +87,8 @@ class Tile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labels:
-    """Labels of (...) rows that are all smoothed alike: in place of RowTargets, with numbers instead of tensors.
+class LabelTargets:
+    """LabelTargets of (...) rows that are all smoothed alike: in place of RowTargets, with numbers instead of tensors.
 
     Args:
         index: (..., 1) int64, the labels.
@@ -107,7 +109,7 @@ class Labels:
     left_out: ClassVar[None] = None
 
 
-Given = RowTargets | Labels
+Given = RowTargets | LabelTargets
 
 
 @functools.lru_cache(maxsize=1024)
@@ -142,7 +144,7 @@ def cross_entropy_total(
     missing = None
     if mean and rows.left_out is not None:
         missing = rows.left_out.sum()
-    elif mean and isinstance(rows, Labels):
+    elif mean and isinstance(rows, LabelTargets):
         missing = (rows.index == rows.ignore_index).sum()
     return _run(z, rows, scale, gradient, mean=mean, missing=missing).sum()
 
@@ -199,7 +201,7 @@ def _run(
             *place,
             *view.matrix(3, valid),
             None if rows.left_out is None else rows.left_out.reshape(-1).contiguous().view(torch.uint8),
-            rows.ignore_index if isinstance(rows, Labels) else None,
+            rows.ignore_index if isinstance(rows, LabelTargets) else None,
             *factor,
             missing,
             wrong_label.memory(z.device),

@@ -14,7 +14,7 @@ UNIT = 16  # entries, the most that a thread reads at a time
 Strides = tuple[int, ...]
 
 
-class View(NamedTuple):
+class RowView(NamedTuple):
     """Tensors of the same shape (..., K) as groups of rows of K entries.
 
     Args:
@@ -41,7 +41,7 @@ class View(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4096)
-def view_of(shape: Strides, given: tuple[Strides | None, ...], kept: int) -> View | None:
+def view_of(shape: Strides, given: tuple[Strides | None, ...], kept: int) -> RowView | None:
     """Return a view of tensors as rows; None if one of the first `kept`, which must not be copied, has none.
 
     Args:
@@ -60,7 +60,7 @@ def view_of(shape: Strides, given: tuple[Strides | None, ...], kept: int) -> Vie
     return None
 
 
-def _view(layout: Layout, groups: tuple[int, int, int], tensors: list[Tensor | None]) -> View:
+def _view(layout: Layout, groups: tuple[int, int, int], tensors: list[Tensor | None]) -> RowView:
     found = [None if tensor is None else _seen(tensor, groups) for tensor in tensors]
     copied = tuple(tensor is not None and one is None for tensor, one in zip(tensors, found, strict=True))
     contiguous = (groups[1] * groups[2], groups[2], 1)
@@ -68,7 +68,7 @@ def _view(layout: Layout, groups: tuple[int, int, int], tensors: list[Tensor | N
     unit = math.gcd(UNIT, groups[2], *(stride for one in strides for stride in one[:2]))
     in_units = tuple((outer // unit, inner // unit, entry) for outer, inner, entry in strides)
     inner = None if layout.inner == layout.rows else layout.inner
-    return View(layout.rows, inner, groups, unit, in_units, copied)
+    return RowView(layout.rows, inner, groups, unit, in_units, copied)
 
 
 def _seen(tensor: Tensor, groups: tuple[int, int, int]) -> tuple[int, int, int] | None:

@@ -83,11 +83,17 @@ def cross_entropy(
     """
     check_reduction(reduction)
     if mask is None:
-        rows = {"class_dim": class_dim, "reduction": reduction, "inplace": inplace}
         if isinstance(targets, Targets):
-            result = of_smoothed(logits, targets, **rows)
+            result = of_smoothed(logits, targets, class_dim=class_dim, reduction=reduction, inplace=inplace)
         else:
-            result = of_labels(logits, targets, ignore_index=ignore_index, **rows)
+            result = of_labels(
+                logits,
+                targets,
+                class_dim=class_dim,
+                ignore_index=ignore_index,
+                reduction=reduction,
+                inplace=inplace,
+            )
         if result is not None:
             return result
     settings = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}

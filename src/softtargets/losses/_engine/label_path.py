@@ -15,7 +15,7 @@ from torch import Tensor
 from softtargets._native.cross_entropy import cross_entropy_rows, cross_entropy_total, label_losses, label_total
 from softtargets._native.layout import repeated
 from softtargets._native.library import DTYPES, library
-from softtargets._native.on_cuda import Labels, reports_labels
+from softtargets._native.on_cuda import LabelTargets, reports_labels
 from softtargets.losses._engine import ahead
 from softtargets.losses._engine.cross_entropy import CrossEntropyRows
 from softtargets.losses._engine.row_loss import RowLoss, TotalLoss
@@ -228,9 +228,9 @@ class LabelsOnCuda(NamedTuple):
     smoothing: float
     ignore_index: int
 
-    def _rows(self) -> Labels:
+    def _rows(self) -> LabelTargets:
         kept, rest = (1.0 - self.smoothing, self.smoothing) if self.smoothing else (None, None)
-        return Labels(self.labels[..., None], kept, rest, self.ignore_index)
+        return LabelTargets(self.labels[..., None], kept, rest, self.ignore_index)
 
     def run(self, z: Tensor, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
         return cross_entropy_rows(z, self._rows(), scale, gradient)
