@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import goals, machine, pages, small_trainings, table
+from benchmarks import goals, machine, meter, pages, small_trainings, table
 from benchmarks.cases import CASES, LARGE, Problem, Setting, smoothing
 from benchmarks.measure import Row, measure
 from benchmarks.small_trainings import Result
@@ -21,10 +21,13 @@ PEERS = ("triton", "liger-kernel", "timm")
 METHOD = (
     "One call computes the loss and its gradients. All contenders of a problem run in one process, one call each per "
     "round, in a new random order in each round. Before each call the second-level cache is flushed. `GPU ms` is the "
-    "time between two CUDA events while the host is ahead of the GPU, as in a training loop, and ratios are of it; "
-    "`latency ms` is the wall-clock time of one call on an idle GPU, launches included. Both are medians. Memory is "
-    "the peak of torch's allocator beyond the inputs, in buffers of the N×C logits. Errors are relative to the "
-    "reference in float64: of the mean loss in nats, and of the gradient as a fraction of its largest entry."
+    "time between two CUDA events, and ratios are of it. The GPU is kept busy before the first event for several times "
+    "`host ms`, the time that the host needs to queue the call, so that the host is ahead of the GPU, as in a training "
+    "loop. If the first event had passed nevertheless when the host had queued the call, in more than a quarter of the "
+    "rounds, `GPU ms` is marked as host-bound, and there is no ratio. `latency ms` is the wall-clock time of one call "
+    "on an idle GPU, launches included. Times are medians, `host ms` is the longest of three calls. Memory is the peak "
+    "of torch's allocator beyond the inputs, in buffers of the N×C logits. Errors are relative to the reference in "
+    "float64: of the mean loss in nats, and of the gradient as a fraction of its largest entry."
 )
 HEADER = (
     "case",
@@ -33,6 +36,7 @@ HEADER = (
     "contender",
     "time ÷ reference",
     "GPU ms",
+    "host ms",
     "latency ms",
     "memory",
     "loss error",
@@ -98,22 +102,28 @@ def run(
             report.skipped.append(f"{_name(problem)} was not begun, because the time was up")
         else:
             _measured(problem, report, clock)
+        crashed = meter.crashed(device)
+        if crashed:
+            what = "the small trainings" if problem is None else _name(problem)
+            report.skipped.append(f"{what} left the GPU unusable, so that nothing after it was measured")
+            print(report.skipped[-1], flush=True)
         report.write(folder)  # what was measured is kept if the process is killed
-    print(report.page())
+        if crashed:
+            break
+    print(report.count(), *report.skipped, sep="\n")
     print(f"Wrote {folder / 'parts' / 'cuda.md'} and cuda.csv in {clock.spent / 60:.1f} min")
 
 
 def _measured(problem: Problem, report: "Report", clock: Clock) -> None:
-    """Measure one problem and print its rows."""
+    """Measure one problem and print its times."""
     try:
         found = clock.timed(partial(measure, problem, rounds=report.rounds))
     except Exception as error:  # the other problems are still measured
-        reason = (str(error).strip() or "no message").splitlines()[0]
-        report.skipped.append(f"{_name(problem)} failed: {type(error).__name__}: {reason}")
+        report.skipped.append(f"{_name(problem)} failed: {meter.reason(error)}")
         print(report.skipped[-1], flush=True)
         return
     report.rows += found
-    print("\n".join(map(_printed, found)), f"({clock.spent:.0f} s)", sep="\n", flush=True)
+    print(f"{clock.spent:4.0f} s  {_name(problem)}: {'; '.join(map(_printed, filter(_shown, found)))}", flush=True)
 
 
 def _problems(setting: Setting, cases: Sequence[str]) -> Iterator[Problem | None]:
@@ -171,26 +181,37 @@ class Report:
 
     def page(self) -> str:
         """Return the section: hardware and versions, the goals, all rows, and the small trainings."""
-        held = [one for row in self.rows for one in table.measured(row)]
-        count = {word: sum(one.verdict == word for one in held) for word in ("met", "missed", "not measured")}
         lines = ["# GPU", "", *(f"- {name}: {value}" for name, value in self.origin.items())]
         lines += [f"- rounds: n = {self.rounds}, after 1 warm-up", "", METHOD, ""]
-        lines += ["## Goals on a GPU", "", ", ".join(f"{number} {word}" for word, number in count.items()) + ".", ""]
-        lines += goals.details(held)
+        lines += ["## Goals on a GPU", "", self.count(), "", *goals.details(self._held())]
         lines += ["", "## Losses on a GPU", "", _line(HEADER), _line("---" for _ in HEADER)]
-        for row in self.rows:
-            lines.append(_line(_cells(row)))
-        lines += ["", *(f"- {reason}" for reason in self.skipped)]
+        lines += [_line(_cells(row)) for row in self.rows if _shown(row)]
+        left_out = {f"{row.contender}: {row.note}" for row in self.rows if not _shown(row)}
+        lines += ["", *(f"- {reason}" for reason in (*sorted(left_out), *self.skipped))]
         if self.trained:
             lines += ["", "## Small trainings on a GPU", "", small_trainings.ABOUT]
             lines += ["", *small_trainings.page(self.trained)]
         return "\n".join(lines)
 
+    def count(self) -> str:
+        """Return how many goals are met."""
+        found = [one.verdict for one in self._held()]
+        return ", ".join(f"{found.count(word)} {word}" for word in ("met", "missed", "not measured")) + "."
+
+    def _held(self) -> list[goals.Measured]:
+        return [one for row in self.rows for one in table.measured(row)]
+
+
+def _shown(row: Row) -> bool:
+    """Return whether a row has measurements; why a contender was skipped is said once below the table."""
+    return not row.note.startswith("skipped")
+
 
 def _cells(row: Row) -> list[str]:
     measured = [
         _number(row.ratio, ".3f"),
-        _number(row.ms, ".3g"),
+        _number(row.ms, ".3g") + (" (host-bound)" if row.host_bound else ""),
+        _number(row.host_ms, ".3g"),
         _number(row.latency_ms, ".3g"),
         _number(row.memory, ".2f"),
         _number(row.loss_error, ".1e"),
@@ -198,14 +219,15 @@ def _cells(row: Row) -> list[str]:
     ]
     held = [(goals.GOALS[one.goal].required(), one.verdict) for one in table.measured(row)]
     goal = "; ".join(f"{required}: {'**missed**' if verdict == 'missed' else verdict}" for required, verdict in held)
-    return [row.case, row.shape, row.dtype, row.contender, *measured, goal or row.note]
+    return [row.case, row.shape, row.dtype, row.contender, *measured, row.note or goal]
 
 
 def _printed(row: Row) -> str:
-    numbers = (f"{_number(value, '8.3f'):>8}" for value in (row.ratio, row.ms, row.latency_ms, row.memory))
-    what = f"{row.case} {row.shape} {row.dtype}"
-    ratio, ms, latency, memory = numbers
-    return f"{what:36} {row.contender:50} × {ratio} ms {ms} latency {latency} memory {memory} {row.note}".rstrip()
+    """Return a row in a few words; the page has the rest."""
+    if row.note and row.ms is None:
+        return f"{row.contender} {row.note}"
+    bound = ", host-bound" if row.host_bound else ""
+    return f"{row.contender} {_number(row.ms, '.3g')} ms{bound}, host {_number(row.host_ms, '.2g')}"
 
 
 def _number(value: float | None, form: str) -> str:

@@ -18,7 +18,7 @@ from benchmarks.cases import COMPILED, Problem
 from benchmarks.contenders import Contender, Loss, Skipped
 from benchmarks.race import LEAST_ROUNDS
 
-LATENCIES = 5  # calls
+LATENCIES, HOST_TIMES = 5, 3  # calls
 
 
 @dataclass
@@ -29,7 +29,8 @@ class Row:
     (of torch's allocator) and `resident` (growth of the process) are in buffers of the size of the logits, `loss_error`
     in nats, `gradient_error` a fraction of the gradient's largest entry. `q1` and `q3` are quartiles over rounds.
     `goals` are keys of GOALS, separated by spaces. `latency_ms` is the wall-clock time of a call on an idle GPU,
-    including the launch.
+    including the launch. `host_ms` is the time that the host needs to queue a call on the GPU, and `behind` the number
+    of rounds in which the GPU waited for the host nevertheless.
     """
 
     case: str
@@ -44,6 +45,8 @@ class Row:
     ms_q1: float | None = None
     ms_q3: float | None = None
     latency_ms: float | None = None
+    host_ms: float | None = None
+    behind: int = 0
     rounds: int = 0
     times_compiled: float | None = None
     memory: float | None = None
@@ -53,13 +56,22 @@ class Row:
     goals: str = ""
     note: str = ""
 
+    @property
+    def host_bound(self) -> bool:
+        """Whether the GPU waited for the host in more than a quarter of the rounds, so that `ms` is not its time."""
+        return 4 * self.behind > self.rounds
+
 
 @dataclass
 class _Run:
     contender: Contender
     row: Row
     loss: Loss | None = None
-    seconds: list[float] = field(default_factory=list)
+    spent: list[meter.Spent] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> list[float]:
+        return [one.seconds for one in self.spent]
 
     def attempt(self, call: Callable[[], Any]) -> Any:
         """Return the result of the call. If it raises, note the reason and skip the contender from then on."""
@@ -68,7 +80,7 @@ class _Run:
         except Skipped as reason:
             self.row.note = f"skipped: {reason}"
         except Exception as error:  # the other contenders are still measured
-            self.row.note = f"failed: {type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+            self.row.note = f"failed: {meter.reason(error)}"
         return None
 
 
@@ -90,6 +102,8 @@ def measure(problem: Problem, *, rounds: int | None = None) -> list[Row]:
                 _check(runs, problem)
             for run in _going(runs) if not problem.busy else ():
                 run.row.memory = run.attempt(lambda run=run: _memory(run, problem))
+            for run in _going(runs) if problem.device.type == "cuda" else ():
+                run.row.host_ms = run.attempt(lambda run=run: _host(run, problem))
             with busy_core() if problem.busy else nullcontext():
                 _race(runs, problem, rounds or problem.rounds)
         _summarise(runs)
@@ -192,7 +206,7 @@ def _memory(run: _Run, problem: Problem) -> float:
     start = time.perf_counter()
     peak = meter.peak_bytes(step, problem.device) / problem.buffer
     if run.contender.once:
-        run.seconds.append(time.perf_counter() - start)
+        run.spent.append(meter.Spent(time.perf_counter() - start))
     return peak
 
 
@@ -207,16 +221,23 @@ def _race(runs: list[_Run], problem: Problem, rounds: int) -> None:
         for run in order.sample(going, len(going)):
             spent = run.attempt(lambda run=run: _spent(run, problem))
             if spent is not None and i >= problem.warmup:
-                run.seconds.append(spent)
+                run.spent.append(spent)
 
 
-def _spent(run: _Run, problem: Problem) -> float:
+def _host(run: _Run, problem: Problem) -> float:
+    """Return the longest time, in milliseconds, that the host needs to queue a call, of calls after the first."""
+    calls = (_step(run.contender, run.loss, problem.inputs) for _ in range(HOST_TIMES))
+    return 1e3 * max(meter.host_seconds(step, problem.device) for step in calls)
+
+
+def _spent(run: _Run, problem: Problem) -> meter.Spent:
     step = _step(run.contender, run.loss, problem.inputs, problem.repeats)
     results: list[Tensor] = []
-    spent = meter.seconds(lambda: results.append(step()), problem.device)
+    host = problem.repeats * (run.row.host_ms or 0.0) / 1e3
+    spent = meter.seconds(lambda: results.append(step()), problem.device, host)
     if not bool(results[0].flatten()[0].isfinite()):
         raise ArithmeticError("the result is not finite")
-    return spent / problem.repeats
+    return spent._replace(seconds=spent.seconds / problem.repeats)
 
 
 def _latency(run: _Run, problem: Problem) -> float:
@@ -229,11 +250,15 @@ def _latency(run: _Run, problem: Problem) -> float:
 
 
 def _summarise(runs: list[_Run]) -> None:
-    reference = runs[0].seconds
-    compiled = next((run.seconds for run in runs if run.contender.name == COMPILED), [])
     for run in _going(runs):
-        row, row.rounds = run.row, len(run.seconds)
+        run.row.rounds, run.row.behind = len(run.spent), sum(not one.ahead for one in run.spent)
+    reference, bound = runs[0].seconds, runs[0].row.host_bound
+    compiled = next((run.seconds for run in runs if run.contender.name == COMPILED and not run.row.host_bound), [])
+    for run in _going(runs):
+        row = run.row
         row.ms_q1, row.ms, row.ms_q3 = _quartiles([1e3 * spent for spent in run.seconds])
+        if bound or row.host_bound:  # a ratio of such times says nothing about the GPU
+            continue
         if run.contender.once and reference:
             row.ratio = run.seconds[0] / statistics.median(reference)
             row.note = "one call, during which memory was measured"

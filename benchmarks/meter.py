@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,23 +13,53 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 Call = Callable[[], object]
 
 
-# more than the second-level cache of any GPU so far
+# bytes, more than the second-level cache of any GPU so far
 FLUSHED = 2**28
-# cycles of about 1 ms, in which the host queues a call
-AHEAD = 2_000_000
+# a GPU's cycles per second, at most
+CLOCK = 2e9
+# the GPU is kept busy for this many times the host's time of a call, but from SHORTEST to LONGEST seconds
+AHEAD, SHORTEST, LONGEST = 4.0, 1e-3, 50e-3
 
 
-def seconds(call: Call, device: torch.device) -> float:
-    """Return the wall-clock time of one call on the CPU; on a GPU, the time that the GPU takes.
+class Spent(NamedTuple):
+    """The time of one call.
 
-    On a GPU the second-level cache is flushed before, and the host is ahead of the GPU, as in a training loop, so that
-    launching kernels costs no time unless it takes longer than running them. See :func:`latency`.
+    Args:
+        seconds: wall-clock time on the CPU; on a GPU, the time that the GPU takes.
+        ahead: whether the host had queued the whole call before the GPU began with it. If not, `seconds` contains time
+            in which the GPU waited for the host. Always True on the CPU.
+    """
+
+    seconds: float
+    ahead: bool = True
+
+
+def seconds(call: Call, device: torch.device, host: float = 0.0) -> Spent:
+    """Time one call: on the CPU with the clock, on a GPU with its events.
+
+    On a GPU the second-level cache is flushed before, and the GPU is kept busy while the host queues the call, as in a
+    training loop, so that launching kernels costs no time. See :func:`latency`.
+
+    Args:
+        call: what is timed.
+        device: where it computes.
+        host: seconds that the host needs to queue the call, from :func:`host_seconds`.
     """
     if device.type == "cuda":
-        return _seconds_on_cuda(call, device)
+        return _seconds_on_cuda(call, device, host)
     start = time.perf_counter()
     call()
-    return time.perf_counter() - start
+    return Spent(time.perf_counter() - start)
+
+
+def host_seconds(call: Call, device: torch.device) -> float:
+    """Return the wall-clock time until one call returns, without the wait for its result."""
+    _wait(device)
+    start = time.perf_counter()
+    call()
+    spent = time.perf_counter() - start
+    _wait(device)
+    return spent
 
 
 def latency(call: Call, device: torch.device) -> float:
@@ -41,16 +71,31 @@ def latency(call: Call, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def _seconds_on_cuda(call: Call, device: torch.device) -> float:
+def _seconds_on_cuda(call: Call, device: torch.device, host: float) -> Spent:
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.empty(FLUSHED, dtype=torch.uint8, device=device).zero_()
     _wait(device)
-    torch.cuda._sleep(AHEAD)
+    torch.cuda._sleep(int(CLOCK * min(LONGEST, max(SHORTEST, AHEAD * host))))
     start.record()
     call()
     end.record()
+    ahead = not start.query()
     _wait(device)
-    return start.elapsed_time(end) / 1e3
+    return Spent(start.elapsed_time(end) / 1e3, ahead)
+
+
+def crashed(device: torch.device) -> bool:
+    """Return whether the GPU can no longer be used by this process, as after a failed assertion in a kernel."""
+    try:
+        _wait(device)
+    except RuntimeError:
+        return True
+    return False
+
+
+def reason(error: Exception) -> str:
+    """Return the type of an error and the first line of its message."""
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
 
 
 def peak_bytes(call: Call, device: torch.device) -> int:

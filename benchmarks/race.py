@@ -56,7 +56,7 @@ def race(
         for name in order.sample(list(contenders), len(contenders)):
             if name in (fewer or {}) and not warmup <= i < warmup + (fewer or {})[name]:
                 continue
-            taken = (parts or {}).get(name, 1) * meter.seconds(contenders[name], torch.device("cpu"))
+            taken = (parts or {}).get(name, 1) * meter.seconds(contenders[name], torch.device("cpu")).seconds
             if i >= warmup:
                 spent[name].append(taken)
     first = next(iter(spent.values()))

@@ -8,19 +8,22 @@ import argparse
 import itertools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from softtargets import losses, targets
+from benchmarks import meter
+from softtargets import losses, synchronising_checks, targets
 
 WIDTHS = (64, 256, 256, 10)
 RATE, MOMENTUM = 0.05, 0.9
 STREAMS = 8
 MODELS, STEPS = 200, 100
+WARM_UP = 3  # steps
 
 ABOUT = (
     f"{MODELS} networks 64-256-256-10 are trained in one process for {STEPS} steps with a batch of 128 and SGD, each "
@@ -95,6 +98,17 @@ def _loss(logits: Tensor, labels: Tensor, smoothing: Tensor) -> Tensor:
     return losses.cross_entropy(logits, targets.smooth(labels, smoothing), reduction="mean")
 
 
+@contextmanager
+def _without_checks() -> Iterator[None]:
+    """Check no values for which the host would wait."""
+    before = synchronising_checks()
+    synchronising_checks(False)
+    try:
+        yield
+    finally:
+        synchronising_checks(before)
+
+
 def _optimizer(parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=RATE, momentum=MOMENTUM)
 
@@ -164,35 +178,38 @@ def stacked(task: Task, limit: float) -> Result:
 # -- CUDA graphs on streams
 
 
-class _Worker:
-    """One stream with the graph of a training step, whose weights and examples are replaced for each model."""
+class Repeated:
+    """A training step whose weights and examples are replaced for each model: what a CUDA graph repeats.
+
+    Args:
+        task: what is trained.
+    """
 
     def __init__(self, task: Task) -> None:
-        self.task, self.stream = task, torch.cuda.Stream()
+        self.task = task
         self.network = _network().to(task.inputs.device)
         self.optimizer = _optimizer(list(self.network.parameters()))
         self.order, self.step = task.order[0].clone(), torch.zeros(1, dtype=torch.int64, device=task.inputs.device)
         self.smoothing = task.smoothing[0].clone()
-        self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream):
-            for _ in range(3):  # warm-up: libraries allocate their workspaces and kernels are compiled
-                self._train()
-            self.stream.synchronize()
-            self.graph = torch.cuda.CUDAGraph()
-            self.optimizer.zero_grad()
-            with torch.cuda.graph(self.graph, stream=self.stream):
-                self._train()
 
-    def _train(self) -> None:
-        rows = self.order.index_select(0, self.step)[0]
-        self.optimizer.zero_grad()
-        _loss(self.network(self.task.inputs[rows]), self.task.labels[rows], self.smoothing).backward()
-        self.optimizer.step()
-        self.step += 1
+    def train(self) -> None:
+        """Train one step, of the number in `step`, and count it; the host does not wait, which a capture forbids."""
+        with _without_checks():
+            rows = self.order.index_select(0, self.step)[0]
+            self.optimizer.zero_grad()
+            _loss(self.network(self.task.inputs[rows]), self.task.labels[rows], self.smoothing).backward()
+            self.optimizer.step()
+            self.step += 1
+
+    def warm_up(self) -> None:
+        """Train the first step a few times: libraries allocate their workspaces, and kernels are compiled."""
+        for _ in range(WARM_UP):
+            self.step.zero_()  # a task may have fewer steps than this
+            self.train()
 
     @torch.no_grad()
     def begin(self, i: int) -> None:
-        """Load the model `i` into the memory of the graph."""
+        """Load the model `i` into the memory that the step works in."""
         for name, tensor in self.network.state_dict().items():
             tensor.copy_(self.task.initial[name][i])
         for state in self.optimizer.state.values():
@@ -200,6 +217,22 @@ class _Worker:
         self.order.copy_(self.task.order[i])
         self.smoothing.copy_(self.task.smoothing[i])
         self.step.zero_()
+
+
+class _Worker(Repeated):
+    """One stream with the CUDA graph of a training step."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.stream = torch.cuda.Stream()
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            self.warm_up()
+            self.stream.synchronize()
+            self.graph = torch.cuda.CUDAGraph()
+            self.optimizer.zero_grad()
+            with torch.cuda.graph(self.graph, stream=self.stream):
+                self.train()
 
 
 def streamed(task: Task, limit: float) -> Result:
@@ -243,17 +276,19 @@ def measure(device: torch.device, *, quick: bool = False, limit: float = 60.0) -
     results = []
     for way in WAYS:
         try:
-            way(warm, limit)
-            results.append(way(task, limit))
-        except Exception as error:  # the others are still measured
-            reason = (str(error).strip() or "no message").splitlines()[0]
-            results.append(Result(way.__name__, note=f"failed: {type(error).__name__}: {reason}"))
+            with _without_checks():
+                way(warm, limit)
+                results.append(way(task, limit))
+        except Exception as error:  # the others are still measured, unless the GPU can no longer be used
+            results.append(Result(way.__name__, note=f"failed: {meter.reason(error)}"))
+            if meter.crashed(device):
+                break
     return results
 
 
 def page(results: Sequence[Result]) -> list[str]:
     """Return a table of the results as lines of Markdown."""
-    reference = results[-1]
+    reference = results[-1] if results[-1].final is not None else Result("")
     lines = ["| way | seconds | speed-up | largest difference of final losses |", "|---|---|---|---|"]
     for result in results:
         if result.final is None:
@@ -263,8 +298,8 @@ def page(results: Sequence[Result]) -> list[str]:
         difference = "–"
         if reference.final is not None:
             difference = f"{float((result.final[: len(reference.final)] - reference.final).abs().max()):.1e}"
-        speed = reference.seconds / result.seconds
-        lines.append(f"| {result.name} | {result.seconds:.2f}{scaled} | {speed:.1f}× | {difference} |")
+        speed = "–" if reference.final is None else f"{reference.seconds / result.seconds:.1f}×"
+        lines.append(f"| {result.name} | {result.seconds:.2f}{scaled} | {speed} | {difference} |")
     return lines
 
 

@@ -147,7 +147,7 @@ def test_a_build_that_requires_the_kernels_fails_without_them(choice: str, words
 @needs_compiler
 def test_both_wheels_compute_the_same_numbers(wheel, pure_wheel, tmp_path) -> None:
     results = []
-    for built, expected in ((wheel, "compiled kernels"), (pure_wheel, "built without a working C compiler")):
+    for built, expected in ((wheel, "compiled kernels"), (pure_wheel, "there is no _kernels.so")):
         site = tmp_path / built.stem
         zipfile.ZipFile(built).extractall(site)
         environment = {**os.environ, "PYTHONPATH": str(site)}

@@ -5,7 +5,7 @@ The library needs torch alone: `targets`, `losses`, `noise`, `metrics`, `calibra
 experiments with it: `softtargets --help`.
 
 Inputs are checked. On an accelerator, checking values makes the host wait: ``softtargets.synchronising_checks(False)``
-skips those checks.
+skips those checks. Cross entropy on CUDA never waits for its labels.
 """
 
 import importlib

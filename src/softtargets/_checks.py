@@ -28,6 +28,11 @@ def _wrapped(tensor: Tensor) -> bool:
     return isinstance(tensor, torch._subclasses.FakeTensor)
 
 
+def on_host(tensor: Tensor) -> bool:
+    """Return whether reading a value of the tensor does not make the host wait for an accelerator."""
+    return tensor.device.type == "cpu"
+
+
 _synchronising_checks = True
 
 
@@ -35,7 +40,8 @@ def synchronising_checks(enabled: bool | None = None) -> bool:
     """Return whether value checks that force a device synchronisation run; if `enabled` is given, set it.
 
     Checks on the CPU cost little and always run. On an accelerator, reading a value makes the host wait, which can slow
-    down training: ``synchronising_checks(False)`` skips these checks, and only these.
+    down training: ``synchronising_checks(False)`` skips these checks, and only these. Cross entropy on CUDA with Triton
+    never waits for its labels: a label out of range gives NaN, and the error is raised by this call or a later one.
     """
     global _synchronising_checks
     if enabled is not None:
@@ -47,7 +53,7 @@ def values_visible(*tensors: Tensor | None) -> bool:
     """Return whether the values of these tensors may be checked here and now."""
     if not eager(*tensors):
         return False
-    return _synchronising_checks or all(t is None or t.device.type == "cpu" for t in tensors)
+    return _synchronising_checks or all(t is None or on_host(t) for t in tensors)
 
 
 def first_bad(bad: Tensor) -> tuple[int, ...] | None:
@@ -145,6 +151,7 @@ def read_labels(
     shape: tuple[int, ...] | None = None,
     ignore_index: int | None = None,
     mask: Tensor | None = None,
+    deferred: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Return labels as int64, and which of them are left out.
 
@@ -157,9 +164,11 @@ def read_labels(
         shape: the required shape; None: any.
         ignore_index: label that marks an example to leave out; None: no label does.
         mask: (...) bool, False for an example to leave out; its label may be anything.
+        deferred: the code that uses the labels checks them, so that on an accelerator they are not read here.
 
     Returns:
-        (...) int64 labels, 0 where an example is left out, and (...) bool, True where it is, or None if none is.
+        (...) int64 labels, 0 where an example is left out, and (...) bool, True where it is, or None if none is. If the
+        labels are not read, any `ignore_index` gives a tensor.
 
     Raises:
         ValueError: if the shape differs or a label that is not left out is outside [0, num_classes) (first bad
@@ -169,13 +178,14 @@ def read_labels(
     whole = _as_int64(argument, labels, shape, LABEL_KINDS)
     check_mask(mask, tuple(whole.shape))
     left_out = None if mask is None else ~mask
-    visible = values_visible(whole) and whole.numel() > 0
+    readable = not deferred or on_host(whole)
+    visible = readable and values_visible(whole) and whole.numel() > 0
     lowest, highest = (int(end) for end in whole.aminmax()) if visible else (0, 0)
     may_ignore = ignore_index is not None and (not visible or lowest <= ignore_index <= highest)
     if may_ignore:
         ignored = whole == ignore_index
         left_out = ignored if left_out is None else left_out | ignored
-    if left_out is not None and values_visible(left_out) and not bool(left_out.any()):
+    if left_out is not None and readable and values_visible(left_out) and not bool(left_out.any()):
         left_out = None
     if left_out is not None:
         whole = whole.masked_fill(left_out, 0)

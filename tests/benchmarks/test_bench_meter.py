@@ -54,4 +54,85 @@ def test_nothing_allocated_is_0() -> None:
 
 
 def test_the_clock_returns_seconds() -> None:
-    assert meter.seconds(lambda: None, CPU) >= 0
+    assert meter.seconds(lambda: None, CPU).seconds >= 0
+    assert meter.host_seconds(lambda: None, CPU) >= 0
+
+
+class _Gpu:
+    """A GPU whose clock and the host's are counted in seconds; it executes what the host queues, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = self.free = 0.0
+        gpu = self
+
+        class Event:
+            def __init__(self, *, enable_timing: bool) -> None:
+                self.at = 0.0
+
+            def record(self) -> None:
+                self.at = max(gpu.free, gpu.now)
+
+            def query(self) -> bool:
+                return self.at <= gpu.now
+
+            def elapsed_time(self, end: "Event") -> float:
+                return 1e3 * (end.at - self.at)
+
+        monkeypatch.setattr(torch.cuda, "Event", Event)
+        monkeypatch.setattr(torch.cuda, "_sleep", lambda cycles: self.queue(0.0, cycles / meter.CLOCK))
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda device: self.wait())
+        empty = torch.empty
+        monkeypatch.setattr(torch, "empty", lambda *given, **settings: empty(1, dtype=torch.uint8))
+        monkeypatch.setattr(meter.time, "perf_counter", lambda: self.now)
+
+    def queue(self, host: float, seconds: float) -> None:
+        """Spend time on the host, after which the GPU has this much more to do."""
+        self.now += host
+        self.free = max(self.free, self.now) + seconds
+
+    def wait(self) -> None:
+        self.now = max(self.now, self.free)
+
+
+CUDA = torch.device("cuda")
+
+
+def test_the_time_of_a_gpu_does_not_contain_that_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = _Gpu(monkeypatch)
+
+    def call() -> None:
+        for _ in range(10):
+            gpu.queue(host=0.3e-3, seconds=0.02e-3)
+
+    assert meter.seconds(call, CUDA) == (pytest.approx(3e-3 + 0.02e-3 - 1e-3, abs=1e-3), False), "1 ms is not enough"
+    host = meter.host_seconds(call, CUDA)
+    assert host == pytest.approx(3e-3)
+    assert meter.seconds(call, CUDA, host) == (pytest.approx(0.2e-3), True)
+
+
+def test_a_call_that_waits_for_the_gpu_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = _Gpu(monkeypatch)
+
+    def call() -> None:
+        gpu.queue(host=0.1e-3, seconds=0.1e-3)
+        gpu.wait()
+        gpu.queue(host=0.1e-3, seconds=0.1e-3)
+
+    assert not meter.seconds(call, CUDA, meter.host_seconds(call, CUDA)).ahead
+
+
+def test_the_gpu_is_kept_busy_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = _Gpu(monkeypatch)
+    before = gpu.now
+    assert meter.seconds(lambda: gpu.queue(host=1.0, seconds=0.1), CUDA, host=1.0).ahead is False
+    assert gpu.now - before < 2.0
+
+
+def test_a_gpu_that_cannot_be_used_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(device: torch.device) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered\nand more")
+
+    assert not meter.crashed(CPU)
+    monkeypatch.setattr(torch.cuda, "synchronize", broken)
+    assert meter.crashed(CUDA)
+    assert meter.reason(RuntimeError("one\ntwo")) == "RuntimeError: one"

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from pretended_cuda import Kernels, pretend_cuda, work_of
 
 from benchmarks import small_trainings
-from benchmarks.small_trainings import Result, make_task, one_by_one, page, stacked, streamed
+from benchmarks.small_trainings import Repeated, Result, make_task, one_by_one, page, stacked, streamed
+from softtargets._native import on_cuda
 
 CPU = torch.device("cpu")
 
@@ -27,6 +29,47 @@ def test_the_time_of_some_models_is_scaled_to_all() -> None:
 
 def test_graphs_need_cuda() -> None:
     assert streamed(make_task(CPU, models=1, steps=1, batch=4, examples=20), 1.0).note == "needs CUDA"
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_the_step_of_a_graph_trains_what_each_learns_alone(steps: int) -> None:
+    """On a GPU an index beyond the last step would leave the whole process without a usable GPU."""
+    task = make_task(CPU, models=2, steps=steps, batch=8, examples=40)
+    repeated, final = Repeated(task), []
+    repeated.warm_up()
+    for i in range(task.models):
+        repeated.begin(i)
+        for _ in range(steps):
+            repeated.train()
+        final.append(small_trainings._evaluated(task, repeated.network))
+    alone = one_by_one(task, 60.0).final
+    assert alone is not None
+    torch.testing.assert_close(torch.stack(final), alone, rtol=1e-5, atol=1e-6)
+
+
+def test_the_step_of_a_graph_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait would end the capture of the graph with an error."""
+    repeated, kernels = Repeated(make_task(CPU, models=1, steps=2, batch=8, examples=40)), Kernels()
+    repeated.train()
+    repeated.step.zero_()
+    pretend_cuda(monkeypatch)
+    monkeypatch.setattr(on_cuda, "_kernels", lambda: kernels)
+    work = work_of(repeated.train, kernels)
+    assert work.kernels == ["cross_entropy", "scale_rows"]
+    assert not work.waits
+
+
+def test_nothing_is_trained_on_a_gpu_that_is_no_longer_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(task: small_trainings.Task, limit: float) -> Result:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(small_trainings, "WAYS", (stacked, broken, one_by_one))
+    monkeypatch.setattr(small_trainings.meter, "crashed", lambda device: True)
+    results = small_trainings.measure(CPU, quick=True)
+    text = "\n".join(page(results))
+    assert [result.final is None for result in results] == [False, True]
+    assert "| – | – |" in text, "there is no reference, so no speed-up and no difference"
+    assert "nan" not in text
 
 
 def test_a_way_that_fails_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:

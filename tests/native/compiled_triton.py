@@ -125,7 +125,24 @@ def test_it_compiles_for_other_gpus_and_without_a_gradient(
     assert ".entry" in _compiled("cross_entropy", call, monkeypatch, capability)
 
 
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float64, 10), (torch.bfloat16, 32000)])
+@pytest.mark.parametrize("kind", ["labels", "left out", "none left out"])
+def test_the_mean_compiles(dtype: torch.dtype, size: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    z, index = torch.zeros(16, size, dtype=dtype), torch.zeros(16, 1, dtype=torch.int64)
+    given = on_cuda.LabelTargets(index, 0.9, 0.1, -100)
+    rows = RowTargets(index=index, left_out=torch.zeros(16, dtype=torch.bool) if kind == "left out" else None)
+
+    def call() -> None:
+        on_cuda.cross_entropy_total(z, given if kind == "labels" else rows, True, 1.0, z)
+
+    assert ".entry" in _compiled("cross_entropy", call, monkeypatch, capability=90)
+
+
 @pytest.mark.parametrize("dtype", on_cuda.DTYPES, ids=str)
 def test_the_scaling_of_rows_compiles(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     values, factor = torch.zeros(16, 32000, dtype=dtype), torch.ones(16, dtype=accumulating(dtype))
-    assert ".entry" in _compiled("scale_rows", lambda: on_cuda.scale_rows(values, factor), monkeypatch, capability=90)
+    for expected in (0.1, factor):
+        ptx = _compiled(
+            "scale_rows", lambda e=expected: on_cuda.scale_rows(values, factor, e), monkeypatch, capability=90
+        )
+        assert ".entry" in ptx

@@ -5,16 +5,20 @@
 
 import itertools
 import os
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import pytest
 import torch
+from pretended_cuda import pretend_cuda
 from torch import Tensor
 
-from softtargets._native import on_cuda
+from softtargets import losses, nn, targets
+from softtargets._native import on_cuda, wrong_label
 from softtargets._native.cross_entropy_twin import twin
 from softtargets._native.row_targets import RowTargets
 from softtargets._numerics import accumulating
+from softtargets.losses.reduction import Reduction
 
 # Triton's interpreter computes with NumPy, which warns of logarithms of 0
 pytestmark = [
@@ -302,3 +306,190 @@ def test_nothing_is_tried_during_the_capture_of_a_graph(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
     assert not on_cuda.takes(torch.zeros(2, 3).as_subclass(_OnCuda))
     assert on_cuda._usable == {}
+
+
+def _labelled(count: int, size: int) -> Tensor:
+    labels = torch.randint(size, (count,), generator=_generator())
+    labels[::5] = -100
+    return labels
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("size", [10, 9000])
+def test_labels_with_numbers_are_targets_with_tensors(dtype: torch.dtype, smoothing: float, size: int) -> None:
+    wide, labels = accumulating(dtype), _labelled(7, size)
+    z, scale = _logits(7, size, dtype), _scale(7, dtype)
+    number = torch.tensor(smoothing, dtype=wide).expand(7)
+    left_out = labels == -100
+    rows = RowTargets(index=labels.clamp(min=0)[:, None], value=(1 - number)[:, None], rest=number, left_out=left_out)
+    given = on_cuda.LabelTargets(labels[:, None], 1 - smoothing, smoothing, -100)
+    one, other = torch.empty_like(z), torch.empty_like(z)
+    losses = on_cuda.cross_entropy_rows(z, given, scale, one)
+    torch.testing.assert_close(losses, on_cuda.cross_entropy_rows(z, rows, scale, other), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(one, other, rtol=torch.finfo(dtype).eps, atol=1e-7)
+    assert losses[left_out].eq(0).all()
+    assert one[left_out].eq(0).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("kind", ["labels", "left out", "none left out"])
+@pytest.mark.parametrize("mean", [True, False])
+def test_totals(dtype: torch.dtype, kind: str, mean: bool) -> None:
+    wide, labels = accumulating(dtype), _labelled(11, 6)
+    left_out = labels == -100 if kind != "none left out" else torch.zeros(11, dtype=torch.bool)
+    rows = RowTargets(index=labels.clamp(min=0)[:, None], left_out=None if kind == "none left out" else left_out)
+    z, counted = _logits(11, 6, dtype), int((~left_out).sum())
+    right = torch.empty_like(z)
+    factor = 0.5 / counted if mean else 0.5
+    expected = twin(z, rows, torch.full((11,), factor, dtype=wide), right).sum() / (counted if mean else 1)
+    given = on_cuda.LabelTargets(labels[:, None], None, None, -100) if kind == "labels" else rows
+    for scale in (0.5, torch.tensor(0.5, dtype=wide)):
+        gradient = torch.empty_like(z)
+        total = on_cuda.cross_entropy_total(z, given, mean, scale, gradient)
+        _assert_close((total, gradient), (expected, right))
+        torch.testing.assert_close(on_cuda.cross_entropy_total(z, given, mean, None, None), total)
+
+
+def test_the_mean_of_nothing_is_0() -> None:
+    z, gradient = torch.ones(2, 3), torch.ones(2, 3)
+    given = on_cuda.LabelTargets(torch.tensor([[5], [5]]), None, None, 5)
+    assert on_cuda.cross_entropy_total(z, given, True, 1.0, gradient) == 0
+    assert gradient.eq(0).all()
+    assert (
+        on_cuda.cross_entropy_total(
+            torch.zeros(0, 3),
+            on_cuda.LabelTargets(torch.zeros(0, 1).long(), None, None, 5),
+            True,
+            1.0,
+            torch.zeros(0, 3),
+        )
+        == 0
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("expected", [0.1, "rows"])
+def test_a_gradient_is_scaled_from_what_was_expected(dtype: torch.dtype, expected: float | str) -> None:
+    values = _logits(4, 5, dtype)
+    before = (
+        torch.tensor([0.1, 0.2, 0.0, 0.1], dtype=dtype) if expected == "rows" else torch.full((4,), 0.1, dtype=dtype)
+    )
+    grad = torch.tensor([0.1, 0.1, 0.3, torch.nan], dtype=dtype)
+    right = values * torch.where(before == 0, 0.0, grad / before)[:, None]
+    right[0] = values[0]
+    on_cuda.scale_rows(values, grad, before if expected == "rows" else 0.1)
+    torch.testing.assert_close(values, right, equal_nan=True)
+
+
+@pytest.mark.parametrize("bad", [-1, 4, 2**40])
+def test_a_class_that_does_not_exist_is_reported_unless_it_is_left_out(bad: int) -> None:
+    z = torch.zeros(2, 4)
+    wrong_label.taken(z.device)
+    index, left_out = torch.tensor([[bad], [1]]), torch.tensor([True, False])
+    on_cuda.cross_entropy_rows(z, RowTargets(index=index, left_out=left_out), None, None)
+    on_cuda.cross_entropy_rows(z, on_cuda.LabelTargets(index, None, None, bad), None, None)
+    on_cuda.cross_entropy_rows(z, RowTargets(weights=torch.rand(4, 4), row=index[:, 0], left_out=left_out), None, None)
+    assert wrong_label.taken(z.device) == 0
+    for rows in (
+        RowTargets(index=index),
+        on_cuda.LabelTargets(index, 0.9, 0.1, -100),
+        RowTargets(weights=torch.rand(4, 4), row=index[:, 0]),
+    ):
+        on_cuda.cross_entropy_rows(z, rows, None, None)
+        assert wrong_label.taken(z.device) == bad
+    assert wrong_label.taken(z.device) == 0
+
+
+# -- the losses, on the way that tensors on CUDA take
+
+
+def _leaf(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=_generator()).to(dtype).requires_grad_()
+
+
+CALLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "labels, mean": lambda z, y: losses.cross_entropy(z, y, reduction="mean"),
+    "labels, sum": lambda z, y: losses.cross_entropy(z, y, reduction="sum"),
+    "labels, each": lambda z, y: (losses.cross_entropy(z, y) * torch.linspace(0, 1, len(y))).sum(),
+    "labels, mean of each": lambda z, y: losses.cross_entropy(z, y).mean(),
+    "labels, no gradient": lambda z, y: losses.cross_entropy(z.detach(), y, reduction="mean") + 0 * z.sum(),
+    "smoothed": lambda z, y: losses.cross_entropy(z, targets.smooth(y, 0.1), reduction="mean"),
+    "smoothed, loss scale": lambda z, y: 3 * losses.cross_entropy(z, targets.smooth(y, 0.1), reduction="mean"),
+    "probabilities": lambda z, y: losses.cross_entropy(z, z.detach().roll(1, 0).softmax(-1), reduction="mean"),
+    "classes second": lambda z, y: losses.cross_entropy(z.T[None], y[None], class_dim=1, reduction="mean"),
+    "mask": lambda z, y: losses.cross_entropy(z, y, mask=torch.arange(len(y)) % 3 > 0, reduction="mean"),
+    "drop-in": lambda z, y: nn.CrossEntropyLoss()(z, y),
+    "drop-in, smoothed": lambda z, y: nn.CrossEntropyLoss(label_smoothing=0.1, reduction="sum")(z, y),
+    "drop-in, weighted": lambda z, y: nn.CrossEntropyLoss(weight=torch.arange(1.0, 8.0), label_smoothing=0.1)(z, y),
+    "in place": lambda z, y: losses.cross_entropy(z * 1.0, y, reduction="mean", inplace=True),
+    "in place, each": lambda z, y: losses.cross_entropy(z * 1.0, y, inplace=True).sum() / 4,
+    "in place, smoothed": lambda z, y: losses.cross_entropy(
+        z * 1.0, targets.smooth(y, 0.1), reduction="mean", inplace=True
+    ),
+    "several dimensions": lambda z, y: losses.cross_entropy(z.view(2, 8, -1), y.view(2, 8), reduction="mean"),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", list(CALLS))
+def test_the_losses_and_their_gradients_are_those_of_the_cpu(
+    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    z, labels = _leaf(16, 7, dtype=dtype), _labelled(16, 7)
+    right = CALLS[name](z, labels)
+    right.backward()
+    expected, z.grad = z.grad, None
+    pretend_cuda(monkeypatch)
+    loss = CALLS[name](z, labels)
+    loss.backward()
+    torch.testing.assert_close(loss, right, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(z.grad, expected, rtol=2 * torch.finfo(dtype).eps, atol=2e-6)
+
+
+def test_the_backward_pass_can_be_run_again_and_differentiated(monkeypatch: pytest.MonkeyPatch) -> None:
+    z, labels = _leaf(6, 5, dtype=torch.float64), _labelled(6, 5)
+    pretend_cuda(monkeypatch)
+    loss = nn.CrossEntropyLoss(label_smoothing=0.1)(z, labels)
+    (first,) = torch.autograd.grad(loss, z, retain_graph=True)
+    first = first.clone()
+    (again,) = torch.autograd.grad(2 * loss, z, retain_graph=True)
+    torch.testing.assert_close(again, 2 * first)
+    (twice,) = torch.autograd.grad(loss, z, create_graph=True)
+    torch.testing.assert_close(twice, first)
+    assert torch.autograd.grad(twice.square().sum(), z)[0].abs().sum() > 0
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_linear_loss_and_its_gradients_are_those_of_the_cpu(
+    reduction: Reduction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaves, labels = (_leaf(150, 4), _leaf(7, 4), _leaf(7)), _labelled(150, 7)
+
+    def loss() -> Tensor:
+        hidden, weight, bias = leaves
+        smoothed = targets.smooth(labels, 0.1)
+        return losses.linear_cross_entropy(hidden, weight, smoothed, bias=bias, chunk=64, reduction=reduction)
+
+    right = loss()
+    expected = torch.autograd.grad(right, leaves)
+    pretend_cuda(monkeypatch)
+    ours = loss()
+    torch.testing.assert_close(ours, right)
+    for one, other in zip(torch.autograd.grad(ours, leaves), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_a_label_out_of_range_gives_nan_and_the_error_of_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the interpreter the kernel has run when the call looks, as with CUDA_LAUNCH_BLOCKING=1."""
+    pretend_cuda(monkeypatch)
+    z = _leaf(3, 4)
+    bad = torch.tensor([0, 9, 1])
+    for call in (
+        lambda: losses.cross_entropy(z, bad),
+        lambda: losses.cross_entropy(z, targets.smooth(bad, 0.1)),
+        lambda: nn.CrossEntropyLoss(label_smoothing=0.1)(z, bad),
+        lambda: losses.linear_cross_entropy(z, _leaf(4, 4), bad),
+    ):
+        with pytest.raises(ValueError, match=r"targets: labels of at least 0 and below 4, .*; got 9 on cpu"):
+            call()

@@ -62,7 +62,10 @@ def test_without_a_library_torch_operations_are_used(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(build, "LIBRARY", tmp_path / "_kernels.so")
     library.forget()
     assert library.library() is None
-    assert library.status() == "torch operations (this installation was built without a working C compiler)"
+    assert (
+        library.status()
+        == "torch operations (there is no _kernels.so; run `make native`, or install again with a working C compiler)"
+    )
 
 
 def test_an_instruction_set_that_the_processor_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

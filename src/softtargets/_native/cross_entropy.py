@@ -11,6 +11,7 @@ from softtargets._native.chunks import by_chunks
 from softtargets._native.cross_entropy_twin import twin
 from softtargets._native.layout import Layout, layout_of, on_rows, repeated
 from softtargets._native.library import DTYPES, address, call, function
+from softtargets._native.on_cuda import LabelTargets
 from softtargets._native.row_targets import RowTargets
 from softtargets._numerics import accumulating
 
@@ -18,29 +19,40 @@ from softtargets._numerics import accumulating
 _PACKED = struct.Struct("=9q5qd2qd14qd4q")
 
 
-def cross_entropy_rows(z: Tensor, rows: RowTargets, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+def cross_entropy_rows(
+    z: Tensor,
+    rows: RowTargets | LabelTargets,
+    scale: Tensor | float | None,
+    gradient: Tensor | None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Return the cross entropy of every row and, given a scale, write the gradient of ``sum(scale * losses)``.
 
     Args:
         z: (..., K) float logits, on any device. Autograd must not be recording.
-        rows: the targets, with classes in [0, K) except where they are left out.
+        rows: the targets, with classes in [0, K) except where they are left out; on CUDA also labels, for logits that
+            :func:`softtargets._native.on_cuda.takes`.
         scale: (...) of the accumulating dtype, or one number for all rows; None: no gradient.
         gradient: of the shape, dtype and strides of the logits; it may be the logits themselves. None: no gradient.
+        out: (...) of the accumulating dtype, contiguous: memory for the losses; None: new memory.
 
     Returns:
         (...) of the accumulating dtype, nats; 0 for a row that is left out.
     """
-    if on_cuda.takes(z) and all(tensor.device == z.device for tensor in rows.tensors()):
-        return on_cuda.cross_entropy_rows(z, rows, scale, gradient)
+    if isinstance(rows, LabelTargets) or _on_cuda(z, rows):
+        losses = on_cuda.cross_entropy_rows(z, rows, scale, gradient, out)
+        on_cuda.check_reported(z)
+        return losses
     if not _possible(z, rows):
-        return by_chunks(lambda *chunk: twin(chunk[0], rows.at(chunk[1]), *chunk[2:]), z, scale, gradient)
-    losses = torch.empty(z.shape[:-1], dtype=accumulating(z.dtype))
+        losses = by_chunks(lambda *chunk: twin(chunk[0], rows.at(chunk[1]), *chunk[2:]), z, scale, gradient)
+        return losses if out is None else out.copy_(losses)
+    losses = torch.empty(z.shape[:-1], dtype=accumulating(z.dtype)) if out is None else out
     _run(z, rows, scale, gradient, losses=losses)
     return losses
 
 
 def cross_entropy_total(
-    z: Tensor, rows: RowTargets, mean: bool, scale: Tensor | float | None, gradient: Tensor | None
+    z: Tensor, rows: RowTargets | LabelTargets, mean: bool, scale: Tensor | float | None, gradient: Tensor | None
 ) -> Tensor:
     """Return the sum of the losses of :func:`cross_entropy_rows`, or their mean, (); 0 if every row is left out.
 
@@ -51,6 +63,10 @@ def cross_entropy_total(
         scale: () or a number: the gradient of ``scale * result`` is written; None: no gradient.
         gradient: as in :func:`cross_entropy_rows`.
     """
+    if isinstance(rows, LabelTargets) or _on_cuda(z, rows):
+        total = on_cuda.cross_entropy_total(z, rows, mean, scale, gradient)
+        on_cuda.check_reported(z)
+        return total
     if not _possible(z, rows):
         divisor = torch.ones((), dtype=accumulating(z.dtype), device=z.device)
         if mean and rows.left_out is not None:
@@ -136,6 +152,11 @@ def _labels(
         mean, losses, total, torch.get_num_threads(),
     )  # fmt: skip
     return call(kernel, packed)
+
+
+def _on_cuda(z: Tensor, rows: RowTargets) -> bool:
+    """Return whether the kernels on CUDA can take these tensors."""
+    return on_cuda.takes(z) and all(tensor.device == z.device for tensor in rows.tensors())
 
 
 def _possible(z: Tensor, rows: RowTargets) -> bool:

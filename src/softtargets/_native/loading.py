@@ -38,7 +38,8 @@ def find() -> tuple[Library | None, str]:
     if wanted == "0":
         return None, f"torch operations ({VARIABLE}=0)"
     if not build.LIBRARY.exists():
-        return None, "torch operations (this installation was built without a working C compiler)"
+        remedy = "run `make native`, or install again with a working C compiler"
+        return None, f"torch operations (there is no {build.LIBRARY.name}; {remedy})"
     try:
         handle, best, threaded = _load(build.LIBRARY)
     except (OSError, AttributeError, struct.error) as error:

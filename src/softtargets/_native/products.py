@@ -19,10 +19,20 @@ def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """
     if total.dtype == left.dtype:
         total.addmm_(left, right)
-    elif _sums_in_float32(left.device, left.dtype):
+    elif _in_float32(left.device, left.dtype):
         torch.ops.aten.addmm.dtype_out(total, left, right, total.dtype, out=total)
     else:
         total.add_(left @ right)
+
+
+def write_product(result: Tensor, left: Tensor, right: Tensor) -> None:
+    """Write ``left @ right`` to memory on CUDA; shapes and dtypes as in :func:`add_product`."""
+    if result.dtype == left.dtype:
+        torch.mm(left, right, out=result)
+    elif _in_float32(left.device, left.dtype):
+        torch.ops.aten.mm.dtype_out(left, right, result.dtype, out=result)
+    else:
+        result.copy_(left @ right)
 
 
 def rows_of_a_chunk(rows: int, width: int, half: bool) -> int:
@@ -41,11 +51,12 @@ def rows_of_a_chunk(rows: int, width: int, half: bool) -> int:
 
 
 @functools.cache
-def _sums_in_float32(device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether this version of torch adds a half-precision product to a float32 total, by trying it."""
+def _in_float32(device: torch.device, dtype: torch.dtype) -> bool:
+    """Return whether this version of torch writes and adds half-precision products in float32, by trying it."""
     total, factor = torch.ones(8, 8, device=device), torch.ones(8, 8, dtype=dtype, device=device)
     try:
         torch.ops.aten.addmm.dtype_out(total, factor, factor, total.dtype, out=total)
+        torch.ops.aten.mm.dtype_out(factor, factor, total.dtype, out=total)
     except (
         AttributeError,
         RuntimeError,

@@ -82,12 +82,23 @@ def _entry(index, index_row, index_entry, rows, inside, s, K):
 
 
 @triton.jit
-def _value(value, value_row, value_entry, rows, inside, s, WIDE: tl.constexpr):
-    """Return the weight of the s-th class of each row."""
-    if value is None:
+def _value(value, value_row, value_entry, rows, inside, s, VALUE: tl.constexpr, WIDE: tl.constexpr):
+    """Return the weight of the s-th class of each row: VALUE 0 is 1, 1 is a number for all, 2 a pointer."""
+    if VALUE == 0:
         return tl.full(rows.shape, 1.0, WIDE)
+    elif VALUE == 1:
+        return tl.full(rows.shape, value, WIDE)
     else:
         return tl.load(value + rows * value_row + s * value_entry, mask=inside, other=0.0).to(WIDE)
+
+
+@triton.jit
+def _share(missing, N, WIDE: tl.constexpr):
+    """Return the share of a row in a mean over N rows, less as many as `missing` points to; None: no row is missing."""
+    number = N.to(tl.int64)
+    if missing is not None:
+        number = number - tl.load(missing)
+    return 1.0 / tl.maximum(number, 1).to(WIDE)
 
 
 @triton.jit(do_not_specialize=["N"])
@@ -122,13 +133,19 @@ def cross_entropy(
     valid_inner,
     valid_class,
     left_out,
+    ignore,
     scale,
     scale_row,
+    missing,
+    wrong,
     N,
     K,
     INNER,
+    VALUE: tl.constexpr,
     REST: tl.constexpr,
     SCALE: tl.constexpr,
+    MEAN: tl.constexpr,
+    EACH: tl.constexpr,
     LOWEST: tl.constexpr,
     UNIT: tl.constexpr,
     ROWS: tl.constexpr,
@@ -136,6 +153,12 @@ def cross_entropy(
     ONE: tl.constexpr,
 ):
     """Write the losses of ROWS rows and the gradient of ``sum(scale * losses)``, which may overwrite the logits.
+
+    Without EACH, one sum is written for the ROWS rows, whose order depends on the shape alone.
+
+    With MEAN, both are multiplied by the share of a row in the mean over those that are not left out. Rows whose first
+    class is `ignore` are left out. A class that does not exist is written to `wrong`, in memory of the host, unless its
+    row is left out; any one of them if there are several.
 
     With ONE, the classes fit one tile, which is read once. Otherwise the row is read twice: the first time for the
     sums, relative to the largest logit so far, the second time for the gradient. K and the strides of rows are given in
@@ -146,6 +169,11 @@ def cross_entropy(
     WEIGHTED: tl.constexpr = (table is not None) or (REST != 0)
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     inside = rows < N
+    counted = inside
+    if left_out is not None:
+        counted = inside & (tl.load(left_out + rows, mask=inside, other=1) == 0)
+    if ignore is not None:
+        counted = inside & (tl.load(index + rows * index_row, mask=inside, other=0) != ignore)
     good = inside
     starts = _starts(rows, INNER, z_outer, z_inner, UNIT)
     valid_starts = starts
@@ -155,6 +183,7 @@ def cross_entropy(
     if place is not None:
         taken = tl.load(place + rows, mask=inside, other=0)
         good = inside & (taken >= 0) & (taken < places)
+        tl.store(wrong + rows * 0, taken, mask=counted & ~good)
         table_starts = (taken * table_inner) * UNIT
     elif table is not None:
         table_starts = _starts(rows, INNER, table_outer, table_inner, UNIT)
@@ -186,14 +215,15 @@ def cross_entropy(
         loss = tl.full([ROWS], 0.0, WIDE)
         for s in range(S):
             found, exists = _entry(index, index_row, index_entry, rows, inside, s, K)
-            share = _value(value, value_row, value_entry, rows, inside, s, WIDE)
+            part = _value(value, value_row, value_entry, rows, inside, s, VALUE, WIDE)
+            tl.store(wrong + rows * 0, found, mask=counted & ~exists)
             picked = tl.load(z + starts + found * z_class, mask=inside & exists, other=float("-inf")).to(WIDE)
             if valid is not None:
                 there = tl.load(valid + valid_starts + found * valid_class, mask=inside & exists, other=0)
                 picked = tl.where(there != 0, picked, float("-inf"))
             surprise = log_total - (picked - top)
-            loss += share * tl.where((share == 0.0) & (surprise == float("inf")), 0.0, surprise)
-            mass += share
+            loss += part * tl.where((part == 0.0) & (surprise == float("inf")), 0.0, surprise)
+            mass += part
             good = good & exists
         if REST != 0:
             amount = _rows_of(rest, rest_row, rows, inside, REST, WIDE)
@@ -201,15 +231,19 @@ def cross_entropy(
             mass += amount
             of_rest = amount / weight
     loss = tl.where(good, loss, float("nan"))  # a class, or a row of the table, that does not exist
-    counted = inside
-    if left_out is not None:
-        counted = inside & (tl.load(left_out + rows, mask=inside, other=1) == 0)
-        loss = tl.where(counted, loss, 0.0)
-    tl.store(losses + rows, loss, mask=inside)
+    loss = tl.where(counted, loss, 0.0)
+    if MEAN:
+        loss = loss * _share(missing, N, WIDE)
+    if EACH:
+        tl.store(losses + rows, loss, mask=inside)
+    else:
+        tl.store(losses + tl.program_id(0), tl.sum(loss, axis=0))
 
     if SCALE != 0:
         tl.debug_barrier()  # the gradient may overwrite logits that other warps of the program read above
         factor = tl.where(good, _rows_of(scale, scale_row, rows, inside, SCALE, WIDE), float("nan"))
+        if MEAN:
+            factor = factor * _share(missing, N, WIDE)
         of_probs = mass * factor / total
         of_weights = of_rest * factor
         gradient_starts = _starts(rows, INNER, gradient_outer, gradient_inner, UNIT)
@@ -227,9 +261,9 @@ def cross_entropy(
             if table is None:
                 for s in range(S):
                     found, exists = _entry(index, index_row, index_entry, rows, inside, s, K)
-                    share = _value(value, value_row, value_entry, rows, inside, s, WIDE)
+                    part = _value(value, value_row, value_entry, rows, inside, s, VALUE, WIDE)
                     hit = exists[:, None] & (cols[None, :] == found.to(tl.int32)[:, None])
-                    result -= tl.where(hit, (share * factor)[:, None], 0.0)
+                    result -= tl.where(hit, (part * factor)[:, None], 0.0)
             result = tl.where(counted[:, None], result, 0.0)
             at = gradient + gradient_starts[:, None] + cols[None, :].to(tl.int64) * gradient_class
             tl.store(at, result.to(gradient.dtype.element_ty), mask=here)
@@ -241,21 +275,29 @@ def scale_rows(
     values_outer,
     values_inner,
     values_class,
-    factor,
-    factor_row,
+    grad,
+    grad_row,
+    expected,
+    expected_row,
     N,
     K,
     INNER,
+    EXPECTED: tl.constexpr,
     UNIT: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Multiply each row by its factor in place; a tile whose factors are all 1 is neither read nor written."""
+    """Multiply each row by grad / expected in place; 0 where 0 was expected.
+
+    A tile in which the two are equal in every row is neither read nor written. EXPECTED 1 is a number, 2 a pointer.
+    """
     K = K * UNIT
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     inside = rows < N
-    by = tl.load(factor + rows * factor_row, mask=inside, other=1.0)
-    if tl.max((by != 1.0).to(tl.int32), axis=0) > 0:
+    given = tl.load(grad + rows * grad_row, mask=inside, other=1.0)
+    before = _rows_of(expected, expected_row, rows, inside, EXPECTED, given.dtype)
+    by = tl.where(before == 0.0, 0.0, tl.where(given == before, 1.0, given / before))
+    if tl.max((inside & (by != 1.0)).to(tl.int32), axis=0) > 0:
         starts = _starts(rows, INNER, values_outer, values_inner, UNIT)
         for start in range(0, K, BLOCK):
             cols = start + tl.arange(0, BLOCK)

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets.losses._dtensor import dtensor_cross_entropy, is_dtensor
-from softtargets.losses._engine.cross_entropy import accelerated, can_accelerate, total_or_each
+from softtargets.losses._engine.cross_entropy import can_accelerate, total_or_each
 from softtargets.losses._engine.label_path import of_labels, of_smoothed
 from softtargets.losses.inputs import read_examples
 from softtargets.losses.reduction import Reduction, check_reduction
@@ -46,7 +46,9 @@ def cross_entropy(
         left out, the mean is 0.
 
     Raises:
-        ValueError: if shapes differ, K < 2, or a label is out of range or not valid (first bad index named).
+        ValueError: if shapes differ, K < 2, or a label is out of range or not valid (first bad index named). On CUDA
+            with Triton the host does not wait for the labels: one that is out of range gives a loss of NaN, and this
+            call or a later one raises the error; with the environment variable CUDA_LAUNCH_BLOCKING=1, this call.
         TypeError: if logits are not a floating-point tensor, or targets are neither a tensor nor Targets.
 
     Special cases:
@@ -80,20 +82,25 @@ def cross_entropy(
         4.0
     """
     check_reduction(reduction)
-    if mask is None and not inplace:
+    if mask is None:
         if isinstance(targets, Targets):
-            result = of_smoothed(logits, targets, class_dim=class_dim, reduction=reduction)
+            result = of_smoothed(logits, targets, class_dim=class_dim, reduction=reduction, inplace=inplace)
         else:
-            result = of_labels(logits, targets, class_dim=class_dim, ignore_index=ignore_index, reduction=reduction)
+            result = of_labels(
+                logits,
+                targets,
+                class_dim=class_dim,
+                ignore_index=ignore_index,
+                reduction=reduction,
+                inplace=inplace,
+            )
         if result is not None:
             return result
     settings = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}
     if is_dtensor(logits) and not inplace:
         return dtensor_cross_entropy(logits, targets, **settings, reduction=reduction)
-    batch = read_examples(logits, targets, **settings, zero_left_out=False)
-    if inplace:
-        if not can_accelerate(batch, logits):
-            remedy = "use inplace=False in compiled or transformed code, or if the targets require a gradient"
-            raise fail("inplace", "eager code in which only the logits require a gradient", True, remedy)
-        return batch.reduce(accelerated(batch, logits, class_dim, reduction=reduction, inplace=True), reduction)
-    return total_or_each(batch, logits, class_dim, reduction)
+    batch = read_examples(logits, targets, **settings, zero_left_out=False, deferred=True)
+    if inplace and not can_accelerate(batch, logits):
+        remedy = "use inplace=False in compiled or transformed code, or if the targets require a gradient"
+        raise fail("inplace", "eager code in which only the logits require a gradient", True, remedy)
+    return total_or_each(batch, logits, class_dim, reduction, inplace=inplace)

@@ -10,7 +10,8 @@ from softtargets._checks import check_floating, check_int
 from softtargets._errors import fail
 from softtargets._native.chunks import cut
 from softtargets._native.cross_entropy import cross_entropy_rows
-from softtargets._native.products import add_product, rows_of_a_chunk
+from softtargets._native.on_cuda import reports_labels
+from softtargets._native.products import add_product, rows_of_a_chunk, write_product
 from softtargets._numerics import accumulating
 from softtargets.losses._engine.ahead import Unchanged, plain_tensors
 from softtargets.losses._engine.cross_entropy import plain_cross_entropy, rows_of_targets
@@ -61,7 +62,8 @@ def linear_cross_entropy(
         (...) float32 or wider, nats, 0 for an example that is left out; () with "mean" or "sum".
 
     Raises:
-        ValueError: if shapes differ, K < 2, chunk < 1, or a label is out of range (first bad index named).
+        ValueError: if shapes differ, K < 2, chunk < 1, or a label is out of range (first bad index named; on CUDA as
+            in :func:`cross_entropy`).
         TypeError: if hidden, weight or bias is not a floating-point tensor, or targets are neither a tensor nor
             Targets.
 
@@ -105,21 +107,22 @@ def linear_cross_entropy(
     hidden, weight, bias = as_autocast(*check_layer(hidden, weight, bias))
     if chunk is not None:
         check_int("chunk", chunk, least=1, remedy="give the number of rows, or None")
-    read = read_targets(targets, tuple(hidden.shape[:-1]), weight.shape[0], ignore_index=ignore_index, mask=mask)
+    settings = {"ignore_index": ignore_index, "mask": mask, "deferred": reports_labels(hidden)}
+    read = read_targets(targets, tuple(hidden.shape[:-1]), weight.shape[0], **settings)
     batch = LossInputs(hidden, *read)
     ingredients = batch.targets.tensors().values()
     if not plain_tensors(hidden, weight, bias, *ingredients) or any(t.requires_grad for t in ingredients):
-        return batch.finish(_plain(hidden, weight, bias, read), reduction)
+        return batch.reduce(_plain(hidden, weight, bias, read), reduction)
     count, half = hidden.shape[:-1].numel(), accumulating(hidden.dtype) != hidden.dtype
     if half and hidden.device.type == "cpu":
         losses = _LinearByBlocks.apply(hidden, weight, bias, read, chunk or ROWS)
-        return batch.finish(losses, reduction)  # pyright: ignore[reportArgumentType]
+        return batch.reduce(losses, reduction)  # pyright: ignore[reportArgumentType]
     rows = chunk or max(FEWEST, -(-count // (PARTS_IN_HALF_PRECISION if half else PARTS)))
     if chunk is None and hidden.is_cuda:
         rows = rows_of_a_chunk(count, hidden.shape[-1], half)
     learning = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (hidden, weight, bias))
     losses = _Linear.apply(hidden, weight, bias, read, rows, learning)
-    return batch.finish(losses, reduction)  # pyright: ignore[reportArgumentType]
+    return batch.reduce(losses, reduction)  # pyright: ignore[reportArgumentType]
 
 
 def check_layer(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -165,10 +168,7 @@ class _Linear(torch.autograd.Function):
         ctx.read, ctx.rows, ctx.targets = read, rows, LossInputs(hidden, *read).targets
         ctx.ingredients = Unchanged(ctx.targets.tensors().values())
         # All losses are assumed to have the same weight; that of a mean or a sum scales the gradients at the end.
-        scale = None
-        if learning:
-            scale = torch.ones((), dtype=accumulating(hidden.dtype), device=hidden.device).expand(hidden.shape[:-1])
-        losses, *ctx.gradients = _through(ctx, hidden, weight, bias, scale)
+        losses, *ctx.gradients = _through(ctx, hidden, weight, bias, 1.0 if learning else None)
         return losses
 
     @staticmethod
@@ -187,7 +187,7 @@ class _Linear(torch.autograd.Function):
             scale = grad / factor.clamp(min=torch.finfo(grad.dtype).tiny)
             _, *gradients = _through(ctx, hidden, weight, bias, scale)
         pairs = zip(gradients, (hidden, weight, bias), strict=True)
-        results = [None if gradient is None else gradient.mul_(factor).to(like.dtype) for gradient, like in pairs]
+        results = [None if gradient is None else _times(gradient, factor, like.dtype) for gradient, like in pairs]
         return (*results, None, None, None)
 
 
@@ -254,8 +254,14 @@ def _common(grad: Tensor, ignored: Tensor | None) -> Tensor | None:
     return counted[0] if bool((counted == counted[0]).all()) else None
 
 
+def _times(gradient: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a product that is rounded once to a dtype, in the memory of the gradient if that has this dtype."""
+    out = gradient if gradient.dtype == dtype else torch.empty_like(gradient, dtype=dtype)
+    return torch.mul(gradient, factor, out=out)
+
+
 def _through(
-    ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor | None
+    ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor | float | None
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """Return the losses and, given a scale, the gradients of ``sum(scale * losses)`` for the tensors that need them."""
     size, wide = weight.shape[0], accumulating(hidden.dtype)
@@ -264,7 +270,7 @@ def _through(
         tensor.new_zeros(tensor.shape, dtype=wide) if tensor is not None and scale is not None and need else None
         for tensor, need in zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
     )
-    buffer = weight.new_empty(min(ctx.rows, losses.numel()), size)
+    buffer, targets = weight.new_empty(min(ctx.rows, losses.numel()), size), rows_of_targets(ctx.targets)
     with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
         for i in cut((*losses.shape, size), ctx.rows * size):
             chunk = hidden[i]
@@ -275,10 +281,10 @@ def _through(
             else:
                 torch.addmm(bias, flat, weight.T, out=z)
             logits = z.view(*chunk.shape[:-1], size)
-            given = (None, None) if scale is None else (scale[i], logits)
-            losses[i] = cross_entropy_rows(logits, rows_of_targets(ctx.targets[i]), *given)
+            share = scale[i] if isinstance(scale, Tensor) else scale
+            cross_entropy_rows(logits, targets.at(i), share, None if scale is None else logits, losses[i])
             if of_hidden is not None:
-                of_hidden[i] = (z @ weight).view_as(chunk)
+                write_product(of_hidden[i].view(flat.shape), z, weight)
             if of_weight is not None:
                 add_product(of_weight, z.T, flat)
             if of_bias is not None:

@@ -33,9 +33,8 @@ def deferred_cross_entropy(
     """
     if is_dtensor(logits):
         return cross_entropy(logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask)
-    batch = read_examples(
-        logits, targets, class_dim=class_dim, ignore_index=ignore_index, mask=mask, zero_left_out=False
-    )
+    settings = {"class_dim": class_dim, "ignore_index": ignore_index, "mask": mask}
+    batch = read_examples(logits, targets, **settings, zero_left_out=False, deferred=True)
     if can_accelerate(batch, logits):
         return accelerated(batch, logits, class_dim, in_forward=False)
     return traced_cross_entropy(batch)

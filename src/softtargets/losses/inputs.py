@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from softtargets import _checks
 from softtargets._checks import (
     check_floating,
     check_int,
@@ -16,6 +17,7 @@ from softtargets._checks import (
     where,
 )
 from softtargets._errors import InputError, fail, fail_type
+from softtargets._native.on_cuda import reports_labels
 from softtargets.losses.reduction import Reduction, check_reduction
 from softtargets.targets import Targets, dense, hard
 from softtargets.targets.checks import check_spread
@@ -43,7 +45,7 @@ class LossInputs:
         if self.soft is not None:
             return self.soft
         assert self.labels is not None
-        made = hard(self.labels)
+        made = hard(self.labels, ignore_index=None)
         return made if self.left_out is None else replace(made, ignored=self.left_out)
 
     @property
@@ -79,6 +81,7 @@ def read_examples(
     ignore_index: int = -100,
     mask: Tensor | None = None,
     zero_left_out: bool = True,
+    deferred: bool = False,
 ) -> LossInputs:
     """Check the arguments of a loss that is defined for soft targets.
 
@@ -89,6 +92,8 @@ def read_examples(
         ignore_index: label of an example to leave out; soft targets have ``Targets.ignored`` for that.
         mask: (...) bool, False for an example to leave out.
         zero_left_out: set the logits of examples that are left out to 0, which copies all logits if there are any.
+        deferred: the targets are used by the kernel of cross entropy only, which checks the labels on CUDA, so that
+            the host does not wait for them.
     """
     check_order(logits, targets)
     moved = classes_last(logits, class_dim)
@@ -97,7 +102,8 @@ def read_examples(
         check_layout(logits, targets, shape, class_dim)
         if targets.is_floating_point():
             targets = targets.movedim(class_dim, -1)
-    labels, soft, left_out = read_targets(targets, shape, num_classes, ignore_index=ignore_index, mask=mask)
+    settings = {"ignore_index": ignore_index, "mask": mask, "deferred": deferred and reports_labels(logits)}
+    labels, soft, left_out = read_targets(targets, shape, num_classes, **settings)
     if left_out is not None and zero_left_out:
         moved = moved.masked_fill(left_out[..., None], 0.0)
     return LossInputs(moved, labels, soft, left_out)
@@ -130,6 +136,7 @@ def read_targets(
     *,
     ignore_index: int = -100,
     mask: Tensor | None = None,
+    deferred: bool = False,
 ) -> tuple[Tensor | None, Targets | None, Tensor | None]:
     """Check targets for examples of the given shape; return labels or soft targets, and which examples to leave out.
 
@@ -139,6 +146,7 @@ def read_targets(
         num_classes: K; None: not checked.
         ignore_index: label of an example to leave out.
         mask: (...) bool, False for an example to leave out.
+        deferred: a kernel checks the targets, so that on an accelerator their values are not read here.
 
     Returns:
         (...) int64 labels or None, soft targets or None, and (...) bool, True for an example that is left out, or None
@@ -146,14 +154,14 @@ def read_targets(
     """
     check_ignore_index(ignore_index)
     if isinstance(targets, Tensor) and not targets.is_floating_point():
-        labels, left_out = read_labels(
-            "targets", targets, num_classes=num_classes, shape=shape, ignore_index=ignore_index, mask=mask
-        )
+        settings = {"num_classes": num_classes, "shape": shape, "ignore_index": ignore_index, "mask": mask}
+        labels, left_out = read_labels("targets", targets, **settings, deferred=deferred)
         return labels, None, left_out
     if isinstance(targets, Tensor):
         if num_classes is not None and tuple(targets.shape) != (*shape, num_classes):
             raise _wrong_probs(targets, shape, (*shape, num_classes))
-        targets = dense(targets)
+        # a target that is not finite gives a loss that is not finite
+        targets = Targets(values=targets) if deferred and not _checks.on_host(targets) else dense(targets)
     elif not isinstance(targets, Targets):
         required = "a tensor of labels or of probabilities, or Targets"
         raise fail_type("targets", required, type(targets).__name__, _as_tensor("targets", targets))
@@ -162,7 +170,7 @@ def read_targets(
     if mask is not None:
         targets = replace(targets, ignored=~mask if targets.ignored is None else targets.ignored | ~mask)
     if num_classes is not None:
-        check_fit(targets, shape, num_classes)
+        check_fit(targets, shape, num_classes, deferred=deferred)
     return None, targets, targets.ignored
 
 
@@ -252,17 +260,17 @@ def moved_last(logits: Tensor, class_dim: int) -> Tensor:
     return logits if class_dim == -1 else logits.movedim(class_dim, -1)
 
 
-def check_fit(targets: Targets, shape: tuple[int, ...], num_classes: int) -> None:
-    """Require targets for examples of this shape and for this number of classes."""
+def check_fit(targets: Targets, shape: tuple[int, ...], num_classes: int, *, deferred: bool = False) -> None:
+    """Require targets for examples of this shape and for this number of classes; `deferred` as in `read_targets`."""
     check_shape(targets, shape)
     known = targets.num_classes
     if known is not None and known != num_classes:
         raise fail("targets", f"{num_classes} classes, as the logits", known, "use the same classes for both")
     labels, index = targets.labels, targets.index
     if index is not None and labels is not None:
-        read_labels("targets", labels, num_classes=num_classes)
+        read_labels("targets", labels, num_classes=num_classes, deferred=deferred)
     if index is not None and (labels is None or index.shape[-1] > 1):
-        read_labels("targets", index, num_classes=num_classes)
+        read_labels("targets", index, num_classes=num_classes, deferred=deferred)
     if targets.valid is not None and values_visible(*targets.tensors().values()):
         _check_valid(targets, targets.valid, (*shape, num_classes))
         check_spread(targets)

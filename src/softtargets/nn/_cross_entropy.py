@@ -170,7 +170,8 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
     def _smoothed_or_weighted(
         self, logits: Tensor, target: Tensor | Targets, rows: RowSettings, normalizer: float | Tensor | None
     ) -> Tensor:
-        batch = read_examples(logits, target, **rows, zero_left_out=False)
+        # the weight of a label that does not exist cannot be looked up
+        batch = read_examples(logits, target, **rows, zero_left_out=False, deferred=self.weight is None)
         size = batch.logits.shape[-1]
         check_fits("weight", self.weight, size)
         check_fits("prior", self.prior, size)

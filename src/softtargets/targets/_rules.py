@@ -58,7 +58,8 @@ def hard(labels: Tensor, *, ignore_index: int | None = -100) -> Targets:
 
 def one_hot(argument: str, labels: Tensor, *, ignore_index: int | None, num_classes: int | None = None) -> Targets:
     """Return one-hot targets of labels, which errors call by the name of the argument."""
-    labels, ignored = read_labels(argument, labels, num_classes=num_classes, ignore_index=ignore_index)
+    # whatever uses the targets checks the labels, with the number of classes
+    labels, ignored = read_labels(argument, labels, num_classes=num_classes, ignore_index=ignore_index, deferred=True)
     # float64 keeps 1 - r exact for float64 logits; expanded, it costs no memory. Apple's GPUs have no float64.
     dtype = torch.float32 if labels.device.type == "mps" else torch.float64
     one = torch.ones((), dtype=dtype, device=labels.device)

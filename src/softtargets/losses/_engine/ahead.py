@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from softtargets import _checks
 from softtargets._errors import fail
 from softtargets._native.operators import operators_in_use
 from softtargets._native.scale import scale_rows
-from softtargets._numerics import accumulating, as_like
+from softtargets._numerics import accumulating
 from softtargets.losses._engine.row_loss import RowLoss, TotalLoss
 
 _autograd, _functorch = torch._C._autograd, torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
@@ -53,12 +54,12 @@ def run(
     if expected is None:
         expected = 1.0 / max(1, logits.numel() // logits.shape[class_dim])
     if inplace:
-        return _over(logits, loss, class_dim, expected)
+        return _over(logits, loss, class_dim, expected, None)
     call = _Call(loss, class_dim, expected, ahead and worthwhile(logits), False, None)
     return _Ahead.apply(logits, call)  # pyright: ignore[reportReturnType]
 
 
-def run_total(loss: TotalLoss, logits: Tensor, reduction: str, *, class_dim: int = -1) -> Tensor:
+def run_total(loss: TotalLoss, logits: Tensor, reduction: str, *, class_dim: int = -1, inplace: bool = False) -> Tensor:
     """Return the sum of the losses, or with "mean" their mean over the rows that are not left out, ().
 
     Args:
@@ -66,8 +67,11 @@ def run_total(loss: TotalLoss, logits: Tensor, reduction: str, *, class_dim: int
         logits: as in :func:`run`.
         reduction: "mean" or "sum".
         class_dim: the dimension of the classes.
+        inplace: write the gradient over the logits, which must not be float16: the gradient of a mean may underflow.
     """
     if logits.requires_grad and torch.is_grad_enabled():
+        if inplace:
+            return _over(logits, loss, class_dim, 1.0, reduction)
         call = _Call(loss, class_dim, 1.0, worthwhile(logits), False, reduction)
         return _Ahead.apply(logits, call)  # pyright: ignore[reportReturnType]
     z = logits if class_dim == -1 else logits.movedim(class_dim, -1)
@@ -105,8 +109,8 @@ def mean_gradient(logits: Tensor, class_dim: int, counted: int | Tensor | None =
     return (one / number).expand(shape)
 
 
-def _over(logits: Tensor, loss: RowLoss, class_dim: int, expected: Tensor | float) -> Tensor:
-    """Return the losses, and write the gradient over the logits."""
+def _over(logits: Tensor, loss: RowLoss, class_dim: int, expected: Tensor | float, reduction: str | None) -> Tensor:
+    """Return the losses or their reduction, and write the gradient over the logits."""
     kinds = {
         "a leaf": logits.is_leaf,
         "a view": logits._is_view(),
@@ -117,7 +121,7 @@ def _over(logits: Tensor, loss: RowLoss, class_dim: int, expected: Tensor | floa
         raise fail("logits", "the result of an operation, with inplace=True", got, remedy)
     if logits.dtype == torch.float16:  # the backward pass multiplies by the mean's share
         expected = (expected != 0).to(expected.dtype) if isinstance(expected, Tensor) else 1.0
-    call = _Call(loss, class_dim, expected, True, True, None)
+    call = _Call(loss, class_dim, expected, True, True, reduction)
     losses, written = _Ahead.apply(logits, call)  # pyright: ignore[reportGeneralTypeIssues]
     losses.grad_fn.version = written._version
     return losses
@@ -242,8 +246,8 @@ def gradient_again(loss: Any, z: Tensor, reduction: str | None, grad: Tensor, gr
 
 def scaled(gradient: Tensor, expected: Tensor | float, grad: Tensor) -> bool:
     """Turn a gradient for `expected` into one for `grad` if no rounding is needed; return whether it was done."""
-    if gradient.device.type != "cpu":  # comparing the values would make the host wait
-        scale_rows(gradient, _ratio(grad, expected))
+    if not _checks.on_host(gradient):  # comparing the values would make the host wait
+        scale_rows(gradient, grad, expected)
         return True
     if grad.numel() == 0:
         return True
@@ -290,15 +294,9 @@ def _overwritten(ctx: Any, grad: Tensor | None, grad_logits: Tensor | None) -> T
     assert gradient is not None
     if grad is None:
         return None
-    if gradient.device.type != "cpu" or not scaled(gradient, ctx.call.expected, grad):
-        scale_rows(gradient, _ratio(grad, ctx.call.expected))
+    if not _checks.on_host(gradient) or not scaled(gradient, ctx.call.expected, grad):
+        scale_rows(gradient, grad, ctx.call.expected)
     return gradient.movedim(-1, ctx.call.dim)
-
-
-def _ratio(grad: Tensor, expected: Tensor | float) -> Tensor:
-    """Return the factor from a gradient computed for `expected` to one for `grad`; exactly 1 where they are equal."""
-    expected = as_like(expected, grad)
-    return torch.where(expected == 0, 0.0, grad / expected)
 
 
 class Unchanged:

@@ -16,7 +16,9 @@ from softtargets.losses.reduction import Reduction
 from softtargets.targets import Targets
 
 
-def total_or_each(batch: LossInputs, logits: Tensor, class_dim: int, reduction: Reduction) -> Tensor:
+def total_or_each(
+    batch: LossInputs, logits: Tensor, class_dim: int, reduction: Reduction, *, inplace: bool = False
+) -> Tensor:
     """Return the cross entropy of a batch, reduced in the same pass.
 
     Args:
@@ -24,12 +26,13 @@ def total_or_each(batch: LossInputs, logits: Tensor, class_dim: int, reduction: 
         logits: the logits that `batch` was read from.
         class_dim: the dimension of the classes.
         reduction: "none", "mean" or "sum".
+        inplace: write the gradient over the logits, for which :func:`can_accelerate` is True.
     """
     if not can_accelerate(batch, logits):
         return batch.reduce(traced_cross_entropy(batch), reduction)
-    if reduction == "none":
-        return accelerated(batch, logits, class_dim)
-    return ahead.run_total(CrossEntropyRows(batch), logits, reduction, class_dim=class_dim)
+    if reduction == "none" or (inplace and logits.dtype == torch.float16):
+        return batch.reduce(accelerated(batch, logits, class_dim, reduction=reduction, inplace=inplace), reduction)
+    return ahead.run_total(CrossEntropyRows(batch), logits, reduction, class_dim=class_dim, inplace=inplace)
 
 
 def traced_cross_entropy(batch: LossInputs) -> Tensor:

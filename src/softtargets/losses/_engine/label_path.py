@@ -1,8 +1,8 @@
-"""The fast path for losses of integer labels in eager code on the CPU.
+"""The fast path for losses of integer labels in eager code.
 
 It is one autograd function that makes one call to a compiled kernel; the kernel checks the labels. If an argument is
 invalid, or of a kind that the kernel does not support, the functions here return None. The caller then uses the general
-implementation, which gives the same numbers and raises the errors.
+implementation, which gives the same numbers and raises the errors. Cross entropy has such a path on CUDA too.
 """
 
 from collections.abc import Iterable
@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, Protocol, TypeGuard
 import torch
 from torch import Tensor
 
-from softtargets._native.cross_entropy import label_losses, label_total
+from softtargets._native.cross_entropy import cross_entropy_rows, cross_entropy_total, label_losses, label_total
 from softtargets._native.layout import repeated
 from softtargets._native.library import DTYPES, library
+from softtargets._native.on_cuda import LabelTargets, reports_labels
 from softtargets.losses._engine import ahead
 from softtargets.losses._engine.cross_entropy import CrossEntropyRows
 from softtargets.losses._engine.row_loss import RowLoss, TotalLoss
@@ -31,6 +32,7 @@ def of_labels(
     ignore_index: int,
     reduction: Reduction,
     smoothing: float = 0.0,
+    inplace: bool = False,
 ) -> Tensor | None:
     """Return the smoothed cross entropy of labels if the kernel can compute it without other steps, else None.
 
@@ -43,15 +45,25 @@ def of_labels(
         ignore_index: label of an example to leave out.
         reduction: "none", "mean" or "sum".
         smoothing: weight that is spread uniformly over the classes.
+        inplace: write the gradient over the logits.
     """
-    if not simple(logits, labels, class_dim, ignore_index):
+    if not inplace and simple(logits, labels, class_dim, ignore_index):
+        assert isinstance(labels, Tensor)
+        loss = LabelRows(labels, smoothing, ignore_index, reduction == "mean")
+        return each_or_total(loss, logits, class_dim, ignore_index, reduction)
+    if not _simple_on_cuda(logits, labels, class_dim, ignore_index) or (inplace and logits.dtype == torch.float16):
         return None
     assert isinstance(labels, Tensor)
-    loss = LabelRows(labels, smoothing, ignore_index, reduction == "mean")
-    return each_or_total(loss, logits, class_dim, ignore_index, reduction)
+    loss = LabelsOnCuda(labels, smoothing, ignore_index)
+    class_dim = -1 if class_dim == logits.ndim - 1 else class_dim
+    if reduction == "none":
+        return ahead.run(loss, logits, class_dim=class_dim, inplace=inplace)
+    return ahead.run_total(loss, logits, reduction, class_dim=class_dim, inplace=inplace)
 
 
-def of_smoothed(logits: object, targets: Targets, *, class_dim: int, reduction: Reduction) -> Tensor | None:
+def of_smoothed(
+    logits: object, targets: Targets, *, class_dim: int, reduction: Reduction, inplace: bool = False
+) -> Tensor | None:
     """Return :func:`of_labels` for targets that are labels, all smoothed by the same number, else None.
 
     Args:
@@ -59,8 +71,11 @@ def of_smoothed(logits: object, targets: Targets, *, class_dim: int, reduction: 
         targets: Targets of (...).
         class_dim: the dimension of the classes.
         reduction: "none", "mean" or "sum".
+        inplace: write the gradient over the logits, which this path does not.
     """
     if torch.compiler.is_compiling() or not isinstance(logits, Tensor) or not logits.is_cpu or logits.ndim == 0:
+        return None
+    if inplace:
         return None
     index, value = targets.index, targets.value
     if index is None or value is None or index.shape[-1] != 1 or not index.is_cpu or targets.num_classes is not None:
@@ -111,14 +126,25 @@ def simple(logits: object, labels: object, class_dim: int, ignore_index: int) ->
     """Return whether the kernel can take these as they are: eager code, plain tensors on the CPU, fitting shapes."""
     if torch.compiler.is_compiling() or type(labels) is not Tensor or not isinstance(logits, Tensor):
         return False
+    if not (logits.is_cpu and labels.is_cpu):
+        return False
     return _fit(logits, labels, class_dim, ignore_index) and library() is not None and ahead.eager()
 
 
+def _simple_on_cuda(logits: object, labels: object, class_dim: int, ignore_index: int) -> TypeGuard[Tensor]:
+    """Return :func:`simple` for tensors on CUDA, where the labels are checked without waiting for them."""
+    if torch.compiler.is_compiling() or type(labels) is not Tensor or not isinstance(logits, Tensor):
+        return False
+    if labels.device != logits.device or not _fit(logits, labels, class_dim, ignore_index):
+        return False
+    return reports_labels(logits) and ahead.eager()
+
+
 def _fit(logits: Tensor, labels: Tensor, class_dim: int, ignore_index: int) -> bool:
-    """Return whether these are plain tensors on the CPU, of the dtypes and shapes that the kernel takes."""
+    """Return whether these are plain tensors of the dtypes and shapes that the kernels take."""
     if type(logits) is not Tensor and type(logits) is not torch.nn.Parameter:
         return False
-    if labels.dtype is not torch.int64 or not (logits.is_cpu and labels.is_cpu) or logits.dtype not in DTYPES:
+    if labels.dtype is not torch.int64 or logits.dtype not in DTYPES:
         return False
     shape, given = logits.shape, labels.shape
     dimensions = len(shape)
@@ -185,10 +211,43 @@ class LabelRows(NamedTuple):
 
     def general(self, z: Tensor) -> CrossEntropyRows:
         """Return the same loss with targets that were read and made from the labels."""
-        batch = read_examples(z, self.labels, ignore_index=self.ignore_index, zero_left_out=False)
-        if self.smoothing:
-            batch = replace(batch, labels=None, soft=smooth(batch.targets, self.smoothing))
-        return CrossEntropyRows(batch)
+        return _general(z, self.labels, self.smoothing, self.ignore_index)
+
+
+def _general(z: Tensor, labels: Tensor, smoothing: float, ignore_index: int) -> CrossEntropyRows:
+    batch = read_examples(z, labels, ignore_index=ignore_index, zero_left_out=False, deferred=True)
+    if smoothing:
+        batch = replace(batch, labels=None, soft=smooth(batch.targets, smoothing))
+    return CrossEntropyRows(batch)
+
+
+class LabelsOnCuda(NamedTuple):
+    """Smoothed cross entropy of labels on CUDA, for :mod:`softtargets.losses._engine.ahead`."""
+
+    labels: Tensor
+    smoothing: float
+    ignore_index: int
+
+    def _rows(self) -> LabelTargets:
+        kept, rest = (1.0 - self.smoothing, self.smoothing) if self.smoothing else (None, None)
+        return LabelTargets(self.labels[..., None], kept, rest, self.ignore_index)
+
+    def run(self, z: Tensor, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+        return cross_entropy_rows(z, self._rows(), scale, gradient)
+
+    def total(self, z: Tensor, reduction: str, scale: Tensor | float | None, gradient: Tensor | None) -> Tensor:
+        return cross_entropy_total(z, self._rows(), reduction == "mean", scale, gradient)
+
+    def plain(self, logits: Tensor) -> Tensor:
+        return _general(logits, self.labels, self.smoothing, self.ignore_index).plain(logits)
+
+    def reduce(self, losses: Tensor, reduction: Reduction) -> Tensor:
+        if reduction == "sum":
+            return losses.sum()
+        return losses.sum() / (self.labels != self.ignore_index).sum().clamp(min=1)
+
+    def tensors(self) -> Iterable[Tensor]:
+        return (self.labels,)
 
 
 class _Total(torch.autograd.Function):
