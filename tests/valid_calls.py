@@ -96,6 +96,8 @@ CALLS: dict[str, dict[str, Callable[[], Any]]] = {
     "losses.reduce": {},
     "metrics.coverage_at_risk": {"risk": lambda: 0.1},
     "metrics.interval": {"accumulator": _accumulator},
+    "metrics.label_entropy": {"labels": lambda: torch.tensor([[2, 1, 0]] * N)},
+    "metrics.label_uncertainty": {"labels": lambda: torch.tensor([[2, 1, 0]] * N)},
     "metrics.paired_difference": {"first": _accumulator, "second": _accumulator},
     "noise.bootstrap_transition": {"estimator": lambda: "confident_joint", "method": lambda: "confident_joint"},
     "noise.confident_suspects": {"joint": _joint},
