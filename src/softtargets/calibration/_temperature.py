@@ -39,8 +39,8 @@ class TemperatureScaling(Calibrator):
 
     Buffers: `temperature` () float64; `converged` () bool, False before the fit and if the fit ended at a bound;
     `left_out` () int64, number of rows whose label has the logit -inf (or can only come from classes with logit -inf;
-    of a soft label, any class with a probability above 0). Such labels have probability 0 at every T and do not take part
-    in the fit. The buffers move, save and export with a model; ``module.half()`` leaves them unchanged.
+    of a soft label, any class with a probability above 0). Such labels have probability 0 at every T and do not take
+    part in the fit. The buffers move, save and export with a model; ``module.half()`` leaves them unchanged.
 
     Args:
         temperature: T, a number above 0. Values above 1 make predictions less confident. Default: set by `fit`.
