@@ -99,6 +99,8 @@ CALLS: dict[str, dict[str, Callable[[], Any]]] = {
     "metrics.label_entropy": {"labels": lambda: torch.tensor([[2, 1, 0]] * N)},
     "metrics.label_uncertainty": {"labels": lambda: torch.tensor([[2, 1, 0]] * N)},
     "metrics.paired_difference": {"first": _accumulator, "second": _accumulator},
+    "noise.annotator_agreement": {"labels": lambda: torch.stack([LABELS, LABELS, LABELS.flip(0)], 1)},
+    "noise.dawid_skene": {"labels": lambda: torch.stack([LABELS, LABELS, LABELS.flip(0)], 1)},
     "noise.bootstrap_transition": {"estimator": lambda: "confident_joint", "method": lambda: "confident_joint"},
     "noise.confident_suspects": {"joint": _joint},
     "noise.expected_wrong": {"wrong": SCORES.clone, "order": lambda: torch.arange(N)},

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, from_numpy
 
 from softtargets._errors import fail, fail_type
-from softtargets._rows import two_columns
+from softtargets._rows import is_one_column, two_columns
 from softtargets.data.predictions.checks import IGNORED, RowPlaces, check_values, checked_labels, floating, token_labels
 from softtargets.metrics.arguments import Kind
 from softtargets.metrics.soft_labels import read_soft_labels
@@ -167,7 +167,15 @@ def predictions_of(
         raise fail("probs", "either probs or logits", got, "pass one of them, or files as predictions")
     kind, given = ("logits", logits) if probs is None else ("probs", probs)
     argument = argument or kind
-    values = two_columns(kind, floating(as_tensor(argument, given)))
+    values = as_tensor(argument, given)
+    if is_one_column(values) and not values.is_floating_point():
+        # more likely predicted classes, or the labels
+        required, got = (
+            "one value for each class, or floating-point values of class 1",
+            f"whole numbers, {values.dtype}",
+        )
+        raise fail(argument, required, got, "pass the values of all classes, not classes; or swap it with the labels")
+    values = two_columns(kind, floating(values))
     positions = values.shape[1] if sequences and values.ndim == 3 else None
     if (values.ndim != 2 and positions is None) or values.shape[-1] < 2 or not values.numel():
         shapes = "(N, K) or (N, L, K)" if sequences else "(N, K)"
