@@ -45,6 +45,8 @@ class AuditOptions:
         features: numeric columns of the data set (default: every column except the label).
         folds: number of cross-validation folds, 2 to 100 (default: 5); only without predictions.
         epochs: epochs of each model (default: chosen by the size of the data set); only without predictions.
+        annotators: FILE:COLUMN,COLUMN,... with the labels of several annotators, whose error rates and agreement are
+            then estimated too.
         seed: seed of the folds, the models and the bootstrap, in [0, 2**32).
         top: number of suspects shown on the page.
         reports: folder in which the page gets a folder named after the audited data, if `output` is not given
@@ -61,6 +63,7 @@ class AuditOptions:
     features: tuple[str, ...] = ()
     folds: int | None = None
     epochs: int | None = None
+    annotators: str | None = None
     seed: int = 0
     top: int = 200
     reports: Path | None = None
@@ -115,6 +118,7 @@ class AuditRequest:
             "logits": self.logits,
             "probs": self.probs,
             "epochs": options.epochs,
+            "annotators": options.annotators,
             "output": self.output,
         }
         words = ["softtargets", "audit"]

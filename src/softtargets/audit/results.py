@@ -2,12 +2,15 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
 from softtargets.matrices import Transition
 from softtargets.report.encoding import finite
+
+if TYPE_CHECKING:
+    from softtargets.audit.annotators import AnnotatorAudit
 
 SCHEMA_VERSION = 1
 
@@ -265,6 +268,7 @@ class AuditResults:
         classes: one for each class.
         recommendation: the recommended action.
         provenance: how the audit was made.
+        annotators: the annotators; None if their labels were not given.
         page: path of the page; None if none was written.
     """
 
@@ -274,6 +278,7 @@ class AuditResults:
     classes: tuple[ClassAudit, ...]
     recommendation: Recommendation
     provenance: AuditProvenance
+    annotators: "AnnotatorAudit | None" = None
     page: Path | None = None
 
     @property
@@ -332,6 +337,7 @@ class AuditResults:
             ],
             "model": provenance.model and asdict(provenance.model),
             "notes": list(provenance.notes),
+            **({} if self.annotators is None else {"annotators": self.annotators.to_dict()}),
         }
         return finite(data)
 
