@@ -10,7 +10,7 @@ from torch import Tensor
 from softtargets._checks import first_bad
 from softtargets._errors import fail, unknown
 from softtargets._storage import user_path
-from softtargets.audit.results import IntervalEstimate
+from softtargets.audit.estimates import IntervalEstimate
 from softtargets.data.arrays.file import Wanted
 from softtargets.data.arrays.opening import open_arrays
 from softtargets.noise import AnnotatorModel, annotator_agreement, dawid_skene

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
+from softtargets.audit.estimates import IntervalEstimate
 from softtargets.matrices import Transition
 from softtargets.report.encoding import finite
 
@@ -15,15 +16,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 Action = Literal["keep", "smooth", "correct with T", "drop and relabel", "get better predictions"]
-
-
-@dataclass(frozen=True)
-class IntervalEstimate:
-    """An estimated rate or count with the ends of its interval."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
