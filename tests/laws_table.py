@@ -162,7 +162,7 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "losses.volume_penalty": Other("losses/test_losses_penalties_transition.py"),
     "noise.ConfidentCounts": Other("noise/test_noise_streaming.py"),
     "noise.ConfidentJoint": Other("noise/test_noise_confident.py"),
-    "noise.Agreement": Other("noise/test_noise_annotators.py"),
+    "noise.AnnotatorAgreement": Other("noise/test_noise_annotators.py"),
     "noise.AnnotatorModel": Other("noise/test_noise_annotators.py"),
     "noise.annotator_agreement": Other("noise/test_noise_annotators.py"),
     "noise.dawid_skene": Other("noise/test_noise_annotators.py"),

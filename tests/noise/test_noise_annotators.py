@@ -41,7 +41,7 @@ def _simulated(
     return true, labels
 
 
-def _agreement(labels: Any, **settings: Any) -> noise.Agreement:
+def _agreement(labels: Any, **settings: Any) -> noise.AnnotatorAgreement:
     return noise.annotator_agreement(labels, generator=torch.Generator().manual_seed(0), n_draws=100, **settings)
 
 

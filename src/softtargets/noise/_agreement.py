@@ -11,11 +11,11 @@ from softtargets._errors import fail
 from softtargets._results import TensorResult
 from softtargets.noise._annotator_labels import check_confidence, percentiles, read_annotators, resampled, vote_counts
 
-__all__ = ["Agreement", "annotator_agreement"]
+__all__ = ["AnnotatorAgreement", "annotator_agreement"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Agreement(TensorResult):
+class AnnotatorAgreement(TensorResult):
     """The agreement of several annotators. Intervals resample items with all of their labels.
 
     Args:
@@ -48,7 +48,7 @@ def annotator_agreement(
     n_draws: int = 500,
     confidence: float = 0.95,
     generator: torch.Generator | None = None,
-) -> Agreement:
+) -> AnnotatorAgreement:
     """Krippendorff's alpha and Fleiss' kappa: the agreement of several annotators beyond chance.
 
     alpha = 1 - D_o / D_e,  D_o = sum_i m_i / n (1 - sum_k n_ik (n_ik - 1) / (m_i (m_i - 1)))
@@ -67,7 +67,7 @@ def annotator_agreement(
         generator: random generator of the draws. Default: torch's global one.
 
     Returns:
-        Agreement.
+        AnnotatorAgreement.
 
     Raises:
         ValueError: if labels are not of shape (N, A) with A >= 2, a label is out of range (first bad row named), or no
@@ -104,7 +104,7 @@ def annotator_agreement(
     observed, expected, alpha = _alpha(weight.double() @ patterns, weight.double() @ agreeing)
     drawn = resampled(place, len(patterns), n_draws, generator)
     spread = torch.stack([_alpha(again @ patterns, again @ agreeing)[2] for again in drawn])
-    return Agreement(
+    return AnnotatorAgreement(
         observed=observed,
         expected=expected,
         alpha=alpha,
