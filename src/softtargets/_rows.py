@@ -109,6 +109,7 @@ def classes_last(argument: str, scores: object, class_dim: int = -1) -> Tensor:
     """Return floating-point scores of at least two axes with their K >= 2 classes moved to the last axis."""
     check_floating(argument, scores)
     assert isinstance(scores, Tensor)
+    scores = two_columns(argument, scores)
     if scores.ndim < 2:
         raise fail(argument, "shape (N, K) with K >= 2", tuple(scores.shape), "give one row of K per example")
     check_int("class_dim", class_dim, least=-scores.ndim, remedy=f"name the axis of {argument} that holds the classes")
@@ -119,6 +120,28 @@ def classes_last(argument: str, scores: object, class_dim: int = -1) -> Tensor:
     if moved.shape[-1] < 2:
         raise fail(argument, "shape (N, K) with K >= 2", tuple(scores.shape), "give one row of K per example")
     return moved
+
+
+def two_columns(argument: str, scores: Tensor) -> Tensor:
+    """Return (N, 2) scores of a binary problem from one column, (N,) or (N, 1); other scores are returned unchanged.
+
+    Args:
+        argument: "probs" if the column is the probability of class 1; otherwise it is the logit of class 1, whose
+            sigmoid is this probability, and class 0 gets the logit 0.
+        scores: (N,) or (N, 1) float, or scores of another shape.
+    """
+    if not is_one_column(scores):
+        return scores
+    column = scores.reshape(-1)
+    if argument == "probs":
+        column = column.float() if column.itemsize < 4 else column
+        return torch.stack([1 - column, column], 1)
+    return torch.stack([torch.zeros_like(column), column], 1)
+
+
+def is_one_column(scores: Tensor) -> bool:
+    """Return whether scores have the shape (N,) or (N, 1)."""
+    return scores.ndim == 1 or (scores.ndim == 2 and scores.shape[1] == 1)
 
 
 def row_chunks(probs: Tensor, *, place: Callable[[int], str] | None = None) -> Iterator[tuple[slice, Tensor]]:

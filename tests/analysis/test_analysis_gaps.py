@@ -40,7 +40,7 @@ def test_half_precision_is_summed_in_float32() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match=r"logits: shape \(N, K\) with K >= 2; got \(3,\)"):
-        analysis.logit_gap(torch.zeros(3), torch.tensor([0, 1, 2]))
+    with pytest.raises(ValueError, match=r"logits: shape \(N, K\) with K >= 2; got \(3, 1, 1\)"):
+        analysis.logit_gap(torch.zeros(3, 1, 1), torch.tensor([[0], [1], [2]]))
     with pytest.raises(ValueError, match=r"labels: .*below 3.*; got 3 at row 0"):
         analysis.logit_gap(torch.zeros(1, 3), torch.tensor([3]))

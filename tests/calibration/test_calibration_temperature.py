@@ -239,7 +239,11 @@ def test_errors() -> None:
         (lambda: TemperatureScaling().fit(logits, labels[:5]), r"labels: shape \(6,\); got \(5,\)"),
         (
             lambda: TemperatureScaling().fit(logits[:, :1], labels),
-            r"logits: shape \(..., K\) with K >= 2; got \(6, 1\)",
+            "labels: labels of at least 0 and below 2, the number of classes; got 2",
+        ),
+        (
+            lambda: TemperatureScaling().fit(logits[:, :1, None], labels[:, None]),
+            r"logits: shape \(..., K\) with K >= 2; got \(6, 1, 1\)",
         ),
         (lambda: TemperatureScaling().fit(logits, labels + 3), "labels: labels of at least 0 and below 3.*at row 0"),
         (

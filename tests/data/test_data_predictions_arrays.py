@@ -54,6 +54,22 @@ def test_labels_are_taken_as_any_whole_numbers(labels):
     assert found.labels.tolist() == [0, 1, 1]
 
 
+def test_one_column_is_a_binary_problem():
+    assert given(probs=PROBS[:, 1]).values.tolist() == given(probs=PROBS[:, 1:]).values.tolist()
+    assert np.allclose(given(probs=PROBS[:, 1]).values.numpy(), PROBS)
+
+
+def test_votes_are_soft_labels():
+    found = given(labels=np.array([[2, 1], [0, 3], [1, 1]]))
+    assert found.labels is not None
+    assert found.soft is not None
+    assert found.labels.tolist() == [0, 1, 0]
+    assert found.soft.tolist() == [[2 / 3, 1 / 3], [0, 1], [0.5, 0.5]]
+    (chunk,) = found.chunks()
+    assert chunk.soft is not None
+    assert given(labels=LABELS).soft is None
+
+
 def test_logits_and_names_are_kept():
     found = given(probs=None, logits=[[1, 2], [3, 4], [5, 6]], class_names=["a", "b"])
     assert (found.kind, found.class_names, found.values.dtype) == ("logits", ("a", "b"), torch.float64)
@@ -65,8 +81,10 @@ def test_logits_and_names_are_kept():
     [
         ({"probs": None}, "probs: either probs or logits; got neither"),
         ({"logits": PROBS}, "probs: either probs or logits; got both"),
-        ({"probs": PROBS[:, 0]}, r"probs: shape \(N, K\).*got shape \(3,\)"),
-        ({"probs": PROBS[:, :1]}, r"probs: shape \(N, K\).*got shape \(3, 1\)"),
+        ({"probs": PROBS[:, 0] + 1}, "probs: .*; got a sum of 1 and a minimum of .* in row"),
+        ({"labels": np.array([[2, 1, 0]] * 3)}, r"labels: shape \(3,\), .*, or \(3, 2\), votes.*got shape \(3, 3\)"),
+        ({"labels": np.array([[2, 1], [0, 0], [1, 1]])}, "labels: at least one vote in every row; got none at row 1"),
+        ({"labels": np.array([[2, 1], [1, -1], [1, 1]])}, "labels: .* at least 0; got -1 at row 1, class 1"),
         ({"probs": PROBS[:0], "labels": LABELS[:0]}, r"probs: shape \(N, K\) with N of at least 1"),
         ({"probs": np.array(0.5)}, r"probs: shape \(N, K\).*got shape \(\)"),
         ({"probs": np.where(np.eye(3, 2) == 1, np.nan, 0.5)}, "probs: finite probs; got nan in row 0, class 0"),

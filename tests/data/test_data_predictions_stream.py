@@ -168,10 +168,10 @@ def test_more_or_fewer_labels_than_rows(tmp_path: Path, name: str, beside: str, 
             open_predictions([path], labels_from=(labels, "labels"))
 
 
-def test_labels_of_two_columns(tmp_path: Path) -> None:
-    path = save(tmp_path / "lists.parquet", {"logits": LOGITS, "labels": LOGITS})
-    with pytest.raises(InputError, match=r"11 labels, one for each row .*; got shape \(11, 3\) as 'labels' in lists"):
-        open_predictions([path])
+def test_labels_of_two_axes_must_be_votes(tmp_path: Path) -> None:
+    path = save(tmp_path / "lists.parquet", {"logits": LOGITS, "labels": -1.5 - LOGITS})
+    with pytest.raises(InputError, match=r"predictions, 'labels': votes or probabilities of at least 0; got -"):
+        list(open_predictions([path]).chunks())
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])

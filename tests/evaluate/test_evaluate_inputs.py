@@ -164,11 +164,11 @@ ARRAY_LABELS = np.array([0, 1, 1])
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"probs": ARRAY_PROBS[:, :1]}, InputError, r"probs: shape \(N, K\) .* got shape \(3, 1\)"),
+        ({"probs": ARRAY_PROBS[:, :1] + 1}, InputError, "probs: .*; got a sum of 1 and a minimum of -.* in row"),
         ({"probs": ARRAY_PROBS[:0]}, InputError, r"probs: shape .* got shape \(0, 2\)"),
-        ({"probs": ARRAY_PROBS[:, 0]}, InputError, r"probs: shape .* got shape \(3,\)"),
-        ({"probs": ARRAY_LABELS, "labels": ARRAY_PROBS}, InputError, r"probs: shape .* got shape \(3,\)"),
-        ({"labels": ARRAY_LABELS[:2]}, InputError, r"labels: shape \(3,\), one label for each row; got shape \(2,\)"),
+        ({"probs": ARRAY_PROBS[:, 0], "labels": ARRAY_LABELS + 2}, InputError, "labels: .* below 2, .* got 2 in row"),
+        ({"probs": ARRAY_LABELS, "labels": ARRAY_PROBS}, InputError, "probs: .*; got whole numbers.*; .*swap it with"),
+        ({"labels": ARRAY_LABELS[:2]}, InputError, r"labels: shape \(3,\), one label for each row, or .*\(2,\)"),
         ({"labels": ARRAY_LABELS[:, None]}, InputError, r"labels: shape \(3,\).* got shape \(3, 1\)"),
         ({"labels": ARRAY_LABELS + 1}, InputError, "labels .* got 2 .* row 1"),
         ({"labels": ["cat", "dog", "cat"]}, InputTypeError, "labels: an array of numbers; got list"),

@@ -34,6 +34,16 @@ FUNCTIONS: dict[str, Any] = {
         metrics.Collection([metrics.NLL()]).update(*rows, **named).compute()["NLL"]
     ),
 }
+TAKE_SOFT_LABELS = {
+    "accuracy",
+    "nll",
+    "brier",
+    "ece",
+    "ece of equal counts",
+    "reliability_bins",
+    "Accuracy.update",
+    "Collection.update",
+}
 every = pytest.mark.parametrize("metric", FUNCTIONS.values(), ids=FUNCTIONS)
 
 generator = torch.Generator().manual_seed(0)
@@ -134,12 +144,16 @@ MISUSE: dict[str, tuple[Any, str]] = {
         lambda m: m(PROBS, LABELS.float()),
         r"labels: .*; got dtype torch.float32; if they are whole numb",
     ),
-    "soft labels": (lambda m: m(PROBS, PROBS), "labels: integer labels .*; this argument takes no probabilities"),
     "gradient": (lambda m: m(PROBS, LABELS.float().requires_grad_()), "labels: integer labels .*"),
     "column": (lambda m: m(PROBS, LABELS[:, None]), r"labels: shape \(60,\); got \(60, 1\); use labels.squeeze\(-1\)"),
     "0-d": (lambda m: m(torch.tensor(0.5), torch.tensor(0)), r"probs: shape \(..., K\) with K >= 2; got \(\)"),
-    "1-d": (lambda m: m(PROBS[0], torch.tensor(0)), r"probs: shape \(..., K\) with K >= 2; got \(4,\)"),
-    "one class": (lambda m: m(PROBS[:, :1], LABELS), r"probs: shape \(..., K\) with K >= 2; got \(60, 1\)"),
+    "1-d": (lambda m: m(PROBS[0], torch.tensor(0)), r"labels: shape \(4,\); got \(\)"),
+    "one class": (lambda m: m(PROBS[:, :1], LABELS), "labels: .* below 2, .*one column of predictions has two.*; got"),
+    "one class of many": (
+        lambda m: m(PROBS[:, None, :1], LABELS[:, None]),
+        r"probs: shape \(..., K\) with K >= 2; got \(60, 1, 1\)",
+    ),
+    "soft labels of other classes": (lambda m: m(PROBS, PROBS[:, :3]), r"labels: .*; got (dtype|\(60, 3\))"),
     "no examples": (lambda m: m(PROBS[:0], LABELS[:0]), "at least one example that is not left out; got none"),
     "all ignored": (lambda m: m(PROBS, LABELS * 0 - 100), "at least one example that is not left out; got none"),
     "logits": (lambda m: m(LOGITS, LABELS), "probs: rows of probabilities; .*; pass logits= for logits"),
@@ -163,6 +177,26 @@ def test_plausible_misuse_is_an_input_error_that_says_what_to_do(metric: Any, mi
     with pytest.raises((ValueError, TypeError), match=message) as raised:
         call(metric)
     assert type(raised.value).__name__ in ("InputError", "InputTypeError")
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - TAKE_SOFT_LABELS))
+@pytest.mark.parametrize("soft", [PROBS, (PROBS > 0.3).long()], ids=["probabilities", "votes"])
+def test_soft_labels_are_refused_by_metrics_that_need_one_class_per_row(name: str, soft: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"labels: .*; this argument takes no probabilities or votes, use labels.argm"):
+        FUNCTIONS[name](PROBS, soft)
+
+
+@every
+def test_one_column_is_a_binary_problem(metric: Any) -> None:
+    positive, labels = PROBS[:, 1], LABELS % 2
+    expected = numbers(metric(torch.stack([1 - positive, positive], 1), labels))
+    assert numbers(metric(positive, labels)) == expected
+    assert numbers(metric(positive[:, None], labels, class_dim=1)) == expected
+    scores = LOGITS[:, 0]
+    expected = numbers(metric(logits=torch.stack([scores * 0, scores], 1), labels=labels))
+    assert numbers(metric(logits=scores, labels=labels)) == expected
+    with pytest.raises(ValueError, match=r"probs: rows of probabilities; .* a minimum of -0.5 at row 3; pass logits="):
+        metric(positive.index_fill(0, torch.tensor([3]), 1.5), labels)
 
 
 @every

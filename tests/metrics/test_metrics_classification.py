@@ -156,8 +156,8 @@ def test_errors(metric) -> None:
         metric(good, torch.tensor([0, 2]))
     with pytest.raises(ValueError, match=r"labels: shape \(2,\); got \(1,\); give one per row"):
         metric(good, torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"probs: shape \(..., K\) with K >= 2; got \(2,\)"):
-        metric(good[0], torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=r"probs: shape \(..., K\) with K >= 2; got \(2, 2, 1\)"):
+        metric(good[..., None], torch.tensor([[0, 1], [1, 0]]))
     with pytest.raises(
         ValueError, match=r"at least one example that is not left out; got none; add examples, or check the labels"
     ):

@@ -26,6 +26,8 @@ FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "self_confidence": noise.self_confidence,
     "trusted_set": trusted_set,
 }
+# those that also take a transition or a joint of three classes
+OF_THREE = {"confident_suspects", "label_posterior"}
 LABELS = torch.tensor([0, 1, 2, 0])
 every = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
@@ -53,12 +55,24 @@ def test_rows_that_are_no_probability(function: Any, row: int, values: list[floa
 
 @every
 def test_shapes_and_types(function: Any) -> None:
-    with pytest.raises(ValueError, match=r"probs: shape \(N, K\) with K >= 2; got \(4,\)"):
-        function(torch.full((4,), 0.25), LABELS)
+    with pytest.raises(ValueError, match=r"probs: shape \(N, K\) with K >= 2; got \(4, 1, 1\)"):
+        function(torch.full((4, 1, 1), 0.25), LABELS)
     with pytest.raises(ValueError, match="probs: at least one example that is not left out; got none"):
         function(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))
     with pytest.raises(TypeError, match=r"probs: a floating-point tensor; got dtype torch.int64"):
         function(torch.eye(3).long(), LABELS[:3])
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - {"bootstrap_transition"} - OF_THREE))
+def test_one_column_is_the_probability_of_class_1_of_two(name: str) -> None:
+    function = FUNCTIONS[name]
+    positive, labels = torch.linspace(0.1, 0.9, 40), torch.arange(40) // 20
+    two = torch.stack([1 - positive, positive], 1)
+    expected = numbers(function(two, labels))
+    assert torch.equal(numbers(function(positive, labels)), expected)
+    assert torch.equal(numbers(function(positive[:, None], labels)), expected)
+    with pytest.raises(ValueError, match=r"probs: probabilities, at least 0; got -0.0.* at row 35, class 0"):
+        function(positive + 0.2, labels)
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - {"anchor_points"}))

@@ -76,6 +76,34 @@ def transition_csv(results: AuditResults) -> bytes:
     return text.getvalue().encode()
 
 
+def annotators_csv(results: AuditResults) -> bytes:
+    """Return the confusion of every annotator: one line for each annotator and true class."""
+    audited = results.annotators
+    assert audited is not None
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = tuple(map(encoding.escape_csv_formula, results.audited.class_names))
+    writer.writerow(["annotator", "error_rate", "error_rate_low", "error_rate_high", "labels", "clean", *names])
+    for one in audited.annotators:
+        rate = one.error_rate
+        own = [encoding.escape_csv_formula(one.name), rate.estimate, rate.low, rate.high, one.labels]
+        writer.writerows([*own, name, *row] for name, row in zip(names, one.confusion, strict=True))
+    return text.getvalue().encode()
+
+
+def consensus_parquet(results: AuditResults) -> bytes:
+    """Return the probability of every class given all labels of an item, one column for each class.
+
+    The objective "votes" reads this file.
+    """
+    assert results.annotators is not None
+    columns = results.annotators.consensus.unbind(1)
+    stream = io.BytesIO()
+    named = zip(results.audited.class_names, columns, strict=True)
+    write_table(pa.table({name: _numbers(column.numpy()) for name, column in named}), stream)
+    return stream.getvalue()
+
+
 def as_json(results: AuditResults) -> bytes:
     """Return the content of the page as JSON, without the suspects, which have their own files."""
     return encoding.as_json(results.to_dict())

@@ -8,9 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from softtargets._errors import fail_type
+from softtargets._errors import fail, fail_type
 from softtargets._memory import release_freed
 from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmetry_of
+from softtargets.audit.annotators import annotator_columns, audit_annotators
 from softtargets.audit.classes import audit_classes, find_confusions
 from softtargets.audit.inputs import AuditInputs, gather
 from softtargets.audit.passes import read_evidence
@@ -114,6 +115,11 @@ def audit_labels(
         **names,
     )
     request.check()
+    if request.arrays is not None and request.arrays.soft is not None:
+        remedy = "use labels.argmax(-1), or give the labels of every annotator as AuditOptions(annotators=...)"
+        raise fail("labels", "one class for each row", "soft labels", remedy)
+    if options.annotators is not None:
+        annotator_columns(options.annotators)
 
     def on_stage(name: str, done: float) -> None:
         options.on_progress(AuditStage(name, done))
@@ -155,6 +161,9 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
             rare=tuple(n for n, row in zip(evidence.class_names, classes, strict=True) if row.observed < ENOUGH),
         )
     )
+    annotators = None
+    if options.annotators is not None:
+        annotators = audit_annotators(options.annotators, evidence.class_names, seed=options.seed)
     listed = () if ranked.num_suspects == len(suspects) else (LISTED.format(len(suspects), ranked.num_suspects),)
     return AuditResults(
         audited=AuditedLabels(
@@ -177,6 +186,7 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
         ),
         classes=classes,
         recommendation=recommendation,
+        annotators=annotators,
         provenance=AuditProvenance(request.command, inputs.model, (SAMPLING, *listed, *inputs.notes), _versions()),
     )
 

@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from softtargets.audit.figures import draw_cutoffs, heat_map
-from softtargets.audit.files import as_json, suspects_csv, suspects_parquet, transition_csv
+from softtargets.audit.files import (
+    annotators_csv,
+    as_json,
+    consensus_parquet,
+    suspects_csv,
+    suspects_parquet,
+    transition_csv,
+)
 from softtargets.audit.results import AuditResults, Confusion, ExamplePreview
 from softtargets.report import numbers
 from softtargets.report.frame import data_uri, put, render
@@ -40,7 +47,11 @@ def write_page(results: AuditResults, folder: Path) -> Path:
 
 def page_files(results: AuditResults) -> dict[str, bytes]:
     """Return all files by name, the page last; equal results give equal bytes."""
+    of_annotators = {}
+    if results.annotators is not None:
+        of_annotators = {"annotators.csv": annotators_csv(results), "consensus.parquet": consensus_parquet(results)}
     return {
+        **of_annotators,
         "suspects.csv": suspects_csv(results),
         "suspects.parquet": suspects_parquet(results),
         "transition.csv": transition_csv(results),

@@ -47,6 +47,8 @@ class AuditOptions:
         epochs: epochs of each model (default: chosen by the size of the data set); only without predictions.
         trusted: CSV file of labels that were checked by hand, with the columns row and label. The rows must be drawn at
             random. They correct the noise rate and narrow its range; about 200 are a good number.
+        annotators: FILE:COLUMN,COLUMN,... with the labels of several annotators, whose error rates and agreement are
+            then estimated too.
         seed: seed of the folds, the models and the bootstrap, in [0, 2**32).
         top: number of suspects shown on the page.
         reports: folder in which the page gets a folder named after the audited data, if `output` is not given
@@ -64,6 +66,7 @@ class AuditOptions:
     folds: int | None = None
     epochs: int | None = None
     trusted: Path | None = None
+    annotators: str | None = None
     seed: int = 0
     top: int = 200
     reports: Path | None = None
@@ -120,6 +123,7 @@ class AuditRequest:
             "probs": self.probs,
             "epochs": options.epochs,
             "trusted": options.trusted,
+            "annotators": options.annotators,
             "output": self.output,
         }
         words = ["softtargets", "audit"]

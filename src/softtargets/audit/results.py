@@ -2,26 +2,21 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
+from softtargets.audit.estimates import IntervalEstimate
 from softtargets.matrices import Transition
 from softtargets.noise import NoiseMixture
 from softtargets.report.encoding import finite
 
+if TYPE_CHECKING:
+    from softtargets.audit.annotators import AnnotatorAudit
+
 SCHEMA_VERSION = 1
 
 Action = Literal["keep", "smooth", "correct with T", "drop and relabel", "get better predictions"]
-
-
-@dataclass(frozen=True)
-class IntervalEstimate:
-    """An estimated rate or count with the ends of its interval."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -274,6 +269,7 @@ class AuditResults:
         classes: one for each class.
         recommendation: the recommended action.
         provenance: how the audit was made.
+        annotators: the annotators; None if their labels were not given.
         page: path of the page; None if none was written.
     """
 
@@ -283,6 +279,7 @@ class AuditResults:
     classes: tuple[ClassAudit, ...]
     recommendation: Recommendation
     provenance: AuditProvenance
+    annotators: "AnnotatorAudit | None" = None
     page: Path | None = None
 
     @property
@@ -345,6 +342,7 @@ class AuditResults:
             ],
             "model": provenance.model and asdict(provenance.model),
             "notes": list(provenance.notes),
+            **({} if self.annotators is None else {"annotators": self.annotators.to_dict()}),
         }
         return finite(data)
 

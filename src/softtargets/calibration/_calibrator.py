@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from softtargets._arrays import ArrayLike, array_function
 from softtargets._errors import fail
+from softtargets._rows import is_one_column, two_columns
 from softtargets.calibration._inputs import Examples, examples
 from softtargets.metrics.arguments import check_class_dim, check_scores
 
@@ -45,8 +46,10 @@ class Calibrator(nn.Module):
         """Fit to held-out examples. The class's documentation gives the objective.
 
         Args:
-            logits: (..., K) float, of examples that the model was not trained on; -inf for masked classes.
-            labels: (...) integers in [0, K).
+            logits: (..., K) float, of examples that the model was not trained on; -inf for masked classes. (N,) or
+                (N, 1): the log-odds of class 1 of two, to which class 0 has the logit 0.
+            labels: (...) integers in [0, K), or (..., K) soft labels: votes (whole numbers) or probabilities that sum
+                to 1. Votes are divided by their sum, so that every example has the same weight.
             mask: (...) bool, True for rows to include; other rows are not checked. Default: all rows.
             ignore_index: rows with this label are left out.
             class_dim: axis of the classes in `logits`.
@@ -55,15 +58,22 @@ class Calibrator(nn.Module):
             self, moved to the device of the logits.
 
         Raises:
-            ValueError: if shapes differ, a label is out of range, a row has NaN, +inf or no finite logit (first bad row
-                named), or no row is left. The calibrator then stays unchanged.
-            TypeError: if logits are not floating-point, labels not integers, or mask not bool.
+            ValueError: if shapes differ, a label is out of range, soft labels are negative, sum to 0 or are neither
+                whole numbers nor probabilities, a row has NaN, +inf or no finite logit (first bad row named), or no row
+                is left. The calibrator then stays unchanged.
+            TypeError: if logits are not floating-point, labels neither integers nor one number per class, or mask not
+                bool.
         """
         return self._fit(examples(logits, labels, mask, ignore_index, class_dim))
 
     @array_function
     def __call__(self, logits: ArrayLike, class_dim: int = -1) -> Tensor:
-        """Return calibrated log-probabilities; see :meth:`forward`."""
+        """Return calibrated log-probabilities; see :meth:`forward`.
+
+        One column of logits of a binary problem, (N,) or (N, 1), gives (N, 2).
+        """
+        if isinstance(logits, Tensor) and is_one_column(logits) and class_dim in (-1, logits.ndim - 1):
+            logits, class_dim = two_columns("logits", check_scores("logits", logits)), -1
         return super().__call__(logits, class_dim)
 
     @abstractmethod

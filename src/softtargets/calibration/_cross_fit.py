@@ -12,6 +12,7 @@ from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_count
 from softtargets._errors import fail_type
 from softtargets._results import TensorResult, plain
+from softtargets._rows import is_one_column
 from softtargets.calibration._inputs import largest, read_examples
 from softtargets.metrics.arguments import RowOptions
 
@@ -97,7 +98,8 @@ def cross_fit(
         calibrator: a calibrator, which is copied for each fold and stays unchanged, or a function without arguments
             that creates one.
         logits: (..., K) float, of examples that the model was not trained on.
-        labels: (...) integers in [0, K).
+        labels: (...) integers in [0, K), or (..., K) soft labels as the calibrator's `fit` takes them. Folds are then
+            stratified by the most likely class.
         folds: number of folds, from 2 to the number of examples that are not left out.
         generator: random generator of the folds. Default: torch's global one.
         fit_options: further arguments of the calibrator's `fit`, such as ``{"transition": T}``.
@@ -127,9 +129,11 @@ def cross_fit(
         ([4, 4, 4, 4], torch.Size([16, 2]))
     """
     create = _creator(calibrator)
-    moved, labels, left_out = read_examples(logits, labels, mask, ignore_index, class_dim)
+    one_column = is_one_column(logits) if isinstance(logits, Tensor) else False
+    moved, labels, left_out, soft = read_examples(logits, labels, mask, ignore_index, class_dim)
     largest(moved, left_out)
     rows, marks = moved.reshape(-1, moved.shape[-1]), labels.reshape(-1)
+    given = marks if soft is None else soft.reshape(rows.shape)
     counts = torch.ones_like(marks, dtype=torch.bool) if left_out is None else ~left_out.reshape(-1)
     check_count("folds", folds, least=2, most=int(counts.sum()), remedy="5 and 10 are usual")
     fold = torch.empty_like(marks)
@@ -138,13 +142,13 @@ def cross_fit(
     calibrators = [create() for _ in range(folds)]
     for k, one in enumerate(calibrators):
         fitting = counts & (fold != k)
-        one.fit(rows[fitting], marks[fitting], **(fit_options or {}))
+        one.fit(rows[fitting], given[fitting], **(fit_options or {}))
     with torch.no_grad():
         parts = [one(rows[fold == k]) for k, one in enumerate(calibrators)]
     log_probs = torch.empty_like(rows, dtype=parts[0].dtype)
     for k, part in enumerate(parts):
         log_probs[fold == k] = part
-    shaped = log_probs.reshape(moved.shape).movedim(-1, class_dim)
+    shaped = log_probs.reshape(moved.shape).movedim(-1, -1 if one_column else class_dim)
     return CrossFit(shaped, fold.reshape(labels.shape), tuple(calibrators))
 
 

@@ -24,7 +24,8 @@ class EnsembleTemperatureScaling(Calibrator):
 
     minimise over w:  mean_i -log(w_1 a_i + w_2 b_i + w_3 / K)
 
-    a and b are the probabilities of the label at T and at 1. The objective is convex. Newton steps with a barrier that
+    a and b are the probabilities of the label at T and at 1; with soft labels, the objective is its mean over their
+    classes. The objective is convex. Newton steps with a barrier that
     is lowered step by step come within 1e-9 nats of its minimum.
 
     Buffers: `temperature` () float64; `weights` (3,) float64, at least 0, with sum 1; `converged` () bool, whether both
@@ -51,8 +52,8 @@ class EnsembleTemperatureScaling(Calibrator):
         super().__init__(temperature=math.nan, weights=[math.nan] * 3, left_out=0)
 
     def _solve(self, rows: Examples) -> dict[str, Tensor | float]:
-        scaled = TemperatureScaling().fit(rows.logits, rows.labels)
-        weights, converged = mixture_weights(_likelihoods(rows, float(scaled.temperature)))
+        scaled = TemperatureScaling().fit(rows.logits, rows.given)
+        weights, converged = mixture_weights(*_likelihoods(rows, float(scaled.temperature)))
         return {
             "temperature": scaled.temperature,
             "weights": weights,
@@ -78,46 +79,58 @@ class EnsembleTemperatureScaling(Calibrator):
         return f"temperature={float(self.temperature):g}, weights=({shares}), converged={bool(self.converged)}"
 
 
-def _likelihoods(rows: Examples, temperature: float) -> Tensor:
-    """Return the probability of the label in each of the three predictions, (3, N) float64."""
-    found = rows.top.new_full((3, len(rows)), 1 / rows.num_classes)
+def _likelihoods(rows: Examples, temperature: float) -> tuple[Tensor, Tensor | None]:
+    """Return the probability of the label in each of the three predictions, (3, N) float64.
+
+    With soft labels, return those of every class of a row that can be its label, (3, M), and their shares of all rows,
+    (M,) float64.
+    """
+    row, label = torch.arange(len(rows), device=rows.top.device), rows.labels
+    if rows.soft is not None:
+        row, label = rows.soft.nonzero().unbind(1)
+    found = rows.top.new_full((3, len(row)), 1 / rows.num_classes)
     for chunk in rows.chunks():
-        shifted, labels = rows.shifted(chunk), rows.labels[chunk, None]
+        shifted = rows.shifted(chunk)
+        here = slice(*torch.searchsorted(row, row.new_tensor([chunk.start, chunk.stop])).tolist())
+        at = row[here] - chunk.start, label[here]
         for part, divisor in enumerate((temperature, 1.0)):
-            found[part, chunk] = (shifted / divisor).log_softmax(-1).gather(1, labels)[:, 0].exp()
-    return found
+            found[part, here] = (shifted / divisor).log_softmax(-1)[at].exp()
+    return found, None if rows.soft is None else rows.soft[row, label] / len(rows)
 
 
-def mixture_weights(likelihoods: Tensor, *, gap: float = 1e-9) -> tuple[Tensor, bool]:
+def mixture_weights(likelihoods: Tensor, shares: Tensor | None = None, *, gap: float = 1e-9) -> tuple[Tensor, bool]:
     """Return the mixture weights, (J,) float64, that maximise (J, N) likelihoods, and whether they were found.
+
+    Means over i are weighted by (N,) `shares`, which sum to 1, if they are given.
 
     mean_i -log <w, l_i> + sum_j w_j has its minimum over w >= 0 where w sums to 1. The barrier -m sum_j log w_j keeps
     w > 0 and changes the minimum by at most J m. For any w on the simplex, max_j mean_i l_ij / <w, l_i> - 1 is an upper
     bound of the distance to the minimum, which certifies the result.
     """
     size = len(likelihoods)
+    shares = torch.full_like(likelihoods[0], 1 / likelihoods.shape[1]) if shares is None else shares
     weights, barrier = torch.full_like(likelihoods[:, 0], 1 / size), 1e-2
     while barrier * size > gap / 10:
         barrier /= 10
         for _ in range(50):
-            step, won = _barrier_step(likelihoods, weights, barrier)
+            step, won = _barrier_step(likelihoods, shares, weights, barrier)
             weights = weights + step
             if won < gap**2:
                 break
     weights = weights / weights.sum()
-    left = (likelihoods / (weights @ likelihoods)).mean(1).max() - 1
+    left = ((likelihoods / (weights @ likelihoods)) @ shares).max() - 1
     return weights, bool(left <= gap)
 
 
-def _barrier_step(likelihoods: Tensor, weights: Tensor, barrier: float) -> tuple[Tensor, float]:
+def _barrier_step(likelihoods: Tensor, shares: Tensor, weights: Tensor, barrier: float) -> tuple[Tensor, float]:
     """Return a Newton step that keeps every weight above 0, and about twice the decrease of a full step."""
 
     def objective(weights: Tensor) -> Tensor:
-        return weights.sum() - (weights @ likelihoods).log().mean() - barrier * weights.log().sum()
+        return weights.sum() - (weights @ likelihoods).log() @ shares - barrier * weights.log().sum()
 
     ratios = likelihoods / (weights @ likelihoods)
-    gradient = 1 - ratios.mean(1) - barrier / weights
-    curvature = ratios @ ratios.T / ratios.shape[1] + (barrier / weights.square()).diag()
+    gradient = 1 - ratios @ shares - barrier / weights
+    curvature = (ratios * shares) @ ratios.T + (barrier / weights.square()).diag()
     step = -torch.linalg.solve(curvature, gradient)
     won = float(-(gradient @ step))
     step = step * min(1.0, 0.9 / max(0.9, float((-step / weights).max())))

@@ -24,7 +24,8 @@ class HistogramBinning(Calibrator):
     p'_k = share of label k among examples with softmax(z)_k in the same bin, divided by the sum over k
 
     Each class is calibrated against the rest (Guo et al. 2017). Predicted classes can change, and ties can appear. A
-    bin without examples keeps its midpoint. A row in which every class gets 0 becomes uniform.
+    bin without examples keeps its midpoint. A row in which every class gets 0 becomes uniform. Soft labels count by the
+    probability of the class.
 
     Buffers: `edges` (K, B + 1) float64 from 0 to 1, where bin b holds edges[b] < p <= edges[b + 1] and the first bin
     also includes 0; `shares` (K, B) float64; `uniform` () float64; `converged` () bool, True after `fit`. Buffers stay
@@ -73,7 +74,8 @@ class HistogramBinning(Calibrator):
         shares = torch.empty_like(middle)
         for k, cuts in enumerate(edges[:, 1:-1].contiguous()):
             place = torch.searchsorted(cuts, probs[k])
-            count, own = (part.bincount(minlength=self.n_bins).double() for part in (place, place[rows.labels == k]))
+            count = place.bincount(minlength=self.n_bins).double()
+            own = place.bincount(rows.occurrence(k), minlength=self.n_bins)
             shares[k] = torch.where(count > 0, own / count.clamp(min=1), middle[k])
         return {"edges": edges, "shares": shares, "converged": True}
 

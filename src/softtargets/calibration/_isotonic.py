@@ -24,8 +24,9 @@ class IsotonicCalibration(Calibrator):
 
     minimise over non-decreasing f_k:  sum_i (f_k(p_ik) - [label_i = k])^2
 
-    Each class is calibrated against the rest, as CalibratedClassifierCV(method="isotonic") does. Predicted classes can
-    change, and ties can appear. A row that every f_k maps to 0 becomes uniform.
+    With soft labels, [label_i = k] is the probability of class k. Each class is calibrated against the rest, as
+    CalibratedClassifierCV(method="isotonic") does. Predicted classes can change, and ties can appear. A row that every
+    f_k maps to 0 becomes uniform.
 
     Buffers: `knots` and `values` (K, M) float64, where a class with fewer knots repeats its last one; `uniform` ()
     float64; `converged` () bool, True after `fit`. Buffers stay float64 in a model of lower precision.
@@ -63,7 +64,7 @@ class IsotonicCalibration(Calibrator):
         knots, values = [], []
         for k, probs in enumerate(class_probs(rows).cpu()):
             model = regression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
-            model.fit(probs.numpy(), (rows.labels == k).double().cpu().numpy())
+            model.fit(probs.numpy(), rows.occurrence(k).cpu().numpy())
             knots.append(torch.as_tensor(model.X_thresholds_))
             values.append(torch.as_tensor(model.y_thresholds_))
         most = max(2, *map(len, knots))

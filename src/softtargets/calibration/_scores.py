@@ -218,7 +218,7 @@ def choose_logit_norm(
         raise fail("candidates", "at least one p", "none", "omit the argument for the default ones")
     for p in candidates:
         _check_order(p)
-    rows = examples(logits, labels, mask, ignore_index, class_dim)
+    rows = examples(logits, labels, mask, ignore_index, class_dim, soft=False)
     areas = [
         metrics.aurc(logits=rows.logits, labels=rows.labels, scores=logit_normalized(rows.logits, p))
         for p in candidates

@@ -26,8 +26,9 @@ class Found:
 class TemperatureNLL:
     """The mean NLL of labels after a transition as a function of log T, with its slope and curvature, all float64.
 
-    Let q be the posterior of the clean class given the observed label (without noise, the label itself), b = 1/T and d
-    the logits. The derivatives in b are NLL' = E_p[d] - E_q[d] and NLL'' = Var_p[d] - Var_q[d].
+    Let q be the posterior of the clean class given the observed label (without noise, the label itself, or the
+    distribution of a soft label), b = 1/T and d the logits. The derivatives in b are NLL' = E_p[d] - E_q[d] and
+    NLL'' = Var_p[d] - Var_q[d], without noise Var_p[d].
     """
 
     def __init__(self, rows: Examples, log_columns: Tensor | None = None) -> None:
@@ -37,13 +38,15 @@ class TemperatureNLL:
         rows, inverse = self.rows, math.exp(-log_temperature)
         total = torch.zeros(3, dtype=torch.float64, device=rows.top.device)
         for chunk in rows.chunks():
-            shifted, labels = rows.shifted(chunk), rows.labels[chunk]
+            shifted = rows.shifted(chunk)
             sums = _moments(shifted, shifted * inverse)
             if self.log_columns is None:
-                given = shifted.gather(1, labels[:, None])[:, 0]
+                given = rows.expected(chunk, shifted)
                 total += torch.stack([(sums[0] - inverse * given).sum(), (sums[1] - given).sum(), sums[2].sum()])
             else:
-                posterior = _moments(shifted, (shifted * inverse).add_(self.log_columns[labels]), normalise=True)
+                posterior = _moments(
+                    shifted, (shifted * inverse).add_(self.log_columns[rows.labels[chunk]]), normalise=True
+                )
                 total += (sums - posterior).sum(1)
         value, slope, curvature = (total / len(rows)).tolist()
         return value, -inverse * slope, inverse * (inverse * curvature + slope)

@@ -30,14 +30,17 @@ class TemperatureScaling(Calibrator):
 
     mean_i -log (A^T softmax(z_i / T))[label_i],  A = `transition`, or the identity
 
+    With soft labels q, such as votes of several annotators, it is the mean of sum_k -q_ik log softmax(z_i / T)_k. A
+    temperature fitted on the most frequent label instead makes the predictions more confident than the annotators are.
+
     Without a transition matrix the objective is convex in 1 / T and has one minimum. It is found by Newton steps in
     log T within a bracket, with all sums in float64. The starting point comes from samples of the rows, so that about
     three passes over all rows suffice.
 
     Buffers: `temperature` () float64; `converged` () bool, False before the fit and if the fit ended at a bound;
-    `left_out` () int64, number of rows whose label has the logit -inf (or can only come from classes with logit -inf).
-    Such labels have probability 0 at every T and do not take part in the fit. The buffers move, save and export with a
-    model; ``module.half()`` leaves them unchanged.
+    `left_out` () int64, number of rows whose label has the logit -inf (or can only come from classes with logit -inf;
+    of a soft label, any class with a probability above 0). Such labels have probability 0 at every T and do not take
+    part in the fit. The buffers move, save and export with a model; ``module.half()`` leaves them unchanged.
 
     Args:
         temperature: T, a number above 0. Values above 1 make predictions less confident. Default: set by `fit`.
@@ -47,7 +50,8 @@ class TemperatureScaling(Calibrator):
     Special cases:
         temperature=1 gives log_softmax; if every label has the largest logit of its row, T ends at the lower bound with
         converged=False; if the labels are predicted no better than by chance, T ends at the upper bound with
-        converged=False; if all logits of each row are equal, T = 1 with converged=False.
+        converged=False; if all logits of each row are equal, T = 1 with converged=False; one vote per example gives the
+        T of these labels.
 
     Limitations:
         Noisy labels make T too high. If the noise is known, pass `transition` to `fit`; T is then that of clean labels.
@@ -97,8 +101,9 @@ class TemperatureScaling(Calibrator):
 
         Args:
             logits: (..., K) float, of examples that the model was not trained on; -inf for masked classes.
-            labels: (...) integers in [0, K).
-            transition: noise of the labels, Transition or (K, K) float; row = clean class, column = observed class,
+            labels: (...) integers in [0, K), or (..., K) soft labels: votes (whole numbers) or probabilities that sum
+                to 1. Votes are divided by their sum, so that every example has the same weight.
+            transition: noise of hard labels, Transition or (K, K) float; row = clean class, column = observed class,
                 rows sum to 1. Default: the labels are clean.
             mask: (...) bool, True for rows to include; other rows are not checked. Default: all rows.
             ignore_index: rows with this label are left out.
@@ -108,11 +113,16 @@ class TemperatureScaling(Calibrator):
             self, moved to the device of the logits.
 
         Raises:
-            ValueError: if shapes differ, a label is out of range, a row has NaN, +inf or no finite logit (first bad row
-                named), or no row is left. The calibrator then stays unchanged.
-            TypeError: if logits are not floating-point, labels not integers, or mask not bool.
+            ValueError: if shapes differ, a label is out of range, soft labels are negative, sum to 0 or are neither
+                whole numbers nor probabilities, a row has NaN, +inf or no finite logit (first bad row named), no row is
+                left, or `transition` is given for soft labels. The calibrator then stays unchanged.
+            TypeError: if logits are not floating-point, labels neither integers nor one number per class, or mask not
+                bool.
         """
         rows = examples(logits, labels, mask, ignore_index, class_dim)
+        if transition is not None and rows.soft is not None:
+            remedy = "omit transition, or pass one label per row"
+            raise fail("transition", "hard labels, whose noise it describes", "soft labels", remedy)
         return self._fit(rows, columns=None if transition is None else _log_columns(transition, rows))
 
     def _solve(self, rows: Examples, columns: Tensor | None = None) -> dict[str, Tensor | float]:

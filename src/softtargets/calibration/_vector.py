@@ -24,7 +24,9 @@ class VectorScaling(Calibrator):
 
     mean_i -log softmax(scale * z_i + bias)[label_i]
 
-    The objective is convex. L-BFGS in float64 starts from the temperature fitted on the same rows, so that the result
+    or its mean under soft labels.
+
+    This objective is convex. L-BFGS in float64 starts from the temperature fitted on the same rows, so that the result
     is never worse on them.
 
     Buffers: `scale` (K,) and `bias` (K,) float64, where the biases sum to 0, since a common bias has no effect;
@@ -67,7 +69,7 @@ class VectorScaling(Calibrator):
 
     def _solve(self, rows: Examples) -> dict[str, Tensor | float]:
         kept = rows.kept()
-        start = TemperatureScaling().fit(kept.logits, kept.labels)
+        start = TemperatureScaling().fit(kept.logits, kept.given)
         # if a common scale already grows without bound, so do several scales
         unbounded = bool(start.temperature < 1) and not bool(start.converged)
         weights, converged = _minimise(
@@ -131,14 +133,18 @@ def _root_mean_square(rows: Examples) -> float:
 
 
 def _objective(rows: Examples, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean NLL and its (2, K) gradient: p - onehot(label) times the logits, and times 1."""
+    """Return the mean NLL and its (2, K) gradient: p minus the label (as one-hot) times the logits, and times 1."""
     value, gradient = torch.zeros_like(rows.top[:1]), torch.zeros_like(weights)
     for chunk in rows.chunks():
-        logits, labels = rows.logits[chunk].double(), rows.labels[chunk, None]
+        logits = rows.logits[chunk].double()
         masked = logits == -torch.inf
         logits = logits.masked_fill(masked, 0.0)
         log_probs = (logits * weights[0] + weights[1]).masked_fill_(masked, -torch.inf).log_softmax(-1)
-        value -= log_probs.gather(1, labels).sum()
-        residual = log_probs.exp_().scatter_add_(1, labels, torch.full_like(log_probs[:, :1], -1.0))
+        value -= rows.expected(chunk, log_probs).sum()
+        if rows.soft is None:
+            ones = torch.full_like(log_probs[:, :1], -1.0)
+            residual = log_probs.exp_().scatter_add_(1, rows.labels[chunk, None], ones)
+        else:
+            residual = log_probs.exp_() - rows.soft[chunk]
         gradient += torch.stack([(residual * logits).sum(0), residual.sum(0)])
     return value[0] / len(rows), gradient / len(rows)

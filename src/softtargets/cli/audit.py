@@ -77,6 +77,13 @@ def audit(
             "at random. They correct the noise rate.",
         ),
     ] = None,
+    annotators: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE:COLUMN,...",
+            help="Labels of several annotators: their agreement and the error rate of each are estimated too.",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed of the folds, models and intervals.")
     ] = 0,
@@ -105,6 +112,7 @@ def audit(
         folds=folds,
         epochs=epochs,
         trusted=trusted,
+        annotators=annotators,
         seed=seed,
         top=top,
         reports=Path("reports"),
@@ -170,4 +178,12 @@ def show_audit(results: "AuditResults") -> list[str]:
         clean, observed = (" ".join(names[index].split()) for index in (pair.clean, pair.observed))
         lines.append(f"  {clean} -> {observed}: {pair.count.estimate:,.0f}")
     lines.append(f"suspects: {len(suspects):,} labels that are most probably wrong")
+    if results.annotators is not None:
+        alpha = results.annotators.alpha
+        lines.append(f"annotators: Krippendorff's alpha {alpha.estimate:.3f} ({alpha.low:.3f} to {alpha.high:.3f})")
+        for one in results.annotators.annotators:
+            wrong = one.error_rate
+            lines.append(
+                f"  {one.name}: {100 * wrong.estimate:.1f} % wrong ({100 * wrong.low:.1f} to {100 * wrong.high:.1f})"
+            )
     return [*lines, advice, f"page: {results.page}"]

@@ -15,6 +15,7 @@ from softtargets.evaluate.inputs import OnRows, read_blocks, units_of
 from softtargets.evaluate.sample import LEAST, RowSample
 from softtargets.evaluate.suite import MetricSuite
 from softtargets.evaluate.tokens.ranges import TokenBins, TokenPartition, TokenSuites
+from softtargets.evaluate.votes.suite import VoteSuite
 from softtargets.metrics.arguments import Kind
 from softtargets.metrics.groups import group_of
 
@@ -77,6 +78,21 @@ class PositionTemperatures:
 
 
 @dataclass(frozen=True, eq=False)
+class CalibratedVotes:
+    """Scores of one model against votes after temperature scaling.
+
+    Args:
+        temperatures: temperatures fitted on the votes.
+        suite: scores after these.
+        by_majority: scores after the temperatures that are fitted on the most frequent class of each row.
+    """
+
+    temperatures: FoldTemperatures
+    suite: VoteSuite
+    by_majority: VoteSuite
+
+
+@dataclass(frozen=True, eq=False)
 class CalibratedModel:
     """One model after the second pass.
 
@@ -86,14 +102,16 @@ class CalibratedModel:
         tokens: the metrics by position and frequency; None for single examples.
         by_position: the effect of a temperature for each range of positions; None for single examples, and if no range
             has enough tokens.
+        votes: the scores against votes; None for hard labels.
     """
 
     temperatures: FoldTemperatures
     suite: MetricSuite
     tokens: TokenSuites | None = None
     by_position: PositionTemperatures | None = None
+    votes: CalibratedVotes | None = None
 
-    def update(self, values: Tensor, labels: Tensor, ids: Tensor) -> None:
+    def update(self, values: Tensor, labels: Tensor, ids: Tensor, soft: Tensor | None = None) -> None:
         """Scale (n, K) predictions, and add them to the metrics."""
         scaled = self.temperatures.logits(values, ids)
         self.suite.update(scaled, "logits", labels, units_of(ids, self.temperatures.positions))
@@ -101,6 +119,9 @@ class CalibratedModel:
             self.tokens.update(scaled, "logits", labels, ids)
         if self.by_position is not None:
             self.by_position.update(values, labels, ids)
+        if self.votes is not None and soft is not None:
+            self.votes.suite.update(self.votes.temperatures.logits(values, ids), "logits", soft, ids)
+            self.votes.by_majority.update(scaled, "logits", soft, ids)
 
 
 def calibrate(
@@ -128,7 +149,7 @@ def calibrate(
     for block in read_blocks(sources, "evaluating temperatures", on_rows, total):
         for values, one in zip(block.values, scaled, strict=True):
             if one is not None:
-                one.update(values, block.labels, block.ids)
+                one.update(values, block.labels, block.ids, block.soft)
     return scaled
 
 
@@ -140,20 +161,32 @@ def _fitted(model: AccumulatedModel, seed: int, draws: int) -> CalibratedModel |
         return None
     suite = MetricSuite(num_classes, seed, draws=draws, tokens=tokens is not None, names=AFTER_SCALING)
     if tokens is None:
-        return CalibratedModel(fitted, suite)
+        return CalibratedModel(fitted, suite, votes=_fitted_on_votes(model, seed, draws))
     by_position = fit_by_position(model.sample, fitted, tokens.bins, draws=draws)
     return CalibratedModel(fitted, suite, TokenSuites(tokens.bins, seed, draws=draws), by_position)
 
 
-def fit_temperatures(sample: RowSample, positions: int | None) -> FoldTemperatures | None:
-    """Fit a temperature for each fold; None if the sample is too small."""
+def _fitted_on_votes(model: AccumulatedModel, seed: int, draws: int) -> CalibratedVotes | None:
+    fitted = None if model.votes is None else fit_temperatures(model.sample, None, soft=True)
+    return fitted and CalibratedVotes(fitted, VoteSuite(seed, draws=draws), VoteSuite(seed, draws=draws))
+
+
+def fit_temperatures(sample: RowSample, positions: int | None, *, soft: bool = False) -> FoldTemperatures | None:
+    """Fit a temperature for each fold; None if the sample is too small.
+
+    Args:
+        sample: the rows to fit on.
+        positions: L if the rows are the tokens of sequences, else None.
+        soft: whether to fit on the distributions of the labels, which the sample must have.
+    """
     if len(sample) < LEAST:
         return None
     values, labels, ids = sample.rows()
     logits, folds = as_logits(values, sample.kind), fold_of(units_of(ids, positions), sample.seed)
     if len(folds.unique()) < 2:
         return None
-    fitted = [TemperatureScaling().fit(logits, labels, mask=folds != fold) for fold in range(FOLDS)]
+    given = sample.soft() if soft else labels
+    fitted = [TemperatureScaling().fit(logits, given, mask=folds != fold) for fold in range(FOLDS)]
     return FoldTemperatures(
         sample.kind,
         sample.seed,

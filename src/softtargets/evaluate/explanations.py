@@ -15,8 +15,10 @@ _TOKENS = (
 )
 
 
-def assumptions(*, tokens: bool) -> tuple[str, ...]:
+def assumptions(*, tokens: bool, votes: bool = False) -> tuple[str, ...]:
     """Return the assumptions of an evaluation in sentences."""
+    if votes:
+        return _ASSUMED[1:]
     return (*_ASSUMED, _TOKENS if tokens else _ROWS)
 
 

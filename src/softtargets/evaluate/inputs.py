@@ -46,11 +46,13 @@ class RowBlock:
         labels: (n,) int64, the same for all models.
         ids: (n,) int64, increasing: the index of each row among all rows, or of each token among all tokens, including
             those that are not evaluated.
+        soft: (n, K) float64, the distribution of the label of each row; None for hard labels.
     """
 
     values: tuple[Tensor, ...]
     labels: Tensor
     ids: Tensor
+    soft: Tensor | None = None
 
 
 def units_of(ids: Tensor, positions: int | None) -> Tensor:
@@ -99,7 +101,7 @@ def open_arrays(
 
     Args:
         probs, logits: (N, K) or (N, L, K) values of the main model; one of the two.
-        labels: (N,) or (N, L) labels of all models.
+        labels: (N,) or (N, L) labels of all models, or (N, K) soft labels.
         against: values of the other models by name, of the same kind.
         name: name of the main model.
         class_names: K names, or None.
@@ -120,7 +122,7 @@ def open_arrays(
         alike = main.positions is not None and _leading(values) == (len(main) // main.positions, main.positions)
         beside = {"labels": labels, "mask": mask} if alike else {}
         found = predictions_of(**{main.kind: values}, **beside, argument=f"against[{other!r}]", sequences=True)
-        data = replace(found, labels=main.labels, class_names=main.class_names)
+        data = replace(found, labels=main.labels, class_names=main.class_names, soft=main.soft)
         sources.append(PredictionSource(other, data))
     _require_one_problem(sources)
     return tuple(sources)
@@ -201,7 +203,7 @@ def _block(parts: Sequence[tuple[PredictionChunk, slice]], first_row: int) -> Ro
     values, ids = tuple(chunk.values[rows] for chunk, rows in parts), torch.arange(first_row, first_row + len(labels))
     kept = labels != IGNORED
     if bool(kept.all()):
-        return RowBlock(values, labels, ids)
+        return RowBlock(values, labels, ids, _soft(parts))
     return RowBlock(tuple(some[kept] for some in values), labels[kept], ids[kept])
 
 
@@ -231,6 +233,21 @@ def _labels(parts: Sequence[tuple[PredictionChunk, slice]]) -> Tensor:
             got = f"{int(its_labels[row])} in {_place(*other, row)}"
             raise fail("against", required, got, "compare predictions of the same rows, in the same order")
     return labels
+
+
+def _soft(parts: Sequence[tuple[PredictionChunk, slice]]) -> Tensor | None:
+    """Return the distributions of the labels of some rows, after checking that all models with votes have the same."""
+    known = [(part, part[0].soft[part[1]]) for part in parts if part[0].soft is not None]
+    if not known:
+        return None
+    part, soft = known[0]
+    for other, its_soft in known[1:]:
+        differs = first_bad(((its_soft - soft).abs() > 1e-6).any(1))
+        if differs is not None:
+            row = differs[0]
+            required, got = f"the votes of the other model in {_place(*part, row)}", f"others in {_place(*other, row)}"
+            raise fail("against", required, got, "compare predictions of the same rows, in the same order")
+    return soft
 
 
 def _place(chunk: PredictionChunk, rows: slice, row: int) -> str:

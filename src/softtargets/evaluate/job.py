@@ -30,6 +30,7 @@ from softtargets.evaluate.suite import CONFIDENCE, DRAWS
 from softtargets.evaluate.tokens.findings import TOKENS_RULE, find_tokens
 from softtargets.evaluate.tokens.labels import count_labels, given_counts
 from softtargets.evaluate.tokens.ranges import TokenBins
+from softtargets.evaluate.votes.evaluated import find_votes, vote_notes
 from softtargets.report.folders import read_folder
 
 PathsLike = str | Path | Sequence[str | Path]
@@ -91,10 +92,12 @@ def evaluate_predictions(
     temperatures are evaluated on other sequences than they are fitted on.
 
     Args:
-        probs: (N, K) or (N, L, K) probabilities, a NumPy array or a tensor; rows sum to 1. With `predictions`: name of
+        probs: (N, K) or (N, L, K) probabilities, a NumPy array or a tensor; rows sum to 1. (N,): those of class 1 of
+            two. With `predictions`: name of
             the array or columns of probabilities.
-        labels: (N,) or (N, L) class indices in [0, K); -100 for tokens to ignore. With `predictions`: name of the array
-            or column.
+        labels: (N,) or (N, L) class indices in [0, K); -100 for tokens to ignore. (N, K): votes of several annotators
+            (whole numbers) or distributions that sum to 1; the page then also shows the expected scores against them.
+            With `predictions`: name of the array or column, or the common part of columns such as ``votes_cat``.
         logits: (N, K) or (N, L, K) logits, instead of `probs`. With `predictions`: name of the array or columns.
         mask: (N, L) bool, or 0 and 1; false or 0 for tokens to ignore. With `predictions`: name of the array; an array
             named "mask" is used if there is one.
@@ -182,7 +185,7 @@ def _evaluate(
     differences = compare_models(accumulated)
     return EvaluationResults(
         command=command,
-        findings=(*find(models, differences, CONFIDENCE), *find_tokens(models[0])),
+        findings=(*find_votes(models[0]), *find(models, differences, CONFIDENCE), *find_tokens(models[0])),
         models=models,
         num_classes=sources[0].data.num_classes,
         confidence=CONFIDENCE,
@@ -193,7 +196,8 @@ def _evaluate(
         tokens_rule="" if bins is None else TOKENS_RULE,
         class_names=next((s.data.class_names for s in sources if s.data.class_names), ()),
         differences=differences,
-        notes=assumptions(tokens=bins is not None),
+        notes=(*vote_notes(models[0]), *assumptions(tokens=bins is not None, votes=models[0].votes is not None)),
+        vote_rows=accumulated[0].recorder and accumulated[0].recorder.rows(),
         versions={
             "softtargets": package_version(),
             "torch": version("torch"),

@@ -12,6 +12,7 @@ from softtargets.evaluate.sample import LEAST
 from softtargets.evaluate.suite import SHARES
 from softtargets.evaluate.tokens.evaluated import evaluate_tokens, token_notes
 from softtargets.evaluate.tokens.labels import LabelCounts
+from softtargets.evaluate.votes.evaluated import evaluate_votes
 from softtargets.report.encoding import printable
 
 _TOO_FEW = f"Fitting a temperature requires at least {LEAST} {{}} whose label has a probability above 0."
@@ -38,6 +39,8 @@ def evaluate_models(
         if labels is not None:
             tokens = evaluate_tokens(model, after, labels, counted_in)
             one = replace(one, tokens=tokens, notes=(*token_notes(model, labels), *one.notes))
+        if model.votes is not None:
+            one = replace(one, votes=evaluate_votes(model, after))
         found.append(one)
     return tuple(found)
 

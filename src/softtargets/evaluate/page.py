@@ -14,6 +14,7 @@ from softtargets.evaluate.results import ClassEvaluation, EvaluatedModel, Evalua
 from softtargets.evaluate.text import temperatures_of
 from softtargets.evaluate.tokens.page import shown_tokens
 from softtargets.evaluate.values import BETTER, WORSE, IntervalEnds, MetricValue
+from softtargets.evaluate.votes.page import entropy_cells, shown_votes, votes_csv
 from softtargets.report import numbers
 from softtargets.report.drawing import Drawing
 from softtargets.report.frame import data_uri, put, render
@@ -55,16 +56,19 @@ def write_page(results: EvaluationResults, folder: Path) -> Path:
 def build(results: EvaluationResults) -> dict[str, bytes]:
     """Return all files by name, the page last; equal results give equal bytes."""
     of_tokens = {} if results.main.tokens is None else {"tokens.csv": tokens_csv(results)}
+    of_votes = {} if results.vote_rows is None else {"votes.csv": votes_csv(results)}
     return {
         "classes.csv": classes_csv(results),
         **of_tokens,
+        **of_votes,
         "evaluation.json": as_json(results),
         "index.html": _page(results).encode(),
     }
 
 
 def _page(results: EvaluationResults) -> str:
-    metric_notes, difference_notes, change_notes, token_notes = (Footnotes() for _ in range(4))
+    metric_notes, difference_notes, change_notes, token_notes, vote_notes = (Footnotes() for _ in range(5))
+    votes = results.main.votes
     groups = _metric_groups(results, metric_notes)
     worst = sorted(enumerate(results.main.classes), key=_upper_recall if results.main.tokens is None else _frequency)
     below = [(index, row) for index, row in worst if row.significantly_worse]
@@ -90,6 +94,9 @@ def _page(results: EvaluationResults) -> str:
         "tokens": [shown_tokens(results, place, _figure, token_notes) for place in range(len(results.models))],
         "token_notes": token_notes.marks,
         "least_of_range": LEAST_OF_RANGE,
+        "votes": [shown_votes(model, vote_notes) for model in results.models],
+        "vote_notes": vote_notes.marks,
+        "entropies": entropy_cells(votes, results.num_classes) if votes else (),
     }
     # needed by macros in the same file as the icons, not by this page
     filters = {"percent": _percent, "span": _span, "p_value": _p_value, "tied": _tied, "named": str}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from softtargets.evaluate.curves import ConfidenceHistogram, ReliabilityDiagram, RiskCurve
 from softtargets.evaluate.tokens.results import TokenEvaluation
 from softtargets.evaluate.values import IntervalEnds, MetricDifference, MetricValue
+from softtargets.evaluate.votes.results import VoteEvaluation, VoteRows
 from softtargets.report.encoding import finite
 from softtargets.report.numbers import count
 
@@ -105,6 +106,8 @@ class EvaluatedModel:
         no_temperature: a sentence, or empty text.
         notes: remarks on these predictions.
         tokens: the tokens by position and frequency if the rows are the tokens of sequences, else None.
+        votes: scores against votes; None for hard labels. All other fields are those of the most frequent class of each
+            row.
     """
 
     name: str
@@ -121,6 +124,7 @@ class EvaluatedModel:
     no_temperature: str = ""
     notes: tuple[str, ...] = ()
     tokens: TokenEvaluation | None = None
+    votes: VoteEvaluation | None = None
 
     def metric(self, name: str) -> MetricValue | None:
         """Return a metric; None if it was not computed."""
@@ -143,6 +147,7 @@ class EvaluatedModel:
             "classes": [{**asdict(row), "precision": row.precision} for row in self.classes],
             "notes": list(self.notes),
             **({} if self.tokens is None else {"tokens": self.tokens.to_dict()}),
+            **({} if self.votes is None else {"votes": self.votes.to_dict()}),
         }
 
 
@@ -181,6 +186,7 @@ class EvaluationResults:
         differences: for each other model, the metrics in the order of `METRICS`; empty for one model.
         notes: assumptions that a reader must know.
         versions: versions of the packages.
+        vote_rows: what ``votes.csv`` lists for each row; None for hard labels.
         page: path of the page; None if none was written.
     """
 
@@ -198,6 +204,7 @@ class EvaluationResults:
     differences: tuple[MetricDifference, ...] = ()
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict, hash=False)
+    vote_rows: VoteRows | None = field(default=None, compare=False)
     page: Path | None = None
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from softtargets.metrics._classification import *
 from softtargets.metrics._collection import *
 from softtargets.metrics._ece import *
 from softtargets.metrics._interval import *
+from softtargets.metrics._label_uncertainty import *
 from softtargets.metrics._ranking import *
 from softtargets.metrics._risk_counts import *
 from softtargets.metrics._selective import *

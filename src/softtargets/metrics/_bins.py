@@ -21,7 +21,8 @@ class Bins(TensorResult):
         count: (B,) int64, number of examples. `count`, `confidence` and `correct` are (K, B) for class-wise bins, which
             bin the probability of each class.
         confidence: (B,) float64, sums of the confidences.
-        correct: (B,) int64, number of right predictions; for class-wise bins, of examples with the label k.
+        correct: (B,) int64, number of right predictions; for class-wise bins, of examples with the label k. With soft
+            labels float64, sums of the probability of the label.
     """
 
     edges: Tensor

@@ -33,9 +33,10 @@ class Brier(Accumulator):
     def _fields(self, num_classes: int) -> dict[str, Field]:
         return {"brier": Field(real=True)}
 
+    _soft_fields = _fields
+
     def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
-        of_label = rows.probs.gather(1, rows.labels[:, None])[:, 0]
-        sums.add("brier", group, None, sum_of_rows(rows.probs.square()) - 2 * of_label + 1)
+        sums.add("brier", group, None, sum_of_rows(rows.probs.square()) - 2 * rows.expected(rows.probs) + 1)
 
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         return totals["brier"] / totals["rows"]
@@ -134,16 +135,22 @@ def brier(
     ignore_index: int = -100,
     class_dim: int = -1,
 ) -> Tensor:
-    """Brier score: mean squared difference of probabilities and hard labels, summed over all classes.
+    """Brier score: mean squared difference of probabilities and labels, summed over all classes.
 
     mean_i sum_k (p_ik - [k = labels[i]]) ** 2        # Brier 1950
+    mean_i sum_k (p_ik - q_ik) ** 2 + q_ik (1 - q_ik)        for soft labels q
+
+    With soft labels, this is the expected score of a label drawn from the distribution of the example. Its minimum over
+    all predictions, sum_k q_ik (1 - q_ik), is `brier` of :func:`label_uncertainty`; the rest is the squared distance of
+    the predictions from the distributions.
 
     For two classes this is twice scikit-learn's score for binary labels, which counts only one class.
 
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
-        labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
+        labels: (...) integers in [0, K), or (..., K) soft labels: votes (whole numbers) or probabilities that sum to 1.
+            Votes are divided by their sum, so that every example has the same weight.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
@@ -153,12 +160,14 @@ def brier(
 
     Raises:
         ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
-            label is out of range (first bad row named), or no row is left.
-        TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
-            bool.
+            label is out of range, soft labels are negative, sum to 0, or are neither whole numbers nor probabilities
+            (first bad row named), or no row is left.
+        TypeError: if an argument is missing, predictions are not floating-point, labels neither integers nor one
+            number per class, or mask not bool.
 
     Special cases:
-        certain and right gives 0; certain and wrong gives 2; uniform gives 1 - 1 / K.
+        certain and right gives 0; certain and wrong gives 2; uniform gives 1 - 1 / K; one vote per example gives the
+        score of these labels.
 
     Aliases:
         brier_score_loss; brier_score; quadratic score; Brier score; multiclass_brier_score
@@ -167,7 +176,8 @@ def brier(
         >>> float(brier(torch.tensor([[0.75, 0.25]]), torch.tensor([0])))       # .25^2 + .25^2
         0.125
     """
-    read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
+    options: RowOptions = {"mask": mask, "ignore_index": ignore_index, "class_dim": class_dim}
+    read = chunks(probs, labels, logits=logits, soft=True, **options)
     return gather(Brier(), read).compute()
 
 
@@ -217,9 +227,9 @@ def brier_decomposition(
     bin below it.
 
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
         labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from softtargets._arrays import ArrayLike, array_function
 from softtargets.metrics._bins import Bins
-from softtargets.metrics._ece import ECE, Binning, Norm, check_settings, error_of, of_classes
-from softtargets.metrics._equal_masses import gathered, with_ends
+from softtargets.metrics._ece import ECE, Binning, Norm, check_settings, error_of, of_outcomes
+from softtargets.metrics._equal_masses import Sums, gathered, with_ends
 from softtargets.metrics.accumulators import gather
 from softtargets.metrics.arguments import REQUIRED, RowOptions, nothing_left
 from softtargets.metrics.rows import RowReader, chunks
@@ -56,9 +56,10 @@ def reliability_bins(
     """Reliability diagram: bin predictions by confidence, the largest probability of each row.
 
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
-        labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
+        labels: (...) integers in [0, K), or (..., K) soft labels: votes (whole numbers) or probabilities that sum to 1.
+            Votes are divided by their sum, so that every example has the same weight.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
@@ -67,13 +68,15 @@ def reliability_bins(
         classwise: whether to bin the probability of every class instead, each against whether the label is that class.
 
     Returns:
-        Bins; class-wise with a leading axis of K.
+        Bins; class-wise with a leading axis of K. With soft labels, `correct` has the sums of the probability that the
+        predicted class (or the class) is the label, float64.
 
     Raises:
         ValueError: if both `probs` and `logits` are given, shapes differ, a row is not a probability distribution, a
-            label is out of range (first bad row named), or no row is left, or n_bins < 1.
-        TypeError: if an argument is missing, predictions are not floating-point, labels not integers, or mask not
-            bool.
+            label is out of range, soft labels are negative, sum to 0, or are neither whole numbers nor probabilities
+            (first bad row named), or no row is left, or n_bins < 1.
+        TypeError: if an argument is missing, predictions are not floating-point, labels neither integers nor one
+            number per class, or mask not bool.
 
     Aliases:
         calibration_curve; reliability_diagram; CalibrationDisplay; reliability diagram
@@ -83,7 +86,8 @@ def reliability_bins(
         Bins(n_bins=2, examples=2)
     """
     check_settings(n_bins, "l1", binning, False)
-    read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
+    options: RowOptions = {"mask": mask, "ignore_index": ignore_index, "class_dim": class_dim}
+    read = chunks(probs, labels, logits=logits, soft=True, **options)
     return _binned(read, n_bins, binning, classwise)
 
 
@@ -144,10 +148,16 @@ def ece(
     example. A negative sum counts as 0 (Kumar et al. 2019, debiased estimator), and with classwise=True the sum of each
     class is clipped in this way, as in the authors' code.
 
+    With soft labels q, an example is right with probability q_ik for the predicted class k: accuracy_b is the mean of
+    these probabilities, the expected accuracy against one annotator, and class-wise the mean of q_ik. Predictions that
+    equal the distributions of the labels have an error of 0. debiased=True then subtracts their variance in the bin,
+    divided by n_b - 1.
+
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
-        labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
+        labels: (...) integers in [0, K), or (..., K) soft labels: votes (whole numbers) or probabilities that sum to 1.
+            Votes are divided by their sum, so that every example has the same weight.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
@@ -165,7 +175,8 @@ def ece(
         TypeError: as :func:`reliability_bins`.
 
     Special cases:
-        certain and always right gives 0; certain and always wrong gives 1.
+        certain and always right gives 0; certain and always wrong gives 1; one vote per example gives the ECE of these
+        labels; predictions equal to the soft labels give 0.
 
     When to use:
         To compare with published numbers, with their number of bins; 15 is usual.
@@ -183,23 +194,37 @@ def ece(
         >>> probs = torch.tensor([[0.75, 0.25], [0.75, 0.25]])
         >>> float(ece(probs, torch.tensor([0, 1])))  # confidence .75, accuracy .5
         0.25
+        >>> float(ece(probs, torch.tensor([[3, 1], [1, 1]])))  # confidence .75, expected accuracy (.75 + .5) / 2
+        0.125
     """
     check_settings(n_bins, norm, binning, debiased)
-    read = chunks(probs, labels, logits=logits, mask=mask, ignore_index=ignore_index, class_dim=class_dim)
-    table = _binned(read, n_bins, binning, classwise)
-    sums = table.count.double(), table.confidence, table.correct.double()
-    return error_of(*sums, norm=norm, classwise=classwise, debiased=debiased)
+    options: RowOptions = {"mask": mask, "ignore_index": ignore_index, "class_dim": class_dim}
+    read = chunks(probs, labels, logits=logits, soft=True, **options)
+    if binning != "mass":
+        return gather(ECE(n_bins=n_bins, norm=norm, classwise=classwise, debiased=debiased), read).compute()
+    _, sums = _equal_masses(read, n_bins, classwise)
+    return error_of(sums, norm=norm, classwise=classwise, debiased=debiased)
 
 
 def _binned(read: RowReader, n_bins: int, binning: Binning, classwise: bool) -> Bins:
     if binning != "mass":
         return gather(ECE(n_bins=n_bins, binning=binning, classwise=classwise), read).reliability()
-    parts = [of_classes(rows) if classwise else (rows.confidence[:, None], rows.correct[:, None]) for rows in read]
+    edges, sums = _equal_masses(read, n_bins, classwise)
+    count, confidence, correct = sums[:3]
+    return Bins(edges, count.long(), confidence, correct if read.soft else correct.long())
+
+
+def _equal_masses(read: RowReader, n_bins: int, classwise: bool) -> tuple[Tensor, Sums]:
+    """Return the edges of bins of equal mass, and their sums."""
+    parts = [of_outcomes(rows, classwise) for rows in read]
     if not parts:
         raise nothing_left("reliability_bins")
-    confidence, correct = (torch.cat(column).T for column in zip(*parts, strict=True))
-    confidence, order = confidence.sort(-1)
-    sums = torch.ones_like(confidence), confidence, correct.double().gather(-1, order)
-    cuts, sums = gathered(confidence, sums, n_bins)
-    edges, count, confidence, correct = (part if classwise else part[0] for part in (with_ends(cuts), *sums))
-    return Bins(edges, count.long(), confidence, correct.long())
+    confidence, correct = (torch.cat(column).double() for column in zip(*parts, strict=True))
+    if not classwise:
+        confidence, correct = confidence[:, None], correct[:, None]
+    confidence, order = confidence.T.sort(-1)
+    correct = correct.T.gather(-1, order)
+    squares = (correct.square(),) if read.soft else ()
+    cuts, sums = gathered(confidence, (torch.ones_like(confidence), confidence, correct, *squares), n_bins)
+    edges = with_ends(cuts)
+    return (edges, sums) if classwise else (edges[0], tuple(part[0] for part in sums))

@@ -54,7 +54,7 @@ class Collection:
     ) -> Self:
         """Add examples to every accumulator; arguments, result and errors are those of :meth:`Accumulator.update`."""
         options: dict[str, Any] = {"mask": mask, "ids": ids, "ignore_index": ignore_index, "class_dim": class_dim}
-        update_all(tuple(self.accumulators.values()), chunks(probs, labels, logits=logits, **options))
+        update_all(tuple(self.accumulators.values()), chunks(probs, labels, logits=logits, soft=True, **options))
         return self
 
     def merge(self, other: "Collection") -> Self:

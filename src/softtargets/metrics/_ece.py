@@ -7,8 +7,9 @@ from torch import Tensor
 
 from softtargets._checks import check_int
 from softtargets._errors import fail, unknown
+from softtargets._native.bin_sums import width_places
 from softtargets.metrics._bins import Bins, width_edges
-from softtargets.metrics._cells import NUM_CELLS
+from softtargets.metrics._cells import NUM_CELLS, cell_of
 from softtargets.metrics._equal_masses import Sums, cell_tops, gathered, limits, with_ends
 from softtargets.metrics.accumulators import Accumulator
 from softtargets.metrics.rows import Rows
@@ -75,11 +76,12 @@ class ECE(Accumulator):
         Raises:
             ValueError: if there are no examples.
         """
-        edges, sums = self._bins(self._totals())
-        count, confidence, correct = (part[0] for part in sums)
+        totals = self._totals()
+        edges, sums = self._bins(totals)
+        count, confidence, correct = (part[0] for part in sums[:3])
         if self.binning == "mass":
             edges = edges[0]
-        return Bins(edges, count.long(), confidence, correct.long())
+        return Bins(edges, count.long(), confidence, correct if "correct" in totals else correct.long())
 
     def bound(self) -> Tensor:
         """Return an upper bound on the difference between :meth:`compute` and :func:`ece` of the same examples.
@@ -98,18 +100,30 @@ class ECE(Accumulator):
         if self.binning == "width":
             return torch.full_like(value, ROUNDING)
         totals = self._totals()
-        count, confidence, correct = (part[0] for part in _sums(totals))
-        low, high = limits((count, confidence, correct), self.n_bins, norm=self.norm, debiased=self.debiased)
+        low, high = limits(
+            tuple(part[0] for part in _sums(totals)), self.n_bins, norm=self.norm, debiased=self.debiased
+        )
         return torch.maximum(high - value, value - low) + ROUNDING
 
     def _fields(self, num_classes: int) -> dict[str, Field]:
-        cells = (self.n_bins if self.binning == "width" else NUM_CELLS,)
-        shape = (num_classes, *cells) if self.classwise else cells
+        shape = self._shape(num_classes)
         # last axis: wrong and right predictions
         return {"count": Field((*shape, 2)), "confidence": Field(shape, real=True)}
 
+    def _soft_fields(self, num_classes: int) -> dict[str, Field]:
+        shape = self._shape(num_classes)
+        # correct: the probability of being right; squares: of it, whose sum gives the variance in a bin
+        real = ("confidence", "correct", *(("squares",) if self.debiased else ()))
+        return {"count": Field(shape), **{name: Field(shape, real=True) for name in real}}
+
+    def _shape(self, num_classes: int) -> tuple[int, ...]:
+        cells = (self.n_bins if self.binning == "width" else NUM_CELLS,)
+        return (num_classes, *cells) if self.classwise else cells
+
     def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
-        if self.classwise:
+        if rows.soft is not None:
+            self._add_soft(sums, rows, group)
+        elif self.classwise:
             sums.add_to_class_bins(group, rows.probs, rows.labels, counts="count", sums="confidence")
         elif self.binning == "width":
             sums.add_to_bins("count", "confidence", group, rows.top, rows.correct)
@@ -117,9 +131,22 @@ class ECE(Accumulator):
             sums.add("confidence", group, rows.cell, rows.confidence, most=1.0)
             sums.count("count", group, rows.cell * 2 + rows.correct)
 
+    def _add_soft(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
+        confidence, correct = of_outcomes(rows, self.classwise)
+        cell = cell_of(confidence.double()) if self.binning == "mass" else width_places(confidence, self.n_bins)
+        if self.classwise:
+            cell += torch.arange(rows.num_classes, device=cell.device) * self.n_bins
+            group = group[:, None].expand(cell.shape).reshape(-1)
+        cell, confidence, correct = (part.reshape(-1) for part in (cell, confidence, correct))
+        sums.count("count", group, cell)
+        sums.add("confidence", group, cell, confidence, most=1.0)
+        sums.add("correct", group, cell, correct, most=1.0)
+        if self.debiased:
+            sums.add("squares", group, cell, correct.square(), most=1.0)
+
     def _value(self, totals: dict[str, Tensor]) -> Tensor:
         _, sums = self._bins(totals)
-        return error_of(*sums, norm=self.norm, classwise=self.classwise, debiased=self.debiased)
+        return error_of(sums, norm=self.norm, classwise=self.classwise, debiased=self.debiased)
 
     def _bins(self, totals: dict[str, Tensor]) -> tuple[Tensor, Sums]:
         """Return the edges, and the counts, confidences and right predictions of each bin, (R, ..., B)."""
@@ -132,7 +159,9 @@ class ECE(Accumulator):
 
 
 def _sums(totals: dict[str, Tensor]) -> Sums:
-    """Return the counts, confidences and right predictions of each cell."""
+    """Return the counts, confidences and right predictions of each cell; for soft labels, also the squares."""
+    if "correct" in totals:
+        return tuple(totals[name] for name in ("count", "confidence", "correct", "squares") if name in totals)
     return totals["count"].sum(-1), totals["confidence"], totals["count"][..., 1]
 
 
@@ -149,16 +178,22 @@ def check_settings(n_bins: object, norm: object, binning: object, debiased: obje
         raise fail("debiased", "norm='l2', the norm for which the bias is known", f"norm='{norm}'", "pass norm='l2'")
 
 
-def of_classes(rows: Rows) -> tuple[Tensor, Tensor]:
-    """Return the probability of every class, and whether it is the label, (n, K)."""
+def of_outcomes(rows: Rows, classwise: bool) -> tuple[Tensor, Tensor]:
+    """Return the largest probability and whether its class is the label, (n,), or the same for every class, (n, K).
+
+    With soft labels, the second is the probability of it, float64.
+    """
+    if not classwise:
+        return rows.top, rows.hits()
+    if rows.soft is not None:
+        return rows.probs, rows.soft
     classes = torch.arange(rows.num_classes, device=rows.labels.device)
     return rows.probs, rows.labels[:, None] == classes
 
 
-def error_of(
-    count: Tensor, confidence: Tensor, correct: Tensor, *, norm: Norm, classwise: bool, debiased: bool
-) -> Tensor:
+def error_of(sums: Sums, *, norm: Norm, classwise: bool, debiased: bool) -> Tensor:
     """Return the calibration error, (R,), from sums of bins, (R, B) or class-wise (R, K, B), float64."""
+    count, confidence, correct = sums[:3]
     share = count / count.sum(-1, keepdim=True)
     # the gap of an empty bin is 0; the result is NaN if all bins are empty
     gap = torch.where(count > 0, (correct - confidence).abs() / count, 0.0 * share)
@@ -167,7 +202,11 @@ def error_of(
     terms = gap if norm == "l1" else gap.square()
     if debiased:
         accuracy = correct / count
-        terms = torch.where(count > 1, terms - accuracy * (1 - accuracy) / (count - 1), 0.0)
+        variance = accuracy * (1 - accuracy)
+        if len(sums) > 3:
+            # of the probabilities of being right, which are not only 0 and 1
+            variance = variance - (correct - sums[3]) / count
+        terms = torch.where(count > 1, terms - variance / (count - 1), 0.0)
     summed = (share * terms).sum(-1)
     if debiased:
         summed = summed.clamp(min=0)  # of each class, as in the code of Kumar et al., uncertainty-calibration

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from softtargets.metrics._cells import NUM_CELLS, cell_of
 
-# counts, sums of confidence, and right predictions, float64 of equal shapes
-Sums = tuple[Tensor, Tensor, Tensor]
+# counts, sums of confidence, and right predictions, float64 of equal shapes; with soft labels the sums of the
+# probability of being right, and of its square
+Sums = tuple[Tensor, ...]
 
 
 def gathered(keys: Tensor, sums: Sums, n_bins: int) -> tuple[Tensor, Sums]:
@@ -24,8 +25,7 @@ def gathered(keys: Tensor, sums: Sums, n_bins: int) -> tuple[Tensor, Sums]:
     """
     cuts = keys.gather(-1, torch.searchsorted(sums[0].cumsum(-1), _ranks(sums[0], n_bins)))
     place = torch.searchsorted(cuts, keys.contiguous())
-    count, confidence, correct = (part.new_zeros(len(part), n_bins).scatter_add(-1, place, part) for part in sums)
-    return cuts, (count, confidence, correct)
+    return cuts, tuple(part.new_zeros(len(part), n_bins).scatter_add(-1, place, part) for part in sums)
 
 
 def limits(cells: Sums, n_bins: int, *, norm: str, debiased: bool) -> tuple[Tensor, Tensor]:
@@ -33,7 +33,8 @@ def limits(cells: Sums, n_bins: int, *, norm: str, debiased: bool) -> tuple[Tens
 
     If a bin ends within a cell, the examples of the cell above that end are counted in the bin, although they belong to
     later ones. Their number is known, but not which examples they are. For a right prediction of the cell,
-    correct - confidence is at most 1 - (lower end of the cell); for a wrong one it is at least -(upper end).
+    correct - confidence is at most 1 - (lower end of the cell); for a wrong one it is at least -(upper end). The bounds
+    hold for soft labels too, where correct is the probability of being right: they are linear in it.
 
     Args:
         cells: sums of all cells, (NUM_CELLS,) float64.
@@ -44,7 +45,7 @@ def limits(cells: Sums, n_bins: int, *, norm: str, debiased: bool) -> tuple[Tens
     Returns:
         () float64 each.
     """
-    count, confidence, correct = cells
+    count, confidence, correct = cells[:3]
     keys = torch.arange(NUM_CELLS, device=count.device)
     (cut,), sums = gathered(keys[None], (count[None], confidence[None], correct[None]), n_bins)
     inside, surplus = sums[0][0], (sums[2] - sums[1])[0]

@@ -55,9 +55,9 @@ def risk_coverage(
     Predictions with equal scores are kept or rejected together: there is one point per distinct score.
 
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
         labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
@@ -112,9 +112,9 @@ def aurc(
     Tied scores contribute the mean over their orders.
 
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
         labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
@@ -170,9 +170,9 @@ def excess_aurc(
     large N, r + (1 - r) ln(1 - r) with r = E / N.
 
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
         labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
@@ -236,9 +236,9 @@ def coverage_at_risk(
     """Largest coverage at which the risk is at most `risk`, over all thresholds of the score; 0 if there is none.
 
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
         labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
@@ -290,9 +290,9 @@ def misclassification_auroc(
     Ties count one half.
 
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
         labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.

@@ -164,9 +164,9 @@ def smooth_ece(
     tried.
 
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
         labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.
@@ -219,9 +219,9 @@ def smooth_reliability(
     """Smooth reliability diagram: accuracy against confidence, smoothed with the kernel of :func:`smooth_ece`.
 
     Args:
-        probs: (..., K) float, probabilities; each row sums to 1.
+        probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
         labels: (...) integers in [0, K).
-        logits: (..., K) float, in place of `probs`.
+        logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
         mask: (...) bool, True for rows to include. Default: all rows.
         ignore_index: rows with this label are left out.
         class_dim: axis of the classes in `probs` or `logits`.

@@ -11,7 +11,7 @@ from torch import Tensor
 from softtargets._errors import fail, fail_type
 from softtargets.metrics.sums import Field, GroupedSums
 
-_HEADER = ("settings", "num_classes", "counted_ids", "rows_seen")
+_HEADER = ("settings", "num_classes", "counted_ids", "rows_seen", "soft_labels")
 
 
 @dataclass
@@ -23,22 +23,28 @@ class State:
         sums: counts and sums of the examples that are not left out.
         counted_ids: whether any example got its id by counting rows.
         rows_seen: number of all rows so far, including those that were left out: where counting continues.
+        soft: whether the labels of all rows are soft.
     """
 
     num_classes: int
     sums: GroupedSums
     counted_ids: bool = False
     rows_seen: int = 0
+    soft: bool = False
 
     def to_dict(self, settings: str) -> dict[str, Tensor]:
         """Return copies of the arrays, and the header as scalar tensors."""
-        header = (crc32(settings.encode()), self.num_classes, int(self.counted_ids), self.rows_seen)
+        header = (crc32(settings.encode()), self.num_classes, int(self.counted_ids), self.rows_seen, int(self.soft))
         arrays = {name: array.clone() for name, array in self.sums.arrays().items()}
         return arrays | {name: torch.tensor(number) for name, number in zip(_HEADER, header, strict=True)}
 
     @classmethod
     def from_dict(
-        cls, entries: Mapping[str, Tensor], settings: str, groups: int, fields_of: Callable[[int], dict[str, Field]]
+        cls,
+        entries: Mapping[str, Tensor],
+        settings: str,
+        groups: int,
+        fields_of: Callable[[int, bool], dict[str, Field]],
     ) -> Self:
         """Read the result of :meth:`to_dict`.
 
@@ -46,7 +52,7 @@ class State:
             entries: tensors by name.
             settings: of this accumulator; the saved one must have had the same.
             groups: of this accumulator.
-            fields_of: returns the fields for a number of classes.
+            fields_of: returns the fields for a number of classes, and for hard or soft labels.
 
         Raises:
             ValueError: if the settings or the arrays differ.
@@ -58,12 +64,12 @@ class State:
         if len(header) < len(_HEADER) or header[0] != crc32(settings.encode()):
             remedy = "create the accumulator with the settings of the saved one"
             raise fail("state", f"the state of {settings}", "one of other settings", remedy)
-        _, num_classes, counted_ids, rows_seen = header
-        fields = fields_of(num_classes)
+        _, num_classes, counted_ids, rows_seen, soft = header
+        fields = fields_of(num_classes, bool(soft))
         shapes = {name: (field.array_shape(groups), torch.int64) for name, field in fields.items()}
         arrays = {name: array for name, array in entries.items() if name not in _HEADER}
         got = {name: (tuple(array.shape), array.dtype) for name, array in arrays.items()}
         if got != shapes:
             raise fail("state", f"the arrays {shapes}", got, "load the result of state_dict()")
         copies = {name: array.clone() for name, array in arrays.items()}
-        return cls(num_classes, GroupedSums(fields, copies), bool(counted_ids), rows_seen)
+        return cls(num_classes, GroupedSums(fields, copies), bool(counted_ids), rows_seen, bool(soft))

@@ -54,6 +54,11 @@ class Accumulator(ABC):
     def _fields(self, num_classes: int) -> dict[str, Field]:
         """Return the arrays of the state by name."""
 
+    def _soft_fields(self, num_classes: int) -> dict[str, Field]:
+        """Return the arrays of the state for soft labels; metrics that are not defined for them raise an error."""
+        remedy = "use labels.argmax(-1); Accuracy, NLL, Brier and ECE take soft labels"
+        raise fail("labels", f"one class per row for {type(self).__name__}", "soft labels", remedy)
+
     @abstractmethod
     def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
         """Add rows, whose groups are (n,), to the fields."""
@@ -66,17 +71,23 @@ class Accumulator(ABC):
         """Remove all examples."""
         self._state: State | None = None
 
-    def prepare(self, num_classes: int, device: torch.device | str | None = None) -> State:
-        """Allocate the state for a number of classes unless it exists, and return it.
+    def prepare(self, num_classes: int, device: torch.device | str | None = None, *, soft: bool = False) -> State:
+        """Allocate the state for a number of classes, and for hard or soft labels, unless it exists, and return it.
 
         Raises:
-            ValueError: if the number of classes differs from that of earlier examples.
+            ValueError: if the number of classes or the kind of labels differs from that of earlier examples, or the
+                metric does not take soft labels.
         """
         if self._state is None:
-            self._state = State(num_classes, GroupedSums.zeros(self._all_fields(num_classes), self.groups, device))
+            fields = self._all_fields(num_classes, soft)
+            self._state = State(num_classes, GroupedSums.zeros(fields, self.groups, device), soft=soft)
         elif self._state.num_classes != num_classes:
             remedy = "use another accumulator for other classes"
             raise fail("probs", f"{self._state.num_classes} classes, as before", num_classes, remedy)
+        elif self._state.soft != soft:
+            before, now = ("soft", "hard") if self._state.soft else ("hard", "soft")
+            remedy = "use another accumulator for them, or give the hard labels as one vote per row"
+            raise fail("labels", f"{before} labels, as before", f"{now} labels", remedy)
         return self._state
 
     @overload
@@ -100,9 +111,9 @@ class Accumulator(ABC):
         """Add examples.
 
         Args:
-            probs: (..., K) float, probabilities; each row sums to 1.
-            labels: (...) integers in [0, K).
-            logits: (..., K) float, in place of `probs`.
+            probs: (..., K) float, probabilities; each row sums to 1. (N,) or (N, 1): the probability of class 1 of two.
+            labels: (...) integers in [0, K), or (..., K) soft labels, as in :func:`nll`; all updates have one kind.
+            logits: (..., K) float, in place of `probs`. (N,) or (N, 1): the log-odds of class 1 of two.
             mask: (...) bool, True for rows to include. Default: all rows.
             ids: (...) integers, the id of each example, which determines its group. Default: rows are counted from the
                 first update on, including rows that are left out. Pass ids if accumulators are to be merged.
@@ -118,7 +129,7 @@ class Accumulator(ABC):
             TypeError: if an argument is missing, predictions are not floating-point, or labels not integers.
         """
         options: dict[str, Any] = {"mask": mask, "ids": ids, "ignore_index": ignore_index, "class_dim": class_dim}
-        return gather(self, chunks(probs, labels, logits=logits, **options))
+        return gather(self, chunks(probs, labels, logits=logits, soft=True, **options))
 
     def merge(self, other: "Accumulator") -> Self:
         """Add the examples of another accumulator with the same settings; the other stays unchanged.
@@ -130,7 +141,7 @@ class Accumulator(ABC):
         self.check_merge(other)
         theirs = other._state
         if theirs is not None:
-            ours = self.prepare(theirs.num_classes, other.group_counts.device)
+            ours = self.prepare(theirs.num_classes, other.group_counts.device, soft=theirs.soft)
             ours.sums.merge(theirs.sums)
             ours.counted_ids |= theirs.counted_ids
             ours.rows_seen += theirs.rows_seen
@@ -147,6 +158,9 @@ class Accumulator(ABC):
             return
         if ours.num_classes != theirs.num_classes:
             raise fail("other", f"{ours.num_classes} classes", theirs.num_classes, "use another accumulator for these")
+        if ours.soft != theirs.soft:
+            ours_are, theirs_are = ("soft", "hard") if ours.soft else ("hard", "soft")
+            raise fail("other", f"{ours_are} labels", f"{theirs_are} labels", "use another accumulator for these")
         if self.groups > 1 and theirs.counted_ids and ours.counted_ids:
             got = "rows counted from 0 in both accumulators"
             raise fail("other", "examples with explicit ids", got, "pass ids= to update")
@@ -220,8 +234,8 @@ class Accumulator(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings.items())})"
 
-    def _all_fields(self, num_classes: int) -> dict[str, Field]:
-        return {"rows": Field(), **self._fields(num_classes)}
+    def _all_fields(self, num_classes: int, soft: bool) -> dict[str, Field]:
+        return {"rows": Field(), **(self._soft_fields(num_classes) if soft else self._fields(num_classes))}
 
     def _take(self, sums: GroupedSums, rows: Rows, before: int) -> None:
         """Add rows to sums; `before` is added to their ids."""
@@ -257,7 +271,7 @@ def update_all(accumulators: tuple[Accumulator, ...], read: RowReader) -> None:
     taken = 0
     before = []
     try:
-        states = [one.prepare(read.num_classes, read.values.device) for one in accumulators]
+        states = [one.prepare(read.num_classes, read.values.device, soft=read.soft) for one in accumulators]
         before = [state.rows_seen if read.ids is None else 0 for state in states]
         for rows in read:
             for one, state, offset in zip(accumulators, states, before, strict=True):

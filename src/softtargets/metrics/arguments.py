@@ -8,6 +8,7 @@ from torch import Tensor
 from softtargets._arrays import ArrayLike
 from softtargets._checks import read_ids, read_labels
 from softtargets._errors import InputError, InputTypeError, fail, fail_type, sentence
+from softtargets._rows import is_one_column, two_columns
 
 Kind = Literal["logits", "probs"]
 
@@ -72,13 +73,16 @@ def check_scores(argument: str, scores: object, labels: object = None) -> Tensor
 
 
 def classes_last(argument: str, scores: Tensor, class_dim: int) -> Tensor:
-    """Return a view of (..., K) scores whose classes are at `class_dim`."""
-    if scores.ndim < 2:
-        raise fail(argument, "shape (..., K) with K >= 2", tuple(scores.shape), "give one row of K per example")
+    """Return (..., K) scores whose classes are at `class_dim`, or (N, 2) scores from one column of a binary problem."""
+    required, remedy = "shape (..., K) with K >= 2", "give one row of K per example"
+    if scores.ndim == 0:
+        raise fail(argument, required, tuple(scores.shape), remedy)
     check_class_dim(argument, scores, class_dim)
+    if is_one_column(scores) and class_dim in (-1, scores.ndim - 1):
+        return two_columns(argument, scores)
     moved = scores.movedim(class_dim, -1)
     if moved.shape[-1] < 2:
-        raise fail(argument, "shape (..., K) with K >= 2", tuple(scores.shape), "give one row of K per example")
+        raise fail(argument, required, tuple(scores.shape), remedy)
     return moved
 
 
@@ -102,6 +106,11 @@ def check_shape(argument: str, tensor: Tensor, scores: Tensor) -> None:
     ]
     if got == (*shape, 1):
         remedy = f"use {argument}.squeeze(-1)"
+    elif argument == "labels" and len(got) == scores.ndim and got[:-1] == shape:
+        required = f"shape {shape}, or {tuple(scores.shape)} for soft labels"
+        raise fail(
+            argument, required, got, f"give one class per row, or one number for each of {scores.shape[-1]} classes"
+        )
     else:
         remedy = f"use class_dim={axes[0]}" if axes else "give one per row"
     raise fail(argument, f"shape {shape}", got, remedy)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import torch
@@ -12,7 +12,7 @@ from softtargets._checks import check_mask, first_bad, sum_tolerance, values_vis
 from softtargets._errors import InputError, fail
 from softtargets._native.label_ranks import label_ranks
 from softtargets._native.top_class import TopClasses, top_classes
-from softtargets._numerics import at_least_float32
+from softtargets._numerics import at_least_float32, sum_of_rows, times
 from softtargets.metrics._cells import cell_of
 from softtargets.metrics.arguments import (
     REQUIRED,
@@ -26,6 +26,7 @@ from softtargets.metrics.arguments import (
     read_scores,
 )
 from softtargets.metrics.groups import group_of
+from softtargets.metrics.soft_labels import are_soft, read_soft_labels
 
 # Numbers processed at a time; they fit into the cache of a core.
 _CHUNK_NUMBERS = 2**20
@@ -41,9 +42,10 @@ class Rows:
     Attributes:
         values: (n, K) floating-point probabilities or logits.
         kind: "probs" or "logits".
-        labels: (n,) int64 in [0, K).
+        labels: (n,) int64 in [0, K); of soft labels, the most likely class.
         found: the largest value of each row and its class.
         read_ids: returns `ids`.
+        soft: (n, K) float64, the distribution of the label of each row; None for hard labels.
     """
 
     values: Tensor
@@ -51,6 +53,7 @@ class Rows:
     labels: Tensor
     found: TopClasses
     read_ids: Callable[[], Tensor]
+    soft: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -97,6 +100,25 @@ class Rows:
         """Whether the predicted class is the label, (n,) bool."""
         return self.found.correct
 
+    def hits(self, top_k: int = 1) -> Tensor:
+        """Return whether the label is among the `top_k` most likely classes, (n,) bool.
+
+        With soft labels, return the probability of it, (n,) float64.
+        """
+        if self.soft is None:
+            return self.correct if top_k == 1 else self.rank < top_k
+        if top_k == 1:
+            return self.soft.gather(1, self.predicted[:, None])[:, 0]
+        # stable: on ties the lower class is first
+        order = self.values.sort(dim=1, descending=True, stable=True).indices
+        return sum_of_rows(self.soft.gather(1, order[:, :top_k]))
+
+    def expected(self, of_classes: Tensor) -> Tensor:
+        """Return the entry of the label in (n, K) numbers of the classes, its mean under soft labels, (n,)."""
+        if self.soft is None:
+            return of_classes.gather(1, self.labels[:, None])[:, 0]
+        return sum_of_rows(times(self.soft, of_classes))
+
     @cached_property
     def rank(self) -> Tensor:
         """The number of classes ranked before the label, (n,) int64; on ties the lower class is first."""
@@ -119,7 +141,15 @@ class Rows:
 
     @cached_property
     def log_likelihood(self) -> Tensor:
-        """The log-probability of the label, (n,) float64, at most 0; -inf where the probability is 0."""
+        """The log-probability of the label, (n,) float64, at most 0; -inf where the probability is 0.
+
+        With soft labels it is the mean over their classes.
+        """
+        if self.soft is not None:
+            values = self.values.double()
+            if self.kind == "probs":
+                return self.expected(values.clamp(max=1.0).log())
+            return self.expected(values - self.found.largest[:, None] - self.found.sums.log()[:, None])
         of_label = self.values.gather(1, self.labels[:, None])[:, 0].double()
         if self.kind == "probs":
             return of_label.clamp(max=1.0).log()
@@ -133,7 +163,7 @@ class RowReader:
     Attributes:
         kind: "probs" or "logits".
         values: (..., K) floating point.
-        labels: (...) integers.
+        labels: (...) integers, or (..., K) soft labels.
         mask: (...) bool or None.
         ids: (...) integers or None; None: the rows are counted from 0, including those that are left out.
         ignore_index: label of rows that are left out.
@@ -152,6 +182,11 @@ class RowReader:
         return self.values.shape[-1]
 
     @property
+    def soft(self) -> bool:
+        """Whether labels are soft."""
+        return self.labels.ndim == self.values.ndim
+
+    @property
     def num_rows(self) -> int:
         """The number of all rows, including those that are left out."""
         return math.prod(self.values.shape[:-1])
@@ -164,12 +199,13 @@ class RowReader:
         for start in range(0, len(self.values), entries):
             part = slice(start, start + entries)
             values = self.values[part].reshape(-1, self.num_classes)
-            columns = [None if c is None else c[part].reshape(-1) for c in (self.labels, self.mask, self.ids)]
+            columns = [None if c is None else c[part].reshape(-1) for c in (self.mask, self.ids)]
+            marks = self.labels[part].reshape((-1, self.num_classes) if self.soft else (-1,))
             for low in range(0, len(values), step):
                 here = slice(low, low + step)
-                labels, mask, ids = (None if column is None else column[here] for column in columns)
-                assert labels is not None
-                yield from self._rows(values[here], labels, mask, ids, start * per_entry + low)
+                mask, ids = (None if column is None else column[here] for column in columns)
+                read = self._soft_rows if self.soft else self._rows
+                yield from read(values[here], marks[here], mask, ids, start * per_entry + low)
 
     def _rows(
         self, values: Tensor, labels: Tensor, mask: Tensor | None, ids: Tensor | None, first: int
@@ -201,6 +237,26 @@ class RowReader:
             _check_values(values, self.kind, place)
         yield self._checked(values, whole, found, numbers, ids, keep)
 
+    def _soft_rows(
+        self, values: Tensor, labels: Tensor, mask: Tensor | None, ids: Tensor | None, first: int
+    ) -> Iterator[Rows]:
+        """Do the same for (n, K) soft labels."""
+        keep = None if mask is None else mask.to(values.device)
+        numbers = partial(_numbers, first, len(values), keep, values.device)
+        labels = labels.to(values.device)
+        if keep is not None:
+            values, labels = values[keep], labels[keep]
+        if not len(values):
+            return
+        place = partial(_place, numbers=numbers, shape=self.values.shape[:-1])
+        soft = read_soft_labels(labels, place)
+        # on ties the lowest class
+        most_likely, values = soft.max(1).indices, values.contiguous()
+        found = self._found(values, most_likely)
+        if not found.checked:
+            _check_values(values, self.kind, place)
+        yield replace(self._checked(values, most_likely, found, numbers, ids, keep), soft=soft)
+
     def _found(self, values: Tensor, labels: Tensor) -> TopClasses:
         tolerance = _SUSPICIOUS * sum_tolerance(values)
         return top_classes(values, labels, probs=self.kind == "probs", tolerance=tolerance)
@@ -227,17 +283,20 @@ def chunks(
     ids: Tensor | None = None,
     ignore_index: int = -100,
     class_dim: int = -1,
+    soft: bool = False,
 ) -> RowReader:
     """Check shapes and dtypes of predictions and labels, and return their rows for iteration.
 
     Args:
-        probs: (..., K) float with K >= 2; each row sums to 1.
-        labels: (...) integers in [0, K).
+        probs: (..., K) float with K >= 2; each row sums to 1. One column, (N,) or (N, 1), is the probability of class 1
+            of a binary problem.
+        labels: (...) integers in [0, K), or (..., K) soft labels: votes, or probabilities that sum to 1.
         logits: (..., K) float, in place of `probs`; -inf for a masked class.
         mask: (...) bool, True for rows to include. Default: all. The values of other rows are not checked.
         ids: (...) integers, the id of each example. Default: rows are counted from 0.
         ignore_index: rows with this label are left out, and not checked either.
         class_dim: axis of the classes.
+        soft: whether soft labels are accepted.
 
     Raises:
         ValueError: if both or neither of `probs` and `logits` are given or shapes differ; during iteration if a row is
@@ -245,10 +304,18 @@ def chunks(
         TypeError: if predictions are not floating-point, labels or ids not integers, or mask not bool.
     """
     kind, scores = read_scores(probs, labels, logits)
-    labels = check_label_type("labels", labels)
     check_ignore_index(ignore_index)
     values = classes_last(kind, scores.detach(), class_dim)
-    check_shape("labels", labels, values)
+    one_column = values.ndim != scores.ndim or values.shape[-1] != scores.shape[class_dim]
+    if are_soft(labels, values if one_column else scores):
+        if not soft:
+            remedy = "this argument takes no probabilities or votes, use labels.argmax(-1)"
+            raise fail(
+                "labels", "integer labels (one class per row)", f"soft labels of shape {tuple(labels.shape)}", remedy
+            )
+        labels = labels.detach().movedim(-1 if one_column else class_dim, -1)
+    else:
+        check_shape("labels", check_label_type("labels", labels), values)
     check_mask(mask, tuple(values.shape[:-1]))
     if ids is not None:
         check_shape("ids", check_id_type(ids), values)
@@ -280,6 +347,7 @@ def _check_labels(labels: Tensor, place: Callable[[int], str], num_classes: int,
         return
     (row,) = first_bad((labels < 0) | (labels >= num_classes)) or (0,)
     required = f"labels of at least 0 and below {num_classes}, the number of classes"
+    required += " (one column of predictions has two)" if num_classes == 2 else ""
     raise fail("labels", required, f"{int(labels[row])} at {place(row)}", label_advice(ignore_index))
 
 

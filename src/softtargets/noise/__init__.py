@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from softtargets._exports import advice as _advice
 from softtargets._exports import exported as _exported
 from softtargets.matrices import Transition as Transition
+from softtargets.noise._agreement import *
 from softtargets.noise._bootstrap import *
 from softtargets.noise._confident import *
 from softtargets.noise._corrupt import *
+from softtargets.noise._dawid_skene import *
 from softtargets.noise._dynamics import *
 from softtargets.noise._estimation import *
 from softtargets.noise._instance import *

@@ -10,8 +10,10 @@ import numpy as np
 from torch import Tensor, from_numpy
 
 from softtargets._errors import fail, fail_type
+from softtargets._rows import is_one_column, two_columns
 from softtargets.data.predictions.checks import IGNORED, RowPlaces, check_values, checked_labels, floating, token_labels
 from softtargets.metrics.arguments import Kind
+from softtargets.metrics.soft_labels import read_soft_labels
 
 # NumPy arrays, tensors, and what NumPy converts to arrays, such as lists and tables
 ArrayLike = Any
@@ -25,10 +27,12 @@ class PredictionChunk:
 
     Attributes:
         values: (n, K) floating point, as stored. Those of tokens that are not evaluated are not checked.
-        labels: (n,) int64 in [0, K), or `IGNORED` for tokens that are not evaluated; or None.
+        labels: (n,) int64 in [0, K), or `IGNORED` for tokens that are not evaluated; or None. Of soft labels, the most
+            likely class.
         first_row: The index of the first row, counted from 0 over all files.
         file: The file; "memory" for arrays.
         file_row: The index of the first row in that file.
+        soft: (n, K) float64, the distribution of the label of each row; None for hard labels.
     """
 
     values: Tensor
@@ -36,6 +40,7 @@ class PredictionChunk:
     first_row: int
     file: Path
     file_row: int
+    soft: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -52,8 +57,10 @@ class Predictions:
             .safetensors file, or exceed 1 GiB.
         kind: Whether the values are logits or probabilities.
         labels: (N,) int64 in [0, K) if the files hold labels, else None; `IGNORED` for tokens that are not evaluated.
+            Of soft labels, the most likely class.
         class_names: The class names in the files, in the order of the values, or None.
         positions: L if the rows are the tokens of sequences, else None.
+        soft: (N, K) float64, the distribution of the label of each row; None for hard labels.
     """
 
     values: Tensor
@@ -61,6 +68,7 @@ class Predictions:
     labels: Tensor | None
     class_names: tuple[str, ...] | None = None
     positions: int | None = None
+    soft: Tensor | None = None
 
     # as `PredictionFiles` has them
     paths: ClassVar[tuple[Path, ...]] = ()
@@ -110,8 +118,8 @@ class Predictions:
         size = rows or chunk_rows(self.num_classes)
         for start in range(0, len(self), size):
             some = slice(start, start + size)
-            labels = None if self.labels is None else self.labels[some]
-            yield PredictionChunk(self.values[some], labels, start, Path("memory"), start)
+            labels, soft = (None if given is None else given[some] for given in (self.labels, self.soft))
+            yield PredictionChunk(self.values[some], labels, start, Path("memory"), start, soft)
 
 
 def as_probs(values: Tensor, kind: Kind) -> Tensor:
@@ -142,8 +150,8 @@ def predictions_of(
     """Check arrays of predictions as files of predictions are checked, and return them as `Predictions`.
 
     Args:
-        probs, logits: (N, K) values, N >= 1 and K >= 2; one of the two.
-        labels: (N,) whole numbers in [0, K), or None.
+        probs, logits: (N, K) values, N >= 1 and K >= 2; one of the two. (N,) or (N, 1): those of class 1 of two.
+        labels: (N,) whole numbers in [0, K), (N, K) soft labels (votes, or probabilities that sum to 1), or None.
         class_names: K names, or None.
         argument: The name of the values in errors (default: probs or logits).
         mask: (N, L) bool or 0 and 1, false for tokens of sequences that are not evaluated, or None.
@@ -159,7 +167,15 @@ def predictions_of(
         raise fail("probs", "either probs or logits", got, "pass one of them, or files as predictions")
     kind, given = ("logits", logits) if probs is None else ("probs", probs)
     argument = argument or kind
-    values = floating(as_tensor(argument, given))
+    values = as_tensor(argument, given)
+    if is_one_column(values) and not values.is_floating_point():
+        # more likely predicted classes, or the labels
+        required, got = (
+            "one value for each class, or floating-point values of class 1",
+            f"whole numbers, {values.dtype}",
+        )
+        raise fail(argument, required, got, "pass the values of all classes, not classes; or swap it with the labels")
+    values = two_columns(kind, floating(values))
     positions = values.shape[1] if sequences and values.ndim == 3 else None
     if (values.ndim != 2 and positions is None) or values.shape[-1] < 2 or not values.numel():
         shapes = "(N, K) or (N, L, K)" if sequences else "(N, K)"
@@ -171,10 +187,20 @@ def predictions_of(
     if class_names is not None and len(class_names) != num_classes:
         required = f"{num_classes} names, one for each class"
         raise fail("class_names", required, len(class_names), "pass one name for each class")
-    found = None if labels is None else _labels(labels, mask, shape, num_classes)
+    soft = None if labels is None else _soft(labels, mask, (*shape, num_classes))
+    found = None if soft is None else soft.max(1).indices
+    if labels is not None and found is None:
+        found = _labels(labels, mask, shape, num_classes)
     _check_counted(values, found, kind, argument, positions)
     names = None if class_names is None else tuple(map(str, class_names))
-    return Predictions(values, kind, found, names, positions)
+    return Predictions(values, kind, found, names, positions, soft)
+
+
+def _soft(labels: ArrayLike, mask: ArrayLike | None, shape: tuple[int, ...]) -> Tensor | None:
+    """Return the distribution of the label of each row, (N, K) float64, if labels are soft."""
+    if len(shape) != 2 or mask is not None or tuple(getattr(labels, "shape", ())) != shape:
+        return None
+    return read_soft_labels(as_tensor("labels", labels), RowPlaces(None).of)
 
 
 def _labels(labels: ArrayLike, mask: ArrayLike | None, shape: tuple[int, ...], num_classes: int) -> Tensor:
@@ -186,7 +212,8 @@ def _labels(labels: ArrayLike, mask: ArrayLike | None, shape: tuple[int, ...], n
     entries = "token" if of_tokens else "row"
     found = as_tensor("labels", labels)
     if found.shape != shape:
-        required, got = f"shape {shape}, one label for each {entries}", f"shape {tuple(found.shape)}"
+        soft = "" if of_tokens else f", or {(*shape, num_classes)}, votes for each class"
+        required, got = f"shape {shape}, one label for each {entries}{soft}", f"shape {tuple(found.shape)}"
         raise fail("labels", required, got, f"give one class index for each {entries}")
     places = RowPlaces(None, positions=shape[1] if of_tokens else None)
     if not of_tokens:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import InputError, fail
+from softtargets._rows import two_columns
 from softtargets.data.arrays.file import ARGUMENT
 from softtargets.data.arrays.opening import open_arrays
 from softtargets.data.limits import check_rows
@@ -25,6 +26,7 @@ from softtargets.data.predictions.parts import (
 )
 from softtargets.data.predictions.spill import RowBuffer
 from softtargets.metrics.arguments import Kind
+from softtargets.metrics.soft_labels import read_soft_labels
 
 _LABELS = "labels"
 _LABELS_AT_A_TIME = 2**20
@@ -83,15 +85,15 @@ class PredictionFiles:
         for part in self._parts:
             source, file_row = part.rows(rows), 0
             while (taken := source.take(rows)) is not None:
-                values = floating(taken[0])
-                labels = None
+                values = two_columns(self.kind, floating(taken[0]))
+                labels = soft = None
                 if apart is not None:
-                    labels = self._labels(apart[0], apart[1].take(len(values)), len(values), first_row)
+                    labels, soft = self._labels(apart[0], apart[1].take(len(values)), len(values), first_row)
                 elif self.has_labels:
-                    labels = self._labels(part, taken[1:], len(values), file_row)
+                    labels, soft = self._labels(part, taken[1:], len(values), file_row)
                 if check:
                     self._check(values, labels, RowPlaces(part.file.path, file_row, self.positions))
-                yield PredictionChunk(values, labels, first_row, part.file.path, file_row)
+                yield PredictionChunk(values, labels, first_row, part.file.path, file_row, soft)
                 file_row += len(values)
                 first_row += len(values)
         if apart is not None and apart[1].take(1) is not None:
@@ -107,7 +109,7 @@ class PredictionFiles:
             own, row = replace(part, wanted=part.labels), 0
             source = own.rows(_LABELS_AT_A_TIME)
             while (taken := source.take(_LABELS_AT_A_TIME)) is not None:
-                yield self._labels(own, taken, len(taken[0]), row)
+                yield self._labels(own, taken, len(taken[0]), row)[0]
                 row += len(taken[0])
 
     def _check(self, values: Tensor, labels: Tensor | None, places: RowPlaces) -> None:
@@ -117,16 +119,21 @@ class PredictionFiles:
             values, places = values[kept], places.among(kept)
         check_values(values, self.kind, f"--logits {self._name}", places)
 
-    def _labels(self, part: PredictionPart, taken: tuple[Tensor, ...] | None, count: int, row: int) -> Tensor:
-        """Return the labels of rows from what was read of `part.labels`."""
+    def _labels(
+        self, part: PredictionPart, taken: tuple[Tensor, ...] | None, count: int, row: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the labels of rows, and soft labels if they are, from what was read of `part.labels`."""
         if taken is None or len(taken[0]) != count:
             raise self._unequal(part)
         places = RowPlaces(part.file.path, row, self.positions)
         first, last = (wanted.columns[0] for wanted in (part.labels[0], part.labels[-1]))
+        if self.positions is None and taken[0].ndim == 2:
+            soft = read_soft_labels(taken[0], places.of, f"{ARGUMENT}, '{first}'")
+            return soft.max(1).indices, soft
         if self.positions is None:
-            return checked_labels(taken[0], self.num_classes, first, places)
+            return checked_labels(taken[0], self.num_classes, first, places), None
         labels, *masks = taken
-        return token_labels(labels, masks[0] if masks else None, self.num_classes, (first, last), places)
+        return token_labels(labels, masks[0] if masks else None, self.num_classes, (first, last), places), None
 
     def _unequal(self, part: PredictionPart) -> InputError:
         return unequal(self.counted_rows(), str(part.counted()), part.file, part.labels[0].columns[0])
@@ -144,11 +151,13 @@ def open_predictions(
 ) -> PredictionFiles:
     """Open files of logits or probabilities, and of labels if there are any: one file, or shards in order.
 
-    An .npz or .safetensors file holds arrays: (N, K) values and (N,) labels. An .npy file holds one, named as the file,
-    ``logits.npy``; its labels are in a file of their own. Nothing is unpickled. A .parquet or .csv
-    file holds columns: the labels, and the values as one column of lists (JSON lists in CSV), or as K columns
+    An .npz or .safetensors file holds arrays: (N, K) values, and (N,) labels or (N, K) soft labels. An .npy file holds
+    one, named as the file, ``logits.npy``; its labels are in a file of their own. Nothing is unpickled. A .parquet or
+    .csv file holds columns: the labels, and the values as one column of lists (JSON lists in CSV), or as K columns
     ``probs_0``, ``probs_1``, ... (also ``probs.0``), or as ``probs_cat``, ``probs_dog``, ... in the order of the
-    classes. In the last case a column of labels may hold class names too. Files of arrays may hold class names: an
+    classes. In the last case a column of labels may hold class names too. Soft labels (votes, or probabilities that sum
+    to 1) are written like the values, for example as ``votes_cat``, ``votes_dog`` with labels="votes". One column of
+    values holds the probability, or the log-odds, of class 1 of two. Files of arrays may hold class names: an
     array of texts "class_names" in .npz, a JSON list "class_names" in the metadata of .safetensors. Whether the values
     are logits or probabilities follows from their name, never from the numbers.
 
@@ -197,13 +206,15 @@ def open_predictions(
             got = f"{', '.join(shown)} in {file.path}"
             raise fail(ARGUMENT, f"the classes in the order of {files[0].path}", got, "write them in one order")
         names = () if labels is None else (labels,) if mask is None else (labels, mask)
-        beside = tuple(labels_of(file, one, class_names, count, positions)[0] for one in names)
+        beside = tuple(
+            labels_of(file, one, class_names, count, positions, width if one == labels else None)[0] for one in names
+        )
         parts.append(PredictionPart(file, (values, *beside), count, beside))
     counts = [part.num_rows for part in parts if part.num_rows is not None]
     num_rows = sum(counts) if len(counts) == len(parts) else None
     apart = None
     if labels_from is not None:
-        apart = _labels_apart(labels_from, class_names, num_rows, positions, sequences)
+        apart = _labels_apart(labels_from, class_names, num_rows, (positions, width), sequences)
         if len(apart.labels) == 1 and sequences is not None and mask_of(files, sequences, positions) is not None:
             got = f"a mask in {files[0].path}, and labels in {labels_from[0]}"
             raise fail(ARGUMENT, "the mask in the file of the labels", got, "write both into one file")
@@ -244,32 +255,37 @@ def read_predictions(
     mapped = _mapped(files)
     values = RowBuffer()
     observed: list[Tensor] = []
+    soft: list[Tensor] = []
     for chunk in files.chunks():
         check_rows(ARGUMENT, chunk.first_row + len(chunk), source)
         if mapped is None:
             values.add(chunk.values)
         if chunk.labels is not None:
             observed.append(chunk.labels)
+        if chunk.soft is not None:
+            soft.append(chunk.soft)
     labelled = torch.cat(observed) if files.has_labels else None
-    return Predictions(values.whole() if mapped is None else mapped, files.kind, labelled, files.class_names)
+    whole, shares = values.whole() if mapped is None else mapped, torch.cat(soft) if soft else None
+    return Predictions(whole, files.kind, labelled, files.class_names, soft=shares)
 
 
 def _mapped(files: PredictionFiles) -> Tensor | None:
     """Return all values memory-mapped, if they are in one file that allows it."""
     first, *others = files._parts
     whole = None if others else first.file.mapped(first.wanted[0])
-    return None if whole is None else floating(whole)
+    return None if whole is None else two_columns(files.kind, floating(whole))
 
 
 def _labels_apart(
     place: tuple[Path, str],
     class_names: tuple[str, ...] | None,
     num_rows: int | None,
-    positions: int | None,
+    shape: tuple[int | None, int],
     sequences: SequenceNames | None,
 ) -> PredictionPart:
-    file = open_arrays(Path(place[0]))
+    """Return the labels in a file of their own, of values whose number of positions and of classes is `shape`."""
+    file, positions = open_arrays(Path(place[0])), shape[0]
     mask = None if sequences is None else mask_of([file], sequences, positions)
-    wanted, count = labels_of(file, place[1], class_names, num_rows, positions)
+    wanted, count = labels_of(file, place[1], class_names, num_rows, positions, shape[1])
     masks = () if mask is None else (labels_of(file, mask, None, num_rows, positions)[0],)
     return PredictionPart(file, (wanted, *masks), count, (wanted, *masks))

@@ -112,10 +112,13 @@ def values_of(file: ArrayFile, kind: Kind, name: str, *, sequences: bool = False
         raise fail(ARGUMENT, "at least one row in every file", f"none in {file.path}", "remove the file")
     is_sequences = sequences and len(shape) == 3 and not file.is_table
     width = shape[-1] if len(shape) == 2 or is_sequences else None
+    if shape and (len(shape) == 1 or (len(shape) == 2 and width == 1)):
+        # one column of a binary problem
+        return Values(wanted, shape[0], 2)
     if width is None or width < 2 or 0 in shape:
         required = f"{kind} of shape (N, K){' or (N, L, K)' if sequences else ''} with K of at least 2"
         got = f"shape {_shown(shape)} as '{name}' in {file.path}"
-        raise fail(ARGUMENT, required, got, "write one value for each class, also for two classes")
+        raise fail(ARGUMENT, required, got, "write one value for each class")
     if width > MAX_CLASSES:
         got = f"{width:,} in each row of '{name}' in {file.path}"
         raise fail(ARGUMENT, f"at most {MAX_CLASSES:,} values in a row", got, "write one row for each example")
@@ -126,9 +129,16 @@ def values_of(file: ArrayFile, kind: Kind, name: str, *, sequences: bool = False
 
 
 def labels_of(
-    file: ArrayFile, name: str, class_names: tuple[str, ...] | None, num_rows: int | None, positions: int | None = None
+    file: ArrayFile,
+    name: str,
+    class_names: tuple[str, ...] | None,
+    num_rows: int | None,
+    positions: int | None = None,
+    num_classes: int | None = None,
 ) -> tuple[Wanted, int | None]:
     """Return the labels of this name, or their mask, and their number if it is known.
+
+    Soft labels are an array of shape (N, K), or columns, one for each class in the order of the values.
 
     Args:
         file: The file.
@@ -136,19 +146,39 @@ def labels_of(
         class_names: The class names that cells may hold.
         num_rows: The number of rows of the values, if it is known; of sequences, N * L.
         positions: L of sequences, else None.
+        num_classes: K if the labels may be soft, else None.
 
     Raises:
-        InputError: if there are none of this name, or their shape is not (`num_rows`,), or (N, `positions`).
+        InputError: if there are none of this name, or their shape is not (`num_rows`,), (`num_rows`, `num_classes`), or
+            (N, `positions`).
     """
-    if name not in file.names:
+    columns = file.columns(name) if num_classes is not None and positions is None else (name,)
+    if not columns or columns[0] not in file.names:
         raise _missing(file, name)
     if positions is not None:
         return _labels_of_tokens(file, name, num_rows, positions)
-    wanted = Wanted((name,), class_names)
+    wanted = Wanted(columns, class_names if len(columns) == 1 else None)
     shape = file.shape(wanted)
-    if len(shape) != 1 or (None not in (shape[0], num_rows) and shape[0] != num_rows):
+    fits = None in (shape[0], num_rows) or shape[0] == num_rows
+    if len(shape) == 2 and shape[1] != 1 and num_classes is not None and fits:
+        _check_votes(file, name, shape[1], class_names, num_classes)
+        return wanted, shape[0]
+    if len(shape) != 1 or not fits:
         raise unequal(num_rows, f"shape {_shown(shape)}", file, name)
     return wanted, shape[0]
+
+
+def _check_votes(
+    file: ArrayFile, name: str, width: int | None, class_names: tuple[str, ...] | None, num_classes: int
+) -> None:
+    """Require one vote for each class, in the order of the classes."""
+    if width != num_classes:
+        required = f"{num_classes} votes in every row, one for each class"
+        raise fail(ARGUMENT, required, f"{width} as '{name}' in {file.path}", "write a number for each class")
+    named = file.class_names(name)
+    if class_names and named and named != class_names:
+        required = f"votes in the order of the classes: {', '.join(class_names)}"
+        raise fail(ARGUMENT, required, f"{', '.join(named)} in {file.path}", "write the columns in one order")
 
 
 def positions_of(files: Sequence[ArrayFile], found: Sequence[Values]) -> int | None:

@@ -1,0 +1,1 @@
+"""Evaluation against the votes of several annotators, or against distributions over the classes."""
