@@ -60,7 +60,7 @@ GROUPS = {
     "Cross entropy": ("losses", "nn"),
     "Loss correction for label noise": ("losses._corrections", "losses._loss_bound", "nn._volminnet"),
     "Robust losses": ("losses.robust",),
-    "Focal losses": ("losses._focal",),
+    "Focal losses": ("losses._focal", "losses._dual_focal"),
     "Losses related to label smoothing": ("losses.smoothing",),
     "Penalties": ("losses.penalties",),
     "Very many classes": ("losses._linear", "losses._linear_loss", "losses._vocab_parallel"),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pairs import translation, write_pairs
 
 from softtargets.cli import run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE
@@ -62,3 +63,28 @@ def test_bad_input_is_one_paragraph(run, capsys, arguments, words) -> None:
     error = capsys.readouterr().err
     assert error.startswith("softtargets: ")
     assert words in error
+
+
+def test_a_run_on_sentence_pairs_translates(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs").mkdir()
+    run = train_run(translation(write_pairs(tmp_path / "pairs"))).folder.name
+    assert run_safely(["predict", run[:8], "pairs", "--output", "t.csv", "--beam", "2"]) == DONE
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0] == "20 rows of pairs (test split), beam 2, length penalty 0.6"
+    assert lines[-2].startswith("BLEU ")
+    assert lines[-1] == "saved in t.csv"
+    assert "translating" in printed.err
+    assert run_safely(["predict", run[:8], "pairs", "--output", "t.csv", "--beam", "1", "--no-labels"]) == DONE
+    assert capsys.readouterr().out.splitlines()[0] == "20 rows of pairs (test split), greedy search"
+    assert "reference" not in (tmp_path / "t.csv").read_text().splitlines()[0]
+    for option in (["--probs"], ["--label", "de"], ["--length-penalty", "-1"], ["--beam", "0"]):
+        assert run_safely(["predict", run[:8], "pairs", "--output", "t.csv", *option]) == BAD_INPUT
+        assert option[0] in capsys.readouterr().err
+
+
+def test_options_of_translations_are_refused_for_labels(run, capsys) -> None:
+    assert run_safely(["predict", run[:8], "digits", "--output", "p.csv", "--beam", "4"]) == BAD_INPUT
+    assert "--beam: given for a run on sentence pairs only" in capsys.readouterr().err

@@ -82,6 +82,48 @@ def test_rare_classes_are_counted_by_training_examples(store, intents) -> None:
     assert found == pytest.approx(sum(1 / rank for rank in ranks) / len(ranks), abs=1e-12)
 
 
+def _token_ranks(subject: Subject, texts: list[str], right: list[str], names: list[str]) -> list[int]:
+    """Rank one query after the other with the tokens of the run's own tokenizer."""
+    encode = subject.preprocessing.tokenizers[0].encode
+
+    def vector(text: str) -> torch.Tensor:
+        with torch.no_grad():
+            batch = encode([text]).padded(torch.tensor([0]), 0)
+            return subject.network.features(batch)[0].double()  # pyright: ignore[reportCallIssue]
+
+    known, ranks = torch.stack([vector(name) for name in names]), []
+    for text, own in zip(texts, right, strict=True):
+        cosines = torch.cosine_similarity(vector(text)[None], known)
+        ranks.append(int((cosines >= cosines[names.index(own)] - 1e-6).sum()))
+    return ranks
+
+
+@pytest.mark.parametrize("encoder", ["embedding_bag", "bert"])
+def test_names_are_ranked_by_tokens_too(store, intents, encoder) -> None:
+    model = {"name": "embedding_bag", "width": 16}
+    if encoder == "bert":
+        pytest.importorskip("transformers", reason="transformers is not installed")
+        size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+        model = {"name": "transformers", "architecture": "bert", "config": size}
+    kept = ("bookFlight", "weather", "pay_bill", "set-alarm")
+    tokenizer = {"name": "bpe", "vocabulary": 350}
+    spec = DataSpec.parse({"name": intents, "tokenizer": tokenizer, "classes": kept})
+    adam = {"name": "adamw", "learning_rate": 0.01, "nesterov": False}
+    run = trained(store, spec, model=model, optimizer=adam, augmentation={"shift": 0}, training={"epochs": 6})
+    subject = Subject(run, store, None)
+    found = retrieval(subject)
+    seen = {"bookFlight": "book Flight", "weather": "weather", "pay_bill": "pay bill", "set-alarm": "set alarm"}
+    left_out = {"card_lost": "card lost", "play_music": "play music"}
+    # texts that the run leaves out are read with its own tokenizer, which has not seen them
+    for prefix, classes, data in (
+        ("retrieval", seen, spec),
+        ("retrieval.unseen", left_out, spec.changed(classes=None)),
+    ):
+        ranks = _token_ranks(subject, *_test_texts(data, classes), NAMES)
+        assert found[f"{prefix}.mrr"] == pytest.approx(sum(1 / rank for rank in ranks) / len(ranks), abs=1e-9)
+    assert not any("words" in name for name in found)
+
+
 def test_equal_cosines_count_against_the_right_class_and_zeros_are_equal() -> None:
     queries = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
     candidates = torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
@@ -90,7 +132,7 @@ def test_equal_cosines_count_against_the_right_class_and_zeros_are_equal() -> No
 
 
 def test_runs_on_images_and_classes_without_names_are_refused(store, intents, tmp_path) -> None:
-    with pytest.raises(InputError, match=r"^data: texts whose words are counted, for retrieval; got images"):
+    with pytest.raises(InputError, match=r"^data: texts with labels, for retrieval; got images"):
         retrieval(Subject(trained(store), store, None))
     lines = Path(intents).read_text()
     for index, name in enumerate(TOPICS):

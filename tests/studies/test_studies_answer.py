@@ -161,3 +161,25 @@ def test_two_data_sets_have_a_line_each(asked):
     assert "tested on digits and clinc150" in text
     assert "fingerprint " + "ab" * 32 in text
     assert '"clinc150"' in built["results.json"].decode()
+
+
+def test_undecided_questions_are_quoted_in_a_sentence(asked):
+    labels = ("Does it help?", "Does it calibrate?")
+    groups = tuple(
+        AnswerGroup(label=label, claims=group.claims)
+        for label, group in zip(labels, asked.study.answer.groups, strict=True)
+    )
+    question = asked.study.answer.model_copy(update={"groups": groups})
+    undecided = tuple(replace(verdict, name="inconclusive") for verdict in asked.verdicts)
+    results = replace(asked, study=asked.study.changed(answer=question))
+    for verdicts, expected in (
+        (undecided, "Undecided: “Does it help?” (at 1, at 2) and “Does it calibrate?” (at 1, at 2)."),
+        (asked.verdicts, "Undecided: “Does it help?” (at 2)."),
+    ):
+        found = answer(replace(results, verdicts=verdicts))
+        assert found is not None
+        assert expected in found.limits
+    # labels that are no questions
+    found = answer(replace(asked, verdicts=undecided))
+    assert found is not None
+    assert "Undecided: 20% wrong (at 1, at 2); 40% wrong (at 1, at 2)." in found.limits

@@ -5,9 +5,36 @@ from pathlib import Path
 import pytest
 from pairs import write_pairs
 
+from softtargets.runs.spec import ResolvedRun
 from softtargets.studies import run_study
+from softtargets.studies.catalog import find, read_study
+from softtargets.studies.expand import expand, select_outputs
+from softtargets.train.execute import resolve
 
 pytest.importorskip("transformers", reason="transformers is not installed")
+
+
+def _resolved(study: str, scale: str) -> list[ResolvedRun]:
+    """Return the runs of the setting `translation` of a study, resolved for data that are the same for all of them."""
+    read = read_study(find(study))
+    planned = expand(read.seen_from("translation"), scale, select_outputs(read, "translation"))
+    return [resolve(item.run, "the same data") for item in planned]
+
+
+@pytest.mark.parametrize(("scale", "seeds"), [("smoke", 2), ("desk", 3)])
+def test_the_teachers_of_shen2021_are_the_networks_of_mueller2019(scale: str, seeds: int) -> None:
+    networks = {run.identity for run in _resolved("mueller2019", scale)}
+    others = _resolved("shen2021", scale)
+    teachers = {teacher.identity for run in others for teacher in run.teachers or ()}
+    assert len(networks) == 2 * seeds
+    assert teachers == networks
+    # the curves of the teachers need no other run, and students have seeds of their own
+    assert {run.identity for run in others if run.run.model == others[0].run.model} == networks
+    students = [run for run in others if run.identity not in networks]
+    assert len(students) == 5 * seeds
+    for student in students:
+        for teacher in student.run.teachers or ():
+            assert student.run.seeds.initialisation != teacher.seeds.initialisation
 
 
 @pytest.mark.slow

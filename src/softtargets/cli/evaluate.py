@@ -1,5 +1,6 @@
 """The command `evaluate`: arguments in, messages out."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,15 @@ from softtargets.cli.errors import DONE
 from softtargets.cli.imports import without_collections
 from softtargets.cli.progress import StageLines
 from softtargets.cli.terminal import write
+
+
+class EvaluatedSplit(StrEnum):
+    """Parts of the data of a run."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
 
 if TYPE_CHECKING:
     from softtargets.evaluate import EvaluationResults
@@ -37,7 +47,7 @@ def evaluate(
             help="Predictions of one model (.npz, .npy, .safetensors, .csv, .parquet): an array (N, K), or columns, "
             "named logits or probs, and labels; one row for each example. For sequences of tokens: an array (N, L, K) "
             "and labels (N, L), -100 for tokens to ignore. Several files are shards, in order. A quoted pattern, "
-            "'shard-*.npz', matches several files.",
+            "'shard-*.npz', matches several files. Or the folder of a run that writes tokens, whose network is run.",
         ),
     ],
     against: Annotated[
@@ -81,6 +91,9 @@ def evaluate(
             "training data (default: tokens are counted in the labels).",
         ),
     ] = None,
+    split: Annotated[
+        EvaluatedSplit | None, typer.Option(help="Of a run: the part of its data to evaluate (default: test).")
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed of the bootstrap and the folds.")
     ] = 0,
@@ -96,7 +109,13 @@ def evaluate(
     return_large_blocks()
     names = {"logits": logits, "probs": probs, "labels": labels, "mask": mask}
     request = EvaluateRequest.parse(
-        predictions, against or (), **names, labels_from=labels_from, token_counts=token_counts, output=output
+        predictions,
+        against or (),
+        **names,
+        labels_from=labels_from,
+        token_counts=token_counts,
+        split=None if split is None else split.value,
+        output=output,
     )
     options = EvaluationOptions(seed=seed, reports=Path("reports"), on_rows=show_rows())
     results = evaluate_predictions(predictions=request, options=options)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from softtargets.cli.progress import StageLines
 from softtargets.cli.terminal import write
 
 if TYPE_CHECKING:
-    from softtargets.train import Predicted
+    from softtargets.train import Predicted, RunTranslation, TranslateOptions
 
 
 class SplitName(StrEnum):
@@ -39,7 +39,8 @@ def predict(
         Path,
         typer.Option(
             metavar="FILE",
-            help="File of the predictions: .safetensors, .npz, .parquet or .csv. Overwritten if it exists.",
+            help="File of the predictions: .safetensors, .npz, .parquet or .csv; of translations .parquet or .csv. "
+            "Overwritten if it exists.",
         ),
     ],
     runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the run store.")] = Path("runs"),
@@ -68,27 +69,93 @@ def predict(
             "--selected", help="Use the weights of the epoch that did best on the validation split (default: the last)."
         ),
     ] = False,
-    no_labels: Annotated[bool, typer.Option("--no-labels", help="Leave the labels of DATA out.")] = False,
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="Leave the labels, or references, of DATA out.")
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Translation: column or language of the sentences (default: the run's)."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Translation: column or language of the references (default: the run's, if any)."
+        ),
+    ] = None,
+    beam: Annotated[
+        int | None, typer.Option(metavar="N", help="Translation: beam size, 1 is greedy search (default: 4).", min=1)
+    ] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option(metavar="A", help="Translation: penalty of beam search (default: 0.6).", min=0)
+    ] = None,
 ) -> None:
-    """Predict a data set with a trained run, and write a file that `evaluate` and `audit` read."""
+    """Predict a data set with a trained run, and write a file that `evaluate` and `audit` read.
+
+    A run on sentence pairs translates DATA, and writes a table of sources, references, translations and their
+    log-probabilities.
+    """
+    from softtargets.runs.finding import find_run
+    from softtargets.train.load import is_translator
+
+    shared = {"split": None if split is None else split.value, "selected": selected}
+    of_pairs = {"source": source, "target": target, "beam": beam, "length_penalty": length_penalty}
+    of_labels = {"label": label, "image": image, "text": text, "features": features, "probs": probs or None}
+    if is_translator(find_run(run, runs)):
+        _refuse(of_labels, "a run that predicts labels", "a run on sentence pairs")
+        settings = _translation(of_pairs, {**shared, "references": False if no_labels else None})
+        _translate(run, data, output, runs, settings)
+        return
+    _refuse(of_pairs, "a run on sentence pairs", "a run that is not on sentence pairs")
     from softtargets.train import PredictOptions, predict_run
 
-    options = PredictOptions(
-        label=label,
-        image=image,
-        text=text,
-        features=tuple(features or ()),
-        split=None if split is None else split.value,  # pyright: ignore[reportArgumentType]
-        probs=probs,
-        labels=False if no_labels else None,
-        selected=selected,
-    )
-    write(show_predicted(predict_run(run, data, output, runs=runs, options=options, on_rows=_shown())))
+    told = {**of_labels, "features": tuple(features or ()), "probs": probs, "labels": False if no_labels else None}
+    options = PredictOptions(**told, **shared)  # pyright: ignore[reportArgumentType]
+    write(show_predicted(predict_run(run, data, output, runs=runs, options=options, on_rows=_shown("predicting"))))
 
 
-def _shown() -> Callable[[int], None]:
+def _translation(of_pairs: dict[str, Any], others: dict[str, Any]) -> "TranslateOptions":
+    from softtargets.models.decoding import Search
+    from softtargets.train import TranslateOptions
+
+    columns = {name: of_pairs[name] for name in ("source", "target")}
+    given = {name: of_pairs[name] for name in ("beam", "length_penalty") if of_pairs[name] is not None}
+    return TranslateOptions(**columns, **others, search=Search(**given))
+
+
+def _translate(run: str, data: str, output: Path, runs: Path, options: "TranslateOptions") -> None:
+    from softtargets.train import translate_run
+
+    translated = translate_run(run, data, output, runs=runs, options=options, on_rows=_shown("translating"))
+    write(show_translated(translated))
+
+
+def _refuse(options: dict[str, Any], kind: str, got: str) -> None:
+    """Refuse options that have no meaning for a run."""
+    from softtargets._errors import fail
+
+    for name, value in options.items():
+        if value is not None:
+            raise fail("--" + name.replace("_", "-"), f"given for {kind} only", got, "leave the option out")
+
+
+def _shown(stage: str) -> Callable[[int], None]:
     lines = StageLines()
-    return lambda rows: lines("predicting", f": {rows:,} rows")
+    return lambda rows: lines(stage, f": {rows:,} rows")
+
+
+def show_translated(translated: "RunTranslation") -> list[str]:
+    """Return lines: what was translated and how, the BLEU, and the file."""
+    from softtargets.report.numbers import count
+
+    splits = f" ({' and '.join(translated.splits)} split)" if translated.splits else ""
+    search = translated.search
+    how = "greedy search" if search.beam == 1 else f"beam {search.beam}, length penalty {search.length_penalty:g}"
+    lines = [f"{count(translated.num_rows, 'row')} of {translated.data}{splits}, {how}"]
+    if translated.unfinished:
+        lines.append(f"{count(translated.unfinished, 'translation')} without an end, as long as allowed")
+    if translated.bleu is not None:
+        lines.append(f"BLEU {translated.bleu.score:.2f} ({translated.bleu.signature})")
+    return [*lines, f"saved in {translated.path}"]
 
 
 def show_predicted(predicted: "Predicted") -> list[str]:

@@ -79,7 +79,7 @@ def choose(features: Mapping[str, Any], spec: DataSpec, file: str, columns: Colu
         InputError: a column that does not exist, or several image columns and none named.
     """
     if spec.target is not None:
-        return _written(features, spec, file)
+        return written_columns(features, spec, file)
     if columns is not None:
         require([columns.label], "label", features, file)
         require([columns.image] if columns.image else [], "image", features, file)
@@ -116,12 +116,21 @@ def choose(features: Mapping[str, Any], spec: DataSpec, file: str, columns: Colu
     return Columns(label, None, others)
 
 
-def _written(features: Mapping[str, Any], spec: DataSpec, file: str) -> Columns:
-    """Choose the columns of sentence pairs or of a language model; or the keys of the only column that has any."""
+def written_columns(features: Mapping[str, Any], spec: DataSpec, file: str, references: bool | None = True) -> Columns:
+    """Choose the columns of sentence pairs or of a language model; or the keys of the only column that has any.
+
+    Args:
+        features: the columns of a file.
+        spec: names the columns.
+        file: name of the file in errors.
+        references: whether targets are read beside sources. None: if there are any.
+    """
     named = {role: name for role in ("source", "target") if (name := getattr(spec, role)) is not None}
     structs = [name for name, feature in features.items() if keys_of(feature)]
     struct = structs[0] if len(structs) == 1 and not any(name in features for name in named.values()) else None
     known = features if struct is None else keys_of(features[struct])
+    if references is False or (references is None and named["target"] not in known):
+        del named["target"]
     for role, name in named.items():
         require([name], role, known, file if struct is None else f"'{struct}' in {file}")
     return Columns("", None, (), written=tuple(named.values()), struct=struct)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from softtargets._errors import InputError, fail
 from softtargets._storage import user_path
-from softtargets.data._columns import Columns, is_image, is_label, names_of, require
+from softtargets.data._columns import Columns, is_image, is_label, names_of, require, written_columns
 from softtargets.data._files import IMAGES, File, Files, visible
 from softtargets.data._hub import Hub, hub_image
 from softtargets.data._layouts import find_data
@@ -46,16 +46,27 @@ class Opening:
     parts: Callable[[str, int], Iterator[Part]]
 
 
-def open_source(spec: DataSpec, like: Preprocessing) -> Opening:
+def open_source(spec: DataSpec, like: Preprocessing, *, references: bool | None = None) -> Opening:
     """Find a data set, and the columns to read by what the network was trained on.
+
+    Args:
+        spec: name and columns of the data set.
+        like: what the network was trained on.
+        references: of sentence pairs: whether to read the references. None: if there are any.
 
     Raises:
         InputError: no such data set or column.
     """
     source = _found(spec)
+
+    def chosen(features: Mapping[str, Any], file: str) -> Columns:
+        if like.is_pair:
+            return written_columns(features, spec, file, references)
+        return _chosen(features, spec, like, file)
+
     if isinstance(source, Files):
-        return _of_images(source) if source.holds_images else _of_tables(source, spec, like)
-    return _of_hub(source, spec, like)
+        return _of_images(source) if source.holds_images else _of_tables(source, chosen)
+    return _of_hub(source, chosen)
 
 
 def _found(spec: DataSpec) -> Files | Hub:
@@ -98,10 +109,10 @@ def _of_images(source: Files) -> Opening:
     return Opening(source.name, _splits(file.split for file in source.files), columns, labelled, parts)
 
 
-def _of_tables(source: Files, spec: DataSpec, like: Preprocessing) -> Opening:
+def _of_tables(source: Files, chosen: Callable[[Mapping[str, Any], str], Columns]) -> Opening:
     schemas = {file: schema_of(file) for file in source.files}
     first = next(iter(schemas.values()))
-    columns = _chosen(first, spec, like, source.files[0].inner)
+    columns = chosen(first, source.files[0].inner)
     for file, features in schemas.items():
         require(_named(columns), "features", features, file.inner)
 
@@ -131,9 +142,9 @@ def _read(file: File, names: list[str], rows: int) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([decoded(batch)]).select(names)
 
 
-def _of_hub(source: Hub, spec: DataSpec, like: Preprocessing) -> Opening:
+def _of_hub(source: Hub, chosen: Callable[[Mapping[str, Any], str], Columns]) -> Opening:
     splits = source.splits
-    columns = _chosen(next(iter(splits.values())).features, spec, like, source.name)
+    columns = chosen(next(iter(splits.values())).features, source.name)
 
     def parts(split: str, rows: int) -> Iterator[Part]:
         data = splits[split].select_columns(_named(columns))
@@ -159,7 +170,7 @@ def _part(
     if columns.image is not None:
         cells = table[columns.image].to_pylist()
         images = lambda: map(image, cells)  # noqa: E731
-    return Part(split, file, table, columns, names, None, images, first_row=start)
+    return Part(split, file, columns.flat(table), columns, names, None, images, first_row=start)
 
 
 def _splits(names: Iterator[str]) -> tuple[str, ...]:
@@ -168,7 +179,7 @@ def _splits(names: Iterator[str]) -> tuple[str, ...]:
 
 
 def _named(columns: Columns) -> list[str]:
-    return [name for name in (columns.label, columns.image, columns.text, *columns.features) if name]
+    return [*columns.names, *([columns.image] if columns.image else [])]
 
 
 def _chosen(features: Mapping[str, Any], spec: DataSpec, like: Preprocessing, file: str) -> Columns:

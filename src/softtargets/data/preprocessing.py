@@ -64,6 +64,11 @@ class Preprocessing:
         view = dataset.inputs.view if isinstance(dataset.inputs, StreamedImages) else dataset.view
         return cls("images", mean, std, empty, view or View.whole(dataset.input_shape), ())
 
+    @property
+    def is_pair(self) -> bool:
+        """Whether the rows are sentence pairs."""
+        return len(self.tokenizers) == 2
+
     def on(self, device: torch.device, source: str = "") -> Callable[[Any], Any]:
         """Return the function that normalises rows on a device: uint8 images or word counts, float64 tables.
 

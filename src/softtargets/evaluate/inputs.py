@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,7 +20,10 @@ from softtargets.data.predictions import (
     open_predictions,
     predictions_of,
 )
-from softtargets.evaluate.request import LABELS, EvaluateRequest
+from softtargets.evaluate.request import LABELS, EvaluateRequest, is_run
+
+if TYPE_CHECKING:
+    from softtargets.evaluate.tokens.runs import RunTokens
 
 # (stage, rows done, number of rows or None if unknown)
 OnRows = Callable[[str, int, int | None], None]
@@ -30,11 +35,11 @@ class PredictionSource:
 
     Args:
         name: name of the model.
-        data: opened files or arrays, with labels if they have any.
+        data: opened files, arrays, or a run, with labels if they have any.
     """
 
     name: str
-    data: PredictionFiles | Predictions
+    data: "PredictionFiles | Predictions | RunTokens"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,25 +71,35 @@ def open_files(request: EvaluateRequest) -> tuple[PredictionSource, ...]:
     Raises:
         InputError: an invalid name, file or array, models that differ in classes or rows, or no labels in any file.
     """
-    sources = tuple(
-        PredictionSource(
-            model.name,
-            open_predictions(
-                model.paths,
-                logits=request.logits,
-                probs=request.probs,
-                labels=request.labels or LABELS,
-                labels_from=request.labels_file(),
-                sequences=SequenceNames(request.mask),
-            ),
-        )
-        for model in request.models()
-    )
+    models = request.models()
+    if request.split is not None and not any(is_run(model.paths) for model in models):
+        raise fail("--split", "left out for files of predictions", f"'{request.split}'", "leave the option out")
+    sources = tuple(PredictionSource(model.name, _opened(model.paths, request)) for model in models)
     _require_one_problem(sources)
     if not any(source.data.has_labels for source in sources):
         remedy = "add an array or column named labels, name it by --labels NAME, or pass --labels-from FILE:NAME"
         raise fail("predictions", "labels in the files or in a separate file", "none", remedy)
     return sources
+
+
+def _opened(paths: tuple[Path, ...], request: EvaluateRequest) -> "PredictionFiles | RunTokens":
+    if not is_run(paths):
+        return open_predictions(
+            paths,
+            logits=request.logits,
+            probs=request.probs,
+            labels=request.labels or LABELS,
+            labels_from=request.labels_file(),
+            sequences=SequenceNames(request.mask),
+        )
+    for name in ("logits", "probs", "labels", "labels_from", "mask"):
+        if getattr(request, name) is not None:
+            option, got = f"--{name.replace('_', '-')}", f"'{getattr(request, name)}'"
+            raise fail(option, "left out for a run, whose tokens are known", got, "leave the option out")
+    # imported here, since files of predictions do not need networks
+    from softtargets.evaluate.tokens.runs import RunTokens
+
+    return RunTokens.of(paths[0], request.split or "test")
 
 
 def open_arrays(

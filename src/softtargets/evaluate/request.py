@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from softtargets._errors import fail, fail_type
 from softtargets.report.encoding import printable
 from softtargets.report.folders import read_folder, read_path, read_paths
 
 LABELS, COUNTS = "labels", "counts"
+# Digits of a run's identity that name it.
+_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """Files of predictions of one or several models.
+    """Files of predictions of one or several models, or folders of runs that write tokens.
 
     Args:
         main: the model to evaluate.
@@ -86,6 +88,7 @@ class EvaluateRequest:
         mask: name of the mask of tokens, in the files of the labels; None: "mask" if there is one.
         token_counts: FILE[:NAME] with the number of times that each token occurs in the training data; None: tokens
             are counted in the labels.
+        split: of the data of runs: "train", "validation" or "test"; None: "test".
         output: folder for the page; None: no page, unless the options name a folder of reports.
     """
 
@@ -97,6 +100,7 @@ class EvaluateRequest:
     labels_from: str | None = None
     mask: str | None = None
     token_counts: str | None = None
+    split: Literal["train", "validation", "test"] | None = None
     output: Path | None = None
 
     def __post_init__(self) -> None:
@@ -125,7 +129,7 @@ class EvaluateRequest:
 
     def command(self, seed: int) -> str:
         """Return the command that repeats this evaluation; empty text if no command can express it."""
-        names = ("logits", "probs", "labels", "labels_from", "mask", "token_counts", "output")
+        names = ("logits", "probs", "labels", "labels_from", "mask", "token_counts", "split", "output")
         settings = {name: value for name in names if (value := getattr(self, name)) is not None}
         words = list(self.main.texts)
         for other in self.against:
@@ -169,6 +173,16 @@ class EvaluateRequest:
         return None if self.token_counts is None else _file_and_name("--token-counts", self.token_counts, COUNTS)
 
 
+def is_run(paths: tuple[Path, ...]) -> bool:
+    """Return whether a model is given as the folder of a run."""
+    if len(paths) != 1 or not paths[0].is_dir():
+        return False
+    # imported here, since files of predictions do not need the specifications of runs
+    from softtargets.runs.store import SPEC
+
+    return (paths[0] / SPEC).exists()
+
+
 def _file_and_name(option: str, text: str, default: str) -> tuple[Path, str]:
     """Return the file and the name of FILE[:NAME]."""
     whole = Path(text).expanduser()
@@ -192,6 +206,8 @@ def _expanded(argument: str, file: str) -> tuple[Path, ...]:
 
 def _stem(paths: tuple[Path, ...]) -> str:
     """Return the name of a model: the stem of a single file, or that of shards without their numbers."""
+    if is_run(paths):
+        return paths[0].resolve().name[:_DIGITS]
     stem = paths[0].stem
     return stem if len(paths) == 1 else re.sub(r"[-_.]?\d+([-_.]?of[-_.]?\d+)?$", "", stem) or stem
 

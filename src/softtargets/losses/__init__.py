@@ -16,6 +16,7 @@ from softtargets._exports import exported as _exported
 from softtargets.losses._binary import *
 from softtargets.losses._corrections import *
 from softtargets.losses._cross_entropy import *
+from softtargets.losses._dual_focal import *
 from softtargets.losses._focal import *
 from softtargets.losses._ghost import *
 from softtargets.losses._linear import *

@@ -1,20 +1,19 @@
 """Losses that are corrected by a known noise transition (Patrini et al. 2017)."""
 
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from softtargets._checks import values_visible
 from softtargets._errors import fail
-from softtargets._native.labels import LabelProbability, OddsLoss
-from softtargets._numerics import at_least_float32, rows_of, shifted, times
+from softtargets._native.labels import LabelProbability
+from softtargets._numerics import at_least_float32, rows_of, shifted
 from softtargets.losses._cross_entropy import cross_entropy
 from softtargets.losses._engine.ahead import possible
 from softtargets.losses._engine.expectation import dense_weights, expectation, expected_loss, valid_logits
 from softtargets.losses._engine.log_odds import LabelLoss, Settings, quick, quick_label_loss, run_examples
+from softtargets.losses._engine.observed import log_mean_exp, log_observed, symmetric_noise
 from softtargets.losses.inputs import LossInputs, read_examples
 from softtargets.losses.reduction import Reduction
 from softtargets.matrices import LabelMatrix, Transition
@@ -98,12 +97,12 @@ def forward_corrected_cross_entropy(
     examples = read_examples(logits, targets, **keywords)
     _check_classes(transition, examples.logits.shape[-1])
     if transition.closed:
-        return examples.finish(expected_loss(examples, _symmetric_of(transition), transition.redraw), reduction)
+        return examples.finish(expected_loss(examples, symmetric_noise(transition), transition.redraw), reduction)
     matrix = _matrix(transition, examples.logits)
     if examples.labels is not None:
         return examples.finish(run_examples(examples, _of_labels(examples.labels, matrix)), reduction)
     logits = valid_logits(examples)
-    each = -_log_observed(logits, matrix)
+    each = -log_observed(logits, matrix)
     return examples.finish(expectation(examples.targets, each, logits != -torch.inf), reduction)
 
 
@@ -125,7 +124,7 @@ def _quick(
         return (transition.redraw,)
 
     if transition.closed:
-        return quick_label_loss(_symmetric_of(transition), logits, labels, settings, **keywords)
+        return quick_label_loss(symmetric_noise(transition), logits, labels, settings, **keywords)
 
     def make(labels: Tensor) -> LabelLoss | None:
         _check_classes(transition, logits.shape[class_dim])
@@ -145,62 +144,9 @@ def _of_labels(labels: Tensor, matrix: Tensor, ignore_index: int | None = None) 
     def plain(logits: Tensor, labels: Tensor) -> Tensor:
         z = shifted(at_least_float32(logits))
         columns = rows_of(matrix.T.to(z), labels)
-        return z.logsumexp(-1) - _log_mean_exp(columns, z)
+        return z.logsumexp(-1) - log_mean_exp(columns, z)
 
     return LabelLoss(LabelProbability(labels, None, columns=matrix.T, ignore_index=ignore_index), plain)
-
-
-def _log_observed(logits: Tensor, matrix: Tensor) -> Tensor:
-    """Return log (T^T softmax(z)), the log-probabilities of all observed classes."""
-    z = shifted(at_least_float32(logits))
-    matrix, log_total = matrix.to(z), z.logsumexp(-1, keepdim=True)
-    if not values_visible(z, matrix):
-        return _log_mean_exp(matrix.T, z[..., None, :]) - log_total
-    observed = z.exp() @ matrix
-    # Where the classes that lead to an observed class have almost vanished, their exponentials have lost precision.
-    faint = observed < 1e-20
-    log_observed = observed.masked_fill(faint, 1.0).log()
-    rows = faint.any(-1)
-    if bool(rows.any()):
-        log_observed = log_observed.index_put((rows,), _log_mean_exp(matrix.T, z[rows][..., None, :]))
-    return log_observed - log_total
-
-
-def _log_mean_exp(weights: Tensor, z: Tensor) -> Tensor:
-    """Return log <weights, exp(z)>, whose gradient with respect to a weight of 0 exists as well.
-
-    If every class with weight is masked, the result is -inf. The gradient for z is then the normalised weights, and
-    weights get none.
-    """
-    largest = (z + weights.log()).detach().amax(-1, keepdim=True)
-    largest = largest.masked_fill(~largest.isfinite(), 0.0)
-    # the bound holds for every weight above 1e-34, and keeps a larger logit of weight 0 from overflowing
-    total = (weights * (z - largest).clamp(max=80).exp()).sum(-1)
-    none = total == 0
-    masked = times(_shares(weights.detach()), z).sum(-1) - torch.inf
-    return torch.where(none, masked, total.masked_fill(none, 1.0).log() + largest[..., 0])
-
-
-def _shares(weights: Tensor) -> Tensor:
-    """Return weights over their sum; 0 where all of them are 0."""
-    return functional.normalize(weights, p=1.0, dim=-1)
-
-
-def _symmetric(odds: Tensor, redraw: Tensor, *, num_classes: int) -> Tensor:
-    """-log of the kept part of p_label plus the part redrawn from other classes; redraw may exceed 1."""
-    log_probs = torch.stack([functional.logsigmoid(odds), functional.logsigmoid(-odds)], -1)
-    from_others = redraw / num_classes
-    weights = torch.stack([(1 - redraw + from_others).clamp(min=0.0), from_others], -1)
-    return -_log_mean_exp(weights, log_probs)
-
-
-def _symmetric_of(transition: Transition) -> OddsLoss:
-    size = transition.num_classes
-
-    def numbers(redraw: float) -> tuple[float, float]:
-        return max(0.0, 1 - redraw + redraw / size), redraw / size
-
-    return OddsLoss("symmetric", partial(_symmetric, num_classes=size), numbers)
 
 
 def backward_corrected_cross_entropy(

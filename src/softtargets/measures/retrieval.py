@@ -3,6 +3,8 @@
 A network for texts can rank classes that it has seen rarely or never, since the names of classes are texts as well.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,6 +14,7 @@ from softtargets.data import count_words
 from softtargets.data.class_texts import class_texts
 from softtargets.data.dataset import Dataset
 from softtargets.data.sources import load_cached
+from softtargets.data.tokens import TokenRows
 from softtargets.measures.classes import classes_of
 from softtargets.measures.registry import Measure, network_measures
 from softtargets.measures.subject import Subject
@@ -40,7 +43,7 @@ _QUERIES = (
         "retrieval.words",
         "retrieval by words alone",
         "Queries are all test examples of classes of the run. Here the cosine is that of the network's inputs, the "
-        "TF-IDF vectors, which no training changes.",
+        "TF-IDF vectors, which no training changes. Not measured where the inputs are tokens.",
     ),
 )
 
@@ -62,30 +65,45 @@ def retrieval(subject: Subject) -> dict[str, float]:
     """Return mean reciprocal ranks and recalls, without those of groups that have no queries.
 
     Raises:
-        InputError: if the inputs are not texts whose words are counted, or the names of classes are not words.
+        InputError: if the inputs are not texts, or the names of classes are not words.
     """
-    kind = subject.preprocessing.kind
-    if kind != "texts":
-        raise fail("data", "texts whose words are counted, for retrieval", kind, "measure it on runs on such texts")
-    weigh = subject.preprocessing.on(torch.device("cpu"))
+    read = _reader(subject)
     whole = _whole(subject)
     class_names = subject.class_names if whole is None else whole.class_names
-    names = weigh(count_words(class_texts("class names, for retrieval", class_names)))
+    names = read(class_texts("class names, for retrieval", class_names), lambda row: f"the name of class {row}")
     # a run that leaves classes out numbers the others again
     number = torch.tensor([class_names.index(name) for name in subject.class_names])
     labels = subject.predictions["test.labels"]
-    queries = subject.inputs("test", torch.arange(len(labels)))
-    of_names = subject.features_of(names)
-    ranks = ranks_of(subject.features_of(queries), of_names, number[labels])
+    every = torch.arange(len(labels))
+    of_names, (of_queries, _) = subject.features_of(names), subject.features("test", every)
+    ranks = ranks_of(of_queries, of_names, number[labels])
     few = classes_of(subject.predictions, "few")[labels]
     found = {**_summary("retrieval", ranks), **_summary("retrieval.few_shot", ranks[few])}
-    found |= _summary("retrieval.words", ranks_of(queries, names, number[labels]))
+    if isinstance(names, Tensor):
+        by_words = ranks_of(subject.inputs("test", every), names, number[labels])
+        found |= _summary("retrieval.words", by_words)
     if whole is None:
         return found
-    rows = whole.splits["test"]
+    assert whole.texts is not None
+    texts, rows = whole.texts, whole.splits["test"]
     rows = rows[~torch.isin(whole.labels[rows], number)]
-    unseen = subject.features_of(weigh(whole.inputs[rows]))
-    return found | _summary("retrieval.unseen", ranks_of(unseen, of_names, whole.labels[rows]))
+    unseen = read([texts[row] for row in rows.tolist()], lambda row: f"test example {row} of a class that is left out")
+    of_unseen = subject.features_of(unseen)
+    return found | _summary("retrieval.unseen", ranks_of(of_unseen, of_names, whole.labels[rows]))
+
+
+def _reader(subject: Subject) -> Callable[[Sequence[str], Callable[[int], str]], Tensor | TokenRows]:
+    """Return the function that makes texts into inputs of the network; its second argument names a text in errors."""
+    preprocessing = subject.preprocessing
+    if preprocessing.kind == "texts":
+        weigh = preprocessing.on(torch.device("cpu"))
+        return lambda texts, _: weigh(count_words(texts))
+    if preprocessing.kind == "tokens" and not subject.dataset.is_sequence:
+        shape = subject.dataset.input_shape
+        most = subject.resolved.run.model.most_tokens(shape, subject.dataset.num_classes)
+        return preprocessing.limited(most).tokenizers[0].encode
+    got = "texts without labels" if subject.dataset.is_sequence else preprocessing.kind
+    raise fail("data", "texts with labels, for retrieval", got, "measure it on runs on such texts")
 
 
 def _whole(subject: Subject) -> Dataset | None:

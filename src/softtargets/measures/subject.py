@@ -15,6 +15,7 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.sources import load_cached
 from softtargets.data.spec import AugmentationSpec, DataSpec
+from softtargets.data.tokens import TokenRows, Tokens
 from softtargets.runs.machine import quiet_machine
 from softtargets.runs.network import load_trained
 from softtargets.runs.record import read_predictions
@@ -110,9 +111,9 @@ class Subject:
         """Return the normalised inputs of the network at these positions of a split, (n, ...) float32."""
         return self._data[1].batch(self.predictions[f"{split}.ids"][places])
 
-    def features_of(self, inputs: Tensor) -> Tensor:
-        """Return the inputs of the last layer for normalised inputs of the network, (n, D)."""
-        batches = inputs.split(self._data[1].measured_rows)
+    def features_of(self, inputs: Tensor | TokenRows) -> Tensor:
+        """Return the inputs of the last layer for normalised inputs of the network, or rows of tokens, (n, D)."""
+        batches = _in_batches(inputs, self._data[1].measured_rows, self.preprocessing)
         return activations(self.network, batches, ["head"], side="input", dtype=torch.float32)["head"]
 
     @cached_property
@@ -150,6 +151,14 @@ class Subject:
         with torch.no_grad():
             seen = inputs.batches(rows, inputs.measured_rows, augmentation, draws)
             return torch.cat([self.network(batch) for batch in seen])
+
+
+def _in_batches(inputs: Tensor | TokenRows, size: int, preprocessing: Preprocessing) -> Iterator[Tensor | Tokens]:
+    if isinstance(inputs, Tensor):
+        yield from inputs.split(size)
+        return
+    for places in torch.arange(len(inputs)).split(size):
+        yield inputs.padded(places, preprocessing.tokenizers[0].pad)
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from softtargets._errors import fail, fail_type
 from softtargets.data.tokens import TokenRows
 from softtargets.measures.registry import Measure, network_measures, network_trace
 from softtargets.measures.subject import Subject
 from softtargets.measures.tokens import TokenFeatures, error_of, require_sequences
-from softtargets.models.decoding import Search
+from softtargets.models.decoding import Search, translate_rows
 from softtargets.runs.snapshots import read_snapshots
 
 # Müller et al. 2019 use tensor2tensor's defaults: 4 outputs, and the length penalty of Vaswani et al. 2017.
@@ -17,8 +16,6 @@ BEAM = Search(beam=4, length_penalty=0.6)
 GREEDY = Search(beam=1)
 # Temperatures of Figure 4.
 TEMPERATURES = (0.6, 0.8, 1.0, 1.2, 1.5)
-# Sentences that are translated together.
-_SENTENCES = 64
 
 
 @dataclass(frozen=True)
@@ -96,15 +93,10 @@ def translations(subject: Subject, split: str, settings: Search, most: int | Non
         name = subject.resolved.run.model.name
         raise fail("run", "a network that translates sentence pairs", f"'{name}'", "measure it on runs of 'marian'")
     network.eval()
-    rows = dataset.splits[split][:most]
-    # sentences of similar length are translated together
-    by_length = dataset.inputs.lengths[rows].argsort(stable=True)
-    found: dict[int, tuple[int, ...]] = {}
-    for places in by_length.split(_SENTENCES):
-        source = subject.reader.batch(rows[places]).source
-        outputs: Any = network.translate(source, settings)  # pyright: ignore[reportCallIssue]
-        found.update(zip(places.tolist(), (output.ids for output in outputs), strict=True))
-    return dataset.output_tokenizer.decode(TokenRows.of([found[place] for place in range(len(rows))]))
+    assert dataset.tokenizer is not None
+    rows = dataset.inputs[dataset.splits[split][:most]]
+    outputs = translate_rows(network, rows, dataset.tokenizer.pad, settings)
+    return dataset.output_tokenizer.decode(TokenRows.of(output.ids for output in outputs))
 
 
 def sources(subject: Subject, split: str, most: int | None = None) -> list[str]:

@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail
+from softtargets.data.tokens import TokenRows, to_device
 
 # Tokens of an output beyond those of its source (Vaswani et al. 2017, Sec. 6.1).
 EXTRA_LENGTH = 50
 LENGTH_PENALTY = 0.6
+# Sources that are translated together.
+_TOGETHER = 64
 
 
 class Decoding(ABC):
@@ -69,6 +72,26 @@ class Hypothesis:
     ids: tuple[int, ...]
     log_prob: float
     finished: bool
+
+
+def translate_rows(network: Any, sources: TokenRows, pad: int, settings: Search) -> list[Hypothesis]:
+    """Translate any number of sentences, those of similar length together.
+
+    Args:
+        network: in evaluation mode, with a method `translate` such as that of :class:`MarianNetwork`.
+        sources: N rows of tokens.
+        pad: the id that fills padded positions.
+        settings: of the search.
+
+    Returns:
+        N outputs, in the order of the sources.
+    """
+    device = next(network.parameters()).device
+    found: dict[int, Hypothesis] = {}
+    for places in sources.lengths.argsort(stable=True).split(_TOGETHER):
+        outputs = network.translate(to_device(sources.padded(places, pad), device), settings)
+        found.update(zip(places.tolist(), outputs, strict=True))
+    return [found[place] for place in range(len(sources))]
 
 
 @torch.no_grad()

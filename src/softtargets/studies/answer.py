@@ -185,13 +185,8 @@ def _limits(study: Study, groups: dict[str, tuple[Case, ...]], main: list[Case])
         mark, relation = marks.pop()
         other = {">": "below", "<": "above", "equivalent": "outside"}[relation]
         yield f"Yes: the whole interval is {mark}. No: the whole interval is {other}. Undecided: neither."
-    undecided = {
-        label: [case.short or case.name for case in cases if case.word == "undecided"]
-        for label, cases in groups.items()
-    }
-    if any(undecided.values()):
-        told = "; ".join(f"{label} ({', '.join(names)})" for label, names in undecided.items() if names)
-        yield f"Undecided: {told.replace(' ()', '')}."
+    if told := _undecided(groups):
+        yield f"Undecided: {told}."
     if any(case.word == "not tested" for case in main):
         reason = next(case.verdict.reason for case in main if case.word == "not tested")
         yield f"Not tested: {reason.removeprefix('not tested, ')}. These intervals are exploratory and not adjusted."
@@ -206,6 +201,20 @@ def _limits(study: Study, groups: dict[str, tuple[Case, ...]], main: list[Case])
             f"with a confidence of {numbers.rate(1 - LEVEL)} (Holm). Intervals describe the variation "
             "over seeds, not the sampling of the data."
         )
+
+
+def _undecided(groups: dict[str, tuple[Case, ...]]) -> str:
+    """Return the undecided groups with their cases; labels that are questions are quoted, and listed as a sentence."""
+    told, asked = [], False
+    for label, cases in groups.items():
+        names = [case.short or case.name for case in cases if case.word == "undecided"]
+        if names:
+            asked = asked or label.endswith("?")
+            listed = ", ".join(filter(None, names))
+            told.append((f"“{label}”" if label.endswith("?") else label) + f" ({listed})" * bool(listed))
+    if not asked:
+        return "; ".join(told)
+    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
 
 
 def _reach(scale: str, data: Sequence[DataSummary]) -> Iterable[str]:

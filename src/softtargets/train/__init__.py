@@ -3,5 +3,17 @@
 from softtargets.train.load import LoadedRun, load_run
 from softtargets.train.predict import Predicted, PredictOptions, predict_run
 from softtargets.train.run import TrainedRun, train_run
+from softtargets.train.translate import RunTranslation, TranslateOptions, translate_run
 
-__all__ = ["LoadedRun", "PredictOptions", "Predicted", "TrainedRun", "load_run", "predict_run", "train_run"]
+__all__ = [
+    "LoadedRun",
+    "PredictOptions",
+    "Predicted",
+    "RunTranslation",
+    "TrainedRun",
+    "TranslateOptions",
+    "load_run",
+    "predict_run",
+    "train_run",
+    "translate_run",
+]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,18 @@ def read_checkpoint(folder: Path, snapshots: Snapshots | None) -> tuple[dict[str
     if state is None or rows is None or not (snapshots is None or snapshots.whole(state["epoch"])):
         return None, b""
     return state, rows
+
+
+def states_of(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of each part of a run in training; None for a part that the run does not have."""
+    return {name: None if part is None else part.state_dict() for name, part in parts.items()}
+
+
+def restore_states(parts: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Load the states that :func:`states_of` returned into the same parts."""
+    for name, part in parts.items():
+        if part is not None:
+            part.load_state_dict(state[name])
 
 
 def _history_at(path: Path, state: dict[str, Any]) -> bytes | None:

@@ -168,6 +168,15 @@ class LoadedRun:
         return self.logits(inputs).argmax(-1)
 
 
+def is_translator(folder: Path) -> bool:
+    """Return whether a run, whose folder :func:`find_run` has found, is on sentence pairs; False if it is damaged."""
+    try:
+        resolved = ResolvedRun.model_validate_json(read_regular(folder / SPEC))
+    except DAMAGE:
+        return False
+    return resolved.run.model.writes == "pairs"
+
+
 def load_run(folder: Path | str, *, selected: bool = False, device: torch.device | str = "cpu") -> LoadedRun:
     """Load a trained run: its specification, network, class names, history and measures.
 

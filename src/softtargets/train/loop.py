@@ -26,12 +26,12 @@ from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.streams import derived_seed
 from softtargets.train.batches import TrainingBatches
-from softtargets.train.checkpoints import Journal, read_checkpoint
+from softtargets.train.checkpoints import Journal, read_checkpoint, restore_states, states_of
 from softtargets.train.length import Length, check_fit, check_test_size, length_of
 from softtargets.train.optimizers import build_optimizer, set_learning_rates
-from softtargets.train.outputs import TOKEN_SUMS, DivergedError, Predictor, accuracy_and_nll, finite_losses
+from softtargets.train.outputs import DivergedError, Predictor, accuracy_and_nll, finite_losses
 from softtargets.train.processes import Processes
-from softtargets.train.selection import Selection
+from softtargets.train.selection import Selection, copied_weights
 from softtargets.train.starting import load_start
 from softtargets.train.step import Learner, SeenLogits, autocast
 from softtargets.train.streams import EpochStreams
@@ -78,7 +78,7 @@ class Trainer:
         self.labels = observed.labels.to(self.device)
         labelled = None if dataset.labelled is None else dataset.labelled.to(self.device)
         self.inputs = Inputs(dataset, self.device)
-        self._predictor = Predictor(self.inputs, self.mixed, self.processes)
+        self._predictor = Predictor(dataset, self.inputs, self.mixed, self.processes)
         torch.manual_seed(derived_seed("initialisation", run.seeds.initialisation))
         self.model = build_network(run, dataset.input_shape, dataset.num_classes)
         run.model.initialise(self.model, self._first_inputs)
@@ -256,7 +256,7 @@ class Trainer:
         if every is not None and self.epoch % every == 0:
             accuracy, nll = self._evaluate(self.dataset.splits["validation"])
             row["validation_accuracy"], row["validation_nll"] = accuracy, nll
-            self.selection.consider(self.epoch, accuracy, nll, lambda: _copied(self.final_model))
+            self.selection.consider(self.epoch, accuracy, nll, lambda: copied_weights(self.final_model))
         return row
 
     def _evaluate(self, rows: Tensor) -> tuple[float, float]:
@@ -277,48 +277,23 @@ class Trainer:
     @property
     def outputs(self) -> tuple[str, ...]:
         """The names of what :meth:`predict` returns."""
-        return TOKEN_SUMS if self.dataset.is_sequence else ("logits",)
+        return self._predictor.outputs
 
     def predict(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return what is recorded of some rows of the data set, on the CPU.
+        """Return what is recorded of some rows of the data set, on the CPU: :meth:`Predictor.recorded`."""
+        return self._predictor.recorded(self.final_model, rows)
 
-        Returns:
-            "logits": (N, K) float32. For rows of tokens that the network writes, whose logits would be too many:
-            :meth:`Predictor.token_sums`.
-        """
-        if self.dataset.is_sequence:
-            return self._predictor.token_sums(self.final_model, rows)
-        if len(rows) == 0:
-            return {"logits": torch.zeros(0, self.dataset.num_classes)}
-        return {"logits": self._predictor.logits(self.final_model, rows)}
+    def _parts(self) -> dict[str, Any]:
+        """Return everything that changes during training, apart from counts; None: what the run does not have."""
+        names = ("model", "optimizer", "objective", "average", "dynamics", "selection")
+        return {name: getattr(self, name) for name in names}
 
     def _state(self) -> dict[str, Any]:
-        """Return everything that changes during training, for a checkpoint."""
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
-            "model": dict(self.model.state_dict()),
-            "optimizer": self.optimizer.state_dict(),
-            "objective": self.objective.state_dict(),
-            "average": None if self.average is None else dict(self.average.state_dict()),
-            "dynamics": None if self.dynamics is None else self.dynamics.state_dict(),
-            "selection": self.selection.state_dict(),
-            "within": None,
-        }
+        """Return the state of training for a checkpoint."""
+        counts = {"epoch": self.epoch, "step": self.step, "seconds": self.seconds}
+        return {**counts, **states_of(self._parts()), "within": None}
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.objective.load_state_dict(state["objective"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        if self.dynamics is not None:
-            self.dynamics.load_state_dict(state["dynamics"])
-        self.selection.load_state_dict(state["selection"])
+        restore_states(self._parts(), state)
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self._interrupted = state["within"]
-
-
-def _copied(model: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

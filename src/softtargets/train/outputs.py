@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from softtargets._checks import first_bad
 from softtargets.data.batches import Inputs
+from softtargets.data.dataset import Dataset
 from softtargets.data.tokens import Pairs, Tokens, count_rows
 from softtargets.losses import cross_entropy
 from softtargets.models.sequences import token_counts, token_labels
@@ -32,12 +33,14 @@ class Predictor:
     """Predicts rows of a data set in batches. Several processes share each batch, and all get the logits of all rows.
 
     Args:
+        dataset: the data set.
         inputs: of the data set.
         mixed: whether networks run in bfloat16.
         processes: of the run.
     """
 
-    def __init__(self, inputs: Inputs, mixed: bool, processes: Processes) -> None:
+    def __init__(self, dataset: Dataset, inputs: Inputs, mixed: bool, processes: Processes) -> None:
+        self._dataset = dataset
         self._inputs, self._mixed, self._processes = inputs, mixed, processes
 
     @property
@@ -96,9 +99,23 @@ class Predictor:
                 logits = model(inputs).float()
             yield logits, inputs
 
-    def logits(self, model: nn.Module, rows: Tensor) -> Tensor:
-        """Return the logits of at least one row, (N, K) float32 on the CPU."""
-        return torch.cat([logits.cpu() for logits in self.batches(model, rows)])
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what :meth:`recorded` returns."""
+        return TOKEN_SUMS if self._dataset.is_sequence else ("logits",)
+
+    def recorded(self, model: nn.Module, rows: Tensor) -> dict[str, Tensor]:
+        """Return what is recorded of some rows of the data set, on the CPU.
+
+        Returns:
+            "logits": (N, K) float32. For rows of tokens that the network writes, whose logits would be too many:
+            :meth:`token_sums`.
+        """
+        if self._dataset.is_sequence:
+            return self.token_sums(model, rows)
+        if len(rows) == 0:
+            return {"logits": torch.zeros(0, self._dataset.num_classes)}
+        return {"logits": torch.cat([logits.cpu() for logits in self.batches(model, rows)])}
 
 
 def accuracy_and_nll(batches: Iterable[tuple[Tensor, Tensor]], split: str, steps: int) -> tuple[float, float]:

@@ -123,6 +123,7 @@ def predict_run(
     """
     path = output_path("output", output)
     trained = load_run(find_run(run, runs), selected=options.selected)
+    _require_labels(trained)
     device = torch.device("cuda" if trained.resolved.backend == "cuda" and torch.cuda.is_available() else "cpu")
     model, source = trained.model.to(device), _source(str(data), trained, options, device)
     kind: Kind = "probs" if options.probs else "logits"
@@ -142,6 +143,18 @@ def predict_run(
             raise fail("data", "at least one row", f"none in '{data}'", "check the data set and the split")
     reached = correct / rows if source.labelled else None
     return Predicted(path, trained.folder, source.name, source.splits, rows, trained.class_names, kind, reached)
+
+
+def _require_labels(trained: LoadedRun) -> None:
+    """Refuse networks that write tokens: the probabilities of their next tokens would be a table per sentence."""
+    if trained.specification.data.target is not None:
+        name = trained.result["data"]["name"]
+        remedy = f"evaluate next tokens with: softtargets evaluate {trained.folder}"
+        if trained.preprocessing.is_pair:
+            remedy = f"use translate_run for translations, or {remedy}"
+        raise fail(
+            "run", "a run that predicts one label for each row", f"one that writes the texts of '{name}'", remedy
+        )
 
 
 @dataclass(frozen=True)
@@ -165,13 +178,13 @@ class _Source:
 
 def _source(data: str, trained: LoadedRun, options: PredictOptions, device: torch.device) -> _Source:
     columns = {name: value for name in ("label", "image", "text", "features") if (value := getattr(options, name))}
-    if not columns and _is_same(data, trained.resolved.run.data.name):
+    if not columns and is_same_data(data, trained.resolved.run.data.name):
         return _own_rows(trained.dataset, Inputs(trained.dataset, device), options)
     # the column of the labels may be missing unless it was asked for
     labels = True if options.label is not None and options.labels is None else options.labels
     spec = DataSpec.parse({"name": data, "label": trained.resolved.run.data.label, **columns}, source="data")
     rows = open_rows(spec, trained.preprocessing, trained.class_names, labels=labels)
-    splits = _chosen(options.split, rows.splits, data)
+    splits = chosen_splits(options.split, rows.splits, data)
     normalise, view = trained.preprocessing.on(device), trained.preprocessing.view
     size = PREDICTED_ROWS if view is None else predicted_images(4 * view.channels * math.prod(view.test), device)
     if isinstance(trained.input_shape, TokenShape):
@@ -186,7 +199,7 @@ def _source(data: str, trained: LoadedRun, options: PredictOptions, device: torc
 
 def _own_rows(dataset: Dataset, inputs: Inputs, options: PredictOptions) -> _Source:
     """Return the rows of the data that the run was trained on, in its splits."""
-    splits = _chosen(options.split, tuple(name for name in SPLITS if len(dataset.splits[name])), dataset.name)
+    splits = chosen_splits(options.split, tuple(name for name in SPLITS if len(dataset.splits[name])), dataset.name)
     chosen = torch.cat([dataset.splits[name] for name in splits])
     whole = dataset.labelled is None or bool(dataset.labelled[chosen].all())
     if options.labels and not whole:
@@ -202,7 +215,8 @@ def _own_rows(dataset: Dataset, inputs: Inputs, options: PredictOptions) -> _Sou
     return _Source(dataset.name, splits, labelled, blocks)
 
 
-def _chosen(split: Split | None, there: tuple[str, ...], data: str) -> tuple[str, ...]:
+def chosen_splits(split: Split | None, there: tuple[str, ...], data: str) -> tuple[str, ...]:
+    """Return the splits to predict of those that a data set has."""
     if split == "all" or (split is None and "test" not in there):
         return there
     name = split or "test"
@@ -211,7 +225,8 @@ def _chosen(split: Split | None, there: tuple[str, ...], data: str) -> tuple[str
     return (name,)
 
 
-def _is_same(data: str, name: str) -> bool:
+def is_same_data(data: str, name: str) -> bool:
+    """Return whether two names of data sets are the same, or the same file or folder."""
     if data == name:
         return True
     first, other = Path(data).expanduser(), Path(name).expanduser()

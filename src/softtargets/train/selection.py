@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -52,3 +52,8 @@ class Selection:
         """Restore the state that :meth:`state_dict` returned."""
         self.selected = None if state["selected"] is None else Selected(**state["selected"])
         self.without_better = state["without_better"]
+
+
+def copied_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return copies of the weights of a network."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

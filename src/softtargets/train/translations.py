@@ -10,17 +10,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from softtargets._storage import UnfitFileError, open_regular, write_atomically
-from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
 from softtargets.data.tokens import TokenRows
-from softtargets.models.decoding import Search
+from softtargets.models.decoding import Search, translate_rows
 from softtargets.runs.network import TrainedModel
 from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore
 
 _FILE = "translations.safetensors"
-# Sources that are translated together.
-_SENTENCES = 64
 
 
 def taught_translations(resolved: ResolvedRun, dataset: Dataset, store: RunStore, teacher: TrainedModel) -> Dataset:
@@ -55,15 +52,10 @@ def taught_translations(resolved: ResolvedRun, dataset: Dataset, store: RunStore
 
 
 def _translated(dataset: Dataset, teacher: TrainedModel, settings: Search, device: torch.device) -> TokenRows:
-    """Translate the training sources, those of similar length together."""
     network: Any = teacher.to(device).network
-    rows, inputs = dataset.splits["train"], Inputs(dataset, device)
-    found: dict[int, tuple[int, ...]] = {}
-    for places in dataset.inputs.lengths[rows].argsort(stable=True).split(_SENTENCES):
-        outputs = network.translate(inputs.batch(rows[places]).source, settings)
-        ended = ((*output.ids, network.eos) if output.finished else output.ids for output in outputs)
-        found.update(zip(places.tolist(), ended, strict=True))
-    return TokenRows.of([found[place] for place in range(len(rows))])
+    assert dataset.tokenizer is not None
+    outputs = translate_rows(network, dataset.inputs[dataset.splits["train"]], dataset.tokenizer.pad, settings)
+    return TokenRows.of((*output.ids, network.eos) if output.finished else output.ids for output in outputs)
 
 
 def _read(path: Path) -> TokenRows | None:

@@ -1,15 +1,13 @@
 """Writing predictions, in blocks of rows, to the files that :func:`open_predictions` reads."""
 
 import json
-import os
 import shutil
 import struct
 import zipfile
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +16,8 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from softtargets._errors import fail
-from softtargets._storage import sync, user_path
+from softtargets._storage import user_path
+from softtargets.data.predictions.whole import WholeFile
 from softtargets.metrics.arguments import Kind
 
 # Classes of which each has a column of its own; of more a row has one list.
@@ -29,7 +28,7 @@ _GROUP_NUMBERS = 2**22
 _TYPES = {np.dtype(np.float32): "F32", np.dtype(np.int64): "I64"}
 
 
-class PredictionWriter(ABC):
+class PredictionWriter(WholeFile):
     """Writes the predictions of a model, in blocks of rows, to a file that is complete or absent.
 
     Memory does not grow with the number of rows.
@@ -55,9 +54,9 @@ class PredictionWriter(ABC):
     """
 
     def __init__(self, path: Path, kind: Kind, class_names: Sequence[str], *, labelled: bool) -> None:
-        self.path, self.kind, self.class_names, self.labelled = path, kind, tuple(class_names), labelled
+        super().__init__(path)
+        self.kind, self.class_names, self.labelled = kind, tuple(class_names), labelled
         self.rows = 0
-        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
 
     def add(self, values: Tensor, labels: Tensor | None = None, *, files: Sequence[str] | None = None) -> None:
         """Append rows.
@@ -74,33 +73,11 @@ class PredictionWriter(ABC):
         self._write(ids, numbers, None if labels is None else labels.cpu().long().numpy(), files)
         self.rows += len(values)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-                sync(self._part)
-                os.replace(self._part, self.path)
-        finally:
-            self._close()
-            self._part.unlink(missing_ok=True)
-
     @abstractmethod
     def _write(
         self, ids: np.ndarray, values: np.ndarray, labels: np.ndarray | None, files: Sequence[str] | None
     ) -> None:
         """Append rows."""
-
-    @abstractmethod
-    def _finish(self) -> None:
-        """Complete the temporary file."""
-
-    def _close(self) -> None:
-        """Close what is open."""
 
 
 class _ArrayWriter(PredictionWriter):
