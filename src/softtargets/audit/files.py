@@ -92,7 +92,7 @@ def consensus_parquet(results: AuditResults) -> bytes:
     columns = results.annotators.consensus.unbind(1)
     stream = io.BytesIO()
     named = zip(results.audited.class_names, columns, strict=True)
-    write_table(pa.table({name: _numbers(column.numpy()) for name, column in named}), stream)
+    write_table(pa.table({name: numbers(column.numpy()) for name, column in named}), stream)
     return stream.getvalue()
 
 

@@ -54,9 +54,9 @@ def audit(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Held-out predictions (.npz, .npy, .safetensors, .csv, .parquet): each example predicted by a model "
-            "that was not trained on it. Can be repeated, in row order (default: models are cross-validated on "
-            "--data).",
+            help="Held-out predictions (.npz, .npy, .safetensors, .pt, .parquet, .csv, .tsv, .jsonl): each example "
+            "predicted by a model that was not trained on it. Can be repeated, in row order (default: models are "
+            "cross-validated on --data).",
         ),
     ] = None,
     logits: Annotated[
