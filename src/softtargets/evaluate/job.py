@@ -203,7 +203,7 @@ def _evaluate(
     on_rows("computing intervals", 0, None)
     counted_in = "the labels of this evaluation" if counts is None else "the training data, as given"
     models = evaluate_models(accumulated, calibrated, labels, counted_in)
-    differences = compare_models(accumulated)
+    differences = compare_models(accumulated, calibrated)
     return EvaluationResults(
         command=command,
         findings=(*find_votes(models[0]), *find(models, differences, CONFIDENCE), *find_tokens(models[0])),

@@ -26,14 +26,15 @@ class JsonLinesFile(TableFile):
 
     def batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         held: list[dict[str, Any]] = []
+        first = 0
         with opened_text(self.path) as stream:
             for row, line in enumerate(limited_lines(stream)):
                 held.append(self._parsed(line, self.path, row))
                 if len(held) == min(rows, _ROWS):
-                    yield self._batch(held, columns, row + 1 - len(held))
-                    held = []
+                    yield self._batch(held, columns, first)
+                    held, first = [], row + 1
         if held:
-            yield self._batch(held, columns, row + 1 - len(held))
+            yield self._batch(held, columns, first)
 
     def _batch(self, held: list[dict[str, Any]], columns: list[str], first: int) -> pa.RecordBatch:
         arrays = []

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, TextIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -140,10 +140,10 @@ class CsvFile(TableFile):
             raise fail(ARGUMENT, required, got, "fix that row, or write the file again if it was cut short") from None
 
 
-def opened_text(path: Path) -> AbstractContextManager[IO[str]]:
+def opened_text(path: Path) -> AbstractContextManager[TextIO]:
     """Open a text file, also one that is compressed by gzip."""
     if path.suffix.lower() == ".gz":
-        return cast(AbstractContextManager[IO[str]], gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
+        return cast(AbstractContextManager[TextIO], gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
     return path.open(encoding="utf-8-sig", newline="")
 
 
