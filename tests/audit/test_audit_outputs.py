@@ -146,7 +146,7 @@ def test_every_recommendation_has_a_valid_specification(tmp_path, action: Any, c
     assert run.objective.name == ("forward" if action == "correct with T" else "cross_entropy")
 
 
-def test_predictions_without_data_have_rows_and_labels(folder, simulated):
+def test_predictions_without_data_have_rows_and_labels(folder, simulated, monkeypatch):
     options = AuditOptions()
     audit_labels(predictions="held.npz", output="out", options=options)
     whole = pq.read_table("out/all.parquet")
@@ -154,3 +154,6 @@ def test_predictions_without_data_have_rows_and_labels(folder, simulated):
     np.testing.assert_allclose(np.array(whole["probs"].to_pylist()), simulated["probs"], atol=1e-6)
     assert set(read(Path("out/cleaned.csv"))[0]) == {"label", "row"}
     assert not Path("out/train.toml").exists()
+    monkeypatch.setattr("softtargets.audit.outputs.MOST_NUMBERS", 100)
+    audit_labels(predictions="held.npz", output="large", options=options)
+    assert pq.read_table("large/all.parquet").column_names == whole.column_names[:-1]

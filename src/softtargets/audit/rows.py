@@ -33,6 +33,7 @@ class AuditedRows:
             row is left out.
         examples: the texts, paths of images or numbers of the rows; None if they are unknown.
         specification: returns the specification to train with for the folder of the page; None without one.
+        with_probs: whether `all.parquet` has the held-out probabilities.
     """
 
     evidence: LabelEvidence
@@ -40,6 +41,7 @@ class AuditedRows:
     dropped_from: float | None = None
     examples: AuditedExamples | None = None
     specification: Callable[[Path], bytes] | None = None
+    with_probs: bool = True
 
     def write(self, folder: Path) -> None:
         """Write `all.parquet`, `cleaned.csv` and `train.toml` into a folder, each renamed into place."""
@@ -71,7 +73,7 @@ class AuditedRows:
     def cleaned(self) -> Iterator[bytes]:
         """Yield the parts of `cleaned.csv`: the rows that are kept, with the labels as they were given.
 
-        Columns: the text, the path of the image or the numbers, `label`, and `row`. Nothing is escaped, so that the
+        Columns: `row`, the text, the path of the image or the numbers, and `label`. Nothing is escaped, so that the
         file can be trained on.
         """
         names = texts(self.evidence.class_names)
@@ -82,8 +84,9 @@ class AuditedRows:
                 rows = rows[self.judge(block)[WRONG] < self.dropped_from]
             shown = {} if self.examples is None else self.examples.columns(rows)
             label = names.take(numbers(block.labels[rows - block.first_row].numpy()))
-            columns = {**{name: _column(one) for name, one in shown.items()}, "label": label, "row": _column(rows)}
-            table = pa.table(columns)
+            # a column of the table that is called "row" is kept
+            columns = {"row": rows, **shown, "label": label}
+            table = pa.table({name: _column(one) for name, one in columns.items()})
             if writer is None:
                 options = WriteOptions(quoting_style="needed")
                 writer = CSVWriter(pa.PythonFile(parts, "w"), table.schema, write_options=options)
@@ -112,9 +115,12 @@ class AuditedRows:
         if evidence.reference is not None:
             reference = evidence.reference[rows]
             columns |= {"reference": reference, "reference_name": names.take(numbers(reference.numpy()))}
+        table = pa.table({name: _column(one) for name, one in columns.items()})
+        if not self.with_probs:
+            return table
         probs = numbers(block.probs.float().flatten().numpy())
         lists = pa.FixedSizeListArray.from_arrays(probs, evidence.num_classes)
-        return pa.table({**{name: _column(one) for name, one in columns.items()}, "probs": lists})
+        return table.append_column("probs", lists)
 
 
 def _column(values: Any) -> pa.Array:
