@@ -132,6 +132,7 @@ ELSEWHERE = {
     "distill.write_cache",
     "losses.linear_loss",
     "losses.vocab_parallel_cross_entropy",
+    "noise.load_transition",
 }
 
 

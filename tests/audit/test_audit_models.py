@@ -8,7 +8,7 @@ from torch import Tensor
 
 from softtargets._errors import InputError
 from softtargets.audit import AuditOptions, audit_labels
-from softtargets.audit.models import DYNAMICS, _architecture, _merge
+from softtargets.audit.models import DYNAMICS, _merge, architecture_of
 from softtargets.audit.results import CrossValidatedModel
 from softtargets.data.dataset import Dataset
 
@@ -21,7 +21,7 @@ def test_networks_are_as_deep_as_the_pictures_allow(shape, widths):
     images = torch.zeros(4, *shape, dtype=torch.uint8)
     split = {"train": torch.arange(4), "validation": torch.arange(0), "test": torch.arange(0)}
     dataset = Dataset("pictures", "", images, torch.tensor([0, 1, 0, 1]), ("a", "b"), split)
-    assert _architecture(dataset) == {"name": "convnet", "widths": widths}
+    assert architecture_of(dataset) == {"name": "convnet", "widths": widths}
 
 
 def test_training_dynamics_are_the_mean_of_the_models_that_saw_the_row():

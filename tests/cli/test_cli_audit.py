@@ -140,7 +140,7 @@ def test_a_model_that_cannot_be_trained_exits_3(capsys, monkeypatch):
     from softtargets.audit import models as audit_models
 
     diverging = audit_models.Recipe("a model", 1, {"name": "sgd", "learning_rate": 1e30})
-    monkeypatch.setitem(audit_models.RECIPES, "images", diverging)
+    monkeypatch.setattr(audit_models, "IMAGES", diverging)
     assert run_safely(["audit", "--data", "digits", "--folds", "2", "--epochs", "1", "--workers", "1"]) == RUNS_FAILED
     assert "failed: " in capsys.readouterr().err
     assert not Path("reports").exists()

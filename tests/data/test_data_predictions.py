@@ -325,7 +325,10 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     refused(f"an existing file; got '{whole}/pred.npz'; did you mean '{whole}/preds.npz'?", whole / "pred.npz")
     refused(f"an existing file; got '{tmp_path}', a folder; give the path of a file", tmp_path)
     (tmp_path / "p.txt").write_text("")
-    refused("files of type .npz, .npy, .safetensors, .parquet, .csv; got ", tmp_path / "p.txt")
+    refused(
+        "files of type .npz, .npy, .safetensors, .parquet, .csv, .tsv, .jsonl, .csv.gz, .tsv.gz, .jsonl.gz, .pt; got ",
+        tmp_path / "p.txt",
+    )
     refused("at least one file; got none")
 
 

@@ -8,10 +8,12 @@ import torch
 from evaluate.evaluation_files import simulate
 
 from softtargets.evaluate import differences as evaluate_differences
+from softtargets.evaluate import exact
 
 
-def differences(said: dict[str, Any], against: str) -> dict[str, dict[str, Any]]:
-    return {entry["metric"]: entry for entry in said["differences"] if entry["against"] == against}
+def differences(said: dict[str, Any], against: str, *, scaled: bool = False) -> dict[str, dict[str, Any]]:
+    found = (entry for entry in said["differences"] if entry["against"] == against and entry["scaled"] == scaled)
+    return {entry["metric"]: entry for entry in found}
 
 
 def test_a_better_model_is_really_better(evaluate, monkeypatch):
@@ -21,15 +23,17 @@ def test_a_better_model_is_really_better(evaluate, monkeypatch):
     noisy = logits + 3 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
     for name, scores in {"good": logits, "bad": noisy}.items():
         np.savez(f"{name}.npz", logits=scores.numpy(), labels=labels.numpy())
-    found = differences(evaluate("good.npz", against=("worse=bad.npz",)), "worse")
+    said = evaluate("good.npz", against=("worse=bad.npz",))
+    found = differences(said, "worse")
     by_hand = [float((scores.argmax(1) == labels).double().mean()) for scores in (logits, noisy)]
     accuracy = found["accuracy"]
     assert accuracy["value"] == pytest.approx(by_hand[0] - by_hand[1])
     assert accuracy["significant"]
     assert accuracy["interval"][0] > 0
-    # the least that 9 * 50 draws can show, for the eight of nine metrics that four classes have
-    assert accuracy["p"] == 2 / 451
-    assert accuracy["adjusted"] == pytest.approx(8 * 2 / 451)
+    # the least that 2 * 9 * 50 draws can show; of nine metrics four classes have eight, and seven after scaling
+    assert accuracy["p"] == 2 / 901
+    assert accuracy["at_floor"]
+    assert accuracy["adjusted"] == pytest.approx(15 * 2 / 901)
     assert list(found) == [
         "accuracy",
         "nll",
@@ -40,10 +44,17 @@ def test_a_better_model_is_really_better(evaluate, monkeypatch):
         "aurc",
         "misclassification_auroc",
     ]
+    after = differences(said, "worse", scaled=True)
+    # a temperature changes the class of no row
+    assert list(after) == list(found)[1:]
+    main, other = (model["temperature"]["metrics"]["nll"]["value"] for model in said["models"])
+    assert after["nll"]["value"] == pytest.approx(main - other)
+    assert after["nll"]["value"] > found["nll"]["value"]
 
 
 def test_a_difference_that_sketches_cannot_tell_from_none_is_not_real(evaluate, monkeypatch):
     monkeypatch.setattr(evaluate_differences, "_PER_DRAWS", 1)
+    monkeypatch.setattr(exact, "MOST_ROWS", 1000)
     # confidences so close together that a sketch takes them for one: the order in which errors stand is not known to it
     rows, labels = np.arange(2000), np.zeros(2000, dtype=int)
     rest = 1e-14 * (1 + rows % 100)
@@ -69,4 +80,4 @@ def test_an_equal_model_is_not_and_makes_the_others_harder_to_tell_apart(evaluat
     for same in differences(said, "same").values():
         assert (same["value"], same["p"], same["adjusted"], same["significant"]) == (0, 1, 1, False)
     bad = differences(said, "bad").values()
-    assert min(entry["adjusted"] for entry in bad) == pytest.approx(16 * min(entry["p"] for entry in bad))
+    assert min(entry["adjusted"] for entry in bad) == pytest.approx(30 * min(entry["p"] for entry in bad))

@@ -241,7 +241,7 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert results.page == folder / "index.html"
     assert results.command == "softtargets evaluate hand.csv --output my/page --seed 0"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert sorted(before) == ["classes.csv", "evaluation.json", "index.html"]
+    assert sorted(before) == ["classes.csv", "confusion.csv", "evaluation.json", "index.html"]
     assert before["evaluation.json"] == as_json(results)
 
     def broken(results: Any) -> str:

@@ -237,7 +237,8 @@ def test_nothing_on_the_page_leads_to_a_request(built):
 @pytest.mark.usefixtures("undrawn")
 def test_every_metric_has_a_place_on_the_page():
     text = words_of(page_of(make(classes=7)))
-    for metric in (one for one in METRICS.values() if not one.of_tokens):
+    # the floored NLL is listed only if a label has probability 0
+    for metric in (one for name, one in METRICS.items() if not one.of_tokens and name != "nll_floored"):
         assert metric.label in text
         assert metric.describes.format(bins=15) in text
     assert "Top-5" not in words_of(page_of(make(classes=4)))
@@ -251,6 +252,21 @@ def test_a_bound_is_told_where_the_digits_shown_could_hide_it(results):
     assert text(0.00012).count("error ≤ 0.01") > 5  # percent, to two digits
     assert "error ≤ 0.000" not in text(0.00012)
     assert "error ≤ 0.012" in text(0.0121)  # of the Brier score
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_p_values_that_are_upper_bounds_are_marked():
+    results = make(others=1)
+    first, second, *others = results.differences
+    marked = replace(first, adjusted=0.017, at_floor=True), replace(second, adjusted=0.013)
+    text = words_of(page_of(replace(results, differences=(*marked, *others))))
+    assert "< 0.017" in text
+    assert "< 0.013" not in text
+    assert "0.013" in text
+    scaled = tuple(replace(one, scaled=True) for one in others)
+    both = words_of(page_of(replace(results, differences=(*marked, *scaled))))
+    assert "after temperature scaling of both" in both
+    assert "after temperature scaling of both" not in text
 
 
 def test_files_are_replaced_and_others_are_left_alone(tmp_path, monkeypatch, results, built):

@@ -2,42 +2,49 @@
 
 import csv
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyarrow.csv import WriteOptions, write_csv
 from pyarrow.parquet import write_table
+from torch import Tensor
 
 from softtargets.audit.results import AuditResults
+from softtargets.audit.rows import numbers, texts
 from softtargets.report import encoding
 
 
 def suspects_csv(results: AuditResults) -> bytes:
     """Return one line for each suspect, most suspect first."""
     stream = io.BytesIO()
-    names = tuple(map(encoding.escape_csv_formula, results.audited.class_names))
-    write_csv(_table(results, names), stream, WriteOptions(quoting_style="needed"))
+    write_csv(_table(results, encoding.escape_csv_formula), stream, WriteOptions(quoting_style="needed"))
     return stream.getvalue()
 
 
 def suspects_parquet(results: AuditResults) -> bytes:
     """Return the content of the CSV file as Parquet."""
     stream = io.BytesIO()
-    write_table(_table(results, results.audited.class_names), stream)
+    write_table(_table(results, str), stream)
     return stream.getvalue()
 
 
-def _table(results: AuditResults, class_names: tuple[str, ...]) -> pa.Table:
-    suspects = results.ranking.suspects
-    names = _texts(class_names)
+def _table(results: AuditResults, write: Callable[[str], str]) -> pa.Table:
+    """Return the suspects, with all texts as `write` returns them."""
+    suspects, rows = results.ranking.suspects, results.rows
+    names = texts(tuple(map(write, results.audited.class_names)))
 
-    def called(labels) -> pa.Array:
-        return names.take(_numbers(labels.numpy()))
+    def called(labels: Tensor) -> pa.Array:
+        return names.take(numbers(labels.numpy()))
+
+    examples = None if rows is None else rows.examples
+    shown = {} if examples is None or examples.numeric else examples.columns(suspects.rows)
 
     columns: dict[str, Any] = {
         "rank": np.arange(1, len(suspects) + 1),
         "row": suspects.rows.numpy(),
+        **{name: texts(tuple(map(write, one))) for name, one in shown.items()},
         "given": suspects.given.numpy(),
         "given_name": called(suspects.given),
         "suggested": suspects.suggested.numpy(),
@@ -47,22 +54,7 @@ def _table(results: AuditResults, class_names: tuple[str, ...]) -> pa.Table:
     }
     if suspects.reference is not None:
         columns |= {"reference": suspects.reference.numpy(), "reference_name": called(suspects.reference)}
-    return pa.table({name: _numbers(one) if isinstance(one, np.ndarray) else one for name, one in columns.items()})
-
-
-# pa.array imports pandas if it is installed, which takes 0.5 s and 60 MB.
-
-
-def _numbers(values: np.ndarray) -> pa.Array:
-    data = pa.py_buffer(np.ascontiguousarray(values))
-    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, data])
-
-
-def _texts(values: tuple[str, ...]) -> pa.Array:
-    encoded = [value.encode() for value in values]
-    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
-    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.string(), len(values), buffers)
+    return pa.table({name: numbers(one) if isinstance(one, np.ndarray) else one for name, one in columns.items()})
 
 
 def transition_csv(results: AuditResults) -> bytes:
@@ -100,7 +92,7 @@ def consensus_parquet(results: AuditResults) -> bytes:
     columns = results.annotators.consensus.unbind(1)
     stream = io.BytesIO()
     named = zip(results.audited.class_names, columns, strict=True)
-    write_table(pa.table({name: _numbers(column.numpy()) for name, column in named}), stream)
+    write_table(pa.table({name: numbers(column.numpy()) for name, column in named}), stream)
     return stream.getvalue()
 
 

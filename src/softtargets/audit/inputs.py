@@ -33,6 +33,8 @@ class AuditInputs:
         labels: which labels are audited, in words.
         predictions: the source of the probabilities, in words.
         dataset: the data set of the rows, or None.
+        data: the specification of the data set, or None.
+        observed: file and column of the audited labels; None: those of the data set.
         model: the cross-validated models, or None.
         notes: remarks for the reader.
     """
@@ -43,6 +45,8 @@ class AuditInputs:
     labels: str
     predictions: str
     dataset: Dataset | None = None
+    data: DataSpec | None = None
+    observed: tuple[str, str] | None = None
     model: CrossValidatedModel | None = None
     notes: tuple[str, ...] = ()
 
@@ -59,7 +63,7 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     if data is None:
         return _without_data(request, on_stage)
     # imported here, since the training rooms take half a second and predictions need none of them
-    from softtargets.audit.models import cross_validate
+    from softtargets.audit.held_out import cross_validate
     from softtargets.runs.store import RunStore
 
     observed = None if request.labels is None else _file_and_column(request.labels)
@@ -73,7 +77,8 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     model, dynamics = None, {}
     if request.trains:
         on_stage("reading", 1.0)
-        held_out = cross_validate(dataset, data, store, request.options, observed=observed)
+        options = request.options
+        held_out = cross_validate(dataset, data, store, options, labels=labels, observed=observed, on_stage=on_stage)
         given, dynamics, model = Predictions(held_out.probs, "probs", labels), held_out.dynamics, held_out.model
         blocks = _blocks(given, on_stage)
         source = f"{model.folds}-fold cross-validation, {model.describes}"
@@ -88,6 +93,8 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
         labels=printable(_labels_in_words(dataset, data, observed)),
         predictions=printable(source),
         dataset=dataset,
+        data=data,
+        observed=observed,
         model=model,
         notes=(OTHER_PARTS,) if bool(dataset.origin.any()) else (),
     )

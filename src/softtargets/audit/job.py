@@ -14,6 +14,7 @@ from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmet
 from softtargets.audit.annotators import annotator_columns, audit_annotators
 from softtargets.audit.classes import audit_classes, find_confusions
 from softtargets.audit.inputs import AuditInputs, gather
+from softtargets.audit.outputs import audited_rows
 from softtargets.audit.passes import read_evidence
 from softtargets.audit.previews import preview_examples
 from softtargets.audit.ranking import estimate_cutoffs
@@ -188,6 +189,7 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
         recommendation=recommendation,
         annotators=annotators,
         provenance=AuditProvenance(request.command, inputs.model, (SAMPLING, *listed, *inputs.notes), _versions()),
+        rows=audited_rows(inputs, ranked, recommendation.action),
     )
 
 

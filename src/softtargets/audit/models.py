@@ -1,23 +1,28 @@
-"""Held-out probabilities from cross-validated models, which are kept in the run store."""
+"""Held-out probabilities from cross-validated networks, which are kept in the run store."""
 
 import json
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from softtargets._errors import fail
-from softtargets.audit.request import FOLDS, AuditOptions, RunsFailedError
+from softtargets.audit.request import FOLDS, AuditOptions, OnStage, RunsFailedError
 from softtargets.audit.results import CrossValidatedModel
 from softtargets.data import fingerprint
 from softtargets.data.dataset import Dataset
+from softtargets.data.sources import load_cached
 from softtargets.data.spec import DataSpec, Fold
+from softtargets.models.imported import IMPORT, ImportedSpec
+from softtargets.report.numbers import duration
 from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
-from softtargets.train.execute import resolve
+from softtargets.train.estimate import estimate_total_seconds
+from softtargets.train.execute import resolve, validate_setup
+from softtargets.train.graph import RunGraph
 from softtargets.train.schedule import train_all
 
 DYNAMICS = ("area_under_margin", "forgetting", "early_agreement")
@@ -46,14 +51,11 @@ class Recipe:
     optimizer: dict[str, Any]
 
 
+_ADAMW = {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01}
 _SGD = {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
-RECIPES = {
-    "images": Recipe("a small convolutional network", 8, _SGD),
-    "texts": Recipe(
-        "softmax regression on hashed TF-IDF", 10, {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.01}
-    ),
-    "tables": Recipe("a multilayer perceptron", 20, {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01}),
-}
+IMAGES = Recipe("a small convolutional network", 8, _SGD)
+# Of a network that the user names: AdamW trains most architectures at this learning rate.
+OWN_EPOCHS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,45 +75,65 @@ class HeldOut:
     model: CrossValidatedModel
 
 
-def cross_validate(
+def cross_validate_networks(
     dataset: Dataset,
     data: DataSpec,
     store: RunStore,
     options: AuditOptions,
     *,
     observed: tuple[str, str] | None,
+    own: ImportedSpec | None = None,
+    on_stage: OnStage = lambda name, done: None,
 ) -> HeldOut:
-    """Train one model for each fold, several in parallel, and predict the rows that it was not trained on.
+    """Train one network for each fold, several in parallel, and predict the rows that it was not trained on.
 
     Args:
         dataset: the data set of the specification.
         data: the specification, without a fold.
-        store: store of the models; finished models are not trained again.
+        store: store of the networks; finished ones are not trained again.
         options: number of folds, epochs, seed, workers, progress.
         observed: file and column of the labels; None: those of the data set.
+        own: the network that the user names; None: a small convolutional network.
+        on_stage: called with the estimated time before any network is trained.
 
     Raises:
-        InputError: a model cannot be trained; raised before any training.
-        RunsFailedError: the training of a model failed.
+        InputError: a network cannot be trained; raised before any training.
+        RunsFailedError: the training of a network failed.
     """
-    folds, rows = FOLDS if options.folds is None else options.folds, len(dataset.splits["train"])
-    if folds > rows:
-        raise fail("folds", f"at most {rows}, the number of training rows", folds, "use fewer folds or more rows")
-    runs = [_specify(dataset, data, Fold(index=fold, count=folds), options, observed) for fold in range(folds)]
+    folds = FOLDS if options.folds is None else options.folds
+    recipe = IMAGES if own is None else Recipe(f"the network {getattr(own, IMPORT)}", OWN_EPOCHS, _ADAMW)
+    architecture = architecture_of(dataset) if own is None else {IMPORT: getattr(own, IMPORT)}
+    runs = [
+        _specify(dataset, data, Fold(index=fold, count=folds), options, observed, recipe, architecture)
+        for fold in range(folds)
+    ]
     content = fingerprint(data, cache=store.cache)
     resolved = [resolve(run, content) for run in runs]
+    if missing := RunGraph.build(resolved, store).missing:
+        validate_setup(missing, store)
+        seconds = estimate_total_seconds(missing, partial(_dataset_of, store), store, workers=options.workers)
+        on_stage(f"cross-validating {recipe.describes}: {folds} folds, about {duration(seconds)}", 0.0)
     outcomes = train_all(resolved, store, workers=options.workers, on_progress=options.on_progress)
     failed = next((outcome for outcome in outcomes if outcome.status == "failed"), None)
     if failed is not None:
         raise RunsFailedError(f"a cross-validated model failed: {failed.message}")
     found = [read_predictions(store.path(run.identity)) for run in resolved]
-    return _merge(found, _model(runs[0], _recipe(dataset), folds))
+    return _merge(found, _model(runs[0], recipe, folds))
+
+
+def _dataset_of(store: RunStore, run: RunSpec) -> Dataset:
+    return load_cached(run.data, str(store.cache))  # pyright: ignore[reportArgumentType]
 
 
 def _specify(
-    dataset: Dataset, data: DataSpec, fold: Fold, options: AuditOptions, observed: tuple[str, str] | None
+    dataset: Dataset,
+    data: DataSpec,
+    fold: Fold,
+    options: AuditOptions,
+    observed: tuple[str, str] | None,
+    recipe: Recipe,
+    architecture: dict[str, Any],
 ) -> RunSpec:
-    recipe = _recipe(dataset)
     rows = len(dataset.splits["train"])
     batch = next(size for below, size in BATCHES if rows < below)
     per_epoch = math.ceil((rows - rows // fold.count) / batch)
@@ -119,7 +141,7 @@ def _specify(
     epochs = least if options.epochs is None else options.epochs
     content: dict[str, Any] = {
         "data": {**data.model_dump(exclude_none=True), "fold": fold.model_dump()},
-        "model": _architecture(dataset),
+        "model": architecture,
         "optimizer": recipe.optimizer,
         "schedule": {"name": "linear", "warmup_steps": round(WARM_UP * epochs * per_epoch)},
         # Grey images often show characters, which must not be mirrored.
@@ -132,15 +154,10 @@ def _specify(
     return RunSpec.parse(content, source="audit")
 
 
-def _recipe(dataset: Dataset) -> Recipe:
-    return RECIPES["images" if dataset.is_image else "texts" if dataset.is_text else "tables"]
-
-
-def _architecture(dataset: Dataset) -> dict[str, Any]:
-    if dataset.is_image:
-        stages = min(max(min(dataset.input_shape[1:]).bit_length() - 2, 1), len(WIDTHS))
-        return {"name": "convnet", "widths": WIDTHS[:stages]}
-    return {"name": "mlp", "hidden": ()} if dataset.is_text else {"name": "mlp", "hidden": (128, 128), "dropout": 0.1}
+def architecture_of(dataset: Dataset) -> dict[str, Any]:
+    """Return the convolutional network for the size of the images."""
+    stages = min(max(min(dataset.input_shape[1:]).bit_length() - 2, 1), len(WIDTHS))
+    return {"name": "convnet", "widths": WIDTHS[:stages]}
 
 
 def _model(run: RunSpec, recipe: Recipe, folds: int) -> CrossValidatedModel:

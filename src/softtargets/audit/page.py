@@ -40,8 +40,10 @@ _LARGE = 1e4
 def write_page(results: AuditResults, folder: Path) -> Path:
     """Write the page of an audit and its files into `folder`, and return the path of the page.
 
-    All files are built in memory and then renamed into place, so that none is ever incomplete.
+    All files are renamed into place, so that none is ever incomplete. Those with every row are written block by block.
     """
+    if results.rows is not None:
+        results.rows.write(folder)
     return put(page_files(results), folder)
 
 

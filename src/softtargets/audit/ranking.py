@@ -1,6 +1,6 @@
 """The ranking of the labels: order, probability of being wrong, and number of wrong labels at each cutoff."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from softtargets import noise
 from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.results import IntervalEstimate, RankCutoff, Suspects
+from softtargets.audit.rows import SUGGESTED, WRONG
 from softtargets.audit.scores import RANKED_BY, other_scores, posterior_of
 from softtargets.audit.transitions import CONFIDENCE
 from softtargets.audit.trusted import TrustedLabels, correct_range
@@ -30,6 +31,7 @@ class RankedLabels:
         curve: the probabilities of being wrong along the ranking.
         suspects: the first suspects, most suspect first.
         num_suspects: number of suspects, including those that are not listed.
+        judge: returns the columns of :class:`~softtargets.audit.rows.AuditedRows` of a block of rows.
         scores: (N,) float32 by name, all scores in the order of the rows; empty without reference labels.
     """
 
@@ -37,6 +39,7 @@ class RankedLabels:
     curve: WrongCurve
     suspects: Suspects
     num_suspects: int
+    judge: Callable[[LabelledBlock], dict[str, Tensor]]
     scores: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -121,11 +124,18 @@ class RankingPass:
             },
             reference=None if evidence.reference is None else evidence.reference[rows],
         )
+
+        def judge(block: LabelledBlock) -> dict[str, Tensor]:
+            posterior = posterior_of(block, self._rate.mixture)
+            scores, suggested = other_scores(block, self._joint)
+            wrong_of = curve.wrong[self._counts.places(posterior)]
+            return {WRONG: wrong_of, SUGGESTED: suggested, RANKED_BY: posterior, **scores}
+
         parts = self._kept or []
         scores = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
         # beyond the listed ones, it is not known which labels are the predicted class
         number = len(rows) + max(first - len(places), 0)
-        return RankedLabels(rate, curve, suspects, number, scores | (dynamics if parts else {}))
+        return RankedLabels(rate, curve, suspects, number, judge, scores | (dynamics if parts else {}))
 
 
 def _curve(posterior: Tensor, counts: Tensor, rate: NoiseRange) -> WrongCurve:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from softtargets._errors import InputError, fail
 from softtargets.data.predictions import Predictions
@@ -44,11 +44,19 @@ class AuditOptions:
         text: text column of the data set (default: detected, see :class:`~softtargets.data.DataSpec`).
         features: numeric columns of the data set (default: every column except the label).
         folds: number of cross-validation folds, 2 to 100 (default: 5); only without predictions.
-        epochs: epochs of each model (default: chosen by the size of the data set); only without predictions.
         trusted: CSV file of labels that were checked by hand, with the columns row and label. The rows must be drawn at
             random. They correct the noise rate and narrow its range; about 200 are a good number.
         annotators: FILE:COLUMN,COLUMN,... with the labels of several annotators, whose error rates and agreement are
             then estimated too.
+        epochs: epochs of each network (default: chosen by the size of the data set); only without predictions.
+        model: a scikit-learn estimator with `predict_proba`, or the import path, "my_package.models:build", of one, of
+            a function or class that returns one, or of a function that returns a network for `input_shape` and
+            `num_classes` (default: by the kind of data); only without predictions. An estimator is fitted to the
+            texts, the columns of a table, or the flattened pixels, or to embeddings if they are given.
+        embeddings: FILE or FILE:NAME with one vector for each training row, which the model is fitted to; only without
+            predictions.
+        encoder: an encoder of transformers or sentence-transformers, a folder or a name on the Hugging Face Hub, whose
+            vectors of the texts the model is fitted to; only without predictions.
         seed: seed of the folds, the models and the bootstrap, in [0, 2**32).
         top: number of suspects shown on the page.
         reports: folder in which the page gets a folder named after the audited data, if `output` is not given
@@ -67,6 +75,9 @@ class AuditOptions:
     epochs: int | None = None
     trusted: Path | None = None
     annotators: str | None = None
+    model: Any = None
+    embeddings: str | None = None
+    encoder: str | None = None
     seed: int = 0
     top: int = 200
     reports: Path | None = None
@@ -76,6 +87,8 @@ class AuditOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "trusted", None if self.trusted is None else Path(self.trusted))
+        if self.embeddings is not None:
+            object.__setattr__(self, "embeddings", str(self.embeddings))
         object.__setattr__(self, "runs", read_folder("runs", self.runs))
         object.__setattr__(self, "reports", None if self.reports is None else read_folder("reports", self.reports))
 
@@ -110,10 +123,10 @@ class AuditRequest:
 
     @property
     def command(self) -> str | None:
-        """The command that repeats the audit; None for arrays."""
-        if self.arrays is not None:
-            return None
+        """The command that repeats the audit; None for arrays, and for an estimator that was passed as an object."""
         options = self.options
+        if self.arrays is not None or not isinstance(options.model, str | None):
+            return None
         named = {
             "data": self.data,
             "label": options.label,
@@ -124,6 +137,9 @@ class AuditRequest:
             "epochs": options.epochs,
             "trusted": options.trusted,
             "annotators": options.annotators,
+            "model": options.model,
+            "embeddings": options.embeddings,
+            "encoder": options.encoder,
             "output": self.output,
         }
         words = ["softtargets", "audit"]
@@ -153,7 +169,9 @@ class AuditRequest:
             for name, value in given.items():
                 if value and not getattr(self, needed):
                     raise fail(name, f"used together with {needed}", f"'{value}' alone", f"give {needed} as well")
-        for name in ("folds", "epochs", "workers"):
+        if options.embeddings is not None and options.encoder is not None:
+            raise fail("encoder", "not used with embeddings", f"'{options.encoder}'", "give one of the two")
+        for name in ("folds", "epochs", "workers", "model", "embeddings", "encoder"):
             value = getattr(options, name)
             if value is not None and not self.trains:
                 raise fail(name, "not used with predictions", value, "omit it, because no model is trained")

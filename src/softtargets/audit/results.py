@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from softtargets.audit.estimates import IntervalEstimate
+from softtargets.audit.rows import AuditedRows
 from softtargets.matrices import Transition
 from softtargets.noise import NoiseMixture
 from softtargets.report.encoding import finite
@@ -271,6 +272,7 @@ class AuditResults:
         provenance: how the audit was made.
         annotators: the annotators; None if their labels were not given.
         page: path of the page; None if none was written.
+        rows: every row, for the files beside the page; None without them.
     """
 
     audited: AuditedLabels
@@ -281,6 +283,7 @@ class AuditResults:
     provenance: AuditProvenance
     annotators: "AnnotatorAudit | None" = None
     page: Path | None = None
+    rows: AuditedRows | None = None
 
     @property
     def informative(self) -> bool:

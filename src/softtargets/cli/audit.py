@@ -54,9 +54,9 @@ def audit(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Held-out predictions (.npz, .npy, .safetensors, .csv, .parquet): each example predicted by a model "
-            "that was not trained on it. Can be repeated, in row order (default: models are cross-validated on "
-            "--data).",
+            help="Held-out predictions (.npz, .npy, .safetensors, .pt, .parquet, .csv, .tsv, .jsonl): each example "
+            "predicted by a model that was not trained on it. Can be repeated, in row order (default: models are "
+            "cross-validated on --data).",
         ),
     ] = None,
     logits: Annotated[
@@ -89,7 +89,32 @@ def audit(
     ] = 0,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Epochs of each model (default: chosen by the size of the data)."),
+        typer.Option(min=1, metavar="N", help="Epochs of each network (default: chosen by the size of the data)."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:NAME",
+            help="Model to cross-validate: the import path of a scikit-learn estimator, of a function that returns "
+            "one, or of a function that returns a network for input_shape and num_classes (default: TF-IDF and "
+            "logistic regression for texts, gradient boosting or logistic regression for tables, a small "
+            "convolutional network for images).",
+        ),
+    ] = None,
+    embeddings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[:NAME]",
+            help="Vectors to fit the model to, one for each training row (.npy, .npz, .safetensors, .parquet, .csv).",
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Encoder of transformers or sentence-transformers, by name or folder: the model is fitted to its "
+            "vectors of the texts.",
+        ),
     ] = None,
     top: Annotated[int, typer.Option(min=0, metavar="N", help="Number of suspects shown on the page.")] = 200,
     output: Annotated[
@@ -113,6 +138,9 @@ def audit(
         epochs=epochs,
         trusted=trusted,
         annotators=annotators,
+        model=model,
+        embeddings=embeddings,
+        encoder=encoder,
         seed=seed,
         top=top,
         reports=Path("reports"),

@@ -44,10 +44,11 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="[NAME=]FILE...",
-            help="Predictions of one model (.npz, .npy, .safetensors, .csv, .parquet): an array (N, K), or columns, "
-            "named logits or probs, and labels; one row for each example. For sequences of tokens: an array (N, L, K) "
-            "and labels (N, L), -100 for tokens to ignore. Several files are shards, in order. A quoted pattern, "
-            "'shard-*.npz', matches several files. Or the folder of a run that writes tokens, whose network is run.",
+            help="Predictions of one model (.npz, .npy, .safetensors, .pt, .parquet, .csv, .tsv, .jsonl; text also "
+            ".gz): an array (N, K), or columns, named logits or probs, and labels; one row for each example. For "
+            "sequences of tokens: an array (N, L, K) and labels (N, L), -100 for tokens to ignore. Several files are "
+            "shards, in order. A quoted pattern, 'shard-*.npz', matches several files. Or the folder of a run that "
+            "writes tokens, whose network is run.",
         ),
     ],
     against: Annotated[
@@ -59,11 +60,19 @@ def evaluate(
         ),
     ] = None,
     logits: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Array or columns of logits in all files (default: logits).")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Array or columns of logits in all files, or names of columns with commas: cat,dog (default: logits).",
+        ),
     ] = None,
     probs: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Array or columns of probabilities in all files (default: probs)."),
+        typer.Option(
+            metavar="NAME",
+            help="Array or columns of probabilities in all files, or names of columns with commas: cat,dog (default: "
+            "probs).",
+        ),
     ] = None,
     labels: Annotated[
         str | None, typer.Option(metavar="NAME", help="Array or column of labels in all files (default: labels).")

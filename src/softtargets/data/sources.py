@@ -103,6 +103,15 @@ def fingerprint(spec: DataSpec, *, cache: Path | None = None) -> str:
     return with_tokenizer(found, spec)
 
 
+def image_paths(spec: DataSpec) -> tuple[str, ...] | None:
+    """Return the absolute path of every image, in the order of the rows; None if images are not files of their own."""
+    source = _source(spec)
+    if not isinstance(source, Files) or not source.holds_images:
+        return None
+    splits = dict.fromkeys(file.split for file in source.files)
+    return tuple(str(file.path.absolute()) for split in splits for file in source.files if file.split == split)
+
+
 @dataclass(frozen=True)
 class _Digits:
     name: str = "digits"

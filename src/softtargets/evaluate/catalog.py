@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from softtargets import metrics
-from softtargets.evaluate.counts import Overconfidence, Perplexity
+from softtargets.evaluate.counts import FLOOR, FlooredNLL, Overconfidence, Perplexity
 from softtargets.metrics import Accumulator
 
 Better = Literal["higher", "lower", "zero", "neither"]
@@ -81,6 +81,10 @@ def _nll(grouping: Grouping) -> Accumulator:
     return metrics.NLL(**grouping.many())
 
 
+def _nll_floored(grouping: Grouping) -> Accumulator:
+    return FlooredNLL(**grouping.many())
+
+
 def _perplexity(grouping: Grouping) -> Accumulator:
     return Perplexity(**grouping.many())
 
@@ -146,6 +150,14 @@ METRICS: dict[str, EvaluationMetric] = {
         _nll,
         unit="nats",
         core=True,
+    ),
+    "nll_floored": EvaluationMetric(
+        PROBABILITIES,
+        f"NLL, probabilities ≥ {FLOOR:g}",
+        f"NLL with the probability of each label raised to at least {FLOOR:g}, so that it is finite; shown if a label "
+        "has probability 0. It depends on the floor.",
+        _nll_floored,
+        unit="nats",
     ),
     "perplexity": EvaluationMetric(
         PROBABILITIES,

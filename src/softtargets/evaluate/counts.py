@@ -1,5 +1,7 @@
 """Counts of rows for the page that no metric provides, accumulated like metrics."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,10 @@ from softtargets.metrics.sums import Field, GroupedSums
 
 # Cells of equal width in the histogram of confidences.
 CELLS = 20
+# Smallest probability of a label in the floored NLL.
+FLOOR = 1e-6
+# Classes up to which the confusion matrix is counted.
+MOST_CONFUSED = 1000
 
 
 class Overconfidence(Accumulator):
@@ -35,6 +41,13 @@ class Perplexity(NLL):
         return super()._value(totals).exp()
 
 
+class FlooredNLL(NLL):
+    """Mean negative log-likelihood, with the probability of each label raised to at least :data:`FLOOR`."""
+
+    def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
+        sums.add("nll", group, None, -rows.log_likelihood.clamp(min=math.log(FLOOR)))
+
+
 class RowCounts(Accumulator):
     """Counts by class and by confidence, in one group."""
 
@@ -42,8 +55,15 @@ class RowCounts(Accumulator):
         """Return a count or a sum over all rows, float64."""
         return self._totals()[name][0]
 
+    def confusion(self) -> Tensor | None:
+        """Return the numbers of rows by label and predicted class, (K, K) float64; None for too many classes."""
+        found = self._totals().get("confusion")
+        return None if found is None else found[0].view(self.num_classes or 0, -1)
+
     def _fields(self, num_classes: int) -> dict[str, Field]:
+        matrix = {"confusion": Field((num_classes**2,))} if num_classes <= MOST_CONFUSED else {}
         return {
+            **matrix,
             "labels": Field((num_classes,)),
             "predicted": Field((num_classes,)),
             "right": Field((num_classes,)),
@@ -53,6 +73,8 @@ class RowCounts(Accumulator):
         }
 
     def _add(self, sums: GroupedSums, rows: Rows, group: Tensor) -> None:
+        if rows.num_classes <= MOST_CONFUSED:
+            sums.count("confusion", group, rows.labels * rows.num_classes + rows.predicted)
         sums.count("labels", group, rows.labels)
         sums.count("predicted", group, rows.predicted)
         sums.count("right", group, rows.labels, times=rows.correct)

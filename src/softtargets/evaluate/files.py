@@ -26,6 +26,21 @@ def classes_csv(results: EvaluationResults) -> bytes:
     return text.getvalue().encode()
 
 
+def confusion_csv(results: EvaluationResults) -> bytes:
+    """Return one line for each model and pair of label and predicted class with at least one row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["model", "label", "label_name", "predicted", "predicted_name", "rows"])
+    for model in results.models:
+        name = encoding.escape_csv_formula(model.name)
+        for label, row in enumerate(model.confusion.counts if model.confusion else ()):
+            for predicted, count in enumerate(row):
+                names = [encoding.escape_csv_formula(results.class_name(index)) for index in (label, predicted)]
+                if count:
+                    writer.writerow([name, label, names[0], predicted, names[1], count])
+    return text.getvalue().encode()
+
+
 def tokens_csv(results: EvaluationResults) -> bytes:
     """Return one line for each model, table and range of positions or frequencies."""
     text = io.StringIO()

@@ -103,7 +103,7 @@ def _tempered(model: EvaluatedModel) -> Finding:
 def _compared(name: str, differences: Sequence[MetricDifference]) -> Finding:
     found: dict[str, list[str]] = {BETTER: [], WORSE: [], SAME: [], UNKNOWN: []}
     for difference in differences:
-        if difference.against == name and difference.metric in _HEADLINE:
+        if difference.against == name and difference.metric in _HEADLINE and not difference.scaled:
             verdict, known = difference.verdict, difference.definition
             size = f" ({points_of(difference.value, known.unit)})" if verdict in (BETTER, WORSE) else ""
             found[verdict].append(known.label + size)

@@ -4,11 +4,13 @@ import errno
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from softtargets._errors import fail, fail_type
@@ -33,6 +35,8 @@ from softtargets.evaluate.tokens.ranges import TokenBins
 from softtargets.evaluate.votes.evaluated import find_votes, vote_notes
 from softtargets.report.folders import read_folder
 
+# Numbers in predictions from which several threads are used.
+_LARGE = 2**26
 PathsLike = str | Path | Sequence[str | Path]
 
 
@@ -149,7 +153,8 @@ def evaluate_predictions(
     counts = _counts(sources[0], options, file)
     # no command can express counts that were passed as an array
     command = "" if request is None or options.token_counts is not None else request.command(options.seed)
-    results = _evaluate(sources, counts, command, options)
+    with _threads_for(sources):
+        results = _evaluate(sources, counts, command, options)
     if folder is None:
         return results
     release_freed()
@@ -158,6 +163,22 @@ def evaluate_predictions(
     from softtargets.evaluate.page import write_page
 
     return replace(results, page=write_page(results, folder))
+
+
+@contextmanager
+def _threads_for(sources: Sequence[PredictionSource]) -> Iterator[None]:
+    """Use one thread, unless the predictions are large.
+
+    The metrics of few rows are many short operations. Several threads wait for each other after each of them, which on
+    a busy machine takes seven times the processor time, and longer.
+    """
+    before, data = torch.get_num_threads(), sources[0].data
+    numbers = (data.num_rows or 0) * data.num_classes * len(sources)
+    torch.set_num_threads(before if numbers >= _LARGE else 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _counts(main: PredictionSource, options: EvaluationOptions, file: tuple[Path, str] | None) -> Tensor | None:
@@ -182,7 +203,7 @@ def _evaluate(
     on_rows("computing intervals", 0, None)
     counted_in = "the labels of this evaluation" if counts is None else "the training data, as given"
     models = evaluate_models(accumulated, calibrated, labels, counted_in)
-    differences = compare_models(accumulated)
+    differences = compare_models(accumulated, calibrated)
     return EvaluationResults(
         command=command,
         findings=(*find_votes(models[0]), *find(models, differences, CONFIDENCE), *find_tokens(models[0])),

@@ -6,6 +6,8 @@ from dataclasses import replace
 from softtargets.evaluate.accumulate import AccumulatedModel
 from softtargets.evaluate.calibrate import FOLDS, CalibratedModel
 from softtargets.evaluate.catalog import AFTER_SCALING
+from softtargets.evaluate.confusion import confusion_of
+from softtargets.evaluate.counts import FLOOR
 from softtargets.evaluate.diagrams import classes_of, histogram_of, reliability_of, risk_curve_of
 from softtargets.evaluate.results import EvaluatedModel, FittedTemperature
 from softtargets.evaluate.sample import LEAST
@@ -53,13 +55,14 @@ def _evaluated(model: AccumulatedModel, scaled: CalibratedModel | None, labelled
         files=tuple(printable(str(path)) for path in data.paths),
         kind=model.source.data.kind,
         num_rows=suite.counts.count,
-        metrics=suite.values(),
+        metrics=tuple(one for one in suite.values() if zero_rows or one.name != "nll_floored"),
         zero_rows=zero_rows,
         reliability=reliability_of(suite),
         temperature=scaled and _temperature(scaled, model),
         histogram=histogram_of(suite),
         risk_coverage=risk_curve_of(suite),
         classes=classes_of(suite),
+        confusion=confusion_of(suite),
         no_temperature="" if scaled else _TOO_FEW.format("sequences with tokens" if suite.tokens else "rows"),
         notes=(*_notes(model, scaled, zero_rows, labelled), *data.notes),
     )
@@ -84,7 +87,8 @@ def _notes(model: AccumulatedModel, scaled: CalibratedModel | None, zero_rows: i
         rows = f"{noun} gives its" if zero_rows == 1 else f"{noun}s give their"
         notes.append(
             f"{zero_rows:,} {rows} own label the probability 0. "
-            f"NLL is therefore infinite, and temperatures are fitted on the other {noun}s."
+            f"NLL is therefore infinite, and temperatures are fitted on the other {noun}s. Random forests and nearest "
+            f"neighbours give such probabilities. The NLL with probabilities of at least {FLOOR:g} is listed too."
         )
     if not model.source.data.has_labels:
         notes.append(f"Its files contain no labels. Its rows are assumed to be those of {labelled}, in the same order.")

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 from softtargets.evaluate.calibrate import LEAST_OF_RANGE
 from softtargets.evaluate.catalog import METRICS
 from softtargets.evaluate.cells import Footnotes, MetricRow, cell_of, changed
+from softtargets.evaluate.confusion import MOST_SHOWN
 from softtargets.evaluate.curves import ReliabilityBin
 from softtargets.evaluate.figures import BINS, draw_confidences, draw_reliability, draw_risk
-from softtargets.evaluate.files import as_json, classes_csv, tokens_csv
+from softtargets.evaluate.files import as_json, classes_csv, confusion_csv, tokens_csv
 from softtargets.evaluate.results import ClassEvaluation, EvaluatedModel, EvaluationResults
 from softtargets.evaluate.text import temperatures_of
 from softtargets.evaluate.tokens.page import shown_tokens
-from softtargets.evaluate.values import BETTER, WORSE, IntervalEnds, MetricValue
+from softtargets.evaluate.values import BETTER, WORSE, IntervalEnds, MetricDifference, MetricValue
 from softtargets.evaluate.votes.page import entropy_cells, shown_votes, votes_csv
 from softtargets.report import numbers
 from softtargets.report.drawing import Drawing
@@ -59,6 +60,7 @@ def build(results: EvaluationResults) -> dict[str, bytes]:
     of_votes = {} if results.vote_rows is None else {"votes.csv": votes_csv(results)}
     return {
         "classes.csv": classes_csv(results),
+        **({} if results.main.confusion is None else {"confusion.csv": confusion_csv(results)}),
         **of_tokens,
         **of_votes,
         "evaluation.json": as_json(results),
@@ -85,6 +87,8 @@ def _page(results: EvaluationResults) -> str:
         "confidences": _figure("confidences", "Confidence of right and wrong rows", draw_confidences(results)),
         "risk": _figure("risk", "Error among the rows kept", draw_risk(results)),
         "classes": worst[:_MOST_CLASSES],
+        "confusion": results.main.confusion,
+        "whole_matrix": results.num_classes <= MOST_SHOWN,
         "below": below[:_MOST_NAMED],
         "more_below": len(below) - len(below[:_MOST_NAMED]),
         "sketched": any(cell and cell.exact for rows in groups.values() for row in rows for cell in row.cells),
@@ -116,8 +120,10 @@ def _tied(text: str) -> str:
     return text.replace(" %", "\u00a0%")
 
 
-def _p_value(p: float) -> str:
-    return numbers.p_value(p).removeprefix("p ").removeprefix("= ")
+def _p_value(difference: MetricDifference) -> str:
+    """Return the adjusted p-value; "<" before an upper bound."""
+    text = numbers.p_value(difference.adjusted).removeprefix("p ").removeprefix("= ")
+    return f"< {text}" if difference.at_floor and not text.startswith("<") else text
 
 
 def _upper_recall(entry: tuple[int, ClassEvaluation]) -> tuple[float, int]:
@@ -149,7 +155,14 @@ def _metric_groups(results: EvaluationResults, notes: Footnotes) -> dict[str, li
 
 def _compared(results: EvaluationResults, other: EvaluatedModel, notes: Footnotes) -> dict[str, Any]:
     rows = [(one, changed(one, notes)) for one in results.differences if one.against == other.name]
-    return {"name": other.name, "rows": rows}
+    return {
+        "name": other.name,
+        "tables": [
+            (title, [row for row in rows if row[0].scaled == scaled])
+            for title, scaled in (("as given", False), ("after temperature scaling of both", True))
+            if any(row[0].scaled == scaled for row in rows)
+        ],
+    }
 
 
 def _shown(results: EvaluationResults, place: int, notes: Footnotes) -> CalibrationSection:

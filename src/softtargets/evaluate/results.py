@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from softtargets.evaluate.confusion import ConfusionTable
 from softtargets.evaluate.curves import ConfidenceHistogram, ReliabilityDiagram, RiskCurve
 from softtargets.evaluate.tokens.results import TokenEvaluation
 from softtargets.evaluate.values import IntervalEnds, MetricDifference, MetricValue
@@ -108,6 +109,7 @@ class EvaluatedModel:
         tokens: the tokens by position and frequency if the rows are the tokens of sequences, else None.
         votes: scores against votes; None for hard labels. All other fields are those of the most frequent class of each
             row.
+        confusion: the confusion matrix; None for tokens, and for more than 1,000 classes.
     """
 
     name: str
@@ -125,6 +127,7 @@ class EvaluatedModel:
     notes: tuple[str, ...] = ()
     tokens: TokenEvaluation | None = None
     votes: VoteEvaluation | None = None
+    confusion: ConfusionTable | None = None
 
     def metric(self, name: str) -> MetricValue | None:
         """Return a metric; None if it was not computed."""
@@ -144,6 +147,7 @@ class EvaluatedModel:
             "no_temperature": self.no_temperature,
             "histogram": asdict(self.histogram),
             "risk_coverage": asdict(self.risk_coverage),
+            "confusions": self.confusion and self.confusion.to_dict(),
             "classes": [{**asdict(row), "precision": row.precision} for row in self.classes],
             "notes": list(self.notes),
             **({} if self.tokens is None else {"tokens": self.tokens.to_dict()}),

@@ -8,8 +8,9 @@ from typing import TypeVar
 from torch import Tensor
 
 from softtargets import metrics
-from softtargets.evaluate.catalog import METRICS, Grouping, Make
+from softtargets.evaluate.catalog import BINS, METRICS, Grouping, Make
 from softtargets.evaluate.counts import RowCounts
+from softtargets.evaluate.exact import ConfidenceList
 from softtargets.evaluate.values import IntervalEnds, MetricValue
 from softtargets.metrics import Accumulator, Interval, SelectiveRisk, SmoothECE
 from softtargets.metrics.arguments import Kind
@@ -57,11 +58,14 @@ class MetricSuite:
         self._accumulators: dict[tuple[str, ...], Accumulator] = {
             own: make(grouping) for make, own in made.items() if names is None or not set(own).isdisjoint(names)
         }
-        self.counts = RowCounts()
+        self.counts, self._listed = RowCounts(), ConfidenceList()
+        self._exact: dict[str, float] | None = None
         # the number of rows, or of sequences if the rows are their tokens
         self.units, self._last_unit = 0, -1
         self._bootstraps: dict[int, Bootstrap] = {}
-        counted = {"counts": self.counts} if names is None else {}
+        counted: dict[str, Accumulator] = {"counts": self.counts} if names is None else {}
+        if names is None or "aurc" in names:
+            counted["listed"] = self._listed
         self._all = metrics.Collection({" ".join(names): one for names, one in self._accumulators.items()} | counted)
 
     def of(self, name: str, kind: type[Kept]) -> Kept:
@@ -73,6 +77,7 @@ class MetricSuite:
     def update(self, values: Tensor, kind: Kind, labels: Tensor, ids: Tensor) -> None:
         """Add (n, K) rows with (n,) labels and ids; ids never decrease, also from one call to the next."""
         self._bootstraps.clear()
+        self._exact = None
         found = ids.unique_consecutive()
         self.units += len(found) - int(found[0] == self._last_unit)
         self._last_unit = int(found[-1])
@@ -97,7 +102,7 @@ class MetricSuite:
             bounds = self._bounds(names, accumulator)
             for place, (name, value) in enumerate(zip(names, values.reshape(-1).tolist(), strict=True)):
                 ends = None if made is None else _ends(made, place)
-                found[name] = _metric(name, value, ends, why, bounds[place])
+                found[name] = self._corrected(_metric(name, value, ends, why, bounds[place]))
                 if name in SHARES and value in (0, 1) and accumulator.count >= LEAST and not self.tokens:
                     share = wilson(round(value * accumulator.count), accumulator.count, LEVEL)
                     found[name] = MetricValue(name, value, IntervalEnds(*share))
@@ -117,8 +122,28 @@ class MetricSuite:
                 made = ours.difference(accumulator, theirs, beside)
             bounds = map(sum, zip(self._bounds(names, accumulator), other._bounds(names, beside), strict=True))
             for place, (name, value, bound) in enumerate(zip(names, values, bounds, strict=True)):
-                found[name] = replace(_change(name, value, made, why, place), bound=bound)
+                change = replace(_change(name, value, made, why, place), bound=bound)
+                found[name] = self._corrected(change, other)
         return tuple(found[name] for name, metric in METRICS.items() if name in found and metric.core)
+
+    def exact(self) -> dict[str, float]:
+        """Return the exact values of metrics that are accumulated in sketches; none if there are too many rows."""
+        if self._exact is None:
+            self._exact = self._listed.exact(BINS)
+        return self._exact
+
+    def _corrected(self, found: MetricValue, other: "MetricSuite | None" = None) -> MetricValue:
+        """Return a metric, or its difference from another suite, with its exact value if it is known.
+
+        The interval is moved by as much as the value: it describes sampling, which the sketch hardly changes.
+        """
+        known = [self.exact(), *([] if other is None else [other.exact()])]
+        if found.value is None or not all(found.name in values for values in known):
+            return found
+        exact = known[0][found.name] - sum(values[found.name] for values in known[1:])
+        moved = exact - found.value
+        ends = None if found.interval is None else IntervalEnds(*(end + moved for end in found.interval))
+        return replace(found, value=exact, interval=ends, bound=0.0)
 
     def _alike(self) -> str:
         """Return why there is no interval if all rows have the same outcome; else empty text."""

@@ -63,6 +63,9 @@ class MetricDifference:
         p: p-value of "no difference", for this difference alone; None if there is none.
         adjusted: p after Holm's correction over all differences of the evaluation.
         significant: whether the adjusted p-value is below 1 - confidence.
+        at_floor: whether the p-value is the smallest that the bootstrap can give, so that `p` and `adjusted` are upper
+            bounds.
+        scaled: whether both models are compared after temperature scaling.
         why: the reason, in a sentence, why there is no interval; else empty text.
     """
 
@@ -73,6 +76,8 @@ class MetricDifference:
     p: float | None = None
     adjusted: float | None = None
     significant: bool = False
+    at_floor: bool = False
+    scaled: bool = False
     why: str = ""
 
     @property

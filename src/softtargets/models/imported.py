@@ -150,13 +150,22 @@ class ImportedSpec(_WithPath):
         got = f"'{self.path}', whose import fails ({type(error).__name__}: {first_line(error)})"
         return fail(f"model.{IMPORT}", required, got, "fix that module")
 
-    def _callable(self) -> Callable[..., Any]:
+    def imported(self) -> Any:
+        """Return what the import path names.
+
+        Raises:
+            InputError: if it cannot be imported.
+        """
         found: Any = self._module()
         for name in self.path.split(":")[1].split("."):
             if not hasattr(found, name):
                 known = [each for each in vars(found) if not each.startswith("_") and callable(vars(found)[each])]
                 raise unknown(f"model.{IMPORT}", name, known)
             found = getattr(found, name)
+        return found
+
+    def _callable(self) -> Callable[..., Any]:
+        found = self.imported()
         if not callable(found):
             got = f"'{self.path}', a {type(found).__name__}"
             raise fail(f"model.{IMPORT}", "a function or class that returns a network", got, "name another")

@@ -12,6 +12,7 @@ from softtargets.noise._corrupt import *
 from softtargets.noise._dawid_skene import *
 from softtargets.noise._dynamics import *
 from softtargets.noise._estimation import *
+from softtargets.noise._files import *
 from softtargets.noise._instance import *
 from softtargets.noise._issues import *
 from softtargets.noise._joint import *

@@ -13,8 +13,15 @@ from softtargets._spec import Fraction, NonNegative
 from softtargets.losses import loss_bound
 from softtargets.matrices import LabelMatrix, Transition
 from softtargets.objectives.context import Batch, ObjectiveContext
+from softtargets.objectives.files import fingerprint_of
 from softtargets.objectives.objective import Objective, objective
-from softtargets.objectives.transitions import AnyTransition, EstimatedTransition, SymmetricTransition
+from softtargets.objectives.transitions import (
+    FILE,
+    AnyTransition,
+    EstimatedTransition,
+    FileTransition,
+    SymmetricTransition,
+)
 
 
 class TransitionObjective(Objective):
@@ -24,6 +31,18 @@ class TransitionObjective(Objective):
 
     def needs_transition(self) -> Literal["known"] | EstimatedTransition | None:
         return None if self.transition is None else self.transition.needed()
+
+    def fingerprint(self) -> str | None:
+        source = self.transition
+        return fingerprint_of({FILE: source.file}) if isinstance(source, FileTransition) else super().fingerprint()
+
+    def without_places(self, content: dict[str, Any]) -> dict[str, Any]:
+        kept = super().without_places(content)
+        if not isinstance(self.transition, FileTransition):
+            return kept
+        # the content of the file is part of the identity of a run, and its path is not
+        source = {key: value for key, value in kept["transition"].items() if key != "file"}
+        return {**kept, "transition": source}
 
 
 class Correction(TransitionObjective):

@@ -8,12 +8,14 @@ import torch
 from pydantic import Field, model_validator
 
 from softtargets import noise
-from softtargets._errors import fail
+from softtargets._errors import InputError, fail
 from softtargets._spec import Fraction, NamedSpec, register, union_of
 from softtargets.matrices import Transition
 from softtargets.noise.estimators.registry import observed_label_estimators
 from softtargets.objectives.context import ObjectiveContext, Predictions
 
+# The field with the path of a transition in a file.
+FILE = "objective.transition.file"
 ESTIMATORS = observed_label_estimators()
 if TYPE_CHECKING:
     EstimatorName = str
@@ -68,6 +70,25 @@ class KnownTransition(TransitionSource):
 
     def needed(self) -> Literal["known"]:
         return "known"
+
+
+@register(SOURCES, "file")
+class FileTransition(TransitionSource):
+    """A transition in a CSV file, such as the transition.csv of an audit; see ``noise.load_transition``."""
+
+    file: Annotated[str, Field(min_length=1)]
+
+    def needed(self) -> None:
+        return None
+
+    def resolve(self, context: ObjectiveContext) -> Transition:
+        try:
+            found = noise.load_transition(self.file, class_names=context.require_data("file").class_names)
+        except ValueError as error:
+            argument = f"{FILE}:" if str(error).startswith("path:") else ""
+            raise InputError(f"{argument}{str(error).removeprefix('path:')}") from None
+        assert found.matrix is not None
+        return replace(found, matrix=found.matrix.to(context.device))
 
 
 @register(SOURCES, "estimated")

@@ -4,11 +4,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import altair as alt
 import vl_convert
+from altair.utils import schemapi
 
 from softtargets.report import palette
 
@@ -71,7 +73,7 @@ class Style:
 
     def specification(self, chart: alt.TopLevelMixin, font: str) -> dict[str, Any]:
         """Return the specification of a whole figure with its rows."""
-        return {**chart.to_dict(), "datasets": self.datasets, "config": self.config(font)}
+        return {**chart.to_dict(validate=False), "datasets": self.datasets, "config": self.config(font)}
 
     def window(self, whole: Extent, each: dict[str, Extent], **settings: Any) -> alt.Scale:
         """Return a scale over `whole`; on the page it changes to the range in `each` of the highlighted series."""
@@ -226,16 +228,17 @@ class Drawing:
 
     def page_specs(self, description: str) -> list[dict[str, Any]]:
         """Return one specification for each panel, as wide as its container; the page draws the legend."""
-        specs = []
-        for panel in self.panels:
-            style = Style(self.series, palette.on_page, legend=False)
-            chart = style.finish(panel.build(style), panel, self.height).properties(
-                width="container",
-                autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-                description=f"{description} {panel.title or panel.y_title}".strip(),
-            )
-            specs.append(style.specification(chart.add_params(_focus()), _PAGE_FONT))
-        return specs
+        with unvalidated():
+            return [self._page_spec(panel, description) for panel in self.panels]
+
+    def _page_spec(self, panel: Panel, description: str) -> dict[str, Any]:
+        style = Style(self.series, palette.on_page, legend=False)
+        chart = style.finish(panel.build(style), panel, self.height).properties(
+            width="container",
+            autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+            description=f"{description} {panel.title or panel.y_title}".strip(),
+        )
+        return style.specification(chart.add_params(_focus()), _PAGE_FONT)
 
     def svg(self) -> str:
         """Return the figure as SVG on a white background."""
@@ -249,11 +252,24 @@ class Drawing:
         return vl_convert.vegalite_to_png(self._file_spec(), vl_version=VEGA_LITE, ppi=_RESOLUTION)
 
     def _file_spec(self) -> dict[str, Any]:
+        with unvalidated():
+            return self._whole()
+
+    def _whole(self) -> dict[str, Any]:
         width = _FILE_WIDTHS.get(self.in_row, _NARROW)
         style = Style(self.series, palette.in_file, legend=True, size=(width, self.height))
         charts = [style.finish(panel.build(style), panel, self.height).properties(width=width) for panel in self.panels]
         whole = charts[0] if len(charts) == 1 else alt.concat(*charts, columns=self.in_row)
         return {**style.specification(whole, FONT), "padding": 16}
+
+
+def unvalidated() -> AbstractContextManager[None]:
+    """Return a context in which Altair does not compare each part of a chart with its schema.
+
+    That takes a third of the time of a figure, and finds only errors of the program, which tests find: they convert
+    figures of every kind, and a specification that is invalid is not converted.
+    """
+    return schemapi.debug_mode(False)
 
 
 def padded(low: float, high: float, share: float = 0.06) -> Extent:

@@ -81,10 +81,14 @@ class ArrayFile(ABC):
     def columns(self, name: str) -> tuple[str, ...]:
         """Return the column of this name, else the columns named ``name_...`` or ``name....``, which may be none.
 
+        Names of columns separated by commas, "cat,dog", are these columns, whose names are those of the classes.
         Numbered columns are ordered by their numbers, which must run from 0 without gaps; others keep the file's order.
         """
         if name in self.names or not self.is_table:
             return (name,) if name in self.names else ()
+        listed = _listed(name)
+        if len(listed) > 1:
+            return listed if set(listed) <= set(self.names) else ()
         found = [column for column in self.names if column.startswith((f"{name}_", f"{name}."))]
         numbers = {self._suffix(name, column): column for column in found}
         if not any(suffix.isdecimal() for suffix in numbers):
@@ -101,12 +105,19 @@ class ArrayFile(ABC):
         They are in the names of its columns, unless those are numbered.
         """
         columns = self.columns(name)
+        if len(columns) > 1 and columns == _listed(name):
+            return columns
         suffixes = tuple(self._suffix(name, column) for column in columns)
         return None if columns == (name,) or "0" in suffixes else suffixes
 
     @staticmethod
     def _suffix(name: str, column: str) -> str:
         return column[len(name) + 1 :]
+
+
+def _listed(name: str) -> tuple[str, ...]:
+    """Return the names in a list that is separated by commas."""
+    return tuple(part.strip() for part in name.split(","))
 
 
 def spans(shape: Sequence[int], rows: int) -> Iterator[tuple[slice, ...]]:

@@ -1,12 +1,14 @@
-"""Arrays in the columns of .parquet and .csv files."""
+"""Arrays in the columns of .parquet, .csv and .tsv files."""
 
 import contextlib
 import csv
+import gzip
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -98,12 +100,16 @@ class ParquetFile(TableFile):
 
 
 class CsvFile(TableFile):
-    """A .csv file, read as text, so that a cell that is not a number can be shown as written, with its row."""
+    """A .csv or .tsv file, read as text, so that a cell that is not a number can be shown as written, with its row.
+
+    It may be compressed by gzip.
+    """
 
     def __init__(self, path: Path) -> None:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        self._delimiter = "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else ","
+        with opened_text(path) as stream:
             lines = limited_lines(stream)
-            header = next(csv.reader(lines), [])
+            header = next(csv.reader(lines, delimiter=self._delimiter), [])
             # Arrow holds 32 blocks ahead, and each must hold at least one row.
             line = len(next(lines, ""))
             self._block_bytes = max(_BLOCK_BYTES, min(64 * line, _MOST_BLOCK_BYTES), 2 * line)
@@ -117,7 +123,7 @@ class CsvFile(TableFile):
         )
         # A blank line counts as a row, so that the numbers of later rows are right. A handler of uneven rows in Python
         # would be released by a thread of Arrow, which aborts the process if that is ending.
-        parse = pa_csv.ParseOptions(ignore_empty_lines=False)
+        parse = pa_csv.ParseOptions(delimiter=self._delimiter, ignore_empty_lines=False)
         # with several threads the number of a row is unknown
         read = pa_csv.ReadOptions(use_threads=False, block_size=self._block_bytes)
         try:
@@ -132,6 +138,13 @@ class CsvFile(TableFile):
             # Arrow counts rows from 1 and includes the header
             got = f"{actual} in {self.path}, row {row - 2}"
             raise fail(ARGUMENT, required, got, "fix that row, or write the file again if it was cut short") from None
+
+
+def opened_text(path: Path) -> AbstractContextManager[TextIO]:
+    """Open a text file, also one that is compressed by gzip."""
+    if path.suffix.lower() == ".gz":
+        return cast(AbstractContextManager[TextIO], gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _array(batch: pa.RecordBatch, wanted: Wanted, path: Path, start: int) -> Tensor:

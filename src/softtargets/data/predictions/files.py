@@ -155,11 +155,14 @@ def open_predictions(
     one, named as the file, ``logits.npy``; its labels are in a file of their own. Nothing is unpickled. A .parquet or
     .csv file holds columns: the labels, and the values as one column of lists (JSON lists in CSV), or as K columns
     ``probs_0``, ``probs_1``, ... (also ``probs.0``), or as ``probs_cat``, ``probs_dog``, ... in the order of the
-    classes. In the last case a column of labels may hold class names too. Soft labels (votes, or probabilities that sum
-    to 1) are written like the values, for example as ``votes_cat``, ``votes_dog`` with labels="votes". One column of
-    values holds the probability, or the log-odds, of class 1 of two. Files of arrays may hold class names: an
-    array of texts "class_names" in .npz, a JSON list "class_names" in the metadata of .safetensors. Whether the values
-    are logits or probabilities follows from their name, never from the numbers.
+    classes. Columns whose names are those of the classes alone are named together, ``probs="cat,dog"``. In these cases
+    a column of labels may hold class names too. Soft labels (votes, or probabilities that sum to 1) are written like
+    the values, for example as ``votes_cat``, ``votes_dog`` with labels="votes". One column of values holds the
+    probability, or the log-odds, of class 1 of two. Files of arrays may hold class names: an array of texts
+    "class_names" in .npz, a JSON list "class_names" in the metadata of .safetensors. Whether the values are logits or
+    probabilities follows from their name, never from the numbers. .tsv and .jsonl files are read as .csv files, and all
+    three may be compressed (.gz). A .pt file holds a dictionary of tensors, or one tensor named as the file; nothing
+    else is loaded.
 
     This function checks headers, and the first row of .parquet and .csv files. All rows are checked when they are read.
 
