@@ -18,7 +18,7 @@ from softtargets._errors import InputError
 from softtargets.audit import AuditOptions, AuditStage, RunsFailedError, audit_labels
 from softtargets.audit.classical import FLOOR, Candidate, _fold_of, candidates_for, cross_validate_classical
 
-BANKING = Path("/work/shared/data/banking77/train.parquet")
+BANKING = Path(__file__).resolve().parents[3] / "shared" / "data" / "banking77" / "train.parquet"
 
 
 def nothing(name: str, done: float) -> None: ...
@@ -151,7 +151,7 @@ def test_a_table_is_audited_by_an_estimator_of_the_user(tmp_path):
     assert any(name.startswith("cross-validating the network own_networks:plain: 2 folds, about") for name in stages)
 
 
-@pytest.mark.skipif(not BANKING.exists(), reason="Banking77 is not on this machine")
+@pytest.mark.skipif(not BANKING.exists(), reason="needs banking77 in ../shared/data beside the repository")
 def test_texts_reach_the_accuracy_of_a_short_pipeline():
     import pyarrow.parquet as pq
 

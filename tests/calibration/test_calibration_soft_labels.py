@@ -20,7 +20,7 @@ from softtargets.calibration import (
 
 CALIBRATORS = [TemperatureScaling, VectorScaling, EnsembleTemperatureScaling, HistogramBinning, IsotonicCalibration]
 every = pytest.mark.parametrize("kind", CALIBRATORS, ids=lambda kind: kind.__name__)
-SHARED = Path("/work/shared/data/cifar10n/train.parquet")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10n" / "train.parquet"
 
 N, K, VOTES = 1500, 4, 5
 generator = torch.Generator().manual_seed(0)
@@ -169,7 +169,7 @@ def test_cross_fitting_one_column() -> None:
     assert float(crossed.log_probs.exp().sum(1).sub(1).abs().max()) < 1e-5
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason=f"needs CIFAR-10N in {SHARED}")
+@pytest.mark.skipif(not SHARED.exists(), reason="needs cifar10n in ../shared/data beside the repository")
 def test_three_annotators_of_cifar10n_keep_the_temperature_of_a_model_that_predicts_them() -> None:
     """A model that predicts the annotators' confusion is calibrated. A majority of their labels sharpens it.
 

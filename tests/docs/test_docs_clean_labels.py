@@ -8,11 +8,11 @@ import pytest
 from softtargets.evaluate import EvaluationOptions
 
 ROOT = Path(__file__).resolve().parents[2]
-BANKING = Path("/work/shared/data/banking77")
+BANKING = ROOT.parent / "shared" / "data" / "banking77"
 PAGE = (ROOT / "docs" / "clean-labels.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.skipif(not BANKING.exists(), reason="Banking77 is not on this machine")
+@pytest.mark.skipif(not BANKING.exists(), reason="needs banking77 in ../shared/data beside the repository")
 def test_the_steps_run_and_name_the_files_that_there_are(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("banking77").symlink_to(BANKING)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from softtargets import noise
 
-SHARED = Path("/work/shared/data/cifar10n/train.parquet")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10n" / "train.parquet"
 
 # Krippendorff 2011, Computing Krippendorff's alpha-reliability, section C: nominal data, 4 observers, 12 units.
 OBSERVERS = [
@@ -194,7 +194,7 @@ def test_items_and_annotators_without_labels() -> None:
         noise.annotator_agreement(torch.tensor([[0, -1], [1, -1]]))
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason=f"needs CIFAR-10N in {SHARED}")
+@pytest.mark.skipif(not SHARED.exists(), reason="needs cifar10n in ../shared/data beside the repository")
 def test_the_annotators_of_cifar10n() -> None:
     """Their mistakes are not independent, so that the error rates are too low by 1 to 2 points, and not more."""
     pq = pytest.importorskip("pyarrow.parquet")
