@@ -186,6 +186,7 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "noise.expected_wrong": Other("noise/test_noise_suspects.py"),
     "noise.find_label_issues": Other("noise/test_noise_issues.py"),
     "noise.label_posterior": Other("noise/test_noise_quality.py"),
+    "noise.load_transition": Other("noise/test_noise_files.py"),
     "noise.normalized_margin": Other("noise/test_noise_quality.py"),
     "noise.self_confidence": Other("noise/test_noise_quality.py"),
     "noise.suspect_order": Other("noise/test_noise_quality.py"),

@@ -104,6 +104,11 @@ CALLS: dict[str, dict[str, Callable[[], Any]]] = {
     "noise.bootstrap_transition": {"estimator": lambda: "confident_joint", "method": lambda: "confident_joint"},
     "noise.confident_suspects": {"joint": _joint},
     "noise.expected_wrong": {"wrong": SCORES.clone, "order": lambda: torch.arange(N)},
+    "noise.trusted_noise_rate": {
+        "wrong_probability": lambda: torch.linspace(0.01, 0.4, 30),
+        "rows": lambda: torch.arange(20),
+        "wrong": lambda: torch.arange(20) < 3,
+    },
     "noise.superclass_flip": {"superclasses": lambda: [0, 0, 1]},
     "targets.confusion_table": {"counts": lambda: MATRIX * 10},
     "targets.convert_smoothing": {},

@@ -89,7 +89,7 @@ def test_the_page_of_objectives_has_every_field() -> None:
         ("mixup", "| `per_example` | `true` or `false` | none |"),
         ("cutmix", "| `probability` | number at least 0 and at most 1 | `1.0` |"),
         ("distillation", '| `source` | `"runs"`, `"average"` | `"runs"` |'),
-        ("forward", "| `transition` | table with a `name`: `symmetric`, `known`, `estimated` | none |"),
+        ("forward", "| `transition` | table with a `name`: `symmetric`, `known`, `file`, `estimated` | none |"),
         ("votes", "| `file` | path | required |"),
         ("votes", "| `annotators` | list of texts | none |"),
         ("class_table", "| `table` | path or list of lists of numbers | required |"),

@@ -112,6 +112,7 @@ def test_the_uncertainty_of_labels_by_hand_and_accumulated() -> None:
     entropies = [math.log(2), -0.75 * math.log(0.75) - 0.25 * math.log(0.25), 0.0]
     assert metrics.label_entropy(votes).tolist() == pytest.approx(entropies, abs=1e-12)
     found = metrics.label_uncertainty(votes)
+    assert isinstance(found, metrics.UncertaintyParts)
     assert [float(x) for x in vars(found).values()] == pytest.approx(
         [sum(entropies) / 3, (0.5 + 0.375 + 0) / 3, (0.5 + 0.25 + 0) / 3], abs=1e-12
     )

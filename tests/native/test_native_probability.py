@@ -11,7 +11,8 @@ from softtargets._native.build import levels
 from softtargets._native.labels import ODDS, LabelProbability
 from softtargets._native.probability import probability_losses, probability_total
 from softtargets._numerics import accumulating
-from softtargets.losses import _corrections, _focal
+from softtargets.losses import _focal
+from softtargets.losses._engine.observed import symmetric_noise
 from softtargets.losses.robust import _generalized, _symmetric
 from softtargets.losses.smoothing import _label_relaxation
 from softtargets.matrices import Transition
@@ -36,7 +37,7 @@ def forms(size: int, rows: int = ROWS) -> dict[str, LabelProbability]:
     """Return every loss for `rows` rows of `size` classes."""
     labels = torch.randint(size, (rows,), generator=generator(size))
     ignored = labels.masked_fill(torch.rand(rows, generator=generator(4)) < 0.3, -100)
-    symmetric = _corrections._symmetric_of(Transition(size, 0.3))
+    symmetric = symmetric_noise(Transition(size, 0.3))
     of_odds = {
         "odds": (ODDS, ()),
         "focal": (_focal._FOCAL, (3.0,)),

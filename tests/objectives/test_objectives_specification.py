@@ -42,7 +42,7 @@ def _parse(**objective) -> Objective:
         ),
         (
             {"name": "forward", "transition": {"name": "know"}},
-            "objective.transition.name: one of symmetric, known, estimated; got 'know'; did you mean 'known'?",
+            "objective.transition.name: one of symmetric, known, file, estimated; got 'know'; did you mean 'known'?",
         ),
         (
             {"name": "forward", "transition": {"name": "symmetric", "rate": 1.5}},

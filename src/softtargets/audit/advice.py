@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from softtargets.audit.estimates import IntervalEstimate
 from softtargets.audit.evidence import Agreement
-from softtargets.audit.results import Action, IntervalEstimate, Recommendation
+from softtargets.audit.results import Action, Recommendation
 from softtargets.noise import TransitionInterval
 
 # If the lower end of the range of the noise rate is below this, noise is not established and the labels are kept.

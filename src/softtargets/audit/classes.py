@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from softtargets.audit.results import ClassAudit, Confusion, IntervalEstimate
+from softtargets.audit.estimates import IntervalEstimate
+from softtargets.audit.results import ClassAudit, Confusion
 from softtargets.audit.transitions import TransitionFit
 
 MOST_CONFUSED = 20

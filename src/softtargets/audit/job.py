@@ -13,6 +13,7 @@ from softtargets._memory import release_freed
 from softtargets.audit.advice import ENOUGH, SURE, AdviceInputs, advise, asymmetry_of
 from softtargets.audit.annotators import annotator_columns, audit_annotators
 from softtargets.audit.classes import audit_classes, find_confusions
+from softtargets.audit.estimates import IntervalEstimate
 from softtargets.audit.inputs import AuditInputs, gather
 from softtargets.audit.outputs import audited_rows
 from softtargets.audit.passes import read_evidence
@@ -23,7 +24,6 @@ from softtargets.audit.results import (
     AuditedLabels,
     AuditProvenance,
     AuditResults,
-    IntervalEstimate,
     LabelRanking,
     NoiseEstimate,
 )

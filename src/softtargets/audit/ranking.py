@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from softtargets import noise
+from softtargets.audit.estimates import IntervalEstimate
 from softtargets.audit.evidence import LabelEvidence
-from softtargets.audit.results import IntervalEstimate, RankCutoff, Suspects
+from softtargets.audit.results import RankCutoff, Suspects
 from softtargets.audit.rows import SUGGESTED, WRONG
 from softtargets.audit.scores import RANKED_BY, other_scores, posterior_of
 from softtargets.audit.transitions import CONFIDENCE
