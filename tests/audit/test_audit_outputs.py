@@ -80,11 +80,10 @@ def test_texts_are_cleaned_and_trained_on_as_recommended(folder):
     # the suspects are those rows, whichever they are
     wrong = np.array(whole["probability_wrong"].to_pylist())
     rows = np.argsort(-wrong, kind="stable")[:20]
-    columns = {
-        name: torch.tensor(whole[name].to_pylist())[rows] for name in ("given", "suggested", "probability_wrong")
-    }
+    shown = ("given", "suggested", "probability_wrong")
+    given, suggested, probability = (torch.tensor(whole[name].to_pylist())[rows] for name in shown)
     scores = {name: torch.tensor(whole[name].to_pylist())[rows] for name in results.ranking.suspects.scores}
-    made = Suspects(torch.from_numpy(rows), *columns.values(), scores)
+    made = Suspects(torch.from_numpy(rows), given, suggested, probability, scores)
     written = suspects_csv(replace(results, ranking=replace(results.ranking, suspects=made))).decode()
     suspects = list(csv.DictReader(written.splitlines()))
     assert [int(line["row"]) for line in suspects] == rows.tolist()
