@@ -1,6 +1,5 @@
 """Predictions from files: what is read, and what is refused with its file and row."""
 
-import json
 import re
 import zipfile
 from pathlib import Path
@@ -10,15 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from data.prediction_files import LABELS, LOGITS, PROBS, WRITERS, every_format, lists, npz, refused, written
 from safetensors.torch import save_file
 
 from softtargets._errors import InputError
 from softtargets.data import open_predictions, read_predictions
-
-PROBS = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0, 0, 1], [0.25, 0.25, 0.5]], dtype=np.float32)
-LOGITS = np.array([[1.0, -2.0, 0.5], [3.0, 0.0, 0.0], [-1.0, 4.0, 2.0], [0.0, 0.0, 0.0]])
-LABELS = np.array([0, 1, 2, 2])
-Arrays = dict[str, np.ndarray]
 
 
 @pytest.fixture
@@ -26,69 +21,6 @@ def tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder as it is named from within: files are named in errors as the user named them."""
     monkeypatch.chdir(tmp_path)
     return Path()
-
-
-def npz(path: Path, arrays: Arrays) -> None:
-    np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
-
-
-def packed(path: Path, arrays: Arrays) -> None:
-    np.savez_compressed(path, **arrays)  # pyright: ignore[reportArgumentType]
-
-
-def safetensors(path: Path, arrays: Arrays) -> None:
-    save_file({name: torch.from_numpy(array.copy()) for name, array in arrays.items()}, path)
-
-
-def lists(path: Path, arrays: Arrays) -> None:
-    pq.write_table(pa.table({name: array.tolist() for name, array in arrays.items()}), path)
-
-
-def columns_of(arrays: Arrays, separator: str = "_") -> dict[str, np.ndarray]:
-    flat = {}
-    for name, array in arrays.items():
-        wide = {f"{name}{separator}{k}": array[:, k] for k in range(array.shape[1])} if array.ndim == 2 else None
-        flat |= wide or {name: array}
-    return flat
-
-
-def columns(path: Path, arrays: Arrays) -> None:
-    pq.write_table(pa.table({name: pa.array(column) for name, column in columns_of(arrays).items()}), path)
-
-
-def csv(path: Path, arrays: Arrays) -> None:
-    flat = columns_of(arrays, ".")
-    rows = zip(*(column.tolist() for column in flat.values()), strict=True)
-    path.write_text("\n".join([",".join(flat), *(",".join(map(str, row)) for row in rows)]) + "\n")
-
-
-def csv_lists(path: Path, arrays: Arrays) -> None:
-    rows = zip(*(array.tolist() for array in arrays.values()), strict=True)
-    cells = (",".join(f'"{json.dumps(cell)}"' for cell in row) for row in rows)
-    path.write_text("\n".join([",".join(arrays), *cells]) + "\n")
-
-
-WRITERS = {
-    "npz": (npz, "p.npz"),
-    "packed": (packed, "p.npz"),
-    "safetensors": (safetensors, "p.safetensors"),
-    "lists": (lists, "p.parquet"),
-    "columns": (columns, "p.parquet"),
-    "csv": (csv, "p.csv"),
-    "csv_lists": (csv_lists, "p.csv"),
-}
-every_format = pytest.mark.parametrize("form", WRITERS)
-
-
-def written(folder: Path, form: str, arrays: Arrays) -> Path:
-    write, name = WRITERS[form]
-    write(folder / name, arrays)
-    return folder / name
-
-
-def refused(text: str, *paths: Path, **options: object) -> None:
-    with pytest.raises(InputError, match="^" + re.escape("predictions: " + text)):
-        read_predictions(paths, **options)  # pyright: ignore[reportArgumentType]
 
 
 @every_format
@@ -226,65 +158,6 @@ def test_the_number_of_classes(tmp_path: Path, form: str) -> None:
 def test_a_file_without_rows(tmp_path: Path, form: str) -> None:
     path = written(tmp_path, form, {"probs": PROBS[:0], "labels": LABELS[:0]})
     refused(f"at least one row in every file; got none in {path.name}; remove the file", path)
-
-
-@pytest.mark.parametrize("form", ["npz", "safetensors", "lists", "csv"])
-@pytest.mark.parametrize("kind", ["probs", "logits"])
-def test_one_column_is_a_binary_problem(tmp_path: Path, form: str, kind: str) -> None:
-    column = PROBS[:, 0] if kind == "probs" else LOGITS[:, 0]
-    path = written(tmp_path, form, {"chance": column, "labels": LABELS % 2})
-    found = read_predictions([path], **{kind: "chance"})  # pyright: ignore[reportArgumentType]
-    first = 1 - column if kind == "probs" else 0 * column
-    assert found.values.tolist() == np.stack([first, column], 1).tolist()
-    assert (found.kind, found.num_classes) == (kind, 2)
-    path = written(tmp_path, form, {"chance": column, "labels": LABELS})
-    with pytest.raises(InputError, match="below 2, the number of classes; got 2 as 'labels' in"):
-        read_predictions([path], **{kind: "chance"})  # pyright: ignore[reportArgumentType]
-
-
-@every_format
-def test_votes_are_soft_labels(tmp_path: Path, form: str) -> None:
-    votes = np.array([[2, 1, 0], [0, 3, 0], [1, 1, 1], [0, 0, 5]])
-    path = written(tmp_path, form, {"probs": PROBS, "votes": votes})
-    found = read_predictions([path], labels="votes")
-    assert found.labels is not None
-    assert found.soft is not None
-    assert found.labels.tolist() == [0, 1, 0, 2], "the most frequent class, on ties the lowest"
-    assert found.soft.tolist() == (votes / votes.sum(1, keepdims=True)).tolist()
-    apart = open_predictions([path], labels_from=(path, "votes"))
-    (chunk,) = apart.chunks()
-    assert chunk.soft is not None
-    assert torch.equal(chunk.soft, found.soft)
-    assert [labels.tolist() for labels in apart.label_chunks()] == [[0, 1, 0, 2]]
-
-
-@every_format
-def test_bad_votes_are_refused_with_the_file_and_the_row(tmp_path: Path, form: str) -> None:
-    votes = np.array([[2.0, 1, 0], [0, 3, 0], [1, 1, 1], [0, 0, 5]])
-    for row, message in (
-        ([0, -1, 2], "votes or probabilities of at least 0; got -1 at .*, row 2, class 1"),
-        ([0, 0, 0], "at least one vote in every row; got none at .*, row 2; fix that row"),
-        ([0.5, 0.5, 0.5], "whole numbers of votes, or probabilities that sum to 1; got a sum of 1.5 at .*, row 2"),
-    ):
-        wrong = votes.copy()
-        wrong[2] = row
-        path = written(tmp_path, form, {"probs": PROBS, "votes": wrong})
-        with pytest.raises(InputError, match=message):
-            read_predictions([path], labels="votes")
-    path = written(tmp_path, form, {"probs": PROBS, "votes": votes[:, :2]})
-    refused("3 votes in every row, one for each class; got 2 as 'votes' in", path, labels="votes")
-
-
-def test_votes_in_columns_named_after_the_classes_have_their_order(tmp_path: Path) -> None:
-    cells = {"probs_cat": [0.75, 0.5], "probs_dog": [0.25, 0.5], "votes_cat": [2, 0], "votes_dog": [1, 3]}
-    path = tmp_path / "p.parquet"
-    pq.write_table(pa.table(cells), path)
-    found = read_predictions([path], labels="votes")
-    assert found.soft is not None
-    assert found.soft.tolist() == [[2 / 3, 1 / 3], [0, 1]]
-    pq.write_table(pa.table(dict(reversed(cells.items()))), path)
-    pq.write_table(pa.table({name: cells[name] for name in ("probs_cat", "probs_dog", "votes_dog", "votes_cat")}), path)
-    refused("votes in the order of the classes: cat, dog; got dog, cat in p.parquet", path, labels="votes")
 
 
 @every_format
