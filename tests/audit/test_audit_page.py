@@ -121,7 +121,7 @@ def test_a_rate_that_cannot_be_told_is_the_headline():
     text = words_of(html)
     assert b'<span class="tally inconclusive"><b>The noise rate cannot be told' in html
     assert "The noise rate cannot be told · between 14.0 % and 17.0 % are wrong" in text
-    assert "about 200 labels that are checked by hand, would tell" in text
+    assert "about 200 labels that are checked by hand, can show it" in text
     assert "15.0 % estimated wrong" not in text
 
 

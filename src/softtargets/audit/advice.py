@@ -116,7 +116,7 @@ def _decided(inputs: AdviceInputs) -> tuple[Action, tuple[str, ...]]:
         return "keep", (
             f"The noise rate cannot be told: it lies between {_percent(rate.low)} and {_percent(rate.high)}. Where the "
             f"model contradicts a label, either of them may be wrong.{_weakness(inputs.accuracy)}",
-            "A better model, or about 200 labels that are checked by hand, would tell. Before anything is changed, "
+            "A better model, or about 200 labels that are checked by hand, can show it. Before anything is changed, "
             "check the first suspects by hand.",
         )
     said = f"The estimated noise rate is {_percent(rate.estimate)}"
