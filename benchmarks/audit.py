@@ -58,7 +58,7 @@ from softtargets.metrics import auroc
 
 WORKER = Path(__file__).with_name("audit_worker.py")
 TOP, CLOSE, NEAR, ALIKE = 100, 10, 0.005, 0.0005
-CORRECTIONS = ("correct with T", "smooth")
+CORRECTIONS = ("compare corrections",)
 # name -> required, what is measured, share of the cases that must reach it
 GOALS = {
     "range": (0.9, "range contains the true rate"),

@@ -90,7 +90,9 @@ def make(
             ),
         ),
         classes=tuple(ClassAudit(333, 340.5, 0.15, 0.16 - 0.001 * k, 23) for k in range(classes)),
-        recommendation=Recommendation("smooth", ("The reason.", "What to do."), {"Noise rate": 0.15}, "The rule."),
+        recommendation=Recommendation(
+            "compare corrections", ("The reason.", "What to do."), {"Noise rate": 0.15}, "The rule."
+        ),
         provenance=AuditProvenance(
             command=f"softtargets audit --predictions held.npz{evil}",
             model=None if judged else CrossValidatedModel(5, f"a model{evil}, 8 epochs", '{"epochs": 8}'),

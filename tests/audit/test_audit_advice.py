@@ -7,7 +7,7 @@ import torch
 
 from softtargets.audit.advice import AdviceInputs, advise, asymmetry_of
 from softtargets.audit.evidence import Agreement
-from softtargets.audit.results import IntervalEstimate
+from softtargets.audit.results import IntervalEstimate, PairedCheck
 from softtargets.matrices import Transition
 from softtargets.noise import TransitionInterval
 
@@ -30,11 +30,10 @@ INPUTS = AdviceInputs(
         ((0.03, 0.0099, 0.05), 2.0, 0.9, "keep"),
         ((0.03, 0.0101, 0.05), 2.0, 0.9, "drop and relabel"),
         ((0.25, 0.2, 0.3), 2.0, 0.5, "drop and relabel"),
-        ((0.25, 0.2, 0.3), 2.0, 0.49, "correct with T"),
-        ((0.26, 0.2, 0.3), 2.0, 0.9, "correct with T"),
-        ((0.26, 0.2, 0.3), 20.0, 0.9, "correct with T"),
-        ((0.26, 0.2, 0.3), 20.1, 0.9, "smooth"),
-        ((0.80, 0.7, 0.9), 20.0, 0.9, "correct with T"),
+        ((0.25, 0.2, 0.3), 2.0, 0.49, "compare corrections"),
+        ((0.26, 0.2, 0.3), 2.0, 0.9, "compare corrections"),
+        ((0.26, 0.2, 0.3), 20.1, 0.9, "compare corrections"),
+        ((0.80, 0.7, 0.9), 20.0, 0.9, "compare corrections"),
     ],
 )
 @pytest.mark.parametrize("asymmetry", [0.0, 1.0])
@@ -56,23 +55,55 @@ def test_nothing_is_recommended_without_suspects_or_if_the_rate_cannot_be_told()
     assert "It is too weak to judge: its estimated accuracy is 50.0 %." in weak.reason[0]
 
 
+def checked(low: float, high: float) -> PairedCheck:
+    return PairedCheck(IntervalEstimate((low + high) / 2, low, high), accuracy=0.7, dropped=0.2, rows=1000)
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("low_rate", [0.0, 0.2])
+def test_labels_are_dropped_where_training_without_them_is_shown_to_help_and_only_there(told, low_rate):
+    inputs = replace(INPUTS, told=told, noise_rate=IntervalEstimate(0.22, low_rate, 0.3), sure=0.9)
+    helps = advise(replace(inputs, check=checked(0.001, 0.021)))
+    assert helps.action == "drop and relabel"
+    assert "20.0 % of the labels that are most probably wrong helps" in helps.reason[0]
+    assert "changes by +1.1 points (95 % interval +0.1 to +2.1)" in helps.reason[0]
+    assert (helps.evidence["Lower end of the gain"], helps.evidence["Upper end of the gain"]) == (0.001, 0.021)
+    elsewhere = "compare corrections" if told and low_rate else "keep"
+    undecided = advise(replace(inputs, check=checked(-0.001, 0.021)))
+    assert undecided.action == elsewhere
+    assert "makes no difference that can be told" in undecided.reason[0]
+    harms = advise(replace(inputs, check=checked(-0.02, -0.001)))
+    assert harms.action == elsewhere
+    assert "most probably wrong harms" in harms.reason[0]
+
+
+def test_a_check_that_was_not_made_is_explained():
+    advice = advise(replace(INPUTS, unchecked="predictions were given."))
+    assert advice.reason[-1] == (
+        "It was not checked whether training without the suspects helps: predictions were given."
+    )
+    guess = replace(INPUTS, unchecked="predictions were given.", agreement=Agreement(0.1, 0.1, 0.5))
+    assert not any("not checked" in sentence for sentence in advise(guess).reason)
+
+
 def test_asymmetry_decides_the_words_alone():
-    said = [advise(replace(INPUTS, asymmetry=value)).reason[0] for value in (0.09, 0.1, 0.49, 0.5)]
-    assert "wrong labels do not detectably go to particular classes (asymmetry 0.09)" in said[0]
-    assert "wrong labels partly go to particular classes (asymmetry 0.10)" in said[1]
-    assert "wrong labels partly go to particular classes (asymmetry 0.49)" in said[2]
-    assert "wrong labels mostly go to particular classes (asymmetry 0.50)" in said[3]
+    said = [advise(replace(INPUTS, asymmetry=value)).reason[1] for value in (0.09, 0.1, 0.49, 0.5)]
+    assert "Wrong labels do not detectably go to particular classes (asymmetry 0.09)" in said[0]
+    assert "Wrong labels partly go to particular classes (asymmetry 0.10)" in said[1]
+    assert "Wrong labels partly go to particular classes (asymmetry 0.49)" in said[2]
+    assert "Wrong labels mostly go to particular classes (asymmetry 0.50)" in said[3]
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.9])
-def test_smoothing_is_a_range_to_try_whatever_the_rate_and_the_reason_says_what_is_in_the_way(rate):
+def test_corrections_are_to_be_compared_and_what_is_in_the_way_of_one_is_said(rate):
     much = replace(INPUTS, noise_rate=IntervalEstimate(rate, rate, rate))
-    singular = advise(replace(much, condition=300.0)).reason[1]
-    unknown = advise(replace(much, rare=("owl",))).reason[1]
+    assert "forward correction with the estimated T, which is well-conditioned (2.0)" in advise(much).reason[2]
+    singular = advise(replace(much, condition=300.0)).reason[2]
+    unknown = advise(replace(much, rare=("owl",))).reason[2]
     assert "ill-conditioned (300), so a correction would amplify the errors" in singular
     assert "T is not estimated for every class" in unknown
     for reason in (singular, unknown):
-        assert "Try 0.1 to 0.4, selected on held-out labels" in reason
+        assert "Compare label smoothing and robust losses with cross entropy" in reason
 
 
 def test_predictions_that_a_guess_may_match_are_no_ground_for_anything():
@@ -90,7 +121,7 @@ def test_classes_with_few_labels_are_named_whatever_the_advice_and_never_correct
     inputs = replace(INPUTS, noise_rate=IntervalEstimate(rate, rate, rate), sure=0.9)
     advice = advise(replace(inputs, rare=("barn\nowl", "bat")))
     assert advice.reason[-1] == "T is not estimated for these classes, which have fewer than 10 labels: barn owl, bat."
-    assert advice.action == {0.005: "keep", 0.1: "drop and relabel", 0.36: "smooth"}[rate]
+    assert advice.action == {0.005: "keep", 0.1: "drop and relabel", 0.36: "compare corrections"}[rate]
     assert "T is not estimated for these" not in " ".join(advise(inputs).reason)
     many = advise(replace(inputs, rare=tuple(f"c{k}" for k in range(13)))).reason[-1]
     assert "c9 and 3 more." in many

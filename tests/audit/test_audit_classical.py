@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 
 from softtargets._errors import InputError
 from softtargets.audit import AuditOptions, AuditStage, RunsFailedError, audit_labels
-from softtargets.audit.classical import FLOOR, Candidate, _fold_of, candidates_for, cross_validate_classical
+from softtargets.audit.classical import FLOOR, Candidate, candidates_for, cross_validate_classical, fold_of
 
 BANKING = Path(__file__).resolve().parents[3] / "shared" / "data" / "banking77" / "train.parquet"
 
@@ -51,10 +51,10 @@ def test_every_row_is_predicted_once_by_a_model_that_was_not_fitted_to_it(monkey
 
 
 def test_folds_depend_on_the_seed_and_not_on_the_labels():
-    first = _fold_of(100, 5, 0)
+    first = fold_of(100, 5, 0)
     assert np.bincount(first).tolist() == [20] * 5
-    assert (first == _fold_of(100, 5, 0)).all()
-    assert (first != _fold_of(100, 5, 1)).any()
+    assert (first == fold_of(100, 5, 0)).all()
+    assert (first != fold_of(100, 5, 1)).any()
 
 
 def test_classes_that_a_fold_lacks_keep_a_small_probability():

@@ -1,6 +1,7 @@
 """The files beside the page: every row, the labels to keep, and the specification to train with."""
 
 import csv
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,19 +109,22 @@ def test_a_transition_of_an_audit_is_read_and_trained_with(folder):
     audit_labels(data="things.csv", output="out", options=AuditOptions(workers=1, folds=3))
     transition = noise.load_transition("out/transition.csv", class_names=["tool", "fruit"]).to_dense()
     torch.testing.assert_close(transition.sum(1), torch.ones(2, dtype=torch.float64))
-    Path("train.toml").write_bytes(plan_for("correct with T").toml(Path("out")))
-    first = train_run("train.toml")
+    Path("train.toml").write_bytes(plan_for("compare corrections").toml(Path("out")))
+    forward = next(line for line in Path("train.toml").read_text().splitlines() if line.startswith("# To compare"))
+    objective = forward.partition("objective = ")[2].partition(";")[0]
+    specification = read_toml("train.toml") | tomllib.loads(f"objective = {objective}")
+    assert specification["objective"]["name"] == "forward"
+    first = train_run(specification)
     assert first.status == "trained"
     # another path of the same file is the same run, another content is another
     Path("moved.csv").write_bytes(Path("out/transition.csv").read_bytes())
-    moved = Path("train.toml").read_text().replace("out/transition.csv", "moved.csv")
-    Path("train.toml").write_text(moved)
-    assert train_run("train.toml").status == "present"
+    specification["objective"]["transition"]["file"] = "moved.csv"
+    assert train_run(specification).status == "present"
     Path("moved.csv").write_text("clean,fruit,tool\nfruit,0.9,0.1\ntool,0.1,0.9\n")
-    assert train_run("train.toml").folder != first.folder
+    assert train_run(specification).folder != first.folder
     Path("moved.csv").write_text("clean,fruit,spoon\nfruit,0.9,0.1\nspoon,0.1,0.9\n")
     with pytest.raises(ValueError, match=r"objective.transition.file: the 2 classes fruit, tool; got"):
-        train_run("train.toml")
+        train_run(specification)
 
 
 def test_images_are_named_by_their_files(folder):
@@ -140,7 +144,7 @@ def test_images_are_named_by_their_files(folder):
     assert results.page is not None
 
 
-@pytest.mark.parametrize("action", ["keep", "smooth", "correct with T", "drop and relabel"])
+@pytest.mark.parametrize("action", ["keep", "compare corrections", "drop and relabel"])
 @pytest.mark.parametrize("column", ["text", None])
 def test_every_recommendation_has_a_valid_specification(tmp_path, action: Any, column: str | None):
     source: dict[str, Any] = {"name": 'some "odd" näme.csv', "label": "label"}
@@ -154,7 +158,7 @@ def test_every_recommendation_has_a_valid_specification(tmp_path, action: Any, c
     assert run.data.name == ("reports/out/cleaned.csv" if cleaned else 'some "odd" näme.csv')
     assert run.data.text == column
     assert (run.noise is None) == cleaned
-    assert run.objective.name == ("forward" if action == "correct with T" else "cross_entropy")
+    assert run.objective.name == "cross_entropy"
 
 
 def test_predictions_without_data_have_rows_and_labels(folder, simulated, monkeypatch):

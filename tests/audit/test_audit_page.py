@@ -72,7 +72,7 @@ def test_the_page_says_what_a_reader_must_know(built):
         "estimated accuracy on clean labels is 92.5 %",
         "Anchors: labels of the most confident predictions of each class",
         "70 suspects",
-        "Smooth.",
+        "Compare corrections.",
         "The reason.",
         "According to the reference labels, 12.3 % are wrong",
         "The first 50 of 70 are shown",

@@ -6,15 +6,15 @@ from torch import Tensor
 
 from softtargets.audit.estimates import IntervalEstimate
 from softtargets.audit.evidence import Agreement
-from softtargets.audit.results import Action, Recommendation
+from softtargets.audit.results import Action, PairedCheck, Recommendation
 from softtargets.noise import TransitionInterval
 
 # If the lower end of the range of the noise rate is below this, noise is not established and the labels are kept.
 FEW = 0.01
-# Up to this rate, labels can be dropped or relabelled by hand; above it, too many examples would be lost.
+# Without a paired check, labels are dropped up to this rate; above it, too many examples might be lost.
 MANY = 0.25
-# A wrong label is detected if its probability of being wrong is at least SURE. Dropping requires that the share FOUND
-# of the wrong labels is detected.
+# A wrong label is detected if its probability of being wrong is at least SURE; these are the labels that are dropped.
+# Without a paired check, dropping requires that the share FOUND of the wrong labels is detected.
 SURE, FOUND = 0.75, 0.5
 # Below this estimated accuracy, the model is too weak to judge the labels.
 WEAK = 0.6
@@ -28,19 +28,17 @@ _MOST_NAMED = 10
 
 DECISION_RULE = (
     "Rule: (1) Get better predictions unless the held-out predictions agree with significantly more labels (at "
-    "the 1 % level) than always predicting the most frequent label. (2) Otherwise keep the labels if the lower end "
-    f"of the range of the noise rate is below {100 * FEW:g} %, if there is no suspect, or if the rate cannot be told. "
-    "(3) Otherwise drop and relabel if the noise rate is "
-    f"at most {100 * MANY:g} % and at least {100 * FOUND:g} % of the wrong labels are detected with a probability of "
-    f"{100 * SURE:g} % or more. (4) Otherwise correct with T if its condition number is at most {STABLE:g} and every "
-    f"class has at least {ENOUGH} labels. (5) Otherwise smooth. The asymmetry is reported but not used. It is the "
-    "share of the noise that exceeds symmetric noise of the same rate, computed from the lower ends of the intervals "
-    "of T: 0 if a wrong label is equally likely to be any other class, 1 if it is always one particular class. For two "
-    "classes it is the gap between the intervals of the two error rates, divided by the sum of the rates. "
-    "Correction is preferred to smoothing because of our experiment with a small network on CIFAR-10 with 36 % to 40 % "
-    "wrong labels: forward correction with T estimated by the confident joint was 1.6 to 2.4 points better than cross "
-    "entropy under symmetric, asymmetric and human noise, while label smoothing of 0.1 was as good as cross entropy "
-    "(three seeds, so the comparison is inconclusive)."
+    "the 1 % level) than always predicting the most frequent label. (2) Otherwise, if it was checked whether training "
+    f"without the labels that are wrong with a probability of {100 * SURE:g} % or more helps: drop and relabel them if "
+    "the 95 % interval of the gain in accuracy is above 0. Without this check: drop and relabel them if the rate can "
+    f"be told, the lower end of its range is at least {100 * FEW:g} %, the rate is at most {100 * MANY:g} %, and at "
+    f"least {100 * FOUND:g} % of the wrong labels have such a probability. (3) Otherwise compare corrections if the "
+    f"rate can be told, the lower end of its range is at least {100 * FEW:g} %, and there are suspects. (4) Otherwise "
+    "keep the labels. A correction of the loss is never recommended without a comparison. The asymmetry is reported "
+    "but not used. It is the share of the noise that exceeds symmetric noise of the same rate, computed from the lower "
+    "ends of the intervals of T: 0 if a wrong label is equally likely to be any other class, 1 if it is always one "
+    "particular class. For two classes it is the gap between the intervals of the two error rates, divided by the sum "
+    "of the rates."
 )
 
 
@@ -57,6 +55,8 @@ class AdviceInputs:
         condition: condition number of the estimated transition.
         sure: share of the wrong labels whose probability of being wrong is at least :data:`SURE`.
         agreement: agreement of the held-out predictions with the labels.
+        check: whether training without the suspects helps; None if that was not checked.
+        unchecked: why it was not checked, one sentence; empty if it was, or if there is nothing to check.
         rare: names of the classes with fewer than :data:`ENOUGH` labels.
     """
 
@@ -68,6 +68,8 @@ class AdviceInputs:
     condition: float
     sure: float
     agreement: Agreement
+    check: PairedCheck | None = None
+    unchecked: str = ""
     rare: tuple[str, ...] = ()
 
 
@@ -79,6 +81,8 @@ def advise(inputs: AdviceInputs) -> Recommendation:
     """Return the recommendation according to :data:`DECISION_RULE`, with reasons."""
     rate, rare = inputs.noise_rate, inputs.rare
     action, reason = _decided(inputs)
+    if inputs.unchecked and action != "get better predictions":
+        reason = (*reason, f"It was not checked whether training without the suspects helps: {inputs.unchecked}")
     if rare:
         named = ", ".join(" ".join(name.split()) for name in rare[:_MOST_NAMED])
         more = f" and {len(rare) - _MOST_NAMED:,} more" if len(rare) > _MOST_NAMED else ""
@@ -99,6 +103,13 @@ def advise(inputs: AdviceInputs) -> Recommendation:
         "Share of the most frequent label": inputs.agreement.largest,
         "Classes with too few labels": float(len(rare)),
     }
+    if inputs.check is not None:
+        gain = inputs.check.gain
+        evidence |= {
+            "Gain in accuracy without the suspects": gain.estimate,
+            "Lower end of the gain": gain.low,
+            "Upper end of the gain": gain.high,
+        }
     return Recommendation(action, reason, evidence, DECISION_RULE)
 
 
@@ -112,42 +123,73 @@ def _decided(inputs: AdviceInputs) -> tuple[Action, tuple[str, ...]]:
             "First check that the columns of the probabilities are in the order of the classes. Otherwise train "
             "longer, on more examples, or another model.",
         )
-    if not inputs.told:
-        return "keep", (
-            f"The noise rate cannot be told: it lies between {_percent(rate.low)} and {_percent(rate.high)}. Where the "
-            f"model contradicts a label, either of them may be wrong.{_weakness(inputs.accuracy)}",
-            "A better model, or about 200 labels that are checked by hand, can show it. Before anything is changed, "
-            "check the first suspects by hand.",
-        )
-    said = f"The estimated noise rate is {_percent(rate.estimate)}"
-    if rate.low < FEW or not inputs.suspects:
-        return "keep", (
-            f"{said}. Errors of the model may explain all of it: the range starts at {_percent(rate.low)}.",
-            "Check the first suspects by hand, if there are any, and train on the labels as they are.",
-        )
-    if rate.estimate <= MANY and inputs.sure >= FOUND:
+    said = _said(inputs)
+    if inputs.check is not None and inputs.suspects:
+        checked = _checked(inputs.check)
+        if inputs.check.helps:
+            return "drop and relabel", (
+                f"{said} {checked}",
+                "Relabel these suspects by hand, or drop them.",
+            )
+        said = f"{said} {checked}"
+    established = inputs.told and rate.low >= FEW and inputs.suspects > 0
+    if established and inputs.check is None and rate.estimate <= MANY and inputs.sure >= FOUND:
         return "drop and relabel", (
-            f"{said}, and {_percent(inputs.sure)} of the wrong labels are detected with a probability of at least "
+            f"{said} {_percent(inputs.sure)} of the wrong labels are detected with a probability of at least "
             f"{100 * SURE:g} %.",
             "Relabel these suspects by hand, or drop them. This removes most of the noise and few of the examples.",
         )
+    if established:
+        return "compare corrections", (said, _spread(inputs), _candidates(inputs))
+    if not inputs.told:
+        return "keep", (
+            said,
+            "A better model, or about 200 labels that are checked by hand, can show it. Before anything is changed, "
+            "check the first suspects by hand.",
+        )
+    return "keep", (said, "Check the first suspects by hand, if there are any, and train on the labels as they are.")
+
+
+def _said(inputs: AdviceInputs) -> str:
+    rate = inputs.noise_rate
+    if not inputs.told:
+        return (
+            f"The noise rate cannot be told: it lies between {_percent(rate.low)} and {_percent(rate.high)}. Where the "
+            f"model contradicts a label, either of them may be wrong.{_weakness(inputs.accuracy)}"
+        )
+    said = f"The estimated noise rate is {_percent(rate.estimate)}."
+    if rate.low < FEW or not inputs.suspects:
+        return f"{said} Errors of the model may explain all of it: the range starts at {_percent(rate.low)}."
+    return said
+
+
+def _checked(check: PairedCheck) -> str:
+    gain = check.gain
+    found = "helps" if check.helps else "harms" if gain.high < 0 else "makes no difference that can be told"
+    return (
+        f"Training without the {_percent(check.dropped)} of the labels that are most probably wrong {found}: the "
+        f"accuracy on the labels of held-out rows changes by {100 * gain.estimate:+.1f} points (95 % interval "
+        f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f})."
+    )
+
+
+def _spread(inputs: AdviceInputs) -> str:
     go = "mostly go" if inputs.asymmetry >= MOSTLY else "partly go"
     shown = go if inputs.asymmetry >= PARTLY else "do not detectably go"
-    spread = f"{said}, and wrong labels {shown} to particular classes (asymmetry {inputs.asymmetry:.2f})."
-    if inputs.condition <= STABLE and not inputs.rare:
-        return "correct with T", (
-            spread,
-            f"Train with forward correction using the estimated T, which is well-conditioned ({inputs.condition:.1f}).",
-        )
+    return f"Wrong labels {shown} to particular classes (asymmetry {inputs.asymmetry:.2f})."
+
+
+def _candidates(inputs: AdviceInputs) -> str:
     if inputs.condition > STABLE:
-        why = f"T is ill-conditioned ({inputs.condition:.0f}), so a correction would amplify the errors of T."
+        forward = f"T is ill-conditioned ({inputs.condition:.0f}), so a correction would amplify the errors of T."
+    elif inputs.rare:
+        forward = "T is not estimated for every class, so it cannot be used for a correction."
     else:
-        why = "T is not estimated for every class, so it cannot be used for a correction."
-    return "smooth", (
-        spread,
-        f"{why} Label smoothing is often competitive with a correction (Lukasik et al. 2020, Sec. 4). Try 0.1 to 0.4, "
-        "selected on held-out labels.",
-    )
+        return (
+            f"Compare forward correction with the estimated T, which is well-conditioned ({inputs.condition:.1f}), "
+            "label smoothing and robust losses with cross entropy on held-out labels."
+        )
+    return f"{forward} Compare label smoothing and robust losses with cross entropy on held-out labels."
 
 
 def _weakness(accuracy: float) -> str:

@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,9 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from softtargets._errors import fail
+from softtargets.audit.folds import fold_of
 from softtargets.audit.models import HeldOut
+from softtargets.audit.paired_check import Refit
 from softtargets.audit.request import FOLDS, AuditOptions, OnStage, RunsFailedError
 from softtargets.audit.results import CrossValidatedModel
 from softtargets.report.numbers import duration
@@ -102,23 +104,22 @@ def cross_validate_classical(
     """
     folds = FOLDS if options.folds is None else options.folds
     given = labels.numpy()
-    held = _fold_of(len(given), folds, options.seed)
+    held = fold_of(len(given), folds, options.seed).numpy()
     candidates = [Candidate(one.describes, _seeded(one.estimator, options.seed)) for one in candidates]
     seconds = _estimate(candidates, examples, given, folds, options.seed)
     workers = min(options.workers or available_cores(), folds * len(candidates))
     several = workers > 1 and (seconds is None or seconds > _WORTH_WORKERS)
     told = "" if seconds is None else f", about {duration(seconds / (workers if several else 1))}"
     stage = f"cross-validating {_named(candidates)}: {folds} folds{told}"
-    probs = np.full((len(candidates), len(given), num_classes), FLOOR, dtype=np.float32)
+    fits = _Fits(examples, given, num_classes, workers if several else 1)
+    probs = np.empty((len(candidates), len(given), num_classes), dtype=np.float32)
     on_stage(stage, 0.0)
-    tasks = [(place, fold) for place in range(len(candidates)) for fold in range(folds)]
-    calls = (joblib.delayed(_fit)(candidates[place], examples, given, held == fold) for place, fold in tasks)
-    parallel: Any = joblib.Parallel(n_jobs=workers if several else 1, return_as="generator")
-    for done, ((place, fold), (found, classes)) in enumerate(zip(tasks, parallel(calls), strict=True), 1):
-        probs[place][np.ix_(held == fold, classes)] = found
-        on_stage(stage, done / len(tasks))
-    probs = np.maximum(probs, FLOOR)
-    probs /= probs.sum(2, keepdims=True)
+    start = time.perf_counter()
+    sets = [(np.flatnonzero(held != fold), np.flatnonzero(held == fold)) for fold in range(folds)]
+    for done, ((_, rows), found) in enumerate(zip(sets, fits(candidates, sets), strict=True), 1):
+        probs[:, rows] = found
+        on_stage(stage, done / folds)
+    seconds = time.perf_counter() - start
     names = [one.describes for one in candidates]
     settings = [repr(one.estimator) for one in candidates]
     if len(candidates) > 1:
@@ -128,7 +129,42 @@ def cross_validate_classical(
     losses = [float(-np.log(one[np.arange(len(given)), given]).mean()) for one in probs]
     best = int(np.argmin(losses))
     model = CrossValidatedModel(folds, _described(names, losses, best) + source, settings[best])
-    return HeldOut(torch.arange(len(given)), torch.from_numpy(probs[best].copy()), {}, model)
+    chosen = [candidates[best]] if best < len(candidates) else candidates
+
+    def fit(sets: Sequence[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+        rows = [(fitted.numpy(), predicted.numpy()) for fitted, predicted in sets]
+        return (torch.from_numpy(found.mean(0)) for found in fits(chosen, rows))
+
+    refit = Refit(fit, labels, folds, options.seed, seconds)
+    return HeldOut(torch.arange(len(given)), torch.from_numpy(probs[best].copy()), {}, model, refit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fits:
+    """Fits models to rows of the examples, several at a time, and predicts others."""
+
+    examples: Any
+    labels: np.ndarray
+    num_classes: int
+    workers: int
+
+    def __call__(
+        self, candidates: Sequence[Candidate], sets: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> Iterator[np.ndarray]:
+        """Yield the probabilities of each set's second rows by models fitted to its first, (candidates, n, K)."""
+        calls = (
+            joblib.delayed(_fit)(one, self.examples, self.labels, fitted, predicted)
+            for fitted, predicted in sets
+            for one in candidates
+        )
+        parallel: Any = joblib.Parallel(n_jobs=self.workers, return_as="generator")
+        found = parallel(calls)
+        for _, predicted in sets:
+            probs = np.full((len(candidates), len(predicted), self.num_classes), FLOOR, dtype=np.float32)
+            for each in probs:
+                some, classes = next(found)
+                each[:, classes] = np.maximum(some, FLOOR)
+            yield probs / probs.sum(2, keepdims=True)
 
 
 def _named(candidates: Sequence[Candidate]) -> str:
@@ -138,13 +174,6 @@ def _named(candidates: Sequence[Candidate]) -> str:
 def _described(names: Sequence[str], losses: Sequence[float], best: int) -> str:
     others = [f"{name} {losses[place]:.3f}" for place, name in enumerate(names) if place != best]
     return names[best] + (f" (cross-validated NLL {losses[best]:.3f}; {', '.join(others)})" if others else "")
-
-
-def _fold_of(count: int, folds: int, seed: int) -> np.ndarray:
-    """Return the fold of each row; the sizes of folds differ by at most 1."""
-    fold = np.empty(count, dtype=np.int64)
-    fold[torch.randperm(count, generator=torch.Generator().manual_seed(seed)).numpy()] = np.arange(count) % folds
-    return fold
 
 
 def _seeded(estimator: Any, seed: int) -> Any:
@@ -158,15 +187,17 @@ def _seeded(estimator: Any, seed: int) -> Any:
     return copy.set_params(**unset)
 
 
-def _fit(candidate: Candidate, examples: Any, labels: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a copy on the rows that are not held out; return the probabilities of the others, and their classes."""
+def _fit(
+    candidate: Candidate, examples: Any, labels: np.ndarray, fitted: np.ndarray, predicted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a copy to some rows; return the probabilities of others, and the classes that they are of."""
     try:
         with warnings.catch_warnings(), threadpool_limits(1):
             # an unfinished search is good enough, and its probabilities are held out all the same
             warnings.simplefilter("ignore", ConvergenceWarning)
-            fitted: Any = clone(candidate.estimator)
-            fitted.fit(examples[~held], labels[~held])
-            return np.asarray(fitted.predict_proba(examples[held]), dtype=np.float32), np.asarray(fitted.classes_)
+            model: Any = clone(candidate.estimator)
+            model.fit(examples[fitted], labels[fitted])
+            return np.asarray(model.predict_proba(examples[predicted]), dtype=np.float32), np.asarray(model.classes_)
     except Exception as error:  # of the model: any class of error
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         required = f"a model that can be fitted to these rows, as {candidate.describes}"
@@ -192,8 +223,7 @@ def _estimate(
 
 def _timed(candidate: Candidate, examples: Any, labels: np.ndarray, rows: np.ndarray) -> float:
     """Return the seconds of a fit on these rows, and of predicting the first of them."""
-    # the first quarter is both fitted to and predicted, since nothing but the time is used
-    some = np.concatenate([rows, rows[: max(1, len(rows) // 4)]])
     start = time.perf_counter()
-    _fit(candidate, examples[some], labels[some], np.arange(len(some)) >= len(rows))
+    # the first quarter is both fitted to and predicted, since nothing but the time is used
+    _fit(candidate, examples, labels, rows, rows[: max(1, len(rows) // 4)])
     return time.perf_counter() - start

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -10,7 +11,6 @@ from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.request import AuditRequest, OnStage
-from softtargets.audit.results import CrossValidatedModel
 from softtargets.data import read_observed
 from softtargets.data.dataset import Dataset
 from softtargets.data.predictions import PredictionFiles, Predictions, as_probs, even_blocks, open_predictions
@@ -18,6 +18,9 @@ from softtargets.data.sources import forget_changed, load_cached
 from softtargets.data.spec import DataSpec
 from softtargets.noise.streaming.blocks import LabelledBlock
 from softtargets.report.encoding import encodable, printable
+
+if TYPE_CHECKING:
+    from softtargets.audit.models import HeldOut
 
 OTHER_PARTS = "Only the training split is audited, not the validation and test splits of the data set."
 
@@ -35,7 +38,7 @@ class AuditInputs:
         dataset: the data set of the rows, or None.
         data: the specification of the data set, or None.
         observed: file and column of the audited labels; None: those of the data set.
-        model: the cross-validated models, or None.
+        held_out: the cross-validated models and their predictions; None if predictions were given.
         notes: remarks for the reader.
     """
 
@@ -47,7 +50,7 @@ class AuditInputs:
     dataset: Dataset | None = None
     data: DataSpec | None = None
     observed: tuple[str, str] | None = None
-    model: CrossValidatedModel | None = None
+    held_out: "HeldOut | None" = None
     notes: tuple[str, ...] = ()
 
 
@@ -74,18 +77,18 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     rows = dataset.splits["train"]
     reference = None if recorded is None else dataset.labels[rows]
     labels = (dataset.labels if recorded is None else recorded)[rows]
-    model, dynamics = None, {}
+    held_out = None
     if request.trains:
         on_stage("reading", 1.0)
         options = request.options
         held_out = cross_validate(dataset, data, store, options, labels=labels, observed=observed, on_stage=on_stage)
-        given, dynamics, model = Predictions(held_out.probs, "probs", labels), held_out.dynamics, held_out.model
-        blocks = _blocks(given, on_stage)
+        model, blocks = held_out.model, _blocks(Predictions(held_out.probs, "probs", labels), on_stage)
         source = f"{model.folds}-fold cross-validation, {model.describes}"
     else:
         given = _predictions(request, dataset.num_classes)
         _check_fit(given, labels, dataset)
         blocks, source = _blocks(given, on_stage, labels, dataset), _source_in_words(request, given)
+    dynamics = {} if held_out is None else held_out.dynamics
     return AuditInputs(
         evidence=LabelEvidence(blocks, tuple(map(encodable, dataset.class_names)), dynamics, reference),
         name=printable(dataset.name),
@@ -95,7 +98,7 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
         dataset=dataset,
         data=data,
         observed=observed,
-        model=model,
+        held_out=held_out,
         notes=(OTHER_PARTS,) if bool(dataset.origin.any()) else (),
     )
 

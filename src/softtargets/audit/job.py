@@ -16,16 +16,18 @@ from softtargets.audit.classes import audit_classes, find_confusions
 from softtargets.audit.estimates import IntervalEstimate
 from softtargets.audit.inputs import AuditInputs, gather
 from softtargets.audit.outputs import audited_rows
+from softtargets.audit.paired_check import LEAST_ROWS, check_dropping
 from softtargets.audit.passes import read_evidence
 from softtargets.audit.previews import preview_examples
 from softtargets.audit.ranking import estimate_cutoffs
-from softtargets.audit.request import AuditOptions, AuditRequest, AuditStage, OnStage
+from softtargets.audit.request import AuditOptions, AuditRequest, AuditStage, OnStage, RunsFailedError
 from softtargets.audit.results import (
     AuditedLabels,
     AuditProvenance,
     AuditResults,
     LabelRanking,
     NoiseEstimate,
+    PairedCheck,
 )
 from softtargets.audit.scores import PRECISION_AT, RANKED_BY, judge_scores
 from softtargets.audit.transitions import CHOSEN, CHOSEN_BECAUSE, CONFIDENCE, TransitionFit
@@ -33,6 +35,7 @@ from softtargets.audit.trusted import read_trusted
 from softtargets.data.predictions import predictions_of
 from softtargets.noise import NoiseRange
 from softtargets.report.folders import read_folder, read_path, read_paths
+from softtargets.report.numbers import duration
 
 SAMPLING = (
     "The range of the noise rate allows for errors of the model, as large as in our benchmark. The intervals of the "
@@ -149,6 +152,7 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
     suspects = ranked.suspects
     noise = _noise_estimate(fit, ranked.rate, size)
     classes = tuple(audit_classes(fit, found.class_counts, suspects.given))
+    check, unchecked = _check(inputs, ranked.num_suspects, options, on_stage)
     recommendation = advise(
         AdviceInputs(
             noise_rate=noise.rate,
@@ -159,6 +163,8 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
             condition=noise.estimate.condition,
             sure=ranked.curve.share_above(SURE),
             agreement=found.agreement,
+            check=check,
+            unchecked=unchecked,
             rare=tuple(n for n, row in zip(evidence.class_names, classes, strict=True) if row.observed < ENOUGH),
         )
     )
@@ -166,6 +172,7 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
     if options.annotators is not None:
         annotators = audit_annotators(options.annotators, evidence.class_names, seed=options.seed)
     listed = () if ranked.num_suspects == len(suspects) else (LISTED.format(len(suspects), ranked.num_suspects),)
+    model = None if inputs.held_out is None else inputs.held_out.model
     return AuditResults(
         audited=AuditedLabels(
             name=inputs.name,
@@ -188,9 +195,35 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
         classes=classes,
         recommendation=recommendation,
         annotators=annotators,
-        provenance=AuditProvenance(request.command, inputs.model, (SAMPLING, *listed, *inputs.notes), _versions()),
+        provenance=AuditProvenance(request.command, model, (SAMPLING, *listed, *inputs.notes), _versions()),
+        check=check,
         rows=audited_rows(inputs, ranked, recommendation.action),
     )
+
+
+def _check(
+    inputs: AuditInputs, suspects: int, options: AuditOptions, on_stage: OnStage
+) -> tuple[PairedCheck | None, str]:
+    """Return whether training without the suspects helps, or why that was not checked (empty: nothing to check)."""
+    held = inputs.held_out
+    if not suspects:
+        return None, ""
+    if held is None:
+        return None, "that takes a model of scikit-learn that the audit trains, and predictions were given."
+    if held.refit is None:
+        return None, "networks are not checked, since two trainings of a network differ by chance."
+    if not options.check:
+        return None, "the check was left out."
+    if len(held.refit.labels) < LEAST_ROWS:
+        return None, f"that takes at least {LEAST_ROWS} rows."
+    stage = f"checking whether training without the suspects helps, about {duration(held.refit.check_seconds)}"
+    on_stage(stage, 0.0)
+    try:
+        check = check_dropping(held.refit, held.probs, dropped_from=SURE, on_done=lambda done: on_stage(stage, done))
+    except RunsFailedError as error:
+        # the audit is valid without the check
+        return None, f"{error}."
+    return check, ""
 
 
 def _noise_estimate(fit: TransitionFit, found: NoiseRange, num_labels: int) -> NoiseEstimate:

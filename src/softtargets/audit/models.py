@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from softtargets.audit.paired_check import Refit
 from softtargets.audit.request import FOLDS, AuditOptions, OnStage, RunsFailedError
 from softtargets.audit.results import CrossValidatedModel
 from softtargets.data import fingerprint
@@ -67,12 +68,15 @@ class HeldOut:
         probs: (N, K) float32, predictions of the model that was not trained on the row.
         dynamics: (N,) float64 by name, averaged over the models that were trained on the row.
         model: description of the models.
+        refit: fits the models to other rows; None for networks, whose training takes too long and varies too much to
+            compare two of them.
     """
 
     rows: Tensor
     probs: Tensor
     dynamics: dict[str, Tensor]
     model: CrossValidatedModel
+    refit: Refit | None = None
 
 
 def cross_validate_networks(

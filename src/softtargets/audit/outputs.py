@@ -15,8 +15,9 @@ MOST_NUMBERS = 2**28
 def audited_rows(inputs: AuditInputs, ranked: RankedLabels, action: Action) -> AuditedRows:
     """Return every row for the files beside the page.
 
-    Labels that are wrong with a probability of at least 90 % are left out of `cleaned.csv` if the recommendation is to
-    drop and relabel. Otherwise it has all rows. `all.parquet` has no probabilities if they take more than 1 GiB.
+    Labels that are wrong with a probability of at least :data:`SURE` are left out of `cleaned.csv` if the
+    recommendation is to drop and relabel. Otherwise it has all rows. `all.parquet` has no probabilities if they take
+    more than 1 GiB.
 
     Args:
         inputs: the inputs of the audit.

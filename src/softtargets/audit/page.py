@@ -19,8 +19,7 @@ from softtargets.report.frame import data_uri, put, render
 
 TONES = {
     "keep": "reproduced",
-    "smooth": "inconclusive",
-    "correct with T": "inconclusive",
+    "compare corrections": "inconclusive",
     "drop and relabel": "contradicted",
     "get better predictions": "contradicted",
 }
@@ -66,7 +65,7 @@ def _page(results: AuditResults) -> str:
     drawing, ranking = draw_cutoffs(results), results.ranking
     context = {
         "results": results,
-        "tone": TONES[results.recommendation.action] if results.noise.told else "inconclusive",
+        "tone": TONES[results.recommendation.action] if results.noise.told or results.check else "inconclusive",
         "principles": PRINCIPLES,
         "interval_words": f"{100 * results.noise.confidence:g} % interval",
         "heat": heat_map(results),

@@ -9,6 +9,7 @@ from torch import Tensor
 from softtargets import noise
 from softtargets.audit.estimates import IntervalEstimate
 from softtargets.audit.evidence import LabelEvidence
+from softtargets.audit.rate import LabelSample
 from softtargets.audit.results import RankCutoff, Suspects
 from softtargets.audit.rows import SUGGESTED, WRONG
 from softtargets.audit.scores import RANKED_BY, other_scores, posterior_of
@@ -142,6 +143,23 @@ class RankingPass:
 def _curve(posterior: Tensor, counts: Tensor, rate: NoiseRange) -> WrongCurve:
     ends = (rate.low, rate.high)
     return WrongCurve.of(posterior, counts, rate=rate.estimate, rate_interval=ends, confidence=CONFIDENCE)
+
+
+def probability_wrong(probs: Tensor, labels: Tensor, seed: int) -> Tensor:
+    """Return the probability that each label is wrong, (n,), as an audit of these rows alone would.
+
+    Args:
+        probs: (n, K) held-out probabilities.
+        labels: (n,) int64.
+        seed: seed of the sample from which the noise rate is estimated.
+    """
+    block, counts = LabelledBlock(probs, labels, 0), ScoreCounts()
+    sample = LabelSample(len(labels), probs.shape[1], seed)
+    sample.add(block)
+    rate = sample.estimate()
+    posterior = posterior_of(block, rate.mixture)
+    counts.add(posterior)
+    return _curve(*counts.compute(), rate).wrong[counts.places(posterior)]
 
 
 def _as_score(name: str, dynamics: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-Action = Literal["keep", "smooth", "correct with T", "drop and relabel", "get better predictions"]
+Action = Literal["keep", "drop and relabel", "compare corrections", "get better predictions"]
 
 
 @dataclass(frozen=True)
@@ -224,6 +224,30 @@ class ClassAudit:
 
 
 @dataclass(frozen=True)
+class PairedCheck:
+    """Whether training without the suspects helps, by nested cross-validation on the audited labels.
+
+    Args:
+        gain: accuracy without the suspects minus accuracy with them, on the audited labels of rows that were used
+            neither for training nor for finding suspects, with its 95 % interval. Wrong labels among these rows make
+            it smaller than it is on right labels.
+        accuracy: accuracy of the models that were fitted to all rows, on the same labels.
+        dropped: share of the rows of training that were left out.
+        rows: number of rows that were predicted.
+    """
+
+    gain: IntervalEstimate
+    accuracy: float
+    dropped: float
+    rows: int
+
+    @property
+    def helps(self) -> bool:
+        """Whether the interval of the gain is above 0."""
+        return self.gain.low > 0
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """The recommended action, the reasons, the numbers behind it, and the decision rule (the same for every audit)."""
 
@@ -270,6 +294,7 @@ class AuditResults:
         classes: one for each class.
         recommendation: the recommended action.
         provenance: how the audit was made.
+        check: whether training without the suspects helps; None if that was not checked.
         annotators: the annotators; None if their labels were not given.
         page: path of the page; None if none was written.
         rows: every row, for the files beside the page; None without them.
@@ -281,6 +306,7 @@ class AuditResults:
     classes: tuple[ClassAudit, ...]
     recommendation: Recommendation
     provenance: AuditProvenance
+    check: PairedCheck | None = None
     annotators: "AnnotatorAudit | None" = None
     page: Path | None = None
     rows: AuditedRows | None = None
@@ -328,6 +354,7 @@ class AuditResults:
             "noise_rate_principles": noise.principles,
             "estimated_accuracy": noise.accuracy,
             "recommendation": asdict(self.recommendation),
+            "paired_check": self.check and asdict(self.check),
             "chosen_estimator": noise.chosen,
             "estimates": [_estimate_as_dict(estimate) for estimate in noise.estimates],
             "reference": reference

@@ -49,12 +49,18 @@ class TrainingPlan:
             tables["data"] = {"name": str(folder / "cleaned.csv"), "label": "label", **columns}
         elif self.observed is not None:
             tables["noise"] = {"name": "recorded", "file": self.observed[0], "column": self.observed[1]}
-        if self.action == "correct with T":
-            transition = {"name": "file", "file": str(folder / "transition.csv")}
-            tables["objective"] = {"name": "forward", "transition": transition}
-        elif self.action == "smooth":
-            tables["objective"] = {"name": "cross_entropy", "smoothing": _SMOOTHING}
         said = f"# Recommended by the audit: {self.action}. Paths start from the folder in which the audit was run.\n"
+        if self.action == "compare corrections":
+            transition = {"name": "file", "file": str(folder / "transition.csv")}
+            tables["objective"] = {"name": "cross_entropy"}
+            said += "# To compare with: " + "; ".join(
+                f"objective = {_value(objective)}"
+                for objective in (
+                    {"name": "forward", "transition": transition},
+                    {"name": "cross_entropy", "smoothing": _SMOOTHING},
+                )
+            )
+            said += "\n"
         return (said + "\n".join(_table(name, table) for name, table in tables.items())).encode()
 
 

@@ -116,6 +116,13 @@ def audit(
             "vectors of the texts.",
         ),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            help="Check by nested cross-validation if training without the suspects helps, in about three times the "
+            "time of the cross-validation. Only models of scikit-learn are checked.",
+        ),
+    ] = True,
     top: Annotated[int, typer.Option(min=0, metavar="N", help="Number of suspects shown on the page.")] = 200,
     output: Annotated[
         Path | None,
@@ -141,6 +148,7 @@ def audit(
         model=model,
         embeddings=embeddings,
         encoder=encoder,
+        check=check,
         seed=seed,
         top=top,
         reports=Path("reports"),
