@@ -118,7 +118,7 @@ def _noisy(data: str, problem: Problem) -> Iterator[tuple[str, float, np.ndarray
     for kind in KINDS:
         for rate in RATES:
             generator = torch.Generator().manual_seed(zlib.crc32(f"{data} {kind} {rate}".encode()))
-            transition = _transition(kind, rate, int(clean.max()) + 1, generator)
+            transition = make_transition(kind, rate, int(clean.max()) + 1, generator)
             if transition is not None:
                 found = noise.corrupt(clean, transition, exact=False, generator=generator)
                 yield kind, rate, found.noisy_labels.numpy()
@@ -126,7 +126,8 @@ def _noisy(data: str, problem: Problem) -> Iterator[tuple[str, float, np.ndarray
         yield column, 0.0, labels
 
 
-def _transition(kind: str, rate: float, size: int, generator: torch.Generator) -> noise.Transition | None:
+def make_transition(kind: str, rate: float, size: int, generator: torch.Generator) -> noise.Transition | None:
+    """Return a transition of a kind and rate; None where there is none, or if 2,000 draws fail."""
     if kind == "symmetric":
         return noise.symmetric(rate, size)
     if kind == "pair":

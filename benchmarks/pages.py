@@ -15,6 +15,7 @@ PARTS = (
     "audit",
     "audit-development",
     "audit-confirmation",
+    "audit-advice",
     "ece",
     "temperature",
     "temperature-slow",

@@ -1,5 +1,7 @@
 """The paired check: nested predictions, the interval, and what it says about clean and noisy labels."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -24,10 +26,10 @@ def flipped(rate: float, seed: int, rows: int = 600) -> tuple[np.ndarray, torch.
     )
     clean = torch.from_numpy(labels).long()
     generator = torch.Generator().manual_seed(seed)
-    return inputs, noise.corrupt(clean, noise.symmetric(rate, 3), generator=generator).noisy_labels
+    return np.asarray(inputs), noise.corrupt(clean, noise.symmetric(rate, 3), generator=generator).noisy_labels
 
 
-def held_out(inputs, labels, seed=0, folds=GROUPS, estimator=LINE):
+def held_out(inputs, labels, seed=0, folds=GROUPS, estimator: Any = LINE):
     model = (Candidate("own", estimator),)
     return cross_validate_classical(inputs, labels, 3, model, AuditOptions(workers=1, folds=folds, seed=seed), ignore)
 

@@ -21,7 +21,7 @@ def test_sources_are_in_one_half_and_the_halves_are_fixed():
 
 @pytest.mark.parametrize("kind", audit_cases.KINDS)
 def test_transitions_have_their_rate_and_leave_the_right_label_the_most_frequent(kind):
-    found = audit_cases._transition(kind, 0.3, 5, torch.Generator().manual_seed(0))
+    found = audit_cases.make_transition(kind, 0.3, 5, torch.Generator().manual_seed(0))
     assert found is not None
     assert float(found.noise_rate()) == pytest.approx(0.3)
     matrix = found.to_dense()
@@ -30,8 +30,8 @@ def test_transitions_have_their_rate_and_leave_the_right_label_the_most_frequent
 
 def test_pairs_of_two_classes_and_transitions_that_are_not_found_are_left_out():
     generator = torch.Generator().manual_seed(0)
-    assert audit_cases._transition("pair", 0.3, 2, generator) is None
-    assert audit_cases._transition("class-dependent", 0.6, 2, generator) is None
+    assert audit_cases.make_transition("pair", 0.3, 2, generator) is None
+    assert audit_cases.make_transition("class-dependent", 0.6, 2, generator) is None
 
 
 def case(**changes) -> dict:
