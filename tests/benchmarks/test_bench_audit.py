@@ -58,7 +58,7 @@ def test_goals_of_one_case():
     assert all(audit.reached(case()).values())
     missed = case(low=0.155, estimate=0.19, calibration_error=0.06, first_difference=-11.0, f1_ours=0.7, auroc=0.9)
     assert not any(audit.reached(missed).values())
-    clean = case(true=0.0, f1_ours=None, auroc=None, action="correct with T")
+    clean = case(true=0.0, f1_ours=None, auroc=None, action="compare corrections")
     assert set(audit.reached(clean)) == {"range", "point", "calibration", "first", "clean"}
     assert not audit.reached(clean)["clean"]
 
