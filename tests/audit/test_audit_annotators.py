@@ -128,3 +128,10 @@ def test_soft_labels_are_refused_and_one_column_of_probabilities_is_a_binary_pro
     found, expected = (audit_labels(labels, probs) for probs in (positive, torch.stack([1 - positive, positive], 1)))
     assert found.noise.rate == expected.noise.rate
     assert len(found.ranking.suspects) == len(expected.ranking.suspects)
+
+
+def test_soft_labels_of_a_file_are_refused(tmp_path: Path) -> None:
+    votes = np.array([[2, 1, 0]] * N)
+    np.savez(tmp_path / "votes.npz", probs=torch.eye(3)[TRUE].numpy(), labels=votes)
+    with pytest.raises(InputError, match=r"labels: one class for each row; got soft labels in votes.npz; store the"):
+        audit_labels(predictions=tmp_path / "votes.npz")
