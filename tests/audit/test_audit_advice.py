@@ -46,13 +46,23 @@ def test_every_rule_of_the_advice(rate, condition, sure, action, asymmetry):
 
 
 def test_nothing_is_recommended_without_suspects_or_if_the_rate_cannot_be_told():
-    assert advise(replace(INPUTS, suspects=0)).action == "keep"
+    nothing = advise(replace(INPUTS, suspects=0))
+    assert nothing.action == "keep"
+    assert nothing.reason == (
+        "The estimated noise rate is 36.0 %. No label is probably wrong; the range ends at 40.0 %.",
+        "Train on the labels as they are.",
+    )
     untold = advise(replace(INPUTS, told=False))
     assert untold.action == "keep"
     assert "lies between 30.0 % and 40.0 %" in untold.reason[0]
     assert "too weak" not in untold.reason[0]
     weak = advise(replace(INPUTS, told=False, accuracy=0.5))
     assert "It is too weak to judge: its estimated accuracy is 50.0 %." in weak.reason[0]
+    few = replace(INPUTS, told=False, noise_rate=IntervalEstimate(0.4, 0.0, 0.47), agreement=Agreement(0.42, 0.1, 0.0))
+    assert (
+        "It may be too weak to judge: if 0.0 % of the labels are wrong, its accuracy is about 42.0 %."
+        in (advise(few).reason[0])
+    )
 
 
 def checked(low: float, high: float) -> PairedCheck:

@@ -147,7 +147,8 @@ def _decided(inputs: AdviceInputs) -> tuple[Action, tuple[str, ...]]:
             "A better model, or about 200 labels that are checked by hand, can show it. Before anything is changed, "
             "check the first suspects by hand.",
         )
-    return "keep", (said, "Check the first suspects by hand, if there are any, and train on the labels as they are.")
+    first = "Check the first suspects by hand, and train" if inputs.suspects else "Train"
+    return "keep", (said, f"{first} on the labels as they are.")
 
 
 def _said(inputs: AdviceInputs) -> str:
@@ -155,10 +156,12 @@ def _said(inputs: AdviceInputs) -> str:
     if not inputs.told:
         return (
             f"The noise rate cannot be told: it lies between {_percent(rate.low)} and {_percent(rate.high)}. Where the "
-            f"model contradicts a label, either of them may be wrong.{_weakness(inputs.accuracy)}"
+            f"model contradicts a label, either of them may be wrong.{_weakness(inputs)}"
         )
     said = f"The estimated noise rate is {_percent(rate.estimate)}."
-    if rate.low < FEW or not inputs.suspects:
+    if not inputs.suspects:
+        return f"{said} No label is probably wrong; the range ends at {_percent(rate.high)}."
+    if rate.low < FEW:
         return f"{said} Errors of the model may explain all of it: the range starts at {_percent(rate.low)}."
     return said
 
@@ -192,10 +195,17 @@ def _candidates(inputs: AdviceInputs) -> str:
     return f"{forward} Compare label smoothing and robust losses with cross entropy on held-out labels."
 
 
-def _weakness(accuracy: float) -> str:
-    if accuracy >= WEAK:
-        return ""
-    return f" It is too weak to judge: its estimated accuracy is {_percent(accuracy)}."
+def _weakness(inputs: AdviceInputs) -> str:
+    if inputs.accuracy < WEAK:
+        return f" It is too weak to judge: its estimated accuracy is {_percent(inputs.accuracy)}."
+    # a model that is wrong by itself agrees with few labels as well
+    least = inputs.agreement.share / (1 - inputs.noise_rate.low)
+    if least < WEAK:
+        low = _percent(inputs.noise_rate.low)
+        return (
+            f" It may be too weak to judge: if {low} of the labels are wrong, its accuracy is about {_percent(least)}."
+        )
+    return ""
 
 
 def asymmetry_of(interval: TransitionInterval, class_prior: Tensor) -> float:

@@ -65,7 +65,7 @@ def _page(results: AuditResults) -> str:
     drawing, ranking = draw_cutoffs(results), results.ranking
     context = {
         "results": results,
-        "tone": TONES[results.recommendation.action] if results.noise.told or results.check else "inconclusive",
+        "tone": _tone(results),
         "principles": PRINCIPLES,
         "interval_words": f"{100 * results.noise.confidence:g} % interval",
         "heat": heat_map(results),
@@ -87,6 +87,11 @@ def _page(results: AuditResults) -> str:
         "whole": lambda value: f"{value:,.0f}",
     }
     return render(Path(__file__).parent, context, charts=True, filters=filters)
+
+
+def _tone(results: AuditResults) -> str:
+    action = results.recommendation.action
+    return "inconclusive" if action == "keep" and not results.noise.told else TONES[action]
 
 
 def _percent(value: float | None, decimals: int = 1) -> str:
