@@ -1,5 +1,6 @@
 """The figure of a comparison: accuracy against ECE, as trained and after a temperature."""
 
+from statistics import median
 from typing import Any
 
 import altair as alt
@@ -13,21 +14,32 @@ _HEIGHT = 340
 
 
 def draw_methods(results: CompareResults) -> Drawing:
-    """Draw one point for each method in two panels, which have the same axes."""
+    """Draw one point for each method in two panels, whose ranges of ECE differ."""
     series = tuple(_series(place, method) for place, method in enumerate(results.methods))
     rows = {measure: [_row(method, results.baseline, measure) for method in results.methods] for measure in TITLES}
     every = [row for own in rows.values() for row in own]
-    x = padded(min(row["x"] for row in every), max(row["x"] for row in every))
-    y = padded(min(row["low"] for row in every), max(row["high"] for row in every))
+    y = _visible([row["y"] for row in every], [row["high"] - row["y"] for row in every])
     panels = tuple(
-        Panel(title, _chart(rows[measure], (max(0.0, x[0]), x[1]), y, rows[measure][0]["y"]), "Accuracy, %")
+        Panel(title, _chart(rows[measure], _calibration(rows[measure]), y, rows[measure][0]["y"]), "Accuracy, %")
         for measure, title in TITLES.items()
     )
     note = (
         "Good methods are at the top left. Vertical lines: interval of the difference in accuracy from cross entropy. "
-        "Dashed line: cross entropy."
+        "Dashed line: cross entropy. Long lines are cut off. The two ranges of ECE differ."
     )
     return Drawing(series, panels, note, _HEIGHT)
+
+
+def _calibration(rows: list[dict[str, Any]]) -> Extent:
+    low, high = padded(min(row["x"] for row in rows), max(row["x"] for row in rows))
+    return max(0.0, low), high
+
+
+def _visible(values: list[float], reaches: list[float]) -> Extent:
+    """Return a range of percents with all values and their intervals, of which very long ones are cut off."""
+    reach = 1.5 * median(reaches)
+    low, high = padded(min(values) - reach, max(values) + reach)
+    return max(0.0, low), min(100.0, high)
 
 
 def _series(place: int, method: ComparedMethodResult) -> Series:
@@ -68,10 +80,10 @@ def _chart(rows: list[dict[str, Any]], x_range: Extent, y_range: Extent, baselin
             alt.Tooltip("ECE:N"),
         ]
         points = style.base(rows)
-        spans = points.mark_rule(strokeWidth=1.5).encode(
+        spans = points.mark_rule(strokeWidth=1.5, clip=True).encode(
             x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=style.colour(), opacity=style.emphasis(0.55)
         )
-        dots = points.mark_point(filled=True, size=90).encode(
+        dots = points.mark_point(filled=True, size=90, clip=False).encode(
             x=x, y=y, color=style.colour(), shape=style.shape(), opacity=style.emphasis(), tooltip=tooltip
         )
         return alt.LayerChart(layer=[style.across(baseline), spans, dots])

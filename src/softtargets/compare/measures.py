@@ -39,7 +39,7 @@ MEASURES = {
         ComparedMeasure("accuracy", "accuracy", "percent", True, 0.005),
         ComparedMeasure("nll_scaled", "NLL after a temperature", "nats", False, 0.02),
         ComparedMeasure("ece_scaled", "ECE after a temperature", "fraction", False, 0.01),
-        ComparedMeasure("aurc", "AURC", "fraction", False, 0.005),
+        ComparedMeasure("aurc", "AURC", "percent", False, 0.005),
         ComparedMeasure("nll", "NLL", "nats", False, 0.02),
         ComparedMeasure("ece", "ECE", "fraction", False, 0.01),
     )

@@ -25,12 +25,13 @@ SHOWN = ("accuracy", "nll_scaled", "ece_scaled", "aurc")
 
 @dataclass(frozen=True)
 class MeasureCell:
-    """A value with the difference from cross entropy and its interval below it, as text."""
+    """A value, and below it a difference with its interval, as text; empty text without one."""
 
     label: str
     value: float
     text: str
-    difference: str
+    difference: str = ""
+    span: str = ""
 
 
 def write_page(results: CompareResults, folder: Path) -> Path:
@@ -91,10 +92,8 @@ def _temperature_cells(method: ComparedMethodResult) -> list[MeasureCell]:
 
 def _cell(label: str, name: str, value: float, found: MeasuredDifference | None) -> MeasureCell:
     unit = MEASURES[name].unit
-    shown = ""
-    if found is not None:
-        estimate, low, high = (
-            numbers.number(one, unit, signed=True) for one in (found.estimate, found.low, found.high)
-        )
-        shown = f"{estimate} ({low} to {high})"
-    return MeasureCell(label, value, numbers.number(value, unit), shown)
+    text = numbers.number(value, unit)
+    if found is None:
+        return MeasureCell(label, value, text)
+    estimate, low, high = (numbers.number(one, unit, signed=True) for one in (found.estimate, found.low, found.high))
+    return MeasureCell(label, value, text, estimate, f"({low} to {high})")
