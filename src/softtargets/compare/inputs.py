@@ -10,7 +10,7 @@ from softtargets._errors import fail
 from softtargets.compare.recipe import given_tables, recipe_of
 from softtargets.compare.request import CompareRequest
 from softtargets.data import fingerprint
-from softtargets.data.dataset import Dataset
+from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.noise import observe
 from softtargets.data.sources import forget_changed, load_cached
 from softtargets.data.spec import DataSpec
@@ -86,7 +86,7 @@ def gather(request: CompareRequest) -> CompareInputs:
         observed = observe(run.noise, dataset, generator("noise", options.seed))
         rates = " and ".join(f"{100 * rate:.1f} % of the {split} labels" for split, rate in observed.rates.items())
         noise = f"noise of the kind '{run.noise.name}' was added: {rates} are wrong"
-    own = bool((dataset.origin[dataset.splits["test"]] == 2).all())
+    own = bool((dataset.origin[dataset.splits["test"]] == SPLITS.index("test")).all())
     return CompareInputs(dataset, content, store, prints, options.seed, noise, own)
 
 

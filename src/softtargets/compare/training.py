@@ -17,7 +17,7 @@ from softtargets.runs.record import read_predictions
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.train.estimate import estimate_total_seconds
 from softtargets.train.execute import validate_setup
-from softtargets.train.graph import RunGraph
+from softtargets.train.graph import RunGraph, pretraining_of
 from softtargets.train.schedule import train_all
 
 # Seeds of the networks of an ensemble beside its first one; those of a repetition differ by less.
@@ -35,7 +35,7 @@ class RunOutputs:
         validation_labels: (V,) int64, as noisy as the labels of the user.
         test_logits: (N, K) float32.
         test_labels: (N,) int64.
-        seconds: time of training, of all networks.
+        seconds: time of training, of all networks that the method needs.
     """
 
     validation_logits: Tensor
@@ -92,7 +92,9 @@ class Trainings:
         parts, seconds = [], 0.0
         for run in self.runs_of(candidate, seed):
             parts.append(read_predictions(store.path(run.identity)))
-            seconds += float((store.result(run.identity) or {})["seconds"])
+            # the network that a transition is estimated from belongs to the cost of the method
+            for needed in (run, pretraining_of(run)):
+                seconds += 0.0 if needed is None else float((store.result(needed.identity) or {})["seconds"])
         first = parts[0]
 
         def logits(split: str) -> Tensor:
