@@ -136,7 +136,7 @@ def _compare(request: CompareRequest, on_stage: OnStage) -> CompareResults:
             plan=plan,
             protocol=protocol_of(inputs, plan),
             limits=limits_of(inputs, selection),
-            seconds=sum(found.seconds * plan.seeds for found in measured.values()),
+            seconds=sum(sum(found.times) for found in measured.values()),
             versions=_versions(),
         ),
     )
@@ -177,7 +177,14 @@ class _Measured:
                 values.append(scores[measure])
         self.scores = {measure: torch.stack(values) for measure, values in parts.items()}
         self.values = {measure: float(scores.mean()) for measure, scores in self.scores.items()}
-        self.temperatures, self.seconds = tuple(temperatures), fmean(times)
+        self.temperatures, self.times = tuple(temperatures), tuple(times)
+
+    def cost(self, baseline: "_Measured") -> float:
+        """Return the time as a multiple of that of cross entropy.
+
+        It is the ratio of the shortest times, since the load that other programs put on the machine only adds time.
+        """
+        return min(self.times) / max(min(baseline.times), 1e-9)
 
 
 def _measured(
@@ -214,8 +221,8 @@ def _result(
         members=candidate.members,
         values=found.values,
         temperatures=found.temperatures,
-        seconds=found.seconds,
-        cost=found.seconds / max(measured[BASELINE].seconds, 1e-9),
+        seconds=fmean(found.times),
+        cost=found.cost(measured[BASELINE]),
         status=status_of(name, advised, verdict),
         verdict=verdict,
         tried={score.candidate.label: score.nll for score in selection.scores if score.candidate.method == name},

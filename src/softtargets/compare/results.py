@@ -23,7 +23,7 @@ class ComparedMethodResult:
         values: mean over the seeds by the name of the measure.
         temperatures: T of each seed, fitted on the validation split.
         seconds: mean time of training.
-        cost: this time divided by that of cross entropy.
+        cost: time of training as a multiple of that of cross entropy, of the fastest repetition of each.
         status: "better" is better than cross entropy beyond chance and not recommended.
         verdict: the differences from cross entropy.
         tried: other settings by label, with the NLL on the validation split after a temperature.
