@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from softtargets._errors import fail, unknown
 from softtargets.data.dataset import Dataset
+from softtargets.report import numbers
 
 # The method that all others are compared with.
 BASELINE = "cross_entropy"
@@ -74,7 +75,7 @@ class ComparedMethod:
     @classmethod
     def settings(cls, values: Mapping[str, Any]) -> str:
         """Return the hyper-parameters in words."""
-        return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values.values())
+        return ", ".join(numbers.level(value) for value in values.values())
 
     @classmethod
     def candidates(cls) -> tuple[MethodCandidate, ...]:
