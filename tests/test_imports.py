@@ -48,6 +48,7 @@ LAB = (
     "audit",
     "evaluate",
     "doctor",
+    "compare",
     "cli",
 )
 ORDER = {room: place for place, room in enumerate((*LIBRARY, *LAB))}

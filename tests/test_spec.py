@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field
 
 from softtargets._errors import InputError
-from softtargets._spec import NamedSpec, Spec, read_toml, register, union_of
+from softtargets._spec import NamedSpec, Spec, read_toml, register, union_of, write_toml
 from softtargets.models import MODELS, AnyModel
 
 NAMES = ", ".join(MODELS)
@@ -143,6 +143,21 @@ def test_a_toml_file_that_is_not_one_names_its_line(tmp_path) -> None:
         read_toml(path)
     with pytest.raises(InputError, match="existing file"):
         read_toml(tmp_path / "none.toml")
+
+
+def test_what_is_written_as_toml_is_read_again(tmp_path) -> None:
+    content: dict[str, Any] = {
+        "data": {"name": 'a "quoted"\nname é', "features": ("x", "y z"), "limit": {"train": 5}},
+        "optimizer": {"learning_rate": 1e-07, "nesterov": True, "groups": [{"match": "*", "weight_decay": 0.0}]},
+        "init_head": "new",
+        "import": {"folder": Path("here")},
+    }
+    (tmp_path / "written.toml").write_text(write_toml(content), encoding="utf-8")
+    found = read_toml(tmp_path / "written.toml")
+    assert found.pop("import") == {"folder": "here"}
+    del content["import"]
+    content["data"]["features"] = ["x", "y z"]
+    assert found == content
 
 
 def test_paths_and_numpy_values_are_taken_as_text_and_numbers() -> None:

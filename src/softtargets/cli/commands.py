@@ -11,6 +11,7 @@ import typer
 
 from softtargets._errors import fail
 from softtargets.cli.audit import audit
+from softtargets.cli.compare import compare
 from softtargets.cli.doctor import doctor
 from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
 from softtargets.cli.evaluate import evaluate
@@ -179,6 +180,7 @@ def report(options: dict[str, Any], reports: ReportsOption = Path("reports")) ->
 
 app.command()(audit)
 app.command()(evaluate)
+app.command()(compare)
 app.command("runs")(runs_command)
 app.command()(predict)
 app.command()(doctor)

@@ -67,7 +67,7 @@ def holm_levels(p_values: dict[str, float], level: float, family: int) -> dict[s
     return result
 
 
-def paired_t(mean: float, standard_error: float, n: int, level: float) -> tuple[float, float]:
+def paired_t(mean: float, standard_error: float, n: float, level: float) -> tuple[float, float]:
     """Two-sided t interval of a mean of paired differences.
 
     mean ± t(1 - level / 2; n - 1) * standard_error
@@ -75,7 +75,7 @@ def paired_t(mean: float, standard_error: float, n: int, level: float) -> tuple[
     Args:
         mean: mean of the n differences.
         standard_error: standard deviation of the differences / sqrt(n), at least 0.
-        n: number of pairs, at least 2.
+        n: number of pairs, at least 2, or one more than the degrees of freedom of another standard error.
         level: 1 - confidence, in (0, 1).
 
     Returns:
@@ -91,7 +91,7 @@ def paired_t(mean: float, standard_error: float, n: int, level: float) -> tuple[
     return mean - half, mean + half
 
 
-def paired_t_p_value(distance: float, standard_error: float, n: int) -> float:
+def paired_t_p_value(distance: float, standard_error: float, n: float) -> float:
     """Two-sided p-value of a paired t-test.
 
     P(|t| >= distance / standard_error),  t with n - 1 degrees of freedom
@@ -99,7 +99,7 @@ def paired_t_p_value(distance: float, standard_error: float, n: int) -> float:
     Args:
         distance: absolute difference of the mean and its value under the null hypothesis.
         standard_error: standard deviation of the paired differences / sqrt(n), at least 0.
-        n: number of pairs, at least 2.
+        n: number of pairs, at least 2, or one more than the degrees of freedom of another standard error.
 
     Returns:
         p-value in [0, 1].

@@ -1,0 +1,84 @@
+"""Scores of examples: their means are the metrics of the library, and ECE and AURC are pseudo-values."""
+
+import pytest
+import torch
+
+from softtargets import metrics
+from softtargets.compare.measures import MEASURES
+from softtargets.compare.scores import aurc_scores, ece_scores, scores_of, validation_nll
+from softtargets.compare.training import RunOutputs
+
+ROWS = 60
+
+
+@pytest.fixture
+def outputs() -> RunOutputs:
+    draws = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(2 * ROWS, 4, generator=draws)
+    labels = torch.where(
+        torch.rand(2 * ROWS, generator=draws) < 0.6,
+        logits.argmax(1),
+        torch.randint(4, (2 * ROWS,), generator=draws),
+    )
+    return RunOutputs(logits[:ROWS], labels[:ROWS], logits[ROWS:], labels[ROWS:], 1.0)
+
+
+def test_means_are_the_metrics_of_the_library(outputs):
+    scores, temperature = scores_of(outputs)
+    logits, labels = outputs.test_logits.double(), outputs.test_labels
+    expected = {
+        "accuracy": metrics.accuracy(logits=logits, labels=labels),
+        "nll": metrics.nll(logits=logits, labels=labels),
+        "ece": metrics.ece(logits=logits, labels=labels),
+        "nll_scaled": metrics.nll(logits=logits / temperature, labels=labels),
+        "ece_scaled": metrics.ece(logits=logits / temperature, labels=labels),
+        "aurc": metrics.aurc(logits=logits / temperature, labels=labels),
+    }
+    assert scores.keys() == MEASURES.keys() == expected.keys()
+    assert {name: float(values.mean()) for name, values in scores.items()} == pytest.approx(
+        {name: float(value) for name, value in expected.items()}, abs=1e-9
+    )
+
+
+@pytest.mark.parametrize(("function", "metric"), [(ece_scores, metrics.ece), (aurc_scores, metrics.aurc)])
+def test_scores_are_shifted_pseudo_values(outputs, function, metric):
+    log_probs, labels = outputs.test_logits.double().log_softmax(1), outputs.test_labels
+    value = float(metric(logits=log_probs, labels=labels))
+    rows = torch.arange(ROWS)
+    without = [float(metric(logits=log_probs[rows != row], labels=labels[rows != row])) for row in range(ROWS)]
+    pseudo = torch.tensor([ROWS * value - (ROWS - 1) * one for one in without], dtype=torch.float64)
+    found = function(log_probs, labels)
+    assert torch.allclose(found, pseudo - pseudo.mean() + value, atol=1e-6)
+    assert float(found.std()) > 0.01
+
+
+def test_confidences_that_round_to_one_are_still_ranked():
+    # both are 1.0 in float64; the wrong one is less confident
+    log_probs = torch.tensor([[60.0, 0.0], [50.0, 0.0], [40.0, 0.0]], dtype=torch.float64).log_softmax(1)
+    labels = torch.tensor([0, 0, 1])
+    assert float(aurc_scores(log_probs, labels).mean()) == pytest.approx(1 / 9)
+    assert float(aurc_scores(log_probs.flip(0), labels.flip(0)).mean()) == pytest.approx(1 / 9)
+
+
+def test_temperatures_are_fitted_on_the_validation_split_alone(outputs):
+    _, temperature = scores_of(outputs)
+    other = RunOutputs(
+        outputs.validation_logits, outputs.validation_labels, outputs.test_logits.flip(0), outputs.test_labels, 1.0
+    )
+    assert scores_of(other)[1] == temperature
+    assert validation_nll(outputs) == pytest.approx(
+        float(metrics.nll(logits=outputs.validation_logits / temperature, labels=outputs.validation_labels)), abs=1e-6
+    )
+
+
+def test_a_validation_split_without_a_wrong_prediction_gives_no_temperature(outputs):
+    perfect = RunOutputs(
+        outputs.validation_logits,
+        outputs.validation_logits.argmax(1),
+        outputs.test_logits,
+        outputs.test_labels,
+        1.0,
+    )
+    scores, temperature = scores_of(perfect)
+    assert temperature == 1.0
+    assert torch.equal(scores["nll"], scores["nll_scaled"])
