@@ -190,9 +190,12 @@ def _candidates(inputs: AdviceInputs) -> str:
     else:
         return (
             f"Compare forward correction with the estimated T, which is well-conditioned ({inputs.condition:.1f}), "
-            "label smoothing and robust losses with cross entropy on held-out labels."
+            "label smoothing and robust losses with cross entropy on held-out labels, as `softtargets compare` does."
         )
-    return f"{forward} Compare label smoothing and robust losses with cross entropy on held-out labels."
+    return (
+        f"{forward} Compare label smoothing and robust losses with cross entropy on held-out labels, as `softtargets "
+        "compare` does."
+    )
 
 
 def _weakness(inputs: AdviceInputs) -> str:
