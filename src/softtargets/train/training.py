@@ -144,6 +144,7 @@ def _result(trainer: Trainer, observed: ObservedLabels, resolved: ResolvedRun) -
             "preprocessing": trainer.inputs.preprocessing.to_dict(),
             "sizes": {split: len(rows) for split, rows in dataset.splits.items()},
             "class_counts": {} if dataset.is_sequence else dataset.class_counts,
+            "unlabelled": dataset.unlabelled_counts,
         },
         "environment": environment(resolved),
     }
