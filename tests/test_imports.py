@@ -48,6 +48,7 @@ LAB = (
     "audit",
     "evaluate",
     "doctor",
+    "tune",
     "cli",
 )
 ORDER = {room: place for place, room in enumerate((*LIBRARY, *LAB))}

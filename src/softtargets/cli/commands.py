@@ -18,6 +18,7 @@ from softtargets.cli.imports import without_collections
 from softtargets.cli.predict import predict
 from softtargets.cli.runs import runs_command
 from softtargets.cli.terminal import write
+from softtargets.cli.tune import tune
 from softtargets.studies.request import MOST_SEEDS
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ app.command()(evaluate)
 app.command("runs")(runs_command)
 app.command()(predict)
 app.command()(doctor)
+app.command()(tune)
 
 
 @app.command()

@@ -29,7 +29,7 @@ from softtargets.train.batches import TrainingBatches
 from softtargets.train.checkpoints import Journal, read_checkpoint, restore_states, states_of
 from softtargets.train.length import Length, check_fit, check_test_size, evaluating, length_of
 from softtargets.train.optimizers import build_optimizer, set_learning_rates
-from softtargets.train.outputs import DivergedError, Predictor, accuracy_and_nll, finite_losses
+from softtargets.train.outputs import DivergedError, OnEpoch, Predictor, accuracy_and_nll, finite_losses
 from softtargets.train.processes import Processes
 from softtargets.train.pseudo_labels import pseudo_label_shares
 from softtargets.train.selection import Selection, copied_weights
@@ -143,11 +143,12 @@ class Trainer:
         """Yield the first training inputs without augmentation."""
         return self.inputs.batches(self.dataset.splits["train"][:count], self.inputs.predicted_rows)
 
-    def train(self, checkpoint_seconds: float) -> None:
+    def train(self, checkpoint_seconds: float, on_epoch: OnEpoch | None = None) -> None:
         """Train to the end, starting from the folder's checkpoint if there is one.
 
         Args:
             checkpoint_seconds: save a checkpoint after a step if at least this much time has passed since the last.
+            on_epoch: called after each epoch with its row of the history.
 
         Raises:
             DivergedError: if the loss is not finite, naming the step.
@@ -163,11 +164,11 @@ class Trainer:
             names, store = self.run.training.loggers, self.folder.parent
             self._loggers = Loggers(names, store, self._identity, specification, self.step)
         try:
-            self._train_epochs()
+            self._train_epochs(on_epoch or (lambda row: None))
         finally:
             self._loggers.close(self.step >= self.length.steps or self.selection.over)
 
-    def _train_epochs(self) -> None:
+    def _train_epochs(self, on_epoch: OnEpoch) -> None:
         if self.step == 0:
             self._keep_snapshot()
         while self.step < self.length.steps and not self.selection.over:
@@ -179,6 +180,7 @@ class Trainer:
                 self._journal.append(row)
                 if self.step < self.length.steps and self._journal.due:
                     self._journal.save(self._state())
+            on_epoch(row)
 
     def _keep_snapshot(self) -> None:
         if self.snapshots is not None and self.processes.first:

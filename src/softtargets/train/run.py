@@ -72,7 +72,7 @@ def train_run(
         InputError: for a bad file, key, data set, column or label, before anything is trained.
         InputTypeError: if the specification is of another type.
     """
-    run, store = _read(specification), RunStore(runs)
+    run, store = read_specification(specification), RunStore(runs)
     if unlabelled is not None:
         run = _with_unlabelled(run, os.fspath(unlabelled))
     if store.folder.exists() and not store.folder.is_dir():
@@ -86,7 +86,7 @@ def train_run(
         on_estimate(estimate_total_seconds(missing, partial(_data_of, store), store, workers=1))
     outcomes = train_all([resolved], store, workers=1, on_progress=on_progress)
     outcome = next(found for found in outcomes if found.identity == resolved.identity)
-    assert outcome.status != "busy"
+    assert outcome.status not in ("busy", "stopped")
     metrics = {} if outcome.status == "failed" else measure_record(store, resolved.identity)
     return TrainedRun(resolved, store.path(resolved.identity), outcome.status, metrics, outcome.message)
 
@@ -101,7 +101,8 @@ def _data_of(store: RunStore, run: RunSpec) -> Dataset:
     return load_cached(run.data, str(store.cache))
 
 
-def _read(specification: RunSpec | Mapping[str, Any] | Path | str) -> RunSpec:
+def read_specification(specification: RunSpec | Mapping[str, Any] | Path | str) -> RunSpec:
+    """Return a run specification from itself, its content as a mapping, or the path of a TOML file."""
     if isinstance(specification, RunSpec):
         return specification
     if isinstance(specification, Mapping):
