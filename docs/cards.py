@@ -220,35 +220,6 @@ CARDS = {
         code=("losses.cores_loss", "losses.cores_sieve"),
         topics=("unknown label noise",),
     ),
-    "pseudo-labels": Method(
-        title="Pseudo-labels (loss)",
-        also=("self-training", "bootstrapping of unlabelled data"),
-        source="Lee 2013, *Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural "
-        "Networks*, ICML workshop",
-        code=("losses.bootstrapped_cross_entropy",),
-        settings='`losses.bootstrapped_cross_entropy(logits, labels, weight=weight, kind="hard")` with weight 1 for '
-        "labelled and 0 for unlabelled examples; pass a confidence threshold or a ramp-up as the weights of "
-        "`losses.reduce`",
-        formula="t = onehot(label) if the example has a label, else onehot(argmax z)",
-        when="Many examples have no label, and most of the model's confident predictions are correct.",
-        limitations="The model reinforces its own errors. Without a threshold or a ramp-up, early mistakes become "
-        "labels.",
-        note="In your own training loop, batches of labelled and unlabelled examples come from your data loader. In "
-        "`softtargets train`, the objective `pseudo_labels` takes training rows without a label, and has a confidence "
-        "threshold and a ramp-up of their weight; its predictions are those of the network or of the running average "
-        "of its weights.",
-        example="""
-            >>> logits, labels = torch.tensor([[0.0, 2.0], [0.0, 2.0]]), torch.tensor([0, 0])
-            >>> known = torch.tensor([1.0, 0.0])  # the second label is a placeholder
-            >>> loss = losses.bootstrapped_cross_entropy(logits, labels, weight=known, kind="hard")
-            >>> torch.equal(loss, losses.cross_entropy(logits, torch.tensor([0, 1])))
-            True
-            >>> sure = (logits.softmax(-1).amax(-1) > 0.95) | (known == 1)
-            >>> float(losses.reduce(loss, weight=sure.float())) == float(loss[0])
-            True
-        """,
-        topics=("unlabelled examples",),
-    ),
     "mixup": Method(
         title="mixup",
         source="Zhang et al. 2018, *mixup: Beyond Empirical Risk Minimization*, ICLR",

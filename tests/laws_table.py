@@ -71,7 +71,13 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "targets.ClassKeywords": Other("targets/test_targets_keywords.py"),
     "targets.OnlineSmoothing": TargetRule(lambda rows: targets.OnlineSmoothing(K).targets(LABELS[rows])),
     "targets.LinearSchedule": Other("targets/test_targets_adaptive.py"),
+    "targets.SigmoidSchedule": Other("targets/test_targets_adaptive.py"),
     "targets.RunningTargets": Other("targets/test_targets_online.py"),
+    "targets.align_distribution": TargetRule(
+        lambda rows: targets.dense(targets.align_distribution(PROBS[rows], PROBS[0], prior=PROBS[1]))
+    ),
+    "targets.class_thresholds": Other("targets/test_targets_pseudo.py"),
+    "targets.pseudo_labels": TargetRule(lambda rows: targets.pseudo_labels(PROBS[rows], threshold=0.6)),
     "targets.backward_corrected": TargetRule(lambda rows: targets.backward_corrected(LABELS[rows], ASYMMETRIC)),
     "targets.confusion_table": TargetRule(
         lambda rows: targets.from_table(LABELS[rows], targets.confusion_table(PROBS[:K], smoothing=0.3))
@@ -304,6 +310,7 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "distill.pad_vocabulary": Other("distill/test_distill_vocabulary.py"),
     "distill.dist_loss": Other("distill/test_distill_relational.py"),
     "distill.logit_mse_loss": Other("distill/test_distill_logits.py"),
+    "distill.consistency_loss": Other("distill/test_distill_consistency.py"),
     "distill.standardize": Other("distill/test_distill_standardized.py"),
     "distill.write_cache": Other("distill/test_distill_cache_write.py"),
     "analysis.logit_gap": Loss(lambda z, rows: analysis.logit_gap(z, LABELS[rows])),

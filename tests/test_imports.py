@@ -49,6 +49,7 @@ LAB = (
     "evaluate",
     "doctor",
     "compare",
+    "tune",
     "cli",
 )
 ORDER = {room: place for place, room in enumerate((*LIBRARY, *LAB))}

@@ -110,6 +110,8 @@ CALLS: dict[str, dict[str, Callable[[], Any]]] = {
         "wrong": lambda: torch.arange(20) < 3,
     },
     "noise.superclass_flip": {"superclasses": lambda: [0, 0, 1]},
+    "targets.align_distribution": {"running": lambda: PROBS[0].clone()},
+    "targets.class_thresholds": {"counts": lambda: torch.tensor([3.0, 2.0, 1.0])},
     "targets.confusion_table": {"counts": lambda: MATRIX * 10},
     "targets.convert_smoothing": {},
     "targets.example_weights": {"targets": lambda: targets.hard(LABELS)},

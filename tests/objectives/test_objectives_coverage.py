@@ -24,6 +24,7 @@ VARIANTS: list[dict[str, Any]] = [
     *({"name": "distillation", "source": "average", "loss": loss} for loss in ("mse", "dkd", "dist")),
     {"name": "distillation", "source": "average", "standardized": True},
     {"name": "distillation", "cache": {"k": 1, "residual": "ghost"}},
+    *({"name": "pseudo_labels", "balance": balance} for balance in ("alignment", "thresholds")),
 ]
 # names that no step of an objective runs, and why
 ELSEWHERE = {
@@ -38,7 +39,7 @@ ELSEWHERE = {
     "targets.top_k": "the cache of teacher outputs keeps the k most probable classes; as above",
     "distill.CacheCollator": "joins the batches of a language model with a cache",
     "distill.CacheSource": "describes a cache of teacher outputs",
-    "distill.MovingAverage": "the loop averages the weights for 'distillation' and 'pseudo_labels' itself",
+    "distill.MovingAverage": "the loop averages the weights for objectives that it teaches",
     "distill.Sampled": "describes a cache of teacher outputs",
     "distill.TeacherCache": "a cache of teacher outputs, which the loop reads",
     "distill.SequenceBatch": "holds what a cache is written from",

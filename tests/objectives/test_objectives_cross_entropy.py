@@ -38,6 +38,7 @@ SETTINGS = {
     "margin_smoothing": {"maximum": 0.0},
     "max_suppression": {"smoothing": 0.0, "final_smoothing": 0.0},
     "mbls_penalty": {"weight": 0.0},
+    "mean_teacher": {"weight": 0.0},
     "negative_smoothing": {},  # until the end of the warm-up
     "online_smoothing": {"weight": 0.0},
     "peer": {"weight": 0.0},

@@ -125,7 +125,7 @@ def test_rows_without_labels_are_refused_where_they_are_not_used(parsed, name) -
     data = replace(DATA, labelled=torch.arange(20) % 2 == 0)
     with pytest.raises(InputError) as caught:
         parsed(name).started(context(data=data))
-    required = "objective: one that uses rows without a label: distillation, pseudo_labels"
+    required = "objective: one that uses rows without a label: distillation, mean_teacher, pseudo_labels"
     assert str(caught.value).startswith(f"{required}; got '{name}', with 8 training rows without a label; ")
     outside = replace(DATA, labelled=torch.arange(20) > 0)
     parsed(name).started(context(data=outside))  # the first row is not in the training split

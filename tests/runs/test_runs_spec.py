@@ -254,6 +254,17 @@ IDENTITIES = [
         "487a0aae16559afd68e3d8baca21cef700845da771450c9b9bf5b76babab0b93",
     ),
     ({"objective": {"name": "peer"}, "seeds": 3}, "18d74fc5372bb39844401a9e90a5792fb61e31106ab609c9b35771215c159873"),
+    (
+        {"objective": {"name": "pseudo_labels", "threshold": 0.9}, "data": {"name": "digits", "unlabelled": 0.9}},
+        "ca249f9812e8a9accedf1ae073c051a235ef6b87cd744e131679d185818cd606",
+    ),
+    (
+        {
+            "objective": {"name": "pseudo_labels", "source": "average", "kind": "soft", "ramp": "linear"},
+            "training": {"average_decay": 0.9, "average_ramp": False},
+        },
+        "7fa10f6ade4765aefb74fd98baba5541f552bedb90bef2d3fe73beb25ca7d296",
+    ),
 ]
 
 

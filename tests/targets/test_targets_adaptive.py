@@ -1,5 +1,6 @@
 """Schedules, and smoothing that depends on confidence or margin."""
 
+import math
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from softtargets import targets
-from softtargets.targets import LinearSchedule
+from softtargets.targets import LinearSchedule, SigmoidSchedule
 
 PROBS = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.2, 0.2, 0.6], [1.0, 0.0, 0.0]], dtype=torch.float64)
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.0, 3.0, 1.0], [1.0, 1.0, 0.0], [30.0, 0.0, 0.0]], dtype=torch.float64)
@@ -145,3 +146,23 @@ def test_any_shape_and_precision_without_gradient(dtype: torch.dtype) -> None:
 def test_errors(call: Any, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+def test_the_sigmoid_ramp_is_that_of_laine_and_aila() -> None:
+    """Their code: exp(-5 p^2) with p = 1 - epoch / length, for epochs from 0 to the length; the weight starts at 0."""
+    schedule = SigmoidSchedule(0.0, 30.0, begin=0, until=80)
+    for epoch in range(1, 120):
+        p = 1 - max(0.0, epoch) / 80
+        expected = 30 * math.exp(-p * p * 5) if epoch < 80 else 30.0
+        assert schedule(epoch) == pytest.approx(expected, rel=1e-12)
+    assert schedule(0) == 0
+    down = SigmoidSchedule(2.0, 1.0, begin=0.25, until=0.75, unit="fraction")
+    assert [down(0.25), down(0.5), down(0.75)] == pytest.approx([2.0, 2 - math.exp(-1.25), 1.0])
+
+
+def test_a_sigmoid_ramp_checks_what_a_linear_one_does() -> None:
+    assert SigmoidSchedule(0.0, 1.0, 0, 1) != LinearSchedule(0.0, 1.0, 0, 1)
+    with pytest.raises(ValueError, match="until: at least begin, 3"):
+        SigmoidSchedule(0.0, 1.0, begin=3, until=2)
+    with pytest.raises(ValueError, match="now: a fraction of the training"):
+        SigmoidSchedule(0.0, 1.0, begin=0, until=1, unit="fraction")(1.5)

@@ -19,6 +19,7 @@ from softtargets.cli.imports import without_collections
 from softtargets.cli.predict import predict
 from softtargets.cli.runs import runs_command
 from softtargets.cli.terminal import write
+from softtargets.cli.tune import tune
 from softtargets.studies.request import MOST_SEEDS
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ app.command()(compare)
 app.command("runs")(runs_command)
 app.command()(predict)
 app.command()(doctor)
+app.command()(tune)
 
 
 @app.command()
@@ -191,6 +193,10 @@ def train(
     specification: Annotated[
         Path, typer.Argument(metavar="FILE", help="TOML file with the tables data, model, objective, training, ...")
     ],
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A second file of the same columns, whose rows are used without labels."),
+    ] = None,
     runs: RunsOption = Path("runs"),
 ) -> int:
     """Train one run from a specification file."""
@@ -204,7 +210,9 @@ def train(
         typer.echo(f"estimated time on this machine: {duration(seconds)} (from a few measured steps)", err=True)
 
     with shown_progress() as on_progress:
-        trained = train_run(specification, runs=runs, on_progress=on_progress, on_estimate=say_estimate)
+        trained = train_run(
+            specification, unlabelled=unlabelled, runs=runs, on_progress=on_progress, on_estimate=say_estimate
+        )
     if trained.status == "failed":
         write(f"failed: {trained.message}", error=True)
         return RUNS_FAILED

@@ -47,7 +47,7 @@ def read_labels(parts: Sequence[Part], spec: DataSpec) -> Labels:
             class without an example.
     """
     column, num_classes = parts[0].columns.label, spec.num_classes
-    cells = [_cells(part, column, optional=spec.unlabelled is not None and part.split == "train") for part in parts]
+    cells = [_own_cells(part, column, spec) for part in parts]
     if not any(cells):
         raise no_rows(parts[0].file)
     declared, files = declared_names(parts), files_of(parts)
@@ -77,6 +77,17 @@ def read_labels(parts: Sequence[Part], spec: DataSpec) -> Labels:
     whole = [cell for part in cells for cell in part]
     labelled = None if None not in whole else torch.tensor([cell is not None for cell in whole])
     return Labels(torch.tensor([int(cell or 0) for cell in whole]), labelled, names)
+
+
+def _own_cells(part: Part, column: str, spec: DataSpec) -> list[int | str | None]:
+    """Read the labels of a part of the data set; those of training rows may be missing if the specification says so."""
+    optional = part.unlabelled or (spec.unlabelled is not None and part.split == "train")
+    try:
+        return _cells(part, column, optional=optional)
+    except InputError as error:
+        if part.split != "train" or "got a missing label" not in str(error):
+            raise
+        raise InputError(f"{error}; a run with data.unlabelled = 0.0 trains on it without a label") from None
 
 
 def read_cells(parts: Sequence[Part], column: str) -> list[list[int | str]]:

@@ -62,6 +62,21 @@ def find_data(path: Path, spec: DataSpec) -> Files:
     return _from_tables(found, spec) if spec.image is not None and found.kind == "csv" else found
 
 
+def loose_images(path: Path) -> Files | None:
+    """Return an image, or the images of a folder without folders; None for other paths."""
+    if path.is_dir():
+        entries = visible(path)
+        inside = [entry for entry in entries if entry.suffix.lower() in IMAGES and entry.is_file()]
+        if not inside or any(entry.is_dir() for entry in entries):
+            return None
+    elif path.suffix.lower() in IMAGES:
+        inside = [path]
+    else:
+        return None
+    files = tuple(File("train", entry.parent, entry.name) for entry in inside)
+    return Files(path.stem, "listed", files)
+
+
 def _by_split(entries: Sequence[Path], pattern: re.Pattern[str]) -> dict[str, Path]:
     """Return the file of each split."""
     found: dict[str, Path] = {}

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,9 +12,9 @@ import pyarrow.parquet as pq
 from softtargets._errors import InputError, fail
 from softtargets._storage import user_path
 from softtargets.data._columns import Columns, is_image, is_label, names_of, require, written_columns
-from softtargets.data._files import IMAGES, File, Files, visible
+from softtargets.data._files import File, Files
 from softtargets.data._hub import Hub, hub_image
-from softtargets.data._layouts import find_data
+from softtargets.data._layouts import find_data, loose_images
 from softtargets.data._tables import Part, decoded, reading, schema_of
 from softtargets.data.arrays.tables import CsvFile
 from softtargets.data.dataset import SPLITS
@@ -72,25 +71,10 @@ def open_source(spec: DataSpec, like: Preprocessing, *, references: bool | None 
 def _found(spec: DataSpec) -> Files | Hub:
     path = user_path("name", spec.name)
     if path.exists():
-        return _unlabelled_images(path) or find_data(path, spec)
+        return loose_images(path) or find_data(path, spec)
     if spec.name == "digits":
         raise fail("name", "a data set other than the digits, which the run was not trained on", "'digits'", "use one")
     return hub(spec.name)
-
-
-def _unlabelled_images(path: Path) -> Files | None:
-    """Return an image, or the images of a folder without folders."""
-    if path.is_dir():
-        entries = visible(path)
-        inside = [entry for entry in entries if entry.suffix.lower() in IMAGES and entry.is_file()]
-        if not inside or any(entry.is_dir() for entry in entries):
-            return None
-    elif path.suffix.lower() in IMAGES:
-        inside = [path]
-    else:
-        return None
-    files = tuple(File("train", entry.parent, entry.name) for entry in inside)
-    return Files(path.stem, "listed", files)
 
 
 def _of_images(source: Files) -> Opening:

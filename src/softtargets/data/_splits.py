@@ -8,7 +8,7 @@ from torch import Tensor
 
 from softtargets._errors import InputError, fail
 from softtargets.data._content import Content
-from softtargets.data._subsets import training_subset
+from softtargets.data._subsets import of_each_class, training_subset
 from softtargets.data.dataset import SPLITS
 from softtargets.data.spec import DataSpec, Fold
 
@@ -52,11 +52,12 @@ def split(labels: Tensor, origin: Tensor, spec: DataSpec, class_names: Sequence[
     return rows
 
 
-def split_unlabelled(content: Content, spec: DataSpec) -> tuple[dict[str, Tensor], Tensor | None]:
+def split_unlabelled(content: Content, spec: DataSpec) -> tuple[dict[str, Tensor], Tensor | None, Tensor | None]:
     """Divide the rows as :func:`split`; training rows without a label stay there, and labels are hidden.
 
     Returns:
-        The splits, and (N,) bool, which rows have a label that is not hidden; None if all have.
+        The splits; (N,) bool, which rows have a label that is not hidden; None if all have; and (N,) bool, which rows
+        have a hidden label; None if none is hidden.
     """
     labelled = content.labelled
     origin = content.origin if labelled is None else content.origin.masked_fill(~labelled, _IN_NO_SPLIT)
@@ -64,11 +65,20 @@ def split_unlabelled(content: Content, spec: DataSpec) -> tuple[dict[str, Tensor
     train = rows["train"]
     if labelled is not None:
         rows["train"] = torch.cat([train, torch.nonzero(~labelled).flatten()]).sort().values
-    if spec.unlabelled:
-        hidden = _hold_out(content.labels[train], spec.unlabelled, _generator(spec.split_seed, "limit"))
-        labelled = torch.ones(len(content.labels), dtype=torch.bool) if labelled is None else labelled.clone()
-        labelled[train[hidden]] = False
-    return rows, labelled
+    chosen = _hidden(content.labels[train], spec)
+    if chosen is None:
+        return rows, labelled, None
+    hidden = torch.zeros(len(content.labels), dtype=torch.bool)
+    hidden[train[chosen]] = True
+    return rows, ~hidden if labelled is None else labelled & ~hidden, hidden
+
+
+def _hidden(labels: Tensor, spec: DataSpec) -> Tensor | None:
+    """Choose the training rows whose label is hidden, (n,) bool; None if no label is."""
+    generator = _generator(spec.split_seed, "limit")
+    if spec.labelled_per_class is not None:
+        return ~of_each_class(labels, labels.bincount().clamp(max=spec.labelled_per_class), generator)
+    return _hold_out(labels, spec.unlabelled, generator) if spec.unlabelled else None
 
 
 def _divide(rows: dict[str, Tensor], labels: Tensor, spec: DataSpec) -> None:

@@ -81,10 +81,19 @@ def training_subset(labels: Tensor, spec: DataSpec, class_names: Sequence[str], 
         wanted = _tail(counts, spec.long_tail, torch.Generator().manual_seed(spec.split_seed), class_names)
     if spec.per_class is not None:
         wanted = wanted.clamp(max=spec.per_class)
+    return of_each_class(labels, wanted, generator)
+
+
+def of_each_class(labels: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
+    """Choose `wanted` rows of each class, (K,) int64; the rows of a smaller number are among those of a larger one.
+
+    Returns:
+        (n,) bool.
+    """
     chosen = torch.zeros(len(labels), dtype=torch.bool)
-    for index in range(len(class_names)):
+    for index, count in enumerate(wanted.tolist()):
         rows = torch.nonzero(labels == index).flatten()
-        chosen[rows[torch.randperm(len(rows), generator=generator)[: int(wanted[index])]]] = True
+        chosen[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
     return chosen
 
 

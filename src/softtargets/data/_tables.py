@@ -45,6 +45,7 @@ class Part:
             the user's own lists and folders give paths; a path written beside bytes in a data file is never opened.
         folder: The folder that `image_files` are inside.
         first_row: The row of the file that is the first of the table.
+        unlabelled: Whether its rows have no label: the column is empty.
     """
 
     split: str
@@ -56,6 +57,7 @@ class Part:
     images: Callable[[], Iterator[bytes | str | None]] | None = None
     folder: Path | None = None
     first_row: int = 0
+    unlabelled: bool = False
 
     def place(self, row: int) -> str:
         """Return where a row is, for an error."""
@@ -69,7 +71,7 @@ class Part:
 
 def read_tables(source: Files, spec: DataSpec) -> list[Part]:
     """Read the chosen columns of Parquet or CSV files, a part for each file."""
-    return _read_parts(source, lambda features, file, columns: choose(features, spec, file, columns))
+    return read_parts(source, lambda features, file, columns: choose(features, spec, file, columns))
 
 
 def read_column(source: Files, name: str, argument: str = "column") -> list[Part]:
@@ -79,10 +81,16 @@ def read_column(source: Files, name: str, argument: str = "column") -> list[Part
         require([name], argument, features, file)
         return Columns(name, None, ())
 
-    return _read_parts(source, only)
+    return read_parts(source, only)
 
 
-def _read_parts(source: Files, chosen: Callable[[Mapping[str, Any], str, Columns | None], Columns]) -> list[Part]:
+def read_parts(source: Files, chosen: Callable[[Mapping[str, Any], str, Columns | None], Columns]) -> list[Part]:
+    """Read columns of Parquet or CSV files, a part for each file.
+
+    Args:
+        source: the files.
+        chosen: (columns of a file with their types, its name, columns of the first file) -> columns to read.
+    """
     read = _read_parquet if source.kind == "parquet" else _read_csv
     parts: list[Part] = []
     for file in source.files:
@@ -213,6 +221,8 @@ def _read_parquet(file: File, features: "datasets.Features", names: list[str]) -
     plain = all(getattr(features[name], "dtype", "string") not in ("string", "large_string") for name in names)
     batches, size = [], 0
     with pq.ParquetFile(file.path, pre_buffer=False) as parquet:
+        if not names:  # images without labels
+            return pa.table({"": pa.nulls(parquet.metadata.num_rows)})
         for batch in parquet.iter_batches(_CELLS if plain else _LONG_CELLS, columns=names):
             batches.append(decoded(batch))
             size += batches[-1].nbytes

@@ -44,6 +44,8 @@ class Dataset:
         origin: (N,) uint8, index into SPLITS: the source's own split of each row. Default: all from its training part.
         texts: The texts, if the inputs are word counts or tokens, else None. Of pairs: their sources.
         labelled: (N,) bool, False for a training row whose label is missing or hidden; None if all rows have a label.
+        hidden: (N,) bool, True for a training row whose label is hidden but known: `labels` has it, for counts only.
+            None if no label is hidden.
         chosen_classes: Whether rows of other classes were left out.
         given_normalization: (C,) mean and (C,) standard deviation of images, if the specification gives them.
         workers: Number of worker processes that decode or augment images; None: chosen by the number of cores.
@@ -67,6 +69,7 @@ class Dataset:
     origin: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
     texts: tuple[str, ...] | None = None
     labelled: Tensor | None = None
+    hidden: Tensor | None = None
     chosen_classes: bool = False
     given_normalization: tuple[Tensor, Tensor] | None = None
     workers: int | None = None
@@ -137,6 +140,13 @@ class Dataset:
     def labelled_splits(self) -> dict[str, Tensor]:
         """The splits without the training rows whose label is missing or hidden."""
         return {**self.splits, "train": self.labelled_train}
+
+    @property
+    def unlabelled_counts(self) -> dict[str, int]:
+        """The number of training rows whose label is "hidden", and of those whose label is "missing" in the data."""
+        without = len(self.splits["train"]) - len(self.labelled_train)
+        hidden = 0 if self.hidden is None else int(self.hidden.sum())
+        return {"hidden": hidden, "missing": without - hidden}
 
     @property
     def class_counts(self) -> dict[str, list[int]]:

@@ -22,6 +22,7 @@ from softtargets.data._subsets import of_classes
 from softtargets.data._tables import Part, read_tables
 from softtargets.data._texts import count_words, find_text, read_texts
 from softtargets.data._tokenized import tokenized, with_tokenizer
+from softtargets.data._unlabelled import unlabelled_files, unlabelled_parts, with_unlabelled
 from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.encoded import EncodedImages
 from softtargets.data.settings import Normalization
@@ -62,10 +63,10 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
         ((1, 8, 8), 10, {'train': 1150, 'validation': 288, 'test': 359})
     """
     source = _source(spec)
-    identity = source.identity()
+    identity = _identity(source, spec)
     whole = _decoded(source, identity, spec, cache)
     content = whole if spec.classes is None else of_classes(whole, spec)
-    splits, labelled = split_unlabelled(content, spec)
+    splits, labelled, hidden = split_unlabelled(content, spec)
     data = Dataset(
         source.name,
         identity if isinstance(source, Files) else whole.fingerprint(),
@@ -76,6 +77,7 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
         content.origin,
         content.texts,
         labelled=labelled,
+        hidden=hidden,
         chosen_classes=spec.classes is not None,
         workers=spec.workers,
         columns=content.columns,
@@ -98,7 +100,7 @@ def fingerprint(spec: DataSpec, *, cache: Path | None = None) -> str:
     defines them; nor is a tokenizer that is trained on the data, but a pretrained one is.
     """
     source = _source(spec)
-    identity = source.identity()
+    identity = _identity(source, spec)
     found = identity if isinstance(source, Files) else _decoded(source, identity, spec, cache).fingerprint()
     return with_tokenizer(found, spec)
 
@@ -108,8 +110,9 @@ def image_paths(spec: DataSpec) -> tuple[str, ...] | None:
     source = _source(spec)
     if not isinstance(source, Files) or not source.holds_images:
         return None
-    splits = dict.fromkeys(file.split for file in source.files)
-    return tuple(str(file.path.absolute()) for split in splits for file in source.files if file.split == split)
+    splits, more = dict.fromkeys(file.split for file in source.files), unlabelled_files(spec)
+    files = [file for split in splits for file in source.files if file.split == split]
+    return tuple(str(file.path.absolute()) for file in (*files, *(more.files if more else ())))
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,10 @@ def _source(spec: DataSpec) -> _Source:
     return find_data(path, spec) if path.exists() else hub(name)
 
 
+def _identity(source: _Source, spec: DataSpec) -> str:
+    return with_unlabelled(source.identity(), unlabelled_files(spec))
+
+
 def hub(name: str) -> Hub:
     """Return the data set of this name on the Hub.
 
@@ -143,7 +150,10 @@ def hub(name: str) -> Hub:
 
 
 def _decoded(source: _Source, identity: str, spec: DataSpec, cache: Path | None) -> Content:
-    key = _content.key(identity, spec)
+    more = unlabelled_files(spec)
+    # the paths of a second folder of images are kept
+    place = "" if more is None or not more.holds_images else f" {more.files[0].path.absolute()}"
+    key = _content.key(identity + place, spec)
     packed = None if cache is None else _content.packed_images(cache, identity, spec)
     folder = source.files[0].folder if isinstance(source, Files) and source.holds_images else None
     content = None if cache is None else _content.restore(cache, key, folder or packed)
@@ -159,13 +169,15 @@ def _parts(source: Files | Hub, spec: DataSpec) -> list[Part]:
         parts = source.parts(spec)
     else:
         parts = image_parts(source, spec) if source.holds_images else read_tables(source, spec)
+    more = unlabelled_files(spec)
+    added = [] if more is None else unlabelled_parts(more, parts[0])
     if not spec.validation_as_test:
-        return parts
+        return [*parts, *added]
     if all(part.split != "validation" for part in parts):
         required = "left out for a data set without a validation split of its own"
         raise fail("validation_as_test", required, True, "remove it")
     # a test split whose labels are not published is dropped unread
-    return [replace(part, split=_TESTED[part.split]) for part in parts if part.split != "test"]
+    return [*(replace(part, split=_TESTED[part.split]) for part in parts if part.split != "test"), *added]
 
 
 def _assembled(parts: list[Part], spec: DataSpec, packed: Path | None) -> Content:
@@ -244,9 +256,9 @@ def _digits(spec: DataSpec) -> Content:
     for name in ("size", "test_size", "resize"):
         if getattr(spec, name) not in (None, 8):
             raise fail(name, "left out for the digits, which are 8x8", getattr(spec, name), "remove it")
-    for name in ("stream", "validation_as_test"):
+    for name in ("stream", "validation_as_test", "unlabelled_file"):
         if getattr(spec, name):
-            raise fail(name, "left out for the digits, which are embedded", True, "remove it")
+            raise fail(name, "left out for the digits, which are embedded", getattr(spec, name), "remove it")
     if spec.num_classes not in (None, 10):
         raise fail("num_classes", "10, the number of digits", spec.num_classes, "leave it out")
     values, target = load_digits(return_X_y=True)

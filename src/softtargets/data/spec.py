@@ -15,7 +15,10 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 Distance = Annotated[int, Field(ge=0, le=4096)]
 # Settings of data that are not read as tokens, and of data with labels.
 _OF_NUMBERS = ("image", "features", "size", "test_size", "resize", "normalization", "stream")
-_OF_LABELS = ("text", "num_classes", "classes", "per_class", "long_tail", "unlabelled")
+_OF_LABELS = (
+    *("text", "num_classes", "classes", "per_class", "long_tail"),
+    *("unlabelled", "labelled_per_class", "unlabelled_file"),
+)
 
 
 class Limit(Spec):
@@ -80,6 +83,11 @@ class DataSpec(Spec):
         long_tail: Class sizes of the training split that fall from class to class.
         unlabelled: None: every row has a label. A number: training rows without a label are allowed, and this fraction
             in [0, 1) of the labelled training rows loses its label (stratified, drawn with `split_seed`).
+        labelled_per_class: The number of training examples of each class that keep their label (drawn with
+            `split_seed`); the labels of the others are hidden. A smaller number keeps a subset of the labels that a
+            larger one keeps.
+        unlabelled_file: A second file (.csv or .parquet) with the same columns, or a folder or list of images, whose
+            rows are added to the training split without labels. A label column in it is not read.
         size: Side of the square images that a network is trained on, in pixels. None: images of one size keep it.
         test_size: Side of the images in evaluation and prediction. None: `size`.
         resize: The shorter side of an image before a square of `test_size` is cut out of its centre. None: 8/7 of
@@ -115,6 +123,8 @@ class DataSpec(Spec):
     per_class: Count | None = None
     long_tail: LongTail | None = None
     unlabelled: Share | None = None
+    labelled_per_class: Count | None = None
+    unlabelled_file: Annotated[str, Field(min_length=1)] | None = None
     size: Side | None = None
     test_size: Side | None = None
     resize: Side | None = None
@@ -191,6 +201,13 @@ class DataSpec(Spec):
             if getattr(self, name) is not None:
                 kind = "texts that become tokens" if name in _OF_NUMBERS else "texts without labels, as target is given"
                 raise fail(name, f"left out for {kind}", getattr(self, name), "remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_are_hidden_in_one_way(self) -> Self:
+        if self.labelled_per_class is not None and self.unlabelled:
+            remedy = "keep one of the two; unlabelled = 0.0 allows missing labels"
+            raise fail("unlabelled", "0, or left out, with labelled_per_class", self.unlabelled, remedy)
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from softtargets._exports import advice as _advice
 from softtargets._exports import exported as _exported
 from softtargets.distill._average import *
+from softtargets.distill._consistency import *
 from softtargets.distill._decoupled import *
 from softtargets.distill._divergences import *
 from softtargets.distill._ensemble import *

@@ -29,6 +29,22 @@ def objective_of_last_epoch(record: Record) -> float | None:
     return float(record.history[-1]["objective"]) if record.history else None
 
 
+@measure("train.pseudo_labels", label="pseudo-labels used", unit="percent", bounds=(0.0, 1.0))
+def pseudo_labels_of_last_epoch(record: Record) -> float | None:
+    """Share of the unlabelled rows of the last epoch whose pseudo-label was used; none without pseudo-labels."""
+    return _of_last_epoch(record, "pseudo_labels")
+
+
+@measure("train.pseudo_label_accuracy", label="pseudo-labels that are right", unit="percent", bounds=(0.0, 1.0))
+def pseudo_label_accuracy_of_last_epoch(record: Record) -> float | None:
+    """Share of the pseudo-labels used in the last epoch that agree with the hidden label; none where it is unknown."""
+    return _of_last_epoch(record, "pseudo_label_accuracy")
+
+
+def _of_last_epoch(record: Record, name: str) -> float | None:
+    return float(record.history[-1][name]) if record.history and name in record.history[-1] else None
+
+
 history_traces(
     Measure("objective", "training loss", "nats", "Mean of the training objective over the batches of an epoch."),
     Measure(
@@ -42,5 +58,17 @@ history_traces(
         "validation NLL",
         "nats",
         "Mean negative log-likelihood of the observed labels of the validation split.",
+    ),
+    Measure(
+        "pseudo_labels",
+        "pseudo-labels used",
+        "percent",
+        "Share of the unlabelled rows of an epoch whose pseudo-label was used.",
+    ),
+    Measure(
+        "pseudo_label_accuracy",
+        "pseudo-labels that are right",
+        "percent",
+        "Share of the used pseudo-labels of an epoch that agree with the hidden label.",
     ),
 )

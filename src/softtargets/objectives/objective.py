@@ -116,6 +116,15 @@ class Objective(NamedSpec):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state that :meth:`state_dict` returned."""
 
+    def pseudo_labels(self) -> Tensor | None:
+        """Return the classes that unlabelled rows were taught in this epoch; None if the objective predicts none.
+
+        Returns:
+            (N,) int32 for all rows of the data set: a class, -1 for a prediction that was not used, or -2 for a row
+            that has a label or was in no batch yet.
+        """
+        return None
+
     def needs_transition(self) -> Literal["known"] | EstimatedTransition | None:
         """Return which transition the context must have: the known one, an estimated one, or none (None)."""
         return None
@@ -134,8 +143,8 @@ class Objective(NamedSpec):
         return {key: value for key, value in content.items() if key not in self.places or not isinstance(value, str)}
 
     @property
-    def taught_by(self) -> Literal["runs", "average"] | None:
-        """The teachers: other runs, the running average of this run's own weights, or None."""
+    def taught_by(self) -> Literal["runs", "average", "model"] | None:
+        """The teachers: other runs, the running average of this run's own weights, these weights, or None."""
         return None
 
     @property

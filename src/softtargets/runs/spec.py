@@ -138,7 +138,8 @@ class ResolvedRun(Spec):
         if self.init_from is not None:
             content["init_from"] = self.init_from.identity
         del content["run"]["data"]["name"]
-        content["run"]["data"].pop("workers", None)
+        for place in ("workers", "unlabelled_file"):
+            content["run"]["data"].pop(place, None)
         # the fingerprint of the data covers its content
         content["run"]["data"].get("tokenizer", {}).pop("pretrained", None)
         for place in self.run.noise.places if self.run.noise is not None else ():

@@ -10,7 +10,14 @@ from softtargets.runs.loggers import LOGGERS
 from softtargets.runs.schedules import MAX_EPOCHS, MAX_STEPS
 
 # Fields whose default means the same as leaving them out. It is stored as None, which is no part of a run's identity.
-DEFAULTS = {"accumulate": 1, "devices": 1, "sync_batch_norm": False, "loggers": (), "monitor": "accuracy"}
+DEFAULTS = {
+    "accumulate": 1,
+    "devices": 1,
+    "sync_batch_norm": False,
+    "loggers": (),
+    "monitor": "accuracy",
+    "average_ramp": False,
+}
 DEFAULT_BATCH_SIZE = 128
 
 
@@ -37,6 +44,14 @@ class TrainingSpec(Spec):
     similar length. The number of rows of a batch times its longest row is at most `batch_tokens`; of sentence pairs,
     this holds for both sides. Batches are drawn again in every epoch.
 
+    With `average_decay`, a running average of the weights is kept, which is the model that is evaluated and saved:
+    average <- decay * average + (1 - decay) * weights after every step. With `average_ramp` the decay of step n,
+    counted from 0, is at most 1 - 1 / (n + 1), so that the average is short at first (Tarvainen & Valpola 2017, as in
+    their code).
+
+    With `labelled_batch`, which is for data with unlabelled rows, every batch has so many labelled rows. An epoch is
+    one pass over the unlabelled rows, in which labelled rows are repeated as often as needed.
+
     `loggers` names programs that show metrics during training: "tensorboard" or "mlflow". They are no part of a run's
     identity.
     """
@@ -47,6 +62,7 @@ class TrainingSpec(Spec):
     loss_factor: Positive = 1.0
     clip_norm: Positive | None = None
     average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    average_ramp: bool | None = None
     evaluate_every: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
     snapshot_every: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
     dynamics: bool = False
@@ -60,6 +76,7 @@ class TrainingSpec(Spec):
     sync_batch_norm: bool | None = None
     loggers: tuple[str, ...] | None = None
     batch_tokens: Annotated[int, Field(gt=0, le=2**26)] | None = None
+    labelled_batch: Annotated[int, Field(gt=0, le=2**20)] | None = None
 
     @property
     def cores(self) -> int:
@@ -98,6 +115,13 @@ class TrainingSpec(Spec):
         elif (self.accumulate or 1) > self.batch_size:
             required = f"at most batch_size, which is {self.batch_size}"
             raise fail("accumulate", required, self.accumulate, "give a smaller value")
+        if self.labelled_batch is not None and self.batch_tokens is not None:
+            raise fail("labelled_batch", "left out with batch_tokens", self.labelled_batch, "remove one of the two")
+        if (self.labelled_batch or 0) >= self.batch_size:
+            required = f"below batch_size, which is {self.batch_size}"
+            raise fail("labelled_batch", required, self.labelled_batch, "give a smaller value")
+        if self.average_ramp and self.average_decay is None:
+            raise fail("average_ramp", "given with average_decay", True, "add average_decay = 0.999")
         if self.sync_batch_norm and self.devices is None:
             raise fail("sync_batch_norm", "given with devices", True, "add devices = 2, or drop it")
         return self

@@ -9,6 +9,7 @@ from softtargets.targets._disturb import *
 from softtargets.targets._keywords import *
 from softtargets.targets._mix import *
 from softtargets.targets._online import *
+from softtargets.targets._pseudo import *
 from softtargets.targets._rules import *
 from softtargets.targets._smooth import *
 from softtargets.targets._sparse import *

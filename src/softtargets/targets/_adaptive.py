@@ -1,6 +1,7 @@
 """Smoothing that depends on the training progress, or on how confident a model is in an example."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,13 +13,58 @@ from softtargets._errors import fail, unknown
 from softtargets._numerics import at_least_float32
 from softtargets.targets.checks import classes_last, number, per_example, positive
 
-__all__ = ["LinearSchedule", "smoothing_from_confidence", "smoothing_from_margin"]
+__all__ = ["LinearSchedule", "SigmoidSchedule", "smoothing_from_confidence", "smoothing_from_margin"]
 
 UNITS = ("epochs", "fraction")
 
 
 @dataclass(frozen=True)
-class LinearSchedule:
+class _Schedule(ABC):
+    """A number that changes from one value to another; the arguments are those of :class:`LinearSchedule`."""
+
+    start: float
+    end: float
+    begin: float
+    until: float
+    unit: Literal["epochs", "fraction"] = field(default="epochs", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise unknown("unit", self.unit, UNITS)
+        for name in ("start", "end", "begin", "until"):
+            value = number(name, getattr(self, name), "a finite number", "pass a float")
+            if not math.isfinite(value):
+                raise fail(name, "a finite number", f"{value:g}", "pass a finite number")
+            object.__setattr__(self, name, value)
+        self._check_time("begin", self.begin)
+        self._check_time("until", self.until)
+        if self.until < self.begin:
+            raise fail("until", f"at least begin, {self.begin:g}", f"{self.until:g}", "swap begin and until")
+
+    def __call__(self, now: float) -> float:
+        """Return the value at an epoch, or at a fraction of the training, as `unit` says."""
+        now = number("now", now, "a number", f"pass the current time in {self.unit}")
+        if math.isnan(now):
+            raise fail("now", "a number", "nan", f"pass the current time in {self.unit}")
+        self._check_time("now", now)
+        if now >= self.until:
+            return self.end
+        if now <= self.begin:
+            return self.start
+        return self.start + (self.end - self.start) * self._share((now - self.begin) / (self.until - self.begin))
+
+    @abstractmethod
+    def _share(self, done: float) -> float:
+        """Return the share of the change that is made when this share of the time has passed, both in (0, 1)."""
+
+    def _check_time(self, argument: str, value: float) -> None:
+        if self.unit == "fraction" and not 0 <= value <= 1:
+            remedy = "divide the epoch by the number of epochs, or set unit='epochs'"
+            raise fail(argument, "a fraction of the training, in [0, 1]", f"{value:g}", remedy)
+
+
+@dataclass(frozen=True)
+class LinearSchedule(_Schedule):
     """Change a number linearly from one value to another during training.
 
     value = start + (end - start) * clamp((now - begin) / (until - begin), 0, 1)
@@ -63,41 +109,50 @@ class LinearSchedule:
         0.1
     """
 
-    start: float
-    end: float
-    begin: float
-    until: float
-    unit: Literal["epochs", "fraction"] = field(default="epochs", kw_only=True)
+    def _share(self, done: float) -> float:
+        return done
 
-    def __post_init__(self) -> None:
-        if self.unit not in UNITS:
-            raise unknown("unit", self.unit, UNITS)
-        for name in ("start", "end", "begin", "until"):
-            value = number(name, getattr(self, name), "a finite number", "pass a float")
-            if not math.isfinite(value):
-                raise fail(name, "a finite number", f"{value:g}", "pass a finite number")
-            object.__setattr__(self, name, value)
-        self._check_time("begin", self.begin)
-        self._check_time("until", self.until)
-        if self.until < self.begin:
-            raise fail("until", f"at least begin, {self.begin:g}", f"{self.until:g}", "swap begin and until")
 
-    def __call__(self, now: float) -> float:
-        """Return the value at an epoch, or at a fraction of the training, as `unit` says."""
-        now = number("now", now, "a number", f"pass the current time in {self.unit}")
-        if math.isnan(now):
-            raise fail("now", "a number", "nan", f"pass the current time in {self.unit}")
-        self._check_time("now", now)
-        if now >= self.until:
-            return self.end
-        if now <= self.begin:
-            return self.start
-        return self.start + (self.end - self.start) * (now - self.begin) / (self.until - self.begin)
+@dataclass(frozen=True)
+class SigmoidSchedule(_Schedule):
+    """Change a number from one value to another during training, slowly at first: the ramp-up of Laine & Aila 2017.
 
-    def _check_time(self, argument: str, value: float) -> None:
-        if self.unit == "fraction" and not 0 <= value <= 1:
-            remedy = "divide the epoch by the number of epochs, or set unit='epochs'"
-            raise fail(argument, "a fraction of the training, in [0, 1]", f"{value:g}", remedy)
+    value = start + (end - start) * exp(-5 (1 - s)^2),  s = (now - begin) / (until - begin)
+
+    The usual ramp-up of the weight of a consistency loss: mean teacher (Tarvainen & Valpola 2017) has it too.
+
+    Args:
+        start: value up to `begin`.
+        end: value from `until` on.
+        begin: when the change begins, in `unit`.
+        until: when the change is complete, in `unit`; at least `begin`. If both are equal, the value jumps there.
+        unit: "epochs" or "fraction", as in :class:`LinearSchedule`.
+
+    Raises:
+        ValueError: as :class:`LinearSchedule`.
+        TypeError: if an argument is not a number.
+
+    Special cases:
+        up to `begin` the value is `start`; from `until` on it is `end`. Just after `begin`, exp(-5) = 0.7 % of the
+        change is made.
+
+    Complexity:
+        O(1).
+
+    When to use:
+        The weight of unlabelled examples should stay small until predictions are useful.
+
+    Limitations:
+        Adds two hyper-parameters.
+
+    Example:
+        >>> schedule = SigmoidSchedule(0.0, 1.0, begin=0, until=80)
+        >>> [round(schedule(epoch), 3) for epoch in (0, 40, 80)]
+        [0.0, 0.287, 1.0]
+    """
+
+    def _share(self, done: float) -> float:
+        return math.exp(-5 * (1 - done) ** 2)
 
 
 def smoothing_from_confidence(

@@ -48,6 +48,7 @@ class TrainingBatches:
         sequences: whether the network writes rows of tokens, which are the labels.
         objective: started.
         size: number of rows of a batch.
+        labelled_size: number of labelled rows among them; None: as many as it happens.
         tokens: (N,) int64, the number of tokens of each row of the data set, for batches by tokens; otherwise None.
         most_tokens: of a batch by tokens; otherwise None.
         augmentation: of the inputs.
@@ -61,6 +62,7 @@ class TrainingBatches:
     sequences: bool
     objective: Objective
     size: int
+    labelled_size: int | None
     tokens: Tensor | None
     most_tokens: int | None
     augmentation: AugmentationSpec
@@ -68,10 +70,20 @@ class TrainingBatches:
 
     def divided(self, order: Tensor, streams: EpochStreams) -> list[Tensor]:
         """Return the rows of each batch of an epoch, whose rows are given in this order."""
+        if self.labelled_size is not None:
+            return self._with_labels(order, self.labelled_size, streams)
         if self.tokens is None or self.most_tokens is None:
             return list(order.split(self.size))
         batches = token_batches(self.tokens, order, self.most_tokens)
         return [batches[place] for place in streams.order_of_batches(len(batches)).tolist()]
+
+    def _with_labels(self, order: Tensor, count: int, streams: EpochStreams) -> list[Tensor]:
+        """Return batches that begin with so many labelled rows, which are repeated as often as needed."""
+        assert self.labelled is not None  # length_of
+        known = self.labelled.cpu()[order]
+        others = order[~known].split(self.size - count)
+        repeated = streams.repeated(order[known].sort().values, count * len(others)).split(count)
+        return [torch.cat(both) for both in zip(repeated, others, strict=True)]
 
     def of(self, rows: Sequence[Tensor], streams: EpochStreams) -> Iterator[Batch]:
         """Yield batches of these rows; see :meth:`divided`."""

@@ -16,7 +16,7 @@ from softtargets._errors import fail
 from softtargets.runs.machine import quiet_machine
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
-from softtargets.train.outputs import DivergedError
+from softtargets.train.outputs import DivergedError, OnEpoch
 from softtargets.train.processes import Processes
 from softtargets.train.training import train_to_record
 
@@ -48,7 +48,9 @@ def check_devices(run: RunSpec, backend: str) -> None:
         raise fail("training.sync_batch_norm", "false on the CPU, for which torch has none", True, remedy)
 
 
-def train_on_devices(resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float) -> None:
+def train_on_devices(
+    resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float, on_epoch: OnEpoch | None = None
+) -> None:
     """Train a run on its devices and add its record to the store; see :func:`train_to_record`.
 
     Raises:
@@ -58,7 +60,7 @@ def train_on_devices(resolved: ResolvedRun, store: RunStore, checkpoint_seconds:
     count = resolved.run.training.devices or 1
     if count == 1:
         with quiet_machine(resolved.run.training.threads):
-            train_to_record(resolved, store, checkpoint_seconds)
+            train_to_record(resolved, store, checkpoint_seconds, on_epoch=on_epoch)
         return
     check_devices(resolved.run, resolved.backend)
     # serialised, since classes of a registry of the caller may be unknown to a new process

@@ -167,6 +167,8 @@ def of_one_process(run: RunSpec, longest: int = 1) -> RunSpec:
     else:
         rows = alone["batch_size"] = math.ceil(training.batch_size / training.devices)
         alone["accumulate"] = None if training.accumulate is None else min(training.accumulate, rows)
+        if training.labelled_batch is not None:
+            alone["labelled_batch"] = min(math.ceil(training.labelled_batch / training.devices), rows - 1) or None
     training = training.changed(**alone)
     teachers = None if run.teachers is None else tuple(of_one_process(teacher, longest) for teacher in run.teachers)
     return run.model_copy(update={"training": training, "teachers": teachers})

@@ -21,7 +21,7 @@ from softtargets.runs.streams import generator
 from softtargets.train.devices import check_devices, train_on_devices
 from softtargets.train.length import check_fit, length_of
 from softtargets.train.loop import Trainer
-from softtargets.train.outputs import DivergedError
+from softtargets.train.outputs import DivergedError, OnEpoch, StoppedError
 from softtargets.train.starting import check_start
 from softtargets.train.training import known_transition
 
@@ -30,10 +30,10 @@ CHECKPOINT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a run: trained now, already present, failed, or busy in another process."""
+    """The outcome of a run: trained now, already present, failed, busy in another process, or stopped by `on_epoch`."""
 
     identity: str
-    status: Literal["trained", "present", "failed", "busy"]
+    status: Literal["trained", "present", "failed", "busy", "stopped"]
     message: str = ""
 
 
@@ -79,7 +79,12 @@ def resolve(run: RunSpec, fingerprint: str, others: Mapping[DataSpec, str] | Non
 
 
 def execute(
-    resolved: ResolvedRun, store: RunStore, *, wait: bool = False, checkpoint_seconds: float = CHECKPOINT_SECONDS
+    resolved: ResolvedRun,
+    store: RunStore,
+    *,
+    wait: bool = False,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    on_epoch: OnEpoch | None = None,
 ) -> Outcome:
     """Train a run unless the store has it.
 
@@ -92,6 +97,8 @@ def execute(
         store: the run store.
         wait: whether to wait for another process that is training the same run, or return "busy" at once.
         checkpoint_seconds: minimum time between checkpoints; it does not change results.
+        on_epoch: called after each epoch with its row of the history; it may raise :class:`StoppedError`. Not called
+            for a run on several devices.
     """
     identity = resolved.identity
     with store.lock(identity, wait=wait) as held:
@@ -104,7 +111,9 @@ def execute(
         if known is not None and known.final:
             return Outcome(identity, "failed", known.message)
         try:
-            train_on_devices(resolved, store, checkpoint_seconds)
+            train_on_devices(resolved, store, checkpoint_seconds, on_epoch)
+        except StoppedError:
+            return Outcome(identity, "stopped")
         except DivergedError as error:
             store.discard_partial(identity)
             return _failed(store, resolved, Failure(str(error), final=True))

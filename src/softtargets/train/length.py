@@ -33,10 +33,17 @@ def length_of(run: RunSpec, dataset: Dataset) -> Length:
     """Return the length of a run on a data set. The last batch of an epoch may be smaller.
 
     Raises:
-        InputError: batches by tokens of data that are not tokens, or of rows that are longer than a batch.
+        InputError: batches by tokens of data that are not tokens, or of rows that are longer than a batch; batches with
+            a number of labelled rows of data without unlabelled ones.
     """
     training, rows = run.training, dataset.splits["train"]
-    if training.batch_tokens is None:
+    if training.labelled_batch is not None:
+        unlabelled = len(rows) - len(dataset.labelled_train)
+        if unlabelled == 0:
+            required = "left out for training data that are all labelled"
+            raise fail("training.labelled_batch", required, training.labelled_batch, "remove the key")
+        per_epoch = math.ceil(unlabelled / (training.batch_size - training.labelled_batch))
+    elif training.batch_tokens is None:
         per_epoch = math.ceil(len(rows) / training.batch_size)
     elif dataset.tokenizer is None:
         got = f"{training.batch_tokens} for '{dataset.name}'"
@@ -63,12 +70,13 @@ def check_test_size(model: nn.Module, dataset: Dataset) -> None:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and back into training mode."""
+    """Put a network into evaluation mode, and back into the mode that it had."""
+    training = model.training
     model.eval()
     try:
         yield
     finally:
-        model.train()
+        model.train(training)
 
 
 def check_fit(run: RunSpec, dataset: Dataset, length: Length) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from softtargets.data.batches import Inputs
 from softtargets.data.dataset import Dataset
@@ -25,12 +24,14 @@ from softtargets.runs.schedules import schedule_factor
 from softtargets.runs.snapshots import Snapshots
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.streams import derived_seed
+from softtargets.train.averaging import average_of
 from softtargets.train.batches import TrainingBatches
 from softtargets.train.checkpoints import Journal, read_checkpoint, restore_states, states_of
-from softtargets.train.length import Length, check_fit, check_test_size, length_of
+from softtargets.train.length import Length, check_fit, check_test_size, evaluating, length_of
 from softtargets.train.optimizers import build_optimizer, set_learning_rates
-from softtargets.train.outputs import DivergedError, Predictor, accuracy_and_nll, finite_losses
+from softtargets.train.outputs import DivergedError, OnEpoch, Predictor, accuracy_and_nll, finite_losses
 from softtargets.train.processes import Processes
+from softtargets.train.pseudo_labels import pseudo_label_shares
 from softtargets.train.selection import Selection, copied_weights
 from softtargets.train.starting import load_start
 from softtargets.train.step import Learner, SeenLogits, autocast
@@ -91,19 +92,14 @@ class Trainer:
             device=self.device,
             transition=transition,
             epochs=self.length.epochs,
-            teacher=teacher_of(run, dataset, self.inputs, teachers or (), self.processes, self._query_average),
+            teacher=teacher_of(run, dataset, self.inputs, teachers or (), self.processes, self._query_own),
             data=TrainingData.of(dataset, observed.labels),
             sequences=dataset.is_sequence,
         )
         self.objective: Objective = run.objective.started(context)
         named = [*self.model.named_parameters(), *((f"objective.{n}", p) for n, p in self.objective.parameters())]
         self.optimizer = build_optimizer(run.optimizer, named)
-        decay = run.training.average_decay
-        self.average = (
-            None
-            if decay is None
-            else AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True).eval()
-        )
+        self.average = average_of(self.model, run.training)
         self.dynamics = TrainingDynamics(len(dataset.labels), dataset.num_classes) if run.training.dynamics else None
         self._seen = None if self.dynamics is None else SeenLogits(self.dynamics)
         self._learner = Learner(
@@ -121,7 +117,7 @@ class Trainer:
         streamed = isinstance(dataset.inputs, StreamedImages)
         self.streamed = streamed or self.inputs.drawn_alone(run.augmentation)
         tokens = None if dataset.tokenizer is None else dataset.row_lengths
-        sizes = (run.training.batch_size, tokens, run.training.batch_tokens)
+        sizes = (run.training.batch_size, run.training.labelled_batch, tokens, run.training.batch_tokens)
         settings = (dataset.is_sequence, self.objective, *sizes, run.augmentation, self.processes)
         self._batches = TrainingBatches(self.inputs, self.streamed, self.labels, labelled, *settings)
         self.selection = Selection(run.training.monitor or "accuracy", run.training.patience)
@@ -135,21 +131,24 @@ class Trainer:
         self._loggers = Loggers()
         self._interrupted: dict[str, Any] | None = None  # the part of an epoch before a checkpoint
 
-    def _query_average(self, inputs: NetworkInputs) -> Tensor:
-        """Return the logits of the running average of this run's own weights, (1, n, K)."""
-        assert self.average is not None
+    def _query_own(self, inputs: NetworkInputs) -> Tensor:
+        """Return the logits of this run's own weights or of their average, as the objective says, (1, n, K)."""
         with torch.no_grad(), autocast(self.device, self.mixed):
-            return self.average.module(inputs).float()[None]
+            if self.run.objective.taught_by == "average":
+                return self.final_model(inputs).float()[None]
+            with evaluating(self.model):
+                return self.model(inputs).float()[None]
 
     def _first_inputs(self, count: int) -> Iterator[Tensor]:
         """Yield the first training inputs without augmentation."""
         return self.inputs.batches(self.dataset.splits["train"][:count], self.inputs.predicted_rows)
 
-    def train(self, checkpoint_seconds: float) -> None:
+    def train(self, checkpoint_seconds: float, on_epoch: OnEpoch | None = None) -> None:
         """Train to the end, starting from the folder's checkpoint if there is one.
 
         Args:
             checkpoint_seconds: save a checkpoint after a step if at least this much time has passed since the last.
+            on_epoch: called after each epoch with its row of the history.
 
         Raises:
             DivergedError: if the loss is not finite, naming the step.
@@ -165,11 +164,11 @@ class Trainer:
             names, store = self.run.training.loggers, self.folder.parent
             self._loggers = Loggers(names, store, self._identity, specification, self.step)
         try:
-            self._train_epochs()
+            self._train_epochs(on_epoch or (lambda row: None))
         finally:
             self._loggers.close(self.step >= self.length.steps or self.selection.over)
 
-    def _train_epochs(self) -> None:
+    def _train_epochs(self, on_epoch: OnEpoch) -> None:
         if self.step == 0:
             self._keep_snapshot()
         while self.step < self.length.steps and not self.selection.over:
@@ -181,6 +180,7 @@ class Trainer:
                 self._journal.append(row)
                 if self.step < self.length.steps and self._journal.due:
                     self._journal.save(self._state())
+            on_epoch(row)
 
     def _keep_snapshot(self) -> None:
         if self.snapshots is not None and self.processes.first:
@@ -213,12 +213,13 @@ class Trainer:
                 self._loggers.log({"step_objective": float(torch.stack(risks[-LOGGED_STEPS:]).mean())}, self.step)
             if save:
                 self._save_within_epoch(streams, first, risks)
+        taught = pseudo_label_shares(self.objective.pseudo_labels(), self.dataset)
         self.objective.end_epoch(self.epoch)
         if self.dynamics is not None and self._seen is not None:
             self._seen.record()
             self.dynamics.end_epoch()
         self.epoch += 1
-        row = self._history_row(finite_losses(risks, first, self.length.steps, self.epoch))
+        row = {**self._history_row(finite_losses(risks, first, self.length.steps, self.epoch)), **taught}
         self._count_seconds()
         return row
 

@@ -1,7 +1,8 @@
 """What a network returns for rows that are not trained on: checks, accuracy and NLL."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,14 @@ class DivergedError(RuntimeError):
     def of(cls, what: str, got: str) -> "DivergedError":
         """Build the error from what should be finite and what it was."""
         return cls(f"{what}: finite; got {got}; lower the learning rate or clip gradients")
+
+
+class StoppedError(BaseException):
+    """Raised by what is called after an epoch to stop a run, which stays in the store unfinished and can be resumed."""
+
+
+# What is called after an epoch, with its row of the history.
+OnEpoch = Callable[[Mapping[str, Any]], None]
 
 
 class Predictor:

@@ -1,5 +1,6 @@
 """Training a single run from a user's specification."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -47,6 +48,7 @@ class TrainedRun:
 def train_run(
     specification: RunSpec | Mapping[str, Any] | Path | str,
     *,
+    unlabelled: Path | str | None = None,
     runs: Path | str = "runs",
     on_progress: Callable[[Progress], None] = lambda state: None,
     on_estimate: Callable[[float], None] | None = None,
@@ -56,6 +58,8 @@ def train_run(
     Args:
         specification: a :class:`RunSpec`, its content as a mapping, or the path of a TOML file with that content. A
             relative path of its data set is resolved from the working directory.
+        unlabelled: a second file whose rows are added to the training split without labels; sets `data.unlabelled_file`
+            of the run and of its teachers.
         runs: folder of the run store.
         on_progress: called about twice a second during training, from a separate thread.
         on_estimate: called with the estimated seconds of training, which takes some seconds to measure; not called if
@@ -68,7 +72,9 @@ def train_run(
         InputError: for a bad file, key, data set, column or label, before anything is trained.
         InputTypeError: if the specification is of another type.
     """
-    run, store = _read(specification), RunStore(runs)
+    run, store = read_specification(specification), RunStore(runs)
+    if unlabelled is not None:
+        run = _with_unlabelled(run, os.fspath(unlabelled))
     if store.folder.exists() and not store.folder.is_dir():
         raise fail("runs", "a folder", f"the file '{store.folder}'", "give another folder")
     forget_changed()
@@ -80,16 +86,23 @@ def train_run(
         on_estimate(estimate_total_seconds(missing, partial(_data_of, store), store, workers=1))
     outcomes = train_all([resolved], store, workers=1, on_progress=on_progress)
     outcome = next(found for found in outcomes if found.identity == resolved.identity)
-    assert outcome.status != "busy"
+    assert outcome.status not in ("busy", "stopped")
     metrics = {} if outcome.status == "failed" else measure_record(store, resolved.identity)
     return TrainedRun(resolved, store.path(resolved.identity), outcome.status, metrics, outcome.message)
+
+
+def _with_unlabelled(run: RunSpec, path: str) -> RunSpec:
+    """Return a run, and its teachers, on its data with a second file of unlabelled rows."""
+    teachers = None if run.teachers is None else tuple(_with_unlabelled(teacher, path) for teacher in run.teachers)
+    return run.changed(data=run.data.changed(unlabelled_file=path), teachers=teachers)
 
 
 def _data_of(store: RunStore, run: RunSpec) -> Dataset:
     return load_cached(run.data, str(store.cache))
 
 
-def _read(specification: RunSpec | Mapping[str, Any] | Path | str) -> RunSpec:
+def read_specification(specification: RunSpec | Mapping[str, Any] | Path | str) -> RunSpec:
+    """Return a run specification from itself, its content as a mapping, or the path of a TOML file."""
     if isinstance(specification, RunSpec):
         return specification
     if isinstance(specification, Mapping):

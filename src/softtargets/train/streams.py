@@ -37,6 +37,12 @@ class EpochStreams:
         """Return the rows in the order of this epoch."""
         return rows[torch.randperm(len(rows), generator=generator("order", self._seeds.order, self._epoch))]
 
+    def repeated(self, rows: Tensor, count: int) -> Tensor:
+        """Return (count,) of these rows: one random order of all of them after the other."""
+        draws = generator("order of labelled rows", self._seeds.order, self._epoch)
+        orders = [rows[torch.randperm(len(rows), generator=draws)] for _ in range(-(-count // len(rows)))]
+        return torch.cat(orders)[:count]
+
     def order_of_batches(self, count: int) -> Tensor:
         """Return the order of batches whose rows are sorted by length, (count,) int64."""
         return torch.randperm(count, generator=generator("order of batches", self._seeds.order, self._epoch))

@@ -31,7 +31,7 @@ def teacher_of(
     inputs: Inputs,
     teachers: Sequence[TrainedModel] | Sequence[TeacherCache],
     processes: Processes,
-    average: Callable[[NetworkInputs], Tensor],
+    own: Callable[[NetworkInputs], Tensor],
 ) -> TeacherFn:
     """Return the function that answers for a run's teachers.
 
@@ -41,10 +41,10 @@ def teacher_of(
         inputs: of the data set.
         teachers: trained networks or caches of their outputs.
         processes: those that train the run.
-        average: (n, ...) inputs -> (1, n, K) logits of the running average of the run's own weights.
+        own: (n, ...) inputs -> (1, n, K) logits of the run's own weights, or of their average, whichever teaches.
     """
-    if run.objective.taught_by == "average":
-        return query_online(average, processes)
+    if run.objective.taught_by in ("average", "model"):
+        return query_online(own, processes)
     caches = [teacher for teacher in teachers if isinstance(teacher, TeacherCache)]
     if caches:
         return read_cache(caches, inputs.device)

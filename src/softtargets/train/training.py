@@ -23,14 +23,18 @@ from softtargets.runs.store import MODEL, PREDICTIONS, SELECTED, SNAPSHOTS, TOKE
 from softtargets.runs.streams import generator
 from softtargets.train.graph import pretraining_of
 from softtargets.train.loop import Trainer
-from softtargets.train.outputs import DivergedError, check_outputs
+from softtargets.train.outputs import DivergedError, OnEpoch, check_outputs
 from softtargets.train.processes import Processes
 from softtargets.train.teachers import caches_of
 from softtargets.train.translations import taught_translations
 
 
 def train_to_record(
-    resolved: ResolvedRun, store: RunStore, checkpoint_seconds: float, processes: Processes | None = None
+    resolved: ResolvedRun,
+    store: RunStore,
+    checkpoint_seconds: float,
+    processes: Processes | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> None:
     """Train a run that the store lacks, from its checkpoint if there is one, and add its record to the store.
 
@@ -41,6 +45,7 @@ def train_to_record(
         store: the run store.
         checkpoint_seconds: minimum time between checkpoints.
         processes: those that train the run together (default: this one alone).
+        on_epoch: called after each epoch with its row of the history.
 
     Raises:
         DivergedError: if a number is not finite.
@@ -65,7 +70,7 @@ def train_to_record(
         dataset = taught_translations(resolved, dataset, store, teacher)
     folder = store.begin(resolved) if processes.first else store.partial(resolved.identity)
     trainer = Trainer(resolved, dataset, observed, folder, transition, teachers, processes)
-    trainer.train(checkpoint_seconds)
+    trainer.train(checkpoint_seconds, on_epoch)
     _write_outputs(trainer, observed, folder)
     if processes.first:
         store.finish(resolved.identity, _result(trainer, observed, resolved))
@@ -144,6 +149,7 @@ def _result(trainer: Trainer, observed: ObservedLabels, resolved: ResolvedRun) -
             "preprocessing": trainer.inputs.preprocessing.to_dict(),
             "sizes": {split: len(rows) for split, rows in dataset.splits.items()},
             "class_counts": {} if dataset.is_sequence else dataset.class_counts,
+            "unlabelled": dataset.unlabelled_counts,
         },
         "environment": environment(resolved),
     }
