@@ -23,6 +23,7 @@ from softtargets.runs.training import Seeds
 from softtargets.train import execute as executes
 from softtargets.train import loop, step, training
 from softtargets.train.execute import execute, resolve, validate_setup
+from softtargets.train.outputs import StoppedError
 from softtargets.train.progress import steps_so_far
 
 
@@ -472,3 +473,22 @@ def test_an_objectives_own_parameters_are_trained_clipped_and_resumed(small_run,
     execute(resolved, killed)
     assert abs(float(made[-1]._log_scale.detach())) == moved
     assert files_of(killed, resolved.identity) == files_of(whole, resolved.identity)
+
+
+def test_a_run_that_is_stopped_after_an_epoch_stays_unfinished_and_can_be_finished(small_run, tmp_path) -> None:
+    resolved, store, seen = small_run(training={"evaluate_every": 1}), RunStore(tmp_path), []
+
+    def stops(row) -> None:
+        seen.append(row)
+        if row["epoch"] == 2:
+            raise StoppedError
+
+    outcome = execute(resolved, store, on_epoch=stops)
+    assert outcome.status == "stopped"
+    assert [row["epoch"] for row in seen] == [1, 2]
+    assert store.result(resolved.identity) is None
+    assert store.failure(resolved.identity) is None
+    assert execute(resolved, store).status == "trained"
+    whole = RunStore(tmp_path / "whole")
+    assert execute(resolved, whole).status == "trained"
+    assert files_of(store, resolved.identity) == files_of(whole, resolved.identity)
