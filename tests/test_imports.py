@@ -47,6 +47,7 @@ LAB = (
     "studies",
     "audit",
     "evaluate",
+    "export",
     "doctor",
     "cli",
 )

@@ -1,6 +1,8 @@
 """The base of every specification: a frozen, validated value that refuses unknown keys and suggests valid ones."""
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -187,6 +189,41 @@ def read_toml(path: Path | str) -> dict[str, Any]:
     # tomllib's own error, undecodable bytes, an integer with too many digits, too many levels
     except ValueError as error:
         raise InputError(f"{path}: invalid TOML: {too_many_digits(error) or error}; fix that line") from None
+
+
+def write_toml(content: Mapping[str, Any]) -> str:
+    """Return a specification as TOML; :func:`read_toml` reads it. Tables inside of tables are written inline.
+
+    Example:
+        >>> print(write_toml({"model": {"name": "mlp", "hidden": (8, 8)}, "init_head": "new"}))
+        init_head = "new"
+        <BLANKLINE>
+        [model]
+        name = "mlp"
+        hidden = [8, 8]
+        <BLANKLINE>
+    """
+    tables = {name: values for name, values in content.items() if isinstance(values, Mapping)}
+    rest = {name: value for name, value in content.items() if name not in tables}
+    blocks = [([f"[{name}]"], values) for name, values in tables.items()]
+    return "\n".join(
+        "\n".join([*head, *(f"{_toml_key(key)} = {toml_value(value)}" for key, value in values.items()), ""])
+        for head, values in ([([], rest)] if rest else []) + blocks
+    )
+
+
+def toml_value(value: Any) -> str:
+    """Return a text, a number, a truth value, a list or an inline table as TOML."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml_key(key)} = {toml_value(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    # JSON strings and numbers are TOML, except that TOML has no surrogate escapes, which ensure_ascii=False avoids
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
 def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """The specification to train with after an audit, as its recommendation says."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from softtargets._spec import toml_value, write_toml
 from softtargets.audit.results import Action
 from softtargets.data.dataset import Dataset
 from softtargets.data.spec import DataSpec
@@ -54,14 +54,14 @@ class TrainingPlan:
             transition = {"name": "file", "file": str(folder / "transition.csv")}
             tables["objective"] = {"name": "cross_entropy"}
             said += "# To compare with: " + "; ".join(
-                f"objective = {_value(objective)}"
+                f"objective = {toml_value(objective)}"
                 for objective in (
                     {"name": "forward", "transition": transition},
                     {"name": "cross_entropy", "smoothing": _SMOOTHING},
                 )
             )
             said += "\n"
-        return (said + "\n".join(_table(name, table) for name, table in tables.items())).encode()
+        return (said + write_toml(tables)).encode()
 
 
 def plan_training(
@@ -101,16 +101,3 @@ def _recipe(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], int]:
     if dataset.is_text:
         return {"name": "mlp", "hidden": ()}, _TEXT, 10
     return {"name": "mlp", "hidden": (128, 128), "dropout": 0.1}, _TABLE, 20
-
-
-def _table(name: str, values: dict[str, Any]) -> str:
-    return "\n".join([f"[{name}]", *(f"{key} = {_value(value)}" for key, value in values.items()), ""])
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    # JSON strings and numbers are TOML, except that TOML has no surrogate escapes, which ensure_ascii=False avoids
-    return json.dumps(value, ensure_ascii=False)

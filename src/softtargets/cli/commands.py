@@ -14,6 +14,7 @@ from softtargets.cli.audit import audit
 from softtargets.cli.doctor import doctor
 from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
 from softtargets.cli.evaluate import evaluate
+from softtargets.cli.export import export
 from softtargets.cli.imports import without_collections
 from softtargets.cli.predict import predict
 from softtargets.cli.runs import runs_command
@@ -181,6 +182,7 @@ app.command()(audit)
 app.command()(evaluate)
 app.command("runs")(runs_command)
 app.command()(predict)
+app.command()(export)
 app.command()(doctor)
 
 
