@@ -48,6 +48,7 @@ LAB = (
     "audit",
     "evaluate",
     "export",
+    "ensembles",
     "doctor",
     "cli",
 )

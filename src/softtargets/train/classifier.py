@@ -119,7 +119,10 @@ class Classifier(nn.Module):
 
     def calibrated(self, logits: Tensor) -> Tensor:
         """Return the calibrator's log-probabilities of (N, K) logits; the logits themselves without a calibrator."""
-        return logits if self.calibrator is None else self.calibrator(logits)
+        if self.calibrator is None:
+            return logits
+        # the module may be on an accelerator, and logits of inputs as users have them are on the CPU
+        return self.calibrator(logits.to(self.calibrator.converged.device)).to(logits.device)
 
     def _given(self, inputs: Any) -> tuple[Any, bool]:
         """Return inputs as a tensor or a list, and whether they were an array or a data frame."""

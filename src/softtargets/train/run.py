@@ -1,6 +1,6 @@
 """Training a single run from a user's specification."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,12 +69,7 @@ def train_run(
         InputTypeError: if the specification is of another type.
     """
     run, store = _read(specification), RunStore(runs)
-    if store.folder.exists() and not store.folder.is_dir():
-        raise fail("runs", "a folder", f"the file '{store.folder}'", "give another folder")
-    forget_changed()
-    _data_of(store, run)
-    prints = {data: fingerprint(data, cache=store.cache) for data in run.data_sets()}
-    resolved = resolve(run, prints[run.data], prints)
+    (resolved,) = resolve_all([run], store)
     if on_estimate is not None and (missing := RunGraph.build([resolved], store).missing):
         validate_setup(missing, store)
         on_estimate(estimate_total_seconds(missing, partial(_data_of, store), store, workers=1))
@@ -83,6 +78,22 @@ def train_run(
     assert outcome.status != "busy"
     metrics = {} if outcome.status == "failed" else measure_record(store, resolved.identity)
     return TrainedRun(resolved, store.path(resolved.identity), outcome.status, metrics, outcome.message)
+
+
+def resolve_all(runs: Sequence[RunSpec], store: RunStore) -> list[ResolvedRun]:
+    """Read the data of some runs, and resolve their specifications.
+
+    Raises:
+        InputError: for a bad data set, column or label.
+    """
+    if store.folder.exists() and not store.folder.is_dir():
+        raise fail("runs", "a folder", f"the file '{store.folder}'", "give another folder")
+    forget_changed()
+    for data in dict.fromkeys(run.data for run in runs):
+        load_cached(data, str(store.cache))
+    needed = dict.fromkeys(data for run in runs for data in run.data_sets())
+    prints = {data: fingerprint(data, cache=store.cache) for data in needed}
+    return [resolve(run, prints[run.data], prints) for run in runs]
 
 
 def _data_of(store: RunStore, run: RunSpec) -> Dataset:
