@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from softtargets._errors import InputError
-from softtargets.ensembles import MeanLogits, MeanProbs, StackedLogits, Votes
+from softtargets.ensembles import MeanLogits, MeanProbs, StackedLogits, WeightedVotes
 
 draw = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(3, 40, 4, generator=draw, dtype=torch.float64) * 2
@@ -29,13 +29,13 @@ def test_means() -> None:
 
 def test_votes_are_the_class_with_the_largest_sum_of_weights() -> None:
     logits = torch.tensor([[[1.0, 0, 0]], [[0, 1.0, 0]], [[0, 1.0, 0]]])
-    assert Votes([1.5, 1.0, 0.25])(logits).tolist() == [[1.5, 1.25, 0.0]]
+    assert WeightedVotes([1.5, 1.0, 0.25])(logits).tolist() == [[1.5, 1.25, 0.0]]
     # the additive model of the paper, f = sum_m beta_m g_m with beta = (K-1)^2 / K alpha, as softmax(f / (K - 1))
     alphas, classes = torch.tensor([1.5, 1.0, 0.25], dtype=torch.float64), 3
     coded = torch.where(torch.nn.functional.one_hot(logits.argmax(-1), 3).bool(), 1.0, -1 / (classes - 1)).double()
     additive = ((classes - 1) ** 2 / classes * alphas[:, None, None] * coded).sum(0)
     expected = (additive / (classes - 1)).softmax(-1)
-    torch.testing.assert_close(Votes(alphas.tolist())(logits.double()).softmax(-1), expected)
+    torch.testing.assert_close(WeightedVotes(alphas.tolist())(logits.double()).softmax(-1), expected)
 
 
 @pytest.mark.parametrize("num_classes", [2, 4])

@@ -221,7 +221,7 @@ def test_the_command_prints_members_and_ensemble(folder: Path, tmp_path: Path, c
         ({"name": "seeds"}, {"modle": {}}, "did you mean 'model'"),
         (
             {"name": "seeds"},
-            {"data": {"name": "none.csv", "target": "text"}},
+            {"data": {"name": "none.csv", "target": "text", "tokenizer": {"name": "bpe"}}},
             "ensemble: left out for a run that writes",
         ),
     ],

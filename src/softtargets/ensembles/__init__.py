@@ -1,6 +1,6 @@
 """Ensembles of trained networks: their members as runs, how they are combined, and what this is worth."""
 
-from softtargets.ensembles.combining import MeanLogits, MeanProbs, StackedLogits, Votes
+from softtargets.ensembles.combining import MeanLogits, MeanProbs, StackedLogits, WeightedVotes
 from softtargets.ensembles.diversity import Diversity, measure_diversity
 from softtargets.ensembles.ensemble import Ensemble
 from softtargets.ensembles.job import train_ensemble
@@ -16,7 +16,7 @@ __all__ = [
     "MeanLogits",
     "MeanProbs",
     "StackedLogits",
-    "Votes",
+    "WeightedVotes",
     "measure_diversity",
     "train_ensemble",
 ]

@@ -24,7 +24,7 @@ class Combination(nn.Module):
 
 
 class MeanProbs(Combination):
-    """The mean of the members' probabilities (Lakshminarayanan et al. 2017, Sec. 2.4).
+    """The mean of the members' probabilities (Lakshminarayanan et al. 2017).
 
     log((1 / M) sum_m softmax(z_m))
 
@@ -53,7 +53,7 @@ class MeanLogits(Combination):
         return logits.mean(0)
 
 
-class Votes(Combination):
+class WeightedVotes(Combination):
     """The sum of weighted votes for the predicted classes, as logits (Zhu et al. 2009).
 
     sum_m alpha_m [argmax z_m = k]

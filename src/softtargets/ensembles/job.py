@@ -15,7 +15,7 @@ from softtargets._spec import Spec, read_toml
 from softtargets._storage import write_atomically
 from softtargets.calibration.calibrator import Calibrator, make_calibrator
 from softtargets.data.predictions.writing import open_writer
-from softtargets.ensembles.combining import Combination, Votes
+from softtargets.ensembles.combining import Combination, WeightedVotes
 from softtargets.ensembles.diversity import measure_diversity
 from softtargets.ensembles.ensemble import Ensemble
 from softtargets.ensembles.outputs import Member, members_of, split_logits
@@ -135,7 +135,11 @@ def _evaluated(
     members = combined.members
     recorded = members[0].run.predictions
     ensemble = Ensemble([member.classifier for member in members], combined.combination, combined.calibrator)
-    votes = combined.combination.weights.tolist() if isinstance(combined.combination, Votes) else [None] * len(members)
+    votes = (
+        combined.combination.weights.tolist()
+        if isinstance(combined.combination, WeightedVotes)
+        else [None] * len(members)
+    )
     labels, logits = recorded["test.labels"], split_logits(members, "test").double()
     shown = tuple(
         EnsembleMember(member.name, member.resolved.identity, vote, _metrics(own, labels))

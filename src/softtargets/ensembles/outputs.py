@@ -50,8 +50,9 @@ class Member:
             return run.classifier
         network = deepcopy(run.network)
         network.load_state_dict(self.weights)
-        settings = {"precision": run.resolved.precision}
-        return NetworkClassifier(network, run.preprocessing, run.input_shape, run.class_names, **settings)
+        return NetworkClassifier(
+            network, run.preprocessing, run.input_shape, run.class_names, precision=run.resolved.precision
+        )
 
     def logits(self, split: str) -> Tensor:
         """Return the (N, K) float32 logits of the rows of a split that have labels."""

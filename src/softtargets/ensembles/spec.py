@@ -2,14 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
 from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register, union_of
 from softtargets.data import Fold
-from softtargets.ensembles.combining import Combination, MeanLogits, MeanProbs, StackedLogits, Votes
+from softtargets.ensembles.combining import Combination, MeanLogits, MeanProbs, StackedLogits, WeightedVotes
 from softtargets.ensembles.outputs import Member, held_out_logits
 from softtargets.models import AnyModel
 from softtargets.runs.schedules import ScheduleSpec
@@ -147,7 +147,7 @@ class BoostingEnsemble(EnsembleSpec):
 
     def combination(self, members: Sequence[Member], others: Sequence[ResolvedRun], store: RunStore) -> Combination:
         """Return the weighted votes."""
-        return Votes(boosting_of([member.resolved for member in members], store).votes)
+        return WeightedVotes(boosting_of([member.resolved for member in members], store).votes)
 
 
 @ensemble_kind("stacking")
@@ -183,7 +183,10 @@ class StackingEnsemble(EnsembleSpec):
         return StackedLogits.fit(*held_out_logits(members, others, store))
 
 
-AnyEnsemble = union_of(KINDS)
+if TYPE_CHECKING:
+    AnyEnsemble = EnsembleSpec
+else:
+    AnyEnsemble = union_of(KINDS)
 
 
 def _with_seeds(run: RunSpec, more: int) -> RunSpec:

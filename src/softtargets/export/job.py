@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
@@ -17,8 +17,7 @@ from softtargets.export.use import how_to_use
 from softtargets.runs.finding import find_run
 from softtargets.train import Classifier, load_run
 
-Format = Literal["onnx", "torch", "packed"]
-FORMATS: tuple[Format, ...] = ("onnx", "torch", "packed")
+FORMATS = ("onnx", "torch", "packed")
 CARD = "card.md"
 PROGRAMS: dict[str, tuple[str, Callable[[Classifier, Path], Callable[..., Tensor]]]] = {
     "onnx": ("model.onnx", save_onnx),
@@ -68,7 +67,7 @@ class Exported:
 def export_run(
     run: Path | str,
     output: Path | str,
-    to: Format | Sequence[Format] = ("packed",),
+    to: str | Sequence[str] = ("packed",),
     *,
     runs: Path | str = "runs",
     options: ExportOptions = ExportOptions(),

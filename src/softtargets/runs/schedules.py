@@ -25,7 +25,7 @@ class ScheduleSpec(Spec):
     step: factor ^ (number of `milestones`, in fractions of the steps, or `milestone_epochs` that have passed)
     linear: 1 - t
     cosine: (1 + cos(pi t)) / 2
-    cyclic_cosine: (1 + cos(pi (cycles t mod 1))) / 2 (Huang et al. 2017, Eq. 2)
+    cyclic_cosine: (1 + cos(pi (cycles t mod 1))) / 2 (Huang et al. 2017)
     polynomial: (1 - t) ^ power
     exponential: factor ^ floor(epochs done / every_epochs)
     inverse_sqrt: sqrt(w / max(t, w)), w the fraction `warmup` (Vaswani et al. 2017, Eq. 3)

@@ -84,7 +84,7 @@ def boosting_of(members: Sequence[ResolvedRun], store: RunStore) -> Boosting:
 
 
 def samme(wrong: Tensor, num_classes: int) -> Boosting:
-    """SAMME: the weights of examples and votes of boosted classifiers (Zhu et al. 2009, Algorithm 2).
+    """SAMME: the weights of examples and votes of boosted classifiers (Zhu et al. 2009).
 
     err_m = sum_i w_i [wrong_mi],  alpha_m = log((1 - err_m) / err_m) + log(K - 1),  w_i <- w_i exp(alpha_m [wrong_mi])
 
