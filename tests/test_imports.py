@@ -47,6 +47,8 @@ LAB = (
     "studies",
     "audit",
     "evaluate",
+    "export",
+    "ensembles",
     "doctor",
     "compare",
     "tune",

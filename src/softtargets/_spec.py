@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -206,19 +207,23 @@ def write_toml(content: Mapping[str, Any]) -> str:
     rest = {name: value for name, value in content.items() if name not in tables}
     blocks = [([f"[{name}]"], values) for name, values in tables.items()]
     return "\n".join(
-        "\n".join([*head, *(f"{key} = {toml_value(value)}" for key, value in values.items()), ""])
+        "\n".join([*head, *(f"{_toml_key(key)} = {toml_value(value)}" for key, value in values.items()), ""])
         for head, values in ([([], rest)] if rest else []) + blocks
     )
 
 
 def toml_value(value: Any) -> str:
-    """Return a value as TOML on one line; tables are written inline."""
+    """Return a text, a number, a truth value, a list or an inline table as TOML."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {toml_value(one)}" for key, one in value.items()) + " }"
+        return "{ " + ", ".join(f"{_toml_key(key)} = {toml_value(one)}" for key, one in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml_value, value)) + "]"
     # JSON strings and numbers are TOML, except that TOML has no surrogate escapes, which ensure_ascii=False avoids
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
 def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
 from softtargets.calibration import HistogramBinning, IsotonicCalibration
+from softtargets.calibration._classwise import count_below
 
 
 def drawn(number: int, num_classes: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -169,3 +170,16 @@ def test_new_objects_and_errors_of_their_own() -> None:
         repr(HistogramBinning().fit(logits, labels))
         == "HistogramBinning(num_classes=3, n_bins=15, uniform=0, converged=True)"
     )
+
+
+@settings(deadline=None, database=None, max_examples=60)
+@given(st.integers(0, 9), st.integers(1, 3), st.integers(0, 2**31))
+def test_the_search_for_a_bin_is_that_of_torch(bounds: int, rows: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    # few values, so that some bounds and values are equal
+    edges = torch.randint(0, 6, (rows, bounds), generator=generator).double().sort(1).values
+    values = torch.randint(-1, 8, (rows, 20), generator=generator).double()
+    values[:, 0], values[:, 1] = math.nan, math.inf
+    found = count_below(edges, values)
+    assert torch.equal(found, torch.searchsorted(edges, values))
+    assert found.dtype == torch.int64

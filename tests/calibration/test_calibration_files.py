@@ -18,7 +18,7 @@ from softtargets.calibration import (
     load,
     save,
 )
-from softtargets.calibration._calibrator import Calibrator
+from softtargets.calibration.calibrator import Calibrator
 
 generator = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(300, 4, generator=generator) * 3

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 from pairs import translation, write_pairs
 
 from softtargets.cli import run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE
-from softtargets.data import open_predictions
-from softtargets.train import train_run
+from softtargets.data import open_predictions, read_predictions
+from softtargets.train import load_run, train_run
 
 SPECIFICATION = {
     "data": {"name": "digits", "limit": {"train": 300}},
@@ -88,3 +89,15 @@ def test_a_run_on_sentence_pairs_translates(tmp_path, monkeypatch, capsys) -> No
 def test_options_of_translations_are_refused_for_labels(run, capsys) -> None:
     assert run_safely(["predict", run[:8], "digits", "--output", "p.csv", "--beam", "4"]) == BAD_INPUT
     assert "--beam: given for a run on sentence pairs only" in capsys.readouterr().err
+
+
+def test_predictions_are_calibrated(run, capsys) -> None:
+    options = ["--output", "p.npz", "--calibrator", "temperature-scaling"]
+    assert run_safely(["predict", run[:8], "digits", *options]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("calibrated by TemperatureScaling(temperature=")
+    written, trained = read_predictions([Path("p.npz")]), load_run(Path("runs") / run).calibrate()
+    expected = trained.classifier.calibrated(trained.predictions["test.logits"])
+    torch.testing.assert_close(written.values, expected, rtol=1e-5, atol=1e-5)
+    assert run_safely(["predict", run[:8], "digits", "--output", "p.npz", "--calibrator", "temprature"]) == BAD_INPUT
+    assert "calibrator: one of" in capsys.readouterr().err

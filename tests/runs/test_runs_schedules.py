@@ -21,6 +21,11 @@ from softtargets.runs.schedules import SHAPES, ScheduleSpec, schedule_factor, sh
         ({"name": "polynomial", "power": 2.0}, [1, 9 / 16, 4 / 16, 1 / 16]),
         ({"name": "polynomial", "power": 1.0, "final_factor": 0.5}, [1, 0.875, 0.75, 0.625]),
         ({"name": "triangular", "peak": 0.5}, [0, 0.5, 1, 0.5]),
+        ({"name": "cyclic_cosine", "cycles": 2}, [1, 0.5, 1, 0.5]),
+        (
+            {"name": "cyclic_cosine", "cycles": 1, "final_factor": 0.2},
+            [1, 0.8 * 0.8535534 + 0.2, 0.6, 0.8 * 0.1464466 + 0.2],
+        ),
         ({"name": "triangular", "peak": 0.5, "start_factor": 0.2, "final_factor": 0.1}, [0.2, 0.6, 1, 0.55]),
         # the shape begins after the warm-up: a cosine over the last two steps
         ({"name": "cosine", "warmup_steps": 2, "after_warmup": True}, [0.5, 1, 1, 0.5]),

@@ -1,4 +1,4 @@
-"""What calibrators of one class at a time share: normalised rows, and a share of the uniform distribution."""
+"""What calibrators of one class at a time share: the search for a bin, normalised rows, a uniform share."""
 
 import numbers
 
@@ -29,6 +29,28 @@ def class_probs(rows: Examples) -> Tensor:
 def probs_of(logits: Tensor) -> Tensor:
     """Return softmax of (..., K) logits as (K, n) float64, as :func:`class_probs` computes it."""
     return logits.double().softmax(-1).reshape(-1, logits.shape[-1]).T.contiguous()
+
+
+def count_below(bounds: Tensor, values: Tensor) -> Tensor:
+    """Return how many of the ascending bounds of its row each value is above, (K, n) int64: torch.searchsorted.
+
+    A binary search of steps that every program format has; ONNX, for example, has no searchsorted. NaN is above all
+    bounds.
+
+    Args:
+        bounds: (K, M) float64.
+        values: (K, n) float64.
+    """
+    most = bounds.shape[1]
+    found = torch.zeros_like(values, dtype=torch.int64)
+    step = 1 << most.bit_length() >> 1
+    while step:
+        further = found + step
+        # bounds[found : further] are all below the value if the last one is
+        last = bounds.gather(1, further.clamp(max=most) - 1)
+        found = torch.where((further <= most) & ~(last >= values), further, found)
+        step >>= 1
+    return found
 
 
 def normalised(values: Tensor, uniform: Tensor, logits: Tensor) -> Tensor:

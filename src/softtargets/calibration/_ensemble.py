@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from softtargets._numerics import at_least_float32
-from softtargets.calibration._calibrator import Calibrator, saved
 from softtargets.calibration._inputs import Examples
 from softtargets.calibration._temperature import TemperatureScaling
+from softtargets.calibration.calibrator import Calibrator, saved
 
 __all__ = ["EnsembleTemperatureScaling"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from softtargets._errors import fail, fail_type, unknown
 from softtargets._storage import UnfitFileError, open_regular, write_atomically
-from softtargets.calibration._calibrator import CALIBRATORS, Calibrator
+from softtargets.calibration.calibrator import CALIBRATORS, Calibrator
 
 __all__ = ["load", "save"]
 

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from softtargets._checks import check_int
 from softtargets._errors import unknown
-from softtargets.calibration._calibrator import Calibrator, saved
-from softtargets.calibration._classwise import check_uniform, class_probs, normalised, probs_of
+from softtargets.calibration._classwise import check_uniform, class_probs, count_below, normalised, probs_of
 from softtargets.calibration._inputs import Examples
+from softtargets.calibration.calibrator import Calibrator, saved
 
 __all__ = ["HistogramBinning"]
 
@@ -84,7 +84,7 @@ class HistogramBinning(Calibrator):
         self.check_logits(logits, class_dim, self.shares.shape[0])
         logits = logits.movedim(class_dim, -1)
         # float64 as in the fit, so that an example stays in its bin
-        place = torch.searchsorted(self.edges[:, 1:-1].contiguous(), probs_of(logits))
+        place = count_below(self.edges[:, 1:-1], probs_of(logits))
         return normalised(self.shares.gather(1, place), self.uniform, logits).movedim(-1, class_dim)
 
     def extra_repr(self) -> str:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import sentence
-from softtargets.calibration._calibrator import Calibrator, saved
-from softtargets.calibration._classwise import check_uniform, class_probs, normalised, probs_of
+from softtargets.calibration._classwise import check_uniform, class_probs, count_below, normalised, probs_of
 from softtargets.calibration._inputs import Examples
+from softtargets.calibration.calibrator import Calibrator, saved
 
 __all__ = ["IsotonicCalibration"]
 
@@ -75,10 +75,10 @@ class IsotonicCalibration(Calibrator):
         self.check_logits(logits, class_dim, self.knots.shape[0])
         logits = logits.movedim(class_dim, -1)
         # float64, since the knots of f_k can be closer than float32 resolves
-        knots, values = self.knots.contiguous(), self.values.contiguous()
+        knots, values = self.knots, self.values
         probs = probs_of(logits).clamp(knots[:, :1], knots[:, -1:])
         # knots[after - 1] < p <= knots[after], except at the first knot, which can be equal to both
-        after = torch.searchsorted(knots, probs).clamp(min=1)
+        after = count_below(knots, probs).clamp(min=1)
         x0, x1 = knots.gather(1, after - 1), knots.gather(1, after)
         y0, y1 = values.gather(1, after - 1), values.gather(1, after)
         share = torch.where(x1 > x0, (probs - x0) / torch.where(x1 > x0, x1 - x0, 1.0), 1.0)

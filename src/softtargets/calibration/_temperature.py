@@ -11,9 +11,9 @@ from softtargets._arrays import ArrayLike, array_function
 from softtargets._checks import check_fraction
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32
-from softtargets.calibration._calibrator import Calibrator, saved
 from softtargets.calibration._inputs import Examples, examples
 from softtargets.calibration._search import TemperatureNLL, search
+from softtargets.calibration.calibrator import Calibrator, saved
 from softtargets.matrices import Transition
 
 __all__ = ["TemperatureScaling"]

@@ -5,9 +5,9 @@ from torch import Tensor
 
 from softtargets._checks import check_fraction, check_int
 from softtargets._numerics import at_least_float32
-from softtargets.calibration._calibrator import Calibrator, saved
 from softtargets.calibration._inputs import Examples
 from softtargets.calibration._temperature import TemperatureScaling
+from softtargets.calibration.calibrator import Calibrator, saved
 
 __all__ = ["VectorScaling"]
 

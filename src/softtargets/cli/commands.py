@@ -15,6 +15,7 @@ from softtargets.cli.compare import compare
 from softtargets.cli.doctor import doctor
 from softtargets.cli.errors import DONE, EXIT_CODES, RUNS_FAILED
 from softtargets.cli.evaluate import evaluate
+from softtargets.cli.export import export
 from softtargets.cli.imports import without_collections
 from softtargets.cli.predict import predict
 from softtargets.cli.runs import runs_command
@@ -184,6 +185,7 @@ app.command()(evaluate)
 app.command()(compare)
 app.command("runs")(runs_command)
 app.command()(predict)
+app.command()(export)
 app.command()(doctor)
 app.command()(tune)
 
@@ -199,12 +201,16 @@ def train(
     ] = None,
     runs: RunsOption = Path("runs"),
 ) -> int:
-    """Train one run from a specification file."""
+    """Train one run from a specification file, or with a table `ensemble` all members of an ensemble."""
     with without_collections():
+        from softtargets._spec import read_toml
         from softtargets.cli.progress import shown_progress
         from softtargets.cli.render import show_metrics
         from softtargets.report.numbers import duration
         from softtargets.train import train_run
+
+    if "ensemble" in read_toml(specification):
+        return _train_ensemble(specification, runs)
 
     def say_estimate(seconds: float) -> None:
         typer.echo(f"estimated time on this machine: {duration(seconds)} (from a few measured steps)", err=True)
@@ -218,6 +224,21 @@ def train(
         return RUNS_FAILED
     write(show_metrics(trained.metrics))
     write(f"{'already present' if trained.status == 'present' else 'saved'} in {trained.folder}")
+    return DONE
+
+
+def _train_ensemble(specification: Path, runs: Path) -> int:
+    from softtargets.cli.ensembles import show_ensemble
+    from softtargets.cli.progress import shown_progress
+    from softtargets.ensembles import train_ensemble
+
+    with shown_progress() as on_progress:
+        results = train_ensemble(specification, runs=runs, on_progress=on_progress)
+    for message in results.failures:
+        write(f"failed: {message}", error=True)
+    if results.failures:
+        return RUNS_FAILED
+    write(show_ensemble(results))
     return DONE
 
 

@@ -69,6 +69,15 @@ def predict(
             "--selected", help="Use the weights of the epoch that did best on the validation split (default: the last)."
         ),
     ] = False,
+    calibrator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Calibrate the predictions by temperature-scaling, vector-scaling, ensemble-temperature-scaling, "
+            "histogram-binning or isotonic-calibration, fitted on the run's validation split; or by a calibrator in a "
+            ".safetensors file.",
+        ),
+    ] = None,
     no_labels: Annotated[
         bool, typer.Option("--no-labels", help="Leave the labels, or references, of DATA out.")
     ] = False,
@@ -100,6 +109,7 @@ def predict(
     shared = {"split": None if split is None else split.value, "selected": selected}
     of_pairs = {"source": source, "target": target, "beam": beam, "length_penalty": length_penalty}
     of_labels = {"label": label, "image": image, "text": text, "features": features, "probs": probs or None}
+    of_labels["calibrator"] = calibrator
     if is_translator(find_run(run, runs)):
         _refuse(of_labels, "a run that predicts labels", "a run on sentence pairs")
         settings = _translation(of_pairs, {**shared, "references": False if no_labels else None})
@@ -166,7 +176,10 @@ def show_predicted(predicted: "Predicted") -> list[str]:
     words = [f"{count(predicted.num_rows, 'row')} of {predicted.data}{splits}, {len(predicted.class_names):,} classes"]
     if predicted.accuracy is not None:
         words.append(f"accuracy {number(predicted.accuracy, 'percent')} %")
-    lines = [", ".join(words), f"saved in {predicted.path}"]
+    lines = [", ".join(words)]
+    if predicted.calibrator is not None:
+        lines.append(f"calibrated by {predicted.calibrator}")
+    lines.append(f"saved in {predicted.path}")
     return lines + (
         ["without labels"] if predicted.accuracy is None else [f"next: softtargets evaluate {predicted.path}"]
     )

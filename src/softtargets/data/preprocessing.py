@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from softtargets._checks import first_bad
@@ -76,14 +76,8 @@ class Preprocessing:
         """
         if self.kind == "tokens":
             return partial(_padded, pad=self.tokenizers[0].pad)
-        if self.kind == "texts":
-            return partial(_tf_idf, idf=self.idf.to(device))
-        if self.kind == "table":
-            return partial(_standardised, mean=self.mean.to(device), std=self.std.to(device), source=source)
-        # (x / 255 - mean) / std as one multiplication and one addition
-        scales = (1 / (255.0 * self.std), -self.mean / self.std)
-        gain, offset = (scale.view(1, -1, 1, 1).to(device) for scale in scales)
-        return partial(_scaled, gain=gain, offset=offset)
+        normalise = Normalisation(self).to(device)
+        return partial(_finite, normalise=normalise, source=source) if self.kind == "table" else normalise
 
     def limited(self, most_tokens: int | None) -> Self:
         """Return this with texts of at most so many tokens, as many as a network takes; None: any number."""
@@ -115,6 +109,36 @@ class Preprocessing:
         return cls(kind, mean, std, idf, view and View.from_dict(view), tuple(content["columns"]), made)
 
 
+class Normalisation(nn.Module):
+    """The arithmetic of a preprocessing as a module: bytes of images, a table or word counts to a network's inputs.
+
+    Args:
+        preprocessing: not of tokens, which are not normalised.
+    """
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.kind = preprocessing.kind
+        mean, std = preprocessing.mean, preprocessing.std
+        if self.kind == "images":
+            # (x / 255 - mean) / std as one multiplication and one addition
+            values = {"gain": (1 / (255.0 * std)).view(1, -1, 1, 1), "offset": (-mean / std).view(1, -1, 1, 1)}
+        else:
+            values = {"idf": preprocessing.idf} if self.kind == "texts" else {"mean": mean, "std": std}
+        for name, value in values.items():
+            self.register_buffer(name, value)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return (N, ...) float32 from images or word counts, uint8, or from a table."""
+        if self.kind == "images":
+            return _scaled(rows, self.get_buffer("gain"), self.get_buffer("offset"))
+        if self.kind == "texts":
+            return _tf_idf(rows, self.get_buffer("idf"))
+        # float32 comes last, since it cannot resolve a spread of 10 around 1.7e9; halves, since a difference may
+        # overflow
+        return ((rows.double() / 2 - self.get_buffer("mean") / 2) / self.get_buffer("std") * 2).float()
+
+
 def _scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
     # in place, since every block of a large batch that is freed raises the memory of a stream; uint8 is always copied
     return images.float().mul_(gain).add_(offset).contiguous(memory_format=torch.channels_last)
@@ -131,14 +155,13 @@ def _tf_idf(counts: Tensor, idf: Tensor) -> Tensor:
     return F.normalize((counts.clamp(min=1).log() + counts.clamp(max=1)) * idf, dim=1)
 
 
-def _standardised(rows: Tensor, mean: Tensor, std: Tensor, source: str) -> Tensor:
+def _finite(rows: Tensor, normalise: Normalisation, source: str) -> Tensor:
     """Return the rows of a table normalised, (N, D) float32.
 
     Raises:
         InputError: if a number is infinite in float32 after normalisation.
     """
-    # float32 comes last, since it cannot resolve a spread of 10 around 1.7e9; halves, since a difference may overflow
-    inputs = ((rows.double() / 2 - mean / 2) / std * 2).float()
+    inputs = normalise(rows)
     index = first_bad(~inputs.isfinite())
     if index is not None:
         place = f"row and column, of '{source}'" if source else "row and column"

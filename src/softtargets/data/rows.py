@@ -13,7 +13,7 @@ from softtargets._errors import fail, nearest
 from softtargets.data._columns import Columns
 from softtargets.data._labels import read_cells
 from softtargets.data._numbers import read_features
-from softtargets.data._pixels import header_of, huge_images_refused, opened_in_thread
+from softtargets.data._pixels import huge_images_refused, opened_in_thread
 from softtargets.data._row_sources import of_another_kind, open_source
 from softtargets.data._tables import Part
 from softtargets.data._texts import count_words, read_texts
@@ -138,16 +138,7 @@ def _decoded(part: Part, like: Preprocessing) -> Tensor:
         row, source = numbered
         place = part.place(row)
         with opened_in_thread(source, place) as image:
-            found = header_of(image)
-            if view.share is None and found.size != view.test:
-                height, width = view.test
-                required = f"images of {width}x{height}, as the run was trained on"
-                remedy = "resize or crop them beforehand, or train with data.size"
-                raise fail("image", required, f"{found.width}x{found.height} in {place}", remedy)
-            pixels = torch.from_numpy(view.pixels(image))
-        if len(pixels) > view.channels:
-            raise fail("image", "grey images, as the run was trained on", f"colour in {place}", "convert them to grey")
-        return pixels.expand(view.channels, -1, -1)
+            return view.seen(image, place)
 
     with huge_images_refused(), ThreadPoolExecutor(_threads()) as pool:
         return torch.stack(list(pool.map(one, enumerate(part.images()))))

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance
 
-from softtargets.data._pixels import Crop, array, cropped
+from softtargets._errors import fail
+from softtargets.data._pixels import Crop, array, cropped, header_of
 from softtargets.data.settings import ColourJitter, ResizedCrop
 from softtargets.data.spec import AugmentationSpec, DataSpec
 
@@ -71,7 +72,7 @@ class View:
         Raises:
             KeyError or TypeError: if it is something else.
         """
-        return cls(content["channels"], tuple(content["train"]), tuple(content["test"]), content["share"])
+        return cls(content["channels"], tuple(content["train"]), tuple(content["test"]), content.get("share"))
 
     def pixels(
         self,
@@ -108,6 +109,24 @@ class View:
         if augmentation.jitter is not None:
             picture = _jittered(picture, augmentation.jitter, generator)
         return self._array(picture)
+
+    def seen(self, image: Image.Image, place: str) -> torch.Tensor:
+        """Return what a network sees of an opened image in prediction, (C, H, W) uint8.
+
+        Raises:
+            InputError: naming the place, if the image has another size and images are not resized, or is in colour
+                where the network takes grey images.
+        """
+        found = header_of(image)
+        if self.share is None and found.size != self.test:
+            height, width = self.test
+            required = f"images of {width}x{height}, as the run was trained on"
+            remedy = "resize or crop them beforehand, or train with data.size"
+            raise fail("image", required, f"{found.width}x{found.height} in {place}", remedy)
+        pixels = torch.from_numpy(self.pixels(image))
+        if len(pixels) > self.channels:
+            raise fail("image", "grey images, as the run was trained on", f"colour in {place}", "convert them to grey")
+        return pixels.expand(self.channels, -1, -1)
 
     def _array(self, picture: Image.Image) -> np.ndarray:
         return array(picture if self.channels == 1 or picture.mode == "RGB" else picture.convert("RGB"))

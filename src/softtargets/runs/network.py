@@ -48,6 +48,11 @@ def build_network(run: RunSpec, input_shape: tuple[int, ...], num_classes: int) 
     network = run.model.build(input_shape=input_shape, num_classes=num_classes)
     if run.training.sync_batch_norm:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    return laid_out(network, input_shape)
+
+
+def laid_out(network: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
+    """Put the weights of a network into the order in memory in which it is trained; another one rounds differently."""
     layout = torch.channels_last if len(input_shape) == 3 else torch.preserve_format
     return network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
 

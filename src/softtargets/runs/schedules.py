@@ -25,15 +25,16 @@ class ScheduleSpec(Spec):
     step: factor ^ (number of `milestones`, in fractions of the steps, or `milestone_epochs` that have passed)
     linear: 1 - t
     cosine: (1 + cos(pi t)) / 2
+    cyclic_cosine: (1 + cos(pi (cycles t mod 1))) / 2 (Huang et al. 2017)
     polynomial: (1 - t) ^ power
     exponential: factor ^ floor(epochs done / every_epochs)
     inverse_sqrt: sqrt(w / max(t, w)), w the fraction `warmup` (Vaswani et al. 2017, Eq. 3)
     triangular: from `start_factor` (default 0) at t = 0 up to 1 at t = `peak`, then down to 0, both linearly
 
-    `final_factor` (default 0) is where linear, cosine, polynomial and triangular end: f becomes final_factor +
-    (1 - final_factor) f on the way down. During the first `warmup_steps`, or the fraction `warmup` of the steps, the
-    factor is multiplied by one that rises linearly to 1. With `after_warmup` the shape begins when the warm-up ends;
-    otherwise it begins at the first step.
+    `final_factor` (default 0) is where linear, cosine, cyclic_cosine, polynomial and triangular end: f becomes
+    final_factor + (1 - final_factor) f on the way down. During the first `warmup_steps`, or the fraction `warmup` of
+    the steps, the factor is multiplied by one that rises linearly to 1. With `after_warmup` the shape begins when the
+    warm-up ends; otherwise it begins at the first step.
     """
 
     name: str = "constant"
@@ -48,6 +49,7 @@ class ScheduleSpec(Spec):
     final_factor: Fraction | None = None
     warmup: Share | None = None
     after_warmup: bool | None = None
+    cycles: Annotated[int, Field(ge=1, le=MAX_EPOCHS)] | None = None
 
     @field_validator("name")
     @classmethod
@@ -75,7 +77,7 @@ class ScheduleSpec(Spec):
     @model_validator(mode="after")
     def _settings_belong_to_the_shape(self) -> Self:
         shape = SHAPES[self.name]
-        for key in ("power", "every_epochs", "peak", "start_factor", "final_factor"):
+        for key in ("power", "every_epochs", "peak", "start_factor", "final_factor", "cycles"):
             value = getattr(self, key)
             if value is not None and key not in (*shape.needs, *shape.takes):
                 others = " or ".join(f"'{name}'" for name, s in SHAPES.items() if key in (*s.needs, *s.takes))
@@ -179,6 +181,15 @@ def _triangular(spec: ScheduleSpec, share: float, epochs: float) -> float:
     if share < spec.peak:
         return start + (1 - start) * share / spec.peak
     return _down(spec, (1 - share) / (1 - spec.peak))
+
+
+@shape("cyclic_cosine", needs=("cycles",), takes=("final_factor",))
+def _cyclic_cosine(spec: ScheduleSpec, share: float, epochs: float) -> float:
+    assert spec.cycles is not None
+    place = share * spec.cycles
+    # the first step of a cycle is not the last one of the cycle before, as rounding could make it
+    within = 0.0 if abs(place - round(place)) < 1e-9 else place % 1.0
+    return _down(spec, (1 + math.cos(math.pi * within)) / 2)
 
 
 def _down(spec: ScheduleSpec, factor: float) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from softtargets._errors import fail
-from softtargets._spec import Spec
+from softtargets._spec import Seed, Spec
 from softtargets.data.noise import AnyNoise
 from softtargets.data.spec import AugmentationSpec, DataSpec
 from softtargets.models import AnyModel
@@ -31,6 +31,13 @@ class RunSpec(Spec):
     `init_from` is the complete specification of a run, on any data, whose weights after its last step training starts
     from. It has the same network, except that the last linear layer is new ("new", the default of `init_head`) or, with
     "kept", that of the run.
+
+    `bootstrap` is a seed: the run is trained on as many training rows as there are, drawn with replacement with this
+    seed (Breiman 1996). Every epoch has these rows.
+
+    `boosted_after` is the complete specification of a run on the same data. In every epoch rows are drawn with
+    replacement by the weights that SAMME gives them after that run, and after those that it was boosted after itself
+    (Zhu et al. 2009). The expected gradient is that of the weighted risk.
     """
 
     data: DataSpec = DataSpec(name="digits")
@@ -45,6 +52,26 @@ class RunSpec(Spec):
     teachers: Annotated[tuple["RunSpec", ...], Field(min_length=1, max_length=100)] | None = None
     init_from: "RunSpec | None" = None
     init_head: Literal["new", "kept"] | None = None
+    bootstrap: Seed | None = None
+    boosted_after: "RunSpec | None" = None
+
+    @model_validator(mode="after")
+    def _rows_can_be_drawn(self) -> Self:
+        drawn = {"bootstrap": self.bootstrap, "boosted_after": self.boosted_after}
+        given = [name for name, value in drawn.items() if value is not None]
+        if len(given) == 2:
+            raise fail("bootstrap", "left out with boosted_after", self.bootstrap, "drop one of the two")
+        if given and self.training.batch_tokens is not None:
+            remedy = "use batch_size: the number of batches by tokens depends on the rows"
+            raise fail(given[0], "left out with training.batch_tokens", "both", remedy)
+        before = self.boosted_after
+        if before is not None and (before.data, before.noise, before.seeds.noise) != (
+            self.data,
+            self.noise,
+            self.seeds.noise,
+        ):
+            raise fail("boosted_after", "a run on the same data and labels", "another", "copy data, noise and its seed")
+        return self
 
     @model_validator(mode="after")
     def _starts_from_one_set_of_weights(self) -> Self:
@@ -86,7 +113,7 @@ class RunSpec(Spec):
 
     def data_sets(self) -> frozenset[DataSpec]:
         """Return the data sets of this run and of all runs that it needs."""
-        needed = (*(self.teachers or ()), *(() if self.init_from is None else (self.init_from,)))
+        needed = (*(self.teachers or ()), *(run for run in (self.init_from, self.boosted_after) if run is not None))
         return frozenset([self.data]).union(*(run.data_sets() for run in needed))
 
     def pretraining(self) -> Self | None:
@@ -110,8 +137,8 @@ class ResolvedRun(Spec):
 
     `identity` is the SHA-256 of its canonical JSON. The names or paths of the data set, of the file of recorded labels,
     of the weights that training starts from and of files of the objective are left out of it: the same content under
-    another name is the same run, and an edited file under the same name is another run. Teachers and the run that
-    training starts from are represented by their identities.
+    another name is the same run, and an edited file under the same name is another run. Teachers, the run that
+    training starts from and the one that it is boosted after are represented by their identities.
     """
 
     run: RunSpec
@@ -125,11 +152,12 @@ class ResolvedRun(Spec):
     recipe: int
     teachers: "tuple[ResolvedRun, ...] | None" = None
     init_from: "ResolvedRun | None" = None
+    boosted_after: "ResolvedRun | None" = None
 
     @property
     def identity(self) -> str:
         """SHA-256 of the canonical JSON, hexadecimal."""
-        others = {"teachers", "init_from"}
+        others = {"teachers", "init_from", "boosted_after"}
         content = self.model_dump(
             mode="json", exclude_none=True, exclude={**dict.fromkeys(others, True), "run": others}
         )
@@ -137,6 +165,8 @@ class ResolvedRun(Spec):
             content["teachers"] = [teacher.identity for teacher in self.teachers]
         if self.init_from is not None:
             content["init_from"] = self.init_from.identity
+        if self.boosted_after is not None:
+            content["boosted_after"] = self.boosted_after.identity
         del content["run"]["data"]["name"]
         for place in ("workers", "unlabelled_file"):
             content["run"]["data"].pop(place, None)

@@ -148,7 +148,9 @@ def estimate_total_seconds(
 def without_noise(run: RunSpec) -> RunSpec:
     """Return a run and its teachers without what takes no time: label noise, and the weights of another run."""
     teachers = None if run.teachers is None else tuple(without_noise(teacher) for teacher in run.teachers)
-    return run.model_copy(update={"noise": None, "teachers": teachers, "init_from": None, "init_head": None})
+    return run.model_copy(
+        update={"noise": None, "teachers": teachers, "init_from": None, "init_head": None, "boosted_after": None}
+    )
 
 
 def of_one_process(run: RunSpec, longest: int = 1) -> RunSpec:

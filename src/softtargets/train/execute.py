@@ -75,6 +75,7 @@ def resolve(run: RunSpec, fingerprint: str, others: Mapping[DataSpec, str] | Non
         if run.teachers is None
         else tuple(resolve(teacher, fingerprint, known) for teacher in run.teachers),
         init_from=None if start is None else resolve(start, known[start.data], known),
+        boosted_after=None if run.boosted_after is None else resolve(run.boosted_after, fingerprint, known),
     )
 
 
@@ -143,7 +144,7 @@ def validate_setup(runs: Iterable[ResolvedRun], store: RunStore) -> None:
         # an estimated transition is not known yet; any transition shows that the objective accepts one
         stand_in = known_transition(resolved.run, dataset) or Transition.symmetric(0.1, dataset.num_classes)
         with quiet_machine(resolved.run.training.threads):
-            folder, alone = store.partial(resolved.identity), resolved.changed(init_from=None)
+            folder, alone = store.partial(resolved.identity), resolved.changed(init_from=None, boosted_after=None)
             trainer = Trainer(alone, dataset, clean_labels(dataset), folder, stand_in, None)
             check_start(trainer.model, resolved, store)
 

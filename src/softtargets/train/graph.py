@@ -14,8 +14,11 @@ def pretraining_of(resolved: ResolvedRun) -> ResolvedRun | None:
 
 
 def prerequisites(resolved: ResolvedRun) -> tuple[ResolvedRun, ...]:
-    """Return the runs that must be finished before a run: its teachers, its pre-training, and what it starts from."""
-    others = (pretraining_of(resolved), resolved.init_from)
+    """Return the runs that must be finished before a run.
+
+    These are its teachers, its pre-training, the run that it starts from, and the run that it is boosted after.
+    """
+    others = (pretraining_of(resolved), resolved.init_from, resolved.boosted_after)
     return (*(resolved.teachers or ()), *(run for run in others if run is not None))
 
 

@@ -1,27 +1,29 @@
 """Loading a trained run in Python."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from softtargets._arrays import ArrayLike, array_function
+from softtargets._arrays import ArrayLike
 from softtargets._errors import fail, fail_type
 from softtargets._storage import read_regular, user_path
-from softtargets.data import Dataset, count_words
-from softtargets.data.batches import predicted_texts
+from softtargets.calibration import load
+from softtargets.calibration.calibrator import Calibrator, make_calibrator
+from softtargets.data import Dataset
 from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.sources import load_cached
-from softtargets.data.tokens import TokenShape, read_shape, to_device
+from softtargets.data.tokens import read_shape
 from softtargets.measures import measure_record
-from softtargets.runs.network import ROWS, WEIGHTS_ERRORS, TrainedModel, build_network, check_source, load_weights
+from softtargets.runs.network import WEIGHTS_ERRORS, TrainedModel, build_network, check_source, load_weights
 from softtargets.runs.record import read_history, read_predictions
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import DAMAGE, MODEL, RESULT, SELECTED, SPEC, TOKENIZERS, RunStore
+from softtargets.train.classifier import NetworkClassifier
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,6 +37,8 @@ class LoadedRun:
         class_names: the name of each class.
         model: the network, in evaluation mode and without gradients, and the precision that it was trained in. It takes
             inputs that :meth:`normalize` returned.
+        selected: whether the weights are those of the epoch that did best on the validation split.
+        calibrator: what probabilities are calibrated by; None: nothing. See :meth:`calibrate`.
     """
 
     folder: Path
@@ -42,6 +46,8 @@ class LoadedRun:
     result: dict[str, Any]
     class_names: tuple[str, ...]
     model: TrainedModel
+    selected: bool = False
+    calibrator: Calibrator | None = None
 
     def __repr__(self) -> str:
         run = self.specification
@@ -101,71 +107,75 @@ class LoadedRun:
         most = self.specification.model.most_tokens(self.input_shape, len(self.class_names))
         return Preprocessing.from_dict(kept, contents).limited(most)
 
-    @array_function
-    def normalize(self, inputs: ArrayLike | Sequence[str]) -> Any:
-        """Return inputs as the network takes them: standardised by the training data; texts as TF-IDF or tokens.
-
-        Args:
-            inputs: images (N, C, H, W) uint8, a table (N, D), or texts.
-
-        Returns:
-            (N, ...) float32; for a run on tokens N rows of :class:`Tokens`.
+    @cached_property
+    def classifier(self) -> NetworkClassifier:
+        """The run as a module: inputs as users have them, preprocessing, network, and `calibrator`.
 
         Raises:
-            InputError: if the shape is not that of the training inputs, or a text has more tokens than the network
-                takes.
-            InputTypeError: if they are of another type.
+            InputError: for a run that writes texts.
         """
-        if isinstance(inputs, str) or not isinstance(inputs, Tensor | Sequence):
-            raise fail_type(
-                "inputs", "a tensor, an array or a list of texts", type(inputs).__name__, "pass one of these"
-            )
-        if not isinstance(inputs, Tensor):
-            return self._read(inputs)
-        shape = self.input_shape
-        if isinstance(shape, TokenShape):
-            raise fail_type("inputs", "a list of texts", "a tensor or an array", "pass the texts themselves")
-        if len(shape) == 3:
-            if inputs.dtype != torch.uint8:
-                required = "images of dtype uint8, from 0 to 255"
-                raise fail_type("inputs", required, f"dtype {inputs.dtype}", "pass them without normalisation")
-            # the height and the width are the network's own matter
-            fits, named = inputs.ndim == 4 and inputs.shape[1] == shape[0], (shape[0], "H", "W")
-        else:
-            fits, named = tuple(inputs.shape[1:]) == shape, shape
-        if not fits:
-            required = f"shape (N, {', '.join(map(str, named))})"
-            raise fail("inputs", required, tuple(inputs.shape), "pass rows like those of the training data")
-        return self.preprocessing.on(inputs.device)(inputs)
+        if self.specification.data.target is not None:
+            got = f"one that writes the texts of '{self.result['data']['name']}'"
+            raise fail("run", "a run that predicts one label for each row", got, "use its network")
+        settings = {"precision": self.resolved.precision, "calibrator": self.calibrator}
+        return NetworkClassifier(self.network, self.preprocessing, self.input_shape, self.class_names, **settings)
 
-    def _read(self, texts: Sequence[str]) -> Any:
-        normalise = self.preprocessing.on(torch.device("cpu"))
-        if self.preprocessing.kind == "tokens":
-            return normalise(self.preprocessing.tokenizers[0].encode(texts, lambda row: f"inputs[{row}]"))
-        if self.preprocessing.kind != "texts":
-            raise fail_type("inputs", "a tensor or an array", "a list", "use torch.tensor")
-        return normalise(count_words(texts))
+    def normalize(self, inputs: ArrayLike | Sequence[Any]) -> Any:
+        """Return inputs as the network takes them: standardised by the training data; texts as TF-IDF or tokens.
 
-    @array_function
-    def logits(self, inputs: ArrayLike | Sequence[str]) -> Tensor:
-        """Return the (N, K) float32 logits of inputs; see :meth:`normalize`. The rows are computed in batches."""
-        device = next(self.network.parameters()).device
-        shape = self.input_shape
-        rows = predicted_texts(shape.max_length, device) if isinstance(shape, TokenShape) else ROWS
-        parts = [inputs[start : start + rows] for start in range(0, len(inputs), rows)]
-        if not parts:
-            return torch.zeros(0, len(self.class_names))
-        return torch.cat([self.model.logits(to_device(self.normalize(part), device)).cpu() for part in parts])
+        See :meth:`NetworkClassifier.normalize`.
+        """
+        return self.classifier.normalize(inputs)
 
-    @array_function
-    def predict_proba(self, inputs: ArrayLike | Sequence[str]) -> Tensor:
-        """Return the (N, K) float32 probabilities of the classes; see :meth:`normalize`."""
-        return self.logits(inputs).softmax(-1)
+    def logits(self, inputs: ArrayLike | Sequence[Any]) -> Any:
+        """Return the (N, K) float32 logits of images, rows of a table or texts; see :meth:`Classifier.logits`."""
+        return self.classifier.logits(inputs)
 
-    @array_function
-    def predict(self, inputs: ArrayLike | Sequence[str]) -> Tensor:
-        """Return the (N,) int64 indices of the most probable classes; see :meth:`normalize`."""
-        return self.logits(inputs).argmax(-1)
+    def predict_proba(self, inputs: ArrayLike | Sequence[Any]) -> Any:
+        """Return the (N, K) float32 probabilities of the classes; see :meth:`Classifier.predict_proba`."""
+        return self.classifier.predict_proba(inputs)
+
+    def predict(self, inputs: ArrayLike | Sequence[Any]) -> Any:
+        """Return the (N,) int64 indices of the most probable classes; see :meth:`Classifier.predict`."""
+        return self.classifier.predict(inputs)
+
+    def calibrate(self, calibrator: Calibrator | Path | str = "temperature-scaling") -> Self:
+        """Return this run with a calibrator, which is fitted on the validation split that the run recorded.
+
+        Its labels are the observed ones. If they are noisy, a temperature is too high. Fit a calibrator with the
+        transition on `predictions` and pass it where the noise is known.
+
+        Args:
+            calibrator: a name such as "temperature-scaling"; a .safetensors file of
+                :func:`softtargets.calibration.save`; an object that is not fitted yet; or a fitted one. Those that are
+                fitted are used as they are.
+
+        Raises:
+            InputError: if there is no calibrator of this name, or the run has no validation split.
+            InputTypeError: if it is of another type.
+            OSError: if the file cannot be read.
+        """
+        made = _calibrator_of(calibrator) if isinstance(calibrator, str | Path) else calibrator
+        if not isinstance(made, Calibrator):
+            required = "a name, a file, or a calibrator of softtargets.calibration"
+            raise fail_type("calibrator", required, type(made).__name__, "pass 'temperature-scaling'")
+        if not made.is_fitted:
+            made.fit(*self._held_out)
+        return replace(self, calibrator=made)
+
+    @property
+    def _held_out(self) -> tuple[Tensor, Tensor]:
+        """The logits and the observed labels of the validation split."""
+        split = "selected.validation" if self.selected else "validation"
+        logits, labels = self.predictions.get(f"{split}.logits"), self.predictions.get("validation.observed")
+        if logits is None or labels is None or len(labels) == 0:
+            remedy = "train with validation rows, or pass a fitted calibrator"
+            raise fail("calibrator", "a run on labels that has a validation split", "one without", remedy)
+        return logits, labels
+
+
+def _calibrator_of(named: Path | str) -> Calibrator:
+    return load(named) if Path(named).suffix == ".safetensors" else make_calibrator(str(named))
 
 
 def is_translator(folder: Path) -> bool:
@@ -207,6 +217,8 @@ def load_run(folder: Path | str, *, selected: bool = False, device: torch.device
         >>> images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
         >>> run.predict_proba(images).shape, run.predict(images).dtype
         (torch.Size([2, 10]), torch.int64)
+        >>> run.calibrate("temperature-scaling").calibrator.temperature > 0
+        tensor(True)
         >>> store.cleanup()
     """
     folder = user_path("folder", folder).absolute()
@@ -226,7 +238,7 @@ def load_run(folder: Path | str, *, selected: bool = False, device: torch.device
     model = TrainedModel(network, resolved).to(torch.device(device))
     if names is None:  # a record of an earlier version
         names = load_cached(resolved.run.data, str(RunStore(folder.parent).cache)).class_names
-    return LoadedRun(folder, resolved, result, tuple(names), model)
+    return LoadedRun(folder, resolved, result, tuple(names), model, selected)
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:

@@ -32,6 +32,7 @@ from softtargets.train.optimizers import build_optimizer, set_learning_rates
 from softtargets.train.outputs import DivergedError, OnEpoch, Predictor, accuracy_and_nll, finite_losses
 from softtargets.train.processes import Processes
 from softtargets.train.pseudo_labels import pseudo_label_shares
+from softtargets.train.sampling import SampledRows
 from softtargets.train.selection import Selection, copied_weights
 from softtargets.train.starting import load_start
 from softtargets.train.step import Learner, SeenLogits, autocast
@@ -72,6 +73,7 @@ class Trainer:
         self.run, self.dataset, self.folder = run, dataset, folder
         self._identity = resolved.identity
         self.processes = processes or Processes()
+        self._rows = SampledRows.of(resolved, dataset, folder.parent)
         self.length = length_of(run, dataset)
         check_fit(run, dataset, self.length)
         self.device = self.processes.device(resolved.backend)
@@ -196,7 +198,7 @@ class Trainer:
         self._started = time.monotonic()
         self.model.train()
         streams = EpochStreams(self.run.seeds, self.epoch, self.device, self.processes)
-        rows, risks = self._batches.divided(streams.order(self.dataset.splits["train"]), streams), list[Tensor]()
+        rows, risks = self._batches.divided(self._rows.order(streams), streams), list[Tensor]()
         if self._interrupted is not None:
             risks, self._interrupted = self._resume_epoch(self._interrupted, streams), None
         first, rows = self.step - len(risks), rows[len(risks) :][: self.length.steps - self.step]

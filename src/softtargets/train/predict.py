@@ -40,6 +40,9 @@ class PredictOptions:
         labels: whether to write labels. None: if the data set has them.
         selected: use the weights of the epoch that did best on the validation split, for a run that was evaluated in
             training, instead of those after the last step.
+        calibrator: calibrate the predictions: by a calibrator that is fitted on the run's validation split, such as
+            "temperature-scaling", or by that of a .safetensors file; see :meth:`LoadedRun.calibrate`. The logits are
+            then log-probabilities.
     """
 
     label: str | None = None
@@ -50,6 +53,7 @@ class PredictOptions:
     probs: bool = False
     labels: bool | None = None
     selected: bool = False
+    calibrator: Path | str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Predicted:
         class_names: the classes, in the order of the values.
         kind: "logits" or "probs".
         accuracy: fraction in [0, 1] of the rows that are classified correctly; None without labels.
+        calibrator: what the predictions were calibrated by, in words; None: nothing.
     """
 
     path: Path
@@ -75,6 +80,7 @@ class Predicted:
     class_names: tuple[str, ...]
     kind: Kind
     accuracy: float | None
+    calibrator: str | None = None
 
     def __repr__(self) -> str:
         reached = "no labels" if self.accuracy is None else f"accuracy {self.accuracy:.4f}"
@@ -124,6 +130,8 @@ def predict_run(
     path = output_path("output", output)
     trained = load_run(find_run(run, runs), selected=options.selected)
     _require_labels(trained)
+    if options.calibrator is not None:
+        trained = trained.calibrate(options.calibrator)
     device = torch.device("cuda" if trained.resolved.backend == "cuda" and torch.cuda.is_available() else "cpu")
     model, source = trained.model.to(device), _source(str(data), trained, options, device)
     kind: Kind = "probs" if options.probs else "logits"
@@ -133,7 +141,7 @@ def predict_run(
         open_writer(path, kind, trained.class_names, labelled=source.labelled) as writer,
     ):
         for block in source.blocks():
-            logits = model.logits(block.inputs).cpu()
+            logits = trained.classifier.calibrated(model.logits(block.inputs).cpu())
             values = logits.double().softmax(1).float() if options.probs else logits
             writer.add(values, block.labels, files=block.files)
             rows += len(logits)
@@ -142,7 +150,8 @@ def predict_run(
         if rows == 0:
             raise fail("data", "at least one row", f"none in '{data}'", "check the data set and the split")
     reached = correct / rows if source.labelled else None
-    return Predicted(path, trained.folder, source.name, source.splits, rows, trained.class_names, kind, reached)
+    by = None if trained.calibrator is None else repr(trained.calibrator)
+    return Predicted(path, trained.folder, source.name, source.splits, rows, trained.class_names, kind, reached, by)
 
 
 def _require_labels(trained: LoadedRun) -> None:

@@ -1,7 +1,7 @@
 """Training a single run from a user's specification."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,12 +75,7 @@ def train_run(
     run, store = read_specification(specification), RunStore(runs)
     if unlabelled is not None:
         run = _with_unlabelled(run, os.fspath(unlabelled))
-    if store.folder.exists() and not store.folder.is_dir():
-        raise fail("runs", "a folder", f"the file '{store.folder}'", "give another folder")
-    forget_changed()
-    _data_of(store, run)
-    prints = {data: fingerprint(data, cache=store.cache) for data in run.data_sets()}
-    resolved = resolve(run, prints[run.data], prints)
+    (resolved,) = resolve_all([run], store)
     if on_estimate is not None and (missing := RunGraph.build([resolved], store).missing):
         validate_setup(missing, store)
         on_estimate(estimate_total_seconds(missing, partial(_data_of, store), store, workers=1))
@@ -95,6 +90,22 @@ def _with_unlabelled(run: RunSpec, path: str) -> RunSpec:
     """Return a run, and its teachers, on its data with a second file of unlabelled rows."""
     teachers = None if run.teachers is None else tuple(_with_unlabelled(teacher, path) for teacher in run.teachers)
     return run.changed(data=run.data.changed(unlabelled_file=path), teachers=teachers)
+
+
+def resolve_all(runs: Sequence[RunSpec], store: RunStore) -> list[ResolvedRun]:
+    """Read the data of some runs, and resolve their specifications.
+
+    Raises:
+        InputError: for a bad data set, column or label.
+    """
+    if store.folder.exists() and not store.folder.is_dir():
+        raise fail("runs", "a folder", f"the file '{store.folder}'", "give another folder")
+    forget_changed()
+    for data in dict.fromkeys(run.data for run in runs):
+        load_cached(data, str(store.cache))
+    needed = dict.fromkeys(data for run in runs for data in run.data_sets())
+    prints = {data: fingerprint(data, cache=store.cache) for data in needed}
+    return [resolve(run, prints[run.data], prints) for run in runs]
 
 
 def _data_of(store: RunStore, run: RunSpec) -> Dataset:

@@ -43,6 +43,11 @@ class EpochStreams:
         orders = [rows[torch.randperm(len(rows), generator=draws)] for _ in range(-(-count // len(rows)))]
         return torch.cat(orders)[:count]
 
+    def drawn(self, rows: Tensor, weights: Tensor) -> Tensor:
+        """Return as many rows as there are, drawn with replacement by their (n,) weights, for this epoch."""
+        drawing = generator("order", self._seeds.order, self._epoch)
+        return rows[torch.multinomial(weights, len(rows), replacement=True, generator=drawing)]
+
     def order_of_batches(self, count: int) -> Tensor:
         """Return the order of batches whose rows are sorted by length, (count,) int64."""
         return torch.randperm(count, generator=generator("order of batches", self._seeds.order, self._epoch))

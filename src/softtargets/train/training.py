@@ -65,6 +65,8 @@ def train_to_record(
     teachers = _taught_by(resolved, dataset, store)
     if resolved.init_from is not None:
         _require(resolved.init_from, store, "init_from")
+    if resolved.boosted_after is not None:
+        _require(resolved.boosted_after, store, "boosted_after")
     if run.objective.translates is not None:
         (teacher,) = (each for each in teachers if isinstance(each, TrainedModel))
         dataset = taught_translations(resolved, dataset, store, teacher)

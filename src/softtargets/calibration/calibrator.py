@@ -1,5 +1,6 @@
 """The base of all calibrators: fitting, buffers whose sizes the fit determines, and the check that there was a fit."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from softtargets._arrays import ArrayLike, array_function
-from softtargets._errors import fail
+from softtargets._errors import fail, unknown
 from softtargets._rows import is_one_column, two_columns
 from softtargets.calibration._inputs import Examples, examples
 from softtargets.metrics.arguments import check_class_dim, check_scores
@@ -96,6 +97,11 @@ class Calibrator(nn.Module):
     def _solve(self, rows: Examples) -> dict[str, Tensor | float]:
         """Return the values of the buffers for these examples."""
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there was a fit, or a state was loaded."""
+        return self._fitted
+
     def fill(self, **values: Tensor | float) -> None:
         """Set buffers to values of any size, on the device of the values."""
         for name, value in values.items():
@@ -150,3 +156,20 @@ def saved(cls: type[Kind]) -> type[Kind]:
     """Register a class of calibrators for files, by its name."""
     CALIBRATORS[cls.__name__] = cls
     return cls
+
+
+def calibrator_names() -> dict[str, type[Calibrator]]:
+    """Return the calibrators by the names that options take, such as "temperature-scaling" for TemperatureScaling."""
+    return {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower(): cls for name, cls in CALIBRATORS.items()}
+
+
+def make_calibrator(name: str, argument: str = "calibrator") -> Calibrator:
+    """Return a new calibrator by its name in :func:`calibrator_names`.
+
+    Raises:
+        InputError: if there is none of this name.
+    """
+    known = calibrator_names()
+    if name not in known:
+        raise unknown(argument, name, known)
+    return known[name]()

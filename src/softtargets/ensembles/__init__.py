@@ -1,0 +1,22 @@
+"""Ensembles of trained networks: their members as runs, how they are combined, and what this is worth."""
+
+from softtargets.ensembles.combining import MeanLogits, MeanProbs, StackedLogits, WeightedVotes
+from softtargets.ensembles.diversity import Diversity, measure_diversity
+from softtargets.ensembles.ensemble import Ensemble
+from softtargets.ensembles.job import train_ensemble
+from softtargets.ensembles.results import EnsembleResults
+from softtargets.ensembles.spec import KINDS, EnsembleSpec
+
+__all__ = [
+    "KINDS",
+    "Diversity",
+    "Ensemble",
+    "EnsembleResults",
+    "EnsembleSpec",
+    "MeanLogits",
+    "MeanProbs",
+    "StackedLogits",
+    "WeightedVotes",
+    "measure_diversity",
+    "train_ensemble",
+]

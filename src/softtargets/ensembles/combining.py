@@ -1,0 +1,130 @@
+"""How the outputs of members become those of an ensemble."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from softtargets._errors import fail
+
+
+class Combination(nn.Module):
+    """A map from the logits of members to logits of the ensemble."""
+
+    #: Whether members count equally by their probabilities or logits, so that they can be calibrated one by one.
+    averages: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return the (N, K) logits of the ensemble from the (M, N, K) logits of its members."""
+
+
+class MeanProbs(Combination):
+    """The mean of the members' probabilities (Lakshminarayanan et al. 2017).
+
+    log((1 / M) sum_m softmax(z_m))
+
+    Example:
+        >>> MeanProbs()(torch.tensor([[[0.75, 0.25]], [[0.25, 0.75]]]).log()).exp().tolist()
+        [[0.5, 0.5]]
+    """
+
+    averages = True
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return the (N, K) log-probabilities of the ensemble from the (M, N, K) logits of its members."""
+        return logits.log_softmax(-1).logsumexp(0) - math.log(len(logits))
+
+
+class MeanLogits(Combination):
+    """The mean of the members' logits: the normalised geometric mean of their probabilities.
+
+    (1 / M) sum_m z_m
+    """
+
+    averages = True
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return the (N, K) logits of the ensemble from the (M, N, K) logits of its members."""
+        return logits.mean(0)
+
+
+class WeightedVotes(Combination):
+    """The sum of weighted votes for the predicted classes, as logits (Zhu et al. 2009).
+
+    sum_m alpha_m [argmax z_m = k]
+
+    The class with the largest sum is that of SAMME. Its additive model f gives the probabilities softmax(f / (K - 1)),
+    which are the softmax of these sums.
+
+    Args:
+        weights: alpha of each member, at least 0.
+    """
+
+    weights: Tensor
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.tensor(list(weights), dtype=torch.float32))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return the (N, K) logits of the ensemble from the (M, N, K) logits of its members."""
+        votes = nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
+        return (votes * self.weights.to(logits.dtype)[:, None, None]).sum(0)
+
+
+class StackedLogits(Combination):
+    """Stacking: multinomial logistic regression on the members' log-probabilities (Wolpert 1992).
+
+    W [log softmax(z_1), ..., log softmax(z_M)] + b
+
+    Args:
+        weight: (K, M K).
+        bias: (K,).
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight.float())
+        self.register_buffer("bias", bias.float())
+
+    @classmethod
+    def fit(cls, logits: Tensor, labels: Tensor) -> "StackedLogits":
+        """Fit scikit-learn's LogisticRegression to out-of-fold predictions.
+
+        Args:
+            logits: (M, N, K) of members that were not trained on these rows.
+            labels: (N,) int64.
+
+        Raises:
+            InputError: if a class has no row.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        num_classes = logits.shape[-1]
+        counts = labels.bincount(minlength=num_classes)
+        if int(counts.min()) == 0:
+            missing = int(counts.argmin())
+            raise fail("ensemble", "rows of every class for stacking", f"none of class {missing}", "use more rows")
+        features = _features(logits.double()).numpy()
+        model = LogisticRegression(max_iter=2000).fit(features, labels.numpy())
+        weight, bias = model.coef_, model.intercept_
+        if num_classes == 2:  # log-odds of class 1
+            weight, bias = np.concatenate([np.zeros_like(weight), weight]), np.array([0.0, float(bias[0])])
+        return cls(torch.from_numpy(weight), torch.from_numpy(bias))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return the (N, K) logits of the ensemble from the (M, N, K) logits of its members."""
+        return nn.functional.linear(_features(logits), self.weight.to(logits.dtype), self.bias.to(logits.dtype))
+
+
+def _features(logits: Tensor) -> Tensor:
+    """Return the (N, M K) log-probabilities of (M, N, K) logits."""
+    return logits.log_softmax(-1).transpose(0, 1).flatten(1)

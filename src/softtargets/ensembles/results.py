@@ -1,0 +1,92 @@
+"""The result of training an ensemble, as shown by the JSON file, the command line and the Python API."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from softtargets.ensembles.diversity import Diversity
+from softtargets.ensembles.ensemble import Ensemble
+from softtargets.evaluate import EvaluationResults
+from softtargets.evaluate.results import EvaluatedModel
+from softtargets.report.encoding import finite
+from softtargets.runs.spec import RunSpec
+
+AFTER, BEFORE, UNCALIBRATED = "calibrated after combining", "calibrated before combining", "not calibrated"
+METRICS = ("accuracy", "nll", "brier", "ece")
+
+
+@dataclass(frozen=True)
+class EnsembleMember:
+    """One member.
+
+    Args:
+        name: the first digits of the run's identity, and the epoch of a snapshot.
+        identity: of the run.
+        vote: the weight of its vote in boosting; None elsewhere.
+        metrics: on the test split, by name, without calibration: fractions, and nats.
+    """
+
+    name: str
+    identity: str
+    vote: float | None
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EnsembleResults:
+    """The result of :func:`train_ensemble`.
+
+    Args:
+        kind: name of the kind of ensemble.
+        ensemble: the ensemble, calibrated after combining.
+        runs: the specifications of the members' runs. They can be the `teachers` of a run.
+        members: every member alone.
+        diversity: of the members on the test split; None without test rows.
+        evaluation: of the test split: the ensemble calibrated after combining (if it is calibrated), not calibrated,
+            and, for averages, combined from members that were calibrated one by one; with paired differences. None
+            without test rows.
+        folder: with `ensemble.json` and, where there are test rows, `test.safetensors`, which `evaluate` reads.
+        trained: number of runs that were trained now.
+        failures: messages of runs that failed; then there is no ensemble.
+    """
+
+    kind: str
+    ensemble: Ensemble | None
+    runs: tuple[RunSpec, ...]
+    members: tuple[EnsembleMember, ...]
+    diversity: Diversity | None
+    evaluation: EvaluationResults | None
+    folder: Path
+    trained: int
+    failures: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        if self.failures:
+            return f"EnsembleResults({self.kind}: {self.failures[0]})"
+        found = self.evaluation and self.evaluation.main.metric("accuracy")
+        reached = f", accuracy {found.value:.4f}" if found and found.value is not None else ""
+        return f"EnsembleResults({self.kind} of {len(self.members)} members{reached}; {self.folder})"
+
+    @property
+    def mean_member(self) -> dict[str, float]:
+        """The mean of each metric over the members."""
+        if not self.members:
+            return {}
+        names = self.members[0].metrics
+        return {name: sum(one.metrics[name] for one in self.members) / len(self.members) for name in names}
+
+    def variants(self) -> tuple[EvaluatedModel, ...]:
+        """Return the evaluated ways of calibrating, in the order of `evaluation`."""
+        return () if self.evaluation is None else self.evaluation.models
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of `ensemble.json`."""
+        data = {
+            "kind": self.kind,
+            "members": [vars(member) for member in self.members],
+            "mean_member": self.mean_member,
+            "calibrator": None if self.ensemble is None else repr(self.ensemble.calibrator),
+            "diversity": self.diversity and self.diversity.to_dict(),
+            "evaluation": self.evaluation and self.evaluation.to_dict(),
+        }
+        return finite(data)

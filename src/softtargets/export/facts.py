@@ -1,0 +1,115 @@
+"""What a model card says: everything is read from the record of a run, or measured on its test split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softtargets._errors import fail
+from softtargets._storage import parse_json, read_regular, user_path
+from softtargets.evaluate import EvaluationOptions, EvaluationResults, evaluate_predictions
+from softtargets.train import LoadedRun
+
+CALIBRATED, UNCALIBRATED = "calibrated", "not calibrated"
+_AUDIT = "audit.json"
+
+
+@dataclass(frozen=True)
+class NoiseFacts:
+    """The noise of the training labels that an audit estimated.
+
+    Args:
+        estimate, low, high: share of wrong labels, with its range.
+        told: whether the range is narrow enough to tell the rate.
+        rows: number of audited labels.
+        path: of the audit.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    told: bool
+    rows: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a trained classifier.
+
+    Args:
+        run: the run, with its calibrator.
+        evaluation: of the test split: the predictions as they are exported, and without calibrator; None if the split
+            has no rows.
+        noise: from an audit; None without one.
+        calibrated_on: number of validation rows that the calibrator was fitted on; 0 without one.
+    """
+
+    run: LoadedRun
+    evaluation: EvaluationResults | None
+    noise: NoiseFacts | None
+    calibrated_on: int
+
+
+def gather_facts(run: LoadedRun, audit: Path | str | None = None) -> ModelFacts:
+    """Evaluate a run on its test split, before and after its calibrator, and read an audit of its labels.
+
+    Args:
+        run: with its calibrator.
+        audit: folder or `audit.json` of an audit of the labels.
+
+    Raises:
+        InputError: if there is no such audit, or it is of other classes.
+    """
+    noise = None if audit is None else _read_audit(audit, run)
+    split = "selected.test" if run.selected else "test"
+    logits, labels = run.predictions.get(f"{split}.logits"), run.predictions.get("test.labels")
+    evaluation = None if logits is None or labels is None or not len(labels) else _evaluated(run, logits, labels)
+    fitted_on = 0 if run.calibrator is None else len(run.predictions.get("validation.ids", ()))
+    return ModelFacts(run, evaluation, noise, fitted_on)
+
+
+def _evaluated(run: LoadedRun, logits: Tensor, labels: Tensor) -> EvaluationResults:
+    names = run.class_names
+    if run.calibrator is None:
+        return evaluate_predictions(
+            logits=logits, labels=labels, options=EvaluationOptions(name=UNCALIBRATED, class_names=names)
+        )
+    # probabilities, since a calibrator may give a class the probability 0
+    probs, plain = (values.double().softmax(-1) for values in (run.classifier.calibrated(logits.double()), logits))
+    named = EvaluationOptions(name=CALIBRATED, class_names=names)
+    return evaluate_predictions(probs, labels, against={UNCALIBRATED: plain}, options=named)
+
+
+def _read_audit(audit: Path | str, run: LoadedRun) -> NoiseFacts:
+    path = user_path("audit", audit)
+    path = path / _AUDIT if path.is_dir() else path
+    remedy = "give the folder that softtargets audit wrote"
+    try:
+        content: Mapping[str, Any] = parse_json(read_regular(path))
+        rate, names = content["noise_rate"], tuple(content["class_names"])
+        facts = NoiseFacts(
+            float(rate["estimate"]),
+            float(rate["low"]),
+            float(rate["high"]),
+            bool(content["noise_rate_told"]),
+            int(content["rows"]),
+            path,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise fail("audit", f"a folder with an {_AUDIT}", f"'{path}' ({reason})", remedy) from error
+    if set(names) != set(run.class_names):
+        others, missing = sorted(set(names) - set(run.class_names)), sorted(set(run.class_names) - set(names))
+        got = f"one with the class '{others[0]}'" if others else f"one without the class '{missing[0]}'"
+        raise fail("audit", "an audit of the classes of the run", got, remedy)
+    return facts
+
+
+def spread(counts: list[int]) -> tuple[int, int]:
+    """Return the smallest and the largest number of rows of a class."""
+    values = torch.tensor(counts)
+    return int(values.min()), int(values.max())

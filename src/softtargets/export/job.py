@@ -1,0 +1,121 @@
+"""Export a run: its program, its packed files and its model card, in one folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from softtargets._errors import fail, unknown
+from softtargets._storage import user_path, write_atomically
+from softtargets.export.card import model_card
+from softtargets.export.facts import gather_facts
+from softtargets.export.packed import save_packed
+from softtargets.export.programs import difference, save_onnx, save_program
+from softtargets.export.use import how_to_use
+from softtargets.runs.finding import find_run
+from softtargets.train import Classifier, load_run
+
+FORMATS = ("onnx", "torch", "packed")
+CARD = "card.md"
+PROGRAMS: dict[str, tuple[str, Callable[[Classifier, Path], Callable[..., Tensor]]]] = {
+    "onnx": ("model.onnx", save_onnx),
+    "torch": ("model.pt2", save_program),
+}
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is exported.
+
+    Args:
+        calibrator: name, or .safetensors file, of what calibrates the probabilities; see :meth:`LoadedRun.calibrate`.
+            None: they are the softmax of the logits.
+        selected: use the weights of the epoch that did best on the validation split.
+        card: whether to write the model card, `card.md`.
+        audit: folder or `audit.json` of an audit of the training labels, whose noise estimate the card shows.
+    """
+
+    calibrator: Path | str | None = "temperature-scaling"
+    selected: bool = False
+    card: bool = True
+    audit: Path | str | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        folder: that has everything.
+        files: names of the program, of the description of the packed form, and of the card.
+        calibrator: what calibrates the probabilities, in words; None: nothing.
+        differences: for each program, the largest difference of a probability from that of the module, on drawn inputs.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    calibrator: str | None
+    differences: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {**vars(self), "folder": str(self.folder), "files": list(self.files)}
+
+
+def export_run(
+    run: Path | str,
+    output: Path | str,
+    to: str | Sequence[str] = ("packed",),
+    *,
+    runs: Path | str = "runs",
+    options: ExportOptions = ExportOptions(),
+) -> Exported:
+    """Export a finished run that predicts labels: network, preprocessing and calibrator, and a model card.
+
+    Args:
+        run: folder of the run, or the first digits of its identity in `runs`.
+        output: folder to write into; files of the same names are replaced.
+        to: "onnx" (`model.onnx`), "torch" (`model.pt2`, of torch.export), "packed" (see :func:`save_packed`), or
+            several of them; an empty list writes the card alone.
+        runs: folder of the run store.
+        options: calibrator, weights and card.
+
+    Returns:
+        The names of the files, and how far the programs differ from the module.
+
+    Raises:
+        InputError: no such run, format, calibrator or audit; a network that cannot be exported; a run that writes
+            texts.
+        ModuleNotFoundError: if ONNX is asked for and not installed.
+        OSError: if a file cannot be written.
+    """
+    formats = tuple(dict.fromkeys([to] if isinstance(to, str) else to))
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown("to", name, FORMATS)
+    if not formats and not options.card:
+        raise fail("to", f"one of {', '.join(FORMATS)}", "none, and no card", "name one")
+    trained = load_run(find_run(run, runs), selected=options.selected)
+    if options.calibrator is not None:
+        trained = trained.calibrate(options.calibrator)
+    classifier = trained.classifier
+    facts = gather_facts(trained, options.audit) if options.card else None
+    folder = user_path("output", output)
+    folder.mkdir(parents=True, exist_ok=True)
+    files, differences = [], {}
+    for name in formats:
+        if name == "packed":
+            save_packed(trained, folder)
+            files.append("classifier.toml")
+            continue
+        file, save = PROGRAMS[name]
+        differences[name] = difference(save(classifier, folder / file), classifier)
+        files.append(file)
+    if facts is not None:
+        card = model_card(facts, how_to_use(classifier, formats, differences))
+        write_atomically(folder / CARD, card.encode())
+        files.append(CARD)
+    by = None if trained.calibrator is None else repr(trained.calibrator)
+    return Exported(folder, tuple(files), by, differences)
