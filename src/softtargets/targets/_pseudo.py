@@ -171,6 +171,9 @@ def class_thresholds(counts: Tensor, *, maximum: float = 0.95, undecided: float 
     Special cases:
         equal counts above `undecided` give `maximum` for every class; counts of 0 give 0.
 
+    Notes:
+        FlexMatch's warm-up is `undecided`; its values: a maximum of 0.95, counts updated for each batch.
+
     Complexity:
         O(K).
 
