@@ -56,6 +56,12 @@ def test_nothing_better_is_said_exactly():
     )
 
 
+def test_a_temperature_that_harms_is_said_to_harm():
+    advice = advise({BASELINE: baseline(0.2), "mixup": judged("mixup 0.2")}, temperature=True)
+    assert not advice.temperature
+    assert advice.sentences[0].startswith("A temperature makes the probabilities of cross entropy worse: NLL changes")
+
+
 def test_the_first_measure_decides_and_then_the_largest_difference():
     methods = {
         BASELINE: baseline(),

@@ -137,6 +137,8 @@ def _temperature(chosen: JudgedMethod, cooled: bool) -> str:
     )
     if cooled:
         return f"With a temperature fitted on the validation split, {change}."
+    if found["nll"].worse:
+        return f"A temperature makes the probabilities of {chosen.label} worse: {change}."
     return f"A temperature does not improve {chosen.label} beyond chance: {change}."
 
 
