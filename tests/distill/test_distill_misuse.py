@@ -183,6 +183,7 @@ TABLE: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
         {"n_draws": "count", "proposal_temperature": "number", "temperature": "number", "dtype": "choice"},
     ),
     "TeacherCache": (distill.TeacherCache.open, {"folder": "none"}, {"folder": "labels"}),
+    "consistency_loss": (distill.consistency_loss, PAIR, {**LOGITS, **SHARED}),
 }
 CASES = cases(TABLE)
 

@@ -21,12 +21,12 @@ def test_the_steps_run_and_name_the_files_that_there_are(tmp_path, monkeypatch, 
         made["options"] = EvaluationOptions(n_draws=50)
         block = block.replace("predictions=request)", "predictions=request, options=options)")
         exec(compile(block, "clean-labels.md", "exec"), made)
-    assert made["audit"].audited.num_rows == 4000
+    assert made["audit"].audited.num_rows == 10_003
     named = set(re.findall(r"^\| `([\w.]+)`(?:, `([\w.]+)`)?", PAGE, re.MULTILINE))
     files = {name for pair in named for name in pair if name}
     assert files == {"suspects.csv", "suspects.parquet", "all.parquet", "cleaned.csv", "transition.csv", "train.toml"}
     assert files <= {path.name for path in Path("audited").iterdir()}
     assert [model.num_rows for model in made["evaluation"].models] == [3080] * 3
     assert set(made["gains"]) == {"recommended", "cleaned"}
-    assert 0 < len(made["kept"]) < 4000
+    assert 0 < len(made["kept"]) < 10_003
     assert "gain of cleaned: " in capsys.readouterr().out

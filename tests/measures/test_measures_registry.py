@@ -40,8 +40,11 @@ def test_labels_are_of_one_measure_each() -> None:
     assert len(set(labels)) == len(labels)
 
 
-# The simulated record has 3 classes, about 20 training examples of each, and a validation accuracy of at most 96 %.
+# The simulated record has 3 classes, about 20 training examples of each, a validation accuracy of at most 96 %, and no
+# pseudo-labels.
 UNDEFINED = {
+    "train.pseudo_labels",
+    "train.pseudo_label_accuracy",
     "epochs.validation98",
     "test.top3_accuracy",
     "test.top5_accuracy",

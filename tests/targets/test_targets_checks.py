@@ -141,6 +141,32 @@ TABLE: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
             "unit": "choice",
         },
     ),
+    "SigmoidSchedule": (
+        targets.SigmoidSchedule,
+        {"start": 0.0, "end": 1.0, "begin": 0.0, "until": 1.0},
+        {
+            "start": "number, but not: negative",
+            "end": "number, but not: negative",
+            "begin": "number, but not: negative",
+            "until": "number",
+            "unit": "choice",
+        },
+    ),
+    "pseudo_labels": (
+        targets.pseudo_labels,
+        {"probs": PROBS, "threshold": 0.5},
+        {"probs": "scores", "threshold": "number", "kind": "choice", "class_dim": "class_dim"},
+    ),
+    "align_distribution": (
+        targets.align_distribution,
+        {"probs": PROBS, "running": PROBS[0]},
+        {"probs": "scores", "running": "scores", "prior": "scores, but not: None", "class_dim": "class_dim"},
+    ),
+    "class_thresholds": (
+        targets.class_thresholds,
+        {"counts": torch.tensor([3.0, 2.0, 1.0])},
+        {"counts": "scores, but not: labels", "maximum": "number", "undecided": "number"},
+    ),
     "LinearSchedule's call": (SCHEDULE, {"now": 0.5}, {"now": "number"}),
     "OnlineSmoothing": (
         targets.OnlineSmoothing,
@@ -287,10 +313,21 @@ PER_EXAMPLE = [name for name, (_, valid, _) in TABLE.items() if not {"num_classe
 ]
 
 
-@pytest.mark.parametrize("name", [name for name in PER_EXAMPLE if "Table" not in name and "Linear" not in name])
+NOT_OF_EXAMPLES = ("Table", "Linear", "thresholds")
+
+
+@pytest.mark.parametrize("name", [name for name in PER_EXAMPLE if not any(part in name for part in NOT_OF_EXAMPLES)])
 def test_an_empty_batch_gives_an_empty_result(name: str) -> None:
     call, valid, _ = TABLE[name]
-    shared = ("table", "prior", "transition", "class_weight", "distance", "counts" if "table" in name else "")
+    shared = (
+        "table",
+        "prior",
+        "transition",
+        "class_weight",
+        "distance",
+        "running",
+        "counts" if "table" in name else "",
+    )
     empty = {
         key: value[:0] if isinstance(value, torch.Tensor) and key not in shared else value
         for key, value in valid.items()

@@ -20,8 +20,8 @@ from softtargets.objectives.cross_entropy import SmoothedCrossEntropy
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, RunStore
 from softtargets.runs.training import Seeds
+from softtargets.train import averaging, loop, step, training
 from softtargets.train import execute as executes
-from softtargets.train import loop, step, training
 from softtargets.train.execute import execute, resolve, validate_setup
 from softtargets.train.outputs import StoppedError
 from softtargets.train.progress import steps_so_far
@@ -361,13 +361,13 @@ def test_averaged_weights_are_the_exponential_average_of_the_steps(small_run, tm
     decay = 0.8
     resolved = small_run(training={"average_decay": decay, "epochs": 2})
     seen: list[torch.Tensor] = []
-    original = loop.AveragedModel.update_parameters
+    original = averaging.AveragedModel.update_parameters
 
     def watch(self, model):
         seen.append(model.head.weight.detach().cpu().clone())
         return original(self, model)
 
-    monkeypatch.setattr(loop.AveragedModel, "update_parameters", watch)
+    monkeypatch.setattr(averaging.AveragedModel, "update_parameters", watch)
     store = RunStore(tmp_path)
     execute(resolved, store)
     expected = seen[0]

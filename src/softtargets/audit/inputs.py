@@ -146,7 +146,7 @@ def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
             "predictions", required, "neither", "add an array or a column named labels to the files, or give data"
         )
     files = request.predictions
-    first = next(iter(given.chunks(1)), None)
+    first = next(iter(given.chunks()), None)
     if first is not None and first.soft is not None:
         remedy = "store the most probable class of each row, or give the labels of every annotator as annotators"
         raise fail("labels", "one class for each row", f"soft labels in {files[0].name}", remedy)
