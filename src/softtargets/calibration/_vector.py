@@ -76,7 +76,8 @@ class VectorScaling(Calibrator):
             kept, 1 / start.temperature, bias=self.fit_bias, tolerance=self.tolerance, max_iter=self.max_iter
         )
         return {
-            "scale": weights[0],
+            # a copy, since exported programs keep the whole storage of a part
+            "scale": weights[0].clone(),
             "bias": weights[1] - weights[1].mean(),
             "converged": converged and not unbounded,
             "left_out": len(rows) - len(kept),
