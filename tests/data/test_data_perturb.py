@@ -1,5 +1,7 @@
 """Strong perturbations of inputs: what each setting does, that rows are drawn one by one, and what is refused."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -15,7 +17,7 @@ def _changed(inputs: torch.Tensor, seed: int = 0, **settings) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", [*OF_IMAGES, "noise", "mask"])
 def test_every_setting_changes_images_and_is_drawn_from_the_generator(name) -> None:
-    value = True if name == "flip" else 30.0 if name in ("rotation", "shear") else 0.4
+    value: Any = True if name == "flip" else 30.0 if name in ("rotation", "shear") else 0.4
     found = _changed(IMAGES, **{name: value})
     assert found.shape == IMAGES.shape
     assert torch.equal(found, _changed(IMAGES, **{name: value}))

@@ -107,9 +107,8 @@ def test_images_of_a_second_folder(tmp_path: Path, png: Callable[..., bytes], se
         data = load(spec, cache=cache)
         assert data.class_names == ("cat", "dog")
         added = data.splits["train"][-3:]
-        images = data.inputs if isinstance(data.inputs, torch.Tensor) else None
-        if images is not None:
-            assert images[added].amax((1, 2, 3)).tolist() == [3, 25, 13]  # one, three, two
+        if isinstance(data.inputs, torch.Tensor):
+            assert data.inputs[added].amax((1, 2, 3)).tolist() == [3, 25, 13]  # one, three, two
         else:
             (batch,) = data.inputs.batches([added], None, None, torch.device("cpu"))
             assert batch.shape == (3, 1, 4, 4)

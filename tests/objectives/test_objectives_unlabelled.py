@@ -47,6 +47,7 @@ def test_labelled_rows_of_pseudo_labels_are_not_changed_strongly() -> None:
     objective = _started("pseudo_labels", strong={"noise": 1.0, "shift": 0.2, "cutout": 0.5})
     prepared = objective.prepare(BATCH, torch.Generator().manual_seed(0))
     assert isinstance(prepared.inputs, torch.Tensor)
+    assert isinstance(BATCH.inputs, torch.Tensor)
     same = torch.tensor([torch.equal(a, b) for a, b in zip(prepared.inputs, BATCH.inputs, strict=True)])
     assert torch.equal(same, LABELLED)
     assert prepared.teacher_logits is not None

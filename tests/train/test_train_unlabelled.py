@@ -82,16 +82,17 @@ def test_labelled_batches_need_unlabelled_rows(small_run, tmp_path) -> None:
 def test_a_ramped_average_is_the_mean_of_all_weights_until_its_decay_is_reached(small_run) -> None:
     """The authors' code: alpha = min(1 - 1 / (step + 1), alpha), for steps from 0."""
     training = small_run(training={"average_decay": 0.75, "average_ramp": True}).run.training
-    model = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.BatchNorm1d(1))
+    linear = torch.nn.Linear(1, 1, bias=False)
+    model = torch.nn.Sequential(linear, torch.nn.BatchNorm1d(1))
     average = average_of(model, training)
     assert average is not None
     expected = 0.0
     for step in range(8):
-        torch.nn.init.constant_(model[0].weight, float(step**2))
+        torch.nn.init.constant_(linear.weight, float(step**2))
         average.update_parameters(model)
         alpha = min(1 - 1 / (step + 1), 0.75)
         expected = alpha * expected + (1 - alpha) * step**2
-        assert float(average.module[0].weight.detach()) == pytest.approx(expected, rel=1e-6)
+        assert float(average.module.get_parameter("0.weight").detach()) == pytest.approx(expected, rel=1e-6)
     assert average_of(model, small_run().run.training) is None
 
 
