@@ -6,7 +6,7 @@ from typing import get_args
 
 from softtargets.report import numbers
 from softtargets.studies import labels
-from softtargets.studies.arms import ZERO
+from softtargets.studies.arms import TEACHER, ZERO
 from softtargets.studies.expand import cell
 from softtargets.studies.records import CellKey
 from softtargets.studies.schema import Axis, Noise, Output, Study
@@ -97,12 +97,19 @@ def axis_phrase(study: Study, axis: Axis, value) -> str:
 
 
 def level_note(study: Study, output: Output) -> str:
-    """Return a sentence on which quantity the level sets, for each arm if the arms differ."""
+    """Return a sentence on which quantity the level is, for each arm if the arms differ."""
     swept = {arm: study.arms[arm].sweep for arm in output.arms if study.arms[arm].sweep is not None}
     names = list(dict.fromkeys(swept.values()))
     if not names:
         return ""
     if len(names) == 1:
-        return "" if names[0] == study.level_name else f"{study.level_name} sets {names[0]}."
-    each = [f"{name} of {', '.join(arm_label(study, a) for a, s in swept.items() if s == name)}" for name in names]
-    return f"{study.level_name} sets {'; '.join(each)}."
+        return "" if names[0] == study.level_name else f"{study.level_name} is {_quantity(names[0])}."
+    each = [
+        f"{_quantity(name)} for {', '.join(arm_label(study, a) for a, s in swept.items() if s == name)}"
+        for name in names
+    ]
+    return f"{study.level_name} is {'; '.join(each)}."
+
+
+def _quantity(swept: str) -> str:
+    return "that of the teacher" if swept == TEACHER else f"the {swept.replace('_', ' ')}"
