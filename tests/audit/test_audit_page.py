@@ -1,12 +1,11 @@
 """The page of an audit and its files: numbers, pictures, escaping, determinism, and what fits on a screen."""
 
-import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 import torch
 from audit.audit_examples import HOSTILE, make, named, ranked
+from pages import Reader, words_of
 
 from softtargets.audit.page import page_files, write_page
 from softtargets.audit.results import ExamplePreview, IntervalEstimate, RankCutoff
@@ -17,39 +16,9 @@ PIXEL = bytes.fromhex(
 )
 
 
-class Reader(HTMLParser):
-    """Collects tags, attributes, texts, and the numbers in data elements."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.values: set[float] = set()
-        self.text = ""
-        self._within = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag == "data":
-            self.values.add(float(dict(attrs)["value"] or "nan"))
-        if tag in ("script", "style"):
-            self._within = tag
-
-    def handle_endtag(self, tag):
-        self._within = "" if tag == self._within else self._within
-
-    def handle_data(self, data):
-        if not self._within:
-            self.text += " " + data
-
-
 @pytest.fixture(scope="module")
 def built() -> dict[str, bytes]:
     return page_files(make())
-
-
-def words_of(html: bytes) -> str:
-    return re.sub(r"\s+", " ", Reader(html.decode()).text)
 
 
 def test_numbers_on_the_page_are_those_of_the_results(built):

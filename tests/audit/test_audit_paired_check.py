@@ -152,10 +152,15 @@ def write_table(path, rate: float) -> None:
 
 def test_an_audit_recommends_what_the_check_shows_and_says_when_there_is_none(tmp_path):
     write_table(tmp_path / "noisy.csv", 0.35)
-    data, model = str(tmp_path / "noisy.csv"), LogisticRegression(max_iter=1000)
+    data, model = str(tmp_path / "noisy.csv"), KNeighborsClassifier(7)
     results = audit_labels(data=data, options=AuditOptions(workers=1, model=model))
     assert results.check is not None
-    assert (results.recommendation.action == "drop and relabel") == results.check.helps
+    assert results.check.helps
+    assert results.recommendation.action == "drop and relabel"
+    line = audit_labels(data=data, options=AuditOptions(workers=1, model=LINE))
+    assert line.check is not None
+    assert not line.check.helps
+    assert line.recommendation.action != "drop and relabel"
     assert results.to_dict()["paired_check"]["gain"]["low"] == results.check.gain.low
     off = audit_labels(data=data, options=AuditOptions(workers=1, model=model, check=False))
     assert off.check is None

@@ -1,49 +1,18 @@
 """The page of a comparison and its files: numbers, escaping, determinism, and what fits on a screen."""
 
 import json
-import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from compare.result_examples import HOSTILE, make
+from pages import Reader, words_of
 
 from softtargets.compare.page import page_files, write_page
-
-
-class Reader(HTMLParser):
-    """Collects attributes, the text outside of scripts, and the numbers in data elements."""
-
-    def __init__(self, html: bytes):
-        super().__init__()
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.values: set[float] = set()
-        self.text = ""
-        self._within = ""
-        self.feed(html.decode())
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag == "data":
-            self.values.add(float(dict(attrs)["value"] or "nan"))
-        if tag in ("script", "style"):
-            self._within = tag
-
-    def handle_endtag(self, tag):
-        self._within = "" if tag == self._within else self._within
-
-    def handle_data(self, data):
-        if not self._within:
-            self.text += " " + data
 
 
 @pytest.fixture(scope="module")
 def built() -> dict[str, bytes]:
     return page_files(make())
-
-
-def words_of(html: bytes) -> str:
-    return re.sub(r"\s+", " ", Reader(html).text)
 
 
 def test_the_page_begins_with_the_recommendation_and_says_what_a_reader_must_know(built):
@@ -72,7 +41,7 @@ def test_the_page_begins_with_the_recommendation_and_says_what_a_reader_must_kno
 
 
 def test_numbers_on_the_page_are_those_of_the_results(built):
-    shown, results = Reader(built["index.html"]).values, make()
+    shown, results = Reader(built["index.html"].decode()).values, make()
     for method in results.methods:
         assert set(method.values.values()) <= shown
         assert method.cost in shown
@@ -104,14 +73,14 @@ def test_files_hold_the_specification_and_all_numbers(built):
 
 def test_names_of_the_user_are_text_and_never_markup():
     html = page_files(make(hostile=True))["index.html"]
-    reader = Reader(html)
+    reader = Reader(html.decode())
     assert not [one for one in reader.attributes if one[1].startswith("on")]
     assert HOSTILE in reader.text
     assert b"<img src=x onerror" not in html
 
 
 def test_nothing_on_the_page_leads_to_a_request(built):
-    for tag, name, value in Reader(built["index.html"]).attributes:
+    for tag, name, value in Reader(built["index.html"].decode()).attributes:
         if name in ("src", "href", "srcset", "poster", "action") and not str(value).startswith("#"):
             assert str(value).startswith("data:"), (tag, name, value)
 

@@ -5,42 +5,16 @@ import io
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 from evaluate.evaluation_examples import HOSTILE, make, with_metrics
+from pages import Reader, words_of
 
 from softtargets.evaluate import page as evaluation
 from softtargets.evaluate.catalog import METRICS
 from softtargets.evaluate.page import ChartFigure
 from softtargets.evaluate.results import ClassEvaluation, EvaluationResults, Finding
 from softtargets.evaluate.values import IntervalEnds, MetricValue
-
-
-class Reader(HTMLParser):
-    """Collects attributes, texts, and the numbers in data elements."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.values: set[float] = set()
-        self.text = ""
-        self._within = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag == "data":
-            self.values.add(float(dict(attrs)["value"] or "nan"))
-        if tag in ("script", "style"):
-            self._within = tag
-
-    def handle_endtag(self, tag):
-        self._within = "" if tag == self._within else self._within
-
-    def handle_data(self, data):
-        if not self._within:
-            self.text += " " + data
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +37,6 @@ def undrawn(monkeypatch):
 
 def page_of(results: EvaluationResults) -> str:
     return evaluation.build(results)["index.html"].decode()
-
-
-def words_of(html: str) -> str:
-    return re.sub(r"\s+", " ", Reader(html).text)
 
 
 def test_numbers_on_the_page_are_those_of_the_results(results, built):

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from softtargets.audit.advice import SURE
 from softtargets.audit.figures import draw_cutoffs, heat_map
 from softtargets.audit.files import (
     annotators_csv,
@@ -67,6 +68,7 @@ def _page(results: AuditResults) -> str:
         "results": results,
         "tone": _tone(results),
         "principles": PRINCIPLES,
+        "sure": SURE,
         "interval_words": f"{100 * results.noise.confidence:g} % interval",
         "heat": heat_map(results),
         "share_of": lambda pair: _share_of(results, pair),
