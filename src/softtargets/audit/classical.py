@@ -87,8 +87,8 @@ def cross_validate_classical(
     """Fit every candidate on all folds but one, predict the rows of that fold, and keep the best candidate.
 
     The best candidate has the smallest mean negative log-likelihood of the audited labels. The mean of the predictions
-    of all candidates is one candidate more. Folds are random and not
-    stratified, since a stratified division would depend on the labels.
+    of all candidates is one candidate more. Folds are random and not stratified, since a stratified division would
+    depend on the labels.
 
     Args:
         examples: (N, ...) array, as scikit-learn takes it.
