@@ -98,7 +98,7 @@ def axis_phrase(study: Study, axis: Axis, value) -> str:
 
 def level_note(study: Study, output: Output) -> str:
     """Return a sentence on which quantity the level is, for each arm if the arms differ."""
-    swept = {arm: study.arms[arm].sweep for arm in output.arms if study.arms[arm].sweep is not None}
+    swept = {arm: sweep for arm in output.arms if (sweep := study.arms[arm].sweep) is not None}
     names = list(dict.fromkeys(swept.values()))
     if not names:
         return ""
