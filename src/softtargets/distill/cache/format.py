@@ -104,15 +104,18 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: if another process holds the lock.
     """
-    import fcntl  # POSIX only: on other systems caches can be read but not written
+    from filelock import FileLock, Timeout  # torch requires it
 
-    with (folder / LOCK).open("wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            remedy = "wait for it, or write to another folder"
-            raise fail(str(folder), "a folder that no other process writes to", "one that is locked", remedy) from None
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        remedy = "wait for it, or write to another folder"
+        raise fail(str(folder), "a folder that no other process writes to", "one that is locked", remedy) from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def json_bytes(content: Any) -> bytes:
