@@ -82,6 +82,7 @@ bench: install
 	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
 	$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		'cleanlab==2.9.0' 'lightning==2.6.6' safetensors
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt netcal
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.where
 	$(BIN)/python -m benchmarks.calibration

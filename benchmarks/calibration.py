@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +61,7 @@ def simulate(examples: int, num_classes: int, *, spread: float = 2.0) -> tuple[T
 
 
 def ece(examples: int, rounds: int) -> Section:
-    """Measure ECE of probabilities in chunks of a million rows."""
-    import netcal.metrics
+    """Measure ECE of probabilities in chunks of a million rows; with netcal where it is installed (`make bench`)."""
     from torchmetrics.classification import MulticlassCalibrationError
 
     logits, labels = simulate(examples, 10)
@@ -86,6 +86,8 @@ def ece(examples: int, rounds: int) -> Section:
         kept[name] = sum(array.nbytes for state in states for array in state)  # pyright: ignore[reportGeneralTypeIssues]
 
     def netcals() -> None:
+        import netcal.metrics  # pyright: ignore[reportMissingImports]
+
         found = netcal.metrics.ECE(BINS).measure(probs.numpy(), labels.numpy())
         values["netcal"] = float(found)  # pyright: ignore[reportArgumentType]
 
@@ -93,7 +95,7 @@ def ece(examples: int, rounds: int) -> Section:
         "softtargets": ours,
         "torchmetrics": lambda: theirs("torchmetrics", True),
         "torchmetrics, without validation": lambda: theirs("torchmetrics, without validation", False),
-        "netcal": netcals,
+        **({"netcal": netcals} if find_spec("netcal") else {}),
         "row maxima only": lambda: [chunk.max(1) for chunk, _ in pairs],
     }
     places = race(contenders, rounds=rounds, fewer={"netcal": min(3, rounds)}, seconds=110)
@@ -116,7 +118,8 @@ def ece(examples: int, rounds: int) -> Section:
     measured = [
         _against("ece-torchmetrics", f"{examples:,} × 10, {name}", places[name]) for name in places if "torchm" in name
     ]
-    measured.append(_against("ece-netcal", f"{examples:,} × 10", places["netcal"]))
+    if "netcal" in places:
+        measured.append(_against("ece-netcal", f"{examples:,} × 10", places["netcal"]))
     return Section("Calibration error", lines, measured)
 
 
