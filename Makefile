@@ -13,13 +13,14 @@ TWINS := $(addprefix tests/,losses metrics nn distill noise calibration test_law
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -g -O1
 SANITIZED := $(addprefix tests/,native losses/test_losses_cross_entropy.py losses/test_losses_linear.py noise metrics)
 
-.PHONY: help install native demo test sanitize check format docs bench
+.PHONY: help install native demo test coverage sanitize check format docs bench
 
 help:
 	@echo "make install  create .venv with all dependencies"
 	@echo "make native   compile the C kernels again after their sources changed"
 	@echo "make demo     run the study lukasik2020 on scikit-learn's digits and print the path of its page"
 	@echo "make test     run all tests"
+	@echo "make coverage run all tests and print the lines of the package that they do not reach"
 	@echo "make sanitize run the kernels with checks of memory and undefined behaviour (GCC on Linux)"
 	@echo "make check    run everything that CI runs: format, lint, types, tests"
 	@echo "make format   format the code and fix lint errors"
@@ -46,6 +47,14 @@ test: export MKL_NUM_THREADS = 1
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 	SOFTTARGETS_NATIVE=0 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -q $(TWINS)
+
+# Both ways of computing are run, so lines of the twins and of the calls of kernels count.
+coverage: export OMP_NUM_THREADS = 1
+coverage: export MKL_NUM_THREADS = 1
+coverage: install
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -q --cov=softtargets --cov-report=
+	SOFTTARGETS_NATIVE=0 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -q \
+		--cov=softtargets --cov-append --cov-report=term:skip-covered $(TWINS)
 
 # A copy of the package is compiled and tested: a library with sanitizers ends a process that did not start with them.
 # The sanitizers must be loaded first, and libstdc++ with them, whose exceptions they follow. They print to the standard

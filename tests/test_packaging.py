@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from softtargets._native import build
 from softtargets._native.build import compiler
@@ -89,6 +91,13 @@ def test_the_wheel_holds_every_file_of_the_package(pure_wheel) -> None:
     assert "softtargets/py.typed" in names
     assert not any(name.endswith((".c", ".h", ".so")) for name in names)
     assert pure_wheel.name.endswith("-py3-none-any.whl")
+
+
+@pytest.mark.parametrize("kind", ["wheel", "pure_wheel"])
+def test_check_wheel_contents_finds_nothing(kind, request) -> None:
+    command = [sys.executable, "-m", "check_wheel_contents", request.getfixturevalue(kind)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @needs_compiler
@@ -196,3 +205,9 @@ def test_the_library_works_with_torch_alone() -> None:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "0.25"
+
+
+def test_the_citation_has_the_version_of_the_package() -> None:
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == package
