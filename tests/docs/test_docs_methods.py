@@ -13,7 +13,11 @@ from cards import CARDS, GROUPS, TOPICS, Method
 from docstrings import HEADINGS, paragraphs, parse, section
 
 import softtargets
+from softtargets.data import DataSpec
+from softtargets.models import MODELS
 from softtargets.objectives import OBJECTIVES
+from softtargets.runs.optimization import OptimizerSpec
+from softtargets.runs.training import TrainingSpec
 
 METHODS = generate.methods()
 
@@ -99,6 +103,22 @@ def test_the_page_of_objectives_has_every_field() -> None:
     ):
         assert row in sections[name]
     assert page.count("path or tables") == 1, "a field of another type is described too"
+
+
+def test_the_page_of_specifications_has_every_table_and_field() -> None:
+    page = generate.pages()["specification.md"]
+    sections = dict(re.findall(r"^## (`\[[^\n]+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    tables: dict[str, Any] = {
+        "`[data]`": DataSpec,
+        "`[training]`": TrainingSpec,
+        "`[optimizer]`": OptimizerSpec,
+        **{f'`[model]` with `name = "{name}"`': kind for name, kind in MODELS.items()},
+    }
+    for title, kind in tables.items():
+        fields = re.findall(r"^\| `(\w+)` \|", sections[title], re.MULTILINE)
+        assert fields == [field for field in kind.model_fields if "with" not in title or field != "name"], title
+    assert "| `batch_size` | whole number above 0 and at most 2^20 | `128` |" in sections["`[training]`"]
+    assert re.search(r"^\| `teachers` \| list of run specifications \| none \|$", page, re.MULTILINE)
 
 
 def test_the_page_of_a_class_describes_its_methods() -> None:
