@@ -13,7 +13,7 @@ TWINS := $(addprefix tests/,losses metrics nn distill noise calibration test_law
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -g -O1
 SANITIZED := $(addprefix tests/,native losses/test_losses_cross_entropy.py losses/test_losses_linear.py noise metrics)
 
-.PHONY: help install native demo test coverage sanitize check format docs bench
+.PHONY: help install native demo test coverage sanitize check format docs docs-serve bench
 
 help:
 	@echo "make install  create .venv with all dependencies"
@@ -24,7 +24,8 @@ help:
 	@echo "make sanitize run the kernels with checks of memory and undefined behaviour (GCC on Linux)"
 	@echo "make check    run everything that CI runs: format, lint, types, tests"
 	@echo "make format   format the code and fix lint errors"
-	@echo "make docs     regenerate docs/methods and the README's coverage table"
+	@echo "make docs     regenerate docs/methods and the README's coverage table, and build the site in build/site"
+	@echo "make docs-serve show the site on 127.0.0.1:8000 while its pages change"
 	@echo "make bench    measure time and memory against other libraries (about 25 minutes on an idle machine)"
 
 install: $(STAMP)
@@ -84,8 +85,14 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
 docs: install
 	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --quiet
+	@echo "build/site/index.html"
+
+docs-serve: install
+	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8000
 
 bench: install
 	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers

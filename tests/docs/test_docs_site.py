@@ -1,0 +1,138 @@
+"""The site: its pages exist, the code on its first pages runs, and the library names in its tables exist."""
+
+import functools
+import http.server
+import os
+import re
+import subprocess
+import sys
+import threading
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from softtargets import calibration, distill, losses, metrics, nn, noise, targets
+from softtargets.runs.spec import RunSpec
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+STARTS = sorted(DOCS.glob("start/*.md"))
+ROOMS: dict[str, Any] = {
+    "calibration": calibration,
+    "distill": distill,
+    "losses": losses,
+    "metrics": metrics,
+    "nn": nn,
+    "noise": noise,
+    "targets": targets,
+}
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("path", [DOCS / "index.md", *STARTS, DOCS / "integrations.md"], ids=lambda path: path.stem)
+def test_the_code_of_a_page_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if path.stem == "integrations":
+        for library in ("transformers", "torchmetrics", "skorch"):
+            pytest.importorskip(library)
+    monkeypatch.chdir(tmp_path)
+    assert blocks(path, "python")
+    made: dict[str, Any] = {}
+    for block in blocks(path, "python"):
+        exec(compile(block, path.name, "exec"), made)
+
+
+def test_specifications_of_the_first_pages_are_valid() -> None:
+    found = [block for path in STARTS for block in blocks(path, "toml")]
+    assert found
+    for block in found:
+        RunSpec.model_validate(tomllib.loads(block))
+
+
+@pytest.mark.parametrize("page", ["coming-from.md", "integrations.md"])
+def test_the_names_of_a_page_exist(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    cells = "\n".join(line.split(" | ")[1] for line in text.splitlines() if line.startswith("| ")) or text
+    names = re.findall(rf"(?<!torch\.)\b({'|'.join(ROOMS)})\.(\w+)", cells)
+    assert names
+    missing = [f"{room}.{name}" for room, name in names if not hasattr(ROOMS[room], name)]
+    assert not missing
+
+
+NAMES = [
+    "label smoothing",
+    "find_label_issues",
+    "TemperatureScaling",
+    "kd_loss",
+    "audit_labels",
+    "labelled_per_class",
+    "mutual_information",
+    "smooth_ece",
+    "compare_methods",
+    "mixup",
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make docs` does: a warning is an error."""
+    pytest.importorskip("mkdocs")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    around = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=DOCS.parent, env=around, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_the_site_has_a_page_for_every_package_study_and_method(site: Path) -> None:
+    pages = {path.parent.relative_to(site).as_posix() for path in site.rglob("index.html")}
+    packages = {f"reference/{room}" for room in [*ROOMS, "audit", "compare", "evaluate", "train", "studies", "export"]}
+    records = {f"results/{path.parent.name}" for path in DOCS.parent.glob("records/*/README.md")}
+    methods = {f"methods/{path.stem}" for path in DOCS.glob("methods/*.md") if path.stem != "README"}
+    assert packages | records | methods <= pages
+    html = (site / "reference/targets/index.html").read_text(encoding="utf-8")
+    assert 'id="softtargets.targets._smooth.smooth"' in html
+
+
+def test_links_of_the_site_lead_somewhere(site: Path) -> None:
+    broken = []
+    for page in site.rglob("index.html"):
+        for link in re.findall(r'href="([^"#?]+)', page.read_text(encoding="utf-8")):
+            if "://" in link or link.startswith(("mailto:", "/")):
+                continue
+            target = (page.parent / link).resolve()
+            if not (target.is_file() or (target / "index.html").is_file()):
+                broken.append(f"{page.relative_to(site)}: {link}")
+    assert not broken
+
+
+def test_a_search_finds_names(site: Path, chromium: Any) -> None:
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(site)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        page = chromium.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"http://127.0.0.1:{server.server_port}/", timeout=120_000)
+        for name in NAMES:
+            box = page.locator("input.md-search__input")
+            box.fill(name)
+            box.dispatch_event("keyup")
+            results = page.locator(".md-search-result__item", has_text=re.compile(re.escape(name), re.IGNORECASE))
+            results.first.wait_for(state="attached", timeout=240_000)
+        page.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked), "nothing from another server"
