@@ -113,7 +113,7 @@ def test_links_of_the_site_lead_somewhere(site: Path) -> None:
 
 def test_a_search_finds_names(site: Path, chromium: Any) -> None:
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(site)))
