@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from softtargets import calibration, distill, losses, metrics, nn, noise, targets
 from softtargets.runs.spec import RunSpec
@@ -33,24 +34,89 @@ def blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-@pytest.mark.parametrize("path", [DOCS / "index.md", *STARTS, DOCS / "integrations.md"], ids=lambda path: path.stem)
-def test_the_code_of_a_page_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if path.stem == "integrations":
-        for library in ("transformers", "torchmetrics", "skorch"):
-            pytest.importorskip(library)
-    monkeypatch.chdir(tmp_path)
-    assert blocks(path, "python")
+def run(name: str) -> dict[str, Any]:
+    """Run the Python blocks of a page one after the other and return their names."""
+    path = DOCS / f"{name}.md"
     made: dict[str, Any] = {}
     for block in blocks(path, "python"):
         exec(compile(block, path.name, "exec"), made)
+    return made
 
 
-def test_specifications_of_the_first_pages_are_valid() -> None:
-    found = [block for path in STARTS for block in blocks(path, "toml")]
-    assert found
+def test_first_page() -> None:
+    made = run("index")
+    assert made["loss"].shape == (8,)
+    assert 0 <= float(made["error"]) <= 1
+
+
+def test_training() -> None:
+    made = run("start/training")
+    assert all(loss.shape == (8,) for loss in made["per_example"].values())
+    assert float(made["smoothing"]) == pytest.approx(0.1 * 10 / 9)
+    assert made["logits"].grad is not None
+
+
+def test_noisy_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    made = run("start/noisy-labels")
+    assert made["found"].low < 0.2 < made["found"].high
+    assert re.search(r"^\d+% to \d+% of the labels are wrong; \d+ suspects$", capsys.readouterr().out, re.MULTILINE)
+    assert (made["transition"].to_dense().diagonal() > 0.5).all()
+    assert made["corrected"].shape == made["robust"].shape == ()
+    assert repr(made["issues"])
+
+
+def test_calibration() -> None:
+    made = run("start/calibration")
+    logits, labels = made["logits"], made["labels"]
+    assert made["scaling"].converged
+    assert 1.5 < float(made["scaling"].temperature) < 2.5
+    before, after = (metrics.ece(logits=z[1000:], labels=labels[1000:]) for z in (logits, made["scaling"](logits)))
+    assert after < before
+    assert torch.equal(made["gathered"].compute(), metrics.ece(logits=logits, labels=labels))
+
+
+def test_distillation() -> None:
+    made = run("start/distillation")
+    assert made["loss"].shape == ()
+    assert made["student_logits"].grad is not None
+    # these logits are independent of the labels: nine tenths of the mass is on wrong classes, which is smoothing 1
+    assert 0.9 < made["gamma"] < 1.1
+    assert 0 < made["stability"] < 1
+    assert losses.cross_entropy(made["teacher_logits"][[5, 7]], made["targets"]).shape == (2,)
+
+
+def test_researchers(capsys: pytest.CaptureFixture[str]) -> None:
+    run("start/researchers")
+    assert "lukasik2020" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_integrations() -> None:
+    for library in ("transformers", "torchmetrics", "skorch"):
+        pytest.importorskip(library)
+    made = run("integrations")
+    assert made["probs"].shape == (150, 3)
+    assert made["net"].predict_proba(made["X"][:2].astype("float32")).shape == (2, 3)
+    assert made["value"].shape == ()
+
+
+def test_the_commands_in_python() -> None:
+    made = run("command-line")
+    found = made["audit"].noise.rate
+    assert found.low < 0.2 < found.high
+    assert made["evaluation"].main.metric("accuracy").value > 0.9
+
+
+def test_every_block_of_the_first_pages_is_run() -> None:
+    tested = {"training", "noisy-labels", "calibration", "distillation", "researchers"}
+    assert {path.stem for path in STARTS} == tested
+
+
+def test_specifications_of_the_pages_are_valid() -> None:
+    found = [block for path in [*STARTS, DOCS / "command-line.md"] for block in blocks(path, "toml")]
+    assert len(found) == 3
     for block in found:
-        RunSpec.model_validate(tomllib.loads(block))
+        RunSpec.parse(tomllib.loads(block))
 
 
 @pytest.mark.parametrize("page", ["coming-from.md", "integrations.md"])
