@@ -16,6 +16,7 @@ import torch
 
 from softtargets import calibration, distill, losses, metrics, nn, noise, targets
 from softtargets.runs.spec import RunSpec
+from softtargets.train.executors import EXECUTORS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 STARTS = sorted(DOCS.glob("start/*.md"))
@@ -105,6 +106,15 @@ def test_the_commands_in_python() -> None:
     found = made["audit"].noise.rate
     assert found.low < 0.2 < found.high
     assert made["evaluation"].main.metric("accuracy").value > 0.9
+
+
+def test_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = run("clusters")["outcome"]
+    assert outcome.failed == 0
+    assert outcome.trained > 0
+    text = (DOCS / "clusters.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(EXECUTORS)
 
 
 def test_every_block_of_the_first_pages_is_run() -> None:

@@ -1,6 +1,7 @@
 """The commands: arguments in, messages out."""
 
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import wraps
 from inspect import Signature, signature
@@ -98,6 +99,24 @@ def _study_options(
     return {**named, "data": data, "label": label, "places": places, "runs": runs}
 
 
+def _executor(name: str | None, settings: Sequence[str]) -> dict[str, Any] | None:
+    """Return an executor's table; a value is read as TOML, or as text if it is not TOML."""
+    if name is None:
+        if settings:
+            raise fail("--executor-option", "given with --executor", f"'{settings[0]}' alone", "add --executor NAME")
+        return None
+    table: dict[str, Any] = {"name": name}
+    for text in settings:
+        key, sign, value = text.partition("=")
+        if not (key and sign and value):
+            raise fail("--executor-option", "KEY=VALUE", f"'{text}'", "give a setting, '=' and its value")
+        try:
+            table[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            table[key] = value
+    return table
+
+
 def _of_study(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the parameters of :func:`_study_options`; it receives their dictionary as first argument."""
     shared, (_, *own) = signature(_study_options).parameters, signature(command).parameters.values()
@@ -158,15 +177,26 @@ def run(
     options: dict[str, Any],
     reports: ReportsOption = Path("reports"),
     workers: WorkersOption = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Train on a cluster: joblib, dask or submitit (default: processes of this machine)."
+        ),
+    ] = None,
+    executor_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Setting of --executor, such as minutes=120; can be repeated."),
+    ] = None,
 ) -> int:
     """Run a study: train missing runs and write its page. Resumes interrupted runs."""
     with without_collections():
         from softtargets.cli.progress import shown_progress
         from softtargets.studies import run_study
 
+    where = _executor(executor, executor_option or [])
     write(f"{options['study']}, {options['scale']} scale: loading the study and its data")
     with shown_progress() as on_progress:
-        outcome = run_study(**options, reports=reports, workers=workers, on_progress=on_progress)
+        outcome = run_study(**options, reports=reports, workers=workers, executor=where, on_progress=on_progress)
     return _conclude(outcome)
 
 

@@ -19,6 +19,7 @@ from softtargets.studies.records import CellRecord
 from softtargets.studies.request import StudyOptions, StudyRequest
 from softtargets.studies.results import StudyResults
 from softtargets.train.execute import CHECKPOINT_SECONDS
+from softtargets.train.executors import ExecutorSpec, executor_of
 from softtargets.train.progress import Progress
 from softtargets.train.schedule import train_all
 
@@ -61,6 +62,7 @@ def run_study(
     output: str | None = None,
     *,
     workers: int | None = None,
+    executor: str | Mapping[str, Any] | None = None,
     on_progress: Callable[[Progress], None] = lambda state: None,
     **options: Unpack[StudyOptions],
 ) -> StudyOutcome:
@@ -70,6 +72,8 @@ def run_study(
         study: name of a shipped study, or a folder with a ``study.toml``. A ``study.py`` in that folder is executed.
         output: one table or figure, or a setting; None: all outputs that are not part of a setting.
         workers: number of worker processes; None: number of cores divided by the threads of a run.
+        executor: where runs are trained: "joblib", "dask" or "submitit", or a table with this `name` and settings, such
+            as ``{"name": "dask", "address": "tcp://10.0.0.1:8786"}``. None: in processes of this machine.
         on_progress: called about twice a second during training, from another thread.
         **options: scale, seeds, data, label, places, runs and reports; see
             :class:`softtargets.studies.request.StudyRequest`.
@@ -81,7 +85,8 @@ def run_study(
         InputError: an invalid argument, study or data set; raised before any training.
         OSError: the page cannot be written; finished runs are kept.
     """
-    return run(StudyRequest.of(study, output, options), workers=workers, on_progress=on_progress)
+    found = None if executor is None else executor_of(executor)
+    return run(StudyRequest.of(study, output, options), workers=workers, executor=found, on_progress=on_progress)
 
 
 def report_study(study: str | Path, output: str | None = None, **options: Unpack[StudyOptions]) -> StudyOutcome:
@@ -106,6 +111,7 @@ def run(
     request: StudyRequest,
     *,
     workers: int | None = None,
+    executor: ExecutorSpec | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Callable[[Progress], None] = lambda state: None,
 ) -> StudyOutcome:
@@ -114,15 +120,15 @@ def run(
     Args:
         request: the validated arguments.
         workers: number of worker processes.
+        executor: where runs are trained.
         checkpoint_seconds: shortest time between the checkpoints of a run; it changes no result.
         on_progress: called during training.
     """
     started = time.monotonic()
     store = RunStore(request.runs)
     plan = make_plan(request, store)
-    outcomes = train_all(
-        plan.resolved, store, workers=workers, checkpoint_seconds=checkpoint_seconds, on_progress=on_progress
-    )
+    settings: dict[str, Any] = {"workers": workers, "executor": executor, "checkpoint_seconds": checkpoint_seconds}
+    outcomes = train_all(plan.resolved, store, **settings, on_progress=on_progress)
     count = Counter(outcome.status for outcome in outcomes)
     seconds = time.monotonic() - started
     unrecorded = {outcome.identity: outcome.message for outcome in outcomes if outcome.status == "failed"}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from joblib.externals.loky import ProcessPoolExecutor
 
@@ -16,6 +17,7 @@ from softtargets.runs.machine import available_cores
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import CHECKPOINT_SECONDS, Outcome, execute, validate_setup
+from softtargets.train.executors import ExecutorSpec
 from softtargets.train.graph import RunGraph
 from softtargets.train.length import length_of
 from softtargets.train.progress import Progress, Tracker
@@ -26,6 +28,7 @@ def train_all(
     store: RunStore,
     *,
     workers: int | None = None,
+    executor: ExecutorSpec | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Callable[[Progress], None] = lambda state: None,
 ) -> list[Outcome]:
@@ -38,6 +41,8 @@ def train_all(
         resolved: the runs.
         store: the run store.
         workers: number of worker processes (default: as many as the cores allow).
+        executor: where runs are trained, which decides on the number of workers; None: in processes of this machine,
+            this one included.
         checkpoint_seconds: minimum time between a run's checkpoints; it does not change results.
         on_progress: called about twice a second, from a separate thread.
 
@@ -49,6 +54,8 @@ def train_all(
     """
     if workers is not None and (type(workers) is not int or workers < 1):
         raise fail("workers", "a whole number of at least 1", repr(workers), "leave it out for one per core")
+    if workers is not None and executor is not None:
+        raise fail("workers", "left out with executor", workers, "give it as a setting of the executor")
     graph = RunGraph.build(resolved, store)
     missing = graph.missing
     outcomes = [Outcome(identity, "present") for identity in graph.present]
@@ -56,7 +63,7 @@ def train_all(
         return outcomes
     validate_setup(missing, store)
     tracker = Tracker(store, {run.identity: _steps(run, store) for run in missing}, present=len(outcomes))
-    settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
+    settings = {"workers": workers, "executor": executor, "checkpoint_seconds": checkpoint_seconds}
     with _reported(tracker, on_progress):
         for wave in graph.waves:
             outcomes += _train_wave(wave, store, tracker, **settings)
@@ -68,9 +75,7 @@ def _steps(run: ResolvedRun, store: RunStore) -> int:
     return length_of(run.run, dataset).steps
 
 
-def _train_wave(
-    wave: Sequence[ResolvedRun], store: RunStore, tracker: Tracker, *, workers: int | None, checkpoint_seconds: float
-) -> list[Outcome]:
+def _train_wave(wave: Sequence[ResolvedRun], store: RunStore, tracker: Tracker, **settings: Any) -> list[Outcome]:
     """Train runs that do not depend on each other, and wait at the end for those that another command is training."""
     by_identity = {run.identity: run for run in wave}
     outcomes: list[Outcome] = []
@@ -83,7 +88,6 @@ def _train_wave(
             tracker.done(outcome)
             outcomes.append(outcome)
 
-    settings = {"workers": workers, "checkpoint_seconds": checkpoint_seconds}
     _train_each(wave, store, ended, wait=False, **settings)
     _train_each(tuple(busy), store, ended, wait=True, **settings)
     return outcomes
@@ -96,14 +100,18 @@ def _train_each(
     *,
     wait: bool,
     workers: int | None,
+    executor: ExecutorSpec | None,
     checkpoint_seconds: float,
 ) -> None:
     """Train runs, several at a time; `ended` gets each outcome at once, from any thread."""
     if not runs:
         return
+    train = partial(execute, store=store, wait=wait, checkpoint_seconds=checkpoint_seconds)
+    if executor is not None:
+        executor.train_each(runs, train, store.folder, ended)
+        return
     threads = max(run.run.training.cores for run in runs)
     count = min(len(runs), workers if workers is not None else max(1, available_cores() // threads))
-    train = partial(execute, store=store, wait=wait, checkpoint_seconds=checkpoint_seconds)
     waiting = deque(runs)
     if count == 1:
         _train_here(waiting, train, ended)
