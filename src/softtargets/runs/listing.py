@@ -15,6 +15,7 @@ from softtargets._errors import fail, nearest, shortened, unknown
 from softtargets._spec import NamedSpec
 from softtargets._storage import open_regular, parse_json, read_regular
 from softtargets.metrics import accuracy
+from softtargets.runs.index import Files, RunIndex
 from softtargets.runs.loggers import LOGGERS
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import DAMAGE, HISTORY, HISTORY_BYTES, PREDICTIONS, SPEC, RunStore
@@ -110,7 +111,9 @@ def list_runs(
     objective: str = "",
     verify: bool = False,
 ) -> RunListing:
-    """List what a run store holds. Nothing is changed, and a damaged record is an entry, never an error.
+    """List what a run store holds. No run is changed, and a damaged record is an entry, never an error.
+
+    Runs whose files are as they were at the last listing are not read again: see :mod:`softtargets.runs.index`.
 
     Args:
         runs: folder of the run store.
@@ -172,13 +175,32 @@ def _entries(store: RunStore, verify: bool) -> Iterator[RunEntry]:
             path = store.folder / name
             known = _IDENTITY.fullmatch(match[1])
             yield _entry(known[1] if known else name, "damaged", path, reason="set aside because it was damaged")
-    for identity, parts in runs.items():
-        if "" in parts:
-            yield _finished(store, identity, verify)
-        elif ".failed.json" in parts:
-            yield _failed(store, identity)
-        else:
-            yield _entry(identity, "partial", store.partial(identity))
+    with RunIndex(store.folder) as index:
+        for identity, parts in runs.items():
+            files = None if verify else Files.of(*(store.folder / f"{identity}{part}" for part in sorted(parts)))
+            known = None if files is None else index.get(identity, files)
+            if known is not None:
+                yield _kept(identity, store.folder, known)
+                continue
+            entry = _read(store, identity, parts, verify)
+            yield entry
+            if files is not None:
+                index.put(identity, files, _to_keep(entry))
+
+
+def _read(store: RunStore, identity: str, parts: set[str], verify: bool) -> RunEntry:
+    if "" in parts:
+        return _finished(store, identity, verify)
+    return _failed(store, identity) if ".failed.json" in parts else _entry(identity, "partial", store.partial(identity))
+
+
+def _to_keep(entry: RunEntry) -> dict[str, Any]:
+    return {**vars(entry), "path": entry.path.name, "modified": entry.modified.timestamp()}
+
+
+def _kept(identity: str, folder: Path, fields: dict[str, Any]) -> RunEntry:
+    modified = datetime.fromtimestamp(fields["modified"], UTC)
+    return RunEntry(**{**fields, "identity": identity, "path": folder / fields["path"], "modified": modified})
 
 
 def _finished(store: RunStore, identity: str, verify: bool) -> RunEntry:
