@@ -2,10 +2,12 @@
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -94,11 +96,19 @@ class RunListing:
 
     def short(self, identity: str) -> str:
         """Return the first digits of an identity, at least 8, that tell the runs of this listing apart."""
-        digits = _FEWEST_DIGITS
-        others = {entry.identity for entry in self.runs} - {identity}
-        while digits < len(identity) and any(other.startswith(identity[:digits]) for other in others):
-            digits += 1
-        return identity[:digits]
+        place = bisect_left(self._identities, identity)
+        neighbours = self._identities[max(0, place - 1) : place + 2]  # one of these shares the most digits
+        digits = max((_alike(identity, other) + 1 for other in neighbours if other != identity), default=0)
+        return identity[: max(_FEWEST_DIGITS, digits)]
+
+    @cached_property
+    def _identities(self) -> list[str]:
+        return sorted({entry.identity for entry in self.runs})
+
+
+def _alike(one: str, other: str) -> int:
+    """Return how many characters two texts begin with in common."""
+    return next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
 
 
 def list_runs(
