@@ -1,9 +1,7 @@
 """A specification of every objective, and a context and batches of a small made-up data set for all of them."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -68,14 +66,12 @@ def step(trained: Objective, seed: int, labelled: torch.Tensor | None = None) ->
     return found.detach()
 
 
-def specification(name: str, folder: Path, class_names: Sequence[str], labels: Sequence[int]) -> dict[str, Any]:
+def specification(name: str, class_names: Sequence[str]) -> dict[str, Any]:
     """Return the specification of an objective with a value for every field that has no default.
 
     Args:
         name: of the objective.
-        folder: where files of the objective are written.
         class_names: of the data set.
-        labels: of the data set's own training part.
     """
     size = len(class_names)
     half = size // 2
@@ -91,16 +87,7 @@ def specification(name: str, folder: Path, class_names: Sequence[str], labels: S
         "distillation": {"source": "average", "weight": 0.3},
         "pseudo_labels": {"source": "average", "threshold": 0.0},
     }
-    needed = {**tables, **others}.get(name, {})
-    if name == "votes":
-        path = folder / "votes.csv"
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(class_names)
-            # three votes for the label and one for the next class
-            writer.writerows([3 * (label == k) + ((label + 1) % size == k) for k in range(size)] for label in labels)
-        needed = {"file": str(path)}
-    return {"name": name, **needed}
+    return {"name": name, **tables.get(name, {}), **others.get(name, {})}
 
 
 def numbers(batch: Batch) -> Tensor:

@@ -14,7 +14,7 @@ from softtargets import noise
 from softtargets._errors import InputError
 from softtargets.audit import AuditOptions, audit_labels
 from softtargets.audit.annotators import audit_annotators, read_annotators
-from softtargets.objectives.files import read_votes
+from softtargets.data import DataSpec, load
 
 NAMES = ("cat", "dog", "eel")
 N = 900
@@ -91,8 +91,11 @@ def test_the_section_of_the_page_and_its_files(file: Path, tmp_path: Path) -> No
     assert len(rows) == 9
     assert all(sum(map(float, row[-3:])) == pytest.approx(1) for row in rows)
     # the consensus is a file of soft labels that training reads
-    soft = read_votes("objective.file", str(tmp_path / "page" / "consensus.parquet"), None, NAMES)
-    assert torch.equal(soft, audited.consensus)
+    table = tmp_path / "data.csv"
+    table.write_text("x,label\n" + "".join(f"{row},{NAMES[label]}\n" for row, label in enumerate(TRUE.tolist())))
+    read = load(DataSpec(name=str(table), votes_file=str(tmp_path / "page" / "consensus.parquet"))).votes
+    assert read is not None
+    assert torch.equal(read, audited.consensus.float())
     without = audit_labels(GIVEN["ann"], probs, output=tmp_path / "plain")
     assert without.annotators is None
     assert 'id="annotators"' not in (tmp_path / "plain" / "index.html").read_text()

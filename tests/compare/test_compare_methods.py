@@ -9,6 +9,7 @@ from softtargets.runs.spec import RunSpec
 IMAGES = DataFacts(images=True, tokens=False)
 TABLE = DataFacts(images=False, tokens=False)
 TOKENS = DataFacts(images=False, tokens=True)
+VOTES = DataFacts(images=False, tokens=False, votes=True)
 
 
 def test_the_methods_of_the_comparison_are_registered():
@@ -28,6 +29,8 @@ def test_the_methods_of_the_comparison_are_registered():
         "early_learning",
         "forward",
         "ensemble",
+        "majority",
+        "pseudo_counts",
     }
 
 
@@ -50,6 +53,16 @@ def test_data_rule_methods_out():
     assert "cutmix" not in methods
     assert reasons == {"cutmix": "CutMix needs images"}
     assert set(chosen_methods(None, TOKENS)[1]) == {"mixup", "cutmix"}
+
+
+def test_votes_rule_methods_of_classes_out_and_bring_methods_of_their_own():
+    methods, reasons = chosen_methods(None, VOTES)
+    assert {"majority", "pseudo_counts", "label_smoothing", "mixup"} < set(methods)
+    assert set(reasons) == {"cutmix", "early_learning", "forward"}
+    assert reasons["early_learning"] == "ELR 3 needs one class for each row, and the labels are votes"
+    assert not {"majority", "pseudo_counts"} & {*chosen_methods(None, TABLE)[0], *chosen_methods(None, TABLE)[1]}
+    with pytest.raises(InputError, match="the data allow: pseudo-count needs labels that are votes; got 'pseudo_count"):
+        chosen_methods(("pseudo_counts",), TABLE)
 
 
 def test_methods_that_the_user_named_are_in_the_order_of_the_registry():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from softtargets import metrics
+from softtargets.calibration import TemperatureScaling
 from softtargets.compare.measures import MEASURES
 from softtargets.compare.scores import aurc_scores, ece_scores, scores_of, validation_nll
 from softtargets.compare.training import RunOutputs
@@ -82,3 +83,42 @@ def test_a_validation_split_without_a_wrong_prediction_gives_no_temperature(outp
     scores, temperature = scores_of(perfect)
     assert temperature == 1.0
     assert torch.equal(scores["nll"], scores["nll_scaled"])
+
+
+def test_scores_against_votes_are_expected_scores(outputs):
+    """With two votes for each row, scores that are linear in the label are the mean over the two."""
+    draws = torch.Generator().manual_seed(1)
+    second = torch.randint(4, (2 * ROWS,), generator=draws)
+    labels = torch.cat([outputs.validation_labels, outputs.test_labels])
+    votes = sum(torch.nn.functional.one_hot(each, 4) for each in (labels, second)).float()  # pyright: ignore[reportAttributeAccessIssue]
+    voted = RunOutputs(outputs.validation_logits, votes[:ROWS], outputs.test_logits, votes[ROWS:], 1.0)
+    scores, temperature = scores_of(voted)
+    logits = outputs.test_logits.double()
+    assert temperature == pytest.approx(
+        float(TemperatureScaling().fit(voted.validation_logits.double(), votes[:ROWS]).temperature)
+    )
+    expected = {
+        "accuracy": metrics.accuracy(logits=logits, labels=votes[ROWS:]),
+        "nll": metrics.nll(logits=logits, labels=votes[ROWS:]),
+        "ece": metrics.ece(logits=logits, labels=votes[ROWS:]),
+        "nll_scaled": metrics.nll(logits=logits / temperature, labels=votes[ROWS:]),
+        "ece_scaled": metrics.ece(logits=logits / temperature, labels=votes[ROWS:]),
+    }
+    assert {name: float(scores[name].mean()) for name in expected} == pytest.approx(
+        {name: float(value) for name, value in expected.items()}, abs=1e-9
+    )
+    log_probs = (logits / temperature).log_softmax(-1)
+    both = [aurc_scores(log_probs, each[ROWS:]) for each in (labels, second)]
+    torch.testing.assert_close(scores["aurc"], (both[0] + both[1]) / 2)
+    assert validation_nll(voted) == pytest.approx(
+        float(metrics.nll(logits=outputs.validation_logits.double() / temperature, labels=votes[:ROWS])), abs=1e-9
+    )
+
+
+def test_one_vote_is_a_class(outputs):
+    votes = [torch.nn.functional.one_hot(each, 4).float() for each in (outputs.validation_labels, outputs.test_labels)]
+    voted = RunOutputs(outputs.validation_logits, votes[0], outputs.test_logits, votes[1], 1.0)
+    (scores, temperature), (expected, other) = scores_of(voted), scores_of(outputs)
+    assert temperature == pytest.approx(other)
+    for name, values in expected.items():
+        torch.testing.assert_close(scores[name], values, rtol=1e-6, atol=1e-9)

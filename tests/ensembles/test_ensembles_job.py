@@ -173,6 +173,22 @@ def test_stacking_is_fitted_to_held_out_predictions(made: Make, folder: Path) ->
     assert found.value > 0.5
 
 
+def test_votes_calibrate_and_judge_an_ensemble(made: Make, folder: Path) -> None:
+    draw = torch.Generator().manual_seed(2)
+    rows = torch.randn(240, 2, generator=draw)
+    first = torch.distributions.Binomial(4, torch.sigmoid(rows[:, 0])).probs.mul(4).round().long().tolist()
+    lines = (f"{a},{b},{n},{4 - n}\n" for (a, b), n in zip(rows.tolist(), first, strict=True))
+    (folder / "votes.csv").write_text("a,b,v_x,v_y\n" + "".join(lines))
+    results = made({"name": "seeds", "size": 2}, data={"name": str(folder / "votes.csv"), "votes": "v"})
+    assert results.evaluation is not None
+    assert results.evaluation.main.votes is not None
+    calibrator = results.ensemble.calibrator
+    members = recorded(results, folder, "validation")
+    votes = load_run(folder / "runs" / results.members[0].identity).predictions["validation.votes"]
+    expected = TemperatureScaling().fit(results.ensemble.combination(members), votes)
+    assert torch.equal(calibrator.temperature, expected.temperature)  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+
+
 def test_members_teach_a_student(made: Make, folder: Path) -> None:
     results = made({"name": "seeds", "size": 2})
     run = specification(folder)

@@ -40,9 +40,10 @@ def test_labels_are_of_one_measure_each() -> None:
     assert len(set(labels)) == len(labels)
 
 
-# The simulated record has 3 classes, about 20 training examples of each, a validation accuracy of at most 96 %, and no
-# pseudo-labels.
+# The simulated record has 3 classes, about 20 training examples of each, a validation accuracy of at most 96 %, no
+# pseudo-labels and no votes.
 UNDEFINED = {
+    *(name for name in MEASURES if ".votes." in name),
     "train.pseudo_labels",
     "train.pseudo_label_accuracy",
     "epochs.validation98",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from objective_specs import CLASSES, DATA, context, parse, specification
+from objective_specs import CLASSES, context, parse, specification
 
 from softtargets.objectives import Objective
 
@@ -16,12 +16,12 @@ TRANSITIONS = {
 
 
 @pytest.fixture
-def written(tmp_path) -> Callable[[str], dict[str, Any]]:
+def written() -> Callable[[str], dict[str, Any]]:
     """Return a function from the name of an objective to the content of its specification."""
 
     def write(name: str) -> dict[str, Any]:
         content = {"name": name, **TRANSITIONS[name]} if name in TRANSITIONS else None
-        return content or specification(name, tmp_path, CLASSES, DATA.labels.tolist())
+        return content or specification(name, CLASSES)
 
     return write
 

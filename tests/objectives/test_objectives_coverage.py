@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from objective_specs import BASE, CLASSES, DATA, K, N, batch_of, context, parse, specification
+from objective_specs import BASE, CLASSES, K, N, batch_of, context, parse, specification
 
 from softtargets import distill, losses, nn, targets
 from softtargets.objectives import OBJECTIVES
@@ -84,7 +84,7 @@ def _step(spec: dict[str, Any]) -> None:
     trained.end_epoch(0)
 
 
-def test_every_public_method_is_trainable_by_name(tmp_path) -> None:
+def test_every_public_method_is_trainable_by_name() -> None:
     rooms = {"losses": losses, "targets": targets, "distill": distill, "nn": nn}
     codes = _codes(rooms)
     ran: set[Any] = set()
@@ -93,7 +93,7 @@ def test_every_public_method_is_trainable_by_name(tmp_path) -> None:
         if event == "call":
             ran.add(frame.f_code)
 
-    specs = [specification(name, tmp_path, CLASSES, DATA.labels.tolist()) for name in OBJECTIVES]
+    specs = [specification(name, CLASSES) for name in OBJECTIVES]
     sys.setprofile(record)
     try:
         for spec in (*specs, *VARIANTS):

@@ -121,12 +121,12 @@ def _parse(**objective) -> Objective:
             "write the classes of that branch",
         ),
         (
-            {"name": "votes", "file": "votes.csv", "columns": ["a"], "annotators": ["b"]},
-            "objective.columns: either this or annotators; got both; drop one of the two",
+            {"name": "votes", "aggregation": "majority", "pseudo_count": 0.5},
+            "objective.pseudo_count: 0 with aggregation = 'majority'; got 0.5; drop one of them",
         ),
         (
-            {"name": "votes"},
-            "objective.file: required; got nothing; add this key",
+            {"name": "class_table"},
+            "objective.table: required; got nothing; add this key",
         ),
         (
             {"name": "distillation", "other_weight": 2.0},

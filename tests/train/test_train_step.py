@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from objective_specs import CLASSES, DATA, K, N, batch_of, context, parse, specification
+from objective_specs import CLASSES, K, N, batch_of, context, parse, specification
 from safetensors.torch import load_file
 
 from softtargets._errors import InputError
@@ -18,8 +18,8 @@ from softtargets.train.processes import Processes
 from softtargets.train.step import Learner
 
 
-def _started(name: str, folder) -> Objective:
-    content = specification(name, folder, CLASSES, DATA.labels[DATA.source].tolist())
+def _started(name: str) -> Objective:
+    content = specification(name, CLASSES)
     teacher = torch.randn(1, N, K, generator=torch.Generator().manual_seed(1))
     return parse(content).started(context(teacher=lambda ids, inputs: teacher[:, : len(ids)]))
 
@@ -43,11 +43,11 @@ def _step(objective: Objective, accumulate: int, *, loss_factor: float = 1.0) ->
 
 @pytest.mark.parametrize("accumulate", [2, 4, 6, 50])
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_parts_have_the_gradient_of_the_batch(name, accumulate, tmp_path) -> None:
-    if _started(name, tmp_path).needs_whole_batch:
+def test_parts_have_the_gradient_of_the_batch(name, accumulate) -> None:
+    if _started(name).needs_whole_batch:
         pytest.skip("its batches have no parts")
     for epochs in (0, 1):
-        whole, parts = _started(name, tmp_path), _started(name, tmp_path)
+        whole, parts = _started(name), _started(name)
         for epoch in range(epochs):  # the second epoch is another one for objectives with schedules
             whole.end_epoch(epoch)
             parts.end_epoch(epoch)

@@ -86,7 +86,7 @@ def annotators_csv(results: AuditResults) -> bytes:
 def consensus_parquet(results: AuditResults) -> bytes:
     """Return the probability of every class given all labels of an item, one column for each class.
 
-    The objective "votes" reads this file.
+    `data.votes_file` names this file, to train on it.
     """
     assert results.annotators is not None
     columns = results.annotators.consensus.unbind(1)

@@ -23,6 +23,20 @@ def compare(
         typer.Argument(metavar="DATA", help="Data set: digits, a file or folder, or a name on the Hugging Face Hub."),
     ],
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Label column of DATA (default: label).")] = None,
+    votes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Votes in place of a label: votes for columns votes_cat, votes_dog, ..., the names of such columns "
+            "separated by commas, or one column of lists.",
+        ),
+    ] = None,
+    annotators: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN,...", help="Columns of the labels of several annotators, in place of a label; empty: none."
+        ),
+    ] = None,
     text: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Text column of DATA (default: detected by its content).")
     ] = None,
@@ -89,6 +103,8 @@ def compare(
 
     options = CompareOptions(
         label=label,
+        votes=votes,
+        annotators=() if annotators is None else tuple(name.strip() for name in annotators.split(",")),
         text=text,
         features=tuple(features or ()),
         model=model,
@@ -146,6 +162,8 @@ def show_comparison(results: "CompareResults") -> list[str]:
         rows.append((method.label, *values, method.status))
     widths = [max(len(row[place]) for row in rows) for place in range(len(heads))]
     lines += ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if results.data.votes is not None:
+        lines += [f"Labels are votes: {results.data.votes}."]
     lines += ["NLL and ECE: after a temperature. time: of training, as a multiple of that of cross entropy."]
     lines += [f"not tested: {method.label}: {method.reason}" for method in results.skipped]
     return [*lines, f"page: {results.page}"]

@@ -94,7 +94,8 @@ def _data(request: CompareRequest, tables: Mapping[str, Any]) -> dict[str, Any]:
     options = request.options
     given = dict(tables.get("data", {}))
     given.pop("name", None)
-    columns = {"label": options.label, "text": options.text, "features": options.features}
+    names = ("label", "votes", "annotators", "text", "features")
+    columns = {name: getattr(options, name) for name in names}
     named = {column: value for column, value in columns.items() if value}
     return {"split_seed": options.seed, **given, **named, "name": request.data}
 
@@ -111,6 +112,8 @@ def _check(dataset: Dataset) -> None:
     names = dataset.class_names
     for split, rows in dataset.labelled_splits.items():
         counts = dataset.labels[rows].bincount(minlength=dataset.num_classes)
+        if dataset.votes is not None:
+            counts = dataset.votes[rows].sum(0)
         absent = int(torch.nonzero(counts == 0)[0]) if bool((counts == 0).any()) else None
         if absent is not None:
             have = int((dataset.labels == absent).sum())

@@ -17,7 +17,7 @@ from softtargets.compare.inputs import CompareInputs, gather
 from softtargets.compare.measures import MEASURES
 from softtargets.compare.methods import BASELINE, METHODS, DataFacts, MethodCandidate, chosen_methods
 from softtargets.compare.plan import ComparePlan, plan_comparison
-from softtargets.compare.protocol import limits_of, protocol_of
+from softtargets.compare.protocol import limits_of, protocol_of, votes_measured
 from softtargets.compare.request import CompareOptions, CompareRequest, CompareStage, ComparisonFailedError, OnStage
 from softtargets.compare.results import (
     ComparedData,
@@ -241,6 +241,7 @@ def _data(inputs: CompareInputs, selection: ChosenSettings) -> ComparedData:
         noise=inputs.noise,
         noise_estimate=selection.noise_found,
         noisy=not selection.noise,
+        votes=votes_measured(inputs),
     )
 
 

@@ -3,6 +3,21 @@
 from softtargets.compare.inputs import CompareInputs
 from softtargets.compare.plan import ComparePlan
 from softtargets.compare.selection import ChosenSettings
+from softtargets.metrics import label_uncertainty
+from softtargets.report import numbers
+
+
+def votes_measured(inputs: CompareInputs) -> str | None:
+    """Return what the measures are against if labels are votes, as a clause; None for classes."""
+    dataset = inputs.dataset
+    if dataset.votes is None:
+        return None
+    best = label_uncertainty(dataset.votes[dataset.splits["test"]])
+    accuracy, nll = numbers.number(1 - float(best.error), "percent"), numbers.number(float(best.nll), "nats")
+    return (
+        "accuracy, NLL, ECE and AURC are the expected ones against a label that is drawn from the votes of each test "
+        f"row; no predictions reach an accuracy above {accuracy} % or an NLL below {nll} nats"
+    )
 
 
 def protocol_of(inputs: CompareInputs, plan: ComparePlan) -> tuple[str, ...]:
@@ -23,9 +38,19 @@ def protocol_of(inputs: CompareInputs, plan: ComparePlan) -> tuple[str, ...]:
             "the budget does not allow more.",
         )
     )
+    targets = (
+        ()
+        if inputs.dataset.votes is None
+        else (
+            "Labels are votes. Cross entropy and all methods that take a distribution are trained on the shares of "
+            "votes of each row. Temperatures and hyper-parameters are chosen by the NLL against the votes of the "
+            "validation split, and all measures are against the votes of the test split.",
+        )
+    )
     return (
         f"One split: {rows['train']} rows for training, {rows['validation']} for validation and {rows['test']} for the "
         f"test, which is {test}. Network, optimiser, length and batch size are the same for all methods.",
+        *targets,
         choice + " The seeds of the choice are not used for the verdict.",
         *finalists,
         f"Verdict: {plan.seeds} repetitions of each method. Repetition s of every method has the same initial weights, "
@@ -52,6 +77,11 @@ def limits_of(inputs: CompareInputs, selection: ChosenSettings) -> tuple[str, ..
         said.append(
             f"In training and validation, {inputs.noise}. The test labels are those of the data. A temperature that is "
             "fitted on noisy labels makes predictions less confident than is right on clean ones."
+        )
+    elif inputs.dataset.votes is not None:
+        said.append(
+            "With few votes for a row, its shares are a rough estimate of those of all annotators. The differences "
+            "between methods stay right on average, and the best possible scores seem better than they are."
         )
     elif not selection.noise:
         said.append(

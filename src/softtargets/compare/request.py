@@ -39,6 +39,10 @@ class CompareOptions:
 
     Args:
         label: label column of the data set (default: "label").
+        votes: columns of votes or of a distribution over the classes, in place of the label: the common part of columns
+            such as votes_cat and votes_dog, their names separated by commas, or one column of lists. Networks are
+            trained on the shares of votes, and all measures are against them.
+        annotators: columns of the labels of several annotators, in place of the label.
         text: text column of the data set (default: detected, see :class:`~softtargets.data.DataSpec`).
         features: numeric columns of the data set (default: every column except the label).
         model: the network that every method trains: the name of one, such as "mlp", the import path of a function or
@@ -60,6 +64,8 @@ class CompareOptions:
     """
 
     label: str | None = None
+    votes: str | None = None
+    annotators: tuple[str, ...] = ()
     text: str | None = None
     features: tuple[str, ...] = ()
     model: str | Mapping[str, Any] | None = None
@@ -89,6 +95,7 @@ class CompareOptions:
             raise fail_type("model", "text or a table", type(self.model).__name__, remedy)
         object.__setattr__(self, "methods", None if self.methods is None else tuple(self.methods))
         object.__setattr__(self, "features", tuple(self.features))
+        object.__setattr__(self, "annotators", tuple(self.annotators))
         object.__setattr__(self, "budget", None if self.budget is None else read_budget(self.budget))
         object.__setattr__(self, "runs", read_folder("runs", self.runs))
         object.__setattr__(self, "reports", None if self.reports is None else read_folder("reports", self.reports))
@@ -121,6 +128,8 @@ class CompareRequest:
             return None
         named = {
             "label": options.label,
+            "votes": options.votes,
+            "annotators": ",".join(options.annotators) or None,
             "text": options.text,
             "model": options.model,
             "specification": options.specification,

@@ -60,6 +60,7 @@ class ComparedData:
         rows: rows by split.
         class_names: names of the classes.
         network: the network, in words.
+        votes: what the measures are against if labels are votes, as a clause; None for classes.
         noise: label noise that was added, in words; None: none.
         noise_estimate: the noise that was estimated on the validation split, in words.
         noisy: whether label noise was estimated.
@@ -72,6 +73,7 @@ class ComparedData:
     noise: str | None
     noise_estimate: str
     noisy: bool
+    votes: str | None = None
 
 
 @dataclass(frozen=True)

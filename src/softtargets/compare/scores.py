@@ -5,6 +5,9 @@ Accuracy and NLL are means over the examples. ECE and AURC are not; their number
     pseudo_i = N value - (N - 1) value without example i,
 
 shifted so that their mean is the value. Differences of two methods are then compared example by example.
+
+Labels are (N,) classes or (N, K) votes. With votes, the number of an example is the expected one of a label that is
+drawn from its votes: the share of votes for the predicted class in place of 1 or 0.
 """
 
 import torch
@@ -13,6 +16,7 @@ from torch import Tensor
 from softtargets.calibration import TemperatureScaling
 from softtargets.compare.training import RunOutputs
 from softtargets.losses import cross_entropy
+from softtargets.targets import votes
 
 # Bins of equal width of the ECE.
 N_BINS = 15
@@ -31,7 +35,7 @@ def scaled_log_probs(outputs: RunOutputs, logits: Tensor) -> tuple[Tensor, float
 def validation_nll(outputs: RunOutputs) -> float:
     """Return the NLL on the validation labels after the temperature that minimises it, in nats."""
     log_probs, _ = scaled_log_probs(outputs, outputs.validation_logits)
-    return float(cross_entropy(log_probs, outputs.validation_labels).mean())
+    return float(_nll(log_probs, outputs.validation_labels).mean())
 
 
 def scores_of(outputs: RunOutputs) -> tuple[dict[str, Tensor], float]:
@@ -39,16 +43,27 @@ def scores_of(outputs: RunOutputs) -> tuple[dict[str, Tensor], float]:
     labels = outputs.test_labels
     before = outputs.test_logits.double().log_softmax(-1)
     after, temperature = scaled_log_probs(outputs, outputs.test_logits)
-    right = (before.argmax(-1) == labels).double()
     scores = {
-        "accuracy": right,
-        "nll_scaled": cross_entropy(after, labels),
+        "accuracy": _right(before.argmax(-1), labels),
+        "nll_scaled": _nll(after, labels),
         "ece_scaled": ece_scores(after, labels),
         "aurc": aurc_scores(after, labels),
-        "nll": cross_entropy(before, labels),
+        "nll": _nll(before, labels),
         "ece": ece_scores(before, labels),
     }
     return scores, temperature
+
+
+def _nll(log_probs: Tensor, labels: Tensor) -> Tensor:
+    """Return the NLL of each example, (N,), or its cross entropy against the shares of votes."""
+    return cross_entropy(log_probs, labels if labels.ndim == 1 else votes(labels.double()))
+
+
+def _right(predicted: Tensor, labels: Tensor) -> Tensor:
+    """Return 1 for a correct prediction and 0 for another, or the share of votes for it, (N,) float64."""
+    if labels.ndim == 1:
+        return (predicted == labels).double()
+    return labels.double().gather(1, predicted[:, None])[:, 0] / labels.double().sum(1)
 
 
 def ece_scores(log_probs: Tensor, labels: Tensor) -> Tensor:
@@ -56,11 +71,11 @@ def ece_scores(log_probs: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         log_probs: (N, K) float64.
-        labels: (N,) int64.
+        labels: (N,) int64, or (N, K) votes.
     """
     top, predicted = log_probs.max(-1)
     confidence = top.exp()
-    gap = confidence - (predicted == labels).double()
+    gap = confidence - _right(predicted, labels)
     # a confidence on an edge belongs to the bin below it
     bins = (confidence * N_BINS).ceil().long().clamp(1, N_BINS) - 1
     sums = torch.zeros(N_BINS, dtype=torch.float64).index_add_(0, bins, gap)
@@ -74,17 +89,18 @@ def aurc_scores(log_probs: Tensor, labels: Tensor) -> Tensor:
     """Return shifted pseudo-values of the area under the risk-coverage curve, (N,).
 
     With the examples in order of falling confidence, x_k = 1 for a wrong prediction and e_k = x_1 + ... + x_k, it is
-    1 / N sum_k e_k / k. Without the example of rank r the examples after it move up by one rank.
+    1 / N sum_k e_k / k; with votes, x_k is the share of votes for other classes. Without the example of rank r the
+    examples after it move up by one rank.
 
     Args:
         log_probs: (N, K) float64.
-        labels: (N,) int64.
+        labels: (N,) int64, or (N, K) votes.
     """
     top, predicted = log_probs.max(-1)
     others = log_probs.scatter(-1, predicted[:, None], -torch.inf).logsumexp(-1)
     # log-odds, since confidences near 1 are equal after rounding
     order = (top - others).argsort(descending=True, stable=True)
-    wrong = (predicted != labels).double()[order]
+    wrong = 1 - _right(predicted, labels)[order]
     count = len(labels)
     ranks = torch.arange(1, count + 1, dtype=torch.float64)
     errors = wrong.cumsum(0)

@@ -125,6 +125,8 @@ def _noise(trainings: Trainings, baseline: MethodCandidate) -> tuple[str, str]:
     if trainings.failure(baseline, SELECTION) is not None:
         return "the network that estimates it could not be trained", "not estimated"
     outputs = trainings.outputs(baseline, SELECTION)
+    if outputs.validation_labels.ndim > 1:
+        return "labels are votes, whose disagreement is not label noise", "not estimated, as labels are votes"
     probs = torch.softmax(outputs.validation_logits.double(), dim=-1)
     found = estimate_noise_range(probs, outputs.validation_labels)
     span = f"{100 * found.low:.1f} % to {100 * found.high:.1f} %"

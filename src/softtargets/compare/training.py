@@ -32,9 +32,9 @@ class RunOutputs:
 
     Args:
         validation_logits: (V, K) float32.
-        validation_labels: (V,) int64, as noisy as the labels of the user.
+        validation_labels: (V,) int64, as noisy as the labels of the user; or (V, K) votes.
         test_logits: (N, K) float32.
-        test_labels: (N,) int64.
+        test_labels: (N,) int64, or (N, K) votes.
         seconds: time of training, of all networks that the method needs.
     """
 
@@ -102,9 +102,9 @@ class Trainings:
             each = [part.get(f"selected.{split}.logits", part[f"{split}.logits"]) for part in parts]
             return each[0] if len(each) == 1 else ensemble(each)
 
-        return RunOutputs(
-            logits("validation"), first["validation.observed"], logits("test"), first["test.labels"], seconds
-        )
+        validation = first.get("validation.votes", first["validation.observed"])
+        test = first.get("test.votes", first["test.labels"])
+        return RunOutputs(logits("validation"), validation, logits("test"), test, seconds)
 
 
 def _dataset_of(inputs: CompareInputs, run: RunSpec) -> Dataset:

@@ -1,28 +1,30 @@
 """The columns of a data set that are read, by their role."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from softtargets._errors import fail, nearest
+from softtargets.data.arrays.file import named_columns
 from softtargets.data.spec import DataSpec
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are read: the labels, and either an image column, a text column or features.
+    """The columns that are read: the labels or votes, and either an image column, a text column or features.
 
     Or without labels ("") the columns of texts that a network learns to write.
 
     Attributes:
-        label: Of the labels.
+        label: Of the labels; "" if there are votes.
         image: Of images.
         features: Of numbers.
         text: Of texts with labels.
         written: Of the sources and the targets of sentence pairs, or of the texts of a language model.
         struct: The column whose keys `written` are; None: they are columns.
+        votes: Of the votes, one for each class or one of lists, or of the labels of annotators.
     """
 
     label: str
@@ -31,11 +33,12 @@ class Columns:
     text: str | None = None
     written: tuple[str, ...] = ()
     struct: str | None = None
+    votes: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
-        """All columns that are read from a table, the labels first."""
-        others = (self.text, *self.features, *((self.struct,) if self.struct else self.written))
+        """All columns that are read from a table, the labels or votes first."""
+        others = (*self.votes, self.text, *self.features, *((self.struct,) if self.struct else self.written))
         return [name for name in (self.label, *others) if name]
 
     def flat(self, table: pa.Table) -> pa.Table:
@@ -81,12 +84,44 @@ def choose(features: Mapping[str, Any], spec: DataSpec, file: str, columns: Colu
     if spec.target is not None:
         return written_columns(features, spec, file)
     if columns is not None:
-        require([columns.label], "label", features, file)
+        require([columns.label] if columns.label else [], "label", features, file)
+        require(columns.votes, "annotators" if spec.annotators else "votes", features, file)
         require([columns.image] if columns.image else [], "image", features, file)
         require([columns.text] if columns.text else [], "text", features, file)
         require(columns.features, "features", features, file)
         return columns
-    label = _label(features, spec.label, file)
+    votes = vote_columns(features, spec, file)
+    if not votes:
+        return _inputs(features, spec, file, _label(features, spec.label, file))
+    # a column of labels beside the votes is neither read nor a feature
+    others = {name: feature for name, feature in features.items() if name not in (*votes, spec.label)}
+    return replace(_inputs(others, spec, file, ""), votes=votes)
+
+
+def vote_columns(features: Mapping[str, Any], spec: DataSpec, file: str) -> tuple[str, ...]:
+    """Return the columns of the votes or the annotators; empty if the labels are classes, or votes in another file.
+
+    Raises:
+        InputError: a column that does not exist, or that is a feature too.
+    """
+    if spec.votes_file is not None or (spec.votes is None and spec.annotators is None):
+        return ()
+    if spec.annotators is not None:
+        argument, found = "annotators", spec.annotators
+        require(found, argument, features, file)
+    else:
+        assert spec.votes is not None
+        argument, found = "votes", named_columns(tuple(features), spec.votes, file, "votes")
+        if not found:
+            require([name.strip() for name in spec.votes.split(",")], argument, features, file)
+    shared = next((name for name in found if name in (spec.features or (spec.text, spec.image))), None)
+    if shared is not None:
+        raise fail(argument, "other columns than those of the inputs", f"'{shared}' in both", "remove one of the two")
+    return found
+
+
+def _inputs(features: Mapping[str, Any], spec: DataSpec, file: str, label: str) -> Columns:
+    """Choose the columns of the inputs."""
     if spec.features is not None:
         require(spec.features, "features", features, file)
         return Columns(label, None, spec.features)

@@ -39,6 +39,7 @@ class Content:
         columns: the columns of a table's numbers, or of texts.
         view: what images in memory show of their files, if they were resized.
         output_texts: the targets of sentence pairs; their sources are `texts`.
+        votes: (N, K) float32, the votes of several annotators or a distribution for each row; None: labels are classes.
         files: the name of each file and its number of rows, in order. Empty: not known.
         numbers: (N,) int64, the rows of all files together that these rows are; None: all.
     """
@@ -54,6 +55,7 @@ class Content:
     output_texts: tuple[str, ...] | None = None
     files: tuple[tuple[str, int], ...] = ()
     numbers: Tensor | None = None
+    votes: Tensor | None = None
 
     def place(self, row: int) -> str:
         """Return where a row of texts is, for an error."""
@@ -76,8 +78,9 @@ class Content:
         texts = (*_packed(self.texts).values(), *_packed(self.output_texts).values())
         for tensor in (self.labels, self.origin, *texts):
             _update(digest, tensor)
-        if self.labelled is not None:
-            _update(digest, self.labelled)
+        for optional in (self.labelled, self.votes):
+            if optional is not None:
+                _update(digest, optional)
         return digest.hexdigest()
 
 
@@ -100,6 +103,8 @@ def key(source: str, spec: DataSpec) -> str:
         spec.source,
         spec.target,
     ]
+    if spec.has_votes and spec.votes_file is None:
+        chosen += [spec.votes, spec.annotators]
     return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:32]
 
 
@@ -115,6 +120,8 @@ def store(cache: Path, name: str, content: Content) -> None:
     tensors |= _packed(content.output_texts, "output_")
     if content.labelled is not None:
         tensors["labelled"] = content.labelled
+    if content.votes is not None:
+        tensors["votes"] = content.votes
     metadata = {
         "class_names": json.dumps(content.class_names),
         "columns": json.dumps(content.columns),

@@ -53,12 +53,16 @@ class Files:
 
     The path of an image in a folder of images ("images") tells its split and its class; of other images ("listed") a
     list does.
+
+    Attributes:
+        table: The table that names the images, if it has their votes, too.
     """
 
     name: str
     kind: Kind
     files: tuple[File, ...]
     class_names: tuple[str, ...] = ()
+    table: "Files | None" = None
 
     @property
     def holds_images(self) -> bool:
@@ -70,6 +74,8 @@ class Files:
         digest = hashlib.sha256(self.kind.encode())
         for name in self.class_names:
             digest.update(b"\0class " + os.fsencode(name))
+        if self.table is not None:
+            digest.update(b"\0table " + self.table.identity().encode())
         limit = data_bytes() if self.kind == "csv" else memory_bytes()
         for file in self.files:
             digest.update(b"\0" + os.fsencode(self._told(file)) + b"\0" + _hash(file.path, limit))

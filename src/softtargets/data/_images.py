@@ -38,7 +38,8 @@ def image_columns(spec: DataSpec, name: str) -> Columns:
 def image_parts(source: Files, spec: DataSpec) -> list[Part]:
     """List files of images as parts, one per split. The files are read when they are decoded."""
     # whatever the specification calls them: there is one of each
-    columns = image_columns(spec.changed(image=None, label="label"), source.name)
+    own = {} if source.table is None else {"votes": None, "annotators": None}
+    columns = image_columns(spec.changed(image=None, label="label", **own), source.name)
     number = {name: index for index, name in enumerate(source.class_names)}
     parts = []
     for split in dict.fromkeys(file.split for file in source.files):

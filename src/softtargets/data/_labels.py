@@ -25,11 +25,14 @@ class Labels:
         labels: (N,) int64; 0 for a row without a label.
         labelled: (N,) bool, False for a row without a label; None if all rows have one.
         class_names: the name of each class.
+        votes: (N, K) float32, the votes of several annotators or a distribution, whose most frequent class is the
+            label; None if labels are classes.
     """
 
     labels: Tensor
     labelled: Tensor | None
     class_names: tuple[str, ...]
+    votes: Tensor | None = None
 
 
 def read_labels(parts: Sequence[Part], spec: DataSpec) -> Labels:
@@ -46,37 +49,58 @@ def read_labels(parts: Sequence[Part], spec: DataSpec) -> Labels:
         InputError: a label that is missing, not a class or out of range, with its file and row; fewer than 2 classes; a
             class without an example.
     """
-    column, num_classes = parts[0].columns.label, spec.num_classes
+    column = parts[0].columns.label
     cells = [_own_cells(part, column, spec) for part in parts]
     if not any(cells):
         raise no_rows(parts[0].file)
-    declared, files = declared_names(parts), files_of(parts)
-    text = _first(str, cells, parts)
-    number = _first(int, cells, parts)
+    indices, names = as_indices(cells, parts, declared_names(parts), spec, "label")
+    if len(names) < 2:
+        got = f"only '{''.join(names)}' in {files_of(parts)}, column '{column}'"
+        raise fail("label", "at least 2 classes", got, "add examples of another class")
+    whole = [cell for part in indices for cell in part]
+    labelled = None if None not in whole else torch.tensor([cell is not None for cell in whole])
+    return Labels(torch.tensor([cell or 0 for cell in whole]), labelled, names)
+
+
+def as_indices(
+    cells: list[list[int | str | None]],
+    parts: Sequence[Part],
+    declared: tuple[str, ...] | None,
+    spec: DataSpec,
+    argument: str,
+) -> tuple[list[list[int | None]], tuple[str, ...]]:
+    """Return class indices for cells that are class indices or class names, and the name of each class.
+
+    Args:
+        cells: of each part; None for a row without a label.
+        parts: where they come from.
+        declared: the class names that the files declare, or None.
+        spec: the number of classes that it declares.
+        argument: names the labels in errors.
+
+    Raises:
+        InputError: numbers beside names, a number out of range, no label at all, or another number of classes.
+    """
+    files, text, number = files_of(parts), _first(str, cells, parts), _first(int, cells, parts)
     if text is not None and number is not None:
         got = f"{shortened(repr(text[0]))} in {text[1]} beside {number[0]} in {number[1]}"
-        raise fail("label", "a whole number in every row, or a class name in every row", got, _FIX)
+        raise fail(argument, "a whole number in every row, or a class name in every row", got, _FIX)
     if text is not None:
         if declared is not None:
-            raise fail(
-                "label", "whole numbers, as its class names are given", f"{shortened(repr(text[0]))} in {text[1]}", _FIX
-            )
+            got = f"{shortened(repr(text[0]))} in {text[1]}"
+            raise fail(argument, "whole numbers, as its class names are given", got, _FIX)
         names = tuple(sorted({str(cell) for part in cells for cell in part if cell is not None}))
         number_of = {name: index for index, name in enumerate(names)}
-        cells = [[None if cell is None else number_of[str(cell)] for cell in part] for part in cells]
+        indices = [[None if cell is None else number_of[str(cell)] for cell in part] for part in cells]
     elif number is not None:
-        names = _numbered(cells, parts, declared, num_classes)
+        names = _numbered(cells, parts, declared, spec.num_classes, argument)
+        indices = [[None if cell is None else int(cell) for cell in part] for part in cells]
     else:
-        raise fail("label", "a label in at least two rows", f"none in {files}", "add labels")
-    if num_classes is not None and len(names) != num_classes:
+        raise fail(argument, "a label in at least two rows", f"none in {files}", "add labels")
+    if spec.num_classes is not None and len(names) != spec.num_classes:
         required = f"{len(names)}, the number of class names in {files}"
-        raise fail("num_classes", required, num_classes, "omit it or set it to that number")
-    if len(names) < 2:
-        got = f"only '{''.join(names)}' in {files}, column '{column}'"
-        raise fail("label", "at least 2 classes", got, "add examples of another class")
-    whole = [cell for part in cells for cell in part]
-    labelled = None if None not in whole else torch.tensor([cell is not None for cell in whole])
-    return Labels(torch.tensor([int(cell or 0) for cell in whole]), labelled, names)
+        raise fail("num_classes", required, spec.num_classes, "omit it or set it to that number")
+    return indices, names
 
 
 def _own_cells(part: Part, column: str, spec: DataSpec) -> list[int | str | None]:
@@ -95,10 +119,15 @@ def read_cells(parts: Sequence[Part], column: str) -> list[list[int | str]]:
     return [[cell for cell in _cells(part, column) if cell is not None] for part in parts]
 
 
-def _cells(part: Part, column: str, *, optional: bool = False) -> list[int | str | None]:
+def read_optional_cells(part: Part, column: str, argument: str) -> list[int | str | None]:
+    """Read the cells of a column as class indices or class names; a missing cell is None. Errors name `argument`."""
+    return _cells(part, column, optional=True, argument=argument)
+
+
+def _cells(part: Part, column: str, *, optional: bool = False, argument: str = "label") -> list[int | str | None]:
     """Read the cells of a column; a missing label is None where it is optional."""
     return [
-        None if optional and _is_missing(value) else _cell(value, part, row)
+        None if optional and _is_missing(value) else _cell(value, part, row, argument)
         for row, value in enumerate(part.values(column))
     ]
 
@@ -115,10 +144,10 @@ def files_of(parts: Sequence[Part]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{names[0]} to {names[-1]}"
 
 
-def _cell(value: Any, part: Part, row: int) -> int | str:
+def _cell(value: Any, part: Part, row: int, argument: str) -> int | str:
     """Return a class index or a class name."""
     if _is_missing(value):
-        raise _bad(part, row, "a missing label")
+        raise _bad(argument, part, row, "a missing label")
     if isinstance(value, str):
         value = value.strip()
     if isinstance(value, bool):
@@ -127,17 +156,17 @@ def _cell(value: Any, part: Part, row: int) -> int | str:
     if number is None:
         if isinstance(value, str):
             return value
-        raise _bad(part, row, f"a value of type {type(value).__name__}")
+        raise _bad(argument, part, row, f"a value of type {type(value).__name__}")
     if math.isnan(number):
-        raise _bad(part, row, "a missing label")
+        raise _bad(argument, part, row, "a missing label")
     # above any number of classes, and well within the integers that float64 represents
     if not (math.isfinite(number) and abs(number) < 2**31 and number == int(number)):
-        raise _bad(part, row, shortened(f"{value}"))
+        raise _bad(argument, part, row, shortened(f"{value}"))
     return int(number)
 
 
-def _bad(part: Part, row: int, got: str) -> InputError:
-    return fail("label", "a whole number of at least 0, or a class name", f"{got} in {part.place(row)}", _FIX)
+def _bad(argument: str, part: Part, row: int, got: str) -> InputError:
+    return fail(argument, "a whole number of at least 0, or a class name", f"{got} in {part.place(row)}", _FIX)
 
 
 def _first(
@@ -165,6 +194,7 @@ def _numbered(
     parts: Sequence[Part],
     declared: tuple[str, ...] | None,
     num_classes: int | None,
+    argument: str,
 ) -> tuple[str, ...]:
     """Check class indices; return the names of the classes."""
     limit = len(declared) if declared is not None else num_classes
@@ -175,7 +205,7 @@ def _numbered(
             if cell is None:
                 continue
             if int(cell) < 0 or (limit is not None and int(cell) >= limit):
-                raise fail("label", f"at least 0{high}", f"{cell} in {part.place(row)}", _FIX)
+                raise fail(argument, f"at least 0{high}", f"{cell} in {part.place(row)}", _FIX)
             present.add(int(cell))
     if declared is not None:
         return declared

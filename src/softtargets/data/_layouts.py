@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -209,17 +209,20 @@ def _file_of(folder: Path, split: str, number: str) -> str:
 def _from_tables(found: Files, spec: DataSpec) -> Files:
     """Read CSV files with a column of the paths of images, if there is such a column."""
     assert spec.image is not None
-    images, labels = read_column(found, spec.image, "image"), read_column(found, spec.label, "label")
+    images = read_column(found, spec.image, "image")
     if os.path.splitext(next(images[0].values(spec.image), ""))[1].lower() not in IMAGES:
         return found
+    votes = spec.has_votes and spec.votes_file is None
+    labels = images if votes else read_column(found, spec.label, "label")
     entries = []
     for paths, classes in zip(images, labels, strict=True):
-        rows = zip(paths.values(spec.image), classes.values(spec.label), strict=True)
+        rows = zip(paths.values(spec.image), classes.values(spec.image if votes else spec.label), strict=True)
         entries += [
-            _Entry(paths.split, inner.strip(), label.strip(), paths.place(row))
+            _Entry(paths.split, inner.strip(), "" if votes else label.strip(), paths.place(row))
             for row, (inner, label) in enumerate(rows)
         ]
-    return _numbered(found.name, found.files[0].folder, entries, {})
+    listed = _numbered(found.name, found.files[0].folder, entries, {})
+    return replace(listed, table=found) if votes else listed
 
 
 def _numbered(name: str, folder: Path, entries: Sequence[_Entry], names: Mapping[str, str]) -> Files:

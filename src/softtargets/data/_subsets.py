@@ -15,6 +15,8 @@ from softtargets.data.spec import DataSpec
 def of_classes(content: Content, spec: DataSpec) -> Content:
     """Return the rows of the chosen classes, numbered again from 0 in their order; rows without a label are kept.
 
+    Votes for other classes are left out.
+
     Raises:
         InputError: more classes than there are, or a class that does not exist.
     """
@@ -47,6 +49,7 @@ def of_classes(content: Content, spec: DataSpec) -> Content:
         texts=None if content.texts is None else tuple(content.texts[row] for row in rows.tolist()),
         labelled=None if content.labelled is None else content.labelled[rows],
         numbers=rows,
+        votes=None if content.votes is None else content.votes[rows][:, chosen],
     )
 
 

@@ -44,6 +44,8 @@ class Dataset:
         origin: (N,) uint8, index into SPLITS: the source's own split of each row. Default: all from its training part.
         texts: The texts, if the inputs are word counts or tokens, else None. Of pairs: their sources.
         labelled: (N,) bool, False for a training row whose label is missing or hidden; None if all rows have a label.
+        votes: (N, K) float32, the votes of several annotators or a distribution over the classes for each row, whose
+            most frequent class is its label; of several, the first. None: labels are classes.
         hidden: (N,) bool, True for a training row whose label is hidden but known: `labels` has it, for counts only.
             None if no label is hidden.
         chosen_classes: Whether rows of other classes were left out.
@@ -69,6 +71,7 @@ class Dataset:
     origin: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
     texts: tuple[str, ...] | None = None
     labelled: Tensor | None = None
+    votes: Tensor | None = None
     hidden: Tensor | None = None
     chosen_classes: bool = False
     given_normalization: tuple[Tensor, Tensor] | None = None

@@ -1,5 +1,6 @@
 """Loading a data set from its specification: the digits, files, folders, and data sets on the Hugging Face Hub."""
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,9 +24,12 @@ from softtargets.data._tables import Part, read_tables
 from softtargets.data._texts import count_words, find_text, read_texts
 from softtargets.data._tokenized import tokenized, with_tokenizer
 from softtargets.data._unlabelled import unlabelled_files, unlabelled_parts, with_unlabelled
+from softtargets.data._votes import read_voted_labels, with_vote_columns
+from softtargets.data._votes_file import with_votes_file
 from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.encoded import EncodedImages
 from softtargets.data.settings import Normalization
+from softtargets.data.side_files import fingerprint_of
 from softtargets.data.spec import DataSpec
 from softtargets.data.stream import StreamedImages
 from softtargets.data.views import View
@@ -65,11 +69,12 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
     source = _source(spec)
     identity = _identity(source, spec)
     whole = _decoded(source, identity, spec, cache)
-    content = whole if spec.classes is None else of_classes(whole, spec)
+    voted = whole if spec.votes_file is None else with_votes_file(whole, spec)
+    content = voted if spec.classes is None else of_classes(voted, spec)
     splits, labelled, hidden = split_unlabelled(content, spec)
     data = Dataset(
         source.name,
-        identity if isinstance(source, Files) else whole.fingerprint(),
+        _with_votes_file(identity if isinstance(source, Files) else whole.fingerprint(), spec),
         _seen(content.inputs, spec, cache),
         content.labels,
         content.class_names,
@@ -77,6 +82,7 @@ def load(spec: DataSpec, *, cache: Path | None = None) -> Dataset:
         content.origin,
         content.texts,
         labelled=labelled,
+        votes=content.votes,
         hidden=hidden,
         chosen_classes=spec.classes is not None,
         workers=spec.workers,
@@ -102,7 +108,15 @@ def fingerprint(spec: DataSpec, *, cache: Path | None = None) -> str:
     source = _source(spec)
     identity = _identity(source, spec)
     found = identity if isinstance(source, Files) else _decoded(source, identity, spec, cache).fingerprint()
-    return with_tokenizer(found, spec)
+    return with_tokenizer(_with_votes_file(found, spec), spec)
+
+
+def _with_votes_file(found: str, spec: DataSpec) -> str:
+    """Return the hash of a data set's content together with that of the file of its votes."""
+    if spec.votes_file is None:
+        return found
+    added = fingerprint_of({"votes_file": spec.votes_file})
+    return hashlib.sha256(f"{found} votes {added}".encode()).hexdigest()
 
 
 def image_paths(spec: DataSpec) -> tuple[str, ...] | None:
@@ -169,6 +183,7 @@ def _parts(source: Files | Hub, spec: DataSpec) -> list[Part]:
         parts = source.parts(spec)
     else:
         parts = image_parts(source, spec) if source.holds_images else read_tables(source, spec)
+        parts = parts if source.table is None else with_vote_columns(parts, source.table, spec)
     more = unlabelled_files(spec)
     added = [] if more is None else unlabelled_parts(more, parts[0])
     if not spec.validation_as_test:
@@ -187,7 +202,7 @@ def _assembled(parts: list[Part], spec: DataSpec, packed: Path | None) -> Conten
     files = tuple((part.file, len(part.table)) for part in parts)
     if spec.target is not None:
         return _written(parts, origin, files)
-    found = read_labels(parts, spec)
+    found = read_voted_labels(parts, spec) if parts[0].columns.votes else read_labels(parts, spec)
     columns = find_text(parts, spec)
     texts = view = None
     if columns.text:
@@ -203,7 +218,8 @@ def _assembled(parts: list[Part], spec: DataSpec, packed: Path | None) -> Conten
     if not columns.image:
         _refuse_image_settings(spec)
     named = (columns.text,) if columns.text else columns.features
-    return Content(inputs, found.labels, origin, found.class_names, texts, found.labelled, named, view, files=files)
+    settings = {"labelled": found.labelled, "columns": named, "view": view, "files": files, "votes": found.votes}
+    return Content(inputs, found.labels, origin, found.class_names, texts, **settings)
 
 
 def _written(parts: list[Part], origin: Tensor, files: tuple[tuple[str, int], ...]) -> Content:
@@ -230,11 +246,12 @@ def _seen(inputs: Tensor | EncodedImages, spec: DataSpec, cache: Path | None) ->
 
 
 def _check_classes(data: Dataset, spec: DataSpec) -> None:
-    """Require a labelled training row of every class."""
+    """Require a labelled training row of every class, or a training row with a vote for it."""
     # all folds together, since a rare class may be missing from one of them by chance
     learned = data.labelled_train
     learned = learned if spec.fold is None else torch.cat([learned, data.splits["validation"]])
-    absent = missing_class(data.labels[learned], data.class_names)
+    labels = data.labels[learned] if data.votes is None else data.votes[learned].sum(0).nonzero().flatten()
+    absent = missing_class(labels, data.class_names)
     if absent is not None:
         limited = spec.limit is not None and spec.limit.train is not None
         remedy = "raise limit.train" if limited else "add examples of it, or leave the class out"

@@ -17,8 +17,10 @@ Distance = Annotated[int, Field(ge=0, le=4096)]
 _OF_NUMBERS = ("image", "features", "size", "test_size", "resize", "normalization", "stream")
 _OF_LABELS = (
     *("text", "num_classes", "classes", "per_class", "long_tail"),
-    *("unlabelled", "labelled_per_class", "unlabelled_file"),
+    *("unlabelled", "labelled_per_class", "unlabelled_file", "votes", "annotators", "votes_file"),
 )
+_OF_VOTES = ("votes", "annotators", "votes_file")
+_WITHOUT_VOTES = ("unlabelled", "labelled_per_class", "unlabelled_file")
 
 
 class Limit(Spec):
@@ -64,6 +66,15 @@ class DataSpec(Spec):
         name: "digits" (embedded), a path to a folder, to a .parquet or .csv file or to a list of images (.txt), or a
             name "user/set" on the Hugging Face Hub.
         label: The column of the labels. If it does not exist, the only column of class labels is taken.
+        votes: The votes of several annotators, or a distribution over the classes, in place of `label`: the common part
+            of columns such as "votes_cat" and "votes_dog", one for each class; their names, separated by commas; or one
+            column of lists. Each row has whole numbers of votes, or probabilities that sum to 1. The label of a row is
+            then its most frequent class; of several, the first.
+        annotators: In place of `votes`: the columns of the labels of several annotators, as in `label`. An empty cell
+            or -1 is no label.
+        votes_file: A file with these columns, and with one row for each row of the data set's own training part, in its
+            order. With neither `votes` nor `annotators`, its columns are named after the classes. Rows of other splits
+            keep their label. None: the votes are columns of the data set.
         image: The column of the images. None, or a column that does not exist: the only image column. In a CSV file,
             the column of the images' paths.
         text: The column of texts. None: in a table without images, the column named "text" or the only one besides the
@@ -109,6 +120,9 @@ class DataSpec(Spec):
 
     name: str = Field(min_length=1)
     label: str = Field(default="label", min_length=1)
+    votes: Annotated[str, Field(min_length=1)] | None = None
+    annotators: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=2)] | None = None
+    votes_file: Annotated[str, Field(min_length=1)] | None = None
     image: str | None = None
     text: str | None = None
     features: tuple[str, ...] | None = None
@@ -208,6 +222,23 @@ class DataSpec(Spec):
         if self.labelled_per_class is not None and self.unlabelled:
             remedy = "keep one of the two; unlabelled = 0.0 allows missing labels"
             raise fail("unlabelled", "0, or left out, with labelled_per_class", self.unlabelled, remedy)
+        return self
+
+    @property
+    def has_votes(self) -> bool:
+        """Whether labels are votes of several annotators, or distributions over the classes."""
+        return any(getattr(self, name) is not None for name in _OF_VOTES)
+
+    @model_validator(mode="after")
+    def _votes_are_the_labels(self) -> Self:
+        if self.votes is not None and self.annotators is not None:
+            raise fail("votes", "either this or annotators", "both", "drop one of the two")
+        if self.annotators is not None and len(set(self.annotators)) < len(self.annotators):
+            raise fail("annotators", "each column once", list(self.annotators), "remove the repeated ones")
+        for name in _WITHOUT_VOTES if self.has_votes else ():
+            if getattr(self, name) is not None:
+                remedy = "remove it, or leave rows without votes out"
+                raise fail(name, "left out with votes, which every row needs", getattr(self, name), remedy)
         return self
 
     @model_validator(mode="after")

@@ -105,7 +105,8 @@ class _Combined:
     def of(cls, kind: EnsembleSpec, members: tuple[Member, ...], combination: Combination) -> "_Combined":
         if kind.calibrator == "none":
             return cls(kind, members, combination, None, ())
-        labels = members[0].run.predictions["validation.observed"]
+        recorded = members[0].run.predictions
+        labels = recorded.get("validation.votes", recorded["validation.observed"])
         if not len(labels):
             remedy = "set data.validation, or ensemble.calibrator = 'none'"
             raise fail("ensemble.calibrator", "validation rows to fit it on", "none", remedy)
@@ -149,7 +150,10 @@ def _evaluated(
     folder.mkdir(parents=True, exist_ok=True)
     if len(labels):
         probs = combined.test_probs(logits)
-        evaluation = _compared(probs, labels, replace(options, class_names=ensemble.class_names))
+        # votes of several annotators are evaluated as such
+        evaluation = _compared(
+            probs, recorded.get("test.votes", labels), replace(options, class_names=ensemble.class_names)
+        )
         diversity = measure_diversity(logits, labels)
         with open_writer(folder / PREDICTIONS, "probs", ensemble.class_names, labelled=True) as writer:
             writer.add(next(iter(probs.values())).float(), labels)

@@ -60,6 +60,18 @@ history_traces(
         "Mean negative log-likelihood of the observed labels of the validation split.",
     ),
     Measure(
+        "validation_votes_accuracy",
+        "validation accuracy against the votes",
+        "percent",
+        "Mean share of the votes of the validation split that are for the predicted class.",
+    ),
+    Measure(
+        "validation_votes_nll",
+        "validation NLL against the votes",
+        "nats",
+        "Cross entropy of the predictions for the validation split against the shares of votes.",
+    ),
+    Measure(
         "pseudo_labels",
         "pseudo-labels used",
         "percent",

@@ -22,6 +22,9 @@ __all__ = ["SmoothECE", "SmoothReliability", "smooth_ece", "smooth_reliability"]
 _CELLS = 2**11
 _NARROWEST = 2 / _CELLS
 _HALVINGS = 20
+_INTERVALS = 2 ** (_HALVINGS + 1)
+# The first width that is tried, the largest number of steps of the secant method after it, and its last step.
+_START, _SECANTS, _CLOSE = 0.05, 10, 1e-5
 # exp(-x**2 / 2) is below 1e-16 from x = 8.6 on
 _HIGHEST = 8.6 / math.pi
 # Below this density the quotient is dominated by rounding.
@@ -281,13 +284,51 @@ def _error(width: Tensor) -> Tensor:
 
 
 def _width(residuals: Tensor, allowance: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """Return the smallest width that is at least the error at that width, (R,), by bisection."""
+    """Return the smallest width that is at least the error at that width, (R,), to within 2^-21.
+
+    It is the upper end of the interval that bisection of [_NARROWEST, 1] ends in. The error falls as the width grows,
+    so that this interval is the one at whose ends the comparison differs. The secant method finds it with a third of
+    the evaluations; where it does not, the widths are bisected.
+    """
     cosines = _cosines(residuals)
-    low = residuals.new_full((len(residuals),), _NARROWEST)
-    high = torch.ones_like(low)
+
+    def error(rows: Tensor | slice, width: Tensor) -> Tensor:
+        return _area(_from_cosines(cosines[rows], width)) + (0 if allowance is None else allowance(width))
+
+    crossing = _crossing(lambda width: error(slice(None), width), cosines)
+    # the ends of the last intervals of a bisection, which floating point represents exactly
+    spacing = (1 - _NARROWEST) / _INTERVALS
+    place = ((crossing - _NARROWEST) / spacing).ceil().clamp(1, _INTERVALS)
+    high, low = _NARROWEST + place * spacing, _NARROWEST + (place - 1) * spacing
+    found = (error(slice(None), high) <= high) | (place == _INTERVALS)
+    found &= (error(slice(None), low) > low) | (place == 1)
+    others = (~found).nonzero()[:, 0]
+    if len(others):
+        high[others] = _bisected(lambda width: error(others, width), high[others])
+    return high
+
+
+def _crossing(error: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
+    """Return approximately the width that equals the error at that width, (R,), by the secant method."""
+    before = like.new_full((len(like),), _START)
+    above = error(before)
+    # the error falls, so that it and the width that it was computed at are on two sides of the crossing
+    width = above.clamp(_NARROWEST, 1)
+    for _ in range(_SECANTS):
+        gap, last = error(width) - width, above - before
+        step = gap * (width - before) / (gap - last)
+        step = step.where(step.isfinite(), 0)
+        before, above = width, gap + width
+        width = (width - step).clamp(_NARROWEST, 1)
+        if float((width - before).abs().max()) < _CLOSE:
+            break
+    return width
+
+
+def _bisected(error: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
+    low, high = like.new_full((len(like),), _NARROWEST), torch.ones_like(like)
     for _ in range(_HALVINGS + 1):
         middle = (low + high) / 2
-        error = _area(_from_cosines(cosines, middle)) + (0 if allowance is None else allowance(middle))
-        enough = error <= middle
+        enough = error(middle) <= middle
         low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
     return high

@@ -16,13 +16,16 @@ def are_soft(labels: object, scores: Tensor) -> bool:
     return isinstance(labels, Tensor) and not labels.is_complex() and labels.shape == scores.shape
 
 
-def read_soft_labels(labels: Tensor, place: Callable[[int], str], argument: str = "labels") -> Tensor:
+def read_soft_labels(
+    labels: Tensor, place: Callable[[int], str], argument: str = "labels", advice: str = _ADVICE
+) -> Tensor:
     """Check soft labels and return the distribution of each row, which sums to 1.
 
     Args:
         labels: (n, K) votes, whole numbers of any dtype, or probabilities that sum to 1.
         place: names a row for the error.
         argument: name of the argument, for the error.
+        advice: how to fix a row, for the error.
 
     Returns:
         (n, K) float64.
@@ -34,18 +37,20 @@ def read_soft_labels(labels: Tensor, place: Callable[[int], str], argument: str 
     rows = labels.detach().double()
     sums = rows.sum(1, keepdim=True)
     if values_visible(rows) and len(rows):
-        _check(rows, sums[:, 0], sum_tolerance(labels) if labels.is_floating_point() else 0.0, place, argument)
+        _check(rows, sums[:, 0], sum_tolerance(labels) if labels.is_floating_point() else 0.0, place, argument, advice)
     return rows / sums
 
 
-def _check(rows: Tensor, sums: Tensor, tolerance: float, place: Callable[[int], str], argument: str) -> None:
+def _check(
+    rows: Tensor, sums: Tensor, tolerance: float, place: Callable[[int], str], argument: str, advice: str
+) -> None:
     index = first_bad(~((rows >= 0) & rows.isfinite()))
     if index is not None:
         required = "votes or probabilities of at least 0"
-        raise fail(argument, required, f"{float(rows[index]):g} at {place(index[0])}, class {index[1]}", _ADVICE)
+        raise fail(argument, required, f"{float(rows[index]):g} at {place(index[0])}, class {index[1]}", advice)
     index = first_bad(sums == 0)
     if index is not None:
-        raise fail(argument, "at least one vote in every row", f"none at {place(index[0])}", _ADVICE)
+        raise fail(argument, "at least one vote in every row", f"none at {place(index[0])}", advice)
     index = first_bad(((sums - 1).abs() > tolerance) & (rows != rows.round()).any(1))
     if index is not None:
         required = "whole numbers of votes, or probabilities that sum to 1"

@@ -183,12 +183,18 @@ class GroupedSums:
         Yields:
             Every field by name, (r, *shape) float64, for the next r of the R rows.
         """
-        of_groups = {name: self._real(name, array) for name, array in self.arrays().items()}
+        arrays = self.arrays().items()
+        of_groups = {name: self._real(name, array).reshape(self.groups, -1) for name, array in arrays}
+        sizes = {name: numbers.shape[1] for name, numbers in of_groups.items()}
+        # most cells of a sketch are empty in all groups
+        filled = {name: numbers.any(0).nonzero()[:, 0] for name, numbers in of_groups.items()}
+        of_groups = {name: numbers[:, filled[name]] for name, numbers in of_groups.items()}
         for some in weights.split(max(1, _NUMBERS // self.numbers)):
             totals: dict[str, Tensor] = {}
             for name, numbers in of_groups.items():
-                flat = some.to(numbers) @ numbers.reshape(self.groups, -1)
-                totals[name] = flat.reshape(len(some), *numbers.shape[1:])
+                flat = numbers.new_zeros(len(some), sizes[name])
+                flat.index_copy_(1, filled[name], some.to(numbers) @ numbers)
+                totals[name] = flat.reshape(len(some), *self.fields[name].shape)
             yield totals
 
     def _real(self, name: str, array: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from softtargets._errors import fail
 from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.tokens import NetworkInputs, rows_at
 from softtargets.matrices import Transition
-from softtargets.targets import Targets
+from softtargets.targets import Targets, votes
 
 # (ids, inputs) -> (M, n, K) logits of M teachers, or M Targets if a cache keeps less than the logits
 TeacherFn = Callable[[Tensor, NetworkInputs], Tensor | tuple[Targets, ...]]
@@ -30,7 +30,10 @@ class Batch:
         ids: (N,) int64, rows of the data set; (T,) for the row of each token.
         counts: (N,) int64, the number of predicted tokens of each row of such inputs; otherwise None.
         labelled: (N,) bool, False for a row without a label; None: all rows have one.
-        targets: made by an objective that smooths, mixes or redraws labels; None: the objective uses `labels`.
+        votes: (N, K) float32, the votes or the distribution of each row, of which `labels` is the most frequent class;
+            None: labels are classes.
+        targets: made by an objective that smooths, mixes or redraws labels; None: the objective uses the labels, or the
+            shares of the votes.
         teacher_logits: (n, K), of a teacher that was queried with these inputs; None if there is no teacher.
         teacher_targets: for each teacher, the part of its probabilities that a cache keeps.
     """
@@ -39,6 +42,7 @@ class Batch:
     labels: Tensor
     ids: Tensor
     labelled: Tensor | None = None
+    votes: Tensor | None = None
     targets: Targets | None = None
     teacher_logits: Tensor | None = None
     teacher_targets: tuple[Targets, ...] = ()
@@ -46,13 +50,15 @@ class Batch:
 
     @property
     def labels_or_targets(self) -> Tensor | Targets:
-        """The targets if an objective has made some, else the labels."""
+        """The targets if an objective has made some, else the shares of the votes if there are any, else the labels."""
+        if self.targets is None and self.votes is not None:
+            return votes(self.votes)
         return self.labels if self.targets is None else self.targets
 
     def rows(self, at: Tensor) -> Self:
         """Return the inputs, labels and ids of some rows of the batch, in this order, before any targets are made."""
-        labelled = None if self.labelled is None else self.labelled[at]
-        return type(self)(rows_at(self.inputs, at), self.labels[at], self.ids[at], labelled)
+        labelled, votes = (None if each is None else each[at] for each in (self.labelled, self.votes))
+        return type(self)(rows_at(self.inputs, at), self.labels[at], self.ids[at], labelled, votes)
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class TrainingData:
             fold is taken from it. Files with one entry per training example have these rows.
         texts: the N texts, if the inputs are word counts, else None.
         labelled: (N,) bool, False for a training row without a label; None: all rows have one.
+        votes: (N, K) float32, the votes or the distribution of each row, of which `labels` is the most frequent class;
+            None: labels are classes.
     """
 
     class_names: tuple[str, ...]
@@ -77,13 +85,14 @@ class TrainingData:
     source: Tensor
     texts: tuple[str, ...] | None = None
     labelled: Tensor | None = None
+    votes: Tensor | None = None
 
     @classmethod
     def of(cls, dataset: Dataset, labels: Tensor) -> Self:
         """Return the facts about a data set, with the observed labels (N,)."""
         source = torch.nonzero(dataset.origin == SPLITS.index("train")).flatten()
-        train, labelled = dataset.splits["train"], dataset.labelled
-        return cls(dataset.class_names, dataset.input_shape, labels.cpu(), train, source, dataset.texts, labelled)
+        rows = {"train": dataset.splits["train"], "labelled": dataset.labelled, "votes": dataset.votes}
+        return cls(dataset.class_names, dataset.input_shape, labels.cpu(), source=source, texts=dataset.texts, **rows)
 
     @property
     def labelled_train(self) -> Tensor:
@@ -92,7 +101,9 @@ class TrainingData:
 
     @property
     def class_counts(self) -> Tensor:
-        """The number of training examples with each observed label, (K,) int64."""
+        """The number of training examples with each observed label, or the sum of the shares of votes, (K,)."""
+        if self.votes is not None:
+            return votes(self.votes[self.train]).to_dense().double().sum(0)
         return torch.bincount(self.labels[self.labelled_train], minlength=len(self.class_names))
 
 

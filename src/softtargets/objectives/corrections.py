@@ -10,10 +10,10 @@ from torch import Tensor
 from softtargets import losses, nn, targets
 from softtargets._errors import fail
 from softtargets._spec import Fraction, NonNegative
+from softtargets.data.side_files import fingerprint_of
 from softtargets.losses import loss_bound
 from softtargets.matrices import LabelMatrix, Transition
 from softtargets.objectives.context import Batch, ObjectiveContext
-from softtargets.objectives.files import fingerprint_of
 from softtargets.objectives.objective import Objective, objective
 from softtargets.objectives.transitions import (
     FILE,
@@ -31,6 +31,11 @@ class TransitionObjective(Objective):
 
     def needs_transition(self) -> Literal["known"] | EstimatedTransition | None:
         return None if self.transition is None else self.transition.needed()
+
+    @property
+    def takes_votes(self) -> bool:
+        # a transition is about one observed class for each row
+        return super().takes_votes and self.transition is None
 
     def fingerprint(self) -> str | None:
         source = self.transition
@@ -62,6 +67,10 @@ class Correction(TransitionObjective):
         if self.inclusive and self.transition is not None:
             raise fail("inclusive", "false if transition is given", True, "set it in the transition")
         return self
+
+    @property
+    def takes_votes(self) -> bool:
+        return False
 
     def begin(self, context: ObjectiveContext) -> None:
         source = self.transition

@@ -36,7 +36,9 @@ class SmoothedCrossEntropy(Objective):
         return losses.cross_entropy(logits, smoothed)
 
     def batch_loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        return self._mean(logits, batch.labels) if batch.targets is None else super().batch_loss(logits, batch)
+        if batch.targets is None and batch.votes is None:
+            return self._mean(logits, batch.labels)
+        return super().batch_loss(logits, batch)
 
     def equivalent_smoothing(self, predictions: Predictions, teachers: Sequence[Predictions]) -> float | None:
-        return self.smoothing if self.convention == "all" else None
+        return self.smoothing if self.convention == "all" and "train.votes" not in predictions else None

@@ -142,6 +142,11 @@ class Distillation(Scheduled):
         return 1 - self.weight if self.loss in ("kl", "mse") else 1.0
 
     @property
+    def takes_votes(self) -> bool:
+        # without terms that need the label of each row
+        return self.share_of_labels == 0 and self.loss != "dkd"
+
+    @property
     def needs_whole_batch(self) -> bool:
         return self.loss == "dist"  # it compares the examples of a batch within each class
 

@@ -46,6 +46,11 @@ class Mixing(Objective):
             raise fail("loss", f"an objective of soft targets: {known}", f"'{self.loss.name}'", "use one of these")
         return self
 
+    @property
+    def takes_votes(self) -> bool:
+        # the inner objective is asked when it is started
+        return True
+
     @abstractmethod
     def mixed(
         self, own: Tensor, other: Tensor, weight: float | Tensor, generator: torch.Generator

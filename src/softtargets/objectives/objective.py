@@ -10,10 +10,10 @@ from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register
+from softtargets.data.side_files import fingerprint_of
 from softtargets.losses import reduce
 from softtargets.models.decoding import Search
 from softtargets.objectives.context import Batch, ObjectiveContext, Predictions
-from softtargets.objectives.files import fingerprint_of
 from softtargets.objectives.transitions import EstimatedTransition
 
 
@@ -45,7 +45,8 @@ class Objective(NamedSpec):
 
         Raises:
             InputError: if the context lacks something that this objective needs, or does not fit it; if training rows
-                have no label and it does not use such rows; if the examples are tokens and it does not take these.
+                have no label and it does not use such rows; if the labels are votes, or the examples are tokens, and it
+                does not take these.
         """
         data = context.data
         if data is not None and len(data.labelled_train) < len(data.train) and not self.uses_unlabelled:
@@ -54,6 +55,10 @@ class Objective(NamedSpec):
             raise fail(
                 "objective", f"one that uses rows without a label: {known}", got, "use one of these, or label them"
             )
+        if data is not None and data.votes is not None and not self.takes_votes:
+            remedy = "use 'cross_entropy', or another objective of soft targets, or train on labels that are classes"
+            required = "one that takes a distribution over the classes for each row, as the labels are votes"
+            raise fail("objective", required, f"'{self.name}', which needs one class for each row", remedy)
         if context.sequences and not self.takes_sequences:
             known = ", ".join(name for name, kind in OBJECTIVES.items() if kind.takes_sequences)
             required = f"one whose loss is computed for each token on its own: {known}"
@@ -92,6 +97,11 @@ class Objective(NamedSpec):
         with weights or ignored rows returns their total.
         """
         return len(batch.labels)
+
+    @property
+    def takes_votes(self) -> bool:
+        """Whether the labels may be votes: `prepare` and `losses` use `Batch.labels_or_targets`."""
+        return self.takes_soft_targets
 
     @property
     def needs_whole_batch(self) -> bool:

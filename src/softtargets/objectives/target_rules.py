@@ -26,6 +26,11 @@ class TargetRule(Objective):
     def targets_of(self, batch: Batch, generator: torch.Generator) -> Targets:
         """Return the targets of a batch; `generator` is the source of random draws, on the CPU."""
 
+    @property
+    def takes_votes(self) -> bool:
+        # a rule that does not need one class for each row says so
+        return False
+
     def prepare(self, batch: Batch, generator: torch.Generator) -> Batch:
         return replace(batch, targets=self.targets_of(batch, generator))
 
@@ -48,6 +53,10 @@ class PriorSmoothing(TargetRule):
     prior: tuple[NonNegative, ...] | None = None
     _prior: Tensor = PrivateAttr()
 
+    @property
+    def takes_votes(self) -> bool:
+        return True
+
     @model_validator(mode="after")
     def _has_mass(self) -> Self:
         if self.prior is not None and not 0 < sum(self.prior) < float("inf"):
@@ -65,7 +74,7 @@ class PriorSmoothing(TargetRule):
         self._prior = (counts / counts.sum()).float().to(context.device)
 
     def targets_of(self, batch: Batch, generator: torch.Generator) -> Targets:
-        return targets.smooth(batch.labels, self.smoothing, prior=self._prior)
+        return targets.smooth(batch.labels_or_targets, self.smoothing, prior=self._prior)
 
 
 @objective("disturb_label")

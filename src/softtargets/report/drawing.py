@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import altair as alt
 import vl_convert
@@ -25,8 +25,28 @@ _NARROW = 250
 _LONG_LEGEND = 80
 _RESOLUTION = 150.0
 _CLIP = re.compile(r'(?<=id=")clip\d+(?=")|(?<=url\(#)clip\d+(?=\))')
+# The index of the series that is highlighted in the legend of the page; -1 for none.
+_FOCUS = {"name": "focus", "value": -1}
 # The version of Vega-Lite for which Altair writes; vl-convert contains several.
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+
+
+class PanelChart(alt.Chart):
+    """A chart whose encodings may be written in short as text, such as "x:Q", or as a dict with a value.
+
+    Altair finds the class of such an encoding by comparing it with the schema, which takes as long as all else.
+    """
+
+    def encode(self, **channels: Any) -> Self:
+        """Return the chart with more encodings."""
+        return super().encode(**{name: _channel(name, given) for name, given in channels.items()})
+
+
+def _channel(name: str, given: Any) -> Any:
+    channel = name[0].upper() + name[1:]
+    if isinstance(given, str):
+        return getattr(alt, channel)(given)
+    return getattr(alt, f"{channel}Value")(**given) if isinstance(given, dict) and "value" in given else given
 
 
 @dataclass(frozen=True)
@@ -63,17 +83,17 @@ class Style:
     size: tuple[int, int] | None = None
     datasets: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
-    def base(self, rows: list[dict[str, Any]]) -> alt.Chart:
+    def base(self, rows: list[dict[str, Any]]) -> "PanelChart":
         """Return a chart of these rows, with the index of each row's series in the legend."""
         place = {entry.label: i for i, entry in enumerate(self.series)}
         known = [{**row, "place": place[row["series"]]} if "series" in row else row for row in rows]
         name = f"data-{hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]}"
         self.datasets[name] = known
-        return alt.Chart(alt.NamedData(name=name))
+        return PanelChart(alt.NamedData(name=name))
 
-    def specification(self, chart: alt.TopLevelMixin, font: str) -> dict[str, Any]:
+    def specification(self, content: dict[str, Any], font: str) -> dict[str, Any]:
         """Return the specification of a whole figure with its rows."""
-        return {**chart.to_dict(validate=False), "datasets": self.datasets, "config": self.config(font)}
+        return {"$schema": alt.SCHEMA_URL, **content, "datasets": self.datasets, "config": self.config(font)}
 
     def window(self, whole: Extent, each: dict[str, Extent], **settings: Any) -> alt.Scale:
         """Return a scale over `whole`; on the page it changes to the range in `each` of the highlighted series."""
@@ -162,12 +182,17 @@ class Style:
     def _reference(self, chart: alt.Chart) -> alt.Chart:
         return chart.mark_rule(strokeDash=[4, 3], strokeWidth=1, color=self.paint("muted"), opacity=0.8)
 
-    def finish(self, chart: alt.LayerChart, panel: Panel, height: int) -> alt.LayerChart:
-        """Return a panel with its titles; the title of the vertical axis is horizontal, above the panel."""
-        title = alt.TitleParams(panel.y_title)
+    def finish(self, panel: Panel, height: int) -> dict[str, Any]:
+        """Return a panel with its titles; the title of the vertical axis is horizontal, above the panel.
+
+        Titles and sizes are added to the specification, since Altair copies a whole chart for each of them.
+        """
+        drawn = panel.build(self).to_dict(validate=False)
+        content = {name: part for name, part in drawn.items() if name not in ("$schema", "config")}
+        title = {"text": panel.y_title}
         if panel.title:
-            title = alt.TitleParams(panel.title, subtitle=panel.y_title)
-        return chart.properties(height=height, title=title)
+            title = {"text": panel.title, "subtitle": panel.y_title}
+        return {**content, "height": height, "title": title}
 
     def config(self, font: str) -> dict[str, Any]:
         """Return the style of axes, titles and legends."""
@@ -233,12 +258,14 @@ class Drawing:
 
     def _page_spec(self, panel: Panel, description: str) -> dict[str, Any]:
         style = Style(self.series, palette.on_page, legend=False)
-        chart = style.finish(panel.build(style), panel, self.height).properties(
-            width="container",
-            autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-            description=f"{description} {panel.title or panel.y_title}".strip(),
-        )
-        return style.specification(chart.add_params(_focus()), _PAGE_FONT)
+        content = {
+            **style.finish(panel, self.height),
+            "width": "container",
+            "autosize": {"type": "fit-x", "contains": "padding"},
+            "description": f"{description} {panel.title or panel.y_title}".strip(),
+            "params": [_FOCUS],
+        }
+        return style.specification(content, _PAGE_FONT)
 
     def svg(self) -> str:
         """Return the figure as SVG on a white background."""
@@ -258,8 +285,8 @@ class Drawing:
     def _whole(self) -> dict[str, Any]:
         width = _FILE_WIDTHS.get(self.in_row, _NARROW)
         style = Style(self.series, palette.in_file, legend=True, size=(width, self.height))
-        charts = [style.finish(panel.build(style), panel, self.height).properties(width=width) for panel in self.panels]
-        whole = charts[0] if len(charts) == 1 else alt.concat(*charts, columns=self.in_row)
+        panels = [{**style.finish(panel, self.height), "width": width} for panel in self.panels]
+        whole = panels[0] if len(panels) == 1 else {"concat": panels, "columns": self.in_row}
         return {**style.specification(whole, FONT), "padding": 16}
 
 
@@ -291,7 +318,3 @@ def extents(
     for row in rows:
         every.setdefault(row["series"], [*beside]).append(row)
     return extent(rows, low, high), {name: extent(own, low, high) for name, own in every.items()}
-
-
-def _focus() -> alt.Parameter:
-    return alt.param(name="focus", value=-1)

@@ -20,9 +20,9 @@ class Record:
     """The numbers that a finished run recorded.
 
     Args:
-        predictions: ids, logits, labels and observed labels of every split. Of a network that writes rows of tokens:
-            the ids of every split, and for validation and test the number of tokens of each row, their summed NLL and
-            how many of them are predicted correctly.
+        predictions: ids, logits, labels, observed labels and votes, if there are any, of every split. Of a network that
+            writes rows of tokens: the ids of every split, and for validation and test the number of tokens of each row,
+            their summed NLL and how many of them are predicted correctly.
         history: one row per epoch: its number (from 1), the mean objective, and validation metrics.
         run: the specification.
         teachers: the records of its teachers.

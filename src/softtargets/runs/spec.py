@@ -74,6 +74,13 @@ class RunSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _votes_are_not_changed(self) -> Self:
+        if self.noise is not None and self.data.has_votes:
+            remedy = "remove it, or train on labels that are classes"
+            raise fail("noise", "left out for labels that are votes", f"'{self.noise.name}'", remedy)
+        return self
+
+    @model_validator(mode="after")
     def _starts_from_one_set_of_weights(self) -> Self:
         if self.init_from is not None and self.model.trained:
             remedy = "drop one of the two"
@@ -168,7 +175,7 @@ class ResolvedRun(Spec):
         if self.boosted_after is not None:
             content["boosted_after"] = self.boosted_after.identity
         del content["run"]["data"]["name"]
-        for place in ("workers", "unlabelled_file"):
+        for place in ("workers", "unlabelled_file", "votes_file"):
             content["run"]["data"].pop(place, None)
         # the fingerprint of the data covers its content
         content["run"]["data"].get("tokenizer", {}).pop("pretrained", None)

@@ -26,8 +26,9 @@ class TrainingSpec(Spec):
 
     Every `evaluate_every` epochs the validation split is predicted. The best epoch on its *observed* labels (the first
     one if there are ties) is saved in addition to the last one; best is the highest accuracy, or the lowest NLL if
-    `monitor` is "nll". With `patience`, training ends after that many evaluations in a row that are not better than the
-    best one. `dynamics` records how each training label was learned. Every `snapshot_every` epochs, before the first
+    `monitor` is "nll". Where labels are votes, these are the accuracy and the NLL against the votes. With `patience`,
+    training ends after that many evaluations in a row that are not better than the best one. `dynamics` records how
+    each training label was learned; of votes, the most frequent class. Every `snapshot_every` epochs, before the first
     epoch and after the last, the weights are saved.
 
     With `accumulate`, the gradient of each batch of `batch_size` rows is the sum of the gradients of so many parts of

@@ -45,6 +45,7 @@ class TrainingBatches:
         streamed: whether the inputs are decoded or augmented one by one for each batch.
         labels: (N,) int64, the observed labels of the data set, on the device.
         labelled: (N,) bool, False for a row without a label; None: all rows have one.
+        votes: (N, K) float32 on the device, if labels are votes; otherwise None.
         sequences: whether the network writes rows of tokens, which are the labels.
         objective: started.
         size: number of rows of a batch.
@@ -59,6 +60,7 @@ class TrainingBatches:
     streamed: bool
     labels: Tensor
     labelled: Tensor | None
+    votes: Tensor | None
     sequences: bool
     objective: Objective
     size: int
@@ -93,8 +95,8 @@ class TrainingBatches:
         order, sizes = torch.cat(list(rows)).to(self.labels.device), [len(batch) for batch in rows]
         labels, ids = self.labels[order].split(sizes), order.split(sizes)
         for batch in zip(self._inputs(rows, streams), labels, ids, strict=True):
-            labelled = None if self.labelled is None else self.labelled[batch[2]]
-            made = _of_tokens(batch[0], batch[2]) if self.sequences else Batch(*batch, labelled)
+            labelled, votes = (None if each is None else each[batch[2]] for each in (self.labelled, self.votes))
+            made = _of_tokens(batch[0], batch[2]) if self.sequences else Batch(*batch, labelled, votes)
             yield self.objective.prepare(made, streams.method)
 
     def _inputs(self, rows: Sequence[Tensor], streams: EpochStreams) -> Iterator[NetworkInputs]:

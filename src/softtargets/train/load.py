@@ -142,8 +142,8 @@ class LoadedRun:
     def calibrate(self, calibrator: Calibrator | Path | str = "temperature-scaling") -> Self:
         """Return this run with a calibrator, which is fitted on the validation split that the run recorded.
 
-        Its labels are the observed ones. If they are noisy, a temperature is too high. Fit a calibrator with the
-        transition on `predictions` and pass it where the noise is known.
+        Its labels are the observed ones, or the votes. If they are noisy, a temperature is too high. Fit a calibrator
+        with the transition on `predictions` and pass it where the noise is known.
 
         Args:
             calibrator: a name such as "temperature-scaling"; a .safetensors file of
@@ -165,9 +165,10 @@ class LoadedRun:
 
     @property
     def _held_out(self) -> tuple[Tensor, Tensor]:
-        """The logits and the observed labels of the validation split."""
+        """The logits and the observed labels, or the votes, of the validation split."""
         split = "selected.validation" if self.selected else "validation"
-        logits, labels = self.predictions.get(f"{split}.logits"), self.predictions.get("validation.observed")
+        logits = self.predictions.get(f"{split}.logits")
+        labels = self.predictions.get("validation.votes", self.predictions.get("validation.observed"))
         if logits is None or labels is None or len(labels) == 0:
             remedy = "train with validation rows, or pass a fitted calibrator"
             raise fail("calibrator", "a run on labels that has a validation split", "one without", remedy)

@@ -79,7 +79,9 @@ class Trainer:
         self.device = self.processes.device(resolved.backend)
         self.mixed = resolved.precision == "bfloat16"
         self.labels = observed.labels.to(self.device)
-        labelled = None if dataset.labelled is None else dataset.labelled.to(self.device)
+        labelled, self.votes = (
+            None if each is None else each.to(self.device) for each in (dataset.labelled, dataset.votes)
+        )
         self.inputs = Inputs(dataset, self.device)
         self._predictor = Predictor(dataset, self.inputs, self.mixed, self.processes)
         torch.manual_seed(derived_seed("initialisation", run.seeds.initialisation))
@@ -121,7 +123,7 @@ class Trainer:
         tokens = None if dataset.tokenizer is None else dataset.row_lengths
         sizes = (run.training.batch_size, run.training.labelled_batch, tokens, run.training.batch_tokens)
         settings = (dataset.is_sequence, self.objective, *sizes, run.augmentation, self.processes)
-        self._batches = TrainingBatches(self.inputs, self.streamed, self.labels, labelled, *settings)
+        self._batches = TrainingBatches(self.inputs, self.streamed, self.labels, labelled, self.votes, *settings)
         self.selection = Selection(run.training.monitor or "accuracy", run.training.patience)
         every = run.training.snapshot_every
         self.snapshots = None if every is None else Snapshots(folder, every, self.length.epochs)
@@ -257,15 +259,28 @@ class Trainer:
         }
         every = self.run.training.evaluate_every
         if every is not None and self.epoch % every == 0:
-            accuracy, nll = self._evaluate(self.dataset.splits["validation"])
-            row["validation_accuracy"], row["validation_nll"] = accuracy, nll
+            row |= self._evaluate(self.dataset.splits["validation"])
+            kind = "validation" if self.votes is None else "validation_votes"
+            accuracy, nll = row[f"{kind}_accuracy"], row[f"{kind}_nll"]
             self.selection.consider(self.epoch, accuracy, nll, lambda: copied_weights(self.final_model))
         return row
 
-    def _evaluate(self, rows: Tensor) -> tuple[float, float]:
-        """Return accuracy and NLL on the observed labels of some rows: a user has no others. Of tokens, per token."""
+    def _evaluate(self, rows: Tensor) -> dict[str, float]:
+        """Return accuracy and NLL on the observed labels of some rows: a user has no others. Of tokens, per token.
+
+        With votes, the labels are their most frequent classes, and the scores against the votes are returned too.
+        """
         labels = None if self.dataset.is_sequence else self.labels
-        return accuracy_and_nll(self._predictor.labelled(self.final_model, rows, labels), "validation", self.step)
+        batches = self._predictor.labelled(self.final_model, rows, labels)
+        if self.votes is None:
+            return _named("validation", accuracy_and_nll(batches, "validation", self.step))
+        kept = list(batches)
+        shares = self.votes[rows.to(self.device)].split([len(part) for _, part in kept])
+        voted = ((logits, votes) for (logits, _), votes in zip(kept, shares, strict=True))
+        return {
+            **_named("validation", accuracy_and_nll(kept, "validation", self.step)),
+            **_named("validation_votes", accuracy_and_nll(voted, "validation", self.step)),
+        }
 
     @property
     def final_model(self) -> torch.nn.Module:
@@ -300,3 +315,7 @@ class Trainer:
         restore_states(self._parts(), state)
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self._interrupted = state["within"]
+
+
+def _named(kind: str, scores: tuple[float, float]) -> dict[str, float]:
+    return {f"{kind}_accuracy": scores[0], f"{kind}_nll": scores[1]}

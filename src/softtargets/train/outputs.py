@@ -13,6 +13,7 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.tokens import Pairs, Tokens, count_rows
 from softtargets.losses import cross_entropy
 from softtargets.models.sequences import token_counts, token_labels
+from softtargets.targets import dense
 from softtargets.train.batches import own_batches
 from softtargets.train.processes import Processes
 from softtargets.train.step import autocast
@@ -130,18 +131,26 @@ class Predictor:
 def accuracy_and_nll(batches: Iterable[tuple[Tensor, Tensor]], split: str, steps: int) -> tuple[float, float]:
     """Return accuracy and NLL of at least one batch of logits and labels, in one pass over each.
 
+    Labels are (n,) classes, or (n, K) votes, against which the scores are the expected ones of a label that is drawn.
+
     Raises:
         DivergedError: if the NLL is not finite.
     """
-    rows, correct, total = 0, torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.float64)
+    rows, correct, total = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for logits, labels in batches:
         rows += len(labels)
-        correct = correct.to(logits.device) + (logits.argmax(1) == labels).sum()
-        total = total.to(logits.device) + cross_entropy(logits.double(), labels, reduction="sum")
+        predicted = logits.argmax(1)
+        if labels.ndim == 1:
+            targets, right = labels, predicted == labels
+        else:
+            shares = labels.double() / labels.double().sum(1, keepdim=True)
+            targets, right = dense(shares), shares.gather(1, predicted[:, None])
+        correct = correct.to(logits.device) + right.sum()
+        total = total.to(logits.device) + cross_entropy(logits.double(), targets, reduction="sum")
     nll = float(total) / rows
     if not math.isfinite(nll):
         raise DivergedError.of("outputs", f"{nll} as the NLL of the {split} split after step {steps}")
-    return int(correct) / rows, nll
+    return float(correct) / rows, nll
 
 
 def check_outputs(outputs: dict[str, Tensor], split: str, steps: int) -> dict[str, Tensor]:

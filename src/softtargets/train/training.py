@@ -113,6 +113,8 @@ def _predictions(trainer: Trainer, observed: ObservedLabels) -> Predictions:
         if not dataset.is_sequence:
             predictions[f"{split}.labels"] = dataset.labels[rows]
             predictions[f"{split}.observed"] = observed.labels[rows]
+        if dataset.votes is not None:
+            predictions[f"{split}.votes"] = dataset.votes[rows]
     for split, rows in _predicted(dataset).items():
         outputs = check_outputs(trainer.predict(rows), split, trainer.step)
         predictions.update({f"{split}.{name}": values for name, values in outputs.items()})

@@ -69,9 +69,8 @@ def train_trial(
         return pruned(row)
 
     def of(status: Any, message: str = "") -> TuneTrial:
-        scores = next((row for row in reversed(seen) if "validation_nll" in row), {})
-        nll, accuracy = scores.get("validation_nll"), scores.get("validation_accuracy")
-        return TuneTrial(number, values, status, len(seen), nll, accuracy, identity, message)
+        scores = next((_scores(row) for row in reversed(seen) if "validation_nll" in row), (None, None))
+        return TuneTrial(number, values, status, len(seen), *scores, identity, message)
 
     finished = store.result(identity) is not None
     for row in _history(store, identity, finished):
@@ -163,6 +162,12 @@ def search(
     return tuple(found)
 
 
+def _scores(row: Row) -> tuple[Any, Any]:
+    """Return NLL and accuracy on the validation split, against the votes where labels are votes."""
+    kind = "validation_votes" if "validation_votes_nll" in row else "validation"
+    return row[f"{kind}_nll"], row[f"{kind}_accuracy"]
+
+
 def _pruning(asked: Any, resolved: ResolvedRun) -> Callable[[Row], bool]:
     """Return a function that reports the NLL of an epoch to Optuna, and says whether the trial is pruned."""
     epochs = resolved.run.training.epochs
@@ -171,7 +176,7 @@ def _pruning(asked: Any, resolved: ResolvedRun) -> Callable[[Row], bool]:
     def pruned(row: Row) -> bool:
         if "validation_nll" not in row:
             return False
-        asked.report(row["validation_nll"], row["epoch"])
+        asked.report(_scores(row)[0], row["epoch"])
         last = row["step"] >= row["steps"]
         return not last and row["epoch"] > unpruned and asked.should_prune()
 

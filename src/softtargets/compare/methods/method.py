@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from softtargets._errors import fail, unknown
 from softtargets.data.dataset import Dataset
+from softtargets.objectives import OBJECTIVES
 from softtargets.report import numbers
 
 # The method that all others are compared with.
@@ -21,16 +22,18 @@ class DataFacts:
         images: whether the inputs are images.
         tokens: whether the inputs are rows of tokens.
         noise: why no label noise can be assumed, in words; empty text if noise was estimated, None if it is not known.
+        votes: whether labels are votes of several annotators, or distributions over the classes.
     """
 
     images: bool
     tokens: bool
     noise: str | None = None
+    votes: bool = False
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataFacts":
         """Return the facts that are known before anything is trained."""
-        return cls(images=dataset.is_image, tokens=dataset.tokenizer is not None)
+        return cls(dataset.is_image, dataset.tokenizer is not None, votes=dataset.votes is not None)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class ComparedMethod:
         settings: (values of `grid`) -> what follows the label, such as "0.1".
         members: number of networks that one prediction needs.
         trains: whether networks are trained for it; the others use those of cross entropy.
+        of_votes: whether it is only for labels that are votes; it is not mentioned for others.
     """
 
     name: ClassVar[str]
@@ -71,6 +75,7 @@ class ComparedMethod:
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {}
     members: ClassVar[int] = 1
     trains: ClassVar[bool] = True
+    of_votes: ClassVar[bool] = False
 
     @classmethod
     def settings(cls, values: Mapping[str, Any]) -> str:
@@ -90,7 +95,17 @@ class ComparedMethod:
     @classmethod
     def refused(cls, facts: DataFacts) -> str | None:
         """Return why the method cannot be used on some data, as a sentence; None if it can."""
+        if facts.votes:
+            return _needs_classes(cls.candidates()[0])
+        return f"{cls.label} needs labels that are votes" if cls.of_votes else None
+
+
+def _needs_classes(candidate: MethodCandidate) -> str | None:
+    """Return why a method cannot be trained on votes, as a sentence; None if it can."""
+    name = str(candidate.objective["name"])
+    if OBJECTIVES[name].parse(candidate.objective).takes_votes:
         return None
+    return f"{candidate.label} needs one class for each row, and the labels are votes"
 
 
 METHODS: dict[str, type[ComparedMethod]] = {}
@@ -137,7 +152,8 @@ def chosen_methods(names: Sequence[str] | None, facts: DataFacts) -> tuple[tuple
             rule out, or no method beside the baseline.
     """
     if names is None:
-        reasons = {name: method.refused(facts) for name, method in METHODS.items()}
+        fitting = {name: method for name, method in METHODS.items() if facts.votes or not method.of_votes}
+        reasons = {name: method.refused(facts) for name, method in fitting.items()}
         usable = [name for name, reason in reasons.items() if reason is None and name != BASELINE]
         return tuple(usable), {name: reason for name, reason in reasons.items() if reason is not None}
     for place, name in enumerate(names):

@@ -16,7 +16,9 @@ class MixupOfPairs(ComparedMethod):
 
     @classmethod
     def refused(cls, facts: DataFacts) -> str | None:
-        return "mixup needs inputs that are numbers, and these are rows of tokens" if facts.tokens else None
+        if facts.tokens:
+            return "mixup needs inputs that are numbers, and these are rows of tokens"
+        return super().refused(facts)
 
 
 @compared("cutmix", place=4)
@@ -33,4 +35,4 @@ class CutMixOfPairs(ComparedMethod):
 
     @classmethod
     def refused(cls, facts: DataFacts) -> str | None:
-        return None if facts.images else "CutMix needs images"
+        return super().refused(facts) if facts.images else "CutMix needs images"

@@ -61,4 +61,6 @@ class ForwardOfEstimate(ComparedMethod):
 
     @classmethod
     def refused(cls, facts: DataFacts) -> str | None:
-        return f"forward correction needs label noise: {facts.noise}" if facts.noise else None
+        return super().refused(facts) or (
+            f"forward correction needs label noise: {facts.noise}" if facts.noise else None
+        )

@@ -79,40 +79,54 @@ class ArrayFile(ABC):
         return None
 
     def columns(self, name: str) -> tuple[str, ...]:
-        """Return the column of this name, else the columns named ``name_...`` or ``name....``, which may be none.
-
-        Names of columns separated by commas, "cat,dog", are these columns, whose names are those of the classes.
-        Numbered columns are ordered by their numbers, which must run from 0 without gaps; others keep the file's order.
-        """
-        if name in self.names or not self.is_table:
-            return (name,) if name in self.names else ()
-        listed = _listed(name)
-        if len(listed) > 1:
-            return listed if set(listed) <= set(self.names) else ()
-        found = [column for column in self.names if column.startswith((f"{name}_", f"{name}."))]
-        numbers = {self._suffix(name, column): column for column in found}
-        if not any(suffix.isdecimal() for suffix in numbers):
-            return tuple(found)
-        expected = [str(number) for number in range(len(found))]
-        if set(numbers) != set(expected):
-            required = f"columns {name}_0 to {name}_{len(found) - 1}, or one for each class by its name"
-            raise fail(ARGUMENT, required, f"{', '.join(found)} in {self.path}", "rename the columns")
-        return tuple(numbers[number] for number in expected)
+        """Return the array of this name, or in a table the columns that it means; see :func:`named_columns`."""
+        if self.is_table:
+            return named_columns(self.names, name, str(self.path))
+        return (name,) if name in self.names else ()
 
     def class_names(self, name: str) -> tuple[str, ...] | None:
-        """Return the class names that the file has for `name`, in its order, or None.
+        """Return the class names that the file has for `name`, in its order, or None; see :func:`column_classes`."""
+        return column_classes(self.columns(name), name)
 
-        They are in the names of its columns, unless those are numbered.
-        """
-        columns = self.columns(name)
-        if len(columns) > 1 and columns == _listed(name):
-            return columns
-        suffixes = tuple(self._suffix(name, column) for column in columns)
-        return None if columns == (name,) or "0" in suffixes else suffixes
 
-    @staticmethod
-    def _suffix(name: str, column: str) -> str:
-        return column[len(name) + 1 :]
+def named_columns(names: Sequence[str], name: str, file: str, argument: str = ARGUMENT) -> tuple[str, ...]:
+    """Return the column of this name, else the columns named ``name_...`` or ``name....``, which may be none.
+
+    Names of columns separated by commas, "cat,dog", are these columns, whose names are those of the classes. Numbered
+    columns are ordered by their numbers, which must run from 0 without gaps; others keep the file's order.
+
+    Args:
+        names: The columns of a file.
+        name: What the user wrote.
+        file: The file, for errors.
+        argument: What the error of numbers with gaps names.
+    """
+    if name in names:
+        return (name,)
+    listed = _listed(name)
+    if len(listed) > 1:
+        return listed if set(listed) <= set(names) else ()
+    found = [column for column in names if column.startswith((f"{name}_", f"{name}."))]
+    numbers = {_suffix(name, column): column for column in found}
+    if not any(suffix.isdecimal() for suffix in numbers):
+        return tuple(found)
+    expected = [str(number) for number in range(len(found))]
+    if set(numbers) != set(expected):
+        required = f"columns {name}_0 to {name}_{len(found) - 1}, or one for each class by its name"
+        raise fail(argument, required, f"{', '.join(found)} in {file}", "rename the columns")
+    return tuple(numbers[number] for number in expected)
+
+
+def column_classes(columns: tuple[str, ...], name: str) -> tuple[str, ...] | None:
+    """Return the class names in the names of columns that `name` means, or None if the columns are numbered or one."""
+    if len(columns) > 1 and columns == _listed(name):
+        return columns
+    suffixes = tuple(_suffix(name, column) for column in columns)
+    return None if columns == (name,) or "0" in suffixes else suffixes
+
+
+def _suffix(name: str, column: str) -> str:
+    return column[len(name) + 1 :]
 
 
 def _listed(name: str) -> tuple[str, ...]:

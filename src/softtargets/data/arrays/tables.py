@@ -147,6 +147,21 @@ def opened_text(path: Path) -> AbstractContextManager[TextIO]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
+def read_cells_as_numbers(column: pa.Array, path: Path, start: int, name: str) -> Tensor:
+    """Return the cells of a column as (n,) numbers, or (n, K) for lists; missing cells are NaN.
+
+    Args:
+        column: numbers, lists of numbers, or either of them as text (a list as JSON).
+        path: its file, for errors.
+        start: the row of the file that is its first, for errors.
+        name: its name, for errors.
+
+    Raises:
+        InputError: a cell that is something else, or lists of several lengths.
+    """
+    return _numbers(column, path, start, name, None)
+
+
 def _array(batch: pa.RecordBatch, wanted: Wanted, path: Path, start: int) -> Tensor:
     arrays = [_numbers(batch.column(name), path, start, name, wanted.classes) for name in wanted.columns]
     return arrays[0] if len(arrays) == 1 else torch.stack(arrays, dim=1)
