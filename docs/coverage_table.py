@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "coverage.md"
 README = ROOT / "README.md"
 HEAD = "| item | what it shows | command | record |"
+TOOLS = "| item | what it shows | command |"
 BEGIN = "<!-- made from docs/coverage.md by `make docs` -->\n"
 END = "<!-- end of what is made -->\n"
 
@@ -46,6 +47,7 @@ def table() -> str:
                 source = heading.partition(":")[0] if named else item
                 lines.append(f"| {source} | {f'{item}: ' if named else ''}{shows} | {command} |")
             seen |= named
+    lines += [f"| {item} | {shows} | {command} |" for rows in tables(TOOLS).values() for item, shows, command in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from softtargets._spec import write_toml
 from softtargets.cli import run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE
+from softtargets.ensembles import Ensemble, load_ensemble
+from softtargets.export import load_packed
 from softtargets.train import train_run
 
 SPECIFICATION = {
@@ -47,3 +50,18 @@ def test_bad_input_is_one_paragraph(run: str, capsys, options: list[str], words:
     assert error.startswith("softtargets: ")
     assert words in error
     assert not Path("out").exists()
+
+
+def test_an_ensemble_is_exported_as_it_was_trained(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pair.toml").write_text(write_toml({**SPECIFICATION, "ensemble": {"name": "seeds", "size": 2}}))
+    assert run_safely(["train", "pair.toml"]) == DONE
+    (folder,) = (line.removeprefix("saved in ") for line in capsys.readouterr().out.splitlines() if "saved in" in line)
+    assert run_safely(["export", folder, "out"]) == DONE
+    calibrated, saved = capsys.readouterr().out.splitlines()
+    assert calibrated == f"calibrated by {load_ensemble(folder).classifier.calibrator!r}"
+    assert saved == "saved in out: classifier.toml, card.md"
+    assert isinstance(load_packed("out"), Ensemble)
+    assert run_safely(["export", folder, "plain", "--calibrator", "none"]) == BAD_INPUT
+    assert "calibrator: left out for an ensemble" in capsys.readouterr().err
+    assert not Path("plain").exists()

@@ -8,8 +8,15 @@ from functools import cache
 
 import coverage_table
 import pytest
+from click import Context, Group
 from coverage_table import PAGE, ROOT
+from typer.main import get_command
 
+from softtargets._spec import read_toml
+from softtargets.cli.commands import app
+from softtargets.data import load
+from softtargets.ensembles.job import read_specification
+from softtargets.runs.spec import RunSpec
 from softtargets.studies.catalog import list_studies, shipped
 from softtargets.studies.schema import Study
 
@@ -21,6 +28,7 @@ def _rows(head: str) -> list[list[str]]:
 
 
 COMMANDS = _rows(coverage_table.HEAD)
+TOOLS = _rows(coverage_table.TOOLS)
 METHODS = _rows("| item | in Python | page |")
 
 
@@ -48,6 +56,29 @@ def test_a_command_names_an_output_that_can_be_computed(row) -> None:
     places = [options[place + 1].partition("=")[0] for place, word in enumerate(options) if word == "--at"]
     known = "".join(path.read_text() for path in shipped()[study].glob("*.toml"))
     assert all(f'"{place}"' in known for place in places)
+
+
+@pytest.mark.parametrize("row", TOOLS, ids=lambda row: row[2])
+def test_a_tool_takes_its_arguments_and_a_valid_file(row) -> None:
+    _, _, command = row
+    program, verb, *arguments = _words(command)
+    assert program == "softtargets"
+    group = get_command(app)
+    assert isinstance(group, Group)
+    with Context(group) as context:
+        found = group.get_command(context, verb)
+        assert found is not None
+        found.make_context(verb, list(arguments))  # an unknown or missing option exits
+    for name in (word for word in arguments if word.endswith(".toml")):
+        content = read_toml(ROOT / name)
+        run = read_specification(content)[0] if "ensemble" in content else RunSpec.parse(content)
+        assert load(run.data).num_classes == 10
+
+
+def test_every_recipe_on_digits_has_a_row() -> None:
+    named = {name.rpartition("/")[2] for row in TOOLS for name in _words(row[2]) if name.endswith(".toml")}
+    recipes = {path.name for path in (ROOT / "docs" / "recipes").glob("*.toml")}
+    assert recipes == named | {"cifar10_fastconv.toml"}
 
 
 def test_every_output_has_one_row() -> None:

@@ -1,12 +1,14 @@
 """`train_ensemble`: members as runs of the store, combinations, calibration after combining, files, and errors."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from classifiers import inputs_of
+from ensembles.small import made_on, specification, write_table
 
 from softtargets._errors import InputError, InputTypeError
 from softtargets.calibration import TemperatureScaling
@@ -14,7 +16,6 @@ from softtargets.cli import run_safely
 from softtargets.cli.errors import BAD_INPUT, DONE
 from softtargets.data import read_predictions as read_files
 from softtargets.ensembles import EnsembleResults, train_ensemble
-from softtargets.evaluate import EvaluationOptions
 from softtargets.export import save_program
 from softtargets.runs.record import read_predictions
 from softtargets.train import load_run, train_run
@@ -25,33 +26,13 @@ Make = Any
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of three classes, and a run store, which the tests share."""
-    path = tmp_path_factory.mktemp("ensembles")
-    draw = torch.Generator().manual_seed(0)
-    labels = torch.arange(240) % 3
-    rows = torch.randn(240, 2, generator=draw) + 1.5 * torch.stack([labels == 0, labels == 1], 1)
-    lines = "".join(f"{a},{b},{'xyz'[label]}\n" for (a, b), label in zip(rows.tolist(), labels.tolist(), strict=True))
-    (path / "table.csv").write_text("a,b,label\n" + lines)
-    return path
+    return write_table(tmp_path_factory.mktemp("ensembles"))
 
 
 @pytest.fixture(scope="module")
 def made(folder: Path) -> Make:
     """Return a function that trains an ensemble of a small network."""
-
-    def make(ensemble: dict[str, Any], **changes: Any) -> EnsembleResults:
-        content = {**specification(folder), **changes, "ensemble": ensemble}
-        return train_ensemble(content, runs=folder / "runs", evaluation=EvaluationOptions(n_draws=10))
-
-    return make
-
-
-def specification(folder: Path) -> dict[str, Any]:
-    return {
-        "data": {"name": str(folder / "table.csv")},
-        "model": {"name": "mlp", "hidden": [8]},
-        "optimizer": {"learning_rate": 0.2},
-        "training": {"epochs": 4, "batch_size": 16, "precision": "float32"},
-    }
+    return partial(made_on, folder)
 
 
 def recorded(results: EnsembleResults, folder: Path, split: str) -> torch.Tensor:

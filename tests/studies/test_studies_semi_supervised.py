@@ -37,6 +37,13 @@ def test_arms_differ_in_the_method_and_in_averaging_alone(scale) -> None:
         assert runs["average", data].training == runs["teacher", data].training
 
 
+def test_the_weight_of_the_mean_teacher_is_that_of_oliver_et_al_for_ten_classes() -> None:
+    """8 for a mean over 10 classes; for 150 classes as much for the sum over them."""
+    runs = _first("desk")
+    for data, classes in (("fashion-40", 10), ("clinc-3", 150)):
+        assert runs["teacher", data].objective.model_dump()["weight"] == pytest.approx(0.8 * classes)
+
+
 def test_claims_can_be_judged_from_the_cells_of_their_outputs() -> None:
     assert sum(claim.primary for claim in STUDY.claims) == 5
     for claim in STUDY.claims:

@@ -41,6 +41,7 @@ def show_ensemble(results: "EnsembleResults") -> list[str]:
     lines.append(f"saved in {results.folder}")
     if results.evaluation is not None:
         lines.append(f"next: softtargets evaluate {results.folder}/test.safetensors")
+    lines.append(f"or:   softtargets export {results.folder} FOLDER")
     return lines
 
 

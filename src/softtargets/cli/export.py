@@ -22,7 +22,10 @@ class FormatName(StrEnum):
 
 def export(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Folder of a finished run, or the first digits of its name in --runs.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="Folder of a finished run or ensemble, or the first digits of its name in --runs."
+        ),
     ],
     output: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write into.")],
     to: Annotated[
@@ -36,9 +39,11 @@ def export(
         str,
         typer.Option(
             metavar="NAME",
-            help="What calibrates the probabilities: see `softtargets predict --help`; none: nothing.",
+            help="What calibrates the probabilities: see `softtargets predict --help`; none: nothing (default: "
+            "temperature-scaling; an ensemble keeps the calibrator that it was trained with).",
+            show_default=False,
         ),
-    ] = "temperature-scaling",
+    ] = "default",
     selected: Annotated[
         bool,
         typer.Option(
@@ -52,7 +57,7 @@ def export(
     ] = None,
     runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the run store.")] = Path("runs"),
 ) -> None:
-    """Export a trained classifier with its preprocessing and calibrator, and write its model card."""
+    """Export a trained run or ensemble with its preprocessing and calibrator, and write its model card."""
     from softtargets.export import ExportOptions, export_run
 
     chosen = None if calibrator == "none" else calibrator

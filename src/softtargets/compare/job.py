@@ -231,8 +231,9 @@ def _result(
 
 def _data(inputs: CompareInputs, selection: ChosenSettings) -> ComparedData:
     dataset = inputs.dataset
-    model = inputs.content["model"]
-    network = str(model.get("name") or model.get("import"))
+    model = dict(inputs.content["model"])
+    named = str(model.pop("name", None) or model.pop("import"))
+    network = ", ".join([named, *(f"{key} = {value}" for key, value in model.items())])
     return ComparedData(
         name=printable(dataset.name),
         rows={split: len(rows) for split, rows in dataset.labelled_splits.items()},

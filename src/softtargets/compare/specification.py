@@ -3,24 +3,28 @@
 from softtargets._spec import write_toml
 from softtargets.compare.inputs import CompareInputs
 from softtargets.compare.methods import MethodCandidate
-from softtargets.compare.training import MEMBER_STRIDE
+
+_EXPORT = "softtargets export RUN FOLDER, which takes the run that train has printed."
 
 
 def specification_of(inputs: CompareInputs, candidate: MethodCandidate, *, temperature: bool) -> str:
-    """Return the specification of the first repetition of a method.
+    """Return the specification of the first repetition of a method. Of an ensemble, the first network is that of it.
 
     Args:
         inputs: the data set and the shared specification.
         candidate: the method with its setting.
-        temperature: whether a temperature is recommended, which a comment says.
+        temperature: whether a temperature is recommended.
     """
     said = [f"Recommended by softtargets compare: {candidate.label}."]
     said += ["It is the specification of the first repetition; train it with: softtargets train FILE"]
+    tables = inputs.tables(candidate.objective, 0)
     if candidate.members > 1:
-        first = inputs.seed
-        seeds = ", ".join(f"{first + place * MEMBER_STRIDE:,}" for place in range(candidate.members))
-        said += [f"Train it {candidate.members} times, with the seeds {seeds}, and average the probabilities."]
-    if temperature:
-        said += ["Then fit a temperature on the validation split, such as calibration.TemperatureScaling()."]
+        calibrator = "temperature-scaling" if temperature else "none"
+        tables["ensemble"] = {"name": "seeds", "size": candidate.members, "calibrator": calibrator}
+        said += [
+            "The first network is that of the first repetition; the others have other seeds than in the comparison."
+        ]
+    elif temperature:
+        said += [f"A temperature is fitted on the validation split by: {_EXPORT}"]
     comments = "".join(f"# {sentence}\n" for sentence in said)
-    return comments + write_toml(inputs.tables(candidate.objective, 0))
+    return comments + write_toml(tables)

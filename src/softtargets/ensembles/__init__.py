@@ -3,6 +3,7 @@
 from softtargets.ensembles.combining import MeanLogits, MeanProbs, StackedLogits, WeightedVotes
 from softtargets.ensembles.diversity import Diversity, measure_diversity
 from softtargets.ensembles.ensemble import Ensemble
+from softtargets.ensembles.files import LoadedEnsemble, find_ensemble, load_ensemble
 from softtargets.ensembles.job import train_ensemble
 from softtargets.ensembles.results import EnsembleResults
 from softtargets.ensembles.spec import KINDS, EnsembleSpec
@@ -13,10 +14,13 @@ __all__ = [
     "Ensemble",
     "EnsembleResults",
     "EnsembleSpec",
+    "LoadedEnsemble",
     "MeanLogits",
     "MeanProbs",
     "StackedLogits",
     "WeightedVotes",
+    "find_ensemble",
+    "load_ensemble",
     "measure_diversity",
     "train_ensemble",
 ]

@@ -2,8 +2,8 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -11,10 +11,32 @@ from torch import Tensor, nn
 
 from softtargets._errors import fail
 
+COMBINATIONS: dict[str, type["Combination"]] = {}
+Registered = TypeVar("Registered", bound="Combination")
+
+
+def combination(name: str, words: str) -> Callable[[type[Registered]], type[Registered]]:
+    """Register the decorated class.
+
+    Args:
+        name: its name in files.
+        words: what it is, for model cards.
+    """
+
+    def register(cls: type[Registered]) -> type[Registered]:
+        cls.name, cls.words = name, words
+        COMBINATIONS[name] = cls
+        return cls
+
+    return register
+
 
 class Combination(nn.Module):
-    """A map from the logits of members to logits of the ensemble."""
+    """A map from the logits of members to logits of the ensemble. Its buffers are the arguments of its constructor."""
 
+    #: Set by :func:`combination`.
+    name: ClassVar[str]
+    words: ClassVar[str]
     #: Whether members count equally by their probabilities or logits, so that they can be calibrated one by one.
     averages: ClassVar[bool] = False
 
@@ -23,6 +45,7 @@ class Combination(nn.Module):
         """Return the (N, K) logits of the ensemble from the (M, N, K) logits of its members."""
 
 
+@combination("probs", "mean of the probabilities")
 class MeanProbs(Combination):
     """The mean of the members' probabilities (Lakshminarayanan et al. 2017).
 
@@ -40,6 +63,7 @@ class MeanProbs(Combination):
         return logits.log_softmax(-1).logsumexp(0) - math.log(len(logits))
 
 
+@combination("logits", "mean of the logits")
 class MeanLogits(Combination):
     """The mean of the members' logits: the normalised geometric mean of their probabilities.
 
@@ -53,6 +77,7 @@ class MeanLogits(Combination):
         return logits.mean(0)
 
 
+@combination("votes", "weighted votes of SAMME")
 class WeightedVotes(Combination):
     """The sum of weighted votes for the predicted classes, as logits (Zhu et al. 2009).
 
@@ -67,9 +92,9 @@ class WeightedVotes(Combination):
 
     weights: Tensor
 
-    def __init__(self, weights: Sequence[float]) -> None:
+    def __init__(self, weights: Sequence[float] | Tensor) -> None:
         super().__init__()
-        self.register_buffer("weights", torch.tensor(list(weights), dtype=torch.float32))
+        self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float32))
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return the (N, K) logits of the ensemble from the (M, N, K) logits of its members."""
@@ -77,6 +102,7 @@ class WeightedVotes(Combination):
         return (votes * self.weights.to(logits.dtype)[:, None, None]).sum(0)
 
 
+@combination("stacking", "logistic regression that was fitted to held-out predictions")
 class StackedLogits(Combination):
     """Stacking: multinomial logistic regression on the members' log-probabilities (Wolpert 1992).
 

@@ -12,24 +12,23 @@ from torch import Tensor
 from softtargets import metrics
 from softtargets._errors import InputError, fail, fail_type
 from softtargets._spec import Spec, read_toml
-from softtargets._storage import write_atomically
 from softtargets.calibration.calibrator import Calibrator, make_calibrator
 from softtargets.data.predictions.writing import open_writer
 from softtargets.ensembles.combining import Combination, WeightedVotes
 from softtargets.ensembles.diversity import measure_diversity
 from softtargets.ensembles.ensemble import Ensemble
+from softtargets.ensembles.files import ENSEMBLES, PREDICTIONS, write_ensemble
 from softtargets.ensembles.outputs import Member, members_of, split_logits
 from softtargets.ensembles.results import AFTER, BEFORE, UNCALIBRATED, EnsembleMember, EnsembleResults
 from softtargets.ensembles.spec import AnyEnsemble, EnsembleSpec
 from softtargets.evaluate import EvaluationOptions, EvaluationResults, evaluate_predictions
-from softtargets.report.encoding import as_json
 from softtargets.runs.spec import ResolvedRun, RunSpec, canonical_json
 from softtargets.runs.store import RunStore
 from softtargets.train.progress import Progress
 from softtargets.train.run import resolve_all
 from softtargets.train.schedule import train_all
 
-TABLE, RESULT, PREDICTIONS = "ensemble", "ensemble.json", "test.safetensors"
+TABLE = "ensemble"
 
 
 class _Table(Spec):
@@ -80,7 +79,7 @@ def train_ensemble(
     members, others = kind.members(run), kind.others(run)
     resolved = resolve_all((*members, *others), store)
     outcomes = train_all(resolved, store, workers=workers, on_progress=on_progress)
-    folder = store.folder / "ensembles" / _identity(kind, resolved)
+    folder = store.folder / ENSEMBLES / _identity(kind, resolved)
     failures = tuple(outcome.message for outcome in outcomes if outcome.status == "failed")
     trained = sum(outcome.status == "trained" for outcome in outcomes)
     if failures:
@@ -143,7 +142,7 @@ def _evaluated(
     )
     labels, logits = recorded["test.labels"], split_logits(members, "test").double()
     shown = tuple(
-        EnsembleMember(member.name, member.resolved.identity, vote, _metrics(own, labels))
+        EnsembleMember(member.name, member.resolved.identity, member.epoch, vote, _metrics(own, labels))
         for member, vote, own in zip(members, votes, logits, strict=True)
     )
     evaluation = diversity = None
@@ -158,7 +157,7 @@ def _evaluated(
         with open_writer(folder / PREDICTIONS, "probs", ensemble.class_names, labelled=True) as writer:
             writer.add(next(iter(probs.values())).float(), labels)
     results = EnsembleResults(combined.kind.name, ensemble, runs, shown, diversity, evaluation, folder, trained)
-    write_atomically(folder / RESULT, as_json(results.to_dict()))
+    write_ensemble(results)
     return results
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -43,16 +43,18 @@ class Member:
         return self.resolved.identity[:8] + ("" if self.epoch is None else f", epoch {self.epoch}")
 
     @cached_property
+    def trained(self) -> LoadedRun:
+        """The run with the weights of the member. What it recorded is of its last epoch."""
+        if self.weights is None:
+            return self.run
+        network = deepcopy(self.run.network)
+        network.load_state_dict(self.weights)
+        return replace(self.run, model=TrainedModel(network, self.resolved))
+
+    @property
     def classifier(self) -> NetworkClassifier:
         """The member as a classifier, without calibrator."""
-        run = self.run
-        if self.weights is None:
-            return run.classifier
-        network = deepcopy(run.network)
-        network.load_state_dict(self.weights)
-        return NetworkClassifier(
-            network, run.preprocessing, run.input_shape, run.class_names, precision=run.resolved.precision
-        )
+        return self.trained.classifier
 
     def logits(self, split: str) -> Tensor:
         """Return the (N, K) float32 logits of the rows of a split that have labels."""
@@ -60,9 +62,8 @@ class Member:
         if self.weights is None:
             return recorded[f"{split}.logits"]
         inputs = Inputs(self.run.dataset, torch.device("cpu"))
-        model = TrainedModel(self.classifier.network, self.resolved)
         batches = inputs.batches(recorded[f"{split}.ids"], inputs.predicted_rows)
-        parts = [model.logits(batch) for batch in batches]
+        parts = [self.trained.model.logits(batch) for batch in batches]
         return torch.cat(parts) if parts else recorded[f"{split}.logits"][:0]
 
 

@@ -22,12 +22,14 @@ class EnsembleMember:
     Args:
         name: the first digits of the run's identity, and the epoch of a snapshot.
         identity: of the run.
+        epoch: of a snapshot; None: the weights after the last step.
         vote: the weight of its vote in boosting; None elsewhere.
         metrics: on the test split, by name, without calibration: fractions, and nats.
     """
 
     name: str
     identity: str
+    epoch: int | None
     vote: float | None
     metrics: dict[str, float]
 
@@ -45,7 +47,8 @@ class EnsembleResults:
         evaluation: of the test split: the ensemble calibrated after combining (if it is calibrated), not calibrated,
             and, for averages, combined from members that were calibrated one by one; with paired differences. None
             without test rows.
-        folder: with `ensemble.json` and, where there are test rows, `test.safetensors`, which `evaluate` reads.
+        folder: with `ensemble.json`, the files that :func:`load_ensemble` needs, and, where there are test rows,
+            `test.safetensors`, which `evaluate` reads.
         trained: number of runs that were trained now.
         failures: messages of runs that failed; then there is no ensemble.
     """
@@ -81,11 +84,13 @@ class EnsembleResults:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of `ensemble.json`."""
+        calibrator = None if self.ensemble is None else self.ensemble.calibrator
         data = {
             "kind": self.kind,
+            "combination": None if self.ensemble is None else self.ensemble.combination.name,
             "members": [vars(member) for member in self.members],
             "mean_member": self.mean_member,
-            "calibrator": None if self.ensemble is None else repr(self.ensemble.calibrator),
+            "calibrator": None if calibrator is None else repr(calibrator),
             "diversity": self.diversity and self.diversity.to_dict(),
             "evaluation": self.evaluation and self.evaluation.to_dict(),
         }

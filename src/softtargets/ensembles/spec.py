@@ -9,7 +9,7 @@ from pydantic import Field
 from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register, union_of
 from softtargets.data import Fold
-from softtargets.ensembles.combining import Combination, MeanLogits, MeanProbs, StackedLogits, WeightedVotes
+from softtargets.ensembles.combining import COMBINATIONS, Combination, StackedLogits, WeightedVotes
 from softtargets.ensembles.outputs import Member, held_out_logits
 from softtargets.models import AnyModel
 from softtargets.runs.schedules import ScheduleSpec
@@ -20,7 +20,6 @@ from softtargets.train.sampling import boosting_of
 KINDS: dict[str, type["EnsembleSpec"]] = {}
 Registered = TypeVar("Registered", bound="EnsembleSpec")
 Size = Annotated[int, Field(ge=2, le=100)]
-_AVERAGES: dict[str, type[Combination]] = {"probs": MeanProbs, "logits": MeanLogits}
 
 
 def ensemble_kind(name: str) -> Callable[[type[Registered]], type[Registered]]:
@@ -66,7 +65,7 @@ class AveragedSpec(EnsembleSpec):
 
     def combination(self, members: Sequence[Member], others: Sequence[ResolvedRun], store: RunStore) -> Combination:
         """Return the mean."""
-        return _AVERAGES[self.combine]()
+        return COMBINATIONS[self.combine]()
 
 
 @ensemble_kind("seeds")

@@ -3,10 +3,12 @@
 from typing import Any
 
 from softtargets.data.dataset import SPLITS
+from softtargets.ensembles import LoadedEnsemble
 from softtargets.evaluate.results import EvaluatedModel, EvaluationResults
 from softtargets.evaluate.text import range_of, text_of
 from softtargets.export.facts import UNCALIBRATED, ModelFacts, spread
 from softtargets.report.numbers import NOTHING, count, duration, rate
+from softtargets.train import LoadedRun
 
 _METRICS = ("accuracy", "nll", "brier", "ece")
 _MOST_CLASSES = 100
@@ -21,7 +23,7 @@ def model_card(facts: ModelFacts, use: str = "") -> str:
     """
     run = facts.run
     parts = [
-        f"# {run.specification.model.name} on {run.result['data']['name']}",
+        f"# {_title(facts)} on {run.result['data']['name']}",
         _summary(facts),
         *(["## Use", use] if use else []),
         "## Data",
@@ -30,11 +32,19 @@ def model_card(facts: ModelFacts, use: str = "") -> str:
         _training(facts),
         "## Quality on the test split",
         _quality(facts),
+        *_members(facts),
         *_classes(facts),
         "## Limits",
         _limits(facts),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _title(facts: ModelFacts) -> str:
+    if facts.ensemble is None:
+        return facts.run.specification.model.name
+    names = dict.fromkeys(member.run.specification.model.name for member in facts.ensemble.members)
+    return f"Ensemble of {len(facts.ensemble.members)} networks ({', '.join(names)})"
 
 
 def _summary(facts: ModelFacts) -> str:
@@ -76,7 +86,25 @@ def _noise(facts: ModelFacts) -> str:
 
 
 def _training(facts: ModelFacts) -> str:
-    run = facts.run
+    if facts.ensemble is not None:
+        return _of_ensemble(facts.ensemble)
+    selected = f"of epoch {facts.run.result['selected_epoch']}, the best on validation"
+    return _of_run(facts.run, selected if facts.run.selected else "after the last step")
+
+
+def _of_ensemble(ensemble: LoadedEnsemble) -> str:
+    result, runs = ensemble.result, {member.run.resolved.identity: member.run for member in ensemble.members}
+    lines = {
+        "ensemble": f"`{result['kind']}`, combined by the {ensemble.classifier.combination.words}",
+        "members": f"{len(ensemble.members)}, of {count(len(runs), 'run')}",
+        "parameters": f"{sum(member.run.result['parameters'] for member in ensemble.members):,} of all members",
+        "time": f"{duration(sum(run.result['seconds'] for run in runs.values()))} for the runs of the members",
+        "folder": f"`{ensemble.folder.name}`",
+    }
+    return f"{_table(lines)}\n\nThe run of the first member:\n\n{_of_run(ensemble.members[0].run)}"
+
+
+def _of_run(run: LoadedRun, weights: str = "") -> str:
     spec, result, environment = run.specification, run.result, run.result["environment"]
     lines = {
         "network": f"{_fields(spec.model)}; {result['parameters']:,} parameters",
@@ -85,9 +113,7 @@ def _training(facts: ModelFacts) -> str:
         "schedule": _fields(spec.schedule),
         "augmentation": _fields(spec.augmentation) or "none",
         "length": f"{count(result['epochs'], 'epoch')}, {result['steps']:,} steps of {spec.training.batch_size:,} rows",
-        "weights": f"of epoch {result['selected_epoch']}, the best on validation"
-        if run.selected
-        else "after the last step",
+        "weights": weights,
         "seeds": _fields(spec.seeds),
         "precision": run.resolved.precision,
         "time": duration(result["seconds"]),
@@ -96,6 +122,10 @@ def _training(facts: ModelFacts) -> str:
             f"{name} {environment[name]}" for name in ("softtargets", "torch") if name in environment
         ),
     }
+    return _table(lines)
+
+
+def _table(lines: dict[str, str]) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in lines.items() if text)])
 
 
@@ -104,7 +134,7 @@ def _quality(facts: ModelFacts) -> str:
     if found is None:
         return "The data set has no test split. Nothing was measured."
     percent = rate(found.confidence)
-    if facts.run.calibrator is None:
+    if facts.calibrator is None:
         head = [f"| | value | {percent} interval |", "|---|---|---|"]
         rows = [f"| {label} | {value} | {ends} |" for label, value, ends in _rows(found.main)]
         return "\n".join([*head, *rows]) + _explained(found)
@@ -117,9 +147,11 @@ def _quality(facts: ModelFacts) -> str:
         f"| {label} | {value} | {ends} | {after} | {after_ends} |"
         for (label, value, ends), (_, after, after_ends) in zip(_rows(before), _rows(found.main), strict=True)
     ]
-    fitted = f"Calibrator: `{facts.run.calibrator!r}`"
+    fitted = f"Calibrator: `{facts.calibrator!r}`"
     if facts.calibrated_on:
         fitted += f", with {facts.calibrated_on:,} validation rows"
+    if facts.ensemble is not None:
+        fitted += ", fitted after combining"
     return "\n".join([*head, *rows]) + f"\n\n{fitted}." + _explained(found)
 
 
@@ -134,6 +166,22 @@ def _rows(model: EvaluatedModel) -> list[tuple[str, str, str]]:
 
 def _explained(found: EvaluationResults) -> str:
     return f"\n\nECE has {found.bins} bins of equal width. {found.intervals[0]}"
+
+
+def _members(facts: ModelFacts) -> list[str]:
+    """Return what each member of an ensemble reaches alone, without calibration."""
+    if facts.ensemble is None or facts.evaluation is None:
+        return []
+    known = {name: facts.evaluation.main.metric(name) for name in _METRICS}
+    units = {name: one.definition.unit for name, one in known.items() if one is not None}
+    labels = " | ".join(one.definition.label for one in known.values() if one is not None)
+    rows = [f"| member | {labels} |", "|---|" + "---|" * len(units)]
+    for number, one in enumerate(facts.ensemble.result["members"], start=1):
+        values = " | ".join(text_of(one["metrics"][name], unit) for name, unit in units.items())
+        rows.append(f"| {number} (`{one['name']}`) | {values} |")
+    found = facts.ensemble.result["diversity"] or {}
+    told = f"Two members disagree on {rate(found['disagreement'])} of the test rows." if found else ""
+    return ["### Members, not calibrated", "\n".join(rows), told]
 
 
 def _classes(facts: ModelFacts) -> list[str]:
@@ -169,11 +217,11 @@ def _limits(facts: ModelFacts) -> str:
     if (
         run.specification.noise is not None
         and "validation" in run.specification.noise.splits
-        and run.calibrator is not None
+        and facts.calibrator is not None
     ):
         lines.append("The calibrator was fitted on validation labels that are noisy, which lowers confidences.")
     if run.resolved.precision == "bfloat16":
-        lines.append("The network was trained in bfloat16. Exported programs compute in float32.")
+        lines.append("Networks were trained in bfloat16. Exported programs compute in float32.")
     lines.append("Only the splits above were measured. Inputs from another source may give other numbers.")
     return "\n".join(f"- {line}" for line in lines)
 

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from softtargets._errors import fail
 from softtargets._storage import parse_json, read_regular, user_path
+from softtargets.calibration.calibrator import Calibrator
+from softtargets.ensembles import LoadedEnsemble
 from softtargets.evaluate import EvaluationOptions, EvaluationResults, evaluate_predictions
-from softtargets.train import LoadedRun
+from softtargets.train import Classifier, LoadedRun
 
 CALIBRATED, UNCALIBRATED = "calibrated", "not calibrated"
 _AUDIT = "audit.json"
@@ -41,45 +43,53 @@ class ModelFacts:
     """What is known of a trained classifier.
 
     Args:
-        run: the run, with its calibrator.
+        run: the run; of an ensemble the run of its first member.
+        calibrator: what the probabilities are calibrated by; None: nothing.
         evaluation: of the test split: the predictions as they are exported, and without calibrator; None if the split
             has no rows.
         noise: from an audit; None without one.
         calibrated_on: number of validation rows that the calibrator was fitted on; 0 without one.
+        ensemble: None for a single run.
     """
 
     run: LoadedRun
+    calibrator: Calibrator | None
     evaluation: EvaluationResults | None
     noise: NoiseFacts | None
     calibrated_on: int
+    ensemble: LoadedEnsemble | None = None
 
 
-def gather_facts(run: LoadedRun, audit: Path | str | None = None) -> ModelFacts:
-    """Evaluate a run on its test split, before and after its calibrator, and read an audit of its labels.
+def gather_facts(trained: LoadedRun | LoadedEnsemble, audit: Path | str | None = None) -> ModelFacts:
+    """Evaluate a classifier on its test split, before and after its calibrator, and read an audit of its labels.
 
     Args:
-        run: with its calibrator.
+        trained: a run with its calibrator, or an ensemble.
         audit: folder or `audit.json` of an audit of the labels.
 
     Raises:
         InputError: if there is no such audit, or it is of other classes.
     """
+    ensemble = trained if isinstance(trained, LoadedEnsemble) else None
+    run = trained if isinstance(trained, LoadedRun) else trained.members[0].run
     noise = None if audit is None else _read_audit(audit, run)
     split = "selected.test" if run.selected else "test"
-    logits, labels = run.predictions.get(f"{split}.logits"), run.predictions.get("test.labels")
-    evaluation = None if logits is None or labels is None or not len(labels) else _evaluated(run, logits, labels)
-    fitted_on = 0 if run.calibrator is None else len(run.predictions.get("validation.ids", ()))
-    return ModelFacts(run, evaluation, noise, fitted_on)
+    labels = run.predictions.get("test.labels")
+    logits = run.predictions.get(f"{split}.logits") if ensemble is None else ensemble.test_logits
+    classifier = trained.classifier
+    evaluation = None if logits is None or labels is None or not len(labels) else _evaluated(classifier, logits, labels)
+    fitted_on = 0 if classifier.calibrator is None else len(run.predictions.get("validation.ids", ()))
+    return ModelFacts(run, classifier.calibrator, evaluation, noise, fitted_on, ensemble)
 
 
-def _evaluated(run: LoadedRun, logits: Tensor, labels: Tensor) -> EvaluationResults:
-    names = run.class_names
-    if run.calibrator is None:
+def _evaluated(classifier: Classifier, logits: Tensor, labels: Tensor) -> EvaluationResults:
+    names = classifier.class_names
+    if classifier.calibrator is None:
         return evaluate_predictions(
             logits=logits, labels=labels, options=EvaluationOptions(name=UNCALIBRATED, class_names=names)
         )
     # probabilities, since a calibrator may give a class the probability 0
-    probs, plain = (values.double().softmax(-1) for values in (run.classifier.calibrated(logits.double()), logits))
+    probs, plain = (values.double().softmax(-1) for values in (classifier.calibrated(logits.double()), logits))
     named = EvaluationOptions(name=CALIBRATED, class_names=names)
     return evaluate_predictions(probs, labels, against={UNCALIBRATED: plain}, options=named)
 

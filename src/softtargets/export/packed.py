@@ -1,5 +1,6 @@
-"""A classifier as a folder of safetensors and TOML, which is loaded without the run store and the data set."""
+"""The classifier of one run as a folder of safetensors and TOML."""
 
+from collections.abc import Set
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from torch import nn
 from softtargets import calibration
 from softtargets._errors import InputError, fail
 from softtargets._spec import Spec, read_toml, write_toml
-from softtargets._storage import checksum_file, open_regular, read_regular, user_path, write_atomically
+from softtargets._storage import checksum_file, open_regular, read_regular, write_atomically
 from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.tokens import read_shape
 from softtargets.models import AnyModel
@@ -48,25 +49,9 @@ class PackedClassifier(Spec):
     files: dict[str, str]
 
 
-def save_packed(run: LoadedRun, folder: Path | str) -> Path:
-    """Save the classifier of a run as a folder, which :func:`load_packed` reads without the run store.
-
-    `classifier.toml` describes the network, the classes and the preprocessing. `model.safetensors` has the weights,
-    `preprocessing.safetensors` the statistics of the training data, `calibrator.safetensors` the calibrator if there is
-    one, and `tokenizer.json` the tokenizer of texts that are tokens.
-
-    Args:
-        run: with its calibrator.
-        folder: is created if it does not exist. Files of these names are replaced.
-
-    Returns:
-        The folder.
-
-    Raises:
-        InputError: for a run that writes texts.
-        OSError: if a file cannot be written.
-    """
-    place, classifier = user_path("folder", folder), run.classifier
+def save_packed_run(run: LoadedRun, place: Path) -> None:
+    """Save the classifier of a run, with its calibrator; see :func:`softtargets.export.save_packed`."""
+    classifier = run.classifier
     place.mkdir(parents=True, exist_ok=True)
     preprocessing, resolved = classifier.preprocessing, run.resolved
     weights = {name: tensor.cpu().contiguous() for name, tensor in run.network.state_dict().items()}
@@ -97,27 +82,13 @@ def save_packed(run: LoadedRun, folder: Path | str) -> Path:
         "files": {name: checksum_file(place / name) for name in names},
     }
     write_atomically(place / DESCRIPTION, write_toml(tables).encode())
-    return place
 
 
-def load_packed(folder: Path | str) -> NetworkClassifier:
-    """Load a classifier that :func:`save_packed` saved, onto the CPU. Nothing in its files is executed.
-
-    Args:
-        folder: with `classifier.toml`.
-
-    Returns:
-        The classifier, with its preprocessing and calibrator.
-
-    Raises:
-        InputError: if a file is missing or damaged, or the code of a network that others define has changed.
-    """
-    place = user_path("folder", folder)
-    if not (place / DESCRIPTION).exists():
-        remedy = "give a folder of: softtargets export RUN FOLDER --to packed"
-        raise fail("folder", f"a folder with a {DESCRIPTION}", f"none in '{place}'", remedy)
+def load_packed_run(place: Path) -> NetworkClassifier:
+    """Load what :func:`save_packed_run` saved; see :func:`softtargets.export.load_packed`."""
     packed = PackedClassifier.parse(read_toml(place / DESCRIPTION), source=str(place / DESCRIPTION))
-    _check_files(place, packed.files)
+    known = {MODEL, STATISTICS, CALIBRATOR, TOKENIZER}
+    check_files(place, packed.files, {MODEL, STATISTICS}, known)
     header = packed.classifier
     if packed.model.source() != header.model_source:
         required = f"the code of '{packed.model.name}' that the classifier was trained with"
@@ -139,9 +110,9 @@ def load_packed(folder: Path | str) -> NetworkClassifier:
     return NetworkClassifier(network, limited, shape, header.class_names, **settings)
 
 
-def _check_files(place: Path, files: dict[str, str]) -> None:
-    known = {MODEL, STATISTICS, CALIBRATOR, TOKENIZER}
-    for name in {MODEL, STATISTICS} | set(files):
+def check_files(place: Path, files: dict[str, str], required: Set[str], known: Set[str]) -> None:
+    """Require the files of a packed classifier, by their SHA-256."""
+    for name in required | set(files):
         if name not in known or name not in files:
             got = f"{'no' if name not in files else 'an unknown'} '{name}'"
             raise fail(f"{place / DESCRIPTION}: files", f"some of {', '.join(sorted(known))}", got, "export it again")

@@ -3,14 +3,17 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
+from softtargets.measures.combined import CombinedRuns, combine_predictions
 from softtargets.measures.registry import MEASURES, TRACES, Measure
 from softtargets.measures.run import Measured, measure_network, measure_record, measure_run, trace_run
 
 __all__ = [
     "MEASURES",
     "TRACES",
+    "CombinedRuns",
     "Measure",
     "Measured",
+    "combine_predictions",
     "measure_network",
     "measure_record",
     "measure_run",

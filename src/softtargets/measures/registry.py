@@ -10,7 +10,7 @@ from softtargets._errors import fail
 from softtargets.measures.subject import Subject
 from softtargets.runs.record import Record
 
-Unit = Literal["percent", "fraction", "nats", "logits", "factor", "epochs", "bleu"]
+Unit = Literal["percent", "fraction", "nats", "logits", "factor", "epochs", "bleu", "count"]
 OfRecord = Callable[[Record], float | None]
 OfGroup = Callable[[Subject], dict[str, float]]
 OfEpochs = Callable[[Subject], list[tuple[int, float]]]
@@ -23,7 +23,8 @@ class Measure:
     Args:
         name: its name in studies and results.
         label: its name on pages.
-        unit: "percent" is stored as a fraction and shown times 100; "factor" has no unit; "bleu" is from 0 to 100.
+        unit: "percent" is stored as a fraction and shown times 100; "factor" and "count" have no unit; "bleu" is from 0
+            to 100.
         describes: its definition, one sentence or more.
         of: (record) -> value, or None where it is not defined (for example without mislabelled examples). None if the
             measure needs the network.

@@ -8,15 +8,16 @@ from typing import Any, TypeVar
 
 from softtargets._errors import InputError, InputTypeError
 from softtargets._spec import Classes
+from softtargets.measures.combined import CombinedRuns
 from softtargets.measures.registry import GROUPS, MEASURES, NETWORK_TRACES
 from softtargets.measures.subject import Subject, opened
-from softtargets.runs.record import read_history, read_record
+from softtargets.runs.record import Record, read_history, read_record
 from softtargets.runs.spec import ResolvedRun, canonical_json
 from softtargets.runs.store import RunStore
 
 # Increase by hand when a change alters a measure of the record, or one of the network. Values that were cached by an
 # older version are computed again.
-MEASURES_VERSION = 6
+MEASURES_VERSION = 7
 ANALYSES_VERSION = 1
 
 # Errors of single runs: missing data or files, or a run for which a measure is not defined.
@@ -39,12 +40,12 @@ class Measured:
 
 
 def measure_run(
-    resolved: ResolvedRun, store: RunStore, wanted: Collection[str] = (), classes: Classes | None = None
+    resolved: ResolvedRun | CombinedRuns, store: RunStore, wanted: Collection[str] = (), classes: Classes | None = None
 ) -> Measured:
     """Compute all measures of a finished run's record, and the wanted measures of its network.
 
     Args:
-        resolved: a finished run.
+        resolved: a finished run, or several that are combined.
         store: the store that contains it.
         wanted: names of measures; those of the record are computed in any case.
         classes: two similar classes and a different one, for measures on three classes.
@@ -53,7 +54,10 @@ def measure_run(
         OSError: the store has no such run.
         InputError: the record of a teacher is missing or damaged.
     """
-    of_record = measure_record(store, resolved.identity)
+    if isinstance(resolved, CombinedRuns):
+        of_record = _measured(store, resolved.identity, lambda: resolved.record(store))
+    else:
+        of_record = measure_record(store, resolved.identity)
     names = [name for name in wanted if MEASURES[name].group is not None]
     of_network = measure_network(resolved, store, names, classes)
     return Measured(of_record | of_network.values, of_network.problems)
@@ -66,10 +70,15 @@ def measure_record(store: RunStore, identity: str) -> dict[str, float]:
         OSError: the store has no such run.
         InputError: the record of a teacher is missing or damaged.
     """
+    return _measured(store, identity, lambda: read_record(store, identity))
+
+
+def _measured(store: RunStore, identity: str, read: Callable[[], Record]) -> dict[str, float]:
+    """Return all measures of a record that are defined for it; it is read unless they are cached."""
     measures = {name: measure for name, measure in MEASURES.items() if measure.of is not None}
 
     def compute() -> dict[str, float]:
-        record = read_record(store, identity)
+        record = read()
         own = [measure for measure in measures.values() if measure.of_tokens == record.of_tokens]
         values = {measure.name: measure.of(record) for measure in own if measure.of is not None}
         return {name: value for name, value in values.items() if value is not None}
@@ -80,7 +89,7 @@ def measure_record(store: RunStore, identity: str) -> dict[str, float]:
 
 
 def measure_network(
-    resolved: ResolvedRun, store: RunStore, names: Collection[str], classes: Classes | None = None
+    resolved: ResolvedRun | CombinedRuns, store: RunStore, names: Collection[str], classes: Classes | None = None
 ) -> Measured:
     """Compute measures of a finished run that need its network."""
     found: dict[str, float] = {}
@@ -93,7 +102,9 @@ def measure_network(
     return Measured({name: found[name] for name in names if name in found}, tuple(problems))
 
 
-def _group(resolved: ResolvedRun, store: RunStore, group: str, classes: Classes | None) -> dict[str, float]:
+def _group(
+    resolved: ResolvedRun | CombinedRuns, store: RunStore, group: str, classes: Classes | None
+) -> dict[str, float]:
     def compute(subject: Subject) -> dict[str, float]:
         # undefined values, such as angles between equal class means, are omitted
         return {name: value for name, value in GROUPS[group](subject).items() if math.isfinite(value)}
@@ -114,7 +125,7 @@ def trace_run(resolved: ResolvedRun, store: RunStore, name: str, classes: Classe
 
 
 def kept(
-    resolved: ResolvedRun,
+    resolved: ResolvedRun | CombinedRuns,
     store: RunStore,
     what: dict[str, Any],
     compute: Callable[[Subject], Value],
@@ -123,7 +134,7 @@ def kept(
     """Return a cached value of a run and its network, or compute and cache it.
 
     Args:
-        resolved: a finished run.
+        resolved: a finished run, or several that are combined.
         store: the store that contains it.
         what: everything besides the run and the version of the analyses that the value depends on; JSON data.
         compute: (subject) -> JSON data.
@@ -131,7 +142,8 @@ def kept(
     """
 
     def of_subject() -> Value:
-        with opened(resolved, store, classes) as subject:
+        combined = isinstance(resolved, CombinedRuns)
+        with resolved.opened(store, classes) if combined else opened(resolved, store, classes) as subject:
             return compute(subject)
 
     return _kept(store, resolved.identity, canonical_json({"analysis": what, "version": ANALYSES_VERSION}), of_subject)

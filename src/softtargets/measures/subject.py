@@ -87,13 +87,18 @@ class Subject:
         return self.network.get_submodule("head")  # pyright: ignore[reportReturnType]
 
     @property
+    def num_classes(self) -> int:
+        """Number of classes that the network tells apart."""
+        return len(self.head.weight)
+
+    @property
     def classes(self) -> Classes:
         """The three classes.
 
         Raises:
             InputError: the scale names no classes, or one that the data do not have.
         """
-        count = len(self.head.weight)
+        count = self.num_classes
         if count < 3:
             raise fail("classes", "at least three classes", f"{count} in the data", "use data with more classes")
         if self._classes is None or not all(0 <= name < count for name in self._classes):

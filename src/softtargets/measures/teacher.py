@@ -1,7 +1,10 @@
 """Smoothness of a run's targets, accuracy of its teacher, and agreement with it."""
 
-from softtargets.measures.accuracy import accuracy_on
+from torch import Tensor
+
+from softtargets.distill import ensemble
 from softtargets.measures.registry import measure
+from softtargets.metrics import accuracy
 from softtargets.runs.record import Record
 
 
@@ -19,14 +22,24 @@ def smoothing(record: Record) -> float | None:
 
 @measure("teacher.test.accuracy", label="test accuracy of the teacher", unit="percent")
 def accuracy_of_teacher(record: Record) -> float | None:
-    """Accuracy of the run's teacher on the test split."""
-    return accuracy_on(record.teachers[0], "test") if len(record.teachers) == 1 else None
+    """Accuracy of the run's teacher on the test split; of several teachers, that of their mean probabilities."""
+    taught = _teacher_logits(record)
+    return None if taught is None else float(accuracy(logits=taught, labels=record.predictions["test.labels"]))
 
 
 @measure("agreement", label="agreement with the teacher", unit="percent")
 def agreement(record: Record) -> float | None:
-    """Share of the test split on which student and teacher predict the same class."""
-    if len(record.teachers) != 1 or len(record.predictions["test.labels"]) == 0:
+    """Share of the test split on which student and teacher predict the same class; several teachers predict by their
+    mean probabilities.
+    """
+    taught = _teacher_logits(record)
+    if taught is None:
         return None
-    own, theirs = record.predictions["test.logits"], record.teachers[0].predictions["test.logits"]
-    return float((own.argmax(-1) == theirs.argmax(-1)).double().mean())
+    return float((record.predictions["test.logits"].argmax(-1) == taught.argmax(-1)).double().mean())
+
+
+def _teacher_logits(record: Record) -> Tensor | None:
+    """Return the teachers' logits of the test split; None without teachers or test rows."""
+    if not record.teachers or len(record.predictions["test.labels"]) == 0:
+        return None
+    return ensemble([teacher.predictions["test.logits"].double() for teacher in record.teachers])

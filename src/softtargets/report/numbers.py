@@ -4,7 +4,7 @@ import math
 
 NOTHING = "—"
 _MINUS = "−"
-_DECIMALS = {"percent": 2, "fraction": 3, "nats": 3, "logits": 2, "factor": 2, "epochs": 1, "bleu": 2}
+_DECIMALS = {"percent": 2, "fraction": 3, "nats": 3, "logits": 2, "factor": 2, "epochs": 1, "bleu": 2, "count": 0}
 _FEW, _MINUTE, _HOUR, _DAY = 10, 60, 3600, 86400
 _LARGE = 100.0
 

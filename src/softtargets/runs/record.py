@@ -26,12 +26,14 @@ class Record:
         history: one row per epoch: its number (from 1), the mean objective, and validation metrics.
         run: the specification.
         teachers: the records of its teachers.
+        networks: number of networks whose probabilities were averaged.
     """
 
     predictions: Predictions
     history: tuple[dict[str, Any], ...] = ()
     run: RunSpec | None = None
     teachers: "tuple[Record, ...]" = ()
+    networks: int = 1
 
     @property
     def of_tokens(self) -> bool:

@@ -1,9 +1,10 @@
 """The runs of a study: arms, teachers, scales and noise."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from softtargets._errors import fail
 from softtargets._spec import Classes, Spec
 from softtargets.studies.request import MOST_SEEDS
 
@@ -15,18 +16,23 @@ TEACHER = "teacher"
 
 
 class OtherArm(Spec):
-    """Another arm of the study that an arm needs, with the same seed and noise, at its own level or that of the arm."""
+    """Another arm of the study that an arm needs, with the same seed and noise, at its own level or that of the arm.
+
+    An arm with members stands for these.
+    """
 
     arm: str
     level: float | None = None
 
 
 class Arm(Spec):
-    """One method of a study.
+    """One method of a study: runs with an objective, or a combination of the runs of other arms.
 
     Attributes:
         label: name on pages.
         objective: objective of the run specification.
+        members: arms whose runs at the same seed and noise are combined by the mean of their probabilities. Such an arm
+            has no runs of its own, and no other setting.
         sweep: key of `objective` that the level sets; "teacher": the level is passed to the arms that it needs;
             None: no level.
         teachers: arms whose runs are the teachers.
@@ -40,7 +46,8 @@ class Arm(Spec):
     """
 
     label: str
-    objective: dict[str, Any]
+    objective: dict[str, Any] = Field(default_factory=dict)
+    members: tuple[str, ...] = ()
     sweep: str | None = None
     teachers: tuple[OtherArm, ...] = ()
     init_from: OtherArm | None = None
@@ -52,8 +59,21 @@ class Arm(Spec):
 
     @property
     def needed(self) -> tuple[OtherArm, ...]:
-        """The arms whose runs are trained before those of this one."""
-        return (*self.teachers, *(() if self.init_from is None else (self.init_from,)))
+        """The arms whose runs are trained before those of this one, or that are combined into it."""
+        members = (OtherArm(arm=member, level=ZERO) for member in self.members)
+        return (*members, *self.teachers, *(() if self.init_from is None else (self.init_from,)))
+
+    @model_validator(mode="after")
+    def _is_trained_or_combined(self) -> Self:
+        if bool(self.members) == bool(self.objective):
+            got = "both" if self.members else "neither"
+            raise fail("objective", "an objective, or members", got, "give one of the two")
+        if self.members and self.model_fields_set != {"label", "members"}:
+            extra = sorted(self.model_fields_set - {"label", "members"})
+            raise fail(extra[0], "left out of an arm with members", "given", "give it to the members")
+        if self.members and len(set(self.members)) < max(2, len(self.members)):
+            raise fail("members", "two arms or more, each once", list(self.members), "name arms with other seeds")
+        return self
 
     def objective_at(self, level: float) -> dict[str, Any]:
         """Return the objective at one level of the swept key."""

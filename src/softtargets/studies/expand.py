@@ -81,6 +81,12 @@ def term_cells(study: Study, term: Term, scale: str) -> list[CellKey]:
     return [cell(study, arm, level, noise) for arm, level, noise in product(term.arms, levels, term.noises)]
 
 
+def trained_cells(study: Study, key: CellKey) -> tuple[CellKey, ...]:
+    """Return the cells whose runs a cell is measured from: itself, or those of its members."""
+    members = study.arms[key.arm].members
+    return tuple(cell(study, member, ZERO, key.noise) for member in members) or (key,)
+
+
 def expand(
     study: Study,
     scale: str,
@@ -108,7 +114,7 @@ def expand(
     settings = study.scales[scale]  # pyright: ignore[reportArgumentType]
     if places:
         settings = _placed(settings, places)
-    keys = cells_of(study, scale, outputs)
+    keys = dict.fromkeys(own for key in cells_of(study, scale, outputs) for own in trained_cells(study, key))
     count = settings.seeds if seeds is None else seeds
     if count > MOST_SEEDS:
         runs = len(keys) * count
@@ -180,14 +186,15 @@ def _specification(study: Study, settings: Scale, key: CellKey, seed: int) -> di
     if noise is not None:
         change["noise"] = _beside_data(noise, base.get("data", {}))
 
-    def needed(other: OtherArm) -> dict[str, Any]:
+    def needed(other: OtherArm) -> list[dict[str, Any]]:
         level = key.level if other.level is None else other.level
-        return _specification(study, settings, cell(study, other.arm, level, key.noise), seed)
+        own = trained_cells(study, cell(study, other.arm, level, key.noise))
+        return [_specification(study, settings, one, seed) for one in own]
 
     if arm.teachers:
-        change["teachers"] = [needed(teacher) for teacher in arm.teachers]
+        change["teachers"] = [run for teacher in arm.teachers for run in needed(teacher)]
     if arm.init_from is not None:
-        change["init_from"] = needed(arm.init_from)
+        (change["init_from"],) = needed(arm.init_from)
     return merged(base, change)
 
 

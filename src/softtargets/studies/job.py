@@ -150,7 +150,7 @@ def report(request: StudyRequest) -> StudyOutcome:
     if plan is None:
         raise problem or fail("runs", "finished runs of this study", "none", "run the study first")
     results = conclude(plan, store)
-    count = Counter(cell.status for cell in results.cells)
+    count = Counter(cell.status for cell in results.runs)
     page = files.write(results, page_folder(request, plan))
     return StudyOutcome(page, results, 0, count["complete"], count["failed"], time.monotonic() - started)
 

@@ -1,14 +1,16 @@
 """Measuring a study: the numbers of its runs, and the data of its outputs. Nothing is trained here."""
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 from softtargets._errors import InputError
 from softtargets._spec import Classes
-from softtargets.measures import measure_run
+from softtargets.measures import CombinedRuns, measure_run
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
-from softtargets.studies.expand import PlannedRun
+from softtargets.studies.expand import PlannedRun, cells_of, trained_cells
 from softtargets.studies.outputs.evidence import Evidence
 from softtargets.studies.outputs.kind import OutputKind
 from softtargets.studies.plan import StudyPlan
@@ -16,13 +18,14 @@ from softtargets.studies.records import CellKey, CellRecord
 
 
 def measure_runs(plan: StudyPlan, store: RunStore) -> tuple[CellRecord, ...]:
-    """Measure the runs of a plan if its outputs or claims need them."""
+    """Measure the runs of a plan if its outputs or claims need them, and the combinations of runs."""
     wanted: dict[CellKey, dict[str, None]] = {}
     for key, metric in plan.numbers():
         wanted.setdefault(key, {})[metric] = None
-    return tuple(
+    runs = tuple(
         _record(planned, resolved, store, wanted.get(planned.key, ()), plan.classes) for planned, resolved in plan.runs
     )
+    return (*runs, *_combinations(plan, runs, store, wanted))
 
 
 def gather_outputs(
@@ -65,6 +68,42 @@ def _record(
         specification=resolved.model_dump(mode="json"),
         environment=result["environment"],
     )
+
+
+def _combinations(
+    plan: StudyPlan, runs: Sequence[CellRecord], store: RunStore, wanted: Mapping[CellKey, Collection[str]]
+) -> Iterator[CellRecord]:
+    """Yield a record of each cell whose arm has members, at each seed for which the runs of all of them are planned."""
+    study = plan.study
+    known = {(record.key, record.seed): record for record in runs}
+    resolved = {run.identity: run for run in plan.resolved}
+    keys = [key for key in cells_of(study, plan.request.scale, plan.outputs) if study.arms[key.arm].members]
+    for seed, key in product(dict.fromkeys(record.seed for record in runs), keys):
+        parts = [known[one, seed] for one in trained_cells(study, key) if (one, seed) in known]
+        if len(parts) == len(study.arms[key.arm].members):
+            combined = CombinedRuns(tuple(resolved[part.run_id] for part in parts))
+            yield _combination(key, parts, combined, store, wanted.get(key, ()), plan.classes)
+
+
+def _combination(
+    key: CellKey,
+    parts: Sequence[CellRecord],
+    combined: CombinedRuns,
+    store: RunStore,
+    wanted: Collection[str],
+    classes: Classes | None,
+) -> CellRecord:
+    members = tuple(part.run_id for part in parts)
+    missing = CellRecord(key, parts[0].seed, combined.identity, "missing", reason="not trained yet", members=members)
+    bad = next((part for part in parts if part.status != "complete"), None)
+    if bad is not None:
+        return replace(missing, status=bad.status, reason=f"member {bad.run_id[:10]}: {bad.reason}")
+    try:
+        measured = measure_run(combined, store, wanted, classes)
+    except InputError as error:
+        return replace(missing, status="failed", reason=f"not measurable: {error}")
+    reason, seconds = "; ".join(measured.problems), math.fsum(part.seconds for part in parts)
+    return replace(missing, status="complete", metrics=measured.values, reason=reason, seconds=seconds)
 
 
 def _with_problems(record: CellRecord, problems: Mapping[str, list[str]]) -> CellRecord:

@@ -13,7 +13,7 @@ from softtargets.report.encoding import as_json
 from softtargets.runs.machine import available_cores
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
-from softtargets.studies.expand import expand, term_cells
+from softtargets.studies.expand import expand, term_cells, trained_cells
 from softtargets.studies.job import page_folder
 from softtargets.studies.judge import LEVEL, Contrast, contrast
 from softtargets.studies.measure import measure_runs
@@ -177,10 +177,16 @@ def _pilot(made: StudyPlan, seeds: int) -> StudyPlan:
     """Return the plan of the runs that the claims of the selected outputs need, with the seeds of the pilot."""
     study, request = made.study, made.request
     claims = [claim for claim in study.claims if claim.output in made.outputs]
-    needed = {key for claim in claims for term in claim.terms for key in term_cells(study, term, request.scale)}
+    needed = {own for claim in claims for own in _trained(study, claim, request.scale)}
     places = {"data": request.choice, "places": request.places}
     runs = expand(study, request.scale, made.outputs, seeds=seeds, first=FIRST_SEED, **places)
     return replace(made, planned=tuple(run for run in runs if run.key in needed))
+
+
+def _trained(study: Study, claim: Claim, scale: str) -> set[CellKey]:
+    """Return the cells whose runs the numbers of a claim are measured from."""
+    keys = (key for term in claim.terms for key in term_cells(study, term, scale))
+    return {own for key in keys for own in trained_cells(study, key)}
 
 
 def _claims(pilot: StudyPlan, cells: Sequence[CellRecord], store: RunStore, planned: int) -> Iterator[ClaimPower]:
@@ -190,7 +196,7 @@ def _claims(pilot: StudyPlan, cells: Sequence[CellRecord], store: RunStore, plan
     for claim in study.claims:
         if claim.output not in pilot.outputs or not claim.terms:
             continue
-        keys = {key for term in claim.terms for key in term_cells(study, term, scale)}
+        keys = _trained(study, claim, scale)
         own = [resolved for item, resolved in pilot.runs if item.key in keys]
         family, level = _place(study, claim)
         base = ClaimPower(claim.id, family, level, 0, seconds=_seconds(own, store) / seeds)

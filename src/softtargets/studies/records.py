@@ -22,17 +22,18 @@ class CellKey(NamedTuple):
 
 @dataclass(frozen=True)
 class CellRecord:
-    """One run of a study: a cell at one seed.
+    """One run of a study: a cell at one seed. Of an arm with members: the combination of their runs at that seed.
 
     Args:
         key: arm, level and noise, a rate or a name.
         seed: index of the repetition, from 0.
-        run_id: identity of the run (SHA-256, hexadecimal).
+        run_id: identity of the run, or of the combination (SHA-256, hexadecimal).
         status: complete, failed or missing; `reason` states why.
         metrics: values by name; fractions and nats, never percent. Empty unless complete.
-        seconds: training time of the run.
-        specification: the resolved run specification, as JSON data.
-        environment: versions and hardware of the machine that trained it.
+        seconds: training time of the run; of a combination, that of all its members.
+        specification: the resolved run specification, as JSON data; empty for a combination.
+        environment: versions and hardware of the machine that trained it; empty for a combination.
+        members: identities of the runs that are combined; empty for a run.
     """
 
     key: CellKey
@@ -44,6 +45,7 @@ class CellRecord:
     seconds: float = 0.0
     specification: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

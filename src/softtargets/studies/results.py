@@ -35,7 +35,7 @@ class StudyResults:
         command: repeats the study.
         data: the data sets of the runs; empty if nothing is trained.
         differs: differences from the paper.
-        cells: the runs.
+        cells: the runs, and the combinations of runs.
         verdicts: verdicts of the claims of these outputs, in the order of the study.
         reported: the numbers of the paper.
         shown: the data of each output by name: an instance of a subclass of
@@ -57,7 +57,12 @@ class StudyResults:
 
     def __repr__(self) -> str:
         claims = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "none"
-        return f"<StudyResults of {self.study.name} at {self.scale} scale: {len(self.cells)} runs; claims: {claims}>"
+        return f"<StudyResults of {self.study.name} at {self.scale} scale: {len(self.runs)} runs; claims: {claims}>"
+
+    @property
+    def runs(self) -> tuple[CellRecord, ...]:
+        """The runs, without the combinations of runs."""
+        return tuple(cell for cell in self.cells if not cell.members)
 
     @property
     def counts(self) -> dict[VerdictName, int]:
@@ -67,7 +72,7 @@ class StudyResults:
     @property
     def failures(self) -> dict[str, CellRecord]:
         """The failed runs by identity."""
-        return {cell.run_id: cell for cell in self.cells if cell.status == "failed"}
+        return {cell.run_id: cell for cell in self.runs if cell.status == "failed"}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``results.json``: verdicts, a summary of each cell, and all runs, as plain data.

@@ -199,8 +199,9 @@ class Study(Spec):
         for name in names:
             if name not in self.arms:
                 raise unknown("arm", name, self.arms)
-        if self.arms[self.baseline].sweep is not None:
-            raise fail("baseline", "an arm without a swept key", self.baseline, "use an arm without 'sweep'")
+        if self.arms[self.baseline].sweep is not None or self.arms[self.baseline].members:
+            required = "an arm with runs of its own and without a swept key"
+            raise fail("baseline", required, self.baseline, "use an arm without 'sweep' and 'members'")
         self._check_needed_arms()
         self._check_answer()
         for name, output in self.outputs.items():
@@ -239,12 +240,22 @@ class Study(Spec):
 
     def _check_needed_arms(self) -> None:
         for name, arm in self.arms.items():
+            self._check_members(f"arms.{name}", arm)
             if (arm.sweep == TEACHER) != any(other.level is None for other in arm.needed):
                 required = f"'{TEACHER}' if a teacher or init_from has no level of its own, and only then"
                 raise fail(f"arms.{name}.sweep", required, arm.sweep, "give the teacher a level, or sweep it")
             if self._needs(name, name):
                 required = "teachers and init_from that do not need this arm"
                 raise fail(f"arms.{name}", required, f"'{name}'", "remove the cycle")
+
+    def _check_members(self, place: str, arm: Arm) -> None:
+        for member in arm.members:
+            if self.arms[member].members or self.arms[member].sweep is not None:
+                required = "arms with runs of their own and without a swept key"
+                raise fail(f"{place}.members", required, f"'{member}'", "name such arms")
+        if arm.init_from is not None and self.arms[arm.init_from.arm].members:
+            required = "an arm with runs of its own"
+            raise fail(f"{place}.init_from", required, f"'{arm.init_from.arm}'", "name one of its members")
 
     def _check_primary(self) -> None:
         for setting in (None, *self.settings):

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any, TypeVar
 
+from softtargets._errors import fail
 from softtargets._spec import Classes
-from softtargets.measures import trace_run
+from softtargets.measures import combine_predictions, trace_run
 from softtargets.measures.run import FAILURES, kept
 from softtargets.measures.subject import Subject
 from softtargets.runs.record import Predictions, read_predictions
@@ -54,11 +55,12 @@ class Evidence:
     def predictions(self, key: CellKey) -> Iterator[Predictions]:
         """Yield the predictions of the complete runs of a cell, one at a time."""
         for record in self.complete(key):
-            yield read_predictions(self.store.path(record.run_id))
+            parts = [read_predictions(self.store.path(name)) for name in record.members or (record.run_id,)]
+            yield combine_predictions(parts) if record.members else parts[0]
 
     def trace(self, record: CellRecord, name: str) -> dict[int, float]:
         """Return a trace of a run, by epoch."""
-        return trace_run(self._resolved[record.run_id], self.store, name, self.classes)
+        return trace_run(self._run(record), self.store, name, self.classes)
 
     def guarded(self, record: CellRecord, make: Callable[[CellRecord], Found]) -> Found | None:
         """Return what `make` returns for a run; None if it fails, so that the page is still written."""
@@ -76,4 +78,9 @@ class Evidence:
             what: everything besides the run that the value depends on; JSON data.
             make: returns JSON data.
         """
-        return kept(self._resolved[record.run_id], self.store, what, make, self.classes)
+        return kept(self._run(record), self.store, what, make, self.classes)
+
+    def _run(self, record: CellRecord) -> ResolvedRun:
+        if record.members:
+            raise fail("arm", "one with runs of its own", f"'{record.key.arm}'", "show its members")
+        return self._resolved[record.run_id]

@@ -88,7 +88,7 @@ def render(
         "anchors": {section.name: section.anchor for section in sections},
         "claim_anchors": {row.verdict.claim.id: row.anchor for row in rows},
         "failures": _failures(results),
-        "missing": sum(record.status == "missing" for record in results.cells),
+        "missing": sum(record.status == "missing" for record in results.runs),
         "seeds": len({record.seed for record in results.cells}),
         "provenance": provenance.trace(results),
         "plot_size": (claims.WIDTH, claims.HEIGHT),
@@ -107,7 +107,7 @@ def render(
 def _failures(results: StudyResults) -> list[tuple[str, str, list[CellRecord]]]:
     """Group the failed runs by cell and reason."""
     groups: dict[tuple[str, str], list[CellRecord]] = {}
-    for record in results.cells:
+    for record in results.runs:
         if record.status == "failed":
             label = cell_label(results.study, record.key)
             groups.setdefault((label, record.reason or "no reason recorded"), []).append(record)

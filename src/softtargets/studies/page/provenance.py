@@ -54,13 +54,15 @@ def trace(results: StudyResults) -> Provenance:
             for key in keys
         ),
         environments=_environments(results.cells),
-        seconds=sum(record.seconds for record in results.cells),
-        runs=sum(record.status == "complete" for record in results.cells),
+        seconds=sum(record.seconds for record in results.runs),
+        runs=sum(record.status == "complete" for record in results.runs),
     )
 
 
 def _story(results: StudyResults, key: CellKey, own: Leaves) -> CellStory:
-    records = tuple(results.records(key))
+    records, members = tuple(results.records(key)), results.study.arms[key.arm].members
+    if members:
+        own = {("members",): members}
     return CellStory(
         key=key,
         label=cell_label(results.study, key),
