@@ -80,6 +80,8 @@ class ConformalPredictor(FittedModule):
     ) -> Self:
         """Fit the thresholds to calibration rows.
 
+        A UserWarning says if there are too few rows for `alpha`, so that a class is in every set.
+
         Args:
             logits: (..., K) float, of rows that neither the model nor a calibrator was fitted on. For probabilities,
                 pass their logarithms. (N,) or (N, 1): the log-odds of class 1 of two.
@@ -101,9 +103,6 @@ class ConformalPredictor(FittedModule):
                 finite logit (first bad row named), no row is left, or `transition` has no inverse or other classes. The
                 predictor then stays unchanged.
             TypeError: if logits are not floating-point, labels not integers, or mask not bool.
-
-        Warns:
-            UserWarning: if there are too few rows for alpha, so that a class is in every set.
         """
         rule = self._rule(alpha)
         read = read_examples(logits, labels, mask, ignore_index, class_dim)
