@@ -21,7 +21,7 @@ from softtargets.calibration._inputs import (
     refuse_soft,
 )
 from softtargets.calibration.conformal.quantiles import check_alpha, noise_weights
-from softtargets.calibration.conformal.thresholds import Rare, ThresholdRule, Thresholds
+from softtargets.calibration.conformal.thresholds import FittedThresholds, Rare, ThresholdRule
 from softtargets.calibration.fitted import FittedModule
 from softtargets.matrices import Transition
 
@@ -253,7 +253,7 @@ class ConformalPredictor(FittedModule):
     def _rule(self, alpha: float) -> ThresholdRule:
         return ThresholdRule(check_alpha(alpha), self.class_conditional, self.rare)
 
-    def _set(self, rule: ThresholdRule, found: Thresholds) -> Self:
+    def _set(self, rule: ThresholdRule, found: FittedThresholds) -> Self:
         """Set the buffers, and warn if a threshold is infinite."""
         settings = {"thresholds": found.values, "effective_rows": found.effective_rows, "class_rows": found.class_rows}
         self.fill(alpha=rule.alpha, **settings)

@@ -49,8 +49,9 @@ class LAC(ConformalPredictor):
         Noisy labels: if P(observed j | clean i, x) = T[i, j] does not depend on x, then for every t
         P(score(x, clean label) <= t) is the mean over rows of sum_k inverse(T)[observed, k] 1[score(x, k) <= t].
         `fit` with `transition` takes the smallest t from which on this estimate stays at ceil((n + 1)(1 - alpha)) / n
-        or above. The estimate is that of Sesia et al. 2024, without their finite-sample term; with symmetric noise it
-        is that of Penso & Goldberger 2024. With `class_conditional`, column k alone is used for class k.
+        or above. With `class_conditional`, column k alone is used for class k. The estimate is that of Sesia et al.
+        2024 (class-conditional) and Bortolotti et al. 2025, without their finite-sample terms, and with symmetric noise
+        that of Penso et al. 2025.
 
         Without noise, the coverage of one fitted object on new rows has the distribution Beta(r,
         n + 1 - r) over calibration sets, r = ceil((n + 1)(1 - alpha)): see :func:`coverage_range`.
@@ -74,8 +75,9 @@ class LAC(ConformalPredictor):
         Sadinle, Lei & Wasserman 2019, *Least Ambiguous Set-Valued Classifiers with Bounded Error Levels*, JASA;
         Vovk, Gammerman & Shafer 2005, *Algorithmic Learning in a Random World*; Vovk 2012, *Conditional Validity of
         Inductive Conformal Predictors*, ACML (class-conditional); Sesia, Wang & Tong 2024, *Adaptive Conformal
-        Classification with Noisy Labels*, JRSSB, arXiv:2309.05092, and Penso & Goldberger 2024, *A Conformal Prediction
-        Score that is Robust to Label Noise*, arXiv:2405.02648 (noisy labels)
+        Classification with Noisy Labels*, JRSSB, arXiv:2309.05092, Bortolotti et al. 2025, *Noise-Adaptive Conformal
+        Classification with Marginal Coverage*, arXiv:2501.18060, and Penso, Goldberger & Fetaya 2025, *Conformal
+        Prediction of Classifiers with Many Classes based on Noisy Labels*, arXiv:2501.12749 (noisy labels)
 
     Aliases:
         split conformal prediction; least ambiguous classifiers; threshold conformal prediction; THR;

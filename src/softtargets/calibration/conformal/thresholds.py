@@ -16,7 +16,7 @@ _MOST_NAMED = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Thresholds:
+class FittedThresholds:
     """Fitted thresholds: (1,) for all classes together, or (K,).
 
     Args:
@@ -48,7 +48,7 @@ class ThresholdRule:
         if self.rare not in RARE:
             raise unknown("rare", str(self.rare), RARE)
 
-    def clean(self, scores: Tensor, labels: Tensor, num_classes: int) -> Thresholds:
+    def clean(self, scores: Tensor, labels: Tensor, num_classes: int) -> FittedThresholds:
         """Return the thresholds for the (N,) scores of clean labels, (N,) int64."""
         rows = labels.bincount(minlength=num_classes)
         group = self._groups(rows)
@@ -56,7 +56,7 @@ class ThresholdRule:
         values = order_statistics(scores, group[labels], counts, self.alpha)
         return self._of_groups(values, counts.double(), group, rows)
 
-    def corrected(self, scores: Tensor, weights: Tensor, labels: Tensor) -> Thresholds:
+    def corrected(self, scores: Tensor, weights: Tensor, labels: Tensor) -> FittedThresholds:
         """Return the thresholds for clean labels, from noisy ones.
 
         Args:
@@ -72,7 +72,7 @@ class ThresholdRule:
             values[number], effective[number] = corrected_quantile(scores[:, classes], weights[:, classes], self.alpha)
         return self._of_groups(values, effective, group, labels.bincount(minlength=scores.shape[1]))
 
-    def too_few(self, found: Thresholds) -> str:
+    def too_few(self, found: FittedThresholds) -> str:
         """Return a warning if a threshold is infinite, so that its classes are in every set; else empty text."""
         always = found.values.isinf().nonzero()[:, 0].tolist()
         if not always:
@@ -97,6 +97,6 @@ class ThresholdRule:
             group[few] = group[few][0].clone()
         return group
 
-    def _of_groups(self, values: Tensor, effective: Tensor, group: Tensor, rows: Tensor) -> Thresholds:
+    def _of_groups(self, values: Tensor, effective: Tensor, group: Tensor, rows: Tensor) -> FittedThresholds:
         which = group if self.class_conditional else group[:1]
-        return Thresholds(values[which], effective[which], rows)
+        return FittedThresholds(values[which], effective[which], rows)
