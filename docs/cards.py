@@ -70,6 +70,7 @@ GROUPS = {
     "Finding wrong labels": ("noise._suspects", "noise._issues", "noise._quality", "noise._dynamics"),
     "Metrics": ("metrics",),
     "Calibration": ("calibration",),
+    "Prediction sets": ("calibration.conformal",),
     "Analysis of networks": ("analysis",),
     "Transition and label matrices": ("matrices",),
     "Integrations": ("integrations",),

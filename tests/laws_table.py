@@ -239,6 +239,9 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     ),  # a mean over ranks: twice the examples change it
     "metrics.risk_coverage": Other("metrics/test_metrics_selective.py"),
     "metrics.smooth_ece": Metric(metrics.smooth_ece),
+    "metrics.SetCoverage": Other("metrics/test_metrics_set_coverage.py"),
+    "metrics.SetQuality": Other("metrics/test_metrics_set_coverage.py"),
+    "metrics.set_coverage": Other("metrics/test_metrics_set_coverage.py"),
     "metrics.smooth_reliability": Other("metrics/test_metrics_smooth.py"),
     "metrics.nll": Metric(metrics.nll),
     "metrics.reliability_bins": Metric(
@@ -262,6 +265,11 @@ ROWS: dict[str, Loss | TargetRule | Metric | Other] = {
     "calibration.choose_logit_norm": Other("calibration/test_calibration_scores.py"),
     "calibration.logit_normalized": Other("calibration/test_calibration_scores.py"),
     "calibration.margin": Other("calibration/test_calibration_scores.py"),
+    "calibration.APS": Other("calibration/test_calibration_conformal_scores.py"),
+    "calibration.ConformalPredictor": Other("calibration/test_calibration_conformal_predictor.py"),
+    "calibration.LAC": Other("calibration/test_calibration_conformal_scores.py"),
+    "calibration.RAPS": Other("calibration/test_calibration_conformal_scores.py"),
+    "calibration.coverage_range": Other("calibration/test_calibration_conformal_coverage.py"),
     "calibration.max_probability": Other("calibration/test_calibration_scores.py"),
     "calibration.negative_entropy": Other("calibration/test_calibration_scores.py"),
     "analysis.ClusterDistances": Other("analysis/test_analysis_projection.py"),

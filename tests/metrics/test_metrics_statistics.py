@@ -10,6 +10,7 @@ from scipy import stats
 from softtargets.metrics.statistics import (
     ROUNDING,
     at_most,
+    beta_binomial_range,
     correlation_interval,
     holm_adjusted,
     holm_levels,
@@ -127,3 +128,13 @@ def test_the_interval_of_a_correlation_is_that_of_scipy() -> None:
         expected = found.confidence_interval(1 - level)
         assert correlation_interval(r, 5, level) == pytest.approx((expected.low, expected.high))
     assert correlation_interval(-1.0, 5, 0.05) == (-1.0, -1.0)
+
+
+@pytest.mark.parametrize(("total", "a", "b"), [(1, 2, 3), (10, 9, 1), (500, 90, 10), (100_000, 901.5, 99.5)])
+@pytest.mark.parametrize("level", [0.05, 0.5])
+def test_the_beta_binomial_range_is_scipys(total: int, a: float, b: float, level: float) -> None:
+    law = stats.betabinom(total, a, b)
+    low, high = beta_binomial_range(total, a, b, level)
+    assert (low, high) == pytest.approx((law.ppf(level / 2) / total, law.ppf(1 - level / 2) / total), abs=1e-12)
+    assert law.cdf(low * total - 1) <= level / 2 + 1e-9
+    assert law.sf(high * total) <= level / 2 + 1e-9

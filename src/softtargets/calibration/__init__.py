@@ -1,4 +1,4 @@
-"""Calibrators, which are fitted on held-out logits, and confidence scores."""
+"""Calibrators and prediction sets, which are fitted on held-out logits, and confidence scores."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from softtargets.calibration._isotonic import *
 from softtargets.calibration._scores import *
 from softtargets.calibration._temperature import *
 from softtargets.calibration._vector import *
+from softtargets.calibration.conformal import *
 
 __all__ = _exported(globals())
 

@@ -1,32 +1,36 @@
-"""Calibrators on disk, in safetensors files without pickled objects."""
+"""Calibrators and conformal predictors on disk, in safetensors files without pickled objects."""
 
 import json
 from os import PathLike
 from pathlib import Path
+from typing import TypeVar, overload
 
 from softtargets._errors import fail, fail_type, unknown
 from softtargets._storage import UnfitFileError, open_regular, write_atomically
 from softtargets.calibration.calibrator import CALIBRATORS, Calibrator
+from softtargets.calibration.conformal._predictor import PREDICTORS
+from softtargets.calibration.fitted import FittedModule
 
 __all__ = ["load", "save"]
 
 FORMAT, VERSION = "softtargets.calibration", "1"
+Kind = TypeVar("Kind", bound=FittedModule)
 
 
-def save(calibrator: Calibrator, path: str | PathLike[str]) -> None:
-    """Save a fitted calibrator to a safetensors file.
+def save(calibrator: FittedModule, path: str | PathLike[str]) -> None:
+    """Save a fitted calibrator or conformal predictor to a safetensors file.
 
     The file is written under another name first and then renamed, so that it is never incomplete.
 
     Args:
-        calibrator: a calibrator of ``softtargets.calibration``.
+        calibrator: a calibrator or conformal predictor of ``softtargets.calibration``.
         path: path of the file; an existing file is replaced.
 
     Returns:
         None.
 
     Raises:
-        TypeError: if it is not a calibrator of ``softtargets.calibration``.
+        TypeError: if it is not of ``softtargets.calibration``.
         ValueError: if it is not fitted.
         OSError: if the file cannot be written.
 
@@ -41,10 +45,11 @@ def save(calibrator: Calibrator, path: str | PathLike[str]) -> None:
     """
     from safetensors.torch import save as encode
 
-    name = type(calibrator).__name__
-    if CALIBRATORS.get(name) is not type(calibrator):
-        raise fail_type("calibrator", f"one of {', '.join(sorted(CALIBRATORS))}", name, "save its state_dict instead")
-    if not calibrator._fitted:
+    name, known = type(calibrator).__name__, _kinds()
+    if known.get(name) is not type(calibrator):
+        required = f"one of {', '.join([*sorted(CALIBRATORS), *sorted(PREDICTORS)])}"
+        raise fail_type("calibrator", required, name, "save its state_dict instead")
+    if not calibrator.is_fitted:
         raise fail("calibrator", "a fitted one", f"an unfitted {name}", "call fit(logits, labels) first")
     tensors = {key: value.detach().cpu().contiguous() for key, value in calibrator.state_dict().items()}
     settings = json.dumps({key: getattr(calibrator, key) for key in calibrator.hyperparameters})
@@ -53,14 +58,23 @@ def save(calibrator: Calibrator, path: str | PathLike[str]) -> None:
     write_atomically(Path(path), content)
 
 
-def load(path: str | PathLike[str]) -> Calibrator:
-    """Load a calibrator that :func:`save` wrote, onto the CPU.
+@overload
+def load(path: str | PathLike[str]) -> Calibrator: ...
+
+
+@overload
+def load(path: str | PathLike[str], *, kind: type[Kind]) -> Kind: ...
+
+
+def load(path: str | PathLike[str], *, kind: type[FittedModule] = Calibrator) -> FittedModule:
+    """Load a calibrator or conformal predictor that :func:`save` wrote, onto the CPU.
 
     Args:
         path: path of the file.
+        kind: class that the file must hold, or a base of it, such as ``ConformalPredictor``. Default: any calibrator.
 
     Returns:
-        The calibrator, of the class that was saved and with its hyper-parameters.
+        The object, of the class that was saved and with its hyper-parameters.
 
     Raises:
         ValueError: if the file is damaged or of another kind, class or version; the message names the file.
@@ -91,15 +105,16 @@ def load(path: str | PathLike[str]) -> Calibrator:
         ) from None
     except SafetensorError as error:
         raise fail(str(place), "a calibrator in safetensors", f"a damaged file ({error})", remedy) from None
-    kind, version, name = (metadata.get(key) for key in ("format", "version", "class"))
-    if kind != FORMAT:
-        raise fail(str(place), f"metadata format '{FORMAT}'", f"'{kind}'", "pass a file that calibration.save wrote")
+    written, version, name = (metadata.get(key) for key in ("format", "version", "class"))
+    if written != FORMAT:
+        raise fail(str(place), f"metadata format '{FORMAT}'", f"'{written}'", "pass a file that calibration.save wrote")
     if version != VERSION:
         raise fail(str(place), f"format version {VERSION}", version, "use the softtargets that wrote it, or save again")
-    if name not in CALIBRATORS:
-        raise unknown(f"{place}: class", str(name), CALIBRATORS)
+    known = {known: cls for known, cls in _kinds().items() if issubclass(cls, kind)}
+    if name not in known:
+        raise unknown(f"{place}: class", str(name), known)
     try:
-        calibrator = CALIBRATORS[name](**json.loads(metadata.get("settings", "")))
+        calibrator = known[name](**json.loads(metadata.get("settings", "")))
     except (ValueError, TypeError) as error:
         raise fail(str(place), f"the settings of {name}", f"different ones ({error})", remedy) from None
     try:
@@ -107,3 +122,8 @@ def load(path: str | PathLike[str]) -> Calibrator:
     except RuntimeError as error:
         raise fail(str(place), f"the buffers of {name}", f"different ones ({error})", remedy) from None
     return calibrator
+
+
+def _kinds() -> dict[str, type[FittedModule]]:
+    """Return all classes that files may hold, by name."""
+    return {**CALIBRATORS, **PREDICTORS}

@@ -106,10 +106,21 @@ def examples(
     soft: bool = True,
 ) -> Examples:
     """Check (..., K) logits and (...) labels, or (..., K) soft labels, and return the rows that are not left out."""
-    logits, labels, left_out, shares = read_examples(logits, labels, mask, ignore_index, class_dim)
-    if shares is not None and not soft:
+    read = read_examples(logits, labels, mask, ignore_index, class_dim)
+    if not soft:
+        refuse_soft(read[3])
+    return kept_examples(*read)
+
+
+def refuse_soft(shares: Tensor | None) -> None:
+    """Raise the error of a fit that takes one class per row, if there are distributions of the labels."""
+    if shares is not None:
         remedy = "this argument takes no probabilities or votes, use labels.argmax(-1)"
         raise fail("labels", "integer labels (one class per row)", "soft labels", remedy)
+
+
+def kept_examples(logits: Tensor, labels: Tensor, left_out: Tensor | None, shares: Tensor | None) -> Examples:
+    """Return the rows that are not left out, from what :func:`read_examples` returned."""
     top = largest(logits, left_out)
     if left_out is None:
         flat = None if shares is None else shares.reshape(-1, shares.shape[-1])

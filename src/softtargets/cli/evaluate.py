@@ -100,6 +100,21 @@ def evaluate(
             "training data (default: tokens are counted in the labels).",
         ),
     ] = None,
+    conformal: Annotated[
+        float | None,
+        typer.Option(
+            metavar="ALPHA",
+            help="Also compute prediction sets, of which this share may miss the label, such as 0.1. "
+            "A random half of the rows, by --seed, determines the sets of the other half.",
+        ),
+    ] = None,
+    conformal_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Other rows of the same model, with labels, that determine the prediction sets of all rows.",
+        ),
+    ] = None,
     split: Annotated[
         EvaluatedSplit | None, typer.Option(help="Of a run: the part of its data to evaluate (default: test).")
     ] = None,
@@ -123,10 +138,11 @@ def evaluate(
         **names,
         labels_from=labels_from,
         token_counts=token_counts,
+        conformal_from=conformal_from,
         split=None if split is None else split.value,
         output=output,
     )
-    options = EvaluationOptions(seed=seed, reports=Path("reports"), on_rows=show_rows())
+    options = EvaluationOptions(seed=seed, conformal=conformal, reports=Path("reports"), on_rows=show_rows())
     results = evaluate_predictions(predictions=request, options=options)
     write([*show_evaluation(results), f"page: {results.page}"])
     return DONE

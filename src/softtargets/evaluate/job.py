@@ -28,6 +28,7 @@ from softtargets.evaluate.inputs import OnRows, PredictionSource, open_arrays, o
 from softtargets.evaluate.models import evaluate_models
 from softtargets.evaluate.request import EvaluateRequest, ModelFiles
 from softtargets.evaluate.results import EvaluationResults
+from softtargets.evaluate.sets.evaluated import open_calibration, with_sets
 from softtargets.evaluate.suite import CONFIDENCE, DRAWS
 from softtargets.evaluate.tokens.findings import TOKENS_RULE, find_tokens
 from softtargets.evaluate.tokens.labels import count_labels, given_counts
@@ -51,6 +52,8 @@ class EvaluationOptions:
         class_names: K names of the classes; only for arrays, files have them as names of columns.
         token_counts: (K,) how often each token occurs in the training data, for the metrics of sequences by frequency
             (default: tokens are counted in the labels).
+        conformal: share of prediction sets that may miss the label, in (0, 1), for the coverage and the size of
+            prediction sets (default: none are computed).
         reports: folder in which the page gets a folder named after the model, if `output` is not given (default: no
             page is written).
         on_rows: called with the stage, the rows done and the number of rows (None while it is unknown).
@@ -61,6 +64,7 @@ class EvaluationOptions:
     name: str | None = None
     class_names: tuple[str, ...] | None = None
     token_counts: ArrayLike | None = field(default=None, compare=False)
+    conformal: float | None = None
     reports: Path | None = None
     on_rows: OnRows = lambda stage, done, total: None
 
@@ -69,6 +73,9 @@ class EvaluationOptions:
             value = getattr(self, name)
             if type(value) is not int or not low <= value < high:
                 raise fail(name, f"a whole number in [{low}, {high:,})", repr(value), "choose another number")
+        if self.conformal is not None and not (isinstance(self.conformal, float) and 0 < self.conformal < 1):
+            remedy = "0.1 gives sets that contain 90 % of the labels"
+            raise fail("conformal", "a number above 0 and below 1", repr(self.conformal), remedy)
         if self.reports is not None:
             object.__setattr__(self, "reports", read_folder("reports", self.reports))
 
@@ -149,12 +156,17 @@ def evaluate_predictions(
         # Checked before anything is read, which may take long.
         folder = _writable(request.output or (options.reports and _in_reports(options, request.models()[0].name)))
         sources = open_files(request)
+    calibration = open_calibration(request, sources[0], options.conformal)
     file = None if request is None else request.counts_file()
     counts = _counts(sources[0], options, file)
     # no command can express counts that were passed as an array
-    command = "" if request is None or options.token_counts is not None else request.command(options.seed)
+    command = (
+        "" if request is None or options.token_counts is not None else request.command(options.seed, options.conformal)
+    )
     with _threads_for(sources):
         results = _evaluate(sources, counts, command, options)
+        if (alpha := options.conformal) is not None:
+            results = with_sets(results, sources, calibration, alpha=alpha, seed=options.seed, on_rows=options.on_rows)
     if folder is None:
         return results
     release_freed()

@@ -12,6 +12,8 @@ from softtargets.evaluate.curves import ReliabilityBin
 from softtargets.evaluate.figures import BINS, draw_confidences, draw_reliability, draw_risk
 from softtargets.evaluate.files import as_json, classes_csv, confusion_csv, tokens_csv
 from softtargets.evaluate.results import ClassEvaluation, EvaluatedModel, EvaluationResults
+from softtargets.evaluate.sets.figures import draw_sizes
+from softtargets.evaluate.sets.page import shown_sets
 from softtargets.evaluate.text import temperatures_of
 from softtargets.evaluate.tokens.page import shown_tokens
 from softtargets.evaluate.values import BETTER, WORSE, IntervalEnds, MetricDifference, MetricValue
@@ -100,6 +102,8 @@ def _page(results: EvaluationResults) -> str:
         "least_of_range": LEAST_OF_RANGE,
         "votes": [shown_votes(model, vote_notes) for model in results.models],
         "vote_notes": vote_notes.marks,
+        "sets": [shown_sets(results, model) for model in results.models],
+        "set_sizes": _figure("sizes", "Sizes of prediction sets", draw_sizes(results)) if results.main.sets else None,
         "entropies": entropy_cells(votes, results.num_classes) if votes else (),
     }
     # needed by macros in the same file as the icons, not by this page

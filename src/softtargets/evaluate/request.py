@@ -88,6 +88,8 @@ class EvaluateRequest:
         mask: name of the mask of tokens, in the files of the labels; None: "mask" if there is one.
         token_counts: FILE[:NAME] with the number of times that each token occurs in the training data; None: tokens
             are counted in the labels.
+        conformal_from: file of other rows of the main model, with labels, that determine the thresholds of prediction
+            sets; None: a random half of the rows does.
         split: of the data of runs: "train", "validation" or "test"; None: "test".
         output: folder for the page; None: no page, unless the options name a folder of reports.
     """
@@ -100,6 +102,7 @@ class EvaluateRequest:
     labels_from: str | None = None
     mask: str | None = None
     token_counts: str | None = None
+    conformal_from: str | None = None
     split: Literal["train", "validation", "test"] | None = None
     output: Path | None = None
 
@@ -127,9 +130,24 @@ class EvaluateRequest:
         main = ModelFiles(tuple(part.files[0] for part in parts), names[0] if names else None)
         return cls(main, tuple(ModelFiles.parse("--against", text) for text in against), **settings)
 
-    def command(self, seed: int) -> str:
-        """Return the command that repeats this evaluation; empty text if no command can express it."""
-        names = ("logits", "probs", "labels", "labels_from", "mask", "token_counts", "split", "output")
+    def command(self, seed: int, conformal: float | None = None) -> str:
+        """Return the command that repeats this evaluation; empty text if no command can express it.
+
+        Args:
+            seed: seed of the evaluation.
+            conformal: share of prediction sets that may miss the label; None: no sets.
+        """
+        names = (
+            "logits",
+            "probs",
+            "labels",
+            "labels_from",
+            "mask",
+            "token_counts",
+            "conformal_from",
+            "split",
+            "output",
+        )
         settings = {name: value for name in names if (value := getattr(self, name)) is not None}
         words = list(self.main.texts)
         for other in self.against:
@@ -138,6 +156,7 @@ class EvaluateRequest:
             return ""
         for name, value in settings.items():
             words += [f"--{name.replace('_', '-')}", str(value)]
+        words += [] if conformal is None else ["--conformal", str(conformal)]
         return printable(shlex.join(["softtargets", "evaluate", *words, "--seed", str(seed)]))
 
     def models(self) -> tuple[NamedFiles, ...]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from softtargets.evaluate.confusion import ConfusionTable
 from softtargets.evaluate.curves import ConfidenceHistogram, ReliabilityDiagram, RiskCurve
+from softtargets.evaluate.sets.results import SetEvaluation
 from softtargets.evaluate.tokens.results import TokenEvaluation
 from softtargets.evaluate.values import IntervalEnds, MetricDifference, MetricValue
 from softtargets.evaluate.votes.results import VoteEvaluation, VoteRows
@@ -110,6 +111,7 @@ class EvaluatedModel:
         votes: scores against votes; None for hard labels. All other fields are those of the most frequent class of each
             row.
         confusion: the confusion matrix; None for tokens, and for more than 1,000 classes.
+        sets: prediction sets; None if none were asked for.
     """
 
     name: str
@@ -128,6 +130,7 @@ class EvaluatedModel:
     tokens: TokenEvaluation | None = None
     votes: VoteEvaluation | None = None
     confusion: ConfusionTable | None = None
+    sets: SetEvaluation | None = None
 
     def metric(self, name: str) -> MetricValue | None:
         """Return a metric; None if it was not computed."""
@@ -152,6 +155,7 @@ class EvaluatedModel:
             "notes": list(self.notes),
             **({} if self.tokens is None else {"tokens": self.tokens.to_dict()}),
             **({} if self.votes is None else {"votes": self.votes.to_dict()}),
+            **({} if self.sets is None else {"prediction_sets": self.sets.to_dict()}),
         }
 
 

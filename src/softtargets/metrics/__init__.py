@@ -16,6 +16,7 @@ from softtargets.metrics._ranking import *
 from softtargets.metrics._risk_counts import *
 from softtargets.metrics._selective import *
 from softtargets.metrics._selective_risk import *
+from softtargets.metrics._set_coverage import *
 from softtargets.metrics._smooth import *
 from softtargets.metrics.accumulators import *
 

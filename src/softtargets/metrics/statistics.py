@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist, correlation
 
+import torch
+
 # scipy is imported inside the functions that need it, since the library requires torch alone.
 
 # Sums of fractions carry rounding errors of about 1e-16; a spread or a distance below this counts as zero.
@@ -192,6 +194,36 @@ def wilson(count: int, total: int, level: float) -> tuple[float, float]:
     half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
     # exact at the ends, where rounding could leave a small error
     return 0.0 if count == 0 else middle - half, 1.0 if count == total else middle + half
+
+
+def beta_binomial_range(total: int, a: float, b: float, level: float) -> tuple[float, float]:
+    """Return the central range of a share of successes with a beta-binomial distribution.
+
+    P(count) = C(n, count) B(count + a, n - count + b) / B(a, b),  n = total
+
+    Args:
+        total: number of trials, at least 1.
+        a: first parameter of the beta distribution of the probability of success, above 0.
+        b: second parameter, above 0.
+        level: probability outside the range, at most level / 2 on either side, in (0, 1).
+
+    Returns:
+        Lower and upper end, in [0, 1].
+
+    Example:
+        >>> beta_binomial_range(9, 1, 1, 0.2)        # all of 0, ..., 9 successes have probability .1
+        (0.1111111111111111, 0.8888888888888888)
+    """
+    counts = torch.arange(total + 1, dtype=torch.float64)
+    gamma = torch.lgamma
+    choose = gamma(counts + 1) + gamma(total - counts + 1)
+    likelihood = gamma(counts + a) + gamma(total - counts + b) - choose
+    shares = (likelihood - likelihood.amax()).exp()
+    below = shares.cumsum(0) / shares.sum()
+    # a sum that equals level / 2 up to rounding counts as equal
+    low = int((below <= level / 2 + ROUNDING).sum())
+    high = int((below < 1 - level / 2 - ROUNDING).sum())
+    return low / total, high / total
 
 
 def surely_below(totals: Sequence[int], counts: Sequence[int], level: float = 0.05) -> list[bool]:
