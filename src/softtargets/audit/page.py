@@ -33,7 +33,7 @@ PRINCIPLES = {
     "disagreement": "Disagreement: labels that differ from the prediction",
 }
 # Images up to this width are enlarged without smoothing.
-_SMALL = 64
+SMALL = 64
 _LARGE = 1e4
 
 
@@ -120,19 +120,19 @@ def _shown(results: AuditResults, place: int, item: ExamplePreview) -> dict[str,
         "row": int(suspects.rows[place]),
         "given": given,
         "suggested": suggested,
-        "likely": _likely(float(suspects.wrong[place])),
+        "likely": likely(float(suspects.wrong[place])),
         "reference": reference,
         "reference_differs": suspects.reference is not None
         and bool(suspects.reference[place] != suspects.given[place]),
         "picture": None if item.picture is None else data_uri("image/png", item.picture),
-        "small": item.width <= _SMALL,
+        "small": item.width <= SMALL,
         "alt": f"Row {int(suspects.rows[place])}, labelled {given}",
         "text": item.text,
         "numbers": [f"{value:g}" for value in item.numbers],
     }
 
 
-def _likely(wrong: float) -> str:
+def likely(wrong: float) -> str:
     """Return a probability in whole percent, at most "over 99 %"."""
     return "over 99 %" if wrong > 0.99 else f"{100 * wrong:.0f} %"
 

@@ -67,8 +67,8 @@ def read_evidence(
     size = int(class_counts.sum())
     if size > MOST_ROWS:
         raise fail("predictions", f"at most {MOST_ROWS:,} rows", f"{size:,}", "take a sample of the rows")
-    if trusted is not None and (last := int(trusted.rows[-1])) >= size:
-        raise fail("trusted", f"rows below {size:,}, the number of labels", last, "count the rows from 0")
+    if trusted is not None:
+        trusted.require_below("trusted", size)
     on_stage("reading", 1.0)
 
     def labels() -> Tensor:

@@ -130,7 +130,8 @@ class RankingPass:
         def judge(block: LabelledBlock) -> dict[str, Tensor]:
             posterior = posterior_of(block, self._rate.mixture)
             scores, suggested = other_scores(block, self._joint)
-            wrong_of = curve.wrong[self._counts.places(posterior)]
+            # the place of a score that was not counted, of a reviewed row, may be past the last one
+            wrong_of = curve.wrong[self._counts.places(posterior).clamp(max=len(curve.wrong) - 1)]
             return {WRONG: wrong_of, SUGGESTED: suggested, RANKED_BY: posterior, **scores}
 
         parts = self._kept or []

@@ -57,7 +57,8 @@ class AuditedRows:
         """Yield the parts of `all.parquet`: one line for each row, in their order.
 
         Columns: `row`, the text or the path of the image, `given` and `suggested` with their names,
-        `probability_wrong`, every score, `reference` if it is known, and `probs`, the list of held-out probabilities.
+        `probability_wrong`, every score, `reference` if it is known, `reviewed` if people decided on labels, and
+        `probs`, the list of held-out probabilities.
         """
         parts, writer = _Parts(), None
         for block in self.evidence.blocks(False):
@@ -71,7 +72,7 @@ class AuditedRows:
         yield parts.take()
 
     def cleaned(self) -> Iterator[bytes]:
-        """Yield the parts of `cleaned.csv`: the rows that are kept, with the labels as they were given.
+        """Yield the parts of `cleaned.csv`: the rows that are kept, with the given or the reviewed labels.
 
         Columns: `row`, the text, the path of the image or the numbers, and `label`. Nothing is escaped, so that the
         file can be trained on.
@@ -86,7 +87,7 @@ class AuditedRows:
             label = names.take(numbers(block.labels[rows - block.first_row].numpy()))
             # a column of the table that is called "row" is kept
             columns = {"row": rows, **shown, "label": label}
-            table = pa.table({name: _column(one) for name, one in columns.items()})
+            table = pa.table({name: column(one) for name, one in columns.items()})
             if writer is None:
                 options = WriteOptions(quoting_style="needed")
                 writer = CSVWriter(pa.PythonFile(parts, "w"), table.schema, write_options=options)
@@ -115,7 +116,9 @@ class AuditedRows:
         if evidence.reference is not None:
             reference = evidence.reference[rows]
             columns |= {"reference": reference, "reference_name": names.take(numbers(reference.numpy()))}
-        table = pa.table({name: _column(one) for name, one in columns.items()})
+        if evidence.reviewed is not None:
+            columns["reviewed"] = _truths(torch.isin(rows, evidence.reviewed).numpy())
+        table = pa.table({name: column(one) for name, one in columns.items()})
         if not self.with_probs:
             return table
         probs = numbers(block.probs.float().flatten().numpy())
@@ -123,7 +126,8 @@ class AuditedRows:
         return table.append_column("probs", lists)
 
 
-def _column(values: Any) -> pa.Array:
+def column(values: Any) -> pa.Array:
+    """Return an Arrow column of a tensor or of texts."""
     if isinstance(values, Tensor):
         return numbers(values.numpy())
     return texts(values) if isinstance(values, tuple) else values
@@ -163,6 +167,11 @@ def numbers(values: np.ndarray) -> pa.Array:
     """Return an Arrow array of numbers."""
     data = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, data])
+
+
+def _truths(values: np.ndarray) -> pa.Array:
+    data = pa.py_buffer(np.packbits(values, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, data])
 
 
 def texts(values: tuple[str, ...]) -> pa.Array:
