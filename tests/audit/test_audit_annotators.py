@@ -61,6 +61,9 @@ def test_the_numbers_are_those_of_the_library_and_near_the_truth(file: Path) -> 
     assert found.alpha.estimate == float(agreement.alpha)
     assert found.kappa == float(agreement.kappa)
     assert torch.equal(found.consensus, model.posterior)
+    assert torch.equal(torch.tensor(found.pairwise, dtype=torch.float64), agreement.pairwise)
+    assert found.votes.sum(1).tolist() == [3] * N
+    assert all(found.votes[0, int(label)] >= 1 for label in labels[0])
     for one, expected in zip(found.annotators, model.error_rate.tolist(), strict=True):
         assert one.error_rate.estimate == expected
         assert one.error_rate.low < RATES[one.name] + 0.03
@@ -93,6 +96,8 @@ def test_the_section_of_the_page_and_its_files(file: Path, tmp_path: Path) -> No
     # the consensus is a file of soft labels that training reads
     soft = read_votes("objective.file", str(tmp_path / "page" / "consensus.parquet"), None, NAMES)
     assert torch.equal(soft, audited.consensus)
+    votes = read_votes("objective.file", str(tmp_path / "page" / "votes.parquet"), None, NAMES)
+    assert torch.equal(votes, audited.votes.double())
     without = audit_labels(GIVEN["ann"], probs, output=tmp_path / "plain")
     assert without.annotators is None
     assert 'id="annotators"' not in (tmp_path / "plain" / "index.html").read_text()

@@ -19,7 +19,7 @@ from softtargets.audit.review.decisions import Decision
 from softtargets.audit.review.folder import AuditFolder, read_audit
 from softtargets.audit.review.formats import FORMATS, find_format, read_decisions
 from softtargets.audit.review.items import choose_items
-from softtargets.cli.review import FormatName
+from softtargets.cli.review import ReviewFormatName
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_batches_that_cannot_be_are_refused(texts, first, random, message):
 
 
 def test_the_formats_of_the_command_line_are_all_formats():
-    assert {name.value for name in FormatName} == set(FORMATS)
+    assert {name.value for name in ReviewFormatName} == set(FORMATS)
     with pytest.raises(InputError, match=r"to: one of .*; got 'labelstudio'; did you mean 'label-studio'"):
         find_format("labelstudio")
 

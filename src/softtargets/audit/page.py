@@ -13,6 +13,7 @@ from softtargets.audit.files import (
     suspects_csv,
     suspects_parquet,
     transition_csv,
+    votes_parquet,
 )
 from softtargets.audit.results import AuditResults, Confusion, ExamplePreview
 from softtargets.report import numbers
@@ -51,7 +52,11 @@ def page_files(results: AuditResults) -> dict[str, bytes]:
     """Return all files by name, the page last; equal results give equal bytes."""
     of_annotators = {}
     if results.annotators is not None:
-        of_annotators = {"annotators.csv": annotators_csv(results), "consensus.parquet": consensus_parquet(results)}
+        of_annotators = {
+            "annotators.csv": annotators_csv(results),
+            "consensus.parquet": consensus_parquet(results),
+            "votes.parquet": votes_parquet(results),
+        }
     return {
         **of_annotators,
         "suspects.csv": suspects_csv(results),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from softtargets._errors import InputError, fail
 from softtargets.data.predictions import Predictions
-from softtargets.report.encoding import printable
+from softtargets.report.encoding import encodable, printable
 from softtargets.report.folders import read_folder
 from softtargets.report.numbers import duration
 
@@ -141,11 +141,8 @@ class AuditRequest:
         options = {entry.name: getattr(self.options, entry.name) for entry in fields(self.options)}
         named = {name: _plain(value) for name, value in options.items() if name not in left_out}
         return {
-            "data": self.data,
-            "labels": self.labels,
-            "predictions": [str(path) for path in self.predictions] or None,
-            "logits": self.logits,
-            "probs": self.probs,
+            **{name: _plain(getattr(self, name)) for name in ("data", "labels", "logits", "probs")},
+            "predictions": [_plain(path) for path in self.predictions] or None,
             "options": {name: value for name, value in named.items() if value is not None},
         }
 
@@ -226,8 +223,8 @@ class AuditRequest:
 
 def _plain(value: Any) -> Any:
     """Return a setting as JSON; None for an object."""
-    if isinstance(value, Path):
-        return str(value)
+    if isinstance(value, str | Path):
+        return encodable(str(value))
     if isinstance(value, tuple):
-        return list(value)
-    return value if isinstance(value, str | int | bool) else None
+        return [_plain(one) for one in value]
+    return value if isinstance(value, int | bool) else None

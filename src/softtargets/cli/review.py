@@ -21,7 +21,7 @@ _SHOWN = 3
 FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of an audit (its --output).")]
 
 
-class FormatName(StrEnum):
+class ReviewFormatName(StrEnum):
     """Formats for people who review labels."""
 
     page = "page"
@@ -33,13 +33,13 @@ class FormatName(StrEnum):
 def export_command(
     folder: FolderArgument,
     to: Annotated[
-        FormatName,
+        ReviewFormatName,
         typer.Option(
             help="page: review.html, to decide on one label after the other with the keyboard, without a server; csv: "
             "a table with an empty column for the label; label-studio: tasks with predictions, and the labeling "
             "configuration; fiftyone: a folder of images with their labels."
         ),
-    ] = FormatName.page,
+    ] = ReviewFormatName.page,
     first: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Number of suspects (default: all, at most 2,000).")
     ] = None,
