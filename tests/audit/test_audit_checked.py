@@ -1,4 +1,4 @@
-"""Labels that people decided on replace the audited ones, count as right, and are left out of the estimates."""
+"""Labels that people decided on: models are trained on them, they are no suspects, and they bound the noise rate."""
 
 import csv
 import tomllib
@@ -14,43 +14,12 @@ from sklearn.linear_model import LogisticRegression
 from softtargets._errors import InputError
 from softtargets.audit import AuditOptions, audit_labels
 from softtargets.audit.checked import CheckedLabels, read_checked
-from softtargets.audit.evidence import LabelEvidence
-from softtargets.audit.trusted import TrustedLabels
-from softtargets.noise.streaming.blocks import LabelledBlock
 
 
 def write(path: Path, rows: list[int], labels: np.ndarray) -> Path:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("row", "label"), *((row, int(labels[row])) for row in rows)])
     return path
-
-
-def in_blocks(labels: torch.Tensor, size: int, reviewed: list[int]) -> LabelEvidence:
-    probs = torch.eye(2)[labels]
-
-    def blocks(check: bool):
-        for first in range(0, len(labels), size):
-            yield LabelledBlock(probs[first : first + size], labels[first : first + size], first)
-
-    return LabelEvidence(blocks, ("a", "b"), reference=labels, reviewed=torch.tensor(reviewed))
-
-
-@pytest.mark.parametrize("size", [1, 3, 20])
-def test_rows_that_were_not_reviewed_are_numbered_in_their_order(size):
-    labels = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1, 0])
-    for reviewed in ([0], [9], [2, 3, 4], [0, 1, 5, 8, 9]):
-        evidence = in_blocks(labels, size, reviewed)
-        rest = [row for row in range(10) if row not in reviewed]
-        kept = list(evidence.unreviewed().blocks(True))
-        assert torch.cat([block.rows for block in kept]).tolist() == list(range(len(rest)))
-        assert torch.cat([block.labels for block in kept]).tolist() == labels[rest].tolist()
-        assert evidence.unreviewed().reference.tolist() == labels[rest].tolist()
-        assert evidence.rows_of(torch.arange(len(rest))).tolist() == rest
-
-
-def test_an_audit_of_no_row_is_refused():
-    with pytest.raises(InputError, match="reviewed: fewer rows than labels; got all 3 rows"):
-        list(in_blocks(torch.tensor([0, 1, 0]), 2, [0, 1, 2]).unreviewed().blocks(True))
 
 
 def test_checked_labels_replace_those_of_their_rows():
@@ -60,14 +29,6 @@ def test_checked_labels_replace_those_of_their_rows():
     assert checked.correct(labels, 0).tolist() == [0, 5, 0]
     assert checked.correct(labels, 8).tolist() == [0, 0, 0]
     assert labels.tolist() == [0, 0, 0]
-
-
-def test_trusted_rows_are_numbered_without_the_reviewed_ones():
-    trusted = TrustedLabels(torch.tensor([1, 4, 7]), torch.tensor([0, 1, 0]))
-    left = trusted.without(torch.tensor([0, 4, 5]))
-    assert left is not None
-    assert (left.rows.tolist(), left.labels.tolist()) == ([0, 4], [0, 0])
-    assert trusted.without(torch.tensor([1, 4, 7])) is None
 
 
 @pytest.mark.parametrize(
@@ -83,6 +44,13 @@ def test_other_files_are_refused(tmp_path, text, message):
     (tmp_path / "reviewed.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         read_checked("reviewed", tmp_path / "reviewed.csv", ("cat", "dog"))
+
+
+def test_an_audit_without_an_open_label_is_refused(tmp_path):
+    content = simulate(300)
+    reviewed = write(tmp_path / "reviewed.csv", list(range(300)), content["clean"])
+    with pytest.raises(InputError, match="reviewed: fewer rows than labels; got all 300 rows"):
+        audit_labels(content["labels"], content["probs"], options=AuditOptions(reviewed=reviewed))
 
 
 def test_a_row_that_there_is_not_is_refused(tmp_path):
@@ -106,15 +74,22 @@ def test_reviewed_labels_are_right_and_no_suspects(tmp_path, monkeypatch):
     assert not set(first) & set(suspects.rows.tolist())
     # the rows of the suspects are those of the file
     assert suspects.given.tolist() == content["labels"][suspects.rows.numpy()].tolist()
+    # the rate is that of the labels as they were given, within what people found
     rest = np.setdiff1d(np.arange(3000), first)
-    wrong = (content["labels"] != content["clean"])[rest].mean()
-    assert after.noise.rate.low <= wrong <= after.noise.rate.high
-    assert after.noise.rate.estimate < before.noise.rate.estimate
-    assert "200 labels were reviewed by people." in " ".join(after.provenance.notes)
+    wrong = content["labels"] != content["clean"]
+    assert after.noise.rate.estimate == before.noise.rate.estimate
+    assert after.noise.rate.low == max(before.noise.rate.low, wrong[first].mean() * 200 / 3000)
+    # numbers of wrong labels are of those that were not reviewed
+    last = after.ranking.cutoffs[-1]
+    assert last.first == 2800
+    assert last.wrong.low <= wrong[rest].sum() <= last.wrong.high
+    assert last.wrong.estimate < before.ranking.cutoffs[-1].wrong.estimate - 150
+    assert "200 labels were reviewed by people, and models" in " ".join(after.provenance.notes)
     table = pq.read_table("out/all.parquet")
     assert np.flatnonzero(table["reviewed"].to_numpy()).tolist() == sorted(first)
     assert table["given"].to_numpy()[first].tolist() == content["clean"][first].tolist()
     assert table["given"].to_numpy()[rest].tolist() == content["labels"][rest].tolist()
+    assert table["before"].to_numpy().tolist() == content["labels"].tolist()
     assert set(table["probability_wrong"].to_numpy()[first]) == {0.0}
     assert "--reviewed" in (after.provenance.command or "")
 
@@ -145,8 +120,12 @@ def test_models_are_trained_on_reviewed_labels_and_the_reference_stays(tmp_path,
     recorded = {"name": "recorded", "file": str(file), "column": "label"}
     trains_on = tomllib.loads(Path("out/train.toml").read_text())
     assert trains_on.get("noise") == recorded or trains_on["data"]["name"] == "out/cleaned.csv"
-    rest = np.setdiff1d(np.arange(600), rows)
+    wrong = content["labels"] != content["clean"]
     assert results.noise.reference is not None
-    assert results.noise.reference.noise_rate == pytest.approx((content["labels"] != content["clean"])[rest].mean())
+    assert results.noise.reference.noise_rate == pytest.approx(wrong.mean())
+    # the reference judges the labels that were not reviewed
+    last = results.ranking.cutoffs[-1]
+    assert (last.first, last.true) == (560, wrong.sum() - 40)
+    assert all(score.auroc is not None for score in results.ranking.scores)
     assert results.check is None
     assert "a part of the labels was reviewed" in " ".join(results.recommendation.reason)

@@ -58,12 +58,14 @@ def test_the_loop_corrects_labels_and_compares_them_with_what_was_expected(tmp_p
     assert again.audited.reviewed == len(rows)
     assert not set(again.ranking.suspects.rows.tolist()) & set(rows)
     assert outcome.before.estimate == before["noise_rate"]["estimate"]
-    assert outcome.after is not None
-    assert outcome.after.estimate < outcome.before.estimate / 2
+    assert outcome.left is not None
+    assert outcome.left.estimate < outcome.before.estimate / 2
+    # the noise rate is still that of the labels as they were given
+    assert again.noise.rate.estimate == pytest.approx(outcome.before.estimate, abs=0.01)
     assert again.provenance.settings["predictions"] == before["settings"]["predictions"]
     said = json.loads((outcome.folder / "review.json").read_text())
     assert said["suspects"]["wrong"] == found.wrong
-    assert said["after"]["estimate"] == outcome.after.estimate
+    assert said["left"]["estimate"] == outcome.left.estimate
 
 
 def test_decisions_before_are_kept_in_the_next_round(tmp_path):
@@ -105,7 +107,11 @@ def test_random_rows_tell_what_the_suspects_do_not(tmp_path):
     assert sample.rate.low <= wrong[rest].mean() <= sample.rate.high
     assert abs(sample.rate.estimate - wrong[rest].mean()) < 0.05
     assert outcome.audit is None
-    assert outcome.after is None
+    assert outcome.left is None
+    # what is still wrong: the rate of the others, without those that the sample corrected
+    assert sample.left.estimate == pytest.approx((sample.rate.estimate * 1900 - sample.wrong) / 2000)
+    still = wrong.sum() - wrong[[int(line["row"]) for line in lines]].sum()
+    assert sample.left.low <= still / 2000 <= sample.left.high
     assert not (outcome.folder / "index.html").exists()
 
 
@@ -122,7 +128,11 @@ def test_arrays_are_audited_again_from_the_probabilities_of_the_audit(tmp_path):
     assert outcome.audit is not None
     assert outcome.audit.audited.class_names == names
     assert outcome.audit.audited.reviewed == len(rows)
-    assert outcome.audit.noise.rate.estimate < first.noise.rate.estimate
+    assert outcome.audit.noise.rate.estimate == pytest.approx(first.noise.rate.estimate, abs=0.02)
+    again = import_review(outcome.folder, path, output=tmp_path / "again")
+    assert again.changed == 0
+    assert again.audit is not None
+    assert again.audit.noise.rate == outcome.audit.noise.rate
 
 
 def test_a_table_is_corrected_with_its_columns(tmp_path):

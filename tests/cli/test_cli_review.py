@@ -49,7 +49,8 @@ def test_the_loop_from_the_audit_to_the_corrected_labels(tmp_path, capsys):
     assert "random labels: 0 of 40 were wrong; of all" in printed
     assert "reviewers: 100.0 % of the pairs of labels agree" in printed
     assert f"estimated wrong before: {100 * said['before']['estimate']:.1f} % (" in printed
-    assert f"estimated wrong after: {100 * said['after']['estimate']:.1f} % (" in printed
+    assert f"still wrong after the corrections, by the second audit: {100 * said['left']['estimate']:.1f} %" in printed
+    assert "still wrong after the corrections, by the random labels: 0.0 % (0.0 % to" in printed
     assert "page: audited-reviewed/index.html" in printed
     assert printed.endswith("saved in audited-reviewed: corrected.csv, reviewed.csv, review.json\n")
     audited = json.loads(Path("audited-reviewed/audit.json").read_text())
@@ -63,7 +64,7 @@ def test_without_a_second_audit(tmp_path, capsys):
     row = int(np.flatnonzero(WRONG)[0])
     Path("mine.csv").write_text(f"row,label\n{row},{CLASSES[truth()[row]]}\n")
     assert run_safely(["audit", "import", "audited", "mine.csv", "--no-audit", "--output", "out"]) == DONE
-    assert "estimated wrong after" not in capsys.readouterr().out
+    assert "by the second audit" not in capsys.readouterr().out
     assert sorted(path.name for path in Path("out").iterdir()) == ["corrected.csv", "review.json", "reviewed.csv"]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from softtargets._errors import fail
+from softtargets.audit.checked import CheckedLabels
 from softtargets.noise.streaming.blocks import LabelledBlock
 
 
@@ -16,57 +16,36 @@ class LabelEvidence:
     """Held-out predictions and labels, which are read block by block.
 
     Args:
-        blocks: yields all rows in order; each time the same rows in each block. Its argument says whether the values
-            must be checked, as in the first pass.
+        blocks: yields all rows in order, with their labels as they were given; each time the same rows in each block.
+            Its argument says whether the values must be checked, as in the first pass.
         class_names: one for each class.
         dynamics: (N,) by name, training dynamics; empty if the predictions were given.
         reference: (N,) int64, labels that are used only to evaluate the audit, or None.
-        reviewed: (R,) int64, ascending, rows whose labels people decided on; None if there is none.
+        reviewed: labels that people decided on; None if there is none.
     """
 
     blocks: Callable[[bool], Iterator[LabelledBlock]]
     class_names: tuple[str, ...]
     dynamics: dict[str, Tensor] = field(default_factory=dict)
     reference: Tensor | None = None
-    reviewed: Tensor | None = None
+    reviewed: CheckedLabels | None = None
 
     @property
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
 
-    def unreviewed(self) -> "LabelEvidence":
-        """Return the rows that were not reviewed, numbered from 0 in their order."""
-        reviewed = self.reviewed
-        if reviewed is None:
-            return self
-
-        def blocks(check: bool) -> Iterator[LabelledBlock]:
-            first_row = size = 0
-            for block in self.blocks(check):
-                size = block.first_row + len(block)
-                kept = (~torch.isin(block.rows, reviewed)).nonzero()[:, 0]
-                if len(kept):
-                    yield LabelledBlock(block.probs[kept], block.labels[kept], first_row)
-                    first_row += len(kept)
-            if check and not first_row:
-                required, got = "fewer rows than labels", f"all {size:,} rows"
-                raise fail("reviewed", required, got, "the labels of all rows are known; there is nothing to audit")
-
-        def kept_of(values: Tensor) -> Tensor:
-            return values[~torch.isin(torch.arange(len(values)), reviewed)]
-
-        dynamics = {name: kept_of(values) for name, values in self.dynamics.items()}
-        reference = None if self.reference is None else kept_of(self.reference)
-        return LabelEvidence(blocks, self.class_names, dynamics, reference)
-
-    def rows_of(self, unreviewed: Tensor) -> Tensor:
-        """Return the rows of the numbers that :meth:`unreviewed` gives them, (n,) int64."""
+    def corrected(self, block: LabelledBlock) -> LabelledBlock:
+        """Return a block with the labels that people decided on in place of those that were given."""
         if self.reviewed is None:
-            return unreviewed
-        # number of rows before each reviewed one that were not reviewed
-        before = self.reviewed - torch.arange(len(self.reviewed))
-        return unreviewed + torch.searchsorted(before, unreviewed, right=True)
+            return block
+        return LabelledBlock(block.probs, self.reviewed.correct(block.labels, block.first_row), block.first_row)
+
+    def is_open(self, rows: Tensor) -> Tensor:
+        """Return which rows were not reviewed, (n,) bool."""
+        if self.reviewed is None:
+            return torch.ones(len(rows), dtype=torch.bool)
+        return ~torch.isin(rows, self.reviewed.rows)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from softtargets._checks import first_bad
 from softtargets._errors import fail
-from softtargets.audit.checked import CheckedLabels
 from softtargets.audit.evidence import LabelEvidence
 from softtargets.audit.observed import read_labels, read_reviewed, reviewed_note
 from softtargets.audit.request import AuditOptions, AuditRequest, OnStage
@@ -78,12 +77,12 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
         on_stage("reading", 1.0)
         options, labels = request.options, own.labels
         held_out = cross_validate(dataset, data, store, options, labels=labels, observed=own.place, on_stage=on_stage)
-        model, blocks = held_out.model, _blocks(Predictions(held_out.probs, "probs", labels), on_stage)
+        model, blocks = held_out.model, _blocks(Predictions(held_out.probs, "probs", own.given), on_stage)
         source = f"{model.folds}-fold cross-validation, {model.describes}"
     else:
         given = _predictions(request, dataset.num_classes)
         _check_fit(given, own.given, dataset)
-        blocks = _blocks(given, on_stage, own.given, dataset, own.reviewed)
+        blocks = _blocks(given, on_stage, own.given, dataset)
         source = _source_in_words(request, given)
     return AuditInputs(
         evidence=LabelEvidence(
@@ -91,7 +90,7 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
             tuple(map(encodable, dataset.class_names)),
             {} if held_out is None else held_out.dynamics,
             own.reference,
-            None if own.reviewed is None else own.reviewed.rows,
+            own.reviewed,
         ),
         name=printable(dataset.name),
         row_order="of the training split (a folder of images: sorted by path)",
@@ -141,9 +140,7 @@ def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     if reviewed is not None:
         reviewed.require_below("reviewed", given.counted_rows())
     return AuditInputs(
-        evidence=LabelEvidence(
-            _blocks(given, on_stage, reviewed=reviewed), names, reviewed=None if reviewed is None else reviewed.rows
-        ),
+        evidence=LabelEvidence(_blocks(given, on_stage), names, reviewed=reviewed),
         name=printable(files[0].stem) if files else "arrays",
         row_order="of the predictions, file after file" if files else "of the arrays",
         labels=f"{printable(files[0].name)}, labels" if files else "arrays, labels",
@@ -174,12 +171,8 @@ def _blocks(
     on_stage: OnStage,
     labels: Tensor | None = None,
     dataset: Dataset | None = None,
-    reviewed: CheckedLabels | None = None,
 ) -> Callable[[bool], Iterator[LabelledBlock]]:
-    """Return a function that yields all rows in blocks; labels of the data set replace those of the predictions.
-
-    Labels that were reviewed replace both.
-    """
+    """Return a function that yields all rows in blocks; labels of the data set replace those of the predictions."""
 
     def blocks(check: bool) -> Iterator[LabelledBlock]:
         for first_row, values, own in even_blocks(given, check=check):
@@ -189,8 +182,6 @@ def _blocks(
                 _check_labels(own, audited, first_row, dataset)
             if check and given.num_rows:
                 on_stage("reading", first_row / given.num_rows)
-            if reviewed is not None:
-                audited = reviewed.correct(audited, first_row)
             yield LabelledBlock(as_probs(values, given.kind), audited, first_row)
 
     return blocks

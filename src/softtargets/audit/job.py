@@ -147,11 +147,9 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
     """Compute the results of the audit."""
     evidence, options = inputs.evidence, request.options
     trusted = None if options.trusted is None else read_trusted(options.trusted, evidence.class_names)
-    if trusted is not None and evidence.reviewed is not None:
-        trusted = trusted.without(evidence.reviewed)
-    found = read_evidence(evidence.unreviewed(), seed=options.seed, on_stage=on_stage, trusted=trusted)
+    found = read_evidence(evidence, seed=options.seed, on_stage=on_stage, trusted=trusted)
     fit, ranked, size = found.fit, found.ranked, int(found.class_counts.sum())
-    suspects = replace(ranked.suspects, rows=evidence.rows_of(ranked.suspects.rows))
+    suspects = ranked.suspects
     reviewed = 0 if evidence.reviewed is None else len(evidence.reviewed)
     noise = _noise_estimate(fit, ranked.rate, size)
     classes = tuple(audit_classes(fit, found.class_counts, suspects.given))
@@ -182,7 +180,7 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
             labels=inputs.labels,
             predictions=inputs.predictions,
             row_order=inputs.row_order,
-            num_rows=size + reviewed,
+            num_rows=size,
             class_names=evidence.class_names,
             agreement=found.agreement.share,
             reviewed=reviewed,

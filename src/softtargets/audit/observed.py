@@ -15,8 +15,9 @@ from softtargets.data.dataset import SPLITS, Dataset
 from softtargets.data.spec import DataSpec
 
 REVIEWED = (
-    "{:,} labels were reviewed by people. They count as right, and models are trained on them. All estimates and "
-    "suspects are of the other labels."
+    "{:,} labels were reviewed by people, and models are trained on what they decided. The noise rate and the "
+    "transition are those of the labels as they were given. The suspects, and the expected numbers of wrong labels, "
+    "are of the labels that were not reviewed."
 )
 
 

@@ -38,7 +38,8 @@ def audited_rows(inputs: AuditInputs, ranked: RankedLabels, action: Action) -> A
     specification = None if plan is None else plan.toml
     numbers = int(ranked.curve.counts.sum()) * inputs.evidence.num_classes
     with_probs = numbers <= MOST_NUMBERS
-    judge = ranked.judge if inputs.evidence.reviewed is None else _with_reviewed(ranked.judge, inputs.evidence.reviewed)
+    checked = inputs.evidence.reviewed
+    judge = ranked.judge if checked is None else _with_reviewed(ranked.judge, checked.rows)
     return AuditedRows(inputs.evidence, judge, dropped_from, examples, specification, with_probs)
 
 

@@ -46,8 +46,9 @@ class AuditOptions:
         folds: number of cross-validation folds, 2 to 100 (default: 5); only without predictions.
         trusted: CSV file of labels that were checked by hand, with the columns row and label. The rows must be drawn at
             random. They correct the noise rate and narrow its range; about 200 are a good number.
-        reviewed: CSV file of labels that people decided on, with the columns row and label, of any rows. They replace
-            the audited labels and count as right: all estimates and suspects are of the other rows.
+        reviewed: CSV file of labels that people decided on, with the columns row and label, of any rows. Models are
+            trained on them, and they are no suspects. The noise rate is still that of the labels as they were given;
+            the reviewed ones bound it.
         annotators: FILE:COLUMN,COLUMN,... with the labels of several annotators, whose error rates and agreement are
             then estimated too.
         epochs: epochs of each network (default: chosen by the size of the data set); only without predictions.

@@ -32,7 +32,7 @@ class AuditedLabels:
         num_rows: number of labels.
         class_names: one for each class.
         agreement: share of the labels that equal the class predicted by the held-out probabilities.
-        reviewed: number of labels that people decided on. All estimates are of the others.
+        reviewed: number of labels that people decided on. The suspects are others.
     """
 
     name: str

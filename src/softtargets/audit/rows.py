@@ -57,8 +57,9 @@ class AuditedRows:
         """Yield the parts of `all.parquet`: one line for each row, in their order.
 
         Columns: `row`, the text or the path of the image, `given` and `suggested` with their names,
-        `probability_wrong`, every score, `reference` if it is known, `reviewed` if people decided on labels, and
-        `probs`, the list of held-out probabilities.
+        `probability_wrong`, every score, `reference` if it is known, and `probs`, the list of held-out probabilities.
+        If people decided on labels, `given` has their decisions, `before` the labels as they were given, and `reviewed`
+        says which these are.
         """
         parts, writer = _Parts(), None
         for block in self.evidence.blocks(False):
@@ -79,7 +80,8 @@ class AuditedRows:
         """
         names = texts(self.evidence.class_names)
         parts, writer = _Parts(), None
-        for block in self.evidence.blocks(False):
+        for given in self.evidence.blocks(False):
+            block = self.evidence.corrected(given)
             rows = torch.arange(len(block)) + block.first_row
             if self.dropped_from is not None:
                 rows = rows[self.judge(block)[WRONG] < self.dropped_from]
@@ -97,8 +99,9 @@ class AuditedRows:
             writer.close()
         yield parts.take()
 
-    def _table(self, block: LabelledBlock) -> pa.Table:
-        evidence, judged = self.evidence, self.judge(block)
+    def _table(self, given: LabelledBlock) -> pa.Table:
+        evidence, block = self.evidence, self.evidence.corrected(given)
+        judged = self.judge(block)
         names, rows = texts(evidence.class_names), torch.arange(len(block)) + block.first_row
         shown = {} if self.examples is None or self.examples.numeric else self.examples.columns(rows)
         wrong, suggested = judged.pop(WRONG), judged.pop(SUGGESTED)
@@ -117,7 +120,7 @@ class AuditedRows:
             reference = evidence.reference[rows]
             columns |= {"reference": reference, "reference_name": names.take(numbers(reference.numpy()))}
         if evidence.reviewed is not None:
-            columns["reviewed"] = _truths(torch.isin(rows, evidence.reviewed).numpy())
+            columns |= {"before": given.labels, "reviewed": _truths((~evidence.is_open(rows)).numpy())}
         table = pa.table({name: column(one) for name, one in columns.items()})
         if not self.with_probs:
             return table

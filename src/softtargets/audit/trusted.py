@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from softtargets.audit.checked import CheckedLabels, read_checked
@@ -26,18 +25,6 @@ class TrustedLabels(CheckedLabels):
         chosen = self.rows[part] - block.first_row
         return chosen, block.labels[chosen] != self.labels[part]
 
-    def without(self, reviewed: Tensor) -> "TrustedLabels | None":
-        """Return the rows that were not reviewed, numbered without those that were; None if there is none.
-
-        Args:
-            reviewed: (R,) int64, ascending.
-        """
-        kept = ~torch.isin(self.rows, reviewed)
-        if not bool(kept.any()):
-            return None
-        rows = self.rows[kept]
-        return TrustedLabels(rows - torch.searchsorted(reviewed, rows), self.labels[kept])
-
 
 def read_trusted(path: Path, class_names: tuple[str, ...]) -> TrustedLabels:
     """Read a CSV file of at least 20 rows with the columns of :func:`~softtargets.audit.checked.read_checked`.
@@ -47,6 +34,17 @@ def read_trusted(path: Path, class_names: tuple[str, ...]) -> TrustedLabels:
     """
     found = read_checked("trusted", path, class_names, least=LEAST)
     return TrustedLabels(found.rows, found.labels)
+
+
+def bound_range(rate: NoiseRange, low: float, high: float) -> NoiseRange:
+    """Return the range within bounds that labels give which people decided on.
+
+    Args:
+        rate: the range.
+        low, high: share of all labels that are known to be wrong, and 1 minus the share of those that are right.
+    """
+    estimate, lower, upper = (min(max(end, low), high) for end in (rate.estimate, rate.low, rate.high))
+    return replace(rate, estimate=estimate, low=lower, high=upper)
 
 
 def correct_range(rate: NoiseRange, predicted: Tensor, wrong: Tensor, size: int) -> NoiseRange:

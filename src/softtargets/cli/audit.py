@@ -80,8 +80,8 @@ def audit(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Labels that people decided on, of any rows: a CSV file with the columns row and label. They replace "
-            "the audited labels and count as right.",
+            help="Labels that people decided on, of any rows: a CSV file with the columns row and label. Models are "
+            "trained on them, and they are no suspects.",
         ),
     ] = None,
     annotators: Annotated[

@@ -119,15 +119,17 @@ def show_outcome(outcome: "ReviewOutcome") -> list[str]:
             f"random labels: {sample.wrong:,} of {sample.rows:,} were wrong; of all {sample.size:,} labels that were "
             f"not exported as suspects, {_percent(sample.rate)}"
         )
+        lines.append(f"still wrong after the corrections, by the random labels: {_percent(sample.left)}")
     if (agreed := outcome.agreement) is not None:
         lines.append(
             f"reviewers: {100 * agreed.observed:.1f} % of the pairs of labels agree on {agreed.rows:,} rows; "
             f"Krippendorff's alpha {agreed.alpha.estimate:.3f} ({agreed.alpha.low:.3f} to {agreed.alpha.high:.3f})"
         )
-    lines.append(f"estimated wrong before: {_percent(outcome.before)}")
-    if outcome.audit is not None and outcome.after is not None:
-        left = len(outcome.audit.ranking.suspects)
-        lines.append(f"estimated wrong after: {_percent(outcome.after)}; {left:,} suspects are left to review")
+    lines.insert(1, f"estimated wrong before: {_percent(outcome.before)}")
+    if outcome.audit is not None and outcome.left is not None:
+        suspects = len(outcome.audit.ranking.suspects)
+        lines.append(f"still wrong after the corrections, by the second audit: {_percent(outcome.left)}")
+        lines.append(f"suspects that are left to review: {suspects:,}")
         lines.append(f"page: {outcome.audit.page}")
     return [*lines, f"saved in {outcome.folder}: corrected.csv, reviewed.csv, review.json"]
 

@@ -57,7 +57,11 @@ def compare_random(audit: AuditFolder, found: PooledDecisions) -> RandomReview |
         size=size,
         confidence=CONFIDENCE,
     )
-    return RandomReview(len(rows), int(wrong.sum()), IntervalEstimate(*ends), size)
+    undecided = audit.suspects[: found.exported]
+    undecided = undecided[~torch.isin(undecided, torch.tensor(list(found.labels)))]
+    more = float(audit.wrong[undecided].sum()) - int(wrong.sum())
+    left = (max(end * size + more, 0.0) / audit.num_rows for end in ends)
+    return RandomReview(len(rows), int(wrong.sum()), IntervalEstimate(*ends), size, IntervalEstimate(*left))
 
 
 def _rows(audit: AuditFolder, found: PooledDecisions, *, drawn_at_random: bool) -> Tensor:

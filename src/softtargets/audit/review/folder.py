@@ -65,8 +65,14 @@ class AuditFolder:
 
     @cached_property
     def given(self) -> Tensor:
-        """(N,) int64, the audited labels."""
+        """(N,) int64, the audited labels, with the decisions of earlier reviews."""
         return torch.from_numpy(self._read(EVERY_ROW, "given").to_numpy().copy())
+
+    @cached_property
+    def before(self) -> Tensor:
+        """(N,) int64, the labels as they were given before any review."""
+        name = "before" if "before" in pq.read_schema(self.path / EVERY_ROW).names else "given"
+        return torch.from_numpy(self._read(EVERY_ROW, name).to_numpy().copy())
 
     @cached_property
     def suggested(self) -> Tensor:

@@ -70,7 +70,7 @@ def import_review(
     """Correct labels as people decided, compare this with what the audit expected, and audit the corrected labels.
 
     Where several people reviewed a row, the class that most of them chose counts. In the second audit, models are
-    trained on the corrected labels, with the settings of the first one. Reviewed labels count as right. Decisions
+    trained on the corrected labels, with the settings of the first one, and reviewed labels are no suspects. Decisions
     before the first audit (its option `reviewed`) are kept, unless the same rows were reviewed again.
 
     Args:
@@ -121,7 +121,7 @@ def import_review(
     if audit_again:
         given = {"model": model, "workers": workers, "on_progress": on_progress}
         results = _audit_again(audit, target, given)
-        outcome = replace(outcome, audit=results, after=_after(results))
+        outcome = replace(outcome, audit=results, left=_left(results))
     write_atomically(target / OUTCOME, as_json(outcome.to_dict()))
     return outcome
 
@@ -150,7 +150,7 @@ def _audit_again(audit: AuditFolder, target: Path, given: dict[str, Any]) -> Aud
     options = replace(audit.options, **{**given, "model": model}, reviewed=target / REVIEWED)
     if settings["data"] is None and settings["predictions"] is None:
         options = replace(options, class_names=audit.class_names)
-        return audit_labels(audit.given, _probs(audit), output=target, options=options)
+        return audit_labels(audit.before, _probs(audit), output=target, options=options)
     if audit.content["command"] is None and given["model"] is None:
         required = "the estimator of the audit, which was passed as an object"
         raise fail("model", required, "none", "call softtargets.audit.import_review with model=, or do not audit again")
@@ -174,8 +174,8 @@ def _probs(audit: AuditFolder) -> torch.Tensor:
     return audit.probs
 
 
-def _after(results: AuditResults) -> IntervalEstimate:
-    """Return the noise rate of all labels: those that were reviewed are right."""
-    audited, rate = results.audited, results.noise.rate
-    share = 1 - audited.reviewed / audited.num_rows
-    return IntervalEstimate(share * rate.estimate, share * rate.low, share * rate.high)
+def _left(results: AuditResults) -> IntervalEstimate:
+    """Return the share of all labels that are wrong after the corrections, all of them among those not reviewed."""
+    size = results.audited.num_rows
+    number = results.ranking.cutoffs[-1].wrong
+    return IntervalEstimate(number.estimate / size, number.low / size, number.high / size)

@@ -38,12 +38,15 @@ class RandomReview:
         rate: estimated share of wrong labels among all labels that were not exported as suspects, before the review,
             with its 95 % interval.
         size: number of these labels.
+        left: share of all labels that are still wrong after the corrections: those that the rate implies, and those
+            that are expected among suspects without a decision.
     """
 
     rows: int
     wrong: int
     rate: IntervalEstimate
     size: int
+    left: IntervalEstimate
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,8 +64,9 @@ class ReviewOutcome:
         random: the random rows among them; None for fewer than 20.
         agreement: of several people; None without rows that two of them reviewed.
         before: noise rate that the first audit estimated.
-        after: noise rate of all labels after the corrections, by the second audit: reviewed labels are right. None
-            without a second audit.
+        left: share of all labels that are still wrong after the corrections, by the second audit: reviewed labels are
+            right. None without a second audit. The random rows, if there are any, give a better estimate, which does
+            not depend on a model.
         audit: the second audit; None if it was not wanted.
     """
 
@@ -76,7 +80,7 @@ class ReviewOutcome:
     random: RandomReview | None
     agreement: ReviewerAgreement | None
     before: IntervalEstimate
-    after: IntervalEstimate | None = None
+    left: IntervalEstimate | None = None
     audit: AuditResults | None = None
 
     def __repr__(self) -> str:
@@ -89,7 +93,7 @@ class ReviewOutcome:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``review.json``."""
-        parts = ("suspects", "random", "agreement", "before", "after")
+        parts = ("suspects", "random", "agreement", "before", "left")
         numbers = ("decided", "changed", "unsure", "disputed")
         return finite(
             {
