@@ -18,6 +18,11 @@ from softtargets._errors import InputError, InputTypeError
 FUNCTIONS = sorted(set(public_functions()) - ELSEWHERE)
 # arguments that hold labels: one class number per example
 LABEL_ARGUMENTS = ("labels", "clean_labels", "targets", "labels_or_targets", "train_labels", "test_labels")
+# functions whose labels have two dimensions, but are no soft targets
+SEVERAL_LABELS = (
+    *("noise.annotator_agreement", "noise.dawid_skene", "noise.find_multilabel_issues"),
+    *("noise.find_token_issues", "noise.pad_tokens"),
+)
 # arguments that hold one row of K numbers per example
 SCORE_ARGUMENTS = ("logits", "probs", "student_logits", "teacher_logits", "teacher_log_probs", "features", "values")
 
@@ -151,8 +156,7 @@ def test_labels_that_require_a_gradient(name: str, argument: str) -> None:
     """Labels as floats are refused; one float per class is a soft target, which may learn."""
     call = valid_call(name)
     value = call.arguments[argument].float().requires_grad_()
-    of_annotators = name in ("noise.annotator_agreement", "noise.dawid_skene")
-    assert refused(attempt(call, **{argument: value})) == (value.ndim == 1 or of_annotators)
+    assert refused(attempt(call, **{argument: value})) == (value.ndim == 1 or name in SEVERAL_LABELS)
 
 
 @pytest.mark.parametrize(("name", "argument"), cases(LABEL_ARGUMENTS))

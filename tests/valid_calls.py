@@ -107,6 +107,19 @@ CALLS: dict[str, dict[str, Callable[[], Any]]] = {
     "noise.dawid_skene": {"labels": lambda: torch.stack([LABELS, LABELS, LABELS.flip(0)], 1)},
     "noise.bootstrap_transition": {"estimator": lambda: "confident_joint", "method": lambda: "confident_joint"},
     "noise.confident_suspects": {"joint": _joint},
+    "noise.find_multilabel_issues": {
+        "labels": lambda: torch.nn.functional.one_hot(LABELS, K),
+        "probs": lambda: torch.nn.functional.one_hot(LABELS, K) * 0.5 + 0.25,
+    },
+    "noise.find_token_issues": {
+        "labels": lambda: LABELS[None],
+        "probs": lambda: (torch.nn.functional.one_hot(LABELS, K) * 0.5 + 0.5 / K)[None],
+    },
+    "noise.pad_tokens": {
+        "labels": lambda: LABELS[None],
+        "probs": lambda: (torch.nn.functional.one_hot(LABELS, K) * 0.5 + 0.5 / K)[None],
+    },
+    "noise.pool_label_scores": {"scores": lambda: SCORES[:, None].repeat(1, 2)},
     "noise.expected_wrong": {"wrong": SCORES.clone, "order": lambda: torch.arange(N)},
     "noise.trusted_noise_rate": {
         "wrong_probability": lambda: torch.linspace(0.01, 0.4, 30),

@@ -61,6 +61,9 @@ def test_the_numbers_are_those_of_the_library_and_near_the_truth(file: Path) -> 
     assert found.alpha.estimate == float(agreement.alpha)
     assert found.kappa == float(agreement.kappa)
     assert torch.equal(found.consensus, model.posterior)
+    assert torch.equal(torch.tensor(found.pairwise, dtype=torch.float64), agreement.pairwise)
+    assert found.votes.sum(1).tolist() == [3] * N
+    assert all(found.votes[0, int(label)] >= 1 for label in labels[0])
     for one, expected in zip(found.annotators, model.error_rate.tolist(), strict=True):
         assert one.error_rate.estimate == expected
         assert one.error_rate.low < RATES[one.name] + 0.03
@@ -93,9 +96,10 @@ def test_the_section_of_the_page_and_its_files(file: Path, tmp_path: Path) -> No
     # the consensus is a file of soft labels that training reads
     table = tmp_path / "data.csv"
     table.write_text("x,label\n" + "".join(f"{row},{NAMES[label]}\n" for row, label in enumerate(TRUE.tolist())))
-    read = load(DataSpec(name=str(table), votes_file=str(tmp_path / "page" / "consensus.parquet"))).votes
-    assert read is not None
-    assert torch.equal(read, audited.consensus.float())
+    for name, expected in (("consensus", audited.consensus), ("votes", audited.votes)):
+        read = load(DataSpec(name=str(table), votes_file=str(tmp_path / "page" / f"{name}.parquet"))).votes
+        assert read is not None
+        assert torch.equal(read, expected.float())
     without = audit_labels(GIVEN["ann"], probs, output=tmp_path / "plain")
     assert without.annotators is None
     assert 'id="annotators"' not in (tmp_path / "plain" / "index.html").read_text()

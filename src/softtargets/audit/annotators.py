@@ -60,6 +60,9 @@ class AnnotatorAudit:
         items: number of items with at least two labels.
         annotators: in the order of their columns.
         consensus: (N, K) float64, probability of each true class given all labels of an item.
+        votes: (N, K) int64, number of annotators who chose each class.
+        pairwise: (A, A) rows, the share of the items of two annotators for which their labels agree; NaN for two who
+            share no item.
         converged: whether EM converged.
     """
 
@@ -70,11 +73,14 @@ class AnnotatorAudit:
     items: int
     annotators: tuple[AuditedAnnotator, ...]
     consensus: Tensor
+    votes: Tensor
+    pairwise: tuple[tuple[float, ...], ...]
     converged: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields except the consensus, which has its own file."""
-        numbers = {name: getattr(self, name) for name in ("file", "kappa", "observed", "items", "converged")}
+        """Return all fields except the consensus and the votes, which have their own files."""
+        names = ("file", "kappa", "observed", "items", "pairwise", "converged")
+        numbers = {name: getattr(self, name) for name in names}
         return {**numbers, "alpha": asdict(self.alpha), "annotators": [asdict(one) for one in self.annotators]}
 
 
@@ -146,6 +152,8 @@ def audit_annotators(text: str, class_names: tuple[str, ...], *, seed: int) -> A
         items=agreement.items,
         annotators=tuple(_audited(name, place, labels, model) for place, name in enumerate(names)),
         consensus=model.posterior,
+        votes=torch.stack([(labels == label).sum(1) for label in range(size)], dim=1),
+        pairwise=tuple(map(tuple, agreement.pairwise.tolist())),
         converged=model.converged,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from softtargets.audit.checked import CheckedLabels
 from softtargets.noise.streaming.blocks import LabelledBlock
 
 
@@ -15,22 +16,36 @@ class LabelEvidence:
     """Held-out predictions and labels, which are read block by block.
 
     Args:
-        blocks: yields all rows in order; each time the same rows in each block. Its argument says whether the values
-            must be checked, as in the first pass.
+        blocks: yields all rows in order, with their labels as they were given; each time the same rows in each block.
+            Its argument says whether the values must be checked, as in the first pass.
         class_names: one for each class.
         dynamics: (N,) by name, training dynamics; empty if the predictions were given.
         reference: (N,) int64, labels that are used only to evaluate the audit, or None.
+        reviewed: labels that people decided on; None if there is none.
     """
 
     blocks: Callable[[bool], Iterator[LabelledBlock]]
     class_names: tuple[str, ...]
     dynamics: dict[str, Tensor] = field(default_factory=dict)
     reference: Tensor | None = None
+    reviewed: CheckedLabels | None = None
 
     @property
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
+
+    def corrected(self, block: LabelledBlock) -> LabelledBlock:
+        """Return a block with the labels that people decided on in place of those that were given."""
+        if self.reviewed is None:
+            return block
+        return LabelledBlock(block.probs, self.reviewed.correct(block.labels, block.first_row), block.first_row)
+
+    def is_open(self, rows: Tensor) -> Tensor:
+        """Return which rows were not reviewed, (n,) bool."""
+        if self.reviewed is None:
+            return torch.ones(len(rows), dtype=torch.bool)
+        return ~torch.isin(rows, self.reviewed.rows)
 
 
 @dataclass(frozen=True)

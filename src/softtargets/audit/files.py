@@ -89,9 +89,22 @@ def consensus_parquet(results: AuditResults) -> bytes:
     `data.votes_file` names this file, to train on it.
     """
     assert results.annotators is not None
-    columns = results.annotators.consensus.unbind(1)
+    return _by_class(results, results.annotators.consensus)
+
+
+def votes_parquet(results: AuditResults) -> bytes:
+    """Return the number of annotators who chose each class, one column for each class.
+
+    As targets they are the shares of the votes; the consensus also weighs annotators by their errors.
+    """
+    assert results.annotators is not None
+    return _by_class(results, results.annotators.votes)
+
+
+def _by_class(results: AuditResults, values: Tensor) -> bytes:
+    """Return a table with the (N, K) values, which training reads as votes."""
     stream = io.BytesIO()
-    named = zip(results.audited.class_names, columns, strict=True)
+    named = zip(results.audited.class_names, values.unbind(1), strict=True)
     write_table(pa.table({name: numbers(column.numpy()) for name, column in named}), stream)
     return stream.getvalue()
 

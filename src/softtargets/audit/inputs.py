@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -10,8 +9,8 @@ from torch import Tensor
 from softtargets._checks import first_bad
 from softtargets._errors import fail
 from softtargets.audit.evidence import LabelEvidence
-from softtargets.audit.request import AuditRequest, OnStage
-from softtargets.data import read_observed
+from softtargets.audit.observed import read_labels, read_reviewed, reviewed_note
+from softtargets.audit.request import AuditOptions, AuditRequest, OnStage
 from softtargets.data.dataset import Dataset
 from softtargets.data.predictions import PredictionFiles, Predictions, as_probs, even_blocks, open_predictions
 from softtargets.data.sources import forget_changed, load_cached
@@ -62,68 +61,54 @@ def gather(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
         RunsFailedError: the training of a model failed.
     """
     on_stage("reading", 0.0)
-    data = _data_spec(request)
-    if data is None:
+    if request.data is None:
         return _without_data(request, on_stage)
+    data = audited_data(request.data, request.options)
     # imported here, since the training rooms take half a second and predictions need none of them
     from softtargets.audit.held_out import cross_validate
     from softtargets.runs.store import RunStore
 
-    observed = None if request.labels is None else _file_and_column(request.labels)
     store = RunStore(request.options.runs)
     forget_changed()
     dataset = load_cached(data, str(store.cache))
-    recorded = None if observed is None else read_observed(*observed, dataset)
-    rows = dataset.splits["train"]
-    reference = None if recorded is None else dataset.labels[rows]
-    labels = (dataset.labels if recorded is None else recorded)[rows]
+    own = read_labels(request, dataset, data, store.cache)
     held_out = None
     if request.trains:
         on_stage("reading", 1.0)
-        options = request.options
-        held_out = cross_validate(dataset, data, store, options, labels=labels, observed=observed, on_stage=on_stage)
-        model, blocks = held_out.model, _blocks(Predictions(held_out.probs, "probs", labels), on_stage)
+        options, labels = request.options, own.labels
+        held_out = cross_validate(dataset, data, store, options, labels=labels, observed=own.place, on_stage=on_stage)
+        model, blocks = held_out.model, _blocks(Predictions(held_out.probs, "probs", own.given), on_stage)
         source = f"{model.folds}-fold cross-validation, {model.describes}"
     else:
         given = _predictions(request, dataset.num_classes)
-        _check_fit(given, labels, dataset)
-        blocks, source = _blocks(given, on_stage, labels, dataset), _source_in_words(request, given)
-    dynamics = {} if held_out is None else held_out.dynamics
+        _check_fit(given, own.given, dataset)
+        blocks = _blocks(given, on_stage, own.given, dataset)
+        source = _source_in_words(request, given)
     return AuditInputs(
-        evidence=LabelEvidence(blocks, tuple(map(encodable, dataset.class_names)), dynamics, reference),
+        evidence=LabelEvidence(
+            blocks,
+            tuple(map(encodable, dataset.class_names)),
+            {} if held_out is None else held_out.dynamics,
+            own.reference,
+            own.reviewed,
+        ),
         name=printable(dataset.name),
         row_order="of the training split (a folder of images: sorted by path)",
-        labels=printable(_labels_in_words(dataset, data, observed)),
+        labels=printable(own.words),
         predictions=printable(source),
         dataset=dataset,
         data=data,
-        observed=observed,
+        observed=own.place,
         held_out=held_out,
-        notes=(OTHER_PARTS,) if bool(dataset.origin.any()) else (),
+        notes=(*reviewed_note(own.reviewed), *((OTHER_PARTS,) if bool(dataset.origin.any()) else ())),
     )
 
 
-def _file_and_column(labels: str) -> tuple[str, str]:
-    file, colon, column = labels.rpartition(":")
-    if not (file and colon and column):
-        raise fail("labels", "FILE:COLUMN", f"'{labels}'", "write the file, a colon and the name of the column")
-    return file, column
-
-
-def _labels_in_words(dataset: Dataset, data: DataSpec, observed: tuple[str, str] | None) -> str:
-    if observed is not None:
-        return f"{dataset.name}, labels {observed[1]} of {Path(observed[0]).name}"
-    return f"{dataset.name}, its own labels" if dataset.name == "digits" else f"{dataset.name}, column {data.label}"
-
-
-def _data_spec(request: AuditRequest) -> DataSpec | None:
-    """Return the data set with its whole training part in the training split."""
-    if request.data is None:
-        return None
-    options = request.options
+def audited_data(data: str, options: AuditOptions) -> DataSpec:
+    """Return the specification of a data set with its whole training part in the training split."""
     columns = {"label": options.label, "text": options.text, "features": options.features}
     named = {column: value for column, value in columns.items() if value}
-    content = {"name": request.data, "validation": 0.0, "test": 0.0, "split_seed": options.seed, **named}
+    content = {"name": data, "validation": 0.0, "test": 0.0, "split_seed": options.seed, **named}
     return DataSpec.parse(content, source="data")
 
 
@@ -150,14 +135,17 @@ def _without_data(request: AuditRequest, on_stage: OnStage) -> AuditInputs:
     if first is not None and first.soft is not None:
         remedy = "store the most probable class of each row, or give the labels of every annotator as annotators"
         raise fail("labels", "one class for each row", f"soft labels in {files[0].name}", remedy)
+    names = given.class_names or tuple(str(index) for index in range(given.num_classes))
+    reviewed = read_reviewed(request, names)
+    if reviewed is not None:
+        reviewed.require_below("reviewed", given.counted_rows())
     return AuditInputs(
-        evidence=LabelEvidence(
-            _blocks(given, on_stage), given.class_names or tuple(str(index) for index in range(given.num_classes))
-        ),
+        evidence=LabelEvidence(_blocks(given, on_stage), names, reviewed=reviewed),
         name=printable(files[0].stem) if files else "arrays",
         row_order="of the predictions, file after file" if files else "of the arrays",
         labels=f"{printable(files[0].name)}, labels" if files else "arrays, labels",
         predictions=printable(_source_in_words(request, given)),
+        notes=reviewed_note(reviewed),
     )
 
 

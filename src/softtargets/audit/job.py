@@ -150,6 +150,7 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
     found = read_evidence(evidence, seed=options.seed, on_stage=on_stage, trusted=trusted)
     fit, ranked, size = found.fit, found.ranked, int(found.class_counts.sum())
     suspects = ranked.suspects
+    reviewed = 0 if evidence.reviewed is None else len(evidence.reviewed)
     noise = _noise_estimate(fit, ranked.rate, size)
     classes = tuple(audit_classes(fit, found.class_counts, suspects.given))
     check, unchecked = _check(inputs, ranked.num_suspects, options, on_stage)
@@ -182,6 +183,7 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
             num_rows=size,
             class_names=evidence.class_names,
             agreement=found.agreement.share,
+            reviewed=reviewed,
         ),
         noise=noise,
         ranking=LabelRanking(
@@ -195,7 +197,9 @@ def _examine(inputs: AuditInputs, request: AuditRequest, on_stage: OnStage) -> A
         classes=classes,
         recommendation=recommendation,
         annotators=annotators,
-        provenance=AuditProvenance(request.command, model, (SAMPLING, *listed, *inputs.notes), _versions()),
+        provenance=AuditProvenance(
+            request.command, model, (SAMPLING, *listed, *inputs.notes), _versions(), request.settings
+        ),
         check=check,
         rows=audited_rows(inputs, ranked, recommendation.action),
     )
@@ -212,6 +216,8 @@ def _check(
         return None, "that takes a model of scikit-learn that the audit trains, and predictions were given."
     if held.refit is None:
         return None, "networks are not checked, since two trainings of a network differ by chance."
+    if options.reviewed is not None:
+        return None, "a part of the labels was reviewed, and these are not dropped."
     if not options.check:
         return None, "the check was left out."
     if len(held.refit.labels) < LEAST_ROWS:

@@ -13,6 +13,7 @@ from softtargets.audit.files import (
     suspects_csv,
     suspects_parquet,
     transition_csv,
+    votes_parquet,
 )
 from softtargets.audit.results import AuditResults, Confusion, ExamplePreview
 from softtargets.report import numbers
@@ -33,7 +34,7 @@ PRINCIPLES = {
     "disagreement": "Disagreement: labels that differ from the prediction",
 }
 # Images up to this width are enlarged without smoothing.
-_SMALL = 64
+SMALL = 64
 _LARGE = 1e4
 
 
@@ -51,7 +52,11 @@ def page_files(results: AuditResults) -> dict[str, bytes]:
     """Return all files by name, the page last; equal results give equal bytes."""
     of_annotators = {}
     if results.annotators is not None:
-        of_annotators = {"annotators.csv": annotators_csv(results), "consensus.parquet": consensus_parquet(results)}
+        of_annotators = {
+            "annotators.csv": annotators_csv(results),
+            "consensus.parquet": consensus_parquet(results),
+            "votes.parquet": votes_parquet(results),
+        }
     return {
         **of_annotators,
         "suspects.csv": suspects_csv(results),
@@ -120,19 +125,19 @@ def _shown(results: AuditResults, place: int, item: ExamplePreview) -> dict[str,
         "row": int(suspects.rows[place]),
         "given": given,
         "suggested": suggested,
-        "likely": _likely(float(suspects.wrong[place])),
+        "likely": likely(float(suspects.wrong[place])),
         "reference": reference,
         "reference_differs": suspects.reference is not None
         and bool(suspects.reference[place] != suspects.given[place]),
         "picture": None if item.picture is None else data_uri("image/png", item.picture),
-        "small": item.width <= _SMALL,
+        "small": item.width <= SMALL,
         "alt": f"Row {int(suspects.rows[place])}, labelled {given}",
         "text": item.text,
         "numbers": [f"{value:g}" for value in item.numbers],
     }
 
 
-def _likely(wrong: float) -> str:
+def likely(wrong: float) -> str:
     """Return a probability in whole percent, at most "over 99 %"."""
     return "over 99 %" if wrong > 0.99 else f"{100 * wrong:.0f} %"
 

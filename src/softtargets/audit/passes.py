@@ -33,7 +33,7 @@ class ReadEvidence:
         ranked: the ranking of the labels.
         class_counts: (K,) int64, numbers of labels.
         agreement: agreement of the predictions with the labels.
-        wrong: (N,) bool, whether each label differs from the reference; None without one.
+        wrong: (U,) bool, whether each label that was not reviewed differs from the reference; None without one.
     """
 
     fit: TransitionFit
@@ -67,8 +67,11 @@ def read_evidence(
     size = int(class_counts.sum())
     if size > MOST_ROWS:
         raise fail("predictions", f"at most {MOST_ROWS:,} rows", f"{size:,}", "take a sample of the rows")
-    if trusted is not None and (last := int(trusted.rows[-1])) >= size:
-        raise fail("trusted", f"rows below {size:,}, the number of labels", last, "count the rows from 0")
+    if trusted is not None:
+        trusted.require_below("trusted", size)
+    if evidence.reviewed is not None and len(evidence.reviewed) == size:
+        remedy = "the labels of all rows are known, and there is nothing to audit"
+        raise fail("reviewed", "fewer rows than labels", f"all {size:,} rows", remedy)
     on_stage("reading", 1.0)
 
     def labels() -> Tensor:
@@ -83,7 +86,8 @@ def read_evidence(
 
     _pass(evidence, size, "estimating T", on_stage, second)
     joint, rate = passes.begin_third(), sample.estimate()
-    ranking = RankingPass(joint, rate, size, keep=evidence.reference is not None, trusted=trusted)
+    keep, reviewed = evidence.reference is not None, evidence.reviewed
+    ranking = RankingPass(joint, rate, size, keep=keep, trusted=trusted, reviewed=reviewed)
 
     def third(block: LabelledBlock) -> None:
         passes.third(block)
@@ -94,7 +98,7 @@ def read_evidence(
     given = None if evidence.reference is None else labels()
     ranked = ranking.finish(evidence)
     fit = passes.fit(ranked.rate.estimate, judge_labels(evidence.reference, given, evidence.num_classes))
-    wrong = None if given is None else evidence.reference != given
+    wrong = None if given is None else (evidence.reference != given)[evidence.is_open(torch.arange(size))]
     on_stage("ranking", 1.0)
     return ReadEvidence(fit, ranked, class_counts, measure_agreement(agreed, class_counts), wrong)
 

@@ -26,21 +26,27 @@ def preview_examples(dataset: Dataset | None, rows: Tensor) -> tuple[ExamplePrev
         return tuple(ExamplePreview() for _ in range(len(rows)))
     rows = dataset.splits["train"][rows]
     if dataset.is_image:
-        return tuple(_picture(dataset.inputs[row]) for row in rows.tolist())
+        return tuple(ExamplePreview(*png_of(dataset.inputs[row], _MAX_PIXELS)) for row in rows.tolist())
     if dataset.texts is not None:
         return tuple(ExamplePreview(text=_shortened(dataset.texts[row])) for row in rows.tolist())
     numbers = (dataset.inputs[row][:_SHOWN_COLUMNS].tolist() for row in rows.tolist())
     return tuple(ExamplePreview(numbers=tuple(shown)) for shown in numbers)
 
 
-def _picture(image: Tensor) -> ExamplePreview:
+def png_of(image: Tensor, most: int) -> tuple[bytes, int]:
+    """Return an image as PNG, and its width.
+
+    Args:
+        image: (C, H, W) pixels in [0, 255], C = 1 or 3.
+        most: largest width and height; larger images are scaled down.
+    """
     height, width = image.shape[1:]
     mode, size = ("L" if len(image) == 1 else "RGB"), (width, height)
     picture = Image.frombytes(mode, size, image.permute(1, 2, 0).contiguous().to(torch.uint8).numpy().tobytes())
-    picture.thumbnail((_MAX_PIXELS, _MAX_PIXELS))
+    picture.thumbnail((most, most))
     stream = io.BytesIO()
     picture.save(stream, "PNG", optimize=True)
-    return ExamplePreview(picture=stream.getvalue(), width=picture.width)
+    return stream.getvalue(), picture.width
 
 
 def _shortened(text: str) -> str:

@@ -2,13 +2,13 @@
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from softtargets._errors import InputError, fail
 from softtargets.data.predictions import Predictions
-from softtargets.report.encoding import printable
+from softtargets.report.encoding import encodable, printable
 from softtargets.report.folders import read_folder
 from softtargets.report.numbers import duration
 
@@ -46,6 +46,9 @@ class AuditOptions:
         folds: number of cross-validation folds, 2 to 100 (default: 5); only without predictions.
         trusted: CSV file of labels that were checked by hand, with the columns row and label. The rows must be drawn at
             random. They correct the noise rate and narrow its range; about 200 are a good number.
+        reviewed: CSV file of labels that people decided on, with the columns row and label, of any rows. Models are
+            trained on them, and they are no suspects. The noise rate is still that of the labels as they were given;
+            the reviewed ones bound it.
         annotators: FILE:COLUMN,COLUMN,... with the labels of several annotators, whose error rates and agreement are
             then estimated too.
         epochs: epochs of each network (default: chosen by the size of the data set); only without predictions.
@@ -76,6 +79,7 @@ class AuditOptions:
     folds: int | None = None
     epochs: int | None = None
     trusted: Path | None = None
+    reviewed: Path | None = None
     annotators: str | None = None
     model: Any = None
     embeddings: str | None = None
@@ -89,7 +93,9 @@ class AuditOptions:
     on_progress: "Callable[[AuditStage | Progress], None]" = lambda state: None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "trusted", None if self.trusted is None else Path(self.trusted))
+        for name in ("trusted", "reviewed"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else Path(value))
         if self.embeddings is not None:
             object.__setattr__(self, "embeddings", str(self.embeddings))
         object.__setattr__(self, "runs", read_folder("runs", self.runs))
@@ -125,10 +131,27 @@ class AuditRequest:
         return self.arrays is None and not self.predictions
 
     @property
+    def repeatable(self) -> bool:
+        """Whether the arguments can be written down: no arrays, and no estimator that was passed as an object."""
+        return self.arrays is None and isinstance(self.options.model, str | None)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments as JSON: those of `audit_labels`, and as "options" those of `AuditOptions`."""
+        left_out = ("class_names", "reports", "workers", "on_progress")
+        options = {entry.name: getattr(self.options, entry.name) for entry in fields(self.options)}
+        named = {name: _plain(value) for name, value in options.items() if name not in left_out}
+        return {
+            **{name: _plain(getattr(self, name)) for name in ("data", "labels", "logits", "probs")},
+            "predictions": [_plain(path) for path in self.predictions] or None,
+            "options": {name: value for name, value in named.items() if value is not None},
+        }
+
+    @property
     def command(self) -> str | None:
         """The command that repeats the audit; None for arrays, and for an estimator that was passed as an object."""
         options = self.options
-        if self.arrays is not None or not isinstance(options.model, str | None):
+        if not self.repeatable:
             return None
         named = {
             "data": self.data,
@@ -139,6 +162,7 @@ class AuditRequest:
             "probs": self.probs,
             "epochs": options.epochs,
             "trusted": options.trusted,
+            "reviewed": options.reviewed,
             "annotators": options.annotators,
             "model": options.model,
             "embeddings": options.embeddings,
@@ -196,3 +220,12 @@ class AuditRequest:
         if options.folds is not None and options.folds > MOST_FOLDS:
             got = f"{options.folds:,} ({duration(options.folds)} at one second for each model)"
             raise fail("folds", f"at most {MOST_FOLDS}, because each fold trains a model", got, "choose fewer folds")
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON; None for an object."""
+    if isinstance(value, str | Path):
+        return encodable(str(value))
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, int | bool) else None

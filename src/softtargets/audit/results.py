@@ -32,6 +32,7 @@ class AuditedLabels:
         num_rows: number of labels.
         class_names: one for each class.
         agreement: share of the labels that equal the class predicted by the held-out probabilities.
+        reviewed: number of labels that people decided on. The suspects are others.
     """
 
     name: str
@@ -41,6 +42,7 @@ class AuditedLabels:
     num_rows: int
     class_names: tuple[str, ...]
     agreement: float
+    reviewed: int = 0
 
 
 @dataclass(frozen=True)
@@ -275,12 +277,14 @@ class AuditProvenance:
         model: the cross-validated models; None if predictions were given.
         notes: remarks for the reader.
         versions: versions of the packages.
+        settings: the arguments of the audit, from which it can be repeated.
     """
 
     command: str | None
     model: CrossValidatedModel | None = None
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict, hash=False)
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -343,8 +347,10 @@ class AuditResults:
             "labels": audited.labels,
             "predictions": audited.predictions,
             "command": provenance.command,
+            "settings": provenance.settings,
             "versions": provenance.versions,
             "rows": audited.num_rows,
+            "reviewed": audited.reviewed,
             "row_order": audited.row_order,
             "class_names": list(names),
             "held_out_agreement": audited.agreement,

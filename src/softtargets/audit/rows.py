@@ -58,6 +58,8 @@ class AuditedRows:
 
         Columns: `row`, the text or the path of the image, `given` and `suggested` with their names,
         `probability_wrong`, every score, `reference` if it is known, and `probs`, the list of held-out probabilities.
+        If people decided on labels, `given` has their decisions, `before` the labels as they were given, and `reviewed`
+        says which these are.
         """
         parts, writer = _Parts(), None
         for block in self.evidence.blocks(False):
@@ -71,14 +73,15 @@ class AuditedRows:
         yield parts.take()
 
     def cleaned(self) -> Iterator[bytes]:
-        """Yield the parts of `cleaned.csv`: the rows that are kept, with the labels as they were given.
+        """Yield the parts of `cleaned.csv`: the rows that are kept, with the given or the reviewed labels.
 
         Columns: `row`, the text, the path of the image or the numbers, and `label`. Nothing is escaped, so that the
         file can be trained on.
         """
         names = texts(self.evidence.class_names)
         parts, writer = _Parts(), None
-        for block in self.evidence.blocks(False):
+        for given in self.evidence.blocks(False):
+            block = self.evidence.corrected(given)
             rows = torch.arange(len(block)) + block.first_row
             if self.dropped_from is not None:
                 rows = rows[self.judge(block)[WRONG] < self.dropped_from]
@@ -86,7 +89,7 @@ class AuditedRows:
             label = names.take(numbers(block.labels[rows - block.first_row].numpy()))
             # a column of the table that is called "row" is kept
             columns = {"row": rows, **shown, "label": label}
-            table = pa.table({name: _column(one) for name, one in columns.items()})
+            table = pa.table({name: column(one) for name, one in columns.items()})
             if writer is None:
                 options = WriteOptions(quoting_style="needed")
                 writer = CSVWriter(pa.PythonFile(parts, "w"), table.schema, write_options=options)
@@ -96,8 +99,9 @@ class AuditedRows:
             writer.close()
         yield parts.take()
 
-    def _table(self, block: LabelledBlock) -> pa.Table:
-        evidence, judged = self.evidence, self.judge(block)
+    def _table(self, given: LabelledBlock) -> pa.Table:
+        evidence, block = self.evidence, self.evidence.corrected(given)
+        judged = self.judge(block)
         names, rows = texts(evidence.class_names), torch.arange(len(block)) + block.first_row
         shown = {} if self.examples is None or self.examples.numeric else self.examples.columns(rows)
         wrong, suggested = judged.pop(WRONG), judged.pop(SUGGESTED)
@@ -115,7 +119,9 @@ class AuditedRows:
         if evidence.reference is not None:
             reference = evidence.reference[rows]
             columns |= {"reference": reference, "reference_name": names.take(numbers(reference.numpy()))}
-        table = pa.table({name: _column(one) for name, one in columns.items()})
+        if evidence.reviewed is not None:
+            columns |= {"before": given.labels, "reviewed": _truths((~evidence.is_open(rows)).numpy())}
+        table = pa.table({name: column(one) for name, one in columns.items()})
         if not self.with_probs:
             return table
         probs = numbers(block.probs.float().flatten().numpy())
@@ -123,7 +129,8 @@ class AuditedRows:
         return table.append_column("probs", lists)
 
 
-def _column(values: Any) -> pa.Array:
+def column(values: Any) -> pa.Array:
+    """Return an Arrow column of a tensor or of texts."""
     if isinstance(values, Tensor):
         return numbers(values.numpy())
     return texts(values) if isinstance(values, tuple) else values
@@ -163,6 +170,11 @@ def numbers(values: np.ndarray) -> pa.Array:
     """Return an Arrow array of numbers."""
     data = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, data])
+
+
+def _truths(values: np.ndarray) -> pa.Array:
+    data = pa.py_buffer(np.packbits(values, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, data])
 
 
 def texts(values: tuple[str, ...]) -> pa.Array:

@@ -1,26 +1,25 @@
 """The command `audit`: arguments in, messages out."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softtargets._errors import fail
 from softtargets.cli.errors import DONE, RUNS_FAILED
 from softtargets.cli.imports import without_collections
-from softtargets.cli.progress import StageLines, shown_progress
+from softtargets.cli.progress import audit_progress
 from softtargets.cli.terminal import write
 
 if TYPE_CHECKING:
-    from softtargets.audit import AuditResults, AuditStage
-    from softtargets.train.progress import Progress
+    from softtargets.audit import AuditResults
 
 _SHOWN = 5
 
 
 def audit(
+    context: typer.Context,
     data: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +74,14 @@ def audit(
             metavar="FILE",
             help="Labels that were checked by hand: a CSV file with the columns row and label, of about 200 rows drawn "
             "at random. They correct the noise rate.",
+        ),
+    ] = None,
+    reviewed: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Labels that people decided on, of any rows: a CSV file with the columns row and label. Models are "
+            "trained on them, and they are no suspects.",
         ),
     ] = None,
     annotators: Annotated[
@@ -134,6 +141,8 @@ def audit(
     ] = None,
 ) -> int:
     """Find wrong labels: estimate how many, rank them, and recommend what to do."""
+    if context.invoked_subcommand is not None:
+        return _refuse_options(context, context.invoked_subcommand)
     with without_collections():
         from softtargets.audit import AuditOptions, RunsFailedError, audit_labels
 
@@ -144,6 +153,7 @@ def audit(
         folds=folds,
         epochs=epochs,
         trusted=trusted,
+        reviewed=reviewed,
         annotators=annotators,
         model=model,
         embeddings=embeddings,
@@ -156,7 +166,7 @@ def audit(
         workers=workers,
     )
     try:
-        with nullcontext() if predictions else shown_progress() as on_training:
+        with audit_progress() as on_progress:
             results = audit_labels(
                 labels,
                 probs,
@@ -164,7 +174,7 @@ def audit(
                 predictions=predictions or None,
                 data=data,
                 output=output,
-                options=replace(options, on_progress=_shown(on_training)),
+                options=replace(options, on_progress=on_progress),
             )
     except RunsFailedError as error:
         write(f"failed: {error}", error=True)
@@ -173,20 +183,12 @@ def audit(
     return DONE
 
 
-def _shown(on_training: "Callable[[Progress], None] | None") -> "Callable[[AuditStage | Progress], None]":
-    """Return a function that prints the stages. Training has its own display."""
-    from softtargets.audit import AuditStage
-
-    lines = StageLines()
-
-    def show(state: "AuditStage | Progress") -> None:
-        if isinstance(state, AuditStage):
-            if state.done < 1:
-                lines(state.name, f", {100 * state.done:.0f} %" if state.done else "")
-        elif on_training is not None:
-            on_training(state)
-
-    return show
+def _refuse_options(context: typer.Context, command: str) -> int:
+    """Refuse options of an audit before the name of another command, which would not use them."""
+    for name in context.params:
+        if str(getattr(context.get_parameter_source(name), "name", "DEFAULT")) != "DEFAULT":
+            raise fail(f"--{name.replace('_', '-')}", f"not used before `audit {command}`", "it", "leave it out")
+    return DONE
 
 
 def show_audit(results: "AuditResults") -> list[str]:

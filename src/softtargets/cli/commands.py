@@ -19,6 +19,7 @@ from softtargets.cli.evaluate import evaluate
 from softtargets.cli.export import export
 from softtargets.cli.imports import without_collections
 from softtargets.cli.predict import predict
+from softtargets.cli.review import export_command, import_command
 from softtargets.cli.runs import runs_command
 from softtargets.cli.terminal import write
 from softtargets.cli.tune import tune
@@ -210,7 +211,11 @@ def report(options: dict[str, Any], reports: ReportsOption = Path("reports")) ->
     return _conclude(report_study(**options, reports=reports))
 
 
-app.command()(audit)
+audit_app = typer.Typer(invoke_without_command=True)
+audit_app.callback()(audit)
+audit_app.command("export")(export_command)
+audit_app.command("import")(import_command)
+app.add_typer(audit_app, name="audit")
 app.command()(evaluate)
 app.command()(compare)
 app.command("runs")(runs_command)

@@ -3,13 +3,14 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from softtargets.cli.terminal import write
 from softtargets.report.numbers import duration
 
 if TYPE_CHECKING:
+    from softtargets.audit import AuditStage
     from softtargets.train.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -61,6 +62,27 @@ class StageLines:
         if stage != self._stage or now - self._printed >= SECONDS_BETWEEN_LINES:
             write(f"{stage}{done}", error=True)
             self._stage, self._printed = stage, now
+
+
+@contextmanager
+def audit_progress() -> Iterator[Callable[["AuditStage | Progress"], None]]:
+    """Yield a function that prints the stages of an audit, and shows the progress of training when it begins."""
+    from softtargets.audit import AuditStage
+
+    lines = StageLines()
+    with ExitStack() as display:
+        on_training: list[Callable[[Progress], None]] = []
+
+        def show(state: "AuditStage | Progress") -> None:
+            if isinstance(state, AuditStage):
+                if state.done < 1:
+                    lines(state.name, f", {100 * state.done:.0f} %" if state.done else "")
+                return
+            if not on_training:
+                on_training.append(display.enter_context(shown_progress()))
+            on_training[0](state)
+
+        yield show
 
 
 def describe(state: "Progress") -> str:

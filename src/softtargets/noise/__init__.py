@@ -17,9 +17,11 @@ from softtargets.noise._instance import *
 from softtargets.noise._issues import *
 from softtargets.noise._joint import *
 from softtargets.noise._mixture import *
+from softtargets.noise._multilabel import *
 from softtargets.noise._quality import *
 from softtargets.noise._range import *
 from softtargets.noise._suspects import *
+from softtargets.noise._tokens import *
 from softtargets.noise._transitions import *
 from softtargets.noise._trusted_rate import *
 

@@ -26,14 +26,15 @@ def render(folder: Path, context: Mapping[str, Any], *, charts: bool, filters: M
     """Return a page; equal contexts give equal pages.
 
     Args:
-        folder: folder of the job's ``page.html``, which extends ``frame.html``, and optionally a ``page.css``.
+        folder: folder of the job's ``page.html``, which extends ``frame.html``, and optionally a ``page.css`` and a
+            ``page.js``.
         context: variables of the template.
         charts: whether the page has charts, which need a script.
         filters: filters of the template, in addition to those of all pages.
     """
     theme_js, page_js, bundle = asset("theme.js"), asset("page.js"), charts_script() if charts else ""
-    own_styles = folder / "page.css"
-    css = asset("style.css") + (f"\n{own_styles.read_text(encoding='utf-8')}" if own_styles.exists() else "")
+    own_css, own_js = (_text(folder / name) for name in ("page.css", "page.js"))
+    css = asset("style.css") + (f"\n{own_css}" if own_css else "")
     environment = Environment(
         loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
@@ -57,8 +58,9 @@ def render(folder: Path, context: Mapping[str, Any], *, charts: bool, filters: M
         css=Markup(css),
         theme_js=Markup(theme_js),
         page_js=Markup(page_js),
+        own_js=Markup(own_js),
         bundle=Markup(bundle),
-        policy=_policy([script for script in (theme_js, page_js, bundle) if script]),
+        policy=_policy([script for script in (theme_js, page_js, own_js, bundle) if script]),
         version=package_version(),
     )
 
@@ -100,6 +102,11 @@ def data_uri(mime: str, data: bytes) -> str:
 def asset(name: str) -> str:
     """Return the content of a file beside the templates."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _text(path: Path) -> str:
+    """Return the content of a file; empty if there is none."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _policy(scripts: list[str]) -> str:
