@@ -1,6 +1,8 @@
 """The base of result classes: a short text, plain Python values, NumPy fields for NumPy input, and axes to plot on."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
+from html import escape
 from typing import Any, Self
 
 from torch import Tensor
@@ -8,6 +10,8 @@ from torch import Tensor
 from softtargets._errors import sentence
 
 _MOST_SHOWN = 6
+# Classes of a heat map whose names and numbers can be read.
+_MOST_NAMED = 12
 
 
 class TensorResult:
@@ -26,6 +30,15 @@ class TensorResult:
     def __repr__(self) -> str:
         parts = (f"{entry.name}={shown(getattr(self, entry.name))}" for entry in fields(self))  # pyright: ignore[reportArgumentType]
         return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """Return the fields as a table, for notebooks."""
+        rows = (
+            f"<tr><th style='text-align:left'>{entry.name}</th>"
+            f"<td style='text-align:left'>{escape(shown(getattr(self, entry.name)))}</td></tr>"
+            for entry in fields(self)  # pyright: ignore[reportArgumentType]
+        )
+        return f"<table><caption>{type(self).__name__}</caption>{''.join(rows)}</table>"
 
 
 def plain(value: Any) -> Any:
@@ -67,3 +80,28 @@ def new_axes(ax: Any) -> Any:
         message = sentence("plot", "matplotlib", "no such package", "run pip install matplotlib")
         raise ModuleNotFoundError(message, name="matplotlib") from error
     return pyplot.subplots()[1]
+
+
+def unit_square(ax: Any, *, x: str, y: str) -> Any:
+    """Draw the diagonal, set both axes to [0, 1] and label them."""
+    ax.plot([0, 1], [0, 1], linestyle="--", color="0.5", linewidth=1, label="perfect calibration")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel=x, ylabel=y, aspect="equal")
+    return ax
+
+
+def heat_map(matrix: Tensor, ax: Any, names: Sequence[str], *, x: str, y: str) -> Any:
+    """Plot a square matrix of fractions with its numbers, if it has at most 12 rows, and return the axes."""
+    ax, size = new_axes(ax), len(matrix)
+    image = ax.imshow(matrix.tolist(), vmin=0, vmax=1, cmap="Blues")
+    ax.figure.colorbar(image, ax=ax)
+    if size <= _MOST_NAMED:
+        labels = [str(name) for name in names] or [str(place) for place in range(size)]
+        ax.set_xticks(range(size), labels, rotation=90 if max(map(len, labels)) > 2 else 0)
+        ax.set_yticks(range(size), labels)
+        for row in range(size):
+            for column in range(size):
+                value = float(matrix[row, column])
+                colour = "white" if value > 0.5 else "black"
+                ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=7)
+    ax.set(xlabel=x, ylabel=y)
+    return ax

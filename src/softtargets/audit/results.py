@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
+from softtargets._storage import user_path
 from softtargets.audit.estimates import IntervalEstimate
 from softtargets.audit.rows import AuditedRows
 from softtargets.matrices import Transition
 from softtargets.noise import NoiseMixture
 from softtargets.report.encoding import finite
+from softtargets.report.notebook import NotebookResult
 
 if TYPE_CHECKING:
     from softtargets.audit.annotators import AnnotatorAudit
@@ -288,7 +290,7 @@ class AuditProvenance:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AuditResults:
+class AuditResults(NotebookResult):
     """The results of :func:`~softtargets.audit.audit_labels`.
 
     Args:
@@ -333,6 +335,26 @@ class AuditResults:
             f"AuditResults: {self.audited.num_rows:,} labels of {self.audited.name}, "
             f"{len(self.audited.class_names)} classes. {found} Recommended: {self.recommendation.action}."
         )
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return one row for each suspect, most suspicious first: its row, labels and probability of being wrong."""
+        names, suspects = self.audited.class_names, self.ranking.suspects
+        columns = (suspects.rows, suspects.given, suspects.suggested, suspects.wrong)
+        return [
+            {"row": row, "given": names[given], "suggested": names[suggested], "probability_wrong": wrong}
+            for row, given, suggested, wrong in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot the estimated transition matrix: a row is a clean class, a column an observed one."""
+        chosen = next(estimate for estimate in self.noise.estimates if estimate.name == self.noise.chosen)
+        return chosen.transition.plot(ax, class_names=self.audited.class_names)
+
+    def write_page(self, folder: Path | str) -> Path:
+        """Write the page and its files; see :func:`softtargets.audit.write_page`."""
+        from softtargets.audit.page import write_page  # which imports this module
+
+        return write_page(self, user_path("folder", folder))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``audit.json``: plain numbers, text, lists and dictionaries.

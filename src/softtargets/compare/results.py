@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from softtargets._results import new_axes
+from softtargets._storage import user_path
 from softtargets.compare.plan import ComparePlan
 from softtargets.compare.verdict import MeasuredDifference, MethodVerdict
+from softtargets.report.notebook import NotebookResult
 
 Status = Literal["baseline", "recommended", "better", "undecided", "worse"]
 
@@ -117,7 +120,7 @@ class CompareProvenance:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CompareResults:
+class CompareResults(NotebookResult):
     """The results of :func:`~softtargets.compare.compare_methods`.
 
     Args:
@@ -154,6 +157,33 @@ class CompareResults:
 
     def __repr__(self) -> str:
         return f"CompareResults({self.data.name}: {self.advice.headline})"
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return one row for each method: its measures, the difference in accuracy with its interval, and its cost."""
+        rows = []
+        for method in self.methods:
+            found = method.verdict.differences.get("accuracy")
+            ends = (None, None, None) if found is None else (found.estimate, found.low, found.high)
+            difference = dict(zip(("accuracy_difference", "low", "high"), ends, strict=True))
+            own = {"method": method.name, "setting": method.label, "status": method.status}
+            rows.append({**own, **method.values, **difference, "cost": method.cost})
+        return rows
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot accuracy against ECE on the test split, one point for each method, both before a temperature."""
+        ax = new_axes(ax)
+        for method in self.methods:
+            point = (method.values["ece"], method.values["accuracy"])
+            ax.plot(*point, marker="s" if method is self.baseline else "o", linestyle="none")
+            ax.annotate(method.name, point, xytext=(5, 3), textcoords="offset points", fontsize=7)
+        ax.set(xlabel="ECE", ylabel="accuracy", title=self.data.name)
+        return ax
+
+    def write_page(self, folder: Path | str) -> Path:
+        """Write the page and its files; see :func:`softtargets.compare.write_page`."""
+        from softtargets.compare.page import write_page  # which imports this module
+
+        return write_page(self, user_path("folder", folder))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all results as numbers, strings, lists and dicts."""

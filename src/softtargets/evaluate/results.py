@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from softtargets._results import new_axes, unit_square
+from softtargets._storage import user_path
 from softtargets.evaluate.confusion import ConfusionTable
 from softtargets.evaluate.curves import ConfidenceHistogram, ReliabilityDiagram, RiskCurve
 from softtargets.evaluate.sets.results import SetEvaluation
@@ -12,6 +14,7 @@ from softtargets.evaluate.tokens.results import TokenEvaluation
 from softtargets.evaluate.values import IntervalEnds, MetricDifference, MetricValue
 from softtargets.evaluate.votes.results import VoteEvaluation, VoteRows
 from softtargets.report.encoding import finite
+from softtargets.report.notebook import NotebookResult
 from softtargets.report.numbers import count
 
 SCHEMA_VERSION = 1
@@ -175,7 +178,7 @@ class Finding:
 
 
 @dataclass(frozen=True, repr=False)
-class EvaluationResults:
+class EvaluationResults(NotebookResult):
     """The result of :func:`~softtargets.evaluate.evaluate_predictions`.
 
     Args:
@@ -218,6 +221,39 @@ class EvaluationResults:
     def __repr__(self) -> str:
         found = " ".join(" ".join((finding.title, *finding.sentences)) for finding in self.findings)
         return f"EvaluationResults: {self.size} of {self.main.name}, {self.num_classes:,} classes. {found}"
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return one row for each metric of each model: model, metric, label, value, and the ends of its interval."""
+        return [
+            {
+                "model": model.name,
+                "metric": value.name,
+                "label": value.definition.label,
+                "value": value.value,
+                "low": None if value.interval is None else value.interval[0],
+                "high": None if value.interval is None else value.interval[1],
+            }
+            for model in self.models
+            for value in model.metrics
+        ]
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot the reliability diagram of the evaluated model, with 95 % intervals of the accuracy in each bin."""
+        bins = [one for one in self.main.reliability.width if one.accuracy is not None and one.interval is not None]
+        ax = unit_square(new_axes(ax), x="confidence", y="accuracy")
+        accuracy = [one.accuracy for one in bins]
+        ends = [[one.accuracy - one.interval[0], one.interval[1] - one.accuracy] for one in bins]
+        ax.errorbar(
+            [one.confidence for one in bins], accuracy, yerr=list(zip(*ends, strict=True)), fmt="o", markersize=4
+        )
+        ax.set_title(self.main.name)
+        return ax
+
+    def write_page(self, folder: Path | str) -> Path:
+        """Write the page and its files; see :func:`softtargets.evaluate.write_page`."""
+        from softtargets.evaluate.page import write_page  # which imports this module
+
+        return write_page(self, user_path("folder", folder))
 
     @property
     def row_noun(self) -> str:

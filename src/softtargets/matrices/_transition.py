@@ -1,7 +1,9 @@
 """Observed labels by clean label, as a matrix of probabilities."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from softtargets._checks import (
     values_visible,
 )
 from softtargets._errors import fail
+from softtargets._results import heat_map
 from softtargets.matrices._forms import read_number, read_sparse, rendered, same_matrix
 from softtargets.matrices._label_matrix import LabelMatrix
 
@@ -214,6 +217,21 @@ class Transition:
             kept = (given._version, LabelMatrix(self.num_classes, table=_solved(self.to_dense(), remedy)))
             object.__setattr__(self, "_inverse", kept)
         return kept[1]
+
+    def plot(self, ax: Any = None, *, class_names: Sequence[str] = ()) -> Any:
+        """Plot the matrix as a heat map: a row is a clean class, a column an observed one.
+
+        Args:
+            ax: matplotlib axes. Default: those of a new figure.
+            class_names: one for each class. Default: indices.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+        """
+        return heat_map(self.to_dense().detach(), ax, class_names, x="observed class", y="clean class")
 
     def _prior(self, class_prior: Tensor | None) -> Tensor:
         """Return a class prior (None: uniform) in float64, on the device of the transition."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softtargets._results import TensorResult, new_axes
+from softtargets._results import TensorResult, new_axes, unit_square
 
 __all__ = ["Bins"]
 
@@ -86,10 +86,3 @@ class Bins(TensorResult):
 def width_edges(n_bins: int, device: torch.device | None = None) -> Tensor:
     """Return the edges of bins of equal width, (n_bins + 1,) float64."""
     return torch.arange(n_bins + 1, dtype=torch.float64, device=device) / n_bins
-
-
-def unit_square(ax: Any, *, x: str, y: str) -> Any:
-    """Draw the diagonal, set both axes to [0, 1] and label them."""
-    ax.plot([0, 1], [0, 1], linestyle="--", color="0.5", linewidth=1, label="perfect calibration")
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel=x, ylabel=y, aspect="equal")
-    return ax

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from softtargets._arrays import ArrayLike, array_function
-from softtargets._results import TensorResult, new_axes, shown
-from softtargets.metrics._bins import unit_square
+from softtargets._results import TensorResult, new_axes, shown, unit_square
 from softtargets.metrics.accumulators import Accumulator, gather
 from softtargets.metrics.arguments import REQUIRED, RowOptions
 from softtargets.metrics.rows import Rows, chunks

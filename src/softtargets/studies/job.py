@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from softtargets._errors import InputError, fail
+from softtargets._results import new_axes
+from softtargets._storage import user_path
+from softtargets.report.notebook import NotebookResult
 from softtargets.runs.store import RunStore
 from softtargets.studies.answer import answer
 from softtargets.studies.judge import judge
@@ -23,9 +26,11 @@ from softtargets.train.executors import ExecutorSpec, executor_of
 from softtargets.train.progress import Progress
 from softtargets.train.schedule import train_all
 
+_COLOURS = {"reproduced": "tab:green", "contradicted": "tab:red"}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StudyOutcome:
+class StudyOutcome(NotebookResult):
     """The outcome of running or reporting a study.
 
     Args:
@@ -50,6 +55,43 @@ class StudyOutcome:
             f"<{self.results.study.name} at {self.results.scale} scale: {self.trained} runs trained, "
             f"{self.present} present, {self.failed} failed; claims: {claims}; page: {self.page}>"
         )
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return one row for each claim: its words in the paper, the verdict, the estimate and its interval."""
+        return [
+            {
+                "claim": verdict.claim.id,
+                "quote": " ".join(verdict.claim.quote.split()),
+                "where": verdict.claim.where,
+                "family": verdict.family,
+                "verdict": verdict.name,
+                "estimate": verdict.estimate,
+                "low": verdict.low,
+                "high": verdict.high,
+                "n": verdict.n,
+            }
+            for verdict in self.results.verdicts
+        ]
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot the interval of every claim that has one, each divided by the distance of its farther end from 0."""
+        shown = [verdict for verdict in self.results.verdicts if verdict.low is not None and verdict.high is not None]
+        ax = new_axes(ax)
+        for place, verdict in enumerate(reversed(shown)):
+            assert verdict.low is not None
+            assert verdict.high is not None
+            assert verdict.estimate is not None
+            scale = max(abs(verdict.low), abs(verdict.high)) or 1.0
+            ax.plot([verdict.low / scale, verdict.high / scale], [place, place], color="0.4")
+            ax.plot(verdict.estimate / scale, place, marker="o", color=_COLOURS.get(verdict.name, "0.4"))
+        ax.axvline(0, color="0.6", linestyle="--", linewidth=1)
+        ax.set_yticks(range(len(shown)), [f"{one.claim.id}: {one.name}" for one in reversed(shown)], fontsize=7)
+        ax.set(xlim=(-1.1, 1.1), xlabel="interval, divided by its farther end", title=self.results.study.name)
+        return ax
+
+    def write_page(self, folder: Path | str) -> Path:
+        """Write the page, its figures and its numbers."""
+        return files.write(self.results, user_path("folder", folder))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers of runs, the time, the path of the page and the results, as plain data."""
