@@ -74,6 +74,7 @@ def test_calibration() -> None:
     before, after = (metrics.ece(logits=z[1000:], labels=labels[1000:]) for z in (logits, made["scaling"](logits)))
     assert after < before
     assert torch.equal(made["gathered"].compute(), metrics.ece(logits=logits, labels=labels))
+    assert 0.85 < float(made["found"].coverage) < 0.95
 
 
 def test_distillation() -> None:

@@ -185,3 +185,11 @@ def test_the_command_writes_them_on_the_page_and_into_the_json(tmp_path, monkeyp
     assert "chart-sizes-1" in html
     assert run_safely(["evaluate", "held.npz", "--conformal", "90"]) == BAD_INPUT
     assert "conformal: a number above 0 and below 1; got 90.0" in capsys.readouterr().err
+
+
+@pytest.mark.browser
+def test_the_page_opens_in_a_browser(tmp_path, check_page) -> None:
+    against = {"worse": LOGITS + torch.randn(N, K, generator=torch.Generator().manual_seed(1)) * 3}
+    results = evaluate_predictions(logits=LOGITS, labels=LABELS, against=against, output=tmp_path, options=OPTIONS)
+    assert results.page is not None
+    check_page(results.page)

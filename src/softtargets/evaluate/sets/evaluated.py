@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -139,7 +140,7 @@ def _half(blocks: Iterable[RowBlock], seed: int, half: int) -> Iterator[RowBlock
             yield RowBlock(tuple(values[kept] for values in block.values), block.labels[kept], block.ids[kept])
 
 
-def _numbers(predictor: ConformalPredictor, ids: Tensor, seed: int) -> dict[str, Tensor]:
+def _numbers(predictor: ConformalPredictor, ids: Tensor, seed: int) -> dict[str, Any]:
     """Return the random number of each row, which depends on its id alone."""
     return {"uniform": group_of(ids, _SHARES, seed + 3).double() / _SHARES} if predictor.randomized else {}
 
