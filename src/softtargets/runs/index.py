@@ -22,12 +22,12 @@ INDEX = "index.json"
 VERSION = 1
 # An index of a million runs has about this size.
 _MAX_BYTES = 2**30
-# Files may change again within the resolution of their times, so what is this new is read every time.
+# RunFiles may change again within the resolution of their times, so what is this new is read every time.
 _SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Files:
+class RunFiles:
     """The files of a run, without their content.
 
     Args:
@@ -41,7 +41,7 @@ class Files:
     newest: float
 
     @classmethod
-    def of(cls, *paths: Path) -> "Files | None":
+    def of(cls, *paths: Path) -> "RunFiles | None":
         """Look at files, and folders of files; None if there is a folder in a folder, or on an error."""
         seen: list[tuple[str, os.stat_result]] = []
         try:
@@ -83,7 +83,7 @@ class RunIndex:
             if content["version"] == VERSION:
                 self._known = dict(content["entries"])
 
-    def get(self, key: str, files: Files) -> dict[str, Any] | None:
+    def get(self, key: str, files: RunFiles) -> dict[str, Any] | None:
         """Return the fields of an entry, if the files are the same as when it was made."""
         known = self._known.get(key)
         if not isinstance(known, list) or len(known) != 2 or known[0] != files.stamp or not isinstance(known[1], dict):
@@ -91,7 +91,7 @@ class RunIndex:
         self._now[key] = known
         return known[1]
 
-    def put(self, key: str, files: Files, fields: dict[str, Any]) -> None:
+    def put(self, key: str, files: RunFiles, fields: dict[str, Any]) -> None:
         """Keep the fields of an entry, unless its files changed a moment ago."""
         if files.newest < time.time() - _SETTLED_SECONDS:
             self._now[key] = [files.stamp, fields]

@@ -17,7 +17,7 @@ from softtargets._errors import fail, nearest, shortened, unknown
 from softtargets._spec import NamedSpec
 from softtargets._storage import open_regular, parse_json, read_regular
 from softtargets.metrics import accuracy
-from softtargets.runs.index import Files, RunIndex
+from softtargets.runs.index import RunFiles, RunIndex
 from softtargets.runs.loggers import LOGGERS
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import DAMAGE, HISTORY, HISTORY_BYTES, PREDICTIONS, SPEC, RunStore
@@ -187,7 +187,7 @@ def _entries(store: RunStore, verify: bool) -> Iterator[RunEntry]:
             yield _entry(known[1] if known else name, "damaged", path, reason="set aside because it was damaged")
     with RunIndex(store.folder) as index:
         for identity, parts in runs.items():
-            files = None if verify else Files.of(*(store.folder / f"{identity}{part}" for part in sorted(parts)))
+            files = None if verify else RunFiles.of(*(store.folder / f"{identity}{part}" for part in sorted(parts)))
             known = None if files is None else index.get(identity, files)
             if known is not None:
                 yield _kept(identity, store.folder, known)
