@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
-from softtargets._storage import user_path
 from softtargets.audit.estimates import IntervalEstimate
 from softtargets.audit.rows import AuditedRows
 from softtargets.matrices import Transition
@@ -349,12 +348,6 @@ class AuditResults(NotebookResult):
         """Plot the estimated transition matrix: a row is a clean class, a column an observed one."""
         chosen = next(estimate for estimate in self.noise.estimates if estimate.name == self.noise.chosen)
         return chosen.transition.plot(ax, class_names=self.audited.class_names)
-
-    def write_page(self, folder: Path | str) -> Path:
-        """Write the page and its files; see :func:`softtargets.audit.write_page`."""
-        from softtargets.audit.page import write_page  # which imports this module
-
-        return write_page(self, user_path("folder", folder))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``audit.json``: plain numbers, text, lists and dictionaries.

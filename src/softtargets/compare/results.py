@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from softtargets._results import new_axes
-from softtargets._storage import user_path
 from softtargets.compare.plan import ComparePlan
 from softtargets.compare.verdict import MeasuredDifference, MethodVerdict
 from softtargets.report.notebook import NotebookResult
@@ -178,12 +177,6 @@ class CompareResults(NotebookResult):
             ax.annotate(method.name, point, xytext=(5, 3), textcoords="offset points", fontsize=7)
         ax.set(xlabel="ECE", ylabel="accuracy", title=self.data.name)
         return ax
-
-    def write_page(self, folder: Path | str) -> Path:
-        """Write the page and its files; see :func:`softtargets.compare.write_page`."""
-        from softtargets.compare.page import write_page  # which imports this module
-
-        return write_page(self, user_path("folder", folder))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all results as numbers, strings, lists and dicts."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from softtargets._results import new_axes, unit_square
-from softtargets._storage import user_path
 from softtargets.evaluate.confusion import ConfusionTable
 from softtargets.evaluate.curves import ConfidenceHistogram, ReliabilityDiagram, RiskCurve
 from softtargets.evaluate.sets.results import SetEvaluation
@@ -248,12 +247,6 @@ class EvaluationResults(NotebookResult):
         )
         ax.set_title(self.main.name)
         return ax
-
-    def write_page(self, folder: Path | str) -> Path:
-        """Write the page and its files; see :func:`softtargets.evaluate.write_page`."""
-        from softtargets.evaluate.page import write_page  # which imports this module
-
-        return write_page(self, user_path("folder", folder))
 
     @property
     def row_noun(self) -> str:

@@ -1,8 +1,7 @@
-"""Results in Python and in notebooks: a table, a plot, a page, and the HTML that a notebook shows."""
+"""Results in Python and in notebooks: a table, a plot, and the HTML that a notebook shows."""
 
 import io
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from softtargets._errors import sentence
@@ -32,17 +31,6 @@ class NotebookResult:
 
         Raises:
             ModuleNotFoundError: if matplotlib is not installed.
-        """
-        raise NotImplementedError
-
-    def write_page(self, folder: Path | str) -> Path:
-        """Write the HTML page and its files into a folder, which is created if it does not exist.
-
-        Returns:
-            The path of the page.
-
-        Raises:
-            OSError: if it cannot be written.
         """
         raise NotImplementedError
 

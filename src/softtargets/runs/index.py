@@ -22,7 +22,7 @@ INDEX = "index.json"
 VERSION = 1
 # An index of a million runs has about this size.
 _MAX_BYTES = 2**30
-# RunFiles may change again within the resolution of their times, so what is this new is read every time.
+# Files may change again within the resolution of their times, so what is this new is read every time.
 _SETTLED_SECONDS = 2.0
 
 

@@ -10,7 +10,6 @@ from typing import Any, Unpack
 
 from softtargets._errors import InputError, fail
 from softtargets._results import new_axes
-from softtargets._storage import user_path
 from softtargets.report.notebook import NotebookResult
 from softtargets.runs.store import RunStore
 from softtargets.studies.answer import answer
@@ -88,10 +87,6 @@ class StudyOutcome(NotebookResult):
         ax.set_yticks(range(len(shown)), [f"{one.claim.id}: {one.name}" for one in reversed(shown)], fontsize=7)
         ax.set(xlim=(-1.1, 1.1), xlabel="interval, divided by its farther end", title=self.results.study.name)
         return ax
-
-    def write_page(self, folder: Path | str) -> Path:
-        """Write the page, its figures and its numbers."""
-        return files.write(self.results, user_path("folder", folder))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers of runs, the time, the path of the page and the results, as plain data."""
