@@ -24,6 +24,7 @@ _HALVINGS = 20
 _INTERVALS = 2 ** (_HALVINGS + 1)
 # The first width that is tried, the largest number of steps of the secant method after it, and its last step.
 _START, _SECANTS, _CLOSE = 0.05, 10, 1e-5
+_COARSE = 2**9
 # exp(-x**2 / 2) is below 1e-16 from x = 8.6 on
 _HIGHEST = 8.6 / math.pi
 # Below this density the quotient is dominated by rounding.
@@ -258,18 +259,19 @@ def _cosines(values: Tensor) -> Tensor:
     return torch.fft.rfft(torch.cat([ends, values[:, 1:-1].flip(1)], 1)).real / 2
 
 
-def _from_cosines(cosines: Tensor, width: Tensor) -> Tensor:
+def _from_cosines(cosines: Tensor, width: Tensor, cells: int = _CELLS) -> Tensor:
+    """Return the densities at the ends of so many cells, smoothed with Gaussians of (R,) widths, (R, cells + 1)."""
     # at higher frequencies the Gaussian is below the rounding error
-    kept = min(_CELLS + 1, math.ceil(_HIGHEST / float(width.min())))
+    kept = min(cells + 1, math.ceil(_HIGHEST / float(width.min())))
     frequency = math.pi * torch.arange(kept, device=cosines.device, dtype=torch.float64)
     damped = cosines[:, :kept] * torch.exp(-0.5 * (frequency * width[:, None]).square())
-    return torch.fft.irfft(damped, n=2 * _CELLS)[:, : _CELLS + 1] * (2 * _CELLS)
+    return torch.fft.irfft(damped, n=2 * cells)[:, : cells + 1] * (2 * cells)
 
 
 def _area(density: Tensor) -> Tensor:
     """Integrate (R, M) absolute values over [0, 1] by the trapezoidal rule."""
     values = density.abs()
-    return (values.sum(1) - 0.5 * (values[:, 0] + values[:, -1])) / _CELLS
+    return (values.sum(1) - 0.5 * (values[:, 0] + values[:, -1])) / (values.shape[1] - 1)
 
 
 def _error_at(residuals: Tensor, width: Tensor) -> Tensor:
@@ -286,15 +288,16 @@ def _width(residuals: Tensor, allowance: Callable[[Tensor], Tensor] | None = Non
     """Return the smallest width that is at least the error at that width, (R,), to within 2^-21.
 
     It is the upper end of the interval that bisection of [_NARROWEST, 1] ends in. The error falls as the width grows,
-    so that this interval is the one at whose ends the comparison differs. The secant method finds it with a third of
-    the evaluations; where it does not, the widths are bisected.
+    so that this interval is the one at whose ends the comparison differs. The secant method finds it, on a coarse grid
+    and then on the grid of the nodes; where it does not, the widths are bisected.
     """
     cosines = _cosines(residuals)
 
-    def error(rows: Tensor | slice, width: Tensor) -> Tensor:
-        return _area(_from_cosines(cosines[rows], width)) + (0 if allowance is None else allowance(width))
+    def error(rows: Tensor | slice, width: Tensor, cells: int = _CELLS) -> Tensor:
+        return _area(_from_cosines(cosines[rows], width, cells)) + (0 if allowance is None else allowance(width))
 
-    crossing = _crossing(lambda width: error(slice(None), width), cosines)
+    near = _crossing(lambda width: error(slice(None), width, _COARSE), cosines.new_full((len(cosines),), _START))
+    crossing = _crossing(lambda width: error(slice(None), width), near)
     # the ends of the last intervals of a bisection, which floating point represents exactly
     spacing = (1 - _NARROWEST) / _INTERVALS
     place = ((crossing - _NARROWEST) / spacing).ceil().clamp(1, _INTERVALS)
@@ -307,9 +310,8 @@ def _width(residuals: Tensor, allowance: Callable[[Tensor], Tensor] | None = Non
     return high
 
 
-def _crossing(error: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
-    """Return approximately the width that equals the error at that width, (R,), by the secant method."""
-    before = like.new_full((len(like),), _START)
+def _crossing(error: Callable[[Tensor], Tensor], before: Tensor) -> Tensor:
+    """Return approximately the width that equals the error at that width, (R,), by the secant method from a width."""
     above = error(before)
     # the error falls, so that it and the width that it was computed at are on two sides of the crossing
     width = above.clamp(_NARROWEST, 1)

@@ -37,9 +37,9 @@ class PanelChart(alt.Chart):
     Altair finds the class of such an encoding by comparing it with the schema, which takes as long as all else.
     """
 
-    def encode(self, **channels: Any) -> Self:
+    def encode(self, *args: Any, **channels: Any) -> Self:
         """Return the chart with more encodings."""
-        return super().encode(**{name: _channel(name, given) for name, given in channels.items()})
+        return super().encode(*args, **{name: _channel(name, given) for name, given in channels.items()})
 
 
 def _channel(name: str, given: Any) -> Any:
