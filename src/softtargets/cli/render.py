@@ -115,11 +115,17 @@ def _noise(noise: Noise) -> str:
 
 
 def show_metrics(metrics: dict[str, float]) -> list[str]:
-    """Return one line for each metric."""
+    """Return one line for each metric.
+
+    Example:
+        >>> show_metrics({"test.accuracy": 0.9, "networks": 1.0})
+        ['test accuracy  90.00 %', 'networks       1']
+    """
     width = max((len(MEASURES[name].label) for name in metrics), default=0)
     lines: list[str] = []
     for name, value in metrics.items():
         measure = MEASURES[name]
-        shown = f"{100 * value:.2f} %" if measure.unit == "percent" else f"{value:.4f} {measure.unit}"
+        plain = {"percent": f"{100 * value:.2f} %", "count": f"{value:.0f}"}
+        shown = plain.get(measure.unit, f"{value:.4f} {measure.unit}")
         lines.append(f"{measure.label:<{width}}  {shown}")
     return lines
