@@ -16,4 +16,4 @@ def test_the_example_runs():
 
 def test_all_formats_are_named():
     table = PAGE.split("## Export")[1].split("## Import")[0]
-    assert set(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE)) == set(FORMATS)
+    assert set(re.findall(r"^\| `([a-z][\w-]*)`", table, re.MULTILINE)) == set(FORMATS)

@@ -81,12 +81,14 @@ class TokenIssues(TensorResult):
         if len(tokens) != size:
             raise fail("tokens", f"{size} sentences, as labels", len(tokens), "pass the tokens of every sentence")
         counts: Counter[tuple[str, int, int]] = Counter()
-        for sentence, place in sorted(self.indices.tolist()):
+        flagged: list[list[int]] = self.indices.tolist()
+        for sentence, place in sorted(flagged):
             if place >= len(tokens[sentence]):
                 got = f"{len(tokens[sentence])} tokens in sentence {sentence}"
                 raise fail("tokens", "one token for each label", got, "pass the tokens of every sentence")
             given, suggested = (int(labels[sentence, place]) for labels in (self.given_labels, self.suggested_labels))
-            counts[tokens[sentence][place], given, suggested] += 1
+            token: Any = tokens[sentence][place]
+            counts[token, given, suggested] += 1
         return tuple(CommonTokenIssue(*key, count) for key, count in counts.most_common(top))
 
 

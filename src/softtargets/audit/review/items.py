@@ -133,8 +133,8 @@ def _shown(folder: AuditFolder) -> Callable[[int, int | None], ReviewItem]:
         if dataset is None:
             return own
         if dataset.is_image:
-            path, place = None if paths is None else Path(paths[row]), rows[row]
-            return replace(own, picture=Picture(lambda: dataset.inputs[place], path))
+            path, inputs, place = None if paths is None else Path(paths[row]), dataset.inputs, rows[row]
+            return replace(own, picture=Picture(lambda: inputs[place], path))
         if dataset.texts is not None:
             return replace(own, text=dataset.texts[rows[row]])
         values = dataset.inputs[rows[row]].tolist()
