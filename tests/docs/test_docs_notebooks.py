@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib")
 import nbformat  # noqa: E402
 
 sys.path.insert(0, str(FOLDER))
-from run import executed  # noqa: E402
+from run_notebooks import executed  # noqa: E402
 
 
 def outputs(notebook: nbformat.NotebookNode) -> list[tuple[str, ...]]:

@@ -83,9 +83,9 @@ def test_the_rows_of_an_evaluation(results: dict[str, Any]) -> None:
     rows = {row["metric"]: row for row in results["evaluation"].to_rows()}
     assert rows["accuracy"]["value"] == pytest.approx(float(metrics.accuracy(logits=LOGITS, labels=LABELS)))
     assert rows["accuracy"]["low"] < rows["accuracy"]["value"] < rows["accuracy"]["high"]
-    drawn = results["evaluation"].plot().containers[0].lines[0].get_xydata()
+    drawn = [line.get_xydata().tolist() for line in results["evaluation"].plot().lines if line.get_marker() == "o"]
     bins = [one for one in results["evaluation"].main.reliability.width if one.accuracy is not None]
-    assert drawn.tolist() == [[one.confidence, one.accuracy] for one in bins]
+    assert drawn == [[[one.confidence, one.accuracy]] for one in bins]
 
 
 def test_the_rows_of_an_audit_are_its_suspects(results: dict[str, Any]) -> None:

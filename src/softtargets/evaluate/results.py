@@ -238,13 +238,11 @@ class EvaluationResults(NotebookResult):
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the reliability diagram of the evaluated model, with 95 % intervals of the accuracy in each bin."""
-        bins = [one for one in self.main.reliability.width if one.accuracy is not None and one.interval is not None]
         ax = unit_square(new_axes(ax), x="confidence", y="accuracy")
-        accuracy = [one.accuracy for one in bins]
-        ends = [[one.accuracy - one.interval[0], one.interval[1] - one.accuracy] for one in bins]
-        ax.errorbar(
-            [one.confidence for one in bins], accuracy, yerr=list(zip(*ends, strict=True)), fmt="o", markersize=4
-        )
+        for one in self.main.reliability.width:
+            if one.accuracy is not None and one.interval is not None:
+                ax.plot([one.confidence, one.confidence], one.interval, color="C0")
+                ax.plot(one.confidence, one.accuracy, marker="o", markersize=4, color="C0")
         ax.set_title(self.main.name)
         return ax
 

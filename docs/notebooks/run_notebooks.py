@@ -1,4 +1,4 @@
-"""Run the notebooks of this folder and keep what they print: `python docs/notebooks/run.py`."""
+"""Run the notebooks of this folder and keep what they print: `python docs/notebooks/run_notebooks.py`."""
 
 from pathlib import Path
 
