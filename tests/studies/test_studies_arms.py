@@ -118,7 +118,7 @@ def test_wrong_members_are_refused(arms: dict[str, Any], words: str) -> None:
 
 
 def test_an_ensemble_is_measured_from_its_members_and_counted_apart(tmp_path) -> None:
-    options = {"scale": "smoke", "runs": tmp_path / "runs", "reports": tmp_path / "reports"}
+    options: Any = {"scale": "smoke", "runs": tmp_path / "runs", "reports": tmp_path / "reports"}
     outcome = run_study("alternatives", "information", workers=1, **options)
     # hard targets, label smoothing and mixup, and four more networks with hard targets, at two seeds
     assert (outcome.trained, outcome.failed) == (7 * 2, 0)

@@ -142,8 +142,10 @@ def kept(
     """
 
     def of_subject() -> Value:
-        combined = isinstance(resolved, CombinedRuns)
-        with resolved.opened(store, classes) if combined else opened(resolved, store, classes) as subject:
+        if isinstance(resolved, CombinedRuns):
+            with resolved.opened(store, classes) as subject:
+                return compute(subject)
+        with opened(resolved, store, classes) as subject:
             return compute(subject)
 
     return _kept(store, resolved.identity, canonical_json({"analysis": what, "version": ANALYSES_VERSION}), of_subject)
