@@ -162,7 +162,7 @@ def load_ensemble(folder: Path | str) -> LoadedEnsemble:
 
 def _members(wanted: Sequence[tuple[str, int | None]], store: RunStore) -> tuple[Member, ...]:
     loaded = {identity: load_run(store.path(identity)) for identity, _ in wanted}
-    snapshots: dict[tuple[str, int | None], Any] = {
+    snapshots: dict[tuple[str, int | None], dict[str, Tensor]] = {
         (identity, epoch): weights
         for identity in {identity for identity, epoch in wanted if epoch is not None}
         for epoch, weights in read_snapshots(loaded[identity].folder)
