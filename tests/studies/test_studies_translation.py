@@ -1,5 +1,6 @@
 """Studies of translation at smoke scale on synthetic pairs: trained, measured, judged and drawn."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,8 @@ def test_mueller2019_shows_figures_3_and_4_and_translations(tmp_path: Path) -> N
     page = outcome.page.read_text(encoding="utf-8")
     assert "Figure 4: BLEU" in page
     assert table.groups[0][0] in page
+    assert page.count('class="numbers words"') == 1
+    assert re.search(r"<dd>at most \d+ tokens of a vocabulary of \d+</dd>", page)
 
 
 @pytest.mark.slow

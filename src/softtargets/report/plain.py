@@ -15,10 +15,11 @@ class PlainRow:
 class PlainTable:
     """A table: caption, names of the columns (that of the labels first), and groups of rows with titles.
 
-    `open`: whether the table is initially expanded.
+    `open`: whether the table is initially expanded. `words`: whether the cells are texts, which are broken into lines.
     """
 
     caption: str
     columns: tuple[str, ...]
     groups: tuple[tuple[str, tuple[PlainRow, ...]], ...]
     open: bool = False
+    words: bool = False

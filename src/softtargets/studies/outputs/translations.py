@@ -72,7 +72,7 @@ class TranslationsOutput(OutputKind):
             f"The first sentences of the test split, translated by beam search ({BEAM.beam} outputs, length penalty "
             f"{BEAM.length_penalty:g}); networks of seed {first.seed}. BLEU of this study: {first.signature}."
         )
-        return PlainTable(caption, ("Sentence", "Translation"), tuple(groups), open=True)
+        return PlainTable(caption, ("Sentence", "Translation"), tuple(groups), open=True, words=True)
 
 
 def _gather(evidence: Evidence, key: CellKey, name: str) -> Translated | None:

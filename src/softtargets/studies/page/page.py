@@ -2,10 +2,12 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from softtargets.data.tokens import TokenShape, read_shape
 from softtargets.report import frame, numbers
 from softtargets.report.drawing import Drawing
 from softtargets.report.plain import PlainTable
@@ -94,6 +96,7 @@ def render(
         "plot_size": (claims.WIDTH, claims.HEIGHT),
     }
     filters = {
+        "shown_shape": _shown_shape,
         "duration": numbers.duration,
         "level": numbers.level,
         "link": _link,
@@ -140,3 +143,11 @@ def _short(title: str) -> str:
 
 def _named(verdict: Verdict) -> str:
     return verdict.name.replace(" ", "-")
+
+
+def _shown_shape(sizes: Sequence[int]) -> str:
+    """Return the shape of an input in words."""
+    shape = read_shape(sizes)
+    if isinstance(shape, TokenShape):
+        return f"at most {shape.max_length:,} tokens of a vocabulary of {shape.vocabulary:,}"
+    return " × ".join(map(str, shape))
