@@ -115,7 +115,7 @@ def test_logits_are_the_same_as_their_probabilities(audit, simulated, held):
 def numbers(results: AuditResults) -> dict[str, Any]:
     """Return what an audit says, less what its inputs are called."""
     said = results.to_dict()
-    for name in ("name", "labels", "predictions", "command", "row_order"):
+    for name in ("name", "labels", "predictions", "command", "settings", "row_order"):
         del said[name]
     return said
 
@@ -195,7 +195,7 @@ def without_judgement(folder: Path) -> dict[str, Any]:
         del score["auroc"], score["precision"]
     for cut in said["cuts"]:
         del cut["true"]
-    for name in ("reference", "name", "labels", "command"):
+    for name in ("reference", "name", "labels", "command", "settings"):
         del said[name]
     return said
 

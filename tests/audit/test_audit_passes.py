@@ -31,7 +31,7 @@ def said(results: AuditResults) -> dict[str, Any]:
     suspects = results.ranking.suspects
     columns = {"rows": suspects.rows, "suggested": suspects.suggested, "wrong": suspects.wrong, **suspects.scores}
     numbers = results.to_dict()
-    for name in ("name", "labels", "predictions", "command"):
+    for name in ("name", "labels", "predictions", "command", "settings"):
         del numbers[name]
     return numbers | {name: values.tolist() for name, values in columns.items()}
 

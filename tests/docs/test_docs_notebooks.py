@@ -22,7 +22,7 @@ from run_notebooks import executed  # noqa: E402
 def outputs(notebook: nbformat.NotebookNode) -> list[tuple[str, ...]]:
     """The kinds of output of each code cell."""
     return [
-        tuple(kind for output in cell.outputs for kind in output.get("data", {output.get("name", ""): ""}))
+        tuple(sorted(kind for output in cell.outputs for kind in output.get("data", {output.get("name", ""): ""})))
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]

@@ -98,8 +98,8 @@ def test_a_trace_is_a_column_of_the_history_or_the_network_at_each_snapshot(stor
         # the history has validation numbers of evaluated epochs alone
         expected = {row["epoch"]: row[name] for row in history if name in row}
         assert trace_run(resolved, store, name) == expected
-        # a run without unlabelled rows has no pseudo-labels
-        assert (3 in expected) != name.startswith("pseudo_label")
+        # a run without unlabelled rows has no pseudo-labels, and one without votes no scores against them
+        assert (3 in expected) != name.startswith(("pseudo_label", "validation_votes"))
     found = trace_run(resolved, store, "information", CLASSES)
     assert [*found] == [0, 2, 3]
     last = measure_network(resolved, store, ["information"], CLASSES).values["information"]

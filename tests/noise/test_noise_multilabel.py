@@ -35,8 +35,9 @@ def simulate(size: int = 2000, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def test_scores_are_those_of_cleanlab():
-    scores = noise.find_multilabel_issues(LABELS, PROBS).scores
-    assert scores.tolist() == pytest.approx(CLEANLAB, abs=1e-12)
+    found = noise.find_multilabel_issues(LABELS, PROBS)
+    assert isinstance(found, noise.MultilabelIssues)
+    assert found.scores.tolist() == pytest.approx(CLEANLAB, abs=1e-12)
     assert noise.find_multilabel_issues(LABELS, PROBS, alpha=0.5).scores.tolist() == pytest.approx(CLEANLAB_HALF)
 
 

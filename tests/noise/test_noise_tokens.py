@@ -69,6 +69,7 @@ def test_common_issues_are_counted_as_cleanlab_counts_them():
         **{**vars(found), "indices": torch.tensor(chosen), "suggested_labels": suggested},
     )
     common = issues.common(WORDS)
+    assert all(isinstance(one, noise.CommonTokenIssue) for one in common)
     assert [(one.token, one.given, one.suggested, one.count) for one in common] == [("the", 1, 0, 2), ("rose", 0, 2, 1)]
     assert issues.common(WORDS, top=1) == common[:1]
     with pytest.raises(InputError, match="tokens: 4 sentences, as labels; got 3"):

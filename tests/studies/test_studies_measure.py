@@ -33,11 +33,11 @@ from softtargets.train.execute import resolve
 # out, retrieval, for texts, and those of networks that write tokens
 OTHERS = (None, "cross_entropy", "transfer", "retrieval", "tokens", "bleu", "validation bleu", "temperatures")
 OF_NETWORK = {name: one for name, one in MEASURES.items() if one.group not in OTHERS}
-# nor pseudo-labels, which are of runs with unlabelled rows
+# nor pseudo-labels and scores against votes, which are of runs with unlabelled rows and with votes
 OF_EPOCHS = [
     name
     for name, one in TRACES.items()
-    if (one.group is None or one.group not in OTHERS) and not name.startswith("pseudo_label")
+    if (one.group is None or one.group not in OTHERS) and not name.startswith(("pseudo_label", "validation_votes"))
 ]
 STUDY = {
     "schema_version": 1,

@@ -23,7 +23,7 @@ __all__ = [
 # Importing a family registers its measures, and results list them in this order. The other files of this folder follow
 # in alphabetical order.
 _FIRST = ("accuracy", "classes", "transition", "calibration", "fit", "gaps", "stability", "history", "teacher")
-_FIRST += ("votes", "tokens", "collapse", "separation", "probe", "projection", "information")
+_FIRST += ("votes", "cost", "tokens", "collapse", "separation", "probe", "projection", "information")
 
 for _name in dict.fromkeys((*_FIRST, *sorted(module.name for module in iter_modules(__path__)))):
     import_module(f"{__name__}.{_name}")

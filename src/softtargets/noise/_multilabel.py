@@ -161,8 +161,8 @@ def pool_label_scores(scores: ArrayLike, *, alpha: float = 0.8) -> Tensor:
         exponential_moving_average
 
     Example:
-        >>> pool_label_scores(torch.tensor([[0.9, 0.9, 0.3], [0.4, 0.9, 0.6]])).tolist()
-        [0.42..., 0.452...]
+        >>> pool_label_scores(torch.tensor([[0.9, 0.9, 0.3], [0.4, 0.9, 0.6]]))
+        tensor([0.4200, 0.4520])
     """
     check_floating("scores", scores)
     if scores.ndim != 2 or scores.shape[1] < 1:

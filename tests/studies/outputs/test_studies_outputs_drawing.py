@@ -69,8 +69,12 @@ def test_bins_too_coarse_to_narrow_the_axis_keep_it_whole():
 def test_students_of_one_teacher_share_its_colour_and_differ_by_dash(results):
     arms = {
         **results.study.arms,
-        "plain": Arm(label="plain student", objective={}, teachers=(OtherArm(arm="fc", level=0.2),)),
-        "other": Arm(label="other student", objective={}, teachers=(OtherArm(arm="fc", level=0.2),)),
+        "plain": Arm(
+            label="plain student", objective={"name": "distillation"}, teachers=(OtherArm(arm="fc", level=0.2),)
+        ),
+        "other": Arm(
+            label="other student", objective={"name": "distillation"}, teachers=(OtherArm(arm="fc", level=0.2),)
+        ),
     }
     looks = arm_series(results.study.changed(arms=arms))
     assert looks["plain"].colour == looks["other"].colour == looks["fc"].colour != looks["ls"].colour
