@@ -1,6 +1,7 @@
 """Comparisons of a small table, from the file to the recommended specification."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -90,6 +91,12 @@ def test_the_recommended_specification_is_a_run_of_the_verdict(results, folder, 
     trained = train_run(path, runs=folder / "runs")
     assert trained.status == "present"
     assert trained.resolved.run.seeds.order == 0
+
+
+def test_few_repetitions_and_the_network_are_said(results):
+    few = any("repetitions hardly show how much trainings differ" in limit for limit in results.provenance.limits)
+    assert few == (results.provenance.plan.seeds < 4)
+    assert re.fullmatch(r"mlp( hidden=(none|[\d,]+))?", results.data.network)
 
 
 def test_the_files_hold_the_results(results, folder):

@@ -33,6 +33,7 @@ from softtargets.compare.training import Trainings
 from softtargets.compare.verdict import MethodVerdict, judge, temperature_differences
 from softtargets.report.encoding import encodable, printable
 from softtargets.report.folders import read_folder
+from softtargets.runs.listing import in_short
 
 
 def compare_methods(
@@ -135,7 +136,7 @@ def _compare(request: CompareRequest, on_stage: OnStage) -> CompareResults:
             command=request.command,
             plan=plan,
             protocol=protocol_of(inputs, plan),
-            limits=limits_of(inputs, selection),
+            limits=limits_of(inputs, plan, selection),
             seconds=sum(sum(found.times) for found in measured.values()),
             versions=_versions(),
         ),
@@ -231,9 +232,8 @@ def _result(
 
 def _data(inputs: CompareInputs, selection: ChosenSettings) -> ComparedData:
     dataset = inputs.dataset
-    model = dict(inputs.content["model"])
-    named = str(model.pop("name", None) or model.pop("import"))
-    network = ", ".join([named, *(f"{key} = {value}" for key, value in model.items())])
+    model = {key: list(value) if isinstance(value, tuple) else value for key, value in inputs.content["model"].items()}
+    network = in_short({"name": model.pop("import"), **model} if "import" in model else model)
     return ComparedData(
         name=printable(dataset.name),
         rows={split: len(rows) for split, rows in dataset.labelled_splits.items()},

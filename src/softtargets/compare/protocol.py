@@ -6,6 +6,9 @@ from softtargets.compare.selection import ChosenSettings
 from softtargets.metrics import label_uncertainty
 from softtargets.report import numbers
 
+# Fewer repetitions say little about chance between trainings.
+FEW_SEEDS = 4
+
 
 def votes_measured(inputs: CompareInputs) -> str | None:
     """Return what the measures are against if labels are votes, as a clause; None for classes."""
@@ -65,7 +68,7 @@ def protocol_of(inputs: CompareInputs, plan: ComparePlan) -> tuple[str, ...]:
     )
 
 
-def limits_of(inputs: CompareInputs, selection: ChosenSettings) -> tuple[str, ...]:
+def limits_of(inputs: CompareInputs, plan: ComparePlan, selection: ChosenSettings) -> tuple[str, ...]:
     """Return what cannot be concluded."""
     size = len(inputs.dataset.splits["validation"])
     said = [
@@ -73,6 +76,11 @@ def limits_of(inputs: CompareInputs, selection: ChosenSettings) -> tuple[str, ..
         f"choice of hyper-parameters and the temperatures depend on {size:,} validation rows; no interval counts that.",
         "ECE of a finite sample is above 0 even for a calibrated network, for all methods alike.",
     ]
+    if plan.seeds < FEW_SEEDS:
+        said.append(
+            f"{plan.seeds} repetitions hardly show how much trainings differ by chance. Where they do, intervals "
+            f"can be wider than the range of the measure, and decide nothing. Take {FEW_SEEDS} or more."
+        )
     if inputs.noise is not None:
         said.append(
             f"In training and validation, {inputs.noise}. The test labels are those of the data. A temperature that is "
