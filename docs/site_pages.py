@@ -78,8 +78,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def made() -> dict[str, str]:
     """Return the pages that are made, by their place on the site."""
-    pages = {f"reference/{room}.md": _room_page(room) for room in _rooms()}
-    pages |= {f"reference/{room}.md": _lab_page(room, things) for room, things in lab_rooms().items()}
+    rooms = {room: {name: thing for name, thing in public().items() if _room_of(name) == room} for room in _rooms()}
+    pages = {f"reference/{room}.md": _room_page(room, things) for room, things in (rooms | lab_rooms()).items()}
     pages |= {f"results/{folder.name}.md": record_page(folder) for folder in _studies()}
     return pages | {
         uri: (ROOT / path).read_text(encoding="utf-8") for path, uri in _ELSEWHERE.items() if "index" not in uri
@@ -123,22 +123,11 @@ def _plot(low: float, estimate: float, high: float) -> str:
     )
 
 
-def _room_page(room: str) -> str:
-    names = {name: thing for name, thing in public().items() if name.rpartition(".")[0] == room}
-    return _page(
-        room, [f"::: {_path_of(thing)}" for _, thing in sorted(names.items(), key=lambda pair: pair[0].lower())]
-    )
-
-
-def _lab_page(room: str, things: dict[str, Any]) -> str:
-    return _page(
-        room, [f"::: {_path_of(thing)}" for _, thing in sorted(things.items(), key=lambda pair: pair[0].lower())]
-    )
-
-
-def _page(room: str, entries: list[str]) -> str:
-    module = sys.modules[f"softtargets.{room}"]
-    return "\n\n".join([f"# softtargets.{room}", inspect.getdoc(module) or "", *entries]) + "\n"
+def _room_page(room: str, things: dict[str, Any]) -> str:
+    """Return the reference of a package: what it is for, and its public names in alphabetical order."""
+    entries = [f"::: {_path_of(thing)}" for _, thing in sorted(things.items(), key=lambda pair: pair[0].lower())]
+    about = inspect.getdoc(sys.modules[f"softtargets.{room}"]) or ""
+    return "\n\n".join([f"# softtargets.{room}", about, *entries]) + "\n"
 
 
 def _path_of(thing: Any) -> str:
@@ -147,7 +136,11 @@ def _path_of(thing: Any) -> str:
 
 
 def _rooms() -> list[str]:
-    return list(dict.fromkeys([*ROOMS, *(name.rpartition(".")[0] for name in public())]))
+    return list(dict.fromkeys([*ROOMS, *map(_room_of, public())]))
+
+
+def _room_of(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def _studies() -> list[Path]:
