@@ -1,18 +1,15 @@
 """Losses of this package as the `compute_loss_func` of transformers' `Trainer`."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from softtargets import losses
-from softtargets._errors import fail, fail_type, unknown
+from softtargets._errors import fail, fail_type
+from softtargets.integrations._modules import IGNORED, loss_module
 from softtargets.nn import CrossEntropyLoss, Loss
 
 __all__ = ["loss"]
-
-IGNORED = -100
 
 
 def loss(
@@ -76,45 +73,8 @@ def loss(
     """
     if not isinstance(shift, bool):
         raise fail_type("shift", "a bool", type(shift).__name__, "True for causal language models, otherwise False")
-    if isinstance(function, nn.Module):
-        if not isinstance(function, CrossEntropyLoss | Loss):
-            remedy = "wrap its function in softtargets.nn.Loss"
-            raise fail_type("function", "a CrossEntropyLoss or Loss of softtargets.nn", type(function).__name__, remedy)
-        if class_weight is not None or hyper_parameters:
-            remedy = "set them when the module is made"
-            raise fail("function", "a name or a function with these arguments", type(function).__name__, remedy)
-        if function.reduction != "mean":
-            raise fail("function", "a module with reduction='mean'", f"'{function.reduction}'", "set reduction='mean'")
-        return _TrainerLoss(function, shift)
-    found = _named(function) if isinstance(function, str) else function
-    if found is losses.cross_entropy:
-        module = CrossEntropyLoss(class_weight, ignore_index=ignore_index, **_known(hyper_parameters))
-    else:
-        module = Loss(found, class_weight=class_weight, ignore_index=ignore_index, **hyper_parameters)
+    module = loss_module(function, class_weight, ignore_index, hyper_parameters)
     return _TrainerLoss(module, shift)
-
-
-def _named(name: str) -> Callable[..., Tensor]:
-    """Return a loss of (logits, labels) by its name."""
-    known = {}
-    for public in losses.__all__:
-        function = getattr(losses, public)
-        parameters = list(inspect.signature(function).parameters) if inspect.isfunction(function) else []
-        # what is not reduced is no loss, such as cores_sieve, which selects rows
-        if parameters[:2] in (["logits", "targets"], ["logits", "labels"]) and "reduction" in parameters:
-            known[public] = function
-    if name not in known:
-        raise unknown("function", name, known)
-    return known[name]
-
-
-def _known(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return hyper-parameters of CrossEntropyLoss, checked by name."""
-    known = ("label_smoothing", "convention", "prior", "weighting")
-    for name in given:
-        if name not in known:
-            raise unknown("hyper_parameters", name, known)
-    return dict(given)
 
 
 class _TrainerLoss:
