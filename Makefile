@@ -3,6 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # libraries that benchmarks compare with, in a separate environment because they are not dependencies
 PEERS := .venv-peers/bin
+# heavy libraries that integrations adapt to; those that need torchvision have an environment of their own, because its
+# wheel for CUDA does not import beside torch's for CPUs, and breaks libraries that only look whether it is installed
+FRAMEWORKS := .venv-frameworks/bin
+VISION := .venv-vision/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
@@ -13,13 +17,14 @@ TWINS := $(addprefix tests/,losses metrics nn distill noise calibration test_law
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -g -O1
 SANITIZED := $(addprefix tests/,native losses/test_losses_cross_entropy.py losses/test_losses_linear.py noise metrics)
 
-.PHONY: help install native demo test coverage sanitize check format docs docs-serve bench
+.PHONY: help install native demo test test-integrations coverage sanitize check format docs docs-serve bench
 
 help:
 	@echo "make install  create .venv with all dependencies"
 	@echo "make native   compile the C kernels again after their sources changed"
 	@echo "make demo     run the study lukasik2020 on scikit-learn's digits and print the path of its page"
 	@echo "make test     run all tests"
+	@echo "make test-integrations run the integrations with the libraries themselves, in environments of their own (about 2 GB)"
 	@echo "make coverage run all tests and print the lines of the package that they do not reach"
 	@echo "make sanitize run the kernels with checks of memory and undefined behaviour (GCC on Linux)"
 	@echo "make check    run everything that CI runs: format, lint, types, tests"
@@ -48,6 +53,17 @@ test: export MKL_NUM_THREADS = 1
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 	SOFTTARGETS_NATIVE=0 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -q $(TWINS)
+
+test-integrations: export OMP_NUM_THREADS = 1
+test-integrations:
+	test -x $(FRAMEWORKS)/python || $(PYTHON) -m venv .venv-frameworks
+	$(FRAMEWORKS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[lab,transformers,lightning,keras,sentence-transformers,wandb]' pytest accelerate
+	KERAS_BACKEND=torch $(FRAMEWORKS)/python -m pytest -q $(addprefix tests/integrations/test_integrations_,lightning.py keras.py sentence_transformers.py wandb.py)
+	test -x $(VISION)/python || $(PYTHON) -m venv .venv-vision
+	$(VISION)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[lab,vision,ultralytics]' pytest
+	$(VISION)/python -m pytest -q $(addprefix tests/integrations/test_integrations_,timm.py ultralytics.py)
 
 # Both ways of computing are run, so lines of the twins and of the calls of kernels count.
 coverage: export OMP_NUM_THREADS = 1
