@@ -207,7 +207,9 @@ def test_the_library_works_with_torch_alone() -> None:
     assert done.stdout.strip() == "0.25"
 
 
-def test_the_citation_has_the_version_of_the_package() -> None:
+def test_the_citation_and_the_changelog_have_the_version_of_the_package() -> None:
     package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == package
+    sections = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    assert sections[0].split()[1] == package

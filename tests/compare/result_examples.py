@@ -58,7 +58,7 @@ def make(*, better: bool = True, hostile: bool = False, noisy: bool = False, met
             noisy=noisy,
         ),
         methods=tuple(found),
-        skipped=(SkippedMethod("cutmix", "CutMix", "CutMix needs images"),),
+        skipped=(SkippedMethod("cutmix", "CutMix", "it needs images"),),
         advice=CompareAdvice(
             "label_smoothing" if better else BASELINE,
             True,

@@ -51,7 +51,7 @@ def test_data_rule_methods_out():
     assert "cutmix" in chosen_methods(None, IMAGES)[0]
     methods, reasons = chosen_methods(None, TABLE)
     assert "cutmix" not in methods
-    assert reasons == {"cutmix": "CutMix needs images"}
+    assert reasons == {"cutmix": "it needs images"}
     assert set(chosen_methods(None, TOKENS)[1]) == {"mixup", "cutmix"}
 
 
@@ -59,9 +59,11 @@ def test_votes_rule_methods_of_classes_out_and_bring_methods_of_their_own():
     methods, reasons = chosen_methods(None, VOTES)
     assert {"majority", "pseudo_counts", "label_smoothing", "mixup"} < set(methods)
     assert set(reasons) == {"cutmix", "early_learning", "forward"}
-    assert reasons["early_learning"] == "ELR 3 needs one class for each row, and the labels are votes"
+    assert reasons["early_learning"] == "it needs one class for each row, and the labels are votes"
     assert not {"majority", "pseudo_counts"} & {*chosen_methods(None, TABLE)[0], *chosen_methods(None, TABLE)[1]}
-    with pytest.raises(InputError, match="the data allow: pseudo-count needs labels that are votes; got 'pseudo_count"):
+    with pytest.raises(
+        InputError, match="which pseudo-count is not: it needs labels that are votes; got 'pseudo_count"
+    ):
         chosen_methods(("pseudo_counts",), TABLE)
 
 
@@ -74,7 +76,7 @@ def test_methods_that_the_user_named_are_in_the_order_of_the_registry():
     [
         (("mixp",), "did you mean 'mixup'"),
         (("mixup", "mixup"), "'mixup' twice"),
-        (("cutmix",), "CutMix needs images"),
+        (("cutmix",), "CutMix is not: it needs images"),
         (("cross_entropy",), "at least one method beside the baseline"),
         ((), "at least one method beside the baseline"),
     ],
@@ -89,7 +91,7 @@ def test_forward_correction_needs_noise():
     assert forward.refused(TABLE) is None
     noisy, clean = DataFacts(False, False, ""), DataFacts(False, False, "the rate is 0 %")
     assert forward.refused(noisy) is None
-    assert forward.refused(clean) == "forward correction needs label noise: the rate is 0 %"
+    assert forward.refused(clean) == "it needs label noise: the rate is 0 %"
 
 
 def test_a_name_is_registered_once():

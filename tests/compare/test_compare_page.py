@@ -27,7 +27,7 @@ def test_the_page_begins_with_the_recommendation_and_says_what_a_reader_must_kno
         "82.53 +1.30 (+0.90 to +1.70)",
         "recommended",
         "1.50 to 2.25",
-        "CutMix needs images.",
+        "CutMix It needs images.",
         "Label smoothing 0.1 other",
         "chosen",
         "The protocol.",
@@ -68,7 +68,7 @@ def test_files_hold_the_specification_and_all_numbers(built):
     assert built["recommended.toml"].decode() == make().specification
     kept = json.loads(built["compare.json"])
     assert [method["values"] for method in kept["methods"]] == [dict(method.values) for method in make().methods]
-    assert kept["skipped"] == [{"name": "cutmix", "label": "CutMix", "reason": "CutMix needs images"}]
+    assert kept["skipped"] == [{"name": "cutmix", "label": "CutMix", "reason": "it needs images"}]
 
 
 def test_names_of_the_user_are_text_and_never_markup():

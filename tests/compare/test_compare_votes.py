@@ -83,5 +83,7 @@ def test_the_command_repeats_the_comparison():
 
 
 def test_votes_of_annotators_and_methods_that_need_classes(folder):
-    with pytest.raises(InputError, match=r"^methods: .*ELR 3 needs one class for each row, and the labels are votes"):
+    with pytest.raises(
+        InputError, match=r"^methods: .*ELR is not: it needs one class for each row, and the labels are votes"
+    ):
         compare_methods(folder / "table.csv", options=options(folder, methods=("early_learning",), votes="v"))

@@ -94,18 +94,18 @@ class ComparedMethod:
 
     @classmethod
     def refused(cls, facts: DataFacts) -> str | None:
-        """Return why the method cannot be used on some data, as a sentence; None if it can."""
+        """Return why the method cannot be used on some data, as a clause about "it"; None if it can."""
         if facts.votes:
             return _needs_classes(cls.candidates()[0])
-        return f"{cls.label} needs labels that are votes" if cls.of_votes else None
+        return "it needs labels that are votes" if cls.of_votes else None
 
 
 def _needs_classes(candidate: MethodCandidate) -> str | None:
-    """Return why a method cannot be trained on votes, as a sentence; None if it can."""
+    """Return why a method cannot be trained on votes, as a clause about "it"; None if it can."""
     name = str(candidate.objective["name"])
     if OBJECTIVES[name].parse(candidate.objective).takes_votes:
         return None
-    return f"{candidate.label} needs one class for each row, and the labels are votes"
+    return "it needs one class for each row, and the labels are votes"
 
 
 METHODS: dict[str, type[ComparedMethod]] = {}
@@ -163,7 +163,8 @@ def chosen_methods(names: Sequence[str] | None, facts: DataFacts) -> tuple[tuple
             raise fail("methods", "each method once", f"'{name}' twice", "remove one of the two")
         reason = METHODS[name].refused(facts)
         if reason is not None:
-            raise fail("methods", f"methods that the data allow: {reason}", f"'{name}'", "remove it")
+            required = f"methods that the data allow, which {METHODS[name].label} is not: {reason}"
+            raise fail("methods", required, f"'{name}'", "remove it")
     usable = [name for name in METHODS if name in names and name != BASELINE]
     if not usable:
         others = ", ".join(name for name in METHODS if name != BASELINE)

@@ -17,7 +17,7 @@ class MixupOfPairs(ComparedMethod):
     @classmethod
     def refused(cls, facts: DataFacts) -> str | None:
         if facts.tokens:
-            return "mixup needs inputs that are numbers, and these are rows of tokens"
+            return "it needs inputs that are numbers, and these are rows of tokens"
         return super().refused(facts)
 
 
@@ -35,4 +35,4 @@ class CutMixOfPairs(ComparedMethod):
 
     @classmethod
     def refused(cls, facts: DataFacts) -> str | None:
-        return super().refused(facts) if facts.images else "CutMix needs images"
+        return super().refused(facts) if facts.images else "it needs images"

@@ -61,6 +61,4 @@ class ForwardOfEstimate(ComparedMethod):
 
     @classmethod
     def refused(cls, facts: DataFacts) -> str | None:
-        return super().refused(facts) or (
-            f"forward correction needs label noise: {facts.noise}" if facts.noise else None
-        )
+        return super().refused(facts) or (f"it needs label noise: {facts.noise}" if facts.noise else None)
