@@ -32,6 +32,9 @@ def show_ensemble(results: "EnsembleResults") -> list[str]:
                     f"{label}, {results.variants()[0].name} minus {one.against}: "
                     f"{text_of(one.value, unit, signed=True)} ({ends}), {one.verdict}"
                 )
+        tests = sum(one.p is not None for one in results.evaluation.differences)
+        if tests > 1:
+            lines.append(f"(intervals are of one difference; verdicts have Holm's correction over {tests} differences)")
     if results.diversity is not None:
         found = results.diversity
         shown = {"disagreement": f"{100 * found.disagreement:.2f} %", "kappa": _number(found.kappa)}

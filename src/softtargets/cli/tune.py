@@ -76,7 +76,10 @@ def tune(
         write(dumps(found.to_dict(), indent=2).splitlines())
         return
     write([found.sentence, "", *_table(found)])
-    write(["", *found.toml.splitlines()] if output is None else f"recommended specification: {output}")
+    if output is not None:
+        write(f"recommended specification: {output}")
+    elif found.changes:
+        write("repeat with --output FILE to write the recommended specification; nothing is trained again")
 
 
 def _table(found: "TuneResults") -> list[str]:
