@@ -1,4 +1,4 @@
-"""Temperature scaling as a scikit-learn classifier that wraps another one.
+"""Temperature scaling as a scikit-learn classifier that wraps another one, and reliability diagrams as a display.
 
 Example:
     >>> from sklearn.datasets import load_iris
@@ -21,6 +21,7 @@ from torch import Tensor
 from softtargets._errors import fail, fail_type
 from softtargets.calibration import TemperatureScaling
 from softtargets.integrations._late import late_classes
+from softtargets.integrations._reliability_display import ReliabilityDisplay
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 else:
     _Estimator = object  # see the end of the file
 
-__all__ = ["TemperatureScaledClassifier"]
+__all__ = ["ReliabilityDisplay", "TemperatureScaledClassifier"]
 
 _METHODS = ("decision_function", "predict_proba")
 # Probabilities are at least this, as in scikit-learn. Forests return 0, which no temperature can change.
@@ -204,4 +205,4 @@ if not TYPE_CHECKING:  # a type checker sees the class above
 
         return ClassifierMixin, MetaEstimatorMixin, BaseEstimator
 
-    __getattr__ = late_classes(globals(), __all__, _bases)
+    __getattr__ = late_classes(globals(), ["TemperatureScaledClassifier"], _bases)
