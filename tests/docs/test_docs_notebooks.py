@@ -20,9 +20,9 @@ from run_notebooks import executed  # noqa: E402
 
 
 def outputs(notebook: nbformat.NotebookNode) -> list[tuple[str, ...]]:
-    """The kinds of output of each code cell."""
+    """The kinds of output of each code cell. A slow machine may send what a cell prints in several pieces."""
     return [
-        tuple(sorted(kind for output in cell.outputs for kind in output.get("data", {output.get("name", ""): ""})))
+        tuple(sorted({kind for output in cell.outputs for kind in output.get("data", {output.get("name", ""): ""})}))
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]
