@@ -24,7 +24,7 @@ help:
 	@echo "make native   compile the C kernels again after their sources changed"
 	@echo "make demo     run the study lukasik2020 on scikit-learn's digits and print the path of its page"
 	@echo "make test     run all tests"
-	@echo "make test-integrations run the integrations with the libraries themselves, in environments of their own (about 2 GB)"
+	@echo "make test-integrations run the integrations with the libraries themselves, in environments of their own (about 2 GB each)"
 	@echo "make coverage run all tests and print the lines of the package that they do not reach"
 	@echo "make sanitize run the kernels with checks of memory and undefined behaviour (GCC on Linux)"
 	@echo "make check    run everything that CI runs: format, lint, types, tests"
@@ -63,7 +63,9 @@ test-integrations:
 	test -x $(VISION)/python || $(PYTHON) -m venv .venv-vision
 	$(VISION)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e '.[lab,vision,ultralytics]' pytest
-	$(VISION)/python -m pytest -q $(addprefix tests/integrations/test_integrations_,timm.py ultralytics.py)
+	# over opencv-python, which needs libGL: the same without windows
+	$(VISION)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps opencv-python-headless
+	$(VISION)/python -m pytest -q $(addprefix tests/,integrations/test_integrations_timm.py integrations/test_integrations_ultralytics.py models/test_models_timm.py)
 
 # Both ways of computing are run, so lines of the twins and of the calls of kernels count.
 coverage: export OMP_NUM_THREADS = 1

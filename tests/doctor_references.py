@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision_operators import define_operators
 
 K, LABELS = 4, (0, 3, 2, 0, 3, 2)
 PLACE = Path(__file__).parent / "doctor" / "references.json"
@@ -102,10 +103,7 @@ def of_keras() -> list[dict[str, Any]]:
 
 
 def of_timm() -> list[dict[str, Any]]:
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    define_operators()
     timm: Any = importlib.import_module("timm")
     mixup_target = importlib.import_module("timm.data.mixup").mixup_target
     made = importlib.import_module("timm.loss")

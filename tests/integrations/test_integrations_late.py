@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from softtargets import integrations
-from softtargets.integrations import sklearn, torchmetrics
+from softtargets.integrations import sklearn, timm, torchmetrics, ultralytics
 from softtargets.integrations._late import late_classes
 
 MODULES = [sklearn, torchmetrics]
@@ -21,8 +21,10 @@ import torch
 before = set(sys.modules)
 from softtargets import integrations
 
-integrations.sklearn, integrations.torchmetrics, integrations.transformers
-assert not {"sklearn", "torchmetrics", "transformers"} & (sys.modules.keys() - before)
+for name in integrations.__all__:
+    getattr(integrations, name)
+integrations.timm.loss("focal_loss", gamma=2.0)
+assert not set(integrations.__all__) & (sys.modules.keys() - before)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
 
@@ -44,8 +46,8 @@ def test_an_unknown_name_is_an_attribute_error(module) -> None:
 
 
 def test_the_rooms_say_what_they_hold() -> None:
-    assert integrations.__all__ == ["sklearn", "torchmetrics", "transformers"]
-    assert {"sklearn", "torchmetrics", "transformers"} <= set(dir(integrations))
+    assert integrations.__all__ == ["sklearn", "timm", "torchmetrics", "transformers", "ultralytics"]
+    assert set(integrations.__all__) <= set(dir(integrations))
 
 
 def test_ours_comes_before_the_bases() -> None:
@@ -72,3 +74,12 @@ def test_a_missing_library_is_named(monkeypatch) -> None:
         monkeypatch.delitem(vars(torchmetrics), name, raising=False)
     with pytest.raises(ModuleNotFoundError, match="torchmetrics"):
         torchmetrics.ECEMetric  # noqa: B018
+    for name, make in (
+        ("timm", lambda: timm.distillation_task("kd_loss")),
+        ("ultralytics", lambda: ultralytics.classification_trainer("focal_loss", gamma=2.0)),
+    ):
+        for imported in [key for key in sys.modules if key.partition(".")[0] == name]:
+            monkeypatch.delitem(sys.modules, imported)
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(ModuleNotFoundError, match=name):
+            make()

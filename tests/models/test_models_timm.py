@@ -2,7 +2,6 @@
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,24 +9,19 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchvision_operators import define_operators
 
 from softtargets._errors import InputError
 from softtargets.models import MODELS, ModelSpec
 from softtargets.models import timm as timm_models
 from softtargets.models.adapter import AdaptedNetwork
 
-OPERATORS = ("nms", "qnms")
-
 
 @pytest.fixture(scope="module")
-def timm() -> Iterator[Any]:
+def timm() -> Any:
     """Import timm; define the operators that torchvision for CUDA expects, if they are missing."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in OPERATORS:
-        if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    yield pytest.importorskip("timm", reason="timm is not installed: pip install 'softtargets[vision]'")
-    del library  # the operators exist as long as it does
+    define_operators()
+    return pytest.importorskip("timm", reason="timm is not installed: pip install 'softtargets[vision]'")
 
 
 def spec(**settings: Any) -> ModelSpec:

@@ -1,8 +1,8 @@
-"""Metrics and calibration as `torchmetrics.Metric` and scikit-learn estimators, and losses for transformers' `Trainer`.
+"""Metrics and calibration as `torchmetrics.Metric` and scikit-learn estimators, and losses for the trainers of others.
 
-Each module is named after its library, and imports it when one of its classes is first used.
+Each module is named after its library, and imports it when something that needs it is first used.
 """
 
-from softtargets.integrations import sklearn, torchmetrics, transformers
+from softtargets.integrations import sklearn, timm, torchmetrics, transformers, ultralytics
 
-__all__ = ["sklearn", "torchmetrics", "transformers"]
+__all__ = ["sklearn", "timm", "torchmetrics", "transformers", "ultralytics"]
