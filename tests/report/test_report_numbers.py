@@ -52,3 +52,8 @@ def test_a_difference_and_a_value_carry_their_units(unit, difference, value):
 def test_what_the_lab_measures_analyses_and_traces_has_its_own_unit():
     units = {name: labels.measure(name).unit for name in ("epochs.validation98", "information", "nc4", "objective")}
     assert units == {"epochs.validation98": "epochs", "information": "nats", "nc4": "percent", "objective": "nats"}
+
+
+def test_names_are_listed_as_in_a_sentence() -> None:
+    cases = {(): "", ("a",): "a", ("a", "b"): "a and b", ("a", "b", "c"): "a, b and c"}
+    assert {names: numbers.listed(names) for names in cases} == cases

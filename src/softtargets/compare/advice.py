@@ -198,5 +198,5 @@ def _listed(labels: Sequence[str], *, verb: bool = True) -> str:
     shown = list(labels[:_MOST_NAMED])
     if len(labels) > _MOST_NAMED:
         shown.append(f"{len(labels) - _MOST_NAMED} others")
-    text = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    text = numbers.listed(shown)
     return f"{text} {'is' if len(labels) == 1 else 'are'}" if verb else text

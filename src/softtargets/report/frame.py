@@ -47,6 +47,7 @@ def render(folder: Path, context: Mapping[str, Any], *, charts: bool, filters: M
             "code_spans": code_spans,
             "count": numbers.count,
             "inline_json": inline_json,
+            "listed": numbers.listed,
             "number": numbers.number,
             "rate": numbers.rate,
         }

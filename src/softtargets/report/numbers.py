@@ -1,6 +1,7 @@
 """Numbers as text, in the unit of their measure and with as many digits as papers print."""
 
 import math
+from collections.abc import Iterable
 
 NOTHING = "—"
 _MINUS = "−"
@@ -110,3 +111,9 @@ def duration(seconds: float) -> str:
 def count(n: int, noun: str) -> str:
     """Return ``1 run`` or ``2 runs``."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``; empty text for no names."""
+    *most, last = [*names] or [""]
+    return " and ".join(filter(None, [", ".join(most), last]))

@@ -109,8 +109,8 @@ def _cases(study: Study, group: AnswerGroup, found: dict[str, Verdict]) -> tuple
     by_level, by_noise = (len(set(each)) > 1 for each in (levels, noises))
     cases = []
     for verdict, own_levels, own_noises in zip(known, levels, noises, strict=True):
-        listed = " and ".join(map(numbers.level, own_levels)) if by_level else ""
-        on = "on " + " and ".join(axis_phrase(study, "noise", noise) for noise in own_noises) if by_noise else ""
+        listed = numbers.listed(map(numbers.level, own_levels)) if by_level else ""
+        on = "on " + numbers.listed(axis_phrase(study, "noise", noise) for noise in own_noises) if by_noise else ""
         full, short = (f"at {study.level_name} {listed}", f"at {listed}") if by_level else ("", "")
         name, brief = (", ".join(filter(None, (level, on))) for level in (full, short))
         text = word(verdict)
@@ -144,8 +144,7 @@ def _lead(cases: list[Case]) -> str:
 
 def _joined(cases: list[Case]) -> str:
     """Return ``at T 1, at 2 and at 4``."""
-    names = [cases[0].name, *(case.short for case in cases[1:])]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return numbers.listed([cases[0].name, *(case.short for case in cases[1:])])
 
 
 def _counted(cases: list[Case]) -> str:
@@ -214,13 +213,13 @@ def _undecided(groups: dict[str, tuple[Case, ...]]) -> str:
             told.append((f"“{label}”" if label.endswith("?") else label) + f" ({listed})" * bool(listed))
     if not asked:
         return "; ".join(told)
-    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+    return numbers.listed(told)
 
 
 def _reach(scale: str, data: Sequence[DataSummary]) -> Iterable[str]:
     sizes = [f"{one.name} ({one.sizes.get('train', 0):,} training examples)" for one in data]
     if sizes:
-        yield f"Data: {' and '.join(sizes)}, {scale} scale. Results can differ for other data and networks."
+        yield f"Data: {numbers.listed(sizes)}, {scale} scale. Results can differ for other data and networks."
 
 
 def _compared(study: Study, claim: Claim) -> str:
