@@ -217,6 +217,18 @@ def test_one_output_alone_has_a_page(results):
     assert b"Table 4" in built["index.html"]
 
 
+def test_the_contents_tell_sections_apart_that_begin_alike(results) -> None:
+    study = results.study
+    outputs = dict(study.outputs)
+    for name, whom in (("table3", "students"), ("table4", "teachers")):
+        outputs[name] = outputs[name].model_copy(update={"title": f"Table 9: {whom}"})
+    renamed = replace(results, study=study.model_copy(update={"outputs": outputs}), outputs=("table3", "table4"))
+    html = files.build(renamed)["index.html"].decode()
+    contents = html[html.index("<nav") : html.index("</nav>")]
+    assert "Table 9: students</a>" in contents
+    assert "Table 9: teachers</a>" in contents
+
+
 def test_an_output_name_cannot_leave_the_folder():
     assert page.stem("figure2") == "figure2"
     assert "/" not in page.stem("../../figure2")

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,12 @@ def render(
         "provenance": provenance.trace(results),
         "plot_size": (claims.WIDTH, claims.HEIGHT),
     }
+    heads = Counter(_head(section.output.title) for section in sections)
+
+    def short(title: str) -> str:
+        """Return ``Table 4`` for ``Table 4: description``, unless another section of the page begins with it."""
+        return title if heads[_head(title)] > 1 else _head(title)
+
     filters = {
         "shown_shape": _shown_shape,
         "duration": numbers.duration,
@@ -102,7 +109,7 @@ def render(
         "link": _link,
         "measure": labels.measure,
         "named": _named,
-        "short": _short,
+        "short": short,
     }
     return frame.render(Path(__file__).parent, context, charts=bool(drawings), filters=filters)
 
@@ -136,8 +143,7 @@ def _link(url: str) -> str:
     return url if url.startswith(("https://", "http://")) else ""
 
 
-def _short(title: str) -> str:
-    """Return ``Table 4`` for ``Table 4: description``."""
+def _head(title: str) -> str:
     return title.partition(":")[0]
 
 
