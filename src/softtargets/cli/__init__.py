@@ -6,12 +6,15 @@ Torch is imported only when a command needs it, so that ``--help`` answers at on
 import signal
 import sys
 import threading
+import warnings
 from types import FrameType
 from typing import Any
 
 
 def main() -> None:
     """Run the command line. An error caused by the input is printed as one paragraph."""
+    # loky replaces a worker whose memory has grown, for example by a second data set; no run is lost
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
     try:
         code: int | str = run_safely(sys.argv[1:])
     except ModuleNotFoundError as error:
