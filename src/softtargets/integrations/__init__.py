@@ -1,8 +1,8 @@
-"""Metrics and calibration as `torchmetrics.Metric` and scikit-learn estimators, and losses for transformers' `Trainer`.
+"""Losses, metrics, calibration and distillation for other libraries.
 
 Each module is named after its library, and imports it when one of its classes is first used.
 """
 
-from softtargets.integrations import sklearn, torchmetrics, transformers
+from softtargets.integrations import keras, lightning, sentence_transformers, sklearn, torchmetrics, transformers
 
-__all__ = ["sklearn", "torchmetrics", "transformers"]
+__all__ = ["keras", "lightning", "sentence_transformers", "sklearn", "torchmetrics", "transformers"]
