@@ -15,7 +15,8 @@ from softtargets import losses, noise
 from softtargets import nn as our_nn
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-keras: Any = pytest.importorskip("keras")
+pytest.importorskip("keras")
+import keras  # pyright: ignore[reportMissingImports]
 
 from softtargets.integrations.keras import KerasLoss
 

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from softtargets import losses
 from softtargets import nn as our_nn
 
-sentence_transformers: Any = pytest.importorskip("sentence_transformers")
-transformers: Any = pytest.importorskip("transformers")
+pytest.importorskip("sentence_transformers")
+import sentence_transformers  # pyright: ignore[reportMissingImports]
+import transformers
 from datasets import Dataset
 from sentence_transformers import cross_encoder  # pyright: ignore[reportMissingImports]
 from sentence_transformers.base.model_card import generate_model_card  # pyright: ignore[reportMissingImports]
-from sentence_transformers.sentence_transformer import losses as bi_encoder_losses  # pyright: ignore[reportMissingImports]
+from sentence_transformers.sentence_transformer import losses as theirs  # pyright: ignore[reportMissingImports]
 from sentence_transformers.sentence_transformer import modules  # pyright: ignore[reportMissingImports]
 
 from softtargets.integrations.sentence_transformers import CrossEncoderLoss
@@ -23,7 +24,7 @@ from softtargets.integrations.sentence_transformers import CrossEncoderLoss
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 K = 3
-WORDS = "the a man woman dog cat sits runs eats sleeps red blue".split()
+WORDS = ["the", "a", "man", "woman", "dog", "cat", "sits", "runs", "eats", "sleeps", "red", "blue"]
 FIRST = ["the man sits", "a dog runs", "the cat eats", "a woman sleeps", "the red dog", "a blue cat"]
 SECOND = ["a man runs", "the dog sleeps", "a cat sits", "the woman eats", "a blue dog", "the red cat"]
 LABELS = torch.tensor([0, 1, 2, 2, 1, 0])
@@ -38,18 +39,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]), encoding="utf-8")
     transformers.BertTokenizer(str(vocabulary)).save_pretrained(made)
     torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=5 + len(WORDS),
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=8,
-        max_position_embeddings=16,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        num_labels=K,
-    )
-    model = transformers.BertForSequenceClassification(config)
+    settings: dict[str, Any] = {
+        "vocab_size": 5 + len(WORDS),
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 8,
+        "max_position_embeddings": 16,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "num_labels": K,
+    }
+    model = transformers.BertForSequenceClassification(transformers.BertConfig(**settings))
     with torch.no_grad():
         for parameter in model.parameters():  # far from the uniform distribution of the usual initial weights
             parameter.add_(torch.randn(parameter.shape).mul(0.3))
@@ -70,7 +71,8 @@ def test_the_value_is_that_of_the_function(folder: Path) -> None:
     model = encoder(folder)
     logits, pairs = logits_of(model), [FIRST, SECOND]
     weight = torch.tensor([1.0, 2.0, 0.5])
-    for name, given in (("focal_loss", {"gamma": 2.0}), ("generalized_cross_entropy", {}), ("mean_absolute_error", {})):
+    gamma: dict[str, Any] = {"gamma": 2.0}
+    for name, given in (("focal_loss", gamma), ("generalized_cross_entropy", {}), ("mean_absolute_error", {})):
         found = CrossEncoderLoss(model, name, **given)(pairs, LABELS)
         torch.testing.assert_close(found, getattr(losses, name)(logits, LABELS, **given).mean())
     labels = LABELS.masked_fill(LABELS == 2, -100)
@@ -86,9 +88,9 @@ def test_the_value_is_that_of_the_function(folder: Path) -> None:
 @pytest.mark.parametrize("labels", [LABELS, LABELS[:, None], SOFT], ids=["classes", "column", "probabilities"])
 def test_cross_entropy_is_that_of_sentence_transformers(folder: Path, smoothing: float, labels: Tensor) -> None:
     model = encoder(folder)
-    theirs = cross_encoder.losses.CrossEntropyLoss(model, label_smoothing=smoothing)([FIRST, SECOND], labels)
+    expected = cross_encoder.losses.CrossEntropyLoss(model, label_smoothing=smoothing)([FIRST, SECOND], labels)
     ours = CrossEncoderLoss(model, "cross_entropy", label_smoothing=smoothing)
-    torch.testing.assert_close(ours([FIRST, SECOND], labels), theirs)
+    torch.testing.assert_close(ours([FIRST, SECOND], labels), expected)
     assert isinstance(ours, cross_encoder.losses.CrossEntropyLoss)
 
 
@@ -134,8 +136,8 @@ def test_a_trainer_trains_with_it(folder: Path, tmp_path: Path) -> None:
     assert "CrossEncoderLoss" in generate_model_card(focal)
     assert "Loss(focal_loss, gamma=2.0" in generate_model_card(focal)
     ours, _ = trained(folder, tmp_path, lambda model: CrossEncoderLoss(model, "cross_entropy"))
-    theirs, _ = trained(folder, tmp_path, cross_encoder.losses.CrossEntropyLoss)
-    torch.testing.assert_close(logits_of(ours), logits_of(theirs), rtol=0, atol=1e-5)
+    other, _ = trained(folder, tmp_path, cross_encoder.losses.CrossEntropyLoss)
+    torch.testing.assert_close(logits_of(ours), logits_of(other), rtol=0, atol=1e-5)
 
 
 def test_the_softmax_loss_of_a_bi_encoder_takes_a_module(folder: Path, tmp_path: Path) -> None:
@@ -144,9 +146,11 @@ def test_the_softmax_loss_of_a_bi_encoder_takes_a_module(folder: Path, tmp_path:
     seen: list[tuple[Tensor, Tensor]] = []
     module = our_nn.Loss(losses.focal_loss, gamma=2.0)
     module.register_forward_pre_hook(lambda _, given: seen.append((given[0].detach(), given[1])))
-    loss = bi_encoder_losses.SoftmaxLoss(model, 8, K, loss_fct=module)
+    loss = theirs.SoftmaxLoss(model, 8, K, loss_fct=module)
     args = arguments(sentence_transformers.SentenceTransformerTrainingArguments, tmp_path)
-    logged = fit(sentence_transformers.SentenceTransformerTrainer(model=model, args=args, train_dataset=data(), loss=loss))
+    logged = fit(
+        sentence_transformers.SentenceTransformerTrainer(model=model, args=args, train_dataset=data(), loss=loss)
+    )
     logits, labels = seen[0]
     assert logged[0] == pytest.approx(float(losses.focal_loss(logits, labels, gamma=2.0).mean()), abs=1e-4)
     assert logged[-1] < logged[0]
@@ -166,6 +170,8 @@ def test_bad_settings_are_named(folder: Path, given: dict[str, Any], message: st
 
 
 def test_a_model_with_one_label_is_named(folder: Path) -> None:
-    model = cross_encoder.CrossEncoder(str(folder), num_labels=1, device="cpu", model_kwargs={"ignore_mismatched_sizes": True})
+    model = cross_encoder.CrossEncoder(
+        str(folder), num_labels=1, device="cpu", model_kwargs={"ignore_mismatched_sizes": True}
+    )
     with pytest.raises(ValueError, match=r"^model: a CrossEncoder with at least 2 labels; got 1"):
         CrossEncoderLoss(model, "cross_entropy")

@@ -60,8 +60,8 @@ class KerasLoss(_Loss):
         "cross_entropy" with label_smoothing=r gives keras.losses.CategoricalCrossentropy(label_smoothing=r).
 
     Notes:
-        A saved model stores the name of the loss and its hyper-parameters: numbers, texts and tensors. Import this class
-        before ``keras.saving.load_model``, which then finds it.
+        A saved model stores the name of the loss and its hyper-parameters: numbers, texts and tensors. Import this
+        class before ``keras.saving.load_model``, which then finds it.
 
     Limitations:
         Losses are saved by name only. A model with your own function is loaded with ``compile=False``.
@@ -138,7 +138,9 @@ class KerasLoss(_Loss):
         for name, value in self.hyper_parameters.items():
             if not isinstance(value, int | float | str | bool | Tensor | None):
                 remedy = "pass a tensor, such as transition.to_dense()"
-                raise fail(name, "a number, text or tensor, so that the model can be saved", type(value).__name__, remedy)
+                raise fail(
+                    name, "a number, text or tensor, so that the model can be saved", type(value).__name__, remedy
+                )
         own = {"class_weight": self.class_weight, "ignore_index": self._module.ignore_index}
         return {
             **super().get_config(),

@@ -52,9 +52,9 @@ class SoftTargetsMixin(_LightningModule):
     Args:
         num_classes: K.
         loss: name of a loss of :mod:`softtargets.losses`, such as "focal_loss"; the function itself; your own function
-            of (logits, labels) that returns one loss per example; or a module of (logits, labels) that returns the mean,
-            such as :class:`softtargets.nn.VolMinNet`. It becomes the submodule `loss`: `self.parameters()` includes its
-            parameters, and checkpoints its state.
+            of (logits, labels) that returns one loss per example; or a module of (logits, labels) that returns the
+            mean, such as :class:`softtargets.nn.VolMinNet`. It becomes the submodule `loss`, whose parameters are among
+            `self.parameters()` and whose state is in checkpoints.
         class_weight: (K,) float, >= 0, one weight per class.
         ignore_index: label to leave out. A module given as `loss` has its own.
         hyper_parameters: of the function, by name; for cross entropy those of CrossEntropyLoss, such as
@@ -71,7 +71,8 @@ class SoftTargetsMixin(_LightningModule):
 
     Notes:
         A batch is (inputs, labels) or (inputs, labels, ids). For batches of another form override `read_batch`, for
-        other targets `training_loss`. The classes are in dimension 1 of the logits, or in the `class_dim` of the module.
+        other targets `training_loss`. The classes are in dimension 1 of the logits, or in the `class_dim` of the
+        module.
 
         Accuracy, NLL and ECE are :mod:`softtargets.integrations.torchmetrics`: exact sums over all examples, whatever
         the sizes of batches and the number of processes. `val_loss` is the mean over batches, weighted by their numbers
@@ -81,6 +82,8 @@ class SoftTargetsMixin(_LightningModule):
         Labels of validation are integers, one per example. With several loaders of validation data, write your own
         `validation_step`: Lightning requires another signature.
     """
+
+    loss: nn.Module
 
     def __init__(
         self,
@@ -96,12 +99,16 @@ class SoftTargetsMixin(_LightningModule):
         from softtargets.integrations.torchmetrics import AccuracyMetric, ECEMetric, NLLMetric
 
         super().__init__()
-        of_others = isinstance(loss, nn.Module) and not isinstance(loss, CrossEntropyLoss | Loss)
-        if of_others and class_weight is None and not hyper_parameters:
+        given = class_weight is not None or hyper_parameters
+        if isinstance(loss, nn.Module) and not isinstance(loss, CrossEntropyLoss | Loss) and not given:
             self.loss = loss
         else:
             self.loss = loss_module(loss, class_weight, ignore_index, hyper_parameters)
-        metrics = {"accuracy": AccuracyMetric(num_classes), "nll": NLLMetric(num_classes), "ece": ECEMetric(num_classes)}
+        metrics = {
+            "accuracy": AccuracyMetric(num_classes),
+            "nll": NLLMetric(num_classes),
+            "ece": ECEMetric(num_classes),
+        }
         self.val_metrics = MetricCollection(metrics, prefix="val_")
         self.test_metrics = self.val_metrics.clone(prefix="test_")
 
@@ -193,10 +200,9 @@ class ObserverCallback(_Callback):
         end of an epoch, a resumed `Trainer` goes on with the next epoch: the callback then ends the last one first.
 
     Limitations:
-        One per `Trainer`. With several processes save checkpoints at the end of an epoch, not within it: before that
-        each process knows its own observations, and the checkpoint has those of the first. TrainingDynamics does not
-        combine processes. After an epoch that is resumed in its middle, Lightning repeats batches unless the loader
-        can be resumed.
+        One per `Trainer`. To resume in the middle of an epoch, Lightning needs a loader with a state; otherwise it
+        repeats batches. With several processes save checkpoints at the end of an epoch: within it each process has
+        observations of its own, and the checkpoint has those of the first. TrainingDynamics does not combine processes.
     """
 
     def __init__(self, **observers: Any) -> None:
