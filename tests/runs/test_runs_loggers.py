@@ -121,6 +121,25 @@ def test_a_resumed_run_goes_on_in_the_same_place(name, tmp_path, monkeypatch) ->
     assert [step for step, _ in _read(name, store, resolved.identity)["objective"]] == [4, 8, 12]
 
 
+@_needs("wandb")
+@pytest.mark.parametrize(
+    ("asked", "credentials", "mode"),
+    [(None, True, "online"), (None, False, "offline"), ("online", False, "offline"), ("disabled", True, "disabled")],
+)
+def test_wandb_is_online_only_with_credentials(asked, credentials, mode, tmp_path, monkeypatch) -> None:
+    wandb: Any = importlib.import_module("wandb")
+    _away_from_servers(monkeypatch)
+    if asked is not None:
+        monkeypatch.setenv("WANDB_MODE", asked)
+    begun: dict[str, Any] = {}
+    monkeypatch.setattr(wandb, "login", lambda **given: credentials and given == {"prompt": False, "verify": False})
+    monkeypatch.setattr(wandb, "init", lambda **given: begun.update(given))
+    specification = {"model": {"name": "mlp"}, "objective": {"name": "cross_entropy"}}
+    Loggers(("wandb",), tmp_path, "a" * 64, specification, 4)
+    assert (begun["mode"], begun["id"], begun["resume"]) == (mode, "a" * 64, "allow")
+    assert begun["name"] == "mlp cross_entropy aaaaaaaa"
+
+
 class Broken(Logger):
     """Fails at its second call."""
 
