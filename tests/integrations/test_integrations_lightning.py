@@ -155,7 +155,7 @@ def test_running_targets_and_dynamics_observe_every_example(tmp_path: Path) -> N
     frozen = Net(ignore_index=1)
     frozen.configure_optimizers = lambda: torch.optim.SGD(frozen.parameters(), lr=0.0)
     callback = ObserverCallback(running=running, dynamics=dynamics)
-    trainer(tmp_path, 3, callback).fit(frozen, loader(INPUTS, LABELS, IDS))
+    trainer(tmp_path, 3, callback).fit(frozen, loader(INPUTS, LABELS.to(torch.uint8), IDS))
     with torch.no_grad():
         logits = frozen(INPUTS)
     torch.testing.assert_close(running.values, (1 - 0.5**3) * logits.softmax(1))

@@ -141,7 +141,8 @@ class SoftTargetsMixin(_LightningModule):
         logits = self(inputs)
         loss = self.training_loss(logits, labels, ids)
         self.log("train_loss", loss.detach(), batch_size=len(labels))
-        labels = labels.masked_fill(labels == self._ignored, IGNORED)
+        if not labels.is_floating_point():  # what observes leaves out -100
+            labels = labels.long().masked_fill(labels == self._ignored, IGNORED)
         observed = {"logits": logits.detach().movedim(self._class_dim, -1), "labels": labels}
         return {"loss": loss, **observed} if ids is None else {"loss": loss, **observed, "ids": ids}
 
