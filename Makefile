@@ -13,6 +13,9 @@ STAMP := .venv/.installed
 NATIVE := src/softtargets/_native
 # tests of code that can reach a kernel, which run a second time with torch operations instead
 TWINS := $(addprefix tests/,losses metrics nn distill noise calibration test_laws.py test_misuse.py test_traps.py)
+# tests and doctests that need the libraries of $(FRAMEWORKS)
+OF_FRAMEWORKS := $(addprefix tests/integrations/test_integrations_,late.py lightning.py keras.py sentence_transformers.py) \
+	tests/runs/test_runs_loggers.py tests/docs/test_docs_integrations.py src/softtargets/integrations
 # AddressSanitizer and UndefinedBehaviorSanitizer, and the tests that run with them
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -g -O1
 SANITIZED := $(addprefix tests/,native losses/test_losses_cross_entropy.py losses/test_losses_linear.py noise metrics)
@@ -58,8 +61,8 @@ test-integrations: export OMP_NUM_THREADS = 1
 test-integrations:
 	test -x $(FRAMEWORKS)/python || $(PYTHON) -m venv .venv-frameworks
 	$(FRAMEWORKS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[lab,transformers,lightning,keras,sentence-transformers,wandb]' pytest accelerate
-	KERAS_BACKEND=torch $(FRAMEWORKS)/python -m pytest -q $(addprefix tests/integrations/test_integrations_,lightning.py keras.py sentence_transformers.py wandb.py)
+		-e '.[lab,transformers,lightning,keras,sentence-transformers,wandb]' pytest accelerate skorch
+	KERAS_BACKEND=torch $(FRAMEWORKS)/python -m pytest -q $(OF_FRAMEWORKS)
 	test -x $(VISION)/python || $(PYTHON) -m venv .venv-vision
 	$(VISION)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e '.[lab,vision,ultralytics]' pytest

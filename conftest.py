@@ -1,9 +1,19 @@
-"""What every test has: names for doctests, and the kernels that the environment chooses."""
+"""What every test has: names for doctests, and the kernels that the environment chooses. Which doctests can run."""
 
+import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+# a module of an integration is named after its library; its examples need it
+_INTEGRATIONS = Path(__file__).parent / "src" / "softtargets" / "integrations"
+collect_ignore = [
+    str(path)
+    for path in _INTEGRATIONS.iterdir()
+    if not path.name.startswith("_") and importlib.util.find_spec(path.stem) is None
+]
 
 # else a warning that torch gives once per process would fail whichever test comes first, and hide in the others
 torch.set_warn_always(True)

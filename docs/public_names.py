@@ -11,6 +11,7 @@ from cards import CARDS, GROUPS, Method
 from docstrings import FACTS, Doc, parse
 
 from softtargets import integrations
+from softtargets.integrations._late import WITHOUT_BASES
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
@@ -37,7 +38,8 @@ def public() -> dict[str, Any]:
         f"{room}.{name}": thing for room, name, thing in places if thing.__module__.split(".")[1] == room.split(".")[0]
     }
     modules = [importlib.import_module(f"softtargets.integrations.{name}") for name in integrations.__all__]
-    found = {f"{module.__name__}.{name}": getattr(module, name) for module in modules for name in module.__all__}
+    names = [(module, name, f"{module.__name__}.{name}") for module in modules for name in module.__all__]
+    found = {full: WITHOUT_BASES.get(full) or getattr(module, name) for module, name, full in names}
     return own | {name.removeprefix("softtargets."): thing for name, thing in found.items()}
 
 

@@ -92,16 +92,6 @@ def test_researchers(capsys: pytest.CaptureFixture[str]) -> None:
     assert "lukasik2020" in capsys.readouterr().out
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_integrations() -> None:
-    for library in ("transformers", "torchmetrics", "skorch"):
-        pytest.importorskip(library)
-    made = run("integrations")
-    assert made["probs"].shape == (150, 3)
-    assert made["net"].predict_proba(made["X"][:2].astype("float32")).shape == (2, 3)
-    assert made["value"].shape == ()
-
-
 def test_the_commands_in_python() -> None:
     made = run("command-line")
     found = made["audit"].noise.rate

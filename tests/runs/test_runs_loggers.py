@@ -2,6 +2,10 @@
 
 import importlib
 import importlib.util
+import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -36,6 +40,12 @@ def _needs(name: str):
 each = pytest.mark.parametrize("name", [pytest.param(name, marks=_needs(name)) for name in LOGGERS])
 
 
+def _away_from_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "WANDB_MODE", "WANDB_API_KEY", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", os.devnull)
+
+
 def _read(name: str, store: RunStore, identity: str) -> dict[str, list[tuple[int, float]]]:
     """Return the metrics that a logger wrote: (step, value) by name."""
     if name == "tensorboard":
@@ -43,6 +53,8 @@ def _read(name: str, store: RunStore, identity: str) -> dict[str, list[tuple[int
         found = events.EventAccumulator(str(store.folder / "tensorboard" / identity))
         found.Reload()
         return {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    if name == "wandb":
+        return _read_wandb(store, identity)
     client = importlib.import_module("mlflow").MlflowClient(tracking_uri=(store.folder / "mlflow").as_uri())
     experiment = client.get_experiment_by_name("softtargets")
     (run,) = client.search_runs([experiment.experiment_id])
@@ -52,10 +64,29 @@ def _read(name: str, store: RunStore, identity: str) -> dict[str, list[tuple[int
     return {key: sorted({(metric.step, metric.value) for metric in found}) for key, found in history.items()}
 
 
+def _read_wandb(store: RunStore, identity: str) -> dict[str, list[tuple[int, float]]]:
+    """Read the files of all parts of a run with W&B's own program: a value that was logged again counts once."""
+    found: dict[str, set[tuple[int, float]]] = {}
+    paths = sorted((store.folder / "wandb").glob(f"offline-run-*-{identity}/run-{identity}.wandb"))
+    for path in paths:
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
+        lines = subprocess.run(command, check=True, capture_output=True, text=True, timeout=200).stdout.splitlines()
+        records = [json.loads(line) for line in lines]
+        (begun,) = (record["run"] for record in records if record["type"] == "run")
+        assert (begun["run_id"], begun["project"]) == (identity, "softtargets")
+        assert begun["config"]["update"]["training"]["batch_size"] == 32
+        (*_, ended) = records
+        assert ended["exit"].get("exit_code", 0) == (0 if path == paths[-1] else 1)
+        for row in (record["history"]["item"] for record in records if record["type"] == "history"):
+            for key in row.keys() - {"_runtime", "_step", "_timestamp"}:
+                found.setdefault(key, set()).add((row["_step"], row[key]))
+    return {key: sorted(values) for key, values in found.items()}
+
+
 @each
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_the_metrics_of_the_history_are_written(name, tmp_path, monkeypatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    _away_from_servers(monkeypatch)
     monkeypatch.setattr(loop, "LOGGED_STEPS", 2)
     resolved, store = _resolved(name), RunStore(tmp_path)
     assert execute(resolved, store).status == "trained"
@@ -71,7 +102,7 @@ def test_the_metrics_of_the_history_are_written(name, tmp_path, monkeypatch) -> 
 @each
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_resumed_run_goes_on_in_the_same_place(name, tmp_path, monkeypatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    _away_from_servers(monkeypatch)
     resolved, store = _resolved(name), RunStore(tmp_path)
     step = loop.Learner.step
 
@@ -88,6 +119,25 @@ def test_a_resumed_run_goes_on_in_the_same_place(name, tmp_path, monkeypatch) ->
             execute(resolved, store, checkpoint_seconds=0)
     assert execute(resolved, store).status == "trained"
     assert [step for step, _ in _read(name, store, resolved.identity)["objective"]] == [4, 8, 12]
+
+
+@_needs("wandb")
+@pytest.mark.parametrize(
+    ("asked", "credentials", "mode"),
+    [(None, True, "online"), (None, False, "offline"), ("online", False, "offline"), ("disabled", True, "disabled")],
+)
+def test_wandb_is_online_only_with_credentials(asked, credentials, mode, tmp_path, monkeypatch) -> None:
+    wandb: Any = importlib.import_module("wandb")
+    _away_from_servers(monkeypatch)
+    if asked is not None:
+        monkeypatch.setenv("WANDB_MODE", asked)
+    begun: dict[str, Any] = {}
+    monkeypatch.setattr(wandb, "login", lambda **given: credentials and given == {"prompt": False, "verify": False})
+    monkeypatch.setattr(wandb, "init", lambda **given: begun.update(given))
+    specification = {"model": {"name": "mlp"}, "objective": {"name": "cross_entropy"}}
+    Loggers(("wandb",), tmp_path, "a" * 64, specification, 4)
+    assert (begun["mode"], begun["id"], begun["resume"]) == (mode, "a" * 64, "allow")
+    assert begun["name"] == "mlp cross_entropy aaaaaaaa"
 
 
 class Broken(Logger):
@@ -128,7 +178,7 @@ def test_a_logger_that_cannot_begin_is_left_out(tmp_path, monkeypatch) -> None:
 
 
 def test_an_unknown_logger_names_the_nearest_one() -> None:
-    with pytest.raises(Exception, match=r"loggers: one of tensorboard, mlflow; got 'tensorbord'; did you mean"):
+    with pytest.raises(Exception, match=r"loggers: one of tensorboard, mlflow, wandb; got 'tensorbord'; did you mean"):
         _resolved("tensorbord")
 
 

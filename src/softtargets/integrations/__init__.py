@@ -1,8 +1,26 @@
-"""Metrics and calibration as `torchmetrics.Metric` and scikit-learn estimators, and losses for the trainers of others.
+"""Losses, metrics, calibration and distillation for other libraries.
 
 Each module is named after its library, and imports it when something that needs it is first used.
 """
 
-from softtargets.integrations import sklearn, timm, torchmetrics, transformers, ultralytics
+from softtargets.integrations import (
+    keras,
+    lightning,
+    sentence_transformers,
+    sklearn,
+    timm,
+    torchmetrics,
+    transformers,
+    ultralytics,
+)
 
-__all__ = ["sklearn", "timm", "torchmetrics", "transformers", "ultralytics"]
+__all__ = [
+    "keras",
+    "lightning",
+    "sentence_transformers",
+    "sklearn",
+    "timm",
+    "torchmetrics",
+    "transformers",
+    "ultralytics",
+]

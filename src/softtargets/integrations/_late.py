@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from types import new_class
 from typing import Any
 
+# Classes without their bases by full name, so that they can be documented where their library is not installed.
+WITHOUT_BASES: dict[str, type] = {}
+
 
 def late_classes(namespace: dict[str, Any], names: Sequence[str], bases: Callable[[], tuple[type, ...]]) -> Any:
     """Remove classes without their bases from a module, and return a `__getattr__` that creates the complete ones.
@@ -17,6 +20,7 @@ def late_classes(namespace: dict[str, Any], names: Sequence[str], bases: Callabl
     """
     module = namespace["__name__"]
     without = {name: namespace.pop(name) for name in names}
+    WITHOUT_BASES.update({f"{module}.{name}": ours for name, ours in without.items()})
 
     def get(name: str) -> type:
         if name not in without:

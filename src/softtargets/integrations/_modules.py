@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from softtargets import losses
 from softtargets._errors import fail, fail_type, unknown
+from softtargets.losses.reduction import Reduction
 from softtargets.nn import CrossEntropyLoss, Loss
 
 IGNORED = -100
@@ -18,8 +19,9 @@ def loss_module(
     class_weight: Tensor | None = None,
     ignore_index: int = IGNORED,
     hyper_parameters: Mapping[str, Any] | None = None,
+    reduction: Reduction = "mean",
 ) -> CrossEntropyLoss | Loss:
-    """Return a module with reduction "mean" from what a user gives as a loss.
+    """Return a module with one reduction from what a user gives as a loss.
 
     Args:
         function: name of a loss of :mod:`softtargets.losses`; the function itself; a function of (logits, labels) that
@@ -27,10 +29,11 @@ def loss_module(
         class_weight: (K,) float, >= 0.
         ignore_index: label to leave out.
         hyper_parameters: of the function, by name; for cross entropy those of CrossEntropyLoss.
+        reduction: of the module.
 
     Raises:
         ValueError: if the name or a hyper-parameter is unknown, or a module is given with further arguments or with
-            another reduction than "mean".
+            another reduction.
         TypeError: if `function` is none of these.
     """
     given = dict(hyper_parameters or {})
@@ -41,13 +44,14 @@ def loss_module(
         if class_weight is not None or given:
             remedy = "set them when the module is made"
             raise fail("function", "a name or a function with these arguments", type(function).__name__, remedy)
-        if function.reduction != "mean":
-            raise fail("function", "a module with reduction='mean'", f"'{function.reduction}'", "set reduction='mean'")
+        if function.reduction != reduction:
+            required, remedy = f"a module with reduction='{reduction}'", f"set reduction='{reduction}'"
+            raise fail("function", required, f"'{function.reduction}'", remedy)
         return function
     found = _named(function) if isinstance(function, str) else function
     if found is losses.cross_entropy:
-        return CrossEntropyLoss(class_weight, ignore_index=ignore_index, **_known(given))
-    return Loss(found, class_weight=class_weight, ignore_index=ignore_index, **given)
+        return CrossEntropyLoss(class_weight, ignore_index=ignore_index, reduction=reduction, **_known(given))
+    return Loss(found, class_weight=class_weight, ignore_index=ignore_index, reduction=reduction, **given)
 
 
 def _named(name: str) -> Callable[..., Tensor]:

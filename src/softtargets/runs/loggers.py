@@ -103,7 +103,7 @@ class MLflow(Logger):
             self._client.update_run(self._run, status="RUNNING")
             return
         tags = {"softtargets.identity": identity}
-        name = f"{specification['model']['name']} {specification['objective']['name']} {identity[:8]}"
+        name = _title(identity, specification)
         self._run = self._client.create_run(number, tags=tags, run_name=name).info.run_id
         for key, value in _flat(specification):
             self._client.log_param(self._run, key, value)
@@ -114,6 +114,48 @@ class MLflow(Logger):
 
     def close(self, finished: bool) -> None:
         self._client.set_terminated(self._run, "FINISHED" if finished else "FAILED")
+
+
+@logger("wandb")
+class WandB(Logger):
+    """A run of the project "softtargets" of Weights & Biases, with files in ``<store>/wandb``.
+
+    ``WANDB_MODE`` and W&B's other settings apply. Without an API key nothing is sent and nobody is asked for one: the
+    run is offline, and ``wandb sync`` sends it later. A run that is resumed has the same id in W&B.
+    """
+
+    package, extra = "wandb", "wandb"
+
+    def __init__(self, store: Path, identity: str, specification: dict[str, Any], step: int) -> None:
+        import wandb  # pyright: ignore[reportMissingImports]
+
+        mode = os.environ.get("WANDB_MODE", "online")
+        if mode == "online" and wandb.run is not None:  # a run of the caller, beside which W&B does not log in
+            mode = "offline" if wandb.run.offline else "online"
+        elif mode == "online" and not wandb.login(prompt=False, verify=False):
+            mode = "offline"
+        self._run: Any = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "softtargets"),
+            id=identity,
+            name=_title(identity, specification),
+            config=specification,
+            dir=str(store),
+            mode=mode,
+            resume="allow",
+            reinit="create_new",
+            settings=wandb.Settings(console="off", silent=True),
+        )
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(values), step=step)
+
+    def close(self, finished: bool) -> None:
+        self._run.finish(exit_code=0 if finished else 1)
+
+
+def _title(identity: str, specification: dict[str, Any]) -> str:
+    """Return a name for people."""
+    return f"{specification['model']['name']} {specification['objective']['name']} {identity[:8]}"
 
 
 def _flat(content: Any, path: str = "") -> list[tuple[str, str]]:

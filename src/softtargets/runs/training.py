@@ -53,8 +53,8 @@ class TrainingSpec(Spec):
     With `labelled_batch`, which is for data with unlabelled rows, every batch has so many labelled rows. An epoch is
     one pass over the unlabelled rows, in which labelled rows are repeated as often as needed.
 
-    `loggers` names programs that show metrics during training: "tensorboard" or "mlflow". They are no part of a run's
-    identity.
+    `loggers` names programs that show metrics during training: "tensorboard", "mlflow" or "wandb". They are no part of
+    a run's identity.
     """
 
     epochs: Annotated[int, Field(gt=0, le=MAX_EPOCHS)] | None = None
