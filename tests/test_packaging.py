@@ -27,6 +27,8 @@ LAB = (
     "sklearn",
     "typer",
 )
+# what the extras figures and text install
+APART = ("vl_convert", "sacrebleu", "lxml", "regex", "tabulate", "portalocker", "colorama", "tokenizers")
 
 
 NUMBERS = (
@@ -184,6 +186,29 @@ def test_an_installed_wheel_runs_its_studies(wheel, tmp_path) -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reports" / "lukasik2020-figure1" / "index.html").exists()
+
+
+def test_the_lab_works_without_the_packages_of_figures_and_texts(tmp_path) -> None:
+    script = (
+        "import sys\n"
+        f"for name in {APART!r}:\n    sys.modules[name] = None\n"
+        "import numpy as np\n"
+        "from softtargets.cli import run_safely\n"
+        "np.savez('hand.npz', probs=np.tile([[0.7, 0.3], [0.4, 0.6]], (50, 1)), labels=np.arange(100) % 3 // 2)\n"
+        "sys.exit(run_safely(['run', 'lukasik2020', 'figure1']) or run_safely(['evaluate', 'hand.npz']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("to get SVG and PNG files: pip install 'softtargets[figures]'") == 1
+    assert not list(tmp_path.rglob("*.svg")) + list(tmp_path.rglob("*.png"))
+    pages = sorted(tmp_path.rglob("index.html"))
+    assert len(pages) == 2
+    for page in pages:
+        html = page.read_text(encoding="utf-8")
+        assert "vegaEmbed" in html
+        assert 'class="chart-spec"' in html
+        assert "This chart needs JavaScript." in html
+        assert 'class="still"' not in html
 
 
 def test_the_library_works_with_torch_alone() -> None:
