@@ -51,7 +51,7 @@ class Tokenizer:
         Raises:
             InputError: if the package tokenizers is not installed.
         """
-        library = _library()
+        library = tokenizers_package()
         fast = library.Tokenizer(library.models.BPE())
         lower = [library.normalizers.Lowercase()] if spec.lowercase else []
         fast.normalizer = library.normalizers.Sequence([library.normalizers.NFC(), *lower])
@@ -116,7 +116,7 @@ class Tokenizer:
 
     @cached_property
     def _fast(self) -> Any:
-        fast = _library().Tokenizer.from_str(self.content)
+        fast = tokenizers_package().Tokenizer.from_str(self.content)
         # "</s>" inside a text is written like any other characters
         fast.encode_special_tokens = True
         if self.truncate and self.max_length is not None:
@@ -200,7 +200,12 @@ def _first_that_works(*attempts: Callable[[], Any]) -> Any:
     return attempts[-1]()
 
 
-def _library() -> ModuleType:
+def tokenizers_package() -> ModuleType:
+    """Return the package tokenizers.
+
+    Raises:
+        InputError: if it is not installed.
+    """
     try:
         import tokenizers
     except ImportError as error:
