@@ -2,7 +2,7 @@
 
 Run it when the versions of altair or vl-convert change in constraints.txt. It writes ``charts.js.gz``: Vega, Vega-Lite
 and Vega-Embed as vl-convert has them, in the version of Vega-Lite for which Altair writes. Their licences are in
-``charts.LICENSE`` in the same folder, which is changed by hand; a test compares the versions.
+``LICENSE-charts``, which is changed by hand; a test compares the versions.
 """
 
 import gzip

@@ -91,6 +91,8 @@ def test_the_wheel_holds_every_file_of_the_package(pure_wheel) -> None:
     assert _sources() <= names
     assert "softtargets/studies/lukasik2020/study.toml" in names
     assert "softtargets/py.typed" in names
+    licences = {"LICENSE", "LICENSE-charts"}
+    assert {name.partition(".dist-info/licenses/")[2] for name in names} >= licences
     assert not any(name.endswith((".c", ".h", ".so")) for name in names)
     assert pure_wheel.name.endswith("-py3-none-any.whl")
 

@@ -1,6 +1,7 @@
 """The script of pages with charts that the package contains is what the pinned vl-convert makes for Altair."""
 
 import gzip
+from pathlib import Path
 
 import altair as alt
 import chart_script
@@ -8,6 +9,7 @@ import vl_convert
 
 from softtargets.report.frame import CHARTS
 
+ROOT = Path(__file__).resolve().parents[2]
 AGAIN = "run python docs/chart_script.py"
 VERSIONS = {
     "vega": vl_convert.get_vega_version(),
@@ -30,6 +32,6 @@ def test_equal_scripts_are_packed_to_equal_files() -> None:
 
 
 def test_the_licences_are_those_of_these_versions() -> None:
-    licences = (CHARTS.parent / "charts.LICENSE").read_text(encoding="utf-8")
+    licences = (ROOT / "LICENSE-charts").read_text(encoding="utf-8")
     for name, version in VERSIONS.items():
-        assert f"{name} {version}" in licences, "compare charts.LICENSE with the licences of the new versions"
+        assert f"{name} {version}" in licences, "compare LICENSE-charts with the licences of the new versions"

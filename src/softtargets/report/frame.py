@@ -18,7 +18,7 @@ from softtargets._version import package_version
 from softtargets.report import numbers, palette
 
 TEMPLATES = Path(__file__).parent / "templates"
-# Vega, Vega-Lite and Vega-Embed as one script, which docs/chart_script.py packs. Their licences are beside it.
+# Vega, Vega-Lite and Vega-Embed as one script, which docs/chart_script.py packs. Their licences: LICENSE-charts.
 CHARTS = TEMPLATES / "charts.js.gz"
 # Script elements contain no HTML entities, so characters that could end them are written as JSON escapes.
 _JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
