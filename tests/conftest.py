@@ -21,6 +21,8 @@ FLAGS = (
 WIDTHS = (390, 1280)
 # A4 between margins, in CSS pixels.
 PAPER = 680
+# For each step of a page, in milliseconds: charts take long on a busy machine.
+PATIENCE = 120_000
 
 CheckPage = Callable[[Path], None]
 
@@ -79,6 +81,7 @@ def check_without_scripts(chromium) -> CheckPage:
             size = {"width": width, "height": 900}
             context = chromium.new_context(viewport=size, java_script_enabled=False, offline=True)
             try:
+                context.set_default_timeout(PATIENCE)
                 page = context.new_page()
                 page.goto(path.resolve().as_uri())
                 assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
@@ -101,6 +104,7 @@ def _check(browser, path: Path, width: int, schemes: tuple[str, str]) -> None:
     problems: list[str] = []
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=schemes[0], offline=True)
     try:
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on(
             "console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None
