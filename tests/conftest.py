@@ -21,6 +21,8 @@ FLAGS = (
 WIDTHS = (390, 1280)
 # A4 between margins, in CSS pixels.
 PAPER = 680
+# For each step of a page, in milliseconds: charts take long on a busy machine.
+PATIENCE = 120_000
 
 CheckPage = Callable[[Path], None]
 
@@ -66,11 +68,43 @@ def check_page(chromium) -> CheckPage:
     return check
 
 
+@pytest.fixture
+def check_without_scripts(chromium) -> CheckPage:
+    """Return a function that opens a page without JavaScript at both widths.
+
+    It fails on a figure that shows neither an image nor a sentence, or an empty place for a chart, and on a page that
+    scrolls sideways.
+    """
+
+    def check(path: Path) -> None:
+        for width in WIDTHS:
+            size = {"width": width, "height": 900}
+            context = chromium.new_context(viewport=size, java_script_enabled=False, offline=True)
+            try:
+                context.set_default_timeout(PATIENCE)
+                page = context.new_page()
+                page.goto(path.resolve().as_uri())
+                assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+                figures = page.locator("figure")
+                assert figures.count()
+                for figure in figures.all():
+                    shown = figure.locator("noscript > *")
+                    assert shown.count() == 1
+                    assert shown.evaluate("one => one.naturalWidth ?? one.innerText.length") > 0
+                    assert shown.evaluate("one => one.clientHeight") > 0
+                    assert figure.locator(".panels").evaluate("one => one.clientHeight") == 0
+            finally:
+                context.close()
+
+    return check
+
+
 def _check(browser, path: Path, width: int, schemes: tuple[str, str]) -> None:
     address = path.resolve().as_uri()
     problems: list[str] = []
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=schemes[0], offline=True)
     try:
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on(
             "console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None

@@ -1,6 +1,7 @@
 """What is installed: a wheel that can run its studies, a library that needs torch alone."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -27,6 +28,8 @@ LAB = (
     "sklearn",
     "typer",
 )
+# what the extras figures and text install
+APART = ("vl_convert", "sacrebleu", "lxml", "regex", "tabulate", "portalocker", "colorama", "tokenizers")
 
 
 NUMBERS = (
@@ -89,6 +92,8 @@ def test_the_wheel_holds_every_file_of_the_package(pure_wheel) -> None:
     assert _sources() <= names
     assert "softtargets/studies/lukasik2020/study.toml" in names
     assert "softtargets/py.typed" in names
+    licences = {"LICENSE", "LICENSE-charts"}
+    assert {name.partition(".dist-info/licenses/")[2] for name in names} >= licences
     assert not any(name.endswith((".c", ".h", ".so")) for name in names)
     assert pure_wheel.name.endswith("-py3-none-any.whl")
 
@@ -186,6 +191,29 @@ def test_an_installed_wheel_runs_its_studies(wheel, tmp_path) -> None:
     assert (tmp_path / "reports" / "lukasik2020-figure1" / "index.html").exists()
 
 
+def test_the_lab_works_without_the_packages_of_figures_and_texts(tmp_path) -> None:
+    script = (
+        "import sys\n"
+        f"for name in {APART!r}:\n    sys.modules[name] = None\n"
+        "import numpy as np\n"
+        "from softtargets.cli import run_safely\n"
+        "np.savez('hand.npz', probs=np.tile([[0.7, 0.3], [0.4, 0.6]], (50, 1)), labels=np.arange(100) % 3 // 2)\n"
+        "sys.exit(run_safely(['run', 'lukasik2020', 'figure1']) or run_safely(['evaluate', 'hand.npz']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("to get SVG and PNG files: pip install 'softtargets[figures]'") == 1
+    assert not list(tmp_path.rglob("*.svg")) + list(tmp_path.rglob("*.png"))
+    pages = sorted(tmp_path.rglob("index.html"))
+    assert len(pages) == 2
+    for page in pages:
+        html = page.read_text(encoding="utf-8")
+        assert "vegaEmbed" in html
+        assert 'class="chart-spec"' in html
+        assert "This chart needs JavaScript." in html
+        assert 'class="still"' not in html
+
+
 def test_the_library_works_with_torch_alone() -> None:
     script = (
         "import sys\n"
@@ -213,3 +241,11 @@ def test_the_citation_and_the_changelog_have_the_version_of_the_package() -> Non
     assert citation["version"] == package
     sections = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
     assert sections[0].split()[1] == package
+
+
+def test_the_page_on_installation_lists_every_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
+    page = (ROOT / "docs" / "installation.md").read_text()
+    table = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    listed = {name for cell in table for name in re.findall(r"`([\w-]+)`", cell)}
+    assert listed == extras - {"dev"}

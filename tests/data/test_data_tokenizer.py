@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +271,10 @@ def test_multi30k() -> None:
         "Ein Mann mit einem orangefarbenen Hut, der etwas anstarrt."
     ]
     assert (data.output_texts or ())[row] == "A man in an orange hat starring at something."
+
+
+def test_without_the_package_the_error_names_the_extra(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    message = r"^tokenizer: the package tokenizers; .*pip install 'softtargets\[text\]'$"
+    with pytest.raises(InputError, match=message):
+        loaded(texts)

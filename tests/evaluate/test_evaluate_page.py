@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import sys
 from dataclasses import replace
 
 import pytest
@@ -280,3 +281,23 @@ def test_a_model_that_is_always_right_has_a_page_too(tmp_path, check_page):
     page = evaluation.write_page(replace(results, models=(main,)), tmp_path)
     assert "No row is wrong." in words_of(page.read_text())
     check_page(page)
+
+
+@pytest.mark.browser
+def test_without_vl_convert_the_page_says_where_the_numbers_are(results, monkeypatch, tmp_path, check_without_scripts):
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    html = page_of(results)
+    assert html == page_of(results)
+    assert 'class="still"' not in html
+    assert html.count("This chart needs JavaScript.") == html.count("<figure")
+    # every figure but those of confidences has a table
+    assert html.count("Its numbers are in evaluation.json.") == 2
+    (tmp_path / "index.html").write_text(html, encoding="utf-8")
+    check_without_scripts(tmp_path / "index.html")
+
+
+@pytest.mark.browser
+def test_with_vl_convert_figures_are_images_without_javascript(built, tmp_path, check_without_scripts):
+    (tmp_path / "index.html").write_bytes(built["index.html"])
+    assert "This chart needs JavaScript." not in built["index.html"].decode()
+    check_without_scripts(tmp_path / "index.html")

@@ -1,13 +1,16 @@
 """Studies of translation at smoke scale on synthetic pairs: trained, measured, judged and drawn."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from pairs import write_pairs
 
+from softtargets._errors import InputError
 from softtargets.runs.spec import ResolvedRun
-from softtargets.studies import run_study
+from softtargets.runs.store import RunStore
+from softtargets.studies import estimate_power, run_study
 from softtargets.studies.catalog import find, read_study
 from softtargets.studies.expand import expand, select_outputs
 from softtargets.train.execute import resolve
@@ -34,6 +37,20 @@ def test_the_students_of_shen2021_learn_from_the_two_teachers_of_the_setting(sca
     for student in students:
         for teacher in student.run.teachers or ():
             assert student.run.seeds.initialisation != teacher.seeds.initialisation
+
+
+def test_without_sacrebleu_nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pairs(tmp_path)
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
+    places = {"bentrevett/multi30k": str(tmp_path)}
+    options = {"scale": "smoke", "places": places, "runs": tmp_path / "runs", "reports": tmp_path / "reports"}
+    message = r"^BLEU: the package sacrebleu; .*pip install 'softtargets\[text\]'$"
+    with pytest.raises(InputError, match=message):
+        run_study("mueller2019", "translation", **options)
+    with pytest.raises(InputError, match=message):
+        estimate_power("mueller2019", "translation", **options)
+    assert list(RunStore(tmp_path / "runs").recorded()) == []
+    assert not (tmp_path / "reports").exists()
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Translating with a finished run: the table, against the recorded BLEU and the network's own probabilities."""
 
 import csv
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 import torch
 from pairs import translation, write_pairs
 
+from softtargets._errors import InputError
 from softtargets.data.tokens import Pairs, TokenRows
 from softtargets.losses import cross_entropy
 from softtargets.measures.translation import bleu
@@ -87,6 +89,17 @@ def test_other_sentences_need_no_references(folder: Path, tmp_path: Path) -> Non
     options = TranslateOptions(source="deutsch", target="english")
     made = translate_run(run.folder, tmp_path / "named.parquet", tmp_path / "t.csv", options=options)
     assert made.bleu is not None
+
+
+def test_without_sacrebleu_nothing_is_translated_unless_references_are_left_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
+    with pytest.raises(InputError, match=r"^BLEU: the package sacrebleu; .*pip install 'softtargets\[text\]'$"):
+        translate_run(folder, _data(folder), tmp_path / "t.csv")
+    assert not (tmp_path / "t.csv").exists()
+    made = translate_run(folder, _data(folder), tmp_path / "t.csv", options=TranslateOptions(references=False))
+    assert (made.num_rows, made.bleu) == (20, None)
 
 
 @pytest.mark.parametrize(

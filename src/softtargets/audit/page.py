@@ -82,7 +82,7 @@ def _page(results: AuditResults) -> str:
         "preview_kind": _kind(ranking.previews),
         "drawing": drawing,
         "specs": drawing.page_specs("Wrong labels among the most suspect."),
-        "still": data_uri("image/svg+xml", drawing.svg().encode()),
+        "image": drawing.still(),
         "table_cutoffs": [
             cutoff for cutoff in ranking.cutoffs if _is_round(cutoff.first) or cutoff is ranking.cutoffs[-1]
         ],

@@ -4,9 +4,11 @@ from collections import Counter
 
 from softtargets.cli.outputs import show_outputs
 from softtargets.measures import MEASURES
+from softtargets.report import static
 from softtargets.report.numbers import duration
 from softtargets.studies.describe import Description
 from softtargets.studies.job import StudyOutcome
+from softtargets.studies.page import files
 from softtargets.studies.power import FIRST_SEED, ClaimPower, StudyPower
 from softtargets.studies.request import MOST_SEEDS
 from softtargets.studies.schema import Noise
@@ -31,6 +33,8 @@ def show_outcome(outcome: StudyOutcome) -> list[str]:
         for verdict in results.verdicts
         if verdict.name == "contradicted"
     ]
+    if not static.is_available() and any(files.draw(results, name) for name in results.outputs):
+        lines.append(f"figures are on the page alone; to get SVG and PNG files: {static.INSTALL}")
     return [*lines, f"page: {outcome.page}"]
 
 

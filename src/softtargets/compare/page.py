@@ -9,7 +9,7 @@ from softtargets.compare.measures import MEASURES
 from softtargets.compare.results import ComparedMethodResult, CompareResults
 from softtargets.compare.verdict import MeasuredDifference
 from softtargets.report import numbers
-from softtargets.report.frame import data_uri, put, render
+from softtargets.report.frame import put, render
 
 # Icon and colour of a status.
 TONES = {
@@ -63,7 +63,7 @@ def _page(results: CompareResults) -> str:
         "file": SPECIFICATION,
         "drawing": drawing,
         "specs": drawing.page_specs("Accuracy against ECE."),
-        "still": data_uri("image/svg+xml", drawing.svg().encode()),
+        "image": drawing.still(),
     }
     filters = {"duration": numbers.duration, "first_upper": lambda text: text[:1].upper() + text[1:]}
     return render(Path(__file__).parent, context, charts=True, filters=filters)

@@ -15,7 +15,7 @@ from softtargets.data.dataset import Dataset
 from softtargets.data.encoded import Strings
 from softtargets.data.settings import TokenizerSpec
 from softtargets.data.spec import DataSpec
-from softtargets.data.tokenizer import Tokenizer
+from softtargets.data.tokenizer import Tokenizer, tokenizers_package
 from softtargets.data.tokens import TokenRows
 
 # Increase when the same texts and settings give other tokens.
@@ -105,11 +105,9 @@ def _require_ends(tokenizer: Tokenizer, rows: TokenRows) -> None:
 
 def _key(sides: list[tuple[str, ...]], train: Tensor, spec: DataSpec, given: Tokenizer | None) -> str:
     """Return the cache key of texts, which depends on all that changes their tokens."""
-    import tokenizers
-
     assert spec.tokenizer is not None
     settings = spec.tokenizer.model_dump(mode="json", exclude={"pretrained"})
-    told = [_FORMAT, tokenizers.__version__, settings, given and given.to_json()]
+    told = [_FORMAT, tokenizers_package().__version__, settings, given and given.to_json()]
     digest = hashlib.sha256(json.dumps(told).encode())
     for side in sides:
         strings = Strings.of(side)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Self
 
 from softtargets._errors import fail, shortened
@@ -46,26 +47,27 @@ class Tokenizer:
             texts: At least one.
             spec: The settings of "bpe".
             begins: Whether every text begins with <s>; all end with </s>.
-        """
-        from tokenizers import Tokenizer as Fast
-        from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-        fast: Any = Fast(models.BPE())
-        lower = [normalizers.Lowercase()] if spec.lowercase else []
-        fast.normalizer = normalizers.Sequence([normalizers.NFC(), *lower])
+        Raises:
+            InputError: if the package tokenizers is not installed.
+        """
+        library = tokenizers_package()
+        fast = library.Tokenizer(library.models.BPE())
+        lower = [library.normalizers.Lowercase()] if spec.lowercase else []
+        fast.normalizer = library.normalizers.Sequence([library.normalizers.NFC(), *lower])
         # the first word of a text is the same token as in the middle of it
-        fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-        fast.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(  # pyright: ignore[reportCallIssue]
+        fast.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=True)
+        fast.decoder = library.decoders.ByteLevel()
+        trainer = library.trainers.BpeTrainer(
             vocab_size=spec.vocabulary or _DEFAULT_VOCABULARY,
             special_tokens=list(SPECIAL),
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
         fast.train_from_iterator(texts, trainer)
         template = "<s> $A </s>" if begins else "$A </s>"
         used = [(token, SPECIAL.index(token)) for token in template.split() if token in SPECIAL]
-        fast.post_processor = processors.TemplateProcessing(single=template, special_tokens=used)
+        fast.post_processor = library.processors.TemplateProcessing(single=template, special_tokens=used)
         pad, bos, eos = map(SPECIAL.index, ("<pad>", "<s>", "</s>"))
         return cls(fast.to_str(), pad, bos, eos)
 
@@ -114,9 +116,7 @@ class Tokenizer:
 
     @cached_property
     def _fast(self) -> Any:
-        from tokenizers import Tokenizer as Fast
-
-        fast = Fast.from_str(self.content)
+        fast = tokenizers_package().Tokenizer.from_str(self.content)
         # "</s>" inside a text is written like any other characters
         fast.encode_special_tokens = True
         if self.truncate and self.max_length is not None:
@@ -198,3 +198,17 @@ def _first_that_works(*attempts: Callable[[], Any]) -> Any:
         except Exception:  # the next attempt says what is wrong
             continue
     return attempts[-1]()
+
+
+def tokenizers_package() -> ModuleType:
+    """Return the package tokenizers.
+
+    Raises:
+        InputError: if it is not installed.
+    """
+    try:
+        import tokenizers
+    except ImportError as error:
+        remedy = "run pip install 'softtargets[text]'"
+        raise fail("tokenizer", "the package tokenizers", "no such package", remedy) from error
+    return tokenizers

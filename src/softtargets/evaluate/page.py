@@ -20,7 +20,7 @@ from softtargets.evaluate.values import BETTER, WORSE, IntervalEnds, MetricDiffe
 from softtargets.evaluate.votes.page import entropy_cells, shown_votes, votes_csv
 from softtargets.report import numbers
 from softtargets.report.drawing import Drawing
-from softtargets.report.frame import data_uri, put, render
+from softtargets.report.frame import put, render
 
 # The page shows at most this many classes, worst first; the CSV file has all.
 _MOST_CLASSES = 20
@@ -29,7 +29,7 @@ _MOST_NAMED = 8
 
 
 class ChartFigure(NamedTuple):
-    """A drawing for the page, and a static image for readers without JavaScript."""
+    """A drawing for the page, and an image for readers without JavaScript; see :meth:`Drawing.still`."""
 
     anchor: str
     title: str
@@ -143,8 +143,7 @@ def _frequency(entry: tuple[int, ClassEvaluation]) -> tuple[int, int]:
 
 
 def _figure(anchor: str, title: str, drawing: Drawing) -> ChartFigure:
-    still = data_uri("image/svg+xml", drawing.svg().encode())
-    return ChartFigure(anchor, title, drawing, drawing.page_specs(f"{title}."), still)
+    return ChartFigure(anchor, title, drawing, drawing.page_specs(f"{title}."), drawing.still())
 
 
 def _metric_groups(results: EvaluationResults, notes: Footnotes) -> dict[str, list[MetricRow]]:

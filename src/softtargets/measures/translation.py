@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from softtargets._errors import fail, fail_type
 from softtargets.data.tokens import TokenRows
@@ -46,15 +47,13 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Bleu:
         The score in [0, 100] and sacrebleu's signature.
 
     Raises:
-        ValueError: no sentences, or different numbers of hypotheses and references.
+        ValueError: no sentences, or different numbers of hypotheses and references; sacrebleu is not installed.
         TypeError: a single text instead of a list of sentences.
-        ImportError: sacrebleu is not installed.
 
     Special cases:
         hypotheses equal to the references give 100, also if they differ in case.
     """
-    from sacrebleu.metrics.bleu import BLEU
-
+    metric = bleu_metric()
     for name, sentences in (("hypotheses", hypotheses), ("references", references)):
         if isinstance(sentences, str):
             raise fail_type(name, "a list of sentences", "one str", f"write [{name}] for a single sentence")
@@ -67,9 +66,22 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Bleu:
             len(references),
             "give one reference for each hypothesis",
         )
-    metric = BLEU(lowercase=True)
     score = metric.corpus_score(list(hypotheses), [list(references)]).score
     return Bleu(score, str(metric.get_signature()))
+
+
+def bleu_metric() -> Any:
+    """Return the uncased BLEU of sacrebleu; jobs that will need it call this before they train or translate.
+
+    Raises:
+        InputError: sacrebleu is not installed.
+    """
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+    except ImportError as error:
+        remedy = "run pip install 'softtargets[text]'"
+        raise fail("BLEU", "the package sacrebleu", "no such package", remedy) from error
+    return BLEU(lowercase=True)
 
 
 def translations(subject: Subject, split: str, settings: Search, most: int | None = None) -> list[str]:

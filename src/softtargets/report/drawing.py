@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import altair as alt
-import vl_convert
 from altair.utils import schemapi
 
-from softtargets.report import palette
+from softtargets.report import palette, static
+from softtargets.report.frame import data_uri
 
 Extent = tuple[float, float]
 Build = Callable[["Style"], alt.LayerChart]
@@ -23,12 +22,8 @@ _FILE_WIDTHS = {1: 560, 2: 330}
 _NARROW = 250
 # In a file, a legend with more characters than this has two columns.
 _LONG_LEGEND = 80
-_RESOLUTION = 150.0
-_CLIP = re.compile(r'(?<=id=")clip\d+(?=")|(?<=url\(#)clip\d+(?=\))')
 # The index of the series that is highlighted in the legend of the page; -1 for none.
 _FOCUS = {"name": "focus", "value": -1}
-# The version of Vega-Lite for which Altair writes; vl-convert contains several.
-VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 
 class PanelChart(alt.Chart):
@@ -267,16 +262,25 @@ class Drawing:
         }
         return style.specification(content, _PAGE_FONT)
 
+    def still(self) -> str:
+        """Return the address of an SVG image for readers without JavaScript; empty text without vl-convert."""
+        return data_uri("image/svg+xml", self.svg().encode()) if static.is_available() else ""
+
     def svg(self) -> str:
-        """Return the figure as SVG on a white background."""
-        drawn = vl_convert.vegalite_to_svg(self._file_spec(), vl_version=VEGA_LITE)
-        # The converter numbers clip paths consecutively over drawings. Renumbering makes equal figures equal files.
-        first = {name: f"clip{i}" for i, name in enumerate(dict.fromkeys(_CLIP.findall(drawn)))}
-        return _CLIP.sub(lambda found: first[found.group()], drawn)
+        """Return the figure as SVG on a white background.
+
+        Raises:
+            InputError: if vl-convert is not installed.
+        """
+        return static.to_svg(self._file_spec())
 
     def png(self) -> bytes:
-        """Return the figure as PNG on a white background."""
-        return vl_convert.vegalite_to_png(self._file_spec(), vl_version=VEGA_LITE, ppi=_RESOLUTION)
+        """Return the figure as PNG on a white background.
+
+        Raises:
+            InputError: if vl-convert is not installed.
+        """
+        return static.to_png(self._file_spec())
 
     def _file_spec(self) -> dict[str, Any]:
         with unvalidated():

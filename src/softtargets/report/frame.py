@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import gzip
 import hashlib
 import json
 import re
@@ -15,9 +16,10 @@ from markupsafe import Markup
 from softtargets._storage import write_atomically
 from softtargets._version import package_version
 from softtargets.report import numbers, palette
-from softtargets.report.script import charts_script
 
 TEMPLATES = Path(__file__).parent / "templates"
+# Vega, Vega-Lite and Vega-Embed as one script, which docs/chart_script.py packs. Their licences: LICENSE-charts.
+CHARTS = TEMPLATES / "charts.js.gz"
 # Script elements contain no HTML entities, so characters that could end them are written as JSON escapes.
 _JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
@@ -32,7 +34,7 @@ def render(folder: Path, context: Mapping[str, Any], *, charts: bool, filters: M
         charts: whether the page has charts, which need a script.
         filters: filters of the template, in addition to those of all pages.
     """
-    theme_js, page_js, bundle = asset("theme.js"), asset("page.js"), charts_script() if charts else ""
+    theme_js, page_js, bundle = asset("theme.js"), asset("page.js"), _charts_script() if charts else ""
     own_css, own_js = (_text(folder / name) for name in ("page.css", "page.js"))
     css = asset("style.css") + (f"\n{own_css}" if own_css else "")
     environment = Environment(
@@ -103,6 +105,11 @@ def data_uri(mime: str, data: bytes) -> str:
 def asset(name: str) -> str:
     """Return the content of a file beside the templates."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _charts_script() -> str:
+    return gzip.decompress(CHARTS.read_bytes()).decode()
 
 
 def _text(path: Path) -> str:

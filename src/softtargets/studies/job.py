@@ -16,7 +16,7 @@ from softtargets.studies.answer import answer
 from softtargets.studies.judge import judge
 from softtargets.studies.measure import gather_outputs, measure_runs
 from softtargets.studies.page import files
-from softtargets.studies.plan import StudyPlan, make_plan, recorded_plan
+from softtargets.studies.plan import StudyPlan, check_packages, make_plan, recorded_plan
 from softtargets.studies.records import CellRecord
 from softtargets.studies.request import StudyOptions, StudyRequest
 from softtargets.studies.results import StudyResults
@@ -119,7 +119,7 @@ def run_study(
         The path of the page, the results, and the numbers of runs that were trained, present and failed.
 
     Raises:
-        InputError: an invalid argument, study or data set; raised before any training.
+        InputError: an invalid argument, study or data set, or a missing package; raised before any training.
         OSError: the page cannot be written; finished runs are kept.
     """
     found = None if executor is None else executor_of(executor)
@@ -164,6 +164,7 @@ def run(
     started = time.monotonic()
     store = RunStore(request.runs)
     plan = make_plan(request, store)
+    check_packages(plan)
     settings: dict[str, Any] = {"workers": workers, "executor": executor, "checkpoint_seconds": checkpoint_seconds}
     outcomes = train_all(plan.resolved, store, **settings, on_progress=on_progress)
     count = Counter(outcome.status for outcome in outcomes)

@@ -9,6 +9,7 @@ from softtargets._spec import Classes
 from softtargets.data import fingerprint
 from softtargets.data.sources import forget_changed, load_cached
 from softtargets.data.spec import DataSpec
+from softtargets.measures.translation import bleu_metric
 from softtargets.report.encoding import printable
 from softtargets.runs.spec import RECIPE, ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
@@ -144,6 +145,16 @@ def on_its_data(made: StudyPlan, store: RunStore) -> StudyPlan:
     made = made.with_tables([spec for spec, summary in data.items() if len(summary.input_shape) == 1])
     resolved = resolve_all([item.run for item in made.planned], store)
     return replace(made.with_data(tuple(data.values())), resolved=tuple(resolved))
+
+
+def check_packages(made: StudyPlan) -> None:
+    """Require the packages without which the runs of a plan could be trained, but not measured.
+
+    Raises:
+        InputError: naming the first one that is missing.
+    """
+    if any(item.run.data.target is not None for item in made.planned):
+        bleu_metric()
 
 
 def recorded_plan(request: StudyRequest, store: RunStore) -> StudyPlan | None:

@@ -17,7 +17,7 @@ from softtargets.studies.expand import expand, term_cells, trained_cells
 from softtargets.studies.job import page_folder
 from softtargets.studies.judge import LEVEL, Contrast, contrast
 from softtargets.studies.measure import measure_runs
-from softtargets.studies.plan import StudyPlan, draft, on_its_data
+from softtargets.studies.plan import StudyPlan, check_packages, draft, on_its_data
 from softtargets.studies.records import CellKey, CellRecord, FamilyName, Reported
 from softtargets.studies.request import MOST_SEEDS, StudyOptions, StudyRequest
 from softtargets.studies.schema import Claim, Study
@@ -154,6 +154,7 @@ def estimate_power(
         raise fail("pilot_seeds", required, repr(pilot_seeds), "leave it out for 4")
     request = StudyRequest.of(study, output, options)
     store, made = RunStore(request.runs), draft(request)
+    check_packages(made)
     pilot = on_its_data(_pilot(made, pilot_seeds), store)
     train_all(pilot.resolved, store, workers=workers, on_progress=on_progress)
     cells = measure_runs(pilot, store)

@@ -13,7 +13,7 @@ from softtargets.data.predictions.translations import TranslationTable, table_pa
 from softtargets.data.sentences import SentenceBlock, open_sentences
 from softtargets.data.spec import DataSpec
 from softtargets.data.tokens import TokenRows
-from softtargets.measures.translation import Bleu, bleu
+from softtargets.measures.translation import Bleu, bleu, bleu_metric
 from softtargets.models.decoding import Hypothesis, Search, translate_rows
 from softtargets.runs.finding import find_run
 from softtargets.runs.machine import quiet_machine
@@ -114,7 +114,7 @@ def translate_run(
     Raises:
         InputError: no such run, one that is not finished, or one that is not on sentence pairs; a data set, column or
             split that does not exist; an empty sentence, or one that is longer than the network takes. Errors name the
-            file and the row.
+            file and the row. References without the package sacrebleu, before anything is translated.
     """
     path = table_path("output", output)
     trained = load_run(find_run(run, runs), selected=options.selected)
@@ -123,6 +123,8 @@ def translate_run(
         raise fail("run", "a run on sentence pairs", got, "use predict_run, or train a run with data.source")
     device = torch.device("cuda" if trained.resolved.backend == "cuda" and torch.cuda.is_available() else "cpu")
     network, source = trained.model.to(device).network, _sentences(str(data), trained, options)
+    if source.has_references:
+        bleu_metric()
     pad, decode = trained.preprocessing.tokenizers[0].pad, trained.preprocessing.tokenizers[1].decode
     rows = unfinished = 0
     written: list[str] = []

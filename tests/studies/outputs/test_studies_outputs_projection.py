@@ -7,7 +7,8 @@ import vl_convert
 from studies.shown import drawn, layers, showing, with_data
 
 from softtargets.report import palette
-from softtargets.report.drawing import VEGA_LITE, Style
+from softtargets.report.drawing import Style
+from softtargets.report.static import VEGA_LITE
 from softtargets.studies.outputs.projection import Projected, ProjectionOutput
 from softtargets.studies.page import files
 from softtargets.studies.records import CellKey

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -159,6 +160,24 @@ def test_files_lie_beside_the_page_and_others_stay(results, built, tmp_path, mon
         assert image.height > 400
         assert len(image.convert("RGB").getcolors(1 << 24) or []) > 50
         assert (tmp_path / "figures" / f"{name}.svg").read_text(encoding="utf-8").count("<path") > 5
+
+
+def test_without_vl_convert_there_are_no_files_of_figures(results, built, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    made = files.build(results)
+    assert set(made) == {"results.json", "results.csv", "index.html"}
+    assert made == files.build(results)
+    html = made["index.html"].decode()
+    assert html.count("This chart needs JavaScript.") == html.count("<figure>") == 3
+    # the third one is a density, which has no table
+    assert html.count("Its numbers are in the table below.") == 2
+    assert not [name for name in ("still", "downloads") if f'class="{name}"' in html]
+    # the charts are the same
+    specs = [
+        re.findall(r"<script type=.application/json.*?</script>", page) for page in (html, built["index.html"].decode())
+    ]
+    assert specs[0]
+    assert specs[0] == specs[1]
 
 
 @pytest.mark.parametrize("where", ["render", "replace"])

@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from softtargets.report import encoding
+from softtargets.report import encoding, static
 from softtargets.report.drawing import Drawing
 from softtargets.report.frame import put
 from softtargets.studies.page import page, tables
@@ -12,7 +12,7 @@ from softtargets.studies.results import StudyResults
 
 
 def write(results: StudyResults, folder: Path) -> Path:
-    """Write the page of a study, its figures and its numbers into `folder`.
+    """Write the page of a study, its figures (if vl-convert is installed) and its numbers into `folder`.
 
     All files are built in memory and then renamed into place, the page last, so that none is ever incomplete.
     ``index.html`` needs none of the other files. Other files in the folder are kept.
@@ -28,10 +28,14 @@ def write(results: StudyResults, folder: Path) -> Path:
 
 
 def build(results: StudyResults) -> dict[str, bytes]:
-    """Return all files of a page by their path in the folder, the page last."""
+    """Return all files of a page by their path in the folder, the page last.
+
+    Files of figures are among them if vl-convert is installed.
+    """
     drawn = {name: draw(results, name) for name in results.outputs}
     drawings = {name: drawing for name, drawing in drawn.items() if drawing is not None}
-    images = {name: page.FigureFiles(drawing.svg().encode(), drawing.png()) for name, drawing in drawings.items()}
+    converted = drawings if static.is_available() else {}
+    images = {name: page.FigureFiles(drawing.svg().encode(), drawing.png()) for name, drawing in converted.items()}
     laid_out = {name: tables.lay_out(results, name) for name in results.outputs}
     html = page.render(results, laid_out, drawings, images)
     contents = {f"figures/{page.stem(name)}.svg": image.svg for name, image in images.items()}
