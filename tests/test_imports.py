@@ -12,6 +12,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "softtargets"
 
 LIBRARY = (
     "_errors",
+    "_packages",
     "_exports",
     "_results",
     "_arrays",

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from softtargets._errors import sentence
+from softtargets import _packages
 
 _MOST_SHOWN = 6
 # Classes of a heat map whose names and numbers can be read.
@@ -74,12 +74,7 @@ def new_axes(ax: Any) -> Any:
     """
     if ax is not None:
         return ax
-    try:
-        from matplotlib import pyplot
-    except ModuleNotFoundError as error:
-        message = sentence("plot", "matplotlib", "no such package", "run pip install matplotlib")
-        raise ModuleNotFoundError(message, name="matplotlib") from error
-    return pyplot.subplots()[1]
+    return _packages.load("matplotlib.pyplot", "plot", "softtargets[plot]").subplots()[1]
 
 
 def unit_square(ax: Any, *, x: str, y: str) -> Any:

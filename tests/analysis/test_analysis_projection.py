@@ -271,6 +271,6 @@ def test_the_picture_shows_every_point_and_the_templates(of) -> None:
 
 
 def test_without_matplotlib_the_picture_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ModuleNotFoundError, match=r"^plot: matplotlib; .*; run pip install matplotlib"):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ModuleNotFoundError, match=r"^plot: the package matplotlib; .*softtargets\[plot\]"):
         projection(FEATURES, LABELS, WEIGHT, classes=CLASSES).plot()

@@ -68,7 +68,7 @@ def test_an_onnx_program_gives_the_probabilities_of_the_module(trained, tmp_path
 
 def test_without_onnx_the_extra_is_named(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(ModuleNotFoundError, match=r"onnxruntime; got none; run pip install 'softtargets\[export\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"onnxruntime; got no such package; .*softtargets\[export\]"):
         save_onnx(trained("images").classifier, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

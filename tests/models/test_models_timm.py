@@ -119,7 +119,7 @@ def test_a_tag_that_does_not_exist_is_refused(timm: Any, name: str, close: str) 
 
 def test_a_package_that_is_missing_or_does_not_import_is_named(monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    text = "model.name: the package timm for 'timm'; got no such package; run pip install 'softtargets[vision]'"
+    text = "model.name: the package timm; got no such package; run pip install 'softtargets[vision]'"
     with pytest.raises(InputError, match=re.escape(text)):
         spec(architecture="resnet18").build((3, 32, 32), 4)
 

@@ -12,8 +12,8 @@ import pytest
 from training import KilledError, files_of
 
 from softtargets._errors import InputError
+from softtargets._packages import is_installed
 from softtargets.data import fingerprint
-from softtargets.runs import loggers
 from softtargets.runs.loggers import LOGGERS, Logger, Loggers
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
@@ -34,7 +34,7 @@ def _resolved(*names: str):
 
 def _needs(name: str):
     package = LOGGERS[name].package
-    return pytest.mark.skipif(importlib.util.find_spec(package) is None, reason=f"{package} is not installed")
+    return pytest.mark.skipif(not is_installed(package), reason=f"{package} is not installed")
 
 
 each = pytest.mark.parametrize("name", [pytest.param(name, marks=_needs(name)) for name in LOGGERS])
@@ -183,6 +183,6 @@ def test_an_unknown_logger_names_the_nearest_one() -> None:
 
 
 def test_a_missing_package_is_named_before_training(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(loggers.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"training\.loggers: the package mlflow for 'mlflow'.*softtargets\[mlflow\]"):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(InputError, match=r"training\.loggers: the package mlflow; .*softtargets\[mlflow\]"):
         validate_setup([_resolved("mlflow")], RunStore(tmp_path))

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from training import files_of
 
+from softtargets import _packages
 from softtargets._errors import InputError
 from softtargets.runs.store import CHECKPOINT, MODEL, PREDICTIONS, RunStore
 from softtargets.runs.training import Seeds
@@ -143,13 +144,13 @@ def test_a_number_that_is_not_finite_is_returned_and_not_raised(small_run, tmp_p
 
 
 def test_several_devices_need_fabric(small_run, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"training\.devices: the package lightning-fabric.*pip install"):
+    monkeypatch.setattr(_packages, "is_installed", lambda name: False)
+    with pytest.raises(InputError, match=r"training\.devices: .*lightning_fabric.*softtargets\[distributed\]"):
         validate_setup([small_run(training={"devices": 2})], RunStore(tmp_path))
 
 
 def test_what_needs_cuda_is_refused_before_training(small_run, monkeypatch) -> None:
-    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(_packages, "is_installed", lambda name: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     run = small_run(training={"devices": 2, "sync_batch_norm": True}).run
     with pytest.raises(InputError, match=r"training\.devices: at most 1, the CUDA devices of this machine; got 2"):

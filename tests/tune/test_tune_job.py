@@ -167,5 +167,5 @@ def test_bad_settings_are_refused(tmp_path, options, words) -> None:
 
 def test_without_optuna_the_package_is_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(InputError, match=r"tune: the package optuna, .*run: pip install 'softtargets\[tune\]'"):
+    with pytest.raises(InputError, match=r"tune: the package optuna; .*run pip install 'softtargets\[tune\]'"):
         _search(tmp_path)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from softtargets import _packages
 from softtargets._errors import fail
 from softtargets._storage import parse_json
 from softtargets.audit.request import OnStage
@@ -60,8 +61,7 @@ def _load(name: str) -> tuple[Any, Any, bool]:
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils.hub import cached_file
     except ModuleNotFoundError as error:
-        remedy = "pip install 'softtargets[transformers]'"
-        raise fail("encoder", "the package transformers", f"no module '{error.name}'", remedy) from error
+        raise _packages.missing("transformers", "encoder", "softtargets[transformers]") from error
     path = Path(name).expanduser()
     place = str(path) if path.is_dir() else name
     try:

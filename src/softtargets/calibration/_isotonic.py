@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softtargets._errors import sentence
+from softtargets import _packages
 from softtargets.calibration._classwise import check_uniform, class_probs, count_below, normalised, probs_of
 from softtargets.calibration._inputs import Examples
 from softtargets.calibration.calibrator import Calibrator, saved
@@ -91,12 +91,7 @@ class IsotonicCalibration(Calibrator):
 
 
 def _regression() -> Any:
-    try:
-        from sklearn.isotonic import IsotonicRegression
-    except ModuleNotFoundError as error:
-        message = sentence("IsotonicCalibration", "scikit-learn", "no such package", "run pip install scikit-learn")
-        raise ModuleNotFoundError(message, name="sklearn") from error
-    return IsotonicRegression
+    return _packages.load("sklearn.isotonic", "IsotonicCalibration", "scikit-learn").IsotonicRegression
 
 
 def _filled(lists: list[Tensor], length: int) -> Tensor:

@@ -34,7 +34,7 @@ def show_outcome(outcome: StudyOutcome) -> list[str]:
         if verdict.name == "contradicted"
     ]
     if not static.is_available() and any(files.draw(results, name) for name in results.outputs):
-        lines.append(f"figures are on the page alone; to get SVG and PNG files: {static.INSTALL}")
+        lines.append("figures are on the page alone; to get SVG and PNG files: pip install 'softtargets[figures]'")
     return [*lines, f"page: {outcome.page}"]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
+from softtargets import _packages
 from softtargets._errors import fail, shortened
 from softtargets.data.settings import TokenizerSpec
 from softtargets.data.tokens import TokenRows, TokenShape
@@ -85,8 +86,7 @@ class Tokenizer:
         try:
             from transformers import AutoTokenizer
         except ImportError as error:
-            remedy = "run pip install 'softtargets[transformers]'"
-            raise fail("tokenizer.pretrained", "the package transformers", "no such package", remedy) from error
+            raise _packages.missing("transformers", "tokenizer.pretrained", "softtargets[transformers]") from error
         try:
             # from the Hub's cache if it is there, since a missing network is reported only after many tries
             found: Any = _first_that_works(
@@ -206,9 +206,4 @@ def tokenizers_package() -> ModuleType:
     Raises:
         InputError: if it is not installed.
     """
-    try:
-        import tokenizers
-    except ImportError as error:
-        remedy = "run pip install 'softtargets[text]'"
-        raise fail("tokenizer", "the package tokenizers", "no such package", remedy) from error
-    return tokenizers
+    return _packages.load("tokenizers", "tokenizer", "softtargets[text]")

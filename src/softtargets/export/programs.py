@@ -1,6 +1,5 @@
 """Classifiers as programs that run without this package: torch.export and ONNX."""
 
-import importlib
 import json
 import logging
 import warnings
@@ -13,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softtargets._errors import fail, sentence
+from softtargets import _packages
+from softtargets._errors import fail
 from softtargets._storage import user_path
 from softtargets.data.tokens import TokenShape
 from softtargets.train import Classifier
@@ -147,11 +147,7 @@ def _refused(error: Exception) -> Exception:
 
 
 def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        message = sentence("export to ONNX", f"the package {name}", "none", "run pip install 'softtargets[export]'")
-        raise ModuleNotFoundError(message, name=name) from error
+    return _packages.load(name, "export to ONNX", "softtargets[export]")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from softtargets import _packages
 from softtargets._errors import fail, fail_type
 from softtargets.data.tokens import TokenRows
 from softtargets.measures.registry import Measure, network_measures, network_trace
@@ -76,12 +77,7 @@ def bleu_metric() -> Any:
     Raises:
         InputError: sacrebleu is not installed.
     """
-    try:
-        from sacrebleu.metrics.bleu import BLEU
-    except ImportError as error:
-        remedy = "run pip install 'softtargets[text]'"
-        raise fail("BLEU", "the package sacrebleu", "no such package", remedy) from error
-    return BLEU(lowercase=True)
+    return _packages.load("sacrebleu.metrics.bleu", "BLEU", "softtargets[text]").BLEU(lowercase=True)
 
 
 def translations(subject: Subject, split: str, settings: Search, most: int | None = None) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, nn
 
+from softtargets import _packages
 from softtargets._errors import fail, nearest
 from softtargets.models.adapter import AdaptedNetwork, AdaptedSpec, first_line
 from softtargets.models.arguments import Settings, written
@@ -88,11 +89,8 @@ class TimmSpec(AdaptedSpec):
 
 
 def _timm() -> ModuleType:
-    remedy = "run pip install 'softtargets[vision]', with the build of torchvision that fits torch"
     try:
-        import timm
-    except ImportError as error:
-        raise fail("model.name", "the package timm for 'timm'", "no such package", remedy) from error
+        return _packages.load("timm", "model.name", "softtargets[vision]")
     except RuntimeError as error:  # torchvision for CUDA beside torch for CPUs
-        raise fail("model.name", "the package timm for 'timm'", first_line(error), remedy) from error
-    return timm
+        remedy = "install the build of torchvision that fits torch"
+        raise fail("model.name", "the package timm", first_line(error), remedy) from error

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from softtargets import _packages
 from softtargets._errors import InputError, fail, unknown
 from softtargets.data.tokens import Tokens, TokenShape
 from softtargets.models.adapter import AdaptedNetwork, AdaptedSpec, first_line
@@ -233,8 +234,7 @@ def _imported() -> Iterator[None]:
     try:
         from transformers.utils import logging
     except ImportError as error:
-        remedy = "run pip install 'softtargets[transformers]'"
-        raise fail("model.name", "the package transformers for 'transformers'", "no such package", remedy) from error
+        raise _packages.missing("transformers", "model.name", "softtargets[transformers]") from error
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

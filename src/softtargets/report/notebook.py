@@ -4,7 +4,7 @@ import io
 from html import escape
 from typing import Any
 
-from softtargets._errors import sentence
+from softtargets import _packages
 
 _MOST_ROWS = 12
 _INCHES = (4.8, 3.6)
@@ -40,12 +40,7 @@ class NotebookResult:
         Raises:
             ModuleNotFoundError: if pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ModuleNotFoundError as error:
-            message = sentence("to_pandas", "pandas", "no such package", "run pip install pandas")
-            raise ModuleNotFoundError(message, name="pandas") from error
-        return pd.DataFrame(self.to_rows())
+        return _packages.load("pandas", "to_pandas", "pandas").DataFrame(self.to_rows())
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the result in words, the first rows of the table, and the figure."""

@@ -1,17 +1,16 @@
 """Figures as SVG and PNG, converted by vl-convert, which the extra `figures` installs."""
 
-import importlib.util
 import re
 from types import ModuleType
 from typing import Any
 
 import altair as alt
 
-from softtargets._errors import fail
+from softtargets import _packages
 
 # The version of Vega-Lite for which Altair writes; vl-convert contains several.
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-INSTALL = "pip install 'softtargets[figures]'"
+_INSTALL = "softtargets[figures]"
 _PACKAGE = "vl_convert"
 _RESOLUTION = 150.0
 _CLIP = re.compile(r'(?<=id=")clip\d+(?=")|(?<=url\(#)clip\d+(?=\))')
@@ -19,7 +18,7 @@ _CLIP = re.compile(r'(?<=id=")clip\d+(?=")|(?<=url\(#)clip\d+(?=\))')
 
 def is_available() -> bool:
     """Return whether figures can be converted."""
-    return importlib.util.find_spec(_PACKAGE) is not None
+    return _packages.is_installed(_PACKAGE)
 
 
 def to_svg(specification: dict[str, Any]) -> str:
@@ -44,8 +43,4 @@ def to_png(specification: dict[str, Any]) -> bytes:
 
 
 def _converter(argument: str) -> ModuleType:
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise fail(argument, f"the package {_PACKAGE}", "no such package", f"run {INSTALL}") from error
-    return vl_convert
+    return _packages.load(_PACKAGE, argument, _INSTALL)

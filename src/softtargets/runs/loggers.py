@@ -1,6 +1,5 @@
 """Programs that show metrics during training. They are no part of a run's identity and do not change its numbers."""
 
-import importlib.util
 import json
 import os
 import warnings
@@ -10,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from softtargets._errors import fail
+from softtargets import _packages
 
 
 class Logger(ABC):
@@ -173,9 +172,8 @@ def check_loggers(names: tuple[str, ...] | None) -> None:
     """
     for name in names or ():
         kind = LOGGERS[name]
-        if importlib.util.find_spec(kind.package) is None:
-            remedy = f"run: pip install 'softtargets[{kind.extra}]'"
-            raise fail("training.loggers", f"the package {kind.package} for '{name}'", "none", remedy)
+        if not _packages.is_installed(kind.package):
+            raise _packages.missing(kind.package, "training.loggers", f"softtargets[{kind.extra}]")
 
 
 class Loggers:

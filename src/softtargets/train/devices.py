@@ -1,6 +1,5 @@
 """Training one run in several processes, each on a device of its own, started by Lightning Fabric."""
 
-import importlib.util
 import logging
 import multiprocessing
 import os
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
+from softtargets import _packages
 from softtargets._errors import fail
 from softtargets.runs.machine import quiet_machine
 from softtargets.runs.spec import ResolvedRun, RunSpec
@@ -37,9 +37,8 @@ def check_devices(run: RunSpec, backend: str) -> None:
     if count > 1 and getattr(multiprocessing.current_process(), "_inheriting", False):  # as in multiprocessing.spawn
         required = "a script that can be imported without training, since new processes import it"
         raise fail("training.devices", required, "one that trains", _GUARDED)
-    if count > 1 and importlib.util.find_spec("lightning_fabric") is None:
-        required = "the package lightning-fabric, which starts several processes"
-        raise fail("training.devices", required, f"{count} without it", "run: pip install 'softtargets[distributed]'")
+    if count > 1 and not _packages.is_installed("lightning_fabric"):
+        raise _packages.missing("lightning_fabric", "training.devices", "softtargets[distributed]")
     if backend == "cuda" and count > torch.cuda.device_count():
         required = f"at most {torch.cuda.device_count()}, the CUDA devices of this machine"
         raise fail("training.devices", required, count, "give a smaller number, or use device = 'cpu'")

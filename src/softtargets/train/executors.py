@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 import joblib
 from pydantic import Field
 
-from softtargets._errors import fail, sentence, unknown
+from softtargets import _packages
+from softtargets._errors import fail, unknown
 from softtargets._interruption import stop_if_asked
 from softtargets._spec import NamedSpec, register
 from softtargets.runs.spec import ResolvedRun
@@ -196,8 +197,4 @@ def _cluster(distributed: Any, address: str | None, workers: int | None) -> Iter
 
 
 def _imported(package: str, extra: str) -> Any:
-    try:
-        return import_module(package)
-    except ModuleNotFoundError as error:
-        message = sentence("executor", package, "no such package", f"run pip install 'softtargets[{extra}]'")
-        raise ModuleNotFoundError(message, name=package) from error
+    return _packages.load(package, "executor", f"softtargets[{extra}]")

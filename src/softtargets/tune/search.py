@@ -1,12 +1,11 @@
 """The search: Optuna's sampler and pruner over runs of the store."""
 
-import importlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from softtargets._errors import fail
+from softtargets import _packages
 from softtargets._storage import UnfitFileError
 from softtargets.runs.record import read_history
 from softtargets.runs.spec import ResolvedRun
@@ -32,11 +31,7 @@ def load_optuna() -> ModuleType:
     Raises:
         InputError: if it is not installed.
     """
-    try:
-        optuna = importlib.import_module("optuna")
-    except ModuleNotFoundError:
-        required = "the package optuna, which chooses values"
-        raise fail("tune", required, "none", "run: pip install 'softtargets[tune]'") from None
+    optuna = _packages.load("optuna", "tune", "softtargets[tune]")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
