@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from softtargets._errors import fail, fail_type
 from softtargets.distill import CacheCollator, TeacherCache, divergence_loss, linear_divergence_loss
-from softtargets.integrations.transformers._loss import IGNORED, logits_of, loss, normalizer_of
+from softtargets.integrations._modules import IGNORED
+from softtargets.integrations.transformers._loss import logits_of, loss, normalizer_of
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Trainer
