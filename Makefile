@@ -61,14 +61,15 @@ test-integrations: export OMP_NUM_THREADS = 1
 test-integrations:
 	test -x $(FRAMEWORKS)/python || $(PYTHON) -m venv .venv-frameworks
 	$(FRAMEWORKS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[lab,transformers,lightning,keras,sentence-transformers,wandb]' pytest accelerate skorch
+		-e '.[lab,transformers,lightning,keras,sentence-transformers,wandb,plot]' pytest accelerate skorch
 	KERAS_BACKEND=torch $(FRAMEWORKS)/python -m pytest -q $(OF_FRAMEWORKS)
 	test -x $(VISION)/python || $(PYTHON) -m venv .venv-vision
 	$(VISION)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e '.[lab,vision,ultralytics]' pytest
 	# over opencv-python, which needs libGL: the same without windows
 	$(VISION)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps opencv-python-headless
-	$(VISION)/python -m pytest -q $(addprefix tests/,integrations/test_integrations_timm.py integrations/test_integrations_ultralytics.py models/test_models_timm.py)
+	$(VISION)/python -m pytest -q $(addprefix tests/,integrations/test_integrations_timm.py integrations/test_integrations_ultralytics.py models/test_models_timm.py) \
+		$(addprefix src/softtargets/integrations/,timm.py ultralytics.py)
 
 # Both ways of computing are run, so lines of the twins and of the calls of kernels count.
 coverage: export OMP_NUM_THREADS = 1

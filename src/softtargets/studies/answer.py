@@ -217,7 +217,7 @@ def _undecided(groups: dict[str, tuple[Case, ...]]) -> str:
 
 
 def _reach(scale: str, data: Sequence[DataSummary]) -> Iterable[str]:
-    sizes = [f"{one.name} ({one.sizes.get('train', 0):,} training examples)" for one in data]
+    sizes = list(dict.fromkeys(f"{one.name} ({one.sizes.get('train', 0):,} training examples)" for one in data))
     if sizes:
         yield f"Data: {numbers.listed(sizes)}, {scale} scale. Results can differ for other data and networks."
 
