@@ -5,9 +5,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import matplotlib
 import pytest
 import torch
 import torchmetrics
+from matplotlib import pyplot
 from processes import run_on_processes
 from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
@@ -273,3 +275,32 @@ def as_one(rank: int) -> None:
 
 def test_two_processes_give_the_bits_of_one() -> None:
     run_on_processes(2, as_one)
+
+
+def test_values_are_plotted_as_those_of_torchmetrics() -> None:
+    matplotlib.use("Agg")
+    metric = AccuracyMetric(num_classes=2)
+    history = [metric(torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([0, k])) for k in (0, 1)]
+    figure, axes = metric.plot(history)
+    assert axes.figure is figure
+    assert axes.lines[0].get_ydata().tolist() == [0.5, 1.0]
+    assert axes.get_ylim()[0] <= 0
+    figure, axes = metric.plot()
+    assert axes.lines[0].get_ydata().tolist() == [0.75]
+    collection = torchmetrics.MetricCollection([NLLMetric(num_classes=2), BrierMetric(num_classes=2)])
+    collection.update(torch.tensor([[0.5, 0.5]]), torch.tensor([0]))
+    assert len(collection.plot()) == 2
+    pyplot.close("all")
+
+
+def test_the_reliability_diagram_is_that_of_all_examples() -> None:
+    metric = ECEMetric(num_classes=3, n_bins=5)
+    with pytest.raises(ValueError, match="at least one example"):
+        metric.reliability()
+    probs, labels = torch.rand(40, 3, generator=torch.manual_seed(0)).softmax(-1), torch.arange(40) % 3
+    for rows in (slice(0, 7), slice(7, 40)):
+        metric.update(probs[rows], labels[rows])
+    bins, whole = metric.reliability(), metrics.reliability_bins(probs, labels, n_bins=5)
+    assert torch.equal(bins.count, whole.count)
+    torch.testing.assert_close(bins.confidence, whole.confidence)
+    assert torch.equal(bins.correct, whole.correct)

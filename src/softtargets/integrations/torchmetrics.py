@@ -25,6 +25,7 @@ from torch import Tensor
 from softtargets import metrics
 from softtargets._checks import check_num_classes
 from softtargets.integrations._late import late_classes
+from softtargets.metrics import Bins
 from softtargets.metrics.accumulators import Accumulator, gather
 from softtargets.metrics.arguments import REQUIRED, RowOptions
 from softtargets.metrics.rows import chunks
@@ -49,6 +50,7 @@ class _Accumulated(_Metric):
     is_differentiable = False
     higher_is_better = False
     full_state_update = False
+    plot_lower_bound = 0.0
 
     def __init__(self, accumulator: Accumulator, num_classes: int, **kwargs: Any) -> None:
         check_num_classes(num_classes)
@@ -100,6 +102,21 @@ class _Accumulated(_Metric):
             return torch.tensor(torch.nan, dtype=torch.float64, device=self.device)
         return self._value(gathered)
 
+    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:
+        """Plot one value or several, such as one per epoch.
+
+        Args:
+            val: results of `compute` or `forward`: one, or a sequence. Default: that of `compute`.
+            ax: matplotlib axes. Default: those of a new figure.
+
+        Returns:
+            The figure and the axes.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+        """
+        return self._plot(val, ax)
+
     def set_dtype(self, dst_type: str | torch.dtype) -> Self:
         """Return self, unchanged: the state stays int64."""
         return self
@@ -142,6 +159,7 @@ class AccuracyMetric(_Accumulated):
     """
 
     higher_is_better = True
+    plot_upper_bound = 1.0
 
     def __init__(self, num_classes: int, *, top_k: int = 1, **kwargs: Any) -> None:
         super().__init__(metrics.Accuracy(top_k=top_k), num_classes, **kwargs)
@@ -197,6 +215,16 @@ class ECEMetric(_Accumulated):
     ) -> None:
         gathered = metrics.ECE(n_bins=n_bins, norm=norm, binning=binning, classwise=classwise, debiased=debiased)
         super().__init__(gathered, num_classes, **kwargs)
+
+    def reliability(self) -> Bins:
+        """Return the bins of all examples so far on all processes; their `plot` is the reliability diagram.
+
+        Raises:
+            ValueError: if there are no examples.
+        """
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            gathered: Any = self._unpacked(getattr(self, self._state_name))
+        return gathered.reliability()
 
 
 class SmoothECEMetric(_Accumulated):
