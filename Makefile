@@ -61,7 +61,7 @@ test-integrations: export OMP_NUM_THREADS = 1
 test-integrations:
 	test -x $(FRAMEWORKS)/python || $(PYTHON) -m venv .venv-frameworks
 	$(FRAMEWORKS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[lab,transformers,lightning,keras,sentence-transformers,wandb,plot]' pytest accelerate skorch
+		-e '.[lab,transformers,lightning,keras,sentence-transformers,wandb,tensorboard,mlflow,tune,plot]' pytest accelerate skorch
 	KERAS_BACKEND=torch $(FRAMEWORKS)/python -m pytest -q $(OF_FRAMEWORKS)
 	test -x $(VISION)/python || $(PYTHON) -m venv .venv-vision
 	$(VISION)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
