@@ -53,8 +53,29 @@ def build_network(run: RunSpec, input_shape: tuple[int, ...], num_classes: int) 
 
 def laid_out(network: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
     """Put the weights of a network into the order in memory in which it is trained; another one rounds differently."""
-    layout = torch.channels_last if len(input_shape) == 3 else torch.preserve_format
-    return network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+    if len(input_shape) != 3:
+        return network
+    network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and _is_unsafe(module):
+            module.weight.data = torch.empty_like(module.weight, memory_format=torch.contiguous_format).copy_(
+                module.weight.data
+            )
+            module.register_forward_pre_hook(_channels_first)
+    return network
+
+
+def _is_unsafe(module: nn.Conv2d) -> bool:
+    """Return whether oneDNN writes past its memory in the backward pass of a convolution whose channels are last.
+
+    It does on processors with AVX2 alone (uxlfoundation/oneDNN, issue 6035); with the channels first it does not.
+    """
+    narrow = module.in_channels // module.groups < 8
+    return narrow and module.kernel_size == (1, 1) and max(module.stride) > 1
+
+
+def _channels_first(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (inputs[0].contiguous(), *inputs[1:])
 
 
 def load_trained(resolved: ResolvedRun, dataset: Dataset, store: RunStore) -> TrainedModel:
