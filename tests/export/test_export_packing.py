@@ -32,7 +32,8 @@ def test_every_kind_is_exported_in_every_form(folder: Path, tmp_path: Path, kind
     ensemble = results.ensemble
     assert ensemble is not None
     rows = rows_of(load_ensemble(results.folder).members[0].run)
-    assert torch.equal(packed.predict_proba(rows), ensemble.predict_proba(rows))
+    # a product may differ in its last bit with the alignment of its matrices
+    torch.testing.assert_close(packed.predict_proba(rows), ensemble.predict_proba(rows))
     assert repr(packed.calibrator) == repr(ensemble.calibrator)
     assert (exported.calibrator is None) == (kind.get("calibrator") == "none")
     program = torch.export.load(tmp_path / "elsewhere" / "model.pt2").module()
