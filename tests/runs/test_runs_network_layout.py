@@ -13,8 +13,9 @@ def _network(channels: int) -> nn.Sequential:
 
 def test_channels_are_last_for_images_only() -> None:
     network = laid_out(_network(8), (3, 32, 32))
-    assert all(layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in network)
-    assert not [layer for layer in network if layer._forward_pre_hooks]
+    weights = [weight for weight in network.parameters() if weight.ndim == 4]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    assert not [layer for layer in network.children() if layer._forward_pre_hooks]
     linear = nn.Linear(4, 3)
     assert laid_out(linear, (4,)) is linear
 
@@ -24,7 +25,7 @@ def test_a_narrow_strided_convolution_has_its_channels_first() -> None:
     network, plain = laid_out(_network(4), (3, 32, 32)), _network(4)
     images = torch.randn(4, 3, 32, 32, generator=torch.manual_seed(1))
     seen: list[torch.Tensor] = []
-    network[1].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    list(network.children())[1].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     network(images.contiguous(memory_format=torch.channels_last)).square().sum().backward()
     plain(images).square().sum().backward()
     assert seen[0].is_contiguous()
