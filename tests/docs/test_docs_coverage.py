@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import coverage_table
@@ -103,6 +104,14 @@ def test_a_record_contains_the_output_and_a_row_without_one_has_none(row) -> Non
     for link in re.findall(r"\]\(([^)]+)\)", row[3]):
         assert (PAGE.parent / link).resolve() == ROOT / "records" / study / "README.md"
         assert (PAGE.parent / link).exists()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "records").glob("*/*/results.json")), ids=lambda path: path.parent.name)
+def test_the_command_of_a_record_names_no_folder_of_a_machine(path: Path) -> None:
+    words = shlex.split(json.loads(path.read_text())["command"])
+    assert words[:2] == ["softtargets", "run"]
+    for word in words:
+        assert not word.rpartition("=")[2].startswith(("/", "~"))
 
 
 @pytest.mark.parametrize("row", METHODS, ids=lambda row: row[1])
