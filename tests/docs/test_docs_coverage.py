@@ -108,9 +108,7 @@ def test_a_record_contains_the_output_and_a_row_without_one_has_none(row) -> Non
 
 @pytest.mark.parametrize("path", sorted((ROOT / "records").glob("*/*/results.json")), ids=lambda path: path.parent.name)
 def test_the_command_of_a_record_names_no_folder_of_a_machine(path: Path) -> None:
-    words = shlex.split(json.loads(path.read_text())["command"])
-    assert words[:2] == ["softtargets", "run"]
-    for word in words:
+    for word in shlex.split(json.loads(path.read_text())["command"]):
         assert not word.rpartition("=")[2].startswith(("/", "~"))
 
 
