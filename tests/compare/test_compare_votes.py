@@ -84,6 +84,6 @@ def test_the_command_repeats_the_comparison():
 
 def test_votes_of_annotators_and_methods_that_need_classes(folder):
     with pytest.raises(
-        InputError, match=r"^methods: .*ELR is not: it needs one class for each row, and the labels are votes"
+        InputError, match=r"^methods: .*'early_learning' \(it needs one class for each row, and the labels are votes\)"
     ):
         compare_methods(folder / "table.csv", options=options(folder, methods=("early_learning",), votes="v"))

@@ -34,7 +34,7 @@ def show_ensemble(results: "EnsembleResults") -> list[str]:
                 )
         tests = sum(one.p is not None for one in results.evaluation.differences)
         if tests > 1:
-            lines.append(f"(intervals are of one difference; verdicts have Holm's correction over {tests} differences)")
+            lines.append(f"intervals are not adjusted; verdicts are adjusted for {tests} differences (Holm)")
     if results.diversity is not None:
         found = results.diversity
         shown = {"disagreement": f"{100 * found.disagreement:.2f} %", "kappa": _number(found.kappa)}

@@ -163,8 +163,7 @@ def chosen_methods(names: Sequence[str] | None, facts: DataFacts) -> tuple[tuple
             raise fail("methods", "each method once", f"'{name}' twice", "remove one of the two")
         reason = METHODS[name].refused(facts)
         if reason is not None:
-            required = f"methods that the data allow, which {METHODS[name].label} is not: {reason}"
-            raise fail("methods", required, f"'{name}'", "remove it")
+            raise fail("methods", "methods that the data allow", f"'{name}' ({reason})", "remove it")
     usable = [name for name in METHODS if name in names and name != BASELINE]
     if not usable:
         others = ", ".join(name for name in METHODS if name != BASELINE)
