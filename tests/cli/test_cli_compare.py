@@ -83,7 +83,7 @@ def test_a_comparison_prints_the_recommendation_and_the_page(capsys):
     ("more", "message"),
     [
         (["--methods", "label_smothing"], "did you mean 'label_smoothing'"),
-        (["--methods", "cutmix"], "CutMix needs images"),
+        (["--methods", "cutmix"], "it needs images"),
         (["--budget", "soon"], "budget: a time above 0 with its unit"),
         (["--budget", "0.01s"], "budget: at least"),
         (["--label", "nothing"], "nothing"),
