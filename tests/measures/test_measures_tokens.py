@@ -15,6 +15,7 @@ from softtargets.measures.subject import Subject
 from softtargets.measures.tokens import TOKEN_DIAGRAMS, TokenFeatures, token_bins, token_calibration
 from softtargets.measures.translation import BEAM, GREEDY, TEMPERATURES, bleu, references, translations
 from softtargets.models.sequences import token_labels
+from softtargets.runs import list_runs
 from softtargets.runs.store import RunStore
 
 pytest.importorskip("transformers", reason="transformers is not installed")
@@ -74,6 +75,13 @@ def test_bins_are_those_of_all_tokens(written: Subject) -> None:
         assert bins is not None
         assert int(bins.count.sum()) == len(labels)
         assert int(bins.correct.sum()) == int((logits.argmax(1) == labels).sum())
+
+
+def test_the_listing_of_runs_has_the_accuracy_of_tokens(written: Subject) -> None:
+    (entry,) = list_runs(written.store.folder, prefix=written.resolved.identity).runs
+    logits, labels = all_logits(written, "test")
+    assert entry.status == "finished"
+    assert entry.test_accuracy == pytest.approx(float((logits.argmax(1) == labels).double().mean()))
 
 
 def test_measures_of_the_record_are_those_of_tokens_alone(written: Subject) -> None:

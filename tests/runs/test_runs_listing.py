@@ -187,7 +187,7 @@ def test_filters_and_order(store, made) -> None:
     count = lambda **wanted: len(list_runs(store.folder, **wanted).runs)  # noqa: E731
     assert [count(status="finished"), count(status="failed")] == [1, 0]
     assert [count(data="DIGI"), count(data="cifar"), count(model="hidden=8"), count(objective="0.1")] == [4, 0, 4, 4]
-    assert [count(prefix=made[1].identity[:9]), count(prefix="x")] == [1, 0]
+    assert [count(prefix=made[1].identity[:9]), count(prefix="0" * 64)] == [1, 0]
 
 
 def test_settings_are_shown_in_short() -> None:
@@ -213,6 +213,11 @@ def test_short_identities_tell_runs_apart(made) -> None:
     assert both.short(twin) == twin[:12]
 
 
+def test_a_listing_is_shown_by_its_numbers(made, store) -> None:
+    assert repr(list_runs(made[0].folder)) == f"RunListing(folder='{made[0].folder}', runs: 1 finished)"
+    assert repr(list_runs(store.folder, prefix="0" * 64)).endswith("runs: none)")
+
+
 def test_plain_data_is_json(made) -> None:
     (entry,) = json.loads(json.dumps(list_runs(made[0].folder).to_dict()))["runs"]
     assert entry["status"] == "finished"
@@ -231,6 +236,8 @@ def test_bad_arguments_say_what_to_do(made, tmp_path, monkeypatch) -> None:
         list_runs("file")
     with pytest.raises(ValueError, match=r"status: one of finished, .*did you mean 'finished'\?"):
         list_runs(made[0].folder, status="finish")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"prefix: the first of the 64 hexadecimal .*; got 'list'; leave it out"):
+        list_runs(made[0].folder, prefix="list")
 
 
 def test_a_run_is_found_by_its_folder_or_its_first_digits(made, store) -> None:

@@ -19,7 +19,7 @@ from softtargets.runs.store import DAMAGE
 
 INDEX = "index.json"
 # Increase when an entry has other fields, or the same files give another entry.
-VERSION = 1
+VERSION = 2
 # An index of a million runs has about this size.
 _MAX_BYTES = 2**30
 # Files may change again within the resolution of their times, so what is this new is read every time.

@@ -3,6 +3,7 @@
 import os
 import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,8 +47,8 @@ class RunEntry:
         seeds: the seed of all streams, or the seeds by stream.
         epoch: number of epochs trained; None if unknown.
         epochs: number of epochs in all; None if unknown.
-        test_accuracy: fraction in [0, 1] of the test split that is classified correctly, in the last epoch; None for
-            runs that are not finished, or have no test split.
+        test_accuracy: fraction in [0, 1] of the test split that is classified correctly, in the last epoch, or of its
+            tokens, if the network writes tokens; None for runs that are not finished, or have no test split.
         reason: why the run failed or is damaged; otherwise "".
         size: bytes on disk.
         modified: time of the last change, in UTC.
@@ -74,7 +75,7 @@ class RunEntry:
         return {**vars(self), "path": str(self.path), "modified": self.modified.isoformat(timespec="seconds")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunListing:
     """The runs of a store, the latest first, and what else it holds.
 
@@ -88,6 +89,11 @@ class RunListing:
     folder: Path
     runs: tuple[RunEntry, ...]
     others: dict[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        count = Counter(entry.status for entry in self.runs)
+        runs = ", ".join(f"{count[status]} {status}" for status in STATUSES if count[status])
+        return f"{type(self).__name__}(folder='{self.folder}', runs: {runs or 'none'})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -139,9 +145,12 @@ def list_runs(
         The runs, the latest first.
 
     Raises:
-        InputError: if there is no such folder, or no such status.
+        InputError: if there is no such folder, or no such status, or if `prefix` cannot begin an identity.
     """
     store = RunStore(runs)
+    if not re.fullmatch("[0-9a-f]{0,64}", prefix):
+        remedy = "leave it out for all runs"
+        raise fail("prefix", "the first of the 64 hexadecimal digits of an identity", f"'{shortened(prefix)}'", remedy)
     if status is not None and status not in STATUSES:
         raise unknown("status", status, STATUSES)
     if not store.folder.is_dir():
@@ -241,6 +250,9 @@ def _entry(identity: str, status: Status, path: Path, **known: Any) -> RunEntry:
 def _test_accuracy(path: Path) -> float | None:
     open_regular(path).close()
     with safe_open(path, framework="pt") as file:
+        if "test.tokens" in file.keys():  # noqa: SIM118
+            tokens = int(file.get_tensor("test.tokens").sum())
+            return float(file.get_tensor("test.correct").sum()) / tokens if tokens else None
         labels = file.get_tensor("test.labels")
         return float(accuracy(logits=file.get_tensor("test.logits"), labels=labels)) if len(labels) else None
 
