@@ -10,8 +10,8 @@ from softtargets.compare.methods import BASELINE, METHODS
 from softtargets.compare.request import LEAST_SEEDS, SEEDS, CompareOptions
 from softtargets.compare.selection import rungs
 from softtargets.report.numbers import duration
-from softtargets.runs.machine import available_cores
 from softtargets.runs.spec import canonical_json
+from softtargets.runs.workers import count_workers
 from softtargets.train.estimate import estimate_run_time
 
 # Fewest repetitions with which a budget keeps all methods.
@@ -67,8 +67,7 @@ def plan_comparison(inputs: CompareInputs, methods: Sequence[str], options: Comp
     kept = inputs.store.derived(baseline.identity, key)
     if kept is not None:
         return ComparePlan(**{**kept, "methods": tuple(kept["methods"]), "dropped": tuple(kept["dropped"])})
-    cores = baseline.run.training.cores
-    workers = options.workers if options.workers is not None else max(1, available_cores() // cores)
+    workers = count_workers(options.workers, baseline.run.training.cores)
     seconds = estimate_run_time(baseline.run, inputs.dataset, workers=workers).seconds
     plan = within(whole, options.seconds, seconds, workers, fixed=options.seeds is not None)
     inputs.store.put_derived(baseline.identity, key, {**vars(plan)})

@@ -21,6 +21,7 @@ from softtargets.runs.machine import available_cores, quiet_machine
 from softtargets.runs.network import TrainedModel
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
+from softtargets.runs.workers import count_workers
 from softtargets.train.execute import resolve
 from softtargets.train.length import length_of
 from softtargets.train.loop import Trainer
@@ -125,7 +126,7 @@ def estimate_total_seconds(
     if not runs:
         return 0.0
     threads = max(run.run.training.cores for run in runs)
-    count = min(len(runs), workers or max(1, available_cores() // threads))
+    count = min(len(runs), count_workers(workers, threads))
     kinds: dict[str, list[ResolvedRun]] = {}
     for run in runs:
         kinds.setdefault(_kind(run.run), []).append(run)

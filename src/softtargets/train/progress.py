@@ -2,8 +2,11 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from softtargets._storage import open_regular, parse_json, read_regular
 from softtargets.runs.store import HISTORY, STEPS, RunStore
@@ -15,11 +18,12 @@ class Progress:
     """Progress at one moment.
 
     Args:
-        done: fraction of the missing steps that are done, in [0, 1].
+        done: fraction of the work that is done, in [0, 1]: of the missing steps, or of the runs to be measured.
         remaining: estimated seconds left, from the speed so far; None before there is a speed.
-        finished, total: runs finished by this command, and runs that were missing when it started.
+        finished, total: runs trained (or measured) by this command, and runs that were missing when it started.
         present: runs that the store already had.
         failed: runs that have failed.
+        task: what is done with the runs.
     """
 
     done: float
@@ -28,6 +32,43 @@ class Progress:
     total: int
     present: int
     failed: int
+    task: Literal["train", "measure"] = "train"
+
+
+@contextmanager
+def reported(
+    look: Callable[[], Progress], on_progress: Callable[[Progress], None], *, after: float = 0.0
+) -> Iterator[None]:
+    """Report progress about twice a second from a separate thread, and at the end.
+
+    Args:
+        look: returns the progress now.
+        on_progress: gets it.
+        after: seconds; work that takes less is not reported.
+    """
+    over, begun = threading.Event(), not after
+
+    def report_often() -> None:
+        nonlocal begun
+        pause = after or 0.5
+        while not over.wait(pause):
+            begun, pause = True, 0.5
+            on_progress(look())
+
+    thread = threading.Thread(target=report_often, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        if begun:
+            on_progress(look())
+
+
+def remaining_seconds(elapsed: float, before: float, now: float) -> float | None:
+    """Return the seconds left when the fraction that is done rose from `before` to `now`; None if by 0.005 or less."""
+    return elapsed * (1 - now) / (now - before) if now - before > 0.005 else None
 
 
 @dataclass
@@ -58,10 +99,9 @@ class Tracker:
         if self._first is None:
             # steps of an earlier, interrupted command take no time now
             self._first = share
-        gained, elapsed = share - self._first, time.monotonic() - self._begun
         return Progress(
             done=share,
-            remaining=elapsed * (1 - share) / gained if gained > 0.005 else None,
+            remaining=remaining_seconds(time.monotonic() - self._begun, self._first, share),
             finished=len(finished),
             total=len(self.steps),
             present=self.present,
