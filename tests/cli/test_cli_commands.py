@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -286,3 +287,6 @@ def test_progress_in_words() -> None:
     assert describe(state) == "training: 3 of 12 runs, 1 min 35 s left, 2 already present, 1 failed"
     over = Progress(done=1.0, remaining=0.0, finished=12, total=12, present=0, failed=1)
     assert describe(over) == "trained 11 of 12 runs, 1 failed"
+    measuring = Progress(done=0.5, remaining=None, finished=4, total=8, present=0, failed=0, task="measure")
+    assert describe(measuring) == "measuring: 4 of 8 runs, estimating the time"
+    assert describe(replace(measuring, finished=8)) == "measured 8 of 8 runs"

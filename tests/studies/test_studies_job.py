@@ -388,6 +388,6 @@ def test_a_run_that_cannot_be_measured_does_not_cost_the_page(tmp_path, monkeypa
         return measure_run(resolved, *arguments)
 
     monkeypatch.setattr(measuring, "measure_run", refuses)
-    outcome = report(request)
+    outcome = report(request, workers=1)
     assert [cell.status for cell in outcome.results.cells].count("failed") == 1
     assert "not measurable" in outcome.page.read_text()

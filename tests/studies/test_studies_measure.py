@@ -17,6 +17,7 @@ from softtargets.measures import MEASURES, TRACES
 from softtargets.measures import subject as measured_subject
 from softtargets.runs.record import read_history, read_predictions
 from softtargets.runs.store import MODEL, RunStore
+from softtargets.studies import measure
 from softtargets.studies.expand import expand
 from softtargets.studies.extension import Extension
 from softtargets.studies.job import conclude
@@ -28,6 +29,7 @@ from softtargets.studies.request import StudyRequest
 from softtargets.studies.results import StudyResults
 from softtargets.studies.schema import Study
 from softtargets.train.execute import resolve
+from softtargets.train.progress import Progress
 
 # without the cross entropy with a teacher, which is defined for students only, transfer, for runs that leave classes
 # out, retrieval, for texts, and those of networks that write tokens
@@ -285,6 +287,28 @@ def test_a_page_made_again_computes_nothing(results, store, monkeypatch) -> None
         assert [r.metrics for r in again.records(key)] == [r.metrics for r in results.records(key)]
 
 
+def test_several_processes_measure_the_same_numbers(results, store, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(measure, "ALONE", 0.0)
+    seen: list[Progress] = []
+    copied = _copied(store, tmp_path)
+    records = measure.measure_runs(planned(), copied, workers=2, on_progress=seen.append)
+    assert [replace(record, reason="") for record in records] == [replace(one, reason="") for one in results.cells]
+    assert (seen[-1].task, seen[-1].finished, seen[-1].total, seen[-1].done) == ("measure", 8, 8, 1.0)
+
+    def computes(*_):
+        raise AssertionError("a trace is computed again")
+
+    # the traces of the outputs were computed with the numbers
+    monkeypatch.setattr(measured_subject.Subject, "__init__", computes)
+    assert conclude(planned(("traces",)), copied).shown["traces"].traces == results.shown["traces"].traces
+
+
+def test_cached_measures_are_not_reported(results, store) -> None:
+    seen: list[Progress] = []
+    assert len(measure.measure_runs(planned(), store, on_progress=seen.append)) == 8
+    assert seen == []
+
+
 def test_other_classes_are_other_numbers(results, store) -> None:
     found = conclude(planned(("table",), classes=[1, 2, 4]), store)
     for before, after in zip(results.records(CE), found.records(CE), strict=True):
@@ -314,7 +338,7 @@ def test_data_that_changed_leave_the_page_what_needs_none(results, store, tmp_pa
     other = replace(load(DATA), fingerprint="other")
     measured_subject._loaded.cache_clear()
     monkeypatch.setattr(measured_subject, "load_cached", lambda spec, cache: other)
-    found = conclude(planned(), _copied(store, tmp_path))
+    found = conclude(planned(), _copied(store, tmp_path), workers=1)  # no process with other data
     measured_subject._loaded.cache_clear()
     assert {record.status for record in found.cells} == {"complete"}
     assert "data: the data that the run was trained on; got other content" in found.records(CE)[0].reason

@@ -203,12 +203,15 @@ def run(
 
 @app.command()
 @_of_study
-def report(options: dict[str, Any], reports: ReportsOption = Path("reports")) -> int:
+def report(options: dict[str, Any], reports: ReportsOption = Path("reports"), workers: WorkersOption = None) -> int:
     """Write a study's page from finished runs, without training."""
     with without_collections():
+        from softtargets.cli.progress import shown_progress
         from softtargets.studies import report_study
 
-    return _conclude(report_study(**options, reports=reports))
+    with shown_progress() as on_progress:
+        outcome = report_study(**options, reports=reports, workers=workers, on_progress=on_progress)
+    return _conclude(outcome)
 
 
 audit_app = typer.Typer(invoke_without_command=True)

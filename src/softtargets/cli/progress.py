@@ -87,11 +87,12 @@ def audit_progress() -> Iterator[Callable[["AuditStage | Progress"], None]]:
 
 def describe(state: "Progress") -> str:
     """Return progress in words."""
+    doing, did = {"train": ("training", "trained"), "measure": ("measuring", "measured")}[state.task]
     if state.finished == state.total:
-        words = [f"trained {state.finished - state.failed} of {state.total} runs"]
+        words = [f"{did} {state.finished - state.failed} of {state.total} runs"]
     else:
         left = "estimating the time" if state.remaining is None else f"{duration(state.remaining)} left"
-        words = [f"training: {state.finished} of {state.total} runs", left]
+        words = [f"{doing}: {state.finished} of {state.total} runs", left]
     if state.present:
         words.append(f"{state.present} already present")
     if state.failed:

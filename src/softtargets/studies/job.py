@@ -111,7 +111,8 @@ def run_study(
         workers: number of worker processes; None: number of cores divided by the threads of a run.
         executor: where runs are trained: "joblib", "dask" or "submitit", or a table with this `name` and settings, such
             as ``{"name": "dask", "address": "tcp://10.0.0.1:8786"}``. None: in processes of this machine.
-        on_progress: called about twice a second during training, from another thread.
+        on_progress: called about twice a second during training, and while runs are measured if that takes more than
+            2 seconds, from another thread.
         **options: scale, seeds, data, label, places, runs and reports; see
             :class:`softtargets.studies.request.StudyRequest`.
 
@@ -126,7 +127,14 @@ def run_study(
     return run(StudyRequest.of(study, output, options), workers=workers, executor=found, on_progress=on_progress)
 
 
-def report_study(study: str | Path, output: str | None = None, **options: Unpack[StudyOptions]) -> StudyOutcome:
+def report_study(
+    study: str | Path,
+    output: str | None = None,
+    *,
+    workers: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda state: None,
+    **options: Unpack[StudyOptions],
+) -> StudyOutcome:
     """Write the page of a study from finished runs, without training.
 
     Runs of this machine on the available data are used. If there are none, or the data are not available, runs with the
@@ -134,6 +142,8 @@ def report_study(study: str | Path, output: str | None = None, **options: Unpack
 
     Args:
         study, output, options: see :func:`run_study`.
+        workers: number of processes that measure runs; None: number of cores divided by the threads of a run.
+        on_progress: called about twice a second, from another thread, if runs are measured for more than 2 seconds.
 
     Returns:
         See :func:`run_study`.
@@ -141,7 +151,7 @@ def report_study(study: str | Path, output: str | None = None, **options: Unpack
     Raises:
         InputError: neither the data nor any run is available.
     """
-    return report(StudyRequest.of(study, output, options))
+    return report(StudyRequest.of(study, output, options), workers=workers, on_progress=on_progress)
 
 
 def run(
@@ -159,7 +169,7 @@ def run(
         workers: number of worker processes.
         executor: where runs are trained.
         checkpoint_seconds: shortest time between the checkpoints of a run; it changes no result.
-        on_progress: called during training.
+        on_progress: called during training and measuring.
     """
     started = time.monotonic()
     store = RunStore(request.runs)
@@ -170,12 +180,17 @@ def run(
     count = Counter(outcome.status for outcome in outcomes)
     seconds = time.monotonic() - started
     unrecorded = {outcome.identity: outcome.message for outcome in outcomes if outcome.status == "failed"}
-    results = conclude(plan, store, unrecorded)
+    results = conclude(plan, store, unrecorded, workers=workers, on_progress=on_progress)
     page = files.write(results, page_folder(request, plan))
     return StudyOutcome(page, results, count["trained"], count["present"], count["failed"], seconds)
 
 
-def report(request: StudyRequest) -> StudyOutcome:
+def report(
+    request: StudyRequest,
+    *,
+    workers: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda state: None,
+) -> StudyOutcome:
     """Report a request; see :func:`report_study`."""
     started = time.monotonic()
     store = RunStore(request.runs)
@@ -187,21 +202,29 @@ def report(request: StudyRequest) -> StudyOutcome:
         plan = recorded_plan(request, store) or plan
     if plan is None:
         raise problem or fail("runs", "finished runs of this study", "none", "run the study first")
-    results = conclude(plan, store)
+    results = conclude(plan, store, workers=workers, on_progress=on_progress)
     count = Counter(cell.status for cell in results.runs)
     page = files.write(results, page_folder(request, plan))
     return StudyOutcome(page, results, 0, count["complete"], count["failed"], time.monotonic() - started)
 
 
-def conclude(plan: StudyPlan, store: RunStore, unrecorded: Mapping[str, str] | None = None) -> StudyResults:
+def conclude(
+    plan: StudyPlan,
+    store: RunStore,
+    unrecorded: Mapping[str, str] | None = None,
+    *,
+    workers: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda state: None,
+) -> StudyResults:
     """Measure the runs of a plan, judge the claims and answer the question.
 
     Args:
         plan: plan of the study.
         store: store of the runs.
         unrecorded: reasons of failures that could not be recorded (for example on a full disk), by identity of the run.
+        workers, on_progress: see :func:`softtargets.studies.measure.measure_runs`.
     """
-    cells = measure_runs(plan, store)
+    cells = measure_runs(plan, store, workers=workers, on_progress=on_progress)
     shown, cells = gather_outputs(plan, cells, store)
     study, scale, outputs, loaded = plan.study, plan.request.scale, plan.outputs, plan.loaded
     verdicts = judge(study, scale, outputs, cells, exact=loaded.extension.exact)

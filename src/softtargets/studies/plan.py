@@ -89,6 +89,12 @@ class StudyPlan:
                 for term in claim.terms:
                     yield from ((key, term.metric) for key in term_cells(self.study, term, self.request.scale))
 
+    def traces(self) -> Iterator[tuple[CellKey, str]]:
+        """Yield all pairs of cell and metric that the outputs need as one number for each epoch of each run."""
+        for output in self.available().values():
+            if self.kinds[output.kind].per_epoch:
+                yield from product(cells(self.study, output, self.request.scale), output.metrics)
+
     def with_tables(self, tables: Collection[DataSpec]) -> Self:
         """Return the plan without augmentation for the runs on these data, which are tables."""
         planned = tuple(without_augmentation([item])[0] if item.run.data in tables else item for item in self.planned)

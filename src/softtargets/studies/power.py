@@ -10,9 +10,9 @@ from softtargets._storage import write_atomically
 from softtargets.metrics.power import pairs_needed, smallest_distance, upper_deviation
 from softtargets.metrics.statistics import pearson
 from softtargets.report.encoding import as_json
-from softtargets.runs.machine import available_cores
 from softtargets.runs.spec import ResolvedRun
 from softtargets.runs.store import RunStore
+from softtargets.runs.workers import count_workers
 from softtargets.studies.expand import expand, term_cells, trained_cells
 from softtargets.studies.job import page_folder
 from softtargets.studies.judge import LEVEL, Contrast, contrast
@@ -144,7 +144,7 @@ def estimate_power(
         study, output, options: see :func:`softtargets.studies.run_study`.
         pilot_seeds: number of seeds, from 2 to 100.
         workers: number of worker processes; None: number of cores divided by the threads of a run.
-        on_progress: called during training.
+        on_progress: called during training and measuring.
 
     Raises:
         InputError: an invalid argument, study or data set; raised before any training.
@@ -157,7 +157,7 @@ def estimate_power(
     check_packages(made)
     pilot = on_its_data(_pilot(made, pilot_seeds), store)
     train_all(pilot.resolved, store, workers=workers, on_progress=on_progress)
-    cells = measure_runs(pilot, store)
+    cells = measure_runs(pilot, store, workers=workers, on_progress=on_progress)
     planned = request.seeds or pilot.study.scales[request.scale].seeds  # pyright: ignore[reportArgumentType]
     threads = max((run.run.training.threads for run in pilot.resolved), default=1)
     found = StudyPower(
@@ -166,7 +166,7 @@ def estimate_power(
         pilot_seeds=pilot_seeds,
         claims=tuple(_claims(pilot, cells, store, planned)),
         seconds=_seconds(pilot.resolved, store) / pilot_seeds,
-        workers=workers or max(1, available_cores() // threads),
+        workers=count_workers(workers, threads),
         path=page_folder(request, pilot) / FILE,
     )
     found.path.parent.mkdir(parents=True, exist_ok=True)

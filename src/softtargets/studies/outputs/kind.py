@@ -22,6 +22,7 @@ class OutputKind(ABC):
         kind: the name in ``study.toml``, set by :func:`output_kind`.
         metrics: the metrics that an output of this kind can name.
         per_run: whether the metrics are one number for each run; they are then measured and also shown as a table.
+        per_epoch: whether the metrics are one number for each epoch of a run.
         takes_splits: whether outputs name splits of the data.
         takes_x: whether outputs must name a metric for the horizontal axis.
         takes_spread: whether outputs can choose what whiskers and bands show.
@@ -32,6 +33,7 @@ class OutputKind(ABC):
     kind: ClassVar[str]
     metrics: ClassVar[Collection[str]] = MEASURES
     per_run: ClassVar[bool] = True
+    per_epoch: ClassVar[bool] = False
     takes_splits: ClassVar[bool] = False
     takes_x: ClassVar[bool] = False
     takes_spread: ClassVar[bool] = False

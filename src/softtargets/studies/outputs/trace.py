@@ -43,6 +43,7 @@ class TraceOutput(OutputKind):
 
     metrics = tuple(TRACES)
     per_run = False
+    per_epoch = True
     traces: tuple[Trace, ...] = ()
 
     @classmethod
