@@ -178,10 +178,10 @@ def run(
     settings: dict[str, Any] = {"workers": workers, "executor": executor, "checkpoint_seconds": checkpoint_seconds}
     outcomes = train_all(plan.resolved, store, **settings, on_progress=on_progress)
     count = Counter(outcome.status for outcome in outcomes)
-    seconds = time.monotonic() - started
     unrecorded = {outcome.identity: outcome.message for outcome in outcomes if outcome.status == "failed"}
     results = conclude(plan, store, unrecorded, workers=workers, on_progress=on_progress)
     page = files.write(results, page_folder(request, plan))
+    seconds = time.monotonic() - started
     return StudyOutcome(page, results, count["trained"], count["present"], count["failed"], seconds)
 
 
