@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,25 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def new_page(chromium):
+    """Return a function that opens a page in a context of its own, offline unless asked, with long time limits.
+
+    Its arguments are a `width`, and those of Playwright's ``new_context``.
+    """
+    contexts = []
+
+    def new(**options: Any) -> Any:
+        viewport = {"width": options.pop("width", 1280), "height": 900}
+        contexts.append(chromium.new_context(**{"viewport": viewport, "offline": True, **options}))
+        contexts[-1].set_default_timeout(PATIENCE)
+        return contexts[-1].new_page()
+
+    yield new
+    for context in contexts:
+        context.close()
 
 
 @pytest.fixture

@@ -72,15 +72,12 @@ Opened = Callable[..., "object"]
 
 
 @pytest.fixture
-def opened(chromium) -> Iterator[Opened]:
+def opened(new_page) -> Iterator[Opened]:
     """Return a function that opens a page at a width; it fails on errors and requests."""
-    contexts, problems = [], []
+    problems = []
 
     def open_page(path: Path, width: int = 1280):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, accept_downloads=True, offline=True)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
+        page = new_page(width=width, accept_downloads=True)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
         page.on("dialog", lambda dialog: (problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
@@ -88,8 +85,6 @@ def opened(chromium) -> Iterator[Opened]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
     assert not problems, problems
 
 
@@ -172,15 +167,13 @@ def test_labels_are_decided_by_buttons_on_a_phone(tmp_path, opened):
 
 
 @pytest.mark.browser
-def test_without_storage_the_page_says_so_and_still_works(tmp_path, chromium):
-    context = chromium.new_context(offline=True)
-    page = context.new_page()
+def test_without_storage_the_page_says_so_and_still_works(tmp_path, new_page):
+    page = new_page()
     page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('forbidden'); } });")
     page.goto(page_of(batch(["a cat", "a dog"]), tmp_path).resolve().as_uri())
     assert "does not keep the decisions" in page.text_content("#kept")
     page.keyboard.press("k")
     assert page.text_content("#counted") == "1 of 2, 0 changed"
-    context.close()
 
 
 @pytest.mark.browser

@@ -178,7 +178,7 @@ def test_links_of_the_site_lead_somewhere(site: Path) -> None:
     assert not broken
 
 
-def test_a_search_finds_names(site: Path, chromium: Any) -> None:
+def test_a_search_finds_names(site: Path, new_page: Any) -> None:
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -187,17 +187,16 @@ def test_a_search_finds_names(site: Path, chromium: Any) -> None:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        page = chromium.new_page()
+        page = new_page(offline=False)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"http://127.0.0.1:{server.server_port}/", timeout=120_000)
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
         for name in NAMES:
             box = page.locator("input.md-search__input")
             box.fill(name)
             box.dispatch_event("keyup")
             results = page.locator(".md-search-result__item", has_text=re.compile(re.escape(name), re.IGNORECASE))
             results.first.wait_for(state="attached", timeout=240_000)
-        page.close()
     finally:
         server.shutdown()
         server.server_close()

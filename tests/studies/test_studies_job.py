@@ -116,7 +116,8 @@ def test_killed_at_ten_random_moments_every_number_is_digit_for_digit_the_same(w
     folder, _ = whole
     chance = random.Random(0)
     killed = 0
-    while killed < 10:
+    # at least ten times, and until some runs are finished
+    while killed < 10 or not _files(tmp_path / "runs"):
         process = _start(tmp_path, workers=2 if killed % 3 == 1 else 1)
         before = _progress(tmp_path)
         # wait for training to be under way, or the process to be through

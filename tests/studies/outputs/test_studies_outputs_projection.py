@@ -108,23 +108,19 @@ def test_class_names_of_the_user_are_text(planes):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_unit_is_as_long_across_as_up_in_a_browser(planes, chromium, tmp_path, width):
+def test_a_unit_is_as_long_across_as_up_in_a_browser(planes, new_page, tmp_path, width):
     path = tmp_path / "index.html"
     first = ProjectionOutput(planes.shown["figure2"].projections[:1])
     path.write_bytes(files.build(with_data(planes, first))["index.html"])
-    context = chromium.new_context(viewport={"width": width, "height": 900}, offline=True)
-    try:
-        tab = context.new_page()
-        problems = []
-        tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        tab.goto(path.as_uri())
-        tab.wait_for_function("document.documentElement.dataset.charts === 'drawn'")
-        places = tab.eval_on_selector_all(
-            ".chart svg .mark-symbol path",
-            "all => all.map(p => p.getAttribute('transform').match(/-?[\\d.]+/g).map(Number))",
-        )
-    finally:
-        context.close()
+    tab = new_page(width=width)
+    problems = []
+    tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    tab.goto(path.as_uri())
+    tab.wait_for_function("document.documentElement.dataset.charts === 'drawn'")
+    places = tab.eval_on_selector_all(
+        ".chart svg .mark-symbol path",
+        "all => all.map(p => p.getAttribute('transform').match(/-?[\\d.]+/g).map(Number))",
+    )
     assert not problems
     # four examples, then the templates at (0, 1), (4, 1) and (2, 7)
     assert len(places) == 7

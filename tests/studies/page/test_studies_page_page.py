@@ -279,33 +279,29 @@ def test_the_page_in_a_browser(hostile_page, check_page, tmp_path):
 
 
 @pytest.mark.browser
-def test_the_legend_brings_a_series_to_the_front_and_the_theme_changes(built, chromium, tmp_path: Path):
+def test_the_legend_brings_a_series_to_the_front_and_the_theme_changes(built, new_page, tmp_path: Path):
     path = tmp_path / "index.html"
     path.write_bytes(built["index.html"])
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light", offline=True)
-    try:
-        tab = context.new_page()
-        tab.goto(path.as_uri())
-        tab.wait_for_function("document.documentElement.dataset.charts === 'drawn'")
-        figure = tab.locator("figure").nth(1)
-        lines = figure.locator("svg .mark-line path")
-        assert lines.evaluate_all("all => all.filter(p => p.getAttribute('opacity') === '0.12').length") == 0
-        entry = figure.get_by_role("button", name="Label smoothing")
-        entry.click()
-        assert entry.get_attribute("aria-pressed") == "true"
-        tab.wait_for_function(
-            "document.querySelectorAll('figure')[1].querySelectorAll('.mark-line path[opacity=\"0.12\"]').length === 2"
-        )
-        ground = "getComputedStyle(document.body).backgroundColor"
-        stroke = "getComputedStyle(document.querySelectorAll('figure')[1].querySelector('.mark-line path')).stroke"
-        light = [tab.evaluate(ground), tab.evaluate(stroke)]
-        button = tab.locator("#theme")
-        button.click()
-        button.click()
-        assert button.inner_text() == "Colours: dark"
-        dark = [tab.evaluate(ground), tab.evaluate(stroke)]
-        assert all(a != b for a, b in zip(light, dark, strict=True))
-        tab.emulate_media(media="print")
-        assert tab.evaluate(stroke) == light[1]
-    finally:
-        context.close()
+    tab = new_page(color_scheme="light")
+    tab.goto(path.as_uri())
+    tab.wait_for_function("document.documentElement.dataset.charts === 'drawn'")
+    figure = tab.locator("figure").nth(1)
+    lines = figure.locator("svg .mark-line path")
+    assert lines.evaluate_all("all => all.filter(p => p.getAttribute('opacity') === '0.12').length") == 0
+    entry = figure.get_by_role("button", name="Label smoothing")
+    entry.click()
+    assert entry.get_attribute("aria-pressed") == "true"
+    tab.wait_for_function(
+        "document.querySelectorAll('figure')[1].querySelectorAll('.mark-line path[opacity=\"0.12\"]').length === 2"
+    )
+    ground = "getComputedStyle(document.body).backgroundColor"
+    stroke = "getComputedStyle(document.querySelectorAll('figure')[1].querySelector('.mark-line path')).stroke"
+    light = [tab.evaluate(ground), tab.evaluate(stroke)]
+    button = tab.locator("#theme")
+    button.click()
+    button.click()
+    assert button.inner_text() == "Colours: dark"
+    dark = [tab.evaluate(ground), tab.evaluate(stroke)]
+    assert all(a != b for a, b in zip(light, dark, strict=True))
+    tab.emulate_media(media="print")
+    assert tab.evaluate(stroke) == light[1]
