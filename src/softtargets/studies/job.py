@@ -110,7 +110,8 @@ def run_study(
         output: one table or figure, or a setting; None: all outputs that are not part of a setting.
         workers: number of worker processes; None: number of cores divided by the threads of a run.
         executor: where runs are trained: "joblib", "dask" or "submitit", or a table with this `name` and settings, such
-            as ``{"name": "dask", "address": "tcp://10.0.0.1:8786"}``. None: in processes of this machine.
+            as ``{"name": "dask", "address": "tcp://10.0.0.1:8786"}``. Runs are then measured by this process alone.
+            None: in processes of this machine.
         on_progress: called about twice a second during training, and while runs are measured if that takes more than
             2 seconds, from another thread.
         **options: scale, seeds, data, label, places, runs and reports; see
@@ -179,7 +180,9 @@ def run(
     outcomes = train_all(plan.resolved, store, **settings, on_progress=on_progress)
     count = Counter(outcome.status for outcome in outcomes)
     unrecorded = {outcome.identity: outcome.message for outcome in outcomes if outcome.status == "failed"}
-    results = conclude(plan, store, unrecorded, workers=workers, on_progress=on_progress)
+    # the machine that gives runs to a cluster may be one that many people share
+    here = workers if executor is None else 1
+    results = conclude(plan, store, unrecorded, workers=here, on_progress=on_progress)
     page = files.write(results, page_folder(request, plan))
     seconds = time.monotonic() - started
     return StudyOutcome(page, results, count["trained"], count["present"], count["failed"], seconds)
