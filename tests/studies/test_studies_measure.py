@@ -17,6 +17,7 @@ from softtargets.measures import MEASURES, TRACES
 from softtargets.measures import subject as measured_subject
 from softtargets.runs.record import read_history, read_predictions
 from softtargets.runs.store import MODEL, RunStore
+from softtargets.runs.workers import work_on
 from softtargets.studies import measure
 from softtargets.studies.expand import expand
 from softtargets.studies.extension import Extension
@@ -290,9 +291,17 @@ def test_a_page_made_again_computes_nothing(results, store, monkeypatch) -> None
 def test_several_processes_measure_the_same_numbers(results, store, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(measure, "ALONE", 0.0)
     seen: list[Progress] = []
+    processes: list[int] = []
+
+    def counted(items, work, ended, workers, **settings):
+        processes.append(workers)
+        work_on(items, work, ended, workers, **settings)
+
+    monkeypatch.setattr(measure, "work_on", counted)
     copied = _copied(store, tmp_path)
     records = measure.measure_runs(planned(), copied, workers=2, on_progress=seen.append)
     assert [replace(record, reason="") for record in records] == [replace(one, reason="") for one in results.cells]
+    assert processes == [2]
     assert (seen[-1].task, seen[-1].finished, seen[-1].total, seen[-1].done) == ("measure", 8, 8, 1.0)
 
     def computes(*_):

@@ -62,7 +62,7 @@ class _Combination:
         return self.key, self.parts[0].seed
 
 
-Task = TypeVar("Task", _Run, _Combination)
+_Task = TypeVar("_Task", _Run, _Combination)
 
 
 @dataclass
@@ -71,15 +71,19 @@ class _Count:
 
     total: int
     found: dict[tuple[CellKey, int], CellRecord] = field(default_factory=dict)
-    begun: float = field(default_factory=time.monotonic)
+    _first: tuple[float, float] | None = None
 
     def add(self, record: CellRecord) -> None:
         self.found[record.key, record.seed] = record
 
     def look(self) -> Progress:
-        count = len(self.found)
-        left = remaining_seconds(time.monotonic() - self.begun, 0.0, count / self.total)
-        return Progress(count / self.total, left, count, self.total, present=0, failed=0, task="measure")
+        now, count = time.monotonic(), len(self.found)
+        share = count / self.total
+        if self._first is None:
+            # what was cached took no time
+            self._first = now, share
+        left = remaining_seconds(now - self._first[0], self._first[1], share)
+        return Progress(share, left, count, self.total, present=0, failed=0, task="measure")
 
 
 def measure_runs(
@@ -112,25 +116,6 @@ def measure_runs(
     return (*runs, *measured(combinations, partial(_combination, store=store, classes=plan.classes)))
 
 
-def _by_cell(pairs: Iterator[tuple[CellKey, str]]) -> dict[CellKey, tuple[str, ...]]:
-    found: dict[CellKey, dict[str, None]] = {}
-    for key, metric in pairs:
-        found.setdefault(key, {})[metric] = None
-    return {key: tuple(names) for key, names in found.items()}
-
-
-def _measured(
-    tasks: Sequence[Task], record: Callable[[Task], CellRecord], count: int, on_progress: Callable[[Progress], None]
-) -> tuple[CellRecord, ...]:
-    """Return the records of tasks, in their order."""
-    if not tasks:
-        return ()
-    counted = _Count(len(tasks))
-    with reported(counted.look, on_progress, after=ALONE):
-        work_on(tasks, record, counted.add, count, alone=ALONE)
-    return tuple(counted.found[task.place] for task in tasks)
-
-
 def gather_outputs(
     plan: StudyPlan, cells: Sequence[CellRecord], store: RunStore
 ) -> tuple[dict[str, OutputKind], tuple[CellRecord, ...]]:
@@ -146,6 +131,25 @@ def gather_outputs(
         kind = plan.kinds[plan.study.outputs[name].kind]
         shown[name] = kind.gather(available[name], evidence) if name in available else kind()
     return shown, tuple(_with_problems(record, evidence.problems) for record in cells)
+
+
+def _by_cell(pairs: Iterator[tuple[CellKey, str]]) -> dict[CellKey, tuple[str, ...]]:
+    found: dict[CellKey, dict[str, None]] = {}
+    for key, metric in pairs:
+        found.setdefault(key, {})[metric] = None
+    return {key: tuple(names) for key, names in found.items()}
+
+
+def _measured(
+    tasks: Sequence[_Task], record: Callable[[_Task], CellRecord], count: int, on_progress: Callable[[Progress], None]
+) -> tuple[CellRecord, ...]:
+    """Return the records of tasks, in their order."""
+    if not tasks:
+        return ()
+    counted = _Count(len(tasks))
+    with reported(counted.look, on_progress, after=ALONE):
+        work_on(tasks, record, counted.add, count, alone=ALONE)
+    return tuple(counted.found[task.place] for task in tasks)
 
 
 def _record(task: _Run, store: RunStore, classes: Classes | None) -> CellRecord:
