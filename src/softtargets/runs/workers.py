@@ -50,10 +50,10 @@ def work_on(
     Args:
         items: the items, begun in this order.
         work: (item) -> result; pickled if several processes work.
-        ended: gets each result at once, from any thread.
+        ended: called with each result as soon as it is known, from any thread.
         workers: number of processes, with this one.
-        alone: seconds in which this process works alone at first, for items that may take no time: others need
-            about two seconds to start.
+        alone: seconds that this process works alone before others are started, which takes about two seconds. Items
+            whose results are cached are done by then.
 
     Raises:
         Exception: what `work` raised in this process, or the error of another process.

@@ -20,7 +20,7 @@ class Progress:
     Args:
         done: fraction of the work that is done, in [0, 1]: of the missing steps, or of the runs to be measured.
         remaining: estimated seconds left, from the speed so far; None before there is a speed.
-        finished, total: runs trained (or measured) by this command, and runs that were missing when it started.
+        finished, total: runs that this command has trained (or measured), and runs that it has to.
         present: runs that the store already had.
         failed: runs that have failed.
         task: what is done with the runs.
