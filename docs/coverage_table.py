@@ -44,8 +44,8 @@ def table() -> str:
         for item, shows, command, _ in rows:
             named = set(items(item))
             if not named or named - seen:
-                source = heading.partition(":")[0] if named else item
-                lines.append(f"| {source} | {f'{item}: ' if named else ''}{shows} | {command} |")
+                paper, colon, _ = heading.partition(":")
+                lines.append(f"| {paper if colon else item} | {f'{item}: ' if colon else ''}{shows} | {command} |")
             seen |= named
     lines += [f"| {item} | {shows} | {command} |" for rows in tables(TOOLS).values() for item, shows, command in rows]
     return "\n".join(lines) + "\n"

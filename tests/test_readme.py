@@ -25,6 +25,9 @@ def test_the_code_runs(capsys) -> None:
 def test_what_it_names_exists() -> None:
     for path in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / path).exists(), path
+    assert {str(path.relative_to(ROOT)) for path in ROOT.glob("records/*/README.md")} <= set(
+        re.findall(r"\]\(([^)#:]+)\)", README)
+    )
     anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in SECTIONS}
     assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
