@@ -57,3 +57,17 @@ def test_what_the_lab_measures_analyses_and_traces_has_its_own_unit():
 def test_names_are_listed_as_in_a_sentence() -> None:
     cases = {(): "", ("a",): "a", ("a", "b"): "a and b", ("a", "b", "c"): "a, b and c"}
     assert {names: numbers.listed(names) for names in cases} == cases
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "signed", "shown"),
+    [
+        (-0.00803, -0.0000537, "fraction", True, ("−0.008", "−0.00005")),
+        (0.000004, 0.0131, "percent", True, ("+0.0004", "+1.31")),
+        (0.0004, 0.02, "fraction", False, ("0.0004", "0.020")),
+        (-0.0001, 0.02, "fraction", True, ("0.000", "+0.020")),
+        (0.0, 0.02, "fraction", False, ("0.000", "0.020")),
+    ],
+)
+def test_an_interval_that_excludes_0_does_not_end_at_it(low, high, unit, signed, shown):
+    assert numbers.ends(low, high, unit, signed=signed) == shown

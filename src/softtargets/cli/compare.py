@@ -172,5 +172,5 @@ def show_comparison(results: "CompareResults") -> list[str]:
 def _span(estimate: float, low: float, high: float) -> str:
     from softtargets.report import numbers
 
-    shown = [numbers.number(value, "percent", signed=True) for value in (estimate, low, high)]
-    return f"{shown[0]} ({shown[1]} to {shown[2]})"
+    ends = " to ".join(numbers.ends(low, high, "percent", signed=True))
+    return f"{numbers.number(estimate, 'percent', signed=True)} ({ends})"

@@ -122,7 +122,7 @@ def in_words(found: MeasuredDifference) -> str:
     low, high = sorted(sign * end for end in ends)
     unit = numbers.difference_unit(measure.unit)
     size = f"{numbers.number(abs(found.gain), measure.unit)} {unit}".strip()
-    span = f"({numbers.number(low, measure.unit)} to {numbers.number(high, measure.unit)})"
+    span = f"({' to '.join(numbers.ends(low, high, measure.unit))})"
     if found.measure == "accuracy":
         return f"{size} {'better' if found.gain >= 0 else 'worse'} than cross entropy {span}"
     return f"{measure.label} {size} {'lower' if found.gain >= 0 else 'higher'} than with cross entropy {span}"
@@ -143,8 +143,7 @@ def _temperature(chosen: JudgedMethod, cooled: bool) -> str:
 
 
 def _span(found: MeasuredDifference) -> str:
-    unit = MEASURES[found.measure].unit
-    return f"{numbers.number(found.low, unit, signed=True)} to {numbers.number(found.high, unit, signed=True)}"
+    return " to ".join(numbers.ends(found.low, found.high, MEASURES[found.measure].unit, signed=True))
 
 
 def _ensembles(methods: Mapping[str, JudgedMethod], found: str) -> list[str]:

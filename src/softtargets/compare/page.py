@@ -95,5 +95,5 @@ def _cell(label: str, name: str, value: float, found: MeasuredDifference | None)
     text = numbers.number(value, unit)
     if found is None:
         return MeasureCell(label, value, text)
-    estimate, low, high = (numbers.number(one, unit, signed=True) for one in (found.estimate, found.low, found.high))
-    return MeasureCell(label, value, text, estimate, f"({low} to {high})")
+    low, high = numbers.ends(found.low, found.high, unit, signed=True)
+    return MeasureCell(label, value, text, numbers.number(found.estimate, unit, signed=True), f"({low} to {high})")

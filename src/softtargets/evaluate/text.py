@@ -24,6 +24,8 @@ def range_of(interval: IntervalEnds | None, unit: str, *, signed: bool = False) 
     """Return the ends of an interval without their unit; empty text if there is none."""
     if interval is None:
         return ""
+    if signed and all(map(math.isfinite, interval)):
+        return " to ".join(numbers.ends(*interval, unit, signed=True))
     return " to ".join(text_of(end, unit, signed=signed).removesuffix(" %") for end in interval)
 
 

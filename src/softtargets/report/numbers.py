@@ -41,6 +41,25 @@ def number(value: float | None, unit: str, *, signed: bool = False, beside: floa
     return f"{sign}{abs(shown):,.{decimals}f}"
 
 
+def ends(low: float, high: float, unit: str, *, signed: bool = False, beside: float = 0.0) -> tuple[str, str]:
+    """Return the ends of an interval as text, as :func:`number` shows them.
+
+    If the interval excludes 0, an end that would be shown as 0 has one significant digit instead.
+
+    Example:
+        >>> ends(0.012, 0.0151, "fraction"), ends(-0.00802, -0.0000537, "fraction"), ends(-0.0001, 0.02, "fraction")
+        (('0.012', '0.015'), ('−0.008', '−0.00005'), ('0.000', '0.020'))
+    """
+    shown = []
+    for end in (low, high):
+        text, value = number(end, unit, signed=signed, beside=beside), in_unit(end, unit)
+        if low * high > 0 and not round(value, _decimals(max(abs(end), abs(beside)), unit)):
+            sign = _MINUS if value < 0 else ("+" if signed else "")
+            text = f"{sign}{abs(value):.{-math.floor(math.log10(abs(value)))}f}"
+        shown.append(text)
+    return shown[0], shown[1]
+
+
 def _decimals(size: float, unit: str) -> int:
     most = _DECIMALS.get(unit, 3)
     shown = in_unit(size, unit)

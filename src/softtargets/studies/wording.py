@@ -91,5 +91,5 @@ def _interval(verdict: Verdict, unit: str, *, signed: bool) -> str:
         return "exact"
     if is_too_wide(verdict):
         return labels.NOT_ENOUGH_SEEDS
-    ends = (numbers.number(end, unit, signed=signed, beside=_widest(verdict)) for end in (verdict.low, verdict.high))
+    ends = numbers.ends(verdict.low, verdict.high, unit, signed=signed, beside=_widest(verdict))
     return f"[{', '.join(ends)}]"

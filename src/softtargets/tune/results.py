@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from softtargets._spec import write_toml
+from softtargets.report import numbers
 from softtargets.runs.spec import RunSpec
 from softtargets.tune.fields import SearchField, content_of
 
@@ -117,12 +118,10 @@ class TuneResults:
         if self.guard is None or self.best is None:
             return f"Keep the default: {self.note}."
         chosen = ", ".join(f"{path} = {value:.4g}" for path, value in self.best.values.items())
-        low, high = self.guard.interval
-        if self.by == "nll":
-            change = f"{self.guard.difference:+.4f} ({low:+.4f} to {high:+.4f}) nats"
-        else:
-            change = f"{100 * self.guard.difference:+.2f} ({100 * low:+.2f} to {100 * high:+.2f}) points"
-        name = "NLL" if self.by == "nll" else "accuracy"
+        name, unit = ("NLL", "nats") if self.by == "nll" else ("accuracy", "percent")
+        size = numbers.number(self.guard.difference, unit, signed=True)
+        ends = " to ".join(numbers.ends(*self.guard.interval, unit, signed=True))
+        change = f"{size} ({ends}) {numbers.difference_unit(unit)}"
         measured = f"validation {name} changes by {change} on {len(self.guard.seeds)} fresh seeds"
         if self.changes:
             return f"Use {chosen}: {measured}."

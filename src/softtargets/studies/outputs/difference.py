@@ -47,9 +47,9 @@ class Difference:
     def cells(self) -> tuple[tuple[str, float | None], ...]:
         """Return the cells of a table: the difference with its unit, the interval and the number of seeds."""
         unit = labels.measure(self.metric).unit
-        mean, low, high = (numbers.number(v, unit, signed=True) for v in (self.mean, self.low, self.high))
-        shown = f"{mean} {numbers.difference_unit(unit)}".strip()
-        interval = labels.NOT_ENOUGH_SEEDS if self.is_too_wide else f"{low} to {high}"
+        shown = f"{numbers.number(self.mean, unit, signed=True)} {numbers.difference_unit(unit)}".strip()
+        ends = " to ".join(numbers.ends(self.low, self.high, unit, signed=True))
+        interval = labels.NOT_ENOUGH_SEEDS if self.is_too_wide else ends
         return (shown, self.mean), (interval, None), (str(self.n), float(self.n))
 
 
