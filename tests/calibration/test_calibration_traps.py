@@ -9,15 +9,56 @@ from softtargets import noise
 from softtargets.calibration import TemperatureScaling
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
-def test_trap_28_all_right_ends_at_the_lower_bound(scale: float) -> None:
-    logits = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0]]) * scale
+@pytest.mark.parametrize("scale", [0.02, 0.1, 0.3])
+def test_trap_28_all_right_gives_the_temperature_of_platts_targets(scale: float) -> None:
+    logits = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, -torch.inf]], dtype=torch.float64) * scale
     fitted = TemperatureScaling().fit(logits, torch.tensor([0, 1]))
-    assert float(fitted.temperature) == pytest.approx(1e-3, rel=1e-12)
+    targets = torch.tensor([[3 / 4, 1 / 8, 1 / 8], [1 / 4, 3 / 4, 0.0]], dtype=torch.float64)
+    slope = (fitted(logits).exp() - targets).mul(logits.clamp(min=-1e9)).nansum()
+    assert float(slope) == pytest.approx(0.0, abs=1e-9)
+    assert float(fitted.temperature) < 1
     assert not bool(fitted.converged)
-    bounded = TemperatureScaling(bounds=(0.1, 5.0)).fit(logits, torch.tensor([0, 1]))
-    assert float(bounded.temperature) == pytest.approx(0.1, rel=1e-12)
-    assert bool(fitted(logits).isfinite().all()) or scale == 1e4
+
+
+def test_trap_28_labels_that_are_less_wrong_than_the_transition_says_count_as_all_right() -> None:
+    logits = torch.tensor([[0.2, 0.0, 0.1], [0.0, 0.3, 0.0], [0.1, 0.0, 0.0]])
+    labels = torch.tensor([0, 1, 0])
+    noisy = TemperatureScaling().fit(logits, labels, transition=noise.symmetric(0.3, 3))
+    assert not bool(noisy.converged)
+    assert torch.equal(noisy.temperature, TemperatureScaling().fit(logits, labels).temperature)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "scale", "temperature"),
+    [((1e-3, 1e3), 1e4, 1.0), ((1e-3, 1e3), 1e-5, 1e-3), ((0.1, 0.5), 1e4, 0.5), ((2.0, 5.0), 1.0, 2.0)],
+)
+def test_trap_28_all_right_makes_no_prediction_less_confident_and_keeps_the_bounds(bounds, scale, temperature) -> None:
+    logits = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0]]) * scale
+    fitted = TemperatureScaling(bounds=bounds).fit(logits, torch.tensor([0, 1]))
+    assert float(fitted.temperature) == pytest.approx(temperature, rel=1e-6)
+    assert not bool(fitted.converged)
+
+
+def test_trap_28_all_right_on_few_examples_predicts_new_ones_well() -> None:
+    """A network is right on all of 100 held-out examples, and on 98 to 99 % of new ones; T = 1 / sharpness is true."""
+    for sharpness in (1.0, 3.0):
+        draws, changes = torch.Generator().manual_seed(0), []
+        while len(changes) < 10:
+            z = torch.randn(10_000, 5, generator=draws, dtype=torch.float64)
+            z[:, 0] += 6.0
+            labels = z.softmax(1).multinomial(1, generator=draws)[:, 0]
+            held_out, new = slice(0, 100), slice(100, None)
+            if not bool((z.argmax(1) == labels)[held_out].all()):
+                continue
+            fitted = TemperatureScaling().fit(z[held_out] / sharpness, labels[held_out])
+            assert not bool(fitted.converged)
+            temperatures = (float(fitted.temperature), 1.0, 1e-3, 1 / sharpness)
+            nll = [float(torch.nn.functional.cross_entropy(z[new] / sharpness / t, labels[new])) for t in temperatures]
+            changes.append(torch.tensor(nll))
+        platt, plain, bound, true = torch.stack(changes).mean(0).tolist()
+        assert true <= platt < true + 0.02
+        assert platt < (plain if sharpness > 1 else bound)
+        assert bound > 10 * true
 
 
 @pytest.mark.parametrize("labels", [[1, 1], [2, 0], [1, 0]])

@@ -72,7 +72,7 @@ def test_temperatures_are_fitted_on_the_validation_split_alone(outputs):
     )
 
 
-def test_a_validation_split_without_a_wrong_prediction_gives_no_temperature(outputs):
+def test_a_validation_split_without_a_wrong_prediction_has_a_temperature_that_keeps_predictions_uncertain(outputs):
     perfect = RunOutputs(
         outputs.validation_logits,
         outputs.validation_logits.argmax(1),
@@ -81,8 +81,12 @@ def test_a_validation_split_without_a_wrong_prediction_gives_no_temperature(outp
         1.0,
     )
     scores, temperature = scores_of(perfect)
-    assert temperature == 1.0
-    assert torch.equal(scores["nll"], scores["nll_scaled"])
+    assert 0.05 < temperature < 1.0
+    probs = (perfect.validation_logits.double() / temperature).softmax(1)
+    assert 0.8 < float(probs.amax(1).mean()) < 1 - 1e-3
+    assert float(scores["nll_scaled"].mean()) == pytest.approx(
+        float(metrics.nll(logits=perfect.test_logits.double() / temperature, labels=perfect.test_labels))
+    )
 
 
 def test_scores_against_votes_are_expected_scores(outputs):

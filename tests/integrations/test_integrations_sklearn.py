@@ -150,7 +150,7 @@ def test_calibration_lowers_the_held_out_nll() -> None:
 def test_where_no_temperature_is_best_it_warns() -> None:
     x = np.array([[-1.0], [-2.0], [-3.0], [1.0], [2.0], [3.0]])
     model = TemperatureScaledClassifier(DecisionTreeClassifier(), cv=3)
-    with pytest.warns(ConvergenceWarning, match=r"no optimal temperature, 0.001 is used: .* all right"):
+    with pytest.warns(ConvergenceWarning, match=r"no optimal temperature, 1 is used: .* all right"):
         model.fit(x, [0, 0, 0, 1, 1, 1])
     assert not model.converged_
     assert model.predict(x).tolist() == [0, 0, 0, 1, 1, 1]

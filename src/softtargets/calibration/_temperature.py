@@ -37,7 +37,8 @@ class TemperatureScaling(Calibrator):
     log T within a bracket, with all sums in float64. The starting point comes from samples of the rows, so that about
     three passes over all rows suffice.
 
-    Buffers: `temperature` () float64; `converged` () bool, False before the fit and if the fit ended at a bound;
+    Buffers: `temperature` () float64; `converged` () bool, False before the fit and if there is no minimum between the
+    bounds;
     `left_out` () int64, number of rows whose label has the logit -inf (or can only come from classes with logit -inf;
     of a soft label, any class with a probability above 0). Such labels have probability 0 at every T and do not take
     part in the fit. The buffers move, save and export with a model; ``module.half()`` leaves them unchanged.
@@ -48,10 +49,11 @@ class TemperatureScaling(Calibrator):
         tolerance: length of the last step in log T; the remaining error is about its square.
 
     Special cases:
-        temperature=1 gives log_softmax; if every label has the largest logit of its row, T ends at the lower bound with
-        converged=False; if the labels are predicted no better than by chance, T ends at the upper bound with
-        converged=False; if all logits of each row are equal, T = 1 with converged=False; one vote per example gives the
-        T of these labels.
+        temperature=1 gives log_softmax; if every label has the largest logit of its row, no T above 0 has the largest
+        likelihood, and T is fitted to the targets of Platt (1999), (n + 1) / (n + 2) for the predicted class of each of
+        the n rows and the rest for the other classes, and is at most 1, with converged=False; if the labels are
+        predicted no better than by chance, T ends at the upper bound with converged=False; if all logits of each row
+        are equal, T = 1 with converged=False; one vote per example gives the T of these labels.
 
     Limitations:
         Noisy labels make T too high. If the noise is known, pass `transition` to `fit`; T is then that of clean labels.
@@ -126,10 +128,14 @@ class TemperatureScaling(Calibrator):
         return self._fit(rows, columns=None if transition is None else _log_columns(transition, rows))
 
     def _solve(self, rows: Examples, columns: Tensor | None = None) -> dict[str, Tensor | float]:
-        low, high = self.bounds
         kept = rows.kept(columns)
-        found = search(TemperatureNLL(kept, columns), math.log(low), math.log(high), tolerance=self.tolerance)
-        temperature = min(max(math.exp(found.log_temperature), low), high)
+        low, high = map(math.log, self.bounds)
+        found = search(TemperatureNLL(kept, columns), low, high, tolerance=self.tolerance)
+        best = found.log_temperature
+        if best <= low and not found.converged:
+            smoothed = search(TemperatureNLL(_smoothed(kept)), low, high, tolerance=self.tolerance)
+            best = min(smoothed.log_temperature, 0.0)
+        temperature = min(max(math.exp(best), self.bounds[0]), self.bounds[1])
         return {"temperature": temperature, "converged": found.converged, "left_out": len(rows) - len(kept)}
 
     def forward(self, logits: Tensor, class_dim: int = -1) -> Tensor:
@@ -143,6 +149,15 @@ class TemperatureScaling(Calibrator):
         if not self._fitted:
             return "unfitted"
         return f"temperature={float(self.temperature):g}, converged={bool(self.converged)}"
+
+
+def _smoothed(rows: Examples) -> Examples:
+    """Return the rows with Platt's targets: (n + 1) / (n + 2) for the predicted class, the rest for the others."""
+    predicted = rows.logits.argmax(1, keepdim=True)
+    others = (rows.logits > -torch.inf).scatter_(1, predicted, False)
+    soft = others / (others.sum(1, keepdim=True).clamp(min=1).double() * (len(rows) + 2))
+    soft.scatter_(1, predicted, 1 - soft.sum(1, keepdim=True))
+    return Examples(rows.logits, predicted[:, 0], rows.top, soft)
 
 
 def _positive(temperature: Any) -> float:

@@ -1,12 +1,14 @@
 """Vector scaling."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from softtargets._checks import check_fraction, check_int
 from softtargets._numerics import at_least_float32
 from softtargets.calibration._inputs import Examples
-from softtargets.calibration._temperature import TemperatureScaling
+from softtargets.calibration._search import TemperatureNLL, search
 from softtargets.calibration.calibrator import Calibrator, saved
 
 __all__ = ["VectorScaling"]
@@ -69,11 +71,12 @@ class VectorScaling(Calibrator):
 
     def _solve(self, rows: Examples) -> dict[str, Tensor | float]:
         kept = rows.kept()
-        start = TemperatureScaling().fit(kept.logits, kept.given)
+        start = search(TemperatureNLL(kept), math.log(1e-3), math.log(1e3), tolerance=1e-6)
         # if a common scale already grows without bound, so do several scales
-        unbounded = bool(start.temperature < 1) and not bool(start.converged)
+        unbounded = start.log_temperature < 0 and not start.converged
+        scale = torch.tensor(math.exp(-start.log_temperature), dtype=torch.float64, device=kept.top.device)
         weights, converged = _minimise(
-            kept, 1 / start.temperature, bias=self.fit_bias, tolerance=self.tolerance, max_iter=self.max_iter
+            kept, scale, bias=self.fit_bias, tolerance=self.tolerance, max_iter=self.max_iter
         )
         return {
             # a copy, since exported programs keep the whole storage of a part

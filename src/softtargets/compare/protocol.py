@@ -60,7 +60,7 @@ def protocol_of(inputs: CompareInputs, plan: ComparePlan) -> tuple[str, ...]:
         "order of the rows, augmentation and dropout. The weights are those after the last step, or of the epoch that "
         "the validation split selects if the specification has evaluate_every.",
         "The test split is read only for the verdict. Temperatures are fitted on the validation split, one for each "
-        "repetition; where the fit ends at a bound, T is 1.",
+        "repetition; if all validation rows are predicted correctly, to the smoothed targets of Platt (1999).",
         "Differences from cross entropy are paired by repetition and by test row. Their standard error is that of new "
         "seeds and new test rows: a two-way analysis of variance with the degrees of freedom of Satterthwaite. For ECE "
         "and AURC the numbers of a row are pseudo-values of the jackknife.",

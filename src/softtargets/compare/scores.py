@@ -23,13 +23,9 @@ N_BINS = 15
 
 
 def scaled_log_probs(outputs: RunOutputs, logits: Tensor) -> tuple[Tensor, float]:
-    """Return (N, K) float64 log-probabilities of logits after the temperature of the validation split, and T.
-
-    T is 1 if the fit ends at a bound, as for a network without a wrong prediction on the validation split.
-    """
+    """Return (N, K) float64 log-probabilities of logits after the temperature of the validation split, and T."""
     fitted = TemperatureScaling().fit(outputs.validation_logits.double(), outputs.validation_labels)
-    temperature = float(fitted.temperature) if bool(fitted.converged) else 1.0
-    return (logits.double() / temperature).log_softmax(-1), temperature
+    return fitted(logits.double()), float(fitted.temperature)
 
 
 def validation_nll(outputs: RunOutputs) -> float:
