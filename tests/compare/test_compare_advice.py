@@ -41,6 +41,10 @@ def test_the_sentence_of_the_better_method():
         "less; mixup 0.2 is undecided."
     )
     assert advice.rule == DECISION_RULE
+    more = {f"m{place}": judged(f"method {place}") for place in range(3)}
+    advice = advise(methods | more, temperature=True)
+    assert advice.headline.endswith("less; 4 other methods are undecided.")
+    assert any(one.startswith("Undecided: mixup 0.2, method 0, method 1 and method 2.") for one in advice.sentences)
 
 
 def test_nothing_better_is_said_exactly():

@@ -26,8 +26,9 @@ DECISION_RULE = (
     "before ensembles; then the first measure in the order above decides, and in it the largest difference. A "
     "temperature is recommended if NLL falls beyond chance and ECE does not rise."
 )
-# Methods that a sentence names.
+# Methods that a sentence names, and undecided ones that the headline names; the other sentences name them too.
 _MOST_NAMED = 6
+_FEW_UNDECIDED = 2
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ def _something(methods: Mapping[str, JudgedMethod], found: str, cooled: bool) ->
     direction = "less" if change < 0 else "more"
     said += f", ECE {numbers.number(abs(change), 'fraction')} {direction}"
     undecided = [one.label for name, one in methods.items() if status_of(name, found, one.verdict) == "undecided"]
-    return f"{said}; {_listed(undecided)} undecided." if undecided else f"{said}."
+    if not undecided:
+        return f"{said}."
+    few = len(undecided) <= _FEW_UNDECIDED
+    return f"{said}; {_listed(undecided) if few else f'{len(undecided)} other methods are'} undecided."
 
 
 def in_words(found: MeasuredDifference) -> str:
