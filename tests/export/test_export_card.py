@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from classifiers import run_on
 
 from softtargets._errors import InputError
+from softtargets.calibration import IsotonicCalibration, TemperatureScaling
 from softtargets.evaluate import evaluate_predictions
 from softtargets.export.card import model_card
-from softtargets.export.facts import gather_facts
+from softtargets.export.facts import calibration_warnings, gather_facts
 from softtargets.metrics import accuracy
 from softtargets.train import load_run, train_run
 
@@ -85,3 +87,27 @@ def test_a_class_without_test_rows_is_a_limit(tmp_path: Path) -> None:
     labels.zero_()
     card = model_card(gather_facts(run))
     assert "No test row has the class: yes. Its recall is not known." in card
+
+
+def test_a_calibrator_that_harms_or_did_not_converge_is_a_limit(tmp_path: Path) -> None:
+    """20 validation rows that are all right; the isotonic fit to them gives some test labels the probability 0."""
+    run = run_on("a table", tmp_path)
+    draws = torch.Generator().manual_seed(0)
+    logits = torch.randn(400, len(run.class_names), generator=draws)
+    labels = logits.softmax(1).multinomial(1, generator=draws)[:, 0]
+    few = slice(0, 20)
+    run.predictions.update({"test.logits": logits, "test.labels": labels, "validation.ids": torch.arange(20)})
+    run.classifier.calibrator = TemperatureScaling().fit(logits[few], logits[few].argmax(1))
+    card = model_card(gather_facts(run))
+    assert "- The calibrator did not converge on its 20 validation rows, as when all of them are predicted" in card
+    run.classifier.calibrator = IsotonicCalibration().fit(logits[few], logits[few].argmax(1))
+    facts = gather_facts(run)
+    first, second = calibration_warnings(facts.calibrator, 20, facts.evaluation)
+    assert facts.evaluation is not None
+    assert f"gives the label of {facts.evaluation.main.zero_rows} test rows the probability 0" in first
+    floored = facts.evaluation.main.metric("nll_floored")
+    assert floored is not None
+    assert f"({floored.value:.3f} nats with probabilities ≥ 1e-06)" in first
+    assert second == "The calibrator makes the test split significantly worse in Brier score and ECE."
+    assert f"- {first}\n- {second}\n" in model_card(facts)
+    assert calibration_warnings(None, 0, facts.evaluation) == ()

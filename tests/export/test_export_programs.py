@@ -94,3 +94,12 @@ def test_a_network_that_cannot_be_exported_is_refused(trained, tmp_path: Path) -
     other = replace(run, model=TrainedModel(_ByValue(), run.resolved))
     with pytest.raises(InputError, match="run: a network that torch can export; got "):
         save_program(other.classifier, tmp_path / "model.pt2")
+
+
+def test_the_sizes_that_vary_have_names_in_onnx(trained, tmp_path: Path) -> None:
+    for kind, sizes in (("images", ["rows"]), ("tokens", ["rows", "length"])):
+        save_onnx(trained(kind).classifier, tmp_path / f"{kind}.onnx")
+        session = onnx().InferenceSession(str(tmp_path / f"{kind}.onnx"), providers=["CPUExecutionProvider"])
+        for one in session.get_inputs():
+            assert [size for size in one.shape if isinstance(size, str)] == sizes, kind
+        assert session.get_outputs()[0].shape[0] == "rows"

@@ -63,7 +63,10 @@ def export(
     chosen = None if calibrator == "none" else calibrator
     options = ExportOptions(calibrator=chosen, selected=selected, card=card, audit=audit)
     formats = ("packed",) if to is None else [name.value for name in to]
-    write(show_exported(export_run(run, output, formats, runs=runs, options=options)))
+    exported = export_run(run, output, formats, runs=runs, options=options)
+    for warning in exported.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    write(show_exported(exported))
 
 
 def show_exported(exported: "Exported") -> list[str]:

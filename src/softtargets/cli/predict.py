@@ -60,7 +60,10 @@ def predict(
     ] = None,
     split: Annotated[
         SplitName | None,
-        typer.Option(help="Part of DATA to predict (default: test if DATA has such a part, otherwise all)."),
+        typer.Option(
+            help="Part of DATA to predict (default: test if DATA has such a part or is the data set of the run, "
+            "otherwise all)."
+        ),
     ] = None,
     probs: Annotated[bool, typer.Option("--probs", help="Write probabilities instead of logits.")] = False,
     selected: Annotated[
@@ -75,7 +78,7 @@ def predict(
             metavar="NAME",
             help="Calibrate the predictions by temperature-scaling, vector-scaling, ensemble-temperature-scaling, "
             "histogram-binning or isotonic-calibration, fitted on the run's validation split; or by a calibrator in a "
-            ".safetensors file.",
+            ".safetensors file (default: none).",
         ),
     ] = None,
     no_labels: Annotated[
@@ -109,7 +112,7 @@ def predict(
     shared = {"split": None if split is None else split.value, "selected": selected}
     of_pairs = {"source": source, "target": target, "beam": beam, "length_penalty": length_penalty}
     of_labels = {"label": label, "image": image, "text": text, "features": features, "probs": probs or None}
-    of_labels["calibrator"] = calibrator
+    of_labels["calibrator"] = None if calibrator == "none" else calibrator
     if is_translator(find_run(run, runs)):
         _refuse(of_labels, "a run that predicts labels", "a run on sentence pairs")
         settings = _translation(of_pairs, {**shared, "references": False if no_labels else None})

@@ -37,7 +37,7 @@ def read_given(inputs: Any, like: Preprocessing, input_shape: tuple[int, ...]) -
             a text has more tokens than the network takes.
         InputTypeError: if the inputs are of another type.
     """
-    check_given(inputs)
+    check_given(inputs, like)
     if isinstance(inputs, Tensor):
         return _checked_tensor(inputs, like, input_shape)
     if like.kind in ("texts", "tokens"):
@@ -45,10 +45,11 @@ def read_given(inputs: Any, like: Preprocessing, input_shape: tuple[int, ...]) -
     return _images(inputs, like) if like.kind == "images" else _table(inputs, like)
 
 
-def check_given(inputs: Any) -> None:
+def check_given(inputs: Any, like: Preprocessing) -> None:
     """Require a tensor or a list."""
     if isinstance(inputs, str) or not isinstance(inputs, Tensor | Sequence):
-        required = "a tensor, an array or a list of texts"
+        lists = {"texts": "texts", "tokens": "texts", "images": "images", "table": "rows"}
+        required = f"a tensor, an array or a list of {lists[like.kind]}"
         raise fail_type("inputs", required, type(inputs).__name__, "pass one of these")
 
 

@@ -172,7 +172,8 @@ def _indices(part: Part, class_names: tuple[str, ...]) -> Tensor:
         if name not in number_of:
             shown = ", ".join(class_names[:_SHOWN]) + (", ..." if len(class_names) > _SHOWN else "")
             close = nearest(name, class_names)
-            remedy = f"did you mean '{close}'?" if close else "drop these rows, or predict without labels (--no-labels)"
+            begin = f"did you mean '{close}'? if not, " if close else ""
+            remedy = f"{begin}drop these rows, or predict without labels (--no-labels)"
             raise fail("label", f"a class of the run: {shown}", f"'{name}' in {part.place(row)}", remedy)
         indices.append(number_of[name])
     return torch.tensor(indices, dtype=torch.int64)

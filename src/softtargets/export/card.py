@@ -6,11 +6,11 @@ from softtargets.data.dataset import SPLITS
 from softtargets.ensembles import LoadedEnsemble
 from softtargets.evaluate.results import EvaluatedModel, EvaluationResults
 from softtargets.evaluate.text import range_of, text_of
-from softtargets.export.facts import UNCALIBRATED, ModelFacts, spread
+from softtargets.export.facts import CALIBRATION, UNCALIBRATED, ModelFacts, calibration_warnings, spread
 from softtargets.report.numbers import NOTHING, count, duration, rate
 from softtargets.train import LoadedRun
 
-_METRICS = ("accuracy", "nll", "brier", "ece")
+_METRICS = ("accuracy", *CALIBRATION)
 _MOST_CLASSES = 100
 
 
@@ -204,7 +204,7 @@ def _classes(facts: ModelFacts) -> list[str]:
 
 def _limits(facts: ModelFacts) -> str:
     run, found = facts.run, facts.evaluation
-    lines: list[str] = []
+    lines = list(calibration_warnings(facts.calibrator, facts.calibrated_on, found))
     if found is not None:
         lines += [" ".join((finding.title, *finding.sentences)) for finding in found.findings[:1]]
         worse = [found.class_name(k) for k, one in enumerate(found.main.classes) if one.significantly_worse]
@@ -213,7 +213,6 @@ def _limits(facts: ModelFacts) -> str:
         unseen = [found.class_name(k) for k, one in enumerate(found.main.classes) if one.labels == 0]
         if unseen:
             lines.append(f"No test row has the class: {', '.join(unseen[:20])}. Its recall is not known.")
-        lines += list(found.main.notes)
     if (
         run.specification.noise is not None
         and "validation" in run.specification.noise.splits

@@ -13,9 +13,15 @@ from softtargets._storage import parse_json, read_regular, user_path
 from softtargets.calibration.calibrator import Calibrator
 from softtargets.ensembles import LoadedEnsemble
 from softtargets.evaluate import EvaluationOptions, EvaluationResults, evaluate_predictions
+from softtargets.evaluate.counts import FLOOR
+from softtargets.evaluate.text import text_of
+from softtargets.evaluate.values import WORSE
+from softtargets.report.numbers import count, listed
 from softtargets.train import Classifier, LoadedRun
 
 CALIBRATED, UNCALIBRATED = "calibrated", "not calibrated"
+# measures that a calibrator can change
+CALIBRATION = ("nll", "brier", "ece")
 _AUDIT = "audit.json"
 
 
@@ -78,8 +84,13 @@ def gather_facts(trained: LoadedRun | LoadedEnsemble, audit: Path | str | None =
     logits = run.predictions.get(f"{split}.logits") if ensemble is None else ensemble.test_logits
     classifier = trained.classifier
     evaluation = None if logits is None or labels is None or not len(labels) else _evaluated(classifier, logits, labels)
-    fitted_on = 0 if classifier.calibrator is None else len(run.predictions.get("validation.ids", ()))
-    return ModelFacts(run, classifier.calibrator, evaluation, noise, fitted_on, ensemble)
+    return ModelFacts(run, classifier.calibrator, evaluation, noise, calibrated_on(trained), ensemble)
+
+
+def calibrated_on(trained: LoadedRun | LoadedEnsemble) -> int:
+    """Return the number of validation rows that a calibrator was fitted on; 0 without one."""
+    run = trained if isinstance(trained, LoadedRun) else trained.members[0].run
+    return 0 if trained.classifier.calibrator is None else len(run.predictions.get("validation.ids", ()))
 
 
 def _evaluated(classifier: Classifier, logits: Tensor, labels: Tensor) -> EvaluationResults:
@@ -92,6 +103,42 @@ def _evaluated(classifier: Classifier, logits: Tensor, labels: Tensor) -> Evalua
     probs, plain = (values.double().softmax(-1) for values in (classifier.calibrated(logits.double()), logits))
     named = EvaluationOptions(name=CALIBRATED, class_names=names)
     return evaluate_predictions(probs, labels, against={UNCALIBRATED: plain}, options=named)
+
+
+def calibration_warnings(calibrator: Calibrator | None, rows: int, found: EvaluationResults | None) -> tuple[str, ...]:
+    """Return, in sentences, what speaks against a calibrator.
+
+    Args:
+        calibrator: fitted; None: nothing is said.
+        rows: number of validation rows that it was fitted on.
+        found: evaluation of the test split with and without it; None if there is none.
+    """
+    if calibrator is None:
+        return ()
+    said: list[str] = []
+    if not bool(calibrator.converged):
+        said.append(
+            f"The calibrator did not converge on its {count(rows, 'validation row')}, as when all of them are "
+            "predicted correctly: its confidences are rough."
+        )
+    if found is None:
+        return tuple(said)
+    plain = next(model for model in found.models if model.name == UNCALIBRATED)
+    if found.main.zero_rows > plain.zero_rows:
+        floored = found.main.metric("nll_floored")
+        value = "" if floored is None else f" ({text_of(floored.value, 'nats')} nats with probabilities ≥ {FLOOR:g})"
+        said.append(
+            f"The calibrator gives the label of {count(found.main.zero_rows, 'test row')} the probability 0, so that "
+            f"NLL is infinite{value}. Histogram binning and isotonic calibration can do so; temperature scaling cannot."
+        )
+    worse = [
+        one.definition.label
+        for one in found.differences
+        if (one.against, one.verdict, one.scaled) == (UNCALIBRATED, WORSE, False) and one.metric in CALIBRATION
+    ]
+    if worse:
+        said.append(f"The calibrator makes the test split significantly worse in {listed(worse)}.")
+    return tuple(said)
 
 
 def _read_audit(audit: Path | str, run: LoadedRun) -> NoiseFacts:

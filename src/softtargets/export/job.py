@@ -11,7 +11,7 @@ from softtargets._errors import fail, unknown
 from softtargets._storage import user_path, write_atomically
 from softtargets.ensembles import LoadedEnsemble, find_ensemble, load_ensemble
 from softtargets.export.card import model_card
-from softtargets.export.facts import gather_facts
+from softtargets.export.facts import calibrated_on, calibration_warnings, gather_facts
 from softtargets.export.packing import save_packed
 from softtargets.export.programs import difference, save_onnx, save_program
 from softtargets.export.use import how_to_use
@@ -54,16 +54,18 @@ class Exported:
         files: names of the program, of the description of the packed form, and of the card.
         calibrator: what calibrates the probabilities, in words; None: nothing.
         differences: for each program, the largest difference of a probability from that of the module, on drawn inputs.
+        warnings: sentences on a calibrator that did not converge or makes predictions worse.
     """
 
     folder: Path
     files: tuple[str, ...]
     calibrator: str | None
     differences: dict[str, float]
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return {**vars(self), "folder": str(self.folder), "files": list(self.files)}
+        return {**vars(self), "folder": str(self.folder), "files": list(self.files), "warnings": list(self.warnings)}
 
 
 def export_run(
@@ -118,7 +120,9 @@ def export_run(
         write_atomically(folder / CARD, card.encode())
         files.append(CARD)
     by = None if classifier.calibrator is None else repr(classifier.calibrator)
-    return Exported(folder, tuple(files), by, differences)
+    found = None if facts is None else facts.evaluation
+    warnings = calibration_warnings(classifier.calibrator, calibrated_on(trained), found)
+    return Exported(folder, tuple(files), by, differences, warnings)
 
 
 def _trained(run: Path | str, runs: Path | str, options: ExportOptions) -> LoadedRun | LoadedEnsemble:

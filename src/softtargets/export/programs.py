@@ -51,8 +51,8 @@ def save_onnx(classifier: Classifier, path: Path | str) -> Callable[..., Tensor]
     """Save a classifier as an ONNX program.
 
     Its inputs are those of :meth:`Classifier.forward`, with any number of rows, by the names `inputs`, or `ids` and
-    `mask` for tokens. Its output `probs` are their probabilities. The names of the classes are in the metadata, as JSON
-    under `class_names`.
+    `mask` for tokens; the sizes that vary are called `rows` and `length`. Its output `probs` are their probabilities.
+    The names of the classes are in the metadata, as JSON under `class_names`.
 
     Args:
         classifier: with its calibrator.
@@ -76,6 +76,9 @@ def save_onnx(classifier: Classifier, path: Path | str) -> Callable[..., Tensor]
             made: Any = torch.onnx.export(program, dynamo=True, verbose=False, input_names=names, output_names=[OUTPUT])
         except torch.onnx.errors.OnnxExporterError as error:
             raise _refused(error) from error
+    # the exporter numbers the sizes that vary
+    sizes = (dict(zip(value.shape, ("rows", "length"), strict=False)) for value in made.model.graph.inputs)
+    made.rename_axes({size: name for one in sizes for size, name in one.items() if not isinstance(size, int)})
     made.model.metadata_props["class_names"] = json.dumps(classifier.class_names)
     part = place.with_name(f".{place.name}.part")
     made.save(str(part))

@@ -129,7 +129,7 @@ class Classifier(nn.Module):
         if is_frame(inputs):
             inputs = columns_of(inputs, self.preprocessing)
         converted = as_tensor("inputs", inputs)
-        check_given(converted)
+        check_given(converted, self.preprocessing)
         return converted, converted is not inputs
 
     def _batch_rows(self) -> int:
