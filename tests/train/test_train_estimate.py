@@ -63,6 +63,19 @@ def _constant(monkeypatch, calls: list) -> None:
     monkeypatch.setattr(estimate, "estimate_run_time", measure)
 
 
+@pytest.mark.parametrize("objective", ["pseudo_labels", "mean_teacher", "max_suppression", "early_learning", "cores"])
+def test_measuring_does_not_end_the_schedule_of_an_objective(small_run, tmp_path, monkeypatch, objective) -> None:
+    """More epochs are measured than a short run has."""
+    monkeypatch.setattr(estimate, "LEAST_SAMPLES", 6)
+    few = {"labelled_per_class": 3} if objective in ("pseudo_labels", "mean_teacher") else {}
+    data = {**small_run().run.data.model_dump(exclude_none=True), **few}
+    training = {"epochs": 2, "average_decay": 0.9}
+    run = small_run(data=data, objective={"name": objective}, training=training).run
+    measured = estimate_run_time(run, load_cached(run.data, str(tmp_path)), budget=0.0)
+    assert measured.step_seconds > 0
+    assert estimate_run_time(run, load_cached(run.data, str(tmp_path)), budget=0.2).steps == measured.steps
+
+
 def test_runs_that_differ_in_seeds_are_measured_once_and_share_the_workers(
     small_run, store, tmp_path, monkeypatch
 ) -> None:

@@ -12,12 +12,13 @@ from training import files_of, kill_in_epoch, train
 
 from softtargets._errors import InputError
 from softtargets.data.sources import load_cached
-from softtargets.runs.record import read_predictions
+from softtargets.runs.record import read_history, read_predictions
 from softtargets.runs.spec import RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.runs.training import Seeds
 from softtargets.train import loop
 from softtargets.train.execute import resolve
+from softtargets.train.length import length_of
 from softtargets.train.processes import Processes
 from softtargets.train.sampling import SampledRows, boosting_of, samme
 from softtargets.train.streams import EpochStreams
@@ -86,6 +87,25 @@ def test_a_bootstrap_sample_depends_on_its_seed_alone(small_run, tmp_path) -> No
     assert len({small_run().identity, one.identity, other.identity}) == 3
     order = first.order(streams(0))
     assert torch.equal(order.sort().values, first.rows.sort().values)
+
+
+def test_a_bootstrap_sample_has_as_many_labelled_rows_as_the_data(small_run, tmp_path) -> None:
+    """So that the number of batches with `labelled_batch` does not depend on the sample."""
+    data = small_run().run.data.model_dump(exclude_none=True)
+    training = {"epochs": 3, "batch_size": 24, "labelled_batch": 8}
+    run = small_run(
+        data={**data, "labelled_per_class": 3}, objective={"name": "pseudo_labels"}, training=training, bootstrap=2
+    )
+    dataset = load_cached(run.run.data, str(tmp_path / "cache"))
+    sampled = SampledRows.of(run, dataset, tmp_path).rows
+    assert dataset.labelled is not None
+    assert int(dataset.labelled[sampled].sum()) == len(dataset.labelled_train) < len(sampled)
+    assert len(sampled.unique()) < len(sampled) == len(dataset.splits["train"])
+    store = RunStore(tmp_path)
+    train(run, store)
+    history = read_history(store.path(run.identity))
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert history[-1]["step"] == length_of(run.run, dataset).steps
 
 
 def boosted(small_run, **changes):

@@ -33,7 +33,7 @@ class RunSpec(Spec):
     "kept", that of the run.
 
     `bootstrap` is a seed: the run is trained on as many training rows as there are, drawn with replacement with this
-    seed (Breiman 1996). Every epoch has these rows.
+    seed (Breiman 1996), rows with a label and rows without one apart. Every epoch has these rows.
 
     `boosted_after` is the complete specification of a run on the same data. In every epoch rows are drawn with
     replacement by the weights that SAMME gives them after that run, and after those that it was boosted after itself

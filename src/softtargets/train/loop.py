@@ -127,6 +127,7 @@ class Trainer:
         self.selection = Selection(run.training.monitor or "accuracy", run.training.patience)
         every = run.training.snapshot_every
         self.snapshots = None if every is None else Snapshots(folder, every, self.length.epochs)
+        self._epochs = self.length.epochs
         self.epoch = 0
         self.step = 0
         self.seconds = 0.0
@@ -191,7 +192,11 @@ class Trainer:
             self.snapshots.keep(self.epoch, self.final_model)
 
     def run_steps(self, steps: int) -> None:
-        """Train this many steps, or to the end of an epoch, without recording anything, for time measurements."""
+        """Train this many steps, or to the end of an epoch, without recording anything, for time measurements.
+
+        After the last epoch the first one follows, since schedules of objectives end with the training.
+        """
+        self.epoch %= self._epochs
         self.length = Length(self.step + steps, self.length.steps_per_epoch)
         with suppress(DivergedError):
             self._train_epoch()

@@ -38,7 +38,9 @@ class SampledRows:
         """
         rows, run = dataset.splits["train"], resolved.run
         if run.bootstrap is not None:
-            return cls(rows[torch.randint(len(rows), (len(rows),), generator=generator("bootstrap", run.bootstrap))])
+            stream, labelled = generator("bootstrap", run.bootstrap), dataset.labelled_train
+            parts = [part for part in (labelled, rows[~torch.isin(rows, labelled)]) if len(part)]
+            return cls(torch.cat([part[torch.randint(len(part), part.shape, generator=stream)] for part in parts]))
         if resolved.boosted_after is None:
             return cls(rows)
         if len(dataset.labelled_train) < len(rows):
