@@ -1,6 +1,9 @@
 """Working on items in several processes."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -76,3 +79,36 @@ def test_the_number_of_workers_follows_from_the_cores(monkeypatch) -> None:
     monkeypatch.setattr("softtargets.runs.workers.available_cores", lambda: 8)
     assert [count_workers(None, threads) for threads in (1, 3, 16)] == [8, 2, 1]
     assert count_workers(3, 16) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path) -> None:
+    script = f"""
+import os, pathlib, time
+from softtargets.runs.workers import work_on
+
+def work(item):
+    (pathlib.Path({str(tmp_path)!r}) / str(os.getpid())).touch()
+    time.sleep(600)
+
+work_on(range(2), work, print, 2)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while len(names := [path.name for path in tmp_path.iterdir()]) < 2 and time.monotonic() < until:
+        time.sleep(0.1)
+    (worker,) = (name for name in names if int(name) != parent.pid)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    while _runs(worker) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not _runs(worker)
+
+
+def _runs(process: str) -> bool:
+    """Return whether a process exists that is no zombie."""
+    try:
+        state = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

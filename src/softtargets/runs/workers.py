@@ -1,5 +1,6 @@
 """Work on many items in several processes of this machine, this one included."""
 
+import os
 import threading
 import time
 from collections import deque
@@ -90,6 +91,17 @@ def _next(waiting: deque[Item]) -> tuple[Item] | tuple[()]:
         return ()
 
 
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, also if that is killed: it would keep its memory and its run."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class _Helpers(Generic[Item, Result]):
     """Processes that work beside this one. Each takes the next item when it has finished one.
 
@@ -114,7 +126,7 @@ class _Helpers(Generic[Item, Result]):
         self._error: BaseException | None = None
         self._idle = threading.Semaphore(0)
         self._count = count
-        self._executor = ProcessPoolExecutor(count)
+        self._executor = ProcessPoolExecutor(count, initializer=_end_with, initargs=(os.getpid(),))
 
     def __enter__(self) -> "_Helpers[Item, Result]":
         for _ in range(self._count):
