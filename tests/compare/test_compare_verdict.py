@@ -6,11 +6,11 @@ from compare.simulated_records import World
 
 from softtargets.calibration import TemperatureScaling
 from softtargets.compare.advice import JudgedMethod, advise
-from softtargets.compare.measures import LEVEL, MEASURES, PRIMARY, TEMPERATURE_LEVEL
+from softtargets.compare.measures import LEAST_WRONG, LEVEL, MEASURES, PRIMARY, TEMPERATURE_LEVEL
 from softtargets.compare.methods import BASELINE
 from softtargets.compare.results import CompareAdvice
 from softtargets.compare.scores import scores_of
-from softtargets.compare.verdict import MethodVerdict, judge, temperature_differences, temperature_helps
+from softtargets.compare.verdict import MethodVerdict, judge, temperature_differences, wrong_rows
 
 METHODS = ("a", "b", "c", "d", "e")
 
@@ -26,7 +26,8 @@ def verdicts_of(scores: dict[str, dict[str, torch.Tensor]]) -> dict[str, MethodV
 
 def advice_of(scores: dict[str, dict[str, torch.Tensor]]) -> CompareAdvice:
     found = verdicts_of(scores)
-    found[BASELINE] = MethodVerdict({}, temperature_differences(scores[BASELINE]))
+    plain = scores[BASELINE]
+    found[BASELINE] = MethodVerdict({}, temperature_differences(plain), wrong_rows=wrong_rows(plain))
     judged = {
         name: JudgedMethod(name, 1, {measure: float(values.mean()) for measure, values in own.items()}, found[name])
         for name, own in scores.items()
@@ -95,8 +96,22 @@ def test_a_calibrated_network_gets_no_temperature():
         every = [scores_of(one)[0] for one in outputs]
         scores = {name: torch.stack([own[name] for own in every]) for name in MEASURES}
         scores["nll"], scores["ece"] = scores["nll_scaled"], scores["ece_scaled"]
-        helped += temperature_helps(temperature_differences(scores))
+        helped += MethodVerdict({}, temperature_differences(scores)).temperature_helps
     assert helped == 0
+
+
+def test_few_wrong_predictions_decide_accuracy_alone():
+    """Methods without a difference whose temperatures make almost all NLL vanish: intervals alone would recommend."""
+    world = World(5033, rows=360, validation=360, margin=7.0)
+    scores = {name: measured(world, name, 5) for name in (BASELINE, "m6")}
+    verdict = verdicts_of(scores)["m6"]
+    assert verdict.differences["nll_scaled"].better
+    assert verdict.wrong_rows == wrong_rows(*scores.values()) < LEAST_WRONG
+    assert verdict.decided_by is None
+    advice = advice_of(scores)
+    assert (advice.method, advice.temperature) == (BASELINE, False)
+    assert advice.sentences[0].startswith(f"Only {wrong_rows(scores[BASELINE])} test row")
+    assert "Whether a temperature improves cross_entropy is undecided: NLL changes from" in advice.sentences[0]
 
 
 def test_a_worse_method_is_said_to_be_worse_and_never_recommended():

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from softtargets.compare.measures import GUARDED, LEVEL, MEASURES, PRIMARY, TEMPERATURE_LEVEL
+from softtargets.compare.measures import GUARDED, LEAST_WRONG, LEVEL, MEASURES, PRIMARY, TEMPERATURE_LEVEL
 from softtargets.compare.methods import BASELINE
 from softtargets.compare.results import CompareAdvice, Status
-from softtargets.compare.verdict import MeasuredDifference, MethodVerdict, temperature_helps
+from softtargets.compare.verdict import MeasuredDifference, MethodVerdict
 from softtargets.report import numbers
 
 _SHARES = ", ".join(f"{100 * share:g} % for {MEASURES[name].label}" for name, share in PRIMARY.items())
@@ -24,7 +24,8 @@ DECISION_RULE = (
     "Holm's procedure divides it between the methods, and their intervals are as wide as it requires. Not worse: the "
     f"95 % interval does not lie beyond the margin of {_MARGINS}. Of several such methods, those of one network come "
     "before ensembles; then the first measure in the order above decides, and in it the largest difference. A "
-    "temperature is recommended if NLL falls beyond chance and ECE does not rise."
+    "temperature is recommended if NLL falls beyond chance and ECE does not rise. NLL, ECE and the temperature decide "
+    f"only if at least {LEAST_WRONG} test rows are predicted wrongly by a repetition of the method or of cross entropy."
 )
 # Methods that a sentence names, and undecided ones that the headline names; the other sentences name them too.
 _MOST_NAMED = 6
@@ -56,7 +57,7 @@ def status_of(name: str, advised: str, verdict: MethodVerdict) -> Status:
         return "recommended"
     if verdict.decided_by is not None:
         return "better"
-    worse = verdict.worse_in or any(verdict.differences[measure].worse for measure in PRIMARY)
+    worse = verdict.worse_in or any(verdict.differences[measure].worse for measure in verdict.decides)
     return "worse" if worse else "undecided"
 
 
@@ -69,7 +70,7 @@ def advise(methods: Mapping[str, JudgedMethod], *, temperature: bool) -> Compare
     """
     found = _best(methods)
     chosen = methods[found]
-    cooled = temperature and temperature_helps(chosen.verdict.temperature)
+    cooled = temperature and chosen.verdict.temperature_helps
     also: list[str] = []
     if found == BASELINE:
         headline = _nothing(methods, cooled)
@@ -141,9 +142,19 @@ def _temperature(chosen: JudgedMethod, cooled: bool) -> str:
     )
     if cooled:
         return f"With a temperature fitted on the validation split, {change}."
+    if chosen.verdict.wrong_rows < LEAST_WRONG:
+        return f"{_few_wrong(chosen.verdict)} Whether a temperature improves {chosen.label} is undecided: {change}."
     if found["nll"].worse:
         return f"A temperature makes the probabilities of {chosen.label} worse: {change}."
     return f"A temperature does not improve {chosen.label} beyond chance: {change}."
+
+
+def _few_wrong(verdict: MethodVerdict) -> str:
+    rows = numbers.count(verdict.wrong_rows, "test row")
+    return (
+        f"Only {rows} {'is' if verdict.wrong_rows == 1 else 'are'} predicted wrongly by any repetition, too few to "
+        "decide on NLL and ECE."
+    )
 
 
 def _span(found: MeasuredDifference) -> str:

@@ -30,7 +30,7 @@ from softtargets.compare.scores import scores_of
 from softtargets.compare.selection import ChosenSettings, finalists_of, select
 from softtargets.compare.specification import specification_of
 from softtargets.compare.training import Trainings
-from softtargets.compare.verdict import MethodVerdict, judge, temperature_differences
+from softtargets.compare.verdict import MethodVerdict, judge, temperature_differences, wrong_rows
 from softtargets.report.encoding import encodable, printable
 from softtargets.report.folders import read_folder
 from softtargets.runs.listing import in_short
@@ -114,7 +114,8 @@ def _compare(request: CompareRequest, on_stage: OnStage) -> CompareResults:
     on_stage("comparing")
     scores = {name: found.scores for name, found in measured.items() if name != BASELINE}
     verdicts = judge(measured[BASELINE].scores, scores)
-    verdicts[BASELINE] = MethodVerdict({}, temperature_differences(measured[BASELINE].scores))
+    plain = measured[BASELINE].scores
+    verdicts[BASELINE] = MethodVerdict({}, temperature_differences(plain), wrong_rows=wrong_rows(plain))
     judged = {
         name: JudgedMethod(candidates[name].label, candidates[name].members, found.values, verdicts[name])
         for name, found in measured.items()

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 PRIMARY = {"accuracy": 0.03, "nll_scaled": 0.01, "ece_scaled": 0.005}
 # Level of the test of a temperature; with those of PRIMARY the sum is 5 %.
 TEMPERATURE_LEVEL = 0.005
+# NLL, ECE and a temperature are decided if at least so many test rows are predicted wrongly by a repetition of one of
+# the two methods. They depend on the confidence of wrong predictions, of which fewer rows give no idea: the interval of
+# a mean of numbers that are almost all 0 excludes its true value too often.
+LEAST_WRONG = 10
 # Level of the intervals that are no part of the decisions by Holm's procedure.
 LEVEL = 0.05
 

@@ -7,9 +7,10 @@ measure, Holm's procedure divides its share between the methods.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
-from softtargets.compare.measures import GUARDED, LEVEL, MEASURES, PRIMARY, TEMPERATURE_LEVEL
+from softtargets.compare.measures import GUARDED, LEAST_WRONG, LEVEL, MEASURES, PRIMARY, TEMPERATURE_LEVEL
 from softtargets.metrics.crossed import CrossedMean, crossed_mean
 from softtargets.metrics.statistics import holm_adjusted, holm_levels
 
@@ -70,12 +71,25 @@ class MethodVerdict:
         temperature: NLL and ECE after a temperature minus before.
         decided_by: the first measure in which the method is significantly better; None if there is none.
         worse_in: measures in which it is worse than cross entropy by more than the margin.
+        wrong_rows: number of test rows that a repetition of it or of cross entropy predicts wrongly.
     """
 
     differences: dict[str, MeasuredDifference]
     temperature: dict[str, MeasuredDifference]
     decided_by: str | None = None
     worse_in: tuple[str, ...] = ()
+    wrong_rows: int = LEAST_WRONG
+
+    @property
+    def decides(self) -> tuple[str, ...]:
+        """The measures that decide: accuracy alone if few test rows are predicted wrongly."""
+        return tuple(PRIMARY) if self.wrong_rows >= LEAST_WRONG else ("accuracy",)
+
+    @property
+    def temperature_helps(self) -> bool:
+        """Whether the temperature lowers NLL beyond chance, and does not raise ECE."""
+        found = self.temperature
+        return self.wrong_rows >= LEAST_WRONG and found["nll"].better and not found["ece"].worse
 
     @property
     def recommended(self) -> bool:
@@ -101,7 +115,15 @@ def judge(baseline: Scores, methods: Mapping[str, Scores]) -> dict[str, MethodVe
     for measure in MEASURES:
         for name, found in _family(measure, {name: mean[measure] for name, mean in means.items()}).items():
             differences[name][measure] = found
-    return {name: _verdict(differences[name], means[name], methods[name]) for name in methods}
+    return {
+        name: _verdict(differences[name], means[name], methods[name], wrong_rows(baseline, methods[name]))
+        for name in methods
+    }
+
+
+def wrong_rows(*methods: Scores) -> int:
+    """Return the number of test rows that a repetition of one of the methods predicts wrongly."""
+    return int((torch.cat([scores["accuracy"] for scores in methods]) < 1).any(0).sum())
 
 
 def temperature_differences(scores: Scores) -> dict[str, MeasuredDifference]:
@@ -114,11 +136,6 @@ def temperature_differences(scores: Scores) -> dict[str, MeasuredDifference]:
         adjusted = min(1.0, p_value * LEVEL / TEMPERATURE_LEVEL)
         found[measure] = MeasuredDifference(measure, mean.mean, low, high, 1 - TEMPERATURE_LEVEL, p_value, adjusted)
     return found
-
-
-def temperature_helps(found: Mapping[str, MeasuredDifference]) -> bool:
-    """Return whether the temperature lowers NLL beyond chance, and does not raise ECE."""
-    return found["nll"].better and not found["ece"].worse
 
 
 def _difference(first: Tensor, second: Tensor) -> CrossedMean:
@@ -148,10 +165,10 @@ def _shown(measure: str, mean: CrossedMean, level: float, p_value: float) -> Mea
 
 
 def _verdict(
-    differences: dict[str, MeasuredDifference], means: Mapping[str, CrossedMean], scores: Scores
+    differences: dict[str, MeasuredDifference], means: Mapping[str, CrossedMean], scores: Scores, wrong: int
 ) -> MethodVerdict:
-    decided = next((name for name in PRIMARY if differences[name].better), None)
     # a loss is a reason against a method without the adjustment that a gain needs
     guarded = {name: _shown(name, means[name], LEVEL, differences[name].p_value) for name in GUARDED}
     worse = tuple(name for name, found in guarded.items() if found.beyond_margin)
-    return MethodVerdict(differences, temperature_differences(scores), decided, worse)
+    verdict = MethodVerdict(differences, temperature_differences(scores), worse_in=worse, wrong_rows=wrong)
+    return replace(verdict, decided_by=next((name for name in verdict.decides if differences[name].better), None))
