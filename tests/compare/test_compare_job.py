@@ -11,6 +11,8 @@ from compare.compare_examples import RECIPE, options, write_table
 from softtargets._errors import InputError
 from softtargets.compare import CompareResults, ComparisonFailedError, compare_methods, training
 from softtargets.compare.training import MEMBER_STRIDE, SELECTION
+from softtargets.data.sources import load
+from softtargets.data.spec import DataSpec
 from softtargets.measures import measure_record
 from softtargets.runs.store import RunStore
 from softtargets.train import train_run
@@ -210,3 +212,21 @@ def test_a_budget_is_kept_and_its_plan_too(tmp_path):
     assert compare_methods(data, options=chosen).provenance.plan == first
     with pytest.raises(InputError, match=r"budget: at least .* for 2 repetitions"):
         compare_methods(data, options=options(tmp_path, seeds=None, budget=0.001))
+
+
+def test_inputs_that_say_nothing_of_the_labels_are_said(tmp_path, results):
+    data = write_table(tmp_path / "table.csv", flipped=1.0)
+    found = compare_methods(data, options=options(tmp_path, methods=("temperature", "label_smoothing"), seeds=3))
+    assert found.advice.method == "cross_entropy"
+    assert found.advice.headline.endswith("no method is better than cross entropy beyond chance.")
+    pattern = (
+        r"Cross entropy does not predict better beyond chance than the most frequent class of the training split does: "
+        r"([\d.]+) % against ([\d.]+) % of the test rows \(difference −[\d.]+ to \+[\d.]+ points\)\."
+    )
+    match = re.match(pattern, found.advice.sentences[0])
+    assert match is not None, found.advice.sentences
+    dataset = load(DataSpec.parse({"name": str(data), "split_seed": 0}, source="data"))
+    train, test = (dataset.labels[dataset.splits[split]] for split in ("train", "test"))
+    share = float((test == train.bincount().argmax()).double().mean())
+    assert float(match[2]) == pytest.approx(100 * share, abs=0.005)
+    assert not any(sentence.startswith("Cross entropy does not predict") for sentence in results.advice.sentences)

@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from torch import Tensor
+
 from softtargets.compare.measures import GUARDED, LEAST_WRONG, LEVEL, MEASURES, PRIMARY, TEMPERATURE_LEVEL
 from softtargets.compare.methods import BASELINE
 from softtargets.compare.results import CompareAdvice, Status
 from softtargets.compare.verdict import MeasuredDifference, MethodVerdict
+from softtargets.metrics.crossed import crossed_mean
 from softtargets.report import numbers
 
 _SHARES = ", ".join(f"{100 * share:g} % for {MEASURES[name].label}" for name, share in PRIMARY.items())
@@ -47,6 +50,26 @@ class JudgedMethod:
     members: int
     values: Mapping[str, float]
     verdict: MethodVerdict
+
+
+def no_better_than_guessing(accuracy: Tensor, guess: Tensor) -> tuple[str, ...]:
+    """Return a sentence if cross entropy is not better beyond chance than the most frequent class, else nothing.
+
+    Args:
+        accuracy: (S, N) accuracy numbers of cross entropy.
+        guess: (N,) those of predicting the most frequent class of the training split.
+    """
+    difference = crossed_mean(accuracy - guess)
+    low, high = difference.interval(LEVEL)
+    if low > 0:
+        return ()
+    span = " to ".join(numbers.ends(low, high, "percent", signed=True))
+    reached, share = (numbers.number(float(values.mean()), "percent") for values in (accuracy, guess))
+    return (
+        "Cross entropy does not predict better beyond chance than the most frequent class of the training split does: "
+        f"{reached} % against {share} % of the test rows (difference {span} points). The inputs may say nothing about "
+        "the labels, or this network does not learn it.",
+    )
 
 
 def status_of(name: str, advised: str, verdict: MethodVerdict) -> Status:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from softtargets._errors import fail, fail_type
-from softtargets.compare.advice import JudgedMethod, advise, status_of
+from softtargets.compare.advice import JudgedMethod, advise, no_better_than_guessing, status_of
 from softtargets.compare.inputs import CompareInputs, gather
 from softtargets.compare.measures import MEASURES
 from softtargets.compare.methods import BASELINE, METHODS, DataFacts, MethodCandidate, chosen_methods
@@ -26,11 +26,12 @@ from softtargets.compare.results import (
     CompareResults,
     SkippedMethod,
 )
-from softtargets.compare.scores import scores_of
+from softtargets.compare.scores import guessed, scores_of
 from softtargets.compare.selection import ChosenSettings, finalists_of, select
 from softtargets.compare.specification import specification_of
 from softtargets.compare.training import Trainings
 from softtargets.compare.verdict import MethodVerdict, judge, temperature_differences, wrong_rows
+from softtargets.data.dataset import Dataset
 from softtargets.report.encoding import encodable, printable
 from softtargets.report.folders import read_folder
 from softtargets.runs.listing import in_short
@@ -121,6 +122,8 @@ def _compare(request: CompareRequest, on_stage: OnStage) -> CompareResults:
         for name, found in measured.items()
     }
     advice = advise(judged, temperature="temperature" in plan.methods)
+    guess = guessed(trainings.outputs(candidates[BASELINE], 0), _most_frequent(inputs.dataset))
+    advice = replace(advice, sentences=(*no_better_than_guessing(plain["accuracy"], guess), *advice.sentences))
     return CompareResults(
         data=_data(inputs, selection),
         methods=tuple(
@@ -142,6 +145,14 @@ def _compare(request: CompareRequest, on_stage: OnStage) -> CompareResults:
             versions=_versions(),
         ),
     )
+
+
+def _most_frequent(dataset: Dataset) -> int:
+    """Return the index of the class with most labels, or votes, in the training split."""
+    rows = dataset.labelled_train
+    if dataset.votes is not None:
+        return int(dataset.votes[rows].sum(0).argmax())
+    return int(dataset.labels[rows].bincount(minlength=dataset.num_classes).argmax())
 
 
 def _finalists(

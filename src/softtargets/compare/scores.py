@@ -50,6 +50,11 @@ def scores_of(outputs: RunOutputs) -> tuple[dict[str, Tensor], float]:
     return scores, temperature
 
 
+def guessed(outputs: RunOutputs, index: int) -> Tensor:
+    """Return the accuracy numbers of the test examples if one class is predicted for all of them, (N,) float64."""
+    return _right(torch.full((len(outputs.test_labels),), index), outputs.test_labels)
+
+
 def _nll(log_probs: Tensor, labels: Tensor) -> Tensor:
     """Return the NLL of each example, (N,), or its cross entropy against the shares of votes."""
     return cross_entropy(log_probs, labels if labels.ndim == 1 else votes(labels.double()))
