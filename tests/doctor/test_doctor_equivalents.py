@@ -96,11 +96,26 @@ def test_code_of_losses_of_log_probabilities_takes_logits() -> None:
     weighted = equivalent("torch", f"NLLLoss(weight={WEIGHT})")
     theirs = nn.NLLLoss(weight=torch.tensor(WEIGHT).double())(LOGITS.log_softmax(-1), LABELS)
     close(run(weighted.code)(LOGITS, LABELS), theirs)
-    probs = LOGITS.flip(0).softmax(-1)
-    first, second = (leaf.clone().requires_grad_() for leaf in (LOGITS, LOGITS))
-    ours = torch.autograd.grad(run(equivalent("torch", "KLDivLoss()").code)(first, probs), first)[0]
-    divergence = nn.KLDivLoss(reduction="batchmean")(second.log_softmax(-1), probs)
-    close(ours, torch.autograd.grad(divergence, second)[0])
+
+
+@pytest.mark.parametrize("logarithms", [False, True])
+@pytest.mark.parametrize("reduction", ["batchmean", "mean", "sum", "none"])
+@pytest.mark.filterwarnings("ignore:reduction:UserWarning")
+def test_code_of_a_divergence_has_its_value_and_its_gradient(reduction: str, logarithms: bool) -> None:
+    found = equivalent("torch", f"KLDivLoss(reduction='{reduction}', log_target={logarithms})")
+    log_probs = LOGITS.flip(0).log_softmax(-1)
+    target = log_probs if logarithms else log_probs.exp()
+    first, second = (LOGITS.clone().requires_grad_() for _ in range(2))
+    theirs = nn.KLDivLoss(reduction=reduction, log_target=logarithms)(second.log_softmax(-1), target)
+    if reduction == "none":
+        assert "sum over classes" in (found.note or "")
+        theirs = theirs.sum(-1)
+    if reduction == "mean":
+        close(run(found.code)(first, target), K * theirs)
+    assert (found.same_numbers is not None) == (reduction == "mean")
+    ours = run(found.same_numbers or found.code)(first, target)
+    close(ours, theirs)
+    close(torch.autograd.grad(ours.sum(), first)[0], torch.autograd.grad(theirs.sum(), second)[0])
 
 
 def test_code_for_the_trainer_is_its_label_smoother() -> None:

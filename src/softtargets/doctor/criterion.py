@@ -40,6 +40,7 @@ class Criterion:
         kind: "softmax", "sigmoid" (K independent labels), "log_probs" (the logarithms are given) or "divergence"
             (targets are given).
         inputs: what the loss takes from the network.
+        log_targets: whether a divergence takes the logarithms of its targets.
         smoothing: as the library applies it, in its own convention; negative only if the library computes with it.
         given_smoothing: as it was written.
         convention: of the smoothing; see :func:`softtargets.targets.convert_smoothing`.
@@ -68,6 +69,7 @@ class Criterion:
     num_classes: int
     kind: Kind = "softmax"
     inputs: Inputs = "logits"
+    log_targets: bool = False
     smoothing: float = 0.0
     given_smoothing: float = 0.0
     convention: str = "all"

@@ -10,7 +10,7 @@ from softtargets.targets import convert_smoothing
 def equivalent_of(criterion: Criterion) -> Equivalent:
     """Return code that trains with the target that the configuration asks for, without the faults."""
     if criterion.kind == "divergence":
-        return _divergence()
+        return _divergence(criterion)
     make = _sigmoid if criterion.kind == "sigmoid" else _focal if criterion.gamma is not None else _softmax
     code, same, note = make(criterion)
     toml, reason = _toml(criterion)
@@ -18,10 +18,18 @@ def equivalent_of(criterion: Criterion) -> Equivalent:
     return Equivalent(code, None if same == code else same, toml, notes or None)
 
 
-def _divergence() -> Equivalent:
-    body = "    return distill.kd_loss(logits, targets.dense(probs), temperature=1.0, reduction='mean')"
-    code = _script("from softtargets import distill, targets", "", "", "def loss(logits, probs):", body)
-    return Equivalent(code, note="It takes logits. The value is the cross entropy, whose gradient is the same.")
+def _divergence(c: Criterion) -> Equivalent:
+    given, teacher = ("log_probs", "log_probs") if c.log_targets else ("probs", "probs.log()")
+    call = f"distill.kd_loss(logits, {teacher}, reduction='{c.reduction}')"
+
+    def script(value: str) -> str:
+        return _script("from softtargets import distill", "", "", f"def loss(logits, {given}):", f"    return {value}")
+
+    note = "It takes logits (N, K), and targets that sum to 1."
+    if c.reduction == "none":
+        note += " torch returns one number for each example and class; this is their sum over classes."
+    same = script(f"{call} / logits.shape[-1]") if c.over == "elements" and c.reduction == "mean" else None
+    return Equivalent(script(call), same, note=note)
 
 
 def _softmax(c: Criterion) -> tuple[str, str | None, str | None]:

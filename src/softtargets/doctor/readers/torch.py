@@ -71,7 +71,6 @@ class TorchReader(TextReader):
     def _read_KLDivLoss(self, given: dict[str, Any], num_classes: int | None) -> Criterion:
         reduction = _reduction(given, ("mean", "batchmean", "sum", "none"))
         logarithms = switch("log_target", given.get("log_target", False))
-        note = "The targets are log-probabilities." if logarithms else "The targets are probabilities."
         return Criterion(
             library=self.library,
             version=self.version,
@@ -82,7 +81,8 @@ class TorchReader(TextReader):
             reduction="mean" if reduction == "batchmean" else reduction,
             over="elements" if reduction == "mean" else "examples",
             division="micro-batches" if "mean" in reduction else "nothing",
-            notes=(note,),
+            log_targets=logarithms,
+            notes=(f"The targets are {'log-' if logarithms else ''}probabilities.",),
         )
 
     def _read_BCEWithLogitsLoss(self, given: dict[str, Any], num_classes: int | None) -> Criterion:
