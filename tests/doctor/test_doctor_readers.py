@@ -4,6 +4,7 @@ import importlib.metadata
 import inspect
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,18 @@ def test_defaults_are_those_of_the_library() -> None:
     assert read("transformers", {}).name == "the loss of the model"
 
 
+def test_loss_of_timm_is_read_from_the_version_that_has_it() -> None:
+    assert read("timm", "--loss ce --smoothing 0.1") == replace(read("timm", "--smoothing 0.1"))
+    options = "--smoothing 0.1 --num-classes 3"
+    assert read("timm", f"--loss bce {options}") == read("timm", f"--bce-loss {options}")
+    weighted = read("timm", f"--loss bce --loss-pos-weight 2 --loss-class-weight 1,2,3 {options}")
+    assert weighted.positive_weight == (2, 2, 2)
+    assert weighted.weight == (1, 2, 3)
+    assert read("timm", "--loss bce --loss-weight-power 0.5").not_read == ("loss-weight-power",)
+    with pytest.raises(InputError, match=r"--loss: timm 1\.0\.31 or newer; got 1\.0\.30"):
+        read("timm", "--loss bce", version="1.0.30")
+
+
 def test_opennmt_is_read_from_yaml(tmp_path: Path) -> None:
     file = tmp_path / "nmt.yaml"
     file.write_text(
@@ -100,14 +113,23 @@ def test_opennmt_is_read_from_yaml(tmp_path: Path) -> None:
         ("keras", "CategoricalFocalCrossentropy(gamma=-1)", "gamma: a finite number of at least 0; got -1"),
         ("keras", "BinaryFocalCrossentropy()", "--keras: one of CategoricalCrossentropy"),
         ("timm", "--smoothing 1", "--smoothing: below 1, as timm requires; got 1.0"),
-        ("timm", "--smoothing -0.1 --bce-loss", "--smoothing: at least 0 with --bce-loss; got -0.1"),
+        ("timm", "--smoothing -0.1 --bce-loss", "--smoothing: at least 0 with binary cross entropy; got -0.1"),
+        ("timm", "--loss asl", "--loss: 'ce' or 'bce'; got 'asl'"),
+        ("timm", "--loss db --class-stats a.json", "--loss: 'ce' or 'bce'; got 'db'"),
+        ("timm", "--loss focal", "--loss: one of ce, bce, asl, poly, jsd, twoway, zlpr, db; got 'focal'"),
+        ("timm", "--loss ce --bce-loss", "--loss: 'bce' with --bce-loss; got 'ce'"),
+        ("timm", "--loss-pos-weight 2", "--loss-pos-weight: --loss bce, which it belongs to; got softmax"),
+        ("timm", "--loss bce --loss-pos-weight neg_pos", "--loss-pos-weight: one number, or 1,000 with commas"),
+        ("timm", "--loss bce --loss-class-weight 1,2", "--loss-class-weight: one number, or 1,000 with commas"),
+        ("timm", "--loss bce --loss-pos-weight -1", "--loss-pos-weight: a finite number of at least 0; got -1.0"),
+        ("timm", "--task multilabel", "--task: one label for each example; got 'multilabel'"),
         ("timm", "--label-smoothing 0.1", "--timm: option: one of .*; did you mean 'smoothing'"),
         ("timm", "--mixup -1", "--mixup: a finite number of at least 0; got -1.0"),
         ("timm", "--mixup 1 --mixup-prob 2", r"--mixup-prob: in \[0, 1\]; got 2.0"),
         ("timm", "--mixup-mode all", "--mixup-mode: one of batch, pair, elem, half; got 'all'"),
         ("timm", "--cutmix-minmax 0.8 0.2", "--cutmix-minmax: two numbers in"),
         ("timm", "--num-classes 2.5", "--num-classes: a whole number; got 2.5"),
-        ("timm", "--jsd-loss --aug-splits 3", "--jsd-loss: cross entropy or --bce-loss; got the Jensen-Shannon loss"),
+        ("timm", "--jsd-loss --aug-splits 3", "--jsd-loss: cross entropy or binary cross entropy; got the Jen"),
         ("transformers", {"label_smoothing": 0.1}, "did you mean 'label_smoothing_factor'"),
         ("transformers", {"label_smoothing_factor": "0.1"}, "label_smoothing_factor: a number; got '0.1'"),
         ("transformers", {"label_smoothing_factor": 1.5}, "label_smoothing_factor: at most 1; got 1.5"),
