@@ -3,6 +3,7 @@
 import copy
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -253,6 +254,29 @@ def test_a_divergence_of_softened_logits_has_a_gradient_that_falls_with_the_temp
     # for small logits the gradient is proportional to 1 / T^2
     assert float(scale[0] / scale[1]) == pytest.approx(100, rel=0.05)
     assert "forgotten-temperature" in names("torch", "KLDivLoss()")
+
+
+def test_the_trainer_sums_numbers_of_labels_over_devices_if_it_is_told_to() -> None:
+    trainer = pytest.importorskip("transformers").Trainer
+    settings: dict[str, Any] = {"world_size": 2, "n_gpu": 1}
+    counted = {}
+    for gathers in (True, False):
+        one = SimpleNamespace(
+            args=SimpleNamespace(average_tokens_across_devices=gathers, **settings),
+            model_accepts_loss_kwargs=True,
+            compute_loss_func=None,
+            _loss_shifts_labels=False,
+            **dict.fromkeys(("get_tp_size", "get_cp_size", "get_sp_size"), lambda: 1),
+            # this device has 3 labels, the other one has 1
+            accelerator=SimpleNamespace(gather=lambda number: torch.stack([number, torch.tensor(1)])),
+        )
+        counted[gathers] = trainer._get_num_items_in_batch(one, [{"labels": torch.tensor([0, 1, 2])}], "cpu")
+    assert {gathers: int(number) for gathers, number in counted.items()} == {True: 4, False: 3}
+    averaged = found(diagnose("transformers", {"average_tokens_across_devices": False}), "mean-over-devices")
+    assert "weighs 3 times" in averaged.effect
+    assert "mean-over-devices" not in names("transformers", {"average_tokens_across_devices": True})
+    assert "mean-over-devices" in names("transformers", {}, version="4.46.3")
+    assert "mean-over-devices" not in names("transformers", {}, version="4.40.2")
 
 
 def test_other_libraries() -> None:

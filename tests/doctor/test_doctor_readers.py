@@ -72,6 +72,9 @@ def test_defaults_are_those_of_the_library() -> None:
     assert read("fairseq", "--criterion cross_entropy").smoothing == 0
     assert read("opennmt", "--label_smoothing 0.1 --normalization tokens").division == "step"
     assert read("opennmt", "-label_smoothing 0.1").division == "sentences"
+    assert read("opennmt", {"lambda_align": 0.0, "lm_prior_lambda": 0.5}).not_read == ("lm_prior_lambda",)
+    assert read("transformers", {}, version="4.46.3").gathers is False
+    assert read("transformers", {}, version="5.14.1").gathers is True
     assert read("transformers", {}).name == "the loss of the model"
 
 
@@ -142,8 +145,18 @@ def test_opennmt_is_read_from_yaml(tmp_path: Path) -> None:
         (
             "fairseq",
             "--label-smoothing 0.1",
-            "--label-smoothing: a criterion that smooths; got --criterion cross_entropy",
+            "--label-smoothing: a criterion that takes it; got --criterion cross_entropy",
         ),
+        ("fairseq", "--ignore-prefix-size 1", "--ignore-prefix-size: a criterion that takes it; got --criterion cross"),
+        (
+            "fairseq",
+            "--criterion label_smoothed_cross_entropy --ignore-prefix-size -1",
+            "--ignore-prefix-size: a finite number of at least 0; got -1",
+        ),
+        ("opennmt", {"lambda_coverage": 1.0}, "lambda_coverage: no further term of the loss; got 1.0, which adds"),
+        ("opennmt", "-lambda_align 0.05", "lambda_align: no further term of the loss; got 0.05, which adds the align"),
+        ("opennmt", {"lm_prior_model": "lm.pt", "lm_prior_lambda": 1}, "lm_prior_model: no further term of the loss"),
+        ("transformers", {"average_tokens_across_devices": 1}, "average_tokens_across_devices: True or False; got 1"),
         ("fairseq", "--label_smoothing 0.1", "did you mean 'label-smoothing'"),
         ("opennmt", {"generator_function": "sparsemax"}, "generator_function: 'softmax'; got 'sparsemax'"),
         ("opennmt", {"normalization": "words"}, "normalization: one of sents, tokens; got 'words'"),

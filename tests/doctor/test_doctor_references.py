@@ -105,6 +105,24 @@ def test_transformers_before_5_15_inflates_the_gradient_of_an_accumulated_step()
         for version in ("5.14.1", "5.15.0")
     }
     assert "inflated-accumulation" in names["5.14.1"] - names["5.15.0"]
+    # two devices: the loss of each is multiplied by 2, and DDP averages the gradients
+    assert EXTRA["transformers"]["factor of two devices"] == 2
+    one = {"label_smoothing_factor": 0.1, "average_tokens_across_devices": True}
+    (finding,) = (f for f in diagnose("transformers", one, version="5.14.1").findings if "inflated" in f.name)
+    assert finding.condition == "if several devices train"
+    assert not [f for f in diagnose("transformers", one, version="5.15").findings if "inflated" in f.name]
+
+
+def test_fairseq_divides_by_the_labels_of_the_prefix_too() -> None:
+    options = "--criterion label_smoothed_cross_entropy --label-smoothing 0.1 --ignore-prefix-size"
+    (finding,) = (f for f in diagnose("fairseq", f"{options} 1").findings if f.name == "counted-prefix")
+    assert "1 - 1/n of that of the mean" in finding.effect
+    prefix = EXTRA["fairseq"]["prefix"]
+    # two sequences of three labels: the first label of each has loss 0
+    assert prefix["sample size"] == 6
+    assert prefix["labels with a loss"] == 4
+    for none in (f"{options} 0", f"{options} 1 --sentence-avg"):
+        assert "counted-prefix" not in {f.name for f in diagnose("fairseq", none).findings}
 
 
 @pytest.mark.parametrize(("library", "compute"), [("keras", frozen.of_keras), ("timm", frozen.of_timm)])

@@ -53,6 +53,27 @@ def test_weights_of_an_accumulated_step_are_those_of_transformers() -> None:
     assert "weight 0.3333 and 1;" in said("transformers", settings, "accumulation", version="5.14.1")
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_transformers_before_4_46_averages_the_means(smoothing: float) -> None:
+    accelerate = pytest.importorskip("accelerate")
+    settings = {"label_smoothing_factor": smoothing, "gradient_accumulation_steps": 2}
+    text = said("transformers", settings, "accumulation", version="4.40.2")
+    assert text.startswith("The loss of a step is the mean of the means of its micro-batches. In micro-batches")
+    assert "weight 0.1667 and 0.5;" in text
+    names = {finding.name for finding in diagnose("transformers", settings, version="4.40.2").findings}
+    assert "mean-of-means" in names
+    assert "inflated-accumulation" not in names
+    # the Trainer of 4.40 gives its number of steps to accelerate, which divides by it
+    plugin = accelerate.utils.GradientAccumulationPlugin(num_steps=2)
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_plugin=plugin)
+    leaf = torch.zeros(4, K, dtype=torch.float64, requires_grad=True)
+    labels = torch.zeros(4, dtype=torch.int64)
+    for rows in (slice(0, 3), slice(3, 4)):
+        accelerator.backward(nn.CrossEntropyLoss()(leaf[rows], labels[rows]))
+    assert leaf.grad is not None
+    assert [float(leaf.grad[row, 0]) / (1 / K - 1) for row in (0, 3)] == pytest.approx(step_weights("micro-batches"))
+
+
 @pytest.mark.parametrize("index", [-100, -1, 2])
 def test_ignored_labels_are_left_out_of_the_mean(index: int) -> None:
     logits = torch.arange(8.0).sin().view(2, K)
@@ -79,3 +100,7 @@ def test_ignored_padding_of_sequences() -> None:
     assert text.startswith("Labels equal to 1 have loss 0 and gradient 0. Class 1 stays in the softmax")
     assert said("timm", "--smoothing 0.1", "ignored labels") == "No label is left out."
     assert "sequences" in said("fairseq", "--sentence-avg", "accumulation")
+    options = "--criterion label_smoothed_cross_entropy --ignore-prefix-size 2"
+    assert said("fairseq", options, "ignored labels").startswith("The first 2 labels of each sequence have loss 0. Lab")
+    assert "if you divide" not in said("timm", "--grad-accum-steps 2", "accumulation")
+    assert "if you divide" in said("keras", "CategoricalCrossentropy()", "accumulation")

@@ -55,8 +55,10 @@ class Criterion:
         ignored: label that is left out; None: no label is.
         wrote_ignored: whether the configuration names that label.
         all_ignored: the loss of a batch in which every label is left out.
+        prefix: number of first labels of a sequence that have loss 0 but count in what the loss is divided by.
         division: what the losses of an accumulated step are divided by.
         accumulate: number of micro-batches of a step; None: the configuration does not say.
+        gathers: whether the number of labels of a step is summed over devices; None: nothing is known of devices.
         mixing: mixup and CutMix.
         smooth_evaluation: name of the quantity that is computed with smoothing on validation data; None: none is.
         notes: sentences about settings that the numbers do not show.
@@ -84,8 +86,10 @@ class Criterion:
     ignored: int | None = None
     wrote_ignored: bool = False
     all_ignored: str | None = None
+    prefix: int = 0
     division: Division = "micro-batches"
     accumulate: int | None = None
+    gathers: bool | None = None
     mixing: PairMixing | None = None
     smooth_evaluation: str | None = None
     notes: tuple[str, ...] = ()

@@ -39,7 +39,8 @@ def _softmax(c: Criterion) -> tuple[str, str | None, str | None]:
         return (
             _of_trainer(c),
             None,
-            "Pass it to Trainer(compute_loss_func=loss); shift=True for causal language models.",
+            "Pass it to Trainer(compute_loss_func=loss), from transformers 4.46 on; shift=True for causal language "
+            "models.",
         )
     same = _module(c, exact=True)
     note = "It takes logits." if c.inputs != "logits" else None

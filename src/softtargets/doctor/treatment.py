@@ -51,7 +51,10 @@ def _ignored(c: Criterion) -> str:
         return "No example is left out: mask the loss yourself."
     if c.ignored is None:
         return "No label is left out."
-    text = f"Labels equal to {c.ignored} have loss 0 and gradient 0"
+    first = {0: "", 1: "The first label of each sequence has loss 0. "}.get(
+        c.prefix, f"The first {c.prefix} labels of each sequence have loss 0. "
+    )
+    text = f"{first}Labels equal to {c.ignored} have loss 0 and gradient 0"
     text += ", and the mean does not count them." if c.reduction == "mean" else "."
     if c.ignored_class is not None:
         text += f" Class {c.ignored} stays in the softmax of the other examples."
@@ -82,9 +85,10 @@ def step_weights(division: Division, labels: tuple[int, ...] = LABELS) -> list[f
 def _accumulation(c: Criterion) -> str:
     weights = step_weights(c.division)
     even, shown = 1 / sum(LABELS), " and ".join(f"{weight:.4g}" for weight in weights)
+    # a script divides by itself; with a loss alone the user does
+    divided = ", if you divide by their number" if c.library in ("torch", "keras") else ""
     rule = {
-        "micro-batches": "The loss of a step is the mean of the means of its micro-batches, if you divide by their "
-        "number.",
+        "micro-batches": f"The loss of a step is the mean of the means of its micro-batches{divided}.",
         "micro-batches, not by their number": "The loss of a step is the sum of the means of its micro-batches.",
         "step": "The loss of a step is the mean over all its labels.",
         "sentences": "The loss of a step is its sum over labels divided by its number of sequences.",

@@ -8,6 +8,7 @@ from softtargets.doctor.readers.registry import TextReader, reader
 OPTIONS = {
     "criterion": "text",
     "label-smoothing": "number",
+    "ignore-prefix-size": "number",
     "sentence-avg": "flag",
     "update-freq": "numbers",
     "best-checkpoint-metric": "text",
@@ -29,9 +30,10 @@ class FairseqReader(TextReader):
     def read_text(self, text: str, num_classes: int | None) -> Criterion:
         given, not_read = read_options(self.option, text, OPTIONS, OTHERS)
         criterion = choice("--criterion", given.get("criterion", "cross_entropy"), CRITERIA)
-        if criterion == "cross_entropy" and "label-smoothing" in given:
-            remedy = "add --criterion label_smoothed_cross_entropy"
-            raise fail("--label-smoothing", "a criterion that smooths", "--criterion cross_entropy", remedy)
+        for name in ("label-smoothing", "ignore-prefix-size"):
+            if criterion == "cross_entropy" and name in given:
+                remedy = "add --criterion label_smoothed_cross_entropy"
+                raise fail(f"--{name}", "a criterion that takes it", "--criterion cross_entropy", remedy)
         smoothing = number("--label-smoothing", given.get("label-smoothing", 0.0), high=1.0)
         steps = [whole("--update-freq", each, low=1) for each in given.get("update-freq", [1])]
         return Criterion(
@@ -46,6 +48,7 @@ class FairseqReader(TextReader):
             reduction="sum",
             ignored=PADDING,
             all_ignored="0",
+            prefix=whole("--ignore-prefix-size", given.get("ignore-prefix-size", 0), low=0),
             division="sentences" if "sentence-avg" in given else "step",
             accumulate=max(steps),
             smooth_evaluation=_smoothed_metric(given.get("best-checkpoint-metric", "loss")) if smoothing else None,

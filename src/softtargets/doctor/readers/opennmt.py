@@ -15,9 +15,26 @@ OPTIONS = {
     "accum_count": "numbers",
     "generator_function": "text",
     "copy_attn": "flag",
+    "lambda_coverage": "number",
+    "lambda_align": "number",
+    "lm_prior_model": "text",
+}
+# Options that add a term to the loss.
+TERMS = {
+    "lambda_coverage": "the coverage loss",
+    "lambda_align": "the alignment loss",
+    "lm_prior_model": "a divergence from a language model",
 }
 # Options of OpenNMT-py that resemble those.
-OTHERS = ("copy_attn_force", "copy_attn_type", "reuse_copy_attn")
+OTHERS = (
+    "copy_attn_force",
+    "copy_attn_type",
+    "coverage_attn",
+    "lambda_prior_lambda",
+    "lm_prior_lambda",
+    "lm_prior_tau",
+    "reuse_copy_attn",
+)
 DEFAULT_CLASSES = 32_000
 # onmt.constants.DefaultTokens, in the order of its vocabularies: <unk> 0, <blank> 1, <s> 2, </s> 3
 PADDING = 1
@@ -35,6 +52,9 @@ class OpenNMTReader(Reader):
         given, not_read = self._given(snippet)
         if given.get("copy_attn"):
             raise not_covered("copy_attn", "copy attention, which has a loss of its own", "false")
+        for name, term in TERMS.items():
+            if given.get(name):
+                raise not_covered(name, f"{given[name]!r}, which adds {term}", "no further term of the loss")
         function = given.get("generator_function", "softmax")
         if choice("generator_function", function, ("softmax", "sparsemax")) == "sparsemax":
             raise not_covered("generator_function", "'sparsemax'", "'softmax'")
