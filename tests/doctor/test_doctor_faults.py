@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from softtargets import nn as ours
 from softtargets.doctor import Diagnosis, FaultFinding, diagnose
 from softtargets.doctor.criterion import Criterion
 from softtargets.doctor.faults import FAULTS, link
@@ -96,7 +97,19 @@ def test_a_masked_logit_makes_smoothed_losses_infinite() -> None:
     assert nn.CrossEntropyLoss()(masked, label).isfinite()
     assert "masked-logit" in names("torch", "CrossEntropyLoss(label_smoothing=0.1)")
     assert "masked-logit" in names("transformers", {"label_smoothing_factor": 0.1})
-    assert "masked-logit" not in names("torch", "CrossEntropyLoss()")
+    assert "masked-logit" not in names("transformers", {})
+
+
+def test_a_masked_logit_makes_the_loss_of_soft_targets_nan() -> None:
+    masked = leaf_of(torch.tensor([[1.0, 2.0, -math.inf, 0.0]]))
+    target = torch.tensor([[0.7, 0.3, 0.0, 0.0]])
+    loss = nn.CrossEntropyLoss()(masked, target)
+    assert loss.isnan()
+    assert gradient_of(loss, masked).isfinite().all()
+    assert ours.CrossEntropyLoss()(masked, target).isfinite()
+    finding = found(diagnose("torch", "CrossEntropyLoss()"), "masked-logit")
+    assert "nan" in finding.effect
+    assert finding.condition == "if a class is masked and targets are probabilities"
 
 
 def test_a_batch_without_a_label_is_nan_in_torch_and_transformers() -> None:

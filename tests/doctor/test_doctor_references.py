@@ -83,6 +83,31 @@ def test_mixed_targets_are_those_of_timm(share: float, monkeypatch: pytest.Monke
     assert mixed_targets(criterion, 0, 1).tolist() == pytest.approx(EXTRA["timm"]["mixed"][str(share)], abs=1e-6)
 
 
+def test_masked_logits_give_inf_or_nan() -> None:
+    smoothed = "--criterion label_smoothed_cross_entropy --label-smoothing 0.1"
+    for library, snippet, value in (
+        ("keras", "CategoricalCrossentropy(from_logits=True)", EXTRA["keras"]["masked"]["one-hot"]),
+        ("keras", "CategoricalCrossentropy(True, 0.1)", EXTRA["keras"]["masked"]["smoothed"]),
+        ("timm", "--smoothing 0.1", EXTRA["timm"]["masked"]["smoothed"]),
+        ("timm", "--smoothing 0 --mixup 1", EXTRA["timm"]["masked"]["soft"]),
+        ("fairseq", smoothed, EXTRA["fairseq"]["masked"]),
+        ("opennmt", "--label_smoothing 0.1", EXTRA["opennmt"]["masked"]),
+    ):
+        version = EXTRA[library]["version"]
+        (finding,) = (f for f in diagnose(library, snippet, version=version).findings if f.name == "masked-logit")
+        assert value in ("inf", "nan")
+        assert f"is {value}" in finding.effect
+    assert float(EXTRA["keras"]["masked"]["label"]) < 2
+    for library, finite in (("keras", "SparseCategoricalCrossentropy(from_logits=True)"), ("timm", "--smoothing 0")):
+        assert "masked-logit" not in {f.name for f in diagnose(library, finite).findings}
+
+
+def test_keras_takes_targets_of_any_sum() -> None:
+    text = "CategoricalCrossentropy(from_logits=True, label_smoothing=0.3)"
+    (finding,) = (f for f in diagnose("keras", text).findings if f.name == "mass-of-soft-targets")
+    assert f"becomes {EXTRA['keras']['sum_of_doubled_target']:.4g} at m = 2" in finding.effect
+
+
 def test_keras_leaves_an_ignored_batch_at_0_and_takes_logits_for_probabilities() -> None:
     found = diagnose("keras", "SparseCategoricalCrossentropy(ignore_class=0)", num_classes=3)
     assert "alone has loss 0" in next(each.text for each in found.statements if each.topic == "ignored labels")

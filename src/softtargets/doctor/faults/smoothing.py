@@ -79,16 +79,29 @@ class SmoothedPadding(Fault):
     "masked-logit",
     affects="gradient",
     libraries={"torch": "", "timm": "", "transformers": "", "fairseq": "", "opennmt": "", "keras": ""},
-    reads=("smoothing", "kind", "inputs"),
+    reads=("smoothing", "kind", "inputs", "mixing"),
 )
 class MaskedLogit(Fault):
-    """A logit of -inf makes a smoothed loss infinite."""
+    """A logit of -inf makes the loss of smoothed targets infinite, and that of soft targets nan."""
 
     def find(self, c: Criterion) -> Effect | None:
-        if c.smoothing <= 0 or c.kind != "softmax" or c.inputs != "logits" or c.gamma is not None:
+        if c.smoothing < 0 or c.kind != "softmax" or c.inputs != "logits" or c.gamma is not None:
             return None
-        remedy = "use softtargets.nn.CrossEntropyLoss: a class whose logit is -inf gets no smoothing"
-        return Effect("The masked class has a positive target, so the loss is inf.", remedy, "if a class is masked")
+        if c.smoothing > 0:
+            remedy = "use softtargets.nn.CrossEntropyLoss: a class whose logit is -inf gets no smoothing"
+            return Effect("The masked class has a positive target, so the loss is inf.", remedy, "if a class is masked")
+        if not takes_soft_targets(c):
+            return None
+        effect = "0 * -inf is nan, and so is the loss, even if the target of the masked class is 0: logged means become"
+        effect += " nan, and checks of the loss stop training. The gradient of torch is finite."
+        condition = "if a class is masked" + (" and targets are probabilities" if c.library == "torch" else "")
+        return Effect(effect, "use softtargets.nn.CrossEntropyLoss, which leaves out a target of 0", condition)
+
+
+def takes_soft_targets(c: Criterion) -> bool:
+    """Return whether a softmax loss can get probabilities as targets; labels alone are taken by the others."""
+    dense = {"torch": True, "keras": "Sparse" not in c.name, "timm": c.mixing is not None}
+    return dense.get(c.library, False)
 
 
 @fault(
@@ -101,7 +114,7 @@ class MassOfSoftTargets(Fault):
     """Soft targets are accepted whatever their sum."""
 
     def find(self, c: Criterion) -> Effect | None:
-        if c.kind != "softmax" or "Sparse" in c.name:
+        if c.kind != "softmax" or not takes_soft_targets(c):
             return None
         effect = "A target of sum m has m times the gradient of a distribution."
         if c.smoothing > 0:
