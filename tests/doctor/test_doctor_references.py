@@ -118,6 +118,16 @@ def test_keras_leaves_an_ignored_batch_at_0_and_takes_logits_for_probabilities()
     assert F.cross_entropy(torch.tensor([[2.0, 0, -1]]), torch.tensor([0])) > 0.1
 
 
+def test_keras_clips_binary_logits_that_it_takes_for_probabilities() -> None:
+    (finding,) = (f for f in diagnose("keras", "BinaryCrossentropy()").findings if "logits-as" in f.name)
+    assert "clipped to [0, 1]: those outside have gradient 0" in finding.effect
+    assert "softmax" not in f"{finding.condition} {finding.remedy}"
+    # of logits 3, -2, 0.5 and 0.25
+    ((above, below, half, quarter),) = EXTRA["keras"]["gradient_of_binary_logits"]
+    assert (above, below) == (0, 0)
+    assert (half, quarter) == pytest.approx((1 / 0.5 / 4, 1 / 0.75 / 4))
+
+
 def test_transformers_before_5_15_inflates_the_gradient_of_an_accumulated_step() -> None:
     large, small = step_weights("micro-batches, not by their number", (4, 2))
     logits, labels = frozen.batch()
