@@ -105,9 +105,12 @@ def of_keras() -> list[dict[str, Any]]:
     sparse = made.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)
     text = f"SparseCategoricalCrossentropy({logits}, ignore_class=0)"
     cases.append((text, lambda z, y: sparse(y, z), "softmax"))
-    binary = made.BinaryCrossentropy(from_logits=True, label_smoothing=0.2)
-    text = f"BinaryCrossentropy({logits}, label_smoothing=0.2)"
-    cases.append((text, lambda z, y: binary(one_hot(y), z), "sigmoid"))
+    for text in (
+        f"BinaryCrossentropy({logits}, label_smoothing=0.2)",
+        f"BinaryCrossentropy({logits}, reduction='sum')",
+    ):
+        loss = eval(text, vars(made))
+        cases.append((text, lambda z, y, loss=loss: loss(one_hot(y), z), "sigmoid"))
     found = [_entry("keras", keras.__version__, text, measured(loss, link)) for text, loss, link in cases]
     # what other libraries do with probabilities: taken for logits, and the reverse
     wrong = made.SparseCategoricalCrossentropy(reduction="none")(torch.tensor([0]), torch.tensor([[2.0, 0.0, -1.0]]))

@@ -92,6 +92,23 @@ def test_code_of_binary_losses() -> None:
     close(run(negative.code)(LOGITS, one_hot), K * theirs)
 
 
+def test_code_of_binary_losses_that_are_not_reduced() -> None:
+    one_hot = F.one_hot(LABELS, K)
+    found = equivalent("torch", "BCEWithLogitsLoss(reduction='none')", num_classes=K)
+    theirs = nn.BCEWithLogitsLoss(reduction="none")(LOGITS, one_hot.double())
+    assert theirs.shape == (len(LABELS), K)
+    close(run(found.code)(LOGITS, one_hot), theirs.sum(-1))
+    assert found.same_numbers is None
+    assert "this is their sum over classes" in (found.note or "")
+    # Keras returns the mean over the classes of each example
+    mean = equivalent("keras", "BinaryCrossentropy(True, reduction='none')", num_classes=K).same_numbers
+    assert mean is not None
+    close(run(mean)(LOGITS, one_hot), theirs.mean(-1))
+    total = equivalent("torch", "BCEWithLogitsLoss(reduction='sum')", num_classes=K)
+    assert total.same_numbers is None
+    close(run(total.code)(LOGITS, one_hot), theirs.sum())
+
+
 def test_code_of_losses_of_log_probabilities_takes_logits() -> None:
     weighted = equivalent("torch", f"NLLLoss(weight={WEIGHT})")
     theirs = nn.NLLLoss(weight=torch.tensor(WEIGHT).double())(LOGITS.log_softmax(-1), LABELS)

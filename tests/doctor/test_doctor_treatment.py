@@ -53,6 +53,21 @@ def test_weights_of_an_accumulated_step_are_those_of_transformers() -> None:
     assert "weight 0.3333 and 1;" in said("transformers", settings, "accumulation", version="5.14.1")
 
 
+@pytest.mark.parametrize(
+    ("library", "loss", "mean"),
+    [
+        ("torch", "BCEWithLogitsLoss", "There is one loss for each example and class, (N, K)."),
+        ("torch", "KLDivLoss", "There is one loss for each example and class, (N, K)."),
+        ("torch", "CrossEntropyLoss", "There is one loss per example."),
+        ("keras", "CategoricalCrossentropy", "There is one loss per example."),
+        ("keras", "BinaryCrossentropy", "There is one loss per example, the mean over its classes."),
+    ],
+)
+def test_losses_that_are_not_reduced(library: str, loss: str, mean: str) -> None:
+    assert said(library, f"{loss}(reduction='none')", "mean") == mean
+    assert said(library, f"{loss}(reduction='none')", "accumulation").startswith("Nothing is summed")
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_transformers_before_4_46_averages_the_means(smoothing: float) -> None:
     accelerate = pytest.importorskip("accelerate")

@@ -101,6 +101,13 @@ class Criterion:
         return self.ignored if self.ignored is not None and 0 <= self.ignored < self.num_classes else None
 
     @property
+    def over_classes(self) -> Literal["sum", "mean", "none"]:
+        """What is done with the terms of the classes of an example; "none": they stay apart."""
+        if self.library == "torch" and self.kind in ("sigmoid", "divergence") and self.reduction != "mean":
+            return self.reduction  # the other libraries reduce classes and examples one after the other
+        return "mean" if self.over == "elements" else "sum"
+
+    @property
     def weights_differ(self) -> bool:
         """Whether classes have different weights."""
         return self.weight is not None and len(set(self.weight)) > 1

@@ -6,6 +6,8 @@ from softtargets.doctor.criterion import Criterion
 from softtargets.doctor.results import Equivalent
 from softtargets.targets import convert_smoothing
 
+OF_ELEMENTS = "torch returns one number for each example and class; this is their sum over classes."
+
 
 def equivalent_of(criterion: Criterion) -> Equivalent:
     """Return code that trains with the target that the configuration asks for, without the faults."""
@@ -27,8 +29,8 @@ def _divergence(c: Criterion) -> Equivalent:
 
     note = "It takes logits (N, K), and targets that sum to 1."
     if c.reduction == "none":
-        note += " torch returns one number for each example and class; this is their sum over classes."
-    same = script(f"{call} / logits.shape[-1]") if c.over == "elements" and c.reduction == "mean" else None
+        note += f" {OF_ELEMENTS}"
+    same = script(f"{call} / logits.shape[-1]") if c.over_classes == "mean" else None
     return Equivalent(script(call), same, note=note)
 
 
@@ -135,11 +137,14 @@ def _sigmoid(c: Criterion) -> tuple[str, str | None, str | None]:
     call = f"losses.binary_cross_entropy(logits, {target}, {settings})"
     head = "def loss(logits, labels):"
     code = _script(*lines, head, f"    return {call}")
-    note = _not_expressed(c)
-    same = _script(*lines, head, f"    return {call} / {c.num_classes}") if c.over == "elements" else code
-    if note or c.reduction != "mean":
-        same = None if note or c.reduction == "none" else code
-    return code, same, note or ("It takes logits." if c.inputs != "logits" else None)
+    missing = _not_expressed(c)
+    same = _script(*lines, head, f"    return {call} / {c.num_classes}") if c.over_classes == "mean" else code
+    notes = [] if missing is None else [missing]
+    if c.inputs != "logits":
+        notes.append("It takes logits.")
+    if c.over_classes == "none":
+        notes.append(OF_ELEMENTS)
+    return code, None if missing or c.over_classes == "none" else same, " ".join(notes) or None
 
 
 def _binary_convention(c: Criterion) -> str:

@@ -179,7 +179,7 @@ def number(name: str, value: Any, *, low: float = -math.inf, high: float = math.
     return float(value)
 
 
-def whole(name: str, value: Any, *, low: int) -> int:
+def whole(name: str, value: Any, *, low: float = -math.inf) -> int:
     """Return a whole number of at least `low`."""
     found = number(name, value, low=low)
     if found != int(found):

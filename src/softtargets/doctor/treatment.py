@@ -35,15 +35,22 @@ def statements(criterion: Criterion) -> tuple[Statement, ...]:
 
 
 def _mean(c: Criterion) -> str:
-    if c.reduction != "mean":
-        return {"sum": "The loss is the sum over the examples that count.", "none": "There is one loss per example."}[
-            c.reduction
-        ]
+    if c.reduction == "sum":
+        of = "the means over the classes of each example" if c.over_classes == "mean" else "the examples that count"
+        return f"The loss is the sum over {of}."
+    if c.reduction == "none":
+        return _unreduced(c)
     return {
         "examples": "The mean is over the examples that count.",
         "weights": "The mean of labels divides by the sum of the weights of their classes.",
         "elements": f"The mean is over examples and classes: each example has 1/{c.num_classes} of its summed loss.",
     }[c.over]
+
+
+def _unreduced(c: Criterion) -> str:
+    if c.over_classes == "none":
+        return "There is one loss for each example and class, (N, K)."
+    return "There is one loss per example" + (", the mean over its classes." if c.over_classes == "mean" else ".")
 
 
 def _ignored(c: Criterion) -> str:
@@ -83,6 +90,8 @@ def step_weights(division: Division, labels: tuple[int, ...] = LABELS) -> list[f
 
 
 def _accumulation(c: Criterion) -> str:
+    if c.reduction == "none":
+        return "Nothing is summed: your code decides what the losses of a step are divided by."
     weights = step_weights(c.division)
     even, shown = 1 / sum(LABELS), " and ".join(f"{weight:.4g}" for weight in weights)
     # a script divides by itself; with a loss alone the user does

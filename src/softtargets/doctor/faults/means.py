@@ -16,9 +16,9 @@ class MeanOverElements(Fault):
     """The mean is over examples and classes, so that the loss is divided by the number of classes."""
 
     def find(self, c: Criterion) -> Effect | None:
-        if c.over != "elements" or c.reduction != "mean":
+        if c.over_classes != "mean":
             return None
-        effect = f"Loss and gradient are 1/{c.num_classes:,} of the mean over examples."
+        effect = f"Loss and gradient are 1/{c.num_classes:,} of those of losses that are summed over classes."
         remedy = "use reduction='batchmean'" if c.kind == "divergence" else "multiply by K, or sum over classes"
         return Effect(effect, remedy)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from softtargets.doctor.criterion import Criterion
-from softtargets.doctor.parsing import Call, choice, class_count, number, numbers, read_call, switch
+from softtargets.doctor.parsing import Call, choice, class_count, number, numbers, read_call, switch, whole
 from softtargets.doctor.readers.registry import TextReader, reader
 
 _LAST = ("reduction", "name", "dtype")
@@ -48,7 +48,7 @@ class KerasReader(TextReader):
             gamma=gamma,
             reduction="sum" if mean == "sum" else "none" if mean == "none" else "mean",
             over="elements" if binary else "examples",
-            ignored=None if ignored is None else int(number("ignore_class", ignored)),
+            ignored=None if ignored is None else whole("ignore_class", ignored),
             wrote_ignored=ignored is not None,
             all_ignored=None if ignored is None else "0",
             division="nothing" if mean in ("sum", "none") else "micro-batches",

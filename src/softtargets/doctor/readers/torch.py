@@ -4,7 +4,7 @@ from typing import Any
 
 from softtargets._errors import fail
 from softtargets.doctor.criterion import Criterion
-from softtargets.doctor.parsing import choice, class_count, number, numbers, read_call, switch
+from softtargets.doctor.parsing import choice, class_count, number, numbers, read_call, switch, whole
 from softtargets.doctor.readers.registry import TextReader, reader
 
 _OLD = ("size_average", "reduce")
@@ -61,7 +61,7 @@ class TorchReader(TextReader):
             weight=weight,
             reduction=reduction,
             over="examples" if weight is None else "weights",
-            ignored=int(number("ignore_index", given.get("ignore_index", -100))),
+            ignored=whole("ignore_index", given.get("ignore_index", -100)),
             wrote_ignored="ignore_index" in given,
             all_ignored="nan" if reduction == "mean" else "0",
             division="micro-batches" if reduction == "mean" else "nothing",
