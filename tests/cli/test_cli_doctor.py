@@ -74,7 +74,7 @@ def test_files_versions_and_numbers_of_classes(tmp_path: Path, capsys) -> None:
         assert f"(transformers {version}), K = 3" in printed
     (tmp_path / "nmt.yaml").write_text("label_smoothing: 0.1\n")
     assert run_safely(["doctor", "--opennmt", str(tmp_path / "nmt.yaml")]) == DONE
-    assert "K = 32,000" in capsys.readouterr().out
+    assert "K = 32,000 is assumed; give --classes" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,12 @@ def test_files_versions_and_numbers_of_classes(tmp_path: Path, capsys) -> None:
         (["--torch", "x = 1"], "--torch: one call of a loss class; got 'x = 1'"),
         (["--timm", "--smothing 0.1"], "did you mean 'smoothing'?"),
         (["--transformers", "none.json"], "--transformers: an existing file; got 'none.json'"),
-        (["--torch", "CrossEntropyLoss()", "--library-version", "x"], "version: a version of torch; got 'x'"),
-        (["--torch", "CrossEntropyLoss()", "--classes", "1"], "--classes"),
+        (
+            ["--torch", "CrossEntropyLoss()", "--library-version", "x"],
+            "version (--library-version): a version of torch; got 'x'",
+        ),
+        (["--torch", "CrossEntropyLoss()", "--classes", "1"], "num_classes (--classes): a finite number of at least 2"),
+        (["--torch", "BCEWithLogitsLoss()", "--classes", "0"], "--classes"),
         (["--jax", "x"], "--jax"),
     ],
 )

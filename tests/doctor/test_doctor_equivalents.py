@@ -92,6 +92,14 @@ def test_code_of_binary_losses() -> None:
     close(run(negative.code)(LOGITS, one_hot), K * theirs)
 
 
+def test_code_of_one_binary_output() -> None:
+    logits, labels = LOGITS[:, :1], torch.tensor([0, 1, 1, 0, 0, 1])[:, None]
+    found = equivalent("torch", "BCEWithLogitsLoss()", num_classes=1)
+    close(run(found.code)(logits, labels), nn.BCEWithLogitsLoss()(logits, labels.double()))
+    assert found.same_numbers is None
+    assert found.note == "Logits and labels are (N, 1)."
+
+
 def test_code_of_binary_losses_that_are_not_reduced() -> None:
     one_hot = F.one_hot(LABELS, K)
     found = equivalent("torch", "BCEWithLogitsLoss(reduction='none')", num_classes=K)

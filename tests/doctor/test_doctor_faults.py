@@ -191,7 +191,11 @@ def test_the_mean_of_a_divergence_and_of_binary_cross_entropy_is_over_elements()
     one_hot = F.one_hot(LABELS, K).double()
     each = F.binary_cross_entropy_with_logits(LOGITS, one_hot, reduction="none").sum(-1).mean()
     assert float(each / nn.BCEWithLogitsLoss()(LOGITS, one_hot)) == pytest.approx(K)
-    assert "mean-over-elements" in names("torch", "BCEWithLogitsLoss()")
+    binary = found(diagnose("torch", "BCEWithLogitsLoss()"), "mean-over-elements")
+    assert (binary.condition, "are 1/K of" in binary.effect) == ("if there are several outputs", True)
+    assert found(diagnose("torch", "BCEWithLogitsLoss()", num_classes=K), "mean-over-elements").condition is None
+    assert "mean-over-elements" not in names("torch", "BCEWithLogitsLoss()", num_classes=1)
+    assert "mean-over-elements" in names("keras", "BinaryCrossentropy(reduction='sum')")
     assert "mean-over-elements" not in names("torch", "KLDivLoss(reduction='batchmean')")
 
 

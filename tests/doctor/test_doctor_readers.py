@@ -56,7 +56,7 @@ def test_the_version_is_the_installed_one_or_the_one_that_was_checked() -> None:
     assert read("fairseq", "--criterion cross_entropy").version == READERS["fairseq"].checked
     assert read("fairseq", "--criterion cross_entropy", version="0.10").version == "0.10"
     for wrong in ("new", "", "1.x"):
-        with pytest.raises(InputError, match="version: a version of torch; got"):
+        with pytest.raises(InputError, match=r"version \(--library-version\): a version of torch; got"):
             reader_of("torch", wrong)
 
 
@@ -69,6 +69,10 @@ def test_defaults_are_those_of_the_library() -> None:
     assert read("keras", "CategoricalCrossentropy()").inputs == "probabilities"
     assert read("torch", "CrossEntropyLoss(weight=[1, 2, 3])").num_classes == 3
     assert read("torch", "BCEWithLogitsLoss(pos_weight=2)", 3).positive_weight == (2, 2, 2)
+    assert read("torch", "BCEWithLogitsLoss(pos_weight=[3], weight=[1, 2])").positive_weight == (3, 3)
+    assert read("keras", "CategoricalFocalCrossentropy(alpha=[0.25])") == read(
+        "keras", "CategoricalFocalCrossentropy()"
+    )
     assert read("fairseq", "--criterion cross_entropy").smoothing == 0
     assert read("opennmt", "--label_smoothing 0.1 --normalization tokens").division == "step"
     assert read("opennmt", "-label_smoothing 0.1").division == "sentences"
@@ -88,6 +92,22 @@ def test_loss_of_timm_is_read_from_the_version_that_has_it() -> None:
     assert read("timm", "--loss bce --loss-weight-power 0.5").not_read == ("loss-weight-power",)
     with pytest.raises(InputError, match=r"--loss: timm 1\.0\.31 or newer; got 1\.0\.30"):
         read("timm", "--loss bce", version="1.0.30")
+
+
+def test_a_default_number_of_classes_is_marked() -> None:
+    for library, snippet, known in (
+        ("torch", "CrossEntropyLoss()", "CrossEntropyLoss(weight=[1, 2])"),
+        ("torch", "BCEWithLogitsLoss(pos_weight=3)", "BCEWithLogitsLoss(pos_weight=[3])"),
+        ("torch", "KLDivLoss()", "NLLLoss(weight=[1, 2])"),
+        ("keras", "CategoricalFocalCrossentropy(alpha=[0.25])", "CategoricalFocalCrossentropy(alpha=[1, 2])"),
+        ("timm", "--smoothing 0.1", "--num-classes 1000"),
+    ):
+        assert read(library, snippet).assumed_classes
+        assert not read(library, snippet, 3).assumed_classes
+        assert not read(library, known).assumed_classes
+    for library, snippet in (("transformers", {}), ("fairseq", "--sentence-avg"), ("opennmt", {})):
+        assert read(library, snippet).assumed_classes
+        assert not read(library, snippet, 3).assumed_classes
 
 
 def test_opennmt_is_read_from_yaml(tmp_path: Path) -> None:
@@ -173,11 +193,13 @@ def test_bad_input_is_one_sentence(library: str, snippet: Any, message: str) -> 
 
 
 def test_numbers_of_classes_agree() -> None:
-    with pytest.raises(InputError, match="num_classes: one number of classes; got 2 in weight, 3 in num_classes"):
+    with pytest.raises(
+        InputError, match=r"num_classes \(--classes\): one number of classes; got 2 in weight, 3 in num_"
+    ):
         read("torch", "CrossEntropyLoss(weight=[1, 2])", 3)
     with pytest.raises(InputError, match="--num-classes: the number of --classes; got 10 and 3"):
         read("timm", "--num-classes 10", 3)
-    with pytest.raises(InputError, match="num_classes: a finite number of at least 2; got 1"):
+    with pytest.raises(InputError, match=r"num_classes \(--classes\): a finite number of at least 2; got 1"):
         read("torch", "CrossEntropyLoss()", 1)
 
 

@@ -42,7 +42,11 @@ def doctor(
     ] = None,
     classes: Annotated[
         int | None,
-        typer.Option(min=2, metavar="K", help="Number of classes (default: that of the weights, or a usual one)."),
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="Number of classes, 1 for one binary output (default: that of the weights, or a usual one).",
+        ),
     ] = None,
     library_version: Annotated[
         str | None,
@@ -100,6 +104,8 @@ def _print(found: "Diagnosis") -> None:
 def _parts(found: "Diagnosis") -> "list[RenderableType]":
     """Return the sections in order: targets, statements, faults."""
     title = f"{found.loss} ({found.library} {found.version}), K = {found.num_classes:,}"
+    if found.assumed_classes:
+        title += " is assumed; give --classes"
     parts: list[RenderableType] = [_text(title, "bold"), ""]
     if found.rows:
         heading = "Target of a label, and the predicted probabilities at which its loss is least (minimiser):"

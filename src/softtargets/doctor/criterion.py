@@ -36,7 +36,8 @@ class Criterion:
         library: name of the reader.
         version: of the library.
         name: of the loss in its library.
-        num_classes: K.
+        num_classes: K; 1: one sigmoid, whose labels are 0 and 1.
+        assumed_classes: whether K is a default, because nothing says what it is.
         kind: "softmax", "sigmoid" (K independent labels), "log_probs" (the logarithms are given) or "divergence"
             (targets are given).
         inputs: what the loss takes from the network.
@@ -69,6 +70,7 @@ class Criterion:
     version: str
     name: str
     num_classes: int
+    assumed_classes: bool = False
     kind: Kind = "softmax"
     inputs: Inputs = "logits"
     log_targets: bool = False
@@ -101,8 +103,15 @@ class Criterion:
         return self.ignored if self.ignored is not None and 0 <= self.ignored < self.num_classes else None
 
     @property
+    def share(self) -> str:
+        """1 / K as text."""
+        return "1/K" if self.assumed_classes else f"1/{self.num_classes:,}"
+
+    @property
     def over_classes(self) -> Literal["sum", "mean", "none"]:
         """What is done with the terms of the classes of an example; "none": they stay apart."""
+        if self.num_classes == 1:
+            return "sum"
         if self.library == "torch" and self.kind in ("sigmoid", "divergence") and self.reduction != "mean":
             return self.reduction  # the other libraries reduce classes and examples one after the other
         return "mean" if self.over == "elements" else "sum"

@@ -142,6 +142,8 @@ def _sigmoid(c: Criterion) -> tuple[str, str | None, str | None]:
     notes = [] if missing is None else [missing]
     if c.inputs != "logits":
         notes.append("It takes logits.")
+    if c.num_classes == 1:
+        notes.append("Logits and labels are (N, 1).")
     if c.over_classes == "none":
         notes.append(OF_ELEMENTS)
     return code, None if missing or c.over_classes == "none" else same, " ".join(notes) or None

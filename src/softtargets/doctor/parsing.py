@@ -10,6 +10,8 @@ from typing import Any
 from softtargets._errors import InputError, fail, nearest, shortened, unknown
 
 LONGEST = 2**16
+# The number of classes in errors: an argument of the function, and an option of the command line.
+CLASSES = "num_classes (--classes)"
 # Functions around a list of numbers, which is what counts.
 _TENSORS = ("tensor", "Tensor", "FloatTensor", "DoubleTensor", "as_tensor", "array", "asarray")
 # How similar an unknown option may be to one that is read. A more similar one is taken for a typing error.
@@ -187,11 +189,11 @@ def whole(name: str, value: Any, *, low: float = -math.inf) -> int:
     return int(found)
 
 
-def numbers(name: str, value: Any, *, low: float = -math.inf) -> tuple[float, ...] | None:
-    """Return a list of at least two numbers as a tuple; None stays None."""
+def numbers(name: str, value: Any, *, low: float = -math.inf, least: int = 2) -> tuple[float, ...] | None:
+    """Return a list of at least `least` numbers as a tuple; None stays None."""
     if value is None:
         return None
-    if not isinstance(value, list | tuple) or len(value) < 2:
+    if not isinstance(value, list | tuple) or len(value) < least:
         raise fail(name, "a list of one number for each class", shortened(repr(value)), "write [1.0, 2.0, ...]")
     return tuple(number(f"{name}[{place}]", each, low=low) for place, each in enumerate(value))
 
@@ -210,19 +212,37 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
     return value
 
 
-def class_count(given: int | None, lists: Mapping[str, Sequence[float] | None], default: int) -> int:
+def class_count(
+    given: int | None, lists: Mapping[str, Sequence[float] | None], default: int, *, least: int = 2
+) -> tuple[int, bool]:
     """Return K: the length of the lists of one number for each class, else what was given, else the default.
 
+    Args:
+        given: what the user says it is; None: nothing.
+        lists: the lists by name; one of a single number is for every class, and for the only one if no K is given.
+        default: K if nothing says what it is.
+        least: the smallest K: 1 if a single output is possible.
+
+    Returns:
+        K, and whether it is the default.
+
     Raises:
-        InputError: if two of them differ, or K is below 2.
+        InputError: if two of them differ, or K is too small.
     """
-    sizes: dict[str, int] = {name: len(each) for name, each in lists.items() if each is not None}
+    lengths = {name: len(each) for name, each in lists.items() if each is not None}
+    sizes = {name: length for name, length in lengths.items() if length > 1}
     if given is not None:
-        sizes["num_classes"] = whole("num_classes", given, low=2)
+        sizes[CLASSES] = whole(CLASSES, given, low=least)
     if len(set(sizes.values())) > 1:
         got = ", ".join(f"{size} in {name}" for name, size in sizes.items())
-        raise fail("num_classes", "one number of classes", got, "make them equal")
-    return next(iter(sizes.values()), default)
+        raise fail(CLASSES, "one number of classes", got, "make them equal")
+    known = [*sizes.values(), *lengths.values()]
+    return (known[0], False) if known else (default, True)
+
+
+def for_each_class(values: tuple[float, ...] | None, count: int) -> tuple[float, ...] | None:
+    """Return one number for each class, where a single one is for all of them."""
+    return values * count if values is not None and len(values) == 1 else values
 
 
 def not_covered(argument: str, what: str, known: str) -> InputError:

@@ -40,10 +40,12 @@ def _mean(c: Criterion) -> str:
         return f"The loss is the sum over {of}."
     if c.reduction == "none":
         return _unreduced(c)
+    if c.num_classes == 1:
+        return "The mean is over the examples."
     return {
         "examples": "The mean is over the examples that count.",
         "weights": "The mean of labels divides by the sum of the weights of their classes.",
-        "elements": f"The mean is over examples and classes: each example has 1/{c.num_classes} of its summed loss.",
+        "elements": f"The mean is over examples and classes: each example has {c.share} of its summed loss.",
     }[c.over]
 
 

@@ -18,9 +18,11 @@ class MeanOverElements(Fault):
     def find(self, c: Criterion) -> Effect | None:
         if c.over_classes != "mean":
             return None
-        effect = f"Loss and gradient are 1/{c.num_classes:,} of those of losses that are summed over classes."
+        effect = f"Loss and gradient are {c.share} of those of losses that are summed over classes."
+        # a binary loss may have one output
+        condition = "if there are several outputs" if c.assumed_classes and c.kind == "sigmoid" else None
         remedy = "use reduction='batchmean'" if c.kind == "divergence" else "multiply by K, or sum over classes"
-        return Effect(effect, remedy)
+        return Effect(effect, remedy, condition)
 
 
 @fault(

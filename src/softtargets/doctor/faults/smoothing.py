@@ -70,7 +70,7 @@ class SmoothedPadding(Fault):
         if c.ignored_class is None or c.spares_padding or c.smoothing <= 0:
             return None
         label = 0 if c.ignored_class else 1
-        share = float(targets_of(c, torch.tensor([label])).to_dense(c.num_classes)[0, c.ignored_class])
+        share = float(targets_of(c, torch.tensor([label]))[0, c.ignored_class])
         effect = f"Class {c.ignored_class} is never a label, yet every target gives it {share:.4g}."
         return Effect(effect, "spread the smoothing over the other classes: nn.CrossEntropyLoss(..., prior=prior)")
 
@@ -140,7 +140,7 @@ class ThresholdOfSmoothedTargets(Fault):
     def find(self, c: Criterion) -> Effect | None:
         if c.threshold is None:
             return None
-        positive = int(targets_of(c, torch.tensor([0])).to_dense(c.num_classes)[0].sum())
+        positive = int(targets_of(c, torch.tensor([0]))[0].sum())
         if positive != 1:
             effect = f"With threshold {c.threshold:g} a target has {positive:,} positive labels of {c.num_classes:,}."
             return Effect(effect, "choose a threshold between the smoothed 0 and the smoothed 1")

@@ -22,13 +22,13 @@ class WeightedSmoothing(Fault):
     def find(self, c: Criterion) -> Effect | None:
         if not c.weights_differ or c.smoothing <= 0 or c.kind != "softmax":
             return None
-        plain = targets_of(replace(c, weight=None), torch.tensor([0])).to_dense(c.num_classes)[0]
+        plain = targets_of(replace(c, weight=None), torch.tensor([0]))[0]
         weight = torch.tensor(c.weight, dtype=torch.float64)
         wrong = plain[0] * weight < plain[1] * weight.max()
         if c.ignored_class is not None:
             wrong[c.ignored_class] = False
         label = int((wrong.long() if wrong.any() else -weight).argmax())
-        best = minimiser(c, targets_of(c, torch.tensor([label])).to_dense(c.num_classes)[0])
+        best = minimiser(c, targets_of(c, torch.tensor([label]))[0])
         if best is None:
             return None
         top = int(best.argmax())

@@ -36,11 +36,13 @@ class FairseqReader(TextReader):
                 raise fail(f"--{name}", "a criterion that takes it", "--criterion cross_entropy", remedy)
         smoothing = number("--label-smoothing", given.get("label-smoothing", 0.0), high=1.0)
         steps = [whole("--update-freq", each, low=1) for each in given.get("update-freq", [1])]
+        count, assumed = class_count(num_classes, {}, DEFAULT_CLASSES)
         return Criterion(
             library=self.library,
             version=self.version,
             name=f"fairseq.criterions.{criterion}",
-            num_classes=class_count(num_classes, {}, DEFAULT_CLASSES),
+            num_classes=count,
+            assumed_classes=assumed,
             smoothing=smoothing,
             given_smoothing=smoothing,
             convention="others",

@@ -65,11 +65,13 @@ class OpenNMTReader(Reader):
         counts = given.get("accum_count", [1])
         steps = [whole("accum_count", each, low=1) for each in (counts if isinstance(counts, list) else [counts])]
         with_torch = self.is_in(_WITH_TORCH)
+        count, assumed = class_count(num_classes, {}, DEFAULT_CLASSES)
         return Criterion(
             library=self.library,
             version=self.version,
             name="torch.nn.CrossEntropyLoss" if with_torch else "onmt.utils.loss.LabelSmoothingLoss",
-            num_classes=class_count(num_classes, {}, DEFAULT_CLASSES),
+            num_classes=count,
+            assumed_classes=assumed,
             smoothing=max(smoothing, 0.0),  # both versions compute without a negative smoothing
             given_smoothing=smoothing,
             convention="all" if with_torch else "others-but-padding",

@@ -103,7 +103,9 @@ def _version(cls: type[Reader], given: str | None) -> str:
         return Version(given).public
     except (InvalidVersion, TypeError):
         got = f"'{shortened(str(given))}'"
-        raise fail("version", f"a version of {cls.package}", got, f"write it as {cls.checked}") from None
+        raise fail(
+            "version (--library-version)", f"a version of {cls.package}", got, f"write it as {cls.checked}"
+        ) from None
 
 
 def is_in(version: str, versions: str) -> bool:

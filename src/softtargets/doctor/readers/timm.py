@@ -59,13 +59,14 @@ class TimmReader(TextReader):
         if num_classes is not None and size != num_classes:
             got = f"{size:g} and {num_classes}"
             raise fail("--num-classes", "the number of --classes", got, "give one of them")
-        count = class_count(None if size is None else whole("--num-classes", size, low=2), {}, DEFAULT_CLASSES)
+        count, assumed = class_count(None if size is None else whole("--num-classes", size, low=2), {}, DEFAULT_CLASSES)
         return Criterion(
             library=self.library,
             version=self.version,
             name=_loss_name(binary, mixing is not None, smoothing),
             kind="sigmoid" if binary else "softmax",
             num_classes=count,
+            assumed_classes=assumed,
             smoothing=smoothing,
             given_smoothing=smoothing,
             weight=_weights(given, "loss-class-weight", count),

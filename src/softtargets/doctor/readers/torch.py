@@ -4,7 +4,7 @@ from typing import Any
 
 from softtargets._errors import fail
 from softtargets.doctor.criterion import Criterion
-from softtargets.doctor.parsing import choice, class_count, number, numbers, read_call, switch, whole
+from softtargets.doctor.parsing import choice, class_count, for_each_class, number, numbers, read_call, switch, whole
 from softtargets.doctor.readers.registry import TextReader, reader
 
 _OLD = ("size_average", "reduce")
@@ -53,11 +53,13 @@ class TorchReader(TextReader):
         self, name: str, given: dict[str, Any], num_classes: int | None, weight: Any, **settings: Any
     ) -> Criterion:
         reduction = _reduction(given, ("mean", "sum", "none"))
+        count, assumed = class_count(num_classes, {"weight": weight}, DEFAULT_CLASSES)
         return Criterion(
             library=self.library,
             version=self.version,
             name=f"torch.nn.{name}",
-            num_classes=class_count(num_classes, {"weight": weight}, DEFAULT_CLASSES),
+            num_classes=count,
+            assumed_classes=assumed,
             weight=weight,
             reduction=reduction,
             over="examples" if weight is None else "weights",
@@ -71,13 +73,15 @@ class TorchReader(TextReader):
     def _read_KLDivLoss(self, given: dict[str, Any], num_classes: int | None) -> Criterion:
         reduction = _reduction(given, ("mean", "batchmean", "sum", "none"))
         logarithms = switch("log_target", given.get("log_target", False))
+        count, assumed = class_count(num_classes, {}, DEFAULT_CLASSES)
         return Criterion(
             library=self.library,
             version=self.version,
             name="torch.nn.KLDivLoss",
             kind="divergence",
             inputs="log-probabilities",
-            num_classes=class_count(num_classes, {}, DEFAULT_CLASSES),
+            num_classes=count,
+            assumed_classes=assumed,
             reduction="mean" if reduction == "batchmean" else reduction,
             over="elements" if reduction == "mean" else "examples",
             division="micro-batches" if "mean" in reduction else "nothing",
@@ -86,28 +90,30 @@ class TorchReader(TextReader):
         )
 
     def _read_BCEWithLogitsLoss(self, given: dict[str, Any], num_classes: int | None) -> Criterion:
-        weight = _class_weight(given)
+        weight = _class_weight(given, least=1)
         positive = given.get("pos_weight")
-        if isinstance(positive, int | float) and not isinstance(positive, bool):
-            positive = [positive] * class_count(num_classes, {"weight": weight}, DEFAULT_CLASSES)
-        positive = numbers("pos_weight", positive, low=0.0)
+        number_for_all = isinstance(positive, int | float) and not isinstance(positive, bool)
+        positive = numbers("pos_weight", [positive] if number_for_all else positive, low=0.0, least=1)
+        lists = {"weight": weight, "pos_weight": None if number_for_all else positive}
+        count, assumed = class_count(num_classes, lists, DEFAULT_CLASSES, least=1)
         reduction = _reduction(given, ("mean", "sum", "none"))
         return Criterion(
             library=self.library,
             version=self.version,
             name="torch.nn.BCEWithLogitsLoss",
             kind="sigmoid",
-            num_classes=class_count(num_classes, {"weight": weight, "pos_weight": positive}, DEFAULT_CLASSES),
-            weight=weight,
-            positive_weight=positive,
+            num_classes=count,
+            assumed_classes=assumed,
+            weight=for_each_class(weight, count),
+            positive_weight=for_each_class(positive, count),
             reduction=reduction,
             over="elements",
             division="micro-batches" if reduction == "mean" else "nothing",
         )
 
 
-def _class_weight(given: dict[str, Any]) -> tuple[float, ...] | None:
-    weight = numbers("weight", given.get("weight"), low=0.0)
+def _class_weight(given: dict[str, Any], *, least: int = 2) -> tuple[float, ...] | None:
+    weight = numbers("weight", given.get("weight"), low=0.0, least=least)
     if weight is not None and not any(weight):
         raise fail("weight", "a number above 0 for at least one class", "0 for all", "give one")
     return weight

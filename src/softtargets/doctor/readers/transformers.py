@@ -46,11 +46,13 @@ class TransformersReader(Reader):
             notes.append("Numbers are those of a model whose forward takes loss arguments (**kwargs), as most do.")
         if smoothing and best in ("loss", "eval_loss"):
             notes.append(f"metric_for_best_model = '{best}' selects the checkpoint by the smoothed loss.")
+        count, assumed = class_count(num_classes, {}, DEFAULT_CLASSES)
         return Criterion(
             library=self.library,
             version=self.version,
             name="transformers.trainer_pt_utils.LabelSmoother" if smoothing else "the loss of the model",
-            num_classes=class_count(num_classes, {}, DEFAULT_CLASSES),
+            num_classes=count,
+            assumed_classes=assumed,
             smoothing=smoothing,
             given_smoothing=smoothing,
             ignored=-100,
