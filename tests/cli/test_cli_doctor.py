@@ -45,6 +45,17 @@ def test_it_prints_targets_minimisers_faults_and_code(capsys) -> None:
         assert all(f"    {line}".rstrip() in printed.splitlines() for line in code.splitlines())
 
 
+def test_notes_are_above_the_code_that_they_are_about(capsys) -> None:
+    assert run_safely(["doctor", "--torch", "NLLLoss(weight=[1, 2])"]) == DONE
+    first, second = capsys.readouterr().out.split("With softtargets\n")[1].splitlines()[:2]
+    assert first == "  It takes logits."
+    assert second.startswith("    import torch")
+    assert run_safely(["doctor", "--torch", "CrossEntropyLoss(ignore_index=1)"]) == DONE
+    lines = capsys.readouterr().out.split("In a specification for softtargets train\n")[1].splitlines()
+    assert lines[0].startswith("  It does not express labels equal to 1")
+    assert lines[1] == "    [objective]"
+
+
 def test_code_is_not_wrapped_in_a_narrow_terminal(capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert run_safely(["doctor", "--torch", SMOOTHED]) == DONE

@@ -202,3 +202,23 @@ def test_accumulation_is_in_the_specification() -> None:
     content = tomllib.loads(toml)
     content["training"]["epochs"] = 1
     assert RunSpec.parse({**content, "model": {"name": "mlp"}}).training.accumulate == 8
+
+
+@pytest.mark.parametrize(
+    ("library", "snippet", "missing"),
+    [
+        ("torch", "CrossEntropyLoss(ignore_index=1)", "labels equal to 1"),
+        ("torch", "CrossEntropyLoss(reduction='sum')", "reduction='sum'"),
+        ("torch", "CrossEntropyLoss(reduction='none')", "reduction='none'"),
+        ("keras", "SparseCategoricalCrossentropy(ignore_class=0)", "labels equal to 0"),
+        ("fairseq", "--sentence-avg", "the division by sequences"),
+        ("torch", "CrossEntropyLoss(ignore_index=-100)", None),
+        ("timm", "--mixup 0.2", None),
+    ],
+)
+def test_what_a_specification_does_not_express_is_said(library: str, snippet: str, missing: str | None) -> None:
+    found = equivalent(library, snippet)
+    assert found.toml is not None
+    assert (found.toml_note is None) == (missing is None)
+    assert (missing or "") in (found.toml_note or "")
+    assert equivalent("timm", "--mixup 0.2 --cutmix 1").toml_note == "No objective of `softtargets train` is the same."

@@ -128,6 +128,20 @@ def test_a_batch_without_a_label_is_nan_in_torch_and_transformers() -> None:
     assert "all-labels-ignored" not in names("torch", "CrossEntropyLoss(reduction='sum')")
 
 
+def test_a_batch_of_weight_0_has_a_gradient_of_nan_in_torch() -> None:
+    labels, weight = torch.zeros(2, dtype=torch.int64), torch.tensor([0.0, 1, 1, 1]).double()
+    for loss in (nn.CrossEntropyLoss(weight), nn.CrossEntropyLoss(weight, label_smoothing=0.1)):
+        leaf = leaf_of(LOGITS[:2])
+        assert gradient_of(loss(leaf, labels), leaf).isnan().all()
+    leaf = leaf_of(LOGITS[:2])
+    assert gradient_of(ours.CrossEntropyLoss(weight)(leaf, labels), leaf).eq(0).all()
+    finding = found(diagnose("torch", "CrossEntropyLoss(weight=[0, 1, 1, 1])"), "zero-weight-batch")
+    assert finding.condition == "if every label of a batch is class 0, whose weight is 0"
+    assert "zero-weight-batch" in names("torch", "NLLLoss(weight=[0, 1, 0])")
+    assert "zero-weight-batch" not in names("torch", "CrossEntropyLoss(weight=[0, 1], reduction='sum')")
+    assert "zero-weight-batch" not in names("torch", "CrossEntropyLoss(weight=[1, 2])")
+
+
 def test_ignore_index_does_nothing_for_probabilities_or_raises() -> None:
     probs = torch.full((2, K), 0.25).double()
     loss = nn.CrossEntropyLoss(ignore_index=-1, reduction="none")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from softtargets.doctor import diagnose
-from softtargets.doctor.treatment import step_weights
+from softtargets.doctor.treatment import learned, step_weights
 
 K = 4
 
@@ -66,6 +66,20 @@ def test_weights_of_an_accumulated_step_are_those_of_transformers() -> None:
 def test_losses_that_are_not_reduced(library: str, loss: str, mean: str) -> None:
     assert said(library, f"{loss}(reduction='none')", "mean") == mean
     assert said(library, f"{loss}(reduction='none')", "accumulation").startswith("Nothing is summed")
+
+
+@pytest.mark.parametrize("weight", [3.0, 0.5])
+def test_what_is_learned_with_a_positive_weight(weight: float) -> None:
+    labels = torch.tensor([1.0] + 9 * [0.0], dtype=torch.float64)
+    least = learned(weight, 0.1)
+    logits = torch.full((10,), least, dtype=torch.float64).logit().requires_grad_()
+    loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(weight).double())(logits, labels)
+    assert float(torch.autograd.grad(loss, logits)[0].sum()) == pytest.approx(0, abs=1e-12)
+    text = said("torch", f"BCEWithLogitsLoss(pos_weight=[{weight}])", "weights")
+    assert f"{least:.4g} for w = {weight:g} at p = 0.1." in text
+    both = said("torch", "BCEWithLogitsLoss(weight=[1, 2, 3], pos_weight=[1, 2, 3])", "weights")
+    assert "0.1 for w = 1 and 0.25 for w = 3" in both
+    assert "scales the gradient alone" in both
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

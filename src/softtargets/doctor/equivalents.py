@@ -15,9 +15,8 @@ def equivalent_of(criterion: Criterion) -> Equivalent:
         return _divergence(criterion)
     make = _sigmoid if criterion.kind == "sigmoid" else _focal if criterion.gamma is not None else _softmax
     code, same, note = make(criterion)
-    toml, reason = _toml(criterion)
-    notes = " ".join(sentence for sentence in (note, reason) if sentence)
-    return Equivalent(code, None if same == code else same, toml, notes or None)
+    toml, toml_note = _toml(criterion)
+    return Equivalent(code, None if same == code else same, toml, note, toml_note)
 
 
 def _divergence(c: Criterion) -> Equivalent:
@@ -179,7 +178,7 @@ def _mixed(c: Criterion) -> str:
 
 
 def _toml(c: Criterion) -> tuple[str | None, str | None]:
-    """Return tables of a specification, or why there are none."""
+    """Return tables of a specification, and what they do not express or why there are none."""
     if c.kind != "softmax":
         return None, None
     table = _objective(c)
@@ -188,7 +187,18 @@ def _toml(c: Criterion) -> tuple[str | None, str | None]:
     lines = ["[objective]", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
     if c.accumulate is not None and c.accumulate > 1:
         lines += ["", "[training]", f"accumulate = {c.accumulate}"]
-    return "\n".join(lines) + "\n", None
+    return "\n".join(lines) + "\n", _not_in_toml(c)
+
+
+def _not_in_toml(c: Criterion) -> str | None:
+    missing = []
+    if c.ignored not in (None, -100):
+        missing.append(f"labels equal to {c.ignored}, which the loss leaves out: remove them from the data")
+    if c.reduction != "mean" and c.division == "nothing":
+        missing.append(f"reduction='{c.reduction}': training uses the mean over the examples")
+    if c.division == "sentences":
+        missing.append("the division by sequences: training uses the mean over the labels")
+    return f"It does not express {'; '.join(missing)}." if missing else None
 
 
 def _objective(c: Criterion) -> dict[str, object] | None:

@@ -61,12 +61,14 @@ class Equivalent:
             does (see `note`).
         toml: tables of a specification for ``softtargets train``; None: there is none.
         note: what the code does differently; None: nothing.
+        toml_note: what the tables do not express, or why there are none; None: nothing to say.
     """
 
     code: str
     same_numbers: str | None = None
     toml: str | None = None
     note: str | None = None
+    toml_note: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from softtargets.doctor.targets import MIXED, mixed_targets
 # Labels that count in the micro-batches of the example of accumulation, and the sequences that these are in.
 LABELS = (3, 1)
 SENTENCES = (1, 1)
+# The share of positive labels at which the effect of positive weights is shown.
+PREVALENCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ def statements(criterion: Criterion) -> tuple[Statement, ...]:
     found = {
         "inputs": f"The loss takes {criterion.inputs}.",
         "mean": _mean(criterion),
+        "weights": _binary_weights(criterion),
         "ignored labels": _ignored(criterion),
         "accumulation": _accumulation(criterion),
         "mixup and CutMix": _mixing(criterion),
@@ -53,6 +56,31 @@ def _unreduced(c: Criterion) -> str:
     if c.over_classes == "none":
         return "There is one loss for each example and class, (N, K)."
     return "There is one loss per example" + (", the mean over its classes." if c.over_classes == "mean" else ".")
+
+
+def learned(weight: float, prevalence: float) -> float:
+    """Return the probability at which a binary loss is least, if a share of the labels is positive.
+
+    Args:
+        weight: of the positive term.
+        prevalence: the share of positive labels.
+    """
+    return weight * prevalence / (weight * prevalence + 1 - prevalence)
+
+
+def _binary_weights(c: Criterion) -> str:
+    """Return what the weights of a binary loss do to the probabilities that are learned."""
+    if c.kind != "sigmoid":
+        return ""
+    sentences = []
+    if c.positive_weight is not None and set(c.positive_weight) != {1.0}:
+        text = "Where the share of positive labels is p, an output with positive weight w learns w p / (w p + 1 - p)"
+        shown = [f"{learned(w, PREVALENCE):.4g} for w = {w:g}" for w in sorted(set(c.positive_weight))]
+        shown = shown if len(shown) < 3 else [shown[0], shown[-1]]
+        sentences.append(f"{text}: {' and '.join(shown)} at p = {PREVALENCE:g}.")
+    if c.weight is not None:
+        sentences.append("The weight of a class multiplies both terms of its loss: it scales the gradient alone.")
+    return " ".join(sentences)
 
 
 def _ignored(c: Criterion) -> str:

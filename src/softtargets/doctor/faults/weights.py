@@ -61,6 +61,27 @@ class WeightedMeanOfSoftTargets(Fault):
 
 
 @fault(
+    "zero-weight-batch",
+    affects="gradient",
+    libraries={"torch": ""},
+    reads=("weight", "reduction", "kind"),
+)
+class ZeroWeightBatch(Fault):
+    """The weighted mean over a batch whose labels all have weight 0 is nan, and so is its gradient."""
+
+    def find(self, c: Criterion) -> Effect | None:
+        if c.weight is None or c.reduction != "mean" or c.kind not in ("softmax", "log_probs"):
+            return None
+        without = [k for k, weight in enumerate(c.weight) if weight == 0]
+        if not without:
+            return None
+        named = f"class {without[0]}" if len(without) == 1 else f"one of {len(without):,} classes such as {without[0]}"
+        effect = "0 / 0 is nan: one step makes every parameter nan."
+        remedy = "use softtargets.nn.CrossEntropyLoss, which gives 0 with gradient 0"
+        return Effect(effect, remedy, f"if every label of a batch is {named}, whose weight is 0")
+
+
+@fault(
     "focal-factor",
     affects="gradient",
     libraries={"keras": ""},
