@@ -123,7 +123,11 @@ def test_opennmt_is_read_from_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("library", "snippet", "message"),
     [
-        ("torch", "CrossEntropyLoss(label_smoothing=1.2)", "label_smoothing: a finite number of at most 1; got 1.2"),
+        (
+            "torch",
+            "CrossEntropyLoss(label_smoothing=1.2)",
+            "label_smoothing: a finite number of at most 1; got 1.2; write a",
+        ),
         ("torch", "CrossEntropyLoss(weight=[1, -2])", r"weight\[1\]: a finite number of at least 0; got -2"),
         ("torch", "CrossEntropyLoss(weight=[0, 0])", "weight: a number above 0 for at least one class; got 0 for all"),
         ("torch", "CrossEntropyLoss(weight=3)", "weight: a list of one number for each class; got 3"),
@@ -131,6 +135,15 @@ def test_opennmt_is_read_from_yaml(tmp_path: Path) -> None:
         ("torch", "CrossEntropyLoss(reduction='batchmean')", "reduction: one of mean, sum, none"),
         ("torch", "CrossEntropyLoss(size_average=True)", "size_average: None, because it is deprecated"),
         ("torch", "CrossEntropy()", "--torch: one of CrossEntropyLoss, .*; did you mean 'CrossEntropyLoss'"),
+        ("torch", "CrossEntropyLoss(reduction=mean)", "got 'mean'; write it in quotes: reduction='mean'"),
+        ("torch", "FocalLoss(gamma=2)", "got 'FocalLoss'; torch has none: use softtargets.losses.focal_loss"),
+        ("torch", "MSELoss()", "got 'MSELoss'; use one of these, or check this loss by hand"),
+        (
+            "transformers",
+            {"args": {"label_smoothing_factor": 0.1}},
+            "--transformers: a file with at least one of label",
+        ),
+        ("transformers", '{"label_smoothing_factor": "x"}', "label_smoothing_factor: a number; got 'x'"),
         ("torch", "KLDivLoss(log_target=1)", "log_target: True or False; got 1"),
         ("torch", "CrossEntropyLoss(ignore_index=1.5)", "ignore_index: a whole number; got 1.5"),
         ("torch", "NLLLoss(ignore_index=True)", "ignore_index: a number; got True"),
@@ -212,6 +225,15 @@ def test_a_file_that_is_no_mapping_is_refused(library: str, content: str, tmp_pa
     file.write_text(content)
     with pytest.raises(InputError, match=f"--{library}: a file with options and their values; got"):
         read(library, file)
+
+
+def test_a_file_may_be_given_as_its_content() -> None:
+    assert read("transformers", '{"label_smoothing_factor": 0.1}').smoothing == 0.1
+    assert read("opennmt", "{label_smoothing: 0.1}").smoothing == 0.1
+    assert read("timm", "train.py").smoothing == 0.1
+    assert "defaults" in read("opennmt", {"data": 1}).notes[-1]
+    with pytest.raises(InputError, match=r"--transformers: a file with options and their values; got '{\[1'"):
+        read("transformers", "{[1")
 
 
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

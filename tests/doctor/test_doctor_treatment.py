@@ -103,6 +103,12 @@ def test_transformers_before_4_46_averages_the_means(smoothing: float) -> None:
     assert [float(leaf.grad[row, 0]) / (1 / K - 1) for row in (0, 3)] == pytest.approx(step_weights("micro-batches"))
 
 
+def test_numbers_of_an_accumulated_step_are_those_of_labels_of_equal_weight() -> None:
+    for weight, equal in ("[1, 2]", True), ("[2, 2]", False):
+        text = said("torch", f"CrossEntropyLoss(weight={weight})", "accumulation")
+        assert ("labels of equal weight, a label has" in text) == equal
+
+
 @pytest.mark.parametrize("index", [-100, -1, 2])
 def test_ignored_labels_are_left_out_of_the_mean(index: int) -> None:
     logits = torch.arange(8.0).sin().view(2, K)

@@ -135,6 +135,8 @@ def _accumulation(c: Criterion) -> str:
     }[c.division]
     counts = " and ".join(map(str, LABELS))
     text = f"{rule} In micro-batches of {counts} labels, a label has weight {shown}; in the mean of all, {even:.4g}."
+    if c.weights_differ and c.kind != "sigmoid":
+        text = text.replace("labels, a label", "labels of equal weight, a label")
     return text if (c.accumulate or 1) == 1 else f"{text} Configured: {c.accumulate} micro-batches per step."
 
 

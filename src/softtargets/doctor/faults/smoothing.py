@@ -41,7 +41,7 @@ class SmoothingConvention(Fault):
             return None
         if c.kind == "sigmoid":
             share = c.smoothing / (2 if c.convention == "binary" else c.num_classes)
-            towards = "1/2" if c.convention == "binary" else f"1/{c.num_classes}, as in softmax cross entropy"
+            towards = "1/2" if c.convention == "binary" else f"{c.share}, as in softmax cross entropy"
             other = "timm moves them towards 1/K" if c.convention == "binary" else "Keras moves them towards 1/2"
             effect = f"Smoothing moves every label towards {towards}: a 0 becomes {share:.4g}. {other}."
             return Effect(effect, "state the convention: losses.binary_cross_entropy(..., convention=...)")

@@ -28,7 +28,7 @@ class FairseqReader(TextReader):
     example = '"--criterion label_smoothed_cross_entropy --label-smoothing 0.1"'
 
     def read_text(self, text: str, num_classes: int | None) -> Criterion:
-        given, not_read = read_options(self.option, text, OPTIONS, OTHERS)
+        given, not_read = read_options(self.option, text, OPTIONS, OTHERS, script="fairseq-train")
         criterion = choice("--criterion", given.get("criterion", "cross_entropy"), CRITERIA)
         for name in ("label-smoothing", "ignore-prefix-size"):
             if criterion == "cross_entropy" and name in given:

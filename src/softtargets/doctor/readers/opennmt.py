@@ -35,6 +35,7 @@ OTHERS = (
     "lm_prior_tau",
     "reuse_copy_attn",
 )
+DEFAULTS = "No option of the loss was found: these are the defaults."
 DEFAULT_CLASSES = 32_000
 # onmt.constants.DefaultTokens, in the order of its vocabularies: <unk> 0, <blank> 1, <s> 2, </s> 3
 PADDING = 1
@@ -83,7 +84,7 @@ class OpenNMTReader(Reader):
             division="step" if tokens else "sentences",
             accumulate=max(steps, default=1),
             smooth_evaluation="validation perplexity" if with_torch and smoothing > 0 else None,
-            notes=_notes(with_torch, smoothing, tokens),
+            notes=(*_notes(with_torch, smoothing, tokens), *(() if set(given) & set(OPTIONS) else (DEFAULTS,))),
             not_read=not_read,
         )
 

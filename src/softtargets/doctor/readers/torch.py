@@ -14,6 +14,10 @@ SIGNATURES = {
     "KLDivLoss": ("size_average", "reduce", "reduction", "log_target"),
     "BCEWithLogitsLoss": ("weight", "size_average", "reduce", "reduction", "pos_weight"),
 }
+# Losses that torch.nn does not have.
+ADVICE = {
+    "FocalLoss": "torch has none: use softtargets.losses.focal_loss, or --keras for CategoricalFocalCrossentropy",
+}
 DEFAULT_CLASSES = 4
 
 
@@ -24,7 +28,7 @@ class TorchReader(TextReader):
     example = '"CrossEntropyLoss(label_smoothing=0.1)"'
 
     def read_text(self, text: str, num_classes: int | None) -> Criterion:
-        call = read_call(self.option, text, SIGNATURES)
+        call = read_call(self.option, text, SIGNATURES, ADVICE)
         given = dict(call.arguments)
         for name in _OLD:
             if given.pop(name, None) is not None:

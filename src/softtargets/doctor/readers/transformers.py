@@ -36,6 +36,9 @@ class TransformersReader(Reader):
         given = read_mapping(self.option, snippet, read_json)
         for name in given:
             check_name(self.option, name, READ, OTHERS)
+        if given and not set(given) & set(READ):
+            remedy = "give the arguments themselves, not a table that contains them"
+            raise fail(self.option, f"a file with at least one of {', '.join(READ)}", "none of them", remedy)
         smoothing = number("label_smoothing_factor", given.get("label_smoothing_factor", 0.0))
         if smoothing > 1:
             raise fail("label_smoothing_factor", "at most 1", smoothing, "choose a value in [0, 1]")
