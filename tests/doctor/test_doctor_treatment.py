@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from doctor_faults import reproduces
 from torch import Tensor, nn
 
 from softtargets.doctor import diagnose
@@ -82,6 +83,7 @@ def test_what_is_learned_with_a_positive_weight(weight: float) -> None:
     assert "scales the gradient alone" in both
 
 
+@reproduces("mean-of-means", "transformers")
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_transformers_before_4_46_averages_the_means(smoothing: float) -> None:
     accelerate = pytest.importorskip("accelerate")
