@@ -231,6 +231,7 @@ def test_the_mean_of_a_divergence_and_of_binary_cross_entropy_is_over_elements()
     assert found(diagnose("torch", "BCEWithLogitsLoss()", num_classes=K), "mean-over-elements").condition is None
     assert "mean-over-elements" not in names("torch", "BCEWithLogitsLoss()", num_classes=1)
     assert "mean-over-elements" in names("keras", "BinaryCrossentropy(reduction='sum')")
+    assert found(diagnose("timm", "--bce-loss"), "mean-over-elements").condition is None
     assert "mean-over-elements" not in names("torch", "KLDivLoss(reduction='batchmean')")
 
 

@@ -126,7 +126,7 @@ def test_opennmt_is_read_from_yaml(tmp_path: Path) -> None:
         (
             "torch",
             "CrossEntropyLoss(label_smoothing=1.2)",
-            "label_smoothing: a finite number of at most 1; got 1.2; write a",
+            r"label_smoothing: at most 1; got 1.2; choose a value in \[0, 1\]",
         ),
         ("torch", "CrossEntropyLoss(weight=[1, -2])", r"weight\[1\]: a finite number of at least 0; got -2"),
         ("torch", "CrossEntropyLoss(weight=[0, 0])", "weight: a number above 0 for at least one class; got 0 for all"),

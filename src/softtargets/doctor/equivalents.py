@@ -137,7 +137,7 @@ def _sigmoid(c: Criterion) -> tuple[str, str | None, str | None]:
     head = "def loss(logits, labels):"
     code = _script(*lines, head, f"    return {call}")
     missing = _not_expressed(c)
-    same = _script(*lines, head, f"    return {call} / {c.num_classes}") if c.over_classes == "mean" else code
+    same = _script(*lines, head, f"    return {call} / logits.shape[-1]") if c.over_classes == "mean" else code
     notes = [] if missing is None else [missing]
     if c.inputs != "logits":
         notes.append("It takes logits.")

@@ -244,6 +244,14 @@ def number(name: str, value: Any, *, low: float = -math.inf, high: float = math.
     return float(value)
 
 
+def smoothing_of(name: str, value: Any) -> float:
+    """Return a smoothing of at most 1; libraries accept a negative one."""
+    found = number(name, value)
+    if found > 1:
+        raise fail(name, "at most 1", value, "choose a value in [0, 1]")
+    return found
+
+
 def whole(name: str, value: Any, *, low: float = -math.inf) -> int:
     """Return a whole number of at least `low`."""
     found = number(name, value, low=low)

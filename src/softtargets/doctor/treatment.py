@@ -133,6 +133,8 @@ def _accumulation(c: Criterion) -> str:
         "sentences": "The loss of a step is its sum over labels divided by its number of sequences.",
         "nothing": "The loss of a step is its sum over labels.",
     }[c.division]
+    if c.prefix and c.division == "step":
+        rule += " The labels of the prefix count too."
     counts = " and ".join(map(str, LABELS))
     text = f"{rule} In micro-batches of {counts} labels, a label has weight {shown}; in the mean of all, {even:.4g}."
     if c.weights_differ and c.kind != "sigmoid":

@@ -20,7 +20,8 @@ class MeanOverElements(Fault):
             return None
         effect = f"Loss and gradient are {c.share} of those of losses that are summed over classes."
         # a binary loss may have one output
-        condition = "if there are several outputs" if c.assumed_classes and c.kind == "sigmoid" else None
+        one = c.assumed_classes and c.kind == "sigmoid" and c.library != "timm"
+        condition = "if there are several outputs" if one else None
         remedy = "use reduction='batchmean'" if c.kind == "divergence" else "multiply by K, or sum over classes"
         return Effect(effect, remedy, condition)
 

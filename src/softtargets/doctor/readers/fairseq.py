@@ -2,7 +2,7 @@
 
 from softtargets._errors import fail
 from softtargets.doctor.criterion import Criterion
-from softtargets.doctor.parsing import choice, class_count, number, read_options, whole
+from softtargets.doctor.parsing import choice, class_count, read_options, smoothing_of, whole
 from softtargets.doctor.readers.registry import TextReader, reader
 
 OPTIONS = {
@@ -34,7 +34,7 @@ class FairseqReader(TextReader):
             if criterion == "cross_entropy" and name in given:
                 remedy = "add --criterion label_smoothed_cross_entropy"
                 raise fail(f"--{name}", "a criterion that takes it", "--criterion cross_entropy", remedy)
-        smoothing = number("--label-smoothing", given.get("label-smoothing", 0.0), high=1.0)
+        smoothing = smoothing_of("--label-smoothing", given.get("label-smoothing", 0.0))
         steps = [whole("--update-freq", each, low=1) for each in given.get("update-freq", [1])]
         count, assumed = class_count(num_classes, {}, DEFAULT_CLASSES)
         return Criterion(

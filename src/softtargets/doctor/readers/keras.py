@@ -11,6 +11,7 @@ from softtargets.doctor.parsing import (
     number,
     numbers,
     read_call,
+    smoothing_of,
     switch,
     whole,
 )
@@ -37,7 +38,7 @@ class KerasReader(TextReader):
     def read_text(self, text: str, num_classes: int | None) -> Criterion:
         call = read_call(self.option, text, SIGNATURES)
         given = call.arguments
-        smoothing = number("label_smoothing", given.get("label_smoothing", 0.0), high=1.0)
+        smoothing = smoothing_of("label_smoothing", given.get("label_smoothing", 0.0))
         reduction = given.get("reduction", "sum_over_batch_size")
         mean = choice("reduction", "none" if reduction is None else reduction, REDUCTIONS)
         binary = call.name == "BinaryCrossentropy"

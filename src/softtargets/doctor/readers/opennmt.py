@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from softtargets._errors import fail
 from softtargets.doctor.criterion import Criterion
-from softtargets.doctor.parsing import check_name, choice, class_count, not_covered, number, read_options, whole
+from softtargets.doctor.parsing import check_name, choice, class_count, not_covered, read_options, smoothing_of, whole
 from softtargets.doctor.readers.registry import Reader, read_mapping, read_yaml, reader
 
 OPTIONS = {
@@ -59,9 +58,7 @@ class OpenNMTReader(Reader):
         function = given.get("generator_function", "softmax")
         if choice("generator_function", function, ("softmax", "sparsemax")) == "sparsemax":
             raise not_covered("generator_function", "'sparsemax'", "'softmax'")
-        smoothing = number("label_smoothing", given.get("label_smoothing", 0.0))
-        if smoothing > 1:
-            raise fail("label_smoothing", "at most 1", smoothing, "choose a value in [0, 1]")
+        smoothing = smoothing_of("label_smoothing", given.get("label_smoothing", 0.0))
         tokens = choice("normalization", given.get("normalization", "sents"), ("sents", "tokens")) == "tokens"
         counts = given.get("accum_count", [1])
         steps = [whole("accum_count", each, low=1) for each in (counts if isinstance(counts, list) else [counts])]

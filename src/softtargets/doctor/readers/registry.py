@@ -124,7 +124,7 @@ def read_mapping(argument: str, given: str | Path | Mapping[str, Any], parse: Ca
     if not isinstance(given, str | Path):
         raise fail_type("snippet", "a path or a mapping", type(given).__name__, "give the path of the file")
     if isinstance(given, str) and given.lstrip().startswith("{"):
-        return _mapping(argument, given.strip(), lambda: parse(given.encode("utf-8", "replace")))
+        return _mapping(argument, shortened(" ".join(given.split())), lambda: parse(given.encode("utf-8", "replace")))
     path = user_path(argument, given)
     return _mapping(argument, path, lambda: parse(read_regular(path, max_bytes=LONGEST_FILE)))
 

@@ -4,7 +4,16 @@ from typing import Any
 
 from softtargets._errors import fail
 from softtargets.doctor.criterion import Criterion
-from softtargets.doctor.parsing import choice, class_count, for_each_class, number, numbers, read_call, switch, whole
+from softtargets.doctor.parsing import (
+    choice,
+    class_count,
+    for_each_class,
+    numbers,
+    read_call,
+    smoothing_of,
+    switch,
+    whole,
+)
 from softtargets.doctor.readers.registry import TextReader, reader
 
 _OLD = ("size_average", "reduce")
@@ -38,7 +47,7 @@ class TorchReader(TextReader):
 
     def _read_CrossEntropyLoss(self, given: dict[str, Any], num_classes: int | None) -> Criterion:
         weight = _class_weight(given)
-        smoothing = number("label_smoothing", given.get("label_smoothing", 0.0), high=1.0)
+        smoothing = smoothing_of("label_smoothing", given.get("label_smoothing", 0.0))
         return self._of_labels(
             "CrossEntropyLoss",
             given,

@@ -6,7 +6,7 @@ from typing import Any
 
 from softtargets._errors import fail
 from softtargets.doctor.criterion import Criterion, Division
-from softtargets.doctor.parsing import check_name, class_count, number, switch, whole
+from softtargets.doctor.parsing import check_name, class_count, smoothing_of, switch, whole
 from softtargets.doctor.readers.registry import Reader, read_json, read_mapping, reader
 
 READ = (
@@ -39,9 +39,7 @@ class TransformersReader(Reader):
         if given and not set(given) & set(READ):
             remedy = "give the arguments themselves, not a table that contains them"
             raise fail(self.option, f"a file with at least one of {', '.join(READ)}", "none of them", remedy)
-        smoothing = number("label_smoothing_factor", given.get("label_smoothing_factor", 0.0))
-        if smoothing > 1:
-            raise fail("label_smoothing_factor", "at most 1", smoothing, "choose a value in [0, 1]")
+        smoothing = smoothing_of("label_smoothing_factor", given.get("label_smoothing_factor", 0.0))
         steps = whole("gradient_accumulation_steps", given.get("gradient_accumulation_steps", 1), low=1)
         best = given.get("metric_for_best_model")
         notes = []
