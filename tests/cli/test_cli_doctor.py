@@ -45,6 +45,17 @@ def test_it_prints_targets_minimisers_faults_and_code(capsys) -> None:
         assert all(f"    {line}".rstrip() in printed.splitlines() for line in code.splitlines())
 
 
+def test_notes_are_above_the_code_that_they_are_about(capsys) -> None:
+    assert run_safely(["doctor", "--torch", "NLLLoss(weight=[1, 2])"]) == DONE
+    first, second = capsys.readouterr().out.split("With softtargets\n")[1].splitlines()[:2]
+    assert first == "  It takes logits."
+    assert second.startswith("    import torch")
+    assert run_safely(["doctor", "--torch", "CrossEntropyLoss(ignore_index=1)"]) == DONE
+    lines = capsys.readouterr().out.split("In a specification for softtargets train\n")[1].splitlines()
+    assert lines[0].startswith("  It does not express labels equal to 1")
+    assert lines[1] == "    [objective]"
+
+
 def test_code_is_not_wrapped_in_a_narrow_terminal(capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert run_safely(["doctor", "--torch", SMOOTHED]) == DONE
@@ -74,7 +85,7 @@ def test_files_versions_and_numbers_of_classes(tmp_path: Path, capsys) -> None:
         assert f"(transformers {version}), K = 3" in printed
     (tmp_path / "nmt.yaml").write_text("label_smoothing: 0.1\n")
     assert run_safely(["doctor", "--opennmt", str(tmp_path / "nmt.yaml")]) == DONE
-    assert "K = 32,000" in capsys.readouterr().out
+    assert "K = 32,000 is assumed; give --classes" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -86,8 +97,12 @@ def test_files_versions_and_numbers_of_classes(tmp_path: Path, capsys) -> None:
         (["--torch", "x = 1"], "--torch: one call of a loss class; got 'x = 1'"),
         (["--timm", "--smothing 0.1"], "did you mean 'smoothing'?"),
         (["--transformers", "none.json"], "--transformers: an existing file; got 'none.json'"),
-        (["--torch", "CrossEntropyLoss()", "--library-version", "x"], "version: a version of torch; got 'x'"),
-        (["--torch", "CrossEntropyLoss()", "--classes", "1"], "--classes"),
+        (
+            ["--torch", "CrossEntropyLoss()", "--library-version", "x"],
+            "version (--library-version): a version of torch; got 'x'",
+        ),
+        (["--torch", "CrossEntropyLoss()", "--classes", "1"], "num_classes (--classes): a finite number of at least 2"),
+        (["--torch", "BCEWithLogitsLoss()", "--classes", "0"], "--classes"),
         (["--jax", "x"], "--jax"),
     ],
 )

@@ -92,15 +92,55 @@ def test_code_of_binary_losses() -> None:
     close(run(negative.code)(LOGITS, one_hot), K * theirs)
 
 
+def test_code_of_one_binary_output() -> None:
+    logits, labels = LOGITS[:, :1], torch.tensor([0, 1, 1, 0, 0, 1])[:, None]
+    found = equivalent("torch", "BCEWithLogitsLoss()", num_classes=1)
+    close(run(found.code)(logits, labels), nn.BCEWithLogitsLoss()(logits, labels.double()))
+    assert found.same_numbers is None
+    assert found.note == "Logits and labels are (N, 1)."
+
+
+def test_code_of_binary_losses_that_are_not_reduced() -> None:
+    one_hot = F.one_hot(LABELS, K)
+    found = equivalent("torch", "BCEWithLogitsLoss(reduction='none')", num_classes=K)
+    theirs = nn.BCEWithLogitsLoss(reduction="none")(LOGITS, one_hot.double())
+    assert theirs.shape == (len(LABELS), K)
+    close(run(found.code)(LOGITS, one_hot), theirs.sum(-1))
+    assert found.same_numbers is None
+    assert "this is their sum over classes" in (found.note or "")
+    # Keras returns the mean over the classes of each example
+    mean = equivalent("keras", "BinaryCrossentropy(True, reduction='none')", num_classes=K).same_numbers
+    assert mean is not None
+    close(run(mean)(LOGITS, one_hot), theirs.mean(-1))
+    total = equivalent("torch", "BCEWithLogitsLoss(reduction='sum')", num_classes=K)
+    assert total.same_numbers is None
+    close(run(total.code)(LOGITS, one_hot), theirs.sum())
+
+
 def test_code_of_losses_of_log_probabilities_takes_logits() -> None:
     weighted = equivalent("torch", f"NLLLoss(weight={WEIGHT})")
     theirs = nn.NLLLoss(weight=torch.tensor(WEIGHT).double())(LOGITS.log_softmax(-1), LABELS)
     close(run(weighted.code)(LOGITS, LABELS), theirs)
-    probs = LOGITS.flip(0).softmax(-1)
-    first, second = (leaf.clone().requires_grad_() for leaf in (LOGITS, LOGITS))
-    ours = torch.autograd.grad(run(equivalent("torch", "KLDivLoss()").code)(first, probs), first)[0]
-    divergence = nn.KLDivLoss(reduction="batchmean")(second.log_softmax(-1), probs)
-    close(ours, torch.autograd.grad(divergence, second)[0])
+
+
+@pytest.mark.parametrize("logarithms", [False, True])
+@pytest.mark.parametrize("reduction", ["batchmean", "mean", "sum", "none"])
+@pytest.mark.filterwarnings("ignore:reduction:UserWarning")
+def test_code_of_a_divergence_has_its_value_and_its_gradient(reduction: str, logarithms: bool) -> None:
+    found = equivalent("torch", f"KLDivLoss(reduction='{reduction}', log_target={logarithms})")
+    log_probs = LOGITS.flip(0).log_softmax(-1)
+    target = log_probs if logarithms else log_probs.exp()
+    first, second = (LOGITS.clone().requires_grad_() for _ in range(2))
+    theirs = nn.KLDivLoss(reduction=reduction, log_target=logarithms)(second.log_softmax(-1), target)
+    if reduction == "none":
+        assert "sum over classes" in (found.note or "")
+        theirs = theirs.sum(-1)
+    if reduction == "mean":
+        close(run(found.code)(first, target), K * theirs)
+    assert (found.same_numbers is not None) == (reduction == "mean")
+    ours = run(found.same_numbers or found.code)(first, target)
+    close(ours, theirs)
+    close(torch.autograd.grad(ours.sum(), first)[0], torch.autograd.grad(theirs.sum(), second)[0])
 
 
 def test_code_for_the_trainer_is_its_label_smoother() -> None:
@@ -162,3 +202,23 @@ def test_accumulation_is_in_the_specification() -> None:
     content = tomllib.loads(toml)
     content["training"]["epochs"] = 1
     assert RunSpec.parse({**content, "model": {"name": "mlp"}}).training.accumulate == 8
+
+
+@pytest.mark.parametrize(
+    ("library", "snippet", "missing"),
+    [
+        ("torch", "CrossEntropyLoss(ignore_index=1)", "labels equal to 1"),
+        ("torch", "CrossEntropyLoss(reduction='sum')", "reduction='sum'"),
+        ("torch", "CrossEntropyLoss(reduction='none')", "reduction='none'"),
+        ("keras", "SparseCategoricalCrossentropy(ignore_class=0)", "labels equal to 0"),
+        ("fairseq", "--sentence-avg", "the division by sequences"),
+        ("torch", "CrossEntropyLoss(ignore_index=-100)", None),
+        ("timm", "--mixup 0.2", None),
+    ],
+)
+def test_what_a_specification_does_not_express_is_said(library: str, snippet: str, missing: str | None) -> None:
+    found = equivalent(library, snippet)
+    assert found.toml is not None
+    assert (found.toml_note is None) == (missing is None)
+    assert (missing or "") in (found.toml_note or "")
+    assert equivalent("timm", "--mixup 0.2 --cutmix 1").toml_note == "No objective of `softtargets train` is the same."

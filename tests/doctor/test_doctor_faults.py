@@ -3,13 +3,16 @@
 import copy
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from doctor_faults import READ_IN_SOURCE, reproduced, reproduces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from softtargets import nn as ours
 from softtargets.doctor import Diagnosis, FaultFinding, diagnose
 from softtargets.doctor.criterion import Criterion
 from softtargets.doctor.faults import FAULTS, link
@@ -40,6 +43,7 @@ def leaf_of(logits: Tensor) -> Tensor:
     return logits.detach().clone().requires_grad_()
 
 
+@reproduces("weighted-smoothing", "torch")
 def test_weighted_smoothing_of_torch_teaches_another_class() -> None:
     text = f"CrossEntropyLoss(weight={WEIGHT}, label_smoothing=0.3)"
     diagnosis = diagnose("torch", text)
@@ -59,6 +63,7 @@ def test_weighted_smoothing_of_torch_teaches_another_class() -> None:
     assert "weighted-smoothing" not in names("torch", "CrossEntropyLoss(weight=[2, 2, 2, 2], label_smoothing=0.3)")
 
 
+@reproduces("weighted-mean-of-soft-targets", "torch")
 def test_the_weighted_mean_of_one_hot_targets_is_another_in_torch() -> None:
     finding = found(diagnose("torch", f"CrossEntropyLoss(weight={WEIGHT})"), "weighted-mean-of-soft-targets")
     loss = nn.CrossEntropyLoss(weight=torch.tensor(WEIGHT).double())
@@ -70,6 +75,7 @@ def test_the_weighted_mean_of_one_hot_targets_is_another_in_torch() -> None:
     assert "weighted-mean-of-soft-targets" not in names("torch", text)
 
 
+@reproduces("negative-smoothing", "torch", "transformers", "opennmt")
 def test_torch_ignores_negative_smoothing_and_transformers_computes_with_it() -> None:
     pytest.importorskip("transformers")
     from transformers.trainer_pt_utils import LabelSmoother
@@ -79,11 +85,17 @@ def test_torch_ignores_negative_smoothing_and_transformers_computes_with_it() ->
     diagnosis = diagnose("transformers", {"label_smoothing_factor": -0.1})
     assert "no minimum" in found(diagnosis, "negative-smoothing").effect
     assert all(row.minimiser is None for row in diagnosis.rows)
+    # OpenNMT-py 3.5.1 makes this loss
+    padded: dict[str, Any] = {"ignore_index": 1, "reduction": "sum"}
+    with_torch = nn.CrossEntropyLoss(**padded, label_smoothing=-0.1)(LOGITS, LABELS)
+    assert with_torch == F.cross_entropy(LOGITS, LABELS, **padded)
+    assert "ignored" in found(diagnose("opennmt", "--label_smoothing -0.1"), "negative-smoothing").effect
     sure = torch.tensor([[1000.0, 0, 0, 0]])
     assert LabelSmoother(-0.1)({"logits": sure}, torch.tensor([0])) < -50
     assert "negative-smoothing" not in names("torch", "CrossEntropyLoss(label_smoothing=0.1)")
 
 
+@reproduces("masked-logit", "torch", "transformers")
 def test_a_masked_logit_makes_smoothed_losses_infinite() -> None:
     pytest.importorskip("transformers")
     from transformers.trainer_pt_utils import LabelSmoother
@@ -95,9 +107,22 @@ def test_a_masked_logit_makes_smoothed_losses_infinite() -> None:
     assert nn.CrossEntropyLoss()(masked, label).isfinite()
     assert "masked-logit" in names("torch", "CrossEntropyLoss(label_smoothing=0.1)")
     assert "masked-logit" in names("transformers", {"label_smoothing_factor": 0.1})
-    assert "masked-logit" not in names("torch", "CrossEntropyLoss()")
+    assert "masked-logit" not in names("transformers", {})
 
 
+def test_a_masked_logit_makes_the_loss_of_soft_targets_nan() -> None:
+    masked = leaf_of(torch.tensor([[1.0, 2.0, -math.inf, 0.0]]))
+    target = torch.tensor([[0.7, 0.3, 0.0, 0.0]])
+    loss = nn.CrossEntropyLoss()(masked, target)
+    assert loss.isnan()
+    assert gradient_of(loss, masked).isfinite().all()
+    assert ours.CrossEntropyLoss()(masked, target).isfinite()
+    finding = found(diagnose("torch", "CrossEntropyLoss()"), "masked-logit")
+    assert "nan" in finding.effect
+    assert finding.condition == "if a class is masked and targets are probabilities"
+
+
+@reproduces("all-labels-ignored", "torch", "transformers")
 def test_a_batch_without_a_label_is_nan_in_torch_and_transformers() -> None:
     pytest.importorskip("transformers")
     from transformers.trainer_pt_utils import LabelSmoother
@@ -114,6 +139,22 @@ def test_a_batch_without_a_label_is_nan_in_torch_and_transformers() -> None:
     assert "all-labels-ignored" not in names("torch", "CrossEntropyLoss(reduction='sum')")
 
 
+@reproduces("zero-weight-batch", "torch")
+def test_a_batch_of_weight_0_has_a_gradient_of_nan_in_torch() -> None:
+    labels, weight = torch.zeros(2, dtype=torch.int64), torch.tensor([0.0, 1, 1, 1]).double()
+    for loss in (nn.CrossEntropyLoss(weight), nn.CrossEntropyLoss(weight, label_smoothing=0.1)):
+        leaf = leaf_of(LOGITS[:2])
+        assert gradient_of(loss(leaf, labels), leaf).isnan().all()
+    leaf = leaf_of(LOGITS[:2])
+    assert gradient_of(ours.CrossEntropyLoss(weight)(leaf, labels), leaf).eq(0).all()
+    finding = found(diagnose("torch", "CrossEntropyLoss(weight=[0, 1, 1, 1])"), "zero-weight-batch")
+    assert finding.condition == "if every label of a batch is class 0, whose weight is 0"
+    assert "zero-weight-batch" in names("torch", "NLLLoss(weight=[0, 1, 0])")
+    assert "zero-weight-batch" not in names("torch", "CrossEntropyLoss(weight=[0, 1], reduction='sum')")
+    assert "zero-weight-batch" not in names("torch", "CrossEntropyLoss(weight=[1, 2])")
+
+
+@reproduces("ignore-index-of-soft-targets", "torch")
 def test_ignore_index_does_nothing_for_probabilities_or_raises() -> None:
     probs = torch.full((2, K), 0.25).double()
     loss = nn.CrossEntropyLoss(ignore_index=-1, reduction="none")
@@ -129,6 +170,7 @@ def test_ignore_index_does_nothing_for_probabilities_or_raises() -> None:
     assert "ignore-index-of-soft-targets" not in names("torch", "CrossEntropyLoss()")
 
 
+@reproduces("mass-of-soft-targets", "torch")
 def test_torch_accepts_targets_of_any_sum_and_smoothing_changes_it() -> None:
     finding = found(diagnose("torch", "CrossEntropyLoss(label_smoothing=0.3)"), "mass-of-soft-targets")
     twice = 2 * F.one_hot(LABELS, K).double()
@@ -140,6 +182,7 @@ def test_torch_accepts_targets_of_any_sum_and_smoothing_changes_it() -> None:
     assert "becomes 1.7 at m = 2" in finding.effect
 
 
+@reproduces("half-precision-vocabulary", "torch", "transformers")
 def test_half_precision_of_a_large_vocabulary_is_rounded() -> None:
     size = 2**15
     logits = (torch.randn(4, size, generator=torch.Generator().manual_seed(1)) * 3).bfloat16()
@@ -147,12 +190,17 @@ def test_half_precision_of_a_large_vocabulary_is_rounded() -> None:
     truth = F.cross_entropy(logits.double(), labels)
     assert abs(F.cross_entropy(logits, labels) - truth) > 1e-3
     assert abs(F.cross_entropy(logits.float(), labels) - truth) < 1e-5
+    smoother = pytest.importorskip("transformers.trainer_pt_utils").LabelSmoother(0.1)
+    smoothed = F.cross_entropy(logits.double(), labels, label_smoothing=0.1)
+    assert abs(smoother({"logits": logits}, labels) - smoothed) > 1e-3
+    assert "half-precision-vocabulary" in names("transformers", {"label_smoothing_factor": 0.1}, num_classes=size)
     assert "half-precision-vocabulary" in names("torch", "CrossEntropyLoss()", num_classes=size)
     assert "half-precision-vocabulary" not in names("torch", "CrossEntropyLoss()", num_classes=1000)
     # the losses of models convert the logits
     assert "half-precision-vocabulary" not in names("transformers", {}, num_classes=size)
 
 
+@reproduces("mean-of-means", "torch")
 def test_accumulated_means_of_torch_weigh_labels_of_small_batches_more() -> None:
     finding = found(diagnose("torch", "CrossEntropyLoss()"), "mean-of-means")
     leaf = leaf_of(torch.zeros(4, K).double())
@@ -165,6 +213,7 @@ def test_accumulated_means_of_torch_weigh_labels_of_small_batches_more() -> None
     assert "mean-of-means" not in names("torch", "CrossEntropyLoss(reduction='sum')")
 
 
+@reproduces("mean-over-elements", "torch")
 def test_the_mean_of_a_divergence_and_of_binary_cross_entropy_is_over_elements() -> None:
     probs = torch.full((6, K), 0.25).double()
     log_p = LOGITS.log_softmax(-1)
@@ -177,10 +226,16 @@ def test_the_mean_of_a_divergence_and_of_binary_cross_entropy_is_over_elements()
     one_hot = F.one_hot(LABELS, K).double()
     each = F.binary_cross_entropy_with_logits(LOGITS, one_hot, reduction="none").sum(-1).mean()
     assert float(each / nn.BCEWithLogitsLoss()(LOGITS, one_hot)) == pytest.approx(K)
-    assert "mean-over-elements" in names("torch", "BCEWithLogitsLoss()")
+    binary = found(diagnose("torch", "BCEWithLogitsLoss()"), "mean-over-elements")
+    assert (binary.condition, "are 1/K of" in binary.effect) == ("if there are several outputs", True)
+    assert found(diagnose("torch", "BCEWithLogitsLoss()", num_classes=K), "mean-over-elements").condition is None
+    assert "mean-over-elements" not in names("torch", "BCEWithLogitsLoss()", num_classes=1)
+    assert "mean-over-elements" in names("keras", "BinaryCrossentropy(reduction='sum')")
+    assert found(diagnose("timm", "--bce-loss"), "mean-over-elements").condition is None
     assert "mean-over-elements" not in names("torch", "KLDivLoss(reduction='batchmean')")
 
 
+@reproduces("negative-labels", "transformers")
 def test_transformers_trains_negative_labels_as_class_0() -> None:
     pytest.importorskip("transformers")
     from transformers.trainer_pt_utils import LabelSmoother
@@ -192,6 +247,7 @@ def test_transformers_trains_negative_labels_as_class_0() -> None:
     assert "negative-labels" not in names("transformers", {})
 
 
+@reproduces("logits-as-probabilities", "torch")
 def test_nll_loss_takes_logits_without_an_error() -> None:
     leaf = leaf_of(LOGITS)
     gradient = gradient_of(nn.NLLLoss()(leaf, LABELS), leaf)
@@ -201,6 +257,7 @@ def test_nll_loss_takes_logits_without_an_error() -> None:
     assert "logits-as-probabilities" not in names("torch", "CrossEntropyLoss()")
 
 
+@reproduces("smoothed-padding", "torch", "opennmt")
 def test_smoothing_reaches_the_ignored_class_in_torch() -> None:
     diagnosis = diagnose("torch", "CrossEntropyLoss(ignore_index=1, label_smoothing=0.2)")
     leaf = leaf_of(torch.zeros(1, K).double())
@@ -208,9 +265,13 @@ def test_smoothing_reaches_the_ignored_class_in_torch() -> None:
     share = 1 / K - float(gradient[0, 1])
     assert f"every target gives it {share:.4g}" in found(diagnosis, "smoothed-padding").effect
     assert [row.label for row in diagnosis.rows] == [0, 2, 3]
+    # OpenNMT-py smooths with this loss too
+    opennmt = diagnose("opennmt", "--label_smoothing 0.2", num_classes=K, version="3.5.1")
+    assert f"every target gives it {share:.4g}" in found(opennmt, "smoothed-padding").effect
     assert "smoothed-padding" not in names("torch", "CrossEntropyLoss(label_smoothing=0.2)")
 
 
+@reproduces("smoothed-validation", "transformers")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_the_trainer_evaluates_with_smoothing(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
@@ -243,6 +304,7 @@ def test_the_trainer_evaluates_with_smoothing(tmp_path: Path) -> None:
     assert "smoothed-validation" not in names("transformers", {})
 
 
+@reproduces("forgotten-temperature", "torch")
 def test_a_divergence_of_softened_logits_has_a_gradient_that_falls_with_the_temperature() -> None:
     scale = []
     for temperature in (1.0, 10.0):
@@ -253,6 +315,30 @@ def test_a_divergence_of_softened_logits_has_a_gradient_that_falls_with_the_temp
     # for small logits the gradient is proportional to 1 / T^2
     assert float(scale[0] / scale[1]) == pytest.approx(100, rel=0.05)
     assert "forgotten-temperature" in names("torch", "KLDivLoss()")
+
+
+@reproduces("mean-over-devices", "transformers")
+def test_the_trainer_sums_numbers_of_labels_over_devices_if_it_is_told_to() -> None:
+    trainer = pytest.importorskip("transformers").Trainer
+    settings: dict[str, Any] = {"world_size": 2, "n_gpu": 1}
+    counted = {}
+    for gathers in (True, False):
+        one = SimpleNamespace(
+            args=SimpleNamespace(average_tokens_across_devices=gathers, **settings),
+            model_accepts_loss_kwargs=True,
+            compute_loss_func=None,
+            _loss_shifts_labels=False,
+            **dict.fromkeys(("get_tp_size", "get_cp_size", "get_sp_size"), lambda: 1),
+            # this device has 3 labels, the other one has 1
+            accelerator=SimpleNamespace(gather=lambda number: torch.stack([number, torch.tensor(1)])),
+        )
+        counted[gathers] = trainer._get_num_items_in_batch(one, [{"labels": torch.tensor([0, 1, 2])}], "cpu")
+    assert {gathers: int(number) for gathers, number in counted.items()} == {True: 4, False: 3}
+    averaged = found(diagnose("transformers", {"average_tokens_across_devices": False}), "mean-over-devices")
+    assert "weighs 3 times" in averaged.effect
+    assert "mean-over-devices" not in names("transformers", {"average_tokens_across_devices": True})
+    assert "mean-over-devices" in names("transformers", {}, version="4.46.3")
+    assert "mean-over-devices" not in names("transformers", {}, version="4.40.2")
 
 
 def test_other_libraries() -> None:
@@ -296,8 +382,7 @@ def test_every_fault_says_what_it_reads_and_where_it_is_known(cls: Any) -> None:
     assert all(link(issue).startswith("https://github.com/") for issue in cls.issues.values())
 
 
-def test_every_fault_is_reproduced() -> None:
-    text = (
-        Path(__file__).read_text(encoding="utf-8") + Path(__file__).with_name("test_doctor_references.py").read_text()
-    )
-    assert [name for name in FAULTS if f'"{name}"' not in text] == []
+def test_every_fault_is_reproduced_with_every_library() -> None:
+    known = {(name, library) for name, cls in FAULTS.items() for library in cls.libraries}
+    assert known - reproduced() == READ_IN_SOURCE
+    assert reproduced() <= known

@@ -17,7 +17,12 @@ KNOWN = {"smoothing": "number", "mixup": "number", "bce-loss": "flag", "minmax":
         ("Loss()", {}),
         (" torch.nn.Loss([1, 2], smoothing=-.1)\n", {"weight": [1, 2], "smoothing": -0.1}),
         ("nn.Loss(weight=torch.tensor([1.0, 2.0], dtype=torch.float32))", {"weight": [1.0, 2.0]}),
-        ("Loss(smoothing=None, weight=np.array((1, 2)))", {"smoothing": None, "weight": (1, 2)}),
+        ("Loss(smoothing=None, weight=np.array((1, 2)))", {"smoothing": None, "weight": [1, 2]}),
+        ("criterion = nn.Loss(smoothing=0.1)", {"smoothing": 0.1}),
+        ("self.loss: nn.Module = nn.Loss(smoothing=0.1)", {"smoothing": 0.1}),
+        ("nn.Loss(weight=torch.tensor([1, 2]).to(device)).cuda().to('cuda:0', torch.half)", {"weight": [1, 2]}),
+        ("Loss(torch.ones(3), smoothing=1 - 3 / 4)", {"weight": [1.0, 1.0, 1.0], "smoothing": 0.25}),
+        ("Loss(weight=[1/4, -2*3, (1 + 2) / 3])", {"weight": [0.25, -6.0, 1.0]}),
     ],
 )
 def test_a_call_is_read_with_its_arguments_by_name(text: str, arguments: dict[str, Any]) -> None:
@@ -30,7 +35,9 @@ def test_a_call_is_read_with_its_arguments_by_name(text: str, arguments: dict[st
     ("text", "message"),
     [
         ("", "--x: one call of a loss class; got ''"),
-        ("x = Loss()", "--x: one call of a loss class; got 'x = Loss\\(\\)'"),
+        ("x = 1", "--x: one call of a loss class; got 'x = 1'"),
+        ("x: int", "--x: one call of a loss class; got 'x: int'"),
+        ("import os", "--x: one call of a loss class; got 'import os'"),
         ("Loss(); Loss()", "one call of a loss class"),
         ("Loss", "--x: one call of a loss class; got 'Loss'"),
         ("'Loss'", "one call of a loss class"),
@@ -46,9 +53,18 @@ def test_a_call_is_read_with_its_arguments_by_name(text: str, arguments: dict[st
         ("Loss(weight=[1], weight=[2])", "weight: given once|one call of a loss class"),
         ("Loss(*a)", "arguments that are written out"),
         ("Loss(**a)", "arguments that are written out"),
-        ("Loss(smoothing=r)", "smoothing: a number, text, True, False, None or a list of numbers; got 'r'"),
+        (
+            "Loss(smoothing=r)",
+            "smoothing: a number, text, .* list of numbers; got 'r'; write it in quotes: smoothing='r'",
+        ),
+        ("Loss(smoothing=1/0)", "smoothing: a number, text, .*; got '1 / 0'; write the value itself"),
+        ("Loss(smoothing=2**9**9**9)", "smoothing: a number, text, .*; write the value itself"),
+        ("Loss(weight=torch.ones(99999999999))", "weight: a number, text, .*; write the value itself"),
+        ("Loss(smoothing='a' + 'b')", "smoothing: a number, text, .*; write the value itself"),
+        (f"Loss(smoothing={'+'.join(['1'] * 900)}+r)", "smoothing: a number, text|one call of a loss class"),
+        ("MSE()", "--x: one of Loss, Other; got 'MSE'; use one of these, or check this loss by hand"),
         ("Loss(smoothing=__import__('os').getpid())", "smoothing: a number, text"),
-        ("Loss(weight=torch.ones(3))", "weight: a number, text, .*; got 'torch.ones\\(3\\)'; write the value itself"),
+        ("Loss(weight=torch.rand(3))", "weight: a number, text, .*; got 'torch.rand\\(3\\)'; write the value itself"),
     ],
 )
 def test_what_is_not_one_call_with_literal_arguments_is_refused(text: str, message: str) -> None:
@@ -71,7 +87,7 @@ def test_options_are_read_and_others_are_named() -> None:
     ("text", "message"),
     [
         ("", "--x: options that begin with --; got ''"),
-        ("train.py data", "options that begin with --"),
+        ("python data", "options that begin with --"),
         ("--smothing 0.1", "--x: option: one of .*; got 'smothing'; did you mean 'smoothing'"),
         ("--smoothing", "--smoothing: a value; got nothing"),
         ("--smoothing a", "--smoothing: a number; got 'a'"),
@@ -84,6 +100,18 @@ def test_wrong_options_are_refused(text: str, message: str) -> None:
         read_options("--x", text, KNOWN)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_command_line_may_go_on_in_the_next_line(end: str) -> None:
+    text = f"train.py \\{end} --smoothing 0.1 \\{end} --mixup 0.8 --mode 'a b' \\{end}"
+    assert read_options("--x", text, KNOWN) == ({"smoothing": 0.1, "mixup": 0.8, "mode": "a b"}, ())
+
+
+def test_a_script_without_options_stands_for_the_defaults() -> None:
+    for text in ("train.py", "torchrun src/train.py /data"):
+        assert read_options("--x", text, KNOWN) == ({}, ())
+    assert read_options("--x", "fairseq-train data", KNOWN, script="fairseq-train") == ({}, ())
+
+
 def test_an_option_that_resembles_a_known_one_can_be_named() -> None:
     assert read_options("--x", "--mixups 1", KNOWN, ["mixups"]) == ({}, ("mixups",))
 
@@ -91,7 +119,7 @@ def test_an_option_that_resembles_a_known_one_can_be_named() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (2.0, r"r: in \[0, 1\]; got 2.0"),
+        (2.0, r"r: in \[0, 1\]; got 2.0; write a number in \[0, 1\]"),
         (float("nan"), r"r: in \[0, 1\]; got nan"),
         (float("inf"), r"r: in \[0, 1\]; got inf"),
         (True, "r: a number; got True"),

@@ -64,3 +64,13 @@ def test_twelve_thousand_weights_need_no_square_of_memory() -> None:
     effect = next(each.effect for each in found.findings if each.name == "weighted-smoothing")
     assert effect == "For label 0 the model learns to predict 0.6923 for class 0, where the smoothed target is 0.9."
     assert repr(found).startswith("Diagnosis(torch.nn.CrossEntropyLoss, torch ")
+
+
+def test_one_binary_output_has_a_row_for_each_of_its_two_labels() -> None:
+    for text in ("BCEWithLogitsLoss(pos_weight=torch.tensor([3.]))", "BCEWithLogitsLoss()"):
+        columns, rows = table("torch", text, num_classes=1)
+        assert columns == ("the output",)
+        assert rows == [(0, (0,), (0,)), (1, (1,), (1,))]
+    assert diagnose("torch", "BCEWithLogitsLoss(pos_weight=[3.])").num_classes == 1
+    _, rows = table("keras", "BinaryCrossentropy(True, 0.2)", num_classes=1)
+    assert rows == [(0, (0.1,), (0.1,)), (1, (0.9,), (0.9,))]

@@ -42,7 +42,11 @@ def doctor(
     ] = None,
     classes: Annotated[
         int | None,
-        typer.Option(min=2, metavar="K", help="Number of classes (default: that of the weights, or a usual one)."),
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="Number of classes, 1 for one binary output (default: that of the weights, or a usual one).",
+        ),
     ] = None,
     library_version: Annotated[
         str | None,
@@ -88,18 +92,20 @@ def _print(found: "Diagnosis") -> None:
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     for part in _parts(found):
         console.print(part)
-    for heading, text in _code(found):
+    for heading, text, note in _code(found):
         console.print()
         console.print(_text(heading, "bold"))
+        if note:
+            console.print(_text(f"  {note}"))
         # never wrapped, so that it can be copied
         console.print("\n".join(f"    {_text(line)}".rstrip() for line in text.splitlines()), soft_wrap=True)
-    if found.equivalent.note:
-        console.print(_text(found.equivalent.note))
 
 
 def _parts(found: "Diagnosis") -> "list[RenderableType]":
     """Return the sections in order: targets, statements, faults."""
     title = f"{found.loss} ({found.library} {found.version}), K = {found.num_classes:,}"
+    if found.assumed_classes:
+        title += " is assumed; give --classes"
     parts: list[RenderableType] = [_text(title, "bold"), ""]
     if found.rows:
         heading = "Target of a label, and the predicted probabilities at which its loss is least (minimiser):"
@@ -112,15 +118,15 @@ def _parts(found: "Diagnosis") -> "list[RenderableType]":
     return [*parts, "", _text(heading, "bold"), *(_fault(each) for each in found.findings)]
 
 
-def _code(found: "Diagnosis") -> list[tuple[str, str]]:
-    """Return headings and code."""
+def _code(found: "Diagnosis") -> list[tuple[str, str, str | None]]:
+    """Return headings, code, and what to know about it."""
     code = found.equivalent
-    pairs = (
-        ("With softtargets", code.code),
-        ("With softtargets, and the numbers of the library", code.same_numbers),
-        ("In a specification for softtargets train", code.toml),
+    parts = (
+        ("With softtargets", code.code, code.note),
+        ("With softtargets, and the numbers of the library", code.same_numbers, None),
+        ("In a specification for softtargets train", code.toml, code.toml_note),
     )
-    return [(heading, text) for heading, text in pairs if text]
+    return [(heading, text or "", note) for heading, text, note in parts if text or note]
 
 
 def _text(text: str, style: str = "") -> Any:

@@ -6,22 +6,31 @@ from softtargets.doctor.criterion import Criterion
 from softtargets.doctor.results import Equivalent
 from softtargets.targets import convert_smoothing
 
+OF_ELEMENTS = "torch returns one number for each example and class; this is their sum over classes."
+
 
 def equivalent_of(criterion: Criterion) -> Equivalent:
     """Return code that trains with the target that the configuration asks for, without the faults."""
     if criterion.kind == "divergence":
-        return _divergence()
+        return _divergence(criterion)
     make = _sigmoid if criterion.kind == "sigmoid" else _focal if criterion.gamma is not None else _softmax
     code, same, note = make(criterion)
-    toml, reason = _toml(criterion)
-    notes = " ".join(sentence for sentence in (note, reason) if sentence)
-    return Equivalent(code, None if same == code else same, toml, notes or None)
+    toml, toml_note = _toml(criterion)
+    return Equivalent(code, None if same == code else same, toml, note, toml_note)
 
 
-def _divergence() -> Equivalent:
-    body = "    return distill.kd_loss(logits, targets.dense(probs), temperature=1.0, reduction='mean')"
-    code = _script("from softtargets import distill, targets", "", "", "def loss(logits, probs):", body)
-    return Equivalent(code, note="It takes logits. The value is the cross entropy, whose gradient is the same.")
+def _divergence(c: Criterion) -> Equivalent:
+    given, teacher = ("log_probs", "log_probs") if c.log_targets else ("probs", "probs.log()")
+    call = f"distill.kd_loss(logits, {teacher}, reduction='{c.reduction}')"
+
+    def script(value: str) -> str:
+        return _script("from softtargets import distill", "", "", f"def loss(logits, {given}):", f"    return {value}")
+
+    note = "It takes logits (N, K), and targets that sum to 1."
+    if c.reduction == "none":
+        note += f" {OF_ELEMENTS}"
+    same = script(f"{call} / logits.shape[-1]") if c.over_classes == "mean" else None
+    return Equivalent(script(call), same, note=note)
 
 
 def _softmax(c: Criterion) -> tuple[str, str | None, str | None]:
@@ -31,7 +40,8 @@ def _softmax(c: Criterion) -> tuple[str, str | None, str | None]:
         return (
             _of_trainer(c),
             None,
-            "Pass it to Trainer(compute_loss_func=loss); shift=True for causal language models.",
+            "Pass it to Trainer(compute_loss_func=loss), from transformers 4.46 on; shift=True for causal language "
+            "models.",
         )
     same = _module(c, exact=True)
     note = "It takes logits." if c.inputs != "logits" else None
@@ -126,11 +136,16 @@ def _sigmoid(c: Criterion) -> tuple[str, str | None, str | None]:
     call = f"losses.binary_cross_entropy(logits, {target}, {settings})"
     head = "def loss(logits, labels):"
     code = _script(*lines, head, f"    return {call}")
-    note = _not_expressed(c)
-    same = _script(*lines, head, f"    return {call} / {c.num_classes}") if c.over == "elements" else code
-    if note or c.reduction != "mean":
-        same = None if note or c.reduction == "none" else code
-    return code, same, note or ("It takes logits." if c.inputs != "logits" else None)
+    missing = _not_expressed(c)
+    same = _script(*lines, head, f"    return {call} / logits.shape[-1]") if c.over_classes == "mean" else code
+    notes = [] if missing is None else [missing]
+    if c.inputs != "logits":
+        notes.append("It takes logits.")
+    if c.num_classes == 1:
+        notes.append("Logits and labels are (N, 1).")
+    if c.over_classes == "none":
+        notes.append(OF_ELEMENTS)
+    return code, None if missing or c.over_classes == "none" else same, " ".join(notes) or None
 
 
 def _binary_convention(c: Criterion) -> str:
@@ -163,7 +178,7 @@ def _mixed(c: Criterion) -> str:
 
 
 def _toml(c: Criterion) -> tuple[str | None, str | None]:
-    """Return tables of a specification, or why there are none."""
+    """Return tables of a specification, and what they do not express or why there are none."""
     if c.kind != "softmax":
         return None, None
     table = _objective(c)
@@ -172,7 +187,18 @@ def _toml(c: Criterion) -> tuple[str | None, str | None]:
     lines = ["[objective]", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
     if c.accumulate is not None and c.accumulate > 1:
         lines += ["", "[training]", f"accumulate = {c.accumulate}"]
-    return "\n".join(lines) + "\n", None
+    return "\n".join(lines) + "\n", _not_in_toml(c)
+
+
+def _not_in_toml(c: Criterion) -> str | None:
+    missing = []
+    if c.ignored not in (None, -100):
+        missing.append(f"labels equal to {c.ignored}, which the loss leaves out: remove them from the data")
+    if c.reduction != "mean" and c.division == "nothing":
+        missing.append(f"reduction='{c.reduction}': training uses the mean over the examples")
+    if c.division == "sentences":
+        missing.append("the division by sequences: training uses the mean over the labels")
+    return f"It does not express {'; '.join(missing)}." if missing else None
 
 
 def _objective(c: Criterion) -> dict[str, object] | None:

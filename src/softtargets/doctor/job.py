@@ -55,6 +55,7 @@ def diagnose(
         version=criterion.version,
         loss=criterion.name,
         num_classes=criterion.num_classes,
+        assumed_classes=criterion.assumed_classes,
         columns=columns,
         rows=rows,
         statements=statements(criterion),

@@ -61,12 +61,14 @@ class Equivalent:
             does (see `note`).
         toml: tables of a specification for ``softtargets train``; None: there is none.
         note: what the code does differently; None: nothing.
+        toml_note: what the tables do not express, or why there are none; None: nothing to say.
     """
 
     code: str
     same_numbers: str | None = None
     toml: str | None = None
     note: str | None = None
+    toml_note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Diagnosis:
         library: its name.
         version: of the library, for which the faults were looked up.
         loss: name of the loss in its library.
-        num_classes: K.
+        num_classes: K; 1: one sigmoid.
+        assumed_classes: whether K is a default, because nothing says what it is.
         columns: names of the columns of the targets.
         rows: the target of each label, or of one label for all.
         statements: on ignored labels, accumulation, mixing and validation.
@@ -91,6 +94,7 @@ class Diagnosis:
     version: str
     loss: str
     num_classes: int
+    assumed_classes: bool
     columns: tuple[str, ...]
     rows: tuple[TargetRow, ...]
     statements: tuple[Statement, ...]

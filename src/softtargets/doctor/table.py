@@ -18,7 +18,7 @@ def table_of(criterion: Criterion) -> tuple[tuple[str, ...], tuple[TargetRow, ..
     if criterion.kind == "divergence":
         return (), ()
     labels = _shown_labels(criterion)
-    dense = targets_of(criterion, labels).to_dense(criterion.num_classes)
+    dense = targets_of(criterion, labels)
     columns = _columns(criterion, int(labels[0]))
     rows = [_row(criterion, int(label), target) for label, target in zip(labels, dense, strict=True)]
     return columns, tuple(rows)
@@ -26,6 +26,8 @@ def table_of(criterion: Criterion) -> tuple[tuple[str, ...], tuple[TargetRow, ..
 
 def _shown_labels(c: Criterion) -> Tensor:
     """Return the labels of the rows: all if they are few, those of least and largest weight, or any one."""
+    if c.num_classes == 1:
+        return torch.tensor([0, 1])
     kept = [k for k in range(min(c.num_classes, MOST_SHOWN + 1)) if k not in (c.padding, c.ignored_class)]
     if c.num_classes <= MOST_SHOWN:
         return torch.tensor(kept)
@@ -36,6 +38,8 @@ def _shown_labels(c: Criterion) -> Tensor:
 
 
 def _columns(c: Criterion, label: int) -> tuple[str, ...]:
+    if c.num_classes == 1:
+        return ("the output",)
     if c.num_classes <= MOST_SHOWN:
         return tuple(f"class {k}" for k in range(c.num_classes))
     named = ["least of the others", "largest of the others"] if c.weights_differ else ["each other class"]

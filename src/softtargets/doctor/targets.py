@@ -13,22 +13,19 @@ from softtargets.targets import Targets
 MIXED = 0.7
 
 
-def targets_of(criterion: Criterion, labels: Tensor) -> Targets:
-    """Return what the loss computes with: smoothed, mixed with no other example, and weighted by class."""
+def targets_of(criterion: Criterion, labels: Tensor) -> Tensor:
+    """Return what the loss computes with, (N, K): smoothed, mixed with no other example, and weighted by class."""
     if criterion.kind == "sigmoid":
-        made = targets.dense(_binary_labels(criterion, labels))
+        made = _binary_labels(criterion, labels)
     else:
-        made = _smoothed(criterion, labels)
-    if criterion.threshold is not None:
-        dense = made.to_dense(criterion.num_classes)
-        made = targets.dense((dense > criterion.threshold).double())
-    return _weighted(criterion, made)
+        made = _weighted(criterion, _smoothed(criterion, labels)).to_dense(criterion.num_classes)
+    return made if criterion.threshold is None else (made > criterion.threshold).double()
 
 
 def _binary_labels(c: Criterion, labels: Tensor) -> Tensor:
     """Return what the sigmoid loss compares with: its gradient at logits of 0 is 1/2 minus that."""
     logits = torch.zeros(len(labels), c.num_classes, dtype=torch.float64, requires_grad=True)
-    given = torch.nn.functional.one_hot(labels, c.num_classes)
+    given = labels[:, None] if c.num_classes == 1 else torch.nn.functional.one_hot(labels, c.num_classes)
     convention = "binary" if c.convention == "binary" else "all"
     loss = losses.binary_cross_entropy(logits, given, smoothing=1.0, convention=convention)
     smoothest = 0.5 - torch.autograd.grad(loss.sum(), logits)[0]
@@ -66,7 +63,7 @@ def _valid_classes(criterion: Criterion) -> Tensor | None:
 
 
 def _weighted(criterion: Criterion, made: Targets) -> Targets:
-    if criterion.weight is None or criterion.kind == "sigmoid":
+    if criterion.weight is None:
         return made
     return targets.reweight(made, torch.tensor(criterion.weight, dtype=torch.float64))
 

@@ -11,6 +11,8 @@ from softtargets.doctor.targets import MIXED, mixed_targets
 # Labels that count in the micro-batches of the example of accumulation, and the sequences that these are in.
 LABELS = (3, 1)
 SENTENCES = (1, 1)
+# The share of positive labels at which the effect of positive weights is shown.
+PREVALENCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ def statements(criterion: Criterion) -> tuple[Statement, ...]:
     found = {
         "inputs": f"The loss takes {criterion.inputs}.",
         "mean": _mean(criterion),
+        "weights": _binary_weights(criterion),
         "ignored labels": _ignored(criterion),
         "accumulation": _accumulation(criterion),
         "mixup and CutMix": _mixing(criterion),
@@ -35,15 +38,49 @@ def statements(criterion: Criterion) -> tuple[Statement, ...]:
 
 
 def _mean(c: Criterion) -> str:
-    if c.reduction != "mean":
-        return {"sum": "The loss is the sum over the examples that count.", "none": "There is one loss per example."}[
-            c.reduction
-        ]
+    if c.reduction == "sum":
+        of = "the means over the classes of each example" if c.over_classes == "mean" else "the examples that count"
+        return f"The loss is the sum over {of}."
+    if c.reduction == "none":
+        return _unreduced(c)
+    if c.num_classes == 1:
+        return "The mean is over the examples."
     return {
         "examples": "The mean is over the examples that count.",
         "weights": "The mean of labels divides by the sum of the weights of their classes.",
-        "elements": f"The mean is over examples and classes: each example has 1/{c.num_classes} of its summed loss.",
+        "elements": f"The mean is over examples and classes: each example has {c.share} of its summed loss.",
     }[c.over]
+
+
+def _unreduced(c: Criterion) -> str:
+    if c.over_classes == "none":
+        return "There is one loss for each example and class, (N, K)."
+    return "There is one loss per example" + (", the mean over its classes." if c.over_classes == "mean" else ".")
+
+
+def learned(weight: float, prevalence: float) -> float:
+    """Return the probability at which a binary loss is least, if a share of the labels is positive.
+
+    Args:
+        weight: of the positive term.
+        prevalence: the share of positive labels.
+    """
+    return weight * prevalence / (weight * prevalence + 1 - prevalence)
+
+
+def _binary_weights(c: Criterion) -> str:
+    """Return what the weights of a binary loss do to the probabilities that are learned."""
+    if c.kind != "sigmoid":
+        return ""
+    sentences = []
+    if c.positive_weight is not None and set(c.positive_weight) != {1.0}:
+        text = "Where the share of positive labels is p, an output with positive weight w learns w p / (w p + 1 - p)"
+        shown = [f"{learned(w, PREVALENCE):.4g} for w = {w:g}" for w in sorted(set(c.positive_weight))]
+        shown = shown if len(shown) < 3 else [shown[0], shown[-1]]
+        sentences.append(f"{text}: {' and '.join(shown)} at p = {PREVALENCE:g}.")
+    if c.weight is not None:
+        sentences.append("The weight of a class multiplies both terms of its loss: it scales the gradient alone.")
+    return " ".join(sentences)
 
 
 def _ignored(c: Criterion) -> str:
@@ -51,7 +88,10 @@ def _ignored(c: Criterion) -> str:
         return "No example is left out: mask the loss yourself."
     if c.ignored is None:
         return "No label is left out."
-    text = f"Labels equal to {c.ignored} have loss 0 and gradient 0"
+    first = {0: "", 1: "The first label of each sequence has loss 0. "}.get(
+        c.prefix, f"The first {c.prefix} labels of each sequence have loss 0. "
+    )
+    text = f"{first}Labels equal to {c.ignored} have loss 0 and gradient 0"
     text += ", and the mean does not count them." if c.reduction == "mean" else "."
     if c.ignored_class is not None:
         text += f" Class {c.ignored} stays in the softmax of the other examples."
@@ -80,18 +120,25 @@ def step_weights(division: Division, labels: tuple[int, ...] = LABELS) -> list[f
 
 
 def _accumulation(c: Criterion) -> str:
+    if c.reduction == "none":
+        return "Nothing is summed: your code decides what the losses of a step are divided by."
     weights = step_weights(c.division)
     even, shown = 1 / sum(LABELS), " and ".join(f"{weight:.4g}" for weight in weights)
+    # a script divides by itself; with a loss alone the user does
+    divided = ", if you divide by their number" if c.library in ("torch", "keras") else ""
     rule = {
-        "micro-batches": "The loss of a step is the mean of the means of its micro-batches, if you divide by their "
-        "number.",
+        "micro-batches": f"The loss of a step is the mean of the means of its micro-batches{divided}.",
         "micro-batches, not by their number": "The loss of a step is the sum of the means of its micro-batches.",
         "step": "The loss of a step is the mean over all its labels.",
         "sentences": "The loss of a step is its sum over labels divided by its number of sequences.",
         "nothing": "The loss of a step is its sum over labels.",
     }[c.division]
+    if c.prefix and c.division == "step":
+        rule += " The labels of the prefix count too."
     counts = " and ".join(map(str, LABELS))
     text = f"{rule} In micro-batches of {counts} labels, a label has weight {shown}; in the mean of all, {even:.4g}."
+    if c.weights_differ and c.kind != "sigmoid":
+        text = text.replace("labels, a label", "labels of equal weight, a label")
     return text if (c.accumulate or 1) == 1 else f"{text} Configured: {c.accumulate} micro-batches per step."
 
 

@@ -21,6 +21,11 @@ class LogitsAsProbabilities(Fault):
             effect = "The loss of logits is not normalised and has no minimum; torch raises no error."
             remedy = "use softtargets.nn.CrossEntropyLoss, which takes logits"
             return Effect(effect, remedy, condition)
+        if c.kind == "sigmoid":
+            effect = "Logits are clipped to [0, 1]: those outside have gradient 0, and no error is raised."
+            return Effect(
+                effect, "write from_logits=True and leave out the sigmoid", "if the network has no sigmoid at its end"
+            )
         effect = "Logits are divided by their sum and clipped: the loss is wrong, and no error is raised."
         return Effect(effect, "write from_logits=True and leave out the softmax", condition)
 

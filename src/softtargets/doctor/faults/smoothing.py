@@ -41,7 +41,7 @@ class SmoothingConvention(Fault):
             return None
         if c.kind == "sigmoid":
             share = c.smoothing / (2 if c.convention == "binary" else c.num_classes)
-            towards = "1/2" if c.convention == "binary" else f"1/{c.num_classes}, as in softmax cross entropy"
+            towards = "1/2" if c.convention == "binary" else f"{c.share}, as in softmax cross entropy"
             other = "timm moves them towards 1/K" if c.convention == "binary" else "Keras moves them towards 1/2"
             effect = f"Smoothing moves every label towards {towards}: a 0 becomes {share:.4g}. {other}."
             return Effect(effect, "state the convention: losses.binary_cross_entropy(..., convention=...)")
@@ -70,7 +70,7 @@ class SmoothedPadding(Fault):
         if c.ignored_class is None or c.spares_padding or c.smoothing <= 0:
             return None
         label = 0 if c.ignored_class else 1
-        share = float(targets_of(c, torch.tensor([label])).to_dense(c.num_classes)[0, c.ignored_class])
+        share = float(targets_of(c, torch.tensor([label]))[0, c.ignored_class])
         effect = f"Class {c.ignored_class} is never a label, yet every target gives it {share:.4g}."
         return Effect(effect, "spread the smoothing over the other classes: nn.CrossEntropyLoss(..., prior=prior)")
 
@@ -79,16 +79,29 @@ class SmoothedPadding(Fault):
     "masked-logit",
     affects="gradient",
     libraries={"torch": "", "timm": "", "transformers": "", "fairseq": "", "opennmt": "", "keras": ""},
-    reads=("smoothing", "kind", "inputs"),
+    reads=("smoothing", "kind", "inputs", "mixing"),
 )
 class MaskedLogit(Fault):
-    """A logit of -inf makes a smoothed loss infinite."""
+    """A logit of -inf makes the loss of smoothed targets infinite, and that of soft targets nan."""
 
     def find(self, c: Criterion) -> Effect | None:
-        if c.smoothing <= 0 or c.kind != "softmax" or c.inputs != "logits" or c.gamma is not None:
+        if c.smoothing < 0 or c.kind != "softmax" or c.inputs != "logits" or c.gamma is not None:
             return None
-        remedy = "use softtargets.nn.CrossEntropyLoss: a class whose logit is -inf gets no smoothing"
-        return Effect("The masked class has a positive target, so the loss is inf.", remedy, "if a class is masked")
+        if c.smoothing > 0:
+            remedy = "use softtargets.nn.CrossEntropyLoss: a class whose logit is -inf gets no smoothing"
+            return Effect("The masked class has a positive target, so the loss is inf.", remedy, "if a class is masked")
+        if not takes_soft_targets(c):
+            return None
+        effect = "0 * -inf is nan, and so is the loss, even if the target of the masked class is 0: logged means become"
+        effect += " nan, and checks of the loss stop training. The gradient of torch is finite."
+        condition = "if a class is masked" + (" and targets are probabilities" if c.library == "torch" else "")
+        return Effect(effect, "use softtargets.nn.CrossEntropyLoss, which leaves out a target of 0", condition)
+
+
+def takes_soft_targets(c: Criterion) -> bool:
+    """Return whether a softmax loss can get probabilities as targets; labels alone are taken by the others."""
+    dense = {"torch": True, "keras": "Sparse" not in c.name, "timm": c.mixing is not None}
+    return dense.get(c.library, False)
 
 
 @fault(
@@ -101,7 +114,7 @@ class MassOfSoftTargets(Fault):
     """Soft targets are accepted whatever their sum."""
 
     def find(self, c: Criterion) -> Effect | None:
-        if c.kind != "softmax" or "Sparse" in c.name:
+        if c.kind != "softmax" or not takes_soft_targets(c):
             return None
         effect = "A target of sum m has m times the gradient of a distribution."
         if c.smoothing > 0:
@@ -127,7 +140,7 @@ class ThresholdOfSmoothedTargets(Fault):
     def find(self, c: Criterion) -> Effect | None:
         if c.threshold is None:
             return None
-        positive = int(targets_of(c, torch.tensor([0])).to_dense(c.num_classes)[0].sum())
+        positive = int(targets_of(c, torch.tensor([0]))[0].sum())
         if positive != 1:
             effect = f"With threshold {c.threshold:g} a target has {positive:,} positive labels of {c.num_classes:,}."
             return Effect(effect, "choose a threshold between the smoothed 0 and the smoothed 1")

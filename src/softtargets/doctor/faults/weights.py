@@ -22,13 +22,13 @@ class WeightedSmoothing(Fault):
     def find(self, c: Criterion) -> Effect | None:
         if not c.weights_differ or c.smoothing <= 0 or c.kind != "softmax":
             return None
-        plain = targets_of(replace(c, weight=None), torch.tensor([0])).to_dense(c.num_classes)[0]
+        plain = targets_of(replace(c, weight=None), torch.tensor([0]))[0]
         weight = torch.tensor(c.weight, dtype=torch.float64)
         wrong = plain[0] * weight < plain[1] * weight.max()
         if c.ignored_class is not None:
             wrong[c.ignored_class] = False
         label = int((wrong.long() if wrong.any() else -weight).argmax())
-        best = minimiser(c, targets_of(c, torch.tensor([label])).to_dense(c.num_classes)[0])
+        best = minimiser(c, targets_of(c, torch.tensor([label]))[0])
         if best is None:
             return None
         top = int(best.argmax())
@@ -58,6 +58,27 @@ class WeightedMeanOfSoftTargets(Fault):
         effect = f"With one example of each class, one-hot targets give {mean:.4g} times the loss of their labels."
         remedy = "use softtargets.nn.CrossEntropyLoss, whose mean divides by the weights in both cases"
         return Effect(effect, remedy, "if targets are probabilities")
+
+
+@fault(
+    "zero-weight-batch",
+    affects="gradient",
+    libraries={"torch": ""},
+    reads=("weight", "reduction", "kind"),
+)
+class ZeroWeightBatch(Fault):
+    """The weighted mean over a batch whose labels all have weight 0 is nan, and so is its gradient."""
+
+    def find(self, c: Criterion) -> Effect | None:
+        if c.weight is None or c.reduction != "mean" or c.kind not in ("softmax", "log_probs"):
+            return None
+        without = [k for k, weight in enumerate(c.weight) if weight == 0]
+        if not without:
+            return None
+        named = f"class {without[0]}" if len(without) == 1 else f"one of {len(without):,} classes such as {without[0]}"
+        effect = "0 / 0 is nan: one step makes every parameter nan."
+        remedy = "use softtargets.nn.CrossEntropyLoss, which gives 0 with gradient 0"
+        return Effect(effect, remedy, f"if every label of a batch is {named}, whose weight is 0")
 
 
 @fault(

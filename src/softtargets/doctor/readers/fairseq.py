@@ -2,12 +2,13 @@
 
 from softtargets._errors import fail
 from softtargets.doctor.criterion import Criterion
-from softtargets.doctor.parsing import choice, class_count, number, read_options, whole
+from softtargets.doctor.parsing import choice, class_count, read_options, smoothing_of, whole
 from softtargets.doctor.readers.registry import TextReader, reader
 
 OPTIONS = {
     "criterion": "text",
     "label-smoothing": "number",
+    "ignore-prefix-size": "number",
     "sentence-avg": "flag",
     "update-freq": "numbers",
     "best-checkpoint-metric": "text",
@@ -27,18 +28,21 @@ class FairseqReader(TextReader):
     example = '"--criterion label_smoothed_cross_entropy --label-smoothing 0.1"'
 
     def read_text(self, text: str, num_classes: int | None) -> Criterion:
-        given, not_read = read_options(self.option, text, OPTIONS, OTHERS)
+        given, not_read = read_options(self.option, text, OPTIONS, OTHERS, script="fairseq-train")
         criterion = choice("--criterion", given.get("criterion", "cross_entropy"), CRITERIA)
-        if criterion == "cross_entropy" and "label-smoothing" in given:
-            remedy = "add --criterion label_smoothed_cross_entropy"
-            raise fail("--label-smoothing", "a criterion that smooths", "--criterion cross_entropy", remedy)
-        smoothing = number("--label-smoothing", given.get("label-smoothing", 0.0), high=1.0)
+        for name in ("label-smoothing", "ignore-prefix-size"):
+            if criterion == "cross_entropy" and name in given:
+                remedy = "add --criterion label_smoothed_cross_entropy"
+                raise fail(f"--{name}", "a criterion that takes it", "--criterion cross_entropy", remedy)
+        smoothing = smoothing_of("--label-smoothing", given.get("label-smoothing", 0.0))
         steps = [whole("--update-freq", each, low=1) for each in given.get("update-freq", [1])]
+        count, assumed = class_count(num_classes, {}, DEFAULT_CLASSES)
         return Criterion(
             library=self.library,
             version=self.version,
             name=f"fairseq.criterions.{criterion}",
-            num_classes=class_count(num_classes, {}, DEFAULT_CLASSES),
+            num_classes=count,
+            assumed_classes=assumed,
             smoothing=smoothing,
             given_smoothing=smoothing,
             convention="others",
@@ -46,6 +50,7 @@ class FairseqReader(TextReader):
             reduction="sum",
             ignored=PADDING,
             all_ignored="0",
+            prefix=whole("--ignore-prefix-size", given.get("ignore-prefix-size", 0), low=0),
             division="sentences" if "sentence-avg" in given else "step",
             accumulate=max(steps),
             smooth_evaluation=_smoothed_metric(given.get("best-checkpoint-metric", "loss")) if smoothing else None,

@@ -3,7 +3,18 @@
 from typing import Any
 
 from softtargets.doctor.criterion import Criterion
-from softtargets.doctor.parsing import Call, choice, class_count, number, numbers, read_call, switch
+from softtargets.doctor.parsing import (
+    Call,
+    choice,
+    class_count,
+    for_each_class,
+    number,
+    numbers,
+    read_call,
+    smoothing_of,
+    switch,
+    whole,
+)
 from softtargets.doctor.readers.registry import TextReader, reader
 
 _LAST = ("reduction", "name", "dtype")
@@ -27,12 +38,14 @@ class KerasReader(TextReader):
     def read_text(self, text: str, num_classes: int | None) -> Criterion:
         call = read_call(self.option, text, SIGNATURES)
         given = call.arguments
-        smoothing = number("label_smoothing", given.get("label_smoothing", 0.0), high=1.0)
+        smoothing = smoothing_of("label_smoothing", given.get("label_smoothing", 0.0))
         reduction = given.get("reduction", "sum_over_batch_size")
         mean = choice("reduction", "none" if reduction is None else reduction, REDUCTIONS)
         binary = call.name == "BinaryCrossentropy"
         logits = switch("from_logits", given.get("from_logits", False))
-        weight, gamma, size = _focal(call, num_classes)
+        weight, gamma = _focal(call)
+        several = {} if weight is None or len(weight) == 1 else {"alpha": weight}
+        count, assumed = class_count(num_classes, several, DEFAULT_CLASSES, least=1 if binary else 2)
         ignored = given.get("ignore_class")
         return Criterion(
             library=self.library,
@@ -40,15 +53,16 @@ class KerasReader(TextReader):
             name=f"keras.losses.{call.name}",
             kind="sigmoid" if binary else "softmax",
             inputs="logits" if logits else "probabilities",
-            num_classes=size,
+            num_classes=count,
+            assumed_classes=assumed,
             smoothing=smoothing,
             given_smoothing=smoothing,
             convention="binary" if binary else "all",
-            weight=weight,
+            weight=for_each_class(weight, count),
             gamma=gamma,
             reduction="sum" if mean == "sum" else "none" if mean == "none" else "mean",
             over="elements" if binary else "examples",
-            ignored=None if ignored is None else int(number("ignore_class", ignored)),
+            ignored=None if ignored is None else whole("ignore_class", ignored),
             wrote_ignored=ignored is not None,
             all_ignored=None if ignored is None else "0",
             division="nothing" if mean in ("sum", "none") else "micro-batches",
@@ -57,14 +71,12 @@ class KerasReader(TextReader):
         )
 
 
-def _focal(call: Call, num_classes: int | None) -> tuple[tuple[float, ...] | None, float | None, int]:
-    """Return the factors of the classes, the exponent, and K."""
+def _focal(call: Call) -> tuple[tuple[float, ...] | None, float | None]:
+    """Return the factors of the classes and the exponent."""
     if call.name != "CategoricalFocalCrossentropy":
-        return None, None, class_count(num_classes, {}, DEFAULT_CLASSES)
+        return None, None
     alpha: Any = call.arguments.get("alpha", 0.25)
     gamma = number("gamma", call.arguments.get("gamma", 2.0), low=0.0)
     if isinstance(alpha, list | tuple):
-        weight = numbers("alpha", alpha, low=0.0)
-        return weight, gamma, class_count(num_classes, {"alpha": weight}, DEFAULT_CLASSES)
-    size = class_count(num_classes, {}, DEFAULT_CLASSES)
-    return (number("alpha", alpha, low=0.0),) * size, gamma, size
+        return numbers("alpha", alpha, low=0.0, least=1), gamma
+    return (number("alpha", alpha, low=0.0),), gamma

@@ -103,7 +103,9 @@ def _version(cls: type[Reader], given: str | None) -> str:
         return Version(given).public
     except (InvalidVersion, TypeError):
         got = f"'{shortened(str(given))}'"
-        raise fail("version", f"a version of {cls.package}", got, f"write it as {cls.checked}") from None
+        raise fail(
+            "version (--library-version)", f"a version of {cls.package}", got, f"write it as {cls.checked}"
+        ) from None
 
 
 def is_in(version: str, versions: str) -> bool:
@@ -121,9 +123,15 @@ def read_mapping(argument: str, given: str | Path | Mapping[str, Any], parse: Ca
         return {str(key): value for key, value in given.items()}
     if not isinstance(given, str | Path):
         raise fail_type("snippet", "a path or a mapping", type(given).__name__, "give the path of the file")
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        return _mapping(argument, shortened(" ".join(given.split())), lambda: parse(given.encode("utf-8", "replace")))
     path = user_path(argument, given)
+    return _mapping(argument, path, lambda: parse(read_regular(path, max_bytes=LONGEST_FILE)))
+
+
+def _mapping(argument: str, path: object, load: Callable[[], Any]) -> dict[str, Any]:
     try:
-        content = parse(read_regular(path, max_bytes=LONGEST_FILE))
+        content = load()
         check_depth(content)
     except FileNotFoundError:
         raise fail(argument, "an existing file", f"'{path}'", "give the path of an existing file") from None
