@@ -7,6 +7,7 @@ import pytest
 from compare.result_examples import HOSTILE, make
 from pages import Reader, words_of
 
+from softtargets.compare.figures import _calibration
 from softtargets.compare.page import page_files, write_page
 
 
@@ -89,3 +90,10 @@ def test_nothing_on_the_page_leads_to_a_request(built):
 @pytest.mark.parametrize("methods", [3, 13])
 def test_the_page_fits_screens_and_draws_its_charts(tmp_path: Path, check_page, methods):
     check_page(write_page(make(methods=methods), tmp_path))
+
+
+@pytest.mark.parametrize("values", [(0.0830, 0.0838), (0.001, 0.002), (0.05, 0.05), (0.05, 0.4)])
+def test_the_axis_of_ece_does_not_magnify_small_differences(values):
+    low, high = _calibration([{"x": value} for value in values])
+    assert 0 <= low <= min(values) <= max(values) < high
+    assert high - low > max(0.01, max(values) - min(values))

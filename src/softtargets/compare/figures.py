@@ -11,6 +11,8 @@ from softtargets.report.drawing import Build, Drawing, Extent, Panel, Series, St
 
 TITLES = {"ece": "As trained", "ece_scaled": "After a temperature"}
 _HEIGHT = 340
+# of the axis of ECE, so that small differences look small
+_LEAST_RANGE = 0.02
 
 
 def draw_methods(results: CompareResults) -> Drawing:
@@ -31,7 +33,9 @@ def draw_methods(results: CompareResults) -> Drawing:
 
 
 def _calibration(rows: list[dict[str, Any]]) -> Extent:
-    low, high = padded(min(row["x"] for row in rows), max(row["x"] for row in rows))
+    low, high = min(row["x"] for row in rows), max(row["x"] for row in rows)
+    spare = max(0.0, _LEAST_RANGE - (high - low)) / 2
+    low, high = padded(low - spare, high + spare)
     return max(0.0, low), high
 
 
