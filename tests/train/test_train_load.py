@@ -125,7 +125,7 @@ def digits_run(tmp_path_factory):
         (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), InputError, r"inputs: shape (N, 1, H, W); got (2, 3, 8, 8)"),
         (torch.zeros(1, 8, 8, dtype=torch.uint8), InputError, r"inputs: shape (N, 1, H, W); got (1, 8, 8)"),
         (["a text"], InputTypeError, "inputs: a tensor or an array; got a list"),
-        ("a text", InputTypeError, "inputs: a tensor, an array or a list of texts; got str"),
+        ("a text", InputTypeError, "inputs: a tensor, an array or a list of images; got str"),
         (None, InputTypeError, "got NoneType"),
     ],
 )
