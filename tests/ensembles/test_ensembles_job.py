@@ -216,6 +216,7 @@ def test_the_command_prints_members_and_ensemble(folder: Path, tmp_path: Path, c
         ({"name": "snapshots", "size": 2}, {"schedule": {"name": "linear"}}, "schedule: left out for snapshots"),
         ({"name": "stacking", "models": []}, {}, r"ensemble\.models"),
         ({"name": "seeds"}, {"modle": {}}, "did you mean 'model'"),
+        ({"name": "seeds"}, {"data": {"validation": 0.0}}, r"ensemble\.calibrator: validation rows to fit it on"),
         (
             {"name": "seeds"},
             {"data": {"name": "none.csv", "target": "text", "tokenizer": {"name": "bpe"}}},
@@ -225,6 +226,8 @@ def test_the_command_prints_members_and_ensemble(folder: Path, tmp_path: Path, c
 )
 def test_bad_tables_are_refused_before_training(folder: Path, ensemble, changes, words: str) -> None:
     content = {**specification(folder), **changes, "ensemble": ensemble}
+    if "data" in changes:
+        content["data"] = {**specification(folder)["data"], **changes["data"]}
     with pytest.raises(InputError, match=words):
         train_ensemble(content, runs=folder / "never")
     assert not list((folder / "never").glob("*/spec.json"))
@@ -235,3 +238,23 @@ def test_a_specification_without_the_table_is_refused(folder: Path) -> None:
         train_ensemble(specification(folder))
     with pytest.raises(InputTypeError, match="specification: a mapping or the path of a TOML file"):
         train_ensemble(3)  # pyright: ignore[reportArgumentType]
+
+
+def test_unlabelled_rows_are_added_to_all_members(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "table.csv").read_text().splitlines()[:31]
+    (tmp_path / "more.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    content = {**specification(folder), "objective": {"name": "pseudo_labels"}}
+    toml = [
+        "[data]", f'name = "{folder / "table.csv"}"', "[model]", 'name = "mlp"', "hidden = [8]", "[objective]",
+        'name = "pseudo_labels"', "[training]", "epochs = 1", "[ensemble]", 'name = "bagging"', "size = 2",
+    ]  # fmt: skip
+    (tmp_path / "ensemble.toml").write_text("\n".join(toml))
+    store, more = tmp_path / "runs", tmp_path / "more.csv"
+    command = ["train", str(tmp_path / "ensemble.toml"), "--unlabelled", str(more), "--runs", str(store)]
+    assert run_safely(command) == DONE
+    counts = [json.loads(path.read_text())["data"]["unlabelled"] for path in store.glob("*/result.json")]
+    assert counts == 2 * [{"hidden": 0, "missing": 30}]
+    content["ensemble"] = {"name": "boosting", "size": 2}
+    with pytest.raises(InputError, match=r"ensemble\.name: .*; got 'boosting' with 30 training rows without a label"):
+        train_ensemble(content, unlabelled=more, runs=tmp_path / "never")
+    assert not list((tmp_path / "never").glob("*/spec.json"))

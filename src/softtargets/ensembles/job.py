@@ -1,6 +1,7 @@
 """Train an ensemble: its runs, the combination, the calibrator, and what all of it is worth on the test split."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from softtargets._errors import InputError, fail, fail_type
 from softtargets._spec import Spec, read_toml
 from softtargets.calibration.calibrator import Calibrator, make_calibrator
 from softtargets.data.predictions.writing import open_writer
+from softtargets.data.sources import load_cached
 from softtargets.ensembles.combining import Combination, WeightedVotes
 from softtargets.ensembles.diversity import measure_diversity
 from softtargets.ensembles.ensemble import Ensemble
@@ -25,7 +27,7 @@ from softtargets.evaluate import EvaluationOptions, EvaluationResults, evaluate_
 from softtargets.runs.spec import ResolvedRun, RunSpec, canonical_json
 from softtargets.runs.store import RunStore
 from softtargets.train.progress import Progress
-from softtargets.train.run import resolve_all
+from softtargets.train.run import resolve_all, with_unlabelled
 from softtargets.train.schedule import train_all
 
 TABLE = "ensemble"
@@ -40,6 +42,7 @@ class _Table(Spec):
 def train_ensemble(
     specification: Mapping[str, Any] | Path | str,
     *,
+    unlabelled: Path | str | None = None,
     runs: Path | str = "runs",
     workers: int | None = 1,
     on_progress: Callable[[Progress], None] = lambda state: None,
@@ -53,6 +56,8 @@ def train_ensemble(
     Args:
         specification: a mapping, or the path of a TOML file. `ensemble.name` is "seeds", "bagging", "snapshots",
             "boosting" or "stacking".
+        unlabelled: a second file whose rows are added to the training split without labels; sets
+            `data.unlabelled_file` of every member. Not for boosting, which weights rows by their labels.
         runs: folder of the run store.
         workers: number of runs that are trained at a time; None: as many as the cores allow.
         on_progress: called about twice a second during training, from a separate thread.
@@ -62,7 +67,7 @@ def train_ensemble(
         The ensemble, every member alone, their diversity, and an evaluation of the test split.
 
     Raises:
-        InputError: for a bad file or key, before anything is trained.
+        InputError: for a bad file or key, or data that the ensemble cannot use, before anything is trained.
         InputTypeError: if the specification is of another type.
 
     Example:
@@ -75,9 +80,12 @@ def train_ensemble(
         (2, 'calibrated after combining')
     """
     run, kind = read_specification(specification)
+    if unlabelled is not None:
+        run = with_unlabelled(run, os.fspath(unlabelled))
     store = RunStore(runs)
     members, others = kind.members(run), kind.others(run)
     resolved = resolve_all((*members, *others), store)
+    kind.check(load_cached(run.data, str(store.cache)))
     outcomes = train_all(resolved, store, workers=workers, on_progress=on_progress)
     folder = store.folder / ENSEMBLES / _identity(kind, resolved)
     failures = tuple(outcome.message for outcome in outcomes if outcome.status == "failed")
@@ -106,9 +114,6 @@ class _Combined:
             return cls(kind, members, combination, None, ())
         recorded = members[0].run.predictions
         labels = recorded.get("validation.votes", recorded["validation.observed"])
-        if not len(labels):
-            remedy = "set data.validation, or ensemble.calibrator = 'none'"
-            raise fail("ensemble.calibrator", "validation rows to fit it on", "none", remedy)
         logits = split_logits(members, "validation")
 
         def fitted(values: Tensor) -> Calibrator:

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register, union_of
-from softtargets.data import Fold
+from softtargets.data import Dataset, Fold
 from softtargets.ensembles.combining import COMBINATIONS, Combination, StackedLogits, WeightedVotes
 from softtargets.ensembles.outputs import Member, held_out_logits
 from softtargets.models import AnyModel
+from softtargets.report.numbers import count
 from softtargets.runs.schedules import ScheduleSpec
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
@@ -48,6 +49,16 @@ class EnsembleSpec(NamedSpec):
     def epochs(self, run: RunSpec) -> tuple[int, ...]:
         """Return the epochs whose weights are members, where one run has several; empty: the last of each run."""
         return ()
+
+    def check(self, data: Dataset) -> None:
+        """Require what the ensemble needs of the data of its runs, before they are trained.
+
+        Raises:
+            InputError: if there are no validation rows for the calibrator.
+        """
+        if self.calibrator != "none" and not len(data.splits["validation"]):
+            remedy = "set data.validation, or ensemble.calibrator = 'none'"
+            raise fail("ensemble.calibrator", "validation rows to fit it on", "none", remedy)
 
     @abstractmethod
     def combination(self, members: Sequence[Member], others: Sequence[ResolvedRun], store: RunStore) -> Combination:
@@ -143,6 +154,19 @@ class BoostingEnsemble(EnsembleSpec):
         for place in range(self.size):
             chain.append(_with_seeds(run, place).changed(boosted_after=chain[-1] if chain else None))
         return tuple(chain)
+
+    def check(self, data: Dataset) -> None:
+        """Require labels, too, by which the rows are weighted.
+
+        Raises:
+            InputError: if a training row has no label.
+        """
+        super().check(data)
+        without = len(data.splits["train"]) - len(data.labelled_train)
+        if without:
+            got = f"'{self.name}' with {count(without, 'training row')} without a label"
+            remedy = "drop these rows, or use 'seeds' or 'bagging'"
+            raise fail("ensemble.name", "an ensemble that can use rows without labels", got, remedy)
 
     def combination(self, members: Sequence[Member], others: Sequence[ResolvedRun], store: RunStore) -> Combination:
         """Return the weighted votes."""
