@@ -177,8 +177,9 @@ class BoostingEnsemble(EnsembleSpec):
 class StackingEnsemble(EnsembleSpec):
     """Stacking: logistic regression on the out-of-fold predictions of different networks (Wolpert 1992).
 
-    Each network is trained once on the training split, as a member, and once without each fold of the training part.
-    The regression is fitted to the predictions of the held-out folds, on rows of the training split.
+    Each network is trained once on the training split, as a member, and once without each fold of the training split.
+    The regression is fitted to the predictions of the held-out folds. Rows of the validation split, on which the
+    calibrator is fitted, are in none of these runs.
 
     Attributes:
         models: The networks besides that of the specification.
@@ -190,15 +191,14 @@ class StackingEnsemble(EnsembleSpec):
 
     def members(self, run: RunSpec) -> tuple[RunSpec, ...]:
         """Return the run with each of the networks."""
-        if run.data.fold is not None or run.data.limit is not None:
-            key = "fold" if run.data.fold is not None else "limit"
-            remedy = "drop it: folds are drawn from the whole training part"
-            raise fail(f"data.{key}", "left out for stacking", "given", remedy)
+        if run.data.fold is not None:
+            remedy = "drop it: stacking divides the training split into folds"
+            raise fail("data.fold", "left out for stacking", f"fold {run.data.fold.index}", remedy)
         return tuple(run.changed(model=model) for model in (run.model, *self.models))
 
     def others(self, run: RunSpec) -> tuple[RunSpec, ...]:
         """Return the runs without each fold, those of the first network first."""
-        folds = [Fold(index=index, count=self.folds) for index in range(self.folds)]
+        folds = [Fold(index=index, count=self.folds, within="train") for index in range(self.folds)]
         return tuple(member.changed(data=run.data.changed(fold=fold)) for member in self.members(run) for fold in folds)
 
     def combination(self, members: Sequence[Member], others: Sequence[ResolvedRun], store: RunStore) -> Combination:
