@@ -160,6 +160,16 @@ def test_folds_divide_what_the_limit_keeps() -> None:
     assert torch.equal(torch.cat([rows["validation"] for rows in folds]).sort().values, kept)
 
 
+def test_folds_within_the_training_split_leave_validation_rows_out() -> None:
+    labels, limit = labels_of(20, 20), {"train": 12, "validation": 4}
+    whole = divided(labels, test=0.2, limit=limit)
+    folds = [divided(labels, test=0.2, limit=limit, fold={"index": i, "count": 3, "within": "train"}) for i in range(3)]
+    assert torch.equal(torch.cat([rows["validation"] for rows in folds]).sort().values, whole["train"])
+    for rows in folds:
+        assert torch.equal(torch.cat([rows["train"], rows["validation"]]).sort().values, whole["train"])
+        assert torch.equal(rows["test"], whole["test"])
+
+
 def test_a_validation_split_of_its_own_is_in_no_fold() -> None:
     origin = torch.tensor([0] * 20 + [1] * 10 + [2] * 10, dtype=torch.uint8)
     rows = divided(labels_of(20, 20), origin, fold={"index": 0, "count": 2})

@@ -5,7 +5,7 @@ import torch
 from sklearn.metrics import cohen_kappa_score
 
 from softtargets import metrics
-from softtargets._errors import InputError
+from softtargets._errors import InputError, InputTypeError
 from softtargets.ensembles import MeanProbs, measure_diversity
 from softtargets.ensembles.diversity import cohens_kappa, yules_q
 
@@ -53,3 +53,17 @@ def test_equal_members_are_not_diverse() -> None:
 def test_one_member_has_no_diversity() -> None:
     with pytest.raises(InputError, match=r"logits: shape \(M, N, K\) of at least two members"):
         measure_diversity(LOGITS[:1], LABELS)
+
+
+def test_arrays_are_taken_and_others_refused() -> None:
+    assert measure_diversity(LOGITS.numpy(), LABELS.numpy()) == measure_diversity(LOGITS, LABELS)
+    with pytest.raises(
+        InputTypeError, match=r"logits: a floating-point tensor or array .*; got list; use torch\.stack"
+    ):
+        measure_diversity(list(LOGITS), LABELS)
+    with pytest.raises(InputTypeError, match="labels: integer labels"):
+        measure_diversity(LOGITS, LABELS.tolist())
+    with pytest.raises(InputError, match=r"labels: labels of at least 0 and below 4.*; got 9 at row 2"):
+        measure_diversity(LOGITS, LABELS.index_fill(0, torch.tensor([2]), 9))
+    with pytest.raises(InputError, match=r"labels: shape \(60,\)"):
+        measure_diversity(LOGITS, LABELS[:50])

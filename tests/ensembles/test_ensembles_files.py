@@ -9,8 +9,22 @@ import pytest
 import torch
 from ensembles.small import KINDS, made_on, rows_of, write_table
 
-from softtargets._errors import InputError
-from softtargets.ensembles import EnsembleResults, find_ensemble, load_ensemble
+from softtargets._errors import InputError, InputTypeError
+from softtargets.cli import run_safely
+from softtargets.cli.errors import DONE
+from softtargets.data import read_predictions
+from softtargets.ensembles import (
+    Ensemble,
+    EnsembleResults,
+    MeanProbs,
+    WeightedVotes,
+    find_ensemble,
+    list_ensembles,
+    load_ensemble,
+    predict_ensemble,
+)
+from softtargets.evaluate import evaluate_predictions
+from softtargets.train import PredictOptions
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +56,80 @@ def test_it_is_found_by_folder_or_first_digits(folder: Path, pair: EnsembleResul
     assert find_ensemble(name[:12], runs) == pair.folder
     assert find_ensemble(pair.members[0].identity, runs) is None
     assert find_ensemble("no-digits", runs) is None
+
+
+def test_it_is_listed(folder: Path, pair: EnsembleResults, tmp_path: Path) -> None:
+    name = pair.folder.name
+    (entry,) = list_ensembles(folder / "runs", prefix=name)
+    accuracy = pair.variants()[0].metric("accuracy")
+    assert accuracy is not None
+    assert (entry.name, entry.path, entry.kind, entry.size) == (name, pair.folder, "seeds", 2)
+    assert (entry.data, entry.test_accuracy) == (str(folder / "table.csv"), accuracy.value)
+    assert list_ensembles(tmp_path) == ()
+    (tmp_path / "ensembles" / "ab").mkdir(parents=True)
+    (tmp_path / "ensembles" / "ab" / "ensemble.json").write_text("{}")
+    assert [(one.name, one.kind) for one in list_ensembles(tmp_path)] == [("ab", "")]
+
+
+@pytest.mark.parametrize("name", ["seeds", "snapshots", "boosting", "stacking"])
+def test_a_data_set_is_predicted(folder: Path, tmp_path: Path, name: str) -> None:
+    results = made_on(folder, next(kind for kind in KINDS if kind["name"] == name))
+    path, runs = tmp_path / "test.npz", folder / "runs"
+    done = predict_ensemble(results.folder.name[:12], folder / "table.csv", path, runs=runs)
+    written = read_predictions([path])
+    expected = read_predictions([results.folder / "test.safetensors"])
+    torch.testing.assert_close(written.values.double().softmax(-1), expected.values.double(), rtol=1e-4, atol=1e-5)
+    assert written.labels is not None
+    assert expected.labels is not None
+    assert torch.equal(written.labels, expected.labels)
+    assert (done.run, done.splits, done.kind) == (results.folder, ("test",), "logits")
+    assert done.calibrator is not None
+    whole = predict_ensemble(results.folder, folder / "table.csv", path, options=PredictOptions(split="all"))
+    assert whole.num_rows == 240
+
+
+def test_predicting_without_an_ensemble_or_with_other_options(folder: Path, pair: EnsembleResults) -> None:
+    with pytest.raises(InputError, match=r"ensemble: the folder of an ensemble, .*; got 'ab'"):
+        predict_ensemble("ab", "digits", folder / "p.npz", runs=folder / "runs")
+    for options, name in ((PredictOptions(selected=True), "selected"), (PredictOptions(calibrator="x"), "calibrator")):
+        with pytest.raises(InputError, match=rf"options\.{name}: left out for an ensemble"):
+            predict_ensemble(pair.folder, "digits", folder / "p.npz", options=options)
+
+
+def test_the_commands_know_ensembles(folder: Path, pair: EnsembleResults, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    digits, runs = pair.folder.name[:12], ["--runs", str(folder / "runs")]
+    assert run_safely(["predict", digits, str(folder / "table.csv"), "--output", "p.npz", *runs]) == DONE
+    printed = capsys.readouterr().out
+    assert printed.startswith("48 rows of ")
+    assert "calibrated by TemperatureScaling(" in printed
+    assert run_safely(["evaluate", str(pair.folder)]) == DONE
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{digits[:8]}: 48 rows, 3 classes, probabilities")
+    assert f"evaluate-{digits[:8]}" in printed
+    assert run_safely(["runs", digits, *runs]) == DONE
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-2].split()[:3] == [digits[:8], "seeds", "2"]
+    assert printed[-1] == f"1 ensemble in {folder / 'runs' / 'ensembles'}"
+    assert run_safely(["runs", "--status", "failed", *runs]) == DONE
+    assert "ensemble" not in capsys.readouterr().out
+
+
+def test_classifiers_that_cannot_be_combined_are_refused(pair: EnsembleResults) -> None:
+    ensemble = pair.ensemble
+    assert ensemble is not None
+    loaded = load_ensemble(pair.folder)
+    for wrong in (ensemble, loaded.members[0], torch.nn.Linear(2, 3)):
+        with pytest.raises(InputTypeError, match=r"members\[0\]: the classifier of a run; got"):
+            Ensemble([wrong], MeanProbs())  # pyright: ignore[reportArgumentType]
+    classifiers = [member.classifier for member in loaded.members]
+    with pytest.raises(InputError, match="combination: one of as many members as there are; got one of 3"):
+        Ensemble(classifiers, WeightedVotes([1.0, 1.0, 1.0]))
+    calibrated = loaded.members[0].run.calibrate().classifier
+    with pytest.raises(InputError, match=r"members\[1\]: a classifier without calibrator"):
+        Ensemble([classifiers[0], calibrated], MeanProbs())
+    with pytest.raises(InputTypeError, match=r"probs: .*; got Ensemble; pass what its predict_proba\(inputs\) returns"):
+        evaluate_predictions(ensemble, torch.zeros(4))
 
 
 def test_digits_of_several_are_refused(pair: EnsembleResults, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """`train_ensemble`: members as runs of the store, combinations, calibration after combining, files, and errors."""
 
 import json
+from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,16 @@ import torch
 from classifiers import inputs_of
 from ensembles.small import made_on, specification, write_table
 
+from softtargets import metrics
 from softtargets._errors import InputError, InputTypeError
 from softtargets.calibration import TemperatureScaling
 from softtargets.cli import run_safely
+from softtargets.cli.ensembles import show_ensemble
 from softtargets.cli.errors import BAD_INPUT, DONE
 from softtargets.data import read_predictions as read_files
 from softtargets.ensembles import EnsembleResults, train_ensemble
 from softtargets.export import save_program
+from softtargets.metrics.statistics import holm_adjusted
 from softtargets.runs.record import read_predictions
 from softtargets.train import load_run, train_run
 
@@ -76,6 +81,58 @@ def test_a_deep_ensemble(made: Make, folder: Path) -> None:
     torch.testing.assert_close(written.values, expected, rtol=1e-4, atol=1e-5)
     assert json.loads((results.folder / "ensemble.json").read_text())["kind"] == "seeds"
     assert results.diversity is not None
+
+
+def test_what_is_compared(made: Make, folder: Path) -> None:
+    results = made({"name": "seeds", "size": 3})
+    assert results.evaluation is not None
+    runs = [load_run(folder / "runs" / member.identity).predictions for member in results.members]
+    valid = [float((one["validation.logits"].argmax(1) == one["validation.observed"]).double().mean()) for one in runs]
+    nll = [float(metrics.nll(logits=one["validation.logits"], labels=one["validation.observed"])) for one in runs]
+    best = min(range(3), key=lambda place: (-valid[place], nll[place]))
+    own = TemperatureScaling().fit(runs[best]["validation.logits"], runs[best]["validation.observed"])
+    logits = own(runs[best]["test.logits"].double())
+    *_, compared = results.evaluation.models
+    assert compared.name == "best member"
+    for name, expected in (
+        ("accuracy", float((logits.argmax(1) == runs[best]["test.labels"]).double().mean())),
+        ("nll", float(metrics.nll(logits=logits, labels=runs[best]["test.labels"]))),
+    ):
+        found = compared.metric(name)
+        assert found is not None
+        assert found.value == pytest.approx(expected)
+    shown = [(one.metric, one.against) for one in results.comparisons]
+    ways = [(metric, way) for way in ("not calibrated", "calibrated before combining") for metric in ("nll", "ece")]
+    assert shown == [*ways, ("accuracy", "best member"), ("nll", "best member")]
+    assert results.best == results.members[best].name
+    ps = [one.p for one in results.comparisons]
+    assert [one.adjusted for one in results.comparisons] == holm_adjusted(ps)
+    plain = made({"name": "seeds", "size": 2, "calibrator": "none"})
+    assert [one.against for one in plain.comparisons] == ["best member", "best member"]
+    assert plain.calibrated_on == 0
+
+
+def test_what_speaks_against_an_ensemble_is_printed(made: Make) -> None:
+    results = made({"name": "boosting", "size": 2})
+    printed = "\n".join(show_ensemble(results))
+    assert "gained by averaging" not in printed
+    assert "worse than its best member" not in printed
+    assert f"fitted on {results.calibrated_on} validation rows" in printed
+    assert "did not converge" not in printed
+    assert "verdicts are after adjustment for these 4 differences" in printed
+    evaluation = results.evaluation
+    assert evaluation is not None
+    worse = tuple(
+        replace(one, value=-0.1 if one.metric == "accuracy" else 0.1, p=0.001) for one in evaluation.differences
+    )
+    ensemble = deepcopy(results.ensemble)
+    assert ensemble is not None
+    assert ensemble.calibrator is not None
+    ensemble.calibrator.converged.fill_(False)
+    changed = replace(results, evaluation=replace(evaluation, differences=worse), ensemble=ensemble)
+    printed = "\n".join(show_ensemble(changed))
+    assert "The ensemble is significantly worse than its best member in Accuracy and NLL" in printed
+    assert f"did not converge on its {results.calibrated_on} validation rows" in printed
 
 
 def test_members_are_shared_between_sizes_and_kinds(made: Make) -> None:
@@ -148,6 +205,13 @@ def test_stacking_is_fitted_to_held_out_predictions(made: Make, folder: Path) ->
     run = load_run(folder / "runs" / results.members[0].identity)
     in_sample = StackedLogits.fit(logits.double(), run.predictions["train.observed"])
     assert not torch.allclose(in_sample.weight, combination.weight, atol=1e-3)
+    # no run has a row of the validation split, on which the calibrator is fitted, in its training split
+    for path in (folder / "runs").glob("*/spec.json"):
+        fold = json.loads(path.read_text())["run"]["data"].get("fold")
+        if fold and fold["count"] == 3:
+            parts = read_predictions(path.parent)
+            rows = torch.cat([parts["train.ids"], parts["validation.ids"]]).sort().values
+            assert torch.equal(rows, run.predictions["train.ids"])
     found = results.variants()[1].metric("accuracy")
     assert found is not None
     assert found.value is not None
@@ -216,6 +280,7 @@ def test_the_command_prints_members_and_ensemble(folder: Path, tmp_path: Path, c
         ({"name": "snapshots", "size": 2}, {"schedule": {"name": "linear"}}, "schedule: left out for snapshots"),
         ({"name": "stacking", "models": []}, {}, r"ensemble\.models"),
         ({"name": "seeds"}, {"modle": {}}, "did you mean 'model'"),
+        ({"name": "seeds"}, {"data": {"validation": 0.0}}, r"ensemble\.calibrator: validation rows to fit it on"),
         (
             {"name": "seeds"},
             {"data": {"name": "none.csv", "target": "text", "tokenizer": {"name": "bpe"}}},
@@ -225,6 +290,8 @@ def test_the_command_prints_members_and_ensemble(folder: Path, tmp_path: Path, c
 )
 def test_bad_tables_are_refused_before_training(folder: Path, ensemble, changes, words: str) -> None:
     content = {**specification(folder), **changes, "ensemble": ensemble}
+    if "data" in changes:
+        content["data"] = {**specification(folder)["data"], **changes["data"]}
     with pytest.raises(InputError, match=words):
         train_ensemble(content, runs=folder / "never")
     assert not list((folder / "never").glob("*/spec.json"))
@@ -235,3 +302,23 @@ def test_a_specification_without_the_table_is_refused(folder: Path) -> None:
         train_ensemble(specification(folder))
     with pytest.raises(InputTypeError, match="specification: a mapping or the path of a TOML file"):
         train_ensemble(3)  # pyright: ignore[reportArgumentType]
+
+
+def test_unlabelled_rows_are_added_to_all_members(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "table.csv").read_text().splitlines()[:31]
+    (tmp_path / "more.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    content = {**specification(folder), "objective": {"name": "pseudo_labels"}}
+    toml = [
+        "[data]", f'name = "{folder / "table.csv"}"', "[model]", 'name = "mlp"', "hidden = [8]", "[objective]",
+        'name = "pseudo_labels"', "[training]", "epochs = 1", "[ensemble]", 'name = "bagging"', "size = 2",
+    ]  # fmt: skip
+    (tmp_path / "ensemble.toml").write_text("\n".join(toml))
+    store, more = tmp_path / "runs", tmp_path / "more.csv"
+    command = ["train", str(tmp_path / "ensemble.toml"), "--unlabelled", str(more), "--runs", str(store)]
+    assert run_safely(command) == DONE
+    counts = [json.loads(path.read_text())["data"]["unlabelled"] for path in store.glob("*/result.json")]
+    assert counts == 2 * [{"hidden": 0, "missing": 30}]
+    content["ensemble"] = {"name": "boosting", "size": 2}
+    with pytest.raises(InputError, match=r"ensemble\.name: .*; got 'boosting' with 30 training rows without a label"):
+        train_ensemble(content, unlabelled=more, runs=tmp_path / "never")
+    assert not list((tmp_path / "never").glob("*/spec.json"))

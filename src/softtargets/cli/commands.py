@@ -248,7 +248,7 @@ def train(
         from softtargets.train import train_run
 
     if "ensemble" in read_toml(specification):
-        return _train_ensemble(specification, runs)
+        return _train_ensemble(specification, unlabelled, runs)
 
     def say_estimate(seconds: float) -> None:
         typer.echo(f"estimated time on this machine: {duration(seconds)} (from a few measured steps)", err=True)
@@ -265,13 +265,13 @@ def train(
     return DONE
 
 
-def _train_ensemble(specification: Path, runs: Path) -> int:
+def _train_ensemble(specification: Path, unlabelled: Path | None, runs: Path) -> int:
     from softtargets.cli.ensembles import show_ensemble
     from softtargets.cli.progress import shown_progress
     from softtargets.ensembles import train_ensemble
 
     with shown_progress() as on_progress:
-        results = train_ensemble(specification, runs=runs, on_progress=on_progress)
+        results = train_ensemble(specification, unlabelled=unlabelled, runs=runs, on_progress=on_progress)
     for message in results.failures:
         write(f"failed: {message}", error=True)
     if results.failures:

@@ -47,8 +47,8 @@ def evaluate(
             help="Predictions of one model (.npz, .npy, .safetensors, .pt, .parquet, .csv, .tsv, .jsonl; text also "
             ".gz): an array (N, K), or columns, named logits or probs, and labels; one row for each example. For "
             "sequences of tokens: an array (N, L, K) and labels (N, L), -100 for tokens to ignore. Several files are "
-            "shards, in order. A quoted pattern, 'shard-*.npz', matches several files. Or the folder of a run that "
-            "writes tokens, whose network is run.",
+            "shards, in order. A quoted pattern, 'shard-*.npz', matches several files. Or the folder of an "
+            "ensemble, or of a run that writes tokens, whose network is run.",
         ),
     ],
     against: Annotated[

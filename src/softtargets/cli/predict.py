@@ -25,7 +25,10 @@ class SplitName(StrEnum):
 
 def predict(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Folder of a finished run, or the first digits of its name in --runs.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="Folder of a finished run or of an ensemble, or the first digits of its name in --runs."
+        ),
     ],
     data: Annotated[
         str,
@@ -101,11 +104,12 @@ def predict(
         float | None, typer.Option(metavar="A", help="Translation: penalty of beam search (default: 0.6).", min=0)
     ] = None,
 ) -> None:
-    """Predict a data set with a trained run, and write a file that `evaluate` and `audit` read.
+    """Predict a data set with a trained run or ensemble, and write a file that `evaluate` and `audit` read.
 
     A run on sentence pairs translates DATA, and writes a table of sources, references, translations and their
     log-probabilities.
     """
+    from softtargets.ensembles import find_ensemble, predict_ensemble
     from softtargets.runs.finding import find_run
     from softtargets.train.load import is_translator
 
@@ -113,7 +117,8 @@ def predict(
     of_pairs = {"source": source, "target": target, "beam": beam, "length_penalty": length_penalty}
     of_labels = {"label": label, "image": image, "text": text, "features": features, "probs": probs or None}
     of_labels["calibrator"] = None if calibrator == "none" else calibrator
-    if is_translator(find_run(run, runs)):
+    is_ensemble = find_ensemble(run, runs) is not None
+    if not is_ensemble and is_translator(find_run(run, runs)):
         _refuse(of_labels, "a run that predicts labels", "a run on sentence pairs")
         settings = _translation(of_pairs, {**shared, "references": False if no_labels else None})
         _translate(run, data, output, runs, settings)
@@ -123,7 +128,8 @@ def predict(
 
     told = {**of_labels, "features": tuple(features or ()), "probs": probs, "labels": False if no_labels else None}
     options = PredictOptions(**told, **shared)  # pyright: ignore[reportArgumentType]
-    write(show_predicted(predict_run(run, data, output, runs=runs, options=options, on_rows=_shown("predicting"))))
+    call = predict_ensemble if is_ensemble else predict_run
+    write(show_predicted(call(run, data, output, runs=runs, options=options, on_rows=_shown("predicting"))))
 
 
 def _translation(of_pairs: dict[str, Any], others: dict[str, Any]) -> "TranslateOptions":

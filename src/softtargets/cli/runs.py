@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 from softtargets.cli.terminal import write
 
 if TYPE_CHECKING:
+    from softtargets.ensembles import EnsembleEntry
     from softtargets.runs import RunEntry, RunListing
 
 # Longest cell of the table.
@@ -44,7 +46,8 @@ def runs_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List the runs in the run store: status, data, model, objective, test accuracy, size and date."""
+    """List the runs in the run store: status, data, model, objective, test accuracy, size and date; and ensembles."""
+    from softtargets.ensembles import list_ensembles
     from softtargets.runs import list_runs
 
     listing = list_runs(
@@ -56,7 +59,13 @@ def runs_command(
         objective=objective,
         verify=verify,
     )
-    write(json.dumps(listing.to_dict(), indent=2).splitlines() if as_json else show_listing(listing))
+    # the other options are about runs
+    ensembles = () if status or data or model or objective else list_ensembles(runs, prefix=prefix)
+    if as_json:
+        content = {**listing.to_dict(), "ensembles": [entry.to_dict() for entry in ensembles]}
+        write(json.dumps(content, indent=2).splitlines())
+        return
+    write([*show_listing(listing), *show_ensembles(ensembles)])
 
 
 def show_listing(listing: "RunListing") -> list[str]:
@@ -78,6 +87,22 @@ def show_listing(listing: "RunListing") -> list[str]:
     lines.append(f"{total} in {listing.folder}, {shown_bytes(sum(entry.size for entry in listing.runs))}")
     others = ", ".join(f"{name} {shown_bytes(size)}" for name, size in listing.others.items())
     return lines + ([f"other folders: {others}"] if others else [])
+
+
+def show_ensembles(ensembles: "Sequence[EnsembleEntry]") -> list[str]:
+    """Return lines: a table of the ensembles; none without any."""
+    from softtargets.report.numbers import count, number
+
+    if not ensembles:
+        return []
+    rows: list[tuple[str, ...]] = [("ensemble", "kind", "members", "data", "test acc. (%)")]
+    for entry in ensembles:
+        accuracy = "" if entry.test_accuracy is None else number(entry.test_accuracy, "percent")
+        known = (entry.kind, str(entry.size), _cut(entry.data), accuracy) if entry.kind else ("damaged", "", "", "")
+        rows.append((entry.name[:8], *known))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return ["", *table, f"{count(len(ensembles), 'ensemble')} in {ensembles[0].path.parent}"]
 
 
 def _row(listing: "RunListing", entry: "RunEntry") -> tuple[str, ...]:

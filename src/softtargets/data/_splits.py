@@ -84,7 +84,7 @@ def _hidden(labels: Tensor, spec: DataSpec) -> Tensor | None:
 def _divide(rows: dict[str, Tensor], labels: Tensor, spec: DataSpec) -> None:
     """Hold out the splits that are missing from `rows`, and apply the limits."""
     own = {name for name in SPLITS if len(rows[name])}
-    if spec.fold is not None:
+    if spec.fold is not None and spec.fold.within is None:
         own.add("validation")
     for name, share in (("test", spec.test), ("validation", spec.validation)):
         if name in own or share == 0:

@@ -1,6 +1,6 @@
 """The specification of a data set."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -47,10 +47,13 @@ class Fold(Spec):
     Attributes:
         index: In [0, count).
         count: At least 2, at most the number of rows and at most 10,000.
+        within: None: the rows of the validation split are in folds too. "train": the training split that a run without
+            a fold has is divided, and the rows of its validation split are left out.
     """
 
     index: int = Field(ge=0)
     count: int = Field(ge=2, le=10_000)
+    within: Literal["train"] | None = None
 
     @model_validator(mode="after")
     def _within(self) -> Self:
@@ -243,7 +246,8 @@ class DataSpec(Spec):
 
     @model_validator(mode="after")
     def _folds_are_whole(self) -> Self:
-        if self.fold is not None and self.limit is not None and self.limit.validation is not None:
+        whole = self.fold is not None and self.fold.within is None
+        if whole and self.limit is not None and self.limit.validation is not None:
             required = "no limit.validation with a fold, which is used completely"
             raise fail("limit", required, self.limit.validation, "leave limit.validation out, or lower limit.train")
         return self

@@ -3,8 +3,9 @@
 from softtargets.ensembles.combining import MeanLogits, MeanProbs, StackedLogits, WeightedVotes
 from softtargets.ensembles.diversity import Diversity, measure_diversity
 from softtargets.ensembles.ensemble import Ensemble
-from softtargets.ensembles.files import LoadedEnsemble, find_ensemble, load_ensemble
+from softtargets.ensembles.files import EnsembleEntry, LoadedEnsemble, find_ensemble, list_ensembles, load_ensemble
 from softtargets.ensembles.job import train_ensemble
+from softtargets.ensembles.predict import predict_ensemble
 from softtargets.ensembles.results import EnsembleResults
 from softtargets.ensembles.spec import KINDS, EnsembleSpec
 
@@ -12,6 +13,7 @@ __all__ = [
     "KINDS",
     "Diversity",
     "Ensemble",
+    "EnsembleEntry",
     "EnsembleResults",
     "EnsembleSpec",
     "LoadedEnsemble",
@@ -20,7 +22,9 @@ __all__ = [
     "StackedLogits",
     "WeightedVotes",
     "find_ensemble",
+    "list_ensembles",
     "load_ensemble",
     "measure_diversity",
+    "predict_ensemble",
     "train_ensemble",
 ]

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softtargets._errors import fail
+from softtargets._arrays import ArrayLike
+from softtargets.ensembles.inputs import read_members
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,16 @@ class Diversity:
         return asdict(self)
 
 
-def measure_diversity(logits: Tensor, labels: Tensor) -> Diversity:
+def measure_diversity(logits: ArrayLike, labels: ArrayLike) -> Diversity:
     """Return the diversity of members on labelled rows.
 
     Args:
-        logits: (M, N, K) of at least two members.
-        labels: (N,) int64.
+        logits: (M, N, K) of at least two members; a tensor or an array.
+        labels: (N,) integers.
 
     Raises:
-        InputError: for fewer than two members, or no rows.
+        InputError: for fewer than two members, no rows, or a label that is not one of the K classes.
+        InputTypeError: if they are not a tensor or an array.
 
     Example:
         >>> logits = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]]).log()
@@ -55,9 +57,7 @@ def measure_diversity(logits: Tensor, labels: Tensor) -> Diversity:
         >>> found.disagreement, round(found.brier_ambiguity, 4)     # (2 * .1^2 + 2 * .2^2) / 2
         (0.5, 0.05)
     """
-    if logits.ndim != 3 or len(logits) < 2 or logits.shape[1] == 0 or len(labels) != logits.shape[1]:
-        got = f"shape {tuple(logits.shape)} with {len(labels)} labels"
-        raise fail("logits", "shape (M, N, K) of at least two members, and N labels", got, "pass all members")
+    logits, labels = read_members(logits, labels, least=2)
     log_probs = logits.double().log_softmax(-1)
     probs, predicted = log_probs.exp(), logits.argmax(-1)
     right = predicted == labels

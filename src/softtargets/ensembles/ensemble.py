@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from softtargets._errors import fail
+from softtargets._errors import fail, fail_type
 from softtargets.calibration.calibrator import Calibrator
 from softtargets.data.preprocessing import Preprocessing
 from softtargets.data.tokens import TokenRows
@@ -19,12 +19,14 @@ class Ensemble(Classifier):
     It takes what :class:`Classifier` takes, and is exported like one. Its `logits` are those of the combination.
 
     Args:
-        members: without calibrators, on the same data.
+        members: classifiers of single runs without calibrators, on the same data.
         combination: from the logits of the members to those of the ensemble.
         calibrator: fitted on combined logits; None: without one.
 
     Raises:
-        InputError: if there is no member, or members have different classes or inputs.
+        InputError: if there is no member, a member has a calibrator, members have different classes or inputs, or the
+            combination is that of another number of members.
+        InputTypeError: if a member is not the classifier of a run.
     """
 
     def __init__(
@@ -33,8 +35,18 @@ class Ensemble(Classifier):
         combination: Combination,
         calibrator: Calibrator | None = None,
     ) -> None:
-        if not members:
+        if not len(members):
             raise fail("members", "at least one classifier", "none", "pass trained members")
+        for place, member in enumerate(members):
+            if not isinstance(member, NetworkClassifier):
+                remedy = "pass load_run(folder).classifier, or member.classifier of those of load_ensemble(folder)"
+                raise fail_type(f"members[{place}]", "the classifier of a run", type(member).__name__, remedy)
+            if member.calibrator is not None:
+                remedy = "pass it without: combined outputs are calibrated by `calibrator`"
+                raise fail(f"members[{place}]", "a classifier without calibrator", f"{member.calibrator!r}", remedy)
+        if combination.num_members not in (None, len(members)):
+            got = f"one of {combination.num_members} members with {len(members)} members"
+            raise fail("combination", "one of as many members as there are", got, "fit it to these members")
         first = members[0]
         super().__init__(first.class_names, calibrator)
         for place, member in enumerate(members):

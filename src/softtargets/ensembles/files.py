@@ -19,14 +19,15 @@ from softtargets.ensembles.combining import COMBINATIONS, Combination
 from softtargets.ensembles.ensemble import Ensemble
 from softtargets.ensembles.outputs import Member, split_logits
 from softtargets.ensembles.results import EnsembleResults
+from softtargets.evaluate.request import TEST_PREDICTIONS
 from softtargets.report.encoding import as_json
 from softtargets.runs.listing import entry_names
 from softtargets.runs.snapshots import read_snapshots
-from softtargets.runs.store import RunStore
+from softtargets.runs.store import DAMAGE, RunStore
 from softtargets.train import load_run
 
 ENSEMBLES = "ensembles"
-RESULT, PREDICTIONS = "ensemble.json", "test.safetensors"
+RESULT, PREDICTIONS = "ensemble.json", TEST_PREDICTIONS
 COMBINATION, CALIBRATOR = "combination.safetensors", "calibrator.safetensors"
 
 
@@ -118,6 +119,53 @@ def find_ensemble(name: Path | str, runs: Path | str = "runs") -> Path | None:
         got = f"'{text}', the start of {', '.join(one[: len(text) + 8] for one in [*found, *others][:5])}"
         raise fail("run", "digits that only one run or ensemble starts with", got, "give more digits")
     return place / found[0] if found else None
+
+
+@dataclass(frozen=True)
+class EnsembleEntry:
+    """An ensemble of a run store.
+
+    Attributes:
+        name: of its folder, 64 hexadecimal digits.
+        path: the folder.
+        kind: name of the kind of ensemble. This and the following are "", 0 or None if they cannot be read.
+        size: number of members.
+        data: name of the data set.
+        test_accuracy: fraction in [0, 1] of the test split; None without test rows.
+    """
+
+    name: str
+    path: Path
+    kind: str = ""
+    size: int = 0
+    data: str = ""
+    test_accuracy: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {**vars(self), "path": str(self.path)}
+
+
+def list_ensembles(runs: Path | str = "runs", *, prefix: str = "") -> tuple[EnsembleEntry, ...]:
+    """List the trained ensembles of a run store, by name.
+
+    Args:
+        runs: folder of the run store.
+        prefix: list only ensembles whose name starts with it.
+    """
+    place = RunStore(runs).folder / ENSEMBLES
+    names = [name for name in entry_names(place) if name.startswith(prefix) and (place / name / RESULT).exists()]
+    return tuple(_entry(place / name) for name in names)
+
+
+def _entry(folder: Path) -> EnsembleEntry:
+    try:
+        result = parse_json(read_regular(folder / RESULT))
+        first = result["evaluation"] and result["evaluation"]["models"][0]["metrics"]["accuracy"]["value"]
+        kind, size, data = str(result["kind"]), len(result["members"]), str(result["data"])
+    except (OSError, *DAMAGE):
+        return EnsembleEntry(folder.name, folder)
+    return EnsembleEntry(folder.name, folder, kind, size, data, first)
 
 
 def load_ensemble(folder: Path | str) -> LoadedEnsemble:

@@ -1,6 +1,7 @@
 """Train an ensemble: its runs, the combination, the calibrator, and what all of it is worth on the test split."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +15,19 @@ from softtargets._errors import InputError, fail, fail_type
 from softtargets._spec import Spec, read_toml
 from softtargets.calibration.calibrator import Calibrator, make_calibrator
 from softtargets.data.predictions.writing import open_writer
+from softtargets.data.sources import load_cached
 from softtargets.ensembles.combining import Combination, WeightedVotes
 from softtargets.ensembles.diversity import measure_diversity
 from softtargets.ensembles.ensemble import Ensemble
 from softtargets.ensembles.files import ENSEMBLES, PREDICTIONS, write_ensemble
 from softtargets.ensembles.outputs import Member, members_of, split_logits
-from softtargets.ensembles.results import AFTER, BEFORE, UNCALIBRATED, EnsembleMember, EnsembleResults
+from softtargets.ensembles.results import AFTER, BEFORE, BEST, UNCALIBRATED, EnsembleMember, EnsembleResults
 from softtargets.ensembles.spec import AnyEnsemble, EnsembleSpec
 from softtargets.evaluate import EvaluationOptions, EvaluationResults, evaluate_predictions
 from softtargets.runs.spec import ResolvedRun, RunSpec, canonical_json
 from softtargets.runs.store import RunStore
 from softtargets.train.progress import Progress
-from softtargets.train.run import resolve_all
+from softtargets.train.run import resolve_all, with_unlabelled
 from softtargets.train.schedule import train_all
 
 TABLE = "ensemble"
@@ -40,6 +42,7 @@ class _Table(Spec):
 def train_ensemble(
     specification: Mapping[str, Any] | Path | str,
     *,
+    unlabelled: Path | str | None = None,
     runs: Path | str = "runs",
     workers: int | None = 1,
     on_progress: Callable[[Progress], None] = lambda state: None,
@@ -53,6 +56,8 @@ def train_ensemble(
     Args:
         specification: a mapping, or the path of a TOML file. `ensemble.name` is "seeds", "bagging", "snapshots",
             "boosting" or "stacking".
+        unlabelled: a second file whose rows are added to the training split without labels; sets
+            `data.unlabelled_file` of every member. Not for boosting, which weights rows by their labels.
         runs: folder of the run store.
         workers: number of runs that are trained at a time; None: as many as the cores allow.
         on_progress: called about twice a second during training, from a separate thread.
@@ -62,7 +67,7 @@ def train_ensemble(
         The ensemble, every member alone, their diversity, and an evaluation of the test split.
 
     Raises:
-        InputError: for a bad file or key, before anything is trained.
+        InputError: for a bad file or key, or data that the ensemble cannot use, before anything is trained.
         InputTypeError: if the specification is of another type.
 
     Example:
@@ -75,15 +80,18 @@ def train_ensemble(
         (2, 'calibrated after combining')
     """
     run, kind = read_specification(specification)
+    if unlabelled is not None:
+        run = with_unlabelled(run, os.fspath(unlabelled))
     store = RunStore(runs)
     members, others = kind.members(run), kind.others(run)
     resolved = resolve_all((*members, *others), store)
+    kind.check(load_cached(run.data, str(store.cache)))
     outcomes = train_all(resolved, store, workers=workers, on_progress=on_progress)
     folder = store.folder / ENSEMBLES / _identity(kind, resolved)
     failures = tuple(outcome.message for outcome in outcomes if outcome.status == "failed")
     trained = sum(outcome.status == "trained" for outcome in outcomes)
     if failures:
-        return EnsembleResults(kind.name, None, members, (), None, None, folder, trained, failures)
+        return EnsembleResults(kind.name, None, members, (), None, None, folder, trained, failures=failures)
     found = members_of(resolved[: len(members)], kind.epochs(run), store)
     combination = kind.combination(found, resolved[len(members) :], store)
     combined = _Combined.of(kind, found, combination)
@@ -98,35 +106,39 @@ class _Combined:
     members: tuple[Member, ...]
     combination: Combination
     calibrator: Calibrator | None
-    own: tuple[Calibrator, ...]
+    own: tuple[Calibrator | None, ...]
+    best: int | None
 
     @classmethod
     def of(cls, kind: EnsembleSpec, members: tuple[Member, ...], combination: Combination) -> "_Combined":
-        if kind.calibrator == "none":
-            return cls(kind, members, combination, None, ())
         recorded = members[0].run.predictions
-        labels = recorded.get("validation.votes", recorded["validation.observed"])
-        if not len(labels):
-            remedy = "set data.validation, or ensemble.calibrator = 'none'"
-            raise fail("ensemble.calibrator", "validation rows to fit it on", "none", remedy)
+        observed = recorded["validation.observed"]
+        labels = recorded.get("validation.votes", observed)
         logits = split_logits(members, "validation")
 
-        def fitted(values: Tensor) -> Calibrator:
+        def fitted(values: Tensor) -> Calibrator | None:
+            if kind.calibrator == "none":
+                return None
             return make_calibrator(kind.calibrator, "ensemble.calibrator").fit(values, labels)
 
-        return cls(kind, members, combination, fitted(combination(logits)), tuple(fitted(own) for own in logits))
+        scores = [_metrics(own, observed) for own in logits]
+        best = (
+            max(range(len(members)), key=lambda m: (scores[m]["accuracy"], -scores[m]["nll"])) if len(labels) else None
+        )
+        own = tuple(fitted(values) for values in logits)
+        return cls(kind, members, combination, fitted(combination(logits)), own, best)
 
     def test_probs(self, logits: Tensor) -> dict[str, Tensor]:
-        """Return the probabilities of each way of calibrating, from the (M, N, K) logits of the members."""
+        """Return the probabilities of each way of calibrating, and of the best member, from the (M, N, K) logits."""
         combined = self.combination(logits)
-        plain = {UNCALIBRATED: combined.softmax(-1)}
-        if self.calibrator is None:
-            return plain
-        ways = {AFTER: self.calibrator(combined).softmax(-1), **plain}
-        if self.combination.averages:
-            own = [calibrator(values) for calibrator, values in zip(self.own, logits, strict=True)]
-            ways[BEFORE] = self.combination(torch.stack(own)).softmax(-1)
-        return ways
+        ways = {} if self.calibrator is None else {AFTER: self.calibrator(combined)}
+        ways[UNCALIBRATED] = combined
+        own = [one(values) if one else values for one, values in zip(self.own, logits, strict=True)]
+        if self.calibrator is not None and self.combination.averages:
+            ways[BEFORE] = self.combination(torch.stack(own))
+        if self.best is not None:
+            ways[BEST] = own[self.best]
+        return {name: values.softmax(-1) for name, values in ways.items()}
 
 
 def _evaluated(
@@ -156,7 +168,11 @@ def _evaluated(
         diversity = measure_diversity(logits, labels)
         with open_writer(folder / PREDICTIONS, "probs", ensemble.class_names, labelled=True) as writer:
             writer.add(next(iter(probs.values())).float(), labels)
-    results = EnsembleResults(combined.kind.name, ensemble, runs, shown, diversity, evaluation, folder, trained)
+    rows = 0 if combined.calibrator is None else len(recorded["validation.observed"])
+    best = None if combined.best is None else members[combined.best].name
+    results = EnsembleResults(
+        combined.kind.name, ensemble, runs, shown, diversity, evaluation, folder, trained, rows, best
+    )
     write_ensemble(results)
     return results
 

@@ -112,7 +112,7 @@ def held_out_logits(members: Sequence[Member], folds: Sequence[ResolvedRun], sto
         for fold in folds[index * count : (index + 1) * count]:
             recorded = read_predictions(store.path(fold.identity))
             ids = recorded["validation.ids"]
-            kept = torch.isin(ids, rows)
+            kept = torch.isin(ids, rows)  # a row whose label is hidden from the members is in a fold too
             logits[place[ids[kept]]] = recorded["validation.logits"][kept]
         missing = logits.isnan().any(1).nonzero()
         if len(missing):

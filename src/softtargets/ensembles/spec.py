@@ -8,10 +8,11 @@ from pydantic import Field
 
 from softtargets._errors import fail
 from softtargets._spec import NamedSpec, register, union_of
-from softtargets.data import Fold
+from softtargets.data import Dataset, Fold
 from softtargets.ensembles.combining import COMBINATIONS, Combination, StackedLogits, WeightedVotes
 from softtargets.ensembles.outputs import Member, held_out_logits
 from softtargets.models import AnyModel
+from softtargets.report.numbers import count
 from softtargets.runs.schedules import ScheduleSpec
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
@@ -48,6 +49,16 @@ class EnsembleSpec(NamedSpec):
     def epochs(self, run: RunSpec) -> tuple[int, ...]:
         """Return the epochs whose weights are members, where one run has several; empty: the last of each run."""
         return ()
+
+    def check(self, data: Dataset) -> None:
+        """Require what the ensemble needs of the data of its runs, before they are trained.
+
+        Raises:
+            InputError: if there are no validation rows for the calibrator.
+        """
+        if self.calibrator != "none" and not len(data.splits["validation"]):
+            remedy = "set data.validation, or ensemble.calibrator = 'none'"
+            raise fail("ensemble.calibrator", "validation rows to fit it on", "none", remedy)
 
     @abstractmethod
     def combination(self, members: Sequence[Member], others: Sequence[ResolvedRun], store: RunStore) -> Combination:
@@ -144,6 +155,19 @@ class BoostingEnsemble(EnsembleSpec):
             chain.append(_with_seeds(run, place).changed(boosted_after=chain[-1] if chain else None))
         return tuple(chain)
 
+    def check(self, data: Dataset) -> None:
+        """Require labels, too, by which the rows are weighted.
+
+        Raises:
+            InputError: if a training row has no label.
+        """
+        super().check(data)
+        without = len(data.splits["train"]) - len(data.labelled_train)
+        if without:
+            got = f"'{self.name}' with {count(without, 'training row')} without a label"
+            remedy = "drop these rows, or use 'seeds' or 'bagging'"
+            raise fail("ensemble.name", "an ensemble that can use rows without labels", got, remedy)
+
     def combination(self, members: Sequence[Member], others: Sequence[ResolvedRun], store: RunStore) -> Combination:
         """Return the weighted votes."""
         return WeightedVotes(boosting_of([member.resolved for member in members], store).votes)
@@ -153,8 +177,9 @@ class BoostingEnsemble(EnsembleSpec):
 class StackingEnsemble(EnsembleSpec):
     """Stacking: logistic regression on the out-of-fold predictions of different networks (Wolpert 1992).
 
-    Each network is trained once on the training split, as a member, and once without each fold of the training part.
-    The regression is fitted to the predictions of the held-out folds, on rows of the training split.
+    Each network is trained once on the training split, as a member, and once without each fold of the training split.
+    The regression is fitted to the predictions of the held-out folds. Rows of the validation split, on which the
+    calibrator is fitted, are in none of these runs.
 
     Attributes:
         models: The networks besides that of the specification.
@@ -166,15 +191,14 @@ class StackingEnsemble(EnsembleSpec):
 
     def members(self, run: RunSpec) -> tuple[RunSpec, ...]:
         """Return the run with each of the networks."""
-        if run.data.fold is not None or run.data.limit is not None:
-            key = "fold" if run.data.fold is not None else "limit"
-            remedy = "drop it: folds are drawn from the whole training part"
-            raise fail(f"data.{key}", "left out for stacking", "given", remedy)
+        if run.data.fold is not None:
+            remedy = "drop it: stacking divides the training split into folds"
+            raise fail("data.fold", "left out for stacking", f"fold {run.data.fold.index}", remedy)
         return tuple(run.changed(model=model) for model in (run.model, *self.models))
 
     def others(self, run: RunSpec) -> tuple[RunSpec, ...]:
         """Return the runs without each fold, those of the first network first."""
-        folds = [Fold(index=index, count=self.folds) for index in range(self.folds)]
+        folds = [Fold(index=index, count=self.folds, within="train") for index in range(self.folds)]
         return tuple(member.changed(data=run.data.changed(fold=fold)) for member in self.members(run) for fold in folds)
 
     def combination(self, members: Sequence[Member], others: Sequence[ResolvedRun], store: RunStore) -> Combination:

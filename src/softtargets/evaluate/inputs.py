@@ -20,7 +20,7 @@ from softtargets.data.predictions import (
     open_predictions,
     predictions_of,
 )
-from softtargets.evaluate.request import LABELS, EvaluateRequest, is_run
+from softtargets.evaluate.request import LABELS, TEST_PREDICTIONS, EvaluateRequest, is_ensemble, is_run
 
 if TYPE_CHECKING:
     from softtargets.evaluate.tokens.runs import RunTokens
@@ -83,6 +83,8 @@ def open_files(request: EvaluateRequest) -> tuple[PredictionSource, ...]:
 
 
 def _opened(paths: tuple[Path, ...], request: EvaluateRequest) -> "PredictionFiles | RunTokens":
+    if is_ensemble(paths):
+        paths = (paths[0] / TEST_PREDICTIONS,)
     if not is_run(paths):
         return open_predictions(
             paths,

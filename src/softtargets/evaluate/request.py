@@ -14,7 +14,9 @@ from softtargets.report.encoding import printable
 from softtargets.report.folders import read_folder, read_path, read_paths
 
 LABELS, COUNTS = "labels", "counts"
-# Digits of a run's identity that name it.
+# The file of the folder of an ensemble that is evaluated.
+TEST_PREDICTIONS = "test.safetensors"
+# Digits of the name of a run's or an ensemble's folder that name it.
 _DIGITS = 8
 
 
@@ -76,7 +78,7 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """Files of predictions of one or several models, or folders of runs that write tokens.
+    """Files of predictions of one or several models, or folders of ensembles or of runs that write tokens.
 
     Args:
         main: the model to evaluate.
@@ -202,6 +204,11 @@ def is_run(paths: tuple[Path, ...]) -> bool:
     return (paths[0] / SPEC).exists()
 
 
+def is_ensemble(paths: tuple[Path, ...]) -> bool:
+    """Return whether a model is given as the folder of an ensemble, which has a file of its predictions."""
+    return len(paths) == 1 and (paths[0] / TEST_PREDICTIONS).is_file()
+
+
 def _file_and_name(option: str, text: str, default: str) -> tuple[Path, str]:
     """Return the file and the name of FILE[:NAME]."""
     whole = Path(text).expanduser()
@@ -225,7 +232,7 @@ def _expanded(argument: str, file: str) -> tuple[Path, ...]:
 
 def _stem(paths: tuple[Path, ...]) -> str:
     """Return the name of a model: the stem of a single file, or that of shards without their numbers."""
-    if is_run(paths):
+    if is_run(paths) or is_ensemble(paths):
         return paths[0].resolve().name[:_DIGITS]
     stem = paths[0].stem
     return stem if len(paths) == 1 else re.sub(r"[-_.]?\d+([-_.]?of[-_.]?\d+)?$", "", stem) or stem

@@ -132,8 +132,38 @@ def predict_run(
     _require_labels(trained)
     if options.calibrator is not None:
         trained = trained.calibrate(options.calibrator)
-    device = torch.device("cuda" if trained.resolved.backend == "cuda" and torch.cuda.is_available() else "cpu")
-    model, source = trained.model.to(device), _source(str(data), trained, options, device)
+    model = trained.model.to(prediction_device(trained))
+
+    def logits(inputs: NetworkInputs) -> Tensor:
+        return trained.classifier.calibrated(model.logits(inputs).cpu())
+
+    return write_predictions(trained, logits, data, path, options, on_rows)
+
+
+def prediction_device(trained: LoadedRun) -> torch.device:
+    """Return the device on which the network of a run predicts."""
+    return torch.device("cuda" if trained.resolved.backend == "cuda" and torch.cuda.is_available() else "cpu")
+
+
+def write_predictions(
+    trained: LoadedRun,
+    logits_of: Callable[[NetworkInputs], Tensor],
+    data: Path | str,
+    path: Path,
+    options: PredictOptions,
+    on_rows: Callable[[int], None],
+) -> Predicted:
+    """Predict a data set by a function, and write the predictions to a file; see :func:`predict_run`.
+
+    Args:
+        trained: the run whose inputs, classes, columns and splits the function is for.
+        logits_of: returns the (n, K) logits, on the CPU, of normalised inputs on :func:`prediction_device`.
+        data: the data set.
+        path: the file.
+        options: columns, split and contents of the file.
+        on_rows: called with the number of rows that were predicted, after every block.
+    """
+    source = _source(str(data), trained, options, prediction_device(trained))
     kind: Kind = "probs" if options.probs else "logits"
     rows = correct = 0
     with (
@@ -141,7 +171,7 @@ def predict_run(
         open_writer(path, kind, trained.class_names, labelled=source.labelled) as writer,
     ):
         for block in source.blocks():
-            logits = trained.classifier.calibrated(model.logits(block.inputs).cpu())
+            logits = logits_of(block.inputs)
             values = logits.double().softmax(1).float() if options.probs else logits
             writer.add(values, block.labels, files=block.files)
             rows += len(logits)

@@ -74,7 +74,7 @@ def train_run(
     """
     run, store = read_specification(specification), RunStore(runs)
     if unlabelled is not None:
-        run = _with_unlabelled(run, os.fspath(unlabelled))
+        run = with_unlabelled(run, os.fspath(unlabelled))
     (resolved,) = resolve_all([run], store)
     if on_estimate is not None and (missing := RunGraph.build([resolved], store).missing):
         validate_setup(missing, store)
@@ -86,9 +86,9 @@ def train_run(
     return TrainedRun(resolved, store.path(resolved.identity), outcome.status, metrics, outcome.message)
 
 
-def _with_unlabelled(run: RunSpec, path: str) -> RunSpec:
+def with_unlabelled(run: RunSpec, path: str) -> RunSpec:
     """Return a run, and its teachers, on its data with a second file of unlabelled rows."""
-    teachers = None if run.teachers is None else tuple(_with_unlabelled(teacher, path) for teacher in run.teachers)
+    teachers = None if run.teachers is None else tuple(with_unlabelled(teacher, path) for teacher in run.teachers)
     return run.changed(data=run.data.changed(unlabelled_file=path), teachers=teachers)
 
 

@@ -252,12 +252,10 @@ def as_tensor(argument: str, array: ArrayLike) -> Tensor:
             remedy = padded if uneven else "pass a NumPy array or a tensor"
             raise fail_type(argument, "an array of numbers", got, remedy) from error
         if found.dtype.kind not in "biuf":
-            raise fail_type(
-                argument,
-                "an array of numbers",
-                f"{type(array).__name__} of {found.dtype}",
-                "convert it to a numeric type",
-            )
+            predicts = hasattr(array, "predict_proba")
+            got = type(array).__name__ + ("" if predicts else f" of {found.dtype}")
+            remedy = "pass what its predict_proba(inputs) returns" if predicts else "convert it to a numeric type"
+            raise fail_type(argument, "an array of numbers", got, remedy)
         # contiguous, so that torch can share the memory; a warning of it that nothing here writes is left out
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
