@@ -9,6 +9,7 @@ import pytest
 
 from softtargets._errors import InputError
 from softtargets.cli.commands import app
+from softtargets.runs.record import read_history
 from softtargets.runs.store import RunStore
 from softtargets.train import loop
 from softtargets.tune import tune
@@ -89,6 +90,24 @@ def test_bad_trials_are_pruned_and_an_interrupted_search_continues(tmp_path, mon
         with pytest.raises(KilledError):
             _search(tmp_path / "killed", trials=9)
     assert _search(tmp_path / "killed", trials=9).to_dict() == whole.to_dict()
+
+
+@pytest.mark.usefixtures("needs_optuna")
+def test_the_last_epoch_is_compared_whatever_evaluate_every_says(tmp_path) -> None:
+    training = {**SPEC["training"], "epochs": 3, "evaluate_every": 2}
+    found = tune({**SPEC, "training": training}, [RATE], trials=3, seeds=3, workers=1, runs=tmp_path)
+    assert found.guard is not None
+    assert found.recommended.training.evaluate_every == 2, "as it was given"
+    history = read_history(RunStore(tmp_path).path(found.default.identity))
+    assert (history[-1]["epoch"], history[-1]["validation_nll"]) == (3, found.default.nll)
+
+
+@pytest.mark.usefixtures("needs_optuna")
+def test_patience_that_counts_several_epochs_is_refused_before_training(tmp_path) -> None:
+    training = {**SPEC["training"], "evaluate_every": 2, "patience": 3}
+    with pytest.raises(InputError, match=r"^training.evaluate_every: 1 with patience.*got 2; .*patience to 6"):
+        tune({**SPEC, "training": training}, [RATE], trials=2, seeds=3, runs=tmp_path)
+    assert not list(RunStore(tmp_path).recorded())
 
 
 @pytest.mark.usefixtures("needs_optuna")
