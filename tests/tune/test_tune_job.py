@@ -111,6 +111,22 @@ def test_patience_that_counts_several_epochs_is_refused_before_training(tmp_path
 
 
 @pytest.mark.usefixtures("needs_optuna")
+@pytest.mark.parametrize("by", ["nll", "accuracy"])
+def test_search_and_guard_read_the_same_scores_where_labels_are_votes(tmp_path, by) -> None:
+    draw = random.Random(0)
+    rows = [(k := draw.randrange(2), 10 - 3 * k, 1 + 3 * k, draw.gauss(k, 1), draw.gauss(-k, 1)) for _ in range(90)]
+    lines = [f"{first},{second},{x},{y}" for _, first, second, x, y in rows]
+    (tmp_path / "votes.csv").write_text("\n".join(["votes_a,votes_b,x,y", *lines]))
+    data = {"name": str(tmp_path / "votes.csv"), "votes": "votes", "features": ["x", "y"], "validation": 0.4}
+    store = RunStore(tmp_path / "runs")
+    found = tune({**SPEC, "data": data}, [RATE], trials=2, seeds=3, by=by, workers=1, runs=store.folder)
+    assert found.guard is not None
+    runs = [run for run in store.recorded() if run.run.seeds.order == FIRST_SEED]
+    last = {read_history(store.path(run.identity))[-1][f"validation_votes_{by}"] for run in runs}
+    assert {found.guard.default[0], found.guard.best[0]} == last
+
+
+@pytest.mark.usefixtures("needs_optuna")
 def test_test_labels_are_never_read(tmp_path) -> None:
     """With other test labels, everything is the same except the identities of the runs."""
     found = []

@@ -36,6 +36,12 @@ def load_optuna() -> ModuleType:
     return optuna
 
 
+def scores_of(row: Row) -> tuple[Any, Any]:
+    """Return NLL and accuracy on the validation split, against the votes where labels are votes."""
+    kind = "validation_votes" if "validation_votes_nll" in row else "validation"
+    return row[f"{kind}_nll"], row[f"{kind}_accuracy"]
+
+
 def train_trial(
     number: int | None,
     values: dict[str, float],
@@ -64,7 +70,7 @@ def train_trial(
         return pruned(row)
 
     def of(status: Any, message: str = "") -> TuneTrial:
-        scores = next((_scores(row) for row in reversed(seen) if "validation_nll" in row), (None, None))
+        scores = next((scores_of(row) for row in reversed(seen) if "validation_nll" in row), (None, None))
         return TuneTrial(number, values, status, len(seen), *scores, identity, message)
 
     finished = store.result(identity) is not None
@@ -157,12 +163,6 @@ def search(
     return tuple(found)
 
 
-def _scores(row: Row) -> tuple[Any, Any]:
-    """Return NLL and accuracy on the validation split, against the votes where labels are votes."""
-    kind = "validation_votes" if "validation_votes_nll" in row else "validation"
-    return row[f"{kind}_nll"], row[f"{kind}_accuracy"]
-
-
 def _pruning(asked: Any, resolved: ResolvedRun) -> Callable[[Row], bool]:
     """Return a function that reports the NLL of an epoch to Optuna, and says whether the trial is pruned."""
     epochs = resolved.run.training.epochs
@@ -171,7 +171,7 @@ def _pruning(asked: Any, resolved: ResolvedRun) -> Callable[[Row], bool]:
     def pruned(row: Row) -> bool:
         if "validation_nll" not in row:
             return False
-        asked.report(_scores(row)[0], row["epoch"])
+        asked.report(scores_of(row)[0], row["epoch"])
         last = row["step"] >= row["steps"]
         return not last and row["epoch"] > unpruned and asked.should_prune()
 
