@@ -20,7 +20,7 @@ class TuneTrial:
     Args:
         number: counted from 0; None for the specification as it was given.
         values: the value of each field, by its path; of the given specification those that it has.
-        status: "finished", "pruned" (stopped after an epoch because its NLL was above the median) or "failed".
+        status: "finished", "pruned" (stopped early because its NLL was above the median) or "failed".
         epochs: number of epochs trained.
         nll: of the validation split after the last of these, in nats; None if the run failed before.
         accuracy: likewise, a fraction.
