@@ -200,6 +200,19 @@ def test_bad_settings_are_refused(tmp_path, options, words) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.usefixtures("needs_optuna")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": {"name": "digits", "validation": 0.0}}, "data: a validation split.*; got none; set data.validation"),
+        ({"ensemble": {"name": "seeds", "size": 2}}, "specification: ensemble: left out of the specification of"),
+    ],
+)
+def test_errors_name_what_the_user_wrote(tmp_path, changes, words) -> None:
+    with pytest.raises(InputError, match=f"^{words}"):
+        tune({**SPEC, **changes}, [RATE], trials=2, seeds=3, runs=tmp_path)
+
+
 def test_without_optuna_the_package_is_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r"tune: the package optuna; .*run pip install 'softtargets\[tune\]'"):

@@ -7,7 +7,7 @@ from typing import Any
 from softtargets._checks import check_count
 from softtargets._errors import fail, unknown
 from softtargets.data import fingerprint
-from softtargets.data.sources import forget_changed
+from softtargets.data.sources import forget_changed, load_cached
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import resolve, validate_setup
@@ -71,6 +71,9 @@ def tune(
     given, store = read_specification(specification), RunStore(runs)
     chosen = check_fields(given, [SearchField.parse(field) if isinstance(field, str) else field for field in fields])
     forget_changed()
+    if len(load_cached(given.data, str(store.cache)).splits["validation"]) == 0:
+        required = "a validation split, by which runs are compared"
+        raise fail("data", required, "none", "set data.validation, such as 0.1")
     resolved = _Resolver(store)
     default = _default(given, chosen, resolved, store)
     on_trial(default)
