@@ -67,7 +67,8 @@ def test_what_is_read(tmp_path: Path, labels: object, expected: list[int], names
         ([0, 2**40], "got 1099511627776 in set.parquet, row 1"),
         ([[0], [1]], "got a value of type list in set.parquet, row 0"),
         (["0", "1", "x"], "got 'x' in set.parquet, row 2 beside 0 in set.parquet, row 0; fix or drop that row"),
-        ([0, 1, -1], "label: at least 0; got -1 in set.parquet, row 2; fix or drop that row"),
+        ([0, 1, -1], "got -1 in set.parquet, row 2; fix or drop that row; if it is a training row without a label"),
+        (["a", "-1", "b"], "beside -1 in set.parquet, row 1; fix or drop that row; if it is a training row without"),
         (
             [0, 1, 3],
             "at least one training example of every class; got none of class 2 in set.parquet; number the classes",
@@ -81,6 +82,14 @@ def test_what_is_read(tmp_path: Path, labels: object, expected: list[int], names
 )
 def test_what_is_refused(tmp_path: Path, labels: object, text: str) -> None:
     refused(text, parquet(tmp_path / "set.parquet", labels))
+
+
+@pytest.mark.parametrize("missing", ["nan", "NaN", " nan ", "", None])
+def test_missing_labels_are_allowed_if_the_specification_says_so(tmp_path: Path, missing: str | None) -> None:
+    data = loaded(parquet(tmp_path / "set.parquet", ["a", missing, "b", "a"]), unlabelled=0.0)
+    assert data.class_names == ("a", "b")
+    assert data.labelled is not None
+    assert data.labelled.tolist() == [True, False, True, True]
 
 
 def test_declared_number_of_classes(tmp_path: Path) -> None:

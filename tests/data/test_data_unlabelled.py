@@ -146,7 +146,15 @@ def test_what_does_not_fit_is_refused_in_one_sentence(table: Path, tmp_path: Pat
     refused(text, table, unlabelled_file=tmp_path / "z.csv")
     refused("data.unlabelled_file: an existing file or folder; got", table, unlabelled_file=tmp_path / "none.csv")
     (tmp_path / "empty.csv").write_text("x,y\n")
-    refused("at least one row in every file; got none in empty.csv", table, unlabelled_file=tmp_path / "empty.csv")
+    refused(
+        "data.unlabelled_file: at least one row in every file; got none in empty.csv",
+        table,
+        unlabelled_file=tmp_path / "empty.csv",
+    )
+    (tmp_path / "nothing").mkdir()
+    refused("data.unlabelled_file: a folder with train.parquet", table, unlabelled_file=tmp_path / "nothing")
+    (tmp_path / "blank.csv").write_text("")
+    refused("data.unlabelled_file: at least one row", table, unlabelled_file=tmp_path / "blank.csv")
     for name in ("train", "test"):
         (tmp_path / "split").mkdir(exist_ok=True)
         (tmp_path / "split" / f"{name}.csv").write_text("x,y\n1,2\n")
@@ -155,6 +163,17 @@ def test_what_does_not_fit_is_refused_in_one_sentence(table: Path, tmp_path: Pat
     images = _images(tmp_path / "images", png, ["a"])
     refused("data.unlabelled_file: the columns of set.csv; got images", table, unlabelled_file=images)
     refused("unlabelled_file: left out for the digits", "digits", unlabelled_file=table)
+
+
+def test_many_columns_are_listed_in_part(tmp_path: Path) -> None:
+    lines = [",".join((*map(str, range(row, row + 9)), "ab"[row % 2])) for row in range(8)]
+    (tmp_path / "set.csv").write_text("\n".join(("a,b,c,d,e,f,g,h,i,label", *lines)))
+    (tmp_path / "z.csv").write_text("a,q\n1,2\n")
+    text = (
+        "data.unlabelled_file: the columns of set.csv, which are a, b, c, d, e and 4 others; "
+        "got none of 'b', 'c', 'd', 'e', 'f' and 3 others in z.csv (a, q); add or rename columns"
+    )
+    refused(text, tmp_path / "set.csv", unlabelled_file=tmp_path / "z.csv")
 
 
 def test_a_number_of_labels_of_each_class_is_kept_and_nested(table: Path, more: Path) -> None:

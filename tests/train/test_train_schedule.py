@@ -304,6 +304,8 @@ def test_the_number_of_workers_is_checked_first(workers, tmp_path) -> None:
 def test_a_run_of_ones_own_says_what_it_takes(tmp_path) -> None:
     with pytest.raises(TypeError, match="specification: a RunSpec, a mapping or the path"):
         train_run([TEACHER])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match=r"^specification: ensemble: left out of .* one run; .* train_ensemble"):
+        train_run({**TEACHER, "ensemble": {"name": "seeds", "size": 2}}, runs=tmp_path / "runs")
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="runs: a folder; got the file"):
         train_run(TEACHER, runs=tmp_path / "file")

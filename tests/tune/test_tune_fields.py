@@ -65,10 +65,25 @@ def test_bad_text_is_refused(text, words) -> None:
         (["objective.smoothing=0:1.5"], "objective.smoothing: at most 1; got 1.5"),
         (["training.batch_size=0:64"], "training.batch_size: above 0; got 0"),
         (["training.batch_size=0.5:64"], "training.batch_size"),
-        (["model.hidden=1:8"], "model.hidden"),
+        (["model.hidden=1:8"], "field model.hidden: a field whose values are a range of numbers; got one of other"),
+        (["optimizer.name=0:0.3"], "field optimizer.name: a field whose values are a range of numbers"),
+        (["optimizer.nesterov=0:1"], "field optimizer.nesterov: a field whose values are a range of numbers"),
+        (["training.loggers=0:1"], "field training.loggers: a field whose values are a range of numbers"),
+        (["optimizer.groups=0:1"], "field optimizer.groups: a field whose values are a range of numbers"),
         (["model.name.first=1:8"], "field model.name.first: a table 'name'; got 'mlp'"),
     ],
 )
 def test_fields_that_the_specification_refuses_are_named(fields, words) -> None:
     with pytest.raises(InputError, match=words):
         check_fields(RUN, [SearchField.parse(text) for text in fields])
+
+
+def test_numbers_that_may_be_left_out_can_be_chosen() -> None:
+    (field,) = check_fields(RUN, [SearchField.parse("training.clip_norm=0.5:2")])
+    assert with_values(RUN, [field], {"training.clip_norm": 1.5}).training.clip_norm == 1.5
+
+
+def test_a_number_that_takes_some_values_only_is_refused() -> None:
+    run = RUN.changed(model={"name": "imagenet_resnet", "depth": 18})
+    with pytest.raises(InputError, match=r"field model.depth: a field whose values are a range of numbers"):
+        check_fields(run, [SearchField.parse("model.depth=18:34")])

@@ -9,6 +9,7 @@ import pytest
 
 from softtargets._errors import InputError
 from softtargets.cli.commands import app
+from softtargets.runs.record import read_history
 from softtargets.runs.store import RunStore
 from softtargets.train import loop
 from softtargets.tune import tune
@@ -92,6 +93,40 @@ def test_bad_trials_are_pruned_and_an_interrupted_search_continues(tmp_path, mon
 
 
 @pytest.mark.usefixtures("needs_optuna")
+def test_the_last_epoch_is_compared_whatever_evaluate_every_says(tmp_path) -> None:
+    training = {**SPEC["training"], "epochs": 3, "evaluate_every": 2}
+    found = tune({**SPEC, "training": training}, [RATE], trials=3, seeds=3, workers=1, runs=tmp_path)
+    assert found.guard is not None
+    assert found.recommended.training.evaluate_every == 2, "as it was given"
+    history = read_history(RunStore(tmp_path).path(found.default.identity))
+    assert (history[-1]["epoch"], history[-1]["validation_nll"]) == (3, found.default.nll)
+
+
+@pytest.mark.usefixtures("needs_optuna")
+def test_patience_that_counts_several_epochs_is_refused_before_training(tmp_path) -> None:
+    training = {**SPEC["training"], "evaluate_every": 2, "patience": 3}
+    with pytest.raises(InputError, match=r"^training.evaluate_every: 1 with patience.*got 2; .*patience to 6"):
+        tune({**SPEC, "training": training}, [RATE], trials=2, seeds=3, runs=tmp_path)
+    assert not list(RunStore(tmp_path).recorded())
+
+
+@pytest.mark.usefixtures("needs_optuna")
+@pytest.mark.parametrize("by", ["nll", "accuracy"])
+def test_search_and_guard_read_the_same_scores_where_labels_are_votes(tmp_path, by) -> None:
+    draw = random.Random(0)
+    rows = [(k := draw.randrange(2), 10 - 3 * k, 1 + 3 * k, draw.gauss(k, 1), draw.gauss(-k, 1)) for _ in range(90)]
+    lines = [f"{first},{second},{x},{y}" for _, first, second, x, y in rows]
+    (tmp_path / "votes.csv").write_text("\n".join(["votes_a,votes_b,x,y", *lines]))
+    data = {"name": str(tmp_path / "votes.csv"), "votes": "votes", "features": ["x", "y"], "validation": 0.4}
+    store = RunStore(tmp_path / "runs")
+    found = tune({**SPEC, "data": data}, [RATE], trials=2, seeds=3, by=by, workers=1, runs=store.folder)
+    assert found.guard is not None
+    runs = [run for run in store.recorded() if run.run.seeds.order == FIRST_SEED]
+    last = {read_history(store.path(run.identity))[-1][f"validation_votes_{by}"] for run in runs}
+    assert {found.guard.default[0], found.guard.best[0]} == last
+
+
+@pytest.mark.usefixtures("needs_optuna")
 def test_test_labels_are_never_read(tmp_path) -> None:
     """With other test labels, everything is the same except the identities of the runs."""
     found = []
@@ -163,6 +198,19 @@ def test_bad_settings_are_refused(tmp_path, options, words) -> None:
     with pytest.raises((ValueError, TypeError), match=f"^{words}: "):
         _search(tmp_path, **options)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.usefixtures("needs_optuna")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": {"name": "digits", "validation": 0.0}}, "data: a validation split.*; got none; set data.validation"),
+        ({"ensemble": {"name": "seeds", "size": 2}}, "specification: ensemble: left out of the specification of"),
+    ],
+)
+def test_errors_name_what_the_user_wrote(tmp_path, changes, words) -> None:
+    with pytest.raises(InputError, match=f"^{words}"):
+        tune({**SPEC, **changes}, [RATE], trials=2, seeds=3, runs=tmp_path)
 
 
 def test_without_optuna_the_package_is_named(tmp_path, monkeypatch) -> None:

@@ -40,6 +40,21 @@ def test_the_interval_must_exclude_zero_on_the_better_side(by, interval, changes
     assert found.to_dict()["changes"] is changes
 
 
+def test_equal_differences_are_no_evidence_also_with_rounding() -> None:
+    """One more of 10 validation rows is right for each seed: the t interval of equal differences is a point."""
+    default, best = (0.2, 0.3, 0.7), (0.3, 0.4, 0.8)
+    assert len({after - before for before, after in zip(default, best, strict=True)}) > 1
+    found = TuneResults(
+        RUN, (FIELD,), "accuracy", DEFAULT, (BEST,), BEST, Guard((1, 2, 3), default, best, 0.1, (0.1, 0.1))
+    )
+    assert not found.changes
+    assert found.recommended == RUN
+    assert found.sentence.startswith("Keep the default: with the best trial (objective.smoothing = 0.125), ")
+    assert "changes by +10.00 points on each of 3 fresh seeds; equal changes" in found.sentence
+    varied = Guard((1, 2, 3), default, (0.3, 0.4, 0.9), 0.4 / 3, (0.01, 0.2))
+    assert TuneResults(RUN, (FIELD,), "accuracy", DEFAULT, (BEST,), BEST, varied).changes
+
+
 def test_without_a_better_trial_the_default_is_kept() -> None:
     found = TuneResults(RUN, (FIELD,), "nll", DEFAULT, (), None, None, "no trial was better")
     assert found.sentence == "Keep the default: no trial was better."

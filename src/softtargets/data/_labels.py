@@ -39,7 +39,7 @@ def read_labels(parts: Sequence[Part], spec: DataSpec) -> Labels:
     """Read the labels of all parts, one part after the other.
 
     Whole numbers (also written as 3.0, or as text) are class indices. A column without any number holds class names,
-    which are numbered in sorted order; True and False are class names.
+    which are numbered in sorted order; True and False are class names. An empty cell and NaN are missing labels.
 
     Args:
         parts: Every file of the data set.
@@ -84,7 +84,8 @@ def as_indices(
     files, text, number = files_of(parts), _first(str, cells, parts), _first(int, cells, parts)
     if text is not None and number is not None:
         got = f"{shortened(repr(text[0]))} in {text[1]} beside {number[0]} in {number[1]}"
-        raise fail(argument, "a whole number in every row, or a class name in every row", got, _FIX)
+        required = "a whole number in every row, or a class name in every row"
+        raise fail(argument, required, got, _fix(number[0]))
     if text is not None:
         if declared is not None:
             got = f"{shortened(repr(text[0]))} in {text[1]}"
@@ -133,9 +134,10 @@ def _cells(part: Part, column: str, *, optional: bool = False, argument: str = "
 
 
 def _is_missing(value: Any) -> bool:
-    if isinstance(value, str):
-        return not value.strip()
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return True
+    number = number_of(value)
+    return number is not None and math.isnan(number)
 
 
 def files_of(parts: Sequence[Part]) -> str:
@@ -157,8 +159,6 @@ def _cell(value: Any, part: Part, row: int, argument: str) -> int | str:
         if isinstance(value, str):
             return value
         raise _bad(argument, part, row, f"a value of type {type(value).__name__}")
-    if math.isnan(number):
-        raise _bad(argument, part, row, "a missing label")
     # above any number of classes, and well within the integers that float64 represents
     if not (math.isfinite(number) and abs(number) < 2**31 and number == int(number)):
         raise _bad(argument, part, row, shortened(f"{value}"))
@@ -167,6 +167,11 @@ def _cell(value: Any, part: Part, row: int, argument: str) -> int | str:
 
 def _bad(argument: str, part: Part, row: int, got: str) -> InputError:
     return fail(argument, "a whole number of at least 0, or a class name", f"{got} in {part.place(row)}", _FIX)
+
+
+def _fix(cell: int | str) -> str:
+    """Return how to fix a label; -1 is scikit-learn's mark of rows without one."""
+    return f"{_FIX}; if it is a training row without a label, leave the cell empty" if cell == -1 else _FIX
 
 
 def _first(
@@ -205,7 +210,7 @@ def _numbered(
             if cell is None:
                 continue
             if int(cell) < 0 or (limit is not None and int(cell) >= limit):
-                raise fail(argument, f"at least 0{high}", f"{cell} in {part.place(row)}", _FIX)
+                raise fail(argument, f"at least 0{high}", f"{cell} in {part.place(row)}", _fix(cell))
             present.add(int(cell))
     if declared is not None:
         return declared

@@ -1,14 +1,15 @@
 """A second file of rows without labels, which join the training split."""
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from softtargets._errors import fail
+from softtargets._errors import InputError, fail
 from softtargets._storage import user_path
 from softtargets.data._columns import Columns, is_image
 from softtargets.data._files import Files
@@ -17,6 +18,8 @@ from softtargets.data._tables import Part, read_parts
 from softtargets.data.spec import DataSpec
 
 _ARGUMENT = "data.unlabelled_file"
+# Columns that an error lists.
+_LISTED = 5
 
 
 def unlabelled_files(spec: DataSpec) -> Files | None:
@@ -30,7 +33,8 @@ def unlabelled_files(spec: DataSpec) -> Files | None:
     path = user_path("unlabelled_file", spec.unlabelled_file)
     if not path.exists():
         raise fail(_ARGUMENT, "an existing file or folder", f"'{path}'", "give the path of the unlabelled rows")
-    found = loose_images(path) or find_data(path, spec)
+    with _named():
+        found = loose_images(path) or find_data(path, spec)
     other = next((file.split for file in found.files if file.split != "train"), None)
     if other is not None:
         remedy = "give the file of its training rows"
@@ -62,7 +66,19 @@ def unlabelled_parts(files: Files, like: Part) -> list[Part]:
     if like.folder is not None:
         got = f"the table {files.files[0].inner}"
         raise fail(_ARGUMENT, f"images in files, as in '{like.file}'", got, "give a folder or a list of images")
-    return [_without_labels(part, columns) for part in read_parts(files, partial(_chosen, columns, like.file))]
+    with _named():
+        parts = read_parts(files, partial(_chosen, columns, like.file))
+    return [_without_labels(part, columns) for part in parts]
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Make errors of the readers of data sets name the field of the unlabelled rows."""
+    try:
+        yield
+    except InputError as error:
+        argument, colon, rest = str(error).partition(": ")
+        raise InputError(f"{_ARGUMENT if argument == 'name' else argument}{colon}{rest}") from None
 
 
 def _chosen(wanted: Columns, like: str, features: Mapping[str, Any], file: str, _: Columns | None) -> Columns:
@@ -71,10 +87,16 @@ def _chosen(wanted: Columns, like: str, features: Mapping[str, Any], file: str, 
     images = [name for name, feature in features.items() if is_image(feature)]
     absent = [name for name in names if name not in features]
     if absent or (wanted.image is not None and wanted.image not in images):
-        named = ", ".join(f"'{name}'" for name in absent or [wanted.image])
-        required = f"the columns of {like}, which are {', '.join(names or [str(wanted.image)])}"
-        raise fail(_ARGUMENT, required, f"none of {named} in {file} ({', '.join(features)})", "add or rename columns")
+        named = _few([f"'{name}'" for name in absent or [wanted.image]])
+        required = f"the columns of {like}, which are {_few(names or [str(wanted.image)])}"
+        raise fail(_ARGUMENT, required, f"none of {named} in {file} ({_few(list(features))})", "add or rename columns")
     return replace(wanted, label="")
+
+
+def _few(names: Sequence[str]) -> str:
+    """List names; of many the first ones, and how many others there are."""
+    others = len(names) - _LISTED
+    return ", ".join(names) if others <= 1 else f"{', '.join(names[:_LISTED])} and {others} others"
 
 
 def _without_labels(part: Part, columns: Columns) -> Part:

@@ -116,9 +116,13 @@ def read_specification(specification: RunSpec | Mapping[str, Any] | Path | str) 
     """Return a run specification from itself, its content as a mapping, or the path of a TOML file."""
     if isinstance(specification, RunSpec):
         return specification
-    if isinstance(specification, Mapping):
-        return RunSpec.parse(specification)
-    if not isinstance(specification, str | Path):
+    source = "specification"
+    if isinstance(specification, str | Path):
+        source, specification = str(specification), read_toml(specification)
+    if not isinstance(specification, Mapping):
         required = "a RunSpec, a mapping or the path of a TOML file"
         raise fail_type("specification", required, type(specification).__name__, "pass one of these")
-    return RunSpec.parse(read_toml(specification), source=str(specification))
+    if "ensemble" in specification:
+        remedy = "remove it; softtargets train and train_ensemble train ensembles"
+        raise fail(f"{source}: ensemble", "left out of the specification of one run", "a table", remedy)
+    return RunSpec.parse(specification, source=source)

@@ -4,9 +4,11 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from softtargets._errors import InputError, fail, unknown
+from softtargets._spec import Spec
 from softtargets.runs.spec import RunSpec
 
 # Tables that may be searched. Others change the data, their noise or the draws, and with them what runs are judged by.
@@ -124,6 +126,9 @@ def check_fields(run: RunSpec, fields: Sequence[SearchField]) -> tuple[SearchFie
 
 def _checked(run: RunSpec, field: SearchField) -> SearchField:
     field.check()
+    if not _is_number(run, field.path):
+        remedy = "choose another field, such as optimizer.learning_rate"
+        raise fail(f"field {field.path}", "a field whose values are a range of numbers", "one of other values", remedy)
     between = field.low + 0.381 * (field.high - field.low)  # no whole number, and no special value
     whole = field.low == int(field.low) and field.high == int(field.high) and not _takes(run, field, between)
     field = replace(field, whole=whole)
@@ -138,3 +143,18 @@ def _takes(run: RunSpec, field: SearchField, value: float) -> bool:
     except InputError:
         return False
     return True
+
+
+def _is_number(run: RunSpec, path: str) -> bool:
+    """Return whether a field takes numbers; True also if there is no such field, which the specification refuses."""
+    *tables, last = path.split(".")
+    table: Any = run
+    for key in tables:
+        table = getattr(table, key, None)
+    known = type(table).model_fields if isinstance(table, Spec) else {}
+    return last not in known or _takes_numbers(known[last].annotation)
+
+
+def _takes_numbers(annotation: Any) -> bool:
+    inner = get_args(annotation) if get_origin(annotation) in (Union, UnionType, Annotated) else ()
+    return annotation in (int, float) or any(_takes_numbers(each) for each in inner)

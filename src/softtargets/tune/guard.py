@@ -12,6 +12,7 @@ from softtargets.runs.training import Seeds
 from softtargets.train.progress import Progress
 from softtargets.train.schedule import train_all
 from softtargets.tune.results import LEVEL, By, Guard
+from softtargets.tune.search import scores_of
 
 # The first seed of the guard. Seeds of studies and of their pilots are below it.
 FIRST_SEED = 2_000_000
@@ -63,4 +64,5 @@ def _seeded(run: RunSpec, seed: int) -> RunSpec:
 def _score(store: RunStore, identity: str, by: By) -> float | None:
     if store.result(identity) is None:
         return None
-    return float(read_history(store.path(identity))[-1][f"validation_{by}"])
+    nll, accuracy = scores_of(read_history(store.path(identity))[-1])
+    return float(nll if by == "nll" else accuracy)

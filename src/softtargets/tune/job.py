@@ -7,7 +7,7 @@ from typing import Any
 from softtargets._checks import check_count
 from softtargets._errors import fail, unknown
 from softtargets.data import fingerprint
-from softtargets.data.sources import forget_changed
+from softtargets.data.sources import forget_changed, load_cached
 from softtargets.runs.spec import ResolvedRun, RunSpec
 from softtargets.runs.store import RunStore
 from softtargets.train.execute import resolve, validate_setup
@@ -71,12 +71,15 @@ def tune(
     given, store = read_specification(specification), RunStore(runs)
     chosen = check_fields(given, [SearchField.parse(field) if isinstance(field, str) else field for field in fields])
     forget_changed()
-    run, resolved = _evaluated(given), _Resolver(store)
-    default = _default(run, chosen, resolved, store)
+    if len(load_cached(given.data, str(store.cache)).splits["validation"]) == 0:
+        required = "a validation split, by which runs are compared"
+        raise fail("data", required, "none", "set data.validation, such as 0.1")
+    resolved = _Resolver(store)
+    default = _default(given, chosen, resolved, store)
     on_trial(default)
     found = search(
         chosen,
-        lambda values: resolved(with_values(run, chosen, values)),
+        lambda values: resolved(with_values(given, chosen, values)),
         store,
         default,
         trials=trials,
@@ -88,18 +91,22 @@ def tune(
     if best is None:
         return TuneResults(given, chosen, by, default, found, None, None, "no trial was better")
     settings = {"by": by, "seeds": seeds, "workers": workers, "on_progress": on_progress}
-    compared = guard(run, with_values(run, chosen, best.values), resolved, store, **settings)
+    compared = guard(given, with_values(given, chosen, best.values), resolved, store, **settings)
     note = "" if compared else f"fewer than two of {seeds} pairs of runs on fresh seeds were trained to the end"
     return TuneResults(given, chosen, by, default, found, best, compared, note)
 
 
 class _Resolver:
-    """Resolves runs, whose data sets are fingerprinted once, and trains the runs that they need."""
+    """Resolves runs that are evaluated after every epoch, and trains the runs that they need.
+
+    Data sets are fingerprinted once.
+    """
 
     def __init__(self, store: RunStore) -> None:
         self._store, self._prints = store, dict[Any, str]()
 
     def __call__(self, run: RunSpec) -> ResolvedRun:
+        run = _evaluated(run)
         for data in run.data_sets() - self._prints.keys():
             self._prints[data] = fingerprint(data, cache=self._store.cache)
         resolved = resolve(run, self._prints[run.data], self._prints)
@@ -108,9 +115,14 @@ class _Resolver:
 
 
 def _evaluated(run: RunSpec) -> RunSpec:
-    """Return a run that is evaluated after every epoch, unless it says otherwise."""
-    if run.training.evaluate_every is not None:
-        return run
+    """Return a run that is evaluated after every epoch, the last one included.
+
+    Without patience, `evaluate_every` does not change the weights after the last epoch.
+    """
+    every, patience = run.training.evaluate_every, run.training.patience
+    if every is not None and every > 1 and patience is not None:
+        remedy = f"set it to 1 and patience to {every * patience}, which is as many epochs"
+        raise fail("training.evaluate_every", "1 with patience, as tune compares last epochs", every, remedy)
     return run.changed(training=run.training.changed(evaluate_every=1))
 
 

@@ -11,6 +11,8 @@ from softtargets.tune.fields import SearchField, content_of
 By = Literal["nll", "accuracy"]
 # Confidence of the interval of the guard is 1 - LEVEL.
 LEVEL = 0.05
+# Differences that are closer than this are equal: of accuracies they differ by rounding only.
+EQUAL = 1e-9
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class TuneTrial:
     Args:
         number: counted from 0; None for the specification as it was given.
         values: the value of each field, by its path; of the given specification those that it has.
-        status: "finished", "pruned" (stopped after an epoch because its NLL was above the median) or "failed".
+        status: "finished", "pruned" (stopped early because its NLL was above the median) or "failed".
         epochs: number of epochs trained.
         nll: of the validation split after the last of these, in nats; None if the run failed before.
         accuracy: likewise, a fraction.
@@ -52,7 +54,7 @@ class Guard:
         default: validation NLL or accuracy of the given specification for each seed.
         best: likewise of the best trial.
         difference: mean of best minus default.
-        interval: its 95 % paired t interval.
+        interval: its 95 % paired t interval; a single point if all differences are equal.
     """
 
     seeds: tuple[int, ...]
@@ -61,10 +63,16 @@ class Guard:
     difference: float
     interval: tuple[float, float]
 
+    @property
+    def equal(self) -> bool:
+        """Whether all differences are equal, for example one validation row, which hides how much seeds vary."""
+        differences = [after - before for before, after in zip(self.default, self.best, strict=True)]
+        return max(differences) - min(differences) < EQUAL
+
     def better(self, by: By) -> bool:
-        """Return whether the best trial is better, and the interval excludes zero."""
+        """Return whether the best trial is better: the interval excludes zero, and not all differences are equal."""
         low, high = self.interval
-        return high < 0 if by == "nll" else low > 0
+        return not self.equal and (high < 0 if by == "nll" else low > 0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,12 +128,15 @@ class TuneResults:
         chosen = ", ".join(f"{path} = {value:.4g}" for path, value in self.best.values.items())
         name, unit = ("NLL", "nats") if self.by == "nll" else ("accuracy", "percent")
         size = numbers.number(self.guard.difference, unit, signed=True)
+        start = f"Keep the default: with the best trial ({chosen}), validation {name} changes by"
+        if self.guard.equal:
+            same = f"{size} {numbers.difference_unit(unit)} on each of {len(self.guard.seeds)} fresh seeds"
+            return f"{start} {same}; equal changes do not show how much seeds vary. Use more seeds or validation rows."
         ends = " to ".join(numbers.ends(*self.guard.interval, unit, signed=True))
-        change = f"{size} ({ends}) {numbers.difference_unit(unit)}"
-        measured = f"validation {name} changes by {change} on {len(self.guard.seeds)} fresh seeds"
+        change = f"{size} ({ends}) {numbers.difference_unit(unit)} on {len(self.guard.seeds)} fresh seeds"
         if self.changes:
-            return f"Use {chosen}: {measured}."
-        return f"Keep the default: with the best trial ({chosen}), {measured}, which is not better beyond chance."
+            return f"Use {chosen}: validation {name} changes by {change}."
+        return f"{start} {change}, which is not better beyond chance."
 
     @property
     def toml(self) -> str:

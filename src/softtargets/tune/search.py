@@ -18,7 +18,7 @@ from softtargets.tune.results import By, TuneTrial
 
 # Trials before the sampler uses a model, and before any is pruned.
 STARTUP_TRIALS, UNPRUNED_TRIALS = 8, 4
-# The share of the epochs of a run in which it is not pruned: early on, the NLL tells the learning rate most of all.
+# The share of the steps of a run in which it is not pruned: early on, the NLL tells the learning rate most of all.
 UNPRUNED_SHARE = 0.5
 
 Row = Mapping[str, Any]
@@ -34,6 +34,12 @@ def load_optuna() -> ModuleType:
     optuna = _packages.load("optuna", "tune", "softtargets[tune]")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
+
+
+def scores_of(row: Row) -> tuple[Any, Any]:
+    """Return NLL and accuracy on the validation split, against the votes where labels are votes."""
+    kind = "validation_votes" if "validation_votes_nll" in row else "validation"
+    return row[f"{kind}_nll"], row[f"{kind}_accuracy"]
 
 
 def train_trial(
@@ -64,7 +70,7 @@ def train_trial(
         return pruned(row)
 
     def of(status: Any, message: str = "") -> TuneTrial:
-        scores = next((_scores(row) for row in reversed(seen) if "validation_nll" in row), (None, None))
+        scores = scores_of(seen[-1]) if seen else (None, None)
         return TuneTrial(number, values, status, len(seen), *scores, identity, message)
 
     finished = store.result(identity) is not None
@@ -110,8 +116,8 @@ def search(
     """Train the trials that a tree-structured Parzen estimator suggests (Bergstra et al. 2011), one after the other.
 
     The suggestion of a trial depends on the seed, its number and the trials before it. A search that was interrupted is
-    repeated, with the finished runs read from the store. A trial is pruned after an epoch if its lowest NLL so far is
-    above the median of those of earlier trials at that epoch.
+    repeated, with the finished runs read from the store. A trial is pruned after an epoch of its second half if its
+    lowest NLL so far is above the median NLL of the finished trials after that epoch.
 
     Args:
         fields: what is chosen.
@@ -143,7 +149,7 @@ def search(
             field.path: int(v) if field.whole else float(v) for field in fields for v in [asked.params[field.path]]
         }
         resolved = resolved_with(values)
-        trial = train_trial(number, values, resolved, store, _pruning(asked, resolved))
+        trial = train_trial(number, values, resolved, store, _pruning(asked))
         score = trial.score(by)
         failed = trial.status == "failed" or score is None
         if failed:
@@ -157,23 +163,12 @@ def search(
     return tuple(found)
 
 
-def _scores(row: Row) -> tuple[Any, Any]:
-    """Return NLL and accuracy on the validation split, against the votes where labels are votes."""
-    kind = "validation_votes" if "validation_votes_nll" in row else "validation"
-    return row[f"{kind}_nll"], row[f"{kind}_accuracy"]
-
-
-def _pruning(asked: Any, resolved: ResolvedRun) -> Callable[[Row], bool]:
+def _pruning(asked: Any) -> Callable[[Row], bool]:
     """Return a function that reports the NLL of an epoch to Optuna, and says whether the trial is pruned."""
-    epochs = resolved.run.training.epochs
-    unpruned = 1 if epochs is None else max(1, round(UNPRUNED_SHARE * epochs))
 
     def pruned(row: Row) -> bool:
-        if "validation_nll" not in row:
-            return False
-        asked.report(_scores(row)[0], row["epoch"])
-        last = row["step"] >= row["steps"]
-        return not last and row["epoch"] > unpruned and asked.should_prune()
+        asked.report(scores_of(row)[0], row["epoch"])
+        return UNPRUNED_SHARE < row["step"] / row["steps"] < 1 and asked.should_prune()
 
     return pruned
 
