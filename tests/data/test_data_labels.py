@@ -56,6 +56,7 @@ def test_what_is_read(tmp_path: Path, labels: object, expected: list[int], names
         (["a", "b", "  "], "got a missing label in set.parquet, row 2"),
         (["a", None, "b"], "got a missing label in set.parquet, row 1"),
         (["1", "0", "nan"], "got a missing label in set.parquet, row 2"),
+        (["", " ", None], "label: rows with a label; got none in set.parquet, column 'label'; name the"),
         ([0, 1.5, 1], "got 1.5 in set.parquet, row 1; fix or drop that row"),
         (["0", "1.5", "1"], "got 1.5 in set.parquet, row 1"),
         ([0.0, float("inf")], "got inf in set.parquet, row 1"),

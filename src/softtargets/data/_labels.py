@@ -110,7 +110,13 @@ def _own_cells(part: Part, column: str, spec: DataSpec) -> list[int | str | None
     try:
         return _cells(part, column, optional=optional)
     except InputError as error:
-        if part.split != "train" or "got a missing label" not in str(error):
+        if "got a missing label" not in str(error):
+            raise
+        if all(_is_missing(value) for value in part.values(column)):
+            got = f"none in {part.file}, column '{column}'"
+            remedy = "name the column of the labels, or add labels"
+            raise fail("label", "rows with a label", got, remedy) from None
+        if part.split != "train":
             raise
         raise InputError(f"{error}; a run with data.unlabelled = 0.0 trains on it without a label") from None
 
