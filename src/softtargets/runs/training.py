@@ -46,9 +46,9 @@ class TrainingSpec(Spec):
     this holds for both sides. Batches are drawn again in every epoch.
 
     With `average_decay`, a running average of the weights is kept, which is the model that is evaluated and saved:
-    average <- decay * average + (1 - decay) * weights after every step. With `average_ramp` the decay of step n,
-    counted from 0, is at most 1 - 1 / (n + 1), so that the average is short at first (Tarvainen & Valpola 2017, as in
-    their code).
+    average <- decay * average + (1 - decay) * weights after every step but the first, which copies the weights. With
+    `average_ramp` the decay of step n, counted from 0, is at most 1 - 1 / (n + 1), so that the average is short at
+    first (Tarvainen & Valpola 2017, as in their code).
 
     With `labelled_batch`, which is for data with unlabelled rows, every batch has so many labelled rows. An epoch is
     one pass over the unlabelled rows, in which labelled rows are repeated as often as needed.
