@@ -136,7 +136,7 @@ def test_a_resumed_run_ends_bit_for_bit(small_run, tmp_path, monkeypatch, kind: 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"bootstrap": 1}, "bootstrap: left out with boosted_after"),
+        ({"bootstrap": 1}, "bootstrap: left out with boosted_after, which members of boosting have"),
         ({"noise": {"name": "symmetric", "rate": 0.2}}, "boosted_after: a run on the same data and labels"),
         ({"bootstrap": -1, "boosted_after": None}, "bootstrap"),
     ],

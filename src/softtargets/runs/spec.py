@@ -60,7 +60,8 @@ class RunSpec(Spec):
         drawn = {"bootstrap": self.bootstrap, "boosted_after": self.boosted_after}
         given = [name for name, value in drawn.items() if value is not None]
         if len(given) == 2:
-            raise fail("bootstrap", "left out with boosted_after", self.bootstrap, "drop one of the two")
+            required = "left out with boosted_after, which members of boosting have"
+            raise fail("bootstrap", required, self.bootstrap, "drop one of the two, or boosting")
         if given and self.training.batch_tokens is not None:
             remedy = "use batch_size: the number of batches by tokens depends on the rows"
             raise fail(given[0], "left out with training.batch_tokens", "both", remedy)
