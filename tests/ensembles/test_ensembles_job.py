@@ -275,7 +275,17 @@ def test_the_command_prints_members_and_ensemble(folder: Path, tmp_path: Path, c
         (
             {"name": "snapshots", "size": 3},
             {},
-            r"training\.epochs: a fixed number of epochs that is a multiple of .* 3",
+            r"training\.epochs: a multiple of ensemble\.size, 3, for snapshots; got 4",
+        ),
+        (
+            {"name": "snapshots", "size": 3},
+            {"training": {"steps": 60}},
+            r"training\.steps: left out for snapshots; got 60; remove it, and set training\.epochs to a multiple of 3",
+        ),
+        (
+            {"name": "snapshots", "size": 3},
+            {"training": {"epochs": 3, "patience": 2, "evaluate_every": 1}},
+            r"training\.patience: left out for snapshots; got 2",
         ),
         ({"name": "snapshots", "size": 2}, {"schedule": {"name": "linear"}}, "schedule: left out for snapshots"),
         ({"name": "stacking", "models": []}, {}, r"ensemble\.models"),

@@ -128,11 +128,14 @@ class SnapshotEnsemble(AveragedSpec):
         return tuple(self._cycle(run) * (place + 1) for place in range(self.size))
 
     def _cycle(self, run: RunSpec) -> int:
-        epochs = run.training.epochs
-        if epochs is None or epochs % self.size or run.training.patience is not None:
-            got = f"training.epochs = {epochs}" if run.training.patience is None else "training.patience"
-            required = f"a fixed number of epochs that is a multiple of ensemble.size, {self.size}"
-            raise fail("training.epochs", required, got, "change one of the two")
+        training, epochs = run.training, run.training.epochs
+        for key in ("patience", "steps"):
+            if getattr(training, key) is not None:
+                remedy = f"remove it, and set training.epochs to a multiple of {self.size}"
+                raise fail(f"training.{key}", "left out for snapshots", getattr(training, key), remedy)
+        if epochs is None or epochs % self.size:
+            required = f"a multiple of ensemble.size, {self.size}, for snapshots"
+            raise fail("training.epochs", required, epochs, "change one of the two")
         if run.schedule.changed(final_factor=None) != ScheduleSpec():
             remedy = "drop the schedule: the cycles are its shape"
             raise fail("schedule", "left out for snapshots", f"'{run.schedule.name}'", remedy)
