@@ -51,7 +51,7 @@ def test_equal_members_are_not_diverse() -> None:
 
 
 def test_one_member_has_no_diversity() -> None:
-    with pytest.raises(InputError, match=r"logits: shape \(M, N, K\) of at least two members"):
+    with pytest.raises(InputError, match=r"logits: shape \(M, N, K\) of at least 2 members"):
         measure_diversity(LOGITS[:1], LABELS)
 
 

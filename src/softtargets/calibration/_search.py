@@ -9,6 +9,8 @@ from torch import Tensor
 
 from softtargets.calibration._inputs import MASKED, Examples
 
+# smallest and largest temperature of a search, unless others are given
+BOUNDS = (1e-3, 1e3)
 # entries of the first sample, on which the grid is evaluated; each further sample is GROWTH times as large, up to all
 FIRST = 2**18
 GROWTH = 16

@@ -12,7 +12,7 @@ from softtargets._checks import check_fraction
 from softtargets._errors import fail, fail_type
 from softtargets._numerics import at_least_float32
 from softtargets.calibration._inputs import Examples, examples
-from softtargets.calibration._search import TemperatureNLL, search
+from softtargets.calibration._search import BOUNDS, TemperatureNLL, search
 from softtargets.calibration.calibrator import Calibrator, saved
 from softtargets.matrices import Transition
 
@@ -38,10 +38,9 @@ class TemperatureScaling(Calibrator):
     three passes over all rows suffice.
 
     Buffers: `temperature` () float64; `converged` () bool, False before the fit and if there is no minimum between the
-    bounds;
-    `left_out` () int64, number of rows whose label has the logit -inf (or can only come from classes with logit -inf;
-    of a soft label, any class with a probability above 0). Such labels have probability 0 at every T and do not take
-    part in the fit. The buffers move, save and export with a model; ``module.half()`` leaves them unchanged.
+    bounds; `left_out` () int64, number of rows whose label has the logit -inf (or can only come from classes with logit
+    -inf; of a soft label, any class with a probability above 0). Such labels have probability 0 at every T and do not
+    take part in the fit. The buffers move, save and export with a model; ``module.half()`` leaves them unchanged.
 
     Args:
         temperature: T, a number above 0. Values above 1 make predictions less confident. Default: set by `fit`.
@@ -49,11 +48,12 @@ class TemperatureScaling(Calibrator):
         tolerance: length of the last step in log T; the remaining error is about its square.
 
     Special cases:
-        temperature=1 gives log_softmax; if every label has the largest logit of its row, no T above 0 has the largest
-        likelihood, and T is fitted to the targets of Platt (1999), (n + 1) / (n + 2) for the predicted class of each of
-        the n rows and the rest for the other classes, and is at most 1, with converged=False; if the labels are
-        predicted no better than by chance, T ends at the upper bound with converged=False; if all logits of each row
-        are equal, T = 1 with converged=False; one vote per example gives the T of these labels.
+        temperature=1 gives log_softmax; if every label has the largest logit of its row, the likelihood rises as T
+        falls to 0, and no T is best: T is then fitted to the targets of Platt (1999), (n + 1) / (n + 2) for the
+        predicted class of each of the n rows and the rest for the other classes, and is at most 1, with
+        converged=False; if the labels are predicted no better than by chance, T ends at the upper bound with
+        converged=False; if all logits of each row are equal, T = 1 with converged=False; one vote per example gives the
+        T of these labels.
 
     Limitations:
         Noisy labels make T too high. If the noise is known, pass `transition` to `fit`; T is then that of clean labels.
@@ -80,7 +80,7 @@ class TemperatureScaling(Calibrator):
         self,
         temperature: float | Tensor | None = None,
         *,
-        bounds: tuple[float, float] = (1e-3, 1e3),
+        bounds: tuple[float, float] = BOUNDS,
         tolerance: float = 1e-6,
     ) -> None:
         given = math.nan if temperature is None else _positive(temperature)

@@ -8,7 +8,7 @@ from torch import Tensor
 from softtargets._checks import check_fraction, check_int
 from softtargets._numerics import at_least_float32
 from softtargets.calibration._inputs import Examples
-from softtargets.calibration._search import TemperatureNLL, search
+from softtargets.calibration._search import BOUNDS, TemperatureNLL, search
 from softtargets.calibration.calibrator import Calibrator, saved
 
 __all__ = ["VectorScaling"]
@@ -71,7 +71,7 @@ class VectorScaling(Calibrator):
 
     def _solve(self, rows: Examples) -> dict[str, Tensor | float]:
         kept = rows.kept()
-        start = search(TemperatureNLL(kept), math.log(1e-3), math.log(1e3), tolerance=1e-6)
+        start = search(TemperatureNLL(kept), *map(math.log, BOUNDS), tolerance=1e-6)
         # if a common scale already grows without bound, so do several scales
         unbounded = start.log_temperature < 0 and not start.converged
         scale = torch.tensor(math.exp(-start.log_temperature), dtype=torch.float64, device=kept.top.device)

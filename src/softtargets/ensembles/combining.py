@@ -13,8 +13,10 @@ from softtargets._arrays import ArrayLike
 from softtargets._errors import fail
 from softtargets.ensembles.inputs import read_members
 
-# Values of C that stacking chooses from by cross-validation, and the one that it takes without.
-_STRENGTHS, _CAUTIOUS, _FOLDS = (0.001, 0.01, 0.1, 1.0), 0.01, 5
+# Values of C from which stacking chooses by cross-validation, and the number of folds.
+_STRENGTHS, _FOLDS = (0.001, 0.01, 0.1, 1.0), 5
+# C if a class has a single row, which rules cross-validation out.
+_CAUTIOUS = 0.01
 
 COMBINATIONS: dict[str, type["Combination"]] = {}
 Registered = TypeVar("Registered", bound="Combination")
@@ -156,8 +158,8 @@ class StackedLogits(Combination):
         """Fit scikit-learn's LogisticRegression to out-of-fold predictions.
 
         Its C is the one of 0.001, 0.01, 0.1 and 1 with the lowest NLL in 5-fold cross-validation of these rows: unlike
-        probabilities, log-probabilities are not bounded, so that none suits all networks. It is 0.01 if a class has one
-        row alone.
+        probabilities, log-probabilities are not bounded, so that no single value suits all networks. C is 0.01 if a
+        class has a single row.
 
         Args:
             logits: (M, N, K) of members that were not trained on these rows; a tensor or an array.

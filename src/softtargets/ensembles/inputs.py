@@ -7,6 +7,7 @@ from torch import Tensor
 from softtargets._arrays import ArrayLike, as_tensor
 from softtargets._checks import read_labels
 from softtargets._errors import fail, fail_type
+from softtargets.report.numbers import count
 
 
 def read_members(logits: ArrayLike, labels: ArrayLike, *, least: int) -> tuple[Tensor, Tensor]:
@@ -25,9 +26,7 @@ def read_members(logits: ArrayLike, labels: ArrayLike, *, least: int) -> tuple[T
         InputTypeError: if they are not a tensor or an array.
     """
     logits, labels = as_tensor("logits", logits), as_tensor("labels", labels)
-    required = (
-        "shape (M, N, K) of at least " + ("two members" if least > 1 else "one member") + ", and at least one row"
-    )
+    required = f"shape (M, N, K) of at least {count(least, 'member')}, and at least one row"
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         raise fail_type("logits", f"a floating-point tensor or array of {required}", _kind(logits), _remedy(logits))
     if logits.ndim != 3 or len(logits) < least or logits.shape[1] == 0 or logits.shape[2] < 2:

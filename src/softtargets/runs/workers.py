@@ -92,7 +92,7 @@ def _next(waiting: deque[Item]) -> tuple[Item] | tuple[()]:
 
 
 def _end_with(parent: int) -> None:
-    """End this process soon after its parent, also if that is killed: it would keep its memory and its run."""
+    """End this process within a second of its parent, which may be killed: else it would wait for work forever."""
 
     def watch() -> None:
         while os.getppid() == parent:
